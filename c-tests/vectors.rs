@@ -1,0 +1,21 @@
+//! Every observed input and output, run through the exported C functions of the built shared library.
+
+use libtest_mimic::{Arguments, Trial};
+
+#[path = "vec/lib.rs"]
+mod lib;
+#[path = "vec/fmt.rs"]
+mod fmt;
+#[path = "vec/http.rs"]
+mod http;
+#[path = "vec/text.rs"]
+mod text;
+
+fn main() {
+    let args = Arguments::from_args();
+    let mut trials: Vec<Trial> = Vec::new();
+    text::trials(&mut trials);
+    fmt::trials(&mut trials);
+    http::trials(&mut trials);
+    libtest_mimic::run(&args, trials).exit();
+}

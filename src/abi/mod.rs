@@ -1,0 +1,86 @@
+//! What C sees: every public struct, constant and callback type, with its layout asserted at compile time.
+
+#![allow(non_camel_case_types, non_snake_case)]
+
+use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+use libc::time_t;
+
+/// Asserts size and member offsets on 64-bit targets, where they are the published ABI.
+macro_rules! layout {
+    ($t:ident, $size:literal $(, $f:ident @ $ofs:literal)* $(,)?) => {
+        #[cfg(target_pointer_width = "64")]
+        const _: () = {
+            assert!(size_of::<$t>() == $size);
+            $(assert!(core::mem::offset_of!($t, $f) == $ofs);)*
+        };
+    };
+}
+
+/// The same for structs whose layout follows a build setting: asserted when that setting has its default.
+macro_rules! layout_default {
+    ($t:ident, $size:literal $(, $f:ident @ $ofs:literal)* $(,)?) => {
+        #[cfg(target_pointer_width = "64")]
+        const _: () = {
+            if MG_DATA_SIZE == 32 && MG_MAX_HTTP_HEADERS == 30 {
+                assert!(size_of::<$t>() == $size);
+                $(assert!(core::mem::offset_of!($t, $f) == $ofs);)*
+            }
+        };
+    };
+}
+
+mod addr;
+mod conn;
+mod consts;
+mod dash;
+mod dns;
+mod fs;
+mod hash;
+mod http;
+mod iobuf;
+mod jwt;
+mod mgr;
+mod modbus;
+mod mqtt;
+mod queue;
+mod rpc;
+mod str;
+mod timer;
+mod tls;
+mod wifi;
+mod ws;
+
+pub use self::str::*;
+pub use addr::*;
+pub use conn::*;
+pub use consts::*;
+pub use dash::*;
+pub use dns::*;
+pub use fs::*;
+pub use hash::*;
+pub use http::*;
+pub use iobuf::*;
+pub use jwt::*;
+pub use mgr::*;
+pub use modbus::*;
+pub use mqtt::*;
+pub use queue::*;
+pub use rpc::*;
+pub use timer::*;
+pub use tls::*;
+pub use wifi::*;
+pub use ws::*;
+
+/// `void (*mg_pfn_t)(char, void *)`: takes one character of output.
+pub type mg_pfn_t = Option<unsafe extern "C" fn(c_char, *mut c_void)>;
+
+/// A custom printer for `%M` and `%m`: takes its own arguments from `*ap` and returns the number of characters it printed.
+pub type mg_pm_t = Option<unsafe extern "C" fn(mg_pfn_t, *mut c_void, *mut va_list) -> usize>;
+
+/// C's `va_list`, only ever handled by pointer.
+///
+/// cbindgen:ignore
+#[repr(C)]
+pub struct va_list {
+    _opaque: [u8; 0],
+}

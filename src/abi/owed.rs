@@ -1,0 +1,1 @@
+//! Functions that the header declares and this build does not export yet.

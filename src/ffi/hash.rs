@@ -1,0 +1,1 @@
+//! MD5, SHA-1, SHA-256, SHA-384, HMAC.

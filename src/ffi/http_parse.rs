@@ -1,0 +1,1 @@
+//! HTTP messages: parsing, variables, credentials, multipart.

@@ -1,0 +1,27 @@
+//! What C calls. One file per area of the API; every export checks its arguments, converts them, calls a room further in,
+//! and converts the result back.
+//!
+//! # Safety, for all exports
+//! A pointer is valid for what its C type says, or NULL where the documentation says what NULL means. A pointer with a length
+//! covers that many bytes. A `const char *` without a length ends with a NUL. Functions that take a manager or a connection
+//! are called from the thread that polls the manager, unless the documentation says otherwise.
+
+// Exports are public to the linker, not to Rust.
+#![allow(unreachable_pub)]
+
+mod base64;
+mod hash;
+mod http;
+mod http_parse;
+mod iobuf;
+mod json;
+mod log;
+mod net;
+mod printf;
+mod queue;
+mod rpc;
+mod str;
+mod timer;
+mod tls;
+mod url;
+mod util;

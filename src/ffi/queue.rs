@@ -1,0 +1,1 @@
+//! Lock-free message queue between two contexts.

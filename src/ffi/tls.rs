@@ -1,0 +1,1 @@
+//! Raw socket I/O behind TLS.

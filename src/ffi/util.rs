@@ -1,0 +1,1 @@
+//! Memory, random numbers, checksums, paths, byte order, access lists.

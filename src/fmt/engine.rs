@@ -1,0 +1,1 @@
+//! Formats into a sink from a source of arguments.

@@ -1,0 +1,1 @@
+//! Arguments from a `va_list`.

@@ -1,0 +1,61 @@
+//! Views of C memory. Every view is made for one use and never kept across a call into the program.
+
+use crate::abi::mg_str;
+use core::ffi::{CStr, c_char};
+
+/// The bytes at `p`; empty when `p` is NULL or `n` is 0.
+///
+/// # Safety
+/// A non-NULL `p` points at `n` readable bytes that nobody writes during `'a`.
+#[inline]
+pub(crate) unsafe fn slice<'a>(p: *const u8, n: usize) -> &'a [u8] {
+    if p.is_null() || n == 0 {
+        return &[];
+    }
+    // SAFETY: non-NULL, and the caller vouches for the rest.
+    unsafe { core::slice::from_raw_parts(p, n) }
+}
+
+/// The same, writable.
+///
+/// # Safety
+/// A non-NULL `p` points at `n` bytes that nobody else uses during `'a`.
+#[inline]
+pub(crate) unsafe fn slice_mut<'a>(p: *mut u8, n: usize) -> &'a mut [u8] {
+    if p.is_null() || n == 0 {
+        return &mut [];
+    }
+    // SAFETY: non-NULL, and the caller vouches for the rest.
+    unsafe { core::slice::from_raw_parts_mut(p, n) }
+}
+
+/// The text of a C string without its NUL; empty when `p` is NULL.
+///
+/// # Safety
+/// A non-NULL `p` points at a NUL-terminated string that nobody writes during `'a`.
+#[inline]
+pub(crate) unsafe fn cstr<'a>(p: *const c_char) -> &'a [u8] {
+    if p.is_null() {
+        return &[];
+    }
+    // SAFETY: non-NULL, and the caller vouches for the rest.
+    unsafe { CStr::from_ptr(p) }.to_bytes()
+}
+
+impl mg_str {
+    pub(crate) const NULL: mg_str = mg_str { buf: core::ptr::null_mut(), len: 0 };
+
+    /// A view of `s` for C; valid as long as the memory behind `s`.
+    #[inline]
+    pub(crate) fn of(s: &[u8]) -> mg_str {
+        mg_str { buf: s.as_ptr() as *mut c_char, len: s.len() }
+    }
+
+    /// # Safety
+    /// As [`slice`].
+    #[inline]
+    pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
+        // SAFETY: passed on to the caller.
+        unsafe { slice(self.buf.cast(), self.len) }
+    }
+}

@@ -1,0 +1,72 @@
+//! Memory that a program may see, keep or free: always through `mg_calloc` and `mg_free`, which the program may define itself.
+
+use core::ffi::c_void;
+
+unsafe extern "C" {
+    fn mg_calloc(count: usize, size: usize) -> *mut c_void;
+    fn mg_free(ptr: *mut c_void);
+    /// True when `mg_calloc` is the library's own (`src/fmt/variadic.c`), so that blocks come from the C heap.
+    fn mgc_heap_is_libc() -> bool;
+}
+
+/// `n` zeroed bytes, or NULL.
+#[inline]
+pub(crate) fn calloc(n: usize) -> *mut u8 {
+    // SAFETY: no conditions.
+    unsafe { mg_calloc(1, n).cast() }
+}
+
+/// # Safety
+/// `p` is NULL or came from `mg_calloc` and is not used again.
+#[inline]
+pub(crate) unsafe fn free(p: *mut u8) {
+    // SAFETY: passed on to the caller.
+    unsafe { mg_free(p.cast()) }
+}
+
+/// Zeroed memory for one `T` of C's plain data, or NULL.
+#[inline]
+pub(crate) fn new_zeroed<T>() -> *mut T {
+    calloc(size_of::<T>()).cast()
+}
+
+/// A copy of `s` with a NUL behind it, or NULL.
+pub(crate) fn dup(s: &[u8]) -> *mut u8 {
+    let Some(n) = s.len().checked_add(1) else { return core::ptr::null_mut() };
+    let p = calloc(n);
+    if !p.is_null() {
+        // SAFETY: the block has room for s and a NUL, which calloc has put there.
+        unsafe { core::ptr::copy_nonoverlapping(s.as_ptr(), p, s.len()) };
+    }
+    p
+}
+
+/// Resizes a block, keeping its first `keep` bytes. New bytes are zero; so are the old block's when it is left behind.
+/// NULL on failure, with the old block unchanged.
+///
+/// # Safety
+/// `p` is NULL or an `mg_calloc` block of `old` bytes, `keep <= min(old, new)`, `new > 0`; the old block is gone afterwards.
+pub(crate) unsafe fn resize(p: *mut u8, old: usize, new: usize, keep: usize) -> *mut u8 {
+    /// From here on the C library moves pages instead of bytes.
+    const LARGE: usize = 128 * 1024;
+    // SAFETY: the caller describes the block; each branch stays within old and new.
+    unsafe {
+        if !p.is_null() && old >= LARGE && new >= LARGE && mgc_heap_is_libc() {
+            if old > keep {
+                core::ptr::write_bytes(p.add(keep), 0, old - keep);
+            }
+            let q: *mut u8 = libc::realloc(p.cast(), new).cast();
+            if !q.is_null() && new > old {
+                core::ptr::write_bytes(q.add(old), 0, new - old);
+            }
+            return q;
+        }
+        let q = calloc(new);
+        if !q.is_null() && !p.is_null() {
+            core::ptr::copy_nonoverlapping(p, q, keep);
+            core::ptr::write_bytes(p, 0, old);
+            free(p);
+        }
+        q
+    }
+}

@@ -1,0 +1,5 @@
+//! The border's tools: pointers to slices, C memory, growable C buffers.
+
+pub(crate) mod bytes;
+pub(crate) mod heap;
+pub(crate) mod iobuf;

@@ -1,0 +1,1 @@
+//! The protocol handlers that sit in `c->pfn`.

@@ -1,0 +1,1 @@
+//! Digests on the public context structs.

@@ -1,0 +1,7 @@
+//! Digests, base64 and checksums over well-kept crates.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod base64;
+pub(crate) mod crc;
+pub(crate) mod md;

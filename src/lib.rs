@@ -1,0 +1,26 @@
+//! A drop-in replacement for libmongoose: the `mg_*` C API, version 7.22, written in Rust.
+//!
+//! | Room | Its one job | May import |
+//! | --- | --- | --- |
+//! | [`abi`] | what C sees: structs, constants, callback types | - |
+//! | `ffi` | what C calls: the exports, one file per area; check, convert, call, convert back | all |
+//! | `guard` | the border's tools: pointers to slices, C memory, growable C buffers | abi |
+//! | `proto` | protocol code: bytes in, values out; no I/O, no unsafe | hash |
+//! | `hash` | digests, base64, checksums over well-kept crates; no unsafe | - |
+//! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash |
+//! | `sys` | the machine: clock, random numbers, log | abi, guard, fmt |
+//! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto |
+//! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, proto, fmt, sys |
+//!
+//! Nothing imports `ffi`. A function of the C API is found by its name: `mg_http_reply` is exported in `ffi/http.rs`, its
+//! behaviour is in `handler/`, its parsing in `proto/http.rs`. `c-tests/rooms.rs` checks the table.
+
+pub mod abi;
+mod ffi;
+mod fmt;
+mod guard;
+mod handler;
+mod hash;
+mod net;
+mod proto;
+mod sys;

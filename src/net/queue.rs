@@ -1,0 +1,1 @@
+//! The message ring of `struct mg_queue`.

@@ -1,0 +1,1 @@
+//! `mg_match` patterns.

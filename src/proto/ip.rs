@@ -1,0 +1,1 @@
+//! IP addresses and access lists in text.

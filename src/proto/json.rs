@@ -1,0 +1,1 @@
+//! JSON lookup without a tree.

@@ -1,0 +1,16 @@
+//! Protocol code: bytes in, values out. No I/O, no C, no unsafe.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod chunked;
+pub(crate) mod creds;
+pub(crate) mod date;
+pub(crate) mod glob;
+pub(crate) mod http;
+pub(crate) mod ip;
+pub(crate) mod json;
+pub(crate) mod multipart;
+pub(crate) mod num;
+pub(crate) mod path;
+pub(crate) mod url;
+pub(crate) mod urlcodec;

@@ -1,0 +1,1 @@
+//! Percent encoding and form variables.
