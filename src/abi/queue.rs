@@ -1,5 +1,6 @@
 use super::*;
 
+/// cbindgen:ignore
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_queue {
