@@ -512,6 +512,7 @@ typedef struct mg_sha1_ctx mg_sha1_ctx;
 typedef struct mg_sha256_ctx mg_sha256_ctx;
 typedef struct mg_sha384_ctx mg_sha384_ctx;
 typedef volatile size_t mg_volatile_size_t;
+typedef volatile unsigned char mg_volatile_byte;
 #if MG_TLS == MG_TLS_BUILTIN
 #define MGX_DECLARE_UECC
 #endif
@@ -1435,7 +1436,7 @@ extern size_t mg_base64url_decode(const char *src, size_t n, char *dst, size_t l
 
 extern size_t mg_base64url_encode(const uint8_t *p, size_t n, char *buf, size_t len);
 
-extern void mg_bzero(uint8_t *buf, size_t len);
+extern void mg_bzero(mg_volatile_byte *buf, size_t len);
 
 extern void mg_call(struct mg_connection *c, int ev, void *ev_data);
 

@@ -509,6 +509,7 @@ typedef struct mg_sha1_ctx mg_sha1_ctx;
 typedef struct mg_sha256_ctx mg_sha256_ctx;
 typedef struct mg_sha384_ctx mg_sha384_ctx;
 typedef volatile size_t mg_volatile_size_t;
+typedef volatile unsigned char mg_volatile_byte;
 #if MG_TLS == MG_TLS_BUILTIN
 #define MGX_DECLARE_UECC
 #endif

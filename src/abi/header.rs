@@ -1,23 +1,10 @@
-//! The header's view of what Rust spells differently: bit fields, `volatile`, enum-typed members, opaque types. Only cbindgen
+//! The header's view of what Rust spells differently: bit fields, enum-typed members, opaque types. Only cbindgen
 //! reads this file. It takes these items in place of those marked `cbindgen:ignore`; `c-tests/abi.c` checks that both agree.
 
 use super::*;
 
 /// Defined by no program and no library: `mgr->ifp` is always NULL.
 pub struct mg_tcpip_if;
-
-/// A ring of messages in the program's memory, for one writing and one reading context, without locks.
-#[repr(C)]
-pub struct mg_queue {
-    /// The memory.
-    pub buf: *mut c_char,
-    /// Its size in bytes.
-    pub size: usize,
-    /// Where the reader is.
-    pub tail: mg_volatile_size_t,
-    /// Where the writer is.
-    pub head: mg_volatile_size_t,
-}
 
 /// A connection: listener, accepted, client or wrapped descriptor. The program reads and writes its members, in the thread that
 /// polls the manager.

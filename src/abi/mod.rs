@@ -81,6 +81,13 @@ pub type mg_pfn_t = Option<unsafe extern "C" fn(c_char, *mut c_void)>;
 /// A custom printer for `%M` and `%m`: takes its own arguments from `*ap` and returns the number of characters it printed.
 pub type mg_pm_t = Option<unsafe extern "C" fn(mg_pfn_t, *mut c_void, *mut va_list) -> usize>;
 
+/// What C sees as `volatile`, by way of a typedef in `include/preamble.h`.
+///
+/// cbindgen:ignore
+pub type mg_volatile_size_t = usize;
+/// cbindgen:ignore
+pub type mg_volatile_byte = u8;
+
 /// C's `va_list`, only ever handled by pointer.
 ///
 /// cbindgen:ignore

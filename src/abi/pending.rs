@@ -137,7 +137,7 @@ unsafe extern "C" {
     pub fn mg_url_uri(url: *const c_char) -> *const c_char;
     pub fn mg_calloc(count: usize, size: usize) -> *mut c_void;
     pub fn mg_free(ptr: *mut c_void);
-    pub fn mg_bzero(buf: *mut u8, len: usize);
+    pub fn mg_bzero(buf: *mut mg_volatile_byte, len: usize);
     pub fn mg_memeq(a: *const c_void, b: *const c_void, n: usize) -> bool;
     pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
     pub fn mg_random_str(buf: *mut c_char, len: usize) -> *mut c_char;

@@ -1,0 +1,23 @@
+//! The C side of the tests: what compilers make of the header, and the C programs of this directory and of examples-c.
+
+use libtest_mimic::{Arguments, Trial};
+
+#[path = "run/header.rs"]
+mod header;
+#[path = "run/programs.rs"]
+mod programs;
+#[path = "run/tools.rs"]
+mod tools;
+
+fn main() {
+    let args = Arguments::from_args();
+    if !args.list {
+        tools::link_soname();
+        header::generate();
+    }
+    let mut all: Vec<Trial> = Vec::new();
+    header::trials(&mut all);
+    programs::tool_trials(&mut all);
+    programs::trials(&mut all);
+    libtest_mimic::run(&args, all).exit();
+}
