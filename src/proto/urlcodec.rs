@@ -85,7 +85,7 @@ pub(crate) fn encode(src: &[u8], dst: &mut [u8]) -> Option<usize> {
 pub(crate) fn var<'a>(vars: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     vars.split(|&b| b == b'&').filter(|entry| !entry.is_empty()).find_map(|entry| {
         let end = memchr::memchr(b'=', entry).unwrap_or(entry.len());
-        entry[..end].eq_ignore_ascii_case(name).then(|| entry.get(end + 1..).unwrap_or_default())
+        entry[..end].eq_ignore_ascii_case(name).then(|| entry.get(end + 1..).unwrap_or(&entry[end..]))
     })
 }
 
