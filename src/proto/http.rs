@@ -54,9 +54,9 @@ pub(crate) fn parse<'a>(
     let Some(len) = request_len(buf)? else { return Ok(None) };
     let head = &buf[..len];
 
-    let method_end = token_end(head, 0, &TOKEN);
+    let method_end = token_end(head, 0, b' ');
     let uri_start = skip(head, method_end, |b| b == b' ');
-    let uri_end = token_end(head, uri_start, &TOKEN);
+    let uri_end = token_end(head, uri_start, b' ');
     let proto_start = skip(head, uri_end, |b| b == b' ');
     let (proto_end, mut at) = line_end(head, proto_start)?;
     let (method, target, proto) = (&head[..method_end], &head[uri_start..uri_end], &head[proto_start..proto_end]);
@@ -77,7 +77,7 @@ pub(crate) fn parse<'a>(
             refuse_framing(&head[at..])?;
             break;
         }
-        let name_end = token_end(head, at, &NAME);
+        let name_end = token_end(head, at, b':');
         if name_end == at || head.get(name_end) != Some(&b':') {
             return Err(Malformed);
         }
@@ -143,27 +143,46 @@ pub(crate) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Some(&text[..memchr::memchr3(b';', b',', b' ', text).unwrap_or(text.len())])
 }
 
-/// Whether `b` may stand in a header name.
+/// Whether `b` is printable ASCII and may stand in a header name.
 #[inline]
 pub(crate) fn is_name_byte(b: u8) -> bool {
-    NAME[usize::from(b)] == 1
+    b.is_ascii_graphic() && b != b':'
 }
 
-/// The first byte below SP at or after `from`; `buf.len()` when there is none.
-#[inline]
-fn next_control(buf: &[u8], from: usize) -> usize {
-    const ONES: u64 = u64::MAX / 255;
+/// Each byte of a word.
+const ONES: u64 = u64::MAX / 255;
+const TOP_BITS: u64 = ONES * 0x80;
+
+/// The first byte at or after `from` for which `hit` holds, `buf.len()` when there is none. `hits` does the same for eight
+/// bytes at once: it sets the top bit of each one that is hit. Borrows and carries between the bytes may spoil the bits above
+/// the first hit, never those below.
+#[inline(always)]
+fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> bool) -> usize {
     let mut i = from;
     while let Some(word) = buf.get(i..).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(*word);
-        // The top bit of each byte that borrows when SP is taken off. A borrow only spoils bytes behind the first hit.
-        let hits = word.wrapping_sub(ONES * 0x20) & !word & (ONES * 0x80);
+        let hits = hits(u64::from_le_bytes(*word)) & TOP_BITS;
         if hits != 0 {
             return i + (hits.trailing_zeros() / 8) as usize;
         }
         i += 8;
     }
-    skip(buf, i, |b| b >= b' ')
+    skip(buf, i, |b| !hit(b))
+}
+
+/// The first byte below SP at or after `from`.
+#[inline]
+fn next_control(buf: &[u8], from: usize) -> usize {
+    find(buf, from, |w| w.wrapping_sub(ONES * 0x20) & !w, |b| b < b' ')
+}
+
+/// The first byte at or after `from` that is not printable ASCII, or is `stop`.
+#[inline]
+fn next_odd(buf: &[u8], from: usize, stop: u8) -> usize {
+    let hits = |w: u64| {
+        let is_stop = (w ^ (ONES * u64::from(stop))).wrapping_sub(ONES);
+        w.wrapping_sub(ONES * 0x21) | w.wrapping_add(ONES) | w | is_stop
+    };
+    find(buf, from, hits, |b| !b.is_ascii_graphic() || b == stop)
 }
 
 #[inline]
@@ -208,39 +227,24 @@ fn is_blank_line(rest: &[u8]) -> bool {
     matches!(rest, [] | [b'\n', ..] | [b'\r', b'\n', ..])
 }
 
-/// How many bytes a token character has that starts with this byte: 1 for printable ASCII without blanks and `except`, 2 to 4
-/// for the lead bytes of UTF-8, 0 for what is no token character.
-const fn token_classes(except: u8) -> [u8; 256] {
-    let mut classes = [0; 256];
-    let mut b = 0x21;
-    while b < 0xf8 {
-        classes[b] = match b {
-            0x7f..=0xbf => 0,
-            0xc0..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xf7 => 4,
-            _ => (b != except as usize) as u8,
-        };
-        b += 1;
-    }
-    classes
-}
-
-static TOKEN: [u8; 256] = token_classes(0);
-static NAME: [u8; 256] = token_classes(b':');
-
-/// Where the run of token characters that starts at `from` ends. UTF-8 is only checked for its shape.
+/// Where the run of token characters that starts at `from` ends: printable ASCII but for `stop`, and what has the shape of a
+/// UTF-8 sequence.
 #[inline]
-fn token_end(head: &[u8], from: usize, classes: &[u8; 256]) -> usize {
+fn token_end(head: &[u8], from: usize, stop: u8) -> usize {
     let mut i = from;
-    while let Some(&b) = head.get(i) {
-        let n = usize::from(classes[usize::from(b)]);
-        if n != 1 && (n == 0 || !head.get(i + 1..i + n).is_some_and(|c| c.iter().all(|b| b & 0xc0 == 0x80))) {
-            break;
+    loop {
+        i = next_odd(head, i, stop);
+        let n = match head.get(i) {
+            Some(0xc0..=0xdf) => 2,
+            Some(0xe0..=0xef) => 3,
+            Some(0xf0..=0xf7) => 4,
+            _ => return i,
+        };
+        if !head.get(i + 1..i + n).is_some_and(|rest| rest.iter().all(|b| b & 0xc0 == 0x80)) {
+            return i;
         }
         i += n;
     }
-    i
 }
 
 #[inline]
@@ -332,14 +336,14 @@ mod tests {
     }
 
     #[test]
-    fn control_bytes_are_found_at_every_position() {
-        for len in 0..40 {
-            for at in 0..len {
-                let mut buf = vec![b' '; len];
-                buf[at] = 0x1f;
-                assert_eq!(next_control(&buf, 0), at);
-                buf[at] = 0xff;
-                assert_eq!(next_control(&buf, 0), len);
+    fn words_and_single_bytes_are_searched_alike() {
+        for byte in 0..=255u8 {
+            for at in 0..17 {
+                let mut buf = [b'/'; 17];
+                buf[at] = byte;
+                let first = |hit: bool| if hit { at } else { buf.len() };
+                assert_eq!(next_control(&buf, 0), first(byte < 0x20), "{byte} at {at}");
+                assert_eq!(next_odd(&buf, 0, b':'), first(!is_name_byte(byte)), "{byte} at {at}");
             }
         }
     }
