@@ -1,1 +1,177 @@
 //! HTTP messages: parsing, variables, credentials, multipart.
+
+use crate::{
+    abi::{mg_http_message, mg_http_part, mg_str},
+    guard::{
+        bytes::{cstr, slice, slice_mut},
+        http_message,
+    },
+    proto::{creds, http, multipart, urlcodec},
+};
+use core::{
+    ffi::{c_char, c_int, c_uchar},
+    ptr,
+};
+
+/// Parses the head of the request or response at the start of `s` into `*hm`, which is zeroed first. Returns the length of
+/// the head up to and with its blank line, 0 when it is incomplete, -1 when it is malformed; `*hm` is filled only when the
+/// result is positive.
+///
+/// All strings in `*hm` point into `s`, not copied and not NUL-terminated. `hm->body.buf` is the first byte behind the head;
+/// `hm->body.len` is what Content-Length says, whether or not the bytes are there yet, and `hm->message.len` includes it.
+/// Both are `(size_t) -1` for a response that lasts until the connection closes. `hm->query` is `{NULL, 0}` when the URI has
+/// no `?`. In a response `hm->method` is the version, `hm->uri` the status and `hm->proto` the reason phrase.
+///
+/// Line ends may be CRLF or LF. At most `MG_MAX_HTTP_HEADERS` headers are kept, unused ones are zero. A message that could be
+/// understood in two ways is malformed: repeated Content-Length, Transfer-Encoding, Authorization, Cookie or Connection,
+/// Content-Length next to Transfer-Encoding or not a plain number, either of them behind the last header kept, a stray CR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message) -> c_int {
+    // SAFETY: s covers len bytes, hm is the caller's struct.
+    unsafe { http_message::parse(s.cast(), len, hm) }
+}
+
+/// Returns the length of the request or response head at the start of `buf`, up to and with its blank line; 0 when it is
+/// incomplete, -1 when it holds a byte that no head may hold. `buf` may be NULL when `buf_len` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_get_request_len(buf: *const c_uchar, buf_len: usize) -> c_int {
+    // SAFETY: buf covers buf_len bytes.
+    match http::request_len(unsafe { slice(buf, buf_len) }) {
+        Ok(len) => c_int::try_from(len.unwrap_or(0)).unwrap_or(-1),
+        Err(http::Malformed) => -1,
+    }
+}
+
+/// Returns the value of the first header called `name`, in any case, or NULL when there is none. The result points into
+/// `*hm`; its length may be 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_get_header(hm: *mut mg_http_message, name: *const c_char) -> *mut mg_str {
+    // SAFETY: hm is a parsed message of the caller, name is a C string.
+    unsafe {
+        match (*hm).header_index(cstr(name)) {
+            Some(i) => &raw mut (*hm).headers[i].value,
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+/// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_status(hm: *const mg_http_message) -> c_int {
+    // SAFETY: hm is a parsed message of the caller.
+    http::status(unsafe { (*hm).uri.bytes() })
+}
+
+/// Returns the value of the first variable called `name`, in any case, of a query string or form such as `a=1&b=2`; it points
+/// into `buf` and is still URL-encoded. `{NULL, 0}` when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_var(buf: mg_str, name: mg_str) -> mg_str {
+    // SAFETY: both cover their bytes.
+    unsafe { urlcodec::var(buf.bytes(), name.bytes()).map_or(mg_str::NULL, mg_str::of) }
+}
+
+/// Copies the decoded value of a query string or form variable to `dst` as a C string. Returns its length, which may be 0, or
+/// -1 when `buf` is empty or `name` NULL, -2 when `dst` is NULL or `dst_len` 0, -3 when the value is badly encoded or does not
+/// fit with its NUL, -4 when there is no such variable. After -1 and -4 `dst` is an empty string, after -3 it is unspecified.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_get_var(buf: *const mg_str, name: *const c_char, dst: *mut c_char, dst_len: usize) -> c_int {
+    if dst.is_null() || dst_len == 0 {
+        return -2;
+    }
+    // SAFETY: dst covers dst_len bytes, of which there is one at least; buf and name cover theirs.
+    unsafe {
+        *dst = 0;
+        if buf.is_null() || name.is_null() || (*buf).buf.is_null() || (*buf).len == 0 {
+            return -1;
+        }
+        match urlcodec::var((*buf).bytes(), cstr(name)) {
+            None => -4,
+            Some(value) => match mg_url_decode(value.as_ptr().cast(), value.len(), dst, dst_len, 1) {
+                -1 => -3,
+                len => len,
+            },
+        }
+    }
+}
+
+/// Decodes `%XX` in the `n` bytes at `s`, and `+` to a space when `form` is not 0, to a C string at `to`. Returns its length,
+/// or -1 when a `%` is not followed by two hex digits or the result and its NUL do not fit in `to_len` bytes; `to` may then be
+/// partly written. `to` may be `s`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_url_decode(s: *const c_char, n: usize, to: *mut c_char, to_len: usize, form: c_int) -> c_int {
+    // No more than this is ever written, and to_len may be a careless guess.
+    let room = if to.is_null() { 0 } else { to_len.min(n.saturating_add(1)) };
+    let (from, dst) = (s as usize, to as usize);
+    let overlap = n > 0 && from < dst.saturating_add(room) && dst < from.saturating_add(n);
+    // SAFETY: s covers n bytes and to covers room. When they overlap, one slice covers both, so nothing is borrowed twice.
+    let len = unsafe {
+        if overlap {
+            let low = from.min(dst);
+            let (src, dst) = (from - low..from - low + n, dst - low..dst - low + room);
+            let both = if from < to as usize { s.cast_mut() } else { to };
+            urlcodec::decode_within(slice_mut(both.cast(), src.end.max(dst.end)), src, dst, form != 0)
+        } else {
+            urlcodec::decode(slice(s.cast(), n), slice_mut(to.cast(), room), form != 0)
+        }
+    };
+    len.ok().and_then(|len| c_int::try_from(len).ok()).unwrap_or(-1)
+}
+
+/// Encodes the `n` bytes at `s` as a C string at `buf`: letters, digits and `.` `_` `-` `~` stay, the rest becomes `%xx`.
+/// Returns its length, or 0 when it does not fit in `len` bytes. Each character needs 5 free bytes, so `3 * n + 3` are always
+/// enough.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_url_encode(s: *const c_char, n: usize, buf: *mut c_char, len: usize) -> usize {
+    let room = len.min(n.saturating_mul(3).saturating_add(5));
+    // SAFETY: s covers n bytes, buf covers len; they are different memory.
+    unsafe { urlcodec::encode(slice(s.cast(), n), slice_mut(buf.cast(), room)).unwrap_or(0) }
+}
+
+/// Returns the value of parameter `v` in a header value such as `form-data; name="x"`, without quotes; it points into `s`.
+/// `{NULL, 0}` when there is none. The name is case-sensitive and has to start a word: `name` is not found in `filename`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_get_header_var(s: mg_str, v: mg_str) -> mg_str {
+    // SAFETY: both cover their bytes.
+    unsafe { http::parameter(s.bytes(), v.bytes()).map_or(mg_str::NULL, mg_str::of) }
+}
+
+/// Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
+/// come from the first of these: `Authorization: Basic`, `Authorization: Bearer` (`pass` only), a Cookie header's
+/// `access_token` (`pass` only), the query variable `access_token` (`pass` only).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_creds(
+    hm: *mut mg_http_message,
+    user: *mut c_char,
+    userlen: usize,
+    pass: *mut c_char,
+    passlen: usize,
+) {
+    // SAFETY: hm is a parsed message of the caller; user and pass are different buffers of the given sizes.
+    unsafe {
+        let hm = &*hm;
+        let (user, pass) = (slice_mut(user.cast(), userlen), slice_mut(pass.cast(), passlen));
+        creds::creds(hm.header(b"Authorization"), hm.header(b"Cookie"), hm.query.bytes(), user, pass);
+    }
+}
+
+/// Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
+/// the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
+/// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+///
+/// ```c
+/// struct mg_http_part part;
+/// size_t ofs = 0;
+/// while ((ofs = mg_http_next_multipart(hm->body, ofs, &part)) > 0) { ... }
+/// ```
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_next_multipart(body: mg_str, ofs: usize, part: *mut mg_http_part) -> usize {
+    // SAFETY: body covers its bytes.
+    let found = multipart::next(unsafe { body.bytes() }, ofs);
+    if !part.is_null() {
+        let text = |s: Option<&[u8]>| s.map_or(mg_str::NULL, mg_str::of);
+        let (name, filename, body) = found.as_ref().map_or((None, None, None), |p| (p.name, p.filename, Some(p.body)));
+        // SAFETY: part is the caller's struct.
+        unsafe { *part = mg_http_part { name: text(name), filename: text(filename), body: text(body) } };
+    }
+    found.map_or(0, |p| p.next)
+}

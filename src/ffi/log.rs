@@ -1,1 +1,42 @@
-//! Logging.
+//! Logging. `mg_log` itself and the log level are documented in `variadic.rs`.
+
+use crate::{
+    abi::{mg_pfn_t, va_list},
+    fmt::{
+        VaArgs,
+        engine::{Out, format},
+    },
+    guard::bytes,
+    sys::log,
+};
+use core::ffi::{c_char, c_int, c_void};
+
+/// Sends all log output to `fn(character, param)`, one byte per call; NULL sends it to the standard output again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_log_set_fn(r#fn: mg_pfn_t, param: *mut c_void) {
+    log::set_function(r#fn, param);
+}
+
+/// Writes `len` bytes at `buf` to the log in hex and as text, 16 bytes a line, at any log level.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_hexdump(buf: *const c_void, len: usize) {
+    // SAFETY: buf covers len bytes.
+    log::hexdump(unsafe { bytes::slice(buf.cast(), len) });
+}
+
+/// `mg_log` of the library.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_log(fmt: *const c_char, ap: *mut va_list) {
+    log::output(|out| {
+        // SAFETY: the arguments match fmt.
+        unsafe { format(out, bytes::cstr(fmt), &mut VaArgs::new(ap)) };
+        out.bytes(b"\r\n");
+    });
+}
+
+/// `mg_log_prefix` of the library.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char) {
+    // SAFETY: C strings of the caller.
+    unsafe { log::prefix(level, bytes::cstr(file), line, bytes::cstr(function)) };
+}

@@ -25,3 +25,4 @@ mod timer;
 mod tls;
 mod url;
 mod util;
+mod variadic;

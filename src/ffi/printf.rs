@@ -1,1 +1,208 @@
-//! Formatting.
+//! Formatting: the functions that take a `va_list`, the character functions, the printers. Those with variable arguments are
+//! documented in `variadic.rs`.
+
+use crate::{
+    abi::{mg_addr, mg_iobuf, mg_pfn_t, mg_queue, va_list},
+    fmt::{self, VaArgs, engine::Out, printers, sink::AnySink, sink::IobufSink},
+    guard::{bytes, iobuf},
+};
+use core::ffi::{c_char, c_int, c_void};
+
+unsafe extern "C" {
+    fn mg_queue_book(q: *mut mg_queue, buf: *mut *mut c_char, len: usize) -> usize;
+    fn mg_queue_add(q: *mut mg_queue, len: usize);
+}
+
+/// Formats `fmt` with the arguments behind `ap`, calling `fn(character, arg)` for each character. Returns their number. `*ap` is
+/// advanced. `fn` NULL only counts.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_vxprintf(r#fn: mg_pfn_t, arg: *mut c_void, fmt: *const c_char, ap: *mut va_list) -> usize {
+    // SAFETY: arg belongs to fn, and the arguments match fmt.
+    unsafe { fmt::engine::format(&mut AnySink::new(r#fn, arg), bytes::cstr(fmt), &mut VaArgs::new(ap)) }
+}
+
+/// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
+/// `buf` may be NULL when `len` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_vsnprintf(buf: *mut c_char, len: usize, fmt: *const c_char, ap: *mut va_list) -> usize {
+    // SAFETY: buf has len bytes, and the arguments match fmt.
+    unsafe { fmt::to_memory(buf.cast(), len, fmt, ap) }
+}
+
+/// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_vmprintf(fmt: *const c_char, ap: *mut va_list) -> *mut c_char {
+    /// What most texts fit in.
+    const FIRST: usize = 64;
+    let mut io = mg_iobuf { buf: core::ptr::null_mut(), size: 0, len: 0, align: 0 };
+    let io = &raw mut io;
+    // SAFETY: io is a consistent buffer, and the arguments match fmt.
+    unsafe {
+        iobuf::resize(io, FIRST);
+        if fmt::to_iobuf(io, fmt, ap).is_none_or(|n| n == 0) {
+            iobuf::free(io);
+        }
+        (*io).buf.cast()
+    }
+}
+
+/// `mg_queue_printf`: measures with `ap`, prints with `again`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_queue_printf(q: *mut mg_queue, fmt: *const c_char, ap: *mut va_list, again: *mut va_list) -> usize {
+    // SAFETY: the booked space has len + 1 bytes; both lists match fmt.
+    unsafe {
+        let len = fmt::to_buffer(&mut [], fmt, ap);
+        let mut buf = core::ptr::null_mut();
+        if len == 0 || mg_queue_book(q, &mut buf, len + 1) < len + 1 {
+            return 0;
+        }
+        // A printer may print less the second time.
+        let len = len.min(fmt::to_memory(buf.cast(), len + 1, fmt, again));
+        if len > 0 {
+            mg_queue_add(q, len);
+        }
+        len
+    }
+}
+
+/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, with a NUL behind the data. When out
+/// of memory the character is dropped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_pfn_iobuf(ch: c_char, param: *mut c_void) {
+    // SAFETY: param is a buffer of the caller.
+    unsafe { IobufSink::new(param.cast()) }.bytes(&[ch as u8]);
+}
+
+/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow. The last byte of its memory is filled
+/// with a NUL, which counts as data; characters after that are dropped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_pfn_iobuf_noresize(ch: c_char, param: *mut c_void) {
+    let io: *mut mg_iobuf = param.cast();
+    // SAFETY: io is a buffer of the caller; the new byte lies within its capacity.
+    unsafe {
+        let (len, size) = ((*io).len, (*io).size);
+        if len < size {
+            *(*io).buf.add(len) = if len + 1 < size { ch as u8 } else { 0 };
+            (*io).len = len + 1;
+        }
+    }
+}
+
+/// For mg_xprintf: writes `c` to the standard output. `param` is not used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_pfn_stdout(c: c_char, _param: *mut c_void) {
+    // SAFETY: no conditions.
+    unsafe { libc::putchar(c_int::from(c as u8)) };
+}
+
+/// Arguments of a printer: a length and a pointer. A negative length counts as 0.
+unsafe fn block<'a>(args: &mut VaArgs) -> &'a [u8] {
+    let n = usize::try_from(args.int()).unwrap_or(0);
+    // SAFETY: the program passed a block of that length.
+    unsafe { bytes::slice(args.pointer().cast(), n) }
+}
+
+/// An argument of a printer: a pointer to `N` bytes, or NULL.
+unsafe fn array<'a, const N: usize>(args: &mut VaArgs) -> Option<&'a [u8; N]> {
+    // SAFETY: the program passed such a pointer.
+    unsafe { args.pointer().cast::<[u8; N]>().as_ref() }
+}
+
+/// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints two lower-case hex digits per byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_hex(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: as for all printers, arg belongs to fn and ap yields the documented arguments.
+    unsafe { printers::hex(&mut AnySink::new(r#fn, arg), block(&mut VaArgs::new(ap))) }
+}
+
+/// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints base64 with padding.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_base64(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex.
+    unsafe { printers::base64(&mut AnySink::new(r#fn, arg), block(&mut VaArgs::new(ap))) }
+}
+
+/// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the inside of a JSON string. Length 0 means up to
+/// the NUL; a NUL always ends the text. NULL prints nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_esc(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex. With a length the text may be that long or end with a NUL before.
+    unsafe {
+        let args = &mut VaArgs::new(ap);
+        let n = args.int();
+        let s: *const c_char = args.pointer().cast();
+        let len = match usize::try_from(n) {
+            _ if s.is_null() => 0,
+            Ok(0) => libc::strlen(s),
+            Ok(n) => libc::strnlen(s, n),
+            Err(_) => 0,
+        };
+        printers::json(&mut AnySink::new(r#fn, arg), bytes::slice(s.cast(), len))
+    }
+}
+
+/// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints it with `&`, `<`, `>` and `"` as HTML entities.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_html_esc(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex.
+    unsafe { printers::html(&mut AnySink::new(r#fn, arg), block(&mut VaArgs::new(ap))) }
+}
+
+/// Prints an address.
+fn address(out: &mut impl Out, addr: &mg_addr) -> usize {
+    let ip = addr.ip();
+    if addr.is_ip6 { printers::ip6(out, &ip) } else { printers::ip4(out, &[ip[0], ip[1], ip[2], ip[3]]) }
+}
+
+/// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_ip(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex. The address is copied.
+    unsafe {
+        let addr: *const mg_addr = VaArgs::new(ap).pointer().cast();
+        if addr.is_null() { 0 } else { address(&mut AnySink::new(r#fn, arg), &*addr) }
+    }
+}
+
+/// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints as mg_print_ip, then a colon and the port.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_ip_port(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex. The address is copied.
+    unsafe {
+        let addr: *const mg_addr = VaArgs::new(ap).pointer().cast();
+        if addr.is_null() {
+            return 0;
+        }
+        let (out, addr) = (&mut AnySink::new(r#fn, arg), *addr);
+        address(out, &addr) + printers::port(out, u16::from_be(addr.port))
+    }
+}
+
+/// Printer for `%M` and `%m`. Argument: a pointer to the four bytes of an IPv4 address in network byte order.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_ip4(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex.
+    unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::ip4(&mut AnySink::new(r#fn, arg), ip)) }
+}
+
+/// Printer for `%M` and `%m`. Argument: a pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_ip6(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex.
+    unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::ip6(&mut AnySink::new(r#fn, arg), ip)) }
+}
+
+/// Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_mac(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex.
+    unsafe { array::<6>(&mut VaArgs::new(ap)).map_or(0, |mac| printers::colon_hex(&mut AnySink::new(r#fn, arg), mac)) }
+}
+
+/// Printer for `%M` and `%m`. Argument: a pointer to the eight bytes of an IEEE 64-bit address. Prints eight pairs of hex digits
+/// with colons between.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_ieee64(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex.
+    unsafe { array::<8>(&mut VaArgs::new(ap)).map_or(0, |id| printers::colon_hex(&mut AnySink::new(r#fn, arg), id)) }
+}

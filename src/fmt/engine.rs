@@ -1,1 +1,341 @@
 //! Formats into a sink from a source of arguments.
+
+#![forbid(unsafe_code)]
+
+use super::{float, text::Text};
+use core::ffi::{c_int, c_long};
+
+/// Where output goes.
+pub(crate) trait Out {
+    fn text(&mut self, s: Text<'_>);
+
+    #[inline]
+    fn bytes(&mut self, s: &[u8]) {
+        self.text(Text::of(s));
+    }
+
+    /// `n` times `c`.
+    fn fill(&mut self, c: u8, mut n: usize) {
+        let block = [c; 32];
+        while n > 0 {
+            let part = n.min(block.len());
+            self.bytes(&block[..part]);
+            n -= part;
+        }
+    }
+}
+
+/// Where arguments come from, in the order of the conversions.
+pub(crate) trait Args<O: Out> {
+    fn int(&mut self) -> c_int;
+    fn long(&mut self) -> c_long;
+    fn long_long(&mut self) -> i64;
+    fn double(&mut self) -> f64;
+    fn pointer(&mut self) -> usize;
+    /// A C string up to its NUL, or at most `max` bytes of it. NULL gives an empty text.
+    fn string(&mut self, max: Option<usize>) -> Text<'_>;
+    /// Takes a printer and its arguments and runs it on `out`; returns how many characters it says it printed.
+    fn print(&mut self, out: &mut O) -> usize;
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Width {
+    Int,
+    Long,
+    LongLong,
+    /// `size_t`, as wide as `long` wherever both exist.
+    Size,
+}
+
+/// One conversion, without its `%`.
+struct Spec {
+    prefix: bool,
+    left: bool,
+    zero: bool,
+    width: usize,
+    precision: Option<usize>,
+    size: Width,
+    /// None: the format ends here.
+    conversion: Option<u8>,
+}
+
+/// The bytes of a format that are still to do.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    #[inline]
+    fn skip(&mut self, c: u8) -> bool {
+        let found = self.0.first() == Some(&c);
+        if found {
+            self.0 = &self.0[1..];
+        }
+        found
+    }
+
+    /// A run of digits; 0 when there is none. Numbers beyond C's `int` count as its maximum.
+    #[inline]
+    fn number(&mut self) -> usize {
+        let mut n = 0usize;
+        while let Some(d @ b'0'..=b'9') = self.0.first() {
+            n = n.saturating_mul(10).saturating_add((d - b'0').into()).min(c_int::MAX as usize);
+            self.0 = &self.0[1..];
+        }
+        n
+    }
+
+    fn spec<O: Out>(&mut self, args: &mut impl Args<O>) -> Spec {
+        let (prefix, left, zero) = (self.skip(b'#'), self.skip(b'-'), self.skip(b'0'));
+        let width = self.number();
+        let precision = match self.skip(b'.') {
+            // A negative precision counts as none, as in C.
+            true if self.skip(b'*') => usize::try_from(args.int()).ok(),
+            true => Some(self.number()),
+            false => None,
+        };
+        while self.skip(b'h') {}
+        let mut size = match (self.skip(b'l'), self.skip(b'l')) {
+            (true, true) => Width::LongLong,
+            (true, false) => Width::Long,
+            _ => Width::Int,
+        };
+        if self.skip(b'z') {
+            size = Width::Size;
+        }
+        let conversion = self.0.first().copied();
+        self.0 = self.0.get(1..).unwrap_or_default();
+        Spec { prefix, left, zero, width, precision, size, conversion }
+    }
+}
+
+/// Digits of a number, written from the end.
+pub(super) struct Digits {
+    buf: [u8; 24],
+    start: usize,
+}
+
+impl Digits {
+    pub(super) fn of(mut v: u64, base: u64) -> Digits {
+        let mut d = Digits { buf: [0; 24], start: 24 };
+        loop {
+            d.push(b"0123456789abcdef"[(v % base) as usize]);
+            v /= base;
+            if v == 0 {
+                return d;
+            }
+        }
+    }
+
+    fn signed(v: i64) -> Digits {
+        let mut d = Digits::of(v.unsigned_abs(), 10);
+        if v < 0 {
+            d.push(b'-');
+        }
+        d
+    }
+
+    #[inline]
+    fn push(&mut self, c: u8) {
+        self.start -= 1;
+        self.buf[self.start] = c;
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.buf[self.start..]
+    }
+}
+
+/// Writes the text of a number with its `0x` prefix and fill; returns the length.
+fn number<O: Out>(out: &mut O, digits: &[u8], spec: &Spec, prefix: bool) -> usize {
+    let len = digits.len() + if prefix { 2 } else { 0 };
+    let fill = spec.width.saturating_sub(len);
+    if !spec.zero && !spec.left {
+        out.fill(b' ', fill);
+    }
+    if prefix {
+        out.bytes(b"0x");
+    }
+    if spec.zero {
+        out.fill(b'0', fill);
+    }
+    out.bytes(digits);
+    if !spec.zero && spec.left {
+        out.fill(b' ', fill);
+    }
+    len + fill
+}
+
+/// Writes `fmt` to `out`, with conversions replaced by arguments; returns the number of characters.
+pub(crate) fn format<O: Out>(out: &mut O, fmt: &[u8], args: &mut impl Args<O>) -> usize {
+    let mut input = Input(fmt);
+    let mut count = 0;
+    loop {
+        let plain = memchr::memchr(b'%', input.0).unwrap_or(input.0.len());
+        out.bytes(&input.0[..plain]);
+        count += plain;
+        if plain == input.0.len() {
+            return count;
+        }
+        input.0 = &input.0[plain + 1..];
+        let spec = input.spec(args);
+        count += match spec.conversion {
+            Some(b'd') => {
+                let v = match spec.size {
+                    Width::Int => args.int().into(),
+                    Width::LongLong => args.long_long(),
+                    #[allow(clippy::useless_conversion)] // long has 32 bits on some targets
+                    Width::Long | Width::Size => args.long().into(),
+                };
+                number(out, Digits::signed(v).as_bytes(), &spec, spec.prefix)
+            }
+            Some(c @ (b'u' | b'x' | b'X')) => {
+                let v = match spec.size {
+                    Width::Int => (args.int() as u32).into(),
+                    Width::LongLong => args.long_long() as u64,
+                    #[allow(clippy::useless_conversion)]
+                    Width::Long | Width::Size => (args.long() as core::ffi::c_ulong).into(),
+                };
+                let base = if c == b'u' { 10 } else { 16 };
+                number(out, Digits::of(v, base).as_bytes(), &spec, spec.prefix)
+            }
+            Some(b'p') => number(out, Digits::of(args.pointer() as u64, 16).as_bytes(), &spec, true),
+            Some(c @ (b'f' | b'g')) => {
+                let s = float::decimal(args.double(), spec.precision.unwrap_or(6), c == b'g');
+                number(out, s.as_bytes(), &spec, spec.prefix)
+            }
+            Some(b's') => {
+                let s = args.string(spec.precision);
+                let len = s.len();
+                let fill = spec.width.saturating_sub(spec.precision.unwrap_or(len));
+                let pad = if spec.zero { b'0' } else { b' ' };
+                if !spec.left {
+                    out.fill(pad, fill);
+                }
+                out.text(s);
+                if spec.left {
+                    out.fill(pad, fill);
+                }
+                len + fill
+            }
+            Some(b'c') => {
+                out.bytes(&[args.int() as u8]);
+                1
+            }
+            Some(b'M') => args.print(out),
+            Some(b'm') => {
+                out.bytes(b"\"");
+                let len = args.print(out);
+                out.bytes(b"\"");
+                len + 2
+            }
+            Some(b'%') | None => {
+                out.bytes(b"%");
+                1
+            }
+            Some(c) => {
+                out.bytes(&[b'%', c]);
+                2
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a test passes for `...`.
+    enum Arg {
+        I(c_int),
+        L(i64),
+        D(f64),
+        P(usize),
+        S(Option<&'static str>),
+        M(&'static [u8]),
+    }
+    use Arg::*;
+
+    struct List(std::vec::IntoIter<Arg>);
+
+    impl<O: Out> Args<O> for List {
+        fn int(&mut self) -> c_int {
+            let Some(I(v)) = self.0.next() else { panic!() };
+            v
+        }
+        fn long(&mut self) -> c_long {
+            let Some(L(v)) = self.0.next() else { panic!() };
+            v as c_long
+        }
+        fn long_long(&mut self) -> i64 {
+            let Some(L(v)) = self.0.next() else { panic!() };
+            v
+        }
+        fn double(&mut self) -> f64 {
+            let Some(D(v)) = self.0.next() else { panic!() };
+            v
+        }
+        fn pointer(&mut self) -> usize {
+            let Some(P(v)) = self.0.next() else { panic!() };
+            v
+        }
+        fn string(&mut self, max: Option<usize>) -> Text<'_> {
+            let Some(S(v)) = self.0.next() else { panic!() };
+            let s = v.unwrap_or_default().as_bytes();
+            Text::of(&s[..s.len().min(max.unwrap_or(usize::MAX))])
+        }
+        fn print(&mut self, out: &mut O) -> usize {
+            let Some(M(v)) = self.0.next() else { panic!() };
+            out.bytes(v);
+            v.len()
+        }
+    }
+
+    #[track_caller]
+    fn check(fmt: &str, args: Vec<Arg>, want: &str) {
+        let mut out = Vec::new();
+        let n = format(&mut out, fmt.as_bytes(), &mut List(args.into_iter()));
+        assert_eq!(String::from_utf8_lossy(&out), want);
+        assert_eq!(n, out.len());
+    }
+
+    #[test]
+    fn numbers() {
+        check("%d|%5d|%-5d|%05d", vec![I(-1), I(-12), I(-12), I(-12)], "-1|  -12|-12  |00-12");
+        check("%#x %#8x %#-8x| %#08X", vec![I(255), I(255), I(255), I(255)], "0xff     0xff 0xff    | 0x0000ff");
+        check("%ld %lld %zd", vec![L(-1), L(i64::MIN), L(7)], "-1 -9223372036854775808 7");
+        check(
+            "%lu %llu %zu",
+            vec![L(-1), L(-1), L(i64::MIN)],
+            "18446744073709551615 18446744073709551615 9223372036854775808",
+        );
+        check("%hhd %hx", vec![I(1000), I(-1)], "1000 ffffffff");
+        check("%p %p", vec![P(0), P(0xbeef)], "0x0 0xbeef");
+        check("%-05d|%5.3d", vec![I(7), I(7)], "00007|    7");
+    }
+
+    #[test]
+    fn strings() {
+        check("%s|%5s|%-5s|", vec![S(Some("ab")), S(Some("ab")), S(Some("ab"))], "ab|   ab|ab   |");
+        check("%s|%3s|%.2s|", vec![S(None), S(None), S(None)], "|   ||");
+        check("%.*s|%8.*s|", vec![I(2), S(Some("abc")), I(0), S(Some("abc"))], "ab|        |");
+        check("%10.5s|%05s", vec![S(Some("ab")), S(Some("ab"))], "     ab|000ab");
+        check("%.*s|%4.*s", vec![I(-1), S(Some("abc")), I(c_int::MIN), S(Some("abc"))], "abc| abc");
+    }
+
+    #[test]
+    fn printers() {
+        check("a%Mb%mc", vec![M(b"1"), M(b"22")], "a1b\"22\"c");
+    }
+
+    #[test]
+    fn odd_formats() {
+        check("%", vec![], "%");
+        check("a%l", vec![], "a%");
+        check("%-08.3hhllz", vec![], "%");
+        check("%%%5%", vec![], "%%");
+        check("%k%5.2llq%zl%+d", vec![], "%k%q%l%+d");
+        check("%.*k", vec![I(3)], "%k");
+        check("%5c", vec![I(0)], "\0");
+        check("%-f", vec![D(1.5)], "1.500000");
+    }
+}

@@ -23,3 +23,88 @@ static void *libc_calloc(size_t count, size_t size) { return calloc(count, size)
 API __attribute__((weak, alias("libc_calloc"))) void *mg_calloc(size_t count, size_t size);
 REPLACEABLE void mg_free(void *ptr) { free(ptr); }
 PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
+
+#define WITH_ARGS(last, call) \
+  do {                        \
+    va_list ap;               \
+    va_start(ap, last);       \
+    call;                     \
+    va_end(ap);               \
+  } while (0)
+
+// ---- formatting: the prototypes of the public functions stand here because the header is generated from the library
+typedef void (*mg_pfn_t)(char, void *);
+struct mg_connection;
+struct mg_queue;
+struct mg_rpc_req;
+
+API size_t mg_vxprintf(mg_pfn_t fn, void *arg, const char *fmt, va_list *ap);
+API size_t mg_vsnprintf(char *buf, size_t len, const char *fmt, va_list *ap);
+API char *mg_vmprintf(const char *fmt, va_list *ap);
+API void mg_rpc_vok(struct mg_rpc_req *r, const char *fmt, va_list *ap);
+API void mg_rpc_verr(struct mg_rpc_req *r, int code, const char *fmt, va_list *ap);
+PRIVATE size_t mgc_queue_printf(struct mg_queue *q, const char *fmt, va_list *ap, va_list *again);
+PRIVATE void mgc_log(const char *fmt, va_list *ap);
+PRIVATE void mgc_log_prefix(int level, const char *file, int line, const char *fname);
+
+API size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...) {
+  size_t n;
+  WITH_ARGS(fmt, n = mg_vxprintf(fn, arg, fmt, &ap));
+  return n;
+}
+
+API size_t mg_snprintf(char *buf, size_t len, const char *fmt, ...) {
+  size_t n;
+  WITH_ARGS(fmt, n = mg_vsnprintf(buf, len, fmt, &ap));
+  return n;
+}
+
+API char *mg_mprintf(const char *fmt, ...) {
+  char *s;
+  WITH_ARGS(fmt, s = mg_vmprintf(fmt, &ap));
+  return s;
+}
+
+// The length must be known before space is booked: the arguments are read twice.
+API size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...) {
+  va_list ap, again;
+  va_start(ap, fmt);
+  va_start(again, fmt);
+  size_t n = mgc_queue_printf(q, fmt, &ap, &again);
+  va_end(again);
+  va_end(ap);
+  return n;
+}
+
+API void mg_rpc_ok(struct mg_rpc_req *r, const char *fmt, ...) { WITH_ARGS(fmt, mg_rpc_vok(r, fmt, &ap)); }
+
+API void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...) { WITH_ARGS(fmt, mg_rpc_verr(r, code, fmt, &ap)); }
+
+// ---- connections
+#ifdef MGC_ENGINE
+API size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
+PRIVATE void mgc_error(struct mg_connection *c, const char *fmt, va_list *ap);
+PRIVATE void mgc_http_printf_chunk(struct mg_connection *c, const char *fmt, va_list *ap);
+PRIVATE void mgc_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, va_list *ap);
+
+API size_t mg_printf(struct mg_connection *c, const char *fmt, ...) {
+  size_t n;
+  WITH_ARGS(fmt, n = mg_vprintf(c, fmt, &ap));
+  return n;
+}
+
+API void mg_error(struct mg_connection *c, const char *fmt, ...) { WITH_ARGS(fmt, mgc_error(c, fmt, &ap)); }
+
+API void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...) { WITH_ARGS(fmt, mgc_http_printf_chunk(c, fmt, &ap)); }
+
+API void mg_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, ...) { WITH_ARGS(fmt, mgc_http_reply(c, code, headers, fmt, &ap)); }
+#endif
+
+// ---- log: a program may bring its own pair
+API int mg_log_level = 3;  // MG_LL_DEBUG
+
+REPLACEABLE void mg_log(const char *fmt, ...) { WITH_ARGS(fmt, mgc_log(fmt, &ap)); }
+
+REPLACEABLE void mg_log_prefix(int level, const char *file, int line, const char *fname) {
+  mgc_log_prefix(level, file, line, fname);
+}

@@ -2,4 +2,5 @@
 
 pub(crate) mod bytes;
 pub(crate) mod heap;
+pub(crate) mod http_message;
 pub(crate) mod iobuf;

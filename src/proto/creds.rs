@@ -1,1 +1,102 @@
 //! HTTP credentials.
+
+use super::{http, urlcodec};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
+
+/// Longer Basic credentials are refused.
+const MAX_BASIC: usize = 255;
+
+/// The fraction of a group behind the last whole one is ignored, and so are bits that stand for nothing.
+static BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// Finds the credentials of a request in its `Authorization` and `Cookie` headers and its query, and writes them as C strings,
+/// cut where they do not fit. The first source that applies counts, even when there is nothing in it.
+pub(crate) fn creds(authorization: Option<&[u8]>, cookie: Option<&[u8]>, query: &[u8], user: &mut [u8], pass: &mut [u8]) {
+    put(user, b"");
+    put(pass, b"");
+    let authorization = authorization.unwrap_or_default();
+    if let Some(coded) = after(authorization, b"Basic ") {
+        let mut buf = [0; MAX_BASIC];
+        if let Some((u, p)) = basic(coded, &mut buf) {
+            put(user, u);
+            put(pass, p);
+        }
+    } else if let Some(token) = after(authorization, b"Bearer ") {
+        put(pass, token);
+    } else if let Some(cookie) = cookie {
+        put(pass, http::parameter(cookie, b"access_token").unwrap_or_default());
+    } else if let Some(coded) = urlcodec::var(query, b"access_token") {
+        match urlcodec::decode(coded, pass, true) {
+            Ok(_) => {}
+            Err(urlcodec::DecodeError::NoRoom) => pass.iter_mut().last().into_iter().for_each(|b| *b = 0),
+            Err(urlcodec::DecodeError::Escape) => put(pass, b""),
+        }
+    }
+}
+
+/// What follows `scheme`, unless that is nothing.
+fn after<'a>(authorization: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+    authorization.strip_prefix(scheme).filter(|rest| !rest.is_empty())
+}
+
+/// Name and password.
+fn basic<'a>(coded: &[u8], buf: &'a mut [u8; MAX_BASIC]) -> Option<(&'a [u8], &'a [u8])> {
+    let groups = &coded[..coded.len() & !3];
+    if groups.len() / 4 * 3 > MAX_BASIC {
+        return None;
+    }
+    let len = BASE64.decode_slice(groups, buf).ok()?;
+    let text = &buf[..len];
+    let colon = memchr::memchr(b':', text)?;
+    Some((&text[..colon], &text[colon + 1..]))
+}
+
+/// Writes `text` as a C string, up to its first NUL and as far as it fits.
+fn put(dst: &mut [u8], text: &[u8]) {
+    let Some(room) = dst.len().checked_sub(1) else { return };
+    let text = &text[..room.min(text.len())];
+    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
+    dst[..text.len()].copy_from_slice(text);
+    dst[text.len()] = 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(authorization: &str, query: &str, room: usize) -> (String, String) {
+        let (mut user, mut pass) = (vec![0xff; room], vec![0xff; room]);
+        creds(Some(authorization.as_bytes()), None, query.as_bytes(), &mut user, &mut pass);
+        let text = |b: Vec<u8>| String::from_utf8(b.split(|&b| b == 0).next().unwrap().to_vec()).unwrap();
+        (text(user), text(pass))
+    }
+
+    #[test]
+    fn texts_are_cut_to_the_room_there_is() {
+        let both = |u: &str, p: &str| (u.to_string(), p.to_string());
+        assert_eq!(run("Basic dXNlcjpwYXNz", "", 3), both("us", "pa"));
+        assert_eq!(run("Basic dXNlcjpwYXNz", "", 1), both("", ""));
+        assert_eq!(run("Basic dXNlcjpwYXNz", "", 0), both("", ""));
+        assert_eq!(run("Bearer token", "", 3), both("", "to"));
+        assert_eq!(run("", "access_token=a%62cd", 3), both("", "ab"));
+        assert_eq!(run("", "access_token=ab%zz", 30), both("", ""));
+        assert_eq!(run("", "access_token=a%00b", 30), both("", "a"));
+        assert_eq!(run("", "access_token=a", 0), both("", ""));
+    }
+
+    #[test]
+    fn long_basic_credentials_are_refused() {
+        let coded = |n: usize| {
+            let (text, mut out) = ([b"u:".as_slice(), &vec![b'p'; n]].concat(), vec![0; n * 2 + 8]);
+            let len = BASE64.encode_slice(text, &mut out).unwrap();
+            format!("Basic {}", String::from_utf8_lossy(&out[..len]))
+        };
+        assert_eq!(run(&coded(253), "", 300).1.len(), 253);
+        assert_eq!(run(&coded(254), "", 300), Default::default());
+        assert_eq!(run(&coded(100_000), "", 300), Default::default());
+    }
+}

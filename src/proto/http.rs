@@ -1,1 +1,417 @@
 //! HTTP/1 message heads.
+
+/// A `Head::body_len` and `Head::message_len` that only the end of the connection tells.
+pub(crate) const UNTIL_CLOSE: usize = usize::MAX;
+
+/// The bytes can never become a message, whatever follows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// The parts of a complete head, inside the bytes it was parsed from.
+///
+/// In a response `method` is the version, `uri` the status and `proto` the reason phrase.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a [u8],
+    pub(crate) uri: &'a [u8],
+    pub(crate) query: Option<&'a [u8]>,
+    pub(crate) proto: &'a [u8],
+    /// First line, headers and blank line; the body starts here.
+    pub(crate) len: usize,
+    pub(crate) body_len: usize,
+    pub(crate) message_len: usize,
+}
+
+/// The length of the head at the start of `buf`, None while its blank line has not arrived.
+#[inline]
+pub(crate) fn request_len(buf: &[u8]) -> Result<Option<usize>, Malformed> {
+    let mut i = 0;
+    loop {
+        i = next_control(buf, i);
+        match buf.get(i) {
+            None => return Ok(None),
+            Some(b'\n') => {
+                let bare = i >= 1 && buf[i - 1] == b'\n';
+                if bare || (i >= 4 && buf[i - 1] == b'\r' && buf[i - 2] == b'\n') {
+                    return Ok(Some(i + 1));
+                }
+            }
+            Some(b'\r' | b'\t') => {}
+            Some(_) => return Err(Malformed),
+        }
+        i += 1;
+    }
+}
+
+/// Parses the head at the start of `buf`, None while it is incomplete. `header` gets the index, name and value of each header,
+/// of `max_headers` at most, also when the head turns out to be malformed further on.
+#[inline]
+pub(crate) fn parse<'a>(
+    buf: &'a [u8],
+    max_headers: usize,
+    mut header: impl FnMut(usize, &'a [u8], &'a [u8]),
+) -> Result<Option<Head<'a>>, Malformed> {
+    let Some(len) = request_len(buf)? else { return Ok(None) };
+    let head = &buf[..len];
+
+    let method_end = token_end(head, 0, b' ');
+    let uri_start = skip(head, method_end, |b| b == b' ');
+    let uri_end = token_end(head, uri_start, b' ');
+    let proto_start = skip(head, uri_end, |b| b == b' ');
+    let (proto_end, mut at) = line_end(head, proto_start)?;
+    let (method, target, proto) = (&head[..method_end], &head[uri_start..uri_end], &head[proto_start..proto_end]);
+    let is_response = method.len() > 5 && method[..5].eq_ignore_ascii_case(b"HTTP/");
+    let (uri, query) = match target.iter().position(|&b| b == b'?') {
+        Some(i) => (&target[..i], Some(&target[i + 1..])),
+        None => (target, None),
+    };
+    if method.is_empty() || uri.is_empty() || !(is_response || is_version(proto)) {
+        return Err(Malformed);
+    }
+
+    let mut count = 0;
+    let mut seen = 0u8;
+    let mut body = None;
+    while !is_blank_line(&head[at..]) {
+        if count == max_headers {
+            refuse_framing(&head[at..])?;
+            break;
+        }
+        let name_end = token_end(head, at, b':');
+        if name_end == at || head.get(name_end) != Some(&b':') {
+            return Err(Malformed);
+        }
+        let start = skip(head, name_end + 1, is_blank);
+        let (end, next) = line_end(head, start)?;
+        let (name, value) = (&head[at..name_end], trim_end(&head[start..end]));
+        let once = at_most_once(name);
+        if seen & once != 0 {
+            return Err(Malformed);
+        }
+        seen |= once;
+        if once == CONTENT_LENGTH {
+            body = Some(content_length(value).ok_or(Malformed)?);
+        }
+        header(count, name, value);
+        count += 1;
+        at = next;
+    }
+
+    // Two ways to frame one body is how requests are smuggled.
+    if seen & CONTENT_LENGTH != 0 && seen & TRANSFER_ENCODING != 0 {
+        return Err(Malformed);
+    }
+    let (body_len, message_len) = match body {
+        // The original's answer, kept for this function; who serves the request has to compare the header with `body_len`.
+        Some(usize::MAX) if !is_response => (0, len),
+        Some(n) => (n, len.checked_add(n).ok_or(Malformed)?),
+        None if is_response && uri != b"204" => (UNTIL_CLOSE, UNTIL_CLOSE),
+        None => (0, len),
+    };
+    Ok(Some(Head { method, uri, query, proto, len, body_len, message_len }))
+}
+
+/// The number at the start of a status or URI, by the rules of C's `atoi`, but kept inside an `int`.
+pub(crate) fn status(uri: &[u8]) -> i32 {
+    let text = uri.trim_ascii_start();
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        _ => (false, text),
+    };
+    let digits = digits.iter().take_while(|b| b.is_ascii_digit());
+    digits.fold(0i32, |n, &b| {
+        let d = i32::from(b - b'0');
+        let n = n.saturating_mul(10);
+        if negative { n.saturating_sub(d) } else { n.saturating_add(d) }
+    })
+}
+
+/// The value of parameter `name` in a header value such as `form-data; name="x"`, without its quotes.
+///
+/// The name has to start a word, so that `name` is not found inside `filename`.
+pub(crate) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    if name.is_empty() {
+        return None;
+    }
+    let starts_word = |i: usize| i == 0 || matches!(value[i - 1], b';' | b',' | b' ' | b'\t');
+    let found = |i: usize| value[i..].strip_prefix(name)?.strip_prefix(b"=");
+    let text = (0..value.len()).filter(|&i| starts_word(i)).find_map(found)?;
+    if let Some(quoted) = text.strip_prefix(b"\"") {
+        return Some(memchr::memchr(b'"', quoted).map_or(text, |n| &quoted[..n]));
+    }
+    Some(&text[..memchr::memchr3(b';', b',', b' ', text).unwrap_or(text.len())])
+}
+
+/// Whether `b` is printable ASCII and may stand in a header name.
+#[inline]
+pub(crate) fn is_name_byte(b: u8) -> bool {
+    b.is_ascii_graphic() && b != b':'
+}
+
+/// Each byte of a word.
+const ONES: u64 = u64::MAX / 255;
+const TOP_BITS: u64 = ONES * 0x80;
+
+/// The first byte at or after `from` for which `hit` holds, `buf.len()` when there is none. `hits` does the same for eight
+/// bytes at once: it sets the top bit of each one that is hit. Borrows and carries between the bytes may spoil the bits above
+/// the first hit, never those below.
+#[inline(always)]
+fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> bool) -> usize {
+    let mut i = from;
+    while let Some(word) = buf.get(i..).and_then(<[u8]>::first_chunk) {
+        let hits = hits(u64::from_le_bytes(*word)) & TOP_BITS;
+        if hits != 0 {
+            return i + (hits.trailing_zeros() / 8) as usize;
+        }
+        i += 8;
+    }
+    skip(buf, i, |b| !hit(b))
+}
+
+/// The first byte below SP at or after `from`.
+#[inline]
+fn next_control(buf: &[u8], from: usize) -> usize {
+    find(buf, from, |w| w.wrapping_sub(ONES * 0x20) & !w, |b| b < b' ')
+}
+
+/// The first byte at or after `from` that is not printable ASCII, or is `stop`.
+#[inline]
+fn next_odd(buf: &[u8], from: usize, stop: u8) -> usize {
+    let hits = |w: u64| {
+        let is_stop = (w ^ (ONES * u64::from(stop))).wrapping_sub(ONES);
+        w.wrapping_sub(ONES * 0x21) | w.wrapping_add(ONES) | w | is_stop
+    };
+    find(buf, from, hits, |b| !b.is_ascii_graphic() || b == stop)
+}
+
+#[inline]
+fn skip(buf: &[u8], from: usize, want: impl Fn(u8) -> bool) -> usize {
+    let mut i = from;
+    while buf.get(i).is_some_and(|&b| want(b)) {
+        i += 1;
+    }
+    i
+}
+
+#[inline]
+fn is_blank(b: u8) -> bool {
+    b == b' ' || b == b'\t'
+}
+
+#[inline]
+fn trim_end(mut value: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Where the line that goes on at `from` ends, and where the next one starts. A CR alone ends no line and belongs in none.
+#[inline]
+fn line_end(head: &[u8], from: usize) -> Result<(usize, usize), Malformed> {
+    let mut i = from;
+    loop {
+        i = next_control(head, i);
+        match head.get(i..) {
+            Some([b'\n', ..]) => return Ok((i, i + 1)),
+            Some([b'\r', b'\n', ..]) => return Ok((i, i + 2)),
+            Some([b'\t', ..]) => i += 1,
+            _ => return Err(Malformed),
+        }
+    }
+}
+
+#[inline]
+fn is_blank_line(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b'\n', ..] | [b'\r', b'\n', ..])
+}
+
+/// Where the run of token characters that starts at `from` ends: printable ASCII but for `stop`, and what has the shape of a
+/// UTF-8 sequence.
+#[inline]
+fn token_end(head: &[u8], from: usize, stop: u8) -> usize {
+    let mut i = from;
+    loop {
+        i = next_odd(head, i, stop);
+        let n = match head.get(i) {
+            Some(0xc0..=0xdf) => 2,
+            Some(0xe0..=0xef) => 3,
+            Some(0xf0..=0xf7) => 4,
+            _ => return i,
+        };
+        if !head.get(i + 1..i + n).is_some_and(|rest| rest.iter().all(|b| b & 0xc0 == 0x80)) {
+            return i;
+        }
+        i += n;
+    }
+}
+
+#[inline]
+fn is_version(proto: &[u8]) -> bool {
+    matches!(proto, [_, _, _, _, _, major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+        && proto[..5].eq_ignore_ascii_case(b"HTTP/")
+}
+
+/// The number in a Content-Length: digits only, and in range.
+pub(crate) fn content_length(value: &[u8]) -> Option<usize> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0usize, |n, b| match b {
+        b'0'..=b'9' => n.checked_mul(10)?.checked_add(usize::from(b - b'0')),
+        _ => None,
+    })
+}
+
+const CONTENT_LENGTH: u8 = 1;
+const TRANSFER_ENCODING: u8 = 2;
+
+/// A bit for each header that must not be repeated, 0 for all others.
+#[inline]
+fn at_most_once(name: &[u8]) -> u8 {
+    let (known, bit): (&[u8], u8) = match name.len() {
+        14 => (b"Content-Length", CONTENT_LENGTH),
+        17 => (b"Transfer-Encoding", TRANSFER_ENCODING),
+        13 => (b"Authorization", 4),
+        6 => (b"Cookie", 8),
+        10 => (b"Connection", 16),
+        _ => return 0,
+    };
+    if name.eq_ignore_ascii_case(known) { bit } else { 0 }
+}
+
+/// Headers for which there was no room are ignored, except those that say where the message ends: a proxy in front of us reads
+/// them, so ignoring them would make it see other messages than we do. Read as leniently as any proxy might.
+#[cold]
+fn refuse_framing(rest: &[u8]) -> Result<(), Malformed> {
+    for line in rest.split(|b| matches!(b, b'\r' | b'\n')) {
+        let name = line.split(|&b| b == b':').next().unwrap_or(line).trim_ascii();
+        if at_most_once(name) & (CONTENT_LENGTH | TRANSFER_ENCODING) != 0 {
+            return Err(Malformed);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn parsed(buf: &[u8]) -> Result<Option<(Head<'_>, Headers)>, Malformed> {
+        let mut headers = Headers::new();
+        let head = parse(buf, 30, |i, name, value| {
+            assert_eq!(i, headers.len());
+            assert!(inside(buf, name) && inside(buf, value));
+            headers.push((name.to_vec(), value.to_vec()));
+        })?;
+        Ok(head.map(|h| (h, headers)))
+    }
+
+    fn inside(buf: &[u8], part: &[u8]) -> bool {
+        let (outer, inner) = (buf.as_ptr_range(), part.as_ptr_range());
+        outer.start <= inner.start && inner.end <= outer.end
+    }
+
+    #[test]
+    fn head_ends_at_the_first_blank_line_of_either_kind() {
+        for (text, want) in [
+            ("", Ok(None)),
+            ("GET / HTTP/1.1\r\n", Ok(None)),
+            ("GET / HTTP/1.1\r\n\r", Ok(None)),
+            ("a\r\n\r\nb", Ok(Some(5))),
+            ("a\n\nb", Ok(Some(3))),
+            ("\n\n", Ok(Some(2))),
+            ("\r\n\r\n", Ok(None)),
+            ("12345678\n\t1234567\r\n\r\n", Ok(Some(21))),
+            ("a\0", Err(Malformed)),
+            ("12345678123456781\x1f", Err(Malformed)),
+            ("\x7f\n\n\0", Ok(Some(3))),
+        ] {
+            assert_eq!(request_len(text.as_bytes()), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_and_single_bytes_are_searched_alike() {
+        for byte in 0..=255u8 {
+            for at in 0..17 {
+                let mut buf = [b'/'; 17];
+                buf[at] = byte;
+                let first = |hit: bool| if hit { at } else { buf.len() };
+                assert_eq!(next_control(&buf, 0), first(byte < 0x20), "{byte} at {at}");
+                assert_eq!(next_odd(&buf, 0, b':'), first(!is_name_byte(byte)), "{byte} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn framing_headers_beyond_the_limit_are_refused_others_ignored() {
+        let head = |last: &str| {
+            let mut text = String::from("POST / HTTP/1.1\r\n");
+            (0..30).for_each(|i| text.push_str(&format!("H{i}: v\r\n")));
+            text + last + "\r\n\r\n"
+        };
+        for ok in ["X: 1", "no colon at all", "X-Content-Length: 1", "Content-Length-X: 1", "A\rB"] {
+            assert!(parsed(head(ok).as_bytes()).unwrap().is_some_and(|(h, _)| h.body_len == 0), "{ok:?}");
+        }
+        for bad in
+            ["Content-Length: 1", "transfer-encoding:chunked", " Content-Length : 1", "A\rContent-Length: 1", "Content-Length"]
+        {
+            assert!(parsed(head(bad).as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn status_stays_inside_an_int() {
+        assert_eq!(status(b"99999999999"), i32::MAX);
+        assert_eq!(status(b"-99999999999"), i32::MIN);
+        assert_eq!(status(b"-2147483648"), i32::MIN);
+        assert_eq!(status(b" \t+12x"), 12);
+        assert_eq!(status(b"-"), 0);
+    }
+
+    fn heads() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            "[A-Za-z-]{1,12}: ?[ -~]{0,20}[ \t]{0,2}",
+            "(Content-Length|Transfer-Encoding|Cookie|Connection): ?[0-9a-z]{0,3}",
+            "[\\PC]{0,12}",
+        ];
+        let end = prop_oneof![Just("\r\n"), Just("\n"), Just("\r")];
+        let start = prop_oneof![3 => "(GET|POST|HTTP/1.1) [ -~]{1,9}( HTTP/1.1)?", 1 => "[\\PC]{0,12}"];
+        (start, prop::collection::vec((end, line), 0..6)).prop_map(|(start, lines)| {
+            let mut text = start;
+            lines.iter().for_each(|(end, line)| text.extend([*end, line.as_str()]));
+            (text + "\r\n\r\n").into_bytes()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_parts_inside_the_buffer(buf in prop_oneof![heads(), prop::collection::vec(any::<u8>(), 0..80)]) {
+            if let Ok(Some((h, _))) = parsed(&buf) {
+                prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
+                prop_assert!([h.method, h.uri, h.query.unwrap_or(h.uri), h.proto].iter().all(|s| inside(&buf[..h.len], s)));
+            }
+        }
+
+        #[test]
+        fn a_cut_head_is_incomplete(buf in heads()) {
+            if let Ok(Some((h, _))) = parsed(&buf) {
+                for n in 0..h.len {
+                    prop_assert!(matches!(parsed(&buf[..n]), Ok(None)));
+                }
+            }
+        }
+
+        #[test]
+        fn parameters_are_found_and_lie_inside(value in "[ab=;, \"]{0,16}", name in "[ab]{0,2}") {
+            if let Some(v) = parameter(value.as_bytes(), name.as_bytes()) {
+                prop_assert!(inside(value.as_bytes(), v));
+            }
+        }
+    }
+}

@@ -1,1 +1,197 @@
-//! Log output.
+//! Log output. Nothing here uses the heap: a program's own `mg_calloc` may log.
+
+use crate::{
+    abi::mg_pfn_t,
+    fmt::{
+        engine::Out,
+        sink::{AnySink, BufferSink},
+    },
+};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::fmt::{Arguments, Write};
+use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
+
+unsafe extern "C" {
+    // All by their C names: a program may define the functions itself, and a program's copy of the data may be the valid one.
+    static mg_log_level: AtomicI32;
+    fn mg_log(fmt: *const c_char, ...);
+    fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);
+    fn mg_millis() -> u64;
+    #[cfg_attr(target_vendor = "apple", link_name = "__stdoutp")]
+    static stdout: AtomicPtr<libc::FILE>;
+}
+
+/// What mg_log_set_fn got; NULL for the standard output.
+static FUNCTION: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static PARAM: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+
+pub(crate) fn set_function(f: mg_pfn_t, param: *mut c_void) {
+    PARAM.store(param, Relaxed);
+    FUNCTION.store(f.map_or(core::ptr::null_mut(), |f| f as *mut c_void), Relaxed);
+}
+
+/// Writes to C's stream, since programs mix log and printf.
+fn print(s: &[u8]) {
+    // SAFETY: s is readable, and the stream is open for the life of the process.
+    unsafe { libc::fwrite(s.as_ptr().cast(), 1, s.len(), stdout.load(Relaxed)) };
+}
+
+/// Lets `write` write one piece of the log.
+pub(crate) fn output(write: impl FnOnce(&mut AnySink<'_>)) {
+    let f = FUNCTION.load(Relaxed);
+    if !f.is_null() {
+        // SAFETY: set_function() stored this pair, of a function and its argument.
+        return write(&mut unsafe { AnySink::new(core::mem::transmute::<*mut c_void, mg_pfn_t>(f), PARAM.load(Relaxed)) });
+    }
+    let mut memory = [0; 1024];
+    // SAFETY: memory outlives the sink.
+    let mut sink = unsafe { BufferSink::new(memory.as_mut_ptr(), memory.len(), Some(print)) };
+    write(&mut AnySink::Buffer(&mut sink));
+    sink.flush();
+}
+
+/// Text on the stack, cut to its size.
+struct Line<const N: usize> {
+    buf: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Line<N> {
+    const fn new() -> Self {
+        Line { buf: [0; N], len: 0 }
+    }
+
+    fn push(&mut self, s: &[u8]) {
+        let n = s.len().min(N - self.len);
+        self.buf[self.len..self.len + n].copy_from_slice(&s[..n]);
+        self.len += n;
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.buf[..self.len]
+    }
+}
+
+impl<const N: usize> Write for Line<N> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        self.push(s.as_bytes());
+        Ok(())
+    }
+}
+
+/// The 40 characters in front of every message.
+pub(crate) fn prefix(level: c_int, file: &[u8], line: c_int, function: &[u8]) {
+    const WIDTH: usize = 40;
+    let slash = memchr::memrchr(b'/', file).or_else(|| memchr::memrchr(b'\\', file));
+    let mut text = Line::<{ WIDTH - 1 }>::new();
+    // SAFETY: no conditions.
+    let now = unsafe { mg_millis() };
+    let _ = write!(text, "{now:<6x} {level} ");
+    text.push(&file[slash.map_or(0, |i| i + 1)..]);
+    let _ = write!(text, ":{line}:");
+    text.push(function);
+    output(|out| {
+        out.bytes(text.as_bytes());
+        out.fill(b' ', WIDTH - text.len);
+    });
+}
+
+/// Dumps `data` in hex and as text, 16 bytes a line, whatever the log level.
+pub(crate) fn hexdump(data: &[u8]) {
+    output(|out| dump(out, data));
+}
+
+fn dump(out: &mut impl Out, data: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    const BYTES: usize = 7;
+    const TEXT: usize = BYTES + 16 * 3 + 2;
+    const END: usize = TEXT + 16;
+    if data.is_empty() {
+        // One line without its offset.
+        out.fill(b' ', END - BYTES);
+        out.bytes(b"\r\n");
+    }
+    for (i, row) in data.chunks(16).enumerate() {
+        let mut line = [b' '; END + 2];
+        line[END..].copy_from_slice(b"\r\n");
+        for (j, digit) in line[..4].iter_mut().enumerate() {
+            *digit = DIGITS[((i * 16) >> (12 - 4 * j)) & 15];
+        }
+        for (j, &byte) in row.iter().enumerate() {
+            line[BYTES + j * 3] = DIGITS[usize::from(byte >> 4)];
+            line[BYTES + j * 3 + 1] = DIGITS[usize::from(byte & 15)];
+            line[TEXT + j] = if matches!(byte, b' '..=b'~') { byte } else { b'.' };
+        }
+        out.bytes(&line);
+    }
+}
+
+#[inline]
+pub(crate) fn enabled(level: c_int) -> bool {
+    // SAFETY: defined in variadic.c; programs write it with plain stores.
+    level <= unsafe { &mg_log_level }.load(Relaxed)
+}
+
+/// One message; use the macros below.
+#[cold]
+pub(crate) fn message(level: c_int, file: &CStr, line: u32, args: Arguments<'_>) {
+    let mut text = Line::<256>::new();
+    let _ = text.write_fmt(args);
+    // SAFETY: the arguments match the format.
+    unsafe {
+        mg_log_prefix(level, file.as_ptr(), line as c_int, c"".as_ptr());
+        mg_log(c"%.*s".as_ptr(), text.len as c_int, text.buf.as_ptr());
+    }
+}
+
+/// Bytes from outside as text in a message.
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
+
+impl core::fmt::Display for Bytes<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.utf8_chunks().try_for_each(|chunk| {
+            f.write_str(chunk.valid())?;
+            if chunk.invalid().is_empty() { Ok(()) } else { f.write_char('?') }
+        })
+    }
+}
+
+macro_rules! log_at {
+    ($level:expr, $($arg:tt)+) => {
+        if $crate::sys::log::enabled($level) {
+            const FILE: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(concat!(file!(), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => c"",
+            };
+            $crate::sys::log::message($level, FILE, line!(), format_args!($($arg)+));
+        }
+    };
+}
+
+/// `log_error!("format", ...)`: logs a message with a prefix when the level allows it.
+macro_rules! log_error { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_ERROR, $($arg)+) }; }
+macro_rules! log_info { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_INFO, $($arg)+) }; }
+macro_rules! log_debug { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_DEBUG, $($arg)+) }; }
+pub(crate) use {log_at, log_debug, log_error, log_info};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_wrap_at_65536() {
+        let mut out = Vec::new();
+        dump(&mut out, &[0; 65552]);
+        assert_eq!(out.len(), 4097 * 75);
+        assert!(out[4095 * 75..].starts_with(b"fff0   00 00"));
+        assert!(out[4096 * 75..].starts_with(b"0000   00 00"));
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let mut line = Line::<4>::new();
+        let _ = write!(line, "ab{}", "cde");
+        assert_eq!(line.as_bytes(), b"abcd");
+        assert_eq!(Bytes(b"a\xffb").to_string(), "a?b");
+    }
+}

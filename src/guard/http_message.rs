@@ -1,0 +1,60 @@
+//! `struct mg_http_message`, the view of a parsed message that handlers get.
+
+use super::bytes;
+use crate::{
+    abi::{MG_MAX_HTTP_HEADERS, mg_http_header, mg_http_message, mg_str},
+    proto::http,
+};
+use core::{ffi::c_int, ptr};
+
+/// See `mg_http_parse`.
+///
+/// # Safety
+/// `buf` is NULL or covers `len` bytes, `hm` points at memory for a message. The views in `*hm` are as short-lived as `buf`.
+#[inline]
+pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message) -> c_int {
+    // SAFETY: the parser reports MG_MAX_HTTP_HEADERS headers at most; the caller vouches for the rest. All-zero is a valid message.
+    unsafe {
+        ptr::write_bytes(hm, 0, 1);
+        let buf = bytes::slice(buf, len);
+        let headers: *mut mg_http_header = (&raw mut (*hm).headers).cast();
+        let fill = |i, name, value| *headers.add(i) = mg_http_header { name: mg_str::of(name), value: mg_str::of(value) };
+        let head = match http::parse(buf, MG_MAX_HTTP_HEADERS, fill) {
+            Ok(Some(head)) => head,
+            Ok(None) => return 0,
+            Err(http::Malformed) => return -1,
+        };
+        let Ok(n) = c_int::try_from(head.len) else { return -1 };
+        (*hm).method = mg_str::of(head.method);
+        (*hm).uri = mg_str::of(head.uri);
+        if let Some(query) = head.query {
+            (*hm).query = mg_str::of(query);
+        }
+        (*hm).proto = mg_str::of(head.proto);
+        (*hm).head = mg_str::of(&buf[..head.len]);
+        (*hm).body = mg_str { len: head.body_len, ..mg_str::of(&buf[head.len..]) };
+        (*hm).message = mg_str { len: head.message_len, ..mg_str::of(buf) };
+        n
+    }
+}
+
+impl mg_http_message {
+    /// The slot of the first header called `name`, in any case.
+    ///
+    /// # Safety
+    /// The names cover readable bytes.
+    pub(crate) unsafe fn header_index(&self, name: &[u8]) -> Option<usize> {
+        let used = self.headers.iter().take_while(|h| h.name.len > 0);
+        // SAFETY: passed on to the caller.
+        used.enumerate().find(|(_, h)| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name)).map(|(i, _)| i)
+    }
+
+    /// The value of the first header called `name`, in any case.
+    ///
+    /// # Safety
+    /// As [`Self::header_index`]; nobody writes the value during `'a`.
+    pub(crate) unsafe fn header<'a>(&self, name: &[u8]) -> Option<&'a [u8]> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.header_index(name).map(|i| self.headers[i].value.bytes()) }
+    }
+}
