@@ -25,8 +25,21 @@ fn sources() -> Vec<String> {
     files
 }
 
+/// Every `fn name` of a source file.
+fn functions(file: &str) -> BTreeSet<String> {
+    let name = |l: &str| Some(l.split_once("fn ")?.1.split_once('(')?.0.to_string());
+    fs::read_to_string(root(file)).unwrap_or_default().lines().filter_map(name).filter(|n| n.starts_with("mg")).collect()
+}
+
+/// What the Rust half of `src/fmt/variadic.c` offers to the C half.
+fn private_functions() -> Vec<String> {
+    let areas = fs::read_dir(root("src/ffi")).unwrap().map(|e| format!("src/ffi/{}", e.unwrap().file_name().to_string_lossy()));
+    areas.flat_map(|f| functions(&f)).filter(|n| n.starts_with("mgc_")).collect()
+}
+
 fn bindings(files: &[String]) -> Bindings {
-    let config = Config::from_file(root("include/cbindgen.toml")).unwrap();
+    let mut config = Config::from_file(root("include/cbindgen.toml")).unwrap();
+    config.export.exclude.extend(private_functions());
     let top = format!(
         "// The mg_* API, version 7.22, of libmongoose-rs. Generated from its Rust sources: see include/cbindgen.toml.\n\n\
          #ifndef MONGOOSE_H\n#define MONGOOSE_H\n\n{}",
@@ -77,12 +90,6 @@ fn undeclared() -> BTreeSet<String> {
     let table = read("c-tests/abi/functions.tsv");
     let section = table.split("\n# ").find(|s| s.contains("public header does not declare them")).unwrap();
     section.lines().skip(1).map(|l| l.split('\t').nth(1).unwrap().to_string()).collect()
-}
-
-/// Every `fn name` of a source file.
-fn functions(file: &str) -> BTreeSet<String> {
-    let name = |l: &str| Some(l.split_once("fn ")?.1.split_once('(')?.0.to_string());
-    fs::read_to_string(root(file)).unwrap_or_default().lines().filter_map(name).filter(|n| n.starts_with("mg")).collect()
 }
 
 /// Symbols that the shared library offers.

@@ -1407,6 +1407,9 @@ struct mg_ws_message {
 extern "C" {
 #endif // __cplusplus
 
+// Messages above this level are not logged; MG_LL_DEBUG at the start.
+extern int mg_log_level;
+
 // The machine's own file system. Programs may copy and change it.
 extern struct mg_fs mg_fs_posix;
 
@@ -1415,8 +1418,6 @@ extern struct mg_fs mg_fs_packed;
 
 // The files compiled into the program: the program may assign an array; NULL at the start.
 extern const struct mg_mem_file *mg_mem_files;
-
-extern int mg_log_level;
 
 extern uint64_t mg_boot_timestamp_ms;
 
@@ -1440,6 +1441,8 @@ extern void mg_bzero(mg_volatile_byte *buf, size_t len);
 
 extern void mg_call(struct mg_connection *c, int ev, void *ev_data);
 
+// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that a program gets from the library, keeps
+// or frees comes from here. A program may define its own mg_calloc and mg_free, which the library then uses.
 extern void *mg_calloc(size_t count, size_t size);
 
 extern int mg_casecmp(const char *s1, const char *s2);
@@ -1482,6 +1485,8 @@ extern size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool i
 
 extern bool mg_dscp(struct mg_connection *c, uint8_t dscp);
 
+// Logs the formatted text (at most 63 characters), sets c->is_closing, and calls the handlers with MG_EV_ERROR, where
+// `ev_data` is the text. A handler may clear is_closing to keep the connection.
 extern void mg_error(struct mg_connection *c, const char *fmt, ...);
 
 // Formats a text and replaces a file's content with it, through a temporary file.
@@ -1493,6 +1498,7 @@ extern struct mg_str mg_file_read(struct mg_fs *fs, const char *path);
 // Replaces a file's content, through a temporary file.
 extern bool mg_file_write(struct mg_fs *fs, const char *path, const void *buf, size_t len);
 
+// Frees memory of mg_calloc; NULL is fine.
 extern void mg_free(void *ptr);
 
 // Closes a file and frees `fd`, which may be NULL.
@@ -1505,7 +1511,8 @@ extern bool mg_fs_ls(struct mg_fs *fs, const char *path, char *buf, size_t len);
 // Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
 extern struct mg_fd *mg_fs_open(struct mg_fs *fs, const char *path, int flags);
 
-extern void mg_hexdump(const void *buf, size_t len);
+// Writes `len` bytes at `buf` to the log in hex and as text, 16 bytes a line, at any log level.
+void mg_hexdump(const void *buf, size_t len);
 
 extern void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, size_t datasz);
 
@@ -1513,24 +1520,61 @@ extern void mg_http_bauth(struct mg_connection *c, const char *user, const char 
 
 extern struct mg_connection *mg_http_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-extern void mg_http_creds(struct mg_http_message *arg0, char *arg1, size_t user_size, char *pass, size_t pass_size);
+// Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
+// come from the first of these: `Authorization: Basic`, `Authorization: Bearer` (`pass` only), a Cookie header's
+// `access_token` (`pass` only), the query variable `access_token` (`pass` only).
+void mg_http_creds(struct mg_http_message *hm, char *user, size_t userlen, char *pass, size_t passlen);
 
-extern struct mg_str *mg_http_get_header(struct mg_http_message *arg0, const char *name);
+// Returns the value of the first header called `name`, in any case, or NULL when there is none. The result points into
+// `*hm`; its length may be 0.
+struct mg_str *mg_http_get_header(struct mg_http_message *hm, const char *name);
 
-extern struct mg_str mg_http_get_header_var(struct mg_str s, struct mg_str v);
+// Returns the value of parameter `v` in a header value such as `form-data; name="x"`, without quotes; it points into `s`.
+// `{NULL, 0}` when there is none. The name is case-sensitive and has to start a word: `name` is not found in `filename`.
+struct mg_str mg_http_get_header_var(struct mg_str s, struct mg_str v);
 
-extern int mg_http_get_request_len(const uint8_t *buf, size_t buf_len);
+// Returns the length of the request or response head at the start of `buf`, up to and with its blank line; 0 when it is
+// incomplete, -1 when it holds a byte that no head may hold. `buf` may be NULL when `buf_len` is 0.
+int mg_http_get_request_len(const unsigned char *buf, size_t buf_len);
 
-extern int mg_http_get_var(const struct mg_str *arg0, const char *name, char *arg2, size_t len);
+// Copies the decoded value of a query string or form variable to `dst` as a C string. Returns its length, which may be 0, or
+// -1 when `buf` is empty or `name` NULL, -2 when `dst` is NULL or `dst_len` 0, -3 when the value is badly encoded or does not
+// fit with its NUL, -4 when there is no such variable. After -1 and -4 `dst` is an empty string, after -3 it is unspecified.
+int mg_http_get_var(const struct mg_str *buf, const char *name, char *dst, size_t dst_len);
 
 extern struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-extern size_t mg_http_next_multipart(struct mg_str arg0, size_t len, struct mg_http_part *arg2);
+// Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
+// the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
+// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+//
+// ```c
+// struct mg_http_part part;
+// size_t ofs = 0;
+// while ((ofs = mg_http_next_multipart(hm->body, ofs, &part)) > 0) { ... }
+// ```
+size_t mg_http_next_multipart(struct mg_str body, size_t ofs, struct mg_http_part *part);
 
-extern int mg_http_parse(const char *s, size_t len, struct mg_http_message *arg2);
+// Parses the head of the request or response at the start of `s` into `*hm`, which is zeroed first. Returns the length of
+// the head up to and with its blank line, 0 when it is incomplete, -1 when it is malformed; `*hm` is filled only when the
+// result is positive.
+//
+// All strings in `*hm` point into `s`, not copied and not NUL-terminated. `hm->body.buf` is the first byte behind the head;
+// `hm->body.len` is what Content-Length says, whether or not the bytes are there yet, and `hm->message.len` includes it.
+// Both are `(size_t) -1` for a response that lasts until the connection closes. `hm->query` is `{NULL, 0}` when the URI has
+// no `?`. In a response `hm->method` is the version, `hm->uri` the status and `hm->proto` the reason phrase.
+//
+// Line ends may be CRLF or LF. At most `MG_MAX_HTTP_HEADERS` headers are kept, unused ones are zero. A message that could be
+// understood in two ways is malformed: repeated Content-Length, Transfer-Encoding, Authorization, Cookie or Connection,
+// Content-Length next to Transfer-Encoding or not a plain number, either of them behind the last header kept, a stray CR.
+int mg_http_parse(const char *s, size_t len, struct mg_http_message *hm);
 
-extern void mg_http_printf_chunk(struct mg_connection *cnn, const char *fmt, ...);
+// Appends one chunk of a chunked HTTP message. The caller has sent the head, with `Transfer-Encoding: chunked`. Empty text
+// makes the last chunk, which ends the response.
+extern void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...);
 
+// Appends an HTTP response: status line, `headers` (each ends with CR LF; NULL for none), Content-Length, and the formatted
+// body. The response is then complete.
 extern void mg_http_reply(struct mg_connection *c, int status_code, const char *headers, const char *body_fmt, ...);
 
 // Answers a request with a file or a directory listing below `opts->root_dir`.
@@ -1558,13 +1602,16 @@ extern void mg_http_start_upload(struct mg_connection *c,
                                  struct mg_fs *fs,
                                  void (*fn)(struct mg_connection*, const char*));
 
-extern int mg_http_status(const struct mg_http_message *hm);
+// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 when there is none.
+int mg_http_status(const struct mg_http_message *hm);
 
 // Stores one chunk of an upload as the query parameters `file` and `offset` say, and answers the request. Returns the new
 // size of the file, or a negative number.
 extern long mg_http_upload(struct mg_connection *c, struct mg_http_message *hm, struct mg_fs *fs, const char *dir, size_t max_size);
 
-extern struct mg_str mg_http_var(struct mg_str buf, struct mg_str name);
+// Returns the value of the first variable called `name`, in any case, of a query string or form such as `a=1&b=2`; it points
+// into `buf` and is still URL-encoded. `{NULL, 0}` when there is none.
+struct mg_str mg_http_var(struct mg_str buf, struct mg_str name);
 
 extern void mg_http_write_chunk(struct mg_connection *c, const char *buf, size_t len);
 
@@ -1626,11 +1673,15 @@ extern size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *o
 
 extern struct mg_connection *mg_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
+// Writes formatted text and CR LF to the log, whatever the log level. Programs use MG_INFO and its like, which look at the
+// level first. A program may define its own mg_log and mg_log_prefix, which the library then uses.
 extern void mg_log(const char *fmt, ...);
 
+// Writes the 40 characters before a log message: time, level `ll`, base name of `file`, `line`, and `fname`, the function.
 extern void mg_log_prefix(int ll, const char *file, int line, const char *fname);
 
-extern void mg_log_set_fn(mg_pfn_t fn, void *param);
+// Sends all log output to `fn(character, param)`, one byte per call; NULL sends it to the standard output again.
+void mg_log_set_fn(mg_pfn_t fn, void *param);
 
 extern bool mg_match(struct mg_str str, struct mg_str pattern, struct mg_str *caps);
 
@@ -1659,6 +1710,8 @@ extern uint64_t mg_millis(void);
 // Listens for Modbus requests. NULL on failure.
 extern struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
+// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out. For the format
+// see mg_xprintf.
 extern char *mg_mprintf(const char *fmt, ...);
 
 // Connects to a broker and queues the login. `opts` may be NULL. NULL on failure.
@@ -1733,32 +1786,52 @@ extern bool mg_ota_write(const void *buf, size_t len);
 
 extern bool mg_path_is_sane(struct mg_str path);
 
-extern void mg_pfn_iobuf(char ch, void *param);
+// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, with a NUL behind the data. When out
+// of memory the character is dropped.
+void mg_pfn_iobuf(char ch, void *param);
 
-extern void mg_pfn_iobuf_noresize(char ch, void *param);
+// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow. The last byte of its memory is filled
+// with a NUL, which counts as data; characters after that are dropped.
+void mg_pfn_iobuf_noresize(char ch, void *param);
 
-extern void mg_pfn_stdout(char c, void *param);
+// For mg_xprintf: writes `c` to the standard output. `param` is not used.
+void mg_pfn_stdout(char c, void *_param);
 
-extern size_t mg_print_base64(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints base64 with padding.
+size_t mg_print_base64(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_esc(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the inside of a JSON string. Length 0 means up to
+// the NUL; a NUL always ends the text. NULL prints nothing.
+size_t mg_print_esc(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_hex(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints two lower-case hex digits per byte.
+size_t mg_print_hex(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_html_esc(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints it with `&`, `<`, `>` and `"` as HTML entities.
+size_t mg_print_html_esc(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_ieee64(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Argument: a pointer to the eight bytes of an IEEE 64-bit address. Prints eight pairs of hex digits
+// with colons between.
+size_t mg_print_ieee64(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_ip(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
+size_t mg_print_ip(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_ip4(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Argument: a pointer to the four bytes of an IPv4 address in network byte order.
+size_t mg_print_ip4(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_ip6(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Argument: a pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
+size_t mg_print_ip6(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_ip_port(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints as mg_print_ip, then a colon and the port.
+size_t mg_print_ip_port(mg_pfn_t fn, void *arg, va_list *ap);
 
-extern size_t mg_print_mac(mg_pfn_t arg0, void *arg, va_list *ap);
+// Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
+size_t mg_print_mac(mg_pfn_t fn, void *arg, va_list *ap);
 
+// Appends formatted text to what `c` is to send. Returns its length. When out of memory, raises MG_EV_ERROR and returns 0
+// with nothing appended. A UDP connection sends its whole buffer as one datagram in the next poll. For the format see
+// mg_xprintf.
 extern size_t mg_printf(struct mg_connection *c, const char *fmt, ...);
 
 extern void mg_queue_add(struct mg_queue *q, size_t len);
@@ -1771,6 +1844,9 @@ extern void mg_queue_init(struct mg_queue *q, char *buf, size_t size);
 
 extern size_t mg_queue_next(struct mg_queue *q, char **buf);
 
+// Formats one message into the queue, for the thread that writes it. Returns its length, or 0 when the text is empty or
+// does not fit; then nothing is added. A NUL follows the message in memory, so it needs room for one byte more. The
+// arguments are read twice: printers for `%M` run twice.
 extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 
 extern bool mg_random(void *buf, size_t len);
@@ -1787,10 +1863,14 @@ extern void mg_rpc_add(struct mg_rpc **head, struct mg_str method_pattern, void 
 
 extern void mg_rpc_del(struct mg_rpc **head, void (*handler)(struct mg_rpc_req*));
 
+// In a JSON-RPC handler: prints the response `{"id":..,"error":{"code":..,"message":..}}`, where the formatted text is the
+// JSON of the message (use `%m` for a string); `fmt` NULL means `null`. A request without id gets a response without id.
 extern void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...);
 
 extern void mg_rpc_list(struct mg_rpc_req *r);
 
+// In a JSON-RPC handler: prints the response `{"id":..,"result":..}`, where the formatted text is the JSON of the result;
+// `fmt` NULL means `null`. Prints nothing when the request has no id.
 extern void mg_rpc_ok(struct mg_rpc_req *r, const char *fmt, ...);
 
 extern void mg_rpc_process(struct mg_rpc_req *r);
@@ -1823,6 +1903,8 @@ extern void mg_sha384_init(struct mg_sha384_ctx *ctx);
 
 extern void mg_sha384_update(struct mg_sha384_ctx *ctx, const uint8_t *data, size_t len);
 
+// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
+// `buf` may be NULL when `len` is 0. For the format see mg_xprintf.
 extern size_t mg_snprintf(char *buf, size_t len, const char *fmt, ...);
 
 // Asks a time server, NULL for a public one; MG_EV_SNTP_TIME brings the answer.
@@ -1963,9 +2045,15 @@ extern int mg_uecc_verify(const uint8_t *public_key,
 // The content of a file in `mg_mem_files`, not copied; the null string if there is none.
 extern struct mg_str mg_unpacked(const char *path);
 
-extern int mg_url_decode(const char *s, size_t n, char *to, size_t to_len, int form);
+// Decodes `%XX` in the `n` bytes at `s`, and `+` to a space when `form` is not 0, to a C string at `to`. Returns its length,
+// or -1 when a `%` is not followed by two hex digits or the result and its NUL do not fit in `to_len` bytes; `to` may then be
+// partly written. `to` may be `s`.
+int mg_url_decode(const char *s, size_t n, char *to, size_t to_len, int form);
 
-extern size_t mg_url_encode(const char *s, size_t n, char *buf, size_t len);
+// Encodes the `n` bytes at `s` as a C string at `buf`: letters, digits and `.` `_` `-` `~` stay, the rest becomes `%xx`.
+// Returns its length, or 0 when it does not fit in `len` bytes. Each character needs 5 free bytes, so `3 * n + 3` are always
+// enough.
+size_t mg_url_encode(const char *s, size_t n, char *buf, size_t len);
 
 extern struct mg_str mg_url_host(const char *url);
 
@@ -1979,13 +2067,18 @@ extern const char *mg_url_uri(const char *url);
 
 extern struct mg_str mg_url_user(const char *url);
 
-extern char *mg_vmprintf(const char *fmt, va_list *ap);
+// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out.
+char *mg_vmprintf(const char *fmt, va_list *ap);
 
 extern size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
 
-extern size_t mg_vsnprintf(char *buf, size_t len, const char *fmt, va_list *ap);
+// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
+// `buf` may be NULL when `len` is 0.
+size_t mg_vsnprintf(char *buf, size_t len, const char *fmt, va_list *ap);
 
-extern size_t mg_vxprintf(mg_pfn_t fn, void *arg, const char *fmt, va_list *ap);
+// Formats `fmt` with the arguments behind `ap`, calling `fn(character, arg)` for each character. Returns their number. `*ap` is
+// advanced. `fn` NULL only counts.
+size_t mg_vxprintf(mg_pfn_t fn, void *arg, const char *fmt, va_list *ap);
 
 extern bool mg_wakeup(struct mg_mgr *mgr, unsigned long id, const void *buf, size_t len);
 
@@ -2032,6 +2125,14 @@ extern size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va
 // Turns the last `len` bytes of `c->send` into a frame; `op` is a WEBSOCKET_OP_* value. Returns the new length of `c->send`.
 extern size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
 
+// Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
+//
+// A conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill with
+// zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll` or
+// `z`, then one of
+// `d u x X` integers (hexadecimal always in lower case), `p` pointer, `c` character, `s` string (NULL prints nothing),
+// `f g` double, `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between
+// double quotes.
 extern size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-//! The header's view of what Rust spells differently: bit fields, enum-typed members, opaque types. Only cbindgen
-//! reads this file. It takes these items in place of those marked `cbindgen:ignore`; `c-tests/abi.c` checks that both agree.
+//! The header's view of what Rust spells differently: bit fields, enum-typed members, opaque types, data that C defines. Only
+//! cbindgen reads this file. It takes these items in place of those marked `cbindgen:ignore`; `c-tests/abi.c` checks that both agree.
 
 use super::*;
 
@@ -160,3 +160,7 @@ pub struct mg_wifi_scan_bss_data {
 pub struct MG_UECC_Curve_t;
 
 pub type MG_UECC_Curve = *const MG_UECC_Curve_t;
+
+/// Messages above this level are not logged; MG_LL_DEBUG at the start.
+#[unsafe(no_mangle)]
+pub static mut mg_log_level: c_int = ();

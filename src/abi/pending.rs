@@ -12,26 +12,10 @@ unsafe extern "C" {
     pub fn mg_base64url_encode(p: *const u8, n: usize, buf: *mut c_char, len: usize) -> usize;
     pub fn mg_base64url_decode(src: *const c_char, n: usize, dst: *mut c_char, len: usize) -> usize;
     pub fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void);
-    pub fn mg_error(c: *mut mg_connection, fmt: *const c_char, ...);
-    pub fn mg_vxprintf(r#fn: mg_pfn_t, arg: *mut c_void, fmt: *const c_char, ap: *mut va_list) -> usize;
-    pub fn mg_xprintf(r#fn: mg_pfn_t, arg: *mut c_void, fmt: *const c_char, ...) -> usize;
-    pub fn mg_http_parse(s: *const c_char, len: usize, arg2: *mut mg_http_message) -> c_int;
-    pub fn mg_http_get_request_len(buf: *const u8, buf_len: usize) -> c_int;
-    pub fn mg_http_printf_chunk(cnn: *mut mg_connection, fmt: *const c_char, ...);
     pub fn mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize);
     pub fn mg_http_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
     pub fn mg_http_connect(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-    pub fn mg_http_reply(c: *mut mg_connection, status_code: c_int, headers: *const c_char, body_fmt: *const c_char, ...);
-    pub fn mg_http_get_header(arg0: *mut mg_http_message, name: *const c_char) -> *mut mg_str;
-    pub fn mg_http_var(buf: mg_str, name: mg_str) -> mg_str;
-    pub fn mg_http_get_var(arg0: *const mg_str, name: *const c_char, arg2: *mut c_char, len: usize) -> c_int;
-    pub fn mg_url_decode(s: *const c_char, n: usize, to: *mut c_char, to_len: usize, form: c_int) -> c_int;
-    pub fn mg_url_encode(s: *const c_char, n: usize, buf: *mut c_char, len: usize) -> usize;
-    pub fn mg_http_creds(arg0: *mut mg_http_message, arg1: *mut c_char, user_size: usize, pass: *mut c_char, pass_size: usize);
     pub fn mg_http_bauth(c: *mut mg_connection, user: *const c_char, pass: *const c_char);
-    pub fn mg_http_get_header_var(s: mg_str, v: mg_str) -> mg_str;
-    pub fn mg_http_next_multipart(arg0: mg_str, len: usize, arg2: *mut mg_http_part) -> usize;
-    pub fn mg_http_status(hm: *const mg_http_message) -> c_int;
     pub fn mg_json_get(json: mg_str, path: *const c_char, toklen: *mut c_int) -> c_int;
     pub fn mg_json_get_tok(json: mg_str, path: *const c_char) -> mg_str;
     pub fn mg_json_get_num(json: mg_str, path: *const c_char, v: *mut f64) -> bool;
@@ -42,10 +26,6 @@ unsafe extern "C" {
     pub fn mg_json_get_b64(json: mg_str, path: *const c_char, len: *mut c_int) -> *mut c_char;
     pub fn mg_json_unescape(json: mg_str, path: *const c_char, arg2: *mut c_char, len: usize) -> usize;
     pub fn mg_json_next(obj: mg_str, ofs: usize, key: *mut mg_str, val: *mut mg_str) -> usize;
-    pub fn mg_log(fmt: *const c_char, ...);
-    pub fn mg_log_prefix(ll: c_int, file: *const c_char, line: c_int, fname: *const c_char);
-    pub fn mg_hexdump(buf: *const c_void, len: usize);
-    pub fn mg_log_set_fn(r#fn: mg_pfn_t, param: *mut c_void);
     pub fn mg_md5_init(c: *mut mg_md5_ctx);
     pub fn mg_md5_update(c: *mut mg_md5_ctx, data: *const u8, len: usize);
     pub fn mg_md5_final(c: *mut mg_md5_ctx, digest: *mut u8);
@@ -58,7 +38,6 @@ unsafe extern "C" {
     pub fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool;
     pub fn mg_connect_resolved(c: *mut mg_connection);
     pub fn mg_send(c: *mut mg_connection, arg1: *const c_void, len: usize) -> bool;
-    pub fn mg_printf(c: *mut mg_connection, fmt: *const c_char, ...) -> usize;
     pub fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) -> usize;
     pub fn mg_aton(str: mg_str, addr: *mut mg_addr) -> bool;
     pub fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection;
@@ -69,35 +48,13 @@ unsafe extern "C" {
     pub fn mg_timer_add(mgr: *mut mg_mgr, milliseconds: u64, flags: c_uint, r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> *mut mg_timer;
     pub fn mg_connect_svc(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void, pfn: mg_event_handler_t, pfn_data: *mut c_void) -> *mut mg_connection;
     pub fn mg_multicast_restore(c: *mut mg_connection, from: *mut u8);
-    pub fn mg_vsnprintf(buf: *mut c_char, len: usize, fmt: *const c_char, ap: *mut va_list) -> usize;
-    pub fn mg_snprintf(buf: *mut c_char, len: usize, fmt: *const c_char, ...) -> usize;
-    pub fn mg_vmprintf(fmt: *const c_char, ap: *mut va_list) -> *mut c_char;
-    pub fn mg_mprintf(fmt: *const c_char, ...) -> *mut c_char;
-    pub fn mg_queue_printf(q: *mut mg_queue, fmt: *const c_char, ...) -> usize;
-    pub fn mg_print_base64(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_esc(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_hex(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_ip(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_ip_port(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_ip4(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_ip6(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_mac(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_ieee64(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_print_html_esc(arg0: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize;
-    pub fn mg_pfn_iobuf(ch: c_char, param: *mut c_void);
-    pub fn mg_pfn_iobuf_noresize(ch: c_char, param: *mut c_void);
-    pub fn mg_pfn_stdout(c: c_char, param: *mut c_void);
     pub fn mg_queue_init(q: *mut mg_queue, buf: *mut c_char, size: usize);
-    pub fn mg_queue_book(q: *mut mg_queue, buf: *mut *mut c_char, len: usize) -> usize;
-    pub fn mg_queue_add(q: *mut mg_queue, len: usize);
     pub fn mg_queue_next(q: *mut mg_queue, buf: *mut *mut c_char) -> usize;
     pub fn mg_queue_del(q: *mut mg_queue, len: usize);
     pub fn mg_rpc_add(head: *mut *mut mg_rpc, method_pattern: mg_str, handler: Option<unsafe extern "C" fn(*mut mg_rpc_req)>, handler_data: *mut c_void);
     pub fn mg_rpc_del(head: *mut *mut mg_rpc, handler: Option<unsafe extern "C" fn(*mut mg_rpc_req)>);
     pub fn mg_rpc_process(r: *mut mg_rpc_req);
-    pub fn mg_rpc_ok(r: *mut mg_rpc_req, fmt: *const c_char, ...);
     pub fn mg_rpc_vok(r: *mut mg_rpc_req, fmt: *const c_char, ap: *mut va_list);
-    pub fn mg_rpc_err(r: *mut mg_rpc_req, code: c_int, fmt: *const c_char, ...);
     pub fn mg_rpc_verr(r: *mut mg_rpc_req, code: c_int, fmt: *const c_char, ap: *mut va_list);
     pub fn mg_rpc_list(r: *mut mg_rpc_req);
     pub fn mg_sha1_init(ctx: *mut mg_sha1_ctx);
@@ -135,8 +92,6 @@ unsafe extern "C" {
     pub fn mg_url_user(url: *const c_char) -> mg_str;
     pub fn mg_url_pass(url: *const c_char) -> mg_str;
     pub fn mg_url_uri(url: *const c_char) -> *const c_char;
-    pub fn mg_calloc(count: usize, size: usize) -> *mut c_void;
-    pub fn mg_free(ptr: *mut c_void);
     pub fn mg_bzero(buf: *mut mg_volatile_byte, len: usize);
     pub fn mg_memeq(a: *const c_void, b: *const c_void, n: usize) -> bool;
     pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
@@ -157,8 +112,6 @@ unsafe extern "C" {
 
 #[cfg(cbindgen)]
 mod data {
-    #[unsafe(no_mangle)]
-    pub static mut mg_log_level: c_int = 0;
     #[unsafe(no_mangle)]
     pub static mut mg_boot_timestamp_ms: u64 = 0;
 }
