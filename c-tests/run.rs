@@ -1,9 +1,12 @@
-//! The C side of the tests: what compilers make of the header, and the C programs of this directory and of examples-c.
+//! The C side of the tests: what compilers make of the header, the C programs of this directory and of examples-c, and what
+//! `make install` installs.
 
 use libtest_mimic::{Arguments, Trial};
 
 #[path = "run/header.rs"]
 mod header;
+#[path = "run/install.rs"]
+mod install;
 #[path = "run/programs.rs"]
 mod programs;
 #[path = "run/tools.rs"]
@@ -19,5 +22,6 @@ fn main() {
     header::trials(&mut all);
     programs::tool_trials(&mut all);
     programs::trials(&mut all);
+    install::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }
