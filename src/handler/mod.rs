@@ -1,1 +1,3 @@
 //! The protocol handlers that sit in `c->pfn`.
+
+pub(crate) mod rpc;
