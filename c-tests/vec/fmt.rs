@@ -1,5 +1,8 @@
 //! Formatting, log, message queue, JSON-RPC.
 
+// Every block calls a C function with what its prototype asks for, on memory of the same test.
+#![allow(clippy::undocumented_unsafe_blocks)]
+
 use crate::lib::{bytes, function, table, unhex};
 use libtest_mimic::Trial;
 use serde_json::Value;
