@@ -2,39 +2,20 @@
 
 use crate::{
     abi::{mg_rpc, mg_rpc_req, mg_str},
-    fmt::{
-        engine::Out,
-        printers::{integer, json},
-        sink::AnySink,
-    },
+    fmt::{engine::Out, printers, sink::AnySink},
     guard::heap,
+    proto::{glob, json},
 };
-use core::ffi::{CStr, c_char};
+use core::ffi::c_void;
+use core::ptr;
 
 pub(crate) type Handler = Option<unsafe extern "C" fn(*mut mg_rpc_req)>;
-
-unsafe extern "C" {
-    fn mg_json_get_tok(json: mg_str, path: *const c_char) -> mg_str;
-    fn mg_match(text: mg_str, pattern: mg_str, captures: *mut mg_str) -> bool;
-}
-
-/// The raw token at `path` of the frame, if there is one.
-///
-/// # Safety
-/// `r` is a request whose frame is readable during `'a`.
-unsafe fn token<'a>(r: *const mg_rpc_req, path: &CStr) -> Option<&'a [u8]> {
-    // SAFETY: the caller vouches for the frame; a token is part of it.
-    unsafe {
-        let token = mg_json_get_tok((*r).frame, path.as_ptr());
-        (!token.buf.is_null()).then(|| token.bytes())
-    }
-}
 
 /// See `mg_rpc_add`.
 ///
 /// # Safety
 /// `head` points at the list, `pattern` is readable.
-pub(crate) unsafe fn add(head: *mut *mut mg_rpc, pattern: mg_str, handler: Handler, data: *mut core::ffi::c_void) {
+pub(crate) unsafe fn add(head: *mut *mut mg_rpc, pattern: mg_str, handler: Handler, data: *mut c_void) {
     let entry: *mut mg_rpc = heap::new_zeroed();
     // SAFETY: the caller vouches for its arguments; both blocks are new.
     unsafe {
@@ -76,21 +57,22 @@ pub(crate) unsafe fn delete(mut head: *mut *mut mg_rpc, handler: Handler) {
 pub(crate) unsafe fn process(r: *mut mg_rpc_req) {
     // SAFETY: the caller vouches for r; nothing of the list is used after the handler was called.
     unsafe {
-        let method = match token(r, c"$.method") {
-            Some([b'"', name @ .., b'"']) => name,
-            _ if token(r, c"$.result").is_some() || token(r, c"$.error").is_some() => b"",
-            _ => {
-                // The printer of JSON strings ends at a NUL.
-                let frame = (*r).frame.bytes().split(|&c| c == 0).next().unwrap_or_default();
+        let frame = (*r).frame.bytes();
+        let method = match json::text(frame, b"$.method") {
+            Some(name) => name,
+            None if json::token(frame, b"$.result").is_some() || json::token(frame, b"$.error").is_some() => b"",
+            None => {
+                // As mg_print_esc: a NUL ends the text.
+                let frame = frame.split(|&c| c == 0).next().unwrap_or_default();
                 return error(r, -32700, |out| {
                     out.bytes(b"\"");
-                    json(out, frame);
+                    printers::json(out, frame);
                     out.bytes(b"\"");
                 });
             }
         };
-        let mut entry = if (*r).head.is_null() { core::ptr::null_mut() } else { *(*r).head };
-        while !entry.is_null() && !mg_match(mg_str::of(method), (*entry).method, core::ptr::null_mut()) {
+        let mut entry = if (*r).head.is_null() { ptr::null_mut() } else { *(*r).head };
+        while !entry.is_null() && !glob::matches(method, (*entry).method.bytes(), |_| {}) {
             entry = (*entry).next;
         }
         if entry.is_null() {
@@ -114,7 +96,7 @@ pub(crate) unsafe fn process(r: *mut mg_rpc_req) {
 pub(crate) unsafe fn ok(r: *mut mg_rpc_req, result: impl FnOnce(&mut AnySink<'_>)) {
     // SAFETY: the caller vouches for r.
     unsafe {
-        let Some(id) = token(r, c"$.id") else { return };
+        let Some(id) = json::token((*r).frame.bytes(), b"$.id") else { return };
         let out = &mut AnySink::new((*r).pfn, (*r).pfn_data);
         out.bytes(b"{\"id\":");
         out.bytes(id);
@@ -131,7 +113,7 @@ pub(crate) unsafe fn ok(r: *mut mg_rpc_req, result: impl FnOnce(&mut AnySink<'_>
 pub(crate) unsafe fn error(r: *mut mg_rpc_req, code: i32, message: impl FnOnce(&mut AnySink<'_>)) {
     // SAFETY: the caller vouches for r.
     unsafe {
-        let id = token(r, c"$.id");
+        let id = json::token((*r).frame.bytes(), b"$.id");
         let out = &mut AnySink::new((*r).pfn, (*r).pfn_data);
         out.bytes(b"{");
         if let Some(id) = id {
@@ -140,7 +122,7 @@ pub(crate) unsafe fn error(r: *mut mg_rpc_req, code: i32, message: impl FnOnce(&
             out.bytes(b",");
         }
         out.bytes(b"\"error\":{\"code\":");
-        integer(out, code.into());
+        printers::integer(out, code.into());
         out.bytes(b",\"message\":");
         message(out);
         out.bytes(b"}}");
@@ -156,13 +138,13 @@ pub(crate) unsafe fn list(r: *mut mg_rpc_req) {
     unsafe {
         ok(r, |out| {
             let mut separator: &[u8] = b"[";
-            let mut entry = if (*r).head.is_null() { core::ptr::null_mut() } else { *(*r).head };
+            let mut entry = if (*r).head.is_null() { ptr::null_mut() } else { *(*r).head };
             while let Some(method) = entry.as_ref() {
                 let pattern = method.method.bytes();
                 if !pattern.is_empty() {
                     out.bytes(separator);
                     out.bytes(b"\"");
-                    json(out, pattern);
+                    printers::json(out, pattern);
                     out.bytes(b"\"");
                     separator = b",";
                 }
