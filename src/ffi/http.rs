@@ -66,8 +66,13 @@ pub unsafe extern "C" fn mg_http_bauth(c: *mut mg_connection, user: *const c_cha
     // SAFETY: a connection and C strings or NULL, as the caller promises.
     let (c, user, pass) = unsafe { (Conn::new(c), bytes::cstr(user), bytes::cstr(pass)) };
     let plain = if pass.is_empty() { user.to_vec() } else { [user, b":", pass].concat() };
-    let line = format!("Authorization: Basic {}\r\n", STANDARD.encode(plain));
-    if !output::append_bytes(c, line.as_bytes()) {
+    let mut code = vec![0; plain.len().div_ceil(3) * 4];
+    // The buffer has exactly the size that padded base64 takes.
+    let _ = STANDARD.encode_slice(plain, &mut code);
+    let start = c.send_len();
+    if ![b"Authorization: Basic ", &code[..], b"\r\n"].iter().all(|part| output::append_bytes(c, part)) {
+        // SAFETY: the connection's own buffer; only what was added here is taken off again.
+        unsafe { (*c.send()).len = start };
         log_error!("{} OOM", c.id());
     }
 }

@@ -106,7 +106,7 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
     let start = c.send_len();
     let last = rec.is_some_and(|rec| code != 101 && is_last(c, rec)) && !has_connection(headers);
     let mut code_text = [0; 12];
-    let parts = [
+    let parts: [&[u8]; 10] = [
         b"HTTP/1.1 ",
         number(&mut code_text, code),
         b" ",

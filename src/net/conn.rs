@@ -9,7 +9,7 @@ use super::sock::{self, Io};
 use crate::abi::*;
 use crate::guard::{addr, bytes::cstr, heap, iobuf};
 use crate::proto::url;
-use crate::sys::log::*;
+use crate::sys::log::{Bytes, log_error};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
@@ -155,13 +155,13 @@ pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
     let udp = text.starts_with(b"udp:");
     let mut addr = mg_addr { port: url::port(text).to_be(), ..mg_addr::ZERO };
     if !addr::parse(url::host(text), &mut addr) {
-        log_error!("invalid listening URL: {}", String::from_utf8_lossy(text));
+        log_error!("invalid listening URL: {}", Bytes(text));
         return false;
     }
     let fd = match open_bound(e, &addr, udp) {
         Ok(fd) => fd,
         Err((step, errno)) => {
-            log_error!("{step} {}: errno {errno}", String::from_utf8_lossy(text));
+            log_error!("{step} {}: errno {errno}", Bytes(text));
             return false;
         }
     };
@@ -242,7 +242,7 @@ fn resolve(c: Conn, text: &[u8]) {
     if numeric {
         connect_resolved(c);
     } else {
-        error(c, format_args!("{} DNS lookup failed", String::from_utf8_lossy(host)));
+        error(c, format_args!("{} DNS lookup failed", Bytes(host)));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::handle::Conn;
 use crate::abi::*;
-use core::ffi::{c_char, c_int, c_void};
+use crate::sys::log::{Bytes, log_error};
+use core::ffi::{c_int, c_void};
 
 /// Delivers an event; see `mg_call`. A connection that is closed in between gets nothing more.
 #[inline]
@@ -35,7 +36,7 @@ pub(crate) fn call_user(c: Conn, ev: c_int, data: *mut c_void) {
 /// Marks the connection for closing and delivers MG_EV_ERROR; see `mg_error`. `text` ends with a NUL.
 pub(crate) fn error_text(c: Conn, text: &mut [u8]) {
     let shown = text.split(|b| *b == 0).next().unwrap_or_default();
-    log_error!("{} {} {}", c.id(), c.fd(), String::from_utf8_lossy(shown));
+    log_error!("{} {} {}", c.id(), c.fd(), Bytes(shown));
     c.update(|f| f.set_closing(true));
     call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
 }

@@ -8,7 +8,7 @@ use super::poller::Ready;
 use super::turn;
 use crate::abi::*;
 use crate::guard::heap;
-use crate::sys::{log::*, time};
+use crate::sys::{log::log_error, time};
 use core::ffi::c_int;
 use core::ptr;
 use std::time::Duration;

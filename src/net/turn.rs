@@ -10,7 +10,7 @@ use super::poller;
 use super::sock::{self, Io};
 use crate::abi::*;
 use crate::guard::iobuf;
-use crate::sys::log::*;
+use crate::sys::log::{hexdump, log_error, log_info};
 use core::ffi::c_void;
 use core::ptr;
 
