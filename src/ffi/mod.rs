@@ -10,6 +10,7 @@
 #![allow(unreachable_pub)]
 
 mod base64;
+mod ext;
 mod hash;
 mod http;
 mod http_parse;

@@ -1,1 +1,72 @@
-//! JSON-RPC.
+//! JSON-RPC. The functions with variable arguments are documented in `variadic.rs`.
+
+use crate::{
+    abi::{mg_rpc, mg_rpc_req, mg_str, va_list},
+    fmt::{
+        VaArgs,
+        engine::{Out, format},
+        sink::AnySink,
+    },
+    guard::bytes,
+    handler::rpc,
+};
+use core::ffi::{c_char, c_int, c_void};
+
+/// Adds a handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, which is NULL at
+/// first. The pattern is copied. `handler_data` is found in `r->rpc->fn_data`. Does nothing when out of memory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_rpc_add(
+    head: *mut *mut mg_rpc,
+    method_pattern: mg_str,
+    handler: Option<unsafe extern "C" fn(*mut mg_rpc_req)>,
+    handler_data: *mut c_void,
+) {
+    // SAFETY: head is the caller's list.
+    unsafe { rpc::add(head, method_pattern, handler, handler_data) }
+}
+
+/// Removes the entries with this handler from the list and frees them; NULL removes all. A handler may remove itself.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_rpc_del(head: *mut *mut mg_rpc, handler: Option<unsafe extern "C" fn(*mut mg_rpc_req)>) {
+    // SAFETY: head is the caller's list.
+    unsafe { rpc::delete(head, handler) }
+}
+
+/// Calls the handler for `r->frame`: the first in the list `*r->head` that matches its method. A frame without method but with a
+/// result or error is for the handler of the empty method name. Without handler, or if the frame is neither, an error response
+/// is printed. Responses go to `r->pfn(character, r->pfn_data)`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_rpc_process(r: *mut mg_rpc_req) {
+    // SAFETY: r is the caller's request.
+    unsafe { rpc::process(r) }
+}
+
+/// The JSON text of a result or message; a NULL format means `null`.
+unsafe fn value(out: &mut AnySink<'_>, fmt: *const c_char, ap: *mut va_list) {
+    if fmt.is_null() {
+        return out.bytes(b"null");
+    }
+    // SAFETY: the arguments match fmt.
+    unsafe { format(out, bytes::cstr(fmt), &mut VaArgs::new(ap)) };
+}
+
+/// mg_rpc_ok with its arguments behind `ap`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_rpc_vok(r: *mut mg_rpc_req, fmt: *const c_char, ap: *mut va_list) {
+    // SAFETY: r is the caller's request.
+    unsafe { rpc::ok(r, |out| value(out, fmt, ap)) }
+}
+
+/// mg_rpc_err with its arguments behind `ap`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_rpc_verr(r: *mut mg_rpc_req, code: c_int, fmt: *const c_char, ap: *mut va_list) {
+    // SAFETY: r is the caller's request.
+    unsafe { rpc::error(r, code, |out| value(out, fmt, ap)) }
+}
+
+/// A ready handler: answers with an array of the patterns in the list.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_rpc_list(r: *mut mg_rpc_req) {
+    // SAFETY: r is the caller's request.
+    unsafe { rpc::list(r) }
+}

@@ -125,7 +125,7 @@ impl Digits {
         }
     }
 
-    fn signed(v: i64) -> Digits {
+    pub(super) fn signed(v: i64) -> Digits {
         let mut d = Digits::of(v.unsigned_abs(), 10);
         if v < 0 {
             d.push(b'-');

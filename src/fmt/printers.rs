@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::engine::Out;
+use super::engine::{Digits, Out};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 pub(crate) fn hex(out: &mut impl Out, data: &[u8]) -> usize {
@@ -83,7 +83,14 @@ pub(crate) fn html(out: &mut impl Out, text: &[u8]) -> usize {
 
 /// A number without fill.
 fn number(out: &mut impl Out, v: u16, base: u16) -> usize {
-    let digits = super::engine::Digits::of(v.into(), base.into());
+    digits(out, Digits::of(v.into(), base.into()))
+}
+
+pub(crate) fn integer(out: &mut impl Out, v: i64) -> usize {
+    digits(out, Digits::signed(v))
+}
+
+fn digits(out: &mut impl Out, digits: Digits) -> usize {
     out.bytes(digits.as_bytes());
     digits.as_bytes().len()
 }

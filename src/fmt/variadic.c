@@ -81,7 +81,6 @@ API void mg_rpc_ok(struct mg_rpc_req *r, const char *fmt, ...) { WITH_ARGS(fmt, 
 API void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...) { WITH_ARGS(fmt, mg_rpc_verr(r, code, fmt, &ap)); }
 
 // ---- connections
-#ifdef MGC_ENGINE
 API size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
 PRIVATE void mgc_error(struct mg_connection *c, const char *fmt, va_list *ap);
 PRIVATE void mgc_http_printf_chunk(struct mg_connection *c, const char *fmt, va_list *ap);
@@ -97,8 +96,9 @@ API void mg_error(struct mg_connection *c, const char *fmt, ...) { WITH_ARGS(fmt
 
 API void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...) { WITH_ARGS(fmt, mgc_http_printf_chunk(c, fmt, &ap)); }
 
-API void mg_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, ...) { WITH_ARGS(fmt, mgc_http_reply(c, code, headers, fmt, &ap)); }
-#endif
+API void mg_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, ...) {
+  WITH_ARGS(fmt, mgc_http_reply(c, code, headers, fmt, &ap));
+}
 
 // ---- log: a program may bring its own pair
 API int mg_log_level = 3;  // MG_LL_DEBUG

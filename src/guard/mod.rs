@@ -1,5 +1,6 @@
 //! The border's tools: pointers to slices, C memory, growable C buffers.
 
+pub(crate) mod addr;
 pub(crate) mod bytes;
 pub(crate) mod heap;
 pub(crate) mod http_message;

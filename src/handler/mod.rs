@@ -1,1 +1,5 @@
-//! The protocol handlers that sit in `c->pfn`.
+//! The protocol handlers that sit in `c->pfn`, and JSON-RPC.
+
+pub(crate) mod http;
+pub(crate) mod reply;
+pub(crate) mod rpc;

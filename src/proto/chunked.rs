@@ -53,6 +53,12 @@ pub(crate) struct Scanner {
     extra: usize,
 }
 
+impl Default for Scanner {
+    fn default() -> Scanner {
+        Scanner::new()
+    }
+}
+
 impl Scanner {
     pub(crate) fn new() -> Scanner {
         Scanner { state: State::Size { digits: 0 }, pos: 0, size: 0, decoded: 0, extra: 0 }

@@ -1,0 +1,249 @@
+//! HTTP replies and chunks: what the library itself writes of an answer.
+
+use super::http;
+use crate::abi::va_list;
+use crate::guard::bytes;
+use crate::net::announce::{CLOSE, has_connection};
+use crate::net::engine::{CloseAfter, Rec};
+use crate::net::event::error;
+use crate::net::handle::Conn;
+use crate::net::output;
+use core::ffi::{c_char, c_int};
+
+/// The reason phrase of a status code; empty for one that has none.
+pub(crate) fn phrase(code: c_int) -> &'static str {
+    match code {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        102 => "Processing",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        207 => "Multi-Status",
+        208 => "Already Reported",
+        226 => "IM Used",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        305 => "Use Proxy",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Payload Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Requested Range Not Satisfiable",
+        417 => "Expectation Failed",
+        418 => "I'm a teapot",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Entity",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        444 => "Connection Closed Without Response",
+        451 => "Unavailable For Legal Reasons",
+        499 => "Client Closed Request",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        506 => "Variant Also Negotiates",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        510 => "Not Extended",
+        511 => "Network Authentication Required",
+        599 => "Network Connect Timeout Error",
+        _ => "",
+    }
+}
+
+/// Whether a reply written now is the last of its connection, so that its head says so.
+fn is_last(c: Conn, rec: &Rec) -> bool {
+    if c.engine().is_none_or(|e| e.compat.get()) {
+        return false;
+    }
+    if c.flags().is_draining() {
+        return true;
+    }
+    let h = &rec.http;
+    let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
+    let more = c.recv_len() > h.end.get();
+    match h.close.get() {
+        CloseAfter::No => false,
+        // Asked for: an answer given at once is the last, whatever follows in the buffer.
+        CloseAfter::Asked => http && (h.dispatching.get() || !more),
+        CloseAfter::Http10 => http && !more,
+    }
+}
+
+/// Appends status line, headers and a length to be filled in by [`set_length`]. Returns where the length goes.
+fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
+    let rec = c.rec();
+    output::prepare(c);
+    let start = c.send_len();
+    let last = rec.is_some_and(|rec| code != 101 && is_last(c, rec)) && !has_connection(headers);
+    let mut code_text = [0; 12];
+    let parts: [&[u8]; 10] = [
+        b"HTTP/1.1 ",
+        number(&mut code_text, code),
+        b" ",
+        phrase(code).as_bytes(),
+        b"\r\n",
+        headers,
+        if last { CLOSE } else { b"" },
+        b"Content-Length: ",
+        b"          ",
+        b" \r\n\r\n",
+    ];
+    for part in parts {
+        if !output::append_bytes(c, part) {
+            // SAFETY: the connection's own buffer; only what was added here is taken off again.
+            unsafe { (*c.send()).len = start };
+            error(c, format_args!("OOM"));
+            return None;
+        }
+    }
+    let end = c.send_len();
+    if let Some(rec) = rec {
+        let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, end - start));
+        rec.http.head_at.set(at);
+    }
+    Some(end - 15)
+}
+
+/// Decimal digits of `n`, in `buf`.
+fn number(buf: &mut [u8; 12], n: c_int) -> &[u8] {
+    let mut rest = n.unsigned_abs();
+    let mut at = buf.len();
+    loop {
+        at -= 1;
+        buf[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if n < 0 {
+        at -= 1;
+        buf[at] = b'-';
+    }
+    &buf[at..]
+}
+
+/// Writes a body length into the ten columns kept for it.
+fn set_length(c: Conn, at: usize, len: usize) {
+    let mut digits = [0; 20];
+    let mut n = digits.len();
+    let mut rest = len;
+    loop {
+        n -= 1;
+        digits[n] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    // SAFETY: the connection's own buffer.
+    let out = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
+    if let Some(field) = out.get_mut(at..at + digits.len() - n).filter(|f| f.len() <= 10) {
+        field.copy_from_slice(&digits[n..]);
+    }
+}
+
+/// The answer is complete: the next request may be looked at.
+pub(crate) fn complete(c: Conn) {
+    c.update(|f| f.set_resp(false));
+    if let Some(rec) = c.rec() {
+        rec.http.answered.set(true);
+        if !rec.http.dispatching.get() {
+            http::close_when_answered(c, rec);
+        }
+    }
+}
+
+/// A reply without a body.
+pub(crate) fn head(c: Conn, code: c_int, headers: &[u8]) {
+    if let Some(at) = begin(c, code, headers) {
+        set_length(c, at, 0);
+        complete(c);
+    }
+}
+
+/// See `mg_http_reply`.
+///
+/// # Safety
+/// `body` and `ap` fit each other.
+pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_char, ap: *mut va_list) {
+    let Some(at) = begin(c, code, headers) else { return };
+    // SAFETY: passed on to the caller.
+    let n = unsafe { output::vprintf(c, body, ap) };
+    set_length(c, at, n);
+    complete(c);
+}
+
+/// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.
+pub(crate) fn write_chunk(c: Conn, data: &[u8]) {
+    let start = c.send_len();
+    let mut memory = [0; 20];
+    let mut size = std::io::Cursor::new(&mut memory[..]);
+    let _ = std::io::Write::write_fmt(&mut size, format_args!("{:x}\r\n", data.len()));
+    let n = size.position() as usize;
+    if ![&memory[..n], data, b"\r\n"].iter().all(|part| output::append_bytes(c, part)) {
+        // SAFETY: the connection's own buffer.
+        unsafe { (*c.send()).len = start };
+        return error(c, format_args!("OOM"));
+    }
+    if data.is_empty() {
+        complete(c);
+    }
+}
+
+/// See `mg_http_printf_chunk`.
+///
+/// # Safety
+/// `fmt` and `ap` fit each other.
+pub(crate) unsafe fn printf_chunk(c: Conn, fmt: *const c_char, ap: *mut va_list) {
+    let start = c.send_len();
+    output::prepare(c);
+    let ok = output::append_bytes(c, b"00000000\r\n");
+    // SAFETY: the connection's own buffer; the rest is the caller's.
+    let n = if ok { unsafe { crate::fmt::to_iobuf(c.send(), fmt, ap) } } else { None };
+    let (Some(n), true) = (n, n.is_some() && output::append_bytes(c, b"\r\n")) else {
+        // SAFETY: the connection's own buffer.
+        unsafe { (*c.send()).len = start.min(c.send_len()) };
+        return error(c, format_args!("OOM"));
+    };
+    // SAFETY: as above.
+    let out = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
+    if let Some(field) = out.get_mut(start..start + 8) {
+        for (i, digit) in field.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(n >> (28 - 4 * i)) & 15];
+        }
+    }
+    if n == 0 {
+        complete(c);
+    }
+}

@@ -1,0 +1,40 @@
+//! `Connection: close`, put into a reply head that the library wrote and that has not left yet.
+
+use super::engine::Rec;
+use super::handle::Conn;
+use crate::guard::iobuf;
+
+pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
+
+/// True when header lines carry a Connection header.
+pub(crate) fn has_connection(headers: &[u8]) -> bool {
+    headers.split(|b| *b == b'\n').any(|line| line.len() > 10 && line[..10].eq_ignore_ascii_case(b"connection") && line[10] == b':')
+}
+
+/// Adds the header to the last head the library queued on this connection, if it is still whole and where it was: handlers may
+/// edit `c->send`.
+pub(crate) fn announce(c: Conn, rec: &Rec) {
+    let Some((at, len)) = rec.http.head_at.take() else { return };
+    let Some(ofs) = at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok()) else { return };
+    // SAFETY: the connection's own buffer; the slice is gone before it changes.
+    let head = unsafe { c.send_info().data() };
+    let Some(head) = ofs.checked_add(len).and_then(|end| head.get(ofs..end)) else { return };
+    if head.starts_with(b"HTTP/1.1 ") && head.ends_with(b"\r\n\r\n") && !head.starts_with(b"HTTP/1.1 101") && !has_connection(head) {
+        let end_of_headers = ofs + len - 2;
+        // SAFETY: the connection's own buffer.
+        unsafe { iobuf::add(c.send(), end_of_headers, CLOSE.as_ptr(), CLOSE.len()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_connection;
+
+    #[test]
+    fn a_connection_header_is_found_in_any_case_and_only_as_a_name() {
+        assert!(has_connection(b"A: b\r\ncOnnection: keep-alive\r\n"));
+        assert!(has_connection(b"Connection:x"));
+        assert!(!has_connection(b"X-Connection: a\r\nB: Connection: c\r\n"));
+        assert!(!has_connection(b""));
+    }
+}

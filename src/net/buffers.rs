@@ -1,0 +1,158 @@
+//! Spare buffers of a manager. An idle connection owns none: it is lent one when there is something to read or to send. Each is
+//! an ordinary heap block, because programs free and resize the buffers of their connections themselves.
+
+use crate::abi::mg_iobuf;
+use crate::guard::{heap, iobuf};
+use core::cell::{Cell, RefCell};
+use core::ptr;
+
+/// Small blocks kept for each direction.
+const SMALL: usize = 64;
+/// Large send blocks kept, and the most bytes in all of them.
+const LARGE: usize = 16;
+const LARGE_BYTES: usize = 32 << 20;
+
+#[derive(Default)]
+pub(crate) struct Buffers {
+    /// Blocks of one capacity, all zero.
+    recv: RefCell<Vec<*mut u8>>,
+    recv_size: Cell<usize>,
+    /// Blocks with their capacities, holding old output.
+    send: RefCell<Vec<(*mut u8, usize)>>,
+    large: RefCell<Vec<(*mut u8, usize)>>,
+    large_bytes: Cell<usize>,
+}
+
+impl Buffers {
+    /// Gives an empty receive buffer a block of `size` bytes, all zero. False when out of memory.
+    ///
+    /// # Safety
+    /// `io` is a buffer without memory.
+    pub(crate) unsafe fn lend_recv(&self, io: *mut mg_iobuf, size: usize) -> bool {
+        let spare = if self.recv_size.get() == size { self.recv.borrow_mut().pop() } else { None };
+        let p = spare.unwrap_or_else(|| heap::calloc(size));
+        if p.is_null() {
+            return false;
+        }
+        // SAFETY: io is the caller's; the block is ours and has size bytes.
+        unsafe { ((*io).buf, (*io).size, (*io).len) = (p, size, 0) };
+        true
+    }
+
+    /// Takes back an empty receive buffer whose first `used` bytes may be dirty.
+    ///
+    /// # Safety
+    /// `io` is consistent and holds no data that is still wanted.
+    pub(crate) unsafe fn return_recv(&self, io: *mut mg_iobuf, size: usize, used: usize) {
+        // SAFETY: io is the caller's; used is clamped to the block.
+        unsafe {
+            if (*io).buf.is_null() {
+                return;
+            }
+            let mut spare = self.recv.borrow_mut();
+            if (*io).size == size && spare.len() < SMALL && (self.recv_size.get() == size || spare.is_empty()) {
+                ptr::write_bytes((*io).buf, 0, used.min(size));
+                self.recv_size.set(size);
+                spare.push((*io).buf);
+                ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
+            } else {
+                drop(spare);
+                iobuf::free(io);
+            }
+        }
+    }
+
+    /// Makes room for `more` bytes behind the data of a send buffer, with the capacity that `mg_iobuf_add` would choose.
+    /// What lies behind the data is unspecified. False when out of memory.
+    ///
+    /// # Safety
+    /// `io` is consistent.
+    pub(crate) unsafe fn grow_send(&self, io: *mut mg_iobuf, more: usize) -> bool {
+        // SAFETY: io is the caller's; a block from the lists has the capacity stored beside it.
+        unsafe {
+            let Some(need) = (*io).len.checked_add(more) else { return false };
+            if need <= (*io).size {
+                return true;
+            }
+            let Some(size) = iobuf::round_up(need, (*io).align) else { return false };
+            let Some(p) = self.take(size) else {
+                return iobuf::resize(io, need);
+            };
+            if (*io).len > 0 {
+                ptr::copy_nonoverlapping((*io).buf, p, (*io).len);
+            }
+            let len = (*io).len;
+            self.give((*io).buf, (*io).size);
+            ((*io).buf, (*io).size, (*io).len) = (p, size, len);
+            true
+        }
+    }
+
+    /// Takes back a send buffer whose data has all been sent.
+    ///
+    /// # Safety
+    /// `io` is consistent and holds no data that is still wanted.
+    pub(crate) unsafe fn return_send(&self, io: *mut mg_iobuf) {
+        // SAFETY: io is the caller's.
+        unsafe {
+            self.give((*io).buf, (*io).size);
+            ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
+        }
+    }
+
+    fn take(&self, size: usize) -> Option<*mut u8> {
+        let small = size <= crate::abi::MG_IO_SIZE;
+        let mut list = if small { self.send.borrow_mut() } else { self.large.borrow_mut() };
+        let i = list.iter().rposition(|&(_, s)| s == size)?;
+        if !small {
+            self.large_bytes.set(self.large_bytes.get() - size);
+        }
+        Some(list.swap_remove(i).0)
+    }
+
+    /// # Safety
+    /// `p` is NULL or a heap block of `size` bytes that nobody uses any more.
+    unsafe fn give(&self, p: *mut u8, size: usize) {
+        if p.is_null() {
+            return;
+        }
+        if size <= crate::abi::MG_IO_SIZE {
+            let mut list = self.send.borrow_mut();
+            if list.len() < SMALL {
+                return list.push((p, size));
+            }
+        } else if size <= LARGE_BYTES {
+            let mut list = self.large.borrow_mut();
+            // The oldest make room: sizes that are still in use come back.
+            while list.len() >= LARGE || self.large_bytes.get() + size > LARGE_BYTES {
+                let (old, old_size) = list.remove(0);
+                self.large_bytes.set(self.large_bytes.get() - old_size);
+                // SAFETY: blocks on the list belong to it.
+                unsafe { heap::free(old) };
+            }
+            self.large_bytes.set(self.large_bytes.get() + size);
+            return list.push((p, size));
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { heap::free(p) };
+    }
+
+    /// Frees the large blocks: the manager has nothing to do.
+    pub(crate) fn trim(&self) {
+        self.large_bytes.set(0);
+        for (p, _) in self.large.take() {
+            // SAFETY: blocks on the list belong to it.
+            unsafe { heap::free(p) };
+        }
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        self.trim();
+        for p in self.recv.take().into_iter().chain(self.send.take().into_iter().map(|(p, _)| p)) {
+            // SAFETY: blocks on the lists belong to them.
+            unsafe { heap::free(p) };
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! Connections: how they come into being, how they are listed, and how they end.
+
+use super::drain::{LINGER_IDLE_MS, LINGER_MAX, LINGER_TOTAL_MS};
+use super::engine::{Engine, Reason, Rec};
+use super::event::{call, error};
+use super::handle::Conn;
+use super::poller;
+use super::sock::{self, Io};
+use crate::abi::*;
+use crate::guard::{addr, bytes::cstr, heap, iobuf};
+use crate::proto::url;
+use crate::sys::log::{Bytes, log_error};
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+
+/// See `mg_alloc_conn`: zeroed, with an id, on no list.
+///
+/// # Safety
+/// `mgr` is a manager.
+pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
+    // SAFETY: the manager is the caller's; the block is zeroed and large enough.
+    unsafe {
+        let Some(size) = size_of::<mg_connection>().checked_add((*mgr).extraconnsize) else { return ptr::null_mut() };
+        let c: *mut mg_connection = heap::calloc(size).cast();
+        if !c.is_null() {
+            let align = Engine::of(mgr).map_or(MG_IO_SIZE, |e| e.options.borrow().io_size);
+            (*c).mgr = mgr;
+            ((*c).recv.align, (*c).send.align, (*c).rtls.align) = (align, align, align);
+            (*mgr).nextid += 1;
+            (*c).id = (*mgr).nextid;
+        }
+        c
+    }
+}
+
+/// A connection of ours with a record, not yet on the list.
+fn new(e: &Engine) -> Option<Conn> {
+    // SAFETY: the engine's manager lives as long as the engine is reachable through it.
+    let c = unsafe { alloc(e.mgr) };
+    if c.is_null() {
+        log_error!("OOM");
+        return None;
+    }
+    // SAFETY: just allocated, freed through bury only.
+    let c = unsafe { Conn::new(c) };
+    attach(e, c);
+    Some(c)
+}
+
+/// Gives `c` its record.
+pub(crate) fn attach<'e>(e: &'e Engine, c: Conn) -> &'e Rec {
+    let rec = e.new_rec();
+    rec.conn.set(c.as_ptr());
+    c.set_slot(Some(rec.slot.get() as usize));
+    rec
+}
+
+fn link(e: &Engine, c: Conn) {
+    // SAFETY: the manager is alive.
+    unsafe {
+        c.set_next((*e.mgr).conns);
+        (*e.mgr).conns = c.as_ptr();
+    }
+    e.conns.set(e.conns.get() + 1);
+}
+
+fn unlink(e: &Engine, c: Conn) {
+    for cursor in e.cursors.borrow_mut().iter_mut() {
+        if *cursor == c.as_ptr() {
+            *cursor = c.next();
+        }
+    }
+    // SAFETY: the list consists of live connections; the remembered link is one of theirs, or was forgotten when it went.
+    unsafe {
+        let mut at = e.link.get();
+        if at.is_null() || *at != c.as_ptr() {
+            at = &raw mut (*e.mgr).conns;
+            while !(*at).is_null() && *at != c.as_ptr() {
+                at = &raw mut (**at).next;
+            }
+        }
+        if *at == c.as_ptr() {
+            *at = c.next();
+            e.conns.set(e.conns.get() - 1);
+        }
+        if e.link.get() == &raw mut (*c.as_ptr()).next {
+            e.link.set(ptr::null_mut());
+        }
+    }
+}
+
+fn register(e: &Engine, c: Conn, rec: &Rec, fd: c_int, writable: bool) -> bool {
+    c.set_fd(fd);
+    rec.fd.set(fd);
+    rec.armed.set(writable);
+    let token = poller::token(rec.slot.get(), rec.generation.get());
+    let done = e.poller.borrow().add(fd, token, writable);
+    if let Err(err) = &done {
+        log_error!("{} cannot watch descriptor {fd}: {err}", c.id());
+    }
+    rec.registered.set(done.is_ok());
+    done.is_ok()
+}
+
+/// See `mg_listen`.
+///
+/// # Safety
+/// `url` is a C string.
+pub(crate) unsafe fn listen(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+    let c = new(e)?;
+    // SAFETY: the caller's C string.
+    if !unsafe { open_listener(c, url) } {
+        discard(e, c);
+        return None;
+    }
+    // SAFETY: as above.
+    let text = unsafe { cstr(url) };
+    c.update(|f| {
+        f.set_listening(true);
+        f.set_udp(text.starts_with(b"udp:"));
+        f.set_tls(url::is_ssl(text));
+    });
+    link(e, c);
+    c.set_handler(f);
+    c.set_handler_data(data);
+    opened(e, c, ptr::null_mut())
+}
+
+/// Delivers MG_EV_OPEN inside the creating call. None when the handler closed the connection for good.
+fn opened(e: &Engine, c: Conn, data: *mut c_void) -> Option<Conn> {
+    e.enter();
+    call(c, MG_EV_OPEN, data);
+    let alive = !c.is_closed();
+    e.leave();
+    alive.then_some(c)
+}
+
+/// Forgets a connection that never was on the list.
+fn discard(e: &Engine, c: Conn) {
+    if let Some(rec) = c.rec() {
+        e.free_rec(rec);
+    }
+    // SAFETY: nobody else knows it.
+    unsafe { heap::free(c.as_ptr().cast()) };
+}
+
+/// See `mg_open_listener`.
+///
+/// # Safety
+/// `url` is a C string.
+pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
+    let Some(e) = c.engine() else { return false };
+    // SAFETY: the caller's C string.
+    let text = unsafe { cstr(url) };
+    let udp = text.starts_with(b"udp:");
+    let mut addr = mg_addr { port: url::port(text).to_be(), ..mg_addr::ZERO };
+    if !addr::parse(url::host(text), &mut addr) {
+        log_error!("invalid listening URL: {}", Bytes(text));
+        return false;
+    }
+    let fd = match open_bound(e, &addr, udp) {
+        Ok(fd) => fd,
+        Err((step, errno)) => {
+            log_error!("{step} {}: errno {errno}", Bytes(text));
+            return false;
+        }
+    };
+    let rec = c.rec().unwrap_or_else(|| attach(e, c));
+    rec.own.set(true);
+    if !register(e, c, rec, fd, false) {
+        sock::close(fd);
+        return false;
+    }
+    c.set_loc(sock::local(fd).unwrap_or(addr));
+    true
+}
+
+fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static str, c_int)> {
+    let fd = sock::open(addr.is_ip6, udp).map_err(|n| ("socket", n))?;
+    sock::set_reuse_addr(fd);
+    let options = e.options.borrow();
+    if addr.is_ip6 {
+        sock::set_v6only(fd, options.v6only);
+    }
+    if !udp {
+        sock::set_stream_options(fd);
+    }
+    let bound = sock::bind(fd, addr).map_err(|n| ("bind", n));
+    let ready = bound.and_then(|()| if udp { Ok(()) } else { sock::listen(fd, options.listen_backlog).map_err(|n| ("listen", n)) });
+    ready.map(|()| fd).inspect_err(|_| sock::close(fd))
+}
+
+/// What a client connection is made from.
+pub(crate) struct Client {
+    pub(crate) url: *const c_char,
+    pub(crate) handler: mg_event_handler_t,
+    pub(crate) handler_data: *mut c_void,
+    pub(crate) pfn: mg_event_handler_t,
+    pub(crate) pfn_data: *mut c_void,
+}
+
+/// See `mg_connect_svc`.
+///
+/// # Safety
+/// `client.url` is NULL or a C string.
+pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
+    // SAFETY: NULL or the caller's C string.
+    let text = unsafe { cstr(client.url) };
+    if text.is_empty() {
+        log_error!("connect: empty URL");
+        return None;
+    }
+    let c = new(e)?;
+    e.enter();
+    link(e, c);
+    c.set_fd(-1);
+    c.update(|f| {
+        f.set_udp(text.starts_with(b"udp:"));
+        f.set_client(true);
+        f.set_tls(url::is_ssl(text));
+    });
+    c.set_handler(client.handler);
+    c.set_handler_data(client.handler_data);
+    c.set_pfn(client.pfn);
+    c.set_pfn_data(client.pfn_data);
+    call(c, MG_EV_OPEN, client.url.cast_mut().cast());
+    if !c.is_closed() {
+        resolve(c, text);
+    }
+    let alive = !c.is_closed();
+    e.leave();
+    alive.then_some(c)
+}
+
+/// Turns the host of a URL into `c->rem` and goes on from there.
+fn resolve(c: Conn, text: &[u8]) {
+    let mut rem = c.rem();
+    rem.port = url::port(text).to_be();
+    let host = url::host(text);
+    let numeric = addr::parse(host, &mut rem);
+    c.set_rem(rem);
+    if numeric {
+        connect_resolved(c);
+    } else {
+        error(c, format_args!("{} DNS lookup failed", Bytes(host)));
+    }
+}
+
+/// See `mg_connect_resolved`.
+pub(crate) fn connect_resolved(c: Conn) {
+    let Some(e) = c.engine() else { return };
+    let rec = c.rec().unwrap_or_else(|| attach(e, c));
+    e.enter();
+    let (udp, rem) = (c.flags().is_udp(), c.rem());
+    let opened = sock::open(rem.is_ip6, udp);
+    c.update(|f| f.set_resolving(false));
+    match opened {
+        Err(errno) => error(c, format_args!("socket(): {errno}")),
+        Ok(fd) => {
+            rec.own.set(true);
+            if udp {
+                register(e, c, rec, fd, false);
+                c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
+                call(c, MG_EV_RESOLVE, ptr::null_mut());
+                if !c.is_closed() {
+                    call(c, MG_EV_CONNECT, ptr::null_mut());
+                }
+            } else {
+                sock::set_stream_options(fd);
+                c.set_fd(fd);
+                rec.fd.set(fd);
+                call(c, MG_EV_RESOLVE, ptr::null_mut());
+                if !c.is_closed() {
+                    start_connecting(e, c, rec, fd);
+                }
+            }
+        }
+    }
+    e.leave();
+}
+
+/// Even a connection that is up at once is reported in a later poll: programs fill `c->data` after mg_connect returned.
+fn start_connecting(e: &Engine, c: Conn, rec: &Rec, fd: c_int) {
+    match sock::connect(fd, &c.rem()) {
+        Io::Failed(errno) => error(c, format_args!("connect: {errno}")),
+        Io::Done(_) | Io::Wait => {
+            c.update(|f| f.set_connecting(true));
+            register(e, c, rec, fd, true);
+        }
+    }
+}
+
+/// A connecting socket became ready.
+pub(crate) fn finish_connecting(c: Conn) {
+    if sock::peer(c.fd()).is_none() {
+        return error(c, format_args!("socket error"));
+    }
+    c.update(|f| f.set_connecting(false));
+    c.set_loc(sock::local(c.fd()).unwrap_or(mg_addr::ZERO));
+    call(c, MG_EV_CONNECT, ptr::null_mut());
+    if !c.is_closed() && !c.flags().is_tls_hs() {
+        c.update(|f| f.set_tls(false));
+    }
+}
+
+/// Connections taken off one listener in one turn.
+const ACCEPTS: usize = 256;
+/// How long a listener waits after the process ran out of descriptors.
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// A listener's turn: takes the connections that wait, up to a bound.
+pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
+    if e.now.get() < rec.accept_after.get() {
+        return;
+    }
+    for _ in 0..ACCEPTS {
+        let flags = listener.flags();
+        if listener.is_closed() || flags.is_closing() || flags.is_draining() || e.is_dead() {
+            return;
+        }
+        match sock::accept(rec.fd.get()) {
+            Ok((fd, rem)) => accepted(e, listener, fd, rem),
+            Err(libc::EAGAIN) => return rec.readable.set(false),
+            Err(errno @ (libc::EMFILE | libc::ENFILE)) if !e.lingering.borrow().is_empty() => {
+                log_error!("{} accept: errno {errno}, giving up lingering sockets", listener.id());
+                stop_lingering(e, 0);
+            }
+            Err(errno) => {
+                log_error!("{} accept: errno {errno}", listener.id());
+                let at = e.now.get() + ACCEPT_PAUSE_MS;
+                rec.accept_after.set(at);
+                return e.set_deadline(rec, Some(at));
+            }
+        }
+    }
+    e.hold(rec);
+}
+
+fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
+    let Some(c) = new(e) else { return sock::close(fd) };
+    let Some(rec) = c.rec() else { return };
+    rec.own.set(true);
+    c.set_rem(rem);
+    if !register(e, c, rec, fd, false) {
+        sock::close(fd);
+        return discard(e, c);
+    }
+    let from = listener.flags();
+    c.update(|f| {
+        f.set_accepted(true);
+        f.set_hexdumping(from.is_hexdumping());
+        f.set_tls(from.is_tls());
+    });
+    c.set_pfn(listener.pfn());
+    c.set_pfn_data(listener.pfn_data());
+    c.set_handler(listener.handler());
+    c.set_handler_data(listener.handler_data());
+    let bound = listener.loc();
+    // A listener bound to one address says already where its connections arrive.
+    c.set_loc(if bound.ip() == [0; 16] { sock::local(fd).unwrap_or(bound) } else { bound });
+    link(e, c);
+    call(c, MG_EV_OPEN, ptr::null_mut());
+    if !c.is_closed() {
+        call(c, MG_EV_ACCEPT, ptr::null_mut());
+    }
+    if !c.is_closed() && !c.flags().is_tls_hs() {
+        c.update(|f| f.set_tls(false));
+    }
+}
+
+/// See `mg_wrapfd`.
+pub(crate) fn wrap(e: &Engine, fd: c_int, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+    let c = new(e)?;
+    let rec = c.rec()?;
+    if !register(e, c, rec, fd, false) {
+        discard(e, c);
+        return None;
+    }
+    c.set_handler(f);
+    c.set_handler_data(data);
+    link(e, c);
+    opened(e, c, ptr::null_mut())
+}
+
+/// Ends a connection: its socket goes (or lingers, when a drain was completed), MG_EV_CLOSE comes once, and the memory is freed
+/// when no frame of ours uses it any more. See `mg_close_conn`.
+pub(crate) fn close(c: Conn) {
+    if c.is_closed() {
+        return;
+    }
+    let Some(e) = c.engine() else { return close_foreign(c) };
+    let Some(rec) = c.rec() else {
+        unlink(e, c);
+        return close_foreign(c);
+    };
+    e.enter();
+    let lingers = matches!(rec.reason.get(), Reason::Drained | Reason::PeerClosed)
+        && rec.own.get()
+        && rec.registered.get()
+        && !rec.eof.get()
+        && !e.ending.get()
+        && !c.flags().is_udp()
+        && !c.flags().is_listening()
+        && !c.flags().is_connecting();
+    let fd = rec.fd.replace(-1);
+    if fd >= 0 && !lingers {
+        // Closing removes a descriptor from the poller unless somebody holds a copy of it; one of the program's may be copied.
+        if rec.registered.replace(false) && !rec.own.get() {
+            e.poller.borrow().remove(fd);
+        }
+        if e.wakeup_conn.get() == c.as_ptr() {
+            close_wakeup(e);
+        } else {
+            sock::close(fd);
+        }
+    }
+    unlink(e, c);
+    c.update(|f| f.set_closed());
+    call(c, MG_EV_CLOSE, ptr::null_mut());
+    // SAFETY: the buffers are the connection's own, and no handler will see them again.
+    unsafe {
+        e.buffers.return_recv(c.recv(), e.options.borrow().io_size, usize::MAX);
+        e.buffers.return_send(c.send());
+        iobuf::free(&raw mut (*c.as_ptr()).rtls);
+    }
+    c.set_slot(None);
+    if lingers {
+        linger(e, rec, fd);
+    } else {
+        e.free_rec(rec);
+    }
+    e.bury(c.as_ptr());
+    e.leave();
+}
+
+/// A connection that the program put together itself: no socket of ours, no record.
+fn close_foreign(c: Conn) {
+    c.update(|f| f.set_closed());
+    call(c, MG_EV_CLOSE, ptr::null_mut());
+    // SAFETY: the caller gives the connection up.
+    unsafe {
+        iobuf::free(c.recv());
+        iobuf::free(c.send());
+        iobuf::free(&raw mut (*c.as_ptr()).rtls);
+        match c.engine() {
+            Some(e) if e.frames() > 0 => e.bury(c.as_ptr()),
+            _ => heap::free(c.as_ptr().cast()),
+        }
+    }
+}
+
+fn close_wakeup(e: &Engine) {
+    e.wakeup_conn.set(ptr::null_mut());
+    // SAFETY: the manager is alive. The descriptor itself is closed with the engine, in case a thread is about to write to it.
+    unsafe { (*e.mgr).pipe.fd = -1 };
+}
+
+// ---- lingering: after the last byte, what the peer still sends is read and forgotten, or the kernel would answer it with a
+// reset that can destroy the end of the reply.
+
+fn linger(e: &Engine, rec: &Rec, fd: c_int) {
+    stop_lingering(e, LINGER_MAX - 1);
+    rec.conn.set(ptr::null_mut());
+    rec.fd.set(fd);
+    rec.lingering.set(true);
+    rec.linger_end.set(e.now.get() + LINGER_TOTAL_MS);
+    e.lingering.borrow_mut().push_back(rec.slot.get());
+    sock::shutdown_write(fd);
+    e.set_deadline(rec, Some(e.now.get() + LINGER_IDLE_MS));
+    if rec.readable.get() || rec.hup.get() {
+        linger_on(e, rec);
+    }
+}
+
+/// Reads a lingering socket empty, up to a bound.
+pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
+    const STEP: usize = 1 << 20;
+    for _ in 0..8 {
+        match sock::discard(rec.fd.get(), STEP) {
+            Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
+            Io::Done(_) => e.set_deadline(rec, Some((e.now.get() + LINGER_IDLE_MS).min(rec.linger_end.get()))),
+            Io::Wait => return rec.readable.set(false),
+        }
+    }
+    e.hold(rec);
+}
+
+pub(crate) fn end_lingering(e: &Engine, rec: &Rec) {
+    sock::close(rec.fd.get());
+    rec.lingering.set(false);
+    let mut list = e.lingering.borrow_mut();
+    // Mostly one of the oldest.
+    if let Some(i) = list.iter().position(|s| *s == rec.slot.get()) {
+        list.remove(i);
+    }
+    drop(list);
+    e.free_rec(rec);
+}
+
+/// Closes the oldest lingering sockets until `keep` are left.
+pub(crate) fn stop_lingering(e: &Engine, keep: usize) {
+    while e.lingering.borrow().len() > keep {
+        let Some(slot) = e.lingering.borrow().front().copied() else { return };
+        let Some(rec) = e.rec(slot as usize) else { return };
+        // What has arrived is read, so that closing sends no reset on its account.
+        let _ = sock::discard(rec.fd.get(), 1 << 20);
+        end_lingering(e, rec);
+    }
+}

@@ -1,0 +1,131 @@
+//! When a connection ends: the rules for draining and for the peer's half-close, as one function of what is known about it.
+
+use super::engine::Reason;
+
+/// A dispatched request may take this long to begin its answer.
+pub(crate) const RESPONSE_MS: u64 = 30_000;
+/// Output may stand still this long.
+pub(crate) const FLUSH_MS: u64 = 60_000;
+/// After the peer's end of stream, an answer that goes on for ever is given up when nothing was queued for this long.
+pub(crate) const STREAM_MS: u64 = 5_000;
+/// A lingering socket is closed after this long without a byte, or in all.
+pub(crate) const LINGER_IDLE_MS: u64 = 1_000;
+pub(crate) const LINGER_TOTAL_MS: u64 = 10_000;
+/// Sockets that may linger at a time in one manager.
+pub(crate) const LINGER_MAX: usize = 1024;
+
+/// What is known about a connection that the program drains (`is_draining`) or whose peer has sent its last byte.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) draining: bool,
+    pub(crate) eof: bool,
+    /// Bytes wait to be sent.
+    pub(crate) pending: bool,
+    /// A request was dispatched and its answer is not complete (`is_resp`).
+    pub(crate) responding: bool,
+    /// Something was queued since that request.
+    pub(crate) begun: bool,
+    /// The library itself is producing the answer, so its end is known.
+    pub(crate) streaming: bool,
+    pub(crate) since: u64,
+    pub(crate) progress_at: u64,
+    pub(crate) queued_at: u64,
+    pub(crate) now: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// Neither draining nor half-closed.
+    Live,
+    /// Look again at this time at the latest.
+    Wait(u64),
+    Close(Reason),
+}
+
+pub(crate) fn judge(v: View) -> Verdict {
+    if !v.draining && !v.eof {
+        return Verdict::Live;
+    }
+    let until = |at: u64, reason| if v.now >= at { Verdict::Close(reason) } else { Verdict::Wait(at) };
+    let last_move = v.progress_at.max(v.since);
+    if v.pending {
+        return until(last_move + FLUSH_MS, Reason::FlushTimeout);
+    }
+    if v.streaming || v.responding && !v.begun {
+        return until(last_move + RESPONSE_MS, Reason::ResponseTimeout);
+    }
+    if v.draining {
+        return Verdict::Close(Reason::Drained);
+    }
+    if v.responding {
+        return until(v.queued_at.max(v.since) + STREAM_MS, Reason::PeerClosed);
+    }
+    Verdict::Close(Reason::PeerClosed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: View = View {
+        draining: false,
+        eof: false,
+        pending: false,
+        responding: false,
+        begun: false,
+        streaming: false,
+        since: 1000,
+        progress_at: 0,
+        queued_at: 0,
+        now: 1000,
+    };
+
+    #[test]
+    fn a_live_connection_is_left_alone() {
+        assert_eq!(judge(View { pending: true, responding: true, ..IDLE }), Verdict::Live);
+    }
+
+    #[test]
+    fn a_drain_with_nothing_to_send_closes_at_once() {
+        assert_eq!(judge(View { draining: true, ..IDLE }), Verdict::Close(Reason::Drained));
+    }
+
+    #[test]
+    fn pending_output_is_waited_for_as_long_as_it_moves() {
+        let v = View { draining: true, pending: true, ..IDLE };
+        assert_eq!(judge(v), Verdict::Wait(1000 + FLUSH_MS));
+        assert_eq!(judge(View { progress_at: 50_000, now: 60_000, ..v }), Verdict::Wait(50_000 + FLUSH_MS));
+        assert_eq!(judge(View { now: 1000 + FLUSH_MS, ..v }), Verdict::Close(Reason::FlushTimeout));
+    }
+
+    #[test]
+    fn an_answer_that_has_not_begun_is_waited_for() {
+        let v = View { draining: true, responding: true, ..IDLE };
+        assert_eq!(judge(v), Verdict::Wait(1000 + RESPONSE_MS));
+        assert_eq!(judge(View { now: 1000 + RESPONSE_MS, ..v }), Verdict::Close(Reason::ResponseTimeout));
+        assert_eq!(judge(View { eof: true, draining: false, ..v }), Verdict::Wait(1000 + RESPONSE_MS));
+    }
+
+    #[test]
+    fn once_begun_an_answer_ends_with_the_flush_although_is_resp_stays() {
+        assert_eq!(judge(View { draining: true, responding: true, begun: true, ..IDLE }), Verdict::Close(Reason::Drained));
+    }
+
+    #[test]
+    fn a_file_is_pending_until_its_last_byte() {
+        let v = View { draining: true, responding: true, begun: true, streaming: true, ..IDLE };
+        assert!(matches!(judge(v), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn half_close_with_nothing_pending_closes_at_once() {
+        assert_eq!(judge(View { eof: true, ..IDLE }), Verdict::Close(Reason::PeerClosed));
+    }
+
+    #[test]
+    fn half_close_during_an_endless_answer_closes_when_nothing_new_comes() {
+        let v = View { eof: true, responding: true, begun: true, queued_at: 3000, ..IDLE };
+        assert_eq!(judge(v), Verdict::Wait(3000 + STREAM_MS));
+        assert_eq!(judge(View { now: 8000, ..v }), Verdict::Close(Reason::PeerClosed));
+    }
+}

@@ -1,0 +1,402 @@
+//! The engine behind a manager: everything that C must not see. It hangs from `mgr->tls_ctx`, holds one record per connection
+//! (and per lingering socket), the poller, the deadlines and the spare buffers.
+
+use super::buffers::Buffers;
+use super::poller::{self, Poller, Ready};
+use super::wakeup::Wakeup;
+use crate::abi::{mg_connection, mg_mgr};
+use crate::proto::chunked;
+use core::cell::{Cell, RefCell};
+use core::sync::atomic::{AtomicPtr, Ordering};
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+
+/// What the program may set at run time instead of at compile time.
+pub(crate) struct Options {
+    pub(crate) max_recv_size: usize,
+    pub(crate) io_size: usize,
+    pub(crate) listen_backlog: i32,
+    pub(crate) v6only: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, io_size: crate::abi::MG_IO_SIZE, listen_backlog: 128, v6only: false }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let wakeup = self.wakeup.swap(core::ptr::null_mut(), Ordering::AcqRel);
+        if !wakeup.is_null() {
+            // SAFETY: mg_wakeup_init made it with Box::into_raw.
+            drop(unsafe { Box::from_raw(wakeup) });
+        }
+    }
+}
+
+/// Why a connection ended. The order is that of the extension API's `enum mgx_reason`.
+#[allow(dead_code)] // some reasons are reported from later areas
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Reason {
+    #[default]
+    None,
+    Drained,
+    PeerClosed,
+    Reset,
+    ClosedByUser,
+    FlushTimeout,
+    ResponseTimeout,
+    Forced,
+    IdleTimeout,
+    HeaderTimeout,
+    BodyTimeout,
+    Limit,
+    Error,
+}
+
+/// The engine's record of one connection or lingering socket. Cells, because handlers re-enter the library at any point.
+pub(crate) struct Rec {
+    pub(crate) conn: Cell<*mut mg_connection>,
+    pub(crate) fd: Cell<i32>,
+    pub(crate) slot: Cell<u32>,
+    /// Counts the uses of this slot, so that an event for an earlier one is told apart.
+    pub(crate) generation: Cell<u32>,
+    /// The library opened or accepted the socket itself, so it may linger on it.
+    pub(crate) own: Cell<bool>,
+    pub(crate) registered: Cell<bool>,
+    /// Input may wait in the kernel: set by an event, cleared by a read that did not fill its buffer.
+    pub(crate) readable: Cell<bool>,
+    /// The peer's end of stream is on its way: read on until it has been read.
+    pub(crate) hup: Cell<bool>,
+    pub(crate) eof: Cell<bool>,
+    /// The last send did not take everything; an event says when to go on.
+    pub(crate) blocked: Cell<bool>,
+    /// Registered for writability as well.
+    pub(crate) armed: Cell<bool>,
+    /// On the list of connections to look at in the next poll although no event may come.
+    pub(crate) held: Cell<bool>,
+    /// On the list of connections that got output outside their own turn.
+    pub(crate) dirty: Cell<bool>,
+    pub(crate) lingering: Cell<bool>,
+    /// Bytes handed to the kernel.
+    pub(crate) sent: Cell<u64>,
+    /// Most bytes the receive buffer has held since it was taken from the spare blocks.
+    pub(crate) recv_used: Cell<usize>,
+    /// When the drain (or the wait after the peer's end of stream) began, when output last moved, and when it last grew.
+    pub(crate) drain_since: Cell<Option<u64>>,
+    pub(crate) progress_at: Cell<u64>,
+    pub(crate) queued_seen: Cell<u64>,
+    pub(crate) queued_at: Cell<u64>,
+    pub(crate) deadline: Cell<Option<u64>>,
+    pub(crate) linger_end: Cell<u64>,
+    /// A listener that ran out of descriptors takes no connections before this time.
+    pub(crate) accept_after: Cell<u64>,
+    pub(crate) reason: Cell<Reason>,
+    pub(crate) http: HttpRec,
+}
+
+/// What the HTTP handler remembers between events.
+#[derive(Default)]
+pub(crate) struct HttpRec {
+    pub(crate) phase: Cell<Phase>,
+    /// `recv.len` when the handler left: what was kept is valid only if the buffer has merely grown since.
+    pub(crate) left: Cell<usize>,
+    /// Head bytes known to hold no blank line.
+    pub(crate) scanned: Cell<usize>,
+    pub(crate) head_len: Cell<usize>,
+    /// Length of the whole message; unknown while chunks are coming.
+    pub(crate) need: Cell<Option<usize>>,
+    pub(crate) chunks: Cell<chunked::Scanner>,
+    /// `queued()` when the current request was dispatched.
+    pub(crate) mark: Cell<u64>,
+    /// End of the message being dispatched, inside `c->recv`.
+    pub(crate) end: Cell<usize>,
+    pub(crate) dispatching: Cell<bool>,
+    /// A library function completed the answer to the last request.
+    pub(crate) answered: Cell<bool>,
+    pub(crate) close: Cell<CloseAfter>,
+    /// Where in the stream of queued bytes the last reply head written by the library begins, and its length.
+    pub(crate) head_at: Cell<Option<(u64, usize)>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Phase {
+    #[default]
+    Head,
+    /// MG_EV_HTTP_HDRS was delivered, the body is not complete.
+    Body,
+    /// The message was refused: whatever else arrives is not looked at.
+    Refused,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum CloseAfter {
+    #[default]
+    No,
+    /// The request says `Connection: close`.
+    Asked,
+    /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
+    Http10,
+}
+
+const CHUNK: usize = 64;
+
+pub(crate) struct Engine {
+    pub(crate) mgr: *mut mg_mgr,
+    pub(crate) options: RefCell<Options>,
+    pub(crate) poller: RefCell<Poller>,
+    pub(crate) buffers: Buffers,
+    /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
+    pub(crate) wakeup: AtomicPtr<Wakeup>,
+    records: RefCell<Vec<Rc<[Rec; CHUNK]>>>,
+    free_slots: RefCell<Vec<u32>>,
+    /// Frames of ours on the stack that may still use a connection's memory.
+    frames: Cell<usize>,
+    /// Closed connections, freed when no frame is left.
+    graveyard: RefCell<Vec<*mut mg_connection>>,
+    /// The next connection of each walk over the list that is in progress.
+    pub(crate) cursors: RefCell<Vec<*mut mg_connection>>,
+    pub(crate) conns: Cell<usize>,
+    pub(crate) held: RefCell<Vec<u32>>,
+    pub(crate) dirty: RefCell<Vec<u32>>,
+    pub(crate) deadlines: RefCell<BTreeSet<(u64, u32)>>,
+    pub(crate) lingering: RefCell<VecDeque<u32>>,
+    /// The connection whose turn it is.
+    pub(crate) current: Cell<*mut mg_connection>,
+    /// mg_mgr_free is at work: nothing may stay open.
+    pub(crate) ending: Cell<bool>,
+    /// The manager is gone; the last frame frees the engine.
+    pub(crate) dead: Cell<bool>,
+    /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
+    pub(crate) compat: Cell<bool>,
+    /// The time of this poll, in milliseconds of mg_millis.
+    pub(crate) now: Cell<u64>,
+    /// The link that leads to the connection whose turn it is; NULL when not known.
+    pub(crate) link: Cell<*mut *mut mg_connection>,
+    pub(crate) wakeup_conn: Cell<*mut mg_connection>,
+    pub(crate) ready: RefCell<Vec<Ready>>,
+    /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
+    pub(crate) quiet_pfn: Cell<Option<usize>>,
+}
+
+impl Engine {
+    pub(crate) fn new(mgr: *mut mg_mgr) -> std::io::Result<Box<Engine>> {
+        Ok(Box::new(Engine {
+            mgr,
+            options: RefCell::default(),
+            poller: RefCell::new(Poller::new()?),
+            buffers: Buffers::default(),
+            wakeup: AtomicPtr::default(),
+            records: RefCell::default(),
+            free_slots: RefCell::default(),
+            frames: Cell::new(0),
+            graveyard: RefCell::default(),
+            cursors: RefCell::default(),
+            conns: Cell::new(0),
+            held: RefCell::default(),
+            dirty: RefCell::default(),
+            deadlines: RefCell::default(),
+            lingering: RefCell::default(),
+            current: Cell::new(core::ptr::null_mut()),
+            ending: Cell::new(false),
+            dead: Cell::new(false),
+            compat: Cell::new(false),
+            now: Cell::new(0),
+            link: Cell::new(core::ptr::null_mut()),
+            wakeup_conn: Cell::new(core::ptr::null_mut()),
+            ready: RefCell::default(),
+            quiet_pfn: Cell::default(),
+        }))
+    }
+
+    /// # Safety
+    /// `mgr` is NULL, zero-filled or initialised. The reference is good until mg_mgr_free, and beyond it while a frame is open.
+    #[inline]
+    pub(crate) unsafe fn of<'e>(mgr: *mut mg_mgr) -> Option<&'e Engine> {
+        if mgr.is_null() {
+            return None;
+        }
+        // SAFETY: tls_ctx is NULL or the engine that mg_mgr_init made.
+        unsafe { (*mgr).tls_ctx.cast::<Engine>().as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn rec(&self, slot: usize) -> Option<&Rec> {
+        let records = self.records.borrow();
+        let block = Rc::as_ptr(records.get(slot / CHUNK)?);
+        // SAFETY: blocks of records are never moved or freed before the engine itself.
+        Some(unsafe { &(*block)[slot % CHUNK] })
+    }
+
+    pub(crate) fn new_rec(&self) -> &Rec {
+        let mut free = self.free_slots.borrow_mut();
+        if free.is_empty() {
+            let mut records = self.records.borrow_mut();
+            let first = (records.len() * CHUNK) as u32;
+            records.push(Rc::new(core::array::from_fn(|_| Rec::default())));
+            free.extend((first..first + CHUNK as u32).rev());
+        }
+        let slot = free.pop().unwrap_or_default();
+        drop(free);
+        let rec = self.rec(slot as usize).expect("a slot on the free list exists");
+        rec.reset(slot);
+        rec
+    }
+
+    /// The record an event is meant for; None when the slot has been given to another connection since.
+    pub(crate) fn rec_for(&self, token: usize) -> Option<&Rec> {
+        let (slot, generation) = poller::split_token(token);
+        self.rec(slot as usize).filter(|rec| poller::token(rec.slot.get(), rec.generation.get()) == poller::token(slot, generation))
+    }
+
+    pub(crate) fn free_rec(&self, rec: &Rec) {
+        self.set_deadline(rec, None);
+        let slot = rec.slot.get();
+        rec.reset(slot);
+        self.free_slots.borrow_mut().push(slot);
+    }
+
+    pub(crate) fn set_deadline(&self, rec: &Rec, at: Option<u64>) {
+        if rec.deadline.get() == at {
+            return;
+        }
+        let mut deadlines = self.deadlines.borrow_mut();
+        if let Some(old) = rec.deadline.replace(at) {
+            deadlines.remove(&(old, rec.slot.get()));
+        }
+        if let Some(new) = at {
+            deadlines.insert((new, rec.slot.get()));
+        }
+    }
+
+    /// Looks at this record again in the next poll, whether or not an event comes.
+    pub(crate) fn hold(&self, rec: &Rec) {
+        if !rec.held.replace(true) {
+            self.held.borrow_mut().push(rec.slot.get());
+        }
+    }
+
+    /// Remembers that output was queued outside the connection's own turn.
+    #[inline]
+    pub(crate) fn touch(&self, rec: &Rec) {
+        if self.current.get() != rec.conn.get() && !rec.dirty.replace(true) {
+            self.dirty.borrow_mut().push(rec.slot.get());
+        }
+    }
+
+    #[inline]
+    pub(crate) fn enter(&self) {
+        self.frames.set(self.frames.get() + 1);
+    }
+
+    /// Ends a frame. When it was the last, closed connections are freed, and so is the engine if its manager is gone.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        let n = self.frames.get() - 1;
+        self.frames.set(n);
+        if n == 0 {
+            self.reap();
+            if self.is_dead() {
+                // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
+                drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
+            }
+        }
+    }
+
+    pub(crate) fn frames(&self) -> usize {
+        self.frames.get()
+    }
+
+    /// The manager was freed by a handler further up the stack.
+    #[inline]
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.get()
+    }
+
+    pub(crate) fn bury(&self, c: *mut mg_connection) {
+        self.graveyard.borrow_mut().push(c);
+    }
+
+    pub(crate) fn has_graves(&self) -> bool {
+        !self.graveyard.borrow().is_empty()
+    }
+
+    /// Frees closed connections. Call only when no frame but the caller's own is open and it holds none of them.
+    pub(crate) fn reap(&self) {
+        for c in self.graveyard.take() {
+            // SAFETY: closed, off the list, and no frame uses it.
+            unsafe { crate::guard::heap::free(c.cast()) };
+        }
+    }
+}
+
+impl Default for Rec {
+    fn default() -> Rec {
+        Rec {
+            conn: Cell::new(core::ptr::null_mut()),
+            fd: Cell::new(-1),
+            slot: Cell::default(),
+            generation: Cell::default(),
+            own: Cell::default(),
+            registered: Cell::default(),
+            readable: Cell::default(),
+            hup: Cell::default(),
+            eof: Cell::default(),
+            blocked: Cell::default(),
+            armed: Cell::default(),
+            held: Cell::default(),
+            dirty: Cell::default(),
+            lingering: Cell::default(),
+            sent: Cell::default(),
+            recv_used: Cell::default(),
+            drain_since: Cell::default(),
+            progress_at: Cell::default(),
+            queued_seen: Cell::default(),
+            queued_at: Cell::default(),
+            deadline: Cell::default(),
+            linger_end: Cell::default(),
+            accept_after: Cell::default(),
+            reason: Cell::default(),
+            http: HttpRec::default(),
+        }
+    }
+}
+
+impl Rec {
+    /// Ready for a new connection. `held`, `dirty` and `deadline` stay: they say which lists the slot is on.
+    fn reset(&self, slot: u32) {
+        macro_rules! reset {
+            ($($field:ident)*) => { $(self.$field.take();)* };
+        }
+        reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
+            linger_end accept_after reason);
+        self.conn.set(core::ptr::null_mut());
+        self.fd.set(-1);
+        self.slot.set(slot);
+        self.generation.set(self.generation.get().wrapping_add(1));
+        self.http.reset();
+    }
+}
+
+impl HttpRec {
+    pub(crate) fn reset(&self) {
+        self.next_message();
+        self.mark.set(0);
+        self.end.set(0);
+        self.dispatching.set(false);
+        self.answered.set(false);
+        self.close.set(CloseAfter::No);
+        self.head_at.set(None);
+    }
+
+    /// Forgets what is known of the message at the start of the buffer.
+    pub(crate) fn next_message(&self) {
+        self.phase.set(Phase::Head);
+        self.left.set(0);
+        self.scanned.set(0);
+        self.head_len.set(0);
+        self.need.set(None);
+        self.chunks.set(chunked::Scanner::default());
+    }
+}

@@ -1,0 +1,59 @@
+//! Delivering events: first to the protocol handler, then to the program's.
+
+use super::handle::Conn;
+use crate::abi::*;
+use crate::sys::log::{Bytes, log_error};
+use core::ffi::{c_int, c_void};
+
+/// Delivers an event; see `mg_call`. A connection that is closed in between gets nothing more.
+#[inline]
+pub(crate) fn call(c: Conn, ev: c_int, data: *mut c_void) {
+    let engine = c.engine();
+    if let Some(e) = engine {
+        e.enter();
+    }
+    if let Some(pfn) = c.pfn() {
+        // SAFETY: a handler that the program or the library installed for this connection.
+        unsafe { pfn(c.as_ptr(), ev, data) };
+    }
+    if ev == MG_EV_CLOSE || !c.is_closed() {
+        call_user(c, ev, data);
+    }
+    if let Some(e) = engine {
+        e.leave();
+    }
+}
+
+/// Delivers an event to the program's handler only.
+#[inline]
+pub(crate) fn call_user(c: Conn, ev: c_int, data: *mut c_void) {
+    if let Some(f) = c.handler() {
+        // SAFETY: the program's own handler.
+        unsafe { f(c.as_ptr(), ev, data) };
+    }
+}
+
+/// Marks the connection for closing and delivers MG_EV_ERROR; see `mg_error`. `text` ends with a NUL.
+pub(crate) fn error_text(c: Conn, text: &mut [u8]) {
+    let shown = text.split(|b| *b == 0).next().unwrap_or_default();
+    log_error!("{} {} {}", c.id(), c.fd(), Bytes(shown));
+    c.update(|f| f.set_closing(true));
+    call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
+}
+
+/// The same for a text of our own, cut to what MG_EV_ERROR carries.
+pub(crate) fn error(c: Conn, message: core::fmt::Arguments) {
+    let mut text = [0u8; 64];
+    let mut rest = &mut text[..63];
+    // Running out of room cuts the text, as documented.
+    let _ = std::io::Write::write_fmt(&mut rest, message);
+    error_text(c, &mut text);
+}
+
+/// Delivers MG_EV_READ or MG_EV_WRITE with its byte count.
+#[inline]
+pub(crate) fn call_count(c: Conn, ev: c_int, n: usize) {
+    let mut count = n as core::ffi::c_long;
+    call(c, ev, (&raw mut count).cast());
+}
+

@@ -1,0 +1,177 @@
+//! A copyable handle on a `struct mg_connection`. Each method reads or writes one field at the moment of the call, because a
+//! handler of the program may change anything between two of our instructions.
+
+use super::engine::{Engine, Rec};
+use crate::abi::*;
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Conn(*mut mg_connection);
+
+macro_rules! fields {
+    ($($get:ident $set:ident: $field:ident: $t:ty;)*) => {
+        $(
+            #[inline]
+            #[allow(dead_code)]
+            pub(crate) fn $get(self) -> $t {
+                // SAFETY: see Conn::new.
+                unsafe { (*self.0).$field }
+            }
+            #[inline]
+            #[allow(dead_code)]
+            pub(crate) fn $set(self, v: $t) {
+                // SAFETY: see Conn::new.
+                unsafe { (*self.0).$field = v }
+            }
+        )*
+    };
+}
+
+impl Conn {
+    /// # Safety
+    /// `p` points at a `struct mg_connection` that stays allocated while the handle is used. For a connection of a manager that
+    /// means: while a frame of the engine is on the stack (`Engine::enter`), or until the program is called.
+    #[inline]
+    pub(crate) unsafe fn new(p: *mut mg_connection) -> Conn {
+        Conn(p)
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut mg_connection {
+        self.0
+    }
+
+    fields! {
+        next set_next: next: *mut mg_connection;
+        mgr set_mgr: mgr: *mut mg_mgr;
+        loc set_loc: loc: mg_addr;
+        rem set_rem: rem: mg_addr;
+        id set_id: id: core::ffi::c_ulong;
+        handler set_handler: r#fn: mg_event_handler_t;
+        handler_data set_handler_data: fn_data: *mut c_void;
+        pfn set_pfn: pfn: mg_event_handler_t;
+        pfn_data set_pfn_data: pfn_data: *mut c_void;
+        flags set_flags: flags: Flags;
+        recv_info set_recv_info: recv: mg_iobuf;
+        send_info set_send_info: send: mg_iobuf;
+    }
+
+    #[inline]
+    pub(crate) fn fd(self) -> c_int {
+        // SAFETY: see Conn::new. The descriptor is stored as a pointer-sized integer.
+        unsafe { (*self.0).fd as usize as c_int }
+    }
+
+    #[inline]
+    pub(crate) fn set_fd(self, fd: c_int) {
+        // SAFETY: see Conn::new.
+        unsafe { (*self.0).fd = fd as isize as *mut c_void }
+    }
+
+    #[inline]
+    pub(crate) fn update(self, f: impl FnOnce(&mut Flags)) {
+        let mut flags = self.flags();
+        f(&mut flags);
+        self.set_flags(flags);
+    }
+
+    #[inline]
+    pub(crate) fn recv(self) -> *mut mg_iobuf {
+        // SAFETY: see Conn::new.
+        unsafe { &raw mut (*self.0).recv }
+    }
+
+    #[inline]
+    pub(crate) fn send(self) -> *mut mg_iobuf {
+        // SAFETY: see Conn::new.
+        unsafe { &raw mut (*self.0).send }
+    }
+
+    #[inline]
+    pub(crate) fn recv_len(self) -> usize {
+        // SAFETY: see Conn::new.
+        unsafe { (*self.0).recv.len }
+    }
+
+    #[inline]
+    pub(crate) fn send_len(self) -> usize {
+        // SAFETY: see Conn::new.
+        unsafe { (*self.0).send.len }
+    }
+
+    /// The engine behind `c->mgr`; None for a connection that the program put together itself.
+    #[inline]
+    pub(crate) fn engine<'e>(self) -> Option<&'e Engine> {
+        // SAFETY: c->mgr is NULL or the manager of this connection.
+        unsafe { Engine::of(self.mgr()) }
+    }
+
+    /// The engine's own record of this connection, if it has one.
+    #[inline]
+    pub(crate) fn rec<'e>(self) -> Option<&'e Rec> {
+        // `prof` belongs to a build option that a prebuilt library never has on: its last word holds the slot number plus one.
+        // SAFETY: see Conn::new.
+        let slot = unsafe { (*self.0).prof.align };
+        let rec = self.engine()?.rec(slot.checked_sub(1)?)?;
+        (rec.conn.get() == self.0).then_some(rec)
+    }
+
+    pub(crate) fn set_slot(self, slot: Option<usize>) {
+        // SAFETY: see Conn::new.
+        unsafe { (*self.0).prof.align = slot.map_or(0, |s| s + 1) }
+    }
+
+    /// Bytes ever queued on this connection: those that left plus those that wait.
+    pub(crate) fn queued(self, rec: &Rec) -> u64 {
+        rec.sent.get() + self.send_len() as u64
+    }
+
+    /// MG_EV_CLOSE has been delivered: nothing may be dispatched any more.
+    #[inline]
+    pub(crate) fn is_closed(self) -> bool {
+        self.flags().is_closed()
+    }
+
+    pub(crate) fn is_null(self) -> bool {
+        self.0 == ptr::null_mut()
+    }
+}
+
+/// The word of the bit fields has seven bits that C does not know. Programs copy them along but never look at them.
+const CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 6 } else { 1 << 25 };
+/// The peer's end of stream was read and the connection waits for its own last byte.
+const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 26 };
+
+/// Any of these gives a connection more than an MG_EV_POLL in its turn.
+const BUSY: u32 = {
+    let mut f = Flags(CLOSED | HALF_CLOSED);
+    f.set_readable(true);
+    f.set_writable(true);
+    f.set_draining(true);
+    f.set_closing(true);
+    f.set_resolving(true);
+    f.set_connecting(true);
+    f.0
+};
+
+impl Flags {
+    #[inline]
+    pub(crate) fn is_busy(self) -> bool {
+        self.0 & BUSY != 0
+    }
+    #[inline]
+    pub(crate) fn is_half_closed(self) -> bool {
+        self.0 & HALF_CLOSED != 0
+    }
+    pub(crate) fn set_half_closed(&mut self) {
+        self.0 |= HALF_CLOSED;
+    }
+    #[inline]
+    pub(crate) fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
+    }
+    pub(crate) fn set_closed(&mut self) {
+        self.0 |= CLOSED;
+    }
+}

@@ -1,0 +1,302 @@
+//! The manager: its life, and the poll loop.
+
+use super::conn;
+use super::engine::{Engine, Reason};
+use super::event::error;
+use super::handle::Conn;
+use super::poller::Ready;
+use super::turn;
+use crate::abi::*;
+use crate::guard::heap;
+use crate::sys::{log::log_error, time};
+use core::ffi::c_int;
+use core::ptr;
+use std::time::Duration;
+
+/// With up to this many connections, a glance at each before sleeping is cheaper than asking the kernel twice.
+const FEW: usize = 256;
+
+/// See `mg_mgr_init`.
+///
+/// # Safety
+/// `mgr` points at room for a manager.
+pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
+    // SAFETY: the struct is the caller's; all-zero is valid for each member.
+    unsafe {
+        ptr::write_bytes(mgr, 0, 1);
+        (*mgr).epoll_fd = MG_INVALID_SOCKET;
+        (*mgr).pipe.fd = MG_INVALID_SOCKET;
+        (*mgr).dns4.url = c"udp://8.8.8.8:53".as_ptr();
+        (*mgr).dns6.url = c"udp://[2001:4860:4860::8888]:53".as_ptr();
+        (*mgr).dnstimeout = 3000;
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        match Engine::new(mgr) {
+            Ok(e) => {
+                (*mgr).epoll_fd = e.poller.borrow().fd();
+                e.now.set(time::millis());
+                (*mgr).tls_ctx = Box::into_raw(e).cast();
+            }
+            Err(err) => log_error!("cannot create a poller: {err}"),
+        }
+    }
+}
+
+/// See `mg_mgr_free`.
+///
+/// # Safety
+/// `mgr` is initialised, or zero-filled and holding nothing.
+pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
+    // SAFETY: the caller's manager; timers with this flag came from mg_timer_add.
+    unsafe {
+        let mut t = core::mem::replace(&mut (*mgr).timers, ptr::null_mut());
+        while !t.is_null() {
+            let next = (*t).next;
+            if (*t).flags & MG_TIMER_AUTODELETE as u32 != 0 {
+                heap::free(t.cast());
+            }
+            t = next;
+        }
+    }
+    // SAFETY: as the caller promises.
+    let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
+    e.enter();
+    e.ending.set(true);
+    // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
+    for round in 0..1000 {
+        if list(e).next().is_none() {
+            break;
+        }
+        for c in list(e) {
+            c.update(|f| f.set_closing(true));
+            if let Some(rec) = c.rec().filter(|r| r.reason.get() == Reason::None) {
+                rec.reason.set(Reason::Forced);
+            }
+        }
+        // SAFETY: the manager is still the caller's.
+        unsafe { poll(mgr, 0) };
+        if round > 0 {
+            list(e).for_each(conn::close);
+        }
+    }
+    conn::stop_lingering(e, 0);
+    // SAFETY: the manager is the caller's; its engine is freed by the last frame.
+    unsafe {
+        (*mgr).timers = ptr::null_mut();
+        (*mgr).tls_ctx = ptr::null_mut();
+        (*mgr).epoll_fd = MG_INVALID_SOCKET;
+        (*mgr).pipe.fd = MG_INVALID_SOCKET;
+    }
+    e.dead.set(true);
+    e.leave();
+}
+
+/// The connections on the list, newest first. The next one is fetched before the body runs, and skipped if it goes meanwhile.
+pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
+    // SAFETY: the manager lives as long as its engine is not dead; connections on its list are alive.
+    let mut next = unsafe { (*e.mgr).conns };
+    core::iter::from_fn(move || {
+        if next.is_null() || e.is_dead() {
+            return None;
+        }
+        // SAFETY: as above; a closed connection keeps its memory and its `next` while a frame is open.
+        let c = unsafe { Conn::new(next) };
+        next = c.next();
+        Some(c)
+    })
+}
+
+/// See `mg_mgr_poll`.
+///
+/// # Safety
+/// `mgr` is initialised, or zero-filled.
+pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
+    // SAFETY: as the caller promises.
+    let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
+    e.enter();
+    let mut ready = e.ready.take();
+    ready.clear();
+    wait(e, ms, &mut ready);
+    e.now.set(time::millis());
+    apply(e, &ready);
+    *e.ready.borrow_mut() = ready;
+    if !e.is_dead() {
+        // SAFETY: the list of the manager's timers.
+        unsafe { super::timer::poll(&raw mut (*mgr).timers, e.now.get()) };
+    }
+    if !e.is_dead() {
+        walk(e);
+    }
+    if !e.is_dead() {
+        flush_dirty(e);
+    }
+    e.leave();
+}
+
+fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
+    let limit = limit(e, ms);
+    let mut poller = e.poller.borrow_mut();
+    if limit == Some(0) {
+        return poller.wait(Some(Duration::ZERO), ready);
+    }
+    if e.conns.get() > FEW {
+        poller.wait(Some(Duration::ZERO), ready);
+        if !ready.is_empty() {
+            return;
+        }
+    }
+    if list(e).any(|c| turn::is_due(e, c)) {
+        return poller.wait(Some(Duration::ZERO), ready);
+    }
+    poller.wait(limit.map(Duration::from_millis), ready);
+    if ready.is_empty() && limit.is_none_or(|ms| ms >= 100) {
+        e.buffers.trim();
+    }
+}
+
+/// How long this poll may sleep: until the program's limit, a timer or a deadline. None: for ever.
+fn limit(e: &Engine, ms: c_int) -> Option<u64> {
+    let mut limit = u64::try_from(ms).ok();
+    if limit == Some(0) {
+        return limit;
+    }
+    let mut at_most = |n: u64| limit = Some(limit.map_or(n, |old| old.min(n)));
+    if e.held.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_full(rec.conn.get()))) {
+        at_most(0);
+    }
+    // SAFETY: the manager is alive.
+    let timers = unsafe { (*e.mgr).timers };
+    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at);
+    if !timers.is_null() || deadline.is_some() {
+        let now = time::millis();
+        // SAFETY: the list of the manager's timers.
+        if let Some(n) = unsafe { super::timer::next_deadline(timers, now) } {
+            at_most(n);
+        }
+        if let Some(at) = deadline {
+            at_most(at.saturating_sub(now));
+        }
+    }
+    limit
+}
+
+fn is_full(c: *mut mg_connection) -> bool {
+    // SAFETY: NULL, or the connection of a record in use.
+    !c.is_null() && unsafe { Conn::new(c) }.flags().is_full()
+}
+
+/// Notes what the kernel reported, and lets what can only be noted here take effect: errors, lingering sockets, deadlines.
+fn apply(e: &Engine, ready: &[Ready]) {
+    let mut failed = Vec::new();
+    for r in ready {
+        let Some(rec) = e.rec_for(r.token) else { continue };
+        rec.readable.set(rec.readable.get() || r.readable);
+        rec.hup.set(rec.hup.get() || r.hup);
+        if r.writable {
+            rec.blocked.set(false);
+        }
+        if rec.lingering.get() {
+            if r.error { conn::end_lingering(e, rec) } else { conn::linger_on(e, rec) }
+            continue;
+        }
+        if rec.conn.get().is_null() {
+            continue;
+        }
+        // SAFETY: the connection of a record in use.
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        c.update(|f| {
+            f.set_readable(rec.readable.get() && !f.is_full());
+            f.set_writable(r.writable);
+        });
+        if r.error {
+            failed.push(r.token);
+        } else if rec.readable.get() && c.flags().is_full() {
+            e.hold(rec);
+        }
+    }
+    for slot in e.held.take() {
+        let Some(rec) = e.rec(slot as usize) else { continue };
+        rec.held.set(false);
+        if rec.lingering.get() {
+            conn::linger_on(e, rec);
+        } else if !rec.conn.get().is_null() && rec.readable.get() {
+            // SAFETY: the connection of a record in use.
+            let c = unsafe { Conn::new(rec.conn.get()) };
+            if c.flags().is_full() { e.hold(rec) } else { c.update(|f| f.set_readable(true)) }
+        }
+    }
+    expire(e);
+    for token in failed {
+        let Some(rec) = e.rec_for(token).filter(|rec| !rec.conn.get().is_null()) else { continue };
+        rec.reason.set(Reason::Reset);
+        // SAFETY: the connection of a record in use.
+        error(unsafe { Conn::new(rec.conn.get()) }, format_args!("socket error"));
+        if e.is_dead() {
+            return;
+        }
+    }
+}
+
+fn expire(e: &Engine) {
+    loop {
+        let first = e.deadlines.borrow().first().copied();
+        let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
+        let Some(rec) = e.rec(slot as usize) else { return };
+        e.set_deadline(rec, None);
+        if rec.lingering.get() {
+            conn::end_lingering(e, rec);
+        } else if !rec.conn.get().is_null() && rec.readable.get() {
+            // A listener that paused. Others are judged in their turn anyway.
+            // SAFETY: the connection of a record in use.
+            unsafe { Conn::new(rec.conn.get()) }.update(|f| f.set_readable(!f.is_full()));
+        }
+    }
+}
+
+/// Gives every connection its turn, newest first.
+fn walk(e: &Engine) {
+    // SAFETY: the manager is alive, and connections on its list are.
+    unsafe {
+        let head = &raw mut (*e.mgr).conns;
+        e.link.set(head);
+        e.cursors.borrow_mut().push(*head);
+        loop {
+            let at = e.cursors.borrow().last().copied().unwrap_or(ptr::null_mut());
+            if at.is_null() {
+                break;
+            }
+            let c = Conn::new(at);
+            if let Some(cursor) = e.cursors.borrow_mut().last_mut() {
+                *cursor = c.next();
+            }
+            turn::turn(e, c);
+            if e.is_dead() {
+                return;
+            }
+            if !c.is_closed() {
+                e.link.set(&raw mut (*at).next);
+            } else if e.frames() == 1 {
+                e.reap();
+            }
+        }
+        e.cursors.borrow_mut().pop();
+        e.link.set(ptr::null_mut());
+    }
+}
+
+/// Output that other connections' handlers and timers queued on connections whose turn had passed leaves in this poll too.
+fn flush_dirty(e: &Engine) {
+    for slot in e.dirty.take() {
+        let Some(rec) = e.rec(slot as usize) else { continue };
+        if !rec.dirty.replace(false) || rec.conn.get().is_null() || e.is_dead() {
+            continue;
+        }
+        // SAFETY: the connection of a record in use.
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        e.current.set(c.as_ptr());
+        turn::settle(e, c, rec);
+        turn::flush(e, c, rec);
+        if !e.is_dead() {
+            e.current.set(ptr::null_mut());
+        }
+    }
+}

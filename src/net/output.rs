@@ -1,0 +1,119 @@
+//! Queueing output on a connection. Works on any `struct mg_connection`, also an all-zero one on the program's stack.
+
+use super::engine::Rec;
+use super::event::{call_count, error};
+use super::handle::Conn;
+use super::sock::{self, Io};
+use crate::abi::*;
+use crate::guard::iobuf;
+use core::ffi::c_char;
+
+/// See `mg_send`.
+///
+/// # Safety
+/// `buf` is NULL or covers `len` bytes, which are not those of `c->send`.
+pub(crate) unsafe fn send(c: Conn, buf: *const u8, len: usize) -> bool {
+    if c.flags().is_udp() {
+        // SAFETY: passed on to the caller.
+        return unsafe { send_datagram(c, buf, len) };
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { append(c, buf, len) }
+}
+
+/// Appends raw bytes to `c->send`.
+///
+/// # Safety
+/// As [`send`].
+pub(crate) unsafe fn append(c: Conn, buf: *const u8, len: usize) -> bool {
+    if len == 0 {
+        return true;
+    }
+    let io = c.send();
+    let rec = c.rec();
+    // SAFETY: room is made before the copy; buf is the caller's. Only buffers of connections with a record come from the spares.
+    unsafe {
+        match (rec, c.engine()) {
+            (Some(_), Some(e)) => {
+                if !e.buffers.grow_send(io, len) {
+                    return false;
+                }
+                if !buf.is_null() {
+                    core::ptr::copy_nonoverlapping(buf, (*io).buf.add((*io).len), len);
+                }
+                (*io).len += len;
+            }
+            _ => return iobuf::add(io, (*io).len, buf, len) == len,
+        }
+    }
+    if let Some(rec) = rec {
+        touched(c, rec);
+    }
+    true
+}
+
+pub(crate) fn append_bytes(c: Conn, bytes: &[u8]) -> bool {
+    // SAFETY: bytes is a slice of ours.
+    unsafe { append(c, bytes.as_ptr(), bytes.len()) }
+}
+
+fn touched(c: Conn, rec: &Rec) {
+    if let Some(e) = c.engine() {
+        e.touch(rec);
+    }
+}
+
+/// One datagram to `c->rem`, now. MG_EV_WRITE comes inside.
+///
+/// # Safety
+/// As [`send`].
+unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
+    // SAFETY: passed on to the caller.
+    match unsafe { sock::send_to(c.fd(), buf, len, &c.rem()) } {
+        Io::Done(n) if n > 0 => {
+            if c.loc().port == 0 {
+                // The kernel chose the port just now.
+                c.set_loc(sock::local(c.fd()).unwrap_or(c.loc()));
+            }
+            call_count(c, MG_EV_WRITE, n);
+            true
+        }
+        Io::Wait => false,
+        _ => {
+            c.update(|f| f.set_closing(true));
+            false
+        }
+    }
+}
+
+/// See `mg_vprintf`.
+///
+/// # Safety
+/// `fmt` and `ap` fit each other.
+pub(crate) unsafe fn vprintf(c: Conn, fmt: *const c_char, ap: *mut va_list) -> usize {
+    prepare(c);
+    // SAFETY: the connection's own buffer; the rest is the caller's.
+    match unsafe { crate::fmt::to_iobuf(c.send(), fmt, ap) } {
+        Some(n) => {
+            if let Some(rec) = c.rec() {
+                touched(c, rec);
+            }
+            n
+        }
+        None => {
+            error(c, format_args!("OOM"));
+            0
+        }
+    }
+}
+
+/// Gives an empty send buffer a spare block, before something writes to it that knows no spares.
+pub(crate) fn prepare(c: Conn) {
+    if let (Some(_), Some(e)) = (c.rec(), c.engine()) {
+        let io = c.send_info();
+        if io.buf.is_null() && io.size == 0 {
+            // SAFETY: the connection's own buffer. When memory is short, the writer will find out.
+            unsafe { e.buffers.grow_send(c.send(), 1) };
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Socket calls. The only file that hands descriptors to the kernel; everything here is non-blocking and close-on-exec.
+
+use crate::abi::{mg_addr, mg_addr_bytes};
+use core::ffi::{c_int, c_void};
+use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+use std::io;
+
+/// What a transfer came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Io {
+    /// So many bytes; from a read, 0 is the end of the stream.
+    Done(usize),
+    Wait,
+    Failed(c_int),
+}
+
+pub(crate) fn errno() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn outcome(n: isize) -> Io {
+    match usize::try_from(n) {
+        Ok(n) => Io::Done(n),
+        Err(_) => match errno() {
+            libc::EAGAIN | libc::EINPROGRESS => Io::Wait,
+            e => Io::Failed(e),
+        },
+    }
+}
+
+fn retry(mut call: impl FnMut() -> isize) -> Io {
+    loop {
+        match outcome(call()) {
+            Io::Failed(libc::EINTR) => continue,
+            other => return other,
+        }
+    }
+}
+
+/// A kernel socket address with its length.
+pub(crate) struct SockAddr {
+    storage: sockaddr_storage,
+    len: socklen_t,
+}
+
+impl SockAddr {
+    fn empty() -> SockAddr {
+        // SAFETY: all-zero is a valid sockaddr_storage.
+        SockAddr { storage: unsafe { core::mem::zeroed() }, len: size_of::<sockaddr_storage>() as socklen_t }
+    }
+
+    pub(crate) fn new(a: &mg_addr) -> SockAddr {
+        let mut s = SockAddr::empty();
+        let p = &raw mut s.storage;
+        // SAFETY: sockaddr_storage has room and alignment for every family; all bytes are initialised.
+        unsafe {
+            if a.is_ip6 {
+                let p = p.cast::<sockaddr_in6>();
+                (*p).sin6_family = libc::AF_INET6 as _;
+                (*p).sin6_port = a.port;
+                (*p).sin6_addr.s6_addr = a.ip();
+                (*p).sin6_scope_id = a.scope_id.into();
+                s.len = size_of::<sockaddr_in6>() as socklen_t;
+            } else {
+                let p = p.cast::<sockaddr_in>();
+                (*p).sin_family = libc::AF_INET as _;
+                (*p).sin_port = a.port;
+                (*p).sin_addr.s_addr = a.addr.ip4;
+                s.len = size_of::<sockaddr_in>() as socklen_t;
+            }
+        }
+        s
+    }
+
+    /// As `struct mg_addr`: IPv6 whenever the length is not that of an IPv4 address.
+    pub(crate) fn to_addr(&self) -> mg_addr {
+        let p = &raw const self.storage;
+        // SAFETY: the storage is initialised and large enough for either family.
+        unsafe {
+            if self.len as usize == size_of::<sockaddr_in>() {
+                let p = p.cast::<sockaddr_in>();
+                let mut addr = mg_addr_bytes { ip: [0; 16] };
+                addr.ip4 = (*p).sin_addr.s_addr;
+                mg_addr { addr, port: (*p).sin_port, scope_id: 0, is_ip6: false }
+            } else {
+                let p = p.cast::<sockaddr_in6>();
+                let addr = mg_addr_bytes { ip: (*p).sin6_addr.s6_addr };
+                mg_addr { addr, port: (*p).sin6_port, scope_id: (*p).sin6_scope_id as u8, is_ip6: true }
+            }
+        }
+    }
+
+    fn ptr(&self) -> *const sockaddr {
+        (&raw const self.storage).cast()
+    }
+}
+
+fn set(fd: c_int, level: c_int, name: c_int, value: c_int) -> bool {
+    let p: *const c_int = &value;
+    // SAFETY: p points at a c_int for the length of the call.
+    unsafe { libc::setsockopt(fd, level, name, p.cast(), size_of::<c_int>() as socklen_t) == 0 }
+}
+
+/// A new socket of the address's family. Err: errno.
+pub(crate) fn open(ip6: bool, udp: bool) -> Result<c_int, c_int> {
+    let family = if ip6 { libc::AF_INET6 } else { libc::AF_INET };
+    let kind = if udp { libc::SOCK_DGRAM } else { libc::SOCK_STREAM };
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::socket(family, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 { Err(errno()) } else { Ok(fd) }
+}
+
+pub(crate) fn close(fd: c_int) {
+    // SAFETY: no pointers. The descriptor is ours.
+    unsafe { libc::close(fd) };
+}
+
+/// Small packets leave at once, and a dead peer is noticed in the end. Accepted sockets inherit both from their listener.
+pub(crate) fn set_stream_options(fd: c_int) {
+    set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    set(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);
+}
+
+pub(crate) fn set_v6only(fd: c_int, on: bool) {
+    set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, on.into());
+}
+
+pub(crate) fn set_reuse_addr(fd: c_int) {
+    set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);
+}
+
+pub(crate) fn set_tos(fd: c_int, ip6: bool, tos: c_int) -> bool {
+    if ip6 { set(fd, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos) } else { set(fd, libc::IPPROTO_IP, libc::IP_TOS, tos) }
+}
+
+/// Joins the IPv4 group `ip` (network byte order) on any interface.
+pub(crate) fn join_group(fd: c_int, ip: u32) -> bool {
+    let req = libc::ip_mreq { imr_multiaddr: libc::in_addr { s_addr: ip }, imr_interface: libc::in_addr { s_addr: 0 } };
+    let p: *const libc::ip_mreq = &req;
+    // SAFETY: p points at a group request for the length of the call.
+    unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, p.cast(), size_of::<libc::ip_mreq>() as socklen_t) == 0 }
+}
+
+pub(crate) fn bind(fd: c_int, a: &mg_addr) -> Result<(), c_int> {
+    let s = SockAddr::new(a);
+    // SAFETY: ptr covers len bytes.
+    if unsafe { libc::bind(fd, s.ptr(), s.len) } == 0 { Ok(()) } else { Err(errno()) }
+}
+
+pub(crate) fn listen(fd: c_int, backlog: c_int) -> Result<(), c_int> {
+    // SAFETY: no pointers.
+    if unsafe { libc::listen(fd, backlog) } == 0 { Ok(()) } else { Err(errno()) }
+}
+
+/// `Io::Done` when connected at once.
+pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
+    let s = SockAddr::new(a);
+    // SAFETY: ptr covers len bytes.
+    retry(|| unsafe { libc::connect(fd, s.ptr(), s.len) } as isize)
+}
+
+fn name(fd: c_int, get: unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int) -> Option<mg_addr> {
+    let mut s = SockAddr::empty();
+    // SAFETY: the storage covers len bytes.
+    let ok = unsafe { get(fd, (&raw mut s.storage).cast(), &mut s.len) } == 0;
+    ok.then(|| s.to_addr())
+}
+
+pub(crate) fn local(fd: c_int) -> Option<mg_addr> {
+    name(fd, libc::getsockname)
+}
+
+pub(crate) fn peer(fd: c_int) -> Option<mg_addr> {
+    name(fd, libc::getpeername)
+}
+
+/// Takes the next connection off a listener. Err: errno, EAGAIN when there is none.
+pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
+    let mut s = SockAddr::empty();
+    loop {
+        // SAFETY: the storage covers len bytes.
+        let fd = unsafe { libc::accept4(fd, (&raw mut s.storage).cast(), &mut s.len, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) };
+        if fd >= 0 {
+            return Ok((fd, s.to_addr()));
+        }
+        match errno() {
+            libc::EINTR => continue,
+            // One that was reset while it waited is none to hand out.
+            libc::ECONNABORTED => continue,
+            e => return Err(e),
+        }
+    }
+}
+
+/// # Safety
+/// `buf` points at `len` writable bytes.
+pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
+    // SAFETY: passed on to the caller.
+    retry(|| unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) })
+}
+
+/// # Safety
+/// As [`recv`].
+pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize) -> (Io, mg_addr) {
+    let mut s = SockAddr::empty();
+    // SAFETY: the caller vouches for buf; the storage covers its length.
+    let io = retry(|| unsafe {
+        s.len = size_of::<sockaddr_storage>() as socklen_t;
+        libc::recvfrom(fd, buf.cast(), len, libc::MSG_DONTWAIT, (&raw mut s.storage).cast(), &mut s.len)
+    });
+    (io, s.to_addr())
+}
+
+/// # Safety
+/// `buf` points at `len` readable bytes.
+pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize) -> Io {
+    // SAFETY: passed on to the caller.
+    retry(|| unsafe { libc::send(fd, buf.cast(), len, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) })
+}
+
+/// # Safety
+/// As [`send`].
+pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr) -> Io {
+    let s = SockAddr::new(to);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the caller vouches for buf; ptr covers its length.
+    retry(|| unsafe { libc::sendto(fd, buf.cast(), len, flags, s.ptr(), s.len) })
+}
+
+/// Reads and forgets up to `len` bytes of a TCP stream without copying them.
+pub(crate) fn discard(fd: c_int, len: usize) -> Io {
+    let nowhere: *mut c_void = core::ptr::null_mut();
+    // SAFETY: with MSG_TRUNC the kernel does not write to the buffer (tcp(7)).
+    retry(|| unsafe { libc::recv(fd, nowhere, len, libc::MSG_DONTWAIT | libc::MSG_TRUNC) })
+}
+
+pub(crate) fn shutdown_write(fd: c_int) {
+    // SAFETY: no pointers.
+    unsafe { libc::shutdown(fd, libc::SHUT_WR) };
+}
+
+/// The local address the kernel would use towards `to`. Err: the call that failed and errno.
+pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_int)> {
+    let fd = open(to.is_ip6, true).map_err(|e| ("socket()", e))?;
+    let found = match connect(fd, to) {
+        Io::Failed(e) => Err(("connect", e)),
+        _ => local(fd).ok_or(("connect", errno())),
+    };
+    close(fd);
+    found
+}
