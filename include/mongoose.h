@@ -1421,7 +1421,9 @@ extern const struct mg_mem_file *mg_mem_files;
 
 extern uint64_t mg_boot_timestamp_ms;
 
-extern struct mg_connection *mg_alloc_conn(struct mg_mgr *mgr);
+// Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
+// for network stacks of the program's own. NULL when out of memory. Free it with mg_close_conn.
+struct mg_connection *mg_alloc_conn(struct mg_mgr *mgr);
 
 extern bool mg_aton(struct mg_str str, struct mg_addr *addr);
 
@@ -1439,7 +1441,8 @@ extern size_t mg_base64url_encode(const uint8_t *p, size_t n, char *buf, size_t 
 
 extern void mg_bzero(mg_volatile_byte *buf, size_t len);
 
-extern void mg_call(struct mg_connection *c, int ev, void *ev_data);
+// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Programs may send events of their own, from MG_EV_USER on.
+void mg_call(struct mg_connection *c, int ev, void *ev_data);
 
 // Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that a program gets from the library, keeps
 // or frees comes from here. A program may define its own mg_calloc and mg_free, which the library then uses.
@@ -1449,18 +1452,27 @@ extern int mg_casecmp(const char *s1, const char *s2);
 
 extern int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 
-extern void mg_close_conn(struct mg_connection *c);
+// Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
+// `c->is_closing` or `c->is_draining` is the better way. Inside a handler the memory stays readable until the handlers have
+// returned; no further event is delivered.
+void mg_close_conn(struct mg_connection *c);
 
-extern struct mg_connection *mg_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Opens a client connection; `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this returns, MG_EV_CONNECT
+// later (at once for UDP). Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
+// when out of memory; any other failure is reported by MG_EV_ERROR, and MG_EV_CLOSE follows in the next poll.
+struct mg_connection *mg_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-extern void mg_connect_resolved(struct mg_connection *c);
+// Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
+// connecting. The resolver calls it; programs need it only with a resolver of their own.
+void mg_connect_resolved(struct mg_connection *c);
 
-extern struct mg_connection *mg_connect_svc(struct mg_mgr *mgr,
-                                            const char *url,
-                                            mg_event_handler_t fn,
-                                            void *fn_data,
-                                            mg_event_handler_t pfn,
-                                            void *pfn_data);
+// As mg_connect, with a protocol handler that gets every event before `fn`.
+struct mg_connection *mg_connect_svc(struct mg_mgr *mgr,
+                                     const char *url,
+                                     mg_event_handler_t fn,
+                                     void *fn_data,
+                                     mg_event_handler_t pfn,
+                                     void *pfn_data);
 
 extern uint16_t mg_crc16(uint16_t crc, const char *buf, size_t len);
 
@@ -1483,7 +1495,8 @@ extern bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *
 // Parses the question or record at `ofs`. Returns its length, or 0.
 extern size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool is_question, struct mg_dns_rr *rr);
 
-extern bool mg_dscp(struct mg_connection *c, uint8_t dscp);
+// Sets the differentiated services code point (6 bits) of what the connection sends from now on. False when the kernel refuses.
+bool mg_dscp(struct mg_connection *c, uint8_t dscp);
 
 // Logs the formatted text (at most 63 characters), sets c->is_closing, and calls the handlers with MG_EV_ERROR, where
 // `ev_data` is the text. A handler may clear is_closing to keep the connection.
@@ -1516,9 +1529,13 @@ void mg_hexdump(const void *buf, size_t len);
 
 extern void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, size_t datasz);
 
-extern void mg_http_bauth(struct mg_connection *c, const char *user, const char *pass);
+// Queues the line `Authorization: Basic ...` for these credentials, while a request head is being composed. `user` NULL is
+// empty; with `pass` NULL or empty the colon is left out. When out of memory nothing is queued and the failure is logged.
+void mg_http_bauth(struct mg_connection *c, const char *user, const char *pass);
 
-extern struct mg_connection *mg_http_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
+// the request on MG_EV_CONNECT or right after this call.
+struct mg_connection *mg_http_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
 // Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
 // come from the first of these: `Authorization: Basic`, `Authorization: Bearer` (`pass` only), a Cookie header's
@@ -1542,7 +1559,9 @@ int mg_http_get_request_len(const unsigned char *buf, size_t buf_len);
 // fit with its NUL, -4 when there is no such variable. After -1 and -4 `dst` is an empty string, after -3 it is unspecified.
 int mg_http_get_var(const struct mg_str *buf, const char *name, char *dst, size_t dst_len);
 
-extern struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Opens a listener as mg_listen does, for HTTP: connections it accepts get MG_EV_HTTP_HDRS when the head of a request has
+// arrived and MG_EV_HTTP_MSG when the request is complete, both with a `struct mg_http_message *`.
+struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
 // Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
 // the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
@@ -1613,11 +1632,17 @@ extern long mg_http_upload(struct mg_connection *c, struct mg_http_message *hm, 
 // into `buf` and is still URL-encoded. `{NULL, 0}` when there is none.
 struct mg_str mg_http_var(struct mg_str buf, struct mg_str name);
 
-extern void mg_http_write_chunk(struct mg_connection *c, const char *buf, size_t len);
+// Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
+// chunk, which completes the answer. Raises MG_EV_ERROR `OOM` when out of memory.
+void mg_http_write_chunk(struct mg_connection *c, const char *buf, size_t len);
 
-extern long mg_io_recv(struct mg_connection *c, void *buf, size_t len);
+// Takes up to `len` received bytes that no TLS layer has seen yet from `c->rtls`. Returns how many, or MG_IO_WAIT when there
+// are none.
+long mg_io_recv(struct mg_connection *c, void *buf, size_t len);
 
-extern long mg_io_send(struct mg_connection *c, const void *buf, size_t len);
+// Sends bytes on the socket itself, past `c->send`; on UDP one datagram to `c->rem`. Returns how many were taken, MG_IO_WAIT
+// when the socket takes none now, or MG_IO_ERR.
+long mg_io_send(struct mg_connection *c, const void *buf, size_t len);
 
 // Inserts `len` bytes at `ofs`, moving what follows. `buf` NULL makes room without writing it. An `ofs` behind the data makes
 // the gap part of the data. Returns `len`, or 0 when out of memory, with nothing inserted.
@@ -1671,7 +1696,14 @@ extern size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *o
 // program's to check.
 extern size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-extern struct mg_connection *mg_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
+// `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
+// datagram listener, anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
+// before this returns. Returns NULL, with the reason in the log, when the address is malformed or taken.
+struct mg_connection *mg_listen(struct mg_mgr *mgr,
+                                const char *url,
+                                mg_event_handler_t fn,
+                                void *fn_data);
 
 // Writes formatted text and CR LF to the log, whatever the log level. Programs use MG_INFO and its like, which look at the
 // level first. A program may define its own mg_log and mg_log_prefix, which the library then uses.
@@ -1699,11 +1731,22 @@ extern bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned in
 
 extern bool mg_memeq(const void *a, const void *b, size_t n);
 
-extern void mg_mgr_free(struct mg_mgr *mgr);
+// Closes every connection, newest first, each with a last MG_EV_POLL and then MG_EV_CLOSE, frees the timers that mg_timer_add
+// made and unlinks the others, and frees what else the manager owns. Output still queued is discarded. Afterwards `conns` and
+// `timers` are NULL, and no handler is called any more. A manager may be freed twice, and a zero-filled one too. It may be
+// freed from a handler.
+void mg_mgr_free(struct mg_mgr *mgr);
 
-extern void mg_mgr_init(struct mg_mgr *mgr);
+// Initialises a manager: zero-fills the struct, creates the poller (its descriptor is in `epoll_fd`), sets the default name
+// servers and time-outs, and makes the process ignore SIGPIPE. What the struct held before is forgotten. Set `userdata`,
+// `extraconnsize` and the resolver's fields afterwards. A failure to create the poller is logged; every mg_listen and
+// mg_connect then returns NULL. Free it with mg_mgr_free.
+void mg_mgr_init(struct mg_mgr *mgr);
 
-extern void mg_mgr_poll(struct mg_mgr *mgr, int ms);
+// One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
+// runs the timers, and gives every connection its turn, newest first: MG_EV_POLL with the time in milliseconds as
+// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early.
+void mg_mgr_poll(struct mg_mgr *mgr, int ms);
 
 extern uint64_t mg_millis(void);
 
@@ -1754,7 +1797,8 @@ extern void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts
 // Ends an MQTT subscription.
 extern void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-extern void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
+// Copies a `struct mg_addr` that the program saved at `from` back into `c->rem`: a UDP client answers to the group again.
+void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
 
 extern uint64_t mg_now(void);
 
@@ -1764,7 +1808,9 @@ extern uint64_t mg_ntohll(uint64_t net);
 
 extern uint16_t mg_ntohs(uint16_t net);
 
-extern bool mg_open_listener(struct mg_connection *c, const char *url);
+// Opens the socket of a listener for `url` and stores it in `c`. mg_listen does this; returns false, with the reason in the
+// log, when the address is malformed or taken.
+bool mg_open_listener(struct mg_connection *c, const char *url);
 
 // Begins a firmware update.
 extern bool mg_ota_begin(size_t new_firmware_size);
@@ -1859,27 +1905,39 @@ extern void mg_resolve(struct mg_connection *c, const char *url);
 // Forgets that a connection waits for an address.
 extern void mg_resolve_cancel(struct mg_connection *c);
 
-extern void mg_rpc_add(struct mg_rpc **head, struct mg_str method_pattern, void (*handler)(struct mg_rpc_req*), void *handler_data);
+// Adds a handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, which is NULL at
+// first. The pattern is copied. `handler_data` is found in `r->rpc->fn_data`. Does nothing when out of memory.
+void mg_rpc_add(struct mg_rpc **head, struct mg_str method_pattern, void (*handler)(struct mg_rpc_req*), void *handler_data);
 
-extern void mg_rpc_del(struct mg_rpc **head, void (*handler)(struct mg_rpc_req*));
+// Removes the entries with this handler from the list and frees them; NULL removes all. A handler may remove itself.
+void mg_rpc_del(struct mg_rpc **head, void (*handler)(struct mg_rpc_req*));
 
 // In a JSON-RPC handler: prints the response `{"id":..,"error":{"code":..,"message":..}}`, where the formatted text is the
 // JSON of the message (use `%m` for a string); `fmt` NULL means `null`. A request without id gets a response without id.
 extern void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...);
 
-extern void mg_rpc_list(struct mg_rpc_req *r);
+// A ready handler: answers with an array of the patterns in the list.
+void mg_rpc_list(struct mg_rpc_req *r);
 
 // In a JSON-RPC handler: prints the response `{"id":..,"result":..}`, where the formatted text is the JSON of the result;
 // `fmt` NULL means `null`. Prints nothing when the request has no id.
 extern void mg_rpc_ok(struct mg_rpc_req *r, const char *fmt, ...);
 
-extern void mg_rpc_process(struct mg_rpc_req *r);
+// Calls the handler for `r->frame`: the first in the list `*r->head` that matches its method. A frame without method but with a
+// result or error is for the handler of the empty method name. Without handler, or if the frame is neither, an error response
+// is printed. Responses go to `r->pfn(character, r->pfn_data)`.
+void mg_rpc_process(struct mg_rpc_req *r);
 
-extern void mg_rpc_verr(struct mg_rpc_req *r, int code, const char *fmt, va_list *ap);
+// mg_rpc_err with its arguments behind `ap`.
+void mg_rpc_verr(struct mg_rpc_req *r, int code, const char *fmt, va_list *ap);
 
-extern void mg_rpc_vok(struct mg_rpc_req *r, const char *fmt, va_list *ap);
+// mg_rpc_ok with its arguments behind `ap`.
+void mg_rpc_vok(struct mg_rpc_req *r, const char *fmt, va_list *ap);
 
-extern bool mg_send(struct mg_connection *c, const void *arg1, size_t len);
+// Queues `len` bytes to be sent; nothing is transmitted before the handlers of the current event have returned. Returns false
+// when out of memory. On a UDP connection one datagram is sent to `c->rem` at once, with MG_EV_WRITE inside this call; false
+// then means that it was not sent. `buf` may be NULL when `len` is 0.
+bool mg_send(struct mg_connection *c, const void *buf, size_t len);
 
 extern void mg_sha1_final(uint8_t *digest, struct mg_sha1_ctx *ctx);
 
@@ -2070,7 +2128,8 @@ extern struct mg_str mg_url_user(const char *url);
 // Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out.
 char *mg_vmprintf(const char *fmt, va_list *ap);
 
-extern size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
+// As mg_printf, with the arguments in `*ap`.
+size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
 
 // Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
 // `buf` may be NULL when `len` is 0.
@@ -2080,9 +2139,15 @@ size_t mg_vsnprintf(char *buf, size_t len, const char *fmt, va_list *ap);
 // advanced. `fn` NULL only counts.
 size_t mg_vxprintf(mg_pfn_t fn, void *arg, const char *fmt, va_list *ap);
 
-extern bool mg_wakeup(struct mg_mgr *mgr, unsigned long id, const void *buf, size_t len);
+// Sends a message to the connection with this id, which gets it as MG_EV_WAKEUP with a `struct mg_str *`; ends the current
+// wait of mg_mgr_poll. May be called from any thread and from a signal handler. At most 16376 bytes (more are cut off); `len`
+// 0 is allowed. Messages arrive in order; one for a connection that is gone is dropped. Returns false without a successful
+// mg_wakeup_init, for id 0, and when 64 MiB are waiting.
+bool mg_wakeup(struct mg_mgr *mgr, unsigned long id, const void *buf, size_t len);
 
-extern bool mg_wakeup_init(struct mg_mgr *mgr);
+// Prepares the manager for mg_wakeup. Adds a connection of its own to `mgr->conns`. Returns true when that was done, false on
+// failure and when it had been done before.
+bool mg_wakeup_init(struct mg_mgr *mgr);
 
 // Starts an access point.
 extern bool mg_wifi_ap_start(struct mg_wifi_data *wifi);
@@ -2099,7 +2164,10 @@ extern bool mg_wifi_disconnect(void);
 // Starts a scan for Wi-Fi networks.
 extern bool mg_wifi_scan(void);
 
-extern struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t fn, void *fn_data);
+// Makes a connection of an open stream socket and delivers MG_EV_OPEN. The descriptor is the manager's from then on and is
+// closed with the connection; it need not be non-blocking. Returns NULL when out of memory or when the descriptor cannot be
+// watched; it then stays the caller's.
+struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t fn, void *fn_data);
 
 // Connects to a WebSocket server. `fmt` gives more header lines, each ending in CR LF; NULL for none. NULL on failure.
 extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,

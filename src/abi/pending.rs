@@ -11,11 +11,6 @@ unsafe extern "C" {
     pub fn mg_base64_decode(src: *const c_char, n: usize, dst: *mut c_char, len: usize) -> usize;
     pub fn mg_base64url_encode(p: *const u8, n: usize, buf: *mut c_char, len: usize) -> usize;
     pub fn mg_base64url_decode(src: *const c_char, n: usize, dst: *mut c_char, len: usize) -> usize;
-    pub fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void);
-    pub fn mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize);
-    pub fn mg_http_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-    pub fn mg_http_connect(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-    pub fn mg_http_bauth(c: *mut mg_connection, user: *const c_char, pass: *const c_char);
     pub fn mg_json_get(json: mg_str, path: *const c_char, toklen: *mut c_int) -> c_int;
     pub fn mg_json_get_tok(json: mg_str, path: *const c_char) -> mg_str;
     pub fn mg_json_get_num(json: mg_str, path: *const c_char, v: *mut f64) -> bool;
@@ -29,34 +24,11 @@ unsafe extern "C" {
     pub fn mg_md5_init(c: *mut mg_md5_ctx);
     pub fn mg_md5_update(c: *mut mg_md5_ctx, data: *const u8, len: usize);
     pub fn mg_md5_final(c: *mut mg_md5_ctx, digest: *mut u8);
-    pub fn mg_mgr_poll(mgr: *mut mg_mgr, ms: c_int);
-    pub fn mg_mgr_init(mgr: *mut mg_mgr);
-    pub fn mg_mgr_free(mgr: *mut mg_mgr);
-    pub fn mg_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-    pub fn mg_connect(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-    pub fn mg_wrapfd(mgr: *mut mg_mgr, fd: c_int, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-    pub fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool;
-    pub fn mg_connect_resolved(c: *mut mg_connection);
-    pub fn mg_send(c: *mut mg_connection, arg1: *const c_void, len: usize) -> bool;
-    pub fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) -> usize;
     pub fn mg_aton(str: mg_str, addr: *mut mg_addr) -> bool;
-    pub fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection;
-    pub fn mg_close_conn(c: *mut mg_connection);
-    pub fn mg_open_listener(c: *mut mg_connection, url: *const c_char) -> bool;
-    pub fn mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_void, len: usize) -> bool;
-    pub fn mg_wakeup_init(mgr: *mut mg_mgr) -> bool;
     pub fn mg_timer_add(mgr: *mut mg_mgr, milliseconds: u64, flags: c_uint, r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> *mut mg_timer;
-    pub fn mg_connect_svc(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void, pfn: mg_event_handler_t, pfn_data: *mut c_void) -> *mut mg_connection;
-    pub fn mg_multicast_restore(c: *mut mg_connection, from: *mut u8);
     pub fn mg_queue_init(q: *mut mg_queue, buf: *mut c_char, size: usize);
     pub fn mg_queue_next(q: *mut mg_queue, buf: *mut *mut c_char) -> usize;
     pub fn mg_queue_del(q: *mut mg_queue, len: usize);
-    pub fn mg_rpc_add(head: *mut *mut mg_rpc, method_pattern: mg_str, handler: Option<unsafe extern "C" fn(*mut mg_rpc_req)>, handler_data: *mut c_void);
-    pub fn mg_rpc_del(head: *mut *mut mg_rpc, handler: Option<unsafe extern "C" fn(*mut mg_rpc_req)>);
-    pub fn mg_rpc_process(r: *mut mg_rpc_req);
-    pub fn mg_rpc_vok(r: *mut mg_rpc_req, fmt: *const c_char, ap: *mut va_list);
-    pub fn mg_rpc_verr(r: *mut mg_rpc_req, code: c_int, fmt: *const c_char, ap: *mut va_list);
-    pub fn mg_rpc_list(r: *mut mg_rpc_req);
     pub fn mg_sha1_init(ctx: *mut mg_sha1_ctx);
     pub fn mg_sha1_update(ctx: *mut mg_sha1_ctx, data: *const u8, len: usize);
     pub fn mg_sha1_final(digest: *mut u8, ctx: *mut mg_sha1_ctx);
@@ -84,8 +56,6 @@ unsafe extern "C" {
     pub fn mg_timer_init(head: *mut *mut mg_timer, timer: *mut mg_timer, milliseconds: u64, flags: c_uint, r#fn: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void);
     pub fn mg_timer_free(head: *mut *mut mg_timer, arg1: *mut mg_timer);
     pub fn mg_timer_poll(head: *mut *mut mg_timer, new_ms: u64);
-    pub fn mg_io_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long;
-    pub fn mg_io_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long;
     pub fn mg_url_port(url: *const c_char) -> u16;
     pub fn mg_url_is_ssl(url: *const c_char) -> bool;
     pub fn mg_url_host(url: *const c_char) -> mg_str;
@@ -105,8 +75,6 @@ unsafe extern "C" {
     pub fn mg_ntohl(net: u32) -> u32;
     pub fn mg_ntohll(net: u64) -> u64;
     pub fn mg_check_ip_acl(acl: mg_str, remote_ip: *mut mg_addr) -> c_int;
-    pub fn mg_multicast_add(c: *mut mg_connection, ip: *mut c_char);
-    pub fn mg_getlocaddr(c: *mut mg_connection, to: *mut mg_addr, addr: *mut mg_addr);
     pub fn mg_to_size_t(str: mg_str, val: *mut usize) -> bool;
 }
 
