@@ -294,4 +294,10 @@ pub fn tool_trials(all: &mut Vec<Trial>) {
         let valgrind = name.starts_with("valgrind");
         all.push(Trial::test(p.name.clone(), move || found(if valgrind { p.run_valgrind() } else { p.run_sanitized() }, sign)));
     }
+    let mut endless = planted("time_limit_is_kept", "int main(void) {\n  for (volatile int n = 1; n;) {\n  }\n  return 0;\n}\n");
+    Arc::get_mut(&mut endless).unwrap().timeout = Duration::from_secs(1);
+    all.push(Trial::test(endless.name.clone(), move || match endless.run_plain("shared", endless.shared()?) {
+        Err(e) if e.contains("still running") => Ok(()),
+        _ => Err("not stopped".into()),
+    }));
 }
