@@ -1,1 +1,2 @@
-//! Clocks.
+unsafe extern "C" { safe fn mg_millis() -> u64; }
+pub(crate) fn millis() -> u64 { mg_millis() }
