@@ -1,0 +1,10 @@
+"""Connects and closes, over and over. Several addresses, because a closed connection keeps its port for a minute."""
+
+import socket
+import sys
+
+from wire import PORT, settle
+
+for i in range(int(sys.argv[3])):
+    socket.create_connection(("127.0.0.%d" % (i % 10 + 1), PORT), timeout=20).close()
+settle()
