@@ -165,7 +165,8 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     }
     // SAFETY: the manager is alive.
     let timers = unsafe { (*e.mgr).timers };
-    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at);
+    let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
+    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).min();
     if !timers.is_null() || deadline.is_some() {
         let now = time::millis();
         // SAFETY: the list of the manager's timers.
@@ -237,14 +238,13 @@ fn apply(e: &Engine, ready: &[Ready]) {
 }
 
 fn expire(e: &Engine) {
+    conn::expire_lingering(e);
     loop {
         let first = e.deadlines.borrow().first().copied();
         let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
         e.set_deadline(rec, None);
-        if rec.lingering.get() {
-            conn::end_lingering(e, rec);
-        } else if !rec.conn.get().is_null() && rec.readable.get() {
+        if !rec.conn.get().is_null() && rec.readable.get() {
             // A listener that paused. Others are judged in their turn anyway.
             // SAFETY: the connection of a record in use.
             unsafe { Conn::new(rec.conn.get()) }.update(|f| f.set_readable(!f.is_full()));
