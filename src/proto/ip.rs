@@ -1,1 +1,168 @@
-//! IP addresses and access lists in text.
+//! Addresses in text, and lists of networks.
+
+use super::num;
+use std::net::Ipv6Addr;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ip {
+    /// No text at all: any address.
+    Any,
+    V4([u8; 4]),
+    V6([u8; 16], u8),
+}
+
+/// Four numbers up to 255, of any number of digits, and what follows them.
+fn dotted(mut s: &[u8]) -> Option<([u8; 4], &[u8])> {
+    let mut ip = [0; 4];
+    for (i, octet) in ip.iter_mut().enumerate() {
+        if i > 0 {
+            s = s.strip_prefix(b".")?;
+        }
+        let (n, len) = num::prefix(s);
+        if len == 0 {
+            return None;
+        }
+        *octet = n.try_into().ok()?;
+        s = &s[len..];
+    }
+    Some((ip, s))
+}
+
+fn v4(s: &[u8]) -> Option<[u8; 4]> {
+    dotted(s).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip)
+}
+
+fn v6(s: &[u8]) -> Option<Ip> {
+    let s = match s {
+        [b'[', inner @ .., b']'] => inner,
+        _ => s,
+    };
+    const MAPPED: &[u8] = b"::ffff:";
+    if let Some((head, tail)) = s.split_at_checked(MAPPED.len()) {
+        if let (true, Some(ip)) = (head.eq_ignore_ascii_case(MAPPED), v4(tail)) {
+            return Some(Ip::V6(std::net::Ipv4Addr::from(ip).to_ipv6_mapped().octets(), 0));
+        }
+    }
+    let (s, scope) = match memchr::memchr(b'%', s) {
+        Some(i) => (&s[..i], num::digits(&s[i + 1..], 10)?.try_into().ok()?),
+        None => (s, 0),
+    };
+    // Other embedded IPv4 addresses are not part of this syntax.
+    if s.contains(&b'.') {
+        return None;
+    }
+    Some(Ip::V6(std::str::from_utf8(s).ok()?.parse::<Ipv6Addr>().ok()?.octets(), scope))
+}
+
+/// See `mg_aton`.
+pub(crate) fn parse(s: &[u8]) -> Option<Ip> {
+    if s.is_empty() {
+        Some(Ip::Any)
+    } else if s.eq_ignore_ascii_case(b"localhost") {
+        Some(Ip::V4([127, 0, 0, 1]))
+    } else {
+        v4(s).map(Ip::V4).or_else(|| v6(s))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum BadAcl {
+    /// An entry without a sign.
+    Sign,
+    /// An entry whose network is not `a.b.c.d` or `a.b.c.d/0..32`.
+    Network,
+}
+
+fn network(s: &[u8]) -> Option<(u32, u32)> {
+    let (ip, rest) = dotted(s.trim_ascii_start())?;
+    let bits = match rest {
+        [b'/', b'-', b'0'..=b'9', ..] => return None,
+        [b'/', size @ ..] if num::prefix(size).1 > 0 => num::prefix(size).0,
+        // Other text behind an address is ignored.
+        _ => 32,
+    };
+    let mask = match bits {
+        0 => 0,
+        1..=32 => u32::MAX << (32 - bits),
+        _ => return None,
+    };
+    Some((u32::from_be_bytes(ip), mask))
+}
+
+/// Whether a list of `+` and `-` networks lets an IPv4 address in: the last network it is in decides, none means no,
+/// except that an empty list lets everyone in. Networks with host bits set contain nothing.
+pub(crate) fn acl(list: &[u8], ip: [u8; 4]) -> Result<bool, BadAcl> {
+    let ip = u32::from_be_bytes(ip);
+    let mut allowed = list.is_empty();
+    // A comma at the end begins no entry.
+    let entries = list.strip_suffix(b",").filter(|rest| !rest.is_empty()).unwrap_or(list);
+    for entry in entries.split(|&c| c == b',').filter(|_| !list.is_empty()) {
+        let (plus, spec) = match entry {
+            [b'+', spec @ ..] => (true, spec),
+            [b'-', spec @ ..] => (false, spec),
+            _ => return Err(BadAcl::Sign),
+        };
+        let (net, mask) = network(spec).ok_or(BadAcl::Network)?;
+        if ip & mask == net {
+            allowed = plus;
+        }
+    }
+    Ok(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn malformed_addresses_are_refused() {
+        for s in [
+            "[::1",
+            "::1]",
+            "[]",
+            "%3",
+            "::1%",
+            "::1%256",
+            "1:2:3:4:5:6:7:",
+            "1:2:3:4:5:6:7::8:9",
+            "1:2:3:4:5:6:7:8::",
+            "::1.2.3.4",
+            "1.2.3.4.",
+            "1..3.4",
+            "::ffff:1.2.3.4%3",
+        ] {
+            assert_eq!(parse(s.as_bytes()), None, "{s}");
+        }
+    }
+
+    #[test]
+    fn scopes_do_not_hinder_the_expansion() {
+        let mut ip = [0; 16];
+        (ip[0], ip[1], ip[15]) = (0xfe, 0x80, 1);
+        assert_eq!(parse(b"fe80::1%2"), Some(Ip::V6(ip, 2)));
+        assert_eq!(parse(b"[fe80::1%255]"), Some(Ip::V6(ip, 255)));
+    }
+
+    #[test]
+    fn text_behind_a_network() {
+        assert_eq!(acl(b"+1.2.3.4 and more,-1.2.3.5/x", [1, 2, 3, 4]), Ok(true));
+        assert_eq!(acl(b"+1.2.3.4/99999999999999999999", [1, 2, 3, 4]), Err(BadAcl::Network));
+        assert_eq!(acl(b"+1.2.3.99999999999999999999", [1, 2, 3, 4]), Err(BadAcl::Network));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
+        #[test]
+        fn what_std_prints(v4: [u8; 4], v6: [u8; 16]) {
+            prop_assert_eq!(parse(std::net::Ipv4Addr::from(v4).to_string().as_bytes()), Some(Ip::V4(v4)));
+            let text = Ipv6Addr::from(v6).to_string();
+            prop_assert_eq!(parse(format!("[{text}]").as_bytes()), Some(Ip::V6(v6, 0)));
+        }
+        #[test]
+        fn any_bytes(s in proptest::collection::vec(any::<u8>(), 0..40)) {
+            parse(&s);
+            let _ = acl(&s, [1, 2, 3, 4]);
+        }
+    }
+}

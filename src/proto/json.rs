@@ -1,1 +1,375 @@
-//! JSON lookup without a tree.
+//! Finding values in JSON text, without building a tree.
+
+use super::num;
+use std::ops::Range;
+
+const MAX_DEPTH: usize = 30;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Error {
+    TooDeep,
+    Invalid,
+    NotFound,
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// The length of the string at the start of `s`, with its quotes.
+fn string(s: &[u8]) -> Result<usize> {
+    let mut i = 1;
+    loop {
+        match s.get(i) {
+            Some(b'"') => return Ok(i + 1),
+            Some(b'\\') if s.get(i + 1) != Some(&0) => i += 2,
+            None | Some(0 | b'\\') => return Err(Error::Invalid),
+            Some(_) => i += 1,
+        }
+    }
+}
+
+/// The length of the number at the start of `s`. Digits may be missing everywhere: `-`, `1.` and `1e` are numbers.
+fn number(s: &[u8]) -> usize {
+    let digits = |at: usize| at + s.get(at..).map_or(0, |rest| num::prefix(rest).1);
+    let mut i = digits(usize::from(s.first() == Some(&b'-')));
+    if s.get(i) == Some(&b'.') {
+        i = digits(i + 1);
+    }
+    if let Some(b'e' | b'E') = s.get(i) {
+        i = digits(i + 1 + usize::from(matches!(s.get(i + 1), Some(b'+' | b'-'))));
+    }
+    i
+}
+
+/// The length of the token at the start of `s`, unless it is a container.
+fn scalar(s: &[u8]) -> Result<usize> {
+    let word = |w: &str| if s.starts_with(w.as_bytes()) { Ok(w.len()) } else { Err(Error::Invalid) };
+    match s.first() {
+        Some(b'"') => string(s),
+        Some(b'-' | b'0'..=b'9') => Ok(number(s)),
+        Some(b't') => word("true"),
+        Some(b'f') => word("false"),
+        Some(b'n') => word("null"),
+        _ => Err(Error::Invalid),
+    }
+}
+
+fn skip_blanks(s: &[u8], at: usize) -> usize {
+    let blank = |c: &u8| matches!(c, b' ' | b'\t' | b'\r' | b'\n');
+    s.get(at..).and_then(|rest| rest.iter().position(|c| !blank(c))).map_or(s.len(), |n| at + n)
+}
+
+/// What is left of `path` behind a segment `.name` that equals `key`.
+fn after_key<'a>(path: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(b".")?.strip_prefix(key)?;
+    matches!(rest, [] | [b'.' | b'[', ..]).then_some(rest)
+}
+
+/// The number in a segment `[index]` and what is left of `path` behind it. A number too large or not a number is one that no
+/// element has; an empty one is 0.
+fn index(path: &[u8]) -> Option<(usize, &[u8])> {
+    let inner = path.strip_prefix(b"[")?;
+    let (text, rest) = match memchr::memchr(b']', inner) {
+        Some(end) => (&inner[..end], &inner[end + 1..]),
+        None => (inner, &[][..]),
+    };
+    let n = if text.is_empty() { Some(0) } else { num::digits(text, 10) };
+    Some((n.and_then(|n| n.try_into().ok()).unwrap_or(usize::MAX), rest))
+}
+
+/// What may come next.
+#[derive(PartialEq)]
+enum Expect {
+    Value,
+    /// A value or the end of an array.
+    Element,
+    /// A key or the end of an object.
+    Member,
+    Colon,
+    /// A comma or the end of a container.
+    Comma,
+}
+
+/// Finds the token at `path`: `$`, then `.name` and `[index]` segments. Scans no further than needed: what follows the
+/// token is not looked at. Keys are compared as they stand, without decoding escapes.
+pub(crate) fn find(json: &[u8], path: &[u8]) -> Result<Range<usize>> {
+    // What is left of the path once the containers of the first `matched` levels have been entered by it.
+    let mut path = path.strip_prefix(b"$").ok_or(Error::Invalid)?;
+    let (mut closers, mut depth, mut matched) = ([0; MAX_DEPTH], 0, 0);
+    // Is the value that comes next on the path? How many elements has the array on level `matched` had so far?
+    let (mut on_path, mut count) = (true, 0);
+    // Where the token begins, when it is a container that is being scanned for its end.
+    let mut start = None;
+    let mut expect = Expect::Value;
+    let mut i = 0;
+    loop {
+        i = skip_blanks(json, i);
+        let Some(&c) = json.get(i) else { return Err(Error::NotFound) };
+        match expect {
+            Expect::Colon if c == b':' => expect = Expect::Value,
+            Expect::Comma if c == b',' && depth > 0 => {
+                expect = if closers[depth - 1] == b'}' { Expect::Member } else { Expect::Element };
+            }
+            Expect::Member if c == b'"' => {
+                let end = i + string(&json[i..])?;
+                if depth == matched {
+                    if let Some(rest) = after_key(path, &json[i + 1..end - 1]) {
+                        (path, on_path) = (rest, true);
+                    }
+                }
+                (i, expect) = (end, Expect::Colon);
+                continue;
+            }
+            Expect::Member | Expect::Element | Expect::Comma if depth > 0 && c == closers[depth - 1] => {
+                if depth == matched {
+                    if let Some(start) = start {
+                        return Ok(start..i + 1);
+                    }
+                    // An index just behind the end is not given up before the text turns out to be in order.
+                    if c != b']' || index(path).is_none_or(|(n, _)| n != count) {
+                        return Err(Error::NotFound);
+                    }
+                    matched = usize::MAX;
+                }
+                depth -= 1;
+                expect = Expect::Comma;
+            }
+            Expect::Value | Expect::Element => {
+                if depth == matched && depth > 0 && closers[depth - 1] == b']' {
+                    if let Some((_, rest)) = index(path).filter(|&(n, _)| n == count) {
+                        (path, on_path) = (rest, true);
+                    }
+                    count += 1;
+                }
+                if c == b'{' || c == b'[' {
+                    if depth == MAX_DEPTH {
+                        return Err(Error::TooDeep);
+                    }
+                    (closers[depth], expect) = if c == b'{' { (b'}', Expect::Member) } else { (b']', Expect::Element) };
+                    depth += 1;
+                    if on_path {
+                        (matched, count) = (depth, 0);
+                        if path.is_empty() {
+                            start = Some(i);
+                        }
+                    }
+                } else {
+                    let end = i + scalar(&json[i..])?;
+                    match (on_path, path) {
+                        (true, []) => return Ok(i..end),
+                        (true, _) => return Err(Error::NotFound),
+                        _ => (i, expect) = (end, Expect::Comma),
+                    }
+                    continue;
+                }
+                on_path = false;
+            }
+            _ => return Err(Error::Invalid),
+        }
+        i += 1;
+    }
+}
+
+/// The token at `path`.
+pub(crate) fn token<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a [u8]> {
+    find(json, path).ok().map(|r| &json[r])
+}
+
+/// The text between the quotes of the string at `path`, escapes not decoded.
+pub(crate) fn text<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a [u8]> {
+    token(json, path)?.strip_prefix(b"\"")?.strip_suffix(b"\"")
+}
+
+/// The number token at `path`.
+fn number_token<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a str> {
+    let token = token(json, path).filter(|t| matches!(t, [b'-' | b'0'..=b'9', ..]))?;
+    std::str::from_utf8(token).ok()
+}
+
+/// The number at `path`, correctly rounded.
+pub(crate) fn number_at(json: &[u8], path: &[u8]) -> Option<f64> {
+    let token = number_token(json, path)?;
+    // What is left to plain arithmetic has missing digits or a huge exponent.
+    Some(token.parse().ok().filter(|v: &f64| v.is_finite()).unwrap_or_else(|| plain(token)))
+}
+
+/// The number at `path`, for those who want an integer. They have always seen the rounding of plain arithmetic: 4.35e2 is 434.
+pub(crate) fn plain_at(json: &[u8], path: &[u8]) -> Option<f64> {
+    number_token(json, path).map(plain)
+}
+
+/// The value of a number token in plain arithmetic. Exponents count up to 308.
+fn plain(token: &str) -> f64 {
+    let (mantissa, exponent) = token.split_once(['e', 'E']).unwrap_or((token, ""));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let sum = |digits: &str| digits.bytes().fold(0.0, |n, c| n * 10.0 + f64::from(c - b'0'));
+    let power = |n| (0..n).fold(1.0, |p, _| p * 10.0);
+    // More digits than a double's exponent can count make no difference.
+    let fraction = &fraction[..fraction.len().min(300)];
+    let v = sum(whole.trim_start_matches('-')) + sum(fraction) / power(fraction.len() as u64);
+    let scale = |digits: &str| power(num::prefix(digits.as_bytes()).0.min(308));
+    let v = match exponent.strip_prefix('-') {
+        Some(digits) => v / scale(digits),
+        None => v * scale(exponent.strip_prefix('+').unwrap_or(exponent)),
+    };
+    if whole.starts_with('-') { -v } else { v }
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Unescape {
+    /// The whole text is decoded: so many bytes.
+    Done(usize),
+    /// There is no room for the rest; so many bytes are written.
+    Full(usize),
+    /// An escape sequence is malformed.
+    Bad,
+}
+
+/// Decodes the escapes of `text` into `to`, leaving room for one byte more. `\u00XX` is the byte XX; other `\u` escapes, which
+/// bytes cannot express, end the text.
+pub(crate) fn unescape(text: &[u8], to: &mut [u8]) -> Unescape {
+    let (mut from, mut n) = (text, 0);
+    while let [c, rest @ ..] = from {
+        let byte;
+        (byte, from) = match (c, rest) {
+            (b'\\', [b'u', d0, d1, d2, d3, rest @ ..]) => match num::digits(&[*d0, *d1, *d2, *d3], 16).map(u8::try_from) {
+                Some(Ok(byte)) => (byte, rest),
+                _ => break,
+            },
+            (b'\\', [c, rest @ ..]) => match c {
+                b'b' => (8, rest),
+                b'f' => (12, rest),
+                b'n' => (b'\n', rest),
+                b'r' => (b'\r', rest),
+                b't' => (b'\t', rest),
+                b'\\' | b'"' | b'/' => (*c, rest),
+                _ => return Unescape::Bad,
+            },
+            (b'\\', []) => return Unescape::Bad,
+            _ => (*c, rest),
+        };
+        if n + 1 >= to.len() {
+            return Unescape::Full(n);
+        }
+        to[n] = byte;
+        n += 1;
+    }
+    Unescape::Done(n)
+}
+
+/// The bytes that pairs of hexadecimal digits spell, written to `to`; how many there are.
+pub(crate) fn unhex(text: &[u8], to: &mut [u8]) -> Option<usize> {
+    if text.len() % 2 != 0 {
+        return None;
+    }
+    for (to, pair) in to.iter_mut().zip(text.chunks(2)) {
+        *to = num::digits(pair, 16)?.try_into().ok()?;
+    }
+    Some(text.len() / 2)
+}
+
+/// One step of an iteration: where to go on, the key (none in an array) and the value.
+pub(crate) type Item = (usize, Option<Range<usize>>, Range<usize>);
+
+/// The element of an object or array at `ofs`, which is 0 or the place where the step before ended.
+pub(crate) fn next(json: &[u8], ofs: usize) -> Option<Item> {
+    let token = |at: usize| find(json.get(at..)?, b"$").ok().map(|r| at + r.start..at + r.end);
+    let first = token(ofs.max(1));
+    let (key, value) = match json.first()? {
+        b'[' => (None, first?),
+        b'{' => {
+            let key = first?;
+            let colon = key.end + memchr::memchr(b':', &json[key.end..])?;
+            (Some(key), token(colon + 1)?)
+        }
+        _ => return None,
+    };
+    let end = skip_blanks(json, value.end);
+    Some((end + usize::from(json.get(end) == Some(&b',')), key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at<'a>(json: &'a str, path: &str) -> std::result::Result<&'a str, Error> {
+        find(json.as_bytes(), path.as_bytes()).map(|r| &json[r])
+    }
+
+    #[test]
+    fn first_match_decides() {
+        assert_eq!(at(r#"{"a":{"b":1},"a.b":2}"#, "$.a.b"), Ok("1"));
+        assert_eq!(at(r#"{"a":{"c":1},"a.b":2}"#, "$.a.b"), Err(Error::NotFound));
+        assert_eq!(at(r#"{"a":1,"a":2}"#, "$.a"), Ok("1"));
+    }
+
+    #[test]
+    fn odd_paths() {
+        for path in ["$.", "$[x]", "$[99999999999999999999]", "$x", "$[0"] {
+            assert_eq!(at(r#"{"a":[1]}"#, path), Err(Error::NotFound), "{path}");
+        }
+        assert_eq!(at("[1]", "$["), Ok("1"));
+        assert_eq!(at("[1]", "$[0"), Ok("1"));
+        assert_eq!(at("[1]", "$[0x"), Err(Error::NotFound));
+        assert_eq!(at(r#"{"":1}"#, "$."), Ok("1"));
+        assert_eq!(at("1", "a"), Err(Error::Invalid));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nest = |n: usize| ["[".repeat(n), "]".repeat(n)].concat();
+        assert_eq!(at(&nest(30), "$"), Ok(&*nest(30)));
+        assert_eq!(at(&nest(31), "$"), Err(Error::TooDeep));
+        assert_eq!(at(&nest(1_000_000 / if cfg!(miri) { 1000 } else { 1 }), "$"), Err(Error::TooDeep));
+    }
+
+    #[test]
+    fn an_index_behind_the_end_waits_for_the_rest() {
+        assert_eq!(at("[[1],x]", "$[0][1]"), Err(Error::Invalid));
+        assert_eq!(at("[[1],[2,3]]", "$[0][1]"), Err(Error::NotFound));
+        assert_eq!(at("[[1],x]", "$[0][2]"), Err(Error::NotFound));
+    }
+
+    #[test]
+    fn numbers() {
+        for (text, v) in
+            [("-", 0.0), ("1.", 1.0), ("1e", 1.0), ("1e+", 1.0), ("2.5e-", 2.5), ("1e-400", 0.0), ("1E2", 100.0), ("1e0", 1.0)]
+        {
+            assert_eq!(number_at(text.as_bytes(), b"$"), Some(v), "{text}");
+        }
+        assert_eq!(number_at(b"\"1\"", b"$"), None);
+        let long = |text: &str| plain_at(text.as_bytes(), b"$").map(|v| v as i64);
+        for (text, v) in [("-1.9e0", -1), ("-1e99", i64::MIN), ("1e999", i64::MAX), (&format!("0.{}", "9".repeat(1000)), 1)] {
+            assert_eq!(long(text), Some(v), "{text}");
+        }
+        let huge = number_at(b"1e400", b"$").unwrap();
+        assert!((huge / 1e308 - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn slashes_may_be_escaped() {
+        let mut to = [0; 8];
+        assert_eq!(unescape(br"a\/b", &mut to), Unescape::Done(3));
+        assert_eq!(&to[..3], b"a/b");
+        assert_eq!(unescape(br"a\", &mut to), Unescape::Bad);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 5000 }))]
+        #[test]
+        fn any_text(json in r#"[\[\]{},:"\\a0 .u-]{0,30}"#, path in r"\$[\[\].a0]{0,8}") {
+            let json = json.as_bytes();
+            if let Ok(r) = find(json, path.as_bytes()) {
+                prop_assert_eq!(find(&json[r.clone()], b"$"), Ok(0..r.len()));
+            }
+            let (mut ofs, mut steps) = (0, 0);
+            while let Some((end, key, value)) = next(json, ofs) {
+                prop_assert!(end > ofs && end >= value.end && key.is_none_or(|k| k.end < value.start));
+                (ofs, steps) = (end, steps + 1);
+                prop_assert!(steps <= json.len());
+            }
+            let mut to = [0; 16];
+            unescape(json, &mut to);
+        }
+    }
+}

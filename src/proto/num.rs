@@ -1,1 +1,60 @@
 //! Numbers in text.
+
+/// Digits only, at least one; None on overflow too.
+pub(crate) fn digits(s: &[u8], radix: u32) -> Option<u64> {
+    if s.is_empty() {
+        return None;
+    }
+    s.iter().try_fold(0u64, |n, &c| n.checked_mul(radix.into())?.checked_add(char::from(c).to_digit(radix)?.into()))
+}
+
+/// See `mg_str_to_num`.
+pub(crate) fn unsigned(s: &[u8], base: i32) -> Option<u64> {
+    match (base, s) {
+        (2, _) => digits(s, 2),
+        (10, _) => digits(s, 10),
+        (16, _) => digits(s, 16),
+        (0, [b'0', b'b', rest @ ..]) => digits(rest, 2),
+        (0, [b'0', b'x', rest @ ..]) => digits(rest, 16),
+        (0, [b'0', rest @ ..]) => digits(rest, 10),
+        (0, [_, _, ..]) => digits(s, 10),
+        _ => None,
+    }
+}
+
+/// A size in decimal, with spaces and tabs around it allowed: the rule for Content-Length.
+pub(crate) fn size(s: &[u8]) -> Option<usize> {
+    let blank = |c: &u8| matches!(c, b' ' | b'\t');
+    let start = s.iter().position(|c| !blank(c))?;
+    let end = s.iter().rposition(|c| !blank(c))? + 1;
+    digits(&s[start..end], 10)?.try_into().ok()
+}
+
+/// The number at the start of `s`, up to the first other character (none: 0), and its number of digits. Saturates.
+pub(crate) fn prefix(s: &[u8]) -> (u64, usize) {
+    let len = s.iter().position(|c| !c.is_ascii_digit()).unwrap_or(s.len());
+    (s[..len].iter().fold(0u64, |n, c| n.saturating_mul(10).saturating_add((c - b'0').into())), len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_lengths() {
+        let max = usize::MAX.to_string();
+        assert_eq!(size(max.as_bytes()), Some(usize::MAX));
+        assert_eq!(size(format!("{max}0").as_bytes()), None);
+        assert_eq!(size(b" \t12\t "), Some(12));
+        for bad in ["", " ", "+1", "-1", "1 2", "0x1", "1\n"] {
+            assert_eq!(size(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn prefixes() {
+        assert_eq!(prefix(b"8080/x"), (8080, 4));
+        assert_eq!(prefix(b"x"), (0, 0));
+        assert_eq!(prefix(b"99999999999999999999"), (u64::MAX, 20));
+    }
+}
