@@ -23,3 +23,13 @@ static void *libc_calloc(size_t count, size_t size) { return calloc(count, size)
 API __attribute__((weak, alias("libc_calloc"))) void *mg_calloc(size_t count, size_t size);
 REPLACEABLE void mg_free(void *ptr) { free(ptr); }
 PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
+
+// ---- clock: a program may bring its own mg_millis
+PRIVATE uint64_t mgc_millis(void);
+REPLACEABLE uint64_t mg_millis(void) { return mgc_millis(); }
+// Data lives here so that both languages reach it through the dynamic symbol table, wherever the program's copy of it is.
+API uint64_t mg_boot_timestamp_ms = 0;
+
+// ---- random numbers: a program may bring its own mg_random
+PRIVATE bool mgc_random(void *buf, size_t len);
+REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
