@@ -52,8 +52,8 @@ fn code(text: &str) -> String {
             || rest.starts_with("r#") && rest[2..].trim_start_matches('#').starts_with('"')
         {
             quoted(rest)
-        } else if rest.starts_with("'\\") {
-            rest[2..].char_indices().skip(1).find(|&(_, c)| c == '\'').map_or(rest.len(), |(n, _)| n + 3)
+        } else if let Some(escape) = rest.strip_prefix("'\\") {
+            escape.char_indices().skip(1).find(|&(_, c)| c == '\'').map_or(rest.len(), |(n, _)| n + 3)
         } else if rest.starts_with("'\"'") {
             3
         } else {
