@@ -466,7 +466,9 @@ fn linger(e: &Engine, rec: &Rec, fd: c_int) {
     rec.linger_end.set(e.now.get() + LINGER_TOTAL_MS);
     e.lingering.borrow_mut().push_back(rec.slot.get());
     sock::shutdown_write(fd);
-    e.set_deadline(rec, Some(e.now.get() + LINGER_IDLE_MS));
+    rec.linger_idle.set(e.now.get() + LINGER_IDLE_MS);
+    e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
+    e.set_deadline(rec, None);
     if rec.readable.get() || rec.hup.get() {
         linger_on(e, rec);
     }
@@ -478,11 +480,25 @@ pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
     for _ in 0..8 {
         match sock::discard(rec.fd.get(), STEP) {
             Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
-            Io::Done(_) => e.set_deadline(rec, Some((e.now.get() + LINGER_IDLE_MS).min(rec.linger_end.get()))),
+            Io::Done(_) => rec.linger_idle.set(e.now.get() + LINGER_IDLE_MS),
             Io::Wait => return rec.readable.set(false),
         }
     }
     e.hold(rec);
+}
+
+/// Closes the lingering sockets whose time is up.
+pub(crate) fn expire_lingering(e: &Engine) {
+    if e.now.get() < e.linger_check.get() {
+        return;
+    }
+    let slots: Vec<u32> = e.lingering.borrow().iter().copied().collect();
+    let mut next = u64::MAX;
+    for rec in slots.into_iter().filter_map(|slot| e.rec(slot as usize)) {
+        let at = rec.linger_idle.get().min(rec.linger_end.get());
+        if e.now.get() >= at { end_lingering(e, rec) } else { next = next.min(at) }
+    }
+    e.linger_check.set(next);
 }
 
 pub(crate) fn end_lingering(e: &Engine, rec: &Rec) {

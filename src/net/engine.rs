@@ -2,6 +2,7 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
+use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr};
@@ -89,6 +90,8 @@ pub(crate) struct Rec {
     pub(crate) queued_seen: Cell<u64>,
     pub(crate) queued_at: Cell<u64>,
     pub(crate) deadline: Cell<Option<u64>>,
+    /// A lingering socket is closed at the first of these: when nothing comes, and in any case.
+    pub(crate) linger_idle: Cell<u64>,
     pub(crate) linger_end: Cell<u64>,
     /// A listener that ran out of descriptors takes no connections before this time.
     pub(crate) accept_after: Cell<u64>,
@@ -161,7 +164,10 @@ pub(crate) struct Engine {
     pub(crate) held: RefCell<Vec<u32>>,
     pub(crate) dirty: RefCell<Vec<u32>>,
     pub(crate) deadlines: RefCell<BTreeSet<(u64, u32)>>,
+    /// Oldest first.
     pub(crate) lingering: RefCell<VecDeque<u32>>,
+    /// No lingering socket is due before this time.
+    pub(crate) linger_check: Cell<u64>,
     /// The connection whose turn it is.
     pub(crate) current: Cell<*mut mg_connection>,
     /// mg_mgr_free is at work: nothing may stay open.
@@ -176,6 +182,7 @@ pub(crate) struct Engine {
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
+    pub(crate) trail: RefCell<Trail>,
     /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfn: Cell<Option<usize>>,
 }
@@ -198,6 +205,7 @@ impl Engine {
             dirty: RefCell::default(),
             deadlines: RefCell::default(),
             lingering: RefCell::default(),
+            linger_check: Cell::new(u64::MAX),
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
             dead: Cell::new(false),
@@ -206,6 +214,7 @@ impl Engine {
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
+            trail: RefCell::default(),
             quiet_pfn: Cell::default(),
         }))
     }
@@ -318,13 +327,10 @@ impl Engine {
         self.graveyard.borrow_mut().push(c);
     }
 
-    pub(crate) fn has_graves(&self) -> bool {
-        !self.graveyard.borrow().is_empty()
-    }
-
     /// Frees closed connections. Call only when no frame but the caller's own is open and it holds none of them.
     pub(crate) fn reap(&self) {
-        for c in self.graveyard.take() {
+        loop {
+            let Some(c) = self.graveyard.borrow_mut().pop() else { return };
             // SAFETY: closed, off the list, and no frame uses it.
             unsafe { crate::guard::heap::free(c.cast()) };
         }
@@ -355,6 +361,7 @@ impl Default for Rec {
             queued_seen: Cell::default(),
             queued_at: Cell::default(),
             deadline: Cell::default(),
+            linger_idle: Cell::default(),
             linger_end: Cell::default(),
             accept_after: Cell::default(),
             reason: Cell::default(),
@@ -370,7 +377,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_end accept_after reason);
+            linger_idle linger_end accept_after reason);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);
