@@ -21,6 +21,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("make", "make"),
     ("pkg-config", "pkg-config"),
     ("cmake", "cmake"),
+    ("curl", "curl"),
+    ("wrk", "wrk"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
 ];
 
 pub fn root(path: &str) -> PathBuf {
