@@ -23,7 +23,7 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
         let Some(size) = size_of::<mg_connection>().checked_add((*mgr).extraconnsize) else { return ptr::null_mut() };
         let c: *mut mg_connection = heap::calloc(size).cast();
         if !c.is_null() {
-            let align = Engine::of(mgr).map_or(MG_IO_SIZE, |e| e.options.borrow().io_size);
+            let align = Engine::of(mgr).map_or(MG_IO_SIZE, |e| e.io_size());
             (*c).mgr = mgr;
             ((*c).recv.align, (*c).send.align, (*c).rtls.align) = (align, align, align);
             (*mgr).nextid += 1;
@@ -419,7 +419,7 @@ pub(crate) fn close(c: Conn) {
     call(c, MG_EV_CLOSE, ptr::null_mut());
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
     unsafe {
-        e.buffers.return_recv(c.recv(), e.options.borrow().io_size, usize::MAX);
+        e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
         e.buffers.return_send(c.send());
         iobuf::free(&raw mut (*c.as_ptr()).rtls);
     }

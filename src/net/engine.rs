@@ -8,21 +8,20 @@ use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr};
 use crate::proto::chunked;
 use core::cell::{Cell, RefCell};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// What the program may set at run time instead of at compile time.
 pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
-    pub(crate) io_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, io_size: crate::abi::MG_IO_SIZE, listen_backlog: 128, v6only: false }
+        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
     }
 }
 
@@ -148,6 +147,8 @@ const CHUNK: usize = 64;
 pub(crate) struct Engine {
     pub(crate) mgr: *mut mg_mgr,
     pub(crate) options: RefCell<Options>,
+    /// Step in which buffers grow, and what one read, datagram or wakeup message may take. Other threads read it.
+    pub(crate) io_size: AtomicUsize,
     pub(crate) poller: RefCell<Poller>,
     pub(crate) buffers: Buffers,
     /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
@@ -192,6 +193,7 @@ impl Engine {
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
+            io_size: AtomicUsize::new(crate::abi::MG_IO_SIZE),
             poller: RefCell::new(Poller::new()?),
             buffers: Buffers::default(),
             wakeup: AtomicPtr::default(),
@@ -311,6 +313,11 @@ impl Engine {
                 drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
             }
         }
+    }
+
+    #[inline]
+    pub(crate) fn io_size(&self) -> usize {
+        self.io_size.load(Ordering::Relaxed)
     }
 
     pub(crate) fn frames(&self) -> usize {

@@ -164,10 +164,11 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
         at_most(0);
     }
     // SAFETY: the manager is alive.
-    let timers = unsafe { (*e.mgr).timers };
+    let timers = unsafe { &raw mut (*e.mgr).timers };
     let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
     let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).min();
-    if !timers.is_null() || deadline.is_some() {
+    // SAFETY: as above.
+    if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
         // SAFETY: the list of the manager's timers.
         if let Some(n) = unsafe { super::timer::next_deadline(timers, now) } {

@@ -160,7 +160,6 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) {
 ///
 /// # Safety
 /// `head` points at a list.
-#[allow(dead_code)] // for the poll loop
 pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option<u64> {
     let mut soonest: Option<u64> = None;
     // SAFETY: passed on to the caller.

@@ -175,6 +175,8 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
             return false;
         }
         let wakeup: &AtomicPtr<Wakeup> = &*(&raw const (*engine).wakeup);
+        let most = (*(&raw const (*engine).io_size)).load(Ordering::Relaxed) - 8;
+        let message = &message[..message.len().min(most)];
         wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, message))
     }
 }
