@@ -48,7 +48,7 @@ fn new(e: &Engine) -> Option<Conn> {
 }
 
 /// Gives `c` its record.
-pub(crate) fn attach<'e>(e: &'e Engine, c: Conn) -> &'e Rec {
+pub(crate) fn attach(e: &Engine, c: Conn) -> &Rec {
     let rec = e.new_rec();
     rec.conn.set(c.as_ptr());
     c.set_slot(Some(rec.slot.get() as usize));

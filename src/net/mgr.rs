@@ -7,7 +7,6 @@ use super::handle::Conn;
 use super::poller::Ready;
 use super::turn;
 use crate::abi::*;
-use crate::guard::heap;
 use crate::sys::{log::log_error, time};
 use core::ffi::c_int;
 use core::ptr;
@@ -46,17 +45,8 @@ pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
 /// # Safety
 /// `mgr` is initialised, or zero-filled and holding nothing.
 pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
-    // SAFETY: the caller's manager; timers with this flag came from mg_timer_add.
-    unsafe {
-        let mut t = core::mem::replace(&mut (*mgr).timers, ptr::null_mut());
-        while !t.is_null() {
-            let next = (*t).next;
-            if (*t).flags & MG_TIMER_AUTODELETE as u32 != 0 {
-                heap::free(t.cast());
-            }
-            t = next;
-        }
-    }
+    // SAFETY: the caller's manager.
+    unsafe { super::timer::free_all(&raw mut (*mgr).timers) };
     // SAFETY: as the caller promises.
     let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
     e.enter();
@@ -81,7 +71,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     conn::stop_lingering(e, 0);
     // SAFETY: the manager is the caller's; its engine is freed by the last frame.
     unsafe {
-        (*mgr).timers = ptr::null_mut();
+        super::timer::free_all(&raw mut (*mgr).timers);
         (*mgr).tls_ctx = ptr::null_mut();
         (*mgr).epoll_fd = MG_INVALID_SOCKET;
         (*mgr).pipe.fd = MG_INVALID_SOCKET;

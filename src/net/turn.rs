@@ -369,10 +369,9 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
         return false;
     }
     let Some(rec) = c.rec() else { return false };
-    if flags.is_draining() || rec.eof.get() {
-        if flags.is_listening() || matches!(drain::judge(view(e, c, rec)), Verdict::Close(_)) {
-            return true;
-        }
+    let ends = || flags.is_listening() || matches!(drain::judge(view(e, c, rec)), Verdict::Close(_));
+    if (flags.is_draining() || rec.eof.get()) && ends() {
+        return true;
     }
     c.send_len() > 0 && !rec.blocked.get() && !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs()
 }

@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn long_lines_are_cut() {
         let mut line = Line::<4>::new();
-        let _ = write!(line, "ab{}", "cde");
+        let _ = line.write_str("abcde");
         assert_eq!(line.as_bytes(), b"abcd");
         assert_eq!(Bytes(b"a\xffb").to_string(), "a?b");
     }
