@@ -56,7 +56,8 @@ fn bindings(files: &[String]) -> Bindings {
 fn join_constants(text: &str) -> String {
     let constant = |l: &str| l.starts_with("#define ") && l.rsplit(' ').next().unwrap().parse::<i32>().is_ok();
     let lines: Vec<&str> = text.lines().collect();
-    let between = |i: usize| lines[i].is_empty() && i > 0 && i + 1 < lines.len() && constant(lines[i - 1]) && constant(lines[i + 1]);
+    let between =
+        |i: usize| lines[i].is_empty() && i > 0 && i + 1 < lines.len() && constant(lines[i - 1]) && constant(lines[i + 1]);
     (0..lines.len()).filter(|&i| !between(i)).map(|i| lines[i].to_string() + "\n").collect()
 }
 

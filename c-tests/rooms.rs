@@ -47,10 +47,13 @@ fn code(text: &str) -> String {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |n| n + 2)
-        } else if c == '"' || rest.starts_with("r\"") || rest.starts_with("r#") && rest[2..].trim_start_matches('#').starts_with('"') {
+        } else if c == '"'
+            || rest.starts_with("r\"")
+            || rest.starts_with("r#") && rest[2..].trim_start_matches('#').starts_with('"')
+        {
             quoted(rest)
-        } else if rest.starts_with("'\\") {
-            rest[2..].char_indices().skip(1).find(|&(_, c)| c == '\'').map_or(rest.len(), |(n, _)| n + 3)
+        } else if let Some(escape) = rest.strip_prefix("'\\") {
+            escape.char_indices().skip(1).find(|&(_, c)| c == '\'').map_or(rest.len(), |(n, _)| n + 3)
         } else if rest.starts_with("'\"'") {
             3
         } else {
@@ -167,7 +170,9 @@ fn safe_rooms_have_no_unsafe_code() {
 
 #[test]
 fn imports_are_seen() {
-    let code = code("use crate::{abi::{mg_str, mg_addr}, guard::{bytes, heap},\n    sys,\n}; // crate::net\nfn f() { crate::proto::url::host(\"crate::hash\"); }");
+    let code = code(
+        "use crate::{abi::{mg_str, mg_addr}, guard::{bytes, heap},\n    sys,\n}; // crate::net\nfn f() { crate::proto::url::host(\"crate::hash\"); }",
+    );
     let names: Vec<String> = imported(&code).into_iter().filter(|n| !n.is_empty()).collect();
     assert_eq!(names, ["abi", "guard", "proto", "sys"]);
 }

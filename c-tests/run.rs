@@ -1,6 +1,8 @@
 //! The C side of the tests: what compilers make of the header, the C programs of this directory and of examples-c, and what
 //! `make install` installs.
 
+#![allow(unreachable_pub)] // A test program has no users.
+
 use libtest_mimic::{Arguments, Trial};
 
 #[path = "run/header.rs"]

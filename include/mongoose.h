@@ -1410,6 +1410,9 @@ extern "C" {
 // Messages above this level are not logged; MG_LL_DEBUG at the start.
 extern int mg_log_level;
 
+// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the program sets it.
+extern uint64_t mg_boot_timestamp_ms;
+
 // The machine's own file system. Programs may copy and change it.
 extern struct mg_fs mg_fs_posix;
 
@@ -1418,8 +1421,6 @@ extern struct mg_fs mg_fs_packed;
 
 // The files compiled into the program: the program may assign an array; NULL at the start.
 extern const struct mg_mem_file *mg_mem_files;
-
-extern uint64_t mg_boot_timestamp_ms;
 
 // Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
 // for network stacks of the program's own. NULL when out of memory. Free it with mg_close_conn.
@@ -1748,6 +1749,8 @@ void mg_mgr_init(struct mg_mgr *mgr);
 // `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early.
 void mg_mgr_poll(struct mg_mgr *mgr, int ms);
 
+// Milliseconds since the machine started, from a clock that never goes back. A program may define its own, which the
+// library then uses.
 extern uint64_t mg_millis(void);
 
 // Listens for Modbus requests. NULL on failure.
@@ -1895,6 +1898,8 @@ extern size_t mg_queue_next(struct mg_queue *q, char **buf);
 // arguments are read twice: printers for `%M` run twice.
 extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 
+// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false when it has none to give, after
+// using a weak generator. A program may define its own, which the library then uses.
 extern bool mg_random(void *buf, size_t len);
 
 extern char *mg_random_str(char *buf, size_t len);
@@ -2216,8 +2221,9 @@ extern "C" {
 extern const struct mg_mem_file mg_packed_files[];
 
 // Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
-#if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || defined(MGX_SET_HTTP_INDEX) || \
-    defined(MG_TLS_SSLKEYLOGFILE) || MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
+#if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
+    defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
+    MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
 
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS

@@ -7,8 +7,9 @@ extern "C" {
 extern const struct mg_mem_file mg_packed_files[];
 
 // Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
-#if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || defined(MGX_SET_HTTP_INDEX) || \
-    defined(MG_TLS_SSLKEYLOGFILE) || MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
+#if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
+    defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
+    MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
 
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS

@@ -281,7 +281,11 @@ pub fn tool_trials(all: &mut Vec<Trial>) {
     };
     let found = |outcome: Result<Outcome, String>, sign: &str| -> Result<(), Failed> {
         let outcome = outcome?;
-        if outcome.code != 0 && outcome.stderr.contains(sign) { Ok(()) } else { Err(format!("not found\n{}", outcome.text()).into()) }
+        if outcome.code != 0 && outcome.stderr.contains(sign) {
+            Ok(())
+        } else {
+            Err(format!("not found\n{}", outcome.text()).into())
+        }
     };
     for (name, source, sign) in [
         ("valgrind_finds_leak", LEAK, "definitely lost"),

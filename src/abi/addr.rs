@@ -1,5 +1,3 @@
-use super::*;
-
 /// The 16 address bytes, network byte order. IPv4 uses the first four; the rest is then unspecified.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -1,5 +1,3 @@
-use super::*;
-
 /// An MD5 computation; may be copied between updates.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -164,3 +164,7 @@ pub type MG_UECC_Curve = *const MG_UECC_Curve_t;
 /// Messages above this level are not logged; MG_LL_DEBUG at the start.
 #[unsafe(no_mangle)]
 pub static mut mg_log_level: c_int = ();
+
+/// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the program sets it.
+#[unsafe(no_mangle)]
+pub static mut mg_boot_timestamp_ms: u64 = ();

@@ -1,5 +1,3 @@
-use super::*;
-
 /// A growable buffer. Memory between `len` and `size` is zero.
 #[repr(C)]
 #[derive(Clone, Copy)]

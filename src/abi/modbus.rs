@@ -1,5 +1,3 @@
-use super::*;
-
 /// The values of a request: booleans for coils and discrete inputs, 16-bit words for registers.
 #[repr(C)]
 #[derive(Clone, Copy)]

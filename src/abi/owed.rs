@@ -33,14 +33,25 @@ unsafe extern "C" {
     pub fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts);
 
     /// Answers a request with one file.
-    pub fn mg_http_serve_file(c: *mut mg_connection, hm: *mut mg_http_message, path: *const c_char, opts: *const mg_http_serve_opts);
+    pub fn mg_http_serve_file(
+        c: *mut mg_connection,
+        hm: *mut mg_http_message,
+        path: *const c_char,
+        opts: *const mg_http_serve_opts,
+    );
 
     /// Answers with a file whose server-side includes are carried out.
     pub fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char);
 
     /// Stores one chunk of an upload as the query parameters `file` and `offset` say, and answers the request. Returns the new
     /// size of the file, or a negative number.
-    pub fn mg_http_upload(c: *mut mg_connection, hm: *mut mg_http_message, fs: *mut mg_fs, dir: *const c_char, max_size: usize) -> c_long;
+    pub fn mg_http_upload(
+        c: *mut mg_connection,
+        hm: *mut mg_http_message,
+        fs: *mut mg_fs,
+        dir: *const c_char,
+        max_size: usize,
+    ) -> c_long;
 
     /// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
     /// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request.
@@ -158,7 +169,13 @@ unsafe extern "C" {
     pub fn mg_uecc_shared_secret(public_key: *const u8, private_key: *const u8, secret: *mut u8, curve: MG_UECC_Curve) -> c_int;
 
     /// Signs a hash. 1 on success, 0 on failure.
-    pub fn mg_uecc_sign(private_key: *const u8, hash: *const u8, hash_size: c_uint, signature: *mut u8, curve: MG_UECC_Curve) -> c_int;
+    pub fn mg_uecc_sign(
+        private_key: *const u8,
+        hash: *const u8,
+        hash_size: c_uint,
+        signature: *mut u8,
+        curve: MG_UECC_Curve,
+    ) -> c_int;
 
     /// Checks a signature. 1 if it is good, else 0.
     pub fn mg_uecc_verify(
@@ -191,7 +208,12 @@ unsafe extern "C" {
     ) -> *mut mg_connection;
 
     /// Listens for MQTT clients. NULL on failure.
-    pub fn mg_mqtt_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
+    pub fn mg_mqtt_listen(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+    ) -> *mut mg_connection;
 
     /// Queues an MQTT CONNECT packet.
     pub fn mg_mqtt_login(c: *mut mg_connection, opts: *const mg_mqtt_opts);
@@ -251,7 +273,12 @@ unsafe extern "C" {
 // ---- SNTP
 unsafe extern "C" {
     /// Asks a time server, NULL for a public one; MG_EV_SNTP_TIME brings the answer.
-    pub fn mg_sntp_connect(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
+    pub fn mg_sntp_connect(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+    ) -> *mut mg_connection;
 
     /// Sends an SNTP request.
     pub fn mg_sntp_request(c: *mut mg_connection);
@@ -263,7 +290,12 @@ unsafe extern "C" {
 // ---- Modbus, JWT, OTA, Wi-Fi
 unsafe extern "C" {
     /// Listens for Modbus requests. NULL on failure.
-    pub fn mg_modbus_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
+    pub fn mg_modbus_listen(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+    ) -> *mut mg_connection;
 
     /// Makes a token signed with HMAC-SHA-256. Returns its length, 0 on failure.
     pub fn mg_jwt_sign_hs256(opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize;

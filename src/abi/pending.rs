@@ -41,7 +41,6 @@ unsafe extern "C" {
     pub fn mg_sha384_update(ctx: *mut mg_sha384_ctx, data: *const u8, len: usize);
     pub fn mg_sha384_final(digest: *mut u8, ctx: *mut mg_sha384_ctx);
     pub fn mg_sha384(dst: *mut u8, data: *mut u8, datasz: usize);
-    pub fn mg_millis() -> u64;
     pub fn mg_now() -> u64;
     pub fn mg_timer_expired(expiration: *mut u64, period: u64, now: u64) -> bool;
     pub fn mg_str_s(s: *const c_char) -> mg_str;
@@ -64,7 +63,6 @@ unsafe extern "C" {
     pub fn mg_url_uri(url: *const c_char) -> *const c_char;
     pub fn mg_bzero(buf: *mut mg_volatile_byte, len: usize);
     pub fn mg_memeq(a: *const c_void, b: *const c_void, n: usize) -> bool;
-    pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
     pub fn mg_random_str(buf: *mut c_char, len: usize) -> *mut c_char;
     pub fn mg_crc32(crc: u32, buf: *const c_char, len: usize) -> u32;
     pub fn mg_crc16(crc: u16, buf: *const c_char, len: usize) -> u16;
@@ -76,10 +74,4 @@ unsafe extern "C" {
     pub fn mg_ntohll(net: u64) -> u64;
     pub fn mg_check_ip_acl(acl: mg_str, remote_ip: *mut mg_addr) -> c_int;
     pub fn mg_to_size_t(str: mg_str, val: *mut usize) -> bool;
-}
-
-#[cfg(cbindgen)]
-mod data {
-    #[unsafe(no_mangle)]
-    pub static mut mg_boot_timestamp_ms: u64 = 0;
 }

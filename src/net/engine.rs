@@ -2,6 +2,7 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
+use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr};
@@ -176,6 +177,7 @@ pub(crate) struct Engine {
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
+    pub(crate) trail: RefCell<Trail>,
     /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfn: Cell<Option<usize>>,
 }
@@ -206,6 +208,7 @@ impl Engine {
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
+            trail: RefCell::default(),
             quiet_pfn: Cell::default(),
         }))
     }

@@ -257,6 +257,7 @@ fn walk(e: &Engine) {
     // SAFETY: the manager is alive, and connections on its list are.
     unsafe {
         let head = &raw mut (*e.mgr).conns;
+        let mut trail = e.trail.take();
         e.link.set(head);
         e.cursors.borrow_mut().push(*head);
         loop {
@@ -264,6 +265,7 @@ fn walk(e: &Engine) {
             if at.is_null() {
                 break;
             }
+            trail.pass(at);
             let c = Conn::new(at);
             if let Some(cursor) = e.cursors.borrow_mut().last_mut() {
                 *cursor = c.next();
@@ -280,7 +282,54 @@ fn walk(e: &Engine) {
         }
         e.cursors.borrow_mut().pop();
         e.link.set(ptr::null_mut());
+        trail.end();
+        *e.trail.borrow_mut() = trail;
     }
+}
+
+/// The addresses that the last walk came by. A list of thousands of idle connections is mostly waiting for memory, one
+/// connection after the other; knowing where it will lead, the walk asks for the memory some steps ahead. The addresses are
+/// hints: nothing is read through them.
+#[derive(Default)]
+pub(crate) struct Trail {
+    seen: Vec<*const mg_connection>,
+    at: usize,
+}
+
+impl Trail {
+    const AHEAD: usize = 12;
+
+    #[inline]
+    fn pass(&mut self, c: *const mg_connection) {
+        match self.seen.get_mut(self.at) {
+            Some(old) if *old == c => {}
+            Some(old) => *old = c,
+            None => self.seen.push(c),
+        }
+        self.at += 1;
+        if let Some(next) = self.seen.get(self.at + Self::AHEAD) {
+            prefetch(*next);
+        }
+    }
+
+    fn end(&mut self) {
+        self.seen.truncate(self.at);
+        self.at = 0;
+    }
+}
+
+#[inline]
+fn prefetch(c: *const mg_connection) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and cannot fault.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for ofs in [0, 128, 192, 256] {
+            _mm_prefetch::<_MM_HINT_T0>(c.cast::<i8>().wrapping_add(ofs));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = c;
 }
 
 /// Output that other connections' handlers and timers queued on connections whose turn had passed leaves in this poll too.
