@@ -88,7 +88,6 @@ static void refused_upload(enum mode mode, bool pause) {
   struct uploader u;
   struct mg_str want;
   int m = (int) mode;
-  fprintf(stderr, "mode %d, pause %d\n", m, pause);
   replies = closes = errors = 0;
   memset(&u, 0, sizeof(u));
   mg_mgr_init(&mgr);
