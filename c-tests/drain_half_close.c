@@ -77,8 +77,7 @@ static void exchange(mg_event_handler_t fn, struct peer *p) {
   struct mg_mgr mgr;
   struct mg_connection *l;
   forget();
-  mg_mgr_init(&mgr);
-  l = mg_http_listen(&mgr, "http://127.0.0.1:0", fn, NULL);
+  l = serve(&mgr, fn, NULL);
   peer_open(p, l);
   CHECK(peer_say(p, request));
   peer_shut(p);
@@ -140,8 +139,7 @@ static void half_close_with_nothing_pending_is_a_close(void) {
   struct mg_connection *l;
   struct peer p;
   forget();
-  mg_mgr_init(&mgr);
-  l = mg_http_listen(&mgr, "http://127.0.0.1:0", at_once, NULL);
+  l = serve(&mgr, at_once, NULL);
   peer_open(&p, l);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
   CHECK(peer_say(&p, "GET / HTTP/1.1\r\nHost"));  // half a request
@@ -164,8 +162,7 @@ static void waiting_for_the_answer_does_not_spin(void) {
   uint64_t start;
   forget();
   body_len = 10;
-  mg_mgr_init(&mgr);
-  l = mg_http_listen(&mgr, "http://127.0.0.1:0", later, NULL);
+  l = serve(&mgr, later, NULL);
   peer_open(&p, l);
   peer_say(&p, request);
   peer_shut(&p);
@@ -186,8 +183,7 @@ static void half_close_after_two_requests(void) {
   struct peer p;
   forget();
   body_len = 20000;
-  mg_mgr_init(&mgr);
-  l = mg_http_listen(&mgr, "http://127.0.0.1:0", later, NULL);
+  l = serve(&mgr, later, NULL);
   peer_open(&p, l);
   peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
   peer_shut(&p);

@@ -90,8 +90,7 @@ static void refused_upload(enum mode mode, bool pause) {
   int m = (int) mode;
   replies = closes = errors = 0;
   memset(&u, 0, sizeof(u));
-  mg_mgr_init(&mgr);
-  l = mg_http_listen(&mgr, "http://127.0.0.1:0", server, &m);
+  l = serve(&mgr, server, &m);
   u.port = port_of(l);
   u.pause = pause;
   pthread_create(&u.thread, NULL, upload, &u);

@@ -33,6 +33,12 @@ static inline void poll_often(struct mg_mgr *mgr) {
   for (i = 0; i < 30; i++) mg_mgr_poll(mgr, 0);
 }
 
+// A fresh manager with one HTTP listener.
+static inline struct mg_connection *serve(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data) {
+  mg_mgr_init(mgr);
+  return mg_http_listen(mgr, "http://127.0.0.1:0", fn, fn_data);
+}
+
 static inline unsigned short port_of(const struct mg_connection *c) {
   return mg_ntohs(c->loc.port);
 }
