@@ -476,9 +476,8 @@ fn linger(e: &Engine, rec: &Rec, fd: c_int) {
 
 /// Reads a lingering socket empty, up to a bound.
 pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
-    const STEP: usize = 1 << 20;
-    for _ in 0..8 {
-        match sock::discard(rec.fd.get(), STEP) {
+    for _ in 0..64 {
+        match sock::discard(rec.fd.get()) {
             Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
             Io::Done(_) => rec.linger_idle.set(e.now.get() + LINGER_IDLE_MS),
             Io::Wait => return rec.readable.set(false),
@@ -519,7 +518,11 @@ pub(crate) fn stop_lingering(e: &Engine, keep: usize) {
         let Some(slot) = e.lingering.borrow().front().copied() else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
         // What has arrived is read, so that closing sends no reset on its account.
-        let _ = sock::discard(rec.fd.get(), 1 << 20);
+        for _ in 0..256 {
+            if !matches!(sock::discard(rec.fd.get()), Io::Done(1..)) {
+                break;
+            }
+        }
         end_lingering(e, rec);
     }
 }

@@ -161,7 +161,7 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
         // SAFETY: the list of the manager's timers.
-        if let Some(n) = unsafe { super::timer::next_deadline(timers, now) } {
+        if let Some(n) = unsafe { super::timer::next_deadline(&raw mut (*e.mgr).timers, now) } {
             at_most(n);
         }
         if let Some(at) = deadline {
