@@ -1426,21 +1426,39 @@ extern const struct mg_mem_file *mg_mem_files;
 // for network stacks of the program's own. NULL when out of memory. Free it with mg_close_conn.
 struct mg_connection *mg_alloc_conn(struct mg_mgr *mgr);
 
-extern bool mg_aton(struct mg_str str, struct mg_addr *addr);
+// Reads an IP address: nothing at all (0.0.0.0), `localhost` (127.0.0.1), IPv4 `a.b.c.d`, or IPv6, with or without
+// brackets and with or without a scope, `[fe80::1%2]`. Sets the address, and `is_ip6`; an IPv6 address also `scope_id`.
+// The port is left alone. Returns false when `str` is no address.
+bool mg_aton(struct mg_str str, struct mg_addr *addr);
 
-extern size_t mg_base64_decode(const char *src, size_t n, char *dst, size_t len);
+// Decodes `n` characters of padded base64 text at `src` into `dst` of `len` bytes, and puts a NUL behind the result.
+// Returns the number of bytes. Up to three characters behind the last group of four are ignored. Returns 0 when `src` is
+// NULL or malformed, or when `len` is less than `n / 4 * 3 + 1`; `dst` is then empty (if `len` is not 0). `dst` may be
+// `src`.
+size_t mg_base64_decode(const char *src, size_t n, char *dst, size_t len);
 
-extern size_t mg_base64_encode(const uint8_t *p, size_t n, char *buf, size_t len);
+// Encodes `n` bytes at `p` as padded, NUL-terminated base64 text into `buf` of `len` bytes. Returns the length of the text
+// without the NUL. When `len` is less than `4 * ((n + 2) / 3) + 1`, returns 0 and makes `buf` empty (if `len` is not 0).
+size_t mg_base64_encode(const uint8_t *p, size_t n, char *buf, size_t len);
 
-extern size_t mg_base64_final(char *buf, size_t len);
+// Ends the text that `mg_base64_update` began: writes the last character, padding and a NUL. Returns the length of the text.
+size_t mg_base64_final(char *buf, size_t len);
 
-extern size_t mg_base64_update(uint8_t input_byte, char *buf, size_t len);
+// Adds a byte to the base64 text in `buf`. `len` is what the previous call returned, 0 at first. Returns the new length
+// of the text. `buf` is the caller's, with room for the whole text, `4 * ((n + 2) / 3) + 1` bytes for `n` bytes; the
+// byte behind the text belongs to the encoder between two calls. End with `mg_base64_final`.
+size_t mg_base64_update(uint8_t input_byte, char *buf, size_t len);
 
-extern size_t mg_base64url_decode(const char *src, size_t n, char *dst, size_t len);
+// Decodes base64 text with `-` and `_` that ends after `n` characters or at a `=`, into `dst` of `len` bytes, and puts a
+// NUL behind the result. Returns the number of bytes. Returns 0 for malformed text, or when the result and its NUL do
+// not fit; `dst` is then empty (if `len` is not 0).
+size_t mg_base64url_decode(const char *src, size_t n, char *dst, size_t len);
 
-extern size_t mg_base64url_encode(const uint8_t *p, size_t n, char *buf, size_t len);
+// Like `mg_base64_encode`, with `-` and `_` for `+` and `/`, and without padding. `buf` must still have room for the padding.
+size_t mg_base64url_encode(const uint8_t *p, size_t n, char *buf, size_t len);
 
-extern void mg_bzero(mg_volatile_byte *buf, size_t len);
+// Zeroes `len` bytes at `buf`, which may be NULL. Never optimised away: for secrets.
+void mg_bzero(mg_volatile_byte *buf, size_t len);
 
 // Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Programs may send events of their own, from MG_EV_USER on.
 void mg_call(struct mg_connection *c, int ev, void *ev_data);
@@ -1449,9 +1467,15 @@ void mg_call(struct mg_connection *c, int ev, void *ev_data);
 // or frees comes from here. A program may define its own mg_calloc and mg_free, which the library then uses.
 extern void *mg_calloc(size_t count, size_t size);
 
-extern int mg_casecmp(const char *s1, const char *s2);
+// Compares two NUL-terminated strings, ASCII letters without regard to case. Returns 0 when they are equal, otherwise the
+// difference between the first two characters that differ, in lower case. Neither may be NULL.
+int mg_casecmp(const char *s1, const char *s2);
 
-extern int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
+// Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
+// let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
+// decides, and no network means no; but an empty list lets everyone in. Returns -1 for an IPv6 address or an entry
+// without sign, -2 for a malformed network. A network whose host bits are not zero contains no address.
+int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 
 // Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
 // `c->is_closing` or `c->is_draining` is the better way. Inside a handler the memory stays readable until the handlers have
@@ -1475,9 +1499,11 @@ struct mg_connection *mg_connect_svc(struct mg_mgr *mgr,
                                      mg_event_handler_t pfn,
                                      void *pfn_data);
 
-extern uint16_t mg_crc16(uint16_t crc, const char *buf, size_t len);
+// CRC-16/X.25 of `len` bytes. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+uint16_t mg_crc16(uint16_t crc, const char *buf, size_t len);
 
-extern uint32_t mg_crc32(uint32_t crc, const char *buf, size_t len);
+// CRC-32 of `len` bytes, as in zlib. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+uint32_t mg_crc32(uint32_t crc, const char *buf, size_t len);
 
 // Reads an element of a file list, or its size. A set's own `fn` calls this for MG_DASH_READ.
 extern bool mg_dash_dir_read(struct mg_field_set *set, struct mg_dash_user *u);
@@ -1488,7 +1514,8 @@ extern void mg_dash_ev_handler(struct mg_connection *c, int ev, void *ev_data);
 // Tells all open dashboards that a set has changed.
 extern void mg_dash_send_change(struct mg_mgr *mgr, struct mg_field_set *set);
 
-extern void mg_delayms(unsigned int ms);
+// Waits, without sleeping, until more than `ms` milliseconds have gone by. May be called from any thread.
+void mg_delayms(unsigned int ms);
 
 // Parses a DNS message.
 extern bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *dm);
@@ -1528,7 +1555,9 @@ extern struct mg_fd *mg_fs_open(struct mg_fs *fs, const char *path, int flags);
 // Writes `len` bytes at `buf` to the log in hex and as text, 16 bytes a line, at any log level.
 void mg_hexdump(const void *buf, size_t len);
 
-extern void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, size_t datasz);
+// Writes the HMAC-SHA-256 (RFC 2104) of `datasz` bytes at `data` under a key of `keysz` bytes. `key` and `data` are not
+// changed, and may be NULL when their size is 0.
+void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, size_t datasz);
 
 // Queues the line `Authorization: Basic ...` for these credentials, while a request head is being composed. `user` NULL is
 // empty; with `pass` NULL or empty the colon is left out. When out of memory nothing is queued and the failure is logged.
@@ -1566,7 +1595,8 @@ struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_eve
 
 // Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
 // the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
-// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part. The last part
+// of a body without its closing boundary is reported too, without as many bytes as that boundary would have taken.
 //
 // ```c
 // struct mg_http_part part;
@@ -1663,25 +1693,51 @@ bool mg_iobuf_init(struct mg_iobuf *io, size_t size, size_t align);
 // cut off; 0 frees the buffer. Returns false when out of memory, with the buffer unchanged.
 bool mg_iobuf_resize(struct mg_iobuf *io, size_t new_size);
 
-extern int mg_json_get(struct mg_str json, const char *path, int *toklen);
+// Finds the value at `path`, a NUL-terminated string that must not be NULL. Returns its offset in `json`, and its length
+// in `*toklen` (which may be NULL); strings include their quotes, objects and arrays their brackets. On failure
+// `*toklen` is 0 and the result negative: `MG_JSON_NOT_FOUND`, `MG_JSON_INVALID` when there is a mistake in `path` or in
+// the text before the value, `MG_JSON_TOO_DEEP` when more than 30 objects and arrays are open there. What follows the
+// value is not looked at. Names are compared as they stand in the text, escapes not decoded. All functions of this
+// family may be called from any thread.
+int mg_json_get(struct mg_str json, const char *path, int *toklen);
 
-extern char *mg_json_get_b64(struct mg_str json, const char *path, int *len);
+// The bytes that the string at `path` spells in base64, with a NUL behind them: on the heap, to be released with
+// `mg_free`. Their number goes to `*len`, which may be NULL; malformed base64 gives 0 bytes. NULL, with `*len` left
+// alone, when there is no string or memory has run out.
+char *mg_json_get_b64(struct mg_str json, const char *path, int *len);
 
-extern bool mg_json_get_bool(struct mg_str json, const char *path, bool *v);
+// Stores the truth value at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is none.
+bool mg_json_get_bool(struct mg_str json, const char *path, bool *v);
 
-extern char *mg_json_get_hex(struct mg_str json, const char *path, int *len);
+// The bytes that the string at `path` spells in hexadecimal, two digits each, with a NUL behind them: on the heap, to be
+// released with `mg_free`. Their number goes to `*len`, which may be NULL. NULL, with `*len` left alone, when there is
+// no such string or memory has run out.
+char *mg_json_get_hex(struct mg_str json, const char *path, int *len);
 
-extern long mg_json_get_long(struct mg_str json, const char *path, long dflt);
+// The number at `path` without its fraction, or `dflt` when there is no number. Numbers out of range give the nearest `long`.
+long mg_json_get_long(struct mg_str json, const char *path, long dflt);
 
-extern bool mg_json_get_num(struct mg_str json, const char *path, double *v);
+// Stores the number at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is no number.
+bool mg_json_get_num(struct mg_str json, const char *path, double *v);
 
-extern char *mg_json_get_str(struct mg_str json, const char *path);
+// The string at `path` with its escapes decoded, see `mg_json_unescape`: NUL-terminated, on the heap, to be released
+// with `mg_free`. NULL when there is no string, when nothing of it can be decoded, or when memory has run out.
+char *mg_json_get_str(struct mg_str json, const char *path);
 
-extern struct mg_str mg_json_get_tok(struct mg_str json, const char *path);
+// The value at `path` as it stands in the text, a view of `json`; NULL and 0 when there is none.
+struct mg_str mg_json_get_tok(struct mg_str json, const char *path);
 
-extern size_t mg_json_next(struct mg_str obj, size_t ofs, struct mg_str *key, struct mg_str *val);
+// Goes through an object or array, which must begin at the start of `obj`. `ofs` is 0 at first, then what the previous
+// call returned. Sets `*key` to the name with its quotes (NULL and 0 in an array) and `*val` to the value as it stands
+// in the text, both views of `obj`; either may be NULL. Returns 0 at the end or at a mistake in the text, with both left
+// alone.
+size_t mg_json_next(struct mg_str obj, size_t ofs, struct mg_str *key, struct mg_str *val);
 
-extern size_t mg_json_unescape(struct mg_str json, const char *path, char *arg2, size_t len);
+// Decodes the escapes of the string at `path` into `to` of `n` bytes, and puts a NUL behind it. Returns the number of
+// bytes without the NUL. `\u00XX` is the single byte XX; any other `\u` escape ends the text. Returns 0 when there is no
+// such string, when it is empty, when an escape is malformed, or when it does not fit: then `to` has a NUL-terminated
+// beginning of it.
+size_t mg_json_unescape(struct mg_str json, const char *path, char *to, size_t n);
 
 // Makes a token signed with ECDSA P-256. Returns its length, 0 on failure.
 extern size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
@@ -1716,13 +1772,23 @@ extern void mg_log_prefix(int ll, const char *file, int line, const char *fname)
 // Sends all log output to `fn(character, param)`, one byte per call; NULL sends it to the standard output again.
 void mg_log_set_fn(mg_pfn_t fn, void *param);
 
-extern bool mg_match(struct mg_str str, struct mg_str pattern, struct mg_str *caps);
+// Matches all of `str` against a pattern: `?` is any one character, `*` any number of characters except `/`, `#` any
+// number of characters, everything else is itself.
+//
+// When it matches and `caps` is not NULL, `caps` receives the text of each wildcard as a view of `str`, in the order of
+// the pattern, then a last entry with NULL and 0: the caller provides one entry more than the pattern has wildcards.
+// Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the pattern
+// matches. When nothing matches, only `caps[0]` is written, with NULL and 0.
+bool mg_match(struct mg_str str, struct mg_str pattern, struct mg_str *caps);
 
-extern void mg_md5_final(struct mg_md5_ctx *c, uint8_t *digest);
+// Writes the digest, 16 bytes, and zeroes the context.
+void mg_md5_final(struct mg_md5_ctx *c, uint8_t *digest);
 
-extern void mg_md5_init(struct mg_md5_ctx *c);
+// Begins an MD5 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_md5_init(struct mg_md5_ctx *c);
 
-extern void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
 
 // Listens for mDNS queries and answers. `fn_data` is the host name to answer for, without `.local`, or NULL.
 extern struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
@@ -1730,7 +1796,8 @@ extern struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler
 // Sends an mDNS query; `rtype` is an MG_DNS_RTYPE_* value.
 extern bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
 
-extern bool mg_memeq(const void *a, const void *b, size_t n);
+// Compares `n` bytes in a time that does not depend on them: for secrets. 0 bytes are equal.
+bool mg_memeq(const void *a, const void *b, size_t n);
 
 // Closes every connection, newest first, each with a last MG_EV_POLL and then MG_EV_CLOSE, frees the timers that mg_timer_add
 // made and unlinks the others, and frees what else the manager owns. Output still queued is discarded. Afterwards `conns` and
@@ -1803,13 +1870,18 @@ extern void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *op
 // Copies a `struct mg_addr` that the program saved at `from` back into `c->rem`: a UDP client answers to the group again.
 void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
 
-extern uint64_t mg_now(void);
+// Wall clock time in milliseconds since 1970, once SNTP has told it: `mg_millis()` plus `mg_boot_timestamp_ms`, which is
+// 0 before. May be called from any thread.
+uint64_t mg_now(void);
 
-extern uint32_t mg_ntohl(uint32_t net);
+// Turns a 32-bit number from network byte order into the machine's, or back.
+uint32_t mg_ntohl(uint32_t net);
 
-extern uint64_t mg_ntohll(uint64_t net);
+// Turns a 64-bit number from network byte order into the machine's, or back.
+uint64_t mg_ntohll(uint64_t net);
 
-extern uint16_t mg_ntohs(uint16_t net);
+// Turns a 16-bit number from network byte order into the machine's, or back.
+uint16_t mg_ntohs(uint16_t net);
 
 // Opens the socket of a listener for `url` and stores it in `c`. mg_listen does this; returns false, with the reason in the
 // log, when the address is malformed or taken.
@@ -1833,7 +1905,10 @@ extern void mg_ota_url_check(struct mg_mgr *mgr, const char *metadata_url, void 
 // Writes the next piece of a firmware update.
 extern bool mg_ota_write(const void *buf, size_t len);
 
-extern bool mg_path_is_sane(struct mg_str path);
+// Whether a path cannot lead out of the directory it is looked up in: it does not begin with `~`, none of its parts
+// begins with `..`, and there is no NUL inside. Both `/` and `\` separate parts. An empty path, or one that begins with
+// a NUL, is sane.
+bool mg_path_is_sane(struct mg_str path);
 
 // For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, with a NUL behind the data. When out
 // of memory the character is dropped.
@@ -1883,15 +1958,25 @@ size_t mg_print_mac(mg_pfn_t fn, void *arg, va_list *ap);
 // mg_xprintf.
 extern size_t mg_printf(struct mg_connection *c, const char *fmt, ...);
 
-extern void mg_queue_add(struct mg_queue *q, size_t len);
+// Hands a message to the reader: `len` bytes, not 0, as booked, written to where `mg_queue_book` said. Only the writing
+// side may call this.
+void mg_queue_add(struct mg_queue *q, size_t len);
 
-extern size_t mg_queue_book(struct mg_queue *q, char **buf, size_t len);
+// Looks for room for a message of `len` bytes in one piece and, if `buf` is not NULL, sets `*buf` to where it goes.
+// Returns the size of that place: less than `len` when the queue has no room, and then nothing may be written. Each
+// message takes four bytes more. Only the writing side may call this.
+size_t mg_queue_book(struct mg_queue *q, char **buf, size_t len);
 
-extern void mg_queue_del(struct mg_queue *q, size_t len);
+// Removes the oldest message. `len` is its length, as returned by `mg_queue_next`. Only the reading side may call this.
+void mg_queue_del(struct mg_queue *q, size_t len);
 
-extern void mg_queue_init(struct mg_queue *q, char *buf, size_t size);
+// Makes `*q` an empty queue that keeps its messages in `size` bytes at `buf`, which stay the caller's. To be called
+// before any other thread sees the queue.
+void mg_queue_init(struct mg_queue *q, char *buf, size_t size);
 
-extern size_t mg_queue_next(struct mg_queue *q, char **buf);
+// Looks at the oldest message: returns its length, 0 when the queue is empty, and sets `*buf` to its bytes, which stay
+// there until `mg_queue_del`. `buf` may be NULL. Only the reading side may call this.
+size_t mg_queue_next(struct mg_queue *q, char **buf);
 
 // Formats one message into the queue, for the thread that writes it. Returns its length, or 0 when the text is empty or
 // does not fit; then nothing is added. A NUL follows the message in memory, so it needs room for one byte more. The
@@ -1902,7 +1987,9 @@ extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 // using a weak generator. A program may define its own, which the library then uses.
 extern bool mg_random(void *buf, size_t len);
 
-extern char *mg_random_str(char *buf, size_t len);
+// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`. The
+// bytes come from `mg_random`.
+char *mg_random_str(char *buf, size_t len);
 
 // Finds the address of a connection's host. mg_connect does this by itself.
 extern void mg_resolve(struct mg_connection *c, const char *url);
@@ -1944,27 +2031,38 @@ void mg_rpc_vok(struct mg_rpc_req *r, const char *fmt, va_list *ap);
 // then means that it was not sent. `buf` may be NULL when `len` is 0.
 bool mg_send(struct mg_connection *c, const void *buf, size_t len);
 
-extern void mg_sha1_final(uint8_t *digest, struct mg_sha1_ctx *ctx);
+// Writes the digest, 20 bytes, and zeroes the context.
+void mg_sha1_final(uint8_t *digest, struct mg_sha1_ctx *c);
 
-extern void mg_sha1_init(struct mg_sha1_ctx *ctx);
+// Begins a SHA-1 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_sha1_init(struct mg_sha1_ctx *c);
 
-extern void mg_sha1_update(struct mg_sha1_ctx *ctx, const uint8_t *data, size_t len);
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_sha1_update(struct mg_sha1_ctx *c, const uint8_t *data, size_t len);
 
-extern void mg_sha256(uint8_t *dst, uint8_t *data, size_t datasz);
+// Writes the SHA-256 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+void mg_sha256(uint8_t *dst, uint8_t *data, size_t datasz);
 
-extern void mg_sha256_final(uint8_t *digest, struct mg_sha256_ctx *ctx);
+// Writes the digest, 32 bytes. The context must be initialised again before the next use.
+void mg_sha256_final(uint8_t *digest, struct mg_sha256_ctx *c);
 
-extern void mg_sha256_init(struct mg_sha256_ctx *ctx);
+// Begins a SHA-256 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_sha256_init(struct mg_sha256_ctx *c);
 
-extern void mg_sha256_update(struct mg_sha256_ctx *ctx, const uint8_t *data, size_t len);
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_sha256_update(struct mg_sha256_ctx *c, const uint8_t *data, size_t len);
 
-extern void mg_sha384(uint8_t *dst, uint8_t *data, size_t datasz);
+// Writes the SHA-384 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+void mg_sha384(uint8_t *dst, uint8_t *data, size_t datasz);
 
-extern void mg_sha384_final(uint8_t *digest, struct mg_sha384_ctx *ctx);
+// Writes the digest, 48 bytes. The context must be initialised again before the next use.
+void mg_sha384_final(uint8_t *digest, struct mg_sha384_ctx *c);
 
-extern void mg_sha384_init(struct mg_sha384_ctx *ctx);
+// Begins a SHA-384 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_sha384_init(struct mg_sha384_ctx *c);
 
-extern void mg_sha384_update(struct mg_sha384_ctx *ctx, const uint8_t *data, size_t len);
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_sha384_update(struct mg_sha384_ctx *c, const uint8_t *data, size_t len);
 
 // Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
 // `buf` may be NULL when `len` is 0. For the format see mg_xprintf.
@@ -1979,41 +2077,62 @@ extern int64_t mg_sntp_parse(const uint8_t *buf, size_t len);
 // Sends an SNTP request.
 extern void mg_sntp_request(struct mg_connection *c);
 
-extern bool mg_span(struct mg_str s, struct mg_str *a, struct mg_str *b, char sep);
+// Cuts `s` at the first `sep`: `*a` becomes the part before it and `*b` the part behind it, or all of `s` and nothing
+// when there is no `sep`. Returns false, with both left alone, when `s` is empty. `a` and `b` may be NULL, or point at
+// the caller's `s`, so that `while (mg_span(s, &part, &s, ','))` takes a list apart.
+bool mg_span(struct mg_str s, struct mg_str *a, struct mg_str *b, char sep);
 
-extern struct mg_str mg_str_n(const char *s, size_t n);
+// A view of the `n` bytes at `s`.
+struct mg_str mg_str_n(const char *s, size_t n);
 
-extern struct mg_str mg_str_s(const char *s);
+// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Programs write it `mg_str(s)`.
+struct mg_str mg_str_s(const char *s);
 
-extern bool mg_str_to_num(struct mg_str str, int base, void *val, size_t val_len);
+// Reads an unsigned number into the integer of `val_len` bytes (1, 2, 4 or 8) at `val`. `base` is 2, 10 or 16; or 0 for
+// a number of two characters or more that says it itself: `0b` for binary, `0x` for hexadecimal, else decimal. Returns
+// false, with `*val` left alone, when `str` is not just such a number, or one that does not fit.
+bool mg_str_to_num(struct mg_str str, int base, void *val, size_t val_len);
 
-extern int mg_strcasecmp(struct mg_str str1, struct mg_str str2);
+// Like `mg_strcmp`, with ASCII letters compared without regard to case.
+int mg_strcasecmp(struct mg_str str1, struct mg_str str2);
 
-extern int mg_strcmp(struct mg_str str1, struct mg_str str2);
+// Compares two strings byte by byte: -1, 0 or 1. The beginning of a string comes before the string.
+int mg_strcmp(struct mg_str str1, struct mg_str str2);
 
-extern struct mg_str mg_strdup(struct mg_str s);
+// A copy of `s` on the heap, with a NUL behind it; NULL and 0 when `s` is empty or memory has run out. Release `.buf` with
+// `mg_free`.
+struct mg_str mg_strdup(struct mg_str s);
 
-extern uint64_t mg_timegm(unsigned int year,
-                          unsigned int month,
-                          unsigned int day,
-                          unsigned int hour,
-                          unsigned int min,
-                          unsigned int sec);
+// Seconds since 1970 of a date and time in UTC; `month` is 1 to 12, `day` 1 to 31. 0 for years before 1970.
+uint64_t mg_timegm(unsigned int year, unsigned int month, unsigned int day, unsigned int hour, unsigned int min, unsigned int sec);
 
-extern struct mg_timer *mg_timer_add(struct mg_mgr *mgr, uint64_t milliseconds, unsigned int flags, void (*fn)(void*), void *arg);
+// Makes a timer that `mg_mgr_poll` polls, see `mg_timer_init`. The manager owns it: it is released after its call, or with
+// the manager when it repeats. Returns NULL when memory has run out.
+struct mg_timer *mg_timer_add(struct mg_mgr *mgr, uint64_t milliseconds, unsigned int flags, void (*fn)(void*), void *arg);
 
-extern bool mg_timer_expired(uint64_t *expiration, uint64_t period, uint64_t now);
+// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the time when it is true
+// next, 0 at first; the first call only starts it, unless `period` is 0. When the clock has gone back, it starts again.
+bool mg_timer_expired(uint64_t *expiration, uint64_t period, uint64_t now);
 
-extern void mg_timer_free(struct mg_timer **head, struct mg_timer *arg1);
+// Takes a timer off the list `*head`; does nothing when it is not there. Releases no memory. May be called in a timer's
+// callback, for that timer or another one, which then may be released.
+void mg_timer_free(struct mg_timer **head, struct mg_timer *timer);
 
-extern void mg_timer_init(struct mg_timer **head,
-                          struct mg_timer *timer,
-                          uint64_t milliseconds,
-                          unsigned int flags,
-                          void (*fn)(void*),
-                          void *arg);
+// Fills in `*timer` and puts it in front of the list `*head`. `fn(arg)` is called after `milliseconds`, counted from the
+// first `mg_timer_poll` that sees the timer: once with `MG_TIMER_ONCE`, again and again with `MG_TIMER_REPEAT`, in both
+// cases at once if `MG_TIMER_RUN_NOW` is added. The struct stays the caller's and must live until `mg_timer_free`; it
+// must not be on a list already. `&mgr->timers` is the list that `mg_mgr_poll` polls.
+void mg_timer_init(struct mg_timer **head,
+                   struct mg_timer *timer,
+                   uint64_t milliseconds,
+                   unsigned int flags,
+                   void (*fn)(void*),
+                   void *arg);
 
-extern void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
+// Calls the functions of all timers on the list `*head` that are due, at the time of `new_ms` milliseconds. A timer that
+// has missed several periods is called once. Timers added meanwhile wait for the next poll. A timer from `mg_timer_add`
+// that is done is released.
+void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
 
 // Called by mg_mgr_free.
 extern void mg_tls_ctx_free(struct mg_mgr *mgr);
@@ -2118,17 +2237,24 @@ int mg_url_decode(const char *s, size_t n, char *to, size_t to_len, int form);
 // enough.
 size_t mg_url_encode(const char *s, size_t n, char *buf, size_t len);
 
-extern struct mg_str mg_url_host(const char *url);
+// The host of a URL, with the brackets of an IPv6 address; a view of `url`. Without a `//` the host is at the start.
+struct mg_str mg_url_host(const char *url);
 
-extern bool mg_url_is_ssl(const char *url);
+// Whether the scheme of a URL calls for TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, in lower case.
+bool mg_url_is_ssl(const char *url);
 
-extern struct mg_str mg_url_pass(const char *url);
+// The password in a URL such as `http://user:password@host/`; empty when there is none. A view of `url`.
+struct mg_str mg_url_pass(const char *url);
 
-extern uint16_t mg_url_port(const char *url);
+// The port of a URL, or the usual one of its scheme (`http`, `https`, `ws`, `wss`, `mqtt`, `mqtts`), or 0. A port that is no
+// number up to 65535 gives 0, too.
+unsigned short mg_url_port(const char *url);
 
-extern const char *mg_url_uri(const char *url);
+// The path of a URL with everything behind it: a pointer into `url`, or to the constant "/" when there is no path.
+const char *mg_url_uri(const char *url);
 
-extern struct mg_str mg_url_user(const char *url);
+// The user name in a URL such as `http://user:password@host/`; empty when there is none. A view of `url`.
+struct mg_str mg_url_user(const char *url);
 
 // Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out.
 char *mg_vmprintf(const char *fmt, va_list *ap);

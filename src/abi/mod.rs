@@ -45,7 +45,6 @@ mod mgr;
 mod modbus;
 mod mqtt;
 mod owed;
-mod pending;
 mod queue;
 mod rpc;
 mod str;

@@ -1,6 +1,6 @@
 //! Addresses, byte order, checksums, randomness and other small things.
 
-use crate::abi::{mg_addr, mg_addr_bytes, mg_str};
+use crate::abi::{mg_addr, mg_addr_bytes, mg_str, mg_volatile_byte};
 use crate::guard::bytes::{slice, slice_mut};
 use crate::hash::crc;
 use crate::proto::ip::{self, BadAcl, Ip};
@@ -85,7 +85,7 @@ pub extern "C" fn mg_ntohll(net: u64) -> u64 {
 
 /// Zeroes `len` bytes at `buf`, which may be NULL. Never optimised away: for secrets.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mg_bzero(buf: *mut u8, len: usize) {
+pub unsafe extern "C" fn mg_bzero(buf: *mut mg_volatile_byte, len: usize) {
     // SAFETY: buf is NULL or covers len bytes.
     unsafe { slice_mut(buf, len) }.fill(0);
     // For the compiler, somebody may look at the memory now.

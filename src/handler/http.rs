@@ -41,7 +41,7 @@ pub(crate) fn install(c: Conn) {
 /// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered.
 pub(crate) fn quiet(e: Option<&Engine>) {
     if let Some(e) = e {
-        e.quiet_pfn.set(Some(handler as usize));
+        e.quiet_pfn.set(Some(handler as *const () as usize));
     }
 }
 

@@ -7,7 +7,6 @@ use super::handle::Conn;
 use super::poller::Ready;
 use super::turn;
 use crate::abi::*;
-use crate::guard::heap;
 use crate::sys::{log::log_error, time};
 use core::ffi::c_int;
 use core::ptr;
@@ -46,17 +45,8 @@ pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
 /// # Safety
 /// `mgr` is initialised, or zero-filled and holding nothing.
 pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
-    // SAFETY: the caller's manager; timers with this flag came from mg_timer_add.
-    unsafe {
-        let mut t = core::mem::replace(&mut (*mgr).timers, ptr::null_mut());
-        while !t.is_null() {
-            let next = (*t).next;
-            if (*t).flags & MG_TIMER_AUTODELETE as u32 != 0 {
-                heap::free(t.cast());
-            }
-            t = next;
-        }
-    }
+    // SAFETY: the caller's manager.
+    unsafe { super::timer::free_all(&raw mut (*mgr).timers) };
     // SAFETY: as the caller promises.
     let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
     e.enter();
@@ -81,7 +71,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     conn::stop_lingering(e, 0);
     // SAFETY: the manager is the caller's; its engine is freed by the last frame.
     unsafe {
-        (*mgr).timers = ptr::null_mut();
+        super::timer::free_all(&raw mut (*mgr).timers);
         (*mgr).tls_ctx = ptr::null_mut();
         (*mgr).epoll_fd = MG_INVALID_SOCKET;
         (*mgr).pipe.fd = MG_INVALID_SOCKET;
@@ -164,13 +154,14 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
         at_most(0);
     }
     // SAFETY: the manager is alive.
-    let timers = unsafe { (*e.mgr).timers };
+    let timers = unsafe { &raw mut (*e.mgr).timers };
     let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
     let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).min();
-    if !timers.is_null() || deadline.is_some() {
+    // SAFETY: as above.
+    if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
         // SAFETY: the list of the manager's timers.
-        if let Some(n) = unsafe { super::timer::next_deadline(timers, now) } {
+        if let Some(n) = unsafe { super::timer::next_deadline(&raw mut (*e.mgr).timers, now) } {
             at_most(n);
         }
         if let Some(at) = deadline {

@@ -72,18 +72,19 @@ pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
     }
 }
 
-/// Takes all timers off the list and frees them.
+/// Takes all timers off the list and frees those that `mg_timer_add` made; the others are the program's.
 ///
 /// # Safety
-/// `head` points at a list of timers from `heap`.
-#[allow(dead_code)] // for the manager
+/// `head` points at a list of timers.
 pub(crate) unsafe fn free_all(head: *mut *mut mg_timer) {
     // SAFETY: passed on to the caller.
     unsafe {
         while !(*head).is_null() {
             let t = *head;
             unlink(head, t);
-            heap::free(t.cast());
+            if (*t).flags & MG_TIMER_AUTODELETE as c_uint != 0 {
+                heap::free(t.cast());
+            }
         }
     }
 }
@@ -160,7 +161,6 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) {
 ///
 /// # Safety
 /// `head` points at a list.
-#[allow(dead_code)] // for the poll loop
 pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option<u64> {
     let mut soonest: Option<u64> = None;
     // SAFETY: passed on to the caller.

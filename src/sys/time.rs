@@ -3,7 +3,7 @@
 unsafe extern "C" {
     /// Milliseconds since the machine was started, by a clock that only moves forward. A program may define this function
     /// itself; the library then uses the program's. May be called from any thread.
-    safe fn mg_millis() -> u64;
+    fn mg_millis() -> u64;
     /// Wall clock time, in milliseconds since 1970, at which `mg_millis` was 0; 0 as long as it is not known. Set by
     /// SNTP, or by the program.
     static mut mg_boot_timestamp_ms: u64;
@@ -11,7 +11,8 @@ unsafe extern "C" {
 
 /// Milliseconds of a clock that only moves forward.
 pub(crate) fn millis() -> u64 {
-    mg_millis()
+    // SAFETY: no conditions.
+    unsafe { mg_millis() }
 }
 
 /// Wall clock time, as far as it is known.
