@@ -1,5 +1,7 @@
 //! Every observed input and output, run through the exported C functions of the built shared library.
 
+#![allow(unreachable_pub)] // modules of one test program
+
 use libtest_mimic::{Arguments, Trial};
 
 #[path = "vec/lib.rs"]

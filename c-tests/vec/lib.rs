@@ -58,3 +58,79 @@ pub fn bytes(v: &Value) -> Option<Vec<u8>> {
 pub fn unhex(s: &str) -> Vec<u8> {
     (0..s.len()).step_by(2).map(|i| u8::from_str_radix(&s[i..i + 2], 16).unwrap()).collect()
 }
+
+/// A multiple of the page size everywhere.
+const PAGE: usize = 65536;
+
+/// A copy of `data` that ends where the readable memory ends, so that reading one byte too far is a crash.
+pub(crate) struct Guarded {
+    map: *mut u8,
+    size: usize,
+    len: usize,
+}
+
+pub(crate) fn guarded(data: &[u8]) -> Guarded {
+    let size = data.len().next_multiple_of(PAGE);
+    // SAFETY: fresh pages; the last one is taken away, the data goes right in front of it.
+    unsafe {
+        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
+        let map = libc::mmap(std::ptr::null_mut(), size + PAGE, prot, flags, -1, 0);
+        assert_ne!(map, libc::MAP_FAILED);
+        let map = map.cast::<u8>();
+        assert_eq!(libc::mprotect(map.add(size).cast(), PAGE, libc::PROT_NONE), 0);
+        let guarded = Guarded { map, size: size + PAGE, len: data.len() };
+        guarded.ptr::<u8>().copy_from_nonoverlapping(data.as_ptr(), data.len());
+        guarded
+    }
+}
+
+/// The same with a NUL behind the data.
+pub(crate) fn guarded_cstr(data: &[u8]) -> Guarded {
+    guarded(&[data, b"\0"].concat())
+}
+
+impl Guarded {
+    pub(crate) fn ptr<T>(&self) -> *mut T {
+        // SAFETY: the data is inside the map.
+        unsafe { self.map.add(self.size - PAGE - self.len).cast() }
+    }
+
+    pub(crate) fn str(&self) -> mongoose::abi::mg_str {
+        mongoose::abi::mg_str { buf: self.ptr(), len: self.len }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the data, which nobody else writes now.
+        unsafe { std::slice::from_raw_parts(self.ptr(), self.len) }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // SAFETY: our own map.
+        unsafe { libc::munmap(self.map.cast(), self.size) };
+    }
+}
+
+/// The bytes that a returned `mg_str` covers.
+pub(crate) fn view(s: mongoose::abi::mg_str) -> Vec<u8> {
+    if s.buf.is_null() {
+        assert_eq!(s.len, 0);
+        return Vec::new();
+    }
+    // SAFETY: the library vouches for it: what is tested.
+    unsafe { std::slice::from_raw_parts(s.buf.cast::<u8>(), s.len) }.to_vec()
+}
+
+pub(crate) fn hex(s: &[u8]) -> String {
+    s.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+pub(crate) fn usize_of(v: &Value) -> usize {
+    v.as_u64().unwrap_or_else(|| panic!("not a size: {v}")) as usize
+}
+
+/// Compares one result with what was observed.
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) -> Result<(), String> {
+    if got == want { Ok(()) } else { Err(format!("{what}: got {got:?}, want {want:?}")) }
+}

@@ -1,5 +1,3 @@
-use super::*;
-
 /// The 16 address bytes, network byte order. IPv4 uses the first four; the rest is then unspecified.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -9,12 +7,17 @@ pub union mg_addr_bytes {
     pub ip6: [u64; 2],
 }
 
+/// A network address.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_addr {
+    /// The address.
     pub addr: mg_addr_bytes,
+    /// Port, network byte order.
     pub port: u16,
+    /// IPv6 scope; 0 for none.
     pub scope_id: u8,
+    /// Selects the family.
     pub is_ip6: bool,
 }
 layout!(mg_addr, 24, addr @ 0, port @ 16, scope_id @ 18, is_ip6 @ 19);

@@ -52,6 +52,9 @@ macro_rules! bits {
                 }
             )*
         }
+
+        #[cfg(test)]
+        const BITS: &[(&str, fn(Flags) -> bool, fn(&mut Flags, bool))] = &[$((stringify!($name), Flags::$name, Flags::$set)),*];
     };
 }
 
@@ -84,5 +87,40 @@ impl Flags {
     pub const fn set_dscp(&mut self, v: u8) {
         let m = 63 << shift(0, 6);
         self.0 = (self.0 & !m) | ((v as c_uint & 63) << shift(0, 6));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Offset and width of each bit field, from the table that `c-tests/abi.c` checks on the C side.
+    fn table() -> Vec<(String, u32, u32)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/c-tests/abi/layout-x86_64-linux.tsv");
+        let text = std::fs::read_to_string(path).unwrap();
+        let rows = text.lines().map(|l| l.split('\t').collect::<Vec<_>>()).filter(|r| r[0] == "mg_connection" && r.len() == 7 && !r[6].is_empty());
+        let in_flags = |bit: &str| bit.parse::<u32>().unwrap() - 8 * core::mem::offset_of!(mg_connection, flags) as u32;
+        rows.map(|r| (r[1].to_string(), in_flags(r[5]), r[6].parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn bit_fields_are_where_c_has_them() {
+        let table = table();
+        assert_eq!(table.len(), BITS.len() + 1);
+        for (name, ofs, width) in table {
+            let mask = ((1 << width) - 1) << shift(ofs, width);
+            let (mut set, mut cleared) = (Flags(0), Flags(!0));
+            if name == "dscp" {
+                set.set_dscp(63);
+                cleared.set_dscp(0);
+                assert_eq!((set.dscp(), cleared.dscp(), Flags(mask).dscp(), Flags(!mask).dscp()), (63, 0, 63, 0));
+            } else {
+                let &(_, get, put) = BITS.iter().find(|b| b.0 == name).unwrap_or_else(|| panic!("no {name}"));
+                put(&mut set, true);
+                put(&mut cleared, false);
+                assert!(get(set) && !get(cleared) && get(Flags(mask)) && !get(Flags(!mask)), "{name}");
+            }
+            assert_eq!((set.0, cleared.0), (mask, !mask), "{name}");
+        }
     }
 }

@@ -106,6 +106,7 @@ pub const WEBSOCKET_OP_PING: c_int = 9;
 pub const WEBSOCKET_OP_PONG: c_int = 10;
 pub const WEBSOCKET_OP_TEXT: c_int = 1;
 
+/// How much is logged: everything up to mg_log_level.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_log_level_t {
@@ -116,6 +117,7 @@ pub enum mg_log_level_t {
     MG_LL_VERBOSE = 4,
 }
 
+/// What a file is, and how to open it.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_fs_flags {
@@ -125,35 +127,61 @@ pub enum mg_fs_flags {
     MG_FS_EXCL = 8,
 }
 
+/// Events that a handler gets, and what ev_data then is.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_event {
+    /// `char *`: what went wrong; the connection will close.
     MG_EV_ERROR = 0,
+    /// NULL, for clients `char *`: the URL. The connection was made.
     MG_EV_OPEN = 1,
+    /// `uint64_t *`: mg_millis. Once per mg_mgr_poll.
     MG_EV_POLL = 2,
+    /// NULL. The host name has an address.
     MG_EV_RESOLVE = 3,
+    /// NULL. The client is connected.
     MG_EV_CONNECT = 4,
+    /// NULL. The connection came in.
     MG_EV_ACCEPT = 5,
+    /// NULL. The TLS handshake is done.
     MG_EV_TLS_HS = 6,
+    /// `long *`: how many bytes were added to `c->recv`.
     MG_EV_READ = 7,
+    /// `long *`: how many bytes were sent.
     MG_EV_WRITE = 8,
+    /// NULL. The last event of a connection.
     MG_EV_CLOSE = 9,
+    /// `struct mg_http_message *`: first line and headers; the body may follow.
     MG_EV_HTTP_HDRS = 10,
+    /// `struct mg_http_message *`: the whole message.
     MG_EV_HTTP_MSG = 11,
+    /// `struct mg_http_message *`: the WebSocket handshake is done.
     MG_EV_WS_OPEN = 12,
+    /// `struct mg_ws_message *`: a message.
     MG_EV_WS_MSG = 13,
+    /// `struct mg_ws_message *`: a control frame.
     MG_EV_WS_CTL = 14,
+    /// `struct mg_mqtt_message *`: a packet.
     MG_EV_MQTT_CMD = 15,
+    /// `struct mg_mqtt_message *`: a published message.
     MG_EV_MQTT_MSG = 16,
+    /// `int *`: the code of the CONNACK; 0 is success.
     MG_EV_MQTT_OPEN = 17,
+    /// `uint64_t *`: milliseconds since 1970.
     MG_EV_SNTP_TIME = 18,
+    /// `struct mg_str *`: what mg_wakeup sent.
     MG_EV_WAKEUP = 19,
+    /// `struct mg_mdns_req *`: a query.
     MG_EV_MDNS_REQ = 20,
+    /// `struct mg_mdns_resp *`: an answer.
     MG_EV_MDNS_RESP = 21,
+    /// `struct mg_modbus_req *`: a request.
     MG_EV_MODBUS_REQ = 22,
+    /// The first number that a program may use for its own events.
     MG_EV_USER = 23,
 }
 
+/// Results of the I/O functions beside a number of bytes.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_io_result {
@@ -161,6 +189,7 @@ pub enum mg_io_result {
     MG_IO_WAIT = -2,
 }
 
+/// Types of MQTT 5 property values.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_mqtt_prop_type {
@@ -173,6 +202,7 @@ pub enum mg_mqtt_prop_type {
     MQTT_PROP_TYPE_SHORT = 6,
 }
 
+/// Results of mg_mqtt_parse.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_mqtt_parse_result {
@@ -181,6 +211,7 @@ pub enum mg_mqtt_parse_result {
     MQTT_MALFORMED = 2,
 }
 
+/// Results of mg_json_get beside an offset.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_json_error {
@@ -189,6 +220,7 @@ pub enum mg_json_error {
     MG_JSON_NOT_FOUND = -3,
 }
 
+/// Types of dashboard variables.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_val_type {
@@ -200,6 +232,7 @@ pub enum mg_val_type {
     MG_VAL_RAW = 5,
 }
 
+/// What the callback of a dashboard set is to do.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_dash_op {
@@ -209,6 +242,7 @@ pub enum mg_dash_op {
     MG_DASH_ADD = 3,
 }
 
+/// State of the running firmware.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_ota_status {

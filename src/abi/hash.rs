@@ -1,5 +1,4 @@
-use super::*;
-
+/// An MD5 computation; may be copied between updates.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_md5_ctx {
@@ -9,6 +8,7 @@ pub struct mg_md5_ctx {
 }
 layout!(mg_md5_ctx, 88, buf @ 0, bits @ 16, r#in @ 24);
 
+/// A SHA-1 computation; may be copied between updates.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_sha1_ctx {
@@ -18,6 +18,7 @@ pub struct mg_sha1_ctx {
 }
 layout!(mg_sha1_ctx, 92, state @ 0, count @ 20, buffer @ 28);
 
+/// A SHA-256 computation; may be copied between updates.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_sha256_ctx {
@@ -28,6 +29,7 @@ pub struct mg_sha256_ctx {
 }
 layout!(mg_sha256_ctx, 112, state @ 0, bits @ 32, len @ 40, buffer @ 44);
 
+/// A SHA-384 computation; may be copied between updates.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_sha384_ctx {

@@ -2,7 +2,7 @@
 
 #![allow(non_camel_case_types, non_snake_case)]
 
-use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use libc::time_t;
 
 /// Asserts size and member offsets on 64-bit targets, where they are the published ABI.
@@ -36,12 +36,15 @@ mod dash;
 mod dns;
 mod fs;
 mod hash;
+#[cfg(cbindgen)]
+mod header;
 mod http;
 mod iobuf;
 mod jwt;
 mod mgr;
 mod modbus;
 mod mqtt;
+mod owed;
 mod queue;
 mod rpc;
 mod str;
@@ -76,6 +79,13 @@ pub type mg_pfn_t = Option<unsafe extern "C" fn(c_char, *mut c_void)>;
 
 /// A custom printer for `%M` and `%m`: takes its own arguments from `*ap` and returns the number of characters it printed.
 pub type mg_pm_t = Option<unsafe extern "C" fn(mg_pfn_t, *mut c_void, *mut va_list) -> usize>;
+
+/// What C sees as `volatile`, by way of a typedef in `include/preamble.h`.
+///
+/// cbindgen:ignore
+pub type mg_volatile_size_t = usize;
+/// cbindgen:ignore
+pub type mg_volatile_byte = u8;
 
 /// C's `va_list`, only ever handled by pointer.
 ///

@@ -1,5 +1,3 @@
-use super::*;
-
 /// The values of a request: booleans for coils and discrete inputs, 16-bit words for registers.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -8,13 +6,19 @@ pub union mg_modbus_values {
     pub regs: *mut u16,
 }
 
+/// A Modbus request, with MG_EV_MODBUS_REQ. The handler reads or fills the values, or sets `error`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_modbus_req {
+    /// MG_MODBUS_FUNC_* value.
     pub func: u8,
+    /// Set by the handler: MG_MODBUS_ERR_* value.
     pub error: u8,
+    /// First address.
     pub addr: u16,
+    /// `len` values, owned by the library.
     pub u: mg_modbus_values,
+    /// Number of values.
     pub len: u16,
 }
 layout!(mg_modbus_req, 24, func @ 0, error @ 1, addr @ 2, u @ 8, len @ 16);

@@ -1,1 +1,366 @@
-//! Functions that the header declares and this build does not export yet.
+//! What the header declares and this build does not export yet. A function moves from here to `ffi` when it is written; the
+//! test `exports_match_header` fails as long as it stands in both places, or in none.
+
+#![allow(dead_code, unreachable_pub)]
+
+use super::*;
+
+// ---- files, server-side includes, uploads
+unsafe extern "C" {
+    /// Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
+    pub fn mg_fs_open(fs: *mut mg_fs, path: *const c_char, flags: c_int) -> *mut mg_fd;
+
+    /// Closes a file and frees `fd`, which may be NULL.
+    pub fn mg_fs_close(fd: *mut mg_fd);
+
+    /// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string; false at
+    /// the end.
+    pub fn mg_fs_ls(fs: *mut mg_fs, path: *const c_char, buf: *mut c_char, len: usize) -> bool;
+
+    /// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure.
+    pub fn mg_file_read(fs: *mut mg_fs, path: *const c_char) -> mg_str;
+
+    /// Replaces a file's content, through a temporary file.
+    pub fn mg_file_write(fs: *mut mg_fs, path: *const c_char, buf: *const c_void, len: usize) -> bool;
+
+    /// Formats a text and replaces a file's content with it, through a temporary file.
+    pub fn mg_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ...) -> bool;
+
+    /// The content of a file in `mg_mem_files`, not copied; the null string if there is none.
+    pub fn mg_unpacked(path: *const c_char) -> mg_str;
+
+    /// Answers a request with a file or a directory listing below `opts->root_dir`.
+    pub fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts);
+
+    /// Answers a request with one file.
+    pub fn mg_http_serve_file(
+        c: *mut mg_connection,
+        hm: *mut mg_http_message,
+        path: *const c_char,
+        opts: *const mg_http_serve_opts,
+    );
+
+    /// Answers with a file whose server-side includes are carried out.
+    pub fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char);
+
+    /// Stores one chunk of an upload as the query parameters `file` and `offset` say, and answers the request. Returns the new
+    /// size of the file, or a negative number.
+    pub fn mg_http_upload(
+        c: *mut mg_connection,
+        hm: *mut mg_http_message,
+        fs: *mut mg_fs,
+        dir: *const c_char,
+        max_size: usize,
+    ) -> c_long;
+
+    /// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
+    /// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request.
+    pub fn mg_http_start_upload(
+        c: *mut mg_connection,
+        hm: *mut mg_http_message,
+        name: mg_str,
+        dir: mg_str,
+        fs: *mut mg_fs,
+        r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
+    );
+
+    /// Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
+    /// `fn` is called once at the end with NULL or an error message, and answers the request.
+    pub fn mg_http_start_ota(
+        c: *mut mg_connection,
+        hm: *mut mg_http_message,
+        r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
+    );
+
+    /// Makes an ETag from size and time of change.
+    pub fn mg_http_etag(buf: *mut c_char, len: usize, size: usize, mtime: time_t) -> *mut c_char;
+}
+
+// ---- WebSocket
+unsafe extern "C" {
+    /// Connects to a WebSocket server. `fmt` gives more header lines, each ending in CR LF; NULL for none. NULL on failure.
+    pub fn mg_ws_connect(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+        fmt: *const c_char,
+        ...
+    ) -> *mut mg_connection;
+
+    /// Answers an upgrade request and makes the connection a WebSocket one. `fmt` gives more header lines, each ending in CR LF;
+    /// NULL for none.
+    pub fn mg_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ...);
+
+    /// Queues one WebSocket message or control frame; `op` is a WEBSOCKET_OP_* value. Returns the number of bytes queued.
+    pub fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize;
+
+    /// Turns the last `len` bytes of `c->send` into a frame; `op` is a WEBSOCKET_OP_* value. Returns the new length of `c->send`.
+    pub fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize;
+
+    /// Formats a WebSocket message and queues it as one frame. Returns the length of the text.
+    pub fn mg_ws_printf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ...) -> usize;
+
+    /// mg_ws_printf with a `va_list`.
+    pub fn mg_ws_vprintf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ap: *mut va_list) -> usize;
+}
+
+// ---- dashboard
+unsafe extern "C" {
+    /// Event handler of a dashboard: for mg_http_listen, with a struct mg_dash as fn_data.
+    pub fn mg_dash_ev_handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void);
+
+    /// Tells all open dashboards that a set has changed.
+    pub fn mg_dash_send_change(mgr: *mut mg_mgr, set: *mut mg_field_set);
+
+    /// Reads an element of a file list, or its size. A set's own `fn` calls this for MG_DASH_READ.
+    pub fn mg_dash_dir_read(set: *mut mg_field_set, u: *mut mg_dash_user) -> bool;
+}
+
+// ---- TLS
+unsafe extern "C" {
+    /// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
+    pub fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts);
+
+    /// Frees the TLS state; harmless when there is none.
+    pub fn mg_tls_free(c: *mut mg_connection);
+
+    /// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
+    pub fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long;
+
+    /// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
+    pub fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long;
+
+    /// Number of decrypted bytes that have not been delivered yet.
+    pub fn mg_tls_pending(c: *mut mg_connection) -> usize;
+
+    /// Sends what the TLS layer holds back.
+    pub fn mg_tls_flush(c: *mut mg_connection);
+
+    /// Advances the handshake.
+    pub fn mg_tls_handshake(c: *mut mg_connection);
+
+    /// Called by mg_mgr_init.
+    pub fn mg_tls_ctx_init(mgr: *mut mg_mgr);
+
+    /// Called by mg_mgr_free.
+    pub fn mg_tls_ctx_free(mgr: *mut mg_mgr);
+}
+
+// ---- keys; declared for programs that set MG_TLS to MG_TLS_BUILTIN
+#[cfg(mg_tls_builtin)]
+unsafe extern "C" {
+    /// The curve P-256.
+    pub fn mg_uecc_secp256r1() -> MG_UECC_Curve;
+
+    /// The curve P-384.
+    pub fn mg_uecc_secp384r1() -> MG_UECC_Curve;
+
+    /// Computes the public key of a private one. 1 on success, 0 on failure.
+    pub fn mg_uecc_compute_public_key(private_key: *const u8, public_key: *mut u8, curve: MG_UECC_Curve) -> c_int;
+
+    /// Makes a pair of keys. 1 on success, 0 on failure.
+    pub fn mg_uecc_make_key(public_key: *mut u8, private_key: *mut u8, curve: MG_UECC_Curve) -> c_int;
+
+    /// Checks that a public key is a point of the curve. 1 if so, else 0.
+    pub fn mg_uecc_valid_public_key(public_key: *const u8, curve: MG_UECC_Curve) -> c_int;
+
+    /// Computes an ECDH secret. 1 on success, 0 on failure.
+    pub fn mg_uecc_shared_secret(public_key: *const u8, private_key: *const u8, secret: *mut u8, curve: MG_UECC_Curve) -> c_int;
+
+    /// Signs a hash. 1 on success, 0 on failure.
+    pub fn mg_uecc_sign(
+        private_key: *const u8,
+        hash: *const u8,
+        hash_size: c_uint,
+        signature: *mut u8,
+        curve: MG_UECC_Curve,
+    ) -> c_int;
+
+    /// Checks a signature. 1 if it is good, else 0.
+    pub fn mg_uecc_verify(
+        public_key: *const u8,
+        hash: *const u8,
+        hash_size: c_uint,
+        signature: *const u8,
+        curve: MG_UECC_Curve,
+    ) -> c_int;
+
+    /// Size of a private key in bytes.
+    pub fn mg_uecc_curve_private_key_size(curve: MG_UECC_Curve) -> c_int;
+
+    /// Size of a public key in bytes.
+    pub fn mg_uecc_curve_public_key_size(curve: MG_UECC_Curve) -> c_int;
+
+    /// Takes the private key out of PEM or DER text. Returns its size, or 0.
+    pub fn mg_uecc_parse_private_key(key: mg_str, buf: *mut u8, len: usize) -> usize;
+}
+
+// ---- MQTT
+unsafe extern "C" {
+    /// Connects to a broker and queues the login. `opts` may be NULL. NULL on failure.
+    pub fn mg_mqtt_connect(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        opts: *const mg_mqtt_opts,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+    ) -> *mut mg_connection;
+
+    /// Listens for MQTT clients. NULL on failure.
+    pub fn mg_mqtt_listen(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+    ) -> *mut mg_connection;
+
+    /// Queues an MQTT CONNECT packet.
+    pub fn mg_mqtt_login(c: *mut mg_connection, opts: *const mg_mqtt_opts);
+
+    /// Publishes an MQTT message. Returns the packet id, 0 for quality of service 0.
+    pub fn mg_mqtt_pub(c: *mut mg_connection, opts: *const mg_mqtt_opts) -> u16;
+
+    /// Subscribes to an MQTT topic.
+    pub fn mg_mqtt_sub(c: *mut mg_connection, opts: *const mg_mqtt_opts);
+
+    /// Ends an MQTT subscription.
+    pub fn mg_mqtt_unsub(c: *mut mg_connection, opts: *const mg_mqtt_opts);
+
+    /// Parses one MQTT packet. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED.
+    pub fn mg_mqtt_parse(buf: *const u8, len: usize, version: u8, m: *mut mg_mqtt_message) -> c_int;
+
+    /// Queues the first bytes of an MQTT packet; `len` is the size of what follows them.
+    pub fn mg_mqtt_send_header(c: *mut mg_connection, cmd: u8, flags: u8, len: u32);
+
+    /// Queues a PINGREQ packet.
+    pub fn mg_mqtt_ping(c: *mut mg_connection);
+
+    /// Queues a PINGRESP packet.
+    pub fn mg_mqtt_pong(c: *mut mg_connection);
+
+    /// Queues a DISCONNECT packet. `opts` may be NULL unless the connection speaks MQTT 5.
+    pub fn mg_mqtt_disconnect(c: *mut mg_connection, opts: *const mg_mqtt_opts);
+
+    /// Steps through MQTT 5 properties: begin with 0, go on with the value returned, end at 0.
+    pub fn mg_mqtt_next_prop(msg: *mut mg_mqtt_message, prop: *mut mg_mqtt_prop, ofs: usize) -> usize;
+}
+
+// ---- DNS and mDNS
+unsafe extern "C" {
+    /// Parses a DNS message.
+    pub fn mg_dns_parse(buf: *const u8, len: usize, dm: *mut mg_dns_message) -> bool;
+
+    /// Parses the question or record at `ofs`. Returns its length, or 0.
+    pub fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize, is_question: bool, rr: *mut mg_dns_rr) -> usize;
+
+    /// Listens for mDNS queries and answers. `fn_data` is the host name to answer for, without `.local`, or NULL.
+    pub fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
+
+    /// Sends an mDNS query; `rtype` is an MG_DNS_RTYPE_* value.
+    pub fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool;
+
+    /// Finds the address of a connection's host. mg_connect does this by itself.
+    pub fn mg_resolve(c: *mut mg_connection, url: *const c_char);
+
+    /// Forgets that a connection waits for an address.
+    pub fn mg_resolve_cancel(c: *mut mg_connection);
+
+    /// Opens the connection to a DNS server.
+    pub fn mg_dnsc_init(mgr: *mut mg_mgr, dnsc: *mut mg_dns) -> bool;
+}
+
+// ---- SNTP
+unsafe extern "C" {
+    /// Asks a time server, NULL for a public one; MG_EV_SNTP_TIME brings the answer.
+    pub fn mg_sntp_connect(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+    ) -> *mut mg_connection;
+
+    /// Sends an SNTP request.
+    pub fn mg_sntp_request(c: *mut mg_connection);
+
+    /// Milliseconds since 1970 from a server's answer, or -1. Sets mg_boot_timestamp_ms.
+    pub fn mg_sntp_parse(buf: *const u8, len: usize) -> i64;
+}
+
+// ---- Modbus, JWT, OTA, Wi-Fi
+unsafe extern "C" {
+    /// Listens for Modbus requests. NULL on failure.
+    pub fn mg_modbus_listen(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+    ) -> *mut mg_connection;
+
+    /// Makes a token signed with HMAC-SHA-256. Returns its length, 0 on failure.
+    pub fn mg_jwt_sign_hs256(opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize;
+
+    /// Checks a token against `opts->secret` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is the
+    /// program's to check.
+    pub fn mg_jwt_verify_hs256(jwt: mg_str, opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize;
+
+    /// Makes a token signed with ECDSA P-256. Returns its length, 0 on failure.
+    pub fn mg_jwt_sign_es256(opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize;
+
+    /// Checks a token against `opts->public_key` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is
+    /// the program's to check.
+    pub fn mg_jwt_verify_es256(jwt: mg_str, opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize;
+
+    /// Begins a firmware update.
+    pub fn mg_ota_begin(new_firmware_size: usize) -> bool;
+
+    /// Writes the next piece of a firmware update.
+    pub fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
+
+    /// Ends a firmware update.
+    pub fn mg_ota_end() -> bool;
+
+    /// Looks for a firmware update. `fn` is called with NULL or an error message.
+    pub fn mg_ota_url_check(
+        mgr: *mut mg_mgr,
+        metadata_url: *const c_char,
+        r#fn: Option<unsafe extern "C" fn(error_message: *const c_char)>,
+    );
+
+    /// Puts the device's id into `buf`.
+    pub fn mg_ota_device_id(buf: *mut c_char, len: usize);
+
+    /// Called by mg_mgr_poll.
+    pub fn mg_ota_poll(mgr: *mut mg_mgr);
+
+    /// Starts a scan for Wi-Fi networks.
+    pub fn mg_wifi_scan() -> bool;
+
+    /// Joins a Wi-Fi network.
+    pub fn mg_wifi_connect(wifi: *mut mg_wifi_data) -> bool;
+
+    /// Leaves the Wi-Fi network.
+    pub fn mg_wifi_disconnect() -> bool;
+
+    /// Starts an access point.
+    pub fn mg_wifi_ap_start(wifi: *mut mg_wifi_data) -> bool;
+
+    /// Stops the access point.
+    pub fn mg_wifi_ap_stop() -> bool;
+}
+
+/// Data; cbindgen reads `static` items only where they are defined.
+#[cfg(cbindgen)]
+mod data {
+    /// The machine's own file system. Programs may copy and change it.
+    #[unsafe(no_mangle)]
+    pub static mut mg_fs_posix: mg_fs = ();
+
+    /// Read-only file system over mg_mem_files.
+    #[unsafe(no_mangle)]
+    pub static mut mg_fs_packed: mg_fs = ();
+
+    /// The files compiled into the program: the program may assign an array; NULL at the start.
+    #[unsafe(no_mangle)]
+    pub static mut mg_mem_files: *const mg_mem_file = ();
+}

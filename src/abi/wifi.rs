@@ -1,5 +1,6 @@
 use super::*;
 
+/// Wi-Fi settings, for boards that have it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_wifi_data {

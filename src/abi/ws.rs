@@ -1,9 +1,12 @@
 use super::*;
 
+/// A WebSocket message or control frame, valid during the handler call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_ws_message {
+    /// The payload, unmasked.
     pub data: mg_str,
+    /// First byte of the frame; the low four bits are a WEBSOCKET_OP_* value.
     pub flags: u8,
 }
 layout!(mg_ws_message, 24, data @ 0, flags @ 16);

@@ -3,6 +3,7 @@
 use crate::abi::*;
 use crate::net::engine::{Engine, Options};
 use core::ffi::{c_char, c_int};
+use core::sync::atomic::Ordering;
 
 /// Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #[repr(C)]
@@ -31,9 +32,9 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     let (Some(e), Some(o)) = (unsafe { (Engine::of(mgr), opts.as_ref()) }) else { return };
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
+    e.io_size.store(o.io_size.max(MG_IO_SIZE), Ordering::Relaxed);
     *e.options.borrow_mut() = Options {
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
-        io_size: o.io_size.max(defaults.io_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
     };

@@ -69,10 +69,7 @@ pub unsafe extern "C" fn mg_http_bauth(c: *mut mg_connection, user: *const c_cha
     let mut code = vec![0; plain.len().div_ceil(3) * 4];
     // The buffer has exactly the size that padded base64 takes.
     let _ = STANDARD.encode_slice(plain, &mut code);
-    let start = c.send_len();
-    if ![b"Authorization: Basic ", &code[..], b"\r\n"].iter().all(|part| output::append_bytes(c, part)) {
-        // SAFETY: the connection's own buffer; only what was added here is taken off again.
-        unsafe { (*c.send()).len = start };
+    if !output::append_parts(c, &[b"Authorization: Basic ", &code, b"\r\n"]) {
         log_error!("{} OOM", c.id());
     }
 }

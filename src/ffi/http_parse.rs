@@ -156,7 +156,8 @@ pub unsafe extern "C" fn mg_http_creds(
 
 /// Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
 /// the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
-/// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+/// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part. The last part
+/// of a body without its closing boundary is reported too, without as many bytes as that boundary would have taken.
 ///
 /// ```c
 /// struct mg_http_part part;

@@ -1,6 +1,6 @@
 //! Growable buffers.
 
-use crate::{abi::mg_iobuf, guard::iobuf};
+use crate::{abi::mg_iobuf, guard::iobuf, sys::log::log_error};
 use core::ffi::c_void;
 
 /// Makes `*io` an empty buffer of at least `size` bytes whose capacity is always a multiple of `align` (0: exact).
@@ -19,7 +19,11 @@ pub unsafe extern "C" fn mg_iobuf_init(io: *mut mg_iobuf, size: usize, align: us
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_iobuf_resize(io: *mut mg_iobuf, new_size: usize) -> bool {
     // SAFETY: io is a buffer of the caller.
-    unsafe { iobuf::resize(io, new_size) }
+    let ok = unsafe { iobuf::resize(io, new_size) };
+    if !ok {
+        log_error!("OOM: {new_size} bytes");
+    }
+    ok
 }
 
 /// Frees the memory of `*io`; the struct itself stays the caller's and can be used again.

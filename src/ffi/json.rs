@@ -1,1 +1,192 @@
-//! JSON.
+//! JSON: values are found in the text when they are asked for. Paths begin with `$`, followed by `.name` for a member of
+//! an object and `[index]` for an element of an array: `$.users[0].name`. Nothing here keeps or changes the text.
+
+use crate::abi::*;
+use crate::guard::{
+    bytes::{cstr, slice_mut},
+    heap,
+};
+use crate::hash::base64;
+use crate::proto::json::{self, Error, Unescape};
+use core::ffi::{c_char, c_int, c_long};
+use core::ops::Range;
+use core::ptr;
+
+/// Finds the value at `path`, a NUL-terminated string that must not be NULL. Returns its offset in `json`, and its length
+/// in `*toklen` (which may be NULL); strings include their quotes, objects and arrays their brackets. On failure
+/// `*toklen` is 0 and the result negative: `MG_JSON_NOT_FOUND`, `MG_JSON_INVALID` when there is a mistake in `path` or in
+/// the text before the value, `MG_JSON_TOO_DEEP` when more than 30 objects and arrays are open there. What follows the
+/// value is not looked at. Names are compared as they stand in the text, escapes not decoded. All functions of this
+/// family may be called from any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get(json: mg_str, path: *const c_char, toklen: *mut c_int) -> c_int {
+    // SAFETY: json covers its length, path is a C string.
+    let found = unsafe { json::find(json.bytes(), cstr(path)) };
+    let (ofs, len) = match found.map(|r| (c_int::try_from(r.start), c_int::try_from(r.len()))) {
+        Ok((Ok(ofs), Ok(len))) => (ofs, len),
+        // A place that the result's type cannot express is as good as none.
+        Ok(_) | Err(Error::NotFound) => (MG_JSON_NOT_FOUND, 0),
+        Err(Error::Invalid) => (MG_JSON_INVALID, 0),
+        Err(Error::TooDeep) => (MG_JSON_TOO_DEEP, 0),
+    };
+    // SAFETY: toklen is NULL or the caller's.
+    unsafe { store(Some(len), toklen) };
+    ofs
+}
+
+/// The value at `path` as it stands in the text, a view of `json`; NULL and 0 when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get_tok(json: mg_str, path: *const c_char) -> mg_str {
+    // SAFETY: json covers its length, path is a C string.
+    unsafe { json::token(json.bytes(), cstr(path)) }.map_or(mg_str::NULL, mg_str::of)
+}
+
+/// Stores the number at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is no number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get_num(json: mg_str, path: *const c_char, v: *mut f64) -> bool {
+    // SAFETY: json covers its length, path is a C string, v is NULL or the caller's.
+    unsafe { store(json::number_at(json.bytes(), cstr(path)), v) }
+}
+
+/// Stores the truth value at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get_bool(json: mg_str, path: *const c_char, v: *mut bool) -> bool {
+    // SAFETY: json covers its length, path is a C string, v is NULL or the caller's.
+    unsafe {
+        let value = match json::token(json.bytes(), cstr(path)) {
+            Some(b"true") => Some(true),
+            Some(b"false") => Some(false),
+            _ => None,
+        };
+        store(value, v)
+    }
+}
+
+/// Stores a value, if there is one and somewhere to store it. Returns whether there is one.
+///
+/// # Safety
+/// `to` is NULL or has room for a `T`.
+unsafe fn store<T>(value: Option<T>, to: *mut T) -> bool {
+    let found = value.is_some();
+    if let Some(v) = value.filter(|_| !to.is_null()) {
+        // SAFETY: passed on to the caller.
+        unsafe { to.write(v) };
+    }
+    found
+}
+
+/// The number at `path` without its fraction, or `dflt` when there is no number. Numbers out of range give the nearest `long`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get_long(json: mg_str, path: *const c_char, dflt: c_long) -> c_long {
+    // SAFETY: json covers its length, path is a C string.
+    unsafe { json::plain_at(json.bytes(), cstr(path)) }.map_or(dflt, |v| v as c_long)
+}
+
+/// The string at `path` with its escapes decoded, see `mg_json_unescape`: NUL-terminated, on the heap, to be released
+/// with `mg_free`. NULL when there is no string, when nothing of it can be decoded, or when memory has run out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get_str(json: mg_str, path: *const c_char) -> *mut c_char {
+    // SAFETY: json covers its length, path is a C string.
+    let Some(text) = (unsafe { json::text(json.bytes(), cstr(path)) }) else { return ptr::null_mut() };
+    let decode = |to: &mut [u8]| match json::unescape(text, to) {
+        Unescape::Done(n) if n > 0 || text.is_empty() => Some(n),
+        _ => None,
+    };
+    // An escape is never shorter than what it stands for.
+    new_buffer(text.len(), decode).map_or(ptr::null_mut(), |(p, _)| p)
+}
+
+/// The bytes that the string at `path` spells in hexadecimal, two digits each, with a NUL behind them: on the heap, to be
+/// released with `mg_free`. Their number goes to `*len`, which may be NULL. NULL, with `*len` left alone, when there is
+/// no such string or memory has run out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get_hex(json: mg_str, path: *const c_char, len: *mut c_int) -> *mut c_char {
+    // SAFETY: json covers its length, path is a C string, len is NULL or the caller's.
+    unsafe {
+        let Some(text) = json::text(json.bytes(), cstr(path)) else { return ptr::null_mut() };
+        decoded(text.len() / 2, len, |to| json::unhex(text, to))
+    }
+}
+
+/// The bytes that the string at `path` spells in base64, with a NUL behind them: on the heap, to be released with
+/// `mg_free`. Their number goes to `*len`, which may be NULL; malformed base64 gives 0 bytes. NULL, with `*len` left
+/// alone, when there is no string or memory has run out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_get_b64(json: mg_str, path: *const c_char, len: *mut c_int) -> *mut c_char {
+    // SAFETY: json covers its length, path is a C string, len is NULL or the caller's.
+    unsafe {
+        let Some(text) = json::text(json.bytes(), cstr(path)) else { return ptr::null_mut() };
+        decoded(text.len() / 4 * 3, len, |to| {
+            Some(base64::decode(text, to).unwrap_or_else(|| {
+                to.fill(0);
+                0
+            }))
+        })
+    }
+}
+
+/// A heap block that `fill` has put so many bytes into, of `size` at most; there is a NUL behind them. None when `fill` fails.
+fn new_buffer(size: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<(*mut c_char, usize)> {
+    let size = size.checked_add(1)?;
+    let p = heap::calloc(size);
+    if p.is_null() {
+        return None;
+    }
+    // SAFETY: a fresh block of that size.
+    match fill(unsafe { slice_mut(p, size) }) {
+        Some(n) => Some((p.cast(), n)),
+        None => {
+            // SAFETY: nobody else has the block.
+            unsafe { heap::free(p) };
+            None
+        }
+    }
+}
+
+/// # Safety
+/// `len` is NULL or the caller's.
+unsafe fn decoded(size: usize, len: *mut c_int, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> *mut c_char {
+    let Some((p, n)) = new_buffer(size, fill) else { return ptr::null_mut() };
+    // SAFETY: passed on to the caller.
+    unsafe { store(Some(c_int::try_from(n).unwrap_or(c_int::MAX)), len) };
+    p
+}
+
+/// Decodes the escapes of the string at `path` into `to` of `n` bytes, and puts a NUL behind it. Returns the number of
+/// bytes without the NUL. `\u00XX` is the single byte XX; any other `\u` escape ends the text. Returns 0 when there is no
+/// such string, when it is empty, when an escape is malformed, or when it does not fit: then `to` has a NUL-terminated
+/// beginning of it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_unescape(json: mg_str, path: *const c_char, to: *mut c_char, n: usize) -> usize {
+    // SAFETY: json covers its length, path is a C string, to covers n bytes outside both.
+    let (text, to) = unsafe { (json::text(json.bytes(), cstr(path)), slice_mut(to.cast(), n)) };
+    let (end, result) = match text.map(|text| json::unescape(text, to)) {
+        Some(Unescape::Done(n)) => (n, n),
+        Some(Unescape::Full(n)) => (n, 0),
+        Some(Unescape::Bad) | None => return 0,
+    };
+    match to.get_mut(end) {
+        Some(nul) => *nul = 0,
+        // Not even room for the NUL.
+        None => return 0,
+    }
+    result
+}
+
+/// Goes through an object or array, which must begin at the start of `obj`. `ofs` is 0 at first, then what the previous
+/// call returned. Sets `*key` to the name with its quotes (NULL and 0 in an array) and `*val` to the value as it stands
+/// in the text, both views of `obj`; either may be NULL. Returns 0 at the end or at a mistake in the text, with both left
+/// alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_json_next(obj: mg_str, ofs: usize, key: *mut mg_str, val: *mut mg_str) -> usize {
+    // SAFETY: obj covers its length.
+    let bytes = unsafe { obj.bytes() };
+    let Some((next, k, v)) = json::next(bytes, ofs) else { return 0 };
+    let view = |r: Range<usize>| mg_str::of(&bytes[r]);
+    // SAFETY: key and val are NULL or the caller's.
+    unsafe {
+        store(Some(k.map_or(mg_str::NULL, view)), key);
+        store(Some(view(v)), val);
+    }
+    next
+}

@@ -165,9 +165,6 @@ pub unsafe extern "C" fn mg_wakeup_init(mgr: *mut mg_mgr) -> bool {
     unsafe { Engine::of(mgr) }.is_some_and(wakeup::init)
 }
 
-/// The most bytes of one message.
-const WAKEUP_MAX: usize = MG_IO_SIZE - 8;
-
 /// Sends a message to the connection with this id, which gets it as MG_EV_WAKEUP with a `struct mg_str *`; ends the current
 /// wait of mg_mgr_poll. May be called from any thread and from a signal handler. At most 16376 bytes (more are cut off); `len`
 /// 0 is allowed. Messages arrive in order; one for a connection that is gone is dropped. Returns false without a successful
@@ -176,7 +173,7 @@ const WAKEUP_MAX: usize = MG_IO_SIZE - 8;
 pub unsafe extern "C" fn mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_void, len: usize) -> bool {
     // SAFETY: a manager and len bytes, as the caller promises.
     unsafe {
-        let message = bytes::slice(buf.cast(), len.min(WAKEUP_MAX));
+        let message = bytes::slice(buf.cast(), len);
         #[allow(clippy::unnecessary_cast)] // c_ulong is 32 bits wide on some targets
         wakeup::wake(mgr, id as u64, message)
     }

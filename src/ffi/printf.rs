@@ -1,17 +1,13 @@
 //! Formatting: the functions that take a `va_list`, the character functions, the printers. Those with variable arguments are
 //! documented in `variadic.rs`.
 
+use super::queue::{mg_queue_add, mg_queue_book};
 use crate::{
     abi::{mg_addr, mg_iobuf, mg_pfn_t, mg_queue, va_list},
     fmt::{self, VaArgs, engine::Out, printers, sink::AnySink, sink::IobufSink},
     guard::{bytes, iobuf},
 };
 use core::ffi::{c_char, c_int, c_void};
-
-unsafe extern "C" {
-    fn mg_queue_book(q: *mut mg_queue, buf: *mut *mut c_char, len: usize) -> usize;
-    fn mg_queue_add(q: *mut mg_queue, len: usize);
-}
 
 /// Formats `fmt` with the arguments behind `ap`, calling `fn(character, arg)` for each character. Returns their number. `*ap` is
 /// advanced. `fn` NULL only counts.

@@ -69,6 +69,14 @@ unsafe extern "C" {
     /// Writes the 40 characters before a log message: time, level `ll`, base name of `file`, `line`, and `fname`, the function.
     pub fn mg_log_prefix(ll: c_int, file: *const c_char, line: c_int, fname: *const c_char);
 
+    /// Milliseconds since the machine started, from a clock that never goes back. A program may define its own, which the
+    /// library then uses.
+    pub fn mg_millis() -> u64;
+
+    /// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false when it has none to give, after
+    /// using a weak generator. A program may define its own, which the library then uses.
+    pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
+
     /// Messages above this level (MG_LL_NONE .. MG_LL_VERBOSE) are not logged. MG_LL_DEBUG at the start.
     pub static mut mg_log_level: c_int;
 }

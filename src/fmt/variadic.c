@@ -1,4 +1,3 @@
-#define _POSIX_C_SOURCE 199309L
 // Functions that Rust cannot define on its stable compiler: those with variable arguments, and those that a program may
 // replace by its own (weak symbols). Each is one call into Rust. Names beginning with mgc_ are private: the hidden
 // visibility given here keeps them out of the shared library's symbol table, whichever side defines them.
@@ -109,7 +108,13 @@ REPLACEABLE void mg_log(const char *fmt, ...) { WITH_ARGS(fmt, mgc_log(fmt, &ap)
 REPLACEABLE void mg_log_prefix(int level, const char *file, int line, const char *fname) {
   mgc_log_prefix(level, file, line, fname);
 }
-#include <time.h>
-REPLACEABLE uint64_t mg_millis(void) { struct timespec t; clock_gettime(1, &t); return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000; }
-REPLACEABLE size_t mg_queue_book(void) { return 0;}
-REPLACEABLE size_t mg_queue_add(void) { return 0;}
+
+// ---- clock: a program may bring its own mg_millis
+PRIVATE uint64_t mgc_millis(void);
+REPLACEABLE uint64_t mg_millis(void) { return mgc_millis(); }
+// Data lives here so that both languages reach it through the dynamic symbol table, wherever the program's copy of it is.
+API uint64_t mg_boot_timestamp_ms = 0;
+
+// ---- random numbers: a program may bring its own mg_random
+PRIVATE bool mgc_random(void *buf, size_t len);
+REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }

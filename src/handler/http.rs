@@ -41,7 +41,7 @@ pub(crate) fn install(c: Conn) {
 /// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered.
 pub(crate) fn quiet(e: Option<&Engine>) {
     if let Some(e) = e {
-        e.quiet_pfn.set(Some(handler as usize));
+        e.quiet_pfn.set(Some(handler as *const () as usize));
     }
 }
 
@@ -112,18 +112,15 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { &c.recv_info().data()[ofs..] };
     match h.phase.get() {
-        Phase::Head => {
-            // A head that arrives in small pieces is searched once: the blank line takes at most three bytes.
-            let from = h.scanned.get().saturating_sub(8);
-            match http::request_len(data.get(from..).unwrap_or_default()) {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    h.scanned.set(data.len());
-                    return Step::Wait;
-                }
-                Err(_) => return refuse(c),
+        // A head that arrives in small pieces is searched once: the blank line takes at most three bytes.
+        Phase::Head if h.scanned.get() > 8 => match http::request_len(data.get(h.scanned.get() - 8..).unwrap_or_default()) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                h.scanned.set(data.len());
+                return Step::Wait;
             }
-        }
+            Err(_) => return refuse(c),
+        },
         Phase::Body if !closing => match h.need.get() {
             Some(need) if data.len() < need => return Step::Wait,
             Some(_) => {}
@@ -142,13 +139,16 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     // SAFETY: as above.
     let hm = unsafe { hm.assume_init_mut() };
     let head_len = match usize::try_from(n) {
-        Ok(0) => return Step::Wait,
+        Ok(0) => {
+            h.scanned.set(data.len());
+            return Step::Wait;
+        }
         Ok(n) => n,
         Err(_) => return refuse(c),
     };
     // SAFETY: the views in hm are those of data.
     let plan = unsafe { Plan::new(c, hm) };
-    if plan.version_clash {
+    if plan.unframed {
         return refuse(c);
     }
     if plan.interim {
@@ -186,8 +186,8 @@ struct Plan {
     until_close: bool,
     /// A 1xx response that another one follows.
     interim: bool,
-    /// Transfer-Encoding in an HTTP/1.0 request: nobody agrees on where its body ends.
-    version_clash: bool,
+    /// Nobody agrees on where the body ends: Transfer-Encoding in an HTTP/1.0 request, or a length that no body can have.
+    unframed: bool,
     expects: bool,
     close: CloseAfter,
 }
@@ -201,8 +201,18 @@ impl Plan {
             let (method, proto) = (hm.method.bytes(), hm.proto.bytes());
             let response = method.len() > 5 && method[..5].eq_ignore_ascii_case(b"HTTP/");
             let http10 = proto.eq_ignore_ascii_case(b"HTTP/1.0");
-            let coding = hm.header(b"Transfer-Encoding");
-            let chunked = coding.is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
+            let (mut coding, mut connection, mut expect, mut length) = (None, None, None, None);
+            for header in hm.headers.iter().take_while(|h| h.name.len > 0) {
+                let slot = match header.name.len {
+                    17 if header.name.bytes().eq_ignore_ascii_case(b"Transfer-Encoding") => &mut coding,
+                    14 if header.name.bytes().eq_ignore_ascii_case(b"Content-Length") => &mut length,
+                    10 if header.name.bytes().eq_ignore_ascii_case(b"Connection") => &mut connection,
+                    6 if header.name.bytes().eq_ignore_ascii_case(b"Expect") => &mut expect,
+                    _ => continue,
+                };
+                *slot = slot.or(Some(header.value.bytes()));
+            }
+            let chunked = coding.is_some_and(|v: &[u8]| v.eq_ignore_ascii_case(b"chunked"));
             let status = if response { http::status(hm.uri.bytes()) } else { 0 };
             let until_close = response && hm.body.len == usize::MAX && coding.is_none();
             let client = c.flags().is_client();
@@ -211,9 +221,8 @@ impl Plan {
                 hm.body.len = 0;
                 hm.message.len = hm.head.len;
             }
-            let connection = if response { None } else { hm.header(b"Connection") };
             let has = |token: &[u8]| {
-                connection.is_some_and(|v| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
+                connection.is_some_and(|v: &[u8]| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
             };
             let close = if response || client {
                 CloseAfter::No
@@ -230,8 +239,9 @@ impl Plan {
                 length_missing: until_close && status >= 200 && status != 304,
                 until_close: until_close && !bodyless,
                 interim: client && until_close && (100..200).contains(&status) && status != 101,
-                version_clash: !response && http10 && coding.is_some(),
-                expects: !response && !http10 && hm.header(b"Expect").is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue")),
+                unframed: !response && http10 && coding.is_some()
+                    || length.is_some_and(|v| http::content_length(v) != Some(hm.body.len)),
+                expects: !response && !http10 && expect.is_some_and(|v: &[u8]| v.eq_ignore_ascii_case(b"100-continue")),
                 close,
             }
         }

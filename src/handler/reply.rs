@@ -3,7 +3,7 @@
 use super::http;
 use crate::abi::va_list;
 use crate::guard::bytes;
-use crate::net::announce::{CLOSE, has_connection};
+use crate::net::announce::has_connection;
 use crate::net::engine::{CloseAfter, Rec};
 use crate::net::event::error;
 use crate::net::handle::Conn;
@@ -102,29 +102,21 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
 /// Appends status line, headers and a length to be filled in by [`set_length`]. Returns where the length goes.
 fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
     let rec = c.rec();
-    output::prepare(c);
-    let start = c.send_len();
     let last = rec.is_some_and(|rec| code != 101 && is_last(c, rec)) && !has_connection(headers);
-    let mut code_text = [0; 12];
-    let parts: [&[u8]; 10] = [
+    let start = c.send_len();
+    let mut code_text = [0; 20];
+    let parts: [&[u8]; 7] = [
         b"HTTP/1.1 ",
-        number(&mut code_text, code),
+        number(&mut code_text, code.unsigned_abs() as usize),
         b" ",
         phrase(code).as_bytes(),
         b"\r\n",
         headers,
-        if last { CLOSE } else { b"" },
-        b"Content-Length: ",
-        b"          ",
-        b" \r\n\r\n",
+        if last { LAST_LENGTH } else { LENGTH },
     ];
-    for part in parts {
-        if !output::append_bytes(c, part) {
-            // SAFETY: the connection's own buffer; only what was added here is taken off again.
-            unsafe { (*c.send()).len = start };
-            error(c, format_args!("OOM"));
-            return None;
-        }
+    if !output::append_parts(c, &parts) {
+        error(c, format_args!("OOM"));
+        return None;
     }
     let end = c.send_len();
     if let Some(rec) = rec {
@@ -134,42 +126,31 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
     Some(end - 15)
 }
 
-/// Decimal digits of `n`, in `buf`.
-fn number(buf: &mut [u8; 12], n: c_int) -> &[u8] {
-    let mut rest = n.unsigned_abs();
+/// The end of a head, with ten columns and a blank for the length.
+const LENGTH: &[u8] = b"Content-Length:            \r\n\r\n";
+const LAST_LENGTH: &[u8] = b"Connection: close\r\nContent-Length:            \r\n\r\n";
+
+/// Decimal digits of `n`, at the end of `buf`.
+fn number(buf: &mut [u8; 20], mut n: usize) -> &[u8] {
     let mut at = buf.len();
     loop {
         at -= 1;
-        buf[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
+        buf[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            return &buf[at..];
         }
     }
-    if n < 0 {
-        at -= 1;
-        buf[at] = b'-';
-    }
-    &buf[at..]
 }
 
 /// Writes a body length into the ten columns kept for it.
 fn set_length(c: Conn, at: usize, len: usize) {
-    let mut digits = [0; 20];
-    let mut n = digits.len();
-    let mut rest = len;
-    loop {
-        n -= 1;
-        digits[n] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let mut memory = [0; 20];
+    let digits = number(&mut memory, len);
     // SAFETY: the connection's own buffer.
     let out = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
-    if let Some(field) = out.get_mut(at..at + digits.len() - n).filter(|f| f.len() <= 10) {
-        field.copy_from_slice(&digits[n..]);
+    if let Some(field) = out.get_mut(at..at + digits.len()).filter(|f| f.len() <= 10) {
+        field.copy_from_slice(digits);
     }
 }
 
@@ -206,14 +187,11 @@ pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_
 
 /// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.
 pub(crate) fn write_chunk(c: Conn, data: &[u8]) {
-    let start = c.send_len();
     let mut memory = [0; 20];
     let mut size = std::io::Cursor::new(&mut memory[..]);
     let _ = std::io::Write::write_fmt(&mut size, format_args!("{:x}\r\n", data.len()));
     let n = size.position() as usize;
-    if ![&memory[..n], data, b"\r\n"].iter().all(|part| output::append_bytes(c, part)) {
-        // SAFETY: the connection's own buffer.
-        unsafe { (*c.send()).len = start };
+    if !output::append_parts(c, &[&memory[..n], data, b"\r\n"]) {
         return error(c, format_args!("OOM"));
     }
     if data.is_empty() {

@@ -1,1 +1,49 @@
-//! Checksums.
+//! Checksums. A checksum of two pieces is that of the second, started with that of the first; the first starts with 0.
+
+/// CRC-32 as in zlib.
+pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(crc);
+    hasher.update(data);
+    hasher.finalize()
+}
+
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let (mut crc, mut bit) = (i as u16, 0);
+        while bit < 8 {
+            crc = (crc >> 1) ^ (if crc & 1 == 1 { 0x8408 } else { 0 });
+            bit += 1;
+        }
+        table[i] = crc;
+        i += 1;
+    }
+    table
+};
+
+/// CRC-16/X.25.
+pub(crate) fn crc16(crc: u16, data: &[u8]) -> u16 {
+    !data.iter().fold(!crc, |crc, &byte| (crc >> 8) ^ TABLE[usize::from((crc ^ u16::from(byte)) & 0xff)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_values() {
+        assert_eq!(crc32(0, b"123456789"), 0xcbf43926);
+        assert_eq!(crc16(0, b"123456789"), 0x906e);
+    }
+
+    #[test]
+    fn pieces() {
+        let all = b"some longer text, cut anywhere";
+        for cut in 0..all.len() {
+            let (a, b) = all.split_at(cut);
+            assert_eq!(crc32(crc32(0, a), b), crc32(0, all));
+            assert_eq!(crc16(crc16(0, a), b), crc16(0, all));
+        }
+    }
+}

@@ -8,7 +8,8 @@ pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
 
 /// True when header lines carry a Connection header.
 pub(crate) fn has_connection(headers: &[u8]) -> bool {
-    headers.split(|b| *b == b'\n').any(|line| line.len() > 10 && line[..10].eq_ignore_ascii_case(b"connection") && line[10] == b':')
+    let is_name = |line: &[u8]| line.get(..11).is_some_and(|name| name.eq_ignore_ascii_case(b"connection:"));
+    is_name(headers) || memchr::memchr_iter(b'\n', headers).any(|i| is_name(&headers[i + 1..]))
 }
 
 /// Adds the header to the last head the library queued on this connection, if it is still whole and where it was: handlers may

@@ -23,7 +23,7 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
         let Some(size) = size_of::<mg_connection>().checked_add((*mgr).extraconnsize) else { return ptr::null_mut() };
         let c: *mut mg_connection = heap::calloc(size).cast();
         if !c.is_null() {
-            let align = Engine::of(mgr).map_or(MG_IO_SIZE, |e| e.options.borrow().io_size);
+            let align = Engine::of(mgr).map_or(MG_IO_SIZE, |e| e.io_size());
             (*c).mgr = mgr;
             ((*c).recv.align, (*c).send.align, (*c).rtls.align) = (align, align, align);
             (*mgr).nextid += 1;
@@ -48,7 +48,7 @@ fn new(e: &Engine) -> Option<Conn> {
 }
 
 /// Gives `c` its record.
-pub(crate) fn attach<'e>(e: &'e Engine, c: Conn) -> &'e Rec {
+pub(crate) fn attach(e: &Engine, c: Conn) -> &Rec {
     let rec = e.new_rec();
     rec.conn.set(c.as_ptr());
     c.set_slot(Some(rec.slot.get() as usize));
@@ -419,7 +419,7 @@ pub(crate) fn close(c: Conn) {
     call(c, MG_EV_CLOSE, ptr::null_mut());
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
     unsafe {
-        e.buffers.return_recv(c.recv(), e.options.borrow().io_size, usize::MAX);
+        e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
         e.buffers.return_send(c.send());
         iobuf::free(&raw mut (*c.as_ptr()).rtls);
     }
@@ -466,7 +466,9 @@ fn linger(e: &Engine, rec: &Rec, fd: c_int) {
     rec.linger_end.set(e.now.get() + LINGER_TOTAL_MS);
     e.lingering.borrow_mut().push_back(rec.slot.get());
     sock::shutdown_write(fd);
-    e.set_deadline(rec, Some(e.now.get() + LINGER_IDLE_MS));
+    rec.linger_idle.set(e.now.get() + LINGER_IDLE_MS);
+    e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
+    e.set_deadline(rec, None);
     if rec.readable.get() || rec.hup.get() {
         linger_on(e, rec);
     }
@@ -474,15 +476,28 @@ fn linger(e: &Engine, rec: &Rec, fd: c_int) {
 
 /// Reads a lingering socket empty, up to a bound.
 pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
-    const STEP: usize = 1 << 20;
-    for _ in 0..8 {
-        match sock::discard(rec.fd.get(), STEP) {
+    for _ in 0..64 {
+        match sock::discard(rec.fd.get()) {
             Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
-            Io::Done(_) => e.set_deadline(rec, Some((e.now.get() + LINGER_IDLE_MS).min(rec.linger_end.get()))),
+            Io::Done(_) => rec.linger_idle.set(e.now.get() + LINGER_IDLE_MS),
             Io::Wait => return rec.readable.set(false),
         }
     }
     e.hold(rec);
+}
+
+/// Closes the lingering sockets whose time is up.
+pub(crate) fn expire_lingering(e: &Engine) {
+    if e.now.get() < e.linger_check.get() {
+        return;
+    }
+    let slots: Vec<u32> = e.lingering.borrow().iter().copied().collect();
+    let mut next = u64::MAX;
+    for rec in slots.into_iter().filter_map(|slot| e.rec(slot as usize)) {
+        let at = rec.linger_idle.get().min(rec.linger_end.get());
+        if e.now.get() >= at { end_lingering(e, rec) } else { next = next.min(at) }
+    }
+    e.linger_check.set(next);
 }
 
 pub(crate) fn end_lingering(e: &Engine, rec: &Rec) {
@@ -503,7 +518,11 @@ pub(crate) fn stop_lingering(e: &Engine, keep: usize) {
         let Some(slot) = e.lingering.borrow().front().copied() else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
         // What has arrived is read, so that closing sends no reset on its account.
-        let _ = sock::discard(rec.fd.get(), 1 << 20);
+        for _ in 0..256 {
+            if !matches!(sock::discard(rec.fd.get()), Io::Done(1..)) {
+                break;
+            }
+        }
         end_lingering(e, rec);
     }
 }

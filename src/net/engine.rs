@@ -2,31 +2,34 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
+use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr};
 use crate::proto::chunked;
-use core::cell::{Cell, RefCell};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::cell::{Cell, RefCell, UnsafeCell};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, VecDeque};
-use std::rc::Rc;
 
 /// What the program may set at run time instead of at compile time.
 pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
-    pub(crate) io_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, io_size: crate::abi::MG_IO_SIZE, listen_backlog: 128, v6only: false }
+        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        for block in self.records.get_mut().drain(..) {
+            // SAFETY: new_rec made it with Box::into_raw.
+            drop(unsafe { Box::from_raw(block) });
+        }
         let wakeup = self.wakeup.swap(core::ptr::null_mut(), Ordering::AcqRel);
         if !wakeup.is_null() {
             // SAFETY: mg_wakeup_init made it with Box::into_raw.
@@ -89,6 +92,8 @@ pub(crate) struct Rec {
     pub(crate) queued_seen: Cell<u64>,
     pub(crate) queued_at: Cell<u64>,
     pub(crate) deadline: Cell<Option<u64>>,
+    /// A lingering socket is closed at the first of these: when nothing comes, and in any case.
+    pub(crate) linger_idle: Cell<u64>,
     pub(crate) linger_end: Cell<u64>,
     /// A listener that ran out of descriptors takes no connections before this time.
     pub(crate) accept_after: Cell<u64>,
@@ -145,11 +150,14 @@ const CHUNK: usize = 64;
 pub(crate) struct Engine {
     pub(crate) mgr: *mut mg_mgr,
     pub(crate) options: RefCell<Options>,
+    /// Step in which buffers grow, and what one read, datagram or wakeup message may take. Other threads read it.
+    pub(crate) io_size: AtomicUsize,
     pub(crate) poller: RefCell<Poller>,
     pub(crate) buffers: Buffers,
     /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
     pub(crate) wakeup: AtomicPtr<Wakeup>,
-    records: RefCell<Vec<Rc<[Rec; CHUNK]>>>,
+    /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
+    records: UnsafeCell<Vec<*mut [Rec; CHUNK]>>,
     free_slots: RefCell<Vec<u32>>,
     /// Frames of ours on the stack that may still use a connection's memory.
     frames: Cell<usize>,
@@ -161,7 +169,10 @@ pub(crate) struct Engine {
     pub(crate) held: RefCell<Vec<u32>>,
     pub(crate) dirty: RefCell<Vec<u32>>,
     pub(crate) deadlines: RefCell<BTreeSet<(u64, u32)>>,
+    /// Oldest first.
     pub(crate) lingering: RefCell<VecDeque<u32>>,
+    /// No lingering socket is due before this time.
+    pub(crate) linger_check: Cell<u64>,
     /// The connection whose turn it is.
     pub(crate) current: Cell<*mut mg_connection>,
     /// mg_mgr_free is at work: nothing may stay open.
@@ -176,6 +187,7 @@ pub(crate) struct Engine {
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
+    pub(crate) trail: RefCell<Trail>,
     /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfn: Cell<Option<usize>>,
 }
@@ -185,10 +197,11 @@ impl Engine {
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
+            io_size: AtomicUsize::new(crate::abi::MG_IO_SIZE),
             poller: RefCell::new(Poller::new()?),
             buffers: Buffers::default(),
             wakeup: AtomicPtr::default(),
-            records: RefCell::default(),
+            records: UnsafeCell::default(),
             free_slots: RefCell::default(),
             frames: Cell::new(0),
             graveyard: RefCell::default(),
@@ -198,6 +211,7 @@ impl Engine {
             dirty: RefCell::default(),
             deadlines: RefCell::default(),
             lingering: RefCell::default(),
+            linger_check: Cell::new(u64::MAX),
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
             dead: Cell::new(false),
@@ -206,6 +220,7 @@ impl Engine {
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
+            trail: RefCell::default(),
             quiet_pfn: Cell::default(),
         }))
     }
@@ -223,18 +238,18 @@ impl Engine {
 
     #[inline]
     pub(crate) fn rec(&self, slot: usize) -> Option<&Rec> {
-        let records = self.records.borrow();
-        let block = Rc::as_ptr(records.get(slot / CHUNK)?);
-        // SAFETY: blocks of records are never moved or freed before the engine itself.
-        Some(unsafe { &(*block)[slot % CHUNK] })
+        // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing meanwhile. Blocks live as
+        // long as the engine.
+        unsafe { (&(*self.records.get())).get(slot / CHUNK).map(|block| &(**block)[slot % CHUNK]) }
     }
 
     pub(crate) fn new_rec(&self) -> &Rec {
         let mut free = self.free_slots.borrow_mut();
         if free.is_empty() {
-            let mut records = self.records.borrow_mut();
+            // SAFETY: as in rec().
+            let records = unsafe { &mut *self.records.get() };
             let first = (records.len() * CHUNK) as u32;
-            records.push(Rc::new(core::array::from_fn(|_| Rec::default())));
+            records.push(Box::into_raw(Box::new(core::array::from_fn(|_| Rec::default()))));
             free.extend((first..first + CHUNK as u32).rev());
         }
         let slot = free.pop().unwrap_or_default();
@@ -304,6 +319,11 @@ impl Engine {
         }
     }
 
+    #[inline]
+    pub(crate) fn io_size(&self) -> usize {
+        self.io_size.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn frames(&self) -> usize {
         self.frames.get()
     }
@@ -318,13 +338,10 @@ impl Engine {
         self.graveyard.borrow_mut().push(c);
     }
 
-    pub(crate) fn has_graves(&self) -> bool {
-        !self.graveyard.borrow().is_empty()
-    }
-
     /// Frees closed connections. Call only when no frame but the caller's own is open and it holds none of them.
     pub(crate) fn reap(&self) {
-        for c in self.graveyard.take() {
+        loop {
+            let Some(c) = self.graveyard.borrow_mut().pop() else { return };
             // SAFETY: closed, off the list, and no frame uses it.
             unsafe { crate::guard::heap::free(c.cast()) };
         }
@@ -355,6 +372,7 @@ impl Default for Rec {
             queued_seen: Cell::default(),
             queued_at: Cell::default(),
             deadline: Cell::default(),
+            linger_idle: Cell::default(),
             linger_end: Cell::default(),
             accept_after: Cell::default(),
             reason: Cell::default(),
@@ -370,7 +388,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_end accept_after reason);
+            linger_idle linger_end accept_after reason);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);

@@ -5,10 +5,12 @@ use crate::abi::*;
 use crate::sys::log::{Bytes, log_error};
 use core::ffi::{c_int, c_void};
 
-/// Delivers an event; see `mg_call`. A connection that is closed in between gets nothing more.
+/// Delivers an event; see `mg_call`. A connection that is closed in between gets nothing more; what a protocol handler derives
+/// from MG_EV_CLOSE itself, such as a response without a length, still arrives.
 #[inline]
 pub(crate) fn call(c: Conn, ev: c_int, data: *mut c_void) {
     let engine = c.engine();
+    let closing_event = c.is_closed();
     if let Some(e) = engine {
         e.enter();
     }
@@ -16,7 +18,7 @@ pub(crate) fn call(c: Conn, ev: c_int, data: *mut c_void) {
         // SAFETY: a handler that the program or the library installed for this connection.
         unsafe { pfn(c.as_ptr(), ev, data) };
     }
-    if ev == MG_EV_CLOSE || !c.is_closed() {
+    if closing_event || !c.is_closed() {
         call_user(c, ev, data);
     }
     if let Some(e) = engine {

@@ -4,7 +4,6 @@
 use super::engine::{Engine, Rec};
 use crate::abi::*;
 use core::ffi::{c_int, c_void};
-use core::ptr;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Conn(*mut mg_connection);
@@ -131,10 +130,6 @@ impl Conn {
     #[inline]
     pub(crate) fn is_closed(self) -> bool {
         self.flags().is_closed()
-    }
-
-    pub(crate) fn is_null(self) -> bool {
-        self.0 == ptr::null_mut()
     }
 }
 

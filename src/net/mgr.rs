@@ -7,7 +7,6 @@ use super::handle::Conn;
 use super::poller::Ready;
 use super::turn;
 use crate::abi::*;
-use crate::guard::heap;
 use crate::sys::{log::log_error, time};
 use core::ffi::c_int;
 use core::ptr;
@@ -46,17 +45,8 @@ pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
 /// # Safety
 /// `mgr` is initialised, or zero-filled and holding nothing.
 pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
-    // SAFETY: the caller's manager; timers with this flag came from mg_timer_add.
-    unsafe {
-        let mut t = core::mem::replace(&mut (*mgr).timers, ptr::null_mut());
-        while !t.is_null() {
-            let next = (*t).next;
-            if (*t).flags & MG_TIMER_AUTODELETE as u32 != 0 {
-                heap::free(t.cast());
-            }
-            t = next;
-        }
-    }
+    // SAFETY: the caller's manager.
+    unsafe { super::timer::free_all(&raw mut (*mgr).timers) };
     // SAFETY: as the caller promises.
     let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
     e.enter();
@@ -81,7 +71,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     conn::stop_lingering(e, 0);
     // SAFETY: the manager is the caller's; its engine is freed by the last frame.
     unsafe {
-        (*mgr).timers = ptr::null_mut();
+        super::timer::free_all(&raw mut (*mgr).timers);
         (*mgr).tls_ctx = ptr::null_mut();
         (*mgr).epoll_fd = MG_INVALID_SOCKET;
         (*mgr).pipe.fd = MG_INVALID_SOCKET;
@@ -164,12 +154,14 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
         at_most(0);
     }
     // SAFETY: the manager is alive.
-    let timers = unsafe { (*e.mgr).timers };
-    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at);
-    if !timers.is_null() || deadline.is_some() {
+    let timers = unsafe { &raw mut (*e.mgr).timers };
+    let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
+    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).min();
+    // SAFETY: as above.
+    if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
         // SAFETY: the list of the manager's timers.
-        if let Some(n) = unsafe { super::timer::next_deadline(timers, now) } {
+        if let Some(n) = unsafe { super::timer::next_deadline(&raw mut (*e.mgr).timers, now) } {
             at_most(n);
         }
         if let Some(at) = deadline {
@@ -237,14 +229,13 @@ fn apply(e: &Engine, ready: &[Ready]) {
 }
 
 fn expire(e: &Engine) {
+    conn::expire_lingering(e);
     loop {
         let first = e.deadlines.borrow().first().copied();
         let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
         e.set_deadline(rec, None);
-        if rec.lingering.get() {
-            conn::end_lingering(e, rec);
-        } else if !rec.conn.get().is_null() && rec.readable.get() {
+        if !rec.conn.get().is_null() && rec.readable.get() {
             // A listener that paused. Others are judged in their turn anyway.
             // SAFETY: the connection of a record in use.
             unsafe { Conn::new(rec.conn.get()) }.update(|f| f.set_readable(!f.is_full()));
@@ -257,6 +248,7 @@ fn walk(e: &Engine) {
     // SAFETY: the manager is alive, and connections on its list are.
     unsafe {
         let head = &raw mut (*e.mgr).conns;
+        let mut trail = e.trail.take();
         e.link.set(head);
         e.cursors.borrow_mut().push(*head);
         loop {
@@ -264,6 +256,7 @@ fn walk(e: &Engine) {
             if at.is_null() {
                 break;
             }
+            trail.pass(at);
             let c = Conn::new(at);
             if let Some(cursor) = e.cursors.borrow_mut().last_mut() {
                 *cursor = c.next();
@@ -280,7 +273,54 @@ fn walk(e: &Engine) {
         }
         e.cursors.borrow_mut().pop();
         e.link.set(ptr::null_mut());
+        trail.end();
+        *e.trail.borrow_mut() = trail;
     }
+}
+
+/// The addresses that the last walk came by. A list of thousands of idle connections is mostly waiting for memory, one
+/// connection after the other; knowing where it will lead, the walk asks for the memory some steps ahead. The addresses are
+/// hints: nothing is read through them.
+#[derive(Default)]
+pub(crate) struct Trail {
+    seen: Vec<*const mg_connection>,
+    at: usize,
+}
+
+impl Trail {
+    const AHEAD: usize = 12;
+
+    #[inline]
+    fn pass(&mut self, c: *const mg_connection) {
+        match self.seen.get_mut(self.at) {
+            Some(old) if *old == c => {}
+            Some(old) => *old = c,
+            None => self.seen.push(c),
+        }
+        self.at += 1;
+        if let Some(next) = self.seen.get(self.at + Self::AHEAD) {
+            prefetch(*next);
+        }
+    }
+
+    fn end(&mut self) {
+        self.seen.truncate(self.at);
+        self.at = 0;
+    }
+}
+
+#[inline]
+fn prefetch(c: *const mg_connection) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and cannot fault.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for ofs in [0, 128, 192, 256] {
+            _mm_prefetch::<_MM_HINT_T0>(c.cast::<i8>().wrapping_add(ofs));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = c;
 }
 
 /// Output that other connections' handlers and timers queued on connections whose turn had passed leaves in this poll too.

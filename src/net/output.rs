@@ -1,6 +1,5 @@
 //! Queueing output on a connection. Works on any `struct mg_connection`, also an all-zero one on the program's stack.
 
-use super::engine::Rec;
 use super::event::{call_count, error};
 use super::handle::Conn;
 use super::sock::{self, Io};
@@ -21,7 +20,7 @@ pub(crate) unsafe fn send(c: Conn, buf: *const u8, len: usize) -> bool {
     unsafe { append(c, buf, len) }
 }
 
-/// Appends raw bytes to `c->send`.
+/// Appends raw bytes to `c->send`; `buf` NULL makes room without writing it.
 ///
 /// # Safety
 /// As [`send`].
@@ -30,24 +29,38 @@ pub(crate) unsafe fn append(c: Conn, buf: *const u8, len: usize) -> bool {
         return true;
     }
     let io = c.send();
-    let rec = c.rec();
-    // SAFETY: room is made before the copy; buf is the caller's. Only buffers of connections with a record come from the spares.
+    // Only buffers of connections with a record come from the spares.
+    let (Some(rec), Some(e)) = (c.rec(), c.engine()) else {
+        // SAFETY: the connection's own buffer; the rest is passed on to the caller.
+        return unsafe { iobuf::add(io, (*io).len, buf, len) == len };
+    };
+    // SAFETY: room is made before the copy; buf is the caller's.
     unsafe {
-        match (rec, c.engine()) {
-            (Some(_), Some(e)) => {
-                if !e.buffers.grow_send(io, len) {
-                    return false;
-                }
-                if !buf.is_null() {
-                    core::ptr::copy_nonoverlapping(buf, (*io).buf.add((*io).len), len);
-                }
-                (*io).len += len;
-            }
-            _ => return iobuf::add(io, (*io).len, buf, len) == len,
+        if !e.buffers.grow_send(io, len) {
+            return false;
         }
+        if !buf.is_null() {
+            core::ptr::copy_nonoverlapping(buf, (*io).buf.add((*io).len), len);
+        }
+        (*io).len += len;
     }
-    if let Some(rec) = rec {
-        touched(c, rec);
+    e.touch(rec);
+    true
+}
+
+/// Appends all of the parts or, when out of memory, nothing.
+pub(crate) fn append_parts(c: Conn, parts: &[&[u8]]) -> bool {
+    let at = c.send_len();
+    // SAFETY: room for all parts is made first, and filled at once.
+    unsafe {
+        if !append(c, core::ptr::null(), parts.iter().map(|p| p.len()).sum()) {
+            return false;
+        }
+        let mut to = c.send_info().buf.add(at);
+        for part in parts {
+            core::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+            to = to.add(part.len());
+        }
     }
     true
 }
@@ -55,12 +68,6 @@ pub(crate) unsafe fn append(c: Conn, buf: *const u8, len: usize) -> bool {
 pub(crate) fn append_bytes(c: Conn, bytes: &[u8]) -> bool {
     // SAFETY: bytes is a slice of ours.
     unsafe { append(c, bytes.as_ptr(), bytes.len()) }
-}
-
-fn touched(c: Conn, rec: &Rec) {
-    if let Some(e) = c.engine() {
-        e.touch(rec);
-    }
 }
 
 /// One datagram to `c->rem`, now. MG_EV_WRITE comes inside.
@@ -95,8 +102,8 @@ pub(crate) unsafe fn vprintf(c: Conn, fmt: *const c_char, ap: *mut va_list) -> u
     // SAFETY: the connection's own buffer; the rest is the caller's.
     match unsafe { crate::fmt::to_iobuf(c.send(), fmt, ap) } {
         Some(n) => {
-            if let Some(rec) = c.rec() {
-                touched(c, rec);
+            if let (Some(rec), Some(e)) = (c.rec(), c.engine()) {
+                e.touch(rec);
             }
             n
         }

@@ -1,7 +1,7 @@
 //! Socket calls. The only file that hands descriptors to the kernel; everything here is non-blocking and close-on-exec.
 
 use crate::abi::{mg_addr, mg_addr_bytes};
-use core::ffi::{c_int, c_void};
+use core::ffi::c_int;
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
 use std::io;
 
@@ -227,11 +227,15 @@ pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr
     retry(|| unsafe { libc::sendto(fd, buf.cast(), len, flags, s.ptr(), s.len) })
 }
 
-/// Reads and forgets up to `len` bytes of a TCP stream without copying them.
-pub(crate) fn discard(fd: c_int, len: usize) -> Io {
-    let nowhere: *mut c_void = core::ptr::null_mut();
-    // SAFETY: with MSG_TRUNC the kernel does not write to the buffer (tcp(7)).
-    retry(|| unsafe { libc::recv(fd, nowhere, len, libc::MSG_DONTWAIT | libc::MSG_TRUNC) })
+/// Bytes that one [`discard`] takes off a stream.
+const DISCARD: usize = 1 << 16;
+
+/// Reads and forgets the next bytes of a TCP stream without copying them.
+pub(crate) fn discard(fd: c_int) -> Io {
+    // With MSG_TRUNC the kernel does not write to the buffer (tcp(7)), but tools that check memory want one.
+    let mut nowhere = core::mem::MaybeUninit::<[u8; DISCARD]>::uninit();
+    // SAFETY: the buffer covers DISCARD bytes.
+    retry(|| unsafe { libc::recv(fd, nowhere.as_mut_ptr().cast(), DISCARD, libc::MSG_DONTWAIT | libc::MSG_TRUNC) })
 }
 
 pub(crate) fn shutdown_write(fd: c_int) {

@@ -1,3 +1,212 @@
-use crate::abi::*;
-pub(crate) unsafe fn poll(_head: *mut *mut mg_timer, _now: u64) {}
-pub(crate) unsafe fn next_deadline(_head: *mut mg_timer, _now: u64) -> Option<u64> { None }
+//! Lists of timers. A callback may free any timer, its own included, and add others.
+
+use crate::abi::{MG_TIMER_AUTODELETE, MG_TIMER_CALLED, MG_TIMER_REPEAT, MG_TIMER_RUN_NOW, mg_timer};
+use crate::guard::heap;
+use core::ffi::{c_int, c_uint};
+use core::ptr;
+use std::cell::Cell;
+
+/// A poll in progress, on the stack of `poll`.
+struct Poll {
+    /// The timer whose callback runs; NULL once that timer is taken off the list.
+    current: Cell<*mut mg_timer>,
+    /// The timer to look at next.
+    next: Cell<*mut mg_timer>,
+    outer: *const Poll,
+}
+
+thread_local! {
+    /// The innermost poll of this thread. (A callback may poll, too.)
+    static POLLS: Cell<*const Poll> = const { Cell::new(ptr::null()) };
+}
+
+/// The link that points at `t`, or None.
+///
+/// # Safety
+/// `head` points at a list.
+unsafe fn link(head: *mut *mut mg_timer, t: *mut mg_timer) -> Option<*mut *mut mg_timer> {
+    let mut link = head;
+    // SAFETY: links of a list are NULL or lead to timers.
+    unsafe {
+        while !(*link).is_null() {
+            if *link == t {
+                return Some(link);
+            }
+            link = &raw mut (**link).next;
+        }
+    }
+    None
+}
+
+/// Puts a timer in front of the list.
+///
+/// # Safety
+/// `head` points at a list, `t` at memory for a timer that is not on it.
+pub(crate) unsafe fn push(head: *mut *mut mg_timer, t: *mut mg_timer, timer: mg_timer) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        t.write(mg_timer { next: *head, ..timer });
+        *head = t;
+    }
+}
+
+/// Takes a timer off the list, if it is there, and lets polls in progress know.
+///
+/// # Safety
+/// `head` points at a list; `t` may be anything.
+pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
+    // SAFETY: t is a timer when it is on the list; polls that are registered are on this thread's stack.
+    unsafe {
+        let Some(link) = link(head, t) else { return };
+        *link = (*t).next;
+        let mut poll = POLLS.get();
+        while !poll.is_null() {
+            if (*poll).current.get() == t {
+                (*poll).current.set(ptr::null_mut());
+            }
+            if (*poll).next.get() == t {
+                (*poll).next.set((*t).next);
+            }
+            poll = (*poll).outer;
+        }
+    }
+}
+
+/// Takes all timers off the list and frees those that `mg_timer_add` made; the others are the program's.
+///
+/// # Safety
+/// `head` points at a list of timers.
+pub(crate) unsafe fn free_all(head: *mut *mut mg_timer) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        while !(*head).is_null() {
+            let t = *head;
+            unlink(head, t);
+            if (*t).flags & MG_TIMER_AUTODELETE as c_uint != 0 {
+                heap::free(t.cast());
+            }
+        }
+    }
+}
+
+/// See `mg_timer_expired`.
+pub(crate) fn expired(t: &mut u64, period: u64, now: u64) -> bool {
+    let later = now.wrapping_add(period);
+    // Not started, or the clock has gone back.
+    if *t == 0 || later < *t {
+        *t = later;
+    }
+    if *t > now {
+        return false;
+    }
+    *t = if now - *t > period { later } else { t.wrapping_add(period) };
+    true
+}
+
+fn has(flags: c_uint, flag: c_int) -> bool {
+    flags & flag as c_uint != 0
+}
+
+fn is_immediate(t: &mg_timer) -> bool {
+    t.expire == 0 && has(t.flags, MG_TIMER_RUN_NOW) && !has(t.flags, MG_TIMER_CALLED)
+}
+
+/// Whether the timer has nothing left to do.
+fn is_over(flags: c_uint) -> bool {
+    has(flags, MG_TIMER_CALLED) && !has(flags, MG_TIMER_REPEAT)
+}
+
+/// See `mg_timer_poll`.
+///
+/// # Safety
+/// `head` points at a list.
+pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) {
+    // SAFETY: timers are only touched while they are known to be on the list: `next` is kept right by `unlink`, and is
+    // looked up again, as is the current timer, when a callback may have changed the list without it.
+    unsafe {
+        let this = Poll { current: Cell::new(ptr::null_mut()), next: Cell::new(*head), outer: POLLS.get() };
+        POLLS.set(&raw const this);
+        while !this.next.get().is_null() {
+            let t = this.next.get();
+            this.next.set((*t).next);
+            let immediate = is_immediate(&*t);
+            let due = expired(&mut (*t).expire, (*t).period_ms, now) || immediate;
+            if !due {
+                continue;
+            }
+            if !is_over((*t).flags) {
+                this.current.set(t);
+                if let Some(f) = (*t).r#fn {
+                    f((*t).arg);
+                }
+                if this.current.get() != t || link(head, t).is_none() {
+                    if link(head, this.next.get()).is_none() {
+                        break;
+                    }
+                    continue;
+                }
+                this.next.set((*t).next);
+            }
+            (*t).flags |= MG_TIMER_CALLED as c_uint;
+            if has((*t).flags, MG_TIMER_AUTODELETE) && !has((*t).flags, MG_TIMER_REPEAT) {
+                unlink(head, t);
+                heap::free(t.cast());
+            }
+        }
+        POLLS.set(this.outer);
+    }
+}
+
+/// Milliseconds until the next poll that has something to do; None when no timer waits.
+///
+/// # Safety
+/// `head` points at a list.
+pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option<u64> {
+    let mut soonest: Option<u64> = None;
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let mut t = *head;
+        while !t.is_null() {
+            // A timer that was never started has expire 0, and a poll has to start it.
+            let wait = (*t).expire.saturating_sub(now);
+            if !is_over((*t).flags) {
+                soonest = Some(soonest.map_or(wait, |s| s.min(wait)));
+            }
+            t = (*t).next;
+        }
+    }
+    soonest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_deadlines() {
+        let timer = |expire, flags: c_int| mg_timer {
+            period_ms: 10,
+            expire,
+            flags: flags as c_uint,
+            r#fn: None,
+            arg: ptr::null_mut(),
+            next: ptr::null_mut(),
+        };
+        let wait = |timers: &[mg_timer]| {
+            let mut timers = timers.to_vec();
+            let mut head = ptr::null_mut();
+            for t in &mut timers {
+                t.next = head;
+                head = t;
+            }
+            // SAFETY: a list of local timers.
+            unsafe { next_deadline(&mut head, 100) }
+        };
+        assert_eq!(wait(&[]), None);
+        assert_eq!(wait(&[timer(110, MG_TIMER_CALLED)]), None);
+        assert_eq!(wait(&[timer(110, MG_TIMER_CALLED), timer(107, MG_TIMER_CALLED | MG_TIMER_REPEAT)]), Some(7));
+        assert_eq!(wait(&[timer(110, 0), timer(103, 0), timer(120, 0)]), Some(3));
+        assert_eq!(wait(&[timer(110, 0), timer(0, 0)]), Some(0));
+        assert_eq!(wait(&[timer(90, 0)]), Some(0));
+    }
+}

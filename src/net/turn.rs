@@ -116,7 +116,7 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
             super::announce::announce(c, rec);
         }
     }
-    if !e.compat.get() && c.recv_len() > 0 && flags.is_accepted() | flags.is_client() {
+    if !e.compat.get() && c.recv_len() > 0 && !flags.is_udp() {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
@@ -124,10 +124,7 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
 
 /// Room for the next read. False when there can be none; an error was raised then.
 fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    let (io, max, step) = {
-        let options = e.options.borrow();
-        (c.recv(), options.max_recv_size, options.io_size)
-    };
+    let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
     if now.len >= max {
         error(c, format_args!("MG_MAX_RECV_SIZE"));
@@ -208,7 +205,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
     }
     if c.recv_len() == 0 {
         // SAFETY: the connection's own buffer, empty.
-        unsafe { e.buffers.return_recv(c.recv(), e.options.borrow().io_size, rec.recv_used.get()) };
+        unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
     }
 }
 
@@ -372,10 +369,9 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
         return false;
     }
     let Some(rec) = c.rec() else { return false };
-    if flags.is_draining() || rec.eof.get() {
-        if flags.is_listening() || matches!(drain::judge(view(e, c, rec)), Verdict::Close(_)) {
-            return true;
-        }
+    let ends = || flags.is_listening() || matches!(drain::judge(view(e, c, rec)), Verdict::Close(_));
+    if (flags.is_draining() || rec.eof.get()) && ends() {
+        return true;
     }
     c.send_len() > 0 && !rec.blocked.get() && !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs()
 }

@@ -8,7 +8,7 @@ use super::handle::Conn;
 use crate::abi::*;
 use core::cell::UnsafeCell;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::{HashMap, VecDeque};
 
 /// Bytes that may wait; a sender is refused beyond that.
@@ -174,8 +174,9 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
         if engine.is_null() || id == 0 || (*mgr).pipe.fd < 0 {
             return false;
         }
-        let wakeup: &AtomicPtr<Wakeup> = &*(&raw const (*engine).wakeup);
-        wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, message))
+        let most = (*engine).io_size.load(Ordering::Relaxed) - 8;
+        let message = &message[..message.len().min(most)];
+        (*engine).wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, message))
     }
 }
 
@@ -186,12 +187,14 @@ pub(crate) fn deliver(e: &Engine) {
     let messages = wakeup.receive();
     // Looking for each id in the list is fine for a few messages only.
     let mut by_id: HashMap<u64, Conn> = HashMap::new();
+    #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
+    let id_of = |c: Conn| u64::from(c.id());
     if messages.len() > 8 {
-        by_id.extend(super::mgr::list(e).map(|c| (c.id() as u64, c)));
+        by_id.extend(super::mgr::list(e).map(|c| (id_of(c), c)));
     }
     for (id, mut message) in messages {
         let known = by_id.get(&id).copied();
-        let found = known.or_else(|| super::mgr::list(e).find(|c| c.id() as u64 == id));
+        let found = known.or_else(|| super::mgr::list(e).find(|c| id_of(*c) == id));
         let Some(c) = found.filter(|c| !c.is_closed()) else { continue };
         let mut text = mg_str { buf: message.as_mut_ptr().cast(), len: message.len() };
         call(c, MG_EV_WAKEUP, (&raw mut text).cast());

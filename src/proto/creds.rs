@@ -32,7 +32,12 @@ pub(crate) fn creds(authorization: Option<&[u8]>, cookie: Option<&[u8]>, query: 
     } else if let Some(coded) = urlcodec::var(query, b"access_token") {
         match urlcodec::decode(coded, pass, true) {
             Ok(_) => {}
-            Err(urlcodec::DecodeError::NoRoom) => pass.iter_mut().last().into_iter().for_each(|b| *b = 0),
+            // What was written so far is the cut text.
+            Err(urlcodec::DecodeError::NoRoom) => {
+                if let Some(end) = pass.last_mut() {
+                    *end = 0;
+                }
+            }
             Err(urlcodec::DecodeError::Escape) => put(pass, b""),
         }
     }

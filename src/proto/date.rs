@@ -1,7 +1,7 @@
 //! Calendar dates.
 
-/// Seconds since 1970 of a moment in UTC, in the Gregorian calendar; 0 for years before 1970. Numbers out of their range (month 13,
-/// day 0, minute 60) count on into the next or previous unit.
+/// Seconds since 1970 of a moment in UTC, in the Gregorian calendar; 0 for years before 1970. Numbers out of their range
+/// (month 13, day 0, minute 60) count on into the next or previous unit.
 pub(crate) fn unix_time(year: u32, month: u32, day: u32, hour: u32, min: u32, sec: u32) -> u64 {
     if year < 1970 {
         return 0;

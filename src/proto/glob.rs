@@ -50,7 +50,9 @@ impl Gap<'_> {
     fn advance(&mut self, s: &[u8], last: bool) -> bool {
         let to = self.limit.saturating_add(self.text.len()).min(s.len());
         let found = match s.get(self.end..to) {
-            Some(rest) if last => rest.len().checked_sub(self.text.len()).filter(|&i| to == s.len() && begins(&rest[i..], self.text)),
+            Some(rest) if last => {
+                rest.len().checked_sub(self.text.len()).filter(|&i| to == s.len() && begins(&rest[i..], self.text))
+            }
             Some(rest) => find(rest, self.text),
             None => None,
         };
@@ -68,8 +70,8 @@ fn singles(text: &[u8], at: usize) -> impl Iterator<Item = Range<usize>> {
     text.iter().enumerate().filter(|&(_, &t)| t == b'?').map(move |(i, _)| at + i..at + i + 1)
 }
 
-/// Matches all of `s`. Calls `capture` with the place of each wildcard's text, in pattern order, only when it matches; a run of
-/// adjacent `*` and `#` is one wildcard. Every run ends as early as possible, earlier runs first.
+/// Matches all of `s`. Calls `capture` with the place of each wildcard's text, in pattern order, only when it matches; a
+/// run of adjacent `*` and `#` is one wildcard. Every run ends as early as possible, earlier runs first.
 ///
 /// Takes time proportional to the length of `s` times the length of the pattern at most: the places where one gap begins
 /// only ever move forward, and what failed once (`dead`) is not searched again.

@@ -74,7 +74,7 @@ pub(crate) enum BadAcl {
 }
 
 fn network(s: &[u8]) -> Option<(u32, u32)> {
-    let (ip, rest) = dotted(s)?;
+    let (ip, rest) = dotted(s.trim_ascii_start())?;
     let bits = match rest {
         [b'/', b'-', b'0'..=b'9', ..] => return None,
         [b'/', size @ ..] if num::prefix(size).1 > 0 => num::prefix(size).0,
@@ -89,8 +89,8 @@ fn network(s: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_be_bytes(ip), mask))
 }
 
-/// Whether a list of `+` and `-` networks lets an IPv4 address in: the last network it is in decides, none means no, except that
-/// an empty list lets everyone in. Networks with host bits set contain nothing.
+/// Whether a list of `+` and `-` networks lets an IPv4 address in: the last network it is in decides, none means no,
+/// except that an empty list lets everyone in. Networks with host bits set contain nothing.
 pub(crate) fn acl(list: &[u8], ip: [u8; 4]) -> Result<bool, BadAcl> {
     let ip = u32::from_be_bytes(ip);
     let mut allowed = list.is_empty();
@@ -117,7 +117,21 @@ mod tests {
 
     #[test]
     fn malformed_addresses_are_refused() {
-        for s in ["[::1", "::1]", "[]", "%3", "::1%", "::1%256", "1:2:3:4:5:6:7:", "1:2:3:4:5:6:7::8:9", "1:2:3:4:5:6:7:8::", "::1.2.3.4", "1.2.3.4.", "1..3.4", "::ffff:1.2.3.4%3"] {
+        for s in [
+            "[::1",
+            "::1]",
+            "[]",
+            "%3",
+            "::1%",
+            "::1%256",
+            "1:2:3:4:5:6:7:",
+            "1:2:3:4:5:6:7::8:9",
+            "1:2:3:4:5:6:7:8::",
+            "::1.2.3.4",
+            "1.2.3.4.",
+            "1..3.4",
+            "::ffff:1.2.3.4%3",
+        ] {
             assert_eq!(parse(s.as_bytes()), None, "{s}");
         }
     }

@@ -89,8 +89,8 @@ enum Expect {
     Comma,
 }
 
-/// Finds the token at `path`: `$`, then `.name` and `[index]` segments. Scans no further than needed: what follows the token is
-/// not looked at. Keys are compared as they stand, without decoding escapes.
+/// Finds the token at `path`: `$`, then `.name` and `[index]` segments. Scans no further than needed: what follows the
+/// token is not looked at. Keys are compared as they stand, without decoding escapes.
 pub(crate) fn find(json: &[u8], path: &[u8]) -> Result<Range<usize>> {
     // What is left of the path once the containers of the first `matched` levels have been entered by it.
     let mut path = path.strip_prefix(b"$").ok_or(Error::Invalid)?;
@@ -179,27 +179,39 @@ pub(crate) fn text<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a [u8]> {
     token(json, path)?.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
-pub(crate) fn number_at(json: &[u8], path: &[u8]) -> Option<f64> {
+/// The number token at `path`.
+fn number_token<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a str> {
     let token = token(json, path).filter(|t| matches!(t, [b'-' | b'0'..=b'9', ..]))?;
-    Some(value(std::str::from_utf8(token).ok()?))
+    std::str::from_utf8(token).ok()
 }
 
-/// The value of a number token.
-fn value(token: &str) -> f64 {
+/// The number at `path`, correctly rounded.
+pub(crate) fn number_at(json: &[u8], path: &[u8]) -> Option<f64> {
+    let token = number_token(json, path)?;
+    // What is left to plain arithmetic has missing digits or a huge exponent.
+    Some(token.parse().ok().filter(|v: &f64| v.is_finite()).unwrap_or_else(|| plain(token)))
+}
+
+/// The number at `path`, for those who want an integer. They have always seen the rounding of plain arithmetic: 4.35e2 is 434.
+pub(crate) fn plain_at(json: &[u8], path: &[u8]) -> Option<f64> {
+    number_token(json, path).map(plain)
+}
+
+/// The value of a number token in plain arithmetic. Exponents count up to 308.
+fn plain(token: &str) -> f64 {
     let (mantissa, exponent) = token.split_once(['e', 'E']).unwrap_or((token, ""));
-    let (sign, digits) = match exponent.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", exponent.strip_prefix('+').unwrap_or(exponent)),
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let sum = |digits: &str| digits.bytes().fold(0.0, |n, c| n * 10.0 + f64::from(c - b'0'));
+    let power = |n| (0..n).fold(1.0, |p, _| p * 10.0);
+    // More digits than a double's exponent can count make no difference.
+    let fraction = &fraction[..fraction.len().min(300)];
+    let v = sum(whole.trim_start_matches('-')) + sum(fraction) / power(fraction.len() as u64);
+    let scale = |digits: &str| power(num::prefix(digits.as_bytes()).0.min(308));
+    let v = match exponent.strip_prefix('-') {
+        Some(digits) => v / scale(digits),
+        None => v * scale(exponent.strip_prefix('+').unwrap_or(exponent)),
     };
-    // Larger exponents count as 308, so that no number is infinite just for its exponent.
-    let exponent = num::prefix(digits.as_bytes()).0;
-    if exponent <= 308 && !digits.is_empty() || exponent == 0 && token == mantissa {
-        if let Ok(v) = token.parse() {
-            return v;
-        }
-    }
-    // Without its exponent's digits, or with too many of them. A lone "-" is 0.
-    format!("{mantissa}e{sign}{}", exponent.min(308)).parse().unwrap_or(0.0)
+    if whole.starts_with('-') { -v } else { v }
 }
 
 #[derive(Debug, PartialEq)]
@@ -242,6 +254,17 @@ pub(crate) fn unescape(text: &[u8], to: &mut [u8]) -> Unescape {
         n += 1;
     }
     Unescape::Done(n)
+}
+
+/// The bytes that pairs of hexadecimal digits spell, written to `to`; how many there are.
+pub(crate) fn unhex(text: &[u8], to: &mut [u8]) -> Option<usize> {
+    if text.len() % 2 != 0 {
+        return None;
+    }
+    for (to, pair) in to.iter_mut().zip(text.chunks(2)) {
+        *to = num::digits(pair, 16)?.try_into().ok()?;
+    }
+    Some(text.len() / 2)
 }
 
 /// One step of an iteration: where to go on, the key (none in an array) and the value.
@@ -309,10 +332,18 @@ mod tests {
 
     #[test]
     fn numbers() {
-        for (text, v) in [("-", 0.0), ("1.", 1.0), ("1e", 1.0), ("1e+", 1.0), ("2.5e-", 2.5), ("1e400", 1e308), ("1e-400", 1e-308), ("1E2", 100.0), ("1e0", 1.0)] {
+        for (text, v) in
+            [("-", 0.0), ("1.", 1.0), ("1e", 1.0), ("1e+", 1.0), ("2.5e-", 2.5), ("1e-400", 0.0), ("1E2", 100.0), ("1e0", 1.0)]
+        {
             assert_eq!(number_at(text.as_bytes(), b"$"), Some(v), "{text}");
         }
         assert_eq!(number_at(b"\"1\"", b"$"), None);
+        let long = |text: &str| plain_at(text.as_bytes(), b"$").map(|v| v as i64);
+        for (text, v) in [("-1.9e0", -1), ("-1e99", i64::MIN), ("1e999", i64::MAX), (&format!("0.{}", "9".repeat(1000)), 1)] {
+            assert_eq!(long(text), Some(v), "{text}");
+        }
+        let huge = number_at(b"1e400", b"$").unwrap();
+        assert!((huge / 1e308 - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! File names that clients ask for.
 
-/// Whether a name stays below the directory it is looked up in: no `..` at the start of a part, no `~` in front, no NUL inside.
-/// Nothing (an empty name, or a NUL in front) is sane.
+/// Whether a name stays below the directory it is looked up in: no `..` at the start of a part, no `~` in front, no NUL
+/// inside. Nothing (an empty name, or a NUL in front) is sane.
 pub(crate) fn is_sane(path: &[u8]) -> bool {
     let up = |part: &[u8]| part.starts_with(b"..");
     match path {
@@ -17,7 +17,16 @@ mod tests {
 
     #[test]
     fn parts_that_lead_up() {
-        for (path, sane) in [("a..", true), ("a/.b", true), ("/.", true), ("a/..b", false), ("/...", false), ("\\..", false), ("~a", false), ("a~", true)] {
+        for (path, sane) in [
+            ("a..", true),
+            ("a/.b", true),
+            ("/.", true),
+            ("a/..b", false),
+            ("/...", false),
+            ("\\..", false),
+            ("~a", false),
+            ("a~", true),
+        ] {
             assert_eq!(is_sane(path.as_bytes()), sane, "{path}");
         }
         assert!(is_sane(b"\0.."));

@@ -35,7 +35,7 @@ fn places(url: &[u8]) -> Places {
 
 /// The text from `from` to `to`, or nothing when the places are in the wrong order.
 fn part(url: &[u8], from: usize, to: usize) -> &[u8] {
-    url.get(from..to).unwrap_or(&[])
+    url.get(from..to).unwrap_or(&url[..0])
 }
 
 pub(crate) fn host(url: &[u8]) -> &[u8] {
@@ -51,7 +51,7 @@ pub(crate) fn host(url: &[u8]) -> &[u8] {
 pub(crate) fn user(url: &[u8]) -> &[u8] {
     let p = places(url);
     match (p.user, p.password) {
-        (0, _) => &[],
+        (0, _) => &url[..0],
         (user, 0) => part(url, user, p.host - 1),
         (user, password) => part(url, user, password - 1),
     }
@@ -59,7 +59,7 @@ pub(crate) fn user(url: &[u8]) -> &[u8] {
 
 pub(crate) fn password(url: &[u8]) -> &[u8] {
     let p = places(url);
-    if p.password == 0 { &[] } else { part(url, p.password, p.host - 1) }
+    if p.password == 0 { &url[..0] } else { part(url, p.password, p.host - 1) }
 }
 
 /// The path and what follows it; None when there is no path.

@@ -16,7 +16,6 @@ unsafe extern "C" {
     static mg_log_level: AtomicI32;
     fn mg_log(fmt: *const c_char, ...);
     fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);
-    fn mg_millis() -> u64;
     #[cfg_attr(target_vendor = "apple", link_name = "__stdoutp")]
     static stdout: AtomicPtr<libc::FILE>;
 }
@@ -84,8 +83,7 @@ pub(crate) fn prefix(level: c_int, file: &[u8], line: c_int, function: &[u8]) {
     const WIDTH: usize = 40;
     let slash = memchr::memrchr(b'/', file).or_else(|| memchr::memrchr(b'\\', file));
     let mut text = Line::<{ WIDTH - 1 }>::new();
-    // SAFETY: no conditions.
-    let now = unsafe { mg_millis() };
+    let now = super::time::millis();
     let _ = write!(text, "{now:<6x} {level} ");
     text.push(&file[slash.map_or(0, |i| i + 1)..]);
     let _ = write!(text, ":{line}:");
@@ -171,8 +169,7 @@ macro_rules! log_at {
 /// `log_error!("format", ...)`: logs a message with a prefix when the level allows it.
 macro_rules! log_error { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_ERROR, $($arg)+) }; }
 macro_rules! log_info { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_INFO, $($arg)+) }; }
-macro_rules! log_debug { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_DEBUG, $($arg)+) }; }
-pub(crate) use {log_at, log_debug, log_error, log_info};
+pub(crate) use {log_at, log_error, log_info};
 
 #[cfg(test)]
 mod tests {
@@ -190,7 +187,7 @@ mod tests {
     #[test]
     fn long_lines_are_cut() {
         let mut line = Line::<4>::new();
-        let _ = write!(line, "ab{}", "cde");
+        let _ = line.write_str("abcde");
         assert_eq!(line.as_bytes(), b"abcd");
         assert_eq!(Bytes(b"a\xffb").to_string(), "a?b");
     }

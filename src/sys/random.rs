@@ -1,1 +1,42 @@
 //! Random numbers.
+
+use crate::guard::bytes::slice_mut;
+use core::ffi::c_void;
+
+unsafe extern "C" {
+    /// Fills `len` bytes at `buf` with random bytes of the operating system. Returns false when it has none: the bytes
+    /// are then guessable. A program may define this function itself; the library then uses the program's. May be called
+    /// from any thread.
+    fn mg_random(buf: *mut c_void, len: usize) -> bool;
+}
+
+/// Fills a buffer; false when the bytes are not fit for secrets.
+pub(crate) fn fill(buf: &mut [u8]) -> bool {
+    // SAFETY: the buffer has that many bytes.
+    unsafe { mg_random(buf.as_mut_ptr().cast(), buf.len()) }
+}
+
+/// The library's own `mg_random`: bytes of the operating system's generator. Without one, guessable bytes, and false.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
+    // SAFETY: buf has room for len bytes.
+    let buf = unsafe { slice_mut(buf.cast(), len) };
+    if getrandom::fill(buf).is_ok() {
+        return true;
+    }
+    // SAFETY: no conditions.
+    buf.fill_with(|| unsafe { libc::rand() } as u8);
+    false
+}
+
+/// Letters and digits, all equally likely.
+pub(crate) fn text(buf: &mut [u8]) {
+    const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    for part in buf.chunks_mut(16) {
+        let mut random = [[0; 4]; 16];
+        fill(random.as_flattened_mut());
+        for (c, r) in part.iter_mut().zip(random) {
+            *c = ALPHABET[((u64::from(u32::from_ne_bytes(r)) * 62) >> 32) as usize];
+        }
+    }
+}

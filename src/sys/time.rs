@@ -1,2 +1,37 @@
-unsafe extern "C" { safe fn mg_millis() -> u64; }
-pub(crate) fn millis() -> u64 { mg_millis() }
+//! Clocks.
+
+unsafe extern "C" {
+    /// Milliseconds since the machine was started, by a clock that only moves forward. A program may define this function
+    /// itself; the library then uses the program's. May be called from any thread.
+    fn mg_millis() -> u64;
+    /// Wall clock time, in milliseconds since 1970, at which `mg_millis` was 0; 0 as long as it is not known. Set by
+    /// SNTP, or by the program.
+    static mut mg_boot_timestamp_ms: u64;
+}
+
+/// Milliseconds of a clock that only moves forward.
+pub(crate) fn millis() -> u64 {
+    // SAFETY: no conditions.
+    unsafe { mg_millis() }
+}
+
+/// Wall clock time, as far as it is known.
+pub(crate) fn now() -> u64 {
+    // SAFETY: a plain number; read as one access, so that a write in another thread is seen as a whole or not at all.
+    millis().wrapping_add(unsafe { (&raw const mg_boot_timestamp_ms).read_volatile() })
+}
+
+/// The library's own `mg_millis`: milliseconds since the machine was started.
+#[unsafe(no_mangle)]
+extern "C" fn mgc_millis() -> u64 {
+    // The raw clock does not follow corrections of its speed.
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_RAW;
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: t is a timespec. The call cannot fail with a clock that exists.
+    unsafe { libc::clock_gettime(CLOCK, &mut t) };
+    (t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000)
+}

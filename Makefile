@@ -1,0 +1,95 @@
+# Building, testing and installing libmongoose for C programs.
+
+VERSION = 7.22.0
+SOVERSION = 7
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
+
+CARGO ?= cargo
+CC ?= cc
+BUILD_DIR ?= target/release
+STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+
+# Sizes in the binary layout: MG_DATA_SIZE and MG_MAX_HTTP_HEADERS, if given, reach build.rs through the environment.
+DATA_SIZE = $(or $(MG_DATA_SIZE),32)
+MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
+
+# What the tests call, and the Debian packages it comes from.
+TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
+        wrk:wrk python3:python3
+
+L = $(DESTDIR)$(LIBDIR)
+I = $(DESTDIR)$(INCLUDEDIR)
+CMAKE_DIR = $(LIBDIR)/cmake/mongoose
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+       -e 's|@VERSION@|$(VERSION)|g' -e 's|@SOVERSION@|$(SOVERSION)|g' -e 's|@STATIC_LIBS@|$(STATIC_LIBS)|g' \
+       -e "s|@INCLUDEDIR_FROM_CMAKE@|$$(realpath -m --relative-to=$(CMAKE_DIR) $(INCLUDEDIR))|g"
+
+help:
+	@echo 'make serve      build, and run examples-c/http-server.c on http://localhost:8000'
+	@echo 'make build      build the release library: $(BUILD_DIR)/libmongoose.so and libmongoose.a'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= MG_DATA_SIZE=$(DATA_SIZE) MG_MAX_HTTP_HEADERS=$(MAX_HTTP_HEADERS)'
+	@echo 'make uninstall  with the same settings'
+	@echo 'make deps       install what the tests need (as root), or say what is missing'
+	@echo 'make test       all tests'
+	@echo 'make header     write include/mongoose.h anew'
+	@echo 'make bench      benchmarks'
+	@echo 'make clean      remove what was built'
+
+build:
+	$(CARGO) build --release
+
+serve: build
+	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(BUILD_DIR)/http-server
+	$(BUILD_DIR)/http-server
+
+deps:
+	@missing=; for t in $(TOOLS); do \
+	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else \
+	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
+	fi
+
+# First everything, then what optimised code could change: the exports, the vectors and the C programs.
+test: deps
+	$(CARGO) test --no-fail-fast
+	$(CARGO) test --release --no-fail-fast --test header --test vectors
+	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+
+header:
+	MONGOOSE_WRITE_HEADER=1 $(CARGO) test --test header header_is_current
+
+bench: build
+	benches/run.sh
+
+install: build install-files
+
+# Installs what is in BUILD_DIR.
+install-files:
+	install -d $(L)/pkgconfig $(DESTDIR)$(CMAKE_DIR) $(I)
+	install -m 755 $(BUILD_DIR)/libmongoose.so $(L)/libmongoose.so.$(VERSION)
+	ln -sf libmongoose.so.$(VERSION) $(L)/libmongoose.so.$(SOVERSION)
+	ln -sf libmongoose.so.$(SOVERSION) $(L)/libmongoose.so
+	install -m 644 $(BUILD_DIR)/libmongoose.a $(L)/libmongoose.a
+	sed -e 's/^\(#define MGX_BUILT_DATA_SIZE\) .*/\1 $(DATA_SIZE)/' \
+	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' include/mongoose.h > $(I)/mongoose.h
+	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
+	$(FILL) packaging/mongoose-config.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config.cmake
+	$(FILL) packaging/mongoose-config-version.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config-version.cmake
+	chmod 644 $(I)/mongoose.h $(L)/pkgconfig/mongoose.pc $(DESTDIR)$(CMAKE_DIR)/*.cmake
+
+uninstall:
+	rm -f $(L)/libmongoose.so.$(VERSION) $(L)/libmongoose.so.$(SOVERSION) $(L)/libmongoose.so $(L)/libmongoose.a
+	rm -f $(I)/mongoose.h $(L)/pkgconfig/mongoose.pc
+	rm -rf $(DESTDIR)$(CMAKE_DIR)
+
+clean:
+	$(CARGO) clean
+
+.PHONY: help build serve deps test header bench install install-files uninstall clean

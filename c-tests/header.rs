@@ -1,0 +1,143 @@
+//! The header: that the committed one is what the Rust sources say, and that it and the library name the same symbols.
+
+use cbindgen::{Bindings, Builder, Config};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// cbindgen follows the `mod` lines of the first file. The extension functions have a header of their own.
+fn sources() -> Vec<String> {
+    let mut files = vec!["src/abi/mod.rs".to_string()];
+    let areas = read("src/ffi/mod.rs");
+    let names = areas.lines().filter_map(|l| l.strip_prefix("mod ")?.strip_suffix(';')).filter(|&m| m != "ext");
+    files.extend(names.map(|m| format!("src/ffi/{m}.rs")));
+    files
+}
+
+/// Every `fn name` of a source file.
+fn functions(file: &str) -> BTreeSet<String> {
+    let name = |l: &str| Some(l.split_once("fn ")?.1.split_once('(')?.0.to_string());
+    fs::read_to_string(root(file)).unwrap_or_default().lines().filter_map(name).filter(|n| n.starts_with("mg")).collect()
+}
+
+/// What the Rust half of `src/fmt/variadic.c` offers to the C half.
+fn private_functions() -> Vec<String> {
+    let areas = fs::read_dir(root("src/ffi")).unwrap().map(|e| format!("src/ffi/{}", e.unwrap().file_name().to_string_lossy()));
+    areas.flat_map(|f| functions(&f)).filter(|n| n.starts_with("mgc_")).collect()
+}
+
+fn bindings(files: &[String]) -> Bindings {
+    let mut config = Config::from_file(root("include/cbindgen.toml")).unwrap();
+    config.export.exclude.extend(private_functions());
+    let top = format!(
+        "// The mg_* API, version 7.22, of libmongoose-rs. Generated from its Rust sources: see include/cbindgen.toml.\n\n\
+         #ifndef MONGOOSE_H\n#define MONGOOSE_H\n\n{}",
+        read("include/preamble.h")
+    );
+    let mut builder = Builder::new().with_config(config).with_header(top).with_trailer(read("include/trailer.h") + "\n#endif\n");
+    for file in files {
+        builder = builder.with_src(root(file));
+    }
+    builder.generate().unwrap()
+}
+
+/// Takes out the empty lines between `#define NAME <number>` lines.
+fn join_constants(text: &str) -> String {
+    let constant = |l: &str| l.starts_with("#define ") && l.rsplit(' ').next().unwrap().parse::<i32>().is_ok();
+    let lines: Vec<&str> = text.lines().collect();
+    let between =
+        |i: usize| lines[i].is_empty() && i > 0 && i + 1 < lines.len() && constant(lines[i - 1]) && constant(lines[i + 1]);
+    (0..lines.len()).filter(|&i| !between(i)).map(|i| lines[i].to_string() + "\n").collect()
+}
+
+/// Run with MONGOOSE_WRITE_HEADER=1 to write the header instead.
+#[test]
+fn header_is_current() {
+    let mut text = Vec::new();
+    bindings(&sources()).write(&mut text);
+    let text = join_constants(&String::from_utf8(text).unwrap());
+    let path = root("include/mongoose.h");
+    if std::env::var_os("MONGOOSE_WRITE_HEADER").is_some() {
+        fs::write(path, text).unwrap();
+        return;
+    }
+    let committed = fs::read_to_string(path).unwrap_or_default();
+    let differs = text.lines().zip(committed.lines()).position(|(a, b)| a != b);
+    assert!(
+        text == committed,
+        "include/mongoose.h is not what the sources say, from line {:?} on; write it with MONGOOSE_WRITE_HEADER=1 cargo test --test header",
+        differs.map(|n| n + 1)
+    );
+}
+
+/// The functions and data that the header takes from these sources.
+fn declared(files: &[String]) -> BTreeSet<String> {
+    bindings(files).dynamic_symbols_names().map(String::from).collect()
+}
+
+/// Those of functions.tsv in the section with this heading.
+fn undeclared() -> BTreeSet<String> {
+    let table = read("c-tests/abi/functions.tsv");
+    let section = table.split("\n# ").find(|s| s.contains("public header does not declare them")).unwrap();
+    section.lines().skip(1).map(|l| l.split('\t').nth(1).unwrap().to_string()).collect()
+}
+
+/// Symbols that the shared library offers.
+fn exported() -> BTreeSet<String> {
+    let library = std::env::current_exe().unwrap().with_file_name("libmongoose.so");
+    let nm = Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().expect("nm (Debian package: binutils)");
+    assert!(nm.status.success(), "nm {}: {}", library.display(), String::from_utf8_lossy(&nm.stderr));
+    let names = String::from_utf8(nm.stdout).unwrap();
+    names.lines().map(|l| l.split_whitespace().last().unwrap().split('@').next().unwrap().to_string()).collect()
+}
+
+fn list(names: impl Iterator<Item = String>) -> String {
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn exports_match_header() {
+    let owed_file = ["src/abi/owed.rs".to_string()];
+    let owed = &declared(&owed_file) | &functions(&owed_file[0]);
+    let mut wanted = &declared(&sources()) | &undeclared();
+    wanted = &(&wanted - &owed) | &functions("src/ffi/ext.rs");
+    let exported = exported();
+
+    let missing = list((&wanted - &exported).into_iter());
+    let early = list((&owed & &exported).into_iter());
+    let extra = list((&(&exported - &wanted) - &owed).into_iter());
+    assert!(
+        missing.is_empty() && early.is_empty() && extra.is_empty(),
+        "declared but not exported: {missing}\nexported but still listed in src/abi/owed.rs: {early}\nexported but not declared: {extra}"
+    );
+}
+
+/// The header declares all of functions.tsv once, and nothing else.
+#[test]
+fn header_is_complete() {
+    let hidden = undeclared();
+    let by_program = BTreeSet::from(["mg_packed_files".to_string()]);
+    let table: BTreeSet<String> = read("c-tests/abi/functions.tsv")
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.starts_with("area\t"))
+        .map(|l| l.split('\t').nth(1).unwrap().to_string())
+        .collect();
+    let wanted = &(&table - &hidden) - &by_program;
+    let bindings = bindings(&sources());
+    let mut declared = BTreeSet::new();
+    let twice = list(bindings.dynamic_symbols_names().map(String::from).filter(|n| !declared.insert(n.clone())));
+    assert!(twice.is_empty(), "declared twice: {twice}");
+    let (missing, extra) = (list((&wanted - &declared).into_iter()), list((&declared - &wanted).into_iter()));
+    assert!(missing.is_empty() && extra.is_empty(), "not declared: {missing}\nnot in functions.tsv: {extra}");
+}

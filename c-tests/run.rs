@@ -1,0 +1,29 @@
+//! The C side of the tests: what compilers make of the header, the C programs of this directory and of examples-c, and what
+//! `make install` installs.
+
+#![allow(unreachable_pub)] // A test program has no users.
+
+use libtest_mimic::{Arguments, Trial};
+
+#[path = "run/header.rs"]
+mod header;
+#[path = "run/install.rs"]
+mod install;
+#[path = "run/programs.rs"]
+mod programs;
+#[path = "run/tools.rs"]
+mod tools;
+
+fn main() {
+    let args = Arguments::from_args();
+    if !args.list {
+        tools::link_soname();
+        header::generate();
+    }
+    let mut all: Vec<Trial> = Vec::new();
+    header::trials(&mut all);
+    programs::tool_trials(&mut all);
+    programs::trials(&mut all);
+    install::trials(&mut all);
+    libtest_mimic::run(&args, all).exit();
+}

@@ -1,0 +1,156 @@
+//! `make install`, and programs built against what it installs.
+
+use crate::tools::{library_dir, root, run, scratch, succeed, tool};
+use libtest_mimic::{Failed, Trial};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// Needs the header, the library, and the right version of both.
+const PROGRAM: &str = "#include \"mongoose.h\"
+int main(void) {
+  struct mg_iobuf io = {0, 0, 0, 64};
+  size_t n = mg_iobuf_add(&io, 0, MG_VERSION, 4);
+  mg_iobuf_free(&io);
+  return n == 4 ? 0 : 1;
+}
+";
+const CMAKE_PROJECT: &str = "cmake_minimum_required(VERSION 3.13)
+project(user C)
+find_package(mongoose 7.20 REQUIRED)
+foreach(kind mongoose static)
+  add_executable(with_${kind} main.c)
+  target_link_libraries(with_${kind} mongoose::${kind})
+endforeach()
+";
+
+fn make(target: &str, dir: &Path, settings: &[String]) -> Result<(), String> {
+    let mut make = tool("make")?;
+    make.arg("-C").arg(root("")).arg(target).arg(format!("BUILD_DIR={}", library_dir().display())).args(settings);
+    // Settings of a make that runs this test are not for this one.
+    for name in ["MAKEFLAGS", "MFLAGS", "MG_DATA_SIZE", "MG_MAX_HTTP_HEADERS"] {
+        make.env_remove(name);
+    }
+    succeed(make, dir).map(drop)
+}
+
+fn installed(name: &str) -> Result<(PathBuf, PathBuf), String> {
+    let dir = scratch(name);
+    let prefix = dir.join("prefix");
+    make("install-files", &dir, &[format!("PREFIX={}", prefix.display())])?;
+    fs::write(dir.join("main.c"), PROGRAM).map_err(|e| e.to_string())?;
+    Ok((dir, prefix))
+}
+
+/// The shared library comes from where it was installed.
+fn works(program: &Path, dir: &Path, libraries: &Path) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.env("LD_LIBRARY_PATH", libraries);
+    let outcome = run(command, dir, Duration::from_secs(60))?;
+    if outcome.code == 0 { Ok(()) } else { Err(format!("{}: {}", program.display(), outcome.text())) }
+}
+
+fn pkg_config() -> Result<(), Failed> {
+    let (dir, prefix) = installed("install-pkg-config")?;
+    for (name, options) in [("shared", &["--cflags", "--libs"][..]), ("static", &["--static", "--cflags", "--libs"])] {
+        let mut pkg_config = tool("pkg-config")?;
+        pkg_config.args(options).arg("mongoose >= 7.22").env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        let flags = succeed(pkg_config, &dir)?.stdout;
+        let program = dir.join(name);
+        let mut cc = tool("gcc")?;
+        cc.arg(dir.join("main.c")).arg("-o").arg(&program);
+        if name == "static" {
+            // Of the library alone: the C library stays shared.
+            let archive = prefix.join("lib/libmongoose.a");
+            cc.arg(archive).args(flags.split_whitespace().filter(|f| *f != "-lmongoose"));
+        } else {
+            cc.args(flags.split_whitespace());
+        }
+        succeed(cc, &dir)?;
+        works(&program, &dir, &prefix.join("lib"))?;
+    }
+    Ok(())
+}
+
+fn cmake() -> Result<(), Failed> {
+    let (dir, prefix) = installed("install-cmake")?;
+    fs::write(dir.join("CMakeLists.txt"), CMAKE_PROJECT)?;
+    let mut configure = tool("cmake")?;
+    configure.arg("-S").arg(&dir).arg("-B").arg(dir.join("build")).arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
+    configure.arg("-DCMAKE_C_COMPILER=gcc");
+    succeed(configure, &dir)?;
+    let mut build = tool("cmake")?;
+    build.arg("--build").arg(dir.join("build"));
+    succeed(build, &dir)?;
+    for kind in ["mongoose", "static"] {
+        works(&dir.join("build").join(format!("with_{kind}")), &dir, &prefix.join("lib"))?;
+    }
+    Ok(())
+}
+
+fn tree(dir: &Path, base: &Path, found: &mut Vec<String>) {
+    let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            tree(&path, base, found);
+        } else {
+            found.push(path.strip_prefix(base).unwrap().display().to_string());
+        }
+    }
+}
+
+fn staged() -> Result<(), Failed> {
+    let dir = scratch("install-staged");
+    let stage = dir.join("stage");
+    let settings = [
+        format!("DESTDIR={}", stage.display()),
+        "PREFIX=/usr".to_string(),
+        "LIBDIR=/usr/lib/x86_64-linux-gnu".to_string(),
+        "MG_DATA_SIZE=64".to_string(),
+        "MG_MAX_HTTP_HEADERS=40".to_string(),
+    ];
+    make("install-files", &dir, &settings)?;
+    let mut files = Vec::new();
+    tree(&stage, &stage, &mut files);
+    let lib = "usr/lib/x86_64-linux-gnu";
+    let mut wanted = vec!["usr/include/mongoose.h".to_string()];
+    for file in [
+        "cmake/mongoose/mongoose-config-version.cmake",
+        "cmake/mongoose/mongoose-config.cmake",
+        "libmongoose.a",
+        "libmongoose.so",
+        "libmongoose.so.7",
+        "libmongoose.so.7.22.0",
+        "pkgconfig/mongoose.pc",
+    ] {
+        wanted.push(format!("{lib}/{file}"));
+    }
+    if files != wanted {
+        return Err(format!("installed: {files:#?}").into());
+    }
+    let header = fs::read_to_string(stage.join("usr/include/mongoose.h"))?;
+    for line in ["#define MGX_BUILT_DATA_SIZE 64\n", "#define MGX_BUILT_MAX_HTTP_HEADERS 40\n"] {
+        if !header.contains(line) {
+            return Err(format!("the header lacks {line}").into());
+        }
+    }
+    let pc = fs::read_to_string(stage.join(lib).join("pkgconfig/mongoose.pc"))?;
+    let config = fs::read_to_string(stage.join(lib).join("cmake/mongoose/mongoose-config.cmake"))?;
+    if pc.contains("stage") || !pc.contains(&format!("libdir=/{lib}\n")) || config.contains("stage") || config.contains('@') {
+        return Err(format!("{pc}\n{config}").into());
+    }
+    make("uninstall", &dir, &settings)?;
+    let mut left = Vec::new();
+    tree(&stage, &stage, &mut left);
+    if left.is_empty() { Ok(()) } else { Err(format!("uninstall leaves {left:?}").into()) }
+}
+
+pub fn trials(all: &mut Vec<Trial>) {
+    all.push(Trial::test("install::program_built_through_pkg_config", pkg_config));
+    all.push(Trial::test("install::program_built_through_cmake", cmake));
+    all.push(Trial::test("install::staged_with_other_sizes_and_uninstalled", staged));
+}

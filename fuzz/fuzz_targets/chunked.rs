@@ -1,0 +1,31 @@
+//! Chunked bodies: arriving in two pieces or at once makes no difference, and the data is as long as announced.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// No exported function leads straight to the scanner, so its source is compiled in.
+#[allow(dead_code)]
+#[path = "../../src/proto/chunked.rs"]
+mod chunked;
+#[allow(dead_code)]
+#[path = "../../src/proto/http.rs"]
+mod http;
+
+use chunked::{Scan, Scanner};
+
+fuzz_target!(|input: (u16, &[u8])| {
+    let (cut, body) = (usize::from(input.0).min(input.1.len()), input.1);
+    let whole = Scanner::new().scan(body);
+    let mut scanner = Scanner::new();
+    if let Scan::Complete { consumed, .. } = scanner.scan(&body[..cut]) {
+        assert!(consumed <= cut);
+    }
+    assert_eq!(scanner.scan(body), whole);
+    let mut body = body.to_vec();
+    if let Scan::Complete { consumed, decoded } = whole {
+        assert_eq!(chunked::compact(&mut body[..consumed]), decoded);
+    } else {
+        assert!(chunked::compact(&mut body) <= body.len());
+    }
+});

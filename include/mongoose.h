@@ -1,0 +1,2405 @@
+// The mg_* API, version 7.22, of libmongoose-rs. Generated from its Rust sources: see include/cbindgen.toml.
+
+#ifndef MONGOOSE_H
+#define MONGOOSE_H
+
+#define MG_VERSION "7.22"
+
+// ---- The platform. The library is built for hosted Unix; with MG_ARCH_CUSTOM settings come from the program's mongoose_config.h.
+#define MG_ARCH_CUSTOM 0
+#define MG_ARCH_UNIX 1
+#define MG_ARCH_WIN32 2
+#define MG_ARCH_ESP32 3
+#define MG_ARCH_ESP8266 4
+#define MG_ARCH_FREERTOS 5
+#define MG_ARCH_THREADX 6
+#define MG_ARCH_ZEPHYR 7
+#define MG_ARCH_ARMGCC 8
+#define MG_ARCH_NEWLIB MG_ARCH_ARMGCC
+#define MG_ARCH_CMSIS_RTOS1 9
+#define MG_ARCH_TIRTOS 10
+#define MG_ARCH_PICOSDK 11
+#define MG_ARCH_ARMCC 12
+#define MG_ARCH_CMSIS_RTOS2 13
+#define MG_ARCH_RTTHREAD 14
+#define MG_ARCH_ARMCGT 15
+#define MG_ARCH_CUBE 16
+#define MG_ARCH_MCUXPRESSO 17
+#define MG_TLS_NONE 0
+#define MG_TLS_MBED 1
+#define MG_TLS_OPENSSL 2
+#define MG_TLS_BUILTIN 3
+#define MG_TLS_CUSTOM 4
+#define MG_TLS_WOLFSSL 5
+#define MG_OTA_NONE 0
+#define MG_OTA_CH32V307 100
+#define MG_OTA_U2A 200
+#define MG_OTA_RT1020 300
+#define MG_OTA_RT1050 301
+#define MG_OTA_RT1060 302
+#define MG_OTA_RT1064 303
+#define MG_OTA_RT1170 304
+#define MG_OTA_MCXN 310
+#define MG_OTA_RW612 320
+#define MG_OTA_FLASH 900
+#define MG_OTA_ESP32 910
+#define MG_OTA_PICOSDK 920
+#define MG_OTA_CUSTOM 1000
+
+#ifndef MG_ARCH
+#if defined(__unix__) || defined(__APPLE__)
+#define MG_ARCH MG_ARCH_UNIX
+#else
+#error MG_ARCH: the library is built for MG_ARCH_UNIX, which this compiler does not target
+#endif
+#endif
+
+#if MG_ARCH == MG_ARCH_CUSTOM
+#include "mongoose_config.h"
+#elif MG_ARCH != MG_ARCH_UNIX
+#error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
+#endif
+
+// ---- Settings that are part of the binary layout. `make install` writes the values that the library was built with.
+#define MGX_BUILT_DATA_SIZE 32
+#define MGX_BUILT_MAX_HTTP_HEADERS 30
+
+#ifndef MG_DATA_SIZE
+#define MG_DATA_SIZE MGX_BUILT_DATA_SIZE
+#elif MG_DATA_SIZE != MGX_BUILT_DATA_SIZE
+#error MG_DATA_SIZE: not the size of c->data that the library was built with (default 32); build it with the same MG_DATA_SIZE
+#endif
+
+#ifndef MG_MAX_HTTP_HEADERS
+#define MG_MAX_HTTP_HEADERS MGX_BUILT_MAX_HTTP_HEADERS
+#elif MG_MAX_HTTP_HEADERS != MGX_BUILT_MAX_HTTP_HEADERS
+#error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
+#endif
+
+#ifndef MG_DASH_MAX_USER_NAME
+#define MG_DASH_MAX_USER_NAME 32
+#elif MG_DASH_MAX_USER_NAME != 32
+#error MG_DASH_MAX_USER_NAME: fixed at 32 in the library
+#endif
+
+// ---- Settings with one value in a prebuilt library.
+#ifndef MG_TLS
+#define MG_TLS MG_TLS_NONE
+#elif MG_TLS == MG_TLS_CUSTOM
+#error MG_TLS: the library has its own TLS, MG_TLS_CUSTOM cannot replace it; any other value will do, and mg_tls_init works
+#endif
+
+#ifndef MG_ENABLE_TCPIP
+#define MG_ENABLE_TCPIP 0
+#elif MG_ENABLE_TCPIP
+#error MG_ENABLE_TCPIP: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_SOCKET
+#define MG_ENABLE_SOCKET 1
+#elif !MG_ENABLE_SOCKET
+#error MG_ENABLE_SOCKET: 1 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_LWIP
+#define MG_ENABLE_LWIP 0
+#elif MG_ENABLE_LWIP
+#error MG_ENABLE_LWIP: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_FREERTOS
+#define MG_ENABLE_FREERTOS 0
+#elif MG_ENABLE_FREERTOS
+#error MG_ENABLE_FREERTOS: 0 in the library, which is built for hosted Unix
+#endif
+
+#ifndef MG_ENABLE_FREERTOS_TCP
+#define MG_ENABLE_FREERTOS_TCP 0
+#elif MG_ENABLE_FREERTOS_TCP
+#error MG_ENABLE_FREERTOS_TCP: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_RL
+#define MG_ENABLE_RL 0
+#elif MG_ENABLE_RL
+#error MG_ENABLE_RL: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_PROFILE
+#define MG_ENABLE_PROFILE 0
+#elif MG_ENABLE_PROFILE
+#error MG_ENABLE_PROFILE: 0 in the library
+#endif
+
+#ifndef MG_ENABLE_FATFS
+#define MG_ENABLE_FATFS 0
+#elif MG_ENABLE_FATFS
+#error MG_ENABLE_FATFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#endif
+
+#ifndef MG_ENABLE_LFS
+#define MG_ENABLE_LFS 0
+#elif MG_ENABLE_LFS
+#error MG_ENABLE_LFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#endif
+
+#ifndef MG_JSON_MAX_DEPTH
+#define MG_JSON_MAX_DEPTH 30
+#elif MG_JSON_MAX_DEPTH != 30
+#error MG_JSON_MAX_DEPTH: 30 in the library
+#endif
+
+#ifndef MG_OTA
+#define MG_OTA MG_OTA_NONE
+#elif MG_OTA != MG_OTA_NONE && MG_OTA != MG_OTA_CUSTOM
+#error MG_OTA: MG_OTA_NONE in the library; with MG_OTA_CUSTOM the program defines mg_ota_begin, mg_ota_write and mg_ota_end
+#endif
+
+#ifndef MG_OTA_URL
+#define MG_OTA_URL NULL
+#else
+#error MG_OTA_URL: NULL in the library; call mg_ota_url_check(mgr, url, fn) from a timer instead
+#endif
+
+#ifndef MG_OTA_STATUS_FN
+#define MG_OTA_STATUS_FN NULL
+#else
+#error MG_OTA_STATUS_FN: NULL in the library; call mg_ota_url_check(mgr, url, fn) from a timer instead
+#endif
+
+#ifdef MG_OTA_TLS_CA
+#error MG_OTA_TLS_CA: not set in the library
+#endif
+
+#ifndef MG_OTA_FIRMWARE_VERSION
+#define MG_OTA_FIRMWARE_VERSION "1.0.0"
+#else
+#error MG_OTA_FIRMWARE_VERSION: "1.0.0" in the library
+#endif
+
+#ifndef MG_OTA_PULL_INTERVAL_SECONDS
+#define MG_OTA_PULL_INTERVAL_SECONDS 60
+#elif MG_OTA_PULL_INTERVAL_SECONDS != 60
+#error MG_OTA_PULL_INTERVAL_SECONDS: 60 in the library; call mg_ota_url_check(mgr, url, fn) from a timer instead
+#endif
+
+#ifndef MG_OTA_ROLLBACK_TIMEOUT_SECONDS
+#define MG_OTA_ROLLBACK_TIMEOUT_SECONDS 120
+#elif MG_OTA_ROLLBACK_TIMEOUT_SECONDS != 120
+#error MG_OTA_ROLLBACK_TIMEOUT_SECONDS: 120 in the library
+#endif
+
+#ifndef MG_OTA_MAX_VERSION_LEN
+#define MG_OTA_MAX_VERSION_LEN 64
+#elif MG_OTA_MAX_VERSION_LEN != 64
+#error MG_OTA_MAX_VERSION_LEN: 64 in the library
+#endif
+
+#if defined(MG_OTA_STATE_GET) || defined(MG_OTA_STATE_SET)
+#error MG_OTA_STATE_GET, MG_OTA_STATE_SET: fixed in the library (always confirmed)
+#endif
+#define MG_OTA_STATE_GET() MG_OTA_CONFIRMED
+#define MG_OTA_STATE_SET(state) ((void) (state))
+
+// ---- Settings that take effect at run time: see mg_mgr_init at the end of this file.
+#ifdef MG_MAX_RECV_SIZE
+#define MGX_SET_MAX_RECV_SIZE MG_MAX_RECV_SIZE
+#else
+#define MG_MAX_RECV_SIZE (3 * 1024 * 1024)
+#endif
+
+#ifdef MG_IO_SIZE
+#define MGX_SET_IO_SIZE MG_IO_SIZE
+#else
+#define MG_IO_SIZE 16384
+#endif
+
+#ifdef MG_SOCK_LISTEN_BACKLOG_SIZE
+#define MGX_SET_LISTEN_BACKLOG MG_SOCK_LISTEN_BACKLOG_SIZE
+#else
+#define MG_SOCK_LISTEN_BACKLOG_SIZE 128
+#endif
+
+#ifdef MG_HTTP_INDEX
+#define MGX_SET_HTTP_INDEX MG_HTTP_INDEX
+#else
+#define MG_HTTP_INDEX "index.html"
+#endif
+
+#ifndef MG_IPV6_V6ONLY
+#define MG_IPV6_V6ONLY 0
+#endif
+
+#ifndef MG_ENABLE_DIRLIST
+#define MG_ENABLE_DIRLIST 1
+#endif
+
+#ifndef MG_ENABLE_LOG
+#define MG_ENABLE_LOG 1
+#endif
+
+// ---- Functions that a program may replace by its own, whether or not it sets these.
+#ifndef MG_ENABLE_CUSTOM_CALLOC
+#define MG_ENABLE_CUSTOM_CALLOC 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_RANDOM
+#define MG_ENABLE_CUSTOM_RANDOM 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_MILLIS
+#define MG_ENABLE_CUSTOM_MILLIS 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_LOG
+#define MG_ENABLE_CUSTOM_LOG 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_DEVICE_ID
+#define MG_ENABLE_CUSTOM_DEVICE_ID 0
+#endif
+
+// ---- Settings without effect on the library; the program may look at them.
+#ifndef MG_ENABLE_POLL
+#ifdef __linux__
+#define MG_ENABLE_POLL 0
+#else
+#define MG_ENABLE_POLL 1
+#endif
+#endif
+#ifndef MG_ENABLE_EPOLL
+#if defined(__linux__) && !MG_ENABLE_POLL
+#define MG_ENABLE_EPOLL 1
+#else
+#define MG_ENABLE_EPOLL 0
+#endif
+#endif
+#ifndef MG_ENABLE_IPV6
+#define MG_ENABLE_IPV6 1
+#endif
+#ifndef MG_ENABLE_SSI
+#define MG_ENABLE_SSI 0
+#endif
+#ifndef MG_ENABLE_MD5
+#define MG_ENABLE_MD5 1
+#endif
+#ifndef MG_ENABLE_POSIX_FS
+#define MG_ENABLE_POSIX_FS 1
+#endif
+#ifndef MG_ENABLE_ASSERT
+#define MG_ENABLE_ASSERT 0
+#endif
+#ifndef MG_ENABLE_CHACHA20
+#define MG_ENABLE_CHACHA20 1
+#endif
+#ifndef MG_ENABLE_WINSOCK
+#define MG_ENABLE_WINSOCK 1
+#endif
+#ifndef MG_ENABLE_BSD_SOCKETS
+#define MG_ENABLE_BSD_SOCKETS 0
+#endif
+#ifndef MG_ENABLE_BSD_PROTOTYPES
+#define MG_ENABLE_BSD_PROTOTYPES 1
+#endif
+#ifndef MG_ENABLE_TCPIP_PRINT_DEBUG_STATS
+#define MG_ENABLE_TCPIP_PRINT_DEBUG_STATS 0
+#endif
+#ifndef MG_TCPIP_DHCPNAME_SIZE
+#define MG_TCPIP_DHCPNAME_SIZE 18
+#endif
+#ifndef MG_TCPIP_IP
+#define MG_TCPIP_IP 0
+#endif
+#ifndef MG_TCPIP_MASK
+#define MG_TCPIP_MASK 0
+#endif
+#ifndef MG_TCPIP_GW
+#define MG_TCPIP_GW 0
+#endif
+#ifndef MG_TCPIP_PREFIX_LEN
+#define MG_TCPIP_PREFIX_LEN 0
+#endif
+#ifndef MG_MAX_SSI_DEPTH
+#define MG_MAX_SSI_DEPTH 5
+#endif
+#ifndef MG_SSI_BUFSIZ
+#define MG_SSI_BUFSIZ 1024
+#endif
+#ifndef MG_PATH_MAX
+#define MG_PATH_MAX FILENAME_MAX
+#endif
+#ifndef MG_DIRSEP
+#define MG_DIRSEP '/'
+#endif
+#ifndef MG_INVALID_SOCKET
+#define MG_INVALID_SOCKET (-1)
+#endif
+#ifndef MG_SOCKET_TYPE
+#define MG_SOCKET_TYPE int
+#endif
+#ifndef MG_HTTP_ADDR
+#define MG_HTTP_ADDR "http://0.0.0.0:8000"
+#endif
+#ifndef MG_HTTPS_ADDR
+#define MG_HTTPS_ADDR "https://0.0.0.0:8443"
+#endif
+#ifndef MG_MODBUS_ADDR
+#define MG_MODBUS_ADDR "tcp://0.0.0.0:8502"
+#endif
+#ifndef MG_DASH_MAX_SEND_BUF_SIZE
+#define MG_DASH_MAX_SEND_BUF_SIZE (5 * MG_IO_SIZE)
+#endif
+
+// ---- System headers. Programs use them without including them.
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#if MG_ENABLE_EPOLL
+#include <sys/epoll.h>
+#elif MG_ENABLE_POLL
+#include <poll.h>
+#endif
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+// ---- Integers and bytes
+#define MG_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+
+#define MG_U8P(p) ((uint8_t *) (p))
+
+// a is the most significant byte.
+#define MG_U32(a, b, c, d) \
+  (((uint32_t) ((a) & 255) << 24) | ((uint32_t) ((b) & 255) << 16) | ((uint32_t) ((c) & 255) << 8) | (uint32_t) ((d) & 255))
+
+// The address a.b.c.d in network byte order.
+#define MG_IPV4(a, b, c, d) ((uint32_t) (MG_BIG_ENDIAN ? MG_U32(a, b, c, d) : MG_U32(d, c, b, a)))
+
+// Initialiser for the 16 bytes of an IPv6 address, from its eight groups.
+#define MG_IPV6(a, b, c, d, e, f, g, h) \
+  { MGX_2BYTES(a), MGX_2BYTES(b), MGX_2BYTES(c), MGX_2BYTES(d), MGX_2BYTES(e), MGX_2BYTES(f), MGX_2BYTES(g), MGX_2BYTES(h) }
+#define MGX_2BYTES(x) (uint8_t) (((x) >> 8) & 255), (uint8_t) ((x) & 255)
+
+// The four bytes at p, for "%d.%d.%d.%d".
+#define MG_IPADDR_PARTS(p) MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3]
+
+// Reading and writing big-endian integers, aligned or not.
+#define MG_LOAD_BE16(p) ((uint16_t) ((MG_U8P(p)[0] << 8) | MG_U8P(p)[1]))
+#define MG_LOAD_BE24(p) (((uint32_t) MG_U8P(p)[0] << 16) | ((uint32_t) MG_U8P(p)[1] << 8) | MG_U8P(p)[2])
+#define MG_LOAD_BE32(p) MG_U32(MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3])
+#define MG_LOAD_BE64(p) (((uint64_t) MG_LOAD_BE32(p) << 32) | MG_LOAD_BE32(MG_U8P(p) + 4))
+#define MG_STORE_BE16(p, n) (MGX_STORE(p, 0, n, 8), MGX_STORE(p, 1, n, 0))
+#define MG_STORE_BE24(p, n) (MGX_STORE(p, 0, n, 16), MGX_STORE(p, 1, n, 8), MGX_STORE(p, 2, n, 0))
+#define MG_STORE_BE32(p, n) (MG_STORE_BE16(p, (uint32_t) (n) >> 16), MG_STORE_BE16(MG_U8P(p) + 2, n))
+#define MG_STORE_BE64(p, n) (MG_STORE_BE32(p, (uint64_t) (n) >> 32), MG_STORE_BE32(MG_U8P(p) + 4, n))
+#define MGX_STORE(p, i, n, shift) ((void) (MG_U8P(p)[i] = (uint8_t) (((n) >> (shift)) & 255)))
+
+// The 32-bit register at an address.
+#define MG_REG(x) (*(volatile uint32_t *) (uintptr_t) (x))
+#define MG_BIT(x) ((uint32_t) 1 << (x))
+#define MG_SET_BITS(R, CLRMASK, SETMASK) (R) = ((R) & ~(CLRMASK)) | (SETMASK)
+
+// To a multiple of a; a = 0 leaves x alone.
+#define MG_ROUND_UP(x, a) ((a) == 0 ? (x) : ((((x) + (a) - 1) / (a)) * (a)))
+#define MG_ROUND_DOWN(x, a) ((a) == 0 ? (x) : (((x) / (a)) * (a)))
+
+#define mg_htons(x) mg_ntohs(x)
+#define mg_htonl(x) mg_ntohl(x)
+#define mg_htonll(x) mg_ntohll(x)
+
+// For microcontrollers; nothing to do here.
+#define MG_ARM_DISABLE_IRQ()
+#define MG_ARM_ENABLE_IRQ()
+#define MG_DSB()
+
+// ---- Singly linked lists: structs with a member `next`, a pointer to the first one.
+#define LIST_ADD_HEAD(type_, head_, elem_) \
+  do {                                     \
+    (elem_)->next = *(head_);              \
+    *(head_) = (elem_);                    \
+  } while (0)
+
+// elem_->next must be NULL.
+#define LIST_ADD_TAIL(type_, head_, elem_)                     \
+  do {                                                         \
+    type_ **mgx_link = (head_);                                \
+    while (*mgx_link != NULL) mgx_link = &(*mgx_link)->next;   \
+    *mgx_link = (elem_);                                       \
+  } while (0)
+
+// elem_ must be in the list.
+#define LIST_DELETE(type_, head_, elem_)                         \
+  do {                                                           \
+    type_ **mgx_link = (head_);                                  \
+    while (*mgx_link != (elem_)) mgx_link = &(*mgx_link)->next;  \
+    *mgx_link = (elem_)->next;                                   \
+  } while (0)
+
+// ---- Strings: a view of a C string
+#define mg_str(s) mg_str_s(s)
+
+// ---- Logging: MG_INFO(("%d connections", n)), with double parentheses
+#define mg_log_set(level) (mg_log_level = (level))
+#if MG_ENABLE_LOG
+#define MG_LOG(level, args)                                   \
+  do {                                                        \
+    if ((level) <= mg_log_level) {                            \
+      mg_log_prefix((level), __FILE__, __LINE__, __func__);   \
+      mg_log args;                                            \
+    }                                                         \
+  } while (0)
+#else
+#define MG_LOG(level, args) \
+  do {                      \
+    if (0) mg_log args;     \
+  } while (0)
+#endif
+#define MG_ERROR(args) MG_LOG(MG_LL_ERROR, args)
+#define MG_INFO(args) MG_LOG(MG_LL_INFO, args)
+#define MG_DEBUG(args) MG_LOG(MG_LL_DEBUG, args)
+#define MG_VERBOSE(args) MG_LOG(MG_LL_VERBOSE, args)
+
+// ---- Arguments for %m: a C string as JSON text
+#define MG_ESC(str) mg_print_esc, 0, (str)
+
+// ---- Differentiated services code points, for mg_dscp
+#define MG_DSCP_CS(class_) ((class_) * 8)
+#define MG_DSCP_AF(class_, drop_) ((class_) * 8 + (drop_) * 2)
+#define MG_DSCP_EF 46
+
+// ---- Profiling: not in this library
+#define MG_PROF_INIT(c)
+#define MG_PROF_FREE(c)
+#define MG_PROF_ADD(c, name)
+#define MG_PROF_DUMP(c)
+
+// ---- Dashboard: add a struct mg_field_set, and an HTTP handler of the program
+#define MG_DASH_ADD_FIELD_SET(dash_, set_) LIST_ADD_HEAD(struct mg_field_set, &(dash_)->sets, (set_))
+#define MG_DASH_REGISTER_CUSTOM_HANDLER(dash_, uri_, fn_, data_)                                      \
+  do {                                                                                                \
+    static struct mg_dash_custom_handler mgx_handler;                                                 \
+    mgx_handler.uri_pattern = mg_str(uri_);                                                           \
+    mgx_handler.handler = (fn_);                                                                      \
+    mgx_handler.handler_data = (data_);                                                               \
+    LIST_ADD_HEAD(struct mg_dash_custom_handler, &(dash_)->custom_handlers, &mgx_handler);            \
+  } while (0)
+
+// ---- Types that are used before they are complete, or under more than one name
+struct mg_connection;
+struct mg_dash;
+struct mg_dash_user;
+struct mg_dns_rr;
+struct mg_mgr;
+struct mg_rpc_req;
+struct mg_tcpip_if;
+struct mg_timer;
+typedef struct mg_md5_ctx mg_md5_ctx;
+typedef struct mg_sha1_ctx mg_sha1_ctx;
+typedef struct mg_sha256_ctx mg_sha256_ctx;
+typedef struct mg_sha384_ctx mg_sha384_ctx;
+typedef volatile size_t mg_volatile_size_t;
+typedef volatile unsigned char mg_volatile_byte;
+#if MG_TLS == MG_TLS_BUILTIN
+#define MGX_DECLARE_UECC
+#endif
+
+
+#define MG_DNS_RTYPE_A 1
+#define MG_DNS_RTYPE_AAAA 28
+#define MG_DNS_RTYPE_PTR 12
+#define MG_DNS_RTYPE_SRV 33
+#define MG_DNS_RTYPE_TXT 16
+#define MG_MODBUS_ERR_DEVICE_FAILURE 4
+#define MG_MODBUS_ERR_ILLEGAL_ADDRESS 2
+#define MG_MODBUS_ERR_ILLEGAL_FUNCTION 1
+#define MG_MODBUS_ERR_ILLEGAL_VALUE 3
+#define MG_MODBUS_ERR_NONE 0
+#define MG_MODBUS_FUNC_READ_COILS 1
+#define MG_MODBUS_FUNC_READ_DISCRETE_INPUTS 2
+#define MG_MODBUS_FUNC_READ_HOLDING_REGISTERS 3
+#define MG_MODBUS_FUNC_READ_INPUT_REGISTERS 4
+#define MG_MODBUS_FUNC_WRITE_MULTIPLE_COILS 15
+#define MG_MODBUS_FUNC_WRITE_MULTIPLE_REGISTERS 16
+#define MG_MODBUS_FUNC_WRITE_SINGLE_COIL 5
+#define MG_MODBUS_FUNC_WRITE_SINGLE_REGISTER 6
+#define MG_TIMER_AUTODELETE 8
+#define MG_TIMER_CALLED 4
+#define MG_TIMER_ONCE 0
+#define MG_TIMER_REPEAT 1
+#define MG_TIMER_RUN_NOW 2
+#define MG_WIFI_BAND_2G 0
+#define MG_WIFI_BAND_5G 1
+#define MG_WIFI_SECURITY_OPEN 0
+#define MG_WIFI_SECURITY_WEP 1
+#define MG_WIFI_SECURITY_WPA 2
+#define MG_WIFI_SECURITY_WPA2 4
+#define MG_WIFI_SECURITY_WPA2_ENTERPRISE 32
+#define MG_WIFI_SECURITY_WPA3 8
+#define MG_WIFI_SECURITY_WPA3_ENTERPRISE 64
+#define MG_WIFI_SECURITY_WPA_ENTERPRISE 16
+#define MQTT_CMD_AUTH 15
+#define MQTT_CMD_CONNACK 2
+#define MQTT_CMD_CONNECT 1
+#define MQTT_CMD_DISCONNECT 14
+#define MQTT_CMD_PINGREQ 12
+#define MQTT_CMD_PINGRESP 13
+#define MQTT_CMD_PUBACK 4
+#define MQTT_CMD_PUBCOMP 7
+#define MQTT_CMD_PUBLISH 3
+#define MQTT_CMD_PUBREC 5
+#define MQTT_CMD_PUBREL 6
+#define MQTT_CMD_SUBACK 9
+#define MQTT_CMD_SUBSCRIBE 8
+#define MQTT_CMD_UNSUBACK 11
+#define MQTT_CMD_UNSUBSCRIBE 10
+#define MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER 18
+#define MQTT_PROP_AUTHENTICATION_DATA 22
+#define MQTT_PROP_AUTHENTICATION_METHOD 21
+#define MQTT_PROP_CONTENT_TYPE 3
+#define MQTT_PROP_CORRELATION_DATA 9
+#define MQTT_PROP_MAXIMUM_PACKET_SIZE 39
+#define MQTT_PROP_MAXIMUM_QOS 36
+#define MQTT_PROP_MESSAGE_EXPIRY_INTERVAL 2
+#define MQTT_PROP_PAYLOAD_FORMAT_INDICATOR 1
+#define MQTT_PROP_REASON_STRING 31
+#define MQTT_PROP_RECEIVE_MAXIMUM 33
+#define MQTT_PROP_REQUEST_PROBLEM_INFORMATION 23
+#define MQTT_PROP_REQUEST_RESPONSE_INFORMATION 25
+#define MQTT_PROP_RESPONSE_INFORMATION 26
+#define MQTT_PROP_RESPONSE_TOPIC 8
+#define MQTT_PROP_RETAIN_AVAILABLE 37
+#define MQTT_PROP_SERVER_KEEP_ALIVE 19
+#define MQTT_PROP_SERVER_REFERENCE 28
+#define MQTT_PROP_SESSION_EXPIRY_INTERVAL 17
+#define MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE 42
+#define MQTT_PROP_SUBSCRIPTION_IDENTIFIER 11
+#define MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE 41
+#define MQTT_PROP_TOPIC_ALIAS 35
+#define MQTT_PROP_TOPIC_ALIAS_MAXIMUM 34
+#define MQTT_PROP_USER_PROPERTY 38
+#define MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE 40
+#define MQTT_PROP_WILL_DELAY_INTERVAL 24
+#define WEBSOCKET_OP_BINARY 2
+#define WEBSOCKET_OP_CLOSE 8
+#define WEBSOCKET_OP_CONTINUE 0
+#define WEBSOCKET_OP_PING 9
+#define WEBSOCKET_OP_PONG 10
+#define WEBSOCKET_OP_TEXT 1
+
+// Types of dashboard variables.
+enum mg_val_type {
+  MG_VAL_INT = 0,
+  MG_VAL_UINT64 = 1,
+  MG_VAL_BOOL = 2,
+  MG_VAL_DBL = 3,
+  MG_VAL_STR = 4,
+  MG_VAL_RAW = 5,
+};
+
+// What the callback of a dashboard set is to do.
+enum mg_dash_op {
+  MG_DASH_READ = 0,
+  MG_DASH_WRITE = 1,
+  MG_DASH_DELETE = 2,
+  MG_DASH_ADD = 3,
+};
+
+// Events that a handler gets, and what ev_data then is.
+enum mg_event {
+  // `char *`: what went wrong; the connection will close.
+  MG_EV_ERROR = 0,
+  // NULL, for clients `char *`: the URL. The connection was made.
+  MG_EV_OPEN = 1,
+  // `uint64_t *`: mg_millis. Once per mg_mgr_poll.
+  MG_EV_POLL = 2,
+  // NULL. The host name has an address.
+  MG_EV_RESOLVE = 3,
+  // NULL. The client is connected.
+  MG_EV_CONNECT = 4,
+  // NULL. The connection came in.
+  MG_EV_ACCEPT = 5,
+  // NULL. The TLS handshake is done.
+  MG_EV_TLS_HS = 6,
+  // `long *`: how many bytes were added to `c->recv`.
+  MG_EV_READ = 7,
+  // `long *`: how many bytes were sent.
+  MG_EV_WRITE = 8,
+  // NULL. The last event of a connection.
+  MG_EV_CLOSE = 9,
+  // `struct mg_http_message *`: first line and headers; the body may follow.
+  MG_EV_HTTP_HDRS = 10,
+  // `struct mg_http_message *`: the whole message.
+  MG_EV_HTTP_MSG = 11,
+  // `struct mg_http_message *`: the WebSocket handshake is done.
+  MG_EV_WS_OPEN = 12,
+  // `struct mg_ws_message *`: a message.
+  MG_EV_WS_MSG = 13,
+  // `struct mg_ws_message *`: a control frame.
+  MG_EV_WS_CTL = 14,
+  // `struct mg_mqtt_message *`: a packet.
+  MG_EV_MQTT_CMD = 15,
+  // `struct mg_mqtt_message *`: a published message.
+  MG_EV_MQTT_MSG = 16,
+  // `int *`: the code of the CONNACK; 0 is success.
+  MG_EV_MQTT_OPEN = 17,
+  // `uint64_t *`: milliseconds since 1970.
+  MG_EV_SNTP_TIME = 18,
+  // `struct mg_str *`: what mg_wakeup sent.
+  MG_EV_WAKEUP = 19,
+  // `struct mg_mdns_req *`: a query.
+  MG_EV_MDNS_REQ = 20,
+  // `struct mg_mdns_resp *`: an answer.
+  MG_EV_MDNS_RESP = 21,
+  // `struct mg_modbus_req *`: a request.
+  MG_EV_MODBUS_REQ = 22,
+  // The first number that a program may use for its own events.
+  MG_EV_USER = 23,
+};
+
+// What a file is, and how to open it.
+enum mg_fs_flags {
+  MG_FS_READ = 1,
+  MG_FS_WRITE = 2,
+  MG_FS_DIR = 4,
+  MG_FS_EXCL = 8,
+};
+
+// Results of the I/O functions beside a number of bytes.
+enum mg_io_result {
+  MG_IO_ERR = -1,
+  MG_IO_WAIT = -2,
+};
+
+// Results of mg_json_get beside an offset.
+enum mg_json_error {
+  MG_JSON_TOO_DEEP = -1,
+  MG_JSON_INVALID = -2,
+  MG_JSON_NOT_FOUND = -3,
+};
+
+// How much is logged: everything up to mg_log_level.
+enum mg_log_level_t {
+  MG_LL_NONE = 0,
+  MG_LL_ERROR = 1,
+  MG_LL_INFO = 2,
+  MG_LL_DEBUG = 3,
+  MG_LL_VERBOSE = 4,
+};
+
+// Results of mg_mqtt_parse.
+enum mg_mqtt_parse_result {
+  MQTT_OK = 0,
+  MQTT_INCOMPLETE = 1,
+  MQTT_MALFORMED = 2,
+};
+
+// Types of MQTT 5 property values.
+enum mg_mqtt_prop_type {
+  MQTT_PROP_TYPE_BYTE = 0,
+  MQTT_PROP_TYPE_STRING = 1,
+  MQTT_PROP_TYPE_STRING_PAIR = 2,
+  MQTT_PROP_TYPE_BINARY_DATA = 3,
+  MQTT_PROP_TYPE_VARIABLE_INT = 4,
+  MQTT_PROP_TYPE_INT = 5,
+  MQTT_PROP_TYPE_SHORT = 6,
+};
+
+// State of the running firmware.
+enum mg_ota_status {
+  MG_OTA_CONFIRMED = 0,
+  MG_OTA_TESTING = 1,
+  MG_OTA_FAILED = 2,
+  MG_OTA_ROLLEDBACK = 3,
+};
+
+// An elliptic curve of the key helpers.
+struct MG_UECC_Curve_t;
+
+// Defined by no program and no library: `mgr->ifp` is always NULL.
+struct mg_tcpip_if;
+
+// A DNS server.
+struct mg_dns {
+  // Its address, for example `udp://8.8.8.8:53`.
+  const char *url;
+  // The connection to it, opened when first needed.
+  struct mg_connection *c;
+};
+
+// A timer, in the list that mg_timer_poll (and mg_mgr_poll for `mgr->timers`) walks.
+struct mg_timer {
+  // Time between calls, milliseconds.
+  uint64_t period_ms;
+  // Time of the next call; 0 until the first poll has started the timer.
+  uint64_t expire;
+  // MG_TIMER_* bits.
+  unsigned int flags;
+  // What to call.
+  void (*fn)(void *arg);
+  // Its argument.
+  void *arg;
+  // List link.
+  struct mg_timer *next;
+};
+
+// The write end of the wakeup pair.
+union mg_pipe {
+  int fd;
+  void *q;
+};
+
+// Event manager: holds connections and timers, polled by one thread.
+struct mg_mgr {
+  // All connections, newest first, linked by `next`.
+  struct mg_connection *conns;
+  // DNS server for names, over IPv4.
+  struct mg_dns dns4;
+  // The same over IPv6.
+  struct mg_dns dns6;
+  // mDNS connection, see mg_mdns_listen.
+  struct mg_connection *mdns;
+  // How long a name may take to resolve, milliseconds.
+  int dnstimeout;
+  // Ask `dns6` first.
+  bool use_dns6;
+  // The id handed out last.
+  unsigned long nextid;
+  // The program's own; set it after mg_mgr_init.
+  void *userdata;
+  // Of the TLS layer.
+  void *tls_ctx;
+  // MQTT packet id used last.
+  uint16_t mqtt_id;
+  // Of the resolver.
+  void *active_dns_requests;
+  // Of the mDNS resolver.
+  void *active_mdns_requests;
+  // Timers that mg_mgr_poll runs.
+  struct mg_timer *timers;
+  // Descriptor that the poll waits on; -1 when there is none.
+  int epoll_fd;
+  // Always NULL: there is no built-in TCP/IP stack.
+  struct mg_tcpip_if *ifp;
+  // Bytes to allocate behind each struct mg_connection, for the program.
+  size_t extraconnsize;
+  // Of mg_wakeup.
+  union mg_pipe pipe;
+};
+
+// The 16 address bytes, network byte order. IPv4 uses the first four; the rest is then unspecified.
+union mg_addr_bytes {
+  uint8_t ip[16];
+  uint32_t ip4;
+  uint64_t ip6[2];
+};
+
+// A network address.
+struct mg_addr {
+  // The address.
+  union mg_addr_bytes addr;
+  // Port, network byte order.
+  uint16_t port;
+  // IPv6 scope; 0 for none.
+  uint8_t scope_id;
+  // Selects the family.
+  bool is_ip6;
+};
+
+// A growable buffer. Memory between `len` and `size` is zero.
+struct mg_iobuf {
+  // The memory, from mg_calloc; NULL while `size` is 0.
+  uint8_t *buf;
+  // Capacity in bytes.
+  size_t size;
+  // Bytes in use, from the start of `buf`.
+  size_t len;
+  // The capacity is always a multiple of this; 0 means exact sizes.
+  size_t align;
+};
+
+// `void (*mg_event_handler_t)(struct mg_connection *, int ev, void *ev_data)`.
+typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*);
+
+// A connection: listener, accepted, client or wrapped descriptor. The program reads and writes its members, in the thread that
+// polls the manager.
+struct mg_connection {
+  // Next in `mgr->conns`.
+  struct mg_connection *next;
+  // The manager that owns it.
+  struct mg_mgr *mgr;
+  // Local address.
+  struct mg_addr loc;
+  // Peer address. UDP: of the datagram received last.
+  struct mg_addr rem;
+  // Socket descriptor.
+  void *fd;
+  // Unique id, never used again.
+  unsigned long id;
+  // Received bytes. The handler removes what it has used.
+  struct mg_iobuf recv;
+  // Bytes waiting to be sent.
+  struct mg_iobuf send;
+  // Profiling data; unused.
+  struct mg_iobuf prof;
+  // TLS: received bytes that are still encrypted.
+  struct mg_iobuf rtls;
+  // The program's event handler; may be replaced at any time.
+  mg_event_handler_t fn;
+  // Its argument.
+  void *fn_data;
+  // Protocol handler, called before `fn`.
+  mg_event_handler_t pfn;
+  // Its argument.
+  void *pfn_data;
+  // Free for the program; zero at the start.
+  char data[MG_DATA_SIZE];
+  // TLS state.
+  void *tls;
+  // Differentiated services code point, set by mg_dscp.
+  //
+  unsigned int dscp: 6;
+  // Listens for connections or datagrams.
+  //
+  unsigned int is_listening: 1;
+  // Made by mg_connect.
+  //
+  unsigned int is_client: 1;
+  // Came in through a listener.
+  //
+  unsigned int is_accepted: 1;
+  // The host name is being looked up.
+  //
+  unsigned int is_resolving: 1;
+  // Unused.
+  //
+  unsigned int is_arplooking: 1;
+  // connect() is in progress.
+  //
+  unsigned int is_connecting: 1;
+  // TLS is wanted or running.
+  //
+  unsigned int is_tls: 1;
+  // TLS handshake in progress.
+  //
+  unsigned int is_tls_hs: 1;
+  // UDP.
+  //
+  unsigned int is_udp: 1;
+  // Speaks WebSocket.
+  //
+  unsigned int is_websocket: 1;
+  // Speaks MQTT 5.
+  //
+  unsigned int is_mqtt5: 1;
+  // Set by the program: log all traffic. Accepted connections take it over from their listener.
+  //
+  unsigned int is_hexdumping: 1;
+  // Set by the program: send what is queued, then close.
+  //
+  unsigned int is_draining: 1;
+  // Close at the end of this connection's turn.
+  //
+  unsigned int is_closing: 1;
+  // Set and cleared by the program: while set nothing is read from the socket.
+  //
+  unsigned int is_full: 1;
+  // The TLS layer waits for room to send.
+  //
+  unsigned int is_tls_throttled: 1;
+  // An HTTP answer is not finished yet.
+  //
+  unsigned int is_resp: 1;
+  // Ready for reading in this poll.
+  //
+  unsigned int is_readable: 1;
+  // Ready for writing in this poll.
+  //
+  unsigned int is_writable: 1;
+};
+
+// A view of text or bytes, not necessarily NUL-terminated. It does not own its memory unless the function that made it says so.
+struct mg_str {
+  // First byte; NULL for the null string.
+  char *buf;
+  // Number of bytes.
+  size_t len;
+};
+
+// A variable that a dashboard shows and changes.
+struct mg_field {
+  const char *name;
+  enum mg_val_type type;
+  // The program's variable.
+  void *value;
+  // Its size in bytes; 0 makes it read-only.
+  size_t value_size;
+};
+
+// An HTTP handler of the program beside the dashboard's own.
+struct mg_dash_custom_handler {
+  struct mg_dash_custom_handler *next;
+  // Pattern for mg_match.
+  struct mg_str uri_pattern;
+  mg_event_handler_t handler;
+  void *handler_data;
+};
+
+// A file system: where mg_file_*, mg_fs_* and the HTTP file functions read and write.
+struct mg_fs {
+  // Status: MG_FS_* bits, 0 if there is no such file. `size` and `mtime` may be NULL.
+  int (*st)(const char *path, size_t *size, time_t *mtime);
+  // Calls `fn` for each name in a directory.
+  void (*ls)(const char *path, void (*fn)(const char*, void*), void *arg);
+  // Opens a file with MG_FS_* flags; NULL on failure.
+  void *(*op)(const char *path, int flags);
+  // Closes it.
+  void (*cl)(void *fd);
+  // Reads; returns the number of bytes, 0 at the end or on failure.
+  size_t (*rd)(void *fd, void *buf, size_t len);
+  // Writes; returns the number of bytes.
+  size_t (*wr)(void *fd, const void *buf, size_t len);
+  // Moves to an absolute position and returns it.
+  size_t (*sk)(void *fd, size_t offset);
+  // Renames, replacing the target.
+  bool (*mv)(const char *from, const char *to);
+  // Removes a file or an empty directory.
+  bool (*rm)(const char *path);
+  // Makes a directory.
+  bool (*mkd)(const char *path);
+};
+
+// A dashboard: the fn_data of mg_dash_ev_handler.
+struct mg_dash {
+  // See MG_DASH_ADD_FIELD_SET.
+  struct mg_field_set *sets;
+  // See MG_DASH_REGISTER_CUSTOM_HANDLER.
+  struct mg_dash_custom_handler *custom_handlers;
+  // Returns the user's level, 0 or less to refuse; may rewrite `user`. NULL: everybody is a guest of level 9.
+  int (*authenticate)(char *user, size_t user_size, const char *pass);
+  // 0 means 3600.
+  int session_auto_expiration_seconds;
+  // Set by the library while `authenticate` is NULL.
+  struct mg_dash_user *guest;
+  // File system of file lists; NULL for the machine's own.
+  struct mg_fs *upload_fs;
+};
+
+// A dashboard user with a session.
+struct mg_dash_user {
+  struct mg_dash_user *next;
+  char name[MG_DASH_MAX_USER_NAME];
+  // Session token.
+  char token[21];
+  // Access level that `authenticate` returned.
+  int level;
+  // When the session ends, milliseconds of mg_millis.
+  uint64_t expire;
+  struct mg_dash *dash;
+};
+
+// Variables that a dashboard shows and changes together.
+struct mg_field_set {
+  const char *name;
+  // Ends with an entry whose `name` is NULL.
+  struct mg_field *fields;
+  // Called to refresh, check and apply; false refuses. NULL: always allowed.
+  bool (*fn)(enum mg_dash_op op, struct mg_dash_user *user);
+  // Non-NULL makes the set an array: the element that `fn` is to work on; -1 asks for the size.
+  int *index;
+  // Non-NULL makes the set a file list: puts the directory into `buf`.
+  bool (*get_dir)(const struct mg_dash_user *user, char *buf, size_t len);
+  struct mg_field_set *next;
+};
+
+// A parsed DNS message.
+struct mg_dns_message {
+  // Transaction id.
+  uint16_t txnid;
+  // `addr` holds an address.
+  bool resolved;
+  // The first address found.
+  struct mg_addr addr;
+  // The name, with dots.
+  char name[256];
+};
+
+// A DNS question or record.
+struct mg_dns_rr {
+  // Length of the encoded name.
+  uint16_t nlen;
+  // MG_DNS_RTYPE_* value.
+  uint16_t atype;
+  // Class.
+  uint16_t aclass;
+  // Length of the data.
+  uint16_t alen;
+};
+
+// An open file.
+struct mg_fd {
+  // What the file system's `op` returned.
+  void *fd;
+  // The file system it belongs to.
+  struct mg_fs *fs;
+};
+
+// One header of an HTTP message.
+struct mg_http_header {
+  struct mg_str name;
+  struct mg_str value;
+};
+
+// A parsed HTTP message. Every string points into the buffer that was parsed.
+struct mg_http_message {
+  // Request: the method. Response: the protocol version.
+  struct mg_str method;
+  // Request: the path, still percent-encoded, without the query. Response: the status code.
+  struct mg_str uri;
+  // What follows the first `?` of the URI; the null string when there is none.
+  struct mg_str query;
+  // Request: the protocol version. Response: the reason phrase.
+  struct mg_str proto;
+  // The headers; unused entries are zero.
+  struct mg_http_header headers[MG_MAX_HTTP_HEADERS];
+  // The body, or the part of it that has arrived.
+  struct mg_str body;
+  // First line, headers and the empty line.
+  struct mg_str head;
+  // `head` and `body` together.
+  struct mg_str message;
+};
+
+// One part of a multipart body.
+struct mg_http_part {
+  // Field name.
+  struct mg_str name;
+  // File name; empty for ordinary fields.
+  struct mg_str filename;
+  // The value.
+  struct mg_str body;
+};
+
+// How to serve files. Members left zero take their default; nothing is kept after the call.
+struct mg_http_serve_opts {
+  // Directory to serve, or a list such as `/dir,/a=dir2`.
+  const char *root_dir;
+  // Files whose names match are run through server-side includes, for example `#.shtml`.
+  const char *ssi_pattern;
+  // Header lines to add, each ending in CR LF.
+  const char *extra_headers;
+  // More MIME types: `ext1=type1,ext2=type2`.
+  const char *mime_types;
+  // Page to send when a file is not found.
+  const char *page404;
+  // File system; NULL for the machine's own.
+  struct mg_fs *fs;
+};
+
+// What to sign, and the keys. Nothing is kept after the call.
+struct mg_jwt_opts {
+  // Payload, signed as it is.
+  struct mg_str claims;
+  // More header members: JSON text without braces.
+  struct mg_str header;
+  // Key id.
+  struct mg_str kid;
+  // Key for HS256.
+  struct mg_str secret;
+  // ES256: 32 bytes.
+  const uint8_t *private_key;
+  // ES256: 64 bytes.
+  const uint8_t *public_key;
+};
+
+// `void (*mg_pfn_t)(char, void *)`: takes one character of output.
+typedef void (*mg_pfn_t)(char, void*);
+
+// An MD5 computation; may be copied between updates.
+struct mg_md5_ctx {
+  uint32_t buf[4];
+  uint32_t bits[2];
+  uint8_t in[64];
+};
+
+// An MQTT 5 property.
+struct mg_mqtt_prop {
+  // MQTT_PROP_* value.
+  uint8_t id;
+  // Value of numeric properties.
+  uint32_t iv;
+  // First text of a string pair.
+  struct mg_str key;
+  // Value of strings and binary data; second text of a string pair.
+  struct mg_str val;
+};
+
+// What to send in an MQTT packet. Members left zero take their default; nothing is kept after the call.
+struct mg_mqtt_opts {
+  // Login: user name.
+  struct mg_str user;
+  // Login: password.
+  struct mg_str pass;
+  // Login: client id; empty for a random one.
+  struct mg_str client_id;
+  // Topic to publish to or subscribe to; topic of the will in a login.
+  struct mg_str topic;
+  // Message to publish; message of the will in a login.
+  struct mg_str message;
+  // Quality of service, 0 to 2.
+  uint8_t qos;
+  // Login: protocol level, 4 (3.1.1, also for 0) or 5.
+  uint8_t version;
+  // Login: seconds; announced only, the program sends the pings.
+  uint16_t keepalive;
+  // Publish: send again under this packet id.
+  uint16_t retransmit_id;
+  // The broker keeps the message.
+  bool retain;
+  // Login: start a clean session.
+  bool clean;
+  // MQTT 5 properties of the packet.
+  struct mg_mqtt_prop *props;
+  size_t num_props;
+  // MQTT 5 properties of the will.
+  struct mg_mqtt_prop *will_props;
+  size_t num_will_props;
+};
+
+// A parsed MQTT packet. The strings point into the buffer that was parsed.
+struct mg_mqtt_message {
+  // Of a PUBLISH packet.
+  struct mg_str topic;
+  // Its payload.
+  struct mg_str data;
+  // The whole packet.
+  struct mg_str dgram;
+  // Packet id; 0 when the packet has none.
+  uint16_t id;
+  // MQTT_CMD_* value.
+  uint8_t cmd;
+  // Quality of service bits of the first byte.
+  uint8_t qos;
+  // Code of a CONNACK: 0 is success.
+  uint8_t ack;
+  // Where the MQTT 5 properties begin, from the start of `dgram`.
+  size_t props_start;
+  // Their size in bytes.
+  size_t props_size;
+};
+
+// A ring of messages in the program's memory, for one writing and one reading context, without locks.
+struct mg_queue {
+  // The memory.
+  char *buf;
+  // Its size in bytes.
+  size_t size;
+  // Where the reader is.
+  mg_volatile_size_t tail;
+  // Where the writer is.
+  mg_volatile_size_t head;
+};
+
+// A JSON-RPC request being processed.
+struct mg_rpc_req {
+  // The list of methods.
+  struct mg_rpc **head;
+  // The entry whose handler runs.
+  struct mg_rpc *rpc;
+  // Where the answer goes, character by character.
+  mg_pfn_t pfn;
+  // Its argument.
+  void *pfn_data;
+  // The program's own.
+  void *req_data;
+  // The request text.
+  struct mg_str frame;
+};
+
+// A method in a list of methods.
+struct mg_rpc {
+  // List link.
+  struct mg_rpc *next;
+  // Pattern for mg_match.
+  struct mg_str method;
+  // Handler.
+  void (*fn)(struct mg_rpc_req *req);
+  // For the handler.
+  void *fn_data;
+};
+
+// A SHA-1 computation; may be copied between updates.
+struct mg_sha1_ctx {
+  uint32_t state[5];
+  uint32_t count[2];
+  uint8_t buffer[64];
+};
+
+// A SHA-256 computation; may be copied between updates.
+struct mg_sha256_ctx {
+  uint32_t state[8];
+  uint64_t bits;
+  uint32_t len;
+  uint8_t buffer[64];
+};
+
+// A SHA-384 computation; may be copied between updates.
+struct mg_sha384_ctx {
+  uint64_t state[8];
+  uint8_t buffer[128];
+  uint64_t bitlen[2];
+  uint32_t datalen;
+};
+
+// TLS options. Nothing is kept after mg_tls_init has returned.
+struct mg_tls_opts {
+  // Certificates to check the peer against, PEM or DER. Empty: the peer is not checked.
+  struct mg_str ca;
+  // Own certificate, PEM (a chain has the leaf first) or DER.
+  struct mg_str cert;
+  // Its private key.
+  struct mg_str key;
+  // Client: server name to ask for and to check the certificate against.
+  struct mg_str name;
+  // Do not check the peer at all.
+  bool skip_verification;
+};
+
+typedef const struct MG_UECC_Curve_t *MG_UECC_Curve;
+
+// Wi-Fi settings, for boards that have it.
+struct mg_wifi_data {
+  char *ssid;
+  char *pass;
+  char *apssid;
+  char *appass;
+  uint32_t apip;
+  uint32_t apmask;
+  uint8_t security;
+  uint8_t apsecurity;
+  uint8_t apchannel;
+  bool apmode;
+};
+
+// A file compiled into the program. An array of these ends with an entry whose `path` is NULL.
+struct mg_mem_file {
+  const char *path;
+  // Content; an entry with NULL here counts as absent.
+  const uint8_t *data;
+  size_t size;
+  // Time of last change, seconds since 1970.
+  time_t mtime;
+};
+
+// Header of a DNS message on the wire; network byte order.
+struct mg_dns_header {
+  uint16_t txnid;
+  uint16_t flags;
+  uint16_t num_questions;
+  uint16_t num_answers;
+  uint16_t num_authority_prs;
+  uint16_t num_other_prs;
+};
+
+// A DNS-SD service.
+struct mg_dnssd_record {
+  // Service and protocol, for example `_http._tcp`.
+  struct mg_str srvcproto;
+  // TXT record data as on the wire.
+  struct mg_str txt;
+  // Port, host byte order.
+  uint16_t port;
+};
+
+// An mDNS query, with MG_EV_MDNS_REQ. The handler answers by filling it in.
+struct mg_mdns_req {
+  // The question.
+  struct mg_dns_rr *rr;
+  // Set by the handler: the service to answer with.
+  struct mg_dnssd_record *r;
+  // Name asked for, without `.local`.
+  struct mg_str reqname;
+  // Set by the handler: host name to answer with instead of the listener's.
+  struct mg_str respname;
+  // Set by the handler: IPv4 address to answer with.
+  struct mg_addr *addr;
+  // The query asks for the list of services.
+  bool is_listing;
+  // Set by the handler: answer this query.
+  bool is_resp;
+  // The querier wants the answer for itself.
+  bool is_unicast;
+};
+
+// An mDNS answer, with MG_EV_MDNS_RESP; valid during the handler call.
+struct mg_mdns_resp {
+  // The first record.
+  struct mg_dns_rr *rr;
+  // Host or instance name.
+  struct mg_str name;
+  // Address and port as far as known.
+  struct mg_addr addr;
+  // Service as far as known.
+  struct mg_dnssd_record sd;
+};
+
+// The values of a request: booleans for coils and discrete inputs, 16-bit words for registers.
+union mg_modbus_values {
+  bool *bits;
+  uint16_t *regs;
+};
+
+// A Modbus request, with MG_EV_MODBUS_REQ. The handler reads or fills the values, or sets `error`.
+struct mg_modbus_req {
+  // MG_MODBUS_FUNC_* value.
+  uint8_t func;
+  // Set by the handler: MG_MODBUS_ERR_* value.
+  uint8_t error;
+  // First address.
+  uint16_t addr;
+  // `len` values, owned by the library.
+  union mg_modbus_values u;
+  // Number of values.
+  uint16_t len;
+};
+
+// A custom printer for `%M` and `%m`: takes its own arguments from `*ap` and returns the number of characters it printed.
+typedef size_t (*mg_pm_t)(mg_pfn_t, void*, va_list*);
+
+// A Wi-Fi network found by a scan.
+struct mg_wifi_scan_bss_data {
+  struct mg_str SSID;
+  char *BSSID;
+  int16_t RSSI;
+  // MG_WIFI_SECURITY_* bits.
+  uint8_t security;
+  uint8_t channel;
+  // MG_WIFI_BAND_* value.
+  //
+  unsigned int band: 2;
+  unsigned int has_n: 1;
+  unsigned int has_ac: 1;
+  unsigned int has_ax: 1;
+};
+
+// A WebSocket message or control frame, valid during the handler call.
+struct mg_ws_message {
+  // The payload, unmasked.
+  struct mg_str data;
+  // First byte of the frame; the low four bits are a WEBSOCKET_OP_* value.
+  uint8_t flags;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Messages above this level are not logged; MG_LL_DEBUG at the start.
+extern int mg_log_level;
+
+// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the program sets it.
+extern uint64_t mg_boot_timestamp_ms;
+
+// The machine's own file system. Programs may copy and change it.
+extern struct mg_fs mg_fs_posix;
+
+// Read-only file system over mg_mem_files.
+extern struct mg_fs mg_fs_packed;
+
+// The files compiled into the program: the program may assign an array; NULL at the start.
+extern const struct mg_mem_file *mg_mem_files;
+
+// Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
+// for network stacks of the program's own. NULL when out of memory. Free it with mg_close_conn.
+struct mg_connection *mg_alloc_conn(struct mg_mgr *mgr);
+
+// Reads an IP address: nothing at all (0.0.0.0), `localhost` (127.0.0.1), IPv4 `a.b.c.d`, or IPv6, with or without
+// brackets and with or without a scope, `[fe80::1%2]`. Sets the address, and `is_ip6`; an IPv6 address also `scope_id`.
+// The port is left alone. Returns false when `str` is no address.
+bool mg_aton(struct mg_str str, struct mg_addr *addr);
+
+// Decodes `n` characters of padded base64 text at `src` into `dst` of `len` bytes, and puts a NUL behind the result.
+// Returns the number of bytes. Up to three characters behind the last group of four are ignored. Returns 0 when `src` is
+// NULL or malformed, or when `len` is less than `n / 4 * 3 + 1`; `dst` is then empty (if `len` is not 0). `dst` may be
+// `src`.
+size_t mg_base64_decode(const char *src, size_t n, char *dst, size_t len);
+
+// Encodes `n` bytes at `p` as padded, NUL-terminated base64 text into `buf` of `len` bytes. Returns the length of the text
+// without the NUL. When `len` is less than `4 * ((n + 2) / 3) + 1`, returns 0 and makes `buf` empty (if `len` is not 0).
+size_t mg_base64_encode(const uint8_t *p, size_t n, char *buf, size_t len);
+
+// Ends the text that `mg_base64_update` began: writes the last character, padding and a NUL. Returns the length of the text.
+size_t mg_base64_final(char *buf, size_t len);
+
+// Adds a byte to the base64 text in `buf`. `len` is what the previous call returned, 0 at first. Returns the new length
+// of the text. `buf` is the caller's, with room for the whole text, `4 * ((n + 2) / 3) + 1` bytes for `n` bytes; the
+// byte behind the text belongs to the encoder between two calls. End with `mg_base64_final`.
+size_t mg_base64_update(uint8_t input_byte, char *buf, size_t len);
+
+// Decodes base64 text with `-` and `_` that ends after `n` characters or at a `=`, into `dst` of `len` bytes, and puts a
+// NUL behind the result. Returns the number of bytes. Returns 0 for malformed text, or when the result and its NUL do
+// not fit; `dst` is then empty (if `len` is not 0).
+size_t mg_base64url_decode(const char *src, size_t n, char *dst, size_t len);
+
+// Like `mg_base64_encode`, with `-` and `_` for `+` and `/`, and without padding. `buf` must still have room for the padding.
+size_t mg_base64url_encode(const uint8_t *p, size_t n, char *buf, size_t len);
+
+// Zeroes `len` bytes at `buf`, which may be NULL. Never optimised away: for secrets.
+void mg_bzero(mg_volatile_byte *buf, size_t len);
+
+// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Programs may send events of their own, from MG_EV_USER on.
+void mg_call(struct mg_connection *c, int ev, void *ev_data);
+
+// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that a program gets from the library, keeps
+// or frees comes from here. A program may define its own mg_calloc and mg_free, which the library then uses.
+extern void *mg_calloc(size_t count, size_t size);
+
+// Compares two NUL-terminated strings, ASCII letters without regard to case. Returns 0 when they are equal, otherwise the
+// difference between the first two characters that differ, in lower case. Neither may be NULL.
+int mg_casecmp(const char *s1, const char *s2);
+
+// Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
+// let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
+// decides, and no network means no; but an empty list lets everyone in. Returns -1 for an IPv6 address or an entry
+// without sign, -2 for a malformed network. A network whose host bits are not zero contains no address.
+int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
+
+// Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
+// `c->is_closing` or `c->is_draining` is the better way. Inside a handler the memory stays readable until the handlers have
+// returned; no further event is delivered.
+void mg_close_conn(struct mg_connection *c);
+
+// Opens a client connection; `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this returns, MG_EV_CONNECT
+// later (at once for UDP). Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
+// when out of memory; any other failure is reported by MG_EV_ERROR, and MG_EV_CLOSE follows in the next poll.
+struct mg_connection *mg_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+
+// Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
+// connecting. The resolver calls it; programs need it only with a resolver of their own.
+void mg_connect_resolved(struct mg_connection *c);
+
+// As mg_connect, with a protocol handler that gets every event before `fn`.
+struct mg_connection *mg_connect_svc(struct mg_mgr *mgr,
+                                     const char *url,
+                                     mg_event_handler_t fn,
+                                     void *fn_data,
+                                     mg_event_handler_t pfn,
+                                     void *pfn_data);
+
+// CRC-16/X.25 of `len` bytes. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+uint16_t mg_crc16(uint16_t crc, const char *buf, size_t len);
+
+// CRC-32 of `len` bytes, as in zlib. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+uint32_t mg_crc32(uint32_t crc, const char *buf, size_t len);
+
+// Reads an element of a file list, or its size. A set's own `fn` calls this for MG_DASH_READ.
+extern bool mg_dash_dir_read(struct mg_field_set *set, struct mg_dash_user *u);
+
+// Event handler of a dashboard: for mg_http_listen, with a struct mg_dash as fn_data.
+extern void mg_dash_ev_handler(struct mg_connection *c, int ev, void *ev_data);
+
+// Tells all open dashboards that a set has changed.
+extern void mg_dash_send_change(struct mg_mgr *mgr, struct mg_field_set *set);
+
+// Waits, without sleeping, until more than `ms` milliseconds have gone by. May be called from any thread.
+void mg_delayms(unsigned int ms);
+
+// Parses a DNS message.
+extern bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *dm);
+
+// Parses the question or record at `ofs`. Returns its length, or 0.
+extern size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool is_question, struct mg_dns_rr *rr);
+
+// Sets the differentiated services code point (6 bits) of what the connection sends from now on. False when the kernel refuses.
+bool mg_dscp(struct mg_connection *c, uint8_t dscp);
+
+// Logs the formatted text (at most 63 characters), sets c->is_closing, and calls the handlers with MG_EV_ERROR, where
+// `ev_data` is the text. A handler may clear is_closing to keep the connection.
+extern void mg_error(struct mg_connection *c, const char *fmt, ...);
+
+// Formats a text and replaces a file's content with it, through a temporary file.
+extern bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...);
+
+// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure.
+extern struct mg_str mg_file_read(struct mg_fs *fs, const char *path);
+
+// Replaces a file's content, through a temporary file.
+extern bool mg_file_write(struct mg_fs *fs, const char *path, const void *buf, size_t len);
+
+// Frees memory of mg_calloc; NULL is fine.
+extern void mg_free(void *ptr);
+
+// Closes a file and frees `fd`, which may be NULL.
+extern void mg_fs_close(struct mg_fd *fd);
+
+// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string; false at
+// the end.
+extern bool mg_fs_ls(struct mg_fs *fs, const char *path, char *buf, size_t len);
+
+// Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
+extern struct mg_fd *mg_fs_open(struct mg_fs *fs, const char *path, int flags);
+
+// Writes `len` bytes at `buf` to the log in hex and as text, 16 bytes a line, at any log level.
+void mg_hexdump(const void *buf, size_t len);
+
+// Writes the HMAC-SHA-256 (RFC 2104) of `datasz` bytes at `data` under a key of `keysz` bytes. `key` and `data` are not
+// changed, and may be NULL when their size is 0.
+void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, size_t datasz);
+
+// Queues the line `Authorization: Basic ...` for these credentials, while a request head is being composed. `user` NULL is
+// empty; with `pass` NULL or empty the colon is left out. When out of memory nothing is queued and the failure is logged.
+void mg_http_bauth(struct mg_connection *c, const char *user, const char *pass);
+
+// Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
+// the request on MG_EV_CONNECT or right after this call.
+struct mg_connection *mg_http_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+
+// Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
+// come from the first of these: `Authorization: Basic`, `Authorization: Bearer` (`pass` only), a Cookie header's
+// `access_token` (`pass` only), the query variable `access_token` (`pass` only).
+void mg_http_creds(struct mg_http_message *hm, char *user, size_t userlen, char *pass, size_t passlen);
+
+// Returns the value of the first header called `name`, in any case, or NULL when there is none. The result points into
+// `*hm`; its length may be 0.
+struct mg_str *mg_http_get_header(struct mg_http_message *hm, const char *name);
+
+// Returns the value of parameter `v` in a header value such as `form-data; name="x"`, without quotes; it points into `s`.
+// `{NULL, 0}` when there is none. The name is case-sensitive and has to start a word: `name` is not found in `filename`.
+struct mg_str mg_http_get_header_var(struct mg_str s, struct mg_str v);
+
+// Returns the length of the request or response head at the start of `buf`, up to and with its blank line; 0 when it is
+// incomplete, -1 when it holds a byte that no head may hold. `buf` may be NULL when `buf_len` is 0.
+int mg_http_get_request_len(const unsigned char *buf, size_t buf_len);
+
+// Copies the decoded value of a query string or form variable to `dst` as a C string. Returns its length, which may be 0, or
+// -1 when `buf` is empty or `name` NULL, -2 when `dst` is NULL or `dst_len` 0, -3 when the value is badly encoded or does not
+// fit with its NUL, -4 when there is no such variable. After -1 and -4 `dst` is an empty string, after -3 it is unspecified.
+int mg_http_get_var(const struct mg_str *buf, const char *name, char *dst, size_t dst_len);
+
+// Opens a listener as mg_listen does, for HTTP: connections it accepts get MG_EV_HTTP_HDRS when the head of a request has
+// arrived and MG_EV_HTTP_MSG when the request is complete, both with a `struct mg_http_message *`.
+struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+
+// Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
+// the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
+// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part. The last part
+// of a body without its closing boundary is reported too, without as many bytes as that boundary would have taken.
+//
+// ```c
+// struct mg_http_part part;
+// size_t ofs = 0;
+// while ((ofs = mg_http_next_multipart(hm->body, ofs, &part)) > 0) { ... }
+// ```
+size_t mg_http_next_multipart(struct mg_str body, size_t ofs, struct mg_http_part *part);
+
+// Parses the head of the request or response at the start of `s` into `*hm`, which is zeroed first. Returns the length of
+// the head up to and with its blank line, 0 when it is incomplete, -1 when it is malformed; `*hm` is filled only when the
+// result is positive.
+//
+// All strings in `*hm` point into `s`, not copied and not NUL-terminated. `hm->body.buf` is the first byte behind the head;
+// `hm->body.len` is what Content-Length says, whether or not the bytes are there yet, and `hm->message.len` includes it.
+// Both are `(size_t) -1` for a response that lasts until the connection closes. `hm->query` is `{NULL, 0}` when the URI has
+// no `?`. In a response `hm->method` is the version, `hm->uri` the status and `hm->proto` the reason phrase.
+//
+// Line ends may be CRLF or LF. At most `MG_MAX_HTTP_HEADERS` headers are kept, unused ones are zero. A message that could be
+// understood in two ways is malformed: repeated Content-Length, Transfer-Encoding, Authorization, Cookie or Connection,
+// Content-Length next to Transfer-Encoding or not a plain number, either of them behind the last header kept, a stray CR.
+int mg_http_parse(const char *s, size_t len, struct mg_http_message *hm);
+
+// Appends one chunk of a chunked HTTP message. The caller has sent the head, with `Transfer-Encoding: chunked`. Empty text
+// makes the last chunk, which ends the response.
+extern void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...);
+
+// Appends an HTTP response: status line, `headers` (each ends with CR LF; NULL for none), Content-Length, and the formatted
+// body. The response is then complete.
+extern void mg_http_reply(struct mg_connection *c, int status_code, const char *headers, const char *body_fmt, ...);
+
+// Answers a request with a file or a directory listing below `opts->root_dir`.
+extern void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
+
+// Answers a request with one file.
+extern void mg_http_serve_file(struct mg_connection *c,
+                               struct mg_http_message *hm,
+                               const char *path,
+                               const struct mg_http_serve_opts *opts);
+
+// Answers with a file whose server-side includes are carried out.
+extern void mg_http_serve_ssi(struct mg_connection *c, const char *root, const char *fullpath);
+
+// Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
+// `fn` is called once at the end with NULL or an error message, and answers the request.
+extern void mg_http_start_ota(struct mg_connection *c, struct mg_http_message *hm, void (*fn)(struct mg_connection*, const char*));
+
+// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
+// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request.
+extern void mg_http_start_upload(struct mg_connection *c,
+                                 struct mg_http_message *hm,
+                                 struct mg_str name,
+                                 struct mg_str dir,
+                                 struct mg_fs *fs,
+                                 void (*fn)(struct mg_connection*, const char*));
+
+// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 when there is none.
+int mg_http_status(const struct mg_http_message *hm);
+
+// Stores one chunk of an upload as the query parameters `file` and `offset` say, and answers the request. Returns the new
+// size of the file, or a negative number.
+extern long mg_http_upload(struct mg_connection *c, struct mg_http_message *hm, struct mg_fs *fs, const char *dir, size_t max_size);
+
+// Returns the value of the first variable called `name`, in any case, of a query string or form such as `a=1&b=2`; it points
+// into `buf` and is still URL-encoded. `{NULL, 0}` when there is none.
+struct mg_str mg_http_var(struct mg_str buf, struct mg_str name);
+
+// Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
+// chunk, which completes the answer. Raises MG_EV_ERROR `OOM` when out of memory.
+void mg_http_write_chunk(struct mg_connection *c, const char *buf, size_t len);
+
+// Takes up to `len` received bytes that no TLS layer has seen yet from `c->rtls`. Returns how many, or MG_IO_WAIT when there
+// are none.
+long mg_io_recv(struct mg_connection *c, void *buf, size_t len);
+
+// Sends bytes on the socket itself, past `c->send`; on UDP one datagram to `c->rem`. Returns how many were taken, MG_IO_WAIT
+// when the socket takes none now, or MG_IO_ERR.
+long mg_io_send(struct mg_connection *c, const void *buf, size_t len);
+
+// Inserts `len` bytes at `ofs`, moving what follows. `buf` NULL makes room without writing it. An `ofs` behind the data makes
+// the gap part of the data. Returns `len`, or 0 when out of memory, with nothing inserted.
+size_t mg_iobuf_add(struct mg_iobuf *io, size_t ofs, const void *buf, size_t len);
+
+// Removes up to `len` bytes at `ofs`; the bytes behind move forward and the end is zeroed. Returns how many were removed.
+size_t mg_iobuf_del(struct mg_iobuf *io, size_t ofs, size_t len);
+
+// Frees the memory of `*io`; the struct itself stays the caller's and can be used again.
+void mg_iobuf_free(struct mg_iobuf *io);
+
+// Makes `*io` an empty buffer of at least `size` bytes whose capacity is always a multiple of `align` (0: exact).
+// Whatever `*io` held before is forgotten, not freed. Returns false when out of memory.
+bool mg_iobuf_init(struct mg_iobuf *io, size_t size, size_t align);
+
+// Sets the capacity to `new_size`, rounded up to a multiple of `io->align`. New memory is zero; data that no longer fits is
+// cut off; 0 frees the buffer. Returns false when out of memory, with the buffer unchanged.
+bool mg_iobuf_resize(struct mg_iobuf *io, size_t new_size);
+
+// Finds the value at `path`, a NUL-terminated string that must not be NULL. Returns its offset in `json`, and its length
+// in `*toklen` (which may be NULL); strings include their quotes, objects and arrays their brackets. On failure
+// `*toklen` is 0 and the result negative: `MG_JSON_NOT_FOUND`, `MG_JSON_INVALID` when there is a mistake in `path` or in
+// the text before the value, `MG_JSON_TOO_DEEP` when more than 30 objects and arrays are open there. What follows the
+// value is not looked at. Names are compared as they stand in the text, escapes not decoded. All functions of this
+// family may be called from any thread.
+int mg_json_get(struct mg_str json, const char *path, int *toklen);
+
+// The bytes that the string at `path` spells in base64, with a NUL behind them: on the heap, to be released with
+// `mg_free`. Their number goes to `*len`, which may be NULL; malformed base64 gives 0 bytes. NULL, with `*len` left
+// alone, when there is no string or memory has run out.
+char *mg_json_get_b64(struct mg_str json, const char *path, int *len);
+
+// Stores the truth value at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is none.
+bool mg_json_get_bool(struct mg_str json, const char *path, bool *v);
+
+// The bytes that the string at `path` spells in hexadecimal, two digits each, with a NUL behind them: on the heap, to be
+// released with `mg_free`. Their number goes to `*len`, which may be NULL. NULL, with `*len` left alone, when there is
+// no such string or memory has run out.
+char *mg_json_get_hex(struct mg_str json, const char *path, int *len);
+
+// The number at `path` without its fraction, or `dflt` when there is no number. Numbers out of range give the nearest `long`.
+long mg_json_get_long(struct mg_str json, const char *path, long dflt);
+
+// Stores the number at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is no number.
+bool mg_json_get_num(struct mg_str json, const char *path, double *v);
+
+// The string at `path` with its escapes decoded, see `mg_json_unescape`: NUL-terminated, on the heap, to be released
+// with `mg_free`. NULL when there is no string, when nothing of it can be decoded, or when memory has run out.
+char *mg_json_get_str(struct mg_str json, const char *path);
+
+// The value at `path` as it stands in the text, a view of `json`; NULL and 0 when there is none.
+struct mg_str mg_json_get_tok(struct mg_str json, const char *path);
+
+// Goes through an object or array, which must begin at the start of `obj`. `ofs` is 0 at first, then what the previous
+// call returned. Sets `*key` to the name with its quotes (NULL and 0 in an array) and `*val` to the value as it stands
+// in the text, both views of `obj`; either may be NULL. Returns 0 at the end or at a mistake in the text, with both left
+// alone.
+size_t mg_json_next(struct mg_str obj, size_t ofs, struct mg_str *key, struct mg_str *val);
+
+// Decodes the escapes of the string at `path` into `to` of `n` bytes, and puts a NUL behind it. Returns the number of
+// bytes without the NUL. `\u00XX` is the single byte XX; any other `\u` escape ends the text. Returns 0 when there is no
+// such string, when it is empty, when an escape is malformed, or when it does not fit: then `to` has a NUL-terminated
+// beginning of it.
+size_t mg_json_unescape(struct mg_str json, const char *path, char *to, size_t n);
+
+// Makes a token signed with ECDSA P-256. Returns its length, 0 on failure.
+extern size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
+
+// Makes a token signed with HMAC-SHA-256. Returns its length, 0 on failure.
+extern size_t mg_jwt_sign_hs256(const struct mg_jwt_opts *opts, char *buf, size_t len);
+
+// Checks a token against `opts->public_key` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is
+// the program's to check.
+extern size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
+
+// Checks a token against `opts->secret` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is the
+// program's to check.
+extern size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
+
+// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
+// `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
+// datagram listener, anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
+// before this returns. Returns NULL, with the reason in the log, when the address is malformed or taken.
+struct mg_connection *mg_listen(struct mg_mgr *mgr,
+                                const char *url,
+                                mg_event_handler_t fn,
+                                void *fn_data);
+
+// Writes formatted text and CR LF to the log, whatever the log level. Programs use MG_INFO and its like, which look at the
+// level first. A program may define its own mg_log and mg_log_prefix, which the library then uses.
+extern void mg_log(const char *fmt, ...);
+
+// Writes the 40 characters before a log message: time, level `ll`, base name of `file`, `line`, and `fname`, the function.
+extern void mg_log_prefix(int ll, const char *file, int line, const char *fname);
+
+// Sends all log output to `fn(character, param)`, one byte per call; NULL sends it to the standard output again.
+void mg_log_set_fn(mg_pfn_t fn, void *param);
+
+// Matches all of `str` against a pattern: `?` is any one character, `*` any number of characters except `/`, `#` any
+// number of characters, everything else is itself.
+//
+// When it matches and `caps` is not NULL, `caps` receives the text of each wildcard as a view of `str`, in the order of
+// the pattern, then a last entry with NULL and 0: the caller provides one entry more than the pattern has wildcards.
+// Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the pattern
+// matches. When nothing matches, only `caps[0]` is written, with NULL and 0.
+bool mg_match(struct mg_str str, struct mg_str pattern, struct mg_str *caps);
+
+// Writes the digest, 16 bytes, and zeroes the context.
+void mg_md5_final(struct mg_md5_ctx *c, uint8_t *digest);
+
+// Begins an MD5 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_md5_init(struct mg_md5_ctx *c);
+
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
+
+// Listens for mDNS queries and answers. `fn_data` is the host name to answer for, without `.local`, or NULL.
+extern struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
+
+// Sends an mDNS query; `rtype` is an MG_DNS_RTYPE_* value.
+extern bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
+
+// Compares `n` bytes in a time that does not depend on them: for secrets. 0 bytes are equal.
+bool mg_memeq(const void *a, const void *b, size_t n);
+
+// Closes every connection, newest first, each with a last MG_EV_POLL and then MG_EV_CLOSE, frees the timers that mg_timer_add
+// made and unlinks the others, and frees what else the manager owns. Output still queued is discarded. Afterwards `conns` and
+// `timers` are NULL, and no handler is called any more. A manager may be freed twice, and a zero-filled one too. It may be
+// freed from a handler.
+void mg_mgr_free(struct mg_mgr *mgr);
+
+// Initialises a manager: zero-fills the struct, creates the poller (its descriptor is in `epoll_fd`), sets the default name
+// servers and time-outs, and makes the process ignore SIGPIPE. What the struct held before is forgotten. Set `userdata`,
+// `extraconnsize` and the resolver's fields afterwards. A failure to create the poller is logged; every mg_listen and
+// mg_connect then returns NULL. Free it with mg_mgr_free.
+void mg_mgr_init(struct mg_mgr *mgr);
+
+// One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
+// runs the timers, and gives every connection its turn, newest first: MG_EV_POLL with the time in milliseconds as
+// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early.
+void mg_mgr_poll(struct mg_mgr *mgr, int ms);
+
+// Milliseconds since the machine started, from a clock that never goes back. A program may define its own, which the
+// library then uses.
+extern uint64_t mg_millis(void);
+
+// Listens for Modbus requests. NULL on failure.
+extern struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+
+// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out. For the format
+// see mg_xprintf.
+extern char *mg_mprintf(const char *fmt, ...);
+
+// Connects to a broker and queues the login. `opts` may be NULL. NULL on failure.
+extern struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
+                                             const char *url,
+                                             const struct mg_mqtt_opts *opts,
+                                             mg_event_handler_t fn,
+                                             void *fn_data);
+
+// Queues a DISCONNECT packet. `opts` may be NULL unless the connection speaks MQTT 5.
+extern void mg_mqtt_disconnect(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+
+// Listens for MQTT clients. NULL on failure.
+extern struct mg_connection *mg_mqtt_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+
+// Queues an MQTT CONNECT packet.
+extern void mg_mqtt_login(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+
+// Steps through MQTT 5 properties: begin with 0, go on with the value returned, end at 0.
+extern size_t mg_mqtt_next_prop(struct mg_mqtt_message *msg, struct mg_mqtt_prop *prop, size_t ofs);
+
+// Parses one MQTT packet. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED.
+extern int mg_mqtt_parse(const uint8_t *buf, size_t len, uint8_t version, struct mg_mqtt_message *m);
+
+// Queues a PINGREQ packet.
+extern void mg_mqtt_ping(struct mg_connection *c);
+
+// Queues a PINGRESP packet.
+extern void mg_mqtt_pong(struct mg_connection *c);
+
+// Publishes an MQTT message. Returns the packet id, 0 for quality of service 0.
+extern uint16_t mg_mqtt_pub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+
+// Queues the first bytes of an MQTT packet; `len` is the size of what follows them.
+extern void mg_mqtt_send_header(struct mg_connection *c, uint8_t cmd, uint8_t flags, uint32_t len);
+
+// Subscribes to an MQTT topic.
+extern void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+
+// Ends an MQTT subscription.
+extern void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+
+// Copies a `struct mg_addr` that the program saved at `from` back into `c->rem`: a UDP client answers to the group again.
+void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
+
+// Wall clock time in milliseconds since 1970, once SNTP has told it: `mg_millis()` plus `mg_boot_timestamp_ms`, which is
+// 0 before. May be called from any thread.
+uint64_t mg_now(void);
+
+// Turns a 32-bit number from network byte order into the machine's, or back.
+uint32_t mg_ntohl(uint32_t net);
+
+// Turns a 64-bit number from network byte order into the machine's, or back.
+uint64_t mg_ntohll(uint64_t net);
+
+// Turns a 16-bit number from network byte order into the machine's, or back.
+uint16_t mg_ntohs(uint16_t net);
+
+// Opens the socket of a listener for `url` and stores it in `c`. mg_listen does this; returns false, with the reason in the
+// log, when the address is malformed or taken.
+bool mg_open_listener(struct mg_connection *c, const char *url);
+
+// Begins a firmware update.
+extern bool mg_ota_begin(size_t new_firmware_size);
+
+// Puts the device's id into `buf`.
+extern void mg_ota_device_id(char *buf, size_t len);
+
+// Ends a firmware update.
+extern bool mg_ota_end(void);
+
+// Called by mg_mgr_poll.
+extern void mg_ota_poll(struct mg_mgr *mgr);
+
+// Looks for a firmware update. `fn` is called with NULL or an error message.
+extern void mg_ota_url_check(struct mg_mgr *mgr, const char *metadata_url, void (*fn)(const char *error_message));
+
+// Writes the next piece of a firmware update.
+extern bool mg_ota_write(const void *buf, size_t len);
+
+// Whether a path cannot lead out of the directory it is looked up in: it does not begin with `~`, none of its parts
+// begins with `..`, and there is no NUL inside. Both `/` and `\` separate parts. An empty path, or one that begins with
+// a NUL, is sane.
+bool mg_path_is_sane(struct mg_str path);
+
+// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, with a NUL behind the data. When out
+// of memory the character is dropped.
+void mg_pfn_iobuf(char ch, void *param);
+
+// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow. The last byte of its memory is filled
+// with a NUL, which counts as data; characters after that are dropped.
+void mg_pfn_iobuf_noresize(char ch, void *param);
+
+// For mg_xprintf: writes `c` to the standard output. `param` is not used.
+void mg_pfn_stdout(char c, void *_param);
+
+// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints base64 with padding.
+size_t mg_print_base64(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the inside of a JSON string. Length 0 means up to
+// the NUL; a NUL always ends the text. NULL prints nothing.
+size_t mg_print_esc(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints two lower-case hex digits per byte.
+size_t mg_print_hex(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints it with `&`, `<`, `>` and `"` as HTML entities.
+size_t mg_print_html_esc(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Argument: a pointer to the eight bytes of an IEEE 64-bit address. Prints eight pairs of hex digits
+// with colons between.
+size_t mg_print_ieee64(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
+size_t mg_print_ip(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Argument: a pointer to the four bytes of an IPv4 address in network byte order.
+size_t mg_print_ip4(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Argument: a pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
+size_t mg_print_ip6(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints as mg_print_ip, then a colon and the port.
+size_t mg_print_ip_port(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
+size_t mg_print_mac(mg_pfn_t fn, void *arg, va_list *ap);
+
+// Appends formatted text to what `c` is to send. Returns its length. When out of memory, raises MG_EV_ERROR and returns 0
+// with nothing appended. A UDP connection sends its whole buffer as one datagram in the next poll. For the format see
+// mg_xprintf.
+extern size_t mg_printf(struct mg_connection *c, const char *fmt, ...);
+
+// Hands a message to the reader: `len` bytes, not 0, as booked, written to where `mg_queue_book` said. Only the writing
+// side may call this.
+void mg_queue_add(struct mg_queue *q, size_t len);
+
+// Looks for room for a message of `len` bytes in one piece and, if `buf` is not NULL, sets `*buf` to where it goes.
+// Returns the size of that place: less than `len` when the queue has no room, and then nothing may be written. Each
+// message takes four bytes more. Only the writing side may call this.
+size_t mg_queue_book(struct mg_queue *q, char **buf, size_t len);
+
+// Removes the oldest message. `len` is its length, as returned by `mg_queue_next`. Only the reading side may call this.
+void mg_queue_del(struct mg_queue *q, size_t len);
+
+// Makes `*q` an empty queue that keeps its messages in `size` bytes at `buf`, which stay the caller's. To be called
+// before any other thread sees the queue.
+void mg_queue_init(struct mg_queue *q, char *buf, size_t size);
+
+// Looks at the oldest message: returns its length, 0 when the queue is empty, and sets `*buf` to its bytes, which stay
+// there until `mg_queue_del`. `buf` may be NULL. Only the reading side may call this.
+size_t mg_queue_next(struct mg_queue *q, char **buf);
+
+// Formats one message into the queue, for the thread that writes it. Returns its length, or 0 when the text is empty or
+// does not fit; then nothing is added. A NUL follows the message in memory, so it needs room for one byte more. The
+// arguments are read twice: printers for `%M` run twice.
+extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
+
+// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false when it has none to give, after
+// using a weak generator. A program may define its own, which the library then uses.
+extern bool mg_random(void *buf, size_t len);
+
+// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`. The
+// bytes come from `mg_random`.
+char *mg_random_str(char *buf, size_t len);
+
+// Finds the address of a connection's host. mg_connect does this by itself.
+extern void mg_resolve(struct mg_connection *c, const char *url);
+
+// Forgets that a connection waits for an address.
+extern void mg_resolve_cancel(struct mg_connection *c);
+
+// Adds a handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, which is NULL at
+// first. The pattern is copied. `handler_data` is found in `r->rpc->fn_data`. Does nothing when out of memory.
+void mg_rpc_add(struct mg_rpc **head, struct mg_str method_pattern, void (*handler)(struct mg_rpc_req*), void *handler_data);
+
+// Removes the entries with this handler from the list and frees them; NULL removes all. A handler may remove itself.
+void mg_rpc_del(struct mg_rpc **head, void (*handler)(struct mg_rpc_req*));
+
+// In a JSON-RPC handler: prints the response `{"id":..,"error":{"code":..,"message":..}}`, where the formatted text is the
+// JSON of the message (use `%m` for a string); `fmt` NULL means `null`. A request without id gets a response without id.
+extern void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...);
+
+// A ready handler: answers with an array of the patterns in the list.
+void mg_rpc_list(struct mg_rpc_req *r);
+
+// In a JSON-RPC handler: prints the response `{"id":..,"result":..}`, where the formatted text is the JSON of the result;
+// `fmt` NULL means `null`. Prints nothing when the request has no id.
+extern void mg_rpc_ok(struct mg_rpc_req *r, const char *fmt, ...);
+
+// Calls the handler for `r->frame`: the first in the list `*r->head` that matches its method. A frame without method but with a
+// result or error is for the handler of the empty method name. Without handler, or if the frame is neither, an error response
+// is printed. Responses go to `r->pfn(character, r->pfn_data)`.
+void mg_rpc_process(struct mg_rpc_req *r);
+
+// mg_rpc_err with its arguments behind `ap`.
+void mg_rpc_verr(struct mg_rpc_req *r, int code, const char *fmt, va_list *ap);
+
+// mg_rpc_ok with its arguments behind `ap`.
+void mg_rpc_vok(struct mg_rpc_req *r, const char *fmt, va_list *ap);
+
+// Queues `len` bytes to be sent; nothing is transmitted before the handlers of the current event have returned. Returns false
+// when out of memory. On a UDP connection one datagram is sent to `c->rem` at once, with MG_EV_WRITE inside this call; false
+// then means that it was not sent. `buf` may be NULL when `len` is 0.
+bool mg_send(struct mg_connection *c, const void *buf, size_t len);
+
+// Writes the digest, 20 bytes, and zeroes the context.
+void mg_sha1_final(uint8_t *digest, struct mg_sha1_ctx *c);
+
+// Begins a SHA-1 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_sha1_init(struct mg_sha1_ctx *c);
+
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_sha1_update(struct mg_sha1_ctx *c, const uint8_t *data, size_t len);
+
+// Writes the SHA-256 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+void mg_sha256(uint8_t *dst, uint8_t *data, size_t datasz);
+
+// Writes the digest, 32 bytes. The context must be initialised again before the next use.
+void mg_sha256_final(uint8_t *digest, struct mg_sha256_ctx *c);
+
+// Begins a SHA-256 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_sha256_init(struct mg_sha256_ctx *c);
+
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_sha256_update(struct mg_sha256_ctx *c, const uint8_t *data, size_t len);
+
+// Writes the SHA-384 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+void mg_sha384(uint8_t *dst, uint8_t *data, size_t datasz);
+
+// Writes the digest, 48 bytes. The context must be initialised again before the next use.
+void mg_sha384_final(uint8_t *digest, struct mg_sha384_ctx *c);
+
+// Begins a SHA-384 digest in `*c`. A context is plain data: it may be copied at any time.
+void mg_sha384_init(struct mg_sha384_ctx *c);
+
+// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+void mg_sha384_update(struct mg_sha384_ctx *c, const uint8_t *data, size_t len);
+
+// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
+// `buf` may be NULL when `len` is 0. For the format see mg_xprintf.
+extern size_t mg_snprintf(char *buf, size_t len, const char *fmt, ...);
+
+// Asks a time server, NULL for a public one; MG_EV_SNTP_TIME brings the answer.
+extern struct mg_connection *mg_sntp_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+
+// Milliseconds since 1970 from a server's answer, or -1. Sets mg_boot_timestamp_ms.
+extern int64_t mg_sntp_parse(const uint8_t *buf, size_t len);
+
+// Sends an SNTP request.
+extern void mg_sntp_request(struct mg_connection *c);
+
+// Cuts `s` at the first `sep`: `*a` becomes the part before it and `*b` the part behind it, or all of `s` and nothing
+// when there is no `sep`. Returns false, with both left alone, when `s` is empty. `a` and `b` may be NULL, or point at
+// the caller's `s`, so that `while (mg_span(s, &part, &s, ','))` takes a list apart.
+bool mg_span(struct mg_str s, struct mg_str *a, struct mg_str *b, char sep);
+
+// A view of the `n` bytes at `s`.
+struct mg_str mg_str_n(const char *s, size_t n);
+
+// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Programs write it `mg_str(s)`.
+struct mg_str mg_str_s(const char *s);
+
+// Reads an unsigned number into the integer of `val_len` bytes (1, 2, 4 or 8) at `val`. `base` is 2, 10 or 16; or 0 for
+// a number of two characters or more that says it itself: `0b` for binary, `0x` for hexadecimal, else decimal. Returns
+// false, with `*val` left alone, when `str` is not just such a number, or one that does not fit.
+bool mg_str_to_num(struct mg_str str, int base, void *val, size_t val_len);
+
+// Like `mg_strcmp`, with ASCII letters compared without regard to case.
+int mg_strcasecmp(struct mg_str str1, struct mg_str str2);
+
+// Compares two strings byte by byte: -1, 0 or 1. The beginning of a string comes before the string.
+int mg_strcmp(struct mg_str str1, struct mg_str str2);
+
+// A copy of `s` on the heap, with a NUL behind it; NULL and 0 when `s` is empty or memory has run out. Release `.buf` with
+// `mg_free`.
+struct mg_str mg_strdup(struct mg_str s);
+
+// Seconds since 1970 of a date and time in UTC; `month` is 1 to 12, `day` 1 to 31. 0 for years before 1970.
+uint64_t mg_timegm(unsigned int year, unsigned int month, unsigned int day, unsigned int hour, unsigned int min, unsigned int sec);
+
+// Makes a timer that `mg_mgr_poll` polls, see `mg_timer_init`. The manager owns it: it is released after its call, or with
+// the manager when it repeats. Returns NULL when memory has run out.
+struct mg_timer *mg_timer_add(struct mg_mgr *mgr, uint64_t milliseconds, unsigned int flags, void (*fn)(void*), void *arg);
+
+// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the time when it is true
+// next, 0 at first; the first call only starts it, unless `period` is 0. When the clock has gone back, it starts again.
+bool mg_timer_expired(uint64_t *expiration, uint64_t period, uint64_t now);
+
+// Takes a timer off the list `*head`; does nothing when it is not there. Releases no memory. May be called in a timer's
+// callback, for that timer or another one, which then may be released.
+void mg_timer_free(struct mg_timer **head, struct mg_timer *timer);
+
+// Fills in `*timer` and puts it in front of the list `*head`. `fn(arg)` is called after `milliseconds`, counted from the
+// first `mg_timer_poll` that sees the timer: once with `MG_TIMER_ONCE`, again and again with `MG_TIMER_REPEAT`, in both
+// cases at once if `MG_TIMER_RUN_NOW` is added. The struct stays the caller's and must live until `mg_timer_free`; it
+// must not be on a list already. `&mgr->timers` is the list that `mg_mgr_poll` polls.
+void mg_timer_init(struct mg_timer **head,
+                   struct mg_timer *timer,
+                   uint64_t milliseconds,
+                   unsigned int flags,
+                   void (*fn)(void*),
+                   void *arg);
+
+// Calls the functions of all timers on the list `*head` that are due, at the time of `new_ms` milliseconds. A timer that
+// has missed several periods is called once. Timers added meanwhile wait for the next poll. A timer from `mg_timer_add`
+// that is done is released.
+void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
+
+// Called by mg_mgr_free.
+extern void mg_tls_ctx_free(struct mg_mgr *mgr);
+
+// Called by mg_mgr_init.
+extern void mg_tls_ctx_init(struct mg_mgr *mgr);
+
+// Sends what the TLS layer holds back.
+extern void mg_tls_flush(struct mg_connection *c);
+
+// Frees the TLS state; harmless when there is none.
+extern void mg_tls_free(struct mg_connection *c);
+
+// Advances the handshake.
+extern void mg_tls_handshake(struct mg_connection *c);
+
+// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
+extern void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
+
+// Number of decrypted bytes that have not been delivered yet.
+extern size_t mg_tls_pending(struct mg_connection *c);
+
+// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
+extern long mg_tls_recv(struct mg_connection *c, void *buf, size_t len);
+
+// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
+extern long mg_tls_send(struct mg_connection *c, const void *buf, size_t len);
+
+#if defined(MGX_DECLARE_UECC)
+// Computes the public key of a private one. 1 on success, 0 on failure.
+extern int mg_uecc_compute_public_key(const uint8_t *private_key, uint8_t *public_key, MG_UECC_Curve curve);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Size of a private key in bytes.
+extern int mg_uecc_curve_private_key_size(MG_UECC_Curve curve);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Size of a public key in bytes.
+extern int mg_uecc_curve_public_key_size(MG_UECC_Curve curve);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Makes a pair of keys. 1 on success, 0 on failure.
+extern int mg_uecc_make_key(uint8_t *public_key, uint8_t *private_key, MG_UECC_Curve curve);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Takes the private key out of PEM or DER text. Returns its size, or 0.
+extern size_t mg_uecc_parse_private_key(struct mg_str key, uint8_t *buf, size_t len);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// The curve P-256.
+extern MG_UECC_Curve mg_uecc_secp256r1(void);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// The curve P-384.
+extern MG_UECC_Curve mg_uecc_secp384r1(void);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Computes an ECDH secret. 1 on success, 0 on failure.
+extern int mg_uecc_shared_secret(const uint8_t *public_key, const uint8_t *private_key, uint8_t *secret, MG_UECC_Curve curve);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Signs a hash. 1 on success, 0 on failure.
+extern int mg_uecc_sign(const uint8_t *private_key,
+                        const uint8_t *hash,
+                        unsigned int hash_size,
+                        uint8_t *signature,
+                        MG_UECC_Curve curve);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Checks that a public key is a point of the curve. 1 if so, else 0.
+extern int mg_uecc_valid_public_key(const uint8_t *public_key, MG_UECC_Curve curve);
+#endif
+
+#if defined(MGX_DECLARE_UECC)
+// Checks a signature. 1 if it is good, else 0.
+extern int mg_uecc_verify(const uint8_t *public_key,
+                          const uint8_t *hash,
+                          unsigned int hash_size,
+                          const uint8_t *signature,
+                          MG_UECC_Curve curve);
+#endif
+
+// The content of a file in `mg_mem_files`, not copied; the null string if there is none.
+extern struct mg_str mg_unpacked(const char *path);
+
+// Decodes `%XX` in the `n` bytes at `s`, and `+` to a space when `form` is not 0, to a C string at `to`. Returns its length,
+// or -1 when a `%` is not followed by two hex digits or the result and its NUL do not fit in `to_len` bytes; `to` may then be
+// partly written. `to` may be `s`.
+int mg_url_decode(const char *s, size_t n, char *to, size_t to_len, int form);
+
+// Encodes the `n` bytes at `s` as a C string at `buf`: letters, digits and `.` `_` `-` `~` stay, the rest becomes `%xx`.
+// Returns its length, or 0 when it does not fit in `len` bytes. Each character needs 5 free bytes, so `3 * n + 3` are always
+// enough.
+size_t mg_url_encode(const char *s, size_t n, char *buf, size_t len);
+
+// The host of a URL, with the brackets of an IPv6 address; a view of `url`. Without a `//` the host is at the start.
+struct mg_str mg_url_host(const char *url);
+
+// Whether the scheme of a URL calls for TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, in lower case.
+bool mg_url_is_ssl(const char *url);
+
+// The password in a URL such as `http://user:password@host/`; empty when there is none. A view of `url`.
+struct mg_str mg_url_pass(const char *url);
+
+// The port of a URL, or the usual one of its scheme (`http`, `https`, `ws`, `wss`, `mqtt`, `mqtts`), or 0. A port that is no
+// number up to 65535 gives 0, too.
+unsigned short mg_url_port(const char *url);
+
+// The path of a URL with everything behind it: a pointer into `url`, or to the constant "/" when there is no path.
+const char *mg_url_uri(const char *url);
+
+// The user name in a URL such as `http://user:password@host/`; empty when there is none. A view of `url`.
+struct mg_str mg_url_user(const char *url);
+
+// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out.
+char *mg_vmprintf(const char *fmt, va_list *ap);
+
+// As mg_printf, with the arguments in `*ap`.
+size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
+
+// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
+// `buf` may be NULL when `len` is 0.
+size_t mg_vsnprintf(char *buf, size_t len, const char *fmt, va_list *ap);
+
+// Formats `fmt` with the arguments behind `ap`, calling `fn(character, arg)` for each character. Returns their number. `*ap` is
+// advanced. `fn` NULL only counts.
+size_t mg_vxprintf(mg_pfn_t fn, void *arg, const char *fmt, va_list *ap);
+
+// Sends a message to the connection with this id, which gets it as MG_EV_WAKEUP with a `struct mg_str *`; ends the current
+// wait of mg_mgr_poll. May be called from any thread and from a signal handler. At most 16376 bytes (more are cut off); `len`
+// 0 is allowed. Messages arrive in order; one for a connection that is gone is dropped. Returns false without a successful
+// mg_wakeup_init, for id 0, and when 64 MiB are waiting.
+bool mg_wakeup(struct mg_mgr *mgr, unsigned long id, const void *buf, size_t len);
+
+// Prepares the manager for mg_wakeup. Adds a connection of its own to `mgr->conns`. Returns true when that was done, false on
+// failure and when it had been done before.
+bool mg_wakeup_init(struct mg_mgr *mgr);
+
+// Starts an access point.
+extern bool mg_wifi_ap_start(struct mg_wifi_data *wifi);
+
+// Stops the access point.
+extern bool mg_wifi_ap_stop(void);
+
+// Joins a Wi-Fi network.
+extern bool mg_wifi_connect(struct mg_wifi_data *wifi);
+
+// Leaves the Wi-Fi network.
+extern bool mg_wifi_disconnect(void);
+
+// Starts a scan for Wi-Fi networks.
+extern bool mg_wifi_scan(void);
+
+// Makes a connection of an open stream socket and delivers MG_EV_OPEN. The descriptor is the manager's from then on and is
+// closed with the connection; it need not be non-blocking. Returns NULL when out of memory or when the descriptor cannot be
+// watched; it then stays the caller's.
+struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t fn, void *fn_data);
+
+// Connects to a WebSocket server. `fmt` gives more header lines, each ending in CR LF; NULL for none. NULL on failure.
+extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
+                                           const char *url,
+                                           mg_event_handler_t fn,
+                                           void *fn_data,
+                                           const char *fmt,
+                                           ...);
+
+// Formats a WebSocket message and queues it as one frame. Returns the length of the text.
+extern size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...);
+
+// Queues one WebSocket message or control frame; `op` is a WEBSOCKET_OP_* value. Returns the number of bytes queued.
+extern size_t mg_ws_send(struct mg_connection *c, const void *buf, size_t len, int op);
+
+// Answers an upgrade request and makes the connection a WebSocket one. `fmt` gives more header lines, each ending in CR LF;
+// NULL for none.
+extern void mg_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, ...);
+
+// mg_ws_printf with a `va_list`.
+extern size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
+
+// Turns the last `len` bytes of `c->send` into a frame; `op` is a WEBSOCKET_OP_* value. Returns the new length of `c->send`.
+extern size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
+
+// Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
+//
+// A conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill with
+// zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll` or
+// `z`, then one of
+// `d u x X` integers (hexadecimal always in lower case), `p` pointer, `c` character, `s` string (NULL prints nothing),
+// `f g` double, `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between
+// double quotes.
+extern size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// For mg_mem_files: defined by the program, if at all.
+extern const struct mg_mem_file mg_packed_files[];
+
+// Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
+#if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
+    defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
+    MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
+
+#ifndef MGX_OPTIONS
+#define MGX_OPTIONS
+struct mgx_options {
+  size_t max_recv_size;     // MG_MAX_RECV_SIZE
+  size_t io_size;           // MG_IO_SIZE; values below 16384 are ignored
+  int listen_backlog;       // MG_SOCK_LISTEN_BACKLOG_SIZE
+  bool v6only;              // MG_IPV6_V6ONLY
+  bool no_dirlist;          // MG_ENABLE_DIRLIST 0
+  bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  const char *http_index;   // MG_HTTP_INDEX
+};
+extern void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *options);
+#endif
+
+static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
+  struct mgx_options options;
+  memset(&options, 0, sizeof(options));
+#ifdef MGX_SET_MAX_RECV_SIZE
+  options.max_recv_size = (size_t) (MGX_SET_MAX_RECV_SIZE);
+#endif
+#ifdef MGX_SET_IO_SIZE
+  options.io_size = (size_t) (MGX_SET_IO_SIZE);
+#endif
+#ifdef MGX_SET_LISTEN_BACKLOG
+  options.listen_backlog = (int) (MGX_SET_LISTEN_BACKLOG);
+#endif
+#ifdef MGX_SET_HTTP_INDEX
+  options.http_index = MGX_SET_HTTP_INDEX;
+#endif
+#if MG_IPV6_V6ONLY
+  options.v6only = true;
+#endif
+#if !MG_ENABLE_DIRLIST
+  options.no_dirlist = true;
+#endif
+#ifdef MG_TLS_SSLKEYLOGFILE
+  options.tls_keylog = true;
+#endif
+#if !MG_ENABLE_LOG
+  mg_log_level = MG_LL_NONE;
+#endif
+  mg_mgr_init(mgr);
+  mgx_mgr_options(mgr, &options);
+}
+#define mg_mgr_init(mgr) mgx_mgr_init_as_compiled(mgr)
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

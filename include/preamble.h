@@ -1,0 +1,515 @@
+#define MG_VERSION "7.22"
+
+// ---- The platform. The library is built for hosted Unix; with MG_ARCH_CUSTOM settings come from the program's mongoose_config.h.
+#define MG_ARCH_CUSTOM 0
+#define MG_ARCH_UNIX 1
+#define MG_ARCH_WIN32 2
+#define MG_ARCH_ESP32 3
+#define MG_ARCH_ESP8266 4
+#define MG_ARCH_FREERTOS 5
+#define MG_ARCH_THREADX 6
+#define MG_ARCH_ZEPHYR 7
+#define MG_ARCH_ARMGCC 8
+#define MG_ARCH_NEWLIB MG_ARCH_ARMGCC
+#define MG_ARCH_CMSIS_RTOS1 9
+#define MG_ARCH_TIRTOS 10
+#define MG_ARCH_PICOSDK 11
+#define MG_ARCH_ARMCC 12
+#define MG_ARCH_CMSIS_RTOS2 13
+#define MG_ARCH_RTTHREAD 14
+#define MG_ARCH_ARMCGT 15
+#define MG_ARCH_CUBE 16
+#define MG_ARCH_MCUXPRESSO 17
+
+#define MG_TLS_NONE 0
+#define MG_TLS_MBED 1
+#define MG_TLS_OPENSSL 2
+#define MG_TLS_BUILTIN 3
+#define MG_TLS_CUSTOM 4
+#define MG_TLS_WOLFSSL 5
+
+#define MG_OTA_NONE 0
+#define MG_OTA_CH32V307 100
+#define MG_OTA_U2A 200
+#define MG_OTA_RT1020 300
+#define MG_OTA_RT1050 301
+#define MG_OTA_RT1060 302
+#define MG_OTA_RT1064 303
+#define MG_OTA_RT1170 304
+#define MG_OTA_MCXN 310
+#define MG_OTA_RW612 320
+#define MG_OTA_FLASH 900
+#define MG_OTA_ESP32 910
+#define MG_OTA_PICOSDK 920
+#define MG_OTA_CUSTOM 1000
+
+#ifndef MG_ARCH
+#if defined(__unix__) || defined(__APPLE__)
+#define MG_ARCH MG_ARCH_UNIX
+#else
+#error MG_ARCH: the library is built for MG_ARCH_UNIX, which this compiler does not target
+#endif
+#endif
+
+#if MG_ARCH == MG_ARCH_CUSTOM
+#include "mongoose_config.h"
+#elif MG_ARCH != MG_ARCH_UNIX
+#error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
+#endif
+
+// ---- Settings that are part of the binary layout. `make install` writes the values that the library was built with.
+#define MGX_BUILT_DATA_SIZE 32
+#define MGX_BUILT_MAX_HTTP_HEADERS 30
+
+#ifndef MG_DATA_SIZE
+#define MG_DATA_SIZE MGX_BUILT_DATA_SIZE
+#elif MG_DATA_SIZE != MGX_BUILT_DATA_SIZE
+#error MG_DATA_SIZE: not the size of c->data that the library was built with (default 32); build it with the same MG_DATA_SIZE
+#endif
+
+#ifndef MG_MAX_HTTP_HEADERS
+#define MG_MAX_HTTP_HEADERS MGX_BUILT_MAX_HTTP_HEADERS
+#elif MG_MAX_HTTP_HEADERS != MGX_BUILT_MAX_HTTP_HEADERS
+#error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
+#endif
+
+#ifndef MG_DASH_MAX_USER_NAME
+#define MG_DASH_MAX_USER_NAME 32
+#elif MG_DASH_MAX_USER_NAME != 32
+#error MG_DASH_MAX_USER_NAME: fixed at 32 in the library
+#endif
+
+// ---- Settings with one value in a prebuilt library.
+#ifndef MG_TLS
+#define MG_TLS MG_TLS_NONE
+#elif MG_TLS == MG_TLS_CUSTOM
+#error MG_TLS: the library has its own TLS, MG_TLS_CUSTOM cannot replace it; any other value will do, and mg_tls_init works
+#endif
+
+#ifndef MG_ENABLE_TCPIP
+#define MG_ENABLE_TCPIP 0
+#elif MG_ENABLE_TCPIP
+#error MG_ENABLE_TCPIP: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_SOCKET
+#define MG_ENABLE_SOCKET 1
+#elif !MG_ENABLE_SOCKET
+#error MG_ENABLE_SOCKET: 1 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_LWIP
+#define MG_ENABLE_LWIP 0
+#elif MG_ENABLE_LWIP
+#error MG_ENABLE_LWIP: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_FREERTOS
+#define MG_ENABLE_FREERTOS 0
+#elif MG_ENABLE_FREERTOS
+#error MG_ENABLE_FREERTOS: 0 in the library, which is built for hosted Unix
+#endif
+
+#ifndef MG_ENABLE_FREERTOS_TCP
+#define MG_ENABLE_FREERTOS_TCP 0
+#elif MG_ENABLE_FREERTOS_TCP
+#error MG_ENABLE_FREERTOS_TCP: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_RL
+#define MG_ENABLE_RL 0
+#elif MG_ENABLE_RL
+#error MG_ENABLE_RL: 0 in the library, which uses the sockets of the operating system
+#endif
+
+#ifndef MG_ENABLE_PROFILE
+#define MG_ENABLE_PROFILE 0
+#elif MG_ENABLE_PROFILE
+#error MG_ENABLE_PROFILE: 0 in the library
+#endif
+
+#ifndef MG_ENABLE_FATFS
+#define MG_ENABLE_FATFS 0
+#elif MG_ENABLE_FATFS
+#error MG_ENABLE_FATFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#endif
+
+#ifndef MG_ENABLE_LFS
+#define MG_ENABLE_LFS 0
+#elif MG_ENABLE_LFS
+#error MG_ENABLE_LFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#endif
+
+#ifndef MG_JSON_MAX_DEPTH
+#define MG_JSON_MAX_DEPTH 30
+#elif MG_JSON_MAX_DEPTH != 30
+#error MG_JSON_MAX_DEPTH: 30 in the library
+#endif
+
+#ifndef MG_OTA
+#define MG_OTA MG_OTA_NONE
+#elif MG_OTA != MG_OTA_NONE && MG_OTA != MG_OTA_CUSTOM
+#error MG_OTA: MG_OTA_NONE in the library; with MG_OTA_CUSTOM the program defines mg_ota_begin, mg_ota_write and mg_ota_end
+#endif
+
+#ifndef MG_OTA_URL
+#define MG_OTA_URL NULL
+#else
+#error MG_OTA_URL: NULL in the library; call mg_ota_url_check(mgr, url, fn) from a timer instead
+#endif
+
+#ifndef MG_OTA_STATUS_FN
+#define MG_OTA_STATUS_FN NULL
+#else
+#error MG_OTA_STATUS_FN: NULL in the library; call mg_ota_url_check(mgr, url, fn) from a timer instead
+#endif
+
+#ifdef MG_OTA_TLS_CA
+#error MG_OTA_TLS_CA: not set in the library
+#endif
+
+#ifndef MG_OTA_FIRMWARE_VERSION
+#define MG_OTA_FIRMWARE_VERSION "1.0.0"
+#else
+#error MG_OTA_FIRMWARE_VERSION: "1.0.0" in the library
+#endif
+
+#ifndef MG_OTA_PULL_INTERVAL_SECONDS
+#define MG_OTA_PULL_INTERVAL_SECONDS 60
+#elif MG_OTA_PULL_INTERVAL_SECONDS != 60
+#error MG_OTA_PULL_INTERVAL_SECONDS: 60 in the library; call mg_ota_url_check(mgr, url, fn) from a timer instead
+#endif
+
+#ifndef MG_OTA_ROLLBACK_TIMEOUT_SECONDS
+#define MG_OTA_ROLLBACK_TIMEOUT_SECONDS 120
+#elif MG_OTA_ROLLBACK_TIMEOUT_SECONDS != 120
+#error MG_OTA_ROLLBACK_TIMEOUT_SECONDS: 120 in the library
+#endif
+
+#ifndef MG_OTA_MAX_VERSION_LEN
+#define MG_OTA_MAX_VERSION_LEN 64
+#elif MG_OTA_MAX_VERSION_LEN != 64
+#error MG_OTA_MAX_VERSION_LEN: 64 in the library
+#endif
+
+#if defined(MG_OTA_STATE_GET) || defined(MG_OTA_STATE_SET)
+#error MG_OTA_STATE_GET, MG_OTA_STATE_SET: fixed in the library (always confirmed)
+#endif
+#define MG_OTA_STATE_GET() MG_OTA_CONFIRMED
+#define MG_OTA_STATE_SET(state) ((void) (state))
+
+// ---- Settings that take effect at run time: see mg_mgr_init at the end of this file.
+#ifdef MG_MAX_RECV_SIZE
+#define MGX_SET_MAX_RECV_SIZE MG_MAX_RECV_SIZE
+#else
+#define MG_MAX_RECV_SIZE (3 * 1024 * 1024)
+#endif
+
+#ifdef MG_IO_SIZE
+#define MGX_SET_IO_SIZE MG_IO_SIZE
+#else
+#define MG_IO_SIZE 16384
+#endif
+
+#ifdef MG_SOCK_LISTEN_BACKLOG_SIZE
+#define MGX_SET_LISTEN_BACKLOG MG_SOCK_LISTEN_BACKLOG_SIZE
+#else
+#define MG_SOCK_LISTEN_BACKLOG_SIZE 128
+#endif
+
+#ifdef MG_HTTP_INDEX
+#define MGX_SET_HTTP_INDEX MG_HTTP_INDEX
+#else
+#define MG_HTTP_INDEX "index.html"
+#endif
+
+#ifndef MG_IPV6_V6ONLY
+#define MG_IPV6_V6ONLY 0
+#endif
+
+#ifndef MG_ENABLE_DIRLIST
+#define MG_ENABLE_DIRLIST 1
+#endif
+
+#ifndef MG_ENABLE_LOG
+#define MG_ENABLE_LOG 1
+#endif
+
+// ---- Functions that a program may replace by its own, whether or not it sets these.
+#ifndef MG_ENABLE_CUSTOM_CALLOC
+#define MG_ENABLE_CUSTOM_CALLOC 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_RANDOM
+#define MG_ENABLE_CUSTOM_RANDOM 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_MILLIS
+#define MG_ENABLE_CUSTOM_MILLIS 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_LOG
+#define MG_ENABLE_CUSTOM_LOG 0
+#endif
+#ifndef MG_ENABLE_CUSTOM_DEVICE_ID
+#define MG_ENABLE_CUSTOM_DEVICE_ID 0
+#endif
+
+// ---- Settings without effect on the library; the program may look at them.
+#ifndef MG_ENABLE_POLL
+#ifdef __linux__
+#define MG_ENABLE_POLL 0
+#else
+#define MG_ENABLE_POLL 1
+#endif
+#endif
+#ifndef MG_ENABLE_EPOLL
+#if defined(__linux__) && !MG_ENABLE_POLL
+#define MG_ENABLE_EPOLL 1
+#else
+#define MG_ENABLE_EPOLL 0
+#endif
+#endif
+#ifndef MG_ENABLE_IPV6
+#define MG_ENABLE_IPV6 1
+#endif
+#ifndef MG_ENABLE_SSI
+#define MG_ENABLE_SSI 0
+#endif
+#ifndef MG_ENABLE_MD5
+#define MG_ENABLE_MD5 1
+#endif
+#ifndef MG_ENABLE_POSIX_FS
+#define MG_ENABLE_POSIX_FS 1
+#endif
+#ifndef MG_ENABLE_ASSERT
+#define MG_ENABLE_ASSERT 0
+#endif
+#ifndef MG_ENABLE_CHACHA20
+#define MG_ENABLE_CHACHA20 1
+#endif
+#ifndef MG_ENABLE_WINSOCK
+#define MG_ENABLE_WINSOCK 1
+#endif
+#ifndef MG_ENABLE_BSD_SOCKETS
+#define MG_ENABLE_BSD_SOCKETS 0
+#endif
+#ifndef MG_ENABLE_BSD_PROTOTYPES
+#define MG_ENABLE_BSD_PROTOTYPES 1
+#endif
+#ifndef MG_ENABLE_TCPIP_PRINT_DEBUG_STATS
+#define MG_ENABLE_TCPIP_PRINT_DEBUG_STATS 0
+#endif
+#ifndef MG_TCPIP_DHCPNAME_SIZE
+#define MG_TCPIP_DHCPNAME_SIZE 18
+#endif
+#ifndef MG_TCPIP_IP
+#define MG_TCPIP_IP 0
+#endif
+#ifndef MG_TCPIP_MASK
+#define MG_TCPIP_MASK 0
+#endif
+#ifndef MG_TCPIP_GW
+#define MG_TCPIP_GW 0
+#endif
+#ifndef MG_TCPIP_PREFIX_LEN
+#define MG_TCPIP_PREFIX_LEN 0
+#endif
+#ifndef MG_MAX_SSI_DEPTH
+#define MG_MAX_SSI_DEPTH 5
+#endif
+#ifndef MG_SSI_BUFSIZ
+#define MG_SSI_BUFSIZ 1024
+#endif
+#ifndef MG_PATH_MAX
+#define MG_PATH_MAX FILENAME_MAX
+#endif
+#ifndef MG_DIRSEP
+#define MG_DIRSEP '/'
+#endif
+#ifndef MG_INVALID_SOCKET
+#define MG_INVALID_SOCKET (-1)
+#endif
+#ifndef MG_SOCKET_TYPE
+#define MG_SOCKET_TYPE int
+#endif
+#ifndef MG_HTTP_ADDR
+#define MG_HTTP_ADDR "http://0.0.0.0:8000"
+#endif
+#ifndef MG_HTTPS_ADDR
+#define MG_HTTPS_ADDR "https://0.0.0.0:8443"
+#endif
+#ifndef MG_MODBUS_ADDR
+#define MG_MODBUS_ADDR "tcp://0.0.0.0:8502"
+#endif
+#ifndef MG_DASH_MAX_SEND_BUF_SIZE
+#define MG_DASH_MAX_SEND_BUF_SIZE (5 * MG_IO_SIZE)
+#endif
+
+// ---- System headers. Programs use them without including them.
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#if MG_ENABLE_EPOLL
+#include <sys/epoll.h>
+#elif MG_ENABLE_POLL
+#include <poll.h>
+#endif
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+// ---- Integers and bytes
+#define MG_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+
+#define MG_U8P(p) ((uint8_t *) (p))
+
+// a is the most significant byte.
+#define MG_U32(a, b, c, d) \
+  (((uint32_t) ((a) & 255) << 24) | ((uint32_t) ((b) & 255) << 16) | ((uint32_t) ((c) & 255) << 8) | (uint32_t) ((d) & 255))
+
+// The address a.b.c.d in network byte order.
+#define MG_IPV4(a, b, c, d) ((uint32_t) (MG_BIG_ENDIAN ? MG_U32(a, b, c, d) : MG_U32(d, c, b, a)))
+
+// Initialiser for the 16 bytes of an IPv6 address, from its eight groups.
+#define MG_IPV6(a, b, c, d, e, f, g, h) \
+  { MGX_2BYTES(a), MGX_2BYTES(b), MGX_2BYTES(c), MGX_2BYTES(d), MGX_2BYTES(e), MGX_2BYTES(f), MGX_2BYTES(g), MGX_2BYTES(h) }
+#define MGX_2BYTES(x) (uint8_t) (((x) >> 8) & 255), (uint8_t) ((x) & 255)
+
+// The four bytes at p, for "%d.%d.%d.%d".
+#define MG_IPADDR_PARTS(p) MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3]
+
+// Reading and writing big-endian integers, aligned or not.
+#define MG_LOAD_BE16(p) ((uint16_t) ((MG_U8P(p)[0] << 8) | MG_U8P(p)[1]))
+#define MG_LOAD_BE24(p) (((uint32_t) MG_U8P(p)[0] << 16) | ((uint32_t) MG_U8P(p)[1] << 8) | MG_U8P(p)[2])
+#define MG_LOAD_BE32(p) MG_U32(MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3])
+#define MG_LOAD_BE64(p) (((uint64_t) MG_LOAD_BE32(p) << 32) | MG_LOAD_BE32(MG_U8P(p) + 4))
+#define MG_STORE_BE16(p, n) (MGX_STORE(p, 0, n, 8), MGX_STORE(p, 1, n, 0))
+#define MG_STORE_BE24(p, n) (MGX_STORE(p, 0, n, 16), MGX_STORE(p, 1, n, 8), MGX_STORE(p, 2, n, 0))
+#define MG_STORE_BE32(p, n) (MG_STORE_BE16(p, (uint32_t) (n) >> 16), MG_STORE_BE16(MG_U8P(p) + 2, n))
+#define MG_STORE_BE64(p, n) (MG_STORE_BE32(p, (uint64_t) (n) >> 32), MG_STORE_BE32(MG_U8P(p) + 4, n))
+#define MGX_STORE(p, i, n, shift) ((void) (MG_U8P(p)[i] = (uint8_t) (((n) >> (shift)) & 255)))
+
+// The 32-bit register at an address.
+#define MG_REG(x) (*(volatile uint32_t *) (uintptr_t) (x))
+#define MG_BIT(x) ((uint32_t) 1 << (x))
+#define MG_SET_BITS(R, CLRMASK, SETMASK) (R) = ((R) & ~(CLRMASK)) | (SETMASK)
+
+// To a multiple of a; a = 0 leaves x alone.
+#define MG_ROUND_UP(x, a) ((a) == 0 ? (x) : ((((x) + (a) - 1) / (a)) * (a)))
+#define MG_ROUND_DOWN(x, a) ((a) == 0 ? (x) : (((x) / (a)) * (a)))
+
+#define mg_htons(x) mg_ntohs(x)
+#define mg_htonl(x) mg_ntohl(x)
+#define mg_htonll(x) mg_ntohll(x)
+
+// For microcontrollers; nothing to do here.
+#define MG_ARM_DISABLE_IRQ()
+#define MG_ARM_ENABLE_IRQ()
+#define MG_DSB()
+
+// ---- Singly linked lists: structs with a member `next`, a pointer to the first one.
+#define LIST_ADD_HEAD(type_, head_, elem_) \
+  do {                                     \
+    (elem_)->next = *(head_);              \
+    *(head_) = (elem_);                    \
+  } while (0)
+
+// elem_->next must be NULL.
+#define LIST_ADD_TAIL(type_, head_, elem_)                     \
+  do {                                                         \
+    type_ **mgx_link = (head_);                                \
+    while (*mgx_link != NULL) mgx_link = &(*mgx_link)->next;   \
+    *mgx_link = (elem_);                                       \
+  } while (0)
+
+// elem_ must be in the list.
+#define LIST_DELETE(type_, head_, elem_)                         \
+  do {                                                           \
+    type_ **mgx_link = (head_);                                  \
+    while (*mgx_link != (elem_)) mgx_link = &(*mgx_link)->next;  \
+    *mgx_link = (elem_)->next;                                   \
+  } while (0)
+
+// ---- Strings: a view of a C string
+#define mg_str(s) mg_str_s(s)
+
+// ---- Logging: MG_INFO(("%d connections", n)), with double parentheses
+#define mg_log_set(level) (mg_log_level = (level))
+#if MG_ENABLE_LOG
+#define MG_LOG(level, args)                                   \
+  do {                                                        \
+    if ((level) <= mg_log_level) {                            \
+      mg_log_prefix((level), __FILE__, __LINE__, __func__);   \
+      mg_log args;                                            \
+    }                                                         \
+  } while (0)
+#else
+#define MG_LOG(level, args) \
+  do {                      \
+    if (0) mg_log args;     \
+  } while (0)
+#endif
+#define MG_ERROR(args) MG_LOG(MG_LL_ERROR, args)
+#define MG_INFO(args) MG_LOG(MG_LL_INFO, args)
+#define MG_DEBUG(args) MG_LOG(MG_LL_DEBUG, args)
+#define MG_VERBOSE(args) MG_LOG(MG_LL_VERBOSE, args)
+
+// ---- Arguments for %m: a C string as JSON text
+#define MG_ESC(str) mg_print_esc, 0, (str)
+
+// ---- Differentiated services code points, for mg_dscp
+#define MG_DSCP_CS(class_) ((class_) * 8)
+#define MG_DSCP_AF(class_, drop_) ((class_) * 8 + (drop_) * 2)
+#define MG_DSCP_EF 46
+
+// ---- Profiling: not in this library
+#define MG_PROF_INIT(c)
+#define MG_PROF_FREE(c)
+#define MG_PROF_ADD(c, name)
+#define MG_PROF_DUMP(c)
+
+// ---- Dashboard: add a struct mg_field_set, and an HTTP handler of the program
+#define MG_DASH_ADD_FIELD_SET(dash_, set_) LIST_ADD_HEAD(struct mg_field_set, &(dash_)->sets, (set_))
+#define MG_DASH_REGISTER_CUSTOM_HANDLER(dash_, uri_, fn_, data_)                                      \
+  do {                                                                                                \
+    static struct mg_dash_custom_handler mgx_handler;                                                 \
+    mgx_handler.uri_pattern = mg_str(uri_);                                                           \
+    mgx_handler.handler = (fn_);                                                                      \
+    mgx_handler.handler_data = (data_);                                                               \
+    LIST_ADD_HEAD(struct mg_dash_custom_handler, &(dash_)->custom_handlers, &mgx_handler);            \
+  } while (0)
+
+// ---- Types that are used before they are complete, or under more than one name
+struct mg_connection;
+struct mg_dash;
+struct mg_dash_user;
+struct mg_dns_rr;
+struct mg_mgr;
+struct mg_rpc_req;
+struct mg_tcpip_if;
+struct mg_timer;
+typedef struct mg_md5_ctx mg_md5_ctx;
+typedef struct mg_sha1_ctx mg_sha1_ctx;
+typedef struct mg_sha256_ctx mg_sha256_ctx;
+typedef struct mg_sha384_ctx mg_sha384_ctx;
+typedef volatile size_t mg_volatile_size_t;
+typedef volatile unsigned char mg_volatile_byte;
+#if MG_TLS == MG_TLS_BUILTIN
+#define MGX_DECLARE_UECC
+#endif

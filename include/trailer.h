@@ -1,0 +1,63 @@
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// For mg_mem_files: defined by the program, if at all.
+extern const struct mg_mem_file mg_packed_files[];
+
+// Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
+#if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
+    defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
+    MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
+
+#ifndef MGX_OPTIONS
+#define MGX_OPTIONS
+struct mgx_options {
+  size_t max_recv_size;     // MG_MAX_RECV_SIZE
+  size_t io_size;           // MG_IO_SIZE; values below 16384 are ignored
+  int listen_backlog;       // MG_SOCK_LISTEN_BACKLOG_SIZE
+  bool v6only;              // MG_IPV6_V6ONLY
+  bool no_dirlist;          // MG_ENABLE_DIRLIST 0
+  bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  const char *http_index;   // MG_HTTP_INDEX
+};
+extern void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *options);
+#endif
+
+static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
+  struct mgx_options options;
+  memset(&options, 0, sizeof(options));
+#ifdef MGX_SET_MAX_RECV_SIZE
+  options.max_recv_size = (size_t) (MGX_SET_MAX_RECV_SIZE);
+#endif
+#ifdef MGX_SET_IO_SIZE
+  options.io_size = (size_t) (MGX_SET_IO_SIZE);
+#endif
+#ifdef MGX_SET_LISTEN_BACKLOG
+  options.listen_backlog = (int) (MGX_SET_LISTEN_BACKLOG);
+#endif
+#ifdef MGX_SET_HTTP_INDEX
+  options.http_index = MGX_SET_HTTP_INDEX;
+#endif
+#if MG_IPV6_V6ONLY
+  options.v6only = true;
+#endif
+#if !MG_ENABLE_DIRLIST
+  options.no_dirlist = true;
+#endif
+#ifdef MG_TLS_SSLKEYLOGFILE
+  options.tls_keylog = true;
+#endif
+#if !MG_ENABLE_LOG
+  mg_log_level = MG_LL_NONE;
+#endif
+  mg_mgr_init(mgr);
+  mgx_mgr_options(mgr, &options);
+}
+#define mg_mgr_init(mgr) mgx_mgr_init_as_compiled(mgr)
+#endif
+
+#ifdef __cplusplus
+}
+#endif

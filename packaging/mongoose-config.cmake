@@ -1,0 +1,21 @@
+# Targets: mongoose::mongoose (shared library) and mongoose::static.
+get_filename_component(_mongoose_libdir "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
+get_filename_component(_mongoose_includedir "${CMAKE_CURRENT_LIST_DIR}/@INCLUDEDIR_FROM_CMAKE@" ABSOLUTE)
+
+if(NOT TARGET mongoose::mongoose)
+  add_library(mongoose::mongoose SHARED IMPORTED)
+  set_target_properties(mongoose::mongoose PROPERTIES
+    IMPORTED_LOCATION "${_mongoose_libdir}/libmongoose.so.@VERSION@"
+    IMPORTED_SONAME "libmongoose.so.@SOVERSION@"
+    INTERFACE_INCLUDE_DIRECTORIES "${_mongoose_includedir}")
+
+  add_library(mongoose::static STATIC IMPORTED)
+  set_target_properties(mongoose::static PROPERTIES
+    IMPORTED_LOCATION "${_mongoose_libdir}/libmongoose.a"
+    IMPORTED_LINK_INTERFACE_LANGUAGES C
+    INTERFACE_LINK_LIBRARIES "@STATIC_LIBS@"
+    INTERFACE_INCLUDE_DIRECTORIES "${_mongoose_includedir}")
+endif()
+
+unset(_mongoose_libdir)
+unset(_mongoose_includedir)
