@@ -28,13 +28,23 @@ pub fn load(file: &str) -> Value {
 }
 
 /// One reported result for a list of cases: `check` returns what is wrong with a case, if anything.
-pub fn table(trials: &mut Vec<Trial>, file: &'static str, list: &'static str, check: impl Fn(&Value) -> Result<(), String> + Send + 'static) {
+pub fn table(
+    trials: &mut Vec<Trial>,
+    file: &'static str,
+    list: &'static str,
+    check: impl Fn(&Value) -> Result<(), String> + Send + 'static,
+) {
     let Value::Array(all) = load(file)[list].take() else { panic!("{file}: no list {list}") };
     cases(trials, format!("{}::{list}", file.trim_end_matches(".json")), all, check);
 }
 
 /// The same for some cases of a list.
-pub fn cases(trials: &mut Vec<Trial>, name: String, cases: Vec<Value>, check: impl Fn(&Value) -> Result<(), String> + Send + 'static) {
+pub fn cases(
+    trials: &mut Vec<Trial>,
+    name: String,
+    cases: Vec<Value>,
+    check: impl Fn(&Value) -> Result<(), String> + Send + 'static,
+) {
     let count = cases.len();
     assert!(count > 0, "{name} is empty");
     trials.push(Trial::test(format!("{name} ({count} vectors)"), move || {
@@ -49,7 +59,9 @@ pub fn cases(trials: &mut Vec<Trial>, name: String, cases: Vec<Value>, check: im
 /// Bytes as the vector files write them: a string (one byte per character) or `{"hex": ".."}`; None for null.
 pub fn bytes(v: &Value) -> Option<Vec<u8>> {
     match v {
-        Value::String(s) => Some(s.chars().map(|c| u8::try_from(c as u32).unwrap_or_else(|_| panic!("not a byte: {c}"))).collect()),
+        Value::String(s) => {
+            Some(s.chars().map(|c| u8::try_from(c as u32).unwrap_or_else(|_| panic!("not a byte: {c}"))).collect())
+        }
         Value::Object(o) => Some(unhex(o["hex"].as_str().unwrap())),
         _ => None,
     }

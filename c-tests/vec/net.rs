@@ -95,7 +95,8 @@ impl Conn {
     }
 
     pub fn error(self, text: &str) {
-        let (f, text) = (*function::<unsafe extern "C" fn(*mut mg_connection, *const c_char, ...)>("mg_error"), CString::new(text).unwrap());
+        let (f, text) =
+            (*function::<unsafe extern "C" fn(*mut mg_connection, *const c_char, ...)>("mg_error"), CString::new(text).unwrap());
         unsafe { f(self.0, c"%s".as_ptr(), text.as_ptr()) };
     }
 
