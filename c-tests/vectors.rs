@@ -6,6 +6,10 @@ use libtest_mimic::{Arguments, Trial};
 
 #[path = "vec/lib.rs"]
 mod lib;
+#[path = "vec/net.rs"]
+mod net;
+#[path = "vec/engine.rs"]
+mod engine;
 #[path = "vec/fmt.rs"]
 mod fmt;
 #[path = "vec/http.rs"]
@@ -19,5 +23,6 @@ fn main() {
     text::trials(&mut trials);
     fmt::trials(&mut trials);
     http::trials(&mut trials);
+    engine::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

@@ -74,7 +74,7 @@ fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
 }
 
 fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
-    if answered {
+    if answered && (e.compat.get() || !c.flags().is_draining()) {
         call_count(c, MG_EV_READ, 0);
     }
     settle(e, c, rec);
