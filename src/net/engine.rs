@@ -2,6 +2,7 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
+use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::wakeup::Wakeup;
@@ -113,8 +114,15 @@ pub(crate) struct HttpRec {
     /// Length of the whole message; unknown while chunks are coming.
     pub(crate) need: Cell<Option<usize>>,
     pub(crate) chunks: Cell<chunked::Scanner>,
-    /// `queued()` when the current request was dispatched.
+    /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
+    pub(crate) too_long: Cell<bool>,
+    /// `queued()` when the current request was announced, and when the last one was dispatched, if one was.
+    pub(crate) head_mark: Cell<u64>,
     pub(crate) mark: Cell<u64>,
+    pub(crate) dispatched: Cell<bool>,
+    /// Requests wait in the buffer: for the next turn of this connection, or for the peer to read what was answered.
+    pub(crate) more: Cell<bool>,
+    pub(crate) choked: Cell<bool>,
     /// End of the message being dispatched, inside `c->recv`.
     pub(crate) end: Cell<usize>,
     pub(crate) dispatching: Cell<bool>,
@@ -129,6 +137,8 @@ pub(crate) struct HttpRec {
 pub(crate) enum Phase {
     #[default]
     Head,
+    /// The head cannot be parsed any more, but who sent it may expect to be told: its end is waited for.
+    Spoilt,
     /// MG_EV_HTTP_HDRS was delivered, the body is not complete.
     Body,
     /// The message was refused: whatever else arrives is not looked at.
@@ -144,6 +154,8 @@ pub(crate) enum CloseAfter {
     /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
     Http10,
 }
+
+pub(crate) type AtLimit = fn(Conn) -> bool;
 
 const CHUNK: usize = 64;
 
@@ -190,6 +202,8 @@ pub(crate) struct Engine {
     pub(crate) trail: RefCell<Trail>,
     /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfn: Cell<Option<usize>>,
+    /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
+    pub(crate) at_limit: Cell<Option<AtLimit>>,
 }
 
 impl Engine {
@@ -222,6 +236,7 @@ impl Engine {
             ready: RefCell::default(),
             trail: RefCell::default(),
             quiet_pfn: Cell::default(),
+            at_limit: Cell::default(),
         }))
     }
 
@@ -401,6 +416,10 @@ impl HttpRec {
     pub(crate) fn reset(&self) {
         self.next_message();
         self.mark.set(0);
+        self.head_mark.set(0);
+        self.dispatched.set(false);
+        self.more.set(false);
+        self.choked.set(false);
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);
@@ -415,6 +434,7 @@ impl HttpRec {
         self.scanned.set(0);
         self.head_len.set(0);
         self.need.set(None);
+        self.too_long.set(false);
         self.chunks.set(chunked::Scanner::default());
     }
 }
