@@ -14,6 +14,10 @@ mod engine;
 mod fmt;
 #[path = "vec/http.rs"]
 mod http;
+#[path = "vec/reference.rs"]
+mod reference;
+#[path = "vec/smuggling.rs"]
+mod smuggling;
 #[path = "vec/text.rs"]
 mod text;
 
@@ -24,5 +28,6 @@ fn main() {
     fmt::trials(&mut trials);
     http::trials(&mut trials);
     engine::trials(&mut trials);
+    smuggling::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }
