@@ -6,7 +6,6 @@
 use super::http::framing_name;
 
 /// Whether every byte may stand in a token, such as a header name (RFC 9110, 5.6.2). Empty is none.
-#[inline]
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&b| is_token_byte(b))
 }
