@@ -81,7 +81,8 @@ fn unlink(e: &Engine, c: Conn) {
         }
         if *at == c.as_ptr() {
             *at = c.next();
-            e.conns.set(e.conns.get() - 1);
+            // One that the program linked itself was not counted.
+            e.conns.set(e.conns.get() - usize::from(c.rec().is_some()));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
             e.link.set(ptr::null_mut());
