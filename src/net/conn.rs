@@ -425,9 +425,13 @@ pub(crate) fn close(c: Conn) {
         iobuf::free(&raw mut (*c.as_ptr()).rtls);
     }
     c.set_slot(None);
-    if lingers {
+    if lingers && !e.ending.get() {
         linger(e, rec, fd);
     } else {
+        if lingers {
+            // The handler has freed the manager.
+            sock::close(fd);
+        }
         e.free_rec(rec);
     }
     e.bury(c.as_ptr());
