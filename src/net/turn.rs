@@ -90,6 +90,10 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
         if flags.is_readable() || flags.is_writable() {
             rec.blocked.set(false);
             conn::finish_connecting(c);
+            if rec.readable.get() {
+                // The server spoke first: no other event will tell.
+                e.hold(rec);
+            }
         }
     } else if c.as_ptr() == e.wakeup_conn.get() {
         rec.readable.set(false);
