@@ -17,15 +17,22 @@ def cpu():
 
 
 slow = []
-for uri in ["/big?n=4000000", "/download?n=100000000", "/chunked?n=1000000"] * 3:
+for uri in ["/big?n=10000000", "/download?n=100000000", "/chunked?n=1000"] * 3:
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     s.connect((sys.argv[1], int(sys.argv[2])))
     s.sendall(get(uri))
     slow.append(s)
 
-# Let the kernel's buffers fill up: from then on nothing moves but a byte now and then.
-time.sleep(0.3)
+# The kernel's buffers fill up: from then on nothing moves but a byte now and then.
+end = time.time() + 20
+busy = True
+while busy:
+    before = cpu()
+    time.sleep(0.25)
+    busy = cpu() - before > 0.02
+    check(time.time() < end, "the server does not come to rest")
+
 longest = 0.0
 count = 0
 with connect() as s, s.makefile("rb") as f:
