@@ -4,7 +4,7 @@ use super::conn;
 use super::engine::{Engine, Reason};
 use super::event::error;
 use super::handle::Conn;
-use super::poller::Ready;
+use super::poller::{self, Ready};
 use super::turn;
 use crate::abi::*;
 use crate::sys::{log::log_error, time};
@@ -117,6 +117,11 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         walk(e);
     }
     if !e.is_dead() {
+        if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {
+            hook(e);
+        }
+    }
+    if !e.is_dead() {
         flush_dirty(e);
     }
     e.leave();
@@ -156,7 +161,8 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     // SAFETY: the manager is alive.
     let timers = unsafe { &raw mut (*e.mgr).timers };
     let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
-    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).min();
+    let hook = Some(e.hook_at.get()).filter(|at| *at != u64::MAX);
+    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).chain(hook).min();
     // SAFETY: as above.
     if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
@@ -180,6 +186,10 @@ fn is_full(c: *mut mg_connection) -> bool {
 fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
     for r in ready {
+        if r.token == poller::DOOR {
+            super::wakeup::answer_door(e);
+            continue;
+        }
         let Some(rec) = e.rec_for(r.token) else { continue };
         rec.readable.set(rec.readable.get() || r.readable);
         rec.hup.set(rec.hup.get() || r.hup);
@@ -237,6 +247,10 @@ fn expire(e: &Engine) {
         let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
         e.set_deadline(rec, None);
+        if e.limited.get() {
+            e.expired.borrow_mut().push(slot);
+            e.hook_at.set(0);
+        }
         if !rec.conn.get().is_null() && rec.readable.get() {
             // A listener that paused. Others are judged in their turn anyway.
             // SAFETY: the connection of a record in use.

@@ -3,7 +3,7 @@
 
 use super::conn;
 use super::drain::{self, Verdict, View};
-use super::engine::{Engine, Reason, Rec};
+use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, call_user, error};
 use super::handle::Conn;
 use super::poller;
@@ -219,6 +219,11 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
     unsafe {
         let old = (*io).len;
+        if old == 0 {
+            rec.head_began.set(e.now.get());
+        }
+        rec.read_at.set(e.now.get());
+        count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
@@ -276,6 +281,7 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
             // A datagram goes whole or not at all.
             let n = if flags.is_udp() { out.len } else { n };
             rec.sent.set(rec.sent.get() + n as u64);
+            count(&e.stats.bytes_out, n as u64);
             rec.progress_at.set(e.now.get());
             if flags.is_hexdumping() {
                 // SAFETY: n bytes at buf were just sent.
@@ -336,6 +342,7 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
         progress_at: rec.progress_at.get(),
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
+        terms: rec.terms(),
     }
 }
 
@@ -359,7 +366,11 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         Verdict::Live => {}
         Verdict::Wait(at) => e.set_deadline(rec, Some(at)),
         Verdict::Close(reason) => {
-            rec.reason.set(reason);
+            rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
+            // A limit or a time-out that began the drain is what the program wants to hear of.
+            if rec.reason.get() == Reason::None || !rec.flushed.get() {
+                rec.reason.set(reason);
+            }
             conn::close(c);
         }
     }

@@ -110,10 +110,16 @@ impl Wakeup {
         head[..8].copy_from_slice(&id.to_ne_bytes());
         head[8..].copy_from_slice(&(message.len() as u32).to_ne_bytes());
         let ok = self.locked(|q| q.push([&head, message]));
+        self.ring();
+        ok
+    }
+
+    /// Ends the wait of the thread that polls. From any thread or signal handler. False when the descriptor is broken.
+    pub(crate) fn ring(&self) -> bool {
         let one: u64 = 1;
         // SAFETY: writes eight bytes from the stack. A full counter is as good as a written one.
-        unsafe { libc::write(self.fd, (&raw const one).cast(), 8) };
-        ok
+        let n = unsafe { libc::write(self.fd, (&raw const one).cast(), 8) };
+        n == 8 || super::sock::errno() == libc::EAGAIN
     }
 
     /// Everything that waits, oldest first.
@@ -177,6 +183,19 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
         let most = (*engine).io_size.load(Ordering::Relaxed) - 8;
         let message = &message[..message.len().min(most)];
         (*engine).wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, message))
+    }
+}
+
+/// Output that other threads queued through the engine's own door, and other reasons to have been woken.
+pub(crate) fn answer_door(e: &Engine) {
+    for (id, bytes) in e.door.receive() {
+        if let Some(c) = super::mgr::list(e).find(|c| u64::from(c.id()) == id) {
+            // SAFETY: a vector of ours.
+            unsafe { super::output::send(c, bytes.as_ptr(), bytes.len()) };
+        }
+        if e.is_dead() {
+            return;
+        }
     }
 }
 
