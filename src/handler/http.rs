@@ -163,6 +163,17 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         if let Some(left) = announce_head(c, rec, hm, &plan, data.len() > head_len, closing) {
             return left;
         }
+        // SAFETY: the connection's own data again: the handler may have moved the buffer. Its length is the same.
+        let moved = unsafe { &c.recv_info().data()[ofs..] };
+        if moved.as_ptr() != data.as_ptr() {
+            // SAFETY: as at the first look.
+            unsafe {
+                if http_message::parse(moved.as_ptr(), moved.len(), hm) <= 0 {
+                    return refuse(c);
+                }
+                Plan::new(c, hm);
+            }
+        }
     }
     if plan.bad_coding {
         h.phase.set(Phase::Refused);
