@@ -113,5 +113,7 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     simple(all, "a_thousand_connections_at_once", "thousand.py", &["1000"]);
     simple(all, "clients_that_leave_are_forgotten", "leave.py", &[]);
     simple(all, "node_keep_alive_agent", "agent.js", &[]);
+    // Not more: a client that closes first keeps its port busy for a minute, and the machine has 28,000 of them.
+    simple(all, "a_connection_for_each_request", "oneshot.js", &["4000", "64"]);
     simple(all, "twenty_browsers_with_six_connections_each", "browsers.js", &["20", "60"]);
 }
