@@ -195,13 +195,15 @@ fn apply(e: &Engine, ready: &[Ready]) {
         }
         // SAFETY: the connection of a record in use.
         let c = unsafe { Conn::new(rec.conn.get()) };
+        if r.error {
+            failed.push(r.token);
+            continue;
+        }
         c.update(|f| {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
-        if r.error {
-            failed.push(r.token);
-        } else if rec.readable.get() && c.flags().is_full() {
+        if rec.readable.get() && c.flags().is_full() {
             e.hold(rec);
         }
     }

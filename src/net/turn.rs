@@ -90,6 +90,10 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
         if flags.is_readable() || flags.is_writable() {
             rec.blocked.set(false);
             conn::finish_connecting(c);
+            if rec.readable.get() {
+                // The server spoke first: no other event will tell.
+                e.hold(rec);
+            }
         }
     } else if c.as_ptr() == e.wakeup_conn.get() {
         rec.readable.set(false);
@@ -261,6 +265,8 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     if out.len == 0 || rec.blocked.get() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
         return;
     }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
         if flags.is_udp() { sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem()) } else { sock::send(rec.fd.get(), out.buf, out.len) }
