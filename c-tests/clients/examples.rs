@@ -30,7 +30,11 @@ fn http_server() -> Result<(), Failed> {
         ("/api/counter", &[], "{\"counter\":0}\n"),
         ("/api/counter", &["-d", "{\"add\": 5}"], "{\"counter\":5}\n"),
         ("/api/counter", &["-d", "{\"add\": -2}"], "{\"counter\":3}\n"),
-        ("/api/counter", &["-d", "five", "-w", "%{http_code}"], "{\"error\":\"want {\\\"add\\\": NUMBER}, at most a million\"}\n400"),
+        (
+            "/api/counter",
+            &["-d", "five", "-w", "%{http_code}"],
+            "{\"error\":\"want {\\\"add\\\": NUMBER}, at most a million\"}\n400",
+        ),
         ("/api/counter", &["-X", "DELETE", "-w", "%{http_code}"], "{\"error\":\"GET or POST\"}\n405"),
         ("/api/echo?a=b", &["-d", "x\ty"], "{\"method\":\"POST\",\"uri\":\"/api/echo\",\"query\":\"a=b\",\"body\":\"x\\ty\"}\n"),
         ("/api/echo/more", &[], "{\"method\":\"GET\",\"uri\":\"/api/echo/more\",\"query\":\"\",\"body\":\"\"}\n"),
@@ -180,7 +184,8 @@ fn drain() -> Result<(), Failed> {
     idle.read_to_end(&mut rest)?;
     ensure(rest.ends_with(b"\r\n\r\nHello\n"), || String::from_utf8_lossy(&rest).into_owned())?;
     // The listener closes in the same poll, a moment later.
-    let mut refused = (0..100).map(|_| thread::sleep(Duration::from_millis(5))).map(|()| TcpStream::connect(("127.0.0.1", port)).is_err());
+    let mut refused =
+        (0..100).map(|_| thread::sleep(Duration::from_millis(5))).map(|()| TcpStream::connect(("127.0.0.1", port)).is_err());
     ensure(refused.any(|r| r), || "somebody new got in".to_string())?;
     rest.clear();
     later.read_to_end(&mut rest)?;
@@ -205,8 +210,10 @@ fn timers() -> Result<(), Failed> {
     Ok(ensure(text.lines().next().is_some_and(|l| l.contains("RUN_NOW")) && text.ends_with("4 ticks\n"), || text)?)
 }
 
+type Test = fn() -> Result<(), Failed>;
+
 pub(crate) fn trials(all: &mut Vec<Trial>) {
-    let list: &[(&str, fn() -> Result<(), Failed>)] = &[
+    let list: &[(&str, Test)] = &[
         ("http_server", http_server),
         ("http_client", http_client),
         ("http_client_and_other_servers", http_client_and_other_servers),
