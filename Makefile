@@ -56,10 +56,10 @@ deps:
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
 
-# First everything, then what optimised code could change: the exports, the vectors and the C programs.
+# First everything, then what optimised code could change: the exports, the vectors, real clients and the C programs.
 test: deps
 	$(CARGO) test --no-fail-fast
-	$(CARGO) test --release --no-fail-fast --test header --test vectors
+	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
 
 header:
