@@ -195,6 +195,10 @@ fn apply(e: &Engine, ready: &[Ready]) {
         }
         // SAFETY: the connection of a record in use.
         let c = unsafe { Conn::new(rec.conn.get()) };
+        if c.is_closed() {
+            // A poll inside its MG_EV_CLOSE.
+            continue;
+        }
         c.update(|f| {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
@@ -219,9 +223,13 @@ fn apply(e: &Engine, ready: &[Ready]) {
     expire(e);
     for token in failed {
         let Some(rec) = e.rec_for(token).filter(|rec| !rec.conn.get().is_null()) else { continue };
-        rec.reason.set(Reason::Reset);
         // SAFETY: the connection of a record in use.
-        error(unsafe { Conn::new(rec.conn.get()) }, format_args!("socket error"));
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        if c.is_closed() {
+            continue;
+        }
+        rec.reason.set(Reason::Reset);
+        error(c, format_args!("socket error"));
         if e.is_dead() {
             return;
         }

@@ -258,7 +258,7 @@ impl core::fmt::Display for Addr {
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     let out = c.send_info();
-    if out.len == 0 || rec.blocked.get() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
+    if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
         return;
     }
     // SAFETY: len bytes at buf are the connection's output.
