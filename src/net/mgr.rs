@@ -150,7 +150,7 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
         return limit;
     }
     let mut at_most = |n: u64| limit = Some(limit.map_or(n, |old| old.min(n)));
-    if e.held.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_full(rec.conn.get()))) {
+    if e.held.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_paused(e, rec.conn.get()))) {
         at_most(0);
     }
     // SAFETY: the manager is alive.
@@ -171,9 +171,9 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     limit
 }
 
-fn is_full(c: *mut mg_connection) -> bool {
+fn is_paused(e: &Engine, c: *mut mg_connection) -> bool {
     // SAFETY: NULL, or the connection of a record in use.
-    !c.is_null() && unsafe { Conn::new(c) }.flags().is_full()
+    !c.is_null() && turn::is_paused(e, unsafe { Conn::new(c) })
 }
 
 /// Notes what the kernel reported, and lets what can only be noted here take effect: errors, lingering sockets, deadlines.
@@ -181,7 +181,8 @@ fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
     for r in ready {
         let Some(rec) = e.rec_for(r.token) else { continue };
-        rec.readable.set(rec.readable.get() || r.readable);
+        // Behind the end of the stream there is nothing, though every event says readable from then on.
+        rec.readable.set(!rec.eof.get() && (rec.readable.get() || r.readable));
         rec.hup.set(rec.hup.get() || r.hup);
         if r.writable {
             rec.blocked.set(false);
@@ -205,7 +206,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
         });
         if r.error {
             failed.push(r.token);
-        } else if rec.readable.get() && c.flags().is_full() {
+        } else if rec.readable.get() && turn::is_paused(e, c) {
             e.hold(rec);
         }
     }
@@ -217,7 +218,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
         } else if !rec.conn.get().is_null() && rec.readable.get() {
             // SAFETY: the connection of a record in use.
             let c = unsafe { Conn::new(rec.conn.get()) };
-            if c.flags().is_full() { e.hold(rec) } else { c.update(|f| f.set_readable(true)) }
+            if turn::is_paused(e, c) { e.hold(rec) } else { c.update(|f| f.set_readable(true)) }
         }
     }
     expire(e);

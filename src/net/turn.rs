@@ -148,11 +148,16 @@ fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     ok
 }
 
+/// Whether nothing may be read for now.
+pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
+    let flags = c.flags();
+    flags.is_full() || flags.is_draining() && !e.compat.get()
+}
+
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
     for _ in 0..READS {
-        let flags = c.flags();
-        if flags.is_full() || flags.is_closing() || rec.eof.get() || flags.is_draining() && !e.compat.get() {
+        if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
             break;
         }
         if !make_room(e, c, rec) {
@@ -346,6 +351,8 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         return conn::close(c);
     }
     if !flags.is_draining() && !rec.eof.get() {
+        // Perhaps a drain was taken back.
+        rec.drain_since.set(None);
         return;
     }
     settle(e, c, rec);
