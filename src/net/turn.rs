@@ -90,6 +90,10 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
         if flags.is_readable() || flags.is_writable() {
             rec.blocked.set(false);
             conn::finish_connecting(c);
+            if !e.is_dead() && !c.is_closed() && rec.readable.get() {
+                // The peer spoke first; that event will not come again.
+                e.hold(rec);
+            }
         }
     } else if c.as_ptr() == e.wakeup_conn.get() {
         rec.readable.set(false);
@@ -187,8 +191,9 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
                 c.update(|f| f.set_half_closed());
             }
             Io::Done(n) => {
-                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it.
-                rec.readable.set(udp || n == room || rec.hup.get());
+                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it, or
+                // it took one message of several: nobody knows what a program has wrapped.
+                rec.readable.set(udp || !rec.own.get() || n == room || rec.hup.get());
                 received(e, c, rec, n);
             }
             Io::Wait => rec.readable.set(false),
