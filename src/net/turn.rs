@@ -95,11 +95,11 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
                 e.hold(rec);
             }
         }
-    } else if c.as_ptr() == e.wakeup_conn.get() {
-        rec.readable.set(false);
-        super::wakeup::deliver(e);
     } else {
-        if rec.readable.get() {
+        if c.as_ptr() == e.wakeup_conn.get() {
+            rec.readable.set(false);
+            super::wakeup::deliver(e);
+        } else if rec.readable.get() {
             read(e, c, rec);
         }
         if !e.is_dead() && !c.is_closed() {
@@ -264,12 +264,22 @@ impl core::fmt::Display for Addr {
     }
 }
 
+/// Whether this kind of connection, in this state, can send at all. What programs write to a listener stays where it is.
+fn can_send(flags: Flags) -> bool {
+    !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
+}
+
 /// Sends what is queued: one send, and MG_EV_WRITE for what it took.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     let out = c.send_info();
-    if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
+    if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
+    }
+    if c.as_ptr() == e.wakeup_conn.get() {
+        // A program wrote to every connection on the list.
+        // SAFETY: the connection's own buffer.
+        return unsafe { e.buffers.return_send(c.send()) };
     }
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
@@ -385,5 +395,5 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
     if (flags.is_draining() || rec.eof.get()) && ends() {
         return true;
     }
-    c.send_len() > 0 && !rec.blocked.get() && !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs()
+    c.send_len() > 0 && !rec.blocked.get() && can_send(flags)
 }
