@@ -114,13 +114,12 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     if !flags.is_draining() || c.is_closed() {
         return;
     }
-    if rec.drain_since.get().is_none() {
-        rec.drain_since.set(Some(e.now.get()));
-        if !e.compat.get() {
-            super::announce::announce(c, rec);
-        }
+    rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
+    if e.compat.get() {
+        return;
     }
-    if !e.compat.get() && c.recv_len() > 0 && !flags.is_udp() {
+    super::announce::announce(c, rec);
+    if c.recv_len() > 0 && !flags.is_udp() {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
