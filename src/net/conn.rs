@@ -426,6 +426,10 @@ pub(crate) fn close(c: Conn) {
     c.set_slot(None);
     if lingers {
         linger(e, rec, fd);
+        if e.ending.get() {
+            // The handler of MG_EV_CLOSE freed the manager.
+            stop_lingering(e, 0);
+        }
     } else {
         e.free_rec(rec);
     }
