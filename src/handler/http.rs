@@ -160,8 +160,14 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     if h.phase.get() == Phase::Head {
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
+        let before = c.recv_info().buf;
         if let Some(left) = announce_head(c, rec, hm, &plan, data.len() > head_len, closing) {
             return left;
+        }
+        if c.recv_info().buf != before {
+            // The handler gave the buffer another size. The message is looked up again where it is now.
+            h.need.set(Some(0));
+            return Step::Next(ofs);
         }
     }
     if plan.bad_coding {
