@@ -6,6 +6,7 @@ use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr};
+use crate::guard::{heap, iobuf};
 use crate::proto::chunked;
 use core::cell::{Cell, RefCell};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -338,8 +339,13 @@ impl Engine {
     pub(crate) fn reap(&self) {
         loop {
             let Some(c) = self.graveyard.borrow_mut().pop() else { return };
-            // SAFETY: closed, off the list, and no frame uses it.
-            unsafe { crate::guard::heap::free(c.cast()) };
+            // SAFETY: closed, off the list, and no frame uses it. Its buffers went with MG_EV_CLOSE, but its handlers may have
+            // written to it since.
+            unsafe {
+                iobuf::free(&raw mut (*c).recv);
+                iobuf::free(&raw mut (*c).send);
+                heap::free(c.cast());
+            }
         }
     }
 }
