@@ -62,28 +62,31 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
                 rec.reason.set(Reason::Forced);
             }
         }
-        // SAFETY: the manager is still the caller's.
+        // SAFETY: the engine is not dead, so the manager is still the caller's.
         unsafe { poll(mgr, 0) };
         if round > 0 {
             list(e).for_each(conn::close);
         }
     }
-    conn::stop_lingering(e, 0);
-    // SAFETY: the manager is the caller's; its engine is freed by the last frame.
-    unsafe {
-        super::timer::free_all(&raw mut (*mgr).timers);
-        (*mgr).tls_ctx = ptr::null_mut();
-        (*mgr).epoll_fd = MG_INVALID_SOCKET;
-        (*mgr).pipe.fd = MG_INVALID_SOCKET;
+    // When a handler did all this itself, the struct may hold another manager by now, or be gone.
+    if !e.is_dead() {
+        conn::stop_lingering(e, 0);
+        // SAFETY: the manager is the caller's; its engine is freed by the last frame.
+        unsafe {
+            super::timer::free_all(&raw mut (*mgr).timers);
+            (*mgr).tls_ctx = ptr::null_mut();
+            (*mgr).epoll_fd = MG_INVALID_SOCKET;
+            (*mgr).pipe.fd = MG_INVALID_SOCKET;
+        }
+        e.dead.set(true);
     }
-    e.dead.set(true);
     e.leave();
 }
 
 /// The connections on the list, newest first. The next one is fetched before the body runs, and skipped if it goes meanwhile.
 pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
     // SAFETY: the manager lives as long as its engine is not dead; connections on its list are alive.
-    let mut next = unsafe { (*e.mgr).conns };
+    let mut next = if e.is_dead() { ptr::null_mut() } else { unsafe { (*e.mgr).conns } };
     core::iter::from_fn(move || {
         if next.is_null() || e.is_dead() {
             return None;
