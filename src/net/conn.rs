@@ -81,7 +81,8 @@ fn unlink(e: &Engine, c: Conn) {
         }
         if *at == c.as_ptr() {
             *at = c.next();
-            e.conns.set(e.conns.get() - 1);
+            // Programs link connections of their own, which were not counted.
+            e.conns.set(e.conns.get().saturating_sub(1));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
             e.link.set(ptr::null_mut());

@@ -36,7 +36,7 @@ pub(crate) fn turn(e: &Engine, c: Conn) {
     match c.rec() {
         Some(rec) => busy_turn(e, c, rec, answered),
         // A connection that the program linked itself has no socket of ours.
-        None if after.is_closing() => conn::close(c),
+        None if after.is_closing() || after.is_draining() && c.send_len() == 0 => conn::close(c),
         None => {}
     }
 }
