@@ -158,6 +158,11 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     }
 
     if h.phase.get() == Phase::Head {
+        if ofs > 0 && (plan.chunked || hm.body.len > 0) {
+            // Whoever takes the body over deletes the head from the start of the buffer.
+            consume(c, rec, ofs);
+            return Step::Next(0);
+        }
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
         if let Some(left) = announce_head(c, rec, hm, &plan, data.len() > head_len, closing) {

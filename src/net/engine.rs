@@ -8,6 +8,7 @@ use super::poller::{self, Poller, Ready};
 use super::wakeup::Wakeup;
 use super::shutdown::Shutdown;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
+use crate::guard::{heap, iobuf};
 use crate::proto::chunked;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
@@ -425,8 +426,13 @@ impl Engine {
     pub(crate) fn reap(&self) {
         loop {
             let Some(c) = self.graveyard.borrow_mut().pop() else { return };
-            // SAFETY: closed, off the list, and no frame uses it.
-            unsafe { crate::guard::heap::free(c.cast()) };
+            // SAFETY: closed, off the list, and no frame uses it. Its buffers went with MG_EV_CLOSE, but its handlers may have
+            // written to it since.
+            unsafe {
+                iobuf::free(&raw mut (*c).recv);
+                iobuf::free(&raw mut (*c).send);
+                heap::free(c.cast());
+            }
         }
     }
 }

@@ -154,16 +154,21 @@ impl Drop for Wakeup {
 
 /// See `mg_wakeup_init`.
 pub(crate) fn init(e: &Engine) -> bool {
-    if !e.wakeup.load(Ordering::Acquire).is_null() {
+    if !e.wakeup_conn.get().is_null() {
         return false;
     }
-    let Some(wakeup) = Wakeup::new() else { return false };
-    let fd = wakeup.fd();
+    // When the connection was closed, its queue stayed: a thread may be about to write to it.
+    // SAFETY: the queue lives as long as the engine.
+    let old = unsafe { e.wakeup.load(Ordering::Acquire).as_ref() };
+    let new = if old.is_none() { Wakeup::new().map(Box::new) } else { None };
+    let Some(fd) = old.or(new.as_deref()).map(Wakeup::fd) else { return false };
     let Some(c) = conn::wrap(e, fd, None, core::ptr::null_mut()) else { return false };
     // It stands for the receiving end of a pair on the loopback address.
     c.set_rem(mg_addr { addr: mg_addr_bytes { ip4: u32::from_be_bytes([127, 0, 0, 1]).to_be() }, ..mg_addr::ZERO });
     e.wakeup_conn.set(c.as_ptr());
-    e.wakeup.store(Box::into_raw(Box::new(wakeup)), Ordering::Release);
+    if let Some(wakeup) = new {
+        e.wakeup.store(Box::into_raw(wakeup), Ordering::Release);
+    }
     // SAFETY: the manager is alive.
     unsafe { (*e.mgr).pipe.fd = fd };
     true
