@@ -128,7 +128,8 @@ pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *c
         return false;
     }
     // SAFETY: a manager and len bytes, as the caller promises.
-    unsafe { drain::send_to(mgr, u64::from(conn_id), bytes::slice(buf.cast(), len)) }
+    #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
+    unsafe { drain::send_to(mgr, conn_id.into(), bytes::slice(buf.cast(), len)) }
 }
 
 /// A manager on the heap, initialised. NULL when out of memory. Free it with mgx_mgr_delete.

@@ -151,10 +151,14 @@ fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     ok
 }
 
+/// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
+const PIPELINE: usize = 64 * 1024;
+
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    flags.is_full() || flags.is_draining() && !e.compat.get()
+    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == e.quiet_pfn.get();
+    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
 }
 
 fn read(e: &Engine, c: Conn, rec: &Rec) {

@@ -194,7 +194,7 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
 /// Output that other threads queued through the engine's own door, and other reasons to have been woken.
 pub(crate) fn answer_door(e: &Engine) {
     for (id, bytes) in e.door.receive() {
-        if let Some(c) = super::mgr::list(e).find(|c| u64::from(c.id()) == id) {
+        if let Some(c) = super::mgr::list(e).find(|c| c.id64() == id) {
             // SAFETY: a vector of ours.
             unsafe { super::output::send(c, bytes.as_ptr(), bytes.len()) };
         }
@@ -211,14 +211,12 @@ pub(crate) fn deliver(e: &Engine) {
     let messages = wakeup.receive();
     // Looking for each id in the list is fine for a few messages only.
     let mut by_id: HashMap<u64, Conn> = HashMap::new();
-    #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
-    let id_of = |c: Conn| u64::from(c.id());
     if messages.len() > 8 {
-        by_id.extend(super::mgr::list(e).map(|c| (id_of(c), c)));
+        by_id.extend(super::mgr::list(e).map(|c| (c.id64(), c)));
     }
     for (id, mut message) in messages {
         let known = by_id.get(&id).copied();
-        let found = known.or_else(|| super::mgr::list(e).find(|c| id_of(*c) == id));
+        let found = known.or_else(|| super::mgr::list(e).find(|c| c.id64() == id));
         let Some(c) = found.filter(|c| !c.is_closed()) else { continue };
         let mut text = mg_str { buf: message.as_mut_ptr().cast(), len: message.len() };
         call(c, MG_EV_WAKEUP, (&raw mut text).cast());
