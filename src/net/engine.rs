@@ -5,6 +5,7 @@ use super::buffers::Buffers;
 use super::drain::Terms;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
+use super::quiet::Quiet;
 use super::wakeup::Wakeup;
 use super::shutdown::Shutdown;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
@@ -257,6 +258,7 @@ pub(crate) struct Engine {
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
+    pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
     /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfn: Cell<Option<usize>>,
@@ -304,6 +306,7 @@ impl Engine {
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
+            quiet: Quiet::default(),
             trail: RefCell::default(),
             quiet_pfn: Cell::default(),
         }))

@@ -55,7 +55,9 @@ fn poll_event(e: &Engine, c: Conn) {
             }
         }
     }
-    call_user(c, MG_EV_POLL, data);
+    if !c.flags().is_quiet() {
+        call_user(c, MG_EV_POLL, data);
+    }
 }
 
 fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
