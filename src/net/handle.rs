@@ -90,6 +90,12 @@ impl Conn {
         unsafe { (*self.0).fd = fd as isize as *mut c_void }
     }
 
+    /// The id in the width that other threads use for it.
+    #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
+    pub(crate) fn id64(self) -> u64 {
+        self.id().into()
+    }
+
     #[inline]
     pub(crate) fn update(self, f: impl FnOnce(&mut Flags)) {
         let mut flags = self.flags();
