@@ -169,6 +169,11 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
             break;
         }
+        // A buffer that is full to the limit is no error before more has come.
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && matches!(sock::peek(rec.fd.get()), Io::Wait) {
+            rec.readable.set(false);
+            break;
+        }
         if !make_room(e, c, rec) {
             break;
         }
