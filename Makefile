@@ -18,7 +18,7 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk python3:python3
+        wrk:wrk python3:python3 node:nodejs
 
 L = $(DESTDIR)$(LIBDIR)
 I = $(DESTDIR)$(INCLUDEDIR)

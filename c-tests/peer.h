@@ -105,12 +105,14 @@ struct peer {
 
 static inline void peer_dial(struct peer *p, unsigned short port, int receive_buffer) {
   struct sockaddr_in sin;
+  int on = 1;
   memset(p, 0, sizeof(*p));
   memset(&sin, 0, sizeof(sin));
   sin.sin_family = AF_INET;
   sin.sin_port = htons(port);
   sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   p->fd = socket(AF_INET, SOCK_STREAM, 0);
+  setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // what is said arrives at once
   if (receive_buffer > 0) setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
   if (connect(p->fd, (struct sockaddr *) &sin, sizeof(sin)) != 0) {
     perror("connect");

@@ -6,6 +6,12 @@ use libtest_mimic::{Arguments, Trial};
 
 #[path = "vec/lib.rs"]
 mod lib;
+#[path = "vec/net.rs"]
+mod net;
+#[path = "vec/engine.rs"]
+mod engine;
+#[path = "vec/engine_rules.rs"]
+mod engine_rules;
 #[path = "vec/fmt.rs"]
 mod fmt;
 #[path = "vec/http.rs"]
@@ -19,5 +25,7 @@ fn main() {
     text::trials(&mut trials);
     fmt::trials(&mut trials);
     http::trials(&mut trials);
+    engine::trials(&mut trials);
+    engine_rules::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

@@ -21,6 +21,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("make", "make"),
     ("pkg-config", "pkg-config"),
     ("cmake", "cmake"),
+    ("curl", "curl"),
+    ("wrk", "wrk"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
 ];
 
 pub fn root(path: &str) -> PathBuf {
@@ -32,13 +36,16 @@ pub fn library_dir() -> PathBuf {
     env::current_exe().unwrap().parent().unwrap().to_path_buf()
 }
 
-/// Programs look for the library under its soname.
+/// Programs look for the library under its soname, and find no other: cargo's own search path, which would come first, ends
+/// with directories that may hold an older one. To be called before there are threads.
 pub fn link_soname() {
     let link = library_dir().join("libmongoose.so.7");
     match std::os::unix::fs::symlink("libmongoose.so", &link) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => panic!("{}: {e}", link.display()),
         _ => {}
     }
+    // SAFETY: there is only this thread.
+    unsafe { env::set_var("LD_LIBRARY_PATH", library_dir()) };
 }
 
 /// A fresh directory under the target directory.

@@ -7,8 +7,13 @@ use std::{path::PathBuf, sync::LazyLock};
 
 static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
     let path = std::env::current_exe().unwrap().with_file_name("libmongoose.so");
-    // SAFETY: our own library; it has no initialisers.
-    unsafe { Library::new(&path) }.unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    // SAFETY: our own library; it has no initialisers. mg_log_level is an int.
+    unsafe {
+        let library = Library::new(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        // Nothing is logged but what a test asks for: another one may be recording.
+        **library.get::<*mut i32>(b"mg_log_level").unwrap() = 0;
+        library
+    }
 });
 
 /// The exported function `name`; `F` is its C type.
@@ -23,13 +28,27 @@ pub fn load(file: &str) -> Value {
 }
 
 /// One reported result for a list of cases: `check` returns what is wrong with a case, if anything.
-pub fn table(trials: &mut Vec<Trial>, file: &'static str, list: &'static str, check: impl Fn(&Value) -> Result<(), String> + Send + 'static) {
-    let cases = load(file)[list].take();
-    let count = cases.as_array().unwrap_or_else(|| panic!("{file}: no list {list}")).len();
-    assert!(count > 0, "{file}: {list} is empty");
-    let name = format!("{}::{list} ({count} vectors)", file.trim_end_matches(".json"));
-    trials.push(Trial::test(name, move || {
-        let bad: Vec<String> = cases.as_array().unwrap().iter().filter_map(|c| check(c).err().map(|e| format!("{e}\n  in {c}"))).collect();
+pub fn table(
+    trials: &mut Vec<Trial>,
+    file: &'static str,
+    list: &'static str,
+    check: impl Fn(&Value) -> Result<(), String> + Send + 'static,
+) {
+    let Value::Array(all) = load(file)[list].take() else { panic!("{file}: no list {list}") };
+    cases(trials, format!("{}::{list}", file.trim_end_matches(".json")), all, check);
+}
+
+/// The same for some cases of a list.
+pub fn cases(
+    trials: &mut Vec<Trial>,
+    name: String,
+    cases: Vec<Value>,
+    check: impl Fn(&Value) -> Result<(), String> + Send + 'static,
+) {
+    let count = cases.len();
+    assert!(count > 0, "{name} is empty");
+    trials.push(Trial::test(format!("{name} ({count} vectors)"), move || {
+        let bad: Vec<String> = cases.iter().filter_map(|c| check(c).err().map(|e| format!("{e}\n  in {c}"))).collect();
         if bad.is_empty() {
             return Ok(());
         }
@@ -40,7 +59,9 @@ pub fn table(trials: &mut Vec<Trial>, file: &'static str, list: &'static str, ch
 /// Bytes as the vector files write them: a string (one byte per character) or `{"hex": ".."}`; None for null.
 pub fn bytes(v: &Value) -> Option<Vec<u8>> {
     match v {
-        Value::String(s) => Some(s.chars().map(|c| u8::try_from(c as u32).unwrap_or_else(|_| panic!("not a byte: {c}"))).collect()),
+        Value::String(s) => {
+            Some(s.chars().map(|c| u8::try_from(c as u32).unwrap_or_else(|_| panic!("not a byte: {c}"))).collect())
+        }
         Value::Object(o) => Some(unhex(o["hex"].as_str().unwrap())),
         _ => None,
     }

@@ -105,8 +105,9 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
     let last = rec.is_some_and(|rec| code != 101 && is_last(c, rec)) && !has_connection(headers);
     let start = c.send_len();
     let mut code_text = [0; 20];
-    let parts: [&[u8]; 7] = [
+    let parts: [&[u8]; 8] = [
         b"HTTP/1.1 ",
+        if code < 0 { b"-" } else { b"" },
         number(&mut code_text, code.unsigned_abs() as usize),
         b" ",
         phrase(code).as_bytes(),

@@ -81,8 +81,8 @@ fn unlink(e: &Engine, c: Conn) {
         }
         if *at == c.as_ptr() {
             *at = c.next();
-            // Programs link connections of their own, which were not counted.
-            e.conns.set(e.conns.get().saturating_sub(1));
+            // One that the program linked itself was not counted.
+            e.conns.set(e.conns.get().saturating_sub(usize::from(c.rec().is_some())));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
             e.link.set(ptr::null_mut());
@@ -425,13 +425,13 @@ pub(crate) fn close(c: Conn) {
         iobuf::free(&raw mut (*c.as_ptr()).rtls);
     }
     c.set_slot(None);
-    if lingers {
+    if lingers && !e.ending.get() {
         linger(e, rec, fd);
-        if e.ending.get() {
-            // The handler of MG_EV_CLOSE freed the manager.
-            stop_lingering(e, 0);
-        }
     } else {
+        if lingers {
+            // The handler has freed the manager.
+            sock::close(fd);
+        }
         e.free_rec(rec);
     }
     e.bury(c.as_ptr());

@@ -8,10 +8,9 @@ use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr};
 use crate::guard::{heap, iobuf};
 use crate::proto::chunked;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, RefCell, UnsafeCell};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, VecDeque};
-use std::rc::Rc;
 
 /// What the program may set at run time instead of at compile time.
 pub(crate) struct Options {
@@ -28,6 +27,10 @@ impl Default for Options {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        for block in self.records.get_mut().drain(..) {
+            // SAFETY: new_rec made it with Box::into_raw.
+            drop(unsafe { Box::from_raw(block) });
+        }
         let wakeup = self.wakeup.swap(core::ptr::null_mut(), Ordering::AcqRel);
         if !wakeup.is_null() {
             // SAFETY: mg_wakeup_init made it with Box::into_raw.
@@ -154,7 +157,8 @@ pub(crate) struct Engine {
     pub(crate) buffers: Buffers,
     /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
     pub(crate) wakeup: AtomicPtr<Wakeup>,
-    records: RefCell<Vec<Rc<[Rec; CHUNK]>>>,
+    /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
+    records: UnsafeCell<Vec<*mut [Rec; CHUNK]>>,
     free_slots: RefCell<Vec<u32>>,
     /// Frames of ours on the stack that may still use a connection's memory.
     frames: Cell<usize>,
@@ -198,7 +202,7 @@ impl Engine {
             poller: RefCell::new(Poller::new()?),
             buffers: Buffers::default(),
             wakeup: AtomicPtr::default(),
-            records: RefCell::default(),
+            records: UnsafeCell::default(),
             free_slots: RefCell::default(),
             frames: Cell::new(0),
             graveyard: RefCell::default(),
@@ -235,18 +239,18 @@ impl Engine {
 
     #[inline]
     pub(crate) fn rec(&self, slot: usize) -> Option<&Rec> {
-        let records = self.records.borrow();
-        let block = Rc::as_ptr(records.get(slot / CHUNK)?);
-        // SAFETY: blocks of records are never moved or freed before the engine itself.
-        Some(unsafe { &(*block)[slot % CHUNK] })
+        // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing meanwhile. Blocks live as
+        // long as the engine.
+        unsafe { (&(*self.records.get())).get(slot / CHUNK).map(|block| &(**block)[slot % CHUNK]) }
     }
 
     pub(crate) fn new_rec(&self) -> &Rec {
         let mut free = self.free_slots.borrow_mut();
         if free.is_empty() {
-            let mut records = self.records.borrow_mut();
+            // SAFETY: as in rec().
+            let records = unsafe { &mut *self.records.get() };
             let first = (records.len() * CHUNK) as u32;
-            records.push(Rc::new(core::array::from_fn(|_| Rec::default())));
+            records.push(Box::into_raw(Box::new(core::array::from_fn(|_| Rec::default()))));
             free.extend((first..first + CHUNK as u32).rev());
         }
         let slot = free.pop().unwrap_or_default();

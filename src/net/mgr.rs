@@ -203,13 +203,15 @@ fn apply(e: &Engine, ready: &[Ready]) {
             // A poll inside its MG_EV_CLOSE.
             continue;
         }
+        if r.error {
+            failed.push(r.token);
+            continue;
+        }
         c.update(|f| {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
-        if r.error {
-            failed.push(r.token);
-        } else if rec.readable.get() && turn::is_paused(e, c) {
+        if rec.readable.get() && turn::is_paused(e, c) {
             e.hold(rec);
         }
     }

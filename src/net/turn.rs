@@ -74,7 +74,7 @@ fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
 }
 
 fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
-    if answered {
+    if answered && (e.compat.get() || !c.flags().is_draining()) {
         call_count(c, MG_EV_READ, 0);
     }
     settle(e, c, rec);
@@ -91,7 +91,7 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
             rec.blocked.set(false);
             conn::finish_connecting(c);
             if !e.is_dead() && !c.is_closed() && rec.readable.get() {
-                // The peer spoke first; that event will not come again.
+                // The server spoke first: no other event will tell.
                 e.hold(rec);
             }
         }
@@ -280,6 +280,8 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
         // SAFETY: the connection's own buffer.
         return unsafe { e.buffers.return_send(c.send()) };
     }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
         if flags.is_udp() { sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem()) } else { sock::send(rec.fd.get(), out.buf, out.len) }

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Measures the release library against the practical floor (floor.c), side by side, and prints a table.
+#
+# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 new64 big8 idle9000; default: all
+#   --readme   the table as Markdown, for README.md
+# environment: ROUNDS=3     interleaved runs of each program, of which the median counts
+#              SECONDS=3    length of a run
+# A quick look: ROUNDS=1 SECONDS=1 benches/run.sh keep64
+set -eu
+
+# Some shells count time in a variable of this name.
+seconds=$(tr '\0' '\n' < /proc/$$/environ | sed -n 's/^SECONDS=//p')
+seconds=${seconds:-3}
+rounds=${ROUNDS:-3}
+
+readme=
+if [ "${1:-}" = --readme ]; then
+  readme=yes
+  shift
+fi
+cases=${*:-keep16 keep64 keep256 new64 big8 idle9000}
+
+missing=
+for tool in gcc:gcc wrk:wrk python3:python3 taskset:util-linux; do
+  command -v "${tool%%:*}" > /dev/null || missing="$missing ${tool#*:}"
+done
+if [ -n "$missing" ]; then
+  echo "$0 needs these Debian packages:$missing" >&2
+  exit 1
+fi
+if [ "$(nproc)" -lt 2 ]; then
+  echo "$0 needs two CPUs: one for the server, one for the load" >&2
+  exit 1
+fi
+
+cd "$(dirname "$0")/.."
+ulimit -n "$(ulimit -H -n)"
+out=target/bench
+mkdir -p $out
+cargo build --release --quiet
+ln -sf ../release/libmongoose.so $out/libmongoose.so.7
+gcc -O2 -Iinclude benches/hello.c -Ltarget/release -lmongoose -Wl,-rpath,"$PWD/$out" -o $out/hello
+gcc -O2 benches/floor.c -o $out/floor
+# Nothing else may name another library.
+unset LD_LIBRARY_PATH
+
+if [ -n "$readme" ]; then
+  echo '| case | CPU per request / floor | requests per second / floor | other |'
+  echo '|---|---|---|---|'
+else
+  printf '%-34s %10s %10s %10s %12s  %s\n' case 'ours us' 'floor us' 'CPU ratio' 'req/s ratio' other
+fi
+
+# The lines of load.py: one for each program, then the ratios.
+row() {
+  title=$1
+  mode=$2
+  shift 2
+  python3 benches/load.py -d "$seconds" "$@" "$out/hello {port} $mode" "$out/floor {port} $mode" > $out/last
+  awk -v title="$title" -v readme="$readme" '
+    match($0, /[0-9.]+ us CPU\/req/) { us[++n] = substr($0, RSTART, RLENGTH) + 0 }
+    n == 1 && match($0, /[0-9.]+ KB\/idle/) { other = other substr($0, RSTART, RLENGTH) " connection" }
+    n == 1 && match($0, /(Socket errors|Non-2xx).*/) { other = other (other == "" ? "" : "; ") substr($0, RSTART) }
+    match($0, /CPU per request [0-9.]+/) { cpu = substr($0, RSTART + 16, RLENGTH - 16) }
+    match($0, /req\/s [0-9.]+$/) && /CPU per request/ { rps = substr($0, RSTART + 6) }
+    END {
+      if (readme) printf "| %s | %s | %s | %s |\n", title, cpu, rps, other
+      else printf "%-34s %10.2f %10.2f %10s %12s  %s\n", title, us[1], us[2], cpu, rps, other
+    }' $out/last
+}
+
+for name in $cases; do
+  case $name in
+    keep16) row 'keep-alive, 16 connections' keep -n "$rounds" -c 16 ;;
+    keep64) row 'keep-alive, 64' keep -n "$rounds" -c 64 ;;
+    keep256) row 'keep-alive, 256' keep -n "$rounds" -c 256 ;;
+    new64) row 'new connection each time, 64' drain -n "$rounds" -c 64 ;;
+    big8) row '1 MiB replies, 8' big -n "$rounds" -c 8 ;;
+    idle9000)
+      if [ "$(ulimit -n)" -lt 9200 ]; then
+        echo "$0: 9000 idle connections need a limit of 9200 open files; it is $(ulimit -n)" >&2
+        exit 1
+      fi
+      row 'keep-alive, 64, with 9000 idle' keep -n 1 -c 64 -i 9000 ;;
+    *) echo "$0: no case named $name" >&2; exit 2 ;;
+  esac
+done

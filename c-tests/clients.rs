@@ -1,0 +1,31 @@
+//! Real clients - curl, wrk, Python, Node, raw sockets - against C programs built with the shared library, each test with a
+//! server process of its own.
+
+use libtest_mimic::{Arguments, Trial};
+
+#[path = "clients/curl.rs"]
+mod curl;
+#[path = "clients/examples.rs"]
+mod examples;
+#[path = "clients/load.rs"]
+mod load;
+#[path = "clients/scripts.rs"]
+mod scripts;
+#[path = "clients/server.rs"]
+mod server;
+#[path = "run/tools.rs"]
+mod tools;
+
+fn main() {
+    let args = Arguments::from_args();
+    if !args.list {
+        tools::link_soname();
+    }
+    let mut all: Vec<Trial> = Vec::new();
+    // The longest first, so that the others run beside it.
+    load::trials(&mut all);
+    scripts::trials(&mut all);
+    curl::trials(&mut all);
+    examples::trials(&mut all);
+    libtest_mimic::run(&args, all).exit();
+}

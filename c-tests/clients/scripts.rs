@@ -1,0 +1,107 @@
+//! The clients of c-tests/scripts: Python and Node, mostly with what they bring along, sometimes with raw sockets.
+
+use crate::server::{Server, client};
+use crate::tools::{root, tool};
+use libtest_mimic::{Failed, Trial};
+use std::process::Command;
+
+/// What a server may use more at its peak than before a test that streams.
+const STREAMING_KIB: u64 = 20 * 1024;
+/// What may be left after ten thousand connections have come and gone.
+const LEFT_KIB: u64 = 1024;
+
+fn command(script: &str, server: &Server, args: &[&str]) -> Result<Command, String> {
+    let mut command = tool(if script.ends_with(".js") { "node" } else { "python3" })?;
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(root("c-tests/scripts").join(script));
+    command.arg("127.0.0.1").arg(server.port().to_string()).args(args);
+    Ok(command)
+}
+
+fn run(test: &str, script: &str, server: &Server, args: &[&str]) -> Result<(), String> {
+    client(&format!("{test}-{script}"), command(script, server, args)?, 60).map(drop)
+}
+
+/// A script with a server of its own.
+fn simple(all: &mut Vec<Trial>, test: &'static str, script: &'static str, args: &'static [&'static str]) {
+    let body = move || {
+        let server = Server::of_tests(test)?;
+        run(test, script, &server, args)?;
+        server.stop()?;
+        Ok(())
+    };
+    all.push(Trial::test(format!("scripts::{test}"), body));
+}
+
+/// A gibibyte goes through a server that never holds more than a small part of it.
+fn flat_memory(test: &str, script: &str) -> Result<(), Failed> {
+    let server = Server::of_tests(test)?;
+    run(test, script, &server, &["1"])?;
+    let before = server.kib("VmRSS")?;
+    run(test, script, &server, &["1024"])?;
+    let growth = server.kib("VmHWM")?.saturating_sub(before);
+    if growth > STREAMING_KIB {
+        return Err(format!("the server used {growth} KiB more than before").into());
+    }
+    server.stop()?;
+    Ok(())
+}
+
+fn slow_readers_hinder_nobody(test: &str) -> Result<(), Failed> {
+    let server = Server::of_tests(test)?;
+    run(test, "slow_reader.py", &server, &[&server.pid().to_string()])?;
+    server.stop()?;
+    Ok(())
+}
+
+/// What 10,000 connections that are closed at once leave behind: nothing.
+fn port_scan_leaks_nothing(test: &str) -> Result<(), Failed> {
+    let server = Server::of_tests(test)?;
+    run(test, "portscan.py", &server, &["1000"])?;
+    let (memory, descriptors) = (server.kib("VmRSS")?, server.descriptors()?);
+    run(test, "portscan.py", &server, &["10000"])?;
+    let growth = server.kib("VmRSS")?.saturating_sub(memory);
+    if growth > LEFT_KIB || server.descriptors()? > descriptors {
+        return Err(format!("{growth} KiB more, {} descriptors instead of {descriptors}", server.descriptors()?).into());
+    }
+    server.stop()?;
+    Ok(())
+}
+
+fn resets_leave_nothing_behind(test: &str) -> Result<(), Failed> {
+    let server = Server::of_tests(test)?;
+    run(test, "reset.py", &server, &["400"])?;
+    let (memory, descriptors) = (server.kib("VmRSS")?, server.descriptors()?);
+    run(test, "reset.py", &server, &["4000"])?;
+    let growth = server.kib("VmRSS")?.saturating_sub(memory);
+    // Some blocks for output are kept for the next large answer.
+    if growth > STREAMING_KIB || server.descriptors()? > descriptors {
+        return Err(format!("{growth} KiB more, {} descriptors instead of {descriptors}", server.descriptors()?).into());
+    }
+    server.stop()?;
+    Ok(())
+}
+
+/// The library ignores SIGPIPE, and does not need that to survive: here the program has restored what kills it.
+fn broken_pipes_kill_nobody(test: &str) -> Result<(), Failed> {
+    let args = ["default-sigpipe", "http://127.0.0.1:0"];
+    let server = Server::start(test, "c-tests/programs/server.c", &args, 1)?;
+    run(test, "leave.py", &server, &[])?;
+    run(test, "reset.py", &server, &["800"])?;
+    server.stop()?;
+    Ok(())
+}
+
+pub(crate) fn trials(all: &mut Vec<Trial>) {
+    all.push(Trial::test("scripts::slow_readers_hinder_nobody", || slow_readers_hinder_nobody("slow_readers")));
+    all.push(Trial::test("scripts::upload_of_a_gibibyte_in_flat_memory", || flat_memory("big_upload", "upload.py")));
+    all.push(Trial::test("scripts::download_of_a_gibibyte_in_flat_memory", || flat_memory("big_download", "download.py")));
+    all.push(Trial::test("scripts::port_scan_leaks_nothing", || port_scan_leaks_nothing("port_scan")));
+    all.push(Trial::test("scripts::resets_leave_nothing_behind", || resets_leave_nothing_behind("resets")));
+    all.push(Trial::test("scripts::broken_pipes_kill_nobody", || broken_pipes_kill_nobody("broken_pipes")));
+    simple(all, "pipelined_requests_are_answered_in_order", "pipeline.py", &[]);
+    simple(all, "python_http_client", "httpclient.py", &[]);
+    simple(all, "a_thousand_connections_at_once", "thousand.py", &["1000"]);
+    simple(all, "clients_that_leave_are_forgotten", "leave.py", &[]);
+    simple(all, "node_keep_alive_agent", "agent.js", &[]);
+    simple(all, "twenty_browsers_with_six_connections_each", "browsers.js", &["20", "60"]);
+}

@@ -1,0 +1,370 @@
+// How long a drain waits, with a clock turned by hand: 60 s for a reader that stands still, 30 s for an answer that does not
+// begin, 5 s of silence for an endless answer to a peer that is gone, 1 s (10 s in all) for what the peer still sends.
+#include "mongoose.h"
+
+#include "clock.h"
+#include "peer.h"
+
+#define SIZE 20000000  // more than socket buffers take
+
+static char *body;
+static int messages, closes, errors;
+static size_t unsent;
+static struct mg_connection *conn;  // the accepted one
+
+static void forget(void) {
+  messages = closes = errors = 0;
+  unsent = 0;
+  conn = NULL;
+}
+
+static void note(struct mg_connection *c, int ev) {
+  if (ev == MG_EV_ERROR) errors++;
+  if (!c->is_accepted) return;
+  if (ev == MG_EV_HTTP_MSG) messages++, conn = c;
+  if (ev == MG_EV_CLOSE) closes++, unsent = c->send.len, conn = NULL;
+}
+
+static void turn_clock(struct mg_mgr *mgr, uint64_t ms) {
+  clock_ms += ms;
+  poll_often(mgr);
+}
+
+static void start(struct mg_mgr *mgr, mg_event_handler_t fn, struct peer *p, int receive_buffer) {
+  forget();
+  peer_dial(p, port_of(serve(mgr, fn, NULL)), receive_buffer);
+  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  POLL_UNTIL(mgr, messages == 1);
+}
+
+static void finish(struct mg_mgr *mgr, struct peer *p) {
+  peer_free(p);
+  mg_mgr_free(mgr);
+  CHECK_EQ(closes, 1);
+  CHECK_EQ(errors, 0);
+}
+
+// Polls until output stands still.
+static void settle(struct mg_mgr *mgr) {
+  size_t before = 0;
+  int quiet = 0;
+  while (conn != NULL && quiet < 20) {
+    mg_mgr_poll(mgr, 1);
+    if (conn == NULL) break;
+    quiet = conn->send.len == before ? quiet + 1 : 0;
+    before = conn->send.len;
+  }
+}
+
+static void big(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) {
+    mg_http_reply(c, 200, "", "%.*s", SIZE, body);
+    c->is_draining = 1;
+  }
+  (void) ev_data;
+}
+
+static void a_peer_that_never_reads(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, big, &p, 4096);
+  settle(&mgr);
+  CHECK(conn != NULL && conn->send.len > 0);
+  turn_clock(&mgr, 59999);
+  CHECK_EQ(closes, 0);
+  turn_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  CHECK(unsent > 0);
+  CHECK_EQ(count_conns(&mgr), 1);
+  finish(&mgr, &p);
+}
+
+static void a_peer_that_reads_now_and_then(void) {
+  struct mg_mgr mgr;
+  struct mg_str want = make_reply("200 OK", "", body, SIZE);
+  struct peer p;
+  int i;
+  start(&mgr, big, &p, 0);
+  settle(&mgr);
+  for (i = 0; i < 5; i++) {
+    size_t before = conn == NULL ? 0 : conn->send.len;
+    CHECK(before > 0);
+    turn_clock(&mgr, 59000);
+    while (conn != NULL && conn->send.len == before) peer_take(&p, 10000), mg_mgr_poll(&mgr, 1);
+    settle(&mgr);
+  }
+  CHECK_EQ(closes, 0);
+  POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK_EQ(unsent, 0);
+  CHECK_EQ(peer_drop_close(&p, 0), 1);
+  CHECK(peer_got_str(&p, want));
+  free(want.buf);
+  finish(&mgr, &p);
+}
+
+static void big_without_drain(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%.*s", SIZE, body);
+  (void) ev_data;
+}
+
+static void a_peer_that_half_closes_and_never_reads(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, big_without_drain, &p, 4096);
+  settle(&mgr);
+  turn_clock(&mgr, 200000);  // without a drain or an end of the stream there is no limit
+  CHECK_EQ(closes, 0);
+  peer_shut(&p);
+  poll_often(&mgr);
+  turn_clock(&mgr, 59999);
+  CHECK_EQ(closes, 0);
+  turn_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  CHECK(unsent > 0);
+  finish(&mgr, &p);
+}
+
+static void silent(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) c->is_draining = 1;
+  (void) ev_data;
+}
+
+static void an_answer_that_never_begins(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, silent, &p, 0);
+  turn_clock(&mgr, 29999);
+  CHECK_EQ(closes, 0);
+  CHECK(!peer_read(&p));
+  turn_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK_EQ(p.len, 0);
+  finish(&mgr, &p);
+}
+
+static void an_answer_that_begins_in_time(void) {
+  struct mg_mgr mgr;
+  struct mg_str want = make_reply("200 OK", "", "late", 4);
+  struct peer p;
+  start(&mgr, silent, &p, 0);
+  turn_clock(&mgr, 29999);
+  CHECK(conn != NULL);
+  if (conn != NULL) mg_http_reply(conn, 200, "", "late");
+  POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK_EQ(peer_drop_close(&p, 0), 1);
+  CHECK(peer_got_str(&p, want));
+  free(want.buf);
+  finish(&mgr, &p);
+}
+
+static void never(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  (void) ev_data;
+}
+
+static void an_answer_that_never_begins_to_a_peer_that_half_closed(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, never, &p, 0);
+  turn_clock(&mgr, 100000);
+  CHECK_EQ(closes, 0);
+  peer_shut(&p);
+  poll_often(&mgr);
+  turn_clock(&mgr, 29999);
+  CHECK_EQ(closes, 0);
+  turn_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  finish(&mgr, &p);
+}
+
+// ---- chunks without an end
+static void endless(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) {
+    mg_printf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    mg_http_printf_chunk(c, "abc");
+  }
+  (void) ev_data;
+}
+
+#define BEGINNING "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00000003\r\nabc\r\n"
+
+static void a_chunked_reply_without_its_last_chunk_ends_with_the_flush(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, endless, &p, 0);
+  turn_clock(&mgr, 100000);
+  CHECK_EQ(closes, 0);
+  CHECK(conn != NULL && conn->is_resp);
+  if (conn != NULL) conn->is_draining = 1;
+  poll_often(&mgr);
+  CHECK_EQ(closes, 1);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(peer_got(&p, BEGINNING));
+  finish(&mgr, &p);
+}
+
+static void endless_and_big(struct mg_connection *c, int ev, void *ev_data) {
+  endless(c, ev, ev_data);
+  if (ev == MG_EV_HTTP_MSG) mg_http_write_chunk(c, body, SIZE), c->is_draining = 1;
+}
+
+static void a_chunked_reply_without_its_last_chunk_at_the_deadline(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, endless_and_big, &p, 4096);
+  settle(&mgr);
+  turn_clock(&mgr, 59999);
+  CHECK_EQ(closes, 0);
+  turn_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  CHECK(unsent > 0);
+  finish(&mgr, &p);
+}
+
+static void half_close_during_an_endless_stream(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  int i;
+  start(&mgr, endless, &p, 0);
+  peer_shut(&p);
+  poll_often(&mgr);
+  for (i = 0; i < 4; i++) {  // the stream goes on: the peer may well be reading it
+    turn_clock(&mgr, 4999);
+    CHECK_EQ(closes, 0);
+    if (conn != NULL) mg_http_printf_chunk(conn, "abc");
+    poll_often(&mgr);
+  }
+  CHECK(peer_has(&p, sizeof(BEGINNING) - 1 + 4 * 15));
+  turn_clock(&mgr, 4999);
+  CHECK_EQ(closes, 0);
+  turn_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  finish(&mgr, &p);
+}
+
+// The usual end of an event stream: the client goes away altogether while nothing is being sent.
+static void disconnect_during_an_endless_stream(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, endless, &p, 0);
+  POLL_UNTIL(&mgr, peer_has(&p, sizeof(BEGINNING) - 1));
+  close(p.fd);
+  poll_often(&mgr);
+  turn_clock(&mgr, 5000);
+  CHECK_EQ(closes, 1);
+  p.fd = -1;
+  finish(&mgr, &p);
+}
+
+// ---- lingering: open files tell whether the socket is still there
+static void small(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) {
+    mg_http_reply(c, 200, "", "hi");
+    c->is_draining = 1;
+  }
+  (void) ev_data;
+}
+
+static size_t linger_start(struct mg_mgr *mgr, struct peer *p) {
+  start(mgr, small, p, 0);
+  POLL_UNTIL(mgr, peer_read(p));
+  CHECK_EQ(p->end, PEER_FIN);
+  CHECK_EQ(closes, 1);
+  CHECK_EQ(count_conns(mgr), 1);
+  return open_files();
+}
+
+static void lingering_ends_with_the_peer(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  size_t files = linger_start(&mgr, &p);
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), files);
+  peer_shut(&p);
+  POLL_UNTIL(&mgr, open_files() == files - 1);
+  finish(&mgr, &p);
+}
+
+static void lingering_ends_after_a_second_without_a_byte(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  size_t files = linger_start(&mgr, &p);
+  turn_clock(&mgr, 999);
+  CHECK_EQ(open_files(), files);
+  CHECK(peer_say(&p, "more"));
+  poll_often(&mgr);
+  turn_clock(&mgr, 999);
+  CHECK_EQ(open_files(), files);
+  turn_clock(&mgr, 1);
+  CHECK_EQ(open_files(), files - 1);
+  finish(&mgr, &p);
+}
+
+static void lingering_ends_after_ten_seconds(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  size_t files = linger_start(&mgr, &p);
+  int i;
+  for (i = 0; i < 19; i++) {
+    CHECK(peer_say(&p, "more"));
+    turn_clock(&mgr, 500);
+    CHECK_EQ(open_files(), files);
+  }
+  CHECK(peer_say(&p, "more"));
+  turn_clock(&mgr, 499);
+  CHECK_EQ(open_files(), files);
+  turn_clock(&mgr, 1);
+  CHECK_EQ(open_files(), files - 1);
+  finish(&mgr, &p);
+}
+
+// ---- a deadline ends the sleep of mg_mgr_poll
+static void a_poll_sleeps_no_longer_than_the_deadline(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  uint64_t start_ms;
+  start(&mgr, silent, &p, 0);
+  turn_clock(&mgr, 29950);
+  CHECK_EQ(closes, 0);
+  start_ms = real_ms();
+  mg_mgr_poll(&mgr, 10000);
+  CHECK(real_ms() - start_ms < 5000);
+  clock_ms += 50;
+  mg_mgr_poll(&mgr, 10000);
+  CHECK(real_ms() - start_ms < 5000);
+  CHECK_EQ(closes, 1);
+  finish(&mgr, &p);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_ERROR);
+  body = make_body(SIZE);
+  a_peer_that_never_reads();
+  a_peer_that_reads_now_and_then();
+  a_peer_that_half_closes_and_never_reads();
+  an_answer_that_never_begins();
+  an_answer_that_begins_in_time();
+  an_answer_that_never_begins_to_a_peer_that_half_closed();
+  a_chunked_reply_without_its_last_chunk_ends_with_the_flush();
+  a_chunked_reply_without_its_last_chunk_at_the_deadline();
+  half_close_during_an_endless_stream();
+  disconnect_during_an_endless_stream();
+  lingering_ends_with_the_peer();
+  lingering_ends_after_a_second_without_a_byte();
+  lingering_ends_after_ten_seconds();
+  a_poll_sleeps_no_longer_than_the_deadline();
+  free(body);
+  return DONE();
+}

@@ -1,0 +1,98 @@
+// Leaving without cutting anybody off: one flag on a connection, and on all of them when the program has to stop.
+//
+// usage: drain [URL]     default http://0.0.0.0:8000; SIGTERM or Ctrl-C ends it
+//
+//   /        a reply, and the connection stays open
+//   /once    a reply that is the last on its connection: the library adds `Connection: close`
+//   /later   a reply after a second
+//   /big     ten megabytes
+// try:  curl localhost:8000/later & curl -o /dev/null localhost:8000/big --limit-rate 3M & kill the server: both get everything.
+
+#include "mongoose.h"
+
+#define BIG_SIZE (10 * 1000 * 1000)
+#define GRACE_MS 20000
+
+static char s_big[BIG_SIZE];
+static volatile sig_atomic_t s_signal;
+
+static void on_signal(int number) {
+  s_signal = number;
+}
+
+// When the answer to the request of /later is due; 0: none is.
+static uint64_t due(const struct mg_connection *c) {
+  uint64_t at;
+  memcpy(&at, c->data, sizeof(at));
+  return at;
+}
+
+static void set_due(struct mg_connection *c, uint64_t at) {
+  memcpy(c->data, &at, sizeof(at));
+}
+
+static void answer_those_due(void *arg) {
+  struct mg_mgr *mgr = (struct mg_mgr *) arg;
+  uint64_t now = mg_millis();
+  struct mg_connection *c;
+  for (c = mgr->conns; c != NULL; c = c->next) {
+    if (due(c) == 0 || due(c) > now) continue;
+    set_due(c, 0);
+    mg_http_reply(c, 200, "", "Here it is\n");
+  }
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    if (mg_match(hm->uri, mg_str("/once"), NULL)) {
+      mg_http_reply(c, 200, "", "Good-bye\n");
+      c->is_draining = 1;
+    } else if (mg_match(hm->uri, mg_str("/later"), NULL)) {
+      set_due(c, mg_millis() + 1000);
+    } else if (mg_match(hm->uri, mg_str("/big"), NULL)) {
+      mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BIG_SIZE);
+      mg_send(c, s_big, sizeof(s_big));
+      c->is_resp = 0;
+    } else {
+      mg_http_reply(c, 200, "", "Hello\n");
+    }
+  }
+}
+
+// Nobody new, nothing new from those who are here; what they wait for is still sent.
+static void stop(struct mg_mgr *mgr) {
+  uint64_t end = mg_millis() + GRACE_MS;
+  struct mg_connection *c;
+  for (c = mgr->conns; c != NULL; c = c->next) c->is_draining = 1;
+  while (mgr->conns != NULL && mg_millis() < end) mg_mgr_poll(mgr, 50);
+}
+
+int main(int argc, char **argv) {
+  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  struct mg_mgr mgr;
+  struct mg_connection *listener;
+
+  if (argc > 2 || url[0] == '-') {
+    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
+    return 2;
+  }
+  memset(s_big, 'x', sizeof(s_big));
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  mg_log_set(MG_LL_ERROR);
+  mg_mgr_init(&mgr);
+  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
+    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
+    mg_mgr_free(&mgr);
+    return 1;
+  }
+  mg_timer_add(&mgr, 50, MG_TIMER_REPEAT, answer_those_due, &mgr);
+  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
+  fflush(stdout);
+  while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
+  stop(&mgr);
+  printf("%s\n", mgr.conns == NULL ? "all answered" : "some did not read their answer in time");
+  mg_mgr_free(&mgr);
+  return 0;
+}
