@@ -205,6 +205,10 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
         if e.is_dead() || c.is_closed() || !rec.readable.get() {
             break;
         }
+        if udp && c.send_len() > 0 {
+            // What was printed goes to this sender, not to the next one.
+            break;
+        }
     }
     if e.is_dead() || c.is_closed() {
         return;
