@@ -318,7 +318,11 @@ fn finish(c: Conn, rec: &Rec, ofs: usize, hm: &mut mg_http_message, plan: &Plan,
                 return Step::Wait;
             }
             chunked::Scan::Complete { consumed, .. } => {
-                hm.body.len = chunked::compact(&mut data[head_len..head_len + consumed]);
+                let Some(body) = data.get_mut(head_len..head_len + consumed) else {
+                    // A handler has put another head in the place of the one that was scanned.
+                    return refuse(c);
+                };
+                hm.body.len = chunked::compact(body);
                 hm.message.len = head_len + hm.body.len;
                 end = ofs + head_len + consumed;
             }

@@ -248,6 +248,8 @@ pub(crate) struct Engine {
     pub(crate) reuseport: Cell<bool>,
     /// What other threads want, whether or not mg_wakeup_init was called.
     pub(crate) door: Wakeup,
+    /// mg_mgr_free has been patient enough with handlers that open connections in MG_EV_CLOSE.
+    pub(crate) no_more: Cell<bool>,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
@@ -289,6 +291,7 @@ impl Engine {
             linger_check: Cell::new(u64::MAX),
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
+            no_more: Cell::new(false),
             dead: Cell::new(false),
             lame: Cell::new(false),
             hook: Cell::default(),

@@ -170,7 +170,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
             break;
         }
         // A buffer that is full to the limit is no error before more has come.
-        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && matches!(sock::peek(rec.fd.get()), Io::Wait) {
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && !sock::has_input(rec.fd.get()) {
             rec.readable.set(false);
             break;
         }
@@ -214,6 +214,10 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
             }
         }
         if e.is_dead() || c.is_closed() || !rec.readable.get() {
+            break;
+        }
+        if udp && c.send_len() > 0 {
+            // What was printed goes to this sender, not to the next one.
             break;
         }
     }
@@ -284,20 +288,39 @@ fn can_send(flags: Flags) -> bool {
     !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
 }
 
+/// Tells the program once when more output is queued than it wanted, and again after it fell below half.
+fn press(e: &Engine, c: Conn, rec: &Rec) {
+    let most = e.limits.get().max_send_queue;
+    let mut queued = c.send_len();
+    if most == 0 || rec.pressed.get() && queued >= most / 2 {
+        return;
+    }
+    rec.pressed.set(queued > most);
+    if queued > most {
+        super::event::call(c, mgx_event::MGX_EV_BACKPRESSURE as i32, (&raw mut queued).cast());
+    }
+}
+
 /// Sends what is queued: one send, and MG_EV_WRITE for what it took.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
+    if e.limited.get() {
+        press(e, c, rec);
+        if e.is_dead() {
+            return;
+        }
+    }
     let flags = c.flags();
     let out = c.send_info();
     if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
     }
-    // What MG_EV_WRITE queues waits for the next poll.
-    rec.dirty.set(false);
     if c.as_ptr() == e.wakeup_conn.get() {
         // A program wrote to every connection on the list.
         // SAFETY: the connection's own buffer.
         return unsafe { e.buffers.return_send(c.send()) };
     }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
         if flags.is_udp() { sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem()) } else { sock::send(rec.fd.get(), out.buf, out.len) }
