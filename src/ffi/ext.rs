@@ -37,5 +37,17 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
+        ws_strict: e.options.borrow().ws_strict,
     };
+}
+
+/// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
+/// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
+/// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
+    // SAFETY: a manager or NULL, as the caller promises.
+    if let Some(e) = unsafe { Engine::of(mgr) } {
+        e.options.borrow_mut().ws_strict = on;
+    }
 }

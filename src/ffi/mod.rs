@@ -27,3 +27,4 @@ mod tls;
 mod url;
 mod util;
 mod variadic;
+mod ws;

@@ -3,3 +3,4 @@
 pub(crate) mod http;
 pub(crate) mod reply;
 pub(crate) mod rpc;
+pub(crate) mod ws;

@@ -174,6 +174,14 @@ pub(crate) fn head(c: Conn, code: c_int, headers: &[u8]) {
     }
 }
 
+/// A reply with a fixed body.
+pub(crate) fn text(c: Conn, code: c_int, headers: &[u8], body: &[u8]) {
+    if let Some(at) = begin(c, code, headers) {
+        set_length(c, at, if output::append_bytes(c, body) { body.len() } else { 0 });
+        complete(c);
+    }
+}
+
 /// See `mg_http_reply`.
 ///
 /// # Safety

@@ -47,7 +47,7 @@ fn poll_event(e: &Engine, c: Conn) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
-        if Some(pfn as usize) != e.quiet_pfn.get() || c.recv_len() > 0 {
+        if !e.quiet_pfns.get().contains(&(pfn as usize)) || c.recv_len() > 0 {
             // SAFETY: a handler that the program or the library installed for this connection.
             unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
             if c.is_closed() {
