@@ -10,6 +10,8 @@ mod lib;
 mod net;
 #[path = "vec/engine.rs"]
 mod engine;
+#[path = "vec/engine_rules.rs"]
+mod engine_rules;
 #[path = "vec/fmt.rs"]
 mod fmt;
 #[path = "vec/http.rs"]
@@ -27,5 +29,6 @@ fn main() {
     http::trials(&mut trials);
     engine::trials(&mut trials);
     ws::trials(&mut trials);
+    engine_rules::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

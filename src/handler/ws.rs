@@ -8,7 +8,7 @@ use super::reply;
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
 use crate::net::conn::{self, Client};
-use crate::net::engine::{Engine, Rec};
+use crate::net::engine::{Engine, Reason, Rec};
 use crate::net::event::{call, error};
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -150,8 +150,10 @@ fn frame(c: Conn, rec: &Rec, place: &mut Place) -> Step {
         return fail(c, rec, ws::PROTOCOL_ERROR, fault);
     }
     let max = c.engine().map_or(0, |e| e.options.borrow().max_recv_size);
-    let payload = usize::try_from(h.payload).ok().filter(|n| *n <= max.saturating_sub(place.kept + h.len));
-    let Some(payload) = payload else { return fail(c, rec, ws::TOO_BIG, "message too long") };
+    let Some(payload) = usize::try_from(h.payload).ok().filter(|n| *n <= room(c, place, &h, max)) else {
+        rec.reason.set(Reason::Limit);
+        return fail(c, rec, ws::TOO_BIG, "message too long");
+    };
     let start = place.at + h.len;
     let open = received(c).first().filter(|_| place.kept > 0).copied();
     let Some(data) = received(c).get_mut(start..).and_then(|rest| rest.get_mut(..payload)) else {
@@ -166,6 +168,18 @@ fn frame(c: Conn, rec: &Rec, place: &mut Place) -> Step {
     }
     place.at = start + payload;
     act(c, rec, place, &h, start..start + payload)
+}
+
+/// How long the payload of a frame may be: with what is kept it must fit the receive buffer, and the program's own limit for
+/// messages of its clients.
+fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
+    let room = max.saturating_sub(place.kept + h.len);
+    match c.engine().map_or(0, |e| e.limits.get().max_ws_message) {
+        limit if limit > 0 && c.flags().is_accepted() && h.opcode() < ws::CLOSE => {
+            room.min(limit.saturating_sub(place.kept.saturating_sub(1)))
+        }
+        _ => room,
+    }
 }
 
 /// Makes room for a frame of which only the beginning is there, a piece at a time: what the peer announces may never come.
@@ -265,14 +279,20 @@ fn close(c: Conn, rec: &Rec, h: &Header, payload: Range<usize>) -> Step {
 fn fail(c: Conn, rec: &Rec, code: u16, why: &str) -> Step {
     log_error!("{} WebSocket: {why}, closing with {code}", c.id());
     rec.ws.failed.set(true);
-    if !rec.ws.close_sent.get() {
-        send(c, ws::CLOSE, &code.to_be_bytes());
-    }
+    send_close(c, code, b"");
     c.update(|f| f.set_draining(true));
     Step::Leave
 }
 
 // ---- frames out
+
+/// Queues a Close frame, unless one was queued before. `reason` is cut to what fits.
+pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
+    if !c.rec().is_some_and(|rec| rec.ws.close_sent.get()) {
+        let reason = reason.get(..123).unwrap_or(reason);
+        send(c, ws::CLOSE, &[&code.to_be_bytes(), reason].concat());
+    }
+}
 
 fn new_mask(c: Conn) -> Option<[u8; 4]> {
     c.flags().is_client().then(|| {
@@ -375,7 +395,7 @@ pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, fmt: *const c_ch
     // SAFETY: the caller's message.
     let (refused, key) = unsafe { (refusal(&*hm, is_strict(c)), (*hm).header(b"Sec-WebSocket-Key").unwrap_or_default()) };
     if let Some((code, headers)) = refused {
-        reply::text(c, code, headers, b"WS upgrade expected\n");
+        reply::reply_bytes(c, code, headers, b"WS upgrade expected\n");
         return c.update(|f| f.set_draining(true));
     }
     if let Some(rec) = c.rec() {

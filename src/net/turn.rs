@@ -3,7 +3,7 @@
 
 use super::conn;
 use super::drain::{self, Verdict, View};
-use super::engine::{Engine, Reason, Rec};
+use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, call_user, error};
 use super::handle::Conn;
 use super::poller;
@@ -36,7 +36,7 @@ pub(crate) fn turn(e: &Engine, c: Conn) {
     match c.rec() {
         Some(rec) => busy_turn(e, c, rec, answered),
         // A connection that the program linked itself has no socket of ours.
-        None if after.is_closing() => conn::close(c),
+        None if after.is_closing() || after.is_draining() && c.send_len() == 0 => conn::close(c),
         None => {}
     }
 }
@@ -90,12 +90,16 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
         if flags.is_readable() || flags.is_writable() {
             rec.blocked.set(false);
             conn::finish_connecting(c);
+            if !e.is_dead() && !c.is_closed() && rec.readable.get() {
+                // The server spoke first: no other event will tell.
+                e.hold(rec);
+            }
         }
-    } else if c.as_ptr() == e.wakeup_conn.get() {
-        rec.readable.set(false);
-        super::wakeup::deliver(e);
     } else {
-        if rec.readable.get() {
+        if c.as_ptr() == e.wakeup_conn.get() {
+            rec.readable.set(false);
+            super::wakeup::deliver(e);
+        } else if rec.readable.get() {
             read(e, c, rec);
         }
         if !e.is_dead() && !c.is_closed() {
@@ -110,13 +114,12 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     if !flags.is_draining() || c.is_closed() {
         return;
     }
-    if rec.drain_since.get().is_none() {
-        rec.drain_since.set(Some(e.now.get()));
-        if !e.compat.get() {
-            super::announce::announce(c, rec);
-        }
+    rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
+    if e.compat.get() {
+        return;
     }
-    if !e.compat.get() && c.recv_len() > 0 && !flags.is_udp() {
+    super::announce::announce(c, rec);
+    if c.recv_len() > 0 && !flags.is_udp() {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
@@ -148,11 +151,20 @@ fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     ok
 }
 
+/// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
+const PIPELINE: usize = 64 * 1024;
+
+/// Whether nothing may be read for now.
+pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
+    let flags = c.flags();
+    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
+}
+
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
     for _ in 0..READS {
-        let flags = c.flags();
-        if flags.is_full() || flags.is_closing() || rec.eof.get() || flags.is_draining() && !e.compat.get() {
+        if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
             break;
         }
         if !make_room(e, c, rec) {
@@ -182,8 +194,9 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
                 c.update(|f| f.set_half_closed());
             }
             Io::Done(n) => {
-                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it.
-                rec.readable.set(udp || n == room || rec.hup.get());
+                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it, or
+                // it took one message of several: nobody knows what a program has wrapped.
+                rec.readable.set(udp || !rec.own.get() || n == room || rec.hup.get());
                 received(e, c, rec, n);
             }
             Io::Wait => rec.readable.set(false),
@@ -215,6 +228,11 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
     unsafe {
         let old = (*io).len;
+        if old == 0 {
+            rec.head_began.set(e.now.get());
+        }
+        rec.read_at.set(e.now.get());
+        count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
@@ -254,12 +272,24 @@ impl core::fmt::Display for Addr {
     }
 }
 
+/// Whether this kind of connection, in this state, can send at all. What programs write to a listener stays where it is.
+fn can_send(flags: Flags) -> bool {
+    !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
+}
+
 /// Sends what is queued: one send, and MG_EV_WRITE for what it took.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     let out = c.send_info();
-    if out.len == 0 || rec.blocked.get() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
+    if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
+    }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
+    if c.as_ptr() == e.wakeup_conn.get() {
+        // A program wrote to every connection on the list.
+        // SAFETY: the connection's own buffer.
+        return unsafe { e.buffers.return_send(c.send()) };
     }
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
@@ -270,6 +300,7 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
             // A datagram goes whole or not at all.
             let n = if flags.is_udp() { out.len } else { n };
             rec.sent.set(rec.sent.get() + n as u64);
+            count(&e.stats.bytes_out, n as u64);
             rec.progress_at.set(e.now.get());
             if flags.is_hexdumping() {
                 // SAFETY: n bytes at buf were just sent.
@@ -330,6 +361,7 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
         progress_at: rec.progress_at.get(),
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
+        terms: rec.terms(),
     }
 }
 
@@ -346,6 +378,8 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         return conn::close(c);
     }
     if !flags.is_draining() && !rec.eof.get() {
+        // Perhaps a drain was taken back.
+        rec.drain_since.set(None);
         return;
     }
     settle(e, c, rec);
@@ -353,7 +387,11 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         Verdict::Live => {}
         Verdict::Wait(at) => e.set_deadline(rec, Some(at)),
         Verdict::Close(reason) => {
-            rec.reason.set(reason);
+            rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
+            // A limit or a time-out that began the drain is what the program wants to hear of.
+            if rec.reason.get() == Reason::None || !rec.flushed.get() {
+                rec.reason.set(reason);
+            }
             conn::close(c);
         }
     }
@@ -373,5 +411,5 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
     if (flags.is_draining() || rec.eof.get()) && ends() {
         return true;
     }
-    c.send_len() > 0 && !rec.blocked.get() && !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs()
+    c.send_len() > 0 && !rec.blocked.get() && can_send(flags)
 }
