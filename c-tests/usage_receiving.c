@@ -348,6 +348,78 @@ static void the_backend_closes_first(void) {
   free(body);
 }
 
+// ---- an HTTP reverse proxy: each request is sent on, is_resp is cleared at once, the answer is passed back as it comes
+static void back_side(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_connection *front = (struct mg_connection *) c->fn_data;
+  if (ev == MG_EV_READ) {
+    if (front != NULL) mg_send(front, c->recv.buf, c->recv.len);
+    mg_iobuf_del(&c->recv, 0, c->recv.len);
+  } else if (ev == MG_EV_CLOSE) {
+    pair_closes++;
+    if (front != NULL) front->fn_data = NULL;
+    if (front != NULL && c->data[0] == 'C') front->is_draining = 1;  // it had asked for that
+  }
+  (void) ev_data;
+}
+
+static void front_side(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_connection *back = (struct mg_connection *) c->fn_data;
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    struct mg_str *how = mg_http_get_header(hm, "Connection");
+    if (back == NULL) back = mg_connect(c->mgr, backend_url, back_side, c);
+    c->fn_data = back;
+    if (how != NULL && mg_strcasecmp(*how, mg_str("close")) == 0) back->data[0] = 'C';
+    mg_send(back, hm->message.buf, hm->message.len);
+    c->is_resp = 0;
+  } else if (ev == MG_EV_CLOSE && c->is_accepted && back != NULL) {
+    back->is_closing = 1;
+    back->fn_data = NULL;
+  }
+}
+
+static void slow_backend(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) c->data[0] = 1;
+  if (ev == MG_EV_POLL && c->data[0] > 0 && ++c->data[0] == 5) {
+    c->data[0] = 0;
+    mg_http_reply(c, 200, "", "from behind");
+  }
+  (void) ev_data;
+}
+
+static void a_reverse_proxy(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *front;
+  struct mg_str want = make_reply("200 OK", "", "from behind", 11);
+  struct peer p;
+  int i;
+  forget();
+  pair_closes = 0;
+  snprintf(backend_url, sizeof(backend_url), "%s", url_of(serve(&mgr, slow_backend, NULL), "tcp"));
+  front = mg_http_listen(&mgr, "http://127.0.0.1:0", front_side, NULL);
+  peer_open(&p, front);
+  for (i = 0; i < 3; i++) {  // on one connection, and one behind
+    p.len = 0;
+    peer_say(&p, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
+    POLL_UNTIL(&mgr, peer_has(&p, want.len));
+    CHECK(peer_got_str(&p, want));
+  }
+  CHECK_EQ(count_conns(&mgr), 5);
+  p.len = 0;
+  peer_say(&p, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK_EQ(peer_drop_close(&p, 0), 1);  // what the backend announced
+  CHECK(peer_got_str(&p, want));
+  CHECK_EQ(messages, 4);
+  CHECK_EQ(errors, 0);
+  POLL_UNTIL(&mgr, pair_closes == 1 && count_conns(&mgr) == 2);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  free(want.buf);
+}
+
 // ---- a client behind an HTTP proxy: CONNECT first
 static bool tunnel;
 
@@ -488,6 +560,7 @@ int main(void) {
   too_much();
   a_tcp_proxy();
   the_backend_closes_first();
+  a_reverse_proxy();
   through_an_http_proxy();
   a_request_rebuilt();
   stages_in_one_segment();

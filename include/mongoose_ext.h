@@ -238,6 +238,12 @@ size_t mgx_conn_local(const struct mg_connection *c, char *buf, size_t len);
 // How far the end of the connection has come. MGX_CLOSED for NULL.
 enum mgx_phase mgx_conn_phase(const struct mg_connection *c);
 
+// Switches MG_EV_POLL of one connection off, or on again. Without it, a connection costs a poll nothing while nothing happens on
+// it, so that a poll costs what is ready and not what is open. Output queued by mg_send and the like, mgx_conn_drain and
+// mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
+// written straight into c->send, are noticed within 100 ms or at the end of the current wait.
+void mgx_conn_poll_events(struct mg_connection *c, bool on);
+
 // Writes the peer's address, as `1.2.3.4:80` or `[::1]:80`, into `buf`, cut to `len` - 1 characters and NUL-terminated. Returns
 // the full length.
 size_t mgx_conn_remote(const struct mg_connection *c, char *buf, size_t len);

@@ -5,7 +5,7 @@ use crate::guard::{bytes, heap};
 use crate::handler::{drain, limits, reply, ws};
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::Conn;
-use crate::net::{conn, event, output};
+use crate::net::{conn, event, output, quiet};
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
 
@@ -87,6 +87,22 @@ pub unsafe extern "C" fn mgx_mgr_stats(mgr: *const mg_mgr, stats: *mut mgx_stats
     }
 }
 
+/// Switches MG_EV_POLL of one connection off, or on again. Without it, a connection costs a poll nothing while nothing happens on
+/// it, so that a poll costs what is ready and not what is open. Output queued by mg_send and the like, mgx_conn_drain and
+/// mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
+/// written straight into c->send, are noticed within 100 ms or at the end of the current wait.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_poll_events(c: *mut mg_connection, on: bool) {
+    if c.is_null() {
+        return;
+    }
+    // SAFETY: a connection, as the caller promises.
+    let c = unsafe { Conn::new(c) };
+    if let (Some(e), false) = (c.engine(), c.is_closed()) {
+        quiet::set(e, c, on);
+    }
+}
+
 /// Sets SO_REUSEPORT on listeners opened from now on: several managers, in threads or processes of their own, share one port.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_listen_reuseport(mgr: *mut mg_mgr, on: bool) -> bool {
@@ -141,6 +157,7 @@ pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *c
     }
     // SAFETY: a manager and len bytes, as the caller promises.
     #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
+    // SAFETY: as above.
     unsafe { drain::send_to(mgr, conn_id.into(), bytes::slice(buf.cast(), len)) }
 }
 

@@ -63,9 +63,11 @@ fn link(e: &Engine, c: Conn) {
         (*e.mgr).conns = c.as_ptr();
     }
     e.conns.set(e.conns.get() + 1);
+    e.quiet.linked(c);
 }
 
 fn unlink(e: &Engine, c: Conn) {
+    e.quiet.unlinked(c);
     for cursor in e.cursors.borrow_mut().iter_mut() {
         if *cursor == c.as_ptr() {
             *cursor = c.next();

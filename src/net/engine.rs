@@ -5,6 +5,7 @@ use super::buffers::Buffers;
 use super::drain::Terms;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
+use super::quiet::Quiet;
 use super::wakeup::Wakeup;
 use super::shutdown::Shutdown;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
@@ -275,6 +276,7 @@ pub(crate) struct Engine {
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
+    pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
     /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
@@ -322,6 +324,7 @@ impl Engine {
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
+            quiet: Quiet::default(),
             trail: RefCell::default(),
             quiet_pfns: Cell::default(),
         }))

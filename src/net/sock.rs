@@ -263,6 +263,13 @@ pub(crate) fn is_datagram(fd: c_int) -> bool {
     unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, (&raw mut kind).cast(), &mut len) == 0 && kind == libc::SOCK_DGRAM }
 }
 
+/// `Io::Wait` when there is nothing to read: no byte, no end of the stream, no error.
+pub(crate) fn peek(fd: c_int) -> Io {
+    let mut byte = 0u8;
+    // SAFETY: the buffer is one byte.
+    retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) })
+}
+
 /// Bytes that one [`discard`] takes off a stream.
 const DISCARD: usize = 1 << 16;
 

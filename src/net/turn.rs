@@ -55,7 +55,9 @@ fn poll_event(e: &Engine, c: Conn) {
             }
         }
     }
-    call_user(c, MG_EV_POLL, data);
+    if !c.flags().is_quiet() {
+        call_user(c, MG_EV_POLL, data);
+    }
 }
 
 fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
@@ -165,6 +167,11 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
     for _ in 0..READS {
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
+            break;
+        }
+        // A buffer that is full to the limit is no error before more has come.
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && matches!(sock::peek(rec.fd.get()), Io::Wait) {
+            rec.readable.set(false);
             break;
         }
         if !make_room(e, c, rec) {
