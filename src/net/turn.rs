@@ -47,7 +47,7 @@ fn poll_event(e: &Engine, c: Conn) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
-        if Some(pfn as usize) != e.quiet_pfn.get() || c.recv_len() > 0 {
+        if !e.quiet_pfns.get().contains(&(pfn as usize)) || c.recv_len() > 0 {
             // SAFETY: a handler that the program or the library installed for this connection.
             unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
             if c.is_closed() {
@@ -159,7 +159,7 @@ const PIPELINE: usize = 64 * 1024;
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == e.quiet_pfn.get();
+    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
 }
 
