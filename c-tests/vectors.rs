@@ -16,6 +16,10 @@ mod engine_rules;
 mod fmt;
 #[path = "vec/http.rs"]
 mod http;
+#[path = "vec/reference.rs"]
+mod reference;
+#[path = "vec/smuggling.rs"]
+mod smuggling;
 #[path = "vec/text.rs"]
 mod text;
 #[path = "vec/ws.rs"]
@@ -30,5 +34,6 @@ fn main() {
     engine::trials(&mut trials);
     ws::trials(&mut trials);
     engine_rules::trials(&mut trials);
+    smuggling::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

@@ -3,6 +3,7 @@
 
 use super::buffers::Buffers;
 use super::drain::Terms;
+use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
@@ -168,8 +169,15 @@ pub(crate) struct HttpRec {
     /// Length of the whole message; unknown while chunks are coming.
     pub(crate) need: Cell<Option<usize>>,
     pub(crate) chunks: Cell<chunked::Scanner>,
-    /// `queued()` when the current request was dispatched.
+    /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
+    pub(crate) too_long: Cell<bool>,
+    /// `queued()` when the current request was announced, and when the last one was dispatched, if one was.
+    pub(crate) head_mark: Cell<u64>,
     pub(crate) mark: Cell<u64>,
+    pub(crate) dispatched: Cell<bool>,
+    /// Requests wait in the buffer: for the next turn of this connection, or for the peer to read what was answered.
+    pub(crate) more: Cell<bool>,
+    pub(crate) choked: Cell<bool>,
     /// End of the message being dispatched, inside `c->recv`.
     pub(crate) end: Cell<usize>,
     pub(crate) dispatching: Cell<bool>,
@@ -202,6 +210,8 @@ pub(crate) struct WsRec {
 pub(crate) enum Phase {
     #[default]
     Head,
+    /// The head cannot be parsed any more, but who sent it may expect to be told: its end is waited for.
+    Spoilt,
     /// MG_EV_HTTP_HDRS was delivered, the body is not complete.
     Body,
     /// The message was refused: whatever else arrives is not looked at.
@@ -217,6 +227,8 @@ pub(crate) enum CloseAfter {
     /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
     Http10,
 }
+
+pub(crate) type AtLimit = fn(Conn) -> bool;
 
 const CHUNK: usize = 64;
 
@@ -282,6 +294,8 @@ pub(crate) struct Engine {
     pub(crate) trail: RefCell<Trail>,
     /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
+    /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
+    pub(crate) at_limit: Cell<Option<AtLimit>>,
 }
 
 impl Engine {
@@ -330,6 +344,7 @@ impl Engine {
             quiet: Quiet::default(),
             trail: RefCell::default(),
             quiet_pfns: Cell::default(),
+            at_limit: Cell::default(),
         }))
     }
 
@@ -554,6 +569,10 @@ impl HttpRec {
     pub(crate) fn reset(&self) {
         self.next_message();
         self.mark.set(0);
+        self.head_mark.set(0);
+        self.dispatched.set(false);
+        self.more.set(false);
+        self.choked.set(false);
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);
@@ -569,6 +588,7 @@ impl HttpRec {
         self.scanned.set(0);
         self.head_len.set(0);
         self.need.set(None);
+        self.too_long.set(false);
         self.chunks.set(chunked::Scanner::default());
     }
 }

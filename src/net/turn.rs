@@ -127,12 +127,17 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-/// Room for the next read. False when there can be none; an error was raised then.
+/// How long reading pauses when the protocol handler has enough to do.
+const PAUSE_MS: u64 = 50;
+
+/// Room for the next read. False when there can be none: an error was raised, or the protocol handler will go on.
 fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
     if now.len >= max {
-        error(c, format_args!("MG_MAX_RECV_SIZE"));
+        if !e.at_limit.get().is_some_and(|handled| handled(c)) {
+            error(c, format_args!("MG_MAX_RECV_SIZE"));
+        }
         return false;
     }
     if now.size > now.len {
@@ -165,6 +170,7 @@ pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
 
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
+    let mut paused = false;
     for _ in 0..READS {
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
             break;
@@ -174,7 +180,11 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
             rec.readable.set(false);
             break;
         }
-        if !make_room(e, c, rec) {
+        if rec.http.more.take() {
+            break;
+        }
+        paused = rec.http.choked.get() && c.send_len() > 0 || !make_room(e, c, rec);
+        if paused {
             break;
         }
         let buf = c.recv_info();
@@ -225,7 +235,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
         return;
     }
     if rec.readable.get() {
-        e.hold(rec);
+        if paused { e.set_deadline(rec, Some(e.now.get() + PAUSE_MS)) } else { e.hold(rec) }
     }
     if c.recv_len() == 0 {
         // SAFETY: the connection's own buffer, empty.
