@@ -1,5 +1,6 @@
 //! Delivering events: first to the protocol handler, then to the program's.
 
+use super::engine::Reason;
 use super::handle::Conn;
 use crate::abi::*;
 use crate::sys::log::{Bytes, log_error};
@@ -39,6 +40,9 @@ pub(crate) fn call_user(c: Conn, ev: c_int, data: *mut c_void) {
 pub(crate) fn error_text(c: Conn, text: &mut [u8]) {
     let shown = text.split(|b| *b == 0).next().unwrap_or_default();
     log_error!("{} {} {}", c.id(), c.fd(), Bytes(shown));
+    if let Some(rec) = c.rec().filter(|rec| rec.reason.get() == Reason::None) {
+        rec.reason.set(Reason::Error);
+    }
     c.update(|f| f.set_closing(true));
     call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
 }
