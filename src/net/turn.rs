@@ -409,12 +409,10 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
 fn conclude(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     if flags.is_closing() {
-        if rec.reason.get() == Reason::None {
-            rec.reason.set(Reason::ClosedByUser);
-        }
         return conn::close(c);
     }
     if flags.is_draining() && (flags.is_listening() || flags.is_udp() && c.send_len() == 0) {
+        rec.reason.set(Reason::Drained);
         return conn::close(c);
     }
     if !flags.is_draining() && !rec.eof.get() {
