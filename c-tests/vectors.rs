@@ -6,10 +6,13 @@ use libtest_mimic::{Arguments, Trial};
 
 #[path = "vec/lib.rs"]
 mod lib;
+#[macro_use]
 #[path = "vec/net.rs"]
 mod net;
 #[path = "vec/engine.rs"]
 mod engine;
+#[path = "vec/files.rs"]
+mod files;
 #[path = "vec/fmt.rs"]
 mod fmt;
 #[path = "vec/http.rs"]
@@ -19,10 +22,14 @@ mod text;
 
 fn main() {
     let args = Arguments::from_args();
+    if !args.list {
+        files::prepare();
+    }
     let mut trials: Vec<Trial> = Vec::new();
     text::trials(&mut trials);
     fmt::trials(&mut trials);
     http::trials(&mut trials);
     engine::trials(&mut trials);
+    files::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

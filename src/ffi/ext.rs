@@ -1,6 +1,7 @@
 //! The extension API.
 
 use crate::abi::*;
+use crate::guard::bytes::cstr;
 use crate::net::engine::{Engine, Options};
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::Ordering;
@@ -37,5 +38,11 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
+        no_dirlist: o.no_dirlist,
+        // SAFETY: a C string or NULL, as the caller promises.
+        http_index: match unsafe { cstr(o.http_index) } {
+            [] => defaults.http_index,
+            name => name.to_vec(),
+        },
     };
 }

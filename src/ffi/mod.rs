@@ -11,8 +11,10 @@
 
 mod base64;
 mod ext;
+mod fs;
 mod hash;
 mod http;
+mod http_files;
 mod http_parse;
 mod iobuf;
 mod json;

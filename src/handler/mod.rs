@@ -3,3 +3,6 @@
 pub(crate) mod http;
 pub(crate) mod reply;
 pub(crate) mod rpc;
+pub(crate) mod ssi;
+pub(crate) mod static_files;
+pub(crate) mod upload;

@@ -4,9 +4,11 @@
 use super::buffers::Buffers;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
+use super::stream::Stream;
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr};
 use crate::proto::chunked;
+use core::any::Any;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, VecDeque};
@@ -16,11 +18,21 @@ pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
+    /// Directories without an index page are not listed.
+    pub(crate) no_dirlist: bool,
+    /// The name of index pages.
+    pub(crate) http_index: Vec<u8>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
+        Options {
+            max_recv_size: crate::abi::MG_MAX_RECV_SIZE,
+            listen_backlog: 128,
+            v6only: false,
+            no_dirlist: false,
+            http_index: b"index.html".to_vec(),
+        }
     }
 }
 
@@ -99,6 +111,10 @@ pub(crate) struct Rec {
     pub(crate) accept_after: Cell<u64>,
     pub(crate) reason: Cell<Reason>,
     pub(crate) http: HttpRec,
+    /// The file that is being sent; the connection has a flag for it.
+    pub(crate) stream: Cell<Option<Box<Stream>>>,
+    /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
+    pub(crate) task: Cell<Option<Box<dyn Any>>>,
 }
 
 /// What the HTTP handler remembers between events.
@@ -377,6 +393,8 @@ impl Default for Rec {
             accept_after: Cell::default(),
             reason: Cell::default(),
             http: HttpRec::default(),
+            stream: Cell::default(),
+            task: Cell::default(),
         }
     }
 }
@@ -388,7 +406,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end accept_after reason);
+            linger_idle linger_end accept_after reason stream task);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);

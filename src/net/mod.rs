@@ -12,6 +12,7 @@ pub(crate) mod output;
 pub(crate) mod poller;
 pub(crate) mod queue;
 pub(crate) mod sock;
+pub(crate) mod stream;
 pub(crate) mod timer;
 pub(crate) mod turn;
 pub(crate) mod wakeup;
