@@ -31,7 +31,10 @@ mod ws;
 fn main() {
     let args = Arguments::from_args();
     if !args.list {
-        files::prepare();
+        // A child shares its parent's scratch directory.
+        if std::env::var_os(engine_rules::CHILD).is_none() {
+            files::prepare();
+        }
     }
     let mut trials: Vec<Trial> = Vec::new();
     text::trials(&mut trials);
