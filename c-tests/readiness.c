@@ -138,6 +138,41 @@ static void a_half_closed_peer_that_reads_slowly_lets_polls_sleep(void) {
   free(body);
 }
 
+static void print_back(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) {
+    mg_printf(c, "to %.*s", (int) c->recv.len, c->recv.buf);
+    c->recv.len = 0;
+  }
+  (void) ev_data;
+}
+
+static void printed_answers_go_to_the_sender_of_each_datagram(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  struct sockaddr_in sin;
+  int fds[3], i;
+  mg_mgr_init(&mgr);
+  c = mg_listen(&mgr, "udp://127.0.0.1:0", print_back, NULL);
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_port = c->loc.port;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (i = 0; i < 3; i++) {
+    char name = (char) ('a' + i);
+    fds[i] = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(sendto(fds[i], &name, 1, 0, (struct sockaddr *) &sin, sizeof(sin)) == 1);
+  }
+  poll_often(&mgr);
+  for (i = 0; i < 3; i++) {
+    char buf[20], want[] = "to a";
+    want[3] = (char) ('a' + i);
+    CHECK_EQ(recv(fds[i], buf, sizeof(buf), MSG_DONTWAIT), 4);
+    CHECK(memcmp(buf, want, 4) == 0);
+    close(fds[i]);
+  }
+  mg_mgr_free(&mgr);
+}
+
 static void output_that_can_go_nowhere_does_no_harm(void) {
   struct mg_mgr mgr;
   struct mg_connection *listener, *c;
@@ -187,6 +222,7 @@ int main(void) {
   every_message_of_a_wrapped_socket_is_read(SOCK_DGRAM);
   unread_input_of_a_draining_connection_lets_polls_sleep();
   a_half_closed_peer_that_reads_slowly_lets_polls_sleep();
+  printed_answers_go_to_the_sender_of_each_datagram();
   output_that_can_go_nowhere_does_no_harm();
   a_full_connection_reads_on_when_it_is_full_no_more();
   return DONE();

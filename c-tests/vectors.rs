@@ -16,8 +16,14 @@ mod engine_rules;
 mod fmt;
 #[path = "vec/http.rs"]
 mod http;
+#[path = "vec/reference.rs"]
+mod reference;
+#[path = "vec/smuggling.rs"]
+mod smuggling;
 #[path = "vec/text.rs"]
 mod text;
+#[path = "vec/ws.rs"]
+mod ws;
 
 fn main() {
     let args = Arguments::from_args();
@@ -26,6 +32,8 @@ fn main() {
     fmt::trials(&mut trials);
     http::trials(&mut trials);
     engine::trials(&mut trials);
+    ws::trials(&mut trials);
     engine_rules::trials(&mut trials);
+    smuggling::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

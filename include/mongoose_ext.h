@@ -238,6 +238,12 @@ size_t mgx_conn_local(const struct mg_connection *c, char *buf, size_t len);
 // How far the end of the connection has come. MGX_CLOSED for NULL.
 enum mgx_phase mgx_conn_phase(const struct mg_connection *c);
 
+// Switches MG_EV_POLL of one connection off, or on again. Without it, a connection costs a poll nothing while nothing happens on
+// it, so that a poll costs what is ready and not what is open. Output queued by mg_send and the like, mgx_conn_drain and
+// mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
+// written straight into c->send, are noticed within 100 ms or at the end of the current wait.
+void mgx_conn_poll_events(struct mg_connection *c, bool on);
+
 // Writes the peer's address, as `1.2.3.4:80` or `[::1]:80`, into `buf`, cut to `len` - 1 characters and NUL-terminated. Returns
 // the full length.
 size_t mgx_conn_remote(const struct mg_connection *c, char *buf, size_t len);
@@ -324,6 +330,11 @@ enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
 // Fills `*stats` with the manager's counters.
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 
+// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
+// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
+// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
+
 // Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
 // one thread stays in order. False when 64 MiB wait already, or the manager is not initialised. Output for a connection that is
 // gone is dropped.
@@ -340,6 +351,10 @@ bool mgx_wakeup_mgr(struct mg_mgr *mgr);
 
 // Queues a C string. Returns its length, or 0 when out of memory.
 size_t mgx_write(struct mg_connection *c, const char *text);
+
+// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
+// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
 
 #ifdef __cplusplus
 }  // extern "C"

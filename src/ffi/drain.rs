@@ -34,7 +34,7 @@ pub unsafe extern "C" fn mgx_conn_drain(c: *mut mg_connection, opts: *const mgx_
 pub unsafe extern "C" fn mgx_conn_close(c: *mut mg_connection) {
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        unsafe { Conn::new(c) }.update(|f| f.set_closing(true));
+        close_soon(unsafe { Conn::new(c) });
     }
 }
 
@@ -47,7 +47,14 @@ pub unsafe extern "C" fn mgx_conn_abort(c: *mut mg_connection) {
         if let Some(rec) = c.rec().filter(|rec| rec.own.get() && rec.fd.get() >= 0) {
             sock::set_abort(rec.fd.get());
         }
-        c.update(|f| f.set_closing(true));
+        close_soon(c);
+    }
+}
+
+fn close_soon(c: Conn) {
+    c.update(|f| f.set_closing(true));
+    if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
+        e.quiet.visit(c, rec);
     }
 }
 

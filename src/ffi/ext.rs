@@ -2,10 +2,10 @@
 
 use crate::abi::*;
 use crate::guard::{bytes, heap};
-use crate::handler::{drain, limits, reply};
+use crate::handler::{drain, limits, reply, ws};
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::Conn;
-use crate::net::{conn, event, output};
+use crate::net::{conn, event, output, quiet};
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
 
@@ -41,7 +41,19 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
+        ws_strict: e.options.borrow().ws_strict,
     };
+}
+
+/// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
+/// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
+/// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
+    // SAFETY: a manager or NULL, as the caller promises.
+    if let Some(e) = unsafe { Engine::of(mgr) } {
+        e.options.borrow_mut().ws_strict = on;
+    }
 }
 
 /// Sets limits and time-outs, all off until then; they hold from the next poll on. Copied. NULL pointers have no effect.
@@ -72,6 +84,22 @@ pub unsafe extern "C" fn mgx_mgr_stats(mgr: *const mg_mgr, stats: *mut mgx_stats
             resets: s.resets.get(),
             conns: s.conns.get(),
         };
+    }
+}
+
+/// Switches MG_EV_POLL of one connection off, or on again. Without it, a connection costs a poll nothing while nothing happens on
+/// it, so that a poll costs what is ready and not what is open. Output queued by mg_send and the like, mgx_conn_drain and
+/// mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
+/// written straight into c->send, are noticed within 100 ms or at the end of the current wait.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_poll_events(c: *mut mg_connection, on: bool) {
+    if c.is_null() {
+        return;
+    }
+    // SAFETY: a connection, as the caller promises.
+    let c = unsafe { Conn::new(c) };
+    if let (Some(e), false) = (c.engine(), c.is_closed()) {
+        quiet::set(e, c, on);
     }
 }
 
@@ -129,6 +157,7 @@ pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *c
     }
     // SAFETY: a manager and len bytes, as the caller promises.
     #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
+    // SAFETY: as above.
     unsafe { drain::send_to(mgr, conn_id.into(), bytes::slice(buf.cast(), len)) }
 }
 
@@ -260,6 +289,19 @@ pub unsafe extern "C" fn mgx_http_reply(
     if !c.is_null() {
         // SAFETY: a connection, a C string and body_len bytes, as the caller promises.
         unsafe { reply::reply_bytes(Conn::new(c), status, bytes::cstr(headers), bytes::slice(body.cast(), body_len)) }
+    }
+}
+
+/// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
+/// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason: *const c_char) {
+    if !c.is_null() {
+        // SAFETY: a connection and a C string or NULL, as the caller promises.
+        let (c, reason) = unsafe { (Conn::new(c), bytes::cstr(reason)) };
+        if c.flags().is_websocket() {
+            ws::send_close(c, code as u16, reason);
+        }
     }
 }
 

@@ -89,7 +89,7 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
         return true;
     }
     let h = &rec.http;
-    let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
+    let http = http::is_http(c);
     let more = c.recv_len() > h.end.get();
     match http::closes(c, rec) {
         CloseAfter::No => false,
@@ -172,6 +172,16 @@ pub(crate) fn head(c: Conn, code: c_int, headers: &[u8]) {
         set_length(c, at, 0);
         complete(c);
     }
+}
+
+/// The library's own answer to a request that it refuses, one line long. The connection is draining.
+pub(crate) fn refusal(c: Conn, code: c_int) {
+    let Some(at) = begin(c, code, &[]) else { return };
+    let text = phrase(code);
+    if output::append_parts(c, &[text.as_bytes(), b"\n"]) {
+        set_length(c, at, text.len() + 1);
+    }
+    complete(c);
 }
 
 /// See `mg_http_reply`.

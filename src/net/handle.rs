@@ -176,6 +176,9 @@ const CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 6 } else { 1 << 25 };
 /// The peer's end of stream was read and the connection waits for its own last byte.
 const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 26 };
 
+/// No MG_EV_POLL for the program's handler.
+const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
+
 /// Any of these gives a connection more than an MG_EV_POLL in its turn.
 const BUSY: u32 = {
     let mut f = Flags(CLOSED | HALF_CLOSED);
@@ -196,6 +199,12 @@ impl Flags {
     #[inline]
     pub(crate) fn is_half_closed(self) -> bool {
         self.0 & HALF_CLOSED != 0
+    }
+    pub(crate) fn is_quiet(self) -> bool {
+        self.0 & QUIET != 0
+    }
+    pub(crate) fn set_quiet(&mut self, on: bool) {
+        self.0 = if on { self.0 | QUIET } else { self.0 & !QUIET };
     }
     pub(crate) fn set_half_closed(&mut self) {
         self.0 |= HALF_CLOSED;

@@ -5,6 +5,7 @@ use super::engine::{Engine, Reason};
 use super::event::error;
 use super::handle::Conn;
 use super::poller::{self, Ready};
+use super::quiet;
 use super::turn;
 use crate::abi::*;
 use crate::sys::{log::log_error, time};
@@ -52,10 +53,11 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     e.enter();
     e.ending.set(true);
     // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
-    for round in 0..1000 {
+    for round in 0.. {
         if list(e).next().is_none() {
             break;
         }
+        e.no_more.set(round >= 100);
         for c in list(e) {
             c.update(|f| f.set_closing(true));
             if let Some(rec) = c.rec().filter(|r| r.reason.get() == Reason::None) {
@@ -117,7 +119,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         unsafe { super::timer::poll(&raw mut (*mgr).timers, e.now.get()) };
     }
     if !e.is_dead() {
-        walk(e);
+        if e.quiet.is_used() { quiet::walk(e) } else { walk(e) }
     }
     if !e.is_dead() {
         if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {
@@ -136,13 +138,14 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     if limit == Some(0) {
         return poller.wait(Some(Duration::ZERO), ready);
     }
-    if e.conns.get() > FEW {
+    if e.conns.get() > FEW && !e.quiet.is_used() {
         poller.wait(Some(Duration::ZERO), ready);
         if !ready.is_empty() {
             return;
         }
     }
-    if list(e).any(|c| turn::is_due(e, c)) {
+    let due = if e.quiet.is_used() { quiet::any_due(e, time::millis()) } else { list(e).any(|c| turn::is_due(e, c)) };
+    if due {
         return poller.wait(Some(Duration::ZERO), ready);
     }
     poller.wait(limit.map(Duration::from_millis), ready);
@@ -221,6 +224,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
+        e.quiet.visit(c, rec);
         if rec.readable.get() && turn::is_paused(e, c) {
             e.hold(rec);
         }
@@ -233,7 +237,12 @@ fn apply(e: &Engine, ready: &[Ready]) {
         } else if !rec.conn.get().is_null() && rec.readable.get() {
             // SAFETY: the connection of a record in use.
             let c = unsafe { Conn::new(rec.conn.get()) };
-            if turn::is_paused(e, c) { e.hold(rec) } else { c.update(|f| f.set_readable(true)) }
+            if turn::is_paused(e, c) {
+                e.hold(rec);
+            } else {
+                c.update(|f| f.set_readable(true));
+                e.quiet.visit(c, rec);
+            }
         }
     }
     expire(e);
@@ -245,6 +254,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             continue;
         }
         rec.reason.set(Reason::Reset);
+        e.quiet.visit(c, rec);
         error(c, format_args!("socket error"));
         if e.is_dead() {
             return;
@@ -263,11 +273,16 @@ fn expire(e: &Engine) {
             e.expired.borrow_mut().push(slot);
             e.hook_at.set(0);
         }
-        if !rec.conn.get().is_null() && rec.readable.get() {
-            // A listener that paused. Others are judged in their turn anyway.
-            // SAFETY: the connection of a record in use.
-            unsafe { Conn::new(rec.conn.get()) }.update(|f| f.set_readable(!f.is_full()));
+        if rec.conn.get().is_null() {
+            continue;
         }
+        // SAFETY: the connection of a record in use.
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        if rec.readable.get() {
+            // A listener that paused. Others are judged in their turn anyway.
+            c.update(|f| f.set_readable(!f.is_full()));
+        }
+        e.quiet.visit(c, rec);
     }
 }
 
@@ -363,6 +378,10 @@ fn flush_dirty(e: &Engine) {
         e.current.set(c.as_ptr());
         turn::settle(e, c, rec);
         turn::flush(e, c, rec);
+        if !e.is_dead() && !c.is_closed() {
+            // Whether it ends now is for its next turn to say.
+            e.quiet.visit(c, rec);
+        }
         if !e.is_dead() {
             e.current.set(ptr::null_mut());
         }

@@ -12,5 +12,7 @@ pub(crate) mod json;
 pub(crate) mod multipart;
 pub(crate) mod num;
 pub(crate) mod path;
+pub(crate) mod strict;
 pub(crate) mod url;
 pub(crate) mod urlcodec;
+pub(crate) mod ws;
