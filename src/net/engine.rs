@@ -7,11 +7,13 @@ use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
-use super::wakeup::Wakeup;
 use super::shutdown::Shutdown;
+use super::stream::Stream;
+use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::{chunked, ws::Utf8};
+use core::any::Any;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -23,11 +25,22 @@ pub(crate) struct Options {
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
     pub(crate) ws_strict: bool,
+    /// Directories without an index page are not listed.
+    pub(crate) no_dirlist: bool,
+    /// The name of index pages.
+    pub(crate) http_index: Vec<u8>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false, ws_strict: false }
+        Options {
+            max_recv_size: crate::abi::MG_MAX_RECV_SIZE,
+            listen_backlog: 128,
+            v6only: false,
+            ws_strict: false,
+            no_dirlist: false,
+            http_index: b"index.html".to_vec(),
+        }
     }
 }
 
@@ -121,6 +134,10 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    /// The file that is being sent; the connection has a flag for it.
+    pub(crate) stream: Cell<Option<Box<Stream>>>,
+    /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
+    pub(crate) task: Cell<Option<Box<dyn Any>>>,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -513,6 +530,8 @@ impl Default for Rec {
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            stream: Cell::default(),
+            task: Cell::default(),
         }
     }
 }
@@ -543,7 +562,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began pressed);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began pressed stream task);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
