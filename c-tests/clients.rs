@@ -1,6 +1,8 @@
 //! Real clients - curl, wrk, Python, Node, raw sockets - against C programs built with the shared library, each test with a
 //! server process of its own.
 
+#![allow(unreachable_pub)] // A test program has no users.
+
 use libtest_mimic::{Arguments, Trial};
 
 #[path = "clients/curl.rs"]

@@ -64,9 +64,9 @@ impl Server {
         Ok(server)
     }
 
-    /// The server of these tests, on 0.0.0.0 and, as its second port, on [::1].
+    /// The server of these tests, on 127.0.0.1 and, as its second port, on [::1].
     pub(crate) fn of_tests(test: &str) -> Result<Server, String> {
-        Server::start(test, "c-tests/programs/server.c", &["http://0.0.0.0:0", "http://[::1]:0"], 2)
+        Server::start(test, "c-tests/programs/server.c", &["http://127.0.0.1:0", "http://[::1]:0"], 2)
     }
 
     pub(crate) fn port(&self) -> u16 {

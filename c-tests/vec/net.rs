@@ -150,6 +150,7 @@ pub fn text(s: mg_str) -> Vec<u8> {
 
 /// The byte count of MG_EV_READ and MG_EV_WRITE.
 pub fn count(data: *mut c_void) -> i64 {
+    #[allow(clippy::useless_conversion)] // c_long is 32 bits wide on some targets
     unsafe { *data.cast::<std::ffi::c_long>() }.into()
 }
 

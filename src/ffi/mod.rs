@@ -10,6 +10,7 @@
 #![allow(unreachable_pub)]
 
 mod base64;
+mod drain;
 mod ext;
 mod hash;
 mod http;

@@ -4,7 +4,7 @@
 use super::reply;
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
-use crate::net::engine::{CloseAfter, Engine, HttpRec, Phase, Rec};
+use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Rec, count};
 use crate::net::event::{call, error};
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -165,14 +165,19 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         }
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
-        let before = c.recv_info().buf;
         if let Some(left) = announce_head(c, rec, hm, &plan, data.len() > head_len, closing) {
             return left;
         }
-        if c.recv_info().buf != before {
-            // The handler gave the buffer another size. The message is looked up again where it is now.
-            h.need.set(Some(0));
-            return Step::Next(ofs);
+        // SAFETY: the connection's own data again: the handler may have moved the buffer. Its length is the same.
+        let moved = unsafe { &c.recv_info().data()[ofs..] };
+        if moved.as_ptr() != data.as_ptr() {
+            // SAFETY: as at the first look.
+            unsafe {
+                if http_message::parse(moved.as_ptr(), moved.len(), hm) <= 0 {
+                    return refuse(c);
+                }
+                Plan::new(c, hm);
+            }
         }
     }
     if plan.bad_coding {
@@ -339,13 +344,16 @@ fn finish(c: Conn, rec: &Rec, ofs: usize, hm: &mut mg_http_message, plan: &Plan,
 fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan, closing: bool) -> Step {
     let h = &rec.http;
     let server = c.flags().is_accepted();
-    if server {
+    if let Some(e) = c.engine().filter(|_| server) {
         c.update(|f| f.set_resp(true));
+        count(&e.stats.requests, 1);
+        h.requests.set(h.requests.get() + 1);
     }
     h.next_message();
     h.mark.set(c.queued(rec));
     h.end.set(end);
-    h.close.set(plan.close);
+    let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
+    h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { plan.close });
     h.answered.set(false);
     let before = c.recv_len();
     h.dispatching.set(true);
@@ -361,17 +369,23 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
         return Step::Leave;
     }
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
-    if server && plan.close == CloseAfter::Asked && !c.flags().is_resp() && c.queued(rec) > h.mark.get() {
+    if server && closes(c, rec) == CloseAfter::Asked && !c.flags().is_resp() && c.queued(rec) > h.mark.get() {
         c.update(|f| f.set_draining(true));
     }
     Step::Next(end)
+}
+
+/// Whether, and how, the connection ends after the current answer.
+pub(crate) fn closes(c: Conn, rec: &Rec) -> CloseAfter {
+    let leaving = rec.leave.get() != Leave::No || c.engine().is_some_and(|e| e.lame.get());
+    if leaving && c.flags().is_accepted() { CloseAfter::Asked } else { rec.http.close.get() }
 }
 
 /// Drains after the last answer to a client that said, or implied, that it wants no more.
 pub(crate) fn close_when_answered(c: Conn, rec: &Rec) {
     let h = &rec.http;
     let flags = c.flags();
-    if h.close.get() != CloseAfter::No
+    if closes(c, rec) != CloseAfter::No
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()

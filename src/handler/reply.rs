@@ -91,7 +91,7 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
     let h = &rec.http;
     let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
     let more = c.recv_len() > h.end.get();
-    match h.close.get() {
+    match http::closes(c, rec) {
         CloseAfter::No => false,
         // Asked for: an answer given at once is the last, whatever follows in the buffer.
         CloseAfter::Asked => http && (h.dispatching.get() || !more),
@@ -184,6 +184,17 @@ pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_
     let n = unsafe { output::vprintf(c, body, ap) };
     set_length(c, at, n);
     complete(c);
+}
+
+/// See `mgx_http_reply`.
+pub(crate) fn reply_bytes(c: Conn, code: c_int, headers: &[u8], body: &[u8]) {
+    let Some(at) = begin(c, code, headers) else { return };
+    set_length(c, at, body.len());
+    if output::append_bytes(c, body) {
+        complete(c);
+    } else {
+        error(c, format_args!("OOM"));
+    }
 }
 
 /// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.

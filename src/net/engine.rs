@@ -2,15 +2,19 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
+use super::drain::Terms;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
+use super::quiet::Quiet;
 use super::wakeup::Wakeup;
-use crate::abi::{mg_connection, mg_mgr};
+use super::shutdown::Shutdown;
+use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::chunked;
 use core::cell::{Cell, RefCell, UnsafeCell};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// What the program may set at run time instead of at compile time.
 pub(crate) struct Options {
@@ -99,7 +103,55 @@ pub(crate) struct Rec {
     /// A listener that ran out of descriptors takes no connections before this time.
     pub(crate) accept_after: Cell<u64>,
     pub(crate) reason: Cell<Reason>,
+    /// Everything was sent: the socket may linger.
+    pub(crate) flushed: Cell<bool>,
+    /// Bytes that may still be forgotten on a lingering socket.
+    pub(crate) linger_bytes: Cell<u64>,
+    /// The program's own time limits for the end of this connection.
+    pub(crate) terms: Cell<Option<NonNull<Terms>>>,
+    /// Where a drain asked for through the extension API stands.
+    pub(crate) leave: Cell<Leave>,
+    /// When the connection was accepted, and when something last arrived on it.
+    pub(crate) read_at: Cell<u64>,
+    /// When the first byte of what is in the receive buffer arrived.
+    pub(crate) head_began: Cell<u64>,
+    /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
+    pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
+}
+
+/// A drain through the extension API, before `is_draining` is set.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Leave {
+    #[default]
+    No,
+    /// Idle: may still deliver a request until this time.
+    Grace(u64),
+    /// A request is in progress, since this time.
+    Finish(u64),
+    /// A Close frame was sent; the peer's is waited for until this time.
+    WebSocket(u64),
+}
+
+/// Counters for mgx_mgr_stats.
+#[derive(Default)]
+pub(crate) struct Stats {
+    pub(crate) accepted: Cell<u64>,
+    pub(crate) refused: Cell<u64>,
+    pub(crate) requests: Cell<u64>,
+    pub(crate) bytes_in: Cell<u64>,
+    pub(crate) bytes_out: Cell<u64>,
+    pub(crate) timeouts: Cell<u64>,
+    pub(crate) drained: Cell<u64>,
+    pub(crate) forced: Cell<u64>,
+    pub(crate) resets: Cell<u64>,
+    /// Accepted connections that are open.
+    pub(crate) conns: Cell<usize>,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &Cell<u64>, n: u64) {
+    counter.set(counter.get().wrapping_add(n));
 }
 
 /// What the HTTP handler remembers between events.
@@ -122,6 +174,8 @@ pub(crate) struct HttpRec {
     /// A library function completed the answer to the last request.
     pub(crate) answered: Cell<bool>,
     pub(crate) close: Cell<CloseAfter>,
+    /// Requests dispatched on this connection.
+    pub(crate) requests: Cell<u32>,
     /// Where in the stream of queued bytes the last reply head written by the library begins, and its length.
     pub(crate) head_at: Cell<Option<(u64, usize)>>,
 }
@@ -178,6 +232,22 @@ pub(crate) struct Engine {
     pub(crate) current: Cell<*mut mg_connection>,
     /// mg_mgr_free is at work: nothing may stay open.
     pub(crate) ending: Cell<bool>,
+    /// Every reply is the last of its connection.
+    pub(crate) lame: Cell<bool>,
+    /// The extension API's part of a poll, once something of it is in use, and when it is due at the latest.
+    pub(crate) hook: Cell<Option<fn(&Engine)>>,
+    pub(crate) hook_at: Cell<u64>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) limits: Cell<mgx_limits>,
+    /// mgx_mgr_limits was called: connections are looked at when their deadlines expire.
+    pub(crate) limited: Cell<bool>,
+    pub(crate) per_ip: RefCell<HashMap<[u8; 16], usize>>,
+    pub(crate) expired: RefCell<Vec<u32>>,
+    pub(crate) stats: Stats,
+    /// SO_REUSEPORT on listeners opened from now on.
+    pub(crate) reuseport: Cell<bool>,
+    /// What other threads want, whether or not mg_wakeup_init was called.
+    pub(crate) door: Wakeup,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
@@ -188,6 +258,7 @@ pub(crate) struct Engine {
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
+    pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
     /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfn: Cell<Option<usize>>,
@@ -195,11 +266,14 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(mgr: *mut mg_mgr) -> std::io::Result<Box<Engine>> {
+        let poller = Poller::new()?;
+        let door = Wakeup::new().ok_or_else(std::io::Error::last_os_error)?;
+        poller.add(door.fd(), poller::DOOR, false)?;
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
             io_size: AtomicUsize::new(crate::abi::MG_IO_SIZE),
-            poller: RefCell::new(Poller::new()?),
+            poller: RefCell::new(poller),
             buffers: Buffers::default(),
             wakeup: AtomicPtr::default(),
             records: UnsafeCell::default(),
@@ -216,11 +290,23 @@ impl Engine {
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
             dead: Cell::new(false),
+            lame: Cell::new(false),
+            hook: Cell::default(),
+            hook_at: Cell::new(u64::MAX),
+            shutdown: Shutdown::default(),
+            limits: Cell::default(),
+            limited: Cell::new(false),
+            per_ip: RefCell::default(),
+            expired: RefCell::default(),
+            stats: Stats::default(),
+            reuseport: Cell::new(false),
+            door,
             compat: Cell::new(false),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
+            quiet: Quiet::default(),
             trail: RefCell::default(),
             quiet_pfn: Cell::default(),
         }))
@@ -382,19 +468,46 @@ impl Default for Rec {
             linger_end: Cell::default(),
             accept_after: Cell::default(),
             reason: Cell::default(),
+            flushed: Cell::default(),
+            linger_bytes: Cell::default(),
+            terms: Cell::default(),
+            leave: Cell::default(),
+            read_at: Cell::default(),
+            head_began: Cell::default(),
+            pressed: Cell::default(),
             http: HttpRec::default(),
         }
     }
 }
 
+impl Drop for Rec {
+    fn drop(&mut self) {
+        self.set_terms(None);
+    }
+}
+
 impl Rec {
+    pub(crate) fn terms(&self) -> Terms {
+        // SAFETY: a box of ours, replaced only by set_terms.
+        self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { *p.as_ptr() })
+    }
+
+    pub(crate) fn set_terms(&self, terms: Option<Terms>) {
+        let new = terms.map(|t| NonNull::from(Box::leak(Box::new(t))));
+        if let Some(old) = self.terms.replace(new) {
+            // SAFETY: made by Box::leak above, and nobody else has it.
+            drop(unsafe { Box::from_raw(old.as_ptr()) });
+        }
+    }
+
     /// Ready for a new connection. `held`, `dirty` and `deadline` stay: they say which lists the slot is on.
     fn reset(&self, slot: u32) {
         macro_rules! reset {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end accept_after reason);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began pressed);
+        self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);
@@ -411,6 +524,7 @@ impl HttpRec {
         self.dispatching.set(false);
         self.answered.set(false);
         self.close.set(CloseAfter::No);
+        self.requests.set(0);
         self.head_at.set(None);
     }
 

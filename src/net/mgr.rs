@@ -4,7 +4,8 @@ use super::conn;
 use super::engine::{Engine, Reason};
 use super::event::error;
 use super::handle::Conn;
-use super::poller::Ready;
+use super::poller::{self, Ready};
+use super::quiet;
 use super::turn;
 use crate::abi::*;
 use crate::sys::{log::log_error, time};
@@ -117,7 +118,12 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         unsafe { super::timer::poll(&raw mut (*mgr).timers, e.now.get()) };
     }
     if !e.is_dead() {
-        walk(e);
+        if e.quiet.is_used() { quiet::walk(e) } else { walk(e) }
+    }
+    if !e.is_dead() {
+        if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {
+            hook(e);
+        }
     }
     if !e.is_dead() {
         flush_dirty(e);
@@ -131,13 +137,14 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     if limit == Some(0) {
         return poller.wait(Some(Duration::ZERO), ready);
     }
-    if e.conns.get() > FEW {
+    if e.conns.get() > FEW && !e.quiet.is_used() {
         poller.wait(Some(Duration::ZERO), ready);
         if !ready.is_empty() {
             return;
         }
     }
-    if list(e).any(|c| turn::is_due(e, c)) {
+    let due = if e.quiet.is_used() { quiet::any_due(e, time::millis()) } else { list(e).any(|c| turn::is_due(e, c)) };
+    if due {
         return poller.wait(Some(Duration::ZERO), ready);
     }
     poller.wait(limit.map(Duration::from_millis), ready);
@@ -159,7 +166,8 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     // SAFETY: the manager is alive.
     let timers = unsafe { &raw mut (*e.mgr).timers };
     let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
-    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).min();
+    let hook = Some(e.hook_at.get()).filter(|at| *at != u64::MAX);
+    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).chain(hook).min();
     // SAFETY: as above.
     if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
@@ -183,6 +191,10 @@ fn is_paused(e: &Engine, c: *mut mg_connection) -> bool {
 fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
     for r in ready {
+        if r.token == poller::DOOR {
+            super::wakeup::answer_door(e);
+            continue;
+        }
         let Some(rec) = e.rec_for(r.token) else { continue };
         // Behind the end of the stream there is nothing, though every event says readable from then on.
         rec.readable.set(!rec.eof.get() && (rec.readable.get() || r.readable));
@@ -211,6 +223,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
+        e.quiet.visit(c, rec);
         if rec.readable.get() && turn::is_paused(e, c) {
             e.hold(rec);
         }
@@ -223,7 +236,12 @@ fn apply(e: &Engine, ready: &[Ready]) {
         } else if !rec.conn.get().is_null() && rec.readable.get() {
             // SAFETY: the connection of a record in use.
             let c = unsafe { Conn::new(rec.conn.get()) };
-            if turn::is_paused(e, c) { e.hold(rec) } else { c.update(|f| f.set_readable(true)) }
+            if turn::is_paused(e, c) {
+                e.hold(rec);
+            } else {
+                c.update(|f| f.set_readable(true));
+                e.quiet.visit(c, rec);
+            }
         }
     }
     expire(e);
@@ -235,6 +253,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             continue;
         }
         rec.reason.set(Reason::Reset);
+        e.quiet.visit(c, rec);
         error(c, format_args!("socket error"));
         if e.is_dead() {
             return;
@@ -249,11 +268,20 @@ fn expire(e: &Engine) {
         let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
         e.set_deadline(rec, None);
-        if !rec.conn.get().is_null() && rec.readable.get() {
-            // A listener that paused. Others are judged in their turn anyway.
-            // SAFETY: the connection of a record in use.
-            unsafe { Conn::new(rec.conn.get()) }.update(|f| f.set_readable(!f.is_full()));
+        if e.limited.get() {
+            e.expired.borrow_mut().push(slot);
+            e.hook_at.set(0);
         }
+        if rec.conn.get().is_null() {
+            continue;
+        }
+        // SAFETY: the connection of a record in use.
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        if rec.readable.get() {
+            // A listener that paused. Others are judged in their turn anyway.
+            c.update(|f| f.set_readable(!f.is_full()));
+        }
+        e.quiet.visit(c, rec);
     }
 }
 
@@ -349,6 +377,10 @@ fn flush_dirty(e: &Engine) {
         e.current.set(c.as_ptr());
         turn::settle(e, c, rec);
         turn::flush(e, c, rec);
+        if !e.is_dead() && !c.is_closed() {
+            // Whether it ends now is for its next turn to say.
+            e.quiet.visit(c, rec);
+        }
         if !e.is_dead() {
             e.current.set(ptr::null_mut());
         }

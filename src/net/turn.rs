@@ -3,7 +3,7 @@
 
 use super::conn;
 use super::drain::{self, Verdict, View};
-use super::engine::{Engine, Reason, Rec};
+use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, call_user, error};
 use super::handle::Conn;
 use super::poller;
@@ -55,7 +55,9 @@ fn poll_event(e: &Engine, c: Conn) {
             }
         }
     }
-    call_user(c, MG_EV_POLL, data);
+    if !c.flags().is_quiet() {
+        call_user(c, MG_EV_POLL, data);
+    }
 }
 
 fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
@@ -151,16 +153,25 @@ fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     ok
 }
 
+/// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
+const PIPELINE: usize = 64 * 1024;
+
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    flags.is_full() || flags.is_draining() && !e.compat.get()
+    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == e.quiet_pfn.get();
+    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
 }
 
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
     for _ in 0..READS {
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
+            break;
+        }
+        // A buffer that is full to the limit is no error before more has come.
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && matches!(sock::peek(rec.fd.get()), Io::Wait) {
+            rec.readable.set(false);
             break;
         }
         if !make_room(e, c, rec) {
@@ -228,6 +239,11 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
     unsafe {
         let old = (*io).len;
+        if old == 0 {
+            rec.head_began.set(e.now.get());
+        }
+        rec.read_at.set(e.now.get());
+        count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
@@ -279,13 +295,13 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
     }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     if c.as_ptr() == e.wakeup_conn.get() {
         // A program wrote to every connection on the list.
         // SAFETY: the connection's own buffer.
         return unsafe { e.buffers.return_send(c.send()) };
     }
-    // What MG_EV_WRITE queues waits for the next poll.
-    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
         if flags.is_udp() { sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem()) } else { sock::send(rec.fd.get(), out.buf, out.len) }
@@ -295,6 +311,7 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
             // A datagram goes whole or not at all.
             let n = if flags.is_udp() { out.len } else { n };
             rec.sent.set(rec.sent.get() + n as u64);
+            count(&e.stats.bytes_out, n as u64);
             rec.progress_at.set(e.now.get());
             if flags.is_hexdumping() {
                 // SAFETY: n bytes at buf were just sent.
@@ -355,6 +372,7 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
         progress_at: rec.progress_at.get(),
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
+        terms: rec.terms(),
     }
 }
 
@@ -380,7 +398,11 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         Verdict::Live => {}
         Verdict::Wait(at) => e.set_deadline(rec, Some(at)),
         Verdict::Close(reason) => {
-            rec.reason.set(reason);
+            rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
+            // A limit or a time-out that began the drain is what the program wants to hear of.
+            if rec.reason.get() == Reason::None || !rec.flushed.get() {
+                rec.reason.set(reason);
+            }
             conn::close(c);
         }
     }
