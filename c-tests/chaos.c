@@ -5,6 +5,7 @@
 // chaos [first seed [number of seeds [polls for each]]]
 // timeout: 60
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -22,7 +23,8 @@ static bool managed;        // the manager is initialised
 static int freeing, depth;  // calls of mg_mgr_free, and of act, on the stack
 static int budget;
 static size_t enough;  // connections: then no more are opened
-static bool quiet;  // handlers only watch
+static bool quiet;     // handlers only watch
+static bool extended;  // the extension API takes part
 static bool verbose;
 static unsigned generation;  // counts managers
 static mg_event_handler_t http_pfn;
@@ -420,13 +422,71 @@ static void start_manager(void) {
   if (managed) open_gate(true);
 }
 
+// Through the extension API.
+static void extended_action(struct mg_connection *c) {
+  switch (rnd(20)) {
+    case 0: case 1: case 2: mgx_conn_poll_events(c, one_in(2)); break;
+    case 3: {
+      struct mgx_drain_opts o;
+      memset(&o, 0, sizeof(o));
+      o.idle_grace_ms = (int) rnd(20) - 1;
+      o.response_timeout_ms = (int) rnd(20) - 1;
+      o.flush_timeout_ms = (int) rnd(20) - 1;
+      o.linger_idle_ms = (int) rnd(20);
+      o.linger_bytes = rnd(2000);
+      mgx_conn_drain(c, one_in(3) ? NULL : &o);
+      break;
+    }
+    case 4: if (one_in(2)) mgx_conn_close(c); break;
+    case 5: if (one_in(2)) mgx_conn_abort(c); break;
+    case 6: case 7: case 8: if (managed) mgx_send_to(&mgr, mgr.nextid - rnd(20) % (mgr.nextid + 1), "sent", rnd(5)); break;
+    case 9: if (managed) mgx_wakeup_mgr(&mgr); break;
+    case 10: if (managed && one_in(4)) mgx_mgr_compat(&mgr, one_in(3)); break;
+    case 11:
+      if (managed && one_in(4)) {
+        struct mgx_limits l;
+        memset(&l, 0, sizeof(l));
+        if (one_in(2)) l.idle_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(2)) l.header_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(2)) l.body_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(2)) l.write_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(4)) l.max_conns_per_ip = 1 + rnd(30);
+        mgx_mgr_limits(&mgr, &l);
+      }
+      break;
+    case 12:
+      if (managed && one_in(10)) {
+        struct mgx_mgr_drain_opts o;
+        memset(&o, 0, sizeof(o));
+        o.lame_duck_ms = (int) rnd(10);
+        o.idle_grace_ms = (int) rnd(20) - 1;
+        o.deadline_ms = 1 + (int) rnd(50);
+        o.spread_ms = (int) rnd(10);
+        mgx_mgr_drain(&mgr, one_in(4) ? NULL : &o);
+      }
+      break;
+    case 13: if (managed && one_in(2)) mgx_mgr_drain_cancel(&mgr); break;
+    case 14: {
+      struct mgx_drain_status status;
+      if (managed) mgx_mgr_drain_status(&mgr, &status);
+      break;
+    }
+    case 15: mgx_conn_phase(c), mgx_close_reason(c), mgx_close_unsent(c); break;
+    case 16: mgx_http_reply(c, 200, NULL, "\0\1", 2); break;
+    case 17: mgx_write(c, "written"); break;
+    default: if (one_in(10)) mgx_error(c, "%s%n"); break;
+  }
+}
+
 static void action(struct mg_connection *self, unsigned serial) {
   struct mg_connection *c = pick(self, serial);
   unsigned what = rnd(100);
   long none = 0;
   if (c == NULL) what = 50 + rnd(50);
   if (verbose) fprintf(stderr, "%*s%u on %lu\n", depth * 2, "", what, c == NULL ? 0 : c->id);
-  if (what < 4) {
+  if (extended && c != NULL && one_in(6)) {
+    extended_action(c);
+  } else if (what < 4) {
     if (one_in(2)) c->is_closing = 1;
   } else if (what < 7) {
     c->is_draining = !one_in(5);
@@ -599,6 +659,11 @@ static void check_sleep(void) {
   uint64_t took = 0;
   quiet = true;
   open_gate(false);
+  if (extended) {
+    struct mgx_limits none;
+    memset(&none, 0, sizeof(none));
+    mgx_mgr_limits(&mgr, &none);
+  }
   while (mgr.timers != NULL) {
     struct mg_timer *t = mgr.timers;
     mg_timer_free(&mgr.timers, t);
@@ -657,6 +722,7 @@ static void run(uint64_t seed, int polls) {
   seed_now = seed;
   state = seed * 0x9e3779b97f4a7c15ull + 1;
   enough = 40;
+  extended = seed % 2 == 0;
   if (seed % 4 == 3) {
     // A crowd.
     enough = 300 + rnd(200);
@@ -674,7 +740,7 @@ static void run(uint64_t seed, int polls) {
     }
     if (one_in(3)) act(NULL, 0);
     if (one_in(50)) mg_wakeup_init(&mgr);
-    if (one_in(300)) {
+    if (one_in(300) || mgx_mgr_phase(&mgr) == MGX_MGR_DONE) {
       free_manager();
       start_manager();
     }
