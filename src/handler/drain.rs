@@ -246,10 +246,11 @@ fn advance(e: &Engine, now: u64) -> u64 {
         return s.deadline.get();
     }
     for c in list(e).filter(served) {
+        c.update(|f| f.set_closing(true));
         if let Some(rec) = c.rec() {
             rec.reason.set(Reason::Forced);
+            e.quiet.visit(c, rec);
         }
-        c.update(|f| f.set_closing(true));
     }
     now
 }
