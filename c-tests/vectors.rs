@@ -18,6 +18,8 @@ mod fmt;
 mod http;
 #[path = "vec/text.rs"]
 mod text;
+#[path = "vec/ws.rs"]
+mod ws;
 
 fn main() {
     let args = Arguments::from_args();
@@ -26,6 +28,7 @@ fn main() {
     fmt::trials(&mut trials);
     http::trials(&mut trials);
     engine::trials(&mut trials);
+    ws::trials(&mut trials);
     engine_rules::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

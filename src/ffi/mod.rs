@@ -28,3 +28,4 @@ mod tls;
 mod url;
 mod util;
 mod variadic;
+mod ws;

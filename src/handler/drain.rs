@@ -1,7 +1,7 @@
 //! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
 //! in `net::drain`; here is what comes before that bit is set.
 
-use super::http;
+use super::{http, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
 use crate::net::conn;
@@ -24,6 +24,9 @@ fn wake(e: &Engine) {
     e.hook_at.set(0);
 }
 
+/// How long the answer to a Close frame is waited for, unless the program says.
+const WS_CLOSE_MS: u64 = 2000;
+
 /// Whether nothing is in progress on an accepted connection.
 pub(crate) fn is_idle(c: Conn, rec: &Rec) -> bool {
     !c.flags().is_resp() && c.recv_len() == 0 && c.send_len() == 0 && rec.http.phase.get() == Phase::Head
@@ -36,6 +39,13 @@ fn is_http(c: Conn) -> bool {
 fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
     rec.leave.set(Leave::No);
     c.update(|f| f.set_draining(true));
+    e.touch(rec);
+}
+
+/// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
+fn close_websocket(e: &Engine, c: Conn, rec: &Rec, code: u16, reason: &[u8], until: u64) {
+    ws::send_close(c, code, reason);
+    rec.leave.set(Leave::WebSocket(until));
     e.touch(rec);
 }
 
@@ -56,7 +66,9 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
     }
     wake(e);
     let now = time::millis();
-    if !flags.is_accepted() || !is_http(c) {
+    if flags.is_websocket() {
+        close_websocket(e, c, rec, terms.ws_code, &terms.ws_reason, now.saturating_add(terms.ws_timeout_ms));
+    } else if !flags.is_accepted() || !is_http(c) {
         start_draining(e, c, rec);
     } else if is_idle(c, rec) {
         rec.leave.set(Leave::Grace(now.saturating_add(terms.idle_grace_ms)));
@@ -120,7 +132,10 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
         Leave::Finish(since) => {
             let last_move = since.max(rec.progress_at.get()).max(rec.read_at.get());
             let until = last_move.saturating_add(rec.terms().response_ms);
-            if is_idle(c, rec) && !rec.readable.get() {
+            if c.flags().is_websocket() {
+                // The last request was an upgrade.
+                close_websocket(e, c, rec, 1001, b"", now.saturating_add(WS_CLOSE_MS));
+            } else if is_idle(c, rec) && !rec.readable.get() {
                 start_draining(e, c, rec);
             } else if now >= until {
                 rec.drain_since.set(Some(since));

@@ -1,7 +1,7 @@
 //! The HTTP engine: the handler in `c->pfn` of HTTP listeners' connections and of HTTP clients. It turns what has been received
 //! into MG_EV_HTTP_HDRS and MG_EV_HTTP_MSG, one request at a time.
 
-use super::reply;
+use super::{reply, ws};
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
 use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Rec, count};
@@ -41,7 +41,8 @@ pub(crate) fn install(c: Conn) {
 /// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered.
 pub(crate) fn quiet(e: Option<&Engine>) {
     if let Some(e) = e {
-        e.quiet_pfn.set(Some(handler as *const () as usize));
+        let [_, ws] = e.quiet_pfns.get();
+        e.quiet_pfns.set([handler as *const () as usize, ws]);
     }
 }
 
@@ -66,6 +67,11 @@ fn run(c: Conn, fresh: usize, closing: bool) {
             Step::Wait => break,
             // The buffer was taken over, or is gone.
             Step::Leave => return,
+        }
+        if c.flags().is_websocket() && !gone(c, closing) {
+            // What follows the request are frames.
+            consume(c, rec, ofs);
+            return ws::run(c);
         }
         if c.flags().is_draining() || c.flags().is_closing() && !closing {
             break;
@@ -369,7 +375,8 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
         return Step::Leave;
     }
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
-    if server && closes(c, rec) == CloseAfter::Asked && !c.flags().is_resp() && c.queued(rec) > h.mark.get() {
+    let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
+    if server && closes(c, rec) == CloseAfter::Asked && answered {
         c.update(|f| f.set_draining(true));
     }
     Step::Next(end)

@@ -5,3 +5,4 @@ pub(crate) mod http;
 pub(crate) mod limits;
 pub(crate) mod reply;
 pub(crate) mod rpc;
+pub(crate) mod ws;

@@ -36,6 +36,9 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
 
 /// A connection of ours with a record, not yet on the list.
 fn new(e: &Engine) -> Option<Conn> {
+    if e.no_more.get() {
+        return None;
+    }
     // SAFETY: the engine's manager lives as long as the engine is reachable through it.
     let c = unsafe { alloc(e.mgr) };
     if c.is_null() {

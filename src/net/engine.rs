@@ -10,7 +10,7 @@ use super::wakeup::Wakeup;
 use super::shutdown::Shutdown;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
-use crate::proto::chunked;
+use crate::proto::{chunked, ws::Utf8};
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -21,11 +21,12 @@ pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
+    pub(crate) ws_strict: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
+        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false, ws_strict: false }
     }
 }
 
@@ -118,6 +119,7 @@ pub(crate) struct Rec {
     /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
+    pub(crate) ws: WsRec,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -178,6 +180,22 @@ pub(crate) struct HttpRec {
     pub(crate) requests: Cell<u32>,
     /// Where in the stream of queued bytes the last reply head written by the library begins, and its length.
     pub(crate) head_at: Cell<Option<(u64, usize)>>,
+}
+
+/// What the WebSocket handler remembers between events. How much of a fragmented message lies at the front of `c->recv` is in
+/// `c->pfn_data`.
+#[derive(Default)]
+pub(crate) struct WsRec {
+    /// What a server must answer to our key.
+    pub(crate) accept: Cell<[u8; 28]>,
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// The peer broke the protocol: whatever else it sends is not looked at.
+    pub(crate) failed: Cell<bool>,
+    /// We have sent a Close frame.
+    pub(crate) close_sent: Cell<bool>,
+    /// The end of the last fragment of a text.
+    pub(crate) text: Cell<Utf8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -248,6 +266,8 @@ pub(crate) struct Engine {
     pub(crate) reuseport: Cell<bool>,
     /// What other threads want, whether or not mg_wakeup_init was called.
     pub(crate) door: Wakeup,
+    /// mg_mgr_free has been patient enough with handlers that open connections in MG_EV_CLOSE.
+    pub(crate) no_more: Cell<bool>,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
@@ -260,8 +280,8 @@ pub(crate) struct Engine {
     pub(crate) ready: RefCell<Vec<Ready>>,
     pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
-    /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
-    pub(crate) quiet_pfn: Cell<Option<usize>>,
+    /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
+    pub(crate) quiet_pfns: Cell<[usize; 2]>,
 }
 
 impl Engine {
@@ -289,6 +309,7 @@ impl Engine {
             linger_check: Cell::new(u64::MAX),
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
+            no_more: Cell::new(false),
             dead: Cell::new(false),
             lame: Cell::new(false),
             hook: Cell::default(),
@@ -308,7 +329,7 @@ impl Engine {
             ready: RefCell::default(),
             quiet: Quiet::default(),
             trail: RefCell::default(),
-            quiet_pfn: Cell::default(),
+            quiet_pfns: Cell::default(),
         }))
     }
 
@@ -476,6 +497,7 @@ impl Default for Rec {
             head_began: Cell::default(),
             pressed: Cell::default(),
             http: HttpRec::default(),
+            ws: WsRec::default(),
         }
     }
 }
@@ -513,6 +535,18 @@ impl Rec {
         self.slot.set(slot);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.http.reset();
+        self.ws.reset();
+    }
+}
+
+impl WsRec {
+    pub(crate) fn reset(&self) {
+        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        accept.set([0; 28]);
+        dispatching.set(false);
+        failed.set(false);
+        close_sent.set(false);
+        text.take();
     }
 }
 

@@ -53,10 +53,11 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     e.enter();
     e.ending.set(true);
     // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
-    for round in 0..1000 {
+    for round in 0.. {
         if list(e).next().is_none() {
             break;
         }
+        e.no_more.set(round >= 100);
         for c in list(e) {
             c.update(|f| f.set_closing(true));
             if let Some(rec) = c.rec().filter(|r| r.reason.get() == Reason::None) {

@@ -227,14 +227,6 @@ pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr
     retry(|| unsafe { libc::sendto(fd, buf.cast(), len, flags, s.ptr(), s.len) })
 }
 
-/// Whether a read would find something: data, the end of the stream, or an error.
-pub(crate) fn has_input(fd: c_int) -> bool {
-    let mut byte = 0u8;
-    // SAFETY: the buffer is one byte.
-    let got = retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) });
-    got != Io::Wait
-}
-
 pub(crate) fn set_reuse_port(fd: c_int) -> bool {
     set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
 }
@@ -263,11 +255,11 @@ pub(crate) fn is_datagram(fd: c_int) -> bool {
     unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, (&raw mut kind).cast(), &mut len) == 0 && kind == libc::SOCK_DGRAM }
 }
 
-/// `Io::Wait` when there is nothing to read: no byte, no end of the stream, no error.
-pub(crate) fn peek(fd: c_int) -> Io {
+/// Whether a read would find something: data, the end of the stream, or an error.
+pub(crate) fn has_input(fd: c_int) -> bool {
     let mut byte = 0u8;
     // SAFETY: the buffer is one byte.
-    retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) })
+    retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) }) != Io::Wait
 }
 
 /// Bytes that one [`discard`] takes off a stream.

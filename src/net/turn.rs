@@ -47,7 +47,7 @@ fn poll_event(e: &Engine, c: Conn) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
-        if Some(pfn as usize) != e.quiet_pfn.get() || c.recv_len() > 0 {
+        if !e.quiet_pfns.get().contains(&(pfn as usize)) || c.recv_len() > 0 {
             // SAFETY: a handler that the program or the library installed for this connection.
             unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
             if c.is_closed() {
@@ -159,7 +159,7 @@ const PIPELINE: usize = 64 * 1024;
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == e.quiet_pfn.get();
+    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
 }
 
@@ -170,7 +170,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
             break;
         }
         // A buffer that is full to the limit is no error before more has come.
-        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && matches!(sock::peek(rec.fd.get()), Io::Wait) {
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && !sock::has_input(rec.fd.get()) {
             rec.readable.set(false);
             break;
         }
@@ -288,20 +288,39 @@ fn can_send(flags: Flags) -> bool {
     !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
 }
 
+/// Tells the program once when more output is queued than it wanted, and again after it fell below half.
+fn press(e: &Engine, c: Conn, rec: &Rec) {
+    let most = e.limits.get().max_send_queue;
+    let mut queued = c.send_len();
+    if most == 0 || rec.pressed.get() && queued >= most / 2 {
+        return;
+    }
+    rec.pressed.set(queued > most);
+    if queued > most {
+        super::event::call(c, mgx_event::MGX_EV_BACKPRESSURE as i32, (&raw mut queued).cast());
+    }
+}
+
 /// Sends what is queued: one send, and MG_EV_WRITE for what it took.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
+    if e.limited.get() {
+        press(e, c, rec);
+        if e.is_dead() {
+            return;
+        }
+    }
     let flags = c.flags();
     let out = c.send_info();
     if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
     }
-    // What MG_EV_WRITE queues waits for the next poll.
-    rec.dirty.set(false);
     if c.as_ptr() == e.wakeup_conn.get() {
         // A program wrote to every connection on the list.
         // SAFETY: the connection's own buffer.
         return unsafe { e.buffers.return_send(c.send()) };
     }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
         if flags.is_udp() { sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem()) } else { sock::send(rec.fd.get(), out.buf, out.len) }

@@ -14,3 +14,4 @@ pub(crate) mod num;
 pub(crate) mod path;
 pub(crate) mod url;
 pub(crate) mod urlcodec;
+pub(crate) mod ws;
