@@ -303,7 +303,7 @@ fn press(e: &Engine, c: Conn, rec: &Rec) {
 
 /// Sends what is queued: one send, and MG_EV_WRITE for what it took.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
-    if e.limited.get() {
+    if e.limited.get() && !c.is_closed() {
         press(e, c, rec);
         if e.is_dead() {
             return;
