@@ -240,6 +240,11 @@ static void say(int fd) {
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
       "GET / HTTP/1.1\r\nTransfer-Encoding: zip\r\n\r\n",
+      "GET /ws HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x02hi\x01\x01" "a\x80\x02" "bc\x89\x01x\x88\x02\x03\xe8",
+      "GET /ws HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      "\x81\x02hi\x82\x03" "abc\x8a\x01x",
+      "\x82\x7e\x10\x10",
+      "HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi",
       "no protocol at all\r\n\r\n",
       "\1\2\3\377",
   };
@@ -321,6 +326,10 @@ static void open_client(void) {
   int port = l == NULL ? 1 : mg_ntohs(l->loc.port);
   if (num_lives >= enough || !managed) return;
   mg_snprintf(url, sizeof(url), "%s://127.0.0.1:%d/x", udp ? "udp" : "tcp", port);
+  if (!udp && one_in(4)) {
+    mg_ws_connect(&mgr, url, some_handler(), some_owner(), "%s", one_in(2) ? "A: b\r\n" : "");
+    return;
+  }
   if (udp || one_in(3)) {
     c = mg_connect(&mgr, url, some_handler(), some_owner());
   } else {
@@ -374,7 +383,10 @@ static void send_some(struct mg_connection *c) {
   static char bytes[300000];
   size_t len = one_in(20) ? rnd(sizeof(bytes)) : one_in(4) ? rnd(20000) : rnd(300);
   if (c->send.len > 1000000) return;
-  switch (rnd(8)) {
+  switch (rnd(11)) {
+    case 8: mg_ws_send(c, bytes, len, (int) rnd(11)); break;
+    case 9: mg_ws_printf(c, WEBSOCKET_OP_TEXT, "%d", 42); break;
+    case 10: mg_ws_wrap(c, rnd(20), WEBSOCKET_OP_TEXT); break;
     case 0: mg_printf(c, "%.*s", (int) len, "printed"); break;
     case 1: mg_printf(c, "GET /%d HTTP/1.1\r\n\r\n", rnd(100)); break;
     case 2: mg_http_reply(c, 200 + (int) rnd(300), one_in(2) ? "A: b\r\n" : "", "%*s%d", (int) rnd(100), "", 1); break;
@@ -451,6 +463,8 @@ static void extended_action(struct mg_connection *c) {
         if (one_in(2)) l.body_timeout_ms = 1 + (int) rnd(30);
         if (one_in(2)) l.write_timeout_ms = 1 + (int) rnd(30);
         if (one_in(4)) l.max_conns_per_ip = 1 + rnd(30);
+        if (one_in(2)) l.max_send_queue = rnd(20000);
+        if (one_in(4)) l.max_ws_message = rnd(100);
         mgx_mgr_limits(&mgr, &l);
       }
       break;
@@ -579,10 +593,13 @@ static struct live *watch(struct mg_connection *c, int ev, void *ev_data) {
   if (c->mgr != &mgr) FATAL("event %d: wrong manager", ev);
   if (c->fn_data < (void *) owners || c->fn_data >= (void *) (owners + 4)) FATAL("event %d: wrong fn_data", ev);
   if (c->recv.len > c->recv.size || c->send.len > c->send.size) FATAL("event %d: inconsistent buffers", ev);
-  if (ev == MG_EV_HTTP_MSG || ev == MG_EV_HTTP_HDRS) {
+  if (ev == MG_EV_HTTP_MSG || ev == MG_EV_HTTP_HDRS || ev == MG_EV_WS_OPEN) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     for (i = 0; i < hm->head.len; i++) n += (size_t) hm->head.buf[i];
     if (ev == MG_EV_HTTP_MSG) for (i = 0; i < hm->body.len; i++) n += (size_t) hm->body.buf[i];
+  } else if (ev == MG_EV_WS_MSG || ev == MG_EV_WS_CTL) {
+    struct mg_str *s = &((struct mg_ws_message *) ev_data)->data;
+    for (i = 0; i < s->len; i++) n += (size_t) s->buf[i];
   } else if (ev == MG_EV_WAKEUP) {
     struct mg_str *s = (struct mg_str *) ev_data;
     for (i = 0; i < s->len; i++) n += (size_t) s->buf[i];
@@ -613,7 +630,10 @@ static void on_event(struct mg_connection *c, int ev, void *ev_data) {
     act_on_closed(c);
     return;
   }
-  if (!quiet && ev == MG_EV_HTTP_MSG && !one_in(4)) mg_http_reply(c, 200, "", "%d bytes", (int) ((struct mg_http_message *) ev_data)->body.len);
+  if (!quiet && ev == MG_EV_HTTP_MSG && (one_in(16) || mg_http_get_header((struct mg_http_message *) ev_data, "Sec-WebSocket-Key") != NULL)) {
+    mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
+    if (!alive(c, serial)) return;
+  } else if (!quiet && ev == MG_EV_HTTP_MSG && !one_in(4)) mg_http_reply(c, 200, "", "%d bytes", (int) ((struct mg_http_message *) ev_data)->body.len);
   if (!quiet && ev == MG_EV_READ && one_in(3)) c->recv.len = 0;
   if (!quiet && ev == MG_EV_HTTP_HDRS && one_in(10)) {
     mg_iobuf_del(&c->recv, 0, ((struct mg_http_message *) ev_data)->head.len);
@@ -637,8 +657,8 @@ static void protocol(struct mg_connection *c, int ev, void *ev_data) {
     l->closing = true;
     act_on_closed(c);
     act(NULL, 0);
-  } else if (ev != MG_EV_HTTP_HDRS && ev != MG_EV_HTTP_MSG) {
-    // What those two show is still in the receive buffer when the user's handler sees it.
+  } else if (ev < MG_EV_HTTP_HDRS || ev > MG_EV_WS_CTL) {
+    // What those show is still in the receive buffer when the user's handler sees it.
     act(c, l->serial);
   }
 }
@@ -696,6 +716,8 @@ static struct mg_connection *find_forgotten(void) {
     if (c->is_listening && !c->is_udp) p.revents &= ~POLLOUT;
     if ((p.revents & POLLIN) && !c->is_full && !(p.revents & POLLHUP)) {
       char byte;
+      // Requests that pile up behind one that is not answered stay with the peer.
+      if (c->is_resp && c->recv.len >= 65536) continue;
       // Behind the end of the stream a half-closed connection stays readable.
       if (c->is_listening || recv(p.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return c;
     }
