@@ -42,6 +42,12 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
         ws_strict: e.options.borrow().ws_strict,
+        no_dirlist: o.no_dirlist,
+        // SAFETY: a C string or NULL, as the caller promises.
+        http_index: match unsafe { bytes::cstr(o.http_index) } {
+            [] => defaults.http_index,
+            name => name.to_vec(),
+        },
     };
 }
 

@@ -469,10 +469,14 @@ pub(crate) fn close(c: Conn) {
         && !c.flags().is_udp()
         && !c.flags().is_listening()
         && !c.flags().is_connecting();
+    if rec.reason.get() == Reason::None {
+        rec.reason.set(Reason::ClosedByUser);
+    }
     let fd = rec.fd.replace(-1);
     if fd >= 0 && !lingers {
-        // Closing removes a descriptor from the poller unless somebody holds a copy of it; one of the program's may be copied.
-        if rec.registered.replace(false) && !rec.own.get() {
+        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
+        // and a listener may have been handed to another process.
+        if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
             e.poller.borrow().remove(fd);
         }
         if e.wakeup_conn.get() == c.as_ptr() {
