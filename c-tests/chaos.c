@@ -675,8 +675,8 @@ static void poll_once(int ms) {
 
 // When nobody does anything any more, polls must sleep.
 static void check_sleep(void) {
-  int i, tries;
-  uint64_t took = 0;
+  int i;
+  uint64_t took = 0, end = real_ms() + 5000;
   quiet = true;
   open_gate(false);
   if (extended) {
@@ -690,7 +690,7 @@ static void check_sleep(void) {
     if (t != &own_timer) mg_free(t);
   }
   forget_timers();
-  for (tries = 0; tries < 40 && took < 100; tries++) {
+  while (took < 100 && real_ms() < end) {
     uint64_t begin = real_ms();
     for (i = 0; i < 10; i++) poll_once(12);
     took = real_ms() - begin;

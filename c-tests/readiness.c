@@ -259,6 +259,23 @@ static void a_quiet_connection_is_forced_at_the_deadline_of_a_drain(void) {
   peer_free(&p);
 }
 
+static void a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep(void) {
+  struct mg_mgr mgr;
+  struct mgx_mgr_drain_opts opts;
+  int polls = 0;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
+  memset(&opts, 0, sizeof(opts));
+  opts.lame_duck_ms = 400;
+  opts.deadline_ms = 50;
+  mgx_mgr_drain(&mgr, &opts);
+  for (; mgx_mgr_phase(&mgr) != MGX_MGR_DONE && polls < 1000; polls++) mg_mgr_poll(&mgr, 100);
+  CHECK(polls < 20);
+  CHECK_EQ(closes, 1);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_level = MG_LL_NONE;
   bytes_that_come_with_the_connection_are_read();
@@ -271,5 +288,6 @@ int main(void) {
   a_full_connection_reads_on_when_it_is_full_no_more();
   a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep();
   a_quiet_connection_is_forced_at_the_deadline_of_a_drain();
+  a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep();
   return DONE();
 }

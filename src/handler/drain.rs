@@ -90,7 +90,7 @@ fn step(e: &Engine) {
     }
     super::limits::step(e);
     let now = e.now.get();
-    if s.phase.get() == MGX_MGR_LAME_DUCK && now >= s.phase_ends.get() {
+    if s.phase.get() == MGX_MGR_LAME_DUCK && now >= s.phase_ends.get().min(s.deadline.get()) {
         close_listeners(e);
     }
     if e.is_dead() {
