@@ -1,4 +1,7 @@
 // What the kernel says once is not forgotten, and what it keeps saying does not keep the process busy.
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
 #include "peer.h"
 
 static int reads, connects, closes, wakeups;
@@ -215,6 +218,64 @@ static void a_full_connection_reads_on_when_it_is_full_no_more(void) {
   close(fds[1]);
 }
 
+// Without MG_EV_POLL a connection is looked at now and then, also when no poll ever sleeps.
+static void a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  uint64_t end = real_ms() + 10000;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
+  mgx_conn_poll_events(c, false);
+  poll_often(&mgr);
+  c->is_closing = 1;
+  while (closes == 0 && real_ms() < end) mg_mgr_poll(&mgr, 0);
+  CHECK_EQ(closes, 1);
+  mg_mgr_free(&mgr);
+}
+
+static void keep_waiting(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
+  (void) ev_data;
+}
+
+static void a_quiet_connection_is_forced_at_the_deadline_of_a_drain(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  struct peer p;
+  struct mgx_mgr_drain_opts opts;
+  reset_counters();
+  c = serve(&mgr, keep_waiting, NULL);
+  peer_open(&p, c);
+  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL && c->is_resp);
+  mgx_conn_poll_events(c, false);
+  memset(&opts, 0, sizeof(opts));
+  opts.deadline_ms = 50;
+  mgx_mgr_drain(&mgr, &opts);
+  POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_DONE);
+  CHECK_EQ(closes, 1);
+  mg_mgr_free(&mgr);
+  peer_free(&p);
+}
+
+static void a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep(void) {
+  struct mg_mgr mgr;
+  struct mgx_mgr_drain_opts opts;
+  int polls = 0;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
+  memset(&opts, 0, sizeof(opts));
+  opts.lame_duck_ms = 400;
+  opts.deadline_ms = 50;
+  mgx_mgr_drain(&mgr, &opts);
+  for (; mgx_mgr_phase(&mgr) != MGX_MGR_DONE && polls < 1000; polls++) mg_mgr_poll(&mgr, 100);
+  CHECK(polls < 20);
+  CHECK_EQ(closes, 1);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_level = MG_LL_NONE;
   bytes_that_come_with_the_connection_are_read();
@@ -225,5 +286,8 @@ int main(void) {
   printed_answers_go_to_the_sender_of_each_datagram();
   output_that_can_go_nowhere_does_no_harm();
   a_full_connection_reads_on_when_it_is_full_no_more();
+  a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep();
+  a_quiet_connection_is_forced_at_the_deadline_of_a_drain();
+  a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep();
   return DONE();
 }

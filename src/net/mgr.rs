@@ -135,6 +135,9 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     let mut poller = e.poller.borrow_mut();
+    if e.quiet.is_used() {
+        quiet::scan(e, time::millis());
+    }
     if limit == Some(0) {
         return poller.wait(Some(Duration::ZERO), ready);
     }
@@ -144,7 +147,7 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
             return;
         }
     }
-    let due = if e.quiet.is_used() { quiet::any_due(e, time::millis()) } else { list(e).any(|c| turn::is_due(e, c)) };
+    let due = if e.quiet.is_used() { quiet::any_due(e) } else { list(e).any(|c| turn::is_due(e, c)) };
     if due {
         return poller.wait(Some(Duration::ZERO), ready);
     }

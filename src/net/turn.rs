@@ -314,7 +314,7 @@ fn press(e: &Engine, c: Conn, rec: &Rec) {
 
 /// Sends what is queued, and goes on with a file.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
-    if e.limited.get() {
+    if e.limited.get() && !c.is_closed() {
         press(e, c, rec);
         if e.is_dead() {
             return;
