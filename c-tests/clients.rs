@@ -17,6 +17,8 @@ mod scripts;
 mod server;
 #[path = "run/tools.rs"]
 mod tools;
+#[path = "clients/websocket.rs"]
+mod websocket;
 
 fn main() {
     let args = Arguments::from_args();
@@ -29,5 +31,6 @@ fn main() {
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    websocket::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }
