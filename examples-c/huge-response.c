@@ -54,7 +54,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct state *s = state(c);
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    struct mg_str n[1];
+    struct mg_str n[2];  // one more than there are wildcards
     s->done = s->total = 0;
     if (mg_match(hm->uri, mg_str("/bytes/*"), n) && mg_str_to_num(n[0], 10, &s->total, sizeof(s->total))) {
       mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %llu\r\n\r\n", (unsigned long long) s->total);

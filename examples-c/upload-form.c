@@ -74,7 +74,7 @@ static void form(struct mg_connection *c, struct mg_http_message *hm) {
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-  struct mg_str name[1];
+  struct mg_str name[2];  // one more than there are wildcards
   if (ev == MG_EV_HTTP_HDRS && mg_match(hm->uri, mg_str("/upload/*"), name)) {
     char file[200];
     int n = mg_url_decode(name[0].buf, name[0].len, file, sizeof(file), 0);
