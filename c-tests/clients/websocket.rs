@@ -1,9 +1,27 @@
 //! WebSocket peers of other makers, as clients of our server and as servers of our client.
 
 use crate::server::{Server, build, client};
-use crate::tools::{peer_package, root, scratch, tool};
+use crate::tools::{root, scratch, tool};
 use libtest_mimic::{Failed, Trial};
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+/// Packages of other languages are kept in a directory of their own: `make deps` puts them there.
+fn peer_package(language: &str, name: &str) -> Result<PathBuf, String> {
+    let (dir, install) = match language {
+        "python3" => (root("target/peers/python"), "python3 -m pip install --target target/peers/python"),
+        _ => (root("target/peers/node/node_modules"), "npm install --prefix target/peers/node"),
+    };
+    if dir.join(name).is_dir() {
+        return Ok(dir);
+    }
+    Err(format!("the {language} package {name} is missing; install it with `make deps` or `{install} {name}`"))
+}
 
 /// A script, with the package it needs.
 fn script(name: &str) -> Result<Command, String> {
