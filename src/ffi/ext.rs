@@ -41,7 +41,6 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
-        ws_strict: e.options.borrow().ws_strict,
     };
 }
 
@@ -52,7 +51,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
 pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.
     if let Some(e) = unsafe { Engine::of(mgr) } {
-        e.options.borrow_mut().ws_strict = on;
+        e.ws_strict.set(on);
     }
 }
 

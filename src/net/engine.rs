@@ -21,12 +21,11 @@ pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
-    pub(crate) ws_strict: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false, ws_strict: false }
+        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
     }
 }
 
@@ -268,6 +267,8 @@ pub(crate) struct Engine {
     pub(crate) door: Wakeup,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
+    /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
+    pub(crate) ws_strict: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -319,6 +320,7 @@ impl Engine {
             stats: Stats::default(),
             reuseport: Cell::new(false),
             door,
+            ws_strict: Cell::new(false),
             compat: Cell::new(false),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
