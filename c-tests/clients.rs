@@ -9,6 +9,8 @@ use libtest_mimic::{Arguments, Trial};
 mod curl;
 #[path = "clients/examples.rs"]
 mod examples;
+#[path = "clients/files.rs"]
+mod files;
 #[path = "clients/load.rs"]
 mod load;
 #[path = "clients/scripts.rs"]
@@ -28,6 +30,7 @@ fn main() {
     let mut all: Vec<Trial> = Vec::new();
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
+    files::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);

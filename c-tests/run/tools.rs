@@ -22,6 +22,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("pkg-config", "pkg-config"),
     ("cmake", "cmake"),
     ("curl", "curl"),
+    ("gzip", "gzip"),
+    ("mkfifo", "coreutils"),
     ("wrk", "wrk"),
     ("python3", "python3"),
     ("node", "nodejs"),

@@ -4,14 +4,12 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use crate::lib::function;
-use libloading::Symbol;
 use mongoose::abi::*;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_int, c_uint, c_ulong, c_void};
 use std::ops::{Deref, DerefMut};
 use std::ptr::null_mut;
 use std::rc::Rc;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 macro_rules! api {
@@ -19,7 +17,8 @@ macro_rules! api {
         $(
             pub unsafe fn $name($($arg: $t),*) $(-> $ret)? {
                 type F = unsafe extern "C" fn($($t),*) $(-> $ret)?;
-                static SYMBOL: LazyLock<Symbol<'static, F>> = LazyLock::new(|| function(stringify!($name)));
+                static SYMBOL: std::sync::LazyLock<libloading::Symbol<'static, F>> =
+                    std::sync::LazyLock::new(|| crate::lib::function(stringify!($name)));
                 unsafe { SYMBOL($($arg),*) }
             }
         )*

@@ -41,6 +41,12 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
+        no_dirlist: o.no_dirlist,
+        // SAFETY: a C string or NULL, as the caller promises.
+        http_index: match unsafe { bytes::cstr(o.http_index) } {
+            [] => defaults.http_index,
+            name => name.to_vec(),
+        },
     };
 }
 

@@ -100,6 +100,19 @@ unsafe extern "C" {
     /// using a weak generator. A program may define its own, which the library then uses.
     pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
 
+    /// Formats a text and replaces a file's content with it, as mg_file_write does. For the format see mg_xprintf.
+    pub fn mg_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ...) -> bool;
+
+    /// Begins a firmware update. The library's own three functions accept everything and keep nothing; a program may define its
+    /// own, which the library then uses.
+    pub fn mg_ota_begin(new_firmware_size: usize) -> bool;
+
+    /// Writes the next piece of a firmware update.
+    pub fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
+
+    /// Ends a firmware update, a failed one too.
+    pub fn mg_ota_end() -> bool;
+
     /// Messages above this level (MG_LL_NONE .. MG_LL_VERBOSE) are not logged. MG_LL_DEBUG at the start.
     pub static mut mg_log_level: c_int;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define API __attribute__((visibility("default")))
 #define REPLACEABLE __attribute__((visibility("default"), weak))
@@ -142,3 +143,51 @@ API uint64_t mg_boot_timestamp_ms = 0;
 // ---- random numbers: a program may bring its own mg_random
 PRIVATE bool mgc_random(void *buf, size_t len);
 REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
+
+// ---- files: tables and a list that programs take the address of, copy and change
+struct mg_fs {
+  int (*st)(const char *path, size_t *size, time_t *mtime);
+  void (*ls)(const char *path, void (*fn)(const char *, void *), void *arg);
+  void *(*op)(const char *path, int flags);
+  void (*cl)(void *fd);
+  size_t (*rd)(void *fd, void *buf, size_t len);
+  size_t (*wr)(void *fd, const void *buf, size_t len);
+  size_t (*sk)(void *fd, size_t offset);
+  bool (*mv)(const char *from, const char *to);
+  bool (*rm)(const char *path);
+  bool (*mkd)(const char *path);
+};
+struct mg_mem_file;
+
+#define FILE_SYSTEM(name)                                                                         \
+  PRIVATE int mgc_##name##_st(const char *path, size_t *size, time_t *mtime);                     \
+  PRIVATE void mgc_##name##_ls(const char *path, void (*fn)(const char *, void *), void *arg);    \
+  PRIVATE void *mgc_##name##_op(const char *path, int flags);                                     \
+  PRIVATE void mgc_##name##_cl(void *fd);                                                         \
+  PRIVATE size_t mgc_##name##_rd(void *fd, void *buf, size_t len);                                \
+  PRIVATE size_t mgc_##name##_wr(void *fd, const void *buf, size_t len);                          \
+  PRIVATE size_t mgc_##name##_sk(void *fd, size_t offset);                                        \
+  PRIVATE bool mgc_##name##_mv(const char *from, const char *to);                                 \
+  PRIVATE bool mgc_##name##_rm(const char *path);                                                 \
+  PRIVATE bool mgc_##name##_mkd(const char *path);                                                \
+  API struct mg_fs mg_fs_##name = {mgc_##name##_st, mgc_##name##_ls, mgc_##name##_op,             \
+                                   mgc_##name##_cl, mgc_##name##_rd, mgc_##name##_wr,             \
+                                   mgc_##name##_sk, mgc_##name##_mv, mgc_##name##_rm,             \
+                                   mgc_##name##_mkd}
+
+FILE_SYSTEM(posix);
+FILE_SYSTEM(packed);
+API const struct mg_mem_file *mg_mem_files = NULL;
+
+PRIVATE bool mgc_file_printf(struct mg_fs *fs, const char *path, const char *fmt, va_list *ap);
+
+API bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...) {
+  bool ok;
+  WITH_ARGS(fmt, ok = mgc_file_printf(fs, path, fmt, &ap));
+  return ok;
+}
+
+// ---- firmware updates: a program may bring its own three; these accept everything and keep nothing
+REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
+REPLACEABLE bool mg_ota_write(const void *buf, size_t len) { return (void) buf, (void) len, true; }
+REPLACEABLE bool mg_ota_end(void) { return true; }

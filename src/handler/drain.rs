@@ -90,7 +90,7 @@ fn step(e: &Engine) {
     }
     super::limits::step(e);
     let now = e.now.get();
-    if s.phase.get() == MGX_MGR_LAME_DUCK && now >= s.phase_ends.get() {
+    if s.phase.get() == MGX_MGR_LAME_DUCK && now >= s.phase_ends.get().min(s.deadline.get()) {
         close_listeners(e);
     }
     if e.is_dead() {
@@ -261,10 +261,11 @@ fn advance(e: &Engine, now: u64) -> u64 {
         return s.deadline.get();
     }
     for c in list(e).filter(served) {
+        c.update(|f| f.set_closing(true));
         if let Some(rec) = c.rec() {
             rec.reason.set(Reason::Forced);
+            e.quiet.visit(c, rec);
         }
-        c.update(|f| f.set_closing(true));
     }
     now
 }

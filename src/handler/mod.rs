@@ -6,3 +6,6 @@ pub(crate) mod limits;
 pub(crate) mod reply;
 pub(crate) mod rpc;
 pub(crate) mod ws;
+pub(crate) mod ssi;
+pub(crate) mod static_files;
+pub(crate) mod upload;

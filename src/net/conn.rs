@@ -36,6 +36,9 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
 
 /// A connection of ours with a record, not yet on the list.
 fn new(e: &Engine) -> Option<Conn> {
+    if e.no_more.get() {
+        return None;
+    }
     // SAFETY: the engine's manager lives as long as the engine is reachable through it.
     let c = unsafe { alloc(e.mgr) };
     if c.is_null() {
@@ -85,7 +88,7 @@ fn unlink(e: &Engine, c: Conn) {
         if *at == c.as_ptr() {
             *at = c.next();
             // One that the program linked itself was not counted.
-            e.conns.set(e.conns.get() - usize::from(c.rec().is_some()));
+            e.conns.set(e.conns.get().saturating_sub(usize::from(c.rec().is_some())));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
             e.link.set(ptr::null_mut());
@@ -343,7 +346,9 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// A listener's turn: takes the connections that wait, up to a bound.
 pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
-    if e.now.get() < rec.accept_after.get() {
+    // The clock may have been set back meanwhile: no pause is longer than this one.
+    let pause = rec.accept_after.get().saturating_sub(e.now.get());
+    if (1..=ACCEPT_PAUSE_MS).contains(&pause) {
         return;
     }
     for _ in 0..ACCEPTS {
@@ -464,10 +469,14 @@ pub(crate) fn close(c: Conn) {
         && !c.flags().is_udp()
         && !c.flags().is_listening()
         && !c.flags().is_connecting();
+    if rec.reason.get() == Reason::None {
+        rec.reason.set(Reason::ClosedByUser);
+    }
     let fd = rec.fd.replace(-1);
     if fd >= 0 && !lingers {
-        // Closing removes a descriptor from the poller unless somebody holds a copy of it; one of the program's may be copied.
-        if rec.registered.replace(false) && !rec.own.get() {
+        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
+        // and a listener may have been handed to another process.
+        if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
             e.poller.borrow().remove(fd);
         }
         if e.wakeup_conn.get() == c.as_ptr() {

@@ -3,14 +3,17 @@
 
 use super::buffers::Buffers;
 use super::drain::Terms;
+use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
-use super::wakeup::Wakeup;
 use super::shutdown::Shutdown;
+use super::stream::Stream;
+use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::{chunked, ws::Utf8};
+use core::any::Any;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -21,11 +24,21 @@ pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
+    /// Directories without an index page are not listed.
+    pub(crate) no_dirlist: bool,
+    /// The name of index pages.
+    pub(crate) http_index: Vec<u8>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
+        Options {
+            max_recv_size: crate::abi::MG_MAX_RECV_SIZE,
+            listen_backlog: 128,
+            v6only: false,
+            no_dirlist: false,
+            http_index: b"index.html".to_vec(),
+        }
     }
 }
 
@@ -119,6 +132,10 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    /// The file that is being sent; the connection has a flag for it.
+    pub(crate) stream: Cell<Option<Box<Stream>>>,
+    /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
+    pub(crate) task: Cell<Option<Box<dyn Any>>>,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -167,8 +184,15 @@ pub(crate) struct HttpRec {
     /// Length of the whole message; unknown while chunks are coming.
     pub(crate) need: Cell<Option<usize>>,
     pub(crate) chunks: Cell<chunked::Scanner>,
-    /// `queued()` when the current request was dispatched.
+    /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
+    pub(crate) too_long: Cell<bool>,
+    /// `queued()` when the current request was announced, and when the last one was dispatched, if one was.
+    pub(crate) head_mark: Cell<u64>,
     pub(crate) mark: Cell<u64>,
+    pub(crate) dispatched: Cell<bool>,
+    /// Requests wait in the buffer: for the next turn of this connection, or for the peer to read what was answered.
+    pub(crate) more: Cell<bool>,
+    pub(crate) choked: Cell<bool>,
     /// End of the message being dispatched, inside `c->recv`.
     pub(crate) end: Cell<usize>,
     pub(crate) dispatching: Cell<bool>,
@@ -201,6 +225,8 @@ pub(crate) struct WsRec {
 pub(crate) enum Phase {
     #[default]
     Head,
+    /// The head cannot be parsed any more, but who sent it may expect to be told: its end is waited for.
+    Spoilt,
     /// MG_EV_HTTP_HDRS was delivered, the body is not complete.
     Body,
     /// The message was refused: whatever else arrives is not looked at.
@@ -216,6 +242,8 @@ pub(crate) enum CloseAfter {
     /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
     Http10,
 }
+
+pub(crate) type AtLimit = fn(Conn) -> bool;
 
 const CHUNK: usize = 64;
 
@@ -265,6 +293,8 @@ pub(crate) struct Engine {
     pub(crate) reuseport: Cell<bool>,
     /// What other threads want, whether or not mg_wakeup_init was called.
     pub(crate) door: Wakeup,
+    /// mg_mgr_free has been patient enough with handlers that open connections in MG_EV_CLOSE.
+    pub(crate) no_more: Cell<bool>,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
     /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
@@ -281,6 +311,8 @@ pub(crate) struct Engine {
     pub(crate) trail: RefCell<Trail>,
     /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
+    /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
+    pub(crate) at_limit: Cell<Option<AtLimit>>,
 }
 
 impl Engine {
@@ -308,6 +340,7 @@ impl Engine {
             linger_check: Cell::new(u64::MAX),
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
+            no_more: Cell::new(false),
             dead: Cell::new(false),
             lame: Cell::new(false),
             hook: Cell::default(),
@@ -329,6 +362,7 @@ impl Engine {
             quiet: Quiet::default(),
             trail: RefCell::default(),
             quiet_pfns: Cell::default(),
+            at_limit: Cell::default(),
         }))
     }
 
@@ -497,6 +531,8 @@ impl Default for Rec {
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            stream: Cell::default(),
+            task: Cell::default(),
         }
     }
 }
@@ -527,7 +563,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began pressed);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began pressed stream task);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
@@ -553,6 +589,10 @@ impl HttpRec {
     pub(crate) fn reset(&self) {
         self.next_message();
         self.mark.set(0);
+        self.head_mark.set(0);
+        self.dispatched.set(false);
+        self.more.set(false);
+        self.choked.set(false);
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);
@@ -568,6 +608,7 @@ impl HttpRec {
         self.scanned.set(0);
         self.head_len.set(0);
         self.need.set(None);
+        self.too_long.set(false);
         self.chunks.set(chunked::Scanner::default());
     }
 }
