@@ -332,6 +332,8 @@ fn limits(cases: &mut Vec<Case>) {
         let many = || vec![text(vec![b'm'; n]); 2000];
         cases.push(case(format!("9.7 2000 messages of {n}"), many(), many(), End::Good).chop(64 * KIB));
     }
+    let crumbs = vec![b'c'; 100_000];
+    cases.push(case("9.8 in 100000 pieces", pieces(TEXT, &crumbs, 1), vec![text(&crumbs)], End::Good).chop(128 * KIB));
     // The limit is that of the receive buffer.
     cases.push(case("9.9 above the limit", vec![text(vec![b'x'; 4 * MIB])], vec![], End::Fault(1009)));
     cases.push(case("9.9 announced", vec![text("").form(Form::Announces(3 << 20))], vec![], End::Fault(1009)));
