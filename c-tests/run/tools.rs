@@ -27,6 +27,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("wrk", "wrk"),
     ("python3", "python3"),
     ("node", "nodejs"),
+    ("chromium", "chromium"),
 ];
 
 pub fn root(path: &str) -> PathBuf {
