@@ -3,7 +3,7 @@
 use super::http;
 use crate::abi::va_list;
 use crate::guard::bytes;
-use crate::net::announce::has_connection;
+use crate::net::announce::{has_connection, says_close};
 use crate::net::engine::{CloseAfter, Rec};
 use crate::net::event::error;
 use crate::net::handle::Conn;
@@ -121,6 +121,7 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
     }
     let end = c.send_len();
     if let Some(rec) = rec {
+        rec.http.announced.set(last || says_close(headers));
         let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, end - start));
         rec.http.head_at.set(at);
     }

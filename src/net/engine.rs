@@ -125,10 +125,14 @@ pub(crate) struct Rec {
 pub(crate) enum Leave {
     #[default]
     No,
-    /// Idle: may still deliver a request until this time.
-    Grace(u64),
+    /// No request is in progress: one may still come until this time. With the number of those before it.
+    Grace(u64, u32),
     /// A request is in progress, since this time.
     Finish(u64),
+    /// The same, and it is the last: it came during the grace.
+    Last(u64),
+    /// Not HTTP, so nobody knows when an exchange ends: until nothing has arrived for the grace.
+    Quiet(u64),
     /// A Close frame was sent; the peer's is waited for until this time.
     WebSocket(u64),
 }
@@ -173,6 +177,8 @@ pub(crate) struct HttpRec {
     pub(crate) dispatching: Cell<bool>,
     /// A library function completed the answer to the last request.
     pub(crate) answered: Cell<bool>,
+    /// The head of that answer says that it is the last.
+    pub(crate) announced: Cell<bool>,
     pub(crate) close: Cell<CloseAfter>,
     /// Requests dispatched on this connection.
     pub(crate) requests: Cell<u32>,
@@ -523,6 +529,7 @@ impl HttpRec {
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);
+        self.announced.set(false);
         self.close.set(CloseAfter::No);
         self.requests.set(0);
         self.head_at.set(None);

@@ -339,7 +339,10 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
 
 /// The kernel takes no more: an event will say when it does.
 fn block(e: &Engine, c: Conn, rec: &Rec) {
-    rec.blocked.set(true);
+    if !rec.blocked.replace(true) {
+        // From now on it stands still.
+        rec.progress_at.set(e.now.get());
+    }
     if !rec.armed.replace(true) {
         let token = poller::token(rec.slot.get(), rec.generation.get());
         if let Err(err) = e.poller.borrow().arm_writable(rec.fd.get(), token) {
