@@ -15,8 +15,8 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
     let mut per_ip = e.per_ip.borrow_mut();
     per_ip.clear();
     for c in list(e).filter(|c| c.flags().is_accepted()) {
-        *per_ip.entry(c.rem().ip()).or_insert(0) += 1;
         if let Some(rec) = c.rec() {
+            *per_ip.entry(rec.from.get()).or_insert(0) += 1;
             e.set_deadline(rec, Some(e.now.get()));
         }
     }

@@ -417,6 +417,7 @@ fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
     count(&e.stats.accepted, 1);
     e.stats.conns.set(e.stats.conns.get() + 1);
     rec.read_at.set(e.now.get());
+    rec.from.set(rem.ip());
     if e.limited.get() {
         *e.per_ip.borrow_mut().entry(rem.ip()).or_insert(0) += 1;
         e.set_deadline(rec, Some(e.now.get()));
@@ -481,7 +482,7 @@ pub(crate) fn close(c: Conn) {
         }
     }
     unlink(e, c);
-    count_close(e, c, rec.reason.get());
+    count_close(e, c, rec);
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
@@ -504,8 +505,8 @@ pub(crate) fn close(c: Conn) {
     e.leave();
 }
 
-fn count_close(e: &Engine, c: Conn, reason: Reason) {
-    let counter = match reason {
+fn count_close(e: &Engine, c: Conn, rec: &Rec) {
+    let counter = match rec.reason.get() {
         Reason::Drained => &e.stats.drained,
         Reason::Forced => &e.stats.forced,
         Reason::Reset => &e.stats.resets,
@@ -519,7 +520,7 @@ fn count_close(e: &Engine, c: Conn, reason: Reason) {
         e.stats.conns.set(e.stats.conns.get().saturating_sub(1));
         if e.limited.get() {
             let mut per_ip = e.per_ip.borrow_mut();
-            let ip = c.rem().ip();
+            let ip = rec.from.get();
             if let Some(n) = per_ip.get_mut(&ip) {
                 *n -= 1;
                 if *n == 0 {

@@ -115,6 +115,8 @@ pub(crate) struct Rec {
     pub(crate) read_at: Cell<u64>,
     /// When the first byte of what is in the receive buffer arrived.
     pub(crate) head_began: Cell<u64>,
+    /// The peer's address when it was accepted; programs may replace `c->rem`.
+    pub(crate) from: Cell<[u8; 16]>,
     /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
@@ -480,6 +482,7 @@ impl Default for Rec {
             leave: Cell::default(),
             read_at: Cell::default(),
             head_began: Cell::default(),
+            from: Cell::default(),
             pressed: Cell::default(),
             http: HttpRec::default(),
         }
@@ -512,7 +515,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began pressed);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
