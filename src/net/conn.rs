@@ -181,8 +181,8 @@ pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
 
 /// See `mgx_listen_fd`.
 pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+    let udp = sock::listens(fd)?;
     let loc = sock::local(fd).filter(|_| sock::adopt(fd))?;
-    let udp = sock::is_datagram(fd);
     let c = new(e)?;
     let rec = c.rec()?;
     if !udp {
