@@ -87,7 +87,8 @@ static void too_much_is_refused(void) {
 static volatile sig_atomic_t woken;
 
 static void on_signal(int number) {
-  woken += mgx_wakeup_mgr(&mgr);
+  woken = 1;
+  mgx_wakeup_mgr(&mgr);
   mgx_send_to(&mgr, id, "s", 1);
   (void) number;
 }
@@ -95,7 +96,8 @@ static void on_signal(int number) {
 static void *waker(void *arg) {
   usleep(20000);
   if (arg == NULL) {
-    woken += mgx_wakeup_mgr(&mgr);
+    woken = 1;  // before, or the sleeper would see nothing and sleep again
+    mgx_wakeup_mgr(&mgr);
   } else {
     kill(getpid(), SIGUSR1);
   }
