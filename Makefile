@@ -56,10 +56,10 @@ deps:
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
 
-# First everything, then what optimised code could change: the exports, the vectors and the C programs.
+# First everything, then what optimised code could change: the exports, the vectors, real clients and the C programs.
 test: deps
 	$(CARGO) test --no-fail-fast
-	$(CARGO) test --release --no-fail-fast --test header --test vectors
+	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
 
 header:
@@ -79,6 +79,7 @@ install-files:
 	install -m 644 $(BUILD_DIR)/libmongoose.a $(L)/libmongoose.a
 	sed -e 's/^\(#define MGX_BUILT_DATA_SIZE\) .*/\1 $(DATA_SIZE)/' \
 	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' include/mongoose.h > $(I)/mongoose.h
+	install -m 644 include/mongoose_ext.h $(I)/mongoose_ext.h
 	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
 	$(FILL) packaging/mongoose-config.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config.cmake
 	$(FILL) packaging/mongoose-config-version.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config-version.cmake
@@ -86,7 +87,7 @@ install-files:
 
 uninstall:
 	rm -f $(L)/libmongoose.so.$(VERSION) $(L)/libmongoose.so.$(SOVERSION) $(L)/libmongoose.so $(L)/libmongoose.a
-	rm -f $(I)/mongoose.h $(L)/pkgconfig/mongoose.pc
+	rm -f $(I)/mongoose.h $(I)/mongoose_ext.h $(L)/pkgconfig/mongoose.pc
 	rm -rf $(DESTDIR)$(CMAKE_DIR)
 
 clean:

@@ -1,6 +1,8 @@
 //! Real clients - curl, wrk, Python, Node, raw sockets - against C programs built with the shared library, each test with a
 //! server process of its own.
 
+#![allow(unreachable_pub)] // A test program has no users.
+
 use libtest_mimic::{Arguments, Trial};
 
 #[path = "clients/curl.rs"]
@@ -17,6 +19,8 @@ mod scripts;
 mod server;
 #[path = "run/tools.rs"]
 mod tools;
+#[path = "clients/websocket.rs"]
+mod websocket;
 
 fn main() {
     let args = Arguments::from_args();
@@ -30,5 +34,6 @@ fn main() {
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    websocket::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

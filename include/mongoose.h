@@ -2311,7 +2311,10 @@ extern bool mg_wifi_scan(void);
 // watched; it then stays the caller's.
 struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t fn, void *fn_data);
 
-// Connects to a WebSocket server. `fmt` gives more header lines, each ending in CR LF; NULL for none. NULL on failure.
+// Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
+// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. MG_EV_WS_OPEN comes, with the response
+// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
+// is queued before that follows the handshake. Returns NULL as mg_connect does.
 extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *url,
                                            mg_event_handler_t fn,
@@ -2319,21 +2322,28 @@ extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *fmt,
                                            ...);
 
-// Formats a WebSocket message and queues it as one frame. Returns the length of the text.
+// Queues formatted text as one WebSocket frame. Returns the length of the text. For `op` see mg_ws_send, for the format
+// mg_xprintf.
 extern size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...);
 
-// Queues one WebSocket message or control frame; `op` is a WEBSOCKET_OP_* value. Returns the number of bytes queued.
-extern size_t mg_ws_send(struct mg_connection *c, const void *buf, size_t len, int op);
+// Queues `len` bytes as one WebSocket message or control frame, masked on a client's connection. `op` is a WEBSOCKET_OP_* value.
+// To send a message in fragments, clear the highest bit of the frame's first byte in `c->send`. Returns the number of bytes
+// queued, 0 when out of memory. To close, send WEBSOCKET_OP_CLOSE with a two-byte status code, or nothing, and wait for the
+// peer's answer, which drains the connection.
+size_t mg_ws_send(struct mg_connection *c, const void *buf, size_t len, int op);
 
-// Answers an upgrade request and makes the connection a WebSocket one. `fmt` gives more header lines, each ending in CR LF;
-// NULL for none.
+// In MG_EV_HTTP_MSG: agrees to a WebSocket handshake and delivers MG_EV_WS_OPEN; the connection gets MG_EV_WS_MSG and
+// MG_EV_WS_CTL from then on, with a `struct mg_ws_message *`. `fmt` and its arguments give more header lines, each ending in
+// CR LF; NULL for none. The first of the protocols that the client offers is chosen, unless these lines choose one. A request
+// without a key is answered with status 426 and the connection drained.
 extern void mg_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, ...);
 
-// mg_ws_printf with a `va_list`.
-extern size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
+// As mg_ws_printf, with the arguments in `*ap`.
+size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
 
-// Turns the last `len` bytes of `c->send` into a frame; `op` is a WEBSOCKET_OP_* value. Returns the new length of `c->send`.
-extern size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
+// Makes one WebSocket frame of the last `len` bytes of `c->send`, which is how the output of other functions is sent over a
+// WebSocket; see mg_ws_send. Returns the new length of `c->send`, the old one when out of memory.
+size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
 
 // Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
 //

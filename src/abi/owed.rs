@@ -5,35 +5,6 @@
 
 use super::*;
 
-// ---- WebSocket
-unsafe extern "C" {
-    /// Connects to a WebSocket server. `fmt` gives more header lines, each ending in CR LF; NULL for none. NULL on failure.
-    pub fn mg_ws_connect(
-        mgr: *mut mg_mgr,
-        url: *const c_char,
-        r#fn: mg_event_handler_t,
-        fn_data: *mut c_void,
-        fmt: *const c_char,
-        ...
-    ) -> *mut mg_connection;
-
-    /// Answers an upgrade request and makes the connection a WebSocket one. `fmt` gives more header lines, each ending in CR LF;
-    /// NULL for none.
-    pub fn mg_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ...);
-
-    /// Queues one WebSocket message or control frame; `op` is a WEBSOCKET_OP_* value. Returns the number of bytes queued.
-    pub fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize;
-
-    /// Turns the last `len` bytes of `c->send` into a frame; `op` is a WEBSOCKET_OP_* value. Returns the new length of `c->send`.
-    pub fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize;
-
-    /// Formats a WebSocket message and queues it as one frame. Returns the length of the text.
-    pub fn mg_ws_printf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ...) -> usize;
-
-    /// mg_ws_printf with a `va_list`.
-    pub fn mg_ws_vprintf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ap: *mut va_list) -> usize;
-}
-
 // ---- dashboard
 unsafe extern "C" {
     /// Event handler of a dashboard: for mg_http_listen, with a struct mg_dash as fn_data.

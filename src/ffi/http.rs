@@ -32,7 +32,7 @@ pub unsafe extern "C" fn mg_http_connect(mgr: *mut mg_mgr, url: *const c_char, r
     // SAFETY: a manager and a C string or NULL, as the caller promises.
     unsafe {
         let e = Engine::of(mgr);
-        http::quiet(e);
+        http::introduce(e);
         e.and_then(|e| conn::connect(e, client)).map_or(ptr::null_mut(), Conn::as_ptr)
     }
 }

@@ -10,6 +10,7 @@
 #![allow(unreachable_pub)]
 
 mod base64;
+mod drain;
 mod ext;
 mod fs;
 mod hash;
@@ -29,3 +30,4 @@ mod tls;
 mod url;
 mod util;
 mod variadic;
+mod ws;

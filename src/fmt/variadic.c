@@ -36,6 +36,9 @@ PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
 // ---- formatting: the prototypes of the public functions stand here because the header is generated from the library
 typedef void (*mg_pfn_t)(char, void *);
 struct mg_connection;
+typedef void (*mg_event_handler_t)(struct mg_connection *, int, void *);
+struct mg_http_message;
+struct mg_mgr;
 struct mg_queue;
 struct mg_rpc_req;
 
@@ -85,6 +88,10 @@ API void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...) { WITH
 API size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
 PRIVATE void mgc_error(struct mg_connection *c, const char *fmt, va_list *ap);
 PRIVATE void mgc_http_printf_chunk(struct mg_connection *c, const char *fmt, va_list *ap);
+API size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
+PRIVATE void mgc_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, va_list *ap);
+PRIVATE struct mg_connection *mgc_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data,
+                                             const char *fmt, va_list *ap);
 PRIVATE void mgc_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, va_list *ap);
 
 API size_t mg_printf(struct mg_connection *c, const char *fmt, ...) {
@@ -99,6 +106,23 @@ API void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...) { W
 
 API void mg_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, ...) {
   WITH_ARGS(fmt, mgc_http_reply(c, code, headers, fmt, &ap));
+}
+
+API void mg_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, ...) {
+  WITH_ARGS(fmt, mgc_ws_upgrade(c, hm, fmt, &ap));
+}
+
+API struct mg_connection *mg_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data, const char *fmt,
+                                        ...) {
+  struct mg_connection *c;
+  WITH_ARGS(fmt, c = mgc_ws_connect(mgr, url, fn, fn_data, fmt, &ap));
+  return c;
+}
+
+API size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...) {
+  size_t n;
+  WITH_ARGS(fmt, n = mg_ws_vprintf(c, op, fmt, &ap));
+  return n;
 }
 
 // ---- log: a program may bring its own pair

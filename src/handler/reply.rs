@@ -89,9 +89,9 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
         return true;
     }
     let h = &rec.http;
-    let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
+    let http = http::is_http(c);
     let more = c.recv_len() > h.end.get();
-    match h.close.get() {
+    match http::closes(c, rec) {
         CloseAfter::No => false,
         // Asked for: an answer given at once is the last, whatever follows in the buffer.
         CloseAfter::Asked => http && (h.dispatching.get() || !more),
@@ -202,6 +202,16 @@ pub(crate) fn head(c: Conn, code: c_int, headers: &[u8]) {
     text(c, code, headers, b"", false);
 }
 
+/// The library's own answer to a request that it refuses, one line long. The connection is draining.
+pub(crate) fn refusal(c: Conn, code: c_int) {
+    let Some(at) = begin(c, code, &[]) else { return };
+    let text = phrase(code);
+    if output::append_parts(c, &[text.as_bytes(), b"\n"]) {
+        set_length(c, at, text.len() + 1);
+    }
+    complete(c);
+}
+
 /// See `mg_http_reply`.
 ///
 /// # Safety
@@ -212,6 +222,17 @@ pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_
     let n = unsafe { output::vprintf(c, body, ap) };
     set_length(c, at, n);
     complete(c);
+}
+
+/// See `mgx_http_reply`.
+pub(crate) fn reply_bytes(c: Conn, code: c_int, headers: &[u8], body: &[u8]) {
+    let Some(at) = begin(c, code, headers) else { return };
+    set_length(c, at, body.len());
+    if output::append_bytes(c, body) {
+        complete(c);
+    } else {
+        error(c, format_args!("OOM"));
+    }
 }
 
 /// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.

@@ -11,6 +11,8 @@ pub(crate) mod mgr;
 pub(crate) mod output;
 pub(crate) mod poller;
 pub(crate) mod queue;
+pub(crate) mod quiet;
+pub(crate) mod shutdown;
 pub(crate) mod sock;
 pub(crate) mod stream;
 pub(crate) mod timer;

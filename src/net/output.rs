@@ -75,6 +75,10 @@ pub(crate) fn append_bytes(c: Conn, bytes: &[u8]) -> bool {
 /// # Safety
 /// As [`send`].
 unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
+    if c.is_closed() {
+        // The number in c->fd may be another socket's by now.
+        return false;
+    }
     // SAFETY: passed on to the caller.
     match unsafe { sock::send_to(c.fd(), buf, len, &c.rem()) } {
         Io::Done(n) if n > 0 => {

@@ -257,6 +257,41 @@ pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr
     retry(|| unsafe { libc::sendto(fd, buf.cast(), len, flags, s.ptr(), s.len) })
 }
 
+pub(crate) fn set_reuse_port(fd: c_int) -> bool {
+    set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+}
+
+/// Closing sends a reset.
+pub(crate) fn set_abort(fd: c_int) {
+    let now = libc::linger { l_onoff: 1, l_linger: 0 };
+    let p: *const libc::linger = &now;
+    // SAFETY: p points at the option for the length of the call.
+    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, p.cast(), size_of::<libc::linger>() as socklen_t) };
+}
+
+/// Makes an adopted descriptor non-blocking and close-on-exec. False when it is no descriptor.
+pub(crate) fn adopt(fd: c_int) -> bool {
+    // SAFETY: no pointers.
+    unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        flags >= 0 && libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) == 0 && libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) == 0
+    }
+}
+
+/// Whether the descriptor is a socket of datagrams.
+pub(crate) fn is_datagram(fd: c_int) -> bool {
+    let (mut kind, mut len) = (0 as c_int, size_of::<c_int>() as socklen_t);
+    // SAFETY: kind has the length given.
+    unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, (&raw mut kind).cast(), &mut len) == 0 && kind == libc::SOCK_DGRAM }
+}
+
+/// Whether a read would find something: data, the end of the stream, or an error.
+pub(crate) fn has_input(fd: c_int) -> bool {
+    let mut byte = 0u8;
+    // SAFETY: the buffer is one byte.
+    retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) }) != Io::Wait
+}
+
 /// Bytes that one [`discard`] takes off a stream.
 const DISCARD: usize = 1 << 16;
 

@@ -3,7 +3,7 @@
 
 use super::conn;
 use super::drain::{self, Verdict, View};
-use super::engine::{Engine, Reason, Rec};
+use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, call_user, error};
 use super::handle::Conn;
 use super::poller;
@@ -37,7 +37,7 @@ pub(crate) fn turn(e: &Engine, c: Conn) {
     match c.rec() {
         Some(rec) => busy_turn(e, c, rec, answered),
         // A connection that the program linked itself has no socket of ours.
-        None if after.is_closing() => conn::close(c),
+        None if after.is_closing() || after.is_draining() && c.send_len() == 0 => conn::close(c),
         None => {}
     }
 }
@@ -48,7 +48,7 @@ fn poll_event(e: &Engine, c: Conn) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
-        if Some(pfn as usize) != e.quiet_pfn.get() || c.recv_len() > 0 {
+        if !e.quiet_pfns.get().contains(&(pfn as usize)) || c.recv_len() > 0 {
             // SAFETY: a handler that the program or the library installed for this connection.
             unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
             if c.is_closed() {
@@ -56,7 +56,9 @@ fn poll_event(e: &Engine, c: Conn) {
             }
         }
     }
-    call_user(c, MG_EV_POLL, data);
+    if !c.flags().is_quiet() {
+        call_user(c, MG_EV_POLL, data);
+    }
 }
 
 fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
@@ -91,12 +93,16 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
         if flags.is_readable() || flags.is_writable() {
             rec.blocked.set(false);
             conn::finish_connecting(c);
+            if !e.is_dead() && !c.is_closed() && rec.readable.get() {
+                // The server spoke first: no other event will tell.
+                e.hold(rec);
+            }
         }
-    } else if c.as_ptr() == e.wakeup_conn.get() {
-        rec.readable.set(false);
-        super::wakeup::deliver(e);
     } else {
-        if rec.readable.get() {
+        if c.as_ptr() == e.wakeup_conn.get() {
+            rec.readable.set(false);
+            super::wakeup::deliver(e);
+        } else if rec.readable.get() {
             read(e, c, rec);
         }
         if !e.is_dead() && !c.is_closed() {
@@ -111,24 +117,28 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     if !flags.is_draining() || c.is_closed() {
         return;
     }
-    if rec.drain_since.get().is_none() {
-        rec.drain_since.set(Some(e.now.get()));
-        if !e.compat.get() {
-            super::announce::announce(c, rec);
-        }
+    rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
+    if e.compat.get() {
+        return;
     }
-    if !e.compat.get() && c.recv_len() > 0 && !flags.is_udp() {
+    super::announce::announce(c, rec);
+    if c.recv_len() > 0 && !flags.is_udp() {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
 }
 
-/// Room for the next read. False when there can be none; an error was raised then.
+/// How long reading pauses when the protocol handler has enough to do.
+const PAUSE_MS: u64 = 50;
+
+/// Room for the next read. False when there can be none: an error was raised, or the protocol handler will go on.
 fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
     if now.len >= max {
-        error(c, format_args!("MG_MAX_RECV_SIZE"));
+        if !e.at_limit.get().is_some_and(|handled| handled(c)) {
+            error(c, format_args!("MG_MAX_RECV_SIZE"));
+        }
         return false;
     }
     if now.size > now.len {
@@ -149,14 +159,33 @@ fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     ok
 }
 
+/// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
+const PIPELINE: usize = 64 * 1024;
+
+/// Whether nothing may be read for now.
+pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
+    let flags = c.flags();
+    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
+}
+
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
+    let mut paused = false;
     for _ in 0..READS {
-        let flags = c.flags();
-        if flags.is_full() || flags.is_closing() || rec.eof.get() || flags.is_draining() && !e.compat.get() {
+        if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
             break;
         }
-        if !make_room(e, c, rec) {
+        // A buffer that is full to the limit is no error before more has come.
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && !sock::has_input(rec.fd.get()) {
+            rec.readable.set(false);
+            break;
+        }
+        if rec.http.more.take() {
+            break;
+        }
+        paused = rec.http.choked.get() && c.send_len() > 0 || !make_room(e, c, rec);
+        if paused {
             break;
         }
         let buf = c.recv_info();
@@ -183,8 +212,9 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
                 c.update(|f| f.set_half_closed());
             }
             Io::Done(n) => {
-                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it.
-                rec.readable.set(udp || n == room || rec.hup.get());
+                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it, or
+                // it took one message of several: nobody knows what a program has wrapped.
+                rec.readable.set(udp || !rec.own.get() || n == room || rec.hup.get());
                 received(e, c, rec, n);
             }
             Io::Wait => rec.readable.set(false),
@@ -197,12 +227,16 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
         if e.is_dead() || c.is_closed() || !rec.readable.get() {
             break;
         }
+        if udp && c.send_len() > 0 {
+            // What was printed goes to this sender, not to the next one.
+            break;
+        }
     }
     if e.is_dead() || c.is_closed() {
         return;
     }
     if rec.readable.get() {
-        e.hold(rec);
+        if paused { e.set_deadline(rec, Some(e.now.get() + PAUSE_MS)) } else { e.hold(rec) }
     }
     if c.recv_len() == 0 {
         // SAFETY: the connection's own buffer, empty.
@@ -216,6 +250,11 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
     unsafe {
         let old = (*io).len;
+        if old == 0 {
+            rec.head_began.set(e.now.get());
+        }
+        rec.read_at.set(e.now.get());
+        count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
@@ -255,8 +294,32 @@ impl core::fmt::Display for Addr {
     }
 }
 
+/// Whether this kind of connection, in this state, can send at all. What programs write to a listener stays where it is.
+fn can_send(flags: Flags) -> bool {
+    !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
+}
+
+/// Tells the program once when more output is queued than it wanted, and again after it fell below half.
+fn press(e: &Engine, c: Conn, rec: &Rec) {
+    let most = e.limits.get().max_send_queue;
+    let mut queued = c.send_len();
+    if most == 0 || rec.pressed.get() && queued >= most / 2 {
+        return;
+    }
+    rec.pressed.set(queued > most);
+    if queued > most {
+        super::event::call(c, mgx_event::MGX_EV_BACKPRESSURE as i32, (&raw mut queued).cast());
+    }
+}
+
 /// Sends what is queued, and goes on with a file.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
+    if e.limited.get() && !c.is_closed() {
+        press(e, c, rec);
+        if e.is_dead() {
+            return;
+        }
+    }
     send_queued(e, c, rec);
     if !e.is_dead() && !c.is_closed() && c.flags().is_streaming() {
         stream::go_on(e, c, rec);
@@ -267,9 +330,16 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
 pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     let out = c.send_info();
-    if out.len == 0 || rec.blocked.get() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
+    if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
     }
+    if c.as_ptr() == e.wakeup_conn.get() {
+        // A program wrote to every connection on the list.
+        // SAFETY: the connection's own buffer.
+        return unsafe { e.buffers.return_send(c.send()) };
+    }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
         if flags.is_udp() {
@@ -314,6 +384,7 @@ pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
 /// The kernel took `n` bytes.
 pub(crate) fn moved(e: &Engine, rec: &Rec, n: usize) {
     rec.sent.set(rec.sent.get() + n as u64);
+    count(&e.stats.bytes_out, n as u64);
     rec.progress_at.set(e.now.get());
 }
 
@@ -348,6 +419,7 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
         progress_at: rec.progress_at.get(),
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
+        terms: rec.terms(),
     }
 }
 
@@ -355,15 +427,15 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
 fn conclude(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     if flags.is_closing() {
-        if rec.reason.get() == Reason::None {
-            rec.reason.set(Reason::ClosedByUser);
-        }
         return conn::close(c);
     }
     if flags.is_draining() && (flags.is_listening() || flags.is_udp() && c.send_len() == 0) {
+        rec.reason.set(Reason::Drained);
         return conn::close(c);
     }
     if !flags.is_draining() && !rec.eof.get() {
+        // Perhaps a drain was taken back.
+        rec.drain_since.set(None);
         return;
     }
     settle(e, c, rec);
@@ -371,7 +443,11 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         Verdict::Live => {}
         Verdict::Wait(at) => e.set_deadline(rec, Some(at)),
         Verdict::Close(reason) => {
-            rec.reason.set(reason);
+            rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
+            // A limit or a time-out that began the drain is what the program wants to hear of.
+            if rec.reason.get() == Reason::None || !rec.flushed.get() {
+                rec.reason.set(reason);
+            }
             conn::close(c);
         }
     }
@@ -391,9 +467,5 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
     if (flags.is_draining() || rec.eof.get()) && ends() {
         return true;
     }
-    (c.send_len() > 0 || flags.is_streaming())
-        && !rec.blocked.get()
-        && !flags.is_connecting()
-        && !flags.is_resolving()
-        && !flags.is_tls_hs()
+    (c.send_len() > 0 || flags.is_streaming()) && !rec.blocked.get() && can_send(flags)
 }

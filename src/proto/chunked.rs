@@ -3,7 +3,7 @@
 //! A chunked body stays in the receive buffer until it is complete. [`Scanner`] looks at each of its bytes once, however they
 //! arrive; [`compact`] then moves the data together.
 
-use super::http::is_name_byte;
+use super::strict::is_token_byte;
 
 /// Chunks are shorter than this.
 const MAX_CHUNK: usize = 1 << 31;
@@ -101,7 +101,7 @@ impl Scanner {
                 }
                 (State::TrailerStart, b'\r') => State::EndLf,
                 // A blank before the colon would make it no trailer but, perhaps, the next request.
-                (State::TrailerStart | State::TrailerName, _) if is_name_byte(b) => self.spend(State::TrailerName),
+                (State::TrailerStart | State::TrailerName, _) if is_token_byte(b) => self.spend(State::TrailerName),
                 (State::TrailerName, b':') => self.spend(State::TrailerValue),
                 (State::TrailerValue, b'\r') => State::TrailerLf,
                 (State::TrailerLf, b'\n') => State::TrailerStart,
@@ -235,6 +235,7 @@ mod tests {
             ("0\r\n", ":"),
             ("0\r\n", " "),
             ("0\r\nGET", " "),
+            ("0\r\nA", "("),
             ("0\r\nA", "\r"),
             ("0\r\nA: b", "\n"),
             ("0\r\nA: b\r", "C"),

@@ -17,6 +17,8 @@ pub(crate) mod num;
 pub(crate) mod path;
 pub(crate) mod range;
 pub(crate) mod ssi;
+pub(crate) mod strict;
 pub(crate) mod url;
 pub(crate) mod urlcodec;
 pub(crate) mod webroot;
+pub(crate) mod ws;
