@@ -18,7 +18,11 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk python3:python3 node:nodejs
+        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+# Packages of other languages, which are put into a directory of this project.
+PYTHON_PACKAGES = websockets
+NODE_PACKAGES = ws
+PEERS = target/peers
 
 L = $(DESTDIR)$(LIBDIR)
 I = $(DESTDIR)$(INCLUDEDIR)
@@ -49,12 +53,18 @@ deps:
 	@missing=; for t in $(TOOLS); do \
 	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
 	done; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update && apt-get install -y --no-install-recommends $$missing; \
 	else \
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
+	@for p in $(PYTHON_PACKAGES); do \
+	  [ -d $(PEERS)/python/$$p ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	done
+	@for p in $(NODE_PACKAGES); do \
+	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
+	done
 
 # First everything, then what optimised code could change: the exports, the vectors, real clients and the C programs.
 test: deps

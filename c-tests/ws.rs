@@ -16,11 +16,14 @@ mod lib;
 mod net;
 #[path = "ws/play.rs"]
 mod play;
+#[path = "ws/random.rs"]
+mod random;
 
 fn main() {
     let args = Arguments::from_args();
     let mut all: Vec<Trial> = Vec::new();
     cases::trials(&mut all);
     handshakes::trials(&mut all);
+    random::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

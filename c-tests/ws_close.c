@@ -197,6 +197,16 @@ static void ext_longest_message(void) {
   }
 }
 
+static void ext_idle(void) {
+  struct mgx_limits l;
+  struct peer p = open_with(quiet);
+  memset(&l, 0, sizeof(l));
+  l.idle_timeout_ms = 100;
+  mgx_mgr_limits(&mgr, &l);
+  ENDS_WITH(&p, "\x88\x02\x03\xe9");
+  end(&p);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   a_close_frame_is_echoed_once();
@@ -211,5 +221,6 @@ int main(void) {
   ext_drain_waits_for_the_answer(false);
   ext_manager_drain();
   ext_longest_message();
+  ext_idle();
   return DONE();
 }

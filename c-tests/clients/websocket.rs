@@ -1,9 +1,27 @@
 //! WebSocket peers of other makers, as clients of our server and as servers of our client.
 
 use crate::server::{Server, build, client};
-use crate::tools::{peer_package, root, scratch, tool};
+use crate::tools::{root, scratch, tool};
 use libtest_mimic::{Failed, Trial};
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+/// Packages of other languages are kept in a directory of their own: `make deps` puts them there.
+fn peer_package(language: &str, name: &str) -> Result<PathBuf, String> {
+    let (dir, install) = match language {
+        "python3" => (root("target/peers/python"), "python3 -m pip install --target target/peers/python"),
+        _ => (root("target/peers/node/node_modules"), "npm install --prefix target/peers/node"),
+    };
+    if dir.join(name).is_dir() {
+        return Ok(dir);
+    }
+    Err(format!("the {language} package {name} is missing; install it with `make deps` or `{install} {name}`"))
+}
 
 /// A script, with the package it needs.
 fn script(name: &str) -> Result<Command, String> {
@@ -61,6 +79,18 @@ fn goodbye() -> Result<(), Failed> {
     if said.ends_with("\n0 did not answer\n") { Ok(()) } else { Err(said.into()) }
 }
 
+/// A page in a browser. The browser prints what has become of it, and ends, when the page's script has run to its end.
+fn browser() -> Result<(), Failed> {
+    let server = Server::start("ws-browser", "c-tests/programs/ws_browser.c", &["http://127.0.0.1:0"], 1)?;
+    let home = scratch("ws-browser-home");
+    let mut command = tool("chromium")?;
+    command.env("HOME", &home).args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"]);
+    command.arg(format!("--user-data-dir={}", home.display())).args(["--dump-dom", &server.url("/")]);
+    let page = client("ws-browser", command, 60)?;
+    server.stop()?;
+    if page.contains("<pre id=\"result\">all is well</pre>") { Ok(()) } else { Err(page.into()) }
+}
+
 fn wait_for(file: &Path, given_up: impl Fn() -> bool) -> Result<(), String> {
     for _ in 0..4000 {
         if fs::exists(file).unwrap_or(false) || given_up() {
@@ -78,6 +108,7 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     for name in ["ws_server.py", "ws_server.js"] {
         all.push(Trial::test(format!("websocket::{name}"), move || their_server(name)));
     }
+    all.push(Trial::test("websocket::browser", browser));
     all.push(Trial::test("websocket::our_own", our_own));
     all.push(Trial::test("websocket::goodbye_to_all", goodbye));
 }

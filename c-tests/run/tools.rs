@@ -27,6 +27,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("wrk", "wrk"),
     ("python3", "python3"),
     ("node", "nodejs"),
+    ("chromium", "chromium"),
 ];
 
 pub fn root(path: &str) -> PathBuf {
@@ -67,18 +68,6 @@ pub fn tool(name: &str) -> Result<Command, String> {
     }
     let package = PACKAGES.iter().find(|p| p.0 == name).map_or(name, |p| p.1);
     Err(format!("{name} is missing; install the Debian package {package}"))
-}
-
-/// Packages of other languages are kept in a directory of their own: `make deps` puts them there.
-pub fn peer_package(language: &str, name: &str) -> Result<PathBuf, String> {
-    let (dir, install) = match language {
-        "python3" => (root("target/peers/python"), "python3 -m pip install --target target/peers/python"),
-        _ => (root("target/peers/node/node_modules"), "npm install --prefix target/peers/node"),
-    };
-    if dir.join(name).is_dir() {
-        return Ok(dir);
-    }
-    Err(format!("the {language} package {name} is missing; install it with `make deps` or `{install} {name}`"))
 }
 
 pub struct Outcome {

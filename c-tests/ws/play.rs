@@ -231,7 +231,7 @@ impl Stage {
     }
 
     /// The same with the handshake done.
-    fn connect_open(&self) -> TcpStream {
+    pub(crate) fn connect_open(&self) -> TcpStream {
         let mut peer = self.connect("/");
         if self.mode.side == Side::Client {
             let (_, key) = read_request(&self.m, &mut peer);

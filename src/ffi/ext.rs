@@ -37,12 +37,10 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
     e.io_size.store(o.io_size.max(MG_IO_SIZE), Ordering::Relaxed);
-    let ws_strict = e.options.borrow().ws_strict;
     *e.options.borrow_mut() = Options {
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
-        ws_strict,
         no_dirlist: o.no_dirlist,
         // SAFETY: a C string or NULL, as the caller promises.
         http_index: match unsafe { bytes::cstr(o.http_index) } {
@@ -59,7 +57,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
 pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.
     if let Some(e) = unsafe { Engine::of(mgr) } {
-        e.options.borrow_mut().ws_strict = on;
+        e.ws_strict.set(on);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Limits and time-outs of `mgx_limits`. A connection has one deadline; when it expires, the connection is looked at, and either
 //! it has run into a limit or the deadline moves on. So a request costs nothing.
 
-use super::{http, reply};
+use super::{http, reply, ws};
 use crate::abi::mgx_limits;
 use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::handle::Conn;
@@ -67,7 +67,12 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
         return match reason {
             Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
             Reason::HeaderTimeout | Reason::BodyTimeout => refuse(c, rec, 408, reason),
-            _ => c.update(|f| f.set_draining(true)),
+            _ => {
+                if c.flags().is_websocket() {
+                    ws::send_close(c, 1001, b"");
+                }
+                c.update(|f| f.set_draining(true));
+            }
         };
     }
     // Nothing to wait for now: look again when the shortest limit could have been reached.
@@ -82,7 +87,7 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
 pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
     rec.reason.set(reason);
     c.update(|f| f.set_draining(true));
-    reply::head(c, status, &[]);
+    reply::refusal(c, status);
     if let Some(e) = c.engine() {
         e.touch(rec);
     }

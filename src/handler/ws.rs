@@ -43,7 +43,7 @@ fn quiet(e: &Engine) {
 }
 
 fn is_strict(c: Conn) -> bool {
-    c.engine().is_some_and(|e| e.options.borrow().ws_strict)
+    c.engine().is_some_and(|e| e.ws_strict.get())
 }
 
 /// No further frame may be handled: the connection is gone or going, or another protocol handler has taken over.
@@ -186,9 +186,9 @@ fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
 fn expect(c: Conn, size: usize) {
     let now = c.recv_info();
     let size = size.min(2 * now.len + 65536);
-    if size > now.size {
+    if let (Some(e), true) = (c.engine(), size > now.size) {
         // SAFETY: the connection's own buffer. When memory is short, the next read will find out.
-        unsafe { iobuf::resize(c.recv(), size) };
+        unsafe { e.buffers.grow(c.recv(), size - now.len) };
     }
 }
 

@@ -54,20 +54,19 @@ impl Buffers {
                 ptr::write_bytes((*io).buf, 0, used.min(size));
                 self.recv_size.set(size);
                 spare.push((*io).buf);
-                ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
             } else {
-                drop(spare);
-                iobuf::free(io);
+                self.give((*io).buf, (*io).size);
             }
+            ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
         }
     }
 
-    /// Makes room for `more` bytes behind the data of a send buffer, with the capacity that `mg_iobuf_add` would choose.
-    /// What lies behind the data is unspecified. False when out of memory.
+    /// Makes room for `more` bytes behind the data of a buffer, with the capacity that `mg_iobuf_add` would choose. What lies behind
+    /// the data is unspecified. False when out of memory.
     ///
     /// # Safety
     /// `io` is consistent.
-    pub(crate) unsafe fn grow_send(&self, io: *mut mg_iobuf, more: usize) -> bool {
+    pub(crate) unsafe fn grow(&self, io: *mut mg_iobuf, more: usize) -> bool {
         // SAFETY: io is the caller's; a block from the lists has the capacity stored beside it.
         unsafe {
             let Some(need) = (*io).len.checked_add(more) else { return false };

@@ -24,7 +24,6 @@ pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
-    pub(crate) ws_strict: bool,
     /// Directories without an index page are not listed.
     pub(crate) no_dirlist: bool,
     /// The name of index pages.
@@ -37,7 +36,6 @@ impl Default for Options {
             max_recv_size: crate::abi::MG_MAX_RECV_SIZE,
             listen_backlog: 128,
             v6only: false,
-            ws_strict: false,
             no_dirlist: false,
             http_index: b"index.html".to_vec(),
         }
@@ -299,6 +297,8 @@ pub(crate) struct Engine {
     pub(crate) no_more: Cell<bool>,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
+    /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
+    pub(crate) ws_strict: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -353,6 +353,7 @@ impl Engine {
             stats: Stats::default(),
             reuseport: Cell::new(false),
             door,
+            ws_strict: Cell::new(false),
             compat: Cell::new(false),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
