@@ -40,7 +40,7 @@ pub(crate) fn step(e: &Engine) {
 fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
-    if c.send_len() > 0 {
+    if c.send_len() > 0 || c.flags().is_streaming() {
         // When the kernel takes it, it leaves in this poll.
         return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
     }

@@ -111,7 +111,7 @@ fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {
 pub(crate) fn go_on(e: &Engine, c: Conn, rec: &Rec) {
     for _ in 0..BLOCKS {
         let flags = c.flags();
-        if rec.blocked.get() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
+        if rec.blocked.get() || flags.is_closing() || !turn::can_send(flags) {
             return;
         }
         let Some(stream) = rec.stream.take() else { return c.update(|f| f.set_streaming(false)) };

@@ -165,7 +165,8 @@ const PIPELINE: usize = 64 * 1024;
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    let piled_up = || c.recv_len() >= PIPELINE && http();
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
 }
 
@@ -296,7 +297,7 @@ impl core::fmt::Display for Addr {
 }
 
 /// Whether this kind of connection, in this state, can send at all. What programs write to a listener stays where it is.
-fn can_send(flags: Flags) -> bool {
+pub(crate) fn can_send(flags: Flags) -> bool {
     !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
 }
 
