@@ -212,7 +212,7 @@ static struct mg_connection *some_listener(bool udp) {
   return NULL;
 }
 
-static void dial_any(void) {
+static void call_listener(void) {
   bool udp = one_in(5);
   struct mg_connection *l = some_listener(udp);
   struct sockaddr_in sin;
@@ -265,7 +265,7 @@ static void peers_act(void) {
     int fd = peers[i];
     struct linger reset = {1, 0};
     if (fd < 0) {
-      if (one_in(8)) dial_any();
+      if (one_in(8)) call_listener();
       continue;
     }
     switch (rnd(16)) {

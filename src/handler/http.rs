@@ -1,10 +1,10 @@
 //! The HTTP engine: the handler in `c->pfn` of HTTP listeners' connections and of HTTP clients. It turns what has been received
 //! into MG_EV_HTTP_HDRS and MG_EV_HTTP_MSG, one request at a time.
 
-use super::{reply, ws};
+use super::{limits, reply, ws};
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
-use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Rec, count};
+use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec, count};
 use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -142,18 +142,33 @@ enum Step {
     Leave,
 }
 
+/// Refuses a request of more bytes than mgx_limits allows, whoever sent it.
+fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> bool {
+    if most == 0 || bytes <= most || !c.flags().is_accepted() {
+        return false;
+    }
+    rec.http.phase.set(Phase::Refused);
+    limits::refuse(c, rec, code, Reason::Limit);
+    // SAFETY: the connection's own buffer.
+    unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
+    true
+}
+
 /// Looks at the message that begins at `ofs`.
 fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { &c.recv_info().data()[ofs..] };
+    let most = c.engine().map_or_else(mgx_limits::default, |e| e.limits.get());
+    let (size, known_head) = (data.len(), h.head_len.get());
     match h.phase.get() {
         // A head that arrives in small pieces is searched once.
         Phase::Head if h.scanned.get() > 0 => match http::request_len_after(data, h.scanned.get()) {
             Ok(Some(_)) => {}
             Ok(None) => {
                 h.scanned.set(data.len());
-                return Step::Wait;
+                let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
+                return if refused { Step::Leave } else { Step::Wait };
             }
             Err(_) => return malformed(c, rec, data),
         },
@@ -169,7 +184,10 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
             Some(_) => {}
             // The head is not looked at again before the last chunk is there.
             None => match scan(h, data) {
-                chunked::Scan::NeedMore => return Step::Wait,
+                chunked::Scan::NeedMore => {
+                    let refused = over_limit(c, rec, most.max_body_bytes, size.saturating_sub(known_head), 413);
+                    return if refused { Step::Leave } else { Step::Wait };
+                }
                 chunked::Scan::Complete { .. } | chunked::Scan::Invalid => {}
             },
         },
@@ -184,7 +202,8 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     let head_len = match usize::try_from(n) {
         Ok(0) => {
             h.scanned.set(data.len());
-            return Step::Wait;
+            let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
+            return if refused { Step::Leave } else { Step::Wait };
         }
         Ok(n) => n,
         Err(_) => return malformed(c, rec, data),
@@ -200,6 +219,9 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         return Step::Next(ofs + head_len);
     }
 
+    if over_limit(c, rec, most.max_header_bytes, head_len, 431) {
+        return Step::Leave;
+    }
     if h.phase.get() == Phase::Head {
         if ofs > 0 && (plan.coding.is_some() || hm.body.len > 0) {
             // Whoever takes the body over deletes the head from the start of the buffer.
@@ -222,6 +244,10 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
                 Plan::new(c, hm, &moved[hm.head.len..]);
             }
         }
+    }
+    // After the handler has had the chance to take the body over.
+    if plan.coding.is_none() && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
+        return Step::Leave;
     }
     match plan.coding {
         Some(strict::Coding::Unknown) => return fail(c, rec, ofs, 501, "Invalid Transfer-Encoding"),

@@ -87,7 +87,7 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
 pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
     rec.reason.set(reason);
     c.update(|f| f.set_draining(true));
-    reply::head(c, status, &[]);
+    reply::refusal(c, status);
     if let Some(e) = c.engine() {
         e.touch(rec);
     }
