@@ -9,7 +9,7 @@ use core::ptr;
 /// Small blocks kept for each direction.
 const SMALL: usize = 64;
 /// Large send blocks kept, and the most bytes in all of them.
-const LARGE: usize = 16;
+const LARGE: usize = 64;
 const LARGE_BYTES: usize = 32 << 20;
 
 #[derive(Default)]
