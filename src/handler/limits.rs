@@ -44,7 +44,7 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
         // When the kernel takes it, it leaves in this poll.
         return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
     }
-    if c.flags().is_resp() || c.flags().is_websocket() {
+    if c.flags().is_resp() {
         return None;
     }
     match rec.http.phase.get() {
