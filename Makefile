@@ -18,7 +18,11 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk python3:python3 node:nodejs
+        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+# Packages of other languages, which are put into a directory of this project.
+PYTHON_PACKAGES = websockets
+NODE_PACKAGES = ws
+PEERS = target/peers
 
 L = $(DESTDIR)$(LIBDIR)
 I = $(DESTDIR)$(INCLUDEDIR)
@@ -49,17 +53,23 @@ deps:
 	@missing=; for t in $(TOOLS); do \
 	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
 	done; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update && apt-get install -y --no-install-recommends $$missing; \
 	else \
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
+	@for p in $(PYTHON_PACKAGES); do \
+	  [ -d $(PEERS)/python/$$p ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	done
+	@for p in $(NODE_PACKAGES); do \
+	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
+	done
 
-# First everything, then what optimised code could change: the exports, the vectors and the C programs.
+# First everything, then what optimised code could change: the exports, the vectors, real clients and the C programs.
 test: deps
 	$(CARGO) test --no-fail-fast
-	$(CARGO) test --release --no-fail-fast --test header --test vectors
+	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
 
 header:
@@ -79,6 +89,7 @@ install-files:
 	install -m 644 $(BUILD_DIR)/libmongoose.a $(L)/libmongoose.a
 	sed -e 's/^\(#define MGX_BUILT_DATA_SIZE\) .*/\1 $(DATA_SIZE)/' \
 	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' include/mongoose.h > $(I)/mongoose.h
+	install -m 644 include/mongoose_ext.h $(I)/mongoose_ext.h
 	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
 	$(FILL) packaging/mongoose-config.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config.cmake
 	$(FILL) packaging/mongoose-config-version.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config-version.cmake
@@ -86,7 +97,7 @@ install-files:
 
 uninstall:
 	rm -f $(L)/libmongoose.so.$(VERSION) $(L)/libmongoose.so.$(SOVERSION) $(L)/libmongoose.so $(L)/libmongoose.a
-	rm -f $(I)/mongoose.h $(L)/pkgconfig/mongoose.pc
+	rm -f $(I)/mongoose.h $(I)/mongoose_ext.h $(L)/pkgconfig/mongoose.pc
 	rm -rf $(DESTDIR)$(CMAKE_DIR)
 
 clean:

@@ -1,12 +1,16 @@
 //! Real clients - curl, wrk, Python, Node, raw sockets - against C programs built with the shared library, each test with a
 //! server process of its own.
 
+#![allow(unreachable_pub)] // A test program has no users.
+
 use libtest_mimic::{Arguments, Trial};
 
 #[path = "clients/curl.rs"]
 mod curl;
 #[path = "clients/examples.rs"]
 mod examples;
+#[path = "clients/files.rs"]
+mod files;
 #[path = "clients/load.rs"]
 mod load;
 #[path = "clients/scripts.rs"]
@@ -15,6 +19,8 @@ mod scripts;
 mod server;
 #[path = "run/tools.rs"]
 mod tools;
+#[path = "clients/websocket.rs"]
+mod websocket;
 
 fn main() {
     let args = Arguments::from_args();
@@ -24,8 +30,10 @@ fn main() {
     let mut all: Vec<Trial> = Vec::new();
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
+    files::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    websocket::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

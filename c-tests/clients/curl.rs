@@ -44,7 +44,8 @@ fn one_connection_for_many_requests(test: &str) -> Result<(), Failed> {
     let server = Server::of_tests(test)?;
     let mut curl = curl()?;
     curl.args(["-w", REPORT]);
-    let paths = ["/hello", "/big?n=100000", "/chunked?n=20", "/hello", "/later?ms=50", "/nowhere", "/download?n=3000000", "/hello"];
+    let paths =
+        ["/hello", "/big?n=100000", "/chunked?n=20", "/hello", "/later?ms=50", "/nowhere", "/download?n=3000000", "/hello"];
     for path in paths {
         curl.args(["-o", "/dev/null"]).arg(server.url(path));
     }
@@ -176,8 +177,10 @@ fn parallel_transfers(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+type Test = fn(&str) -> Result<(), Failed>;
+
 pub(crate) fn trials(all: &mut Vec<Trial>) {
-    let list: &[(&'static str, fn(&str) -> Result<(), Failed>)] = &[
+    let list: &[(&'static str, Test)] = &[
         ("one_connection_for_many_requests", one_connection_for_many_requests),
         ("upload", upload),
         ("chunked_upload", chunked_upload),

@@ -1,12 +1,12 @@
 //! The programs of examples-c, used as their first lines say.
 
 use crate::server::{Server, build, client};
-use crate::tools::tool;
+use crate::tools::{root, run, scratch, tool};
 use libtest_mimic::{Failed, Trial};
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpStream, UdpSocket},
-    process::Command,
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -30,7 +30,11 @@ fn http_server() -> Result<(), Failed> {
         ("/api/counter", &[], "{\"counter\":0}\n"),
         ("/api/counter", &["-d", "{\"add\": 5}"], "{\"counter\":5}\n"),
         ("/api/counter", &["-d", "{\"add\": -2}"], "{\"counter\":3}\n"),
-        ("/api/counter", &["-d", "five", "-w", "%{http_code}"], "{\"error\":\"want {\\\"add\\\": NUMBER}, at most a million\"}\n400"),
+        (
+            "/api/counter",
+            &["-d", "five", "-w", "%{http_code}"],
+            "{\"error\":\"want {\\\"add\\\": NUMBER}, at most a million\"}\n400",
+        ),
         ("/api/counter", &["-X", "DELETE", "-w", "%{http_code}"], "{\"error\":\"GET or POST\"}\n405"),
         ("/api/echo?a=b", &["-d", "x\ty"], "{\"method\":\"POST\",\"uri\":\"/api/echo\",\"query\":\"a=b\",\"body\":\"x\\ty\"}\n"),
         ("/api/echo/more", &[], "{\"method\":\"GET\",\"uri\":\"/api/echo/more\",\"query\":\"\",\"body\":\"\"}\n"),
@@ -66,6 +70,49 @@ fn http_client() -> Result<(), Failed> {
     }
     server.stop()?;
     Ok(())
+}
+
+/// Servers that are not ours, with answers of all shapes.
+fn http_client_and_other_servers() -> Result<(), Failed> {
+    let mut python = tool("python3")?;
+    python.arg("-B").arg(root("c-tests/scripts/servers.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut servers = Started(python.spawn()?);
+    let mut lines = BufReader::new(servers.0.stdout.take().ok_or("no output")?).lines();
+    let mut port = || -> Result<u16, Failed> {
+        let line = lines.next().ok_or("no port")??;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    };
+    let (listing, by_path) = (port()?, port()?);
+    let body = "0123456789".repeat(5000);
+    for (port, path, code, want) in [
+        (listing, "/", 0, body.as_str()),
+        (by_path, "/length", 0, &body),
+        (by_path, "/chunked", 0, &body),
+        (by_path, "/until-close", 0, &body),
+        (by_path, "/interim", 0, "hi"),
+        (by_path, "/no-content", 0, ""),
+        (by_path, "/bytewise", 0, "abc"),
+        (by_path, "/nothing", 1, ""),
+        (by_path, "/garbage", 1, ""),
+        (by_path, "/never", 1, ""),
+    ] {
+        let mut program = Command::new(build("examples-c/http-client.c")?);
+        program.arg(format!("http://localhost:{port}{path}")).arg("2");
+        let got = run(program, &scratch(&format!("clients-http_client{path}")), Duration::from_secs(30))?;
+        let said = got.code == 0 || !got.stderr.is_empty();
+        ensure(got.code == code && got.stdout == want && said, || format!("{path}: {}", got.text()))?;
+    }
+    Ok(())
+}
+
+/// A process that ends with the test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn unused_port() -> Result<u16, String> {
@@ -137,7 +184,8 @@ fn drain() -> Result<(), Failed> {
     idle.read_to_end(&mut rest)?;
     ensure(rest.ends_with(b"\r\n\r\nHello\n"), || String::from_utf8_lossy(&rest).into_owned())?;
     // The listener closes in the same poll, a moment later.
-    let mut refused = (0..100).map(|_| thread::sleep(Duration::from_millis(5))).map(|()| TcpStream::connect(("127.0.0.1", port)).is_err());
+    let mut refused =
+        (0..100).map(|_| thread::sleep(Duration::from_millis(5))).map(|()| TcpStream::connect(("127.0.0.1", port)).is_err());
     ensure(refused.any(|r| r), || "somebody new got in".to_string())?;
     rest.clear();
     later.read_to_end(&mut rest)?;
@@ -162,10 +210,13 @@ fn timers() -> Result<(), Failed> {
     Ok(ensure(text.lines().next().is_some_and(|l| l.contains("RUN_NOW")) && text.ends_with("4 ticks\n"), || text)?)
 }
 
+type Test = fn() -> Result<(), Failed>;
+
 pub(crate) fn trials(all: &mut Vec<Trial>) {
-    let list: &[(&str, fn() -> Result<(), Failed>)] = &[
+    let list: &[(&str, Test)] = &[
         ("http_server", http_server),
         ("http_client", http_client),
+        ("http_client_and_other_servers", http_client_and_other_servers),
         ("tcp_echo", tcp_echo),
         ("udp_echo", udp_echo),
         ("drain", drain),

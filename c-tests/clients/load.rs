@@ -24,6 +24,5 @@ fn wrk(test: &str, path: &str, connections: &str, seconds: &str) -> Result<(), F
 
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("load::ten_seconds_on_256_connections", || wrk("wrk_keep_alive", "/hello", "256", "10")));
-    all.push(Trial::test("load::a_connection_for_each_request", || wrk("wrk_drain", "/drain", "64", "3")));
     all.push(Trial::test("load::large_answers", || wrk("wrk_large", "/big?n=100000", "32", "3")));
 }

@@ -81,6 +81,13 @@ fn resets_leave_nothing_behind(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+fn connections_wait_while_descriptors_are_short(test: &str) -> Result<(), Failed> {
+    let server = Server::start(test, "c-tests/programs/server.c", &["few-files", "http://127.0.0.1:0"], 1)?;
+    run(test, "descriptors.py", &server, &[&server.pid().to_string()])?;
+    server.stop()?;
+    Ok(())
+}
+
 /// The library ignores SIGPIPE, and does not need that to survive: here the program has restored what kills it.
 fn broken_pipes_kill_nobody(test: &str) -> Result<(), Failed> {
     let args = ["default-sigpipe", "http://127.0.0.1:0"];
@@ -98,10 +105,15 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("scripts::port_scan_leaks_nothing", || port_scan_leaks_nothing("port_scan")));
     all.push(Trial::test("scripts::resets_leave_nothing_behind", || resets_leave_nothing_behind("resets")));
     all.push(Trial::test("scripts::broken_pipes_kill_nobody", || broken_pipes_kill_nobody("broken_pipes")));
+    all.push(Trial::test("scripts::connections_wait_while_descriptors_are_short", || {
+        connections_wait_while_descriptors_are_short("descriptors")
+    }));
     simple(all, "pipelined_requests_are_answered_in_order", "pipeline.py", &[]);
     simple(all, "python_http_client", "httpclient.py", &[]);
     simple(all, "a_thousand_connections_at_once", "thousand.py", &["1000"]);
     simple(all, "clients_that_leave_are_forgotten", "leave.py", &[]);
     simple(all, "node_keep_alive_agent", "agent.js", &[]);
+    // Not more: a client that closes first keeps its port busy for a minute, and the machine has 28,000 of them.
+    simple(all, "a_connection_for_each_request", "oneshot.js", &["4000", "64"]);
     simple(all, "twenty_browsers_with_six_connections_each", "browsers.js", &["20", "60"]);
 }

@@ -41,11 +41,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the program and waits until it has printed a line that ends with a port for each of `listeners`.
     pub(crate) fn start(test: &str, source: &str, args: &[&str], listeners: usize) -> Result<Server, String> {
-        let program = build(source)?;
+        let mut command = Command::new(build(source)?);
+        command.args(args);
+        Server::spawn(test, command, listeners)
+    }
+
+    /// The same for a program that need not be built.
+    pub(crate) fn spawn(test: &str, mut command: Command, listeners: usize) -> Result<Server, String> {
         let dir = scratch(&format!("clients-{test}-server"));
         let file = |name: &str| fs::File::create(dir.join(name)).map_err(|e| e.to_string());
-        let mut command = Command::new(&program);
-        command.args(args).current_dir(&dir).stdin(Stdio::null()).stdout(file("stdout")?).stderr(file("stderr")?);
+        command.current_dir(&dir).stdin(Stdio::null()).stdout(file("stdout")?).stderr(file("stderr")?);
         let child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
         let mut server = Server { child, dir, ports: Vec::new() };
         let end = Instant::now() + START;
@@ -64,9 +69,9 @@ impl Server {
         Ok(server)
     }
 
-    /// The server of these tests, on 0.0.0.0 and, as its second port, on [::1].
+    /// The server of these tests, on 127.0.0.1 and, as its second port, on [::1].
     pub(crate) fn of_tests(test: &str) -> Result<Server, String> {
-        Server::start(test, "c-tests/programs/server.c", &["http://0.0.0.0:0", "http://[::1]:0"], 2)
+        Server::start(test, "c-tests/programs/server.c", &["http://127.0.0.1:0", "http://[::1]:0"], 2)
     }
 
     pub(crate) fn port(&self) -> u16 {

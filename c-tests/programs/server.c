@@ -1,8 +1,8 @@
 // The server that c-tests/clients.rs lets real clients loose on.
 //
-// usage: server [default-sigpipe] URL...
+// usage: server [default-sigpipe] [few-files] URL...
 // Prints one line with the port for each URL. default-sigpipe: writing to a closed connection would kill the process,
-// as if another part of the program had put the signal back.
+// as if another part of the program had put the signal back. few-files: there may be 50 open files.
 //
 //   /hello           "hello\n"; HEAD: its head
 //   /echo            the body of the request
@@ -13,6 +13,8 @@
 //   /later?ms=N      "later\n" after N milliseconds
 //   /drain           "drained\n", and the connection closes
 //   /stats           {"accepted":..,"open":..,"requests":..,"errors":..}
+
+#include <sys/resource.h>
 
 #include "mongoose.h"
 
@@ -185,18 +187,22 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 int main(int argc, char **argv) {
   struct mg_mgr mgr;
   struct mg_connection *c;
-  int i = 1;
+  int i;
 
   for (size_t k = 0; k < sizeof(s_block); k++) s_block[k] = (char) ((k * 31 + (k >> 8) * 7) & 255);
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
-  if (i < argc && strcmp(argv[i], "default-sigpipe") == 0) {
-    signal(SIGPIPE, SIG_DFL);
-    i++;
-  }
-  for (; i < argc; i++) {
+  for (i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "default-sigpipe") == 0) {
+      signal(SIGPIPE, SIG_DFL);
+      continue;
+    } else if (strcmp(argv[i], "few-files") == 0) {
+      struct rlimit limit = {50, 50};
+      if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+      continue;
+    }
     if ((c = mg_http_listen(&mgr, argv[i], handler, NULL)) == NULL) {
       fprintf(stderr, "%s: cannot listen on %s\n", argv[0], argv[i]);
       return 1;

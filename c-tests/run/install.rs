@@ -117,7 +117,7 @@ fn staged() -> Result<(), Failed> {
     let mut files = Vec::new();
     tree(&stage, &stage, &mut files);
     let lib = "usr/lib/x86_64-linux-gnu";
-    let mut wanted = vec!["usr/include/mongoose.h".to_string()];
+    let mut wanted = vec!["usr/include/mongoose.h".to_string(), "usr/include/mongoose_ext.h".to_string()];
     for file in [
         "cmake/mongoose/mongoose-config-version.cmake",
         "cmake/mongoose/mongoose-config.cmake",

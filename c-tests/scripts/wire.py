@@ -1,6 +1,7 @@
 """What the Python clients share: arguments, requests as bytes, and a strict reader of responses."""
 
 import json
+import os
 import socket
 import sys
 import time
@@ -72,6 +73,12 @@ def settle(open_connections=1, seconds=10):
             return now
         assert time.time() < end, "still open: %s" % now
         time.sleep(0.02)
+
+
+def cpu(pid):
+    """Seconds of CPU time that a process has used."""
+    fields = open("/proc/%s/stat" % pid).read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def check(condition, text="not so"):

@@ -81,6 +81,14 @@ bits! {
 }
 
 impl Flags {
+    /// The one-bit field that begins at this bit of the struct's declaration.
+    pub(crate) const fn bit(self, ofs: u32) -> bool {
+        self.0 & (1 << shift(ofs, 1)) != 0
+    }
+    pub(crate) const fn set_bit(&mut self, ofs: u32, on: bool) {
+        let m = 1 << shift(ofs, 1);
+        self.0 = if on { self.0 | m } else { self.0 & !m };
+    }
     pub const fn dscp(self) -> u8 {
         ((self.0 >> shift(0, 6)) & 63) as u8
     }

@@ -34,6 +34,7 @@ mod conn;
 mod consts;
 mod dash;
 mod dns;
+mod ext;
 mod fs;
 mod hash;
 #[cfg(cbindgen)]
@@ -59,6 +60,7 @@ pub use conn::*;
 pub use consts::*;
 pub use dash::*;
 pub use dns::*;
+pub use ext::*;
 pub use fs::*;
 pub use hash::*;
 pub use http::*;

@@ -2,6 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::bytes;
+use crate::handler::drain;
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
@@ -21,7 +22,12 @@ fn pointer(c: Option<Conn>) -> *mut mg_connection {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
     // SAFETY: room for a manager, as the caller promises.
-    unsafe { mgr::init(mgr) }
+    unsafe {
+        mgr::init(mgr);
+        if let Some(e) = Engine::of(mgr) {
+            drain::install(e);
+        }
+    }
 }
 
 /// Closes every connection, newest first, each with a last MG_EV_POLL and then MG_EV_CLOSE, frees the timers that mg_timer_add

@@ -1,10 +1,10 @@
 //! The HTTP engine: the handler in `c->pfn` of HTTP listeners' connections and of HTTP clients. It turns what has been received
 //! into MG_EV_HTTP_HDRS and MG_EV_HTTP_MSG, one request at a time.
 
-use super::reply;
+use super::{limits, reply, ws};
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
-use crate::net::engine::{CloseAfter, Engine, HttpRec, Phase, Rec};
+use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec, count};
 use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -48,7 +48,8 @@ pub(crate) fn install(c: Conn) {
 /// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered, and whom to ask when a buffer is full.
 pub(crate) fn introduce(e: Option<&Engine>) {
     if let Some(e) = e {
-        e.quiet_pfn.set(Some(handler as *const () as usize));
+        let [_, ws] = e.quiet_pfns.get();
+        e.quiet_pfns.set([handler as *const () as usize, ws]);
         e.at_limit.set(Some(at_limit));
     }
 }
@@ -97,6 +98,11 @@ fn run(c: Conn, fresh: usize, closing: bool) {
             // The buffer was taken over, or is gone.
             Step::Leave => return,
         }
+        if c.flags().is_websocket() && !gone(c, closing) {
+            // What follows the request are frames.
+            consume(c, rec, ofs);
+            return ws::run(c);
+        }
         if c.flags().is_draining() || c.flags().is_closing() && !closing {
             break;
         }
@@ -136,18 +142,33 @@ enum Step {
     Leave,
 }
 
+/// Refuses a request of more bytes than mgx_limits allows, whoever sent it.
+fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> bool {
+    if most == 0 || bytes <= most || !c.flags().is_accepted() {
+        return false;
+    }
+    rec.http.phase.set(Phase::Refused);
+    limits::refuse(c, rec, code, Reason::Limit);
+    // SAFETY: the connection's own buffer.
+    unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
+    true
+}
+
 /// Looks at the message that begins at `ofs`.
 fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { &c.recv_info().data()[ofs..] };
+    let most = c.engine().map_or_else(mgx_limits::default, |e| e.limits.get());
+    let (size, known_head) = (data.len(), h.head_len.get());
     match h.phase.get() {
         // A head that arrives in small pieces is searched once.
         Phase::Head if h.scanned.get() > 0 => match http::request_len_after(data, h.scanned.get()) {
             Ok(Some(_)) => {}
             Ok(None) => {
                 h.scanned.set(data.len());
-                return Step::Wait;
+                let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
+                return if refused { Step::Leave } else { Step::Wait };
             }
             Err(_) => return malformed(c, rec, data),
         },
@@ -163,7 +184,10 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
             Some(_) => {}
             // The head is not looked at again before the last chunk is there.
             None => match scan(h, data) {
-                chunked::Scan::NeedMore => return Step::Wait,
+                chunked::Scan::NeedMore => {
+                    let refused = over_limit(c, rec, most.max_body_bytes, size.saturating_sub(known_head), 413);
+                    return if refused { Step::Leave } else { Step::Wait };
+                }
                 chunked::Scan::Complete { .. } | chunked::Scan::Invalid => {}
             },
         },
@@ -178,7 +202,8 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     let head_len = match usize::try_from(parsed.len) {
         Ok(0) => {
             h.scanned.set(data.len());
-            return Step::Wait;
+            let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
+            return if refused { Step::Leave } else { Step::Wait };
         }
         Ok(n) => n,
         Err(_) => return malformed(c, rec, data),
@@ -194,12 +219,35 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         return Step::Next(ofs + head_len);
     }
 
+    if over_limit(c, rec, most.max_header_bytes, head_len, 431) {
+        return Step::Leave;
+    }
     if h.phase.get() == Phase::Head {
+        if ofs > 0 && (plan.coding.is_some() || hm.body.len > 0) {
+            // Whoever takes the body over deletes the head from the start of the buffer.
+            consume(c, rec, ofs);
+            return Step::Next(0);
+        }
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
         if let Some(left) = announce_head(c, rec, hm, &plan, data.len() > head_len, closing) {
             return left;
         }
+        // SAFETY: the connection's own data again: the handler may have moved the buffer. Its length is the same.
+        let moved = unsafe { &c.recv_info().data()[ofs..] };
+        if moved.as_ptr() != data.as_ptr() {
+            // SAFETY: as at the first look.
+            unsafe {
+                if http_message::parse(moved.as_ptr(), moved.len(), hm) <= 0 {
+                    return refuse(c, rec, c.queued(rec), None);
+                }
+                Plan::new(c, hm, &moved[hm.head.len..]);
+            }
+        }
+    }
+    // After the handler has had the chance to take the body over.
+    if plan.coding.is_none() && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
+        return Step::Leave;
     }
     match plan.coding {
         Some(strict::Coding::Unknown) => return fail(c, rec, ofs, 501, "Invalid Transfer-Encoding"),
@@ -374,7 +422,11 @@ fn finish(c: Conn, rec: &Rec, ofs: usize, hm: &mut mg_http_message, plan: &Plan,
             }
             chunked::Scan::Invalid => return fail(c, rec, ofs, 400, "Invalid chunk"),
             chunked::Scan::Complete { consumed, .. } => {
-                hm.body.len = chunked::compact(&mut data[head_len..head_len + consumed]);
+                let Some(body) = data.get_mut(head_len..head_len + consumed) else {
+                    // A handler has put another head in the place of the one that was scanned.
+                    return refuse(c, rec, c.queued(rec), None);
+                };
+                hm.body.len = chunked::compact(body);
                 hm.message.len = head_len + hm.body.len;
                 end = ofs + head_len + consumed;
             }
@@ -401,15 +453,19 @@ fn finish(c: Conn, rec: &Rec, ofs: usize, hm: &mut mg_http_message, plan: &Plan,
 fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan, closing: bool) -> Step {
     let h = &rec.http;
     let server = c.flags().is_accepted();
-    if server {
+    if let Some(e) = c.engine().filter(|_| server) {
         c.update(|f| f.set_resp(true));
+        count(&e.stats.requests, 1);
+        h.requests.set(h.requests.get() + 1);
     }
     h.next_message();
     h.mark.set(c.queued(rec));
     h.dispatched.set(true);
     h.end.set(end);
-    h.close.set(plan.close);
+    let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
+    h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { plan.close });
     h.answered.set(false);
+    h.announced.set(false);
     let before = c.recv_len();
     h.dispatching.set(true);
     call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
@@ -424,17 +480,30 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
         return Step::Leave;
     }
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
-    if server && plan.close == CloseAfter::Asked && !c.flags().is_resp() && c.queued(rec) > h.mark.get() {
+    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && h.announced.get();
+    let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
+    if server && asked && answered {
         c.update(|f| f.set_draining(true));
     }
     Step::Next(end)
+}
+
+/// A drain wants the next answer to be the last.
+fn is_leaving(c: Conn, rec: &Rec) -> bool {
+    c.flags().is_accepted() && (rec.leave.get() != Leave::No || c.engine().is_some_and(|e| e.lame.get()))
+}
+
+/// Whether, and how, the connection ends after the current answer.
+pub(crate) fn closes(c: Conn, rec: &Rec) -> CloseAfter {
+    if is_leaving(c, rec) { CloseAfter::Asked } else { rec.http.close.get() }
 }
 
 /// Drains after the last answer to a client that said, or implied, that it wants no more.
 pub(crate) fn close_when_answered(c: Conn, rec: &Rec) {
     let h = &rec.http;
     let flags = c.flags();
-    if h.close.get() != CloseAfter::No
+    // A client that a drain has not told yet may be about to ask again.
+    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && h.announced.get())
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()

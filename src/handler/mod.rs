@@ -1,5 +1,11 @@
 //! The protocol handlers that sit in `c->pfn`, and JSON-RPC.
 
+pub(crate) mod drain;
 pub(crate) mod http;
+pub(crate) mod limits;
 pub(crate) mod reply;
 pub(crate) mod rpc;
+pub(crate) mod ssi;
+pub(crate) mod static_files;
+pub(crate) mod upload;
+pub(crate) mod ws;

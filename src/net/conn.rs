@@ -1,7 +1,7 @@
 //! Connections: how they come into being, how they are listed, and how they end.
 
-use super::drain::{LINGER_IDLE_MS, LINGER_MAX, LINGER_TOTAL_MS};
-use super::engine::{Engine, Reason, Rec};
+use super::drain::LINGER_MAX;
+use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call, error};
 use super::handle::Conn;
 use super::poller;
@@ -10,6 +10,7 @@ use crate::abi::*;
 use crate::guard::{addr, bytes::cstr, heap, iobuf};
 use crate::proto::url;
 use crate::sys::log::{Bytes, log_error};
+use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
@@ -35,6 +36,9 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
 
 /// A connection of ours with a record, not yet on the list.
 fn new(e: &Engine) -> Option<Conn> {
+    if e.no_more.get() {
+        return None;
+    }
     // SAFETY: the engine's manager lives as long as the engine is reachable through it.
     let c = unsafe { alloc(e.mgr) };
     if c.is_null() {
@@ -62,9 +66,11 @@ fn link(e: &Engine, c: Conn) {
         (*e.mgr).conns = c.as_ptr();
     }
     e.conns.set(e.conns.get() + 1);
+    e.quiet.linked(c);
 }
 
 fn unlink(e: &Engine, c: Conn) {
+    e.quiet.unlinked(c);
     for cursor in e.cursors.borrow_mut().iter_mut() {
         if *cursor == c.as_ptr() {
             *cursor = c.next();
@@ -81,7 +87,8 @@ fn unlink(e: &Engine, c: Conn) {
         }
         if *at == c.as_ptr() {
             *at = c.next();
-            e.conns.set(e.conns.get() - 1);
+            // One that the program linked itself was not counted.
+            e.conns.set(e.conns.get().saturating_sub(usize::from(c.rec().is_some())));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
             e.link.set(ptr::null_mut());
@@ -175,6 +182,32 @@ pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
     true
 }
 
+/// See `mgx_listen_fd`.
+pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+    let udp = sock::listens(fd)?;
+    let loc = sock::local(fd).filter(|_| sock::adopt(fd))?;
+    let c = new(e)?;
+    let rec = c.rec()?;
+    if !udp {
+        sock::set_stream_options(fd);
+    }
+    if !register(e, c, rec, fd, false) {
+        discard(e, c);
+        return None;
+    }
+    rec.own.set(true);
+    c.set_loc(loc);
+    c.update(|f| {
+        f.set_listening(true);
+        f.set_udp(udp);
+        f.set_tls(tls);
+    });
+    link(e, c);
+    c.set_handler(f);
+    c.set_handler_data(data);
+    opened(e, c, ptr::null_mut())
+}
+
 fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static str, c_int)> {
     let fd = sock::open(addr.is_ip6, udp).map_err(|n| ("socket", n))?;
     sock::set_reuse_addr(fd);
@@ -184,6 +217,9 @@ fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static 
     }
     if !udp {
         sock::set_stream_options(fd);
+    }
+    if e.reuseport.get() {
+        sock::set_reuse_port(fd);
     }
     let bound = sock::bind(fd, addr).map_err(|n| ("bind", n));
     let ready = bound.and_then(|()| if udp { Ok(()) } else { sock::listen(fd, options.listen_backlog).map_err(|n| ("listen", n)) });
@@ -310,7 +346,9 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// A listener's turn: takes the connections that wait, up to a bound.
 pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
-    if e.now.get() < rec.accept_after.get() {
+    // The clock may have been set back meanwhile: no pause is longer than this one.
+    let pause = rec.accept_after.get().saturating_sub(e.now.get());
+    if (1..=ACCEPT_PAUSE_MS).contains(&pause) {
         return;
     }
     for _ in 0..ACCEPTS {
@@ -336,7 +374,34 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
     e.hold(rec);
 }
 
+/// Takes everything that waits on a listener.
+pub(crate) fn accept_all(e: &Engine, listener: Conn) {
+    // No more than the kernel can have queued: others may be connecting all the while.
+    const MOST: usize = 4096;
+    for _ in 0..MOST {
+        if listener.is_closed() || e.is_dead() {
+            return;
+        }
+        match sock::accept(listener.fd()) {
+            Ok((fd, rem)) => accepted(e, listener, fd, rem),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Whether mgx_limits has room for one more connection from this address.
+fn has_room(e: &Engine, rem: &mg_addr) -> bool {
+    let limits = e.limits.get();
+    let most = |limit: usize, now: usize| limit == 0 || now < limit;
+    let from_there = || e.per_ip.borrow().get(&rem.ip()).copied().unwrap_or(0);
+    most(limits.max_conns, e.stats.conns.get()) && (limits.max_conns_per_ip == 0 || most(limits.max_conns_per_ip, from_there()))
+}
+
 fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
+    if !has_room(e, &rem) {
+        count(&e.stats.refused, 1);
+        return sock::close(fd);
+    }
     let Some(c) = new(e) else { return sock::close(fd) };
     let Some(rec) = c.rec() else { return };
     rec.own.set(true);
@@ -359,6 +424,14 @@ fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
     // A listener bound to one address says already where its connections arrive.
     c.set_loc(if bound.ip() == [0; 16] { sock::local(fd).unwrap_or(bound) } else { bound });
     link(e, c);
+    count(&e.stats.accepted, 1);
+    e.stats.conns.set(e.stats.conns.get() + 1);
+    rec.read_at.set(e.now.get());
+    rec.from.set(rem.ip());
+    if e.limited.get() {
+        *e.per_ip.borrow_mut().entry(rem.ip()).or_insert(0) += 1;
+        e.set_deadline(rec, Some(e.now.get()));
+    }
     call(c, MG_EV_OPEN, ptr::null_mut());
     if !c.is_closed() {
         call(c, MG_EV_ACCEPT, ptr::null_mut());
@@ -394,7 +467,7 @@ pub(crate) fn close(c: Conn) {
         return close_foreign(c);
     };
     e.enter();
-    let lingers = matches!(rec.reason.get(), Reason::Drained | Reason::PeerClosed)
+    let lingers = rec.flushed.get()
         && rec.own.get()
         && rec.registered.get()
         && !rec.eof.get()
@@ -402,10 +475,14 @@ pub(crate) fn close(c: Conn) {
         && !c.flags().is_udp()
         && !c.flags().is_listening()
         && !c.flags().is_connecting();
+    if rec.reason.get() == Reason::None {
+        rec.reason.set(Reason::ClosedByUser);
+    }
     let fd = rec.fd.replace(-1);
     if fd >= 0 && !lingers {
-        // Closing removes a descriptor from the poller unless somebody holds a copy of it; one of the program's may be copied.
-        if rec.registered.replace(false) && !rec.own.get() {
+        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
+        // and a listener may have been handed to another process.
+        if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
             e.poller.borrow().remove(fd);
         }
         if e.wakeup_conn.get() == c.as_ptr() {
@@ -415,6 +492,7 @@ pub(crate) fn close(c: Conn) {
         }
     }
     unlink(e, c);
+    count_close(e, c, rec);
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
@@ -424,13 +502,43 @@ pub(crate) fn close(c: Conn) {
         iobuf::free(&raw mut (*c.as_ptr()).rtls);
     }
     c.set_slot(None);
-    if lingers {
+    if lingers && !e.ending.get() {
         linger(e, rec, fd);
     } else {
+        if lingers {
+            // The handler has freed the manager.
+            sock::close(fd);
+        }
         e.free_rec(rec);
     }
     e.bury(c.as_ptr());
     e.leave();
+}
+
+fn count_close(e: &Engine, c: Conn, rec: &Rec) {
+    let counter = match rec.reason.get() {
+        Reason::Drained => &e.stats.drained,
+        Reason::Forced => &e.stats.forced,
+        Reason::Reset => &e.stats.resets,
+        Reason::FlushTimeout | Reason::ResponseTimeout | Reason::IdleTimeout | Reason::HeaderTimeout | Reason::BodyTimeout => {
+            &e.stats.timeouts
+        }
+        _ => &Cell::new(0),
+    };
+    if c.flags().is_accepted() {
+        count(counter, 1);
+        e.stats.conns.set(e.stats.conns.get().saturating_sub(1));
+        if e.limited.get() {
+            let mut per_ip = e.per_ip.borrow_mut();
+            let ip = rec.from.get();
+            if let Some(n) = per_ip.get_mut(&ip) {
+                *n -= 1;
+                if *n == 0 {
+                    per_ip.remove(&ip);
+                }
+            }
+        }
+    }
 }
 
 /// A connection that the program put together itself: no socket of ours, no record.
@@ -463,10 +571,12 @@ fn linger(e: &Engine, rec: &Rec, fd: c_int) {
     rec.conn.set(ptr::null_mut());
     rec.fd.set(fd);
     rec.lingering.set(true);
-    rec.linger_end.set(e.now.get() + LINGER_TOTAL_MS);
+    let terms = rec.terms();
+    rec.linger_end.set(e.now.get().saturating_add(terms.linger_total_ms));
+    rec.linger_bytes.set(terms.linger_bytes);
     e.lingering.borrow_mut().push_back(rec.slot.get());
     sock::shutdown_write(fd);
-    rec.linger_idle.set(e.now.get() + LINGER_IDLE_MS);
+    rec.linger_idle.set(e.now.get().saturating_add(terms.linger_idle_ms));
     e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
     e.set_deadline(rec, None);
     if rec.readable.get() || rec.hup.get() {
@@ -479,7 +589,14 @@ pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
     for _ in 0..64 {
         match sock::discard(rec.fd.get()) {
             Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
-            Io::Done(_) => rec.linger_idle.set(e.now.get() + LINGER_IDLE_MS),
+            Io::Done(n) => {
+                let left = rec.linger_bytes.get().saturating_sub(n as u64);
+                if left == 0 {
+                    return end_lingering(e, rec);
+                }
+                rec.linger_bytes.set(left);
+                rec.linger_idle.set(e.now.get().saturating_add(rec.terms().linger_idle_ms));
+            }
             Io::Wait => return rec.readable.set(false),
         }
     }

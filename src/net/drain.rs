@@ -14,6 +14,28 @@ pub(crate) const LINGER_TOTAL_MS: u64 = 10_000;
 /// Sockets that may linger at a time in one manager.
 pub(crate) const LINGER_MAX: usize = 1024;
 
+/// The time limits of one connection's end. `u64::MAX`: none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) idle_grace_ms: u64,
+    pub(crate) response_ms: u64,
+    pub(crate) flush_ms: u64,
+    pub(crate) linger_total_ms: u64,
+    pub(crate) linger_idle_ms: u64,
+    pub(crate) linger_bytes: u64,
+}
+
+impl Terms {
+    pub(crate) const DEFAULT: Terms = Terms {
+        idle_grace_ms: 0,
+        response_ms: RESPONSE_MS,
+        flush_ms: FLUSH_MS,
+        linger_total_ms: LINGER_TOTAL_MS,
+        linger_idle_ms: LINGER_IDLE_MS,
+        linger_bytes: u64::MAX,
+    };
+}
+
 /// What is known about a connection that the program drains (`is_draining`) or whose peer has sent its last byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
@@ -31,6 +53,7 @@ pub(crate) struct View {
     pub(crate) progress_at: u64,
     pub(crate) queued_at: u64,
     pub(crate) now: u64,
+    pub(crate) terms: Terms,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,10 +72,10 @@ pub(crate) fn judge(v: View) -> Verdict {
     let until = |at: u64, reason| if v.now >= at { Verdict::Close(reason) } else { Verdict::Wait(at) };
     let last_move = v.progress_at.max(v.since);
     if v.pending {
-        return until(last_move + FLUSH_MS, Reason::FlushTimeout);
+        return until(last_move.saturating_add(v.terms.flush_ms), Reason::FlushTimeout);
     }
     if v.streaming || v.responding && !v.begun {
-        return until(last_move + RESPONSE_MS, Reason::ResponseTimeout);
+        return until(last_move.saturating_add(v.terms.response_ms), Reason::ResponseTimeout);
     }
     if v.draining {
         return Verdict::Close(Reason::Drained);
@@ -78,6 +101,7 @@ mod tests {
         progress_at: 0,
         queued_at: 0,
         now: 1000,
+        terms: Terms::DEFAULT,
     };
 
     #[test]

@@ -2,26 +2,43 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
+use super::drain::Terms;
 use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
+use super::quiet::Quiet;
+use super::shutdown::Shutdown;
+use super::stream::Stream;
 use super::wakeup::Wakeup;
-use crate::abi::{mg_connection, mg_mgr};
-use crate::proto::chunked;
+use crate::abi::{mg_connection, mg_mgr, mgx_limits};
+use crate::guard::{heap, iobuf};
+use crate::proto::{chunked, ws::Utf8};
+use core::any::Any;
 use core::cell::{Cell, RefCell, UnsafeCell};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// What the program may set at run time instead of at compile time.
 pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
+    /// Directories without an index page are not listed.
+    pub(crate) no_dirlist: bool,
+    /// The name of index pages.
+    pub(crate) http_index: Vec<u8>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
+        Options {
+            max_recv_size: crate::abi::MG_MAX_RECV_SIZE,
+            listen_backlog: 128,
+            v6only: false,
+            no_dirlist: false,
+            http_index: b"index.html".to_vec(),
+        }
     }
 }
 
@@ -99,7 +116,66 @@ pub(crate) struct Rec {
     /// A listener that ran out of descriptors takes no connections before this time.
     pub(crate) accept_after: Cell<u64>,
     pub(crate) reason: Cell<Reason>,
+    /// Everything was sent: the socket may linger.
+    pub(crate) flushed: Cell<bool>,
+    /// Bytes that may still be forgotten on a lingering socket.
+    pub(crate) linger_bytes: Cell<u64>,
+    /// The program's own time limits for the end of this connection.
+    pub(crate) terms: Cell<Option<NonNull<Terms>>>,
+    /// Where a drain asked for through the extension API stands.
+    pub(crate) leave: Cell<Leave>,
+    /// When the connection was accepted, and when something last arrived on it.
+    pub(crate) read_at: Cell<u64>,
+    /// When the first byte of what is in the receive buffer arrived.
+    pub(crate) head_began: Cell<u64>,
+    /// The peer's address when it was accepted; programs may replace `c->rem`.
+    pub(crate) from: Cell<[u8; 16]>,
+    /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
+    pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
+    pub(crate) ws: WsRec,
+    /// The file that is being sent; the connection has a flag for it.
+    pub(crate) stream: Cell<Option<Box<Stream>>>,
+    /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
+    pub(crate) task: Cell<Option<Box<dyn Any>>>,
+}
+
+/// A drain through the extension API, before `is_draining` is set.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Leave {
+    #[default]
+    No,
+    /// No request is in progress: one may still come until this time. With the number of those before it.
+    Grace(u64, u32),
+    /// A request is in progress, since this time.
+    Finish(u64),
+    /// The same, and it is the last: it came during the grace.
+    Last(u64),
+    /// Not HTTP, so nobody knows when an exchange ends: until nothing has arrived for the grace.
+    Quiet(u64),
+    /// A Close frame was sent; the peer's is waited for until this time.
+    WebSocket(u64),
+}
+
+/// Counters for mgx_mgr_stats.
+#[derive(Default)]
+pub(crate) struct Stats {
+    pub(crate) accepted: Cell<u64>,
+    pub(crate) refused: Cell<u64>,
+    pub(crate) requests: Cell<u64>,
+    pub(crate) bytes_in: Cell<u64>,
+    pub(crate) bytes_out: Cell<u64>,
+    pub(crate) timeouts: Cell<u64>,
+    pub(crate) drained: Cell<u64>,
+    pub(crate) forced: Cell<u64>,
+    pub(crate) resets: Cell<u64>,
+    /// Accepted connections that are open.
+    pub(crate) conns: Cell<usize>,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &Cell<u64>, n: u64) {
+    counter.set(counter.get().wrapping_add(n));
 }
 
 /// What the HTTP handler remembers between events.
@@ -128,9 +204,29 @@ pub(crate) struct HttpRec {
     pub(crate) dispatching: Cell<bool>,
     /// A library function completed the answer to the last request.
     pub(crate) answered: Cell<bool>,
+    /// The head of that answer says that it is the last.
+    pub(crate) announced: Cell<bool>,
     pub(crate) close: Cell<CloseAfter>,
+    /// Requests dispatched on this connection.
+    pub(crate) requests: Cell<u32>,
     /// Where in the stream of queued bytes the last reply head written by the library begins, and its length.
     pub(crate) head_at: Cell<Option<(u64, usize)>>,
+}
+
+/// What the WebSocket handler remembers between events. How much of a fragmented message lies at the front of `c->recv` is in
+/// `c->pfn_data`.
+#[derive(Default)]
+pub(crate) struct WsRec {
+    /// What a server must answer to our key.
+    pub(crate) accept: Cell<[u8; 28]>,
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// The peer broke the protocol: whatever else it sends is not looked at.
+    pub(crate) failed: Cell<bool>,
+    /// We have sent a Close frame.
+    pub(crate) close_sent: Cell<bool>,
+    /// The end of the last fragment of a text.
+    pub(crate) text: Cell<Utf8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -189,8 +285,28 @@ pub(crate) struct Engine {
     pub(crate) current: Cell<*mut mg_connection>,
     /// mg_mgr_free is at work: nothing may stay open.
     pub(crate) ending: Cell<bool>,
+    /// Every reply is the last of its connection.
+    pub(crate) lame: Cell<bool>,
+    /// The extension API's part of a poll, once something of it is in use, and when it is due at the latest.
+    pub(crate) hook: Cell<Option<fn(&Engine)>>,
+    pub(crate) hook_at: Cell<u64>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) limits: Cell<mgx_limits>,
+    /// mgx_mgr_limits was called: connections are looked at when their deadlines expire.
+    pub(crate) limited: Cell<bool>,
+    pub(crate) per_ip: RefCell<HashMap<[u8; 16], usize>>,
+    pub(crate) expired: RefCell<Vec<u32>>,
+    pub(crate) stats: Stats,
+    /// SO_REUSEPORT on listeners opened from now on.
+    pub(crate) reuseport: Cell<bool>,
+    /// What other threads want, whether or not mg_wakeup_init was called.
+    pub(crate) door: Wakeup,
+    /// mg_mgr_free has been patient enough with handlers that open connections in MG_EV_CLOSE.
+    pub(crate) no_more: Cell<bool>,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
+    /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
+    pub(crate) ws_strict: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -199,20 +315,24 @@ pub(crate) struct Engine {
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
+    pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
-    /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
-    pub(crate) quiet_pfn: Cell<Option<usize>>,
+    /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
+    pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
     pub(crate) at_limit: Cell<Option<AtLimit>>,
 }
 
 impl Engine {
     pub(crate) fn new(mgr: *mut mg_mgr) -> std::io::Result<Box<Engine>> {
+        let poller = Poller::new()?;
+        let door = Wakeup::new().ok_or_else(std::io::Error::last_os_error)?;
+        poller.add(door.fd(), poller::DOOR, false)?;
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
             io_size: AtomicUsize::new(crate::abi::MG_IO_SIZE),
-            poller: RefCell::new(Poller::new()?),
+            poller: RefCell::new(poller),
             buffers: Buffers::default(),
             wakeup: AtomicPtr::default(),
             records: UnsafeCell::default(),
@@ -228,14 +348,28 @@ impl Engine {
             linger_check: Cell::new(u64::MAX),
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
+            no_more: Cell::new(false),
             dead: Cell::new(false),
+            lame: Cell::new(false),
+            hook: Cell::default(),
+            hook_at: Cell::new(u64::MAX),
+            shutdown: Shutdown::default(),
+            limits: Cell::default(),
+            limited: Cell::new(false),
+            per_ip: RefCell::default(),
+            expired: RefCell::default(),
+            stats: Stats::default(),
+            reuseport: Cell::new(false),
+            door,
+            ws_strict: Cell::new(false),
             compat: Cell::new(false),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
+            quiet: Quiet::default(),
             trail: RefCell::default(),
-            quiet_pfn: Cell::default(),
+            quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
         }))
     }
@@ -357,8 +491,13 @@ impl Engine {
     pub(crate) fn reap(&self) {
         loop {
             let Some(c) = self.graveyard.borrow_mut().pop() else { return };
-            // SAFETY: closed, off the list, and no frame uses it.
-            unsafe { crate::guard::heap::free(c.cast()) };
+            // SAFETY: closed, off the list, and no frame uses it. Its buffers went with MG_EV_CLOSE, but its handlers may have
+            // written to it since.
+            unsafe {
+                iobuf::free(&raw mut (*c).recv);
+                iobuf::free(&raw mut (*c).send);
+                heap::free(c.cast());
+            }
         }
     }
 }
@@ -391,24 +530,67 @@ impl Default for Rec {
             linger_end: Cell::default(),
             accept_after: Cell::default(),
             reason: Cell::default(),
+            flushed: Cell::default(),
+            linger_bytes: Cell::default(),
+            terms: Cell::default(),
+            leave: Cell::default(),
+            read_at: Cell::default(),
+            head_began: Cell::default(),
+            from: Cell::default(),
+            pressed: Cell::default(),
             http: HttpRec::default(),
+            ws: WsRec::default(),
+            stream: Cell::default(),
+            task: Cell::default(),
         }
     }
 }
 
+impl Drop for Rec {
+    fn drop(&mut self) {
+        self.set_terms(None);
+    }
+}
+
 impl Rec {
+    pub(crate) fn terms(&self) -> Terms {
+        // SAFETY: a box of ours, replaced only by set_terms.
+        self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { *p.as_ptr() })
+    }
+
+    pub(crate) fn set_terms(&self, terms: Option<Terms>) {
+        let new = terms.map(|t| NonNull::from(Box::leak(Box::new(t))));
+        if let Some(old) = self.terms.replace(new) {
+            // SAFETY: made by Box::leak above, and nobody else has it.
+            drop(unsafe { Box::from_raw(old.as_ptr()) });
+        }
+    }
+
     /// Ready for a new connection. `held`, `dirty` and `deadline` stay: they say which lists the slot is on.
     fn reset(&self, slot: u32) {
         macro_rules! reset {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end accept_after reason);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task);
+        self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.http.reset();
+        self.ws.reset();
+    }
+}
+
+impl WsRec {
+    pub(crate) fn reset(&self) {
+        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        accept.set([0; 28]);
+        dispatching.set(false);
+        failed.set(false);
+        close_sent.set(false);
+        text.take();
     }
 }
 
@@ -423,7 +605,9 @@ impl HttpRec {
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);
+        self.announced.set(false);
         self.close.set(CloseAfter::No);
+        self.requests.set(0);
         self.head_at.set(None);
     }
 

@@ -1,5 +1,6 @@
 //! Delivering events: first to the protocol handler, then to the program's.
 
+use super::engine::Reason;
 use super::handle::Conn;
 use crate::abi::*;
 use crate::sys::log::{Bytes, log_error};
@@ -37,6 +38,9 @@ pub(crate) fn call_user(c: Conn, ev: c_int, data: *mut c_void) {
 
 /// Marks the connection for closing and delivers MG_EV_ERROR; see `mg_error`. `text` ends with a NUL.
 pub(crate) fn error_text(c: Conn, text: &mut [u8]) {
+    if let Some(rec) = c.rec().filter(|rec| rec.reason.get() == Reason::None) {
+        rec.reason.set(Reason::Error);
+    }
     c.update(|f| f.set_closing(true));
     report_text(c, text);
 }

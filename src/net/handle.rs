@@ -44,8 +44,6 @@ impl Conn {
     fields! {
         next set_next: next: *mut mg_connection;
         mgr set_mgr: mgr: *mut mg_mgr;
-        loc set_loc: loc: mg_addr;
-        rem set_rem: rem: mg_addr;
         id set_id: id: core::ffi::c_ulong;
         handler set_handler: r#fn: mg_event_handler_t;
         handler_data set_handler_data: fn_data: *mut c_void;
@@ -54,6 +52,30 @@ impl Conn {
         flags set_flags: flags: Flags;
         recv_info set_recv_info: recv: mg_iobuf;
         send_info set_send_info: send: mg_iobuf;
+    }
+
+    #[inline]
+    pub(crate) fn loc(self) -> mg_addr {
+        // SAFETY: see Conn::new.
+        unsafe { (*self.0).loc }
+    }
+
+    #[inline]
+    pub(crate) fn rem(self) -> mg_addr {
+        // SAFETY: see Conn::new.
+        unsafe { (*self.0).rem }
+    }
+
+    #[inline]
+    pub(crate) fn set_loc(self, v: mg_addr) {
+        // SAFETY: see Conn::new.
+        unsafe { assign(&raw mut (*self.0).loc, v) }
+    }
+
+    #[inline]
+    pub(crate) fn set_rem(self, v: mg_addr) {
+        // SAFETY: see Conn::new.
+        unsafe { assign(&raw mut (*self.0).rem, v) }
     }
 
     #[inline]
@@ -66,6 +88,12 @@ impl Conn {
     pub(crate) fn set_fd(self, fd: c_int) {
         // SAFETY: see Conn::new.
         unsafe { (*self.0).fd = fd as isize as *mut c_void }
+    }
+
+    /// The id in the width that other threads use for it.
+    #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
+    pub(crate) fn id64(self) -> u64 {
+        self.id().into()
     }
 
     #[inline]
@@ -133,14 +161,29 @@ impl Conn {
     }
 }
 
+/// Copies the members only: programs compare addresses with memcmp, so what lies between them stays zero.
+///
+/// # Safety
+/// `to` is writable.
+#[inline]
+unsafe fn assign(to: *mut mg_addr, v: mg_addr) {
+    // SAFETY: passed on to the caller.
+    unsafe { ((*to).addr, (*to).port, (*to).scope_id, (*to).is_ip6) = (v.addr, v.port, v.scope_id, v.is_ip6) }
+}
+
 /// The word of the bit fields has seven bits that C does not know. Programs copy them along but never look at them.
 const CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 6 } else { 1 << 25 };
 /// The peer's end of stream was read and the connection waits for its own last byte.
 const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 26 };
+/// The record has a file that is being sent.
+const STREAMING: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
+
+/// No MG_EV_POLL for the program's handler.
+const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 3 } else { 1 << 28 };
 
 /// Any of these gives a connection more than an MG_EV_POLL in its turn.
 const BUSY: u32 = {
-    let mut f = Flags(CLOSED | HALF_CLOSED);
+    let mut f = Flags(CLOSED | HALF_CLOSED | STREAMING);
     f.set_readable(true);
     f.set_writable(true);
     f.set_draining(true);
@@ -159,8 +202,21 @@ impl Flags {
     pub(crate) fn is_half_closed(self) -> bool {
         self.0 & HALF_CLOSED != 0
     }
+    pub(crate) fn is_quiet(self) -> bool {
+        self.0 & QUIET != 0
+    }
+    pub(crate) fn set_quiet(&mut self, on: bool) {
+        self.0 = if on { self.0 | QUIET } else { self.0 & !QUIET };
+    }
     pub(crate) fn set_half_closed(&mut self) {
         self.0 |= HALF_CLOSED;
+    }
+    #[inline]
+    pub(crate) fn is_streaming(self) -> bool {
+        self.0 & STREAMING != 0
+    }
+    pub(crate) fn set_streaming(&mut self, on: bool) {
+        self.0 = if on { self.0 | STREAMING } else { self.0 & !STREAMING };
     }
     #[inline]
     pub(crate) fn is_closed(self) -> bool {

@@ -4,7 +4,8 @@ use super::conn;
 use super::engine::{Engine, Reason};
 use super::event::error;
 use super::handle::Conn;
-use super::poller::Ready;
+use super::poller::{self, Ready};
+use super::quiet;
 use super::turn;
 use crate::abi::*;
 use crate::sys::{log::log_error, time};
@@ -52,38 +53,42 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     e.enter();
     e.ending.set(true);
     // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
-    for round in 0..1000 {
+    for round in 0.. {
         if list(e).next().is_none() {
             break;
         }
+        e.no_more.set(round >= 100);
         for c in list(e) {
             c.update(|f| f.set_closing(true));
             if let Some(rec) = c.rec().filter(|r| r.reason.get() == Reason::None) {
                 rec.reason.set(Reason::Forced);
             }
         }
-        // SAFETY: the manager is still the caller's.
+        // SAFETY: the engine is not dead, so the manager is still the caller's.
         unsafe { poll(mgr, 0) };
         if round > 0 {
             list(e).for_each(conn::close);
         }
     }
-    conn::stop_lingering(e, 0);
-    // SAFETY: the manager is the caller's; its engine is freed by the last frame.
-    unsafe {
-        super::timer::free_all(&raw mut (*mgr).timers);
-        (*mgr).tls_ctx = ptr::null_mut();
-        (*mgr).epoll_fd = MG_INVALID_SOCKET;
-        (*mgr).pipe.fd = MG_INVALID_SOCKET;
+    // When a handler did all this itself, the struct may hold another manager by now, or be gone.
+    if !e.is_dead() {
+        conn::stop_lingering(e, 0);
+        // SAFETY: the manager is the caller's; its engine is freed by the last frame.
+        unsafe {
+            super::timer::free_all(&raw mut (*mgr).timers);
+            (*mgr).tls_ctx = ptr::null_mut();
+            (*mgr).epoll_fd = MG_INVALID_SOCKET;
+            (*mgr).pipe.fd = MG_INVALID_SOCKET;
+        }
+        e.dead.set(true);
     }
-    e.dead.set(true);
     e.leave();
 }
 
 /// The connections on the list, newest first. The next one is fetched before the body runs, and skipped if it goes meanwhile.
 pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
     // SAFETY: the manager lives as long as its engine is not dead; connections on its list are alive.
-    let mut next = unsafe { (*e.mgr).conns };
+    let mut next = if e.is_dead() { ptr::null_mut() } else { unsafe { (*e.mgr).conns } };
     core::iter::from_fn(move || {
         if next.is_null() || e.is_dead() {
             return None;
@@ -114,7 +119,12 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         unsafe { super::timer::poll(&raw mut (*mgr).timers, e.now.get()) };
     }
     if !e.is_dead() {
-        walk(e);
+        if e.quiet.is_used() { quiet::walk(e) } else { walk(e) }
+    }
+    if !e.is_dead() {
+        if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {
+            hook(e);
+        }
     }
     if !e.is_dead() {
         flush_dirty(e);
@@ -125,16 +135,20 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     let mut poller = e.poller.borrow_mut();
+    if e.quiet.is_used() {
+        quiet::scan(e, time::millis());
+    }
     if limit == Some(0) {
         return poller.wait(Some(Duration::ZERO), ready);
     }
-    if e.conns.get() > FEW {
+    if e.conns.get() > FEW && !e.quiet.is_used() {
         poller.wait(Some(Duration::ZERO), ready);
         if !ready.is_empty() {
             return;
         }
     }
-    if list(e).any(|c| turn::is_due(e, c)) {
+    let due = if e.quiet.is_used() { quiet::any_due(e) } else { list(e).any(|c| turn::is_due(e, c)) };
+    if due {
         return poller.wait(Some(Duration::ZERO), ready);
     }
     poller.wait(limit.map(Duration::from_millis), ready);
@@ -150,13 +164,14 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
         return limit;
     }
     let mut at_most = |n: u64| limit = Some(limit.map_or(n, |old| old.min(n)));
-    if e.held.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_full(rec.conn.get()))) {
+    if e.held.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_paused(e, rec.conn.get()))) {
         at_most(0);
     }
     // SAFETY: the manager is alive.
     let timers = unsafe { &raw mut (*e.mgr).timers };
     let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
-    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).min();
+    let hook = Some(e.hook_at.get()).filter(|at| *at != u64::MAX);
+    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).chain(hook).min().filter(|at| *at < u64::MAX - 1);
     // SAFETY: as above.
     if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
@@ -171,17 +186,22 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     limit
 }
 
-fn is_full(c: *mut mg_connection) -> bool {
+fn is_paused(e: &Engine, c: *mut mg_connection) -> bool {
     // SAFETY: NULL, or the connection of a record in use.
-    !c.is_null() && unsafe { Conn::new(c) }.flags().is_full()
+    !c.is_null() && turn::is_paused(e, unsafe { Conn::new(c) })
 }
 
 /// Notes what the kernel reported, and lets what can only be noted here take effect: errors, lingering sockets, deadlines.
 fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
     for r in ready {
+        if r.token == poller::DOOR {
+            super::wakeup::answer_door(e);
+            continue;
+        }
         let Some(rec) = e.rec_for(r.token) else { continue };
-        rec.readable.set(rec.readable.get() || r.readable);
+        // Behind the end of the stream there is nothing, though every event says readable from then on.
+        rec.readable.set(!rec.eof.get() && (rec.readable.get() || r.readable));
         rec.hup.set(rec.hup.get() || r.hup);
         if r.writable {
             rec.blocked.set(false);
@@ -195,13 +215,20 @@ fn apply(e: &Engine, ready: &[Ready]) {
         }
         // SAFETY: the connection of a record in use.
         let c = unsafe { Conn::new(rec.conn.get()) };
+        if c.is_closed() {
+            // A poll inside its MG_EV_CLOSE.
+            continue;
+        }
+        if r.error {
+            failed.push(r.token);
+            continue;
+        }
         c.update(|f| {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
-        if r.error {
-            failed.push(r.token);
-        } else if rec.readable.get() && c.flags().is_full() {
+        e.quiet.visit(c, rec);
+        if rec.readable.get() && turn::is_paused(e, c) {
             e.hold(rec);
         }
     }
@@ -213,15 +240,25 @@ fn apply(e: &Engine, ready: &[Ready]) {
         } else if !rec.conn.get().is_null() && rec.readable.get() {
             // SAFETY: the connection of a record in use.
             let c = unsafe { Conn::new(rec.conn.get()) };
-            if c.flags().is_full() { e.hold(rec) } else { c.update(|f| f.set_readable(true)) }
+            if turn::is_paused(e, c) {
+                e.hold(rec);
+            } else {
+                c.update(|f| f.set_readable(true));
+                e.quiet.visit(c, rec);
+            }
         }
     }
     expire(e);
     for token in failed {
         let Some(rec) = e.rec_for(token).filter(|rec| !rec.conn.get().is_null()) else { continue };
-        rec.reason.set(Reason::Reset);
         // SAFETY: the connection of a record in use.
-        error(unsafe { Conn::new(rec.conn.get()) }, format_args!("socket error"));
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        if c.is_closed() {
+            continue;
+        }
+        rec.reason.set(Reason::Reset);
+        e.quiet.visit(c, rec);
+        error(c, format_args!("socket error"));
         if e.is_dead() {
             return;
         }
@@ -235,11 +272,20 @@ fn expire(e: &Engine) {
         let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
         e.set_deadline(rec, None);
-        if !rec.conn.get().is_null() && rec.readable.get() {
-            // A listener that paused. Others are judged in their turn anyway.
-            // SAFETY: the connection of a record in use.
-            unsafe { Conn::new(rec.conn.get()) }.update(|f| f.set_readable(!f.is_full()));
+        if e.limited.get() {
+            e.expired.borrow_mut().push(slot);
+            e.hook_at.set(0);
         }
+        if rec.conn.get().is_null() {
+            continue;
+        }
+        // SAFETY: the connection of a record in use.
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        if rec.readable.get() {
+            // A listener that paused. Others are judged in their turn anyway.
+            c.update(|f| f.set_readable(!f.is_full()));
+        }
+        e.quiet.visit(c, rec);
     }
 }
 
@@ -335,6 +381,10 @@ fn flush_dirty(e: &Engine) {
         e.current.set(c.as_ptr());
         turn::settle(e, c, rec);
         turn::flush(e, c, rec);
+        if !e.is_dead() && !c.is_closed() {
+            // Whether it ends now is for its next turn to say.
+            e.quiet.visit(c, rec);
+        }
         if !e.is_dead() {
             e.current.set(ptr::null_mut());
         }

@@ -59,12 +59,15 @@ impl Poller {
     }
 }
 
+/// The token of the engine's own wakeup descriptor.
+pub(crate) const DOOR: usize = usize::MAX;
+
 /// Slots take the lower half of an event's token, their generation the upper.
 const SLOT_BITS: u32 = usize::BITS / 2 + if usize::BITS == 32 { 4 } else { 0 };
 
 /// Equal for two uses of a slot only after the generation has wrapped around.
 pub(crate) fn token(slot: u32, generation: u32) -> usize {
-    slot as usize | (generation as usize) << SLOT_BITS
+    slot as usize | (generation as usize) << SLOT_BITS & (usize::MAX >> 1)
 }
 
 pub(crate) fn split_token(token: usize) -> (u32, u32) {

@@ -211,11 +211,41 @@ pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize) -> (Io, mg_a
     (io, s.to_addr())
 }
 
+/// `more`: other bytes follow at once, so the last packet may wait for them.
+///
 /// # Safety
 /// `buf` points at `len` readable bytes.
-pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize) -> Io {
+pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize, more: bool) -> Io {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | if more { MSG_MORE } else { 0 };
     // SAFETY: passed on to the caller.
-    retry(|| unsafe { libc::send(fd, buf.cast(), len, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) })
+    retry(|| unsafe { libc::send(fd, buf.cast(), len, flags) })
+}
+
+#[cfg(target_os = "linux")]
+const MSG_MORE: c_int = libc::MSG_MORE;
+#[cfg(not(target_os = "linux"))]
+const MSG_MORE: c_int = 0;
+
+/// Lets the kernel copy `len` bytes of a file to a socket. The file's own position stays.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_file(fd: c_int, file: c_int, offset: u64, len: usize) -> Io {
+    let Ok(mut offset) = i64::try_from(offset) else { return Io::Failed(libc::EOVERFLOW) };
+    // SAFETY: offset is ours for the length of the call.
+    retry(|| unsafe { libc::sendfile64(fd, file, &mut offset, len) })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_file(_fd: c_int, _file: c_int, _offset: u64, _len: usize) -> Io {
+    Io::Failed(libc::ENOSYS)
+}
+
+/// Whether writing to a broken connection ends the process, where a call cannot say otherwise.
+pub(crate) fn sigpipe_kills() -> bool {
+    // SAFETY: all-zero is valid; the call only reads the current setting into it.
+    unsafe {
+        let mut now: libc::sigaction = core::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, core::ptr::null(), &mut now) != 0 || now.sa_sigaction == libc::SIG_DFL
+    }
 }
 
 /// # Safety
@@ -225,6 +255,53 @@ pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the caller vouches for buf; ptr covers its length.
     retry(|| unsafe { libc::sendto(fd, buf.cast(), len, flags, s.ptr(), s.len) })
+}
+
+pub(crate) fn set_reuse_port(fd: c_int) -> bool {
+    set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+}
+
+/// Closing sends a reset.
+pub(crate) fn set_abort(fd: c_int) {
+    let now = libc::linger { l_onoff: 1, l_linger: 0 };
+    let p: *const libc::linger = &now;
+    // SAFETY: p points at the option for the length of the call.
+    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, p.cast(), size_of::<libc::linger>() as socklen_t) };
+}
+
+/// Makes an adopted descriptor non-blocking and close-on-exec. False when it is no descriptor.
+pub(crate) fn adopt(fd: c_int) -> bool {
+    // SAFETY: no pointers.
+    unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        flags >= 0 && libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) == 0 && libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) == 0
+    }
+}
+
+fn option(fd: c_int, name: c_int) -> Option<c_int> {
+    let (mut value, mut len) = (0 as c_int, size_of::<c_int>() as socklen_t);
+    // SAFETY: value has the length given.
+    let done = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &mut len) } == 0;
+    done.then_some(value)
+}
+
+/// Whether something can arrive at this descriptor as it does at a listener of ours, and then whether as datagrams.
+pub(crate) fn listens(fd: c_int) -> Option<bool> {
+    if !matches!(option(fd, libc::SO_DOMAIN)?, libc::AF_INET | libc::AF_INET6) {
+        return None;
+    }
+    match option(fd, libc::SO_TYPE)? {
+        libc::SOCK_DGRAM => Some(true),
+        libc::SOCK_STREAM if option(fd, libc::SO_ACCEPTCONN)? != 0 => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether a read would find something: data, the end of the stream, or an error.
+pub(crate) fn has_input(fd: c_int) -> bool {
+    let mut byte = 0u8;
+    // SAFETY: the buffer is one byte.
+    retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) }) != Io::Wait
 }
 
 /// Bytes that one [`discard`] takes off a stream.

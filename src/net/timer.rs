@@ -140,7 +140,8 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) {
                     f((*t).arg);
                 }
                 if this.current.get() != t || link(head, t).is_none() {
-                    if link(head, this.next.get()).is_none() {
+                    // After mg_mgr_free there is nothing left, perhaps not even the list.
+                    if this.next.get().is_null() || link(head, this.next.get()).is_none() {
                         break;
                     }
                     continue;

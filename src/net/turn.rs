@@ -3,11 +3,12 @@
 
 use super::conn;
 use super::drain::{self, Verdict, View};
-use super::engine::{Engine, Reason, Rec};
+use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, call_user, error};
 use super::handle::Conn;
 use super::poller;
 use super::sock::{self, Io};
+use super::stream;
 use crate::abi::*;
 use crate::guard::iobuf;
 use crate::sys::log::{hexdump, log_error, log_info};
@@ -36,7 +37,7 @@ pub(crate) fn turn(e: &Engine, c: Conn) {
     match c.rec() {
         Some(rec) => busy_turn(e, c, rec, answered),
         // A connection that the program linked itself has no socket of ours.
-        None if after.is_closing() => conn::close(c),
+        None if after.is_closing() || after.is_draining() && c.send_len() == 0 => conn::close(c),
         None => {}
     }
 }
@@ -47,7 +48,7 @@ fn poll_event(e: &Engine, c: Conn) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
-        if Some(pfn as usize) != e.quiet_pfn.get() || c.recv_len() > 0 {
+        if !e.quiet_pfns.get().contains(&(pfn as usize)) || c.recv_len() > 0 {
             // SAFETY: a handler that the program or the library installed for this connection.
             unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
             if c.is_closed() {
@@ -55,7 +56,9 @@ fn poll_event(e: &Engine, c: Conn) {
             }
         }
     }
-    call_user(c, MG_EV_POLL, data);
+    if !c.flags().is_quiet() {
+        call_user(c, MG_EV_POLL, data);
+    }
 }
 
 fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
@@ -90,12 +93,16 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
         if flags.is_readable() || flags.is_writable() {
             rec.blocked.set(false);
             conn::finish_connecting(c);
+            if !e.is_dead() && !c.is_closed() && rec.readable.get() {
+                // The server spoke first: no other event will tell.
+                e.hold(rec);
+            }
         }
-    } else if c.as_ptr() == e.wakeup_conn.get() {
-        rec.readable.set(false);
-        super::wakeup::deliver(e);
     } else {
-        if rec.readable.get() {
+        if c.as_ptr() == e.wakeup_conn.get() {
+            rec.readable.set(false);
+            super::wakeup::deliver(e);
+        } else if rec.readable.get() {
             read(e, c, rec);
         }
         if !e.is_dead() && !c.is_closed() {
@@ -110,13 +117,12 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     if !flags.is_draining() || c.is_closed() {
         return;
     }
-    if rec.drain_since.get().is_none() {
-        rec.drain_since.set(Some(e.now.get()));
-        if !e.compat.get() {
-            super::announce::announce(c, rec);
-        }
+    rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
+    if e.compat.get() {
+        return;
     }
-    if !e.compat.get() && c.recv_len() > 0 && !flags.is_udp() {
+    super::announce::announce(c, rec);
+    if c.recv_len() > 0 && !flags.is_udp() {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
@@ -153,12 +159,27 @@ fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     ok
 }
 
+/// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
+const PIPELINE: usize = 64 * 1024;
+
+/// Whether nothing may be read for now.
+pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
+    let flags = c.flags();
+    let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    let piled_up = || c.recv_len() >= PIPELINE && http();
+    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
+}
+
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
     let mut paused = false;
     for _ in 0..READS {
-        let flags = c.flags();
-        if flags.is_full() || flags.is_closing() || rec.eof.get() || flags.is_draining() && !e.compat.get() {
+        if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
+            break;
+        }
+        // A buffer that is full to the limit is no error before more has come.
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && !sock::has_input(rec.fd.get()) {
+            rec.readable.set(false);
             break;
         }
         if rec.http.more.take() {
@@ -192,8 +213,9 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
                 c.update(|f| f.set_half_closed());
             }
             Io::Done(n) => {
-                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it.
-                rec.readable.set(udp || n == room || rec.hup.get());
+                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it, or
+                // it took one message of several: nobody knows what a program has wrapped.
+                rec.readable.set(udp || !rec.own.get() || n == room || rec.hup.get());
                 received(e, c, rec, n);
             }
             Io::Wait => rec.readable.set(false),
@@ -204,6 +226,10 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
             }
         }
         if e.is_dead() || c.is_closed() || !rec.readable.get() {
+            break;
+        }
+        if udp && c.send_len() > 0 {
+            // What was printed goes to this sender, not to the next one.
             break;
         }
     }
@@ -225,6 +251,11 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
     unsafe {
         let old = (*io).len;
+        if old == 0 {
+            rec.head_began.set(e.now.get());
+        }
+        rec.read_at.set(e.now.get());
+        count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
@@ -233,7 +264,8 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
             rec.recv_used.set(rec.recv_used.get().max((*io).len + 1).min((*io).size));
         }
         if c.flags().is_hexdumping() {
-            dump(c, "<-", &(*io).data()[old..]);
+            // The log may go where it moves the buffer.
+            dump(c, "<-", &(*io).data()[old..].to_vec());
         }
     }
     call_count(c, MG_EV_READ, n);
@@ -264,27 +296,67 @@ impl core::fmt::Display for Addr {
     }
 }
 
-/// Sends what is queued: one send, and MG_EV_WRITE for what it took.
-pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
-    let flags = c.flags();
-    let out = c.send_info();
-    if out.len == 0 || rec.blocked.get() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || flags.is_tls_hs() {
+/// Whether this kind of connection, in this state, can send at all. What programs write to a listener stays where it is.
+pub(crate) fn can_send(flags: Flags) -> bool {
+    !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
+}
+
+/// Tells the program once when more output is queued than it wanted, and again after it fell below half.
+fn press(e: &Engine, c: Conn, rec: &Rec) {
+    let most = e.limits.get().max_send_queue;
+    let mut queued = c.send_len();
+    if most == 0 || rec.pressed.get() && queued >= most / 2 {
         return;
     }
+    rec.pressed.set(queued > most);
+    if queued > most {
+        super::event::call(c, mgx_event::MGX_EV_BACKPRESSURE as i32, (&raw mut queued).cast());
+    }
+}
+
+/// Sends what is queued, and goes on with a file.
+pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
+    if e.limited.get() && !c.is_closed() {
+        press(e, c, rec);
+        if e.is_dead() {
+            return;
+        }
+    }
+    send_queued(e, c, rec);
+    if !e.is_dead() && !c.is_closed() && c.flags().is_streaming() {
+        stream::go_on(e, c, rec);
+    }
+}
+
+/// One send, and MG_EV_WRITE for what it took.
+pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
+    let flags = c.flags();
+    let out = c.send_info();
+    if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
+        return;
+    }
+    if c.as_ptr() == e.wakeup_conn.get() {
+        // A program wrote to every connection on the list.
+        // SAFETY: the connection's own buffer.
+        return unsafe { e.buffers.return_send(c.send()) };
+    }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
-        if flags.is_udp() { sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem()) } else { sock::send(rec.fd.get(), out.buf, out.len) }
+        if flags.is_udp() {
+            sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem())
+        } else {
+            sock::send(rec.fd.get(), out.buf, out.len, flags.is_streaming())
+        }
     };
     match sent {
         Io::Done(n) => {
             // A datagram goes whole or not at all.
             let n = if flags.is_udp() { out.len } else { n };
-            rec.sent.set(rec.sent.get() + n as u64);
-            rec.progress_at.set(e.now.get());
-            if flags.is_hexdumping() {
-                // SAFETY: n bytes at buf were just sent.
-                dump(c, "->", unsafe { crate::guard::bytes::slice(out.buf, n) });
-            }
+            moved(e, rec, n);
+            // SAFETY: n bytes at buf were just sent.
+            let shown = flags.is_hexdumping().then(|| unsafe { crate::guard::bytes::slice(out.buf, n) }.to_vec());
             if n < out.len {
                 // SAFETY: the rest lies inside the buffer; nobody was called since its length was read.
                 unsafe {
@@ -295,6 +367,9 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
             } else {
                 // SAFETY: all of it was sent.
                 unsafe { e.buffers.return_send(c.send()) };
+            }
+            if let Some(bytes) = shown {
+                dump(c, "->", &bytes);
             }
             call_count(c, MG_EV_WRITE, n);
             if !e.is_dead() && !c.is_closed() {
@@ -309,9 +384,19 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
+/// The kernel took `n` bytes.
+pub(crate) fn moved(e: &Engine, rec: &Rec, n: usize) {
+    rec.sent.set(rec.sent.get() + n as u64);
+    count(&e.stats.bytes_out, n as u64);
+    rec.progress_at.set(e.now.get());
+}
+
 /// The kernel takes no more: an event will say when it does.
-fn block(e: &Engine, c: Conn, rec: &Rec) {
-    rec.blocked.set(true);
+pub(crate) fn block(e: &Engine, c: Conn, rec: &Rec) {
+    if !rec.blocked.replace(true) {
+        // From now on it stands still.
+        rec.progress_at.set(e.now.get());
+    }
     if !rec.armed.replace(true) {
         let token = poller::token(rec.slot.get(), rec.generation.get());
         if let Err(err) = e.poller.borrow().arm_writable(rec.fd.get(), token) {
@@ -332,14 +417,15 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
     View {
         draining: flags.is_draining(),
         eof: rec.eof.get(),
-        pending: c.send_len() > 0,
+        pending: c.send_len() > 0 || flags.is_streaming() && rec.blocked.get(),
         responding: flags.is_resp() && flags.is_accepted(),
         begun: queued > rec.http.mark.get(),
-        streaming: false,
+        streaming: flags.is_streaming(),
         since: rec.drain_since.get().unwrap_or(e.now.get()),
         progress_at: rec.progress_at.get(),
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
+        terms: rec.terms(),
     }
 }
 
@@ -347,15 +433,15 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
 fn conclude(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     if flags.is_closing() {
-        if rec.reason.get() == Reason::None {
-            rec.reason.set(Reason::ClosedByUser);
-        }
         return conn::close(c);
     }
     if flags.is_draining() && (flags.is_listening() || flags.is_udp() && c.send_len() == 0) {
+        rec.reason.set(Reason::Drained);
         return conn::close(c);
     }
     if !flags.is_draining() && !rec.eof.get() {
+        // Perhaps a drain was taken back.
+        rec.drain_since.set(None);
         return;
     }
     settle(e, c, rec);
@@ -363,7 +449,11 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         Verdict::Live => {}
         Verdict::Wait(at) => e.set_deadline(rec, Some(at)),
         Verdict::Close(reason) => {
-            rec.reason.set(reason);
+            rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
+            // A limit or a time-out that began the drain is what the program wants to hear of.
+            if rec.reason.get() == Reason::None || !rec.flushed.get() {
+                rec.reason.set(reason);
+            }
             conn::close(c);
         }
     }
@@ -375,7 +465,7 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
     if flags.is_closing() {
         return true;
     }
-    if c.send_len() == 0 && !flags.is_draining() && !flags.is_half_closed() {
+    if c.send_len() == 0 && !flags.is_draining() && !flags.is_half_closed() && !flags.is_streaming() {
         return false;
     }
     let Some(rec) = c.rec() else { return false };
@@ -383,5 +473,5 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
     if (flags.is_draining() || rec.eof.get()) && ends() {
         return true;
     }
-    c.send_len() > 0 && !rec.blocked.get() && !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs()
+    (c.send_len() > 0 || flags.is_streaming()) && !rec.blocked.get() && can_send(flags)
 }

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::{HashMap, VecDeque};
 
 /// Bytes that may wait; a sender is refused beyond that.
-const LIMIT: usize = 64 << 20;
+pub(crate) const LIMIT: usize = 64 << 20;
 
 pub(crate) struct Wakeup {
     fd: c_int,
@@ -110,10 +110,16 @@ impl Wakeup {
         head[..8].copy_from_slice(&id.to_ne_bytes());
         head[8..].copy_from_slice(&(message.len() as u32).to_ne_bytes());
         let ok = self.locked(|q| q.push([&head, message]));
+        self.ring();
+        ok
+    }
+
+    /// Ends the wait of the thread that polls. From any thread or signal handler. False when the descriptor is broken.
+    pub(crate) fn ring(&self) -> bool {
         let one: u64 = 1;
         // SAFETY: writes eight bytes from the stack. A full counter is as good as a written one.
-        unsafe { libc::write(self.fd, (&raw const one).cast(), 8) };
-        ok
+        let n = unsafe { libc::write(self.fd, (&raw const one).cast(), 8) };
+        n == 8 || super::sock::errno() == libc::EAGAIN
     }
 
     /// Everything that waits, oldest first.
@@ -148,16 +154,21 @@ impl Drop for Wakeup {
 
 /// See `mg_wakeup_init`.
 pub(crate) fn init(e: &Engine) -> bool {
-    if !e.wakeup.load(Ordering::Acquire).is_null() {
+    if !e.wakeup_conn.get().is_null() {
         return false;
     }
-    let Some(wakeup) = Wakeup::new() else { return false };
-    let fd = wakeup.fd();
+    // When the connection was closed, its queue stayed: a thread may be about to write to it.
+    // SAFETY: the queue lives as long as the engine.
+    let old = unsafe { e.wakeup.load(Ordering::Acquire).as_ref() };
+    let new = if old.is_none() { Wakeup::new().map(Box::new) } else { None };
+    let Some(fd) = old.or(new.as_deref()).map(Wakeup::fd) else { return false };
     let Some(c) = conn::wrap(e, fd, None, core::ptr::null_mut()) else { return false };
     // It stands for the receiving end of a pair on the loopback address.
     c.set_rem(mg_addr { addr: mg_addr_bytes { ip4: u32::from_be_bytes([127, 0, 0, 1]).to_be() }, ..mg_addr::ZERO });
     e.wakeup_conn.set(c.as_ptr());
-    e.wakeup.store(Box::into_raw(Box::new(wakeup)), Ordering::Release);
+    if let Some(wakeup) = new {
+        e.wakeup.store(Box::into_raw(wakeup), Ordering::Release);
+    }
     // SAFETY: the manager is alive.
     unsafe { (*e.mgr).pipe.fd = fd };
     true
@@ -180,28 +191,42 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
     }
 }
 
-/// The wakeup connection's turn: hands out everything that has arrived.
-pub(crate) fn deliver(e: &Engine) {
-    // SAFETY: the queue lives as long as the engine, and a frame is open.
-    let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };
+/// Output that other threads queued through the engine's own door, and other reasons to have been woken.
+pub(crate) fn answer_door(e: &Engine) {
+    each(e, &e.door, |c, bytes| {
+        // SAFETY: a vector of ours.
+        unsafe { super::output::send(c, bytes.as_ptr(), bytes.len()) };
+    });
+}
+
+/// Hands out what waits, each message to the connection it is for; those for connections that are gone are dropped.
+fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(Conn, Vec<u8>)) {
     let messages = wakeup.receive();
     // Looking for each id in the list is fine for a few messages only.
     let mut by_id: HashMap<u64, Conn> = HashMap::new();
-    #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
-    let id_of = |c: Conn| u64::from(c.id());
     if messages.len() > 8 {
-        by_id.extend(super::mgr::list(e).map(|c| (id_of(c), c)));
+        by_id.extend(super::mgr::list(e).map(|c| (c.id64(), c)));
     }
-    for (id, mut message) in messages {
+    for (id, message) in messages {
         let known = by_id.get(&id).copied();
-        let found = known.or_else(|| super::mgr::list(e).find(|c| id_of(*c) == id));
-        let Some(c) = found.filter(|c| !c.is_closed()) else { continue };
-        let mut text = mg_str { buf: message.as_mut_ptr().cast(), len: message.len() };
-        call(c, MG_EV_WAKEUP, (&raw mut text).cast());
+        let found = known.or_else(|| super::mgr::list(e).find(|c| c.id64() == id));
+        if let Some(c) = found.filter(|c| !c.is_closed()) {
+            hand_out(c, message);
+        }
         if e.is_dead() {
             return;
         }
     }
+}
+
+/// The wakeup connection's turn: hands out everything that has arrived.
+pub(crate) fn deliver(e: &Engine) {
+    // SAFETY: the queue lives as long as the engine, and a frame is open.
+    let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };
+    each(e, wakeup, |c, mut message| {
+        let mut text = mg_str { buf: message.as_mut_ptr().cast(), len: message.len() };
+        call(c, MG_EV_WAKEUP, (&raw mut text).cast());
+    });
 }
 
 #[cfg(test)]

@@ -67,11 +67,22 @@ impl Scanner {
     /// Goes on where the last call stopped. `body` is everything received from the first byte behind the head; the part that
     /// was there before must not have changed.
     pub(crate) fn scan(&mut self, body: &[u8]) -> Scan {
+        self.scan_with(body, |_| {})
+    }
+
+    /// Forgets what was looked at: the next call gets what follows.
+    pub(crate) fn advance(&mut self) -> usize {
+        core::mem::take(&mut self.pos)
+    }
+
+    /// The same as [`Self::scan`], with the data that is new.
+    pub(crate) fn scan_with(&mut self, body: &[u8], mut data: impl FnMut(&[u8])) -> Scan {
         while let Some(&b) = body.get(self.pos) {
             let mut used = 1;
             self.state = match (self.state, b) {
                 (State::Data { left }, _) => {
                     used = left.min(body.len() - self.pos);
+                    data(&body[self.pos..self.pos + used]);
                     if used < left { State::Data { left: left - used } } else { State::DataCr }
                 }
                 (State::DataCr, b'\r') => State::DataLf,

@@ -124,6 +124,16 @@ fn dump(out: &mut impl Out, data: &[u8]) {
     }
 }
 
+pub(crate) fn level() -> c_int {
+    // SAFETY: as in enabled.
+    unsafe { &mg_log_level }.load(Relaxed)
+}
+
+pub(crate) fn set_level(level: c_int) {
+    // SAFETY: as in enabled.
+    unsafe { &mg_log_level }.store(level, Relaxed);
+}
+
 #[inline]
 pub(crate) fn enabled(level: c_int) -> bool {
     // SAFETY: defined in variadic.c; programs write it with plain stores.

@@ -29,6 +29,13 @@ unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
     false
 }
 
+/// A number below `n`, for spreading things out.
+pub(crate) fn below(n: u64) -> u64 {
+    let mut bytes = [0; 8];
+    fill(&mut bytes);
+    u64::from_ne_bytes(bytes) % n.max(1)
+}
+
 /// Letters and digits, all equally likely.
 pub(crate) fn text(buf: &mut [u8]) {
     const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";

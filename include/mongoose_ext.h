@@ -1,0 +1,364 @@
+// The extension of libmongoose-rs to the mg_* API: draining, limits, scale, and access for other languages. Generated from its
+// Rust sources. Everything here is off, or equal to the mg_* API, until it is called. NULL pointers are tolerated everywhere: 0,
+// false or no effect.
+
+#ifndef MONGOOSE_EXT_H
+#define MONGOOSE_EXT_H
+
+#include "mongoose.h"
+
+// Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
+#ifndef MGX_OPTIONS
+#define MGX_OPTIONS
+struct mgx_options {
+  size_t max_recv_size;     // MG_MAX_RECV_SIZE
+  size_t io_size;           // MG_IO_SIZE; values below 16384 are ignored
+  int listen_backlog;       // MG_SOCK_LISTEN_BACKLOG_SIZE
+  bool v6only;              // MG_IPV6_V6ONLY
+  bool no_dirlist;          // MG_ENABLE_DIRLIST 0
+  bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  const char *http_index;   // MG_HTTP_INDEX
+};
+#endif
+
+
+// Why a connection ended.
+enum mgx_reason {
+  MGX_REASON_NONE,
+  // A drain was completed: everything was sent.
+  MGX_REASON_DRAINED,
+  MGX_REASON_PEER_CLOSED,
+  MGX_REASON_RESET,
+  // The program set is_closing or called mg_close_conn.
+  MGX_REASON_CLOSED_BY_USER,
+  // Output did not move.
+  MGX_REASON_FLUSH_TIMEOUT,
+  // A request was not answered.
+  MGX_REASON_RESPONSE_TIMEOUT,
+  // The manager's drain deadline passed, or the manager was freed.
+  MGX_REASON_FORCED,
+  MGX_REASON_IDLE_TIMEOUT,
+  MGX_REASON_HEADER_TIMEOUT,
+  MGX_REASON_BODY_TIMEOUT,
+  // One of struct mgx_limits.
+  MGX_REASON_LIMIT,
+  MGX_REASON_ERROR,
+};
+
+// How far the end of a connection has come.
+enum mgx_phase {
+  MGX_ACTIVE,
+  // It takes no new requests, but an answer is still to come.
+  MGX_DRAINING,
+  // Only its last bytes are being sent.
+  MGX_FLUSHING,
+  MGX_CLOSED,
+};
+
+// The steps of a manager's graceful shutdown.
+enum mgx_mgr_phase {
+  MGX_MGR_RUNNING,
+  // Still accepting; every reply closes its connection.
+  MGX_MGR_LAME_DUCK,
+  // Listeners are closed; idle connections may send one last request.
+  MGX_MGR_IDLE_GRACE,
+  // What is in flight is being finished.
+  MGX_MGR_FINISHING,
+  MGX_MGR_DONE,
+};
+
+// Events of the extension, delivered like those of the mg_* API.
+enum mgx_event {
+  // A drain of the manager has reached this connection: an event stream or a long poll can say good-bye. `ev_data` is a
+  // `struct mgx_drain_opts *`; changes count.
+  MGX_EV_DRAIN = 1296498689,
+  // c->send grew above mgx_limits.max_send_queue. `ev_data` is a `size_t *` with its length.
+  MGX_EV_BACKPRESSURE = 1296498690,
+};
+
+// The bit fields of struct mg_connection, in their order.
+enum mgx_flag {
+  MGX_IS_LISTENING,
+  MGX_IS_CLIENT,
+  MGX_IS_ACCEPTED,
+  MGX_IS_RESOLVING,
+  MGX_IS_ARPLOOKING,
+  MGX_IS_CONNECTING,
+  MGX_IS_TLS,
+  MGX_IS_TLS_HS,
+  MGX_IS_UDP,
+  MGX_IS_WEBSOCKET,
+  MGX_IS_MQTT5,
+  MGX_IS_HEXDUMPING,
+  MGX_IS_DRAINING,
+  MGX_IS_CLOSING,
+  MGX_IS_FULL,
+  MGX_IS_TLS_THROTTLED,
+  MGX_IS_RESP,
+  MGX_IS_READABLE,
+  MGX_IS_WRITABLE,
+};
+
+// How one connection is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
+struct mgx_drain_opts {
+  // Default 0: none. How long a keep-alive connection without a request in progress may still deliver one last request,
+  // which is answered with `Connection: close`. -1: until it does.
+  int idle_grace_ms;
+  // Default 30000. How long a request whose answer is pending is waited for.
+  int response_timeout_ms;
+  // Default 60000. How long output may stand still.
+  int flush_timeout_ms;
+  // Default 10000. How long what the peer still sends is read and forgotten after the last byte was sent.
+  int linger_total_ms;
+  // Default 1000. The same, when nothing comes.
+  int linger_idle_ms;
+  // Default: no limit. Most bytes to read and forget.
+  size_t linger_bytes;
+  // Default 1001. Code of the Close frame that a WebSocket gets after its queued frames.
+  int ws_close_code;
+  // Reason text in that frame, at most 123 bytes, copied. NULL: none.
+  const char *ws_close_reason;
+  // Default 2000. How long to wait for the peer's Close frame.
+  int ws_close_timeout_ms;
+};
+
+// How a manager is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
+struct mgx_mgr_drain_opts {
+  // Default 0. First step: still accepting, because a load balancer needs time to notice; every reply closes.
+  int lame_duck_ms;
+  // Default 1000. Second step, after the listeners are closed: idle keep-alive connections may send one last request.
+  int idle_grace_ms;
+  // Default 30000, from the call. Last step: whatever is left is closed by force.
+  int deadline_ms;
+  // Default 0. Idle connections are closed spread over this time, so that clients do not all reconnect at once.
+  int spread_ms;
+  // For each connection that is drained.
+  struct mgx_drain_opts conn;
+};
+
+// A drain in numbers.
+struct mgx_drain_status {
+  enum mgx_mgr_phase phase;
+  // Connections by state, now. `idle` to `websockets` are accepted ones, each counted once.
+  size_t listeners;
+  size_t idle;
+  size_t active;
+  // A request was dispatched and its answer has not begun.
+  size_t pending;
+  size_t flushing;
+  size_t websockets;
+  // Sockets whose connection is gone and that only wait for the peer's last byte.
+  size_t lingering;
+  // Since the drain began: requests dispatched, connections ended in order, connections ended by force.
+  size_t served;
+  size_t drained;
+  size_t forced;
+  // Bytes still queued, now.
+  size_t unsent_bytes;
+  uint64_t elapsed_ms;
+  uint64_t remaining_ms;
+};
+
+// Limits on what peers may do. Zero-initialise: 0 in a member means off.
+struct mgx_limits {
+  // Accepted connections of this manager; one more is accepted and closed at once.
+  size_t max_conns;
+  // The same for one peer address.
+  size_t max_conns_per_ip;
+  // From accept, or the first byte of a request, to the end of its head: 408 and drain.
+  int header_timeout_ms;
+  // No progress of a request body: 408 and drain.
+  int body_timeout_ms;
+  // Keep-alive connection without a request: drain.
+  int idle_timeout_ms;
+  // No write progress while output is queued: close.
+  int write_timeout_ms;
+  // 431 and drain.
+  size_t max_header_bytes;
+  // 413 and drain.
+  size_t max_body_bytes;
+  // WebSocket message, fragments joined: Close 1009 and drain.
+  size_t max_ws_message;
+  // c->send above this: MGX_EV_BACKPRESSURE once, and again after it fell below half.
+  size_t max_send_queue;
+  // Requests of one keep-alive connection; the last reply says `Connection: close`.
+  unsigned int max_requests;
+};
+
+// Counters of a manager, since mg_mgr_init.
+struct mgx_stats {
+  uint64_t accepted;
+  // Closed at once because of mgx_limits.
+  uint64_t refused;
+  uint64_t requests;
+  uint64_t bytes_in;
+  uint64_t bytes_out;
+  // Connections ended by a time-out.
+  uint64_t timeouts;
+  uint64_t drained;
+  uint64_t forced;
+  uint64_t resets;
+  // Accepted connections, now.
+  size_t conns;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the mg_* API that the library offers: "7.22".
+const char *mgx_api_version(void);
+
+// Why the connection ends; meaningful inside MG_EV_CLOSE.
+enum mgx_reason mgx_close_reason(const struct mg_connection *c);
+
+// Bytes that did not reach the kernel; meaningful inside MG_EV_CLOSE.
+size_t mgx_close_unsent(const struct mg_connection *c);
+
+// Closes a connection in its next turn with a reset, so that nothing of it lives on in the kernel: for abusive peers.
+void mgx_conn_abort(struct mg_connection *c);
+
+// Closes a connection in its next turn and discards what it has not sent yet: `is_closing = 1`.
+void mgx_conn_close(struct mg_connection *c);
+
+// Ends a connection in order: a request in progress is answered, with `Connection: close`; a keep-alive connection without one
+// may send one more within `idle_grace_ms`; a WebSocket gets a Close frame after its queued frames. Sets is_draining in the
+// end. `opts` NULL: all defaults; nothing of it is used after the call. Returns false for listeners and UDP, which it closes.
+bool mgx_conn_drain(struct mg_connection *c, const struct mgx_drain_opts *opts);
+
+// One of the bit fields. False for NULL and for unknown flags.
+bool mgx_conn_flag(const struct mg_connection *c, enum mgx_flag flag);
+
+// c->id; 0 for NULL.
+unsigned long mgx_conn_id(const struct mg_connection *c);
+
+// The same for the local address.
+size_t mgx_conn_local(const struct mg_connection *c, char *buf, size_t len);
+
+// How far the end of the connection has come. MGX_CLOSED for NULL.
+enum mgx_phase mgx_conn_phase(const struct mg_connection *c);
+
+// Switches MG_EV_POLL of one connection off, or on again. Without it, a connection costs a poll nothing while nothing happens on
+// it, so that a poll costs what is ready and not what is open. Output queued by mg_send and the like, mgx_conn_drain and
+// mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
+// written straight into c->send, are noticed within 100 ms or at the end of the current wait.
+void mgx_conn_poll_events(struct mg_connection *c, bool on);
+
+// Writes the peer's address, as `1.2.3.4:80` or `[::1]:80`, into `buf`, cut to `len` - 1 characters and NUL-terminated. Returns
+// the full length.
+size_t mgx_conn_remote(const struct mg_connection *c, char *buf, size_t len);
+
+// Bytes waiting to be sent.
+size_t mgx_conn_send_queue(const struct mg_connection *c);
+
+// Sets one of the bit fields that programs may set: MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP,
+// MGX_IS_HEXDUMPING. False, without effect, for the others.
+bool mgx_conn_set_flag(struct mg_connection *c, enum mgx_flag flag, bool on);
+
+// Sets c->fn_data.
+void mgx_conn_set_user_data(struct mg_connection *c, void *data);
+
+// c->fn_data; NULL for NULL.
+void *mgx_conn_user_data(const struct mg_connection *c);
+
+// As mg_error, with a message that is no format.
+void mgx_error(struct mg_connection *c, const char *message);
+
+// As mg_http_reply, with a body of `body_len` bytes of any kind. `headers` NULL: none.
+void mgx_http_reply(struct mg_connection *c, int status, const char *headers, const void *body, size_t body_len);
+
+// Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
+// It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
+// mg_http_listen would: with a URL of scheme `http:`, `https:`, `ws:` or `wss:` this is done here. NULL when `fd` is no such
+// socket; it then stays the caller's.
+struct mg_connection *mgx_listen_fd(struct mg_mgr *mgr, int fd, const char *url, mg_event_handler_t fn, void *fn_data);
+
+// Sets SO_REUSEPORT on listeners opened from now on: several managers, in threads or processes of their own, share one port.
+bool mgx_listen_reuseport(struct mg_mgr *mgr, bool on);
+
+// The socket of a listener, to hand it to a successor process; -1 for anything else. It stays the library's.
+int mgx_listener_fd(const struct mg_connection *c);
+
+// mg_log_level.
+int mgx_log_get(void);
+
+// Sets mg_log_level.
+void mgx_log_set(int level);
+
+// Restores the original's behaviour for programs that depend on it: reading goes on while a connection drains, the last reply
+// is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
+void mgx_mgr_compat(struct mg_mgr *mgr, bool on);
+
+// mg_mgr_free for a manager of mgx_mgr_new, and frees its memory. NULL is fine.
+void mgx_mgr_delete(struct mg_mgr *mgr);
+
+// Starts the graceful shutdown of a manager; mg_mgr_poll does the rest, in steps: lame duck, idle grace, finishing, and force
+// at the deadline. `opts` NULL: all defaults. May be called from any thread and from a signal handler, after
+// mgx_mgr_drain_init. A second call can only bring the deadline nearer. Returns false for a manager that is not initialised.
+bool mgx_mgr_drain(struct mg_mgr *mgr, const struct mgx_mgr_drain_opts *opts);
+
+// Goes back to normal work while the listeners are still open, that is in the lame duck phase. False when it is too late, or
+// when no drain has begun.
+bool mgx_mgr_drain_cancel(struct mg_mgr *mgr);
+
+// Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.
+bool mgx_mgr_drain_init(struct mg_mgr *mgr);
+
+// Fills `*status` with the state of the drain in numbers; also before one has begun.
+void mgx_mgr_drain_status(const struct mg_mgr *mgr, struct mgx_drain_status *status);
+
+// Polls until the drain is done and what lingers has ended, at most until the deadline; starts a drain with all defaults when
+// none has begun. True when nothing had to be closed by force.
+bool mgx_mgr_drain_wait(struct mg_mgr *mgr);
+
+// For the readiness page that a load balancer asks: false from the lame duck phase on.
+bool mgx_mgr_is_ready(const struct mg_mgr *mgr);
+
+// Sets limits and time-outs, all off until then; they hold from the next poll on. Copied. NULL pointers have no effect.
+void mgx_mgr_limits(struct mg_mgr *mgr, const struct mgx_limits *limits);
+
+// A manager on the heap, initialised. NULL when out of memory. Free it with mgx_mgr_delete.
+struct mg_mgr *mgx_mgr_new(void);
+
+// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
+// then on. NULL pointers have no effect.
+void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *opts);
+
+// The step that the manager's drain has reached. MGX_MGR_DONE for a manager that is not initialised.
+enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
+
+// Fills `*stats` with the manager's counters.
+void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
+
+// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
+// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
+// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
+
+// Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
+// one thread stays in order. False when 64 MiB wait already, or the manager is not initialised. Output for a connection that is
+// gone is dropped.
+bool mgx_send_to(struct mg_mgr *mgr, unsigned long conn_id, const void *buf, size_t len);
+
+// The size of a public struct, by its name ("mg_connection"); 0 when unknown. A binding checks its own layouts with it.
+size_t mgx_sizeof(const char *struct_name);
+
+// This library's own version.
+const char *mgx_version(void);
+
+// Ends the wait of mg_mgr_poll. From any thread or signal handler. False for a manager that is not initialised.
+bool mgx_wakeup_mgr(struct mg_mgr *mgr);
+
+// Queues a C string. Returns its length, or 0 when out of memory.
+size_t mgx_write(struct mg_connection *c, const char *text);
+
+// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
+// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+
+#endif

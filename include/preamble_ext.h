@@ -1,0 +1,22 @@
+// The extension of libmongoose-rs to the mg_* API: draining, limits, scale, and access for other languages. Generated from its
+// Rust sources. Everything here is off, or equal to the mg_* API, until it is called. NULL pointers are tolerated everywhere: 0,
+// false or no effect.
+
+#ifndef MONGOOSE_EXT_H
+#define MONGOOSE_EXT_H
+
+#include "mongoose.h"
+
+// Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
+#ifndef MGX_OPTIONS
+#define MGX_OPTIONS
+struct mgx_options {
+  size_t max_recv_size;     // MG_MAX_RECV_SIZE
+  size_t io_size;           // MG_IO_SIZE; values below 16384 are ignored
+  int listen_backlog;       // MG_SOCK_LISTEN_BACKLOG_SIZE
+  bool v6only;              // MG_IPV6_V6ONLY
+  bool no_dirlist;          // MG_ENABLE_DIRLIST 0
+  bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  const char *http_index;   // MG_HTTP_INDEX
+};
+#endif

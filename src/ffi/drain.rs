@@ -1,0 +1,197 @@
+//! Graceful draining: of one connection, and of a whole manager in phases.
+
+use crate::abi::*;
+use crate::handler::drain;
+use crate::net::engine::{Engine, Reason};
+use crate::net::handle::Conn;
+use crate::net::shutdown::ConnTerms;
+use crate::net::{mgr, sock};
+
+/// All-zero options: every default.
+fn defaults() -> mgx_drain_opts {
+    // SAFETY: numbers and a pointer, for which zero is NULL.
+    unsafe { core::mem::zeroed() }
+}
+
+/// Ends a connection in order: a request in progress is answered, with `Connection: close`; a keep-alive connection without one
+/// may send one more within `idle_grace_ms`; a WebSocket gets a Close frame after its queued frames. Sets is_draining in the
+/// end. `opts` NULL: all defaults; nothing of it is used after the call. Returns false for listeners and UDP, which it closes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_drain(c: *mut mg_connection, opts: *const mgx_drain_opts) -> bool {
+    if c.is_null() {
+        return false;
+    }
+    // SAFETY: a connection and options or NULL, as the caller promises.
+    unsafe {
+        let c = Conn::new(c);
+        let opts = opts.as_ref().copied().unwrap_or_else(defaults);
+        c.engine().is_some_and(|e| drain::drain_conn(e, c, &ConnTerms::new(&opts)))
+    }
+}
+
+/// Closes a connection in its next turn and discards what it has not sent yet: `is_closing = 1`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_close(c: *mut mg_connection) {
+    if !c.is_null() {
+        // SAFETY: a connection, as the caller promises.
+        close_soon(unsafe { Conn::new(c) });
+    }
+}
+
+/// Closes a connection in its next turn with a reset, so that nothing of it lives on in the kernel: for abusive peers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_abort(c: *mut mg_connection) {
+    if !c.is_null() {
+        // SAFETY: a connection, as the caller promises.
+        let c = unsafe { Conn::new(c) };
+        if let Some(rec) = c.rec().filter(|rec| rec.own.get() && rec.fd.get() >= 0) {
+            sock::set_abort(rec.fd.get());
+        }
+        close_soon(c);
+    }
+}
+
+fn close_soon(c: Conn) {
+    c.update(|f| f.set_closing(true));
+    if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
+        e.quiet.visit(c, rec);
+    }
+}
+
+/// How far the end of the connection has come. MGX_CLOSED for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_phase(c: *const mg_connection) -> mgx_phase {
+    if c.is_null() {
+        return mgx_phase::MGX_CLOSED;
+    }
+    // SAFETY: a connection, as the caller promises.
+    drain::phase(unsafe { Conn::new(c.cast_mut()) })
+}
+
+/// Why the connection ends; meaningful inside MG_EV_CLOSE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_close_reason(c: *const mg_connection) -> mgx_reason {
+    use mgx_reason::*;
+    if c.is_null() {
+        return MGX_REASON_NONE;
+    }
+    // SAFETY: a connection, as the caller promises.
+    let rec = unsafe { Conn::new(c.cast_mut()) }.rec();
+    match rec.map_or(Reason::None, |rec| rec.reason.get()) {
+        Reason::None => MGX_REASON_NONE,
+        Reason::Drained => MGX_REASON_DRAINED,
+        Reason::PeerClosed => MGX_REASON_PEER_CLOSED,
+        Reason::Reset => MGX_REASON_RESET,
+        Reason::ClosedByUser => MGX_REASON_CLOSED_BY_USER,
+        Reason::FlushTimeout => MGX_REASON_FLUSH_TIMEOUT,
+        Reason::ResponseTimeout => MGX_REASON_RESPONSE_TIMEOUT,
+        Reason::Forced => MGX_REASON_FORCED,
+        Reason::IdleTimeout => MGX_REASON_IDLE_TIMEOUT,
+        Reason::HeaderTimeout => MGX_REASON_HEADER_TIMEOUT,
+        Reason::BodyTimeout => MGX_REASON_BODY_TIMEOUT,
+        Reason::Limit => MGX_REASON_LIMIT,
+        Reason::Error => MGX_REASON_ERROR,
+    }
+}
+
+/// Bytes that did not reach the kernel; meaningful inside MG_EV_CLOSE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_close_unsent(c: *const mg_connection) -> usize {
+    // SAFETY: a connection or NULL, as the caller promises.
+    if c.is_null() { 0 } else { unsafe { (*c).send.len } }
+}
+
+/// Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_drain_init(mgr: *mut mg_mgr) -> bool {
+    // SAFETY: a manager or NULL, as the caller promises.
+    unsafe { Engine::of(mgr) }.is_some()
+}
+
+/// Starts the graceful shutdown of a manager; mg_mgr_poll does the rest, in steps: lame duck, idle grace, finishing, and force
+/// at the deadline. `opts` NULL: all defaults. May be called from any thread and from a signal handler, after
+/// mgx_mgr_drain_init. A second call can only bring the deadline nearer. Returns false for a manager that is not initialised.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_drain(mgr: *mut mg_mgr, opts: *const mgx_mgr_drain_opts) -> bool {
+    if mgr.is_null() {
+        return false;
+    }
+    // SAFETY: a manager and options or NULL, as the caller promises; other threads touch nothing but the request and the door.
+    unsafe {
+        let engine: *mut Engine = (*mgr).tls_ctx.cast();
+        if engine.is_null() {
+            return false;
+        }
+        let opts = opts.as_ref().copied().unwrap_or_else(|| core::mem::zeroed());
+        (*engine).shutdown.request.post(&opts);
+        (*engine).door.ring()
+    }
+}
+
+/// Goes back to normal work while the listeners are still open, that is in the lame duck phase. False when it is too late, or
+/// when no drain has begun.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_drain_cancel(mgr: *mut mg_mgr) -> bool {
+    // SAFETY: a manager or NULL, as the caller promises.
+    unsafe { Engine::of(mgr) }.is_some_and(drain::cancel)
+}
+
+/// The step that the manager's drain has reached. MGX_MGR_DONE for a manager that is not initialised.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_phase(mgr: *const mg_mgr) -> mgx_mgr_phase {
+    // SAFETY: a manager or NULL, as the caller promises.
+    unsafe { Engine::of(mgr.cast_mut()) }.map_or(mgx_mgr_phase::MGX_MGR_DONE, |e| e.shutdown.phase.get())
+}
+
+/// For the readiness page that a load balancer asks: false from the lame duck phase on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_is_ready(mgr: *const mg_mgr) -> bool {
+    // SAFETY: a manager or NULL, as the caller promises.
+    unsafe { Engine::of(mgr.cast_mut()) }.is_some_and(|e| e.shutdown.is_running() && !e.shutdown.request.is_waiting())
+}
+
+/// Polls until the drain is done and what lingers has ended, at most until the deadline; starts a drain with all defaults when
+/// none has begun. True when nothing had to be closed by force.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
+    // SAFETY: a manager or NULL, as the caller promises.
+    let Some(e) = (unsafe { Engine::of(mgr) }) else { return false };
+    if e.shutdown.is_running() && !e.shutdown.request.is_waiting() {
+        // SAFETY: as above.
+        unsafe { mgx_mgr_drain(mgr, core::ptr::null()) };
+    }
+    e.enter();
+    // SAFETY: the manager is alive as long as its engine is not dead.
+    while !e.is_dead() && unsafe { mgx_mgr_phase(mgr) } != mgx_mgr_phase::MGX_MGR_DONE {
+        // SAFETY: as above.
+        unsafe { mgr::poll(mgr, 1000) };
+    }
+    while !e.is_dead() && !e.lingering.borrow().is_empty() && e.now.get() < e.shutdown.deadline.get() {
+        // SAFETY: as above.
+        unsafe { mgr::poll(mgr, 1000) };
+    }
+    let ok = !e.is_dead() && e.stats.forced.get() == e.shutdown.forced_before.get();
+    e.leave();
+    ok
+}
+
+/// Fills `*status` with the state of the drain in numbers; also before one has begun.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut mgx_drain_status) {
+    // SAFETY: a manager and a status or NULL, as the caller promises.
+    unsafe {
+        if let (Some(e), false) = (Engine::of(mgr.cast_mut()), status.is_null()) {
+            *status = drain::status(e);
+        }
+    }
+}
+
+/// Restores the original's behaviour for programs that depend on it: reading goes on while a connection drains, the last reply
+/// is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_compat(mgr: *mut mg_mgr, on: bool) {
+    // SAFETY: a manager or NULL, as the caller promises.
+    if let Some(e) = unsafe { Engine::of(mgr) } {
+        e.compat.set(on);
+    }
+}

@@ -1,0 +1,441 @@
+//! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
+//! in `net::drain`; here is what comes before that bit is set.
+
+use super::{http, limits, ws};
+use crate::abi::mgx_mgr_phase::*;
+use crate::abi::*;
+use crate::net::conn;
+use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
+use crate::net::event::call;
+use crate::net::handle::Conn;
+use crate::net::mgr::list;
+use crate::net::shutdown::{ConnTerms, ms};
+use crate::net::{announce, sock, turn};
+use crate::sys::{random, time};
+use core::ffi::c_int;
+
+/// Gives the extension its part in polls, when it has something to do.
+pub(crate) fn install(e: &Engine) {
+    e.hook.set(Some(step));
+}
+
+/// Later than anything, and yet a reason to look at every poll.
+const NO_LIMIT: u64 = u64::MAX - 1;
+
+/// Has the next poll do the extension's part.
+fn wake(e: &Engine) {
+    e.hook_at.set(0);
+}
+
+/// Whether a request has begun to arrive or waits for its answer.
+fn is_busy(c: Conn, rec: &Rec) -> bool {
+    c.flags().is_resp() || c.recv_len() > 0 || rec.http.phase.get() == Phase::Body
+}
+
+/// Whether nothing is in progress on an accepted connection.
+fn is_idle(c: Conn, rec: &Rec) -> bool {
+    !is_busy(c, rec) && c.send_len() == 0
+}
+
+fn is_http(c: Conn) -> bool {
+    c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)))
+}
+
+fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
+    rec.leave.set(Leave::No);
+    c.update(|f| f.set_draining(true));
+    e.touch(rec);
+}
+
+/// How long the answer to a Close frame is waited for when the drain began before the upgrade.
+const WS_CLOSE_MS: u64 = 2000;
+
+/// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
+fn close_websocket(e: &Engine, c: Conn, rec: &Rec, code: u16, reason: &[u8], until: u64) {
+    ws::send_close(c, code, reason);
+    rec.leave.set(Leave::WebSocket(until));
+    e.touch(rec);
+}
+
+/// Whether the last answer is complete and its head, perhaps only now, says that it is the last.
+fn answer_announces(e: &Engine, c: Conn, rec: &Rec) -> bool {
+    if !e.compat.get() {
+        announce::announce(c, rec);
+    }
+    !c.flags().is_resp() && rec.http.answered.get() && rec.http.announced.get()
+}
+
+/// See `mgx_conn_drain`.
+pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
+    let flags = c.flags();
+    if flags.is_listening() || flags.is_udp() {
+        c.update(|f| f.set_draining(true));
+        return false;
+    }
+    let Some(rec) = c.rec() else {
+        c.update(|f| f.set_draining(true));
+        return true;
+    };
+    rec.set_terms(Some(terms.terms));
+    if flags.is_draining() {
+        return true;
+    }
+    wake(e);
+    let now = time::millis();
+    let grace_ends = now.saturating_add(terms.terms.idle_grace_ms);
+    match rec.leave.get() {
+        Leave::No => {}
+        Leave::Grace(until, requests) => {
+            rec.leave.set(Leave::Grace(until.min(grace_ends), requests));
+            return true;
+        }
+        _ => return true,
+    }
+    if flags.is_websocket() {
+        close_websocket(e, c, rec, terms.ws_code, &terms.ws_reason, now.saturating_add(terms.ws_timeout_ms));
+        return true;
+    }
+    let no_http = !is_http(c);
+    if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
+        start_draining(e, c, rec);
+    } else if no_http {
+        rec.leave.set(Leave::Quiet(now));
+    } else if answer_announces(e, c, rec) {
+        start_draining(e, c, rec);
+    } else if is_busy(c, rec) {
+        rec.leave.set(Leave::Finish(now));
+    } else {
+        rec.leave.set(Leave::Grace(grace_ends, rec.http.requests.get()));
+    }
+    true
+}
+
+/// The extension's part of a poll.
+fn step(e: &Engine) {
+    let s = &e.shutdown;
+    if s.request.is_waiting() {
+        begin(e);
+    }
+    limits::step(e);
+    let now = e.now.get();
+    if s.phase.get() == MGX_MGR_LAME_DUCK && now >= s.phase_ends.get().min(s.deadline.get()) {
+        close_listeners(e);
+    }
+    if e.is_dead() {
+        return;
+    }
+    let mut next = u64::MAX;
+    for c in list(e) {
+        if let Some(rec) = c.rec().filter(|rec| rec.leave.get() != Leave::No && !c.flags().is_draining()) {
+            next = next.min(leave(e, c, rec, now)).min(NO_LIMIT);
+        }
+    }
+    if !s.is_running() {
+        next = next.min(advance(e, now));
+    }
+    let over = matches!(s.phase.get(), MGX_MGR_RUNNING | MGX_MGR_DONE);
+    e.hook_at.set(if over { next } else { next.min(NO_LIMIT) });
+}
+
+/// Looks at one connection that is to leave. Returns when to look again.
+fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
+    if c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_)) {
+        // Its last request was an upgrade.
+        close_websocket(e, c, rec, 1001, b"", now.saturating_add(WS_CLOSE_MS));
+    }
+    let terms = rec.terms();
+    match rec.leave.get() {
+        Leave::No => u64::MAX,
+        Leave::Grace(until, requests) => {
+            if is_busy(c, rec) || rec.http.requests.get() != requests {
+                rec.leave.set(Leave::Last(now));
+                return finish(e, c, rec, now, now, true);
+            }
+            // While an earlier answer is on its way the peer has no reason to ask again.
+            let answer = if c.send_len() > 0 { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
+            if now < until.max(answer) {
+                return until.max(answer);
+            }
+            if !found_input(e, rec) {
+                start_draining(e, c, rec);
+                return u64::MAX;
+            }
+            rec.leave.set(Leave::Last(now));
+            now
+        }
+        Leave::Finish(since) => finish(e, c, rec, now, since, false),
+        Leave::Last(since) => finish(e, c, rec, now, since, true),
+        Leave::Quiet(since) => {
+            let quiet = rec.read_at.get().max(since).saturating_add(terms.idle_grace_ms);
+            let until = quiet.min(since.saturating_add(terms.response_ms));
+            if now < until {
+                return until;
+            }
+            if until == quiet && found_input(e, rec) {
+                return now;
+            }
+            start_draining(e, c, rec);
+            u64::MAX
+        }
+        Leave::WebSocket(until) => {
+            if now >= until {
+                start_draining(e, c, rec);
+            }
+            until
+        }
+    }
+}
+
+/// The last look: whether something arrived in the same moment. It is read then.
+fn found_input(e: &Engine, rec: &Rec) -> bool {
+    let found = rec.readable.get() || sock::has_input(rec.fd.get());
+    if found {
+        rec.readable.set(true);
+        e.hold(rec);
+    }
+    found
+}
+
+/// Looks at a connection with a request that is finished first. Returns when to look again.
+fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u64 {
+    let terms = rec.terms();
+    if !is_busy(c, rec) && !rec.readable.get() {
+        // A client that was not told may already have sent its next request.
+        let told = last || rec.http.announced.get() || terms.idle_grace_ms == 0;
+        if told {
+            start_draining(e, c, rec);
+        } else {
+            rec.leave.set(Leave::Grace(now.saturating_add(terms.idle_grace_ms), rec.http.requests.get()));
+        }
+        return now;
+    }
+    let streaming = turn::view(e, c, rec).streaming;
+    let last_move = since.max(rec.read_at.get()).max(if streaming { rec.progress_at.get() } else { 0 });
+    let until = last_move.saturating_add(terms.response_ms);
+    if now < until {
+        return until;
+    }
+    if c.flags().is_resp() {
+        rec.drain_since.set(Some(since));
+        rec.reason.set(Reason::ResponseTimeout);
+        start_draining(e, c, rec);
+    } else {
+        let body = rec.http.phase.get() == Phase::Body;
+        limits::refuse(c, rec, 408, if body { Reason::BodyTimeout } else { Reason::HeaderTimeout });
+    }
+    u64::MAX
+}
+
+/// Takes in what mgx_mgr_drain asked for.
+fn begin(e: &Engine) {
+    let s = &e.shutdown;
+    let now = e.now.get();
+    if s.is_running() {
+        s.request.take(|o| {
+            s.began.set(now);
+            s.deadline.set(now.saturating_add(ms(o.deadline_ms, 30_000)));
+            s.idle_grace_ms.set(ms(o.idle_grace_ms, 1000));
+            s.spread_ms.set(ms(o.spread_ms, 0));
+            s.served_before.set(e.stats.requests.get());
+            s.drained_before.set(e.stats.drained.get());
+            s.forced_before.set(e.stats.forced.get());
+            // SAFETY: the reason is alive during this call.
+            *s.conn.borrow_mut() = Some(unsafe { ConnTerms::new(&o.conn) });
+            e.lame.set(true);
+            let lame_duck = ms(o.lame_duck_ms, 0);
+            s.phase_ends.set(now.saturating_add(lame_duck));
+            s.phase.set(MGX_MGR_LAME_DUCK);
+        });
+    }
+    if let Some(ms) = s.request.take_nearer() {
+        s.deadline.set(s.deadline.get().min(now.saturating_add(ms)));
+    }
+}
+
+/// The end of the lame duck: connections that the kernel has already queued are taken, then no more.
+fn close_listeners(e: &Engine) {
+    let s = &e.shutdown;
+    s.phase.set(MGX_MGR_IDLE_GRACE);
+    for c in list(e).filter(|c| c.flags().is_listening()) {
+        if !c.flags().is_udp() {
+            conn::accept_all(e, c);
+        }
+        if e.is_dead() {
+            return;
+        }
+        if !c.is_closed() {
+            if let Some(rec) = c.rec() {
+                rec.reason.set(Reason::Drained);
+            }
+            conn::close(c);
+        }
+    }
+    let spread = s.spread_ms.get();
+    let grace = s.idle_grace_ms.get();
+    s.phase_ends.set(e.now.get().saturating_add(grace).saturating_add(spread));
+    for c in list(e).filter(|c| c.flags().is_accepted()) {
+        if e.is_dead() {
+            return;
+        }
+        if !c.is_closed() {
+            reach(e, c, grace, spread);
+        }
+    }
+}
+
+/// The drain of the manager reaches a connection.
+fn reach(e: &Engine, c: Conn, grace: u64, spread: u64) {
+    let Some(mut terms) = e.shutdown.conn.borrow().clone() else { return };
+    let int = |n: u64| c_int::try_from(n).unwrap_or(-1);
+    let mut reason = [0u8; 124];
+    reason[..terms.ws_reason.len()].copy_from_slice(&terms.ws_reason);
+    let mut o = mgx_drain_opts {
+        idle_grace_ms: int(grace),
+        response_timeout_ms: int(terms.terms.response_ms),
+        flush_timeout_ms: int(terms.terms.flush_ms),
+        linger_total_ms: int(terms.terms.linger_total_ms),
+        linger_idle_ms: int(terms.terms.linger_idle_ms),
+        linger_bytes: usize::try_from(terms.terms.linger_bytes).unwrap_or(0),
+        ws_close_code: terms.ws_code.into(),
+        ws_close_reason: if terms.ws_reason.is_empty() { core::ptr::null() } else { reason.as_ptr().cast() },
+        ws_close_timeout_ms: int(terms.ws_timeout_ms),
+    };
+    call(c, mgx_event::MGX_EV_DRAIN as c_int, (&raw mut o).cast());
+    if e.is_dead() || c.is_closed() {
+        return;
+    }
+    // SAFETY: the reason is still the one above or the program's own.
+    terms = unsafe { ConnTerms::new(&o) };
+    if spread > 0 {
+        terms.terms.idle_grace_ms = terms.terms.idle_grace_ms.saturating_add(random::below(spread));
+    }
+    drain_conn(e, c, &terms);
+}
+
+/// Moves the manager's drain on. Returns when to look again.
+fn advance(e: &Engine, now: u64) -> u64 {
+    let s = &e.shutdown;
+    match s.phase.get() {
+        MGX_MGR_RUNNING | MGX_MGR_DONE => return u64::MAX,
+        MGX_MGR_LAME_DUCK => return s.phase_ends.get().min(s.deadline.get()),
+        MGX_MGR_IDLE_GRACE => {
+            let waiting = |c: Conn| c.rec().is_some_and(|rec| matches!(rec.leave.get(), Leave::Grace(..) | Leave::Quiet(_)));
+            if now >= s.phase_ends.get() || !list(e).any(waiting) {
+                s.phase.set(MGX_MGR_FINISHING);
+            }
+        }
+        MGX_MGR_FINISHING => {}
+    }
+    let served = |c: &Conn| c.flags().is_accepted() || c.flags().is_listening();
+    if !list(e).any(|c| served(&c)) {
+        s.phase.set(MGX_MGR_DONE);
+        return u64::MAX;
+    }
+    let forced = now >= s.deadline.get();
+    // A listener that a handler has opened since has no place here either.
+    for c in list(e).filter(|c| c.flags().is_listening() || forced && c.flags().is_accepted()) {
+        if let Some(rec) = c.rec() {
+            rec.reason.set(if c.flags().is_listening() { Reason::Drained } else { Reason::Forced });
+            e.touch(rec);
+        }
+        c.update(|f| f.set_closing(true));
+    }
+    if forced { now } else { s.deadline.get() }
+}
+
+/// See `mgx_mgr_drain_cancel`.
+pub(crate) fn cancel(e: &Engine) -> bool {
+    let s = &e.shutdown;
+    let begun = s.phase.get() == MGX_MGR_LAME_DUCK;
+    if !begun && !(s.is_running() && s.request.take(|_| {})) {
+        return false;
+    }
+    s.phase.set(MGX_MGR_RUNNING);
+    s.request.reset();
+    e.lame.set(false);
+    true
+}
+
+/// See `mgx_mgr_drain_status`.
+pub(crate) fn status(e: &Engine) -> mgx_drain_status {
+    let s = &e.shutdown;
+    let now = time::millis();
+    let since = |counter: u64, before: u64| if s.is_running() { 0 } else { usize::try_from(counter - before).unwrap_or(usize::MAX) };
+    let mut st = mgx_drain_status {
+        phase: s.phase.get(),
+        listeners: 0,
+        idle: 0,
+        active: 0,
+        pending: 0,
+        flushing: 0,
+        websockets: 0,
+        lingering: e.lingering.borrow().len(),
+        served: since(e.stats.requests.get(), s.served_before.get()),
+        drained: since(e.stats.drained.get(), s.drained_before.get()),
+        forced: since(e.stats.forced.get(), s.forced_before.get()),
+        unsent_bytes: 0,
+        elapsed_ms: if s.is_running() { 0 } else { now.saturating_sub(s.began.get()) },
+        remaining_ms: if s.is_running() { 0 } else { s.deadline.get().saturating_sub(now) },
+    };
+    for c in list(e) {
+        let flags = c.flags();
+        st.unsent_bytes += c.send_len();
+        let (true, Some(rec)) = (flags.is_accepted(), c.rec()) else {
+            st.listeners += usize::from(flags.is_listening());
+            continue;
+        };
+        let counter = if flags.is_websocket() {
+            &mut st.websockets
+        } else if flags.is_resp() && c.queued(rec) <= rec.http.mark.get() {
+            &mut st.pending
+        } else if c.send_len() > 0 && (flags.is_draining() || !flags.is_resp()) {
+            &mut st.flushing
+        } else if is_idle(c, rec) {
+            &mut st.idle
+        } else {
+            &mut st.active
+        };
+        *counter += 1;
+    }
+    st
+}
+
+/// See `mgx_conn_phase`.
+pub(crate) fn phase(c: Conn) -> mgx_phase {
+    let flags = c.flags();
+    let leaving = c.rec().is_some_and(|rec| rec.leave.get() != Leave::No || rec.eof.get());
+    if c.is_closed() {
+        mgx_phase::MGX_CLOSED
+    } else if !flags.is_draining() && !leaving {
+        mgx_phase::MGX_ACTIVE
+    } else if c.send_len() > 0 && (!flags.is_resp() || flags.is_draining()) {
+        mgx_phase::MGX_FLUSHING
+    } else {
+        mgx_phase::MGX_DRAINING
+    }
+}
+
+/// See `mgx_send_to`.
+///
+/// # Safety
+/// As [`ring`].
+pub(crate) unsafe fn send_to(mgr: *mut mg_mgr, id: u64, bytes: &[u8]) -> bool {
+    // SAFETY: as in ring.
+    unsafe {
+        let engine: *mut Engine = (*mgr).tls_ctx.cast();
+        !engine.is_null() && (*engine).door.send(id, bytes)
+    }
+}
+
+/// Tells the poll loop of another thread, or below a signal handler, that something waits.
+///
+/// # Safety
+/// `mgr` is a live manager.
+pub(crate) unsafe fn ring(mgr: *mut mg_mgr) -> bool {
+    // SAFETY: tls_ctx does not change between mg_mgr_init and mg_mgr_free; the door is only read.
+    unsafe {
+        let engine: *mut Engine = (*mgr).tls_ctx.cast();
+        !engine.is_null() && (*engine).door.ring()
+    }
+}
+

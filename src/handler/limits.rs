@@ -1,0 +1,97 @@
+//! Limits and time-outs of `mgx_limits`. A connection has one deadline; when it expires, the connection is looked at, and either
+//! it has run into a limit or the deadline moves on. So a request costs nothing.
+
+use super::{http, reply, ws};
+use crate::abi::mgx_limits;
+use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
+use crate::net::handle::Conn;
+use crate::net::mgr::list;
+use core::ffi::c_int;
+
+/// See `mgx_mgr_limits`.
+pub(crate) fn set(e: &Engine, l: mgx_limits) {
+    e.limits.set(l);
+    e.limited.set(true);
+    let mut per_ip = e.per_ip.borrow_mut();
+    per_ip.clear();
+    for c in list(e).filter(|c| c.flags().is_accepted()) {
+        if let Some(rec) = c.rec() {
+            *per_ip.entry(rec.from.get()).or_insert(0) += 1;
+            e.set_deadline(rec, Some(e.now.get()));
+        }
+    }
+}
+
+/// The part of a poll for connections whose deadline has expired.
+pub(crate) fn step(e: &Engine) {
+    for slot in e.expired.take() {
+        let Some(rec) = e.rec(slot as usize).filter(|rec| !rec.conn.get().is_null()) else { continue };
+        // SAFETY: the connection of a record in use.
+        let c = unsafe { Conn::new(rec.conn.get()) };
+        let flags = c.flags();
+        let closing = matches!(rec.leave.get(), Leave::WebSocket(_));
+        if flags.is_accepted() && !flags.is_draining() && !flags.is_closing() && !closing && !rec.eof.get() {
+            check(e, c, rec);
+        }
+    }
+}
+
+/// What a connection is waited for, since when, and how long it may take.
+fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
+    let l = e.limits.get();
+    let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
+    if c.send_len() > 0 || c.flags().is_streaming() {
+        // When the kernel takes it, it leaves in this poll.
+        return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
+    }
+    if c.flags().is_resp() {
+        return None;
+    }
+    match rec.http.phase.get() {
+        Phase::Body if http => Some((Reason::BodyTimeout, rec.read_at.get(), l.body_timeout_ms)),
+        Phase::Head if http && c.recv_len() > 0 => Some((Reason::HeaderTimeout, rec.head_began.get(), l.header_timeout_ms)),
+        Phase::Head if http && rec.http.requests.get() == 0 && l.header_timeout_ms > 0 => {
+            Some((Reason::HeaderTimeout, rec.read_at.get(), l.header_timeout_ms))
+        }
+        _ => Some((Reason::IdleTimeout, rec.read_at.get().max(rec.progress_at.get()), l.idle_timeout_ms)),
+    }
+}
+
+fn check(e: &Engine, c: Conn, rec: &Rec) {
+    let now = e.now.get();
+    let l = e.limits.get();
+    // Whatever happens from now on, no limit is reached before the shortest has passed.
+    let all = [l.header_timeout_ms, l.body_timeout_ms, l.idle_timeout_ms, l.write_timeout_ms];
+    let Some(shortest) = all.into_iter().filter(|ms| *ms > 0).min() else { return };
+    let look_again = now.saturating_add(shortest as u64);
+    let Some((reason, since, ms)) = waits_for(e, c, rec).filter(|(_, _, ms)| *ms > 0) else {
+        return e.set_deadline(rec, Some(look_again));
+    };
+    let at = since.saturating_add(ms as u64);
+    if now < at {
+        return e.set_deadline(rec, Some(at.min(look_again)));
+    }
+    rec.reason.set(reason);
+    match reason {
+        Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
+        Reason::HeaderTimeout | Reason::BodyTimeout => return refuse(c, rec, 408, reason),
+        _ => {
+            if c.flags().is_websocket() {
+                ws::send_close(c, 1001, b"");
+            }
+            c.update(|f| f.set_draining(true));
+        }
+    }
+    e.touch(rec);
+}
+
+/// Answers a request that went beyond a limit, and ends the connection.
+pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
+    rec.reason.set(reason);
+    c.update(|f| f.set_draining(true));
+    reply::refusal(c, status);
+    if let Some(e) = c.engine() {
+        e.touch(rec);
+    }
+}
+

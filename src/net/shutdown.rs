@@ -1,0 +1,220 @@
+//! The state of a manager's graceful shutdown, and the way a request for one gets in from other threads and signal handlers.
+
+use super::drain::Terms;
+use crate::abi::{mgx_drain_opts, mgx_mgr_drain_opts, mgx_mgr_phase};
+use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+
+/// What `mgx_drain_opts` says, with defaults filled in. `u64::MAX`: no limit.
+#[derive(Clone)]
+pub(crate) struct ConnTerms {
+    pub(crate) terms: Terms,
+    pub(crate) ws_code: u16,
+    pub(crate) ws_reason: Box<[u8]>,
+    pub(crate) ws_timeout_ms: u64,
+}
+
+/// Milliseconds, where 0 means `default` and -1 no limit.
+pub(crate) fn ms(n: c_int, default: u64) -> u64 {
+    match n {
+        0 => default,
+        _ => u64::try_from(n).unwrap_or(u64::MAX),
+    }
+}
+
+impl ConnTerms {
+    /// # Safety
+    /// The reason is NULL or a C string.
+    pub(crate) unsafe fn new(o: &mgx_drain_opts) -> ConnTerms {
+        let d = Terms::DEFAULT;
+        // SAFETY: passed on to the caller.
+        let reason = unsafe { crate::guard::bytes::cstr(o.ws_close_reason) };
+        ConnTerms {
+            terms: Terms {
+                idle_grace_ms: ms(o.idle_grace_ms, d.idle_grace_ms),
+                response_ms: ms(o.response_timeout_ms, d.response_ms),
+                flush_ms: ms(o.flush_timeout_ms, d.flush_ms),
+                linger_total_ms: ms(o.linger_total_ms, d.linger_total_ms),
+                linger_idle_ms: ms(o.linger_idle_ms, d.linger_idle_ms),
+                linger_bytes: if o.linger_bytes == 0 { u64::MAX } else { o.linger_bytes as u64 },
+            },
+            ws_code: u16::try_from(o.ws_close_code).ok().filter(|n| *n > 0).unwrap_or(1001),
+            ws_reason: reason[..reason.len().min(123)].into(),
+            ws_timeout_ms: ms(o.ws_close_timeout_ms, 2000),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Shutdown {
+    pub(crate) phase: Cell<mgx_mgr_phase>,
+    pub(crate) began: Cell<u64>,
+    /// End of the current phase, and of the whole.
+    pub(crate) phase_ends: Cell<u64>,
+    pub(crate) deadline: Cell<u64>,
+    pub(crate) idle_grace_ms: Cell<u64>,
+    pub(crate) spread_ms: Cell<u64>,
+    pub(crate) conn: RefCell<Option<ConnTerms>>,
+    pub(crate) request: Request,
+    /// Counters when the drain began, to tell what it did.
+    pub(crate) served_before: Cell<u64>,
+    pub(crate) drained_before: Cell<u64>,
+    pub(crate) forced_before: Cell<u64>,
+}
+
+impl Shutdown {
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase.get() == mgx_mgr_phase::MGX_MGR_RUNNING
+    }
+}
+
+/// A request for a drain, as plain words: a signal handler can write it, and the polling thread reads it in its next poll. Only
+/// the first is taken whole; a later one may bring the deadline nearer.
+#[derive(Default)]
+pub(crate) struct Request {
+    /// Somebody has begun to write the options.
+    claimed: AtomicBool,
+    written: AtomicBool,
+    words: [AtomicI32; 12],
+    linger_bytes: AtomicUsize,
+    /// Copied where it is written: at most 123 bytes.
+    reason: [AtomicUsize; 16],
+    /// The nearest deadline of later calls, 0 when there was none.
+    nearer: AtomicI32,
+    again: AtomicBool,
+}
+
+impl Request {
+    /// Stores a request. From any thread or signal handler; takes no lock and no memory.
+    ///
+    /// # Safety
+    /// The reason is NULL or a C string.
+    pub(crate) unsafe fn post(&self, o: &mgx_mgr_drain_opts) {
+        if self.claimed.swap(true, Ordering::AcqRel) {
+            let ms = if o.deadline_ms == 0 { 30_000 } else { o.deadline_ms };
+            if ms > 0 {
+                let _ = self.nearer.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| {
+                    (old == 0 || ms < old).then_some(ms)
+                });
+            }
+            self.again.store(true, Ordering::Release);
+            return;
+        }
+        let words = [
+            o.lame_duck_ms,
+            o.idle_grace_ms,
+            o.deadline_ms,
+            o.spread_ms,
+            o.conn.idle_grace_ms,
+            o.conn.response_timeout_ms,
+            o.conn.flush_timeout_ms,
+            o.conn.linger_total_ms,
+            o.conn.linger_idle_ms,
+            o.conn.ws_close_code,
+            o.conn.ws_close_timeout_ms,
+            c_int::from(!o.conn.ws_close_reason.is_null()),
+        ];
+        for (to, from) in self.words.iter().zip(words) {
+            to.store(from, Ordering::Relaxed);
+        }
+        self.linger_bytes.store(o.conn.linger_bytes, Ordering::Relaxed);
+        // SAFETY: passed on to the caller.
+        let reason = unsafe { crate::guard::bytes::cstr(o.conn.ws_close_reason) };
+        let mut text = [0; 16 * size_of::<usize>()];
+        let n = reason.len().min(123).min(text.len() - 1);
+        text[..n].copy_from_slice(&reason[..n]);
+        for (to, from) in self.reason.iter().zip(text.chunks_exact(size_of::<usize>())) {
+            to.store(usize::from_ne_bytes(from.try_into().unwrap_or_default()), Ordering::Relaxed);
+        }
+        self.written.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.written.load(Ordering::Relaxed) || self.again.load(Ordering::Relaxed)
+    }
+
+    /// The options of the first call, once; `use_it` gets them while their reason text is alive. False when there are none.
+    pub(crate) fn take(&self, use_it: impl FnOnce(&mgx_mgr_drain_opts)) -> bool {
+        if !self.written.swap(false, Ordering::Acquire) {
+            return false;
+        }
+        let w: [c_int; 12] = core::array::from_fn(|i| self.words[i].load(Ordering::Relaxed));
+        let mut text = [0u8; 17 * size_of::<usize>()];
+        for (to, from) in text.chunks_exact_mut(size_of::<usize>()).zip(&self.reason) {
+            to.copy_from_slice(&from.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        use_it(&mgx_mgr_drain_opts {
+            lame_duck_ms: w[0],
+            idle_grace_ms: w[1],
+            deadline_ms: w[2],
+            spread_ms: w[3],
+            conn: mgx_drain_opts {
+                idle_grace_ms: w[4],
+                response_timeout_ms: w[5],
+                flush_timeout_ms: w[6],
+                linger_total_ms: w[7],
+                linger_idle_ms: w[8],
+                linger_bytes: self.linger_bytes.load(Ordering::Relaxed),
+                ws_close_code: w[9],
+                ws_close_reason: if w[11] != 0 { text.as_ptr().cast() } else { core::ptr::null() },
+                ws_close_timeout_ms: w[10],
+            },
+        });
+        true
+    }
+
+    /// The nearest deadline of calls after the first, in milliseconds from those calls.
+    pub(crate) fn take_nearer(&self) -> Option<u64> {
+        if !self.again.swap(false, Ordering::Acquire) {
+            return None;
+        }
+        u64::try_from(self.nearer.swap(0, Ordering::AcqRel)).ok().filter(|ms| *ms > 0)
+    }
+
+    /// A drain was cancelled: the next request is a first one again.
+    pub(crate) fn reset(&self) {
+        self.again.store(false, Ordering::Release);
+        self.nearer.store(0, Ordering::Release);
+        self.claimed.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_is_taken_whole_and_later_ones_only_bring_the_deadline_nearer() {
+        let request = Request::default();
+        // SAFETY: all-zero options are valid.
+        let mut o: mgx_mgr_drain_opts = unsafe { core::mem::zeroed() };
+        (o.lame_duck_ms, o.deadline_ms, o.conn.linger_bytes) = (7, 5000, 99);
+        o.conn.ws_close_reason = c"bye".as_ptr();
+        // SAFETY: the reason is a C string.
+        unsafe { request.post(&o) };
+        (o.deadline_ms, o.lame_duck_ms) = (9000, 1);
+        // SAFETY: as above.
+        unsafe { request.post(&o) };
+        o.deadline_ms = 300;
+        // SAFETY: as above.
+        unsafe { request.post(&o) };
+        assert!(request.is_waiting());
+        let mut seen = 0;
+        request.take(|o| {
+            assert_eq!((o.lame_duck_ms, o.deadline_ms, o.conn.linger_bytes), (7, 5000, 99));
+            // SAFETY: the text lives during this call.
+            assert_eq!(unsafe { crate::guard::bytes::cstr(o.conn.ws_close_reason) }, b"bye");
+            seen += 1;
+        });
+        request.take(|_| seen += 1);
+        assert_eq!((seen, request.take_nearer(), request.take_nearer()), (1, Some(300), None));
+        assert!(!request.is_waiting());
+    }
+
+    #[test]
+    fn zero_is_the_default_and_minus_one_no_limit() {
+        assert_eq!((ms(0, 5), ms(-1, 5), ms(8, 5)), (5, u64::MAX, 8));
+    }
+}
