@@ -173,8 +173,12 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
             Err(_) => return malformed(c, rec, data),
         },
         Phase::Spoilt => {
-            let end = strict::end_of_head(data, h.scanned.replace(data.len()));
-            return if end.is_some() { malformed(c, rec, data) } else { Step::Wait };
+            let end = strict::end_of_head(data, h.scanned.replace(size));
+            if end.is_some() {
+                return malformed(c, rec, data);
+            }
+            let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
+            return if refused { Step::Leave } else { Step::Wait };
         }
         Phase::Body if !closing => match h.need.get() {
             Some(need) if data.len() < need => {
@@ -238,10 +242,11 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         if moved.as_ptr() != data.as_ptr() {
             // SAFETY: as at the first look.
             unsafe {
-                if http_message::parse(moved.as_ptr(), moved.len(), hm) <= 0 {
+                let parsed = http_message::parse(moved.as_ptr(), moved.len(), hm);
+                if parsed.len <= 0 {
                     return refuse(c, rec, c.queued(rec), None);
                 }
-                Plan::new(c, hm, &moved[hm.head.len..]);
+                Plan::new(c, hm, &moved[hm.head.len..], parsed.odd_names);
             }
         }
     }
@@ -587,10 +592,6 @@ fn refuse(c: Conn, rec: &Rec, queued: u64, code: Option<c_int>) -> Step {
 fn at_limit(c: Conn) -> bool {
     let Some(rec) = c.rec().filter(|_| is_http(c) && c.flags().is_accepted()) else { return false };
     let h = &rec.http;
-    if c.flags().is_resp() || h.choked.get() {
-        // Requests that wait for the answer to an earlier one; unless nobody waits for that any more.
-        return !rec.hup.get();
-    }
     if h.phase.get() == Phase::Refused || c.recv_len() != h.left.get() {
         return false;
     }
@@ -598,3 +599,6 @@ fn at_limit(c: Conn) -> bool {
     fail(c, rec, 0, code, "MG_MAX_RECV_SIZE");
     true
 }
+
+#[cfg(test)]
+mod tests;
