@@ -11,6 +11,8 @@ mod curl;
 mod examples;
 #[path = "clients/load.rs"]
 mod load;
+#[path = "clients/restart.rs"]
+mod restart;
 #[path = "clients/scripts.rs"]
 mod scripts;
 #[path = "clients/server.rs"]
@@ -26,6 +28,7 @@ fn main() {
     let mut all: Vec<Trial> = Vec::new();
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
+    restart::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
