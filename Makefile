@@ -8,6 +8,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 DESTDIR ?=
 
 CARGO ?= cargo
+DURATION ?= 30
 CC ?= cc
 BUILD_DIR ?= target/release
 STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
@@ -38,6 +39,7 @@ help:
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
+	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make clean      remove what was built'
@@ -72,6 +74,9 @@ test: deps
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
 
+drain-demo:
+	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
+
 header:
 	MONGOOSE_WRITE_HEADER=1 $(CARGO) test --test header header_is_current
 
@@ -103,4 +108,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test header bench install install-files uninstall clean
+.PHONY: help build serve deps test drain-demo header bench install install-files uninstall clean
