@@ -42,7 +42,8 @@ pub(crate) unsafe fn handle(c: Conn, ev: c_int, ev_data: *mut c_void) {
     unsafe {
         match ev {
             MG_EV_HTTP_HDRS if !is_answered(c) => {
-                if head(c, dash, ev_data.cast()) {
+                let answered = head(c, dash, ev_data.cast());
+                if answered {
                     set_answered(c, true);
                 }
             }
@@ -114,8 +115,12 @@ impl Request {
 
     /// Whether it may change something, or show more than a page that anybody may embed.
     fn is_sensitive(&self) -> bool {
-        self.is(b"/api/set") || self.is(b"/api/del/#") || self.is(b"/api/add/#") || self.is(b"/api/ota")
-            || self.is(b"/api/websocket") || self.is(b"/api/logout")
+        self.is(b"/api/set")
+            || self.is(b"/api/del/#")
+            || self.is(b"/api/add/#")
+            || self.is(b"/api/ota")
+            || self.is(b"/api/websocket")
+            || self.is(b"/api/logout")
             || (self.is(b"/api/get/#") || self.is(b"/fs/#")) && self.method != b"GET"
     }
 }
@@ -334,11 +339,8 @@ fn logout(c: Conn, user: Option<User>) {
     if let Some(user) = user {
         users::end(c, &user, b"{\"method\":\"logout\"}");
     }
-    let cookie = [
-        b"Set-Cookie: access_token=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 UTC; ",
-        secure(c),
-        b"HttpOnly; Max-Age=0; \r\n",
-    ];
+    let cookie =
+        [b"Set-Cookie: access_token=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 UTC; ", secure(c), b"HttpOnly; Max-Age=0; \r\n"];
     reply::text(c, 401, &cookie.concat(), b"Unauthorized\n", false);
 }
 

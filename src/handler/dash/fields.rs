@@ -329,19 +329,17 @@ unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
     unsafe {
         let path = [b"$.", cstr(field.name)].concat();
         let stored = match field.r#type {
-            INT if size == size_of::<c_int>() => {
-                whole(object, &path, c_int::MIN.into(), f64::from(c_int::MAX) + 1.0).map(|v| value.cast::<c_int>().write_unaligned(v as c_int))
-            }
+            INT if size == size_of::<c_int>() => whole(object, &path, c_int::MIN.into(), f64::from(c_int::MAX) + 1.0)
+                .map(|v| value.cast::<c_int>().write_unaligned(v as c_int)),
             UINT64 if size == size_of::<u64>() => {
                 let digits = json::token(object, &path).and_then(|t| std::str::from_utf8(t).ok()?.parse().ok());
                 let v = digits.or_else(|| whole(object, &path, 0.0, 18_446_744_073_709_551_616.0).map(|v| v as u64));
                 v.map(|v: u64| value.cast::<u64>().write_unaligned(v))
             }
-            BOOL if size == size_of::<bool>() => match json::token(object, &path) {
-                Some(b"true") => Some(value.cast::<bool>().write(true)),
-                Some(b"false") => Some(value.cast::<bool>().write(false)),
-                _ => None,
-            },
+            BOOL if size == size_of::<bool>() => {
+                let v = json::token(object, &path).filter(|t| matches!(*t, b"true" | b"false"));
+                v.map(|v| value.cast::<bool>().write(v == b"true"))
+            }
             DBL if size == size_of::<f64>() => json::number_at(object, &path).map(|v| value.cast::<f64>().write_unaligned(v)),
             STR => json::text(object, &path).and_then(|s| {
                 let mut decoded = vec![0; size];

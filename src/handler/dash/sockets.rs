@@ -3,10 +3,10 @@
 use super::fields::{Set, quoted};
 use super::users::{self, User};
 use crate::abi::*;
+use crate::handler::ws;
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
 use crate::net::mgr;
-use crate::handler::ws;
 use crate::proto::ws::TEXT;
 use crate::sys::log::log_error;
 use core::ptr;
