@@ -153,8 +153,7 @@ fn play(c: &Value, expected: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<(), String> 
 
     let m = Manager::new();
     let handler = *function::<unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void)>("mg_dash_ev_handler");
-    let listener =
-        Conn(unsafe { mg_http_listen(m.raw, c"http://127.0.0.1:0".as_ptr(), Some(handler), (&raw mut dash).cast()) });
+    let listener = Conn(unsafe { mg_http_listen(m.raw, c"http://127.0.0.1:0".as_ptr(), Some(handler), (&raw mut dash).cast()) });
     let mut watcher = c["websocket_headers"].as_str().map(|headers| {
         let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
         dial(listener.port(), format!("GET /api/websocket HTTP/1.1\r\n{key}{headers}\r\n").as_bytes())
