@@ -240,6 +240,29 @@ static void sessions(void) {
   peer_free(&b);
 }
 
+// What is answered when its head arrives, in the middle of other requests, and as the last one.
+static void early_answers(void) {
+  static const char requests[] =
+      "GET /api/hi HTTP/1.1\r\n\r\nPOST /api/login HTTP/1.1\r\n" ADMIN "Content-Length: 3\r\n\r\nabc"
+      "GET /api/get/arr HTTP/1.1\r\n\r\nGET /api/login HTTP/1.1\r\n" JOE "Connection: close\r\n\r\n";
+  struct peer p;
+  struct mg_http_message hm;
+  size_t ofs = 0;
+  int i, want[] = {200, 200, 403, 200};
+  peer_open(&p, listener);
+  CHECK(peer_say(&p, requests));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  for (i = 0; i < 4 && mg_http_parse(p.buf + ofs, p.len - ofs, &hm) > 0; i++) {
+    CHECK_EQ(mg_http_status(&hm), want[i]);
+    ofs += hm.message.len;
+  }
+  CHECK_EQ(i, 4);
+  CHECK_EQ(ofs, p.len);
+  peer_free(&p);
+  is(ask("POST", "/api/ota", ADMIN, "firmware"), 200, "ok\n");
+  is(ask("POST", "/api/ota", "", "firmware"), 403, "Not Authorised\n");
+}
+
 int main(void) {
   static struct mg_dash dash, open_to_all;
   struct mg_connection *second;
@@ -256,6 +279,7 @@ int main(void) {
   variables();
   file_list();
   sessions();
+  early_answers();
   is(ask("GET", "/hello/you", "", ""), 200, "custom /hello/you");
   is(ask("GET", "/other", "", ""), 404, "Not Found");
   CHECK_EQ(s_custom, 1);
