@@ -50,6 +50,24 @@ fn http_server() -> Result<(), Failed> {
     Ok(ensure(text.ends_with("12 requests on 12 connections\n"), || text)?)
 }
 
+fn dashboard() -> Result<(), Failed> {
+    let server = Server::start("dashboard", "examples-c/dashboard.c", &["-l", "http://127.0.0.1:0", "-p", "secret"], 1)?;
+    ensure(curl(&server, "/", &[])?.contains("<h1>Dashboard</h1>"), || "no page".to_string())?;
+    let cases: &[(&str, &[&str], &str)] = &[
+        ("/api/get", &[], "Not Authorised\n"),
+        ("/api/login", &["-u", "user:secret"], "{\"user\":\"user\",\"level\":7}\n"),
+        ("/api/set", &["-u", "user:secret", "-d", "{\"led\":{\"on\":true,\"level\":142}}"], "2\n"),
+        ("/api/get/led", &["-u", "user:secret"], "{\"on\":true,\"level\":100}\n"),
+        ("/api/get/status", &["-u", "user:wrong"], "Not Authorised\n"),
+    ];
+    for (path, args, want) in cases {
+        let got = curl(&server, path, args)?;
+        ensure(got == *want, || format!("{path} {args:?}: {got}"))?;
+    }
+    server.stop()?;
+    Ok(())
+}
+
 fn http_client() -> Result<(), Failed> {
     let server = Server::start("http_client", "examples-c/http-server.c", &["http://127.0.0.1:0"], 1)?;
     let mut program = Command::new(build("examples-c/http-client.c")?);
@@ -351,6 +369,7 @@ type Test = fn() -> Result<(), Failed>;
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     let list: &[(&str, Test)] = &[
         ("http_server", http_server),
+        ("dashboard", dashboard),
         ("http_client", http_client),
         ("http_client_and_other_servers", http_client_and_other_servers),
         ("tcp_echo", tcp_echo),
