@@ -28,7 +28,7 @@ use core::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message) -> c_int {
     // SAFETY: s covers len bytes, hm is the caller's struct.
-    unsafe { http_message::parse(s.cast(), len, hm) }
+    unsafe { http_message::parse(s.cast(), len, hm).len }
 }
 
 /// Returns the length of the request or response head at the start of `buf`, up to and with its blank line; 0 when it is

@@ -7,12 +7,20 @@ use crate::{
 };
 use core::{ffi::c_int, ptr};
 
+/// What `mg_http_parse` returns, and what else is known of the head.
+pub(crate) struct Parsed {
+    pub(crate) len: c_int,
+    /// Some header name is made of more than letters and hyphens.
+    pub(crate) odd_names: bool,
+}
+
 /// See `mg_http_parse`.
 ///
 /// # Safety
 /// `buf` is NULL or covers `len` bytes, `hm` points at memory for a message. The views in `*hm` are as short-lived as `buf`.
 #[inline]
-pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message) -> c_int {
+pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message) -> Parsed {
+    let without = |len| Parsed { len, odd_names: false };
     // SAFETY: the parser reports MG_MAX_HTTP_HEADERS headers at most; the caller vouches for the rest. All-zero is a valid message.
     unsafe {
         ptr::write_bytes(hm, 0, 1);
@@ -21,10 +29,10 @@ pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message)
         let fill = |i, name, value| *headers.add(i) = mg_http_header { name: mg_str::of(name), value: mg_str::of(value) };
         let head = match http::parse(buf, MG_MAX_HTTP_HEADERS, fill) {
             Ok(Some(head)) => head,
-            Ok(None) => return 0,
-            Err(http::Malformed) => return -1,
+            Ok(None) => return without(0),
+            Err(http::Malformed) => return without(-1),
         };
-        let Ok(n) = c_int::try_from(head.len) else { return -1 };
+        let Ok(n) = c_int::try_from(head.len) else { return without(-1) };
         (*hm).method = mg_str::of(head.method);
         (*hm).uri = mg_str::of(head.uri);
         if let Some(query) = head.query {
@@ -34,7 +42,7 @@ pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message)
         (*hm).head = mg_str::of(&buf[..head.len]);
         (*hm).body = mg_str { len: head.body_len, ..mg_str::of(&buf[head.len..]) };
         (*hm).message = mg_str { len: head.message_len, ..mg_str::of(buf) };
-        n
+        Parsed { len: n, odd_names: head.odd_names }
     }
 }
 

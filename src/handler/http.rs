@@ -173,8 +173,12 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
             Err(_) => return malformed(c, rec, data),
         },
         Phase::Spoilt => {
-            let end = strict::end_of_head(data, h.scanned.replace(data.len()));
-            return if end.is_some() { malformed(c, rec, data) } else { Step::Wait };
+            let end = strict::end_of_head(data, h.scanned.replace(size));
+            if end.is_some() {
+                return malformed(c, rec, data);
+            }
+            let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
+            return if refused { Step::Leave } else { Step::Wait };
         }
         Phase::Body if !closing => match h.need.get() {
             Some(need) if data.len() < need => {
@@ -196,10 +200,10 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
 
     let mut hm = MaybeUninit::<mg_http_message>::uninit();
     // SAFETY: data is readable; parse fills hm whatever it returns.
-    let n = unsafe { http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr()) };
+    let parsed = unsafe { http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr()) };
     // SAFETY: as above.
     let hm = unsafe { hm.assume_init_mut() };
-    let head_len = match usize::try_from(n) {
+    let head_len = match usize::try_from(parsed.len) {
         Ok(0) => {
             h.scanned.set(data.len());
             let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
@@ -209,7 +213,7 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         Err(_) => return malformed(c, rec, data),
     };
     // SAFETY: the views in hm are those of data.
-    let plan = unsafe { Plan::new(c, hm, &data[head_len..]) };
+    let plan = unsafe { Plan::new(c, hm, &data[head_len..], parsed.odd_names) };
     if plan.ambiguous {
         return malformed(c, rec, data);
     }
@@ -238,10 +242,11 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         if moved.as_ptr() != data.as_ptr() {
             // SAFETY: as at the first look.
             unsafe {
-                if http_message::parse(moved.as_ptr(), moved.len(), hm) <= 0 {
+                let parsed = http_message::parse(moved.as_ptr(), moved.len(), hm);
+                if parsed.len <= 0 {
                     return refuse(c, rec, c.queued(rec), None);
                 }
-                Plan::new(c, hm, &moved[hm.head.len..]);
+                Plan::new(c, hm, &moved[hm.head.len..], parsed.odd_names);
             }
         }
     }
@@ -281,37 +286,39 @@ impl Plan {
     /// # Safety
     /// The views in `hm` are readable. `hm` is corrected where there is no body whatever the headers say. `rest` is what was
     /// received behind the head.
-    unsafe fn new(c: Conn, hm: &mut mg_http_message, rest: &[u8]) -> Plan {
+    unsafe fn new(c: Conn, hm: &mut mg_http_message, rest: &[u8], odd_names: bool) -> Plan {
         // SAFETY: passed on to the caller.
         unsafe {
             let (method, proto) = (hm.method.bytes(), hm.proto.bytes());
             let response = method.len() > 5 && method[..5].eq_ignore_ascii_case(b"HTTP/");
             let http10 = proto.eq_ignore_ascii_case(b"HTTP/1.0");
             let (mut coding, mut connection, mut expect, mut length) = (None, None, None, None);
-            let mut names_ok = true;
             for header in hm.headers.iter().take_while(|h| h.name.len > 0) {
-                let name = header.name.bytes();
-                names_ok &= strict::is_token(name);
-                let slot = match name.len() {
-                    17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => &mut coding,
-                    14 if name.eq_ignore_ascii_case(b"Content-Length") => &mut length,
-                    10 if name.eq_ignore_ascii_case(b"Connection") => &mut connection,
-                    6 if name.eq_ignore_ascii_case(b"Expect") => &mut expect,
+                let slot = match header.name.len {
+                    17 if header.name.bytes().eq_ignore_ascii_case(b"Transfer-Encoding") => &mut coding,
+                    14 if header.name.bytes().eq_ignore_ascii_case(b"Content-Length") => &mut length,
+                    10 if header.name.bytes().eq_ignore_ascii_case(b"Connection") => &mut connection,
+                    6 if header.name.bytes().eq_ignore_ascii_case(b"Expect") => &mut expect,
                     _ => continue,
                 };
                 *slot = slot.or(Some(header.value.bytes()));
             }
             let client = c.flags().is_client();
             let status = if response { http::status(hm.uri.bytes()) } else { 0 };
-            let interim = client && response && (100..200).contains(&status) && status != 101;
+            let interim = client && (100..200).contains(&status) && status != 101;
             let until_close = response && hm.body.len == usize::MAX && coding.is_none();
-            // Their headers may speak of a body that is not there. Some servers, those of the original among them, send one.
-            let is_next = rest.iter().zip(b"HTTP/").all(|(a, b)| a == b);
-            let bodyless = client && response && matches!(status, 101 | 204 | 304) && (until_close || is_next);
+            // The headers of these may speak of a body that is not there. Some servers, the original among them, send one.
+            let is_next = || rest.iter().zip(b"HTTP/").all(|(a, b)| a == b);
+            let bodyless = client && matches!(status, 101 | 204 | 304) && (until_close || is_next());
             if bodyless {
                 hm.body.len = 0;
                 hm.message.len = hm.head.len;
             }
+            let misleading = || {
+                odd_names && !has_token_names(hm) || !overflow_is_sound(hm) || !response && coding.is_some() && !has_codings(proto)
+            };
+            let impossible = || length.is_some_and(|v| http::content_length(v) != Some(hm.body.len));
+            let ambiguous = !client && misleading() || !bodyless && impossible();
             let has = |token: &[u8]| {
                 connection.is_some_and(|v: &[u8]| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
             };
@@ -329,13 +336,20 @@ impl Plan {
                 length_missing: until_close && status >= 200 && status != 304,
                 until_close: until_close && !bodyless,
                 interim,
-                ambiguous: !bodyless && length.is_some_and(|v| http::content_length(v) != Some(hm.body.len))
-                    || !client && (!names_ok || !overflow_is_sound(hm) || !response && coding.is_some() && !has_codings(proto)),
+                ambiguous,
                 expects: !response && !http10 && expect.is_some_and(|v: &[u8]| v.eq_ignore_ascii_case(b"100-continue")),
                 close,
             }
         }
     }
+}
+
+/// # Safety
+/// The views in `hm` are readable.
+#[cold]
+unsafe fn has_token_names(hm: &mg_http_message) -> bool {
+    // SAFETY: passed on to the caller.
+    hm.headers.iter().take_while(|h| h.name.len > 0).all(|h| strict::is_token(unsafe { h.name.bytes() }))
 }
 
 /// Transfer codings came with HTTP/1.1.
@@ -508,6 +522,7 @@ pub(crate) fn close_when_answered(c: Conn, rec: &Rec) {
 }
 
 /// A message that cannot be parsed, or not in one way only: no error event, and what was queued for earlier ones is sent.
+#[cold]
 fn malformed(c: Conn, rec: &Rec, data: &[u8]) -> Step {
     let answer = if c.flags().is_client() { Some(false) } else { strict::expects_answer(data) };
     match answer {
@@ -524,6 +539,7 @@ fn malformed(c: Conn, rec: &Rec, data: &[u8]) -> Step {
 
 /// A request that was announced with MG_EV_HTTP_HDRS and cannot be received: MG_EV_ERROR, and the end. Whoever expects an answer
 /// gets one.
+#[cold]
 fn fail(c: Conn, rec: &Rec, ofs: usize, code: c_int, text: &str) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
@@ -546,6 +562,7 @@ fn fail(c: Conn, rec: &Rec, ofs: usize, code: c_int, text: &str) -> Step {
 }
 
 /// Whether a request can never be in the receive buffer as a whole, and its client expects to be told.
+#[cold]
 fn is_too_long(c: Conn, hm: &mg_http_message) -> bool {
     let limit = c.engine().map_or(usize::MAX, |e| e.options.borrow().max_recv_size);
     // SAFETY: the message is being handled, so its views are good.
@@ -556,6 +573,7 @@ fn is_too_long(c: Conn, hm: &mg_http_message) -> bool {
 
 /// Ends the connection of a request: no more of its input is looked at. `code` is the answer, if there is to be one; `queued` is
 /// what was queued when the request began, in case the program has answered it.
+#[cold]
 fn refuse(c: Conn, rec: &Rec, queued: u64, code: Option<c_int>) -> Step {
     let h = &rec.http;
     // The answer to an earlier request may still be to come: this one would be taken for it.
@@ -574,10 +592,6 @@ fn refuse(c: Conn, rec: &Rec, queued: u64, code: Option<c_int>) -> Step {
 fn at_limit(c: Conn) -> bool {
     let Some(rec) = c.rec().filter(|_| is_http(c) && c.flags().is_accepted()) else { return false };
     let h = &rec.http;
-    if c.flags().is_resp() || h.choked.get() {
-        // Requests that wait for the answer to an earlier one; unless nobody waits for that any more.
-        return !rec.hup.get();
-    }
     if h.phase.get() == Phase::Refused || c.recv_len() != h.left.get() {
         return false;
     }
@@ -585,3 +599,6 @@ fn at_limit(c: Conn) -> bool {
     fail(c, rec, 0, code, "MG_MAX_RECV_SIZE");
     true
 }
+
+#[cfg(test)]
+mod tests;

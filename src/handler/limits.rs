@@ -39,7 +39,7 @@ pub(crate) fn step(e: &Engine) {
 /// What a connection is waited for, since when, and how long it may take.
 fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
-    let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
+    let http = http::is_http(c);
     if c.send_len() > 0 || c.flags().is_streaming() {
         // When the kernel takes it, it leaves in this poll.
         return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
@@ -49,7 +49,7 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     }
     match rec.http.phase.get() {
         Phase::Body if http => Some((Reason::BodyTimeout, rec.read_at.get(), l.body_timeout_ms)),
-        Phase::Head if http && c.recv_len() > 0 => Some((Reason::HeaderTimeout, rec.head_began.get(), l.header_timeout_ms)),
+        Phase::Head | Phase::Spoilt if http && c.recv_len() > 0 => Some((Reason::HeaderTimeout, rec.head_began.get(), l.header_timeout_ms)),
         Phase::Head if http && rec.http.requests.get() == 0 && l.header_timeout_ms > 0 => {
             Some((Reason::HeaderTimeout, rec.read_at.get(), l.header_timeout_ms))
         }

@@ -510,7 +510,7 @@ fn open(c: Conn, rec: &Rec) -> bool {
     let mut hm = MaybeUninit::<mg_http_message>::uninit();
     // SAFETY: data is readable; parse fills hm whatever it returns. The views in hm are those of data.
     let (good, hm) = unsafe {
-        let n = http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr());
+        let n = http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr()).len;
         let hm = hm.assume_init_mut();
         let is_101 = head_len >= 15 && data[9..12] == *b"101";
         (n > 0 && is_101 && is_answer(hm, &rec.ws.accept.get(), is_strict(c)), hm)

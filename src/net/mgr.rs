@@ -237,13 +237,13 @@ fn apply(e: &Engine, ready: &[Ready]) {
         rec.held.set(false);
         if rec.lingering.get() {
             conn::linger_on(e, rec);
-        } else if !rec.conn.get().is_null() && rec.readable.get() {
+        } else if !rec.conn.get().is_null() {
             // SAFETY: the connection of a record in use.
             let c = unsafe { Conn::new(rec.conn.get()) };
-            if turn::is_paused(e, c) {
+            if rec.readable.get() && turn::is_paused(e, c) {
                 e.hold(rec);
             } else {
-                c.update(|f| f.set_readable(true));
+                c.update(|f| f.set_readable(rec.readable.get()));
                 e.quiet.visit(c, rec);
             }
         }

@@ -128,10 +128,7 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-/// How long reading pauses when the protocol handler has enough to do.
-const PAUSE_MS: u64 = 50;
-
-/// Room for the next read. False when there can be none: an error was raised, or the protocol handler will go on.
+/// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
 fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
@@ -166,13 +163,16 @@ const PIPELINE: usize = 64 * 1024;
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
     let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
-    let piled_up = || c.recv_len() >= PIPELINE && http();
-    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
+    let piled_up = || c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size) && http();
+    let choked = || http() && c.rec().is_some_and(|rec| rec.http.choked.get());
+    flags.is_full()
+        || flags.is_draining() && !e.compat.get()
+        || flags.is_resp() && piled_up()
+        || c.send_len() > 0 && flags.is_accepted() && choked()
 }
 
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
-    let mut paused = false;
     for _ in 0..READS {
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
             break;
@@ -182,11 +182,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
             rec.readable.set(false);
             break;
         }
-        if rec.http.more.take() {
-            break;
-        }
-        paused = rec.http.choked.get() && c.send_len() > 0 || !make_room(e, c, rec);
-        if paused {
+        if rec.http.more.take() || !make_room(e, c, rec) {
             break;
         }
         let buf = c.recv_info();
@@ -237,7 +233,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
         return;
     }
     if rec.readable.get() {
-        if paused { e.set_deadline(rec, Some(e.now.get() + PAUSE_MS)) } else { e.hold(rec) }
+        e.hold(rec);
     }
     if c.recv_len() == 0 {
         // SAFETY: the connection's own buffer, empty.

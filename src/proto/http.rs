@@ -20,6 +20,8 @@ pub(crate) struct Head<'a> {
     pub(crate) len: usize,
     pub(crate) body_len: usize,
     pub(crate) message_len: usize,
+    /// Some header name is made of more than letters and hyphens.
+    pub(crate) odd_names: bool,
 }
 
 /// The length of the head at the start of `buf`, None while its blank line has not arrived.
@@ -78,12 +80,17 @@ pub(crate) fn parse<'a>(
     let mut count = 0;
     let mut seen = 0u8;
     let mut body = None;
+    let mut odd_names = false;
     while !is_blank_line(&head[at..]) {
         if count == max_headers {
             refuse_framing(&head[at..])?;
             break;
         }
-        let name_end = token_end(head, at, b':');
+        let mut name_end = next_unusual(head, at);
+        if head.get(name_end) != Some(&b':') {
+            odd_names = true;
+            name_end = token_end(head, name_end, b':');
+        }
         if name_end == at || head.get(name_end) != Some(&b':') {
             return Err(Malformed);
         }
@@ -114,7 +121,7 @@ pub(crate) fn parse<'a>(
         None if is_response && uri != b"204" => (UNTIL_CLOSE, UNTIL_CLOSE),
         None => (0, len),
     };
-    Ok(Some(Head { method, uri, query, proto, len, body_len, message_len }))
+    Ok(Some(Head { method, uri, query, proto, len, body_len, message_len, odd_names }))
 }
 
 /// The number at the start of a status or URI, by the rules of C's `atoi`, but kept inside an `int`.
@@ -158,15 +165,20 @@ const TOP_BITS: u64 = ONES * 0x80;
 /// the first hit, never those below.
 #[inline(always)]
 fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> bool) -> usize {
-    let mut i = from;
-    while let Some(word) = buf.get(i..).and_then(<[u8]>::first_chunk) {
-        let hits = hits(u64::from_le_bytes(*word)) & TOP_BITS;
-        if hits != 0 {
-            return i + (hits.trailing_zeros() / 8) as usize;
+    let found = 'found: {
+        let mut i = from;
+        while let Some(word) = buf.get(i..).and_then(<[u8]>::first_chunk) {
+            let hits = hits(u64::from_le_bytes(*word)) & TOP_BITS;
+            if hits != 0 {
+                break 'found i + (hits.trailing_zeros() / 8) as usize;
+            }
+            i += 8;
         }
-        i += 8;
-    }
-    skip(buf, i, |b| !hit(b))
+        skip(buf, i, |b| !hit(b))
+    };
+    #[cfg(test)]
+    super::meter::add(found - from + 1);
+    found
 }
 
 /// The first byte below SP at or after `from`.
@@ -183,6 +195,19 @@ fn next_odd(buf: &[u8], from: usize, stop: u8) -> usize {
         w.wrapping_sub(ONES * 0x21) | w.wrapping_add(ONES) | w | is_stop
     };
     find(buf, from, hits, |b| !b.is_ascii_graphic() || b == stop)
+}
+
+/// The first byte at or after `from` that is neither a letter nor a hyphen.
+#[inline]
+fn next_unusual(buf: &[u8], from: usize) -> usize {
+    let hits = |w: u64| {
+        let lower = w | (ONES * 0x20);
+        let from_a = lower.wrapping_add(ONES * u64::from(0x80 - b'a'));
+        let above_z = lower.wrapping_add(ONES * u64::from(0x7f - b'z'));
+        let no_hyphen = (w ^ (ONES * u64::from(b'-'))).wrapping_add(ONES * 0x7f);
+        (!from_a | above_z) & no_hyphen | w
+    };
+    find(buf, from, hits, |b| !b.is_ascii_alphabetic() && b != b'-')
 }
 
 #[inline]
@@ -342,6 +367,8 @@ mod tests {
                 let mut buf = [b'/'; 17];
                 buf[at] = byte;
                 let first = |hit: bool| if hit { at } else { buf.len() };
+                let unusual = !byte.is_ascii_alphabetic() && byte != b'-';
+                assert_eq!(next_unusual(&buf.map(|b| if b == b'/' { b'z' } else { b }), 0), first(unusual && byte != b'/'), "{byte} at {at}");
                 assert_eq!(next_control(&buf, 0), first(byte < 0x20), "{byte} at {at}");
                 assert_eq!(next_odd(&buf, 0, b':'), first(!byte.is_ascii_graphic() || byte == b':'), "{byte} at {at}");
             }

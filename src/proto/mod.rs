@@ -22,3 +22,21 @@ pub(crate) mod url;
 pub(crate) mod urlcodec;
 pub(crate) mod webroot;
 pub(crate) mod ws;
+
+/// Counts the bytes that the scanners look at, so that tests can tell linear from quadratic without a clock.
+#[cfg(test)]
+pub(crate) mod meter {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn add(bytes: usize) {
+        LOOKED_AT.set(LOOKED_AT.get() + bytes);
+    }
+
+    pub(crate) fn take() -> usize {
+        LOOKED_AT.take()
+    }
+}

@@ -6,7 +6,6 @@
 use super::http::framing_name;
 
 /// Whether every byte may stand in a token, such as a header name (RFC 9110, 5.6.2). Empty is none.
-#[inline]
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&b| is_token_byte(b))
 }
@@ -69,6 +68,8 @@ pub(crate) fn coding(value: &[u8]) -> Coding {
 ///
 /// Made for heads that no parser accepts: lines may end in LF, CRLF or CR, and hold any bytes.
 pub(crate) fn expects_answer(data: &[u8]) -> Option<bool> {
+    #[cfg(test)]
+    super::meter::add(data.len());
     let first = memchr::memchr(b'\n', data);
     let method = data.iter().position(|&b| !is_token_byte(b)).unwrap_or(data.len());
     if method == 0 && !data.is_empty() || data.get(method).is_some_and(|b| *b != b' ') {
@@ -92,6 +93,8 @@ pub(crate) fn expects_answer_now(data: &[u8]) -> bool {
 /// The end of the first blank line, in bytes of which the first `seen` are known to hold none.
 pub(crate) fn end_of_head(data: &[u8], seen: usize) -> Option<usize> {
     let from = seen.saturating_sub(2).min(data.len());
+    #[cfg(test)]
+    super::meter::add(data.len() - from);
     memchr::memchr_iter(b'\n', &data[from..]).map(|i| from + i + 1).find_map(|next| match data.get(next..)? {
         [b'\n', ..] => Some(next + 1),
         [b'\r', b'\n', ..] => Some(next + 2),

@@ -1,0 +1,218 @@
+//! How much work the engine does for what it is sent: bytes looked at, not time. The connections here have no socket.
+
+use super::*;
+use crate::net::{conn, mgr};
+use crate::proto::meter;
+
+#[derive(Default)]
+struct Seen {
+    heads: usize,
+    messages: usize,
+    body: usize,
+    /// Answer later: `is_resp` stays.
+    later: bool,
+    /// Bytes that each answer has.
+    answer: usize,
+    /// Where the stack of the handler was.
+    lowest: usize,
+    highest: usize,
+}
+
+unsafe extern "C" fn note(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
+    // SAFETY: fn_data is the Seen of the test, HTTP events carry messages.
+    unsafe {
+        let seen = &mut *(*c).fn_data.cast::<Seen>();
+        let here = (&raw const ev) as usize;
+        seen.heads += usize::from(ev == MG_EV_HTTP_HDRS);
+        if ev == MG_EV_HTTP_MSG {
+            (seen.lowest, seen.highest) = (seen.lowest.min(here), seen.highest.max(here));
+            seen.messages += 1;
+            seen.body += (*data.cast::<mg_http_message>()).body.len;
+            let c = Conn::new(c);
+            output::append_bytes(c, &vec![b'.'; seen.answer]);
+            c.update(|f| f.set_resp(seen.later));
+        }
+    }
+}
+
+/// A server's connection, or a client's.
+struct Stage {
+    mgr: Box<mg_mgr>,
+    c: Conn,
+    seen: Box<Seen>,
+}
+
+impl Stage {
+    fn new(server: bool) -> Stage {
+        // SAFETY: all-zero is a valid manager for init; the connection is freed by its close.
+        unsafe {
+            let mut mgr: Box<mg_mgr> = Box::new(core::mem::zeroed());
+            mgr::init(&raw mut *mgr);
+            let c = Conn::new(conn::alloc(&raw mut *mgr));
+            let engine = c.engine().unwrap();
+            conn::attach(engine, c);
+            engine.enter();
+            c.update(|f| if server { f.set_accepted(true) } else { f.set_client(true) });
+            install(c);
+            let mut seen = Box::new(Seen { lowest: usize::MAX, ..Seen::default() });
+            c.set_handler(Some(note));
+            c.set_handler_data((&raw mut *seen).cast());
+            meter::take();
+            Stage { mgr, c, seen }
+        }
+    }
+
+    fn event(&self, ev: c_int, n: usize) {
+        let mut n = n as c_long;
+        // SAFETY: the connection is alive.
+        unsafe { handler(self.c.as_ptr(), ev, (&raw mut n).cast()) };
+    }
+
+    /// As the poll loop does: a read, and later a poll.
+    fn feed(&self, data: &[u8]) {
+        // SAFETY: the connection's own buffer.
+        unsafe { iobuf::add(self.c.recv(), self.c.recv_len(), data.as_ptr(), data.len()) };
+        self.event(MG_EV_READ, data.len());
+        self.event(MG_EV_POLL, 0);
+    }
+
+    fn feed_each(&self, data: &[u8], size: usize) {
+        data.chunks(size).for_each(|piece| self.feed(piece));
+    }
+
+    fn sent(&self) {
+        // SAFETY: the connection's own buffer.
+        unsafe { iobuf::del(self.c.send(), 0, usize::MAX) };
+        self.event(MG_EV_WRITE, 0);
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let engine = self.c.engine().unwrap();
+        conn::close(self.c);
+        engine.leave();
+        // SAFETY: initialised above.
+        unsafe { mgr::free(&raw mut *self.mgr) };
+    }
+}
+
+const MEGABYTE: usize = 1 << 20;
+
+#[test]
+fn a_head_that_comes_byte_by_byte_is_looked_at_once() {
+    let head = format!("GET /{} HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(MEGABYTE), "b\t".repeat(MEGABYTE));
+    let s = Stage::new(true);
+    s.feed_each(&head.as_bytes()[..head.len() - 1], 1);
+    // A search begins with the byte it stopped at, or with a tab.
+    assert!(meter::take() < head.len() * 3);
+    (0..1000).for_each(|_| s.event(MG_EV_POLL, 0));
+    assert!(meter::take() < 5000);
+    s.feed(b"\n");
+    assert!(meter::take() < head.len() * 5);
+    assert_eq!((s.seen.heads, s.seen.messages), (1, 1));
+}
+
+#[test]
+fn a_head_that_went_wrong_is_looked_at_once() {
+    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: \0\r\n{}\r\n", "A: b\r\n".repeat(MEGABYTE / 6));
+    let s = Stage::new(true);
+    s.feed_each(&head.as_bytes()[..head.len() - 1], 1);
+    // The last two bytes are looked at again, by each read and each poll.
+    assert!(meter::take() < head.len() * 6);
+    s.feed(b"\n");
+    assert!(meter::take() < head.len() * 4);
+    assert!(s.c.flags().is_draining() && s.c.send_len() > 0);
+    assert_eq!((s.seen.heads, s.seen.messages), (0, 0));
+}
+
+#[test]
+fn a_body_that_comes_byte_by_byte_is_not_looked_at() {
+    let head = format!("POST / HTTP/1.1\r\nContent-Length: {MEGABYTE}\r\nA: {}\r\n\r\n", "b".repeat(1000));
+    let s = Stage::new(true);
+    s.feed(head.as_bytes());
+    s.feed_each(&vec![0; MEGABYTE], 1);
+    assert!(meter::take() < head.len() * 10);
+    assert_eq!((s.seen.heads, s.seen.messages, s.seen.body), (1, 1, MEGABYTE));
+}
+
+#[test]
+fn tiny_chunks_are_looked_at_once() {
+    for size in [1, 1000, MEGABYTE] {
+        let body = "1\r\nx\r\n".repeat(100_000) + "0\r\n\r\n";
+        let s = Stage::new(true);
+        s.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+        s.feed_each(body.as_bytes(), size);
+        assert!(meter::take() < body.len() * 2 + 1000, "in pieces of {size}");
+        assert_eq!((s.seen.heads, s.seen.messages, s.seen.body), (1, 1, 100_000));
+    }
+}
+
+#[test]
+fn pipelined_requests_are_handled_in_batches_of_bounded_depth() {
+    const REQUESTS: usize = 100_000;
+    let mut s = Stage::new(true);
+    s.seen.answer = 1;
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+    s.feed(&request.repeat(REQUESTS));
+    assert_eq!(s.seen.messages, 2 * BATCH);
+    let mut polls = 0;
+    while s.c.recv_len() > 0 {
+        s.event(MG_EV_POLL, 0);
+        polls += 1;
+        assert_eq!(s.seen.messages, (BATCH * (polls + 2)).min(REQUESTS));
+    }
+    assert_eq!((s.seen.heads, s.seen.messages, s.c.send_len()), (REQUESTS, REQUESTS, REQUESTS));
+    assert!(meter::take() < REQUESTS * request.len() * 5);
+    assert!(s.seen.highest - s.seen.lowest < 1000, "handlers inside handlers");
+}
+
+#[test]
+fn requests_wait_while_their_sender_does_not_read() {
+    let mut s = Stage::new(true);
+    s.seen.answer = OUTPUT_MAX / 10;
+    s.feed(&b"GET / HTTP/1.1\r\n\r\n".repeat(25));
+    assert!(s.seen.messages == 10 || s.seen.messages == 11);
+    let first = s.seen.messages;
+    (0..10).for_each(|_| s.event(MG_EV_POLL, 0));
+    assert_eq!(s.seen.messages, first);
+    s.sent();
+    assert_eq!(s.seen.messages, 2 * first);
+    s.sent();
+    assert_eq!((s.seen.messages, s.c.recv_len()), (25, 0));
+    assert!(!s.c.rec().unwrap().http.choked.get());
+}
+
+#[test]
+fn nothing_is_handled_behind_an_unanswered_request() {
+    let mut s = Stage::new(true);
+    s.seen.later = true;
+    s.feed(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nbad\r\n\r\n");
+    (0..10).for_each(|_| s.event(MG_EV_POLL, 0));
+    assert_eq!(s.seen.messages, 1);
+    s.c.update(|f| f.set_resp(false));
+    s.event(MG_EV_POLL, 0);
+    assert_eq!(s.seen.messages, 2);
+    assert!(!s.c.flags().is_draining());
+}
+
+/// A reverse proxy clears `is_resp` and answers later. A refusal would be taken for that answer.
+#[test]
+fn a_refusal_does_not_take_the_place_of_an_answer_to_come() {
+    let bad = b"GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n";
+    for answer in [0, 10] {
+        let mut s = Stage::new(true);
+        s.seen.answer = answer;
+        s.feed(b"GET / HTTP/1.1\r\n\r\n");
+        s.feed(bad);
+        assert!(s.c.flags().is_draining());
+        assert_eq!(s.c.send_len() > answer, answer > 0);
+    }
+}
+
+#[test]
+fn responses_to_a_client_are_handled_at_once() {
+    let s = Stage::new(false);
+    s.feed(&b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n".repeat(10 * BATCH));
+    assert_eq!((s.seen.messages, s.c.recv_len()), (10 * BATCH, 0));
+}
