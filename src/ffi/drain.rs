@@ -170,7 +170,7 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
         // SAFETY: as above.
         unsafe { mgr::poll(mgr, 1000) };
     }
-    let ok = e.stats.forced.get() == e.shutdown.forced_before.get();
+    let ok = !e.is_dead() && e.stats.forced.get() == e.shutdown.forced_before.get();
     e.leave();
     ok
 }

@@ -5,7 +5,7 @@ use crate::guard::{bytes, heap};
 use crate::handler::{drain, limits, reply, ws};
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::Conn;
-use crate::net::{conn, event, output, quiet};
+use crate::net::{conn, event, output, quiet, wakeup};
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
 
@@ -157,12 +157,11 @@ pub unsafe extern "C" fn mgx_wakeup_mgr(mgr: *mut mg_mgr) -> bool {
 /// gone is dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *const c_void, len: usize) -> bool {
-    if mgr.is_null() {
+    if mgr.is_null() || len > wakeup::LIMIT {
         return false;
     }
-    // SAFETY: a manager and len bytes, as the caller promises.
     #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
-    // SAFETY: as above.
+    // SAFETY: a manager and len bytes, as the caller promises.
     unsafe { drain::send_to(mgr, conn_id.into(), bytes::slice(buf.cast(), len)) }
 }
 

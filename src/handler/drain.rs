@@ -1,16 +1,16 @@
 //! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
 //! in `net::drain`; here is what comes before that bit is set.
 
-use super::{http, ws};
+use super::{http, limits, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
 use crate::net::conn;
-use crate::net::engine::{CloseAfter, Engine, Leave, Phase, Reason, Rec};
+use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::event::call;
 use crate::net::handle::Conn;
 use crate::net::mgr::list;
 use crate::net::shutdown::{ConnTerms, ms};
-use crate::net::sock;
+use crate::net::{announce, sock, turn};
 use crate::sys::{random, time};
 use core::ffi::c_int;
 
@@ -19,17 +19,22 @@ pub(crate) fn install(e: &Engine) {
     e.hook.set(Some(step));
 }
 
+/// Later than anything, and yet a reason to look at every poll.
+const NO_LIMIT: u64 = u64::MAX - 1;
+
 /// Has the next poll do the extension's part.
 fn wake(e: &Engine) {
     e.hook_at.set(0);
 }
 
-/// How long the answer to a Close frame is waited for, unless the program says.
-const WS_CLOSE_MS: u64 = 2000;
+/// Whether a request has begun to arrive or waits for its answer.
+fn is_busy(c: Conn, rec: &Rec) -> bool {
+    c.flags().is_resp() || c.recv_len() > 0 || rec.http.phase.get() == Phase::Body
+}
 
 /// Whether nothing is in progress on an accepted connection.
-pub(crate) fn is_idle(c: Conn, rec: &Rec) -> bool {
-    !c.flags().is_resp() && c.recv_len() == 0 && c.send_len() == 0 && rec.http.phase.get() == Phase::Head
+fn is_idle(c: Conn, rec: &Rec) -> bool {
+    !is_busy(c, rec) && c.send_len() == 0
 }
 
 fn is_http(c: Conn) -> bool {
@@ -42,11 +47,22 @@ fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
     e.touch(rec);
 }
 
+/// How long the answer to a Close frame is waited for when the drain began before the upgrade.
+const WS_CLOSE_MS: u64 = 2000;
+
 /// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
 fn close_websocket(e: &Engine, c: Conn, rec: &Rec, code: u16, reason: &[u8], until: u64) {
     ws::send_close(c, code, reason);
     rec.leave.set(Leave::WebSocket(until));
     e.touch(rec);
+}
+
+/// Whether the last answer is complete and its head, perhaps only now, says that it is the last.
+fn answer_announces(e: &Engine, c: Conn, rec: &Rec) -> bool {
+    if !e.compat.get() {
+        announce::announce(c, rec);
+    }
+    !c.flags().is_resp() && rec.http.answered.get() && rec.http.announced.get()
 }
 
 /// See `mgx_conn_drain`.
@@ -61,23 +77,35 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
         return true;
     };
     rec.set_terms(Some(terms.terms));
-    if flags.is_draining() || rec.leave.get() != Leave::No {
+    if flags.is_draining() {
         return true;
     }
     wake(e);
     let now = time::millis();
+    let grace_ends = now.saturating_add(terms.terms.idle_grace_ms);
+    match rec.leave.get() {
+        Leave::No => {}
+        Leave::Grace(until, requests) => {
+            rec.leave.set(Leave::Grace(until.min(grace_ends), requests));
+            return true;
+        }
+        _ => return true,
+    }
     if flags.is_websocket() {
         close_websocket(e, c, rec, terms.ws_code, &terms.ws_reason, now.saturating_add(terms.ws_timeout_ms));
-    } else if !flags.is_accepted() || !is_http(c) {
+        return true;
+    }
+    let no_http = !is_http(c);
+    if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
         start_draining(e, c, rec);
-    } else if is_idle(c, rec) {
-        rec.leave.set(Leave::Grace(now.saturating_add(terms.idle_grace_ms)));
-    } else if flags.is_resp() || rec.http.phase.get() == Phase::Body || c.recv_len() > 0 {
-        // The reply that is due says that it is the last.
-        rec.http.close.set(CloseAfter::Asked);
+    } else if no_http {
+        rec.leave.set(Leave::Quiet(now));
+    } else if answer_announces(e, c, rec) {
+        start_draining(e, c, rec);
+    } else if is_busy(c, rec) {
         rec.leave.set(Leave::Finish(now));
     } else {
-        start_draining(e, c, rec);
+        rec.leave.set(Leave::Grace(grace_ends, rec.http.requests.get()));
     }
     true
 }
@@ -88,7 +116,7 @@ fn step(e: &Engine) {
     if s.request.is_waiting() {
         begin(e);
     }
-    super::limits::step(e);
+    limits::step(e);
     let now = e.now.get();
     if s.phase.get() == MGX_MGR_LAME_DUCK && now >= s.phase_ends.get().min(s.deadline.get()) {
         close_listeners(e);
@@ -99,49 +127,55 @@ fn step(e: &Engine) {
     let mut next = u64::MAX;
     for c in list(e) {
         if let Some(rec) = c.rec().filter(|rec| rec.leave.get() != Leave::No && !c.flags().is_draining()) {
-            next = next.min(leave(e, c, rec, now));
+            next = next.min(leave(e, c, rec, now)).min(NO_LIMIT);
         }
     }
     if !s.is_running() {
         next = next.min(advance(e, now));
     }
-    e.hook_at.set(next);
+    let over = matches!(s.phase.get(), MGX_MGR_RUNNING | MGX_MGR_DONE);
+    e.hook_at.set(if over { next } else { next.min(NO_LIMIT) });
 }
 
 /// Looks at one connection that is to leave. Returns when to look again.
 fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
+    if c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_)) {
+        // Its last request was an upgrade.
+        close_websocket(e, c, rec, 1001, b"", now.saturating_add(WS_CLOSE_MS));
+    }
+    let terms = rec.terms();
     match rec.leave.get() {
         Leave::No => u64::MAX,
-        Leave::Grace(_) if !is_idle(c, rec) => {
-            rec.http.close.set(CloseAfter::Asked);
-            rec.leave.set(Leave::Finish(now));
-            now.saturating_add(rec.terms().response_ms)
+        Leave::Grace(until, requests) => {
+            if is_busy(c, rec) || rec.http.requests.get() != requests {
+                rec.leave.set(Leave::Last(now));
+                return finish(e, c, rec, now, now, true);
+            }
+            // While an earlier answer is on its way the peer has no reason to ask again.
+            let answer = if c.send_len() > 0 { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
+            if now < until.max(answer) {
+                return until.max(answer);
+            }
+            if !found_input(e, rec) {
+                start_draining(e, c, rec);
+                return u64::MAX;
+            }
+            rec.leave.set(Leave::Last(now));
+            now
         }
-        Leave::Grace(until) if now < until => until,
-        Leave::Grace(_) => {
-            // The last look: what arrived meanwhile is served.
-            if rec.readable.get() || sock::has_input(rec.fd.get()) {
-                rec.readable.set(true);
-                e.hold(rec);
-                rec.leave.set(Leave::Finish(now));
+        Leave::Finish(since) => finish(e, c, rec, now, since, false),
+        Leave::Last(since) => finish(e, c, rec, now, since, true),
+        Leave::Quiet(since) => {
+            let quiet = rec.read_at.get().max(since).saturating_add(terms.idle_grace_ms);
+            let until = quiet.min(since.saturating_add(terms.response_ms));
+            if now < until {
+                return until;
+            }
+            if until == quiet && found_input(e, rec) {
                 return now;
             }
             start_draining(e, c, rec);
             u64::MAX
-        }
-        Leave::Finish(since) => {
-            let last_move = since.max(rec.progress_at.get()).max(rec.read_at.get());
-            let until = last_move.saturating_add(rec.terms().response_ms);
-            if c.flags().is_websocket() {
-                // The last request was an upgrade.
-                close_websocket(e, c, rec, 1001, b"", now.saturating_add(WS_CLOSE_MS));
-            } else if is_idle(c, rec) && !rec.readable.get() {
-                start_draining(e, c, rec);
-            } else if now >= until {
-                rec.drain_since.set(Some(since));
-                start_draining(e, c, rec);
-            }
-            until
         }
         Leave::WebSocket(until) => {
             if now >= until {
@@ -150,6 +184,46 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
             until
         }
     }
+}
+
+/// The last look: whether something arrived in the same moment. It is read then.
+fn found_input(e: &Engine, rec: &Rec) -> bool {
+    let found = rec.readable.get() || sock::has_input(rec.fd.get());
+    if found {
+        rec.readable.set(true);
+        e.hold(rec);
+    }
+    found
+}
+
+/// Looks at a connection with a request that is finished first. Returns when to look again.
+fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u64 {
+    let terms = rec.terms();
+    if !is_busy(c, rec) && !rec.readable.get() {
+        // A client that was not told may already have sent its next request.
+        let told = last || rec.http.announced.get() || terms.idle_grace_ms == 0;
+        if told {
+            start_draining(e, c, rec);
+        } else {
+            rec.leave.set(Leave::Grace(now.saturating_add(terms.idle_grace_ms), rec.http.requests.get()));
+        }
+        return now;
+    }
+    let streaming = turn::view(e, c, rec).streaming;
+    let last_move = since.max(rec.read_at.get()).max(if streaming { rec.progress_at.get() } else { 0 });
+    let until = last_move.saturating_add(terms.response_ms);
+    if now < until {
+        return until;
+    }
+    if c.flags().is_resp() {
+        rec.drain_since.set(Some(since));
+        rec.reason.set(Reason::ResponseTimeout);
+        start_draining(e, c, rec);
+    } else {
+        let body = rec.http.phase.get() == Phase::Body;
+        limits::refuse(c, rec, 408, if body { Reason::BodyTimeout } else { Reason::HeaderTimeout });
+    }
+    u64::MAX
 }
 
 /// Takes in what mgx_mgr_drain asked for.
@@ -233,7 +307,7 @@ fn reach(e: &Engine, c: Conn, grace: u64, spread: u64) {
     // SAFETY: the reason is still the one above or the program's own.
     terms = unsafe { ConnTerms::new(&o) };
     if spread > 0 {
-        terms.idle_grace_ms = terms.idle_grace_ms.saturating_add(random::below(spread));
+        terms.terms.idle_grace_ms = terms.terms.idle_grace_ms.saturating_add(random::below(spread));
     }
     drain_conn(e, c, &terms);
 }
@@ -243,9 +317,9 @@ fn advance(e: &Engine, now: u64) -> u64 {
     let s = &e.shutdown;
     match s.phase.get() {
         MGX_MGR_RUNNING | MGX_MGR_DONE => return u64::MAX,
-        MGX_MGR_LAME_DUCK => return s.phase_ends.get().min(s.deadline.get()).max(now),
+        MGX_MGR_LAME_DUCK => return s.phase_ends.get().min(s.deadline.get()),
         MGX_MGR_IDLE_GRACE => {
-            let waiting = |c: Conn| c.rec().is_some_and(|rec| matches!(rec.leave.get(), Leave::Grace(_)));
+            let waiting = |c: Conn| c.rec().is_some_and(|rec| matches!(rec.leave.get(), Leave::Grace(..) | Leave::Quiet(_)));
             if now >= s.phase_ends.get() || !list(e).any(waiting) {
                 s.phase.set(MGX_MGR_FINISHING);
             }
@@ -257,25 +331,23 @@ fn advance(e: &Engine, now: u64) -> u64 {
         s.phase.set(MGX_MGR_DONE);
         return u64::MAX;
     }
-    if now < s.deadline.get() {
-        return s.deadline.get();
-    }
-    for c in list(e).filter(served) {
-        c.update(|f| f.set_closing(true));
+    let forced = now >= s.deadline.get();
+    // A listener that a handler has opened since has no place here either.
+    for c in list(e).filter(|c| c.flags().is_listening() || forced && c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
-            rec.reason.set(Reason::Forced);
-            e.quiet.visit(c, rec);
+            rec.reason.set(if c.flags().is_listening() { Reason::Drained } else { Reason::Forced });
+            e.touch(rec);
         }
+        c.update(|f| f.set_closing(true));
     }
-    now
+    if forced { now } else { s.deadline.get() }
 }
 
 /// See `mgx_mgr_drain_cancel`.
 pub(crate) fn cancel(e: &Engine) -> bool {
     let s = &e.shutdown;
-    if s.request.is_waiting() && s.is_running() {
-        s.request.take(|_| {});
-    } else if s.phase.get() != MGX_MGR_LAME_DUCK {
+    let begun = s.phase.get() == MGX_MGR_LAME_DUCK;
+    if !begun && !(s.is_running() && s.request.take(|_| {})) {
         return false;
     }
     s.phase.set(MGX_MGR_RUNNING);
@@ -336,7 +408,7 @@ pub(crate) fn phase(c: Conn) -> mgx_phase {
         mgx_phase::MGX_CLOSED
     } else if !flags.is_draining() && !leaving {
         mgx_phase::MGX_ACTIVE
-    } else if c.send_len() > 0 && !flags.is_resp() {
+    } else if c.send_len() > 0 && (!flags.is_resp() || flags.is_draining()) {
         mgx_phase::MGX_FLUSHING
     } else {
         mgx_phase::MGX_DRAINING

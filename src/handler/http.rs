@@ -456,6 +456,7 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
     h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { plan.close });
     h.answered.set(false);
+    h.announced.set(false);
     let before = c.recv_len();
     h.dispatching.set(true);
     call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
@@ -470,24 +471,30 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
         return Step::Leave;
     }
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
+    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && h.announced.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
-    if server && closes(c, rec) == CloseAfter::Asked && answered {
+    if server && asked && answered {
         c.update(|f| f.set_draining(true));
     }
     Step::Next(end)
 }
 
+/// A drain wants the next answer to be the last.
+fn is_leaving(c: Conn, rec: &Rec) -> bool {
+    c.flags().is_accepted() && (rec.leave.get() != Leave::No || c.engine().is_some_and(|e| e.lame.get()))
+}
+
 /// Whether, and how, the connection ends after the current answer.
 pub(crate) fn closes(c: Conn, rec: &Rec) -> CloseAfter {
-    let leaving = rec.leave.get() != Leave::No || c.engine().is_some_and(|e| e.lame.get());
-    if leaving && c.flags().is_accepted() { CloseAfter::Asked } else { rec.http.close.get() }
+    if is_leaving(c, rec) { CloseAfter::Asked } else { rec.http.close.get() }
 }
 
 /// Drains after the last answer to a client that said, or implied, that it wants no more.
 pub(crate) fn close_when_answered(c: Conn, rec: &Rec) {
     let h = &rec.http;
     let flags = c.flags();
-    if closes(c, rec) != CloseAfter::No
+    // A client that a drain has not told yet may be about to ask again.
+    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && h.announced.get())
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()

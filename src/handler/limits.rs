@@ -15,8 +15,8 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
     let mut per_ip = e.per_ip.borrow_mut();
     per_ip.clear();
     for c in list(e).filter(|c| c.flags().is_accepted()) {
-        *per_ip.entry(c.rem().ip()).or_insert(0) += 1;
         if let Some(rec) = c.rec() {
+            *per_ip.entry(rec.from.get()).or_insert(0) += 1;
             e.set_deadline(rec, Some(e.now.get()));
         }
     }
@@ -29,7 +29,8 @@ pub(crate) fn step(e: &Engine) {
         // SAFETY: the connection of a record in use.
         let c = unsafe { Conn::new(rec.conn.get()) };
         let flags = c.flags();
-        if flags.is_accepted() && !flags.is_draining() && !flags.is_closing() && rec.leave.get() == Leave::No && !rec.eof.get() {
+        let closing = matches!(rec.leave.get(), Leave::WebSocket(_));
+        if flags.is_accepted() && !flags.is_draining() && !flags.is_closing() && !closing && !rec.eof.get() {
             check(e, c, rec);
         }
     }
@@ -40,7 +41,8 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
     if c.send_len() > 0 || c.flags().is_streaming() {
-        return Some((Reason::FlushTimeout, rec.progress_at.get().max(rec.queued_at.get()), l.write_timeout_ms));
+        // When the kernel takes it, it leaves in this poll.
+        return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
     }
     if c.flags().is_resp() {
         return None;
@@ -57,30 +59,30 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
 
 fn check(e: &Engine, c: Conn, rec: &Rec) {
     let now = e.now.get();
-    let wait = waits_for(e, c, rec).filter(|(_, _, ms)| *ms > 0);
-    if let Some((reason, since, ms)) = wait {
-        let at = since.saturating_add(ms as u64);
-        if now < at {
-            return e.set_deadline(rec, Some(at));
-        }
-        rec.reason.set(reason);
-        return match reason {
-            Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
-            Reason::HeaderTimeout | Reason::BodyTimeout => refuse(c, rec, 408, reason),
-            _ => {
-                if c.flags().is_websocket() {
-                    ws::send_close(c, 1001, b"");
-                }
-                c.update(|f| f.set_draining(true));
-            }
-        };
-    }
-    // Nothing to wait for now: look again when the shortest limit could have been reached.
     let l = e.limits.get();
-    let shortest = [l.header_timeout_ms, l.body_timeout_ms, l.idle_timeout_ms, l.write_timeout_ms].into_iter().filter(|ms| *ms > 0).min();
-    if let Some(ms) = shortest {
-        e.set_deadline(rec, Some(now.saturating_add(ms as u64)));
+    // Whatever happens from now on, no limit is reached before the shortest has passed.
+    let all = [l.header_timeout_ms, l.body_timeout_ms, l.idle_timeout_ms, l.write_timeout_ms];
+    let Some(shortest) = all.into_iter().filter(|ms| *ms > 0).min() else { return };
+    let look_again = now.saturating_add(shortest as u64);
+    let Some((reason, since, ms)) = waits_for(e, c, rec).filter(|(_, _, ms)| *ms > 0) else {
+        return e.set_deadline(rec, Some(look_again));
+    };
+    let at = since.saturating_add(ms as u64);
+    if now < at {
+        return e.set_deadline(rec, Some(at.min(look_again)));
     }
+    rec.reason.set(reason);
+    match reason {
+        Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
+        Reason::HeaderTimeout | Reason::BodyTimeout => return refuse(c, rec, 408, reason),
+        _ => {
+            if c.flags().is_websocket() {
+                ws::send_close(c, 1001, b"");
+            }
+            c.update(|f| f.set_draining(true));
+        }
+    }
+    e.touch(rec);
 }
 
 /// Answers a request that went beyond a limit, and ends the connection.

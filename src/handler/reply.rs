@@ -3,7 +3,7 @@
 use super::http;
 use crate::abi::va_list;
 use crate::guard::bytes;
-use crate::net::announce::{CLOSE, has_connection};
+use crate::net::announce::{CLOSE, has_connection, says_close};
 use crate::net::engine::{CloseAfter, Rec};
 use crate::net::event::error;
 use crate::net::handle::Conn;
@@ -105,8 +105,9 @@ fn announces(c: Conn, code: c_int, headers: &[u8]) -> bool {
 }
 
 /// Remembers the head that ends where `c->send` ends now: the end of the connection may yet have to be announced in it.
-fn remember(c: Conn, code: c_int, start: usize, last: bool) {
+fn remember(c: Conn, code: c_int, headers: &[u8], start: usize, last: bool) {
     if let Some(rec) = c.rec() {
+        rec.http.announced.set(last || says_close(headers));
         let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, c.send_len() - start));
         rec.http.head_at.set(at);
     }
@@ -131,7 +132,7 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
         error(c, format_args!("OOM"));
         return None;
     }
-    remember(c, code, start, last);
+    remember(c, code, headers, start, last);
     Some(c.send_len() - 15)
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn lines(c: Conn, code: c_int, head: &[u8]) -> Option<bool> {
         error(c, format_args!("OOM"));
         return None;
     }
-    remember(c, code, start, last);
+    remember(c, code, head, start, last);
     Some(last)
 }
 

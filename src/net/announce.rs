@@ -12,10 +12,20 @@ pub(crate) fn has_connection(headers: &[u8]) -> bool {
     is_name(headers) || memchr::memchr_iter(b'\n', headers).any(|i| is_name(&headers[i + 1..]))
 }
 
+/// True when header lines say that the connection ends.
+pub(crate) fn says_close(headers: &[u8]) -> bool {
+    let close = |line: &[u8]| line.windows(5).any(|word| word.eq_ignore_ascii_case(b"close"));
+    headers.split(|b| *b == b'\n').any(|line| has_connection(line) && close(line))
+}
+
 /// Adds the header to the last head the library queued on this connection, if it is still whole and where it was: handlers may
 /// edit `c->send`.
 pub(crate) fn announce(c: Conn, rec: &Rec) {
     let Some((at, len)) = rec.http.head_at.take() else { return };
+    if c.flags().is_resp() && at < rec.http.mark.get() {
+        // Another answer follows.
+        return;
+    }
     let Some(ofs) = at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok()) else { return };
     // SAFETY: the connection's own buffer; the slice is gone before it changes.
     let head = unsafe { c.send_info().data() };
@@ -23,13 +33,14 @@ pub(crate) fn announce(c: Conn, rec: &Rec) {
     if head.starts_with(b"HTTP/1.1 ") && head.ends_with(b"\r\n\r\n") && !head.starts_with(b"HTTP/1.1 101") && !has_connection(head) {
         let end_of_headers = ofs + len - 2;
         // SAFETY: the connection's own buffer.
-        unsafe { iobuf::add(c.send(), end_of_headers, CLOSE.as_ptr(), CLOSE.len()) };
+        let added = unsafe { iobuf::add(c.send(), end_of_headers, CLOSE.as_ptr(), CLOSE.len()) };
+        rec.http.announced.set(added > 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::has_connection;
+    use super::{has_connection, says_close};
 
     #[test]
     fn a_connection_header_is_found_in_any_case_and_only_as_a_name() {
@@ -37,5 +48,7 @@ mod tests {
         assert!(has_connection(b"Connection:x"));
         assert!(!has_connection(b"X-Connection: a\r\nB: Connection: c\r\n"));
         assert!(!has_connection(b""));
+        assert!(says_close(b"A: b\r\nConnection: Close\r\n"));
+        assert!(!says_close(b"Connection: keep-alive\r\nX: close\r\n"));
     }
 }

@@ -9,7 +9,7 @@ use core::ptr;
 /// Small blocks kept for each direction.
 const SMALL: usize = 64;
 /// Large send blocks kept, and the most bytes in all of them.
-const LARGE: usize = 16;
+const LARGE: usize = 64;
 const LARGE_BYTES: usize = 32 << 20;
 
 #[derive(Default)]
@@ -80,9 +80,9 @@ impl Buffers {
             if (*io).len > 0 {
                 ptr::copy_nonoverlapping((*io).buf, p, (*io).len);
             }
-            let len = (*io).len;
-            self.give((*io).buf, (*io).size);
-            ((*io).buf, (*io).size, (*io).len) = (p, size, len);
+            let (old, old_size) = ((*io).buf, (*io).size);
+            ((*io).buf, (*io).size) = (p, size);
+            self.give(old, old_size);
             true
         }
     }
@@ -94,8 +94,9 @@ impl Buffers {
     pub(crate) unsafe fn return_send(&self, io: *mut mg_iobuf) {
         // SAFETY: io is the caller's.
         unsafe {
-            self.give((*io).buf, (*io).size);
+            let (p, size) = ((*io).buf, (*io).size);
             ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
+            self.give(p, size);
         }
     }
 
@@ -122,12 +123,14 @@ impl Buffers {
             }
         } else if size <= LARGE_BYTES {
             let mut list = self.large.borrow_mut();
-            // The oldest make room: sizes that are still in use come back.
+            // The oldest make room: sizes that are still in use come back. A program's mg_free may call us, so not while borrowed.
             while list.len() >= LARGE || self.large_bytes.get() + size > LARGE_BYTES {
                 let (old, old_size) = list.remove(0);
                 self.large_bytes.set(self.large_bytes.get() - old_size);
-                // SAFETY: blocks on the list belong to it.
+                drop(list);
+                // SAFETY: blocks on the list belonged to it.
                 unsafe { heap::free(old) };
+                list = self.large.borrow_mut();
             }
             self.large_bytes.set(self.large_bytes.get() + size);
             return list.push((p, size));

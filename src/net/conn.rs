@@ -184,8 +184,8 @@ pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
 
 /// See `mgx_listen_fd`.
 pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+    let udp = sock::listens(fd)?;
     let loc = sock::local(fd).filter(|_| sock::adopt(fd))?;
-    let udp = sock::is_datagram(fd);
     let c = new(e)?;
     let rec = c.rec()?;
     if !udp {
@@ -376,7 +376,12 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
 
 /// Takes everything that waits on a listener.
 pub(crate) fn accept_all(e: &Engine, listener: Conn) {
-    while !listener.is_closed() && !e.is_dead() {
+    // No more than the kernel can have queued: others may be connecting all the while.
+    const MOST: usize = 4096;
+    for _ in 0..MOST {
+        if listener.is_closed() || e.is_dead() {
+            return;
+        }
         match sock::accept(listener.fd()) {
             Ok((fd, rem)) => accepted(e, listener, fd, rem),
             Err(_) => return,
@@ -422,6 +427,7 @@ fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
     count(&e.stats.accepted, 1);
     e.stats.conns.set(e.stats.conns.get() + 1);
     rec.read_at.set(e.now.get());
+    rec.from.set(rem.ip());
     if e.limited.get() {
         *e.per_ip.borrow_mut().entry(rem.ip()).or_insert(0) += 1;
         e.set_deadline(rec, Some(e.now.get()));
@@ -486,7 +492,7 @@ pub(crate) fn close(c: Conn) {
         }
     }
     unlink(e, c);
-    count_close(e, c, rec.reason.get());
+    count_close(e, c, rec);
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
@@ -509,8 +515,8 @@ pub(crate) fn close(c: Conn) {
     e.leave();
 }
 
-fn count_close(e: &Engine, c: Conn, reason: Reason) {
-    let counter = match reason {
+fn count_close(e: &Engine, c: Conn, rec: &Rec) {
+    let counter = match rec.reason.get() {
         Reason::Drained => &e.stats.drained,
         Reason::Forced => &e.stats.forced,
         Reason::Reset => &e.stats.resets,
@@ -524,7 +530,7 @@ fn count_close(e: &Engine, c: Conn, reason: Reason) {
         e.stats.conns.set(e.stats.conns.get().saturating_sub(1));
         if e.limited.get() {
             let mut per_ip = e.per_ip.borrow_mut();
-            let ip = c.rem().ip();
+            let ip = rec.from.get();
             if let Some(n) = per_ip.get_mut(&ip) {
                 *n -= 1;
                 if *n == 0 {

@@ -17,6 +17,7 @@ pub(crate) const LINGER_MAX: usize = 1024;
 /// The time limits of one connection's end. `u64::MAX`: none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
+    pub(crate) idle_grace_ms: u64,
     pub(crate) response_ms: u64,
     pub(crate) flush_ms: u64,
     pub(crate) linger_total_ms: u64,
@@ -26,6 +27,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     pub(crate) const DEFAULT: Terms = Terms {
+        idle_grace_ms: 0,
         response_ms: RESPONSE_MS,
         flush_ms: FLUSH_MS,
         linger_total_ms: LINGER_TOTAL_MS,

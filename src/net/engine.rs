@@ -128,6 +128,8 @@ pub(crate) struct Rec {
     pub(crate) read_at: Cell<u64>,
     /// When the first byte of what is in the receive buffer arrived.
     pub(crate) head_began: Cell<u64>,
+    /// The peer's address when it was accepted; programs may replace `c->rem`.
+    pub(crate) from: Cell<[u8; 16]>,
     /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
@@ -143,10 +145,14 @@ pub(crate) struct Rec {
 pub(crate) enum Leave {
     #[default]
     No,
-    /// Idle: may still deliver a request until this time.
-    Grace(u64),
+    /// No request is in progress: one may still come until this time. With the number of those before it.
+    Grace(u64, u32),
     /// A request is in progress, since this time.
     Finish(u64),
+    /// The same, and it is the last: it came during the grace.
+    Last(u64),
+    /// Not HTTP, so nobody knows when an exchange ends: until nothing has arrived for the grace.
+    Quiet(u64),
     /// A Close frame was sent; the peer's is waited for until this time.
     WebSocket(u64),
 }
@@ -198,6 +204,8 @@ pub(crate) struct HttpRec {
     pub(crate) dispatching: Cell<bool>,
     /// A library function completed the answer to the last request.
     pub(crate) answered: Cell<bool>,
+    /// The head of that answer says that it is the last.
+    pub(crate) announced: Cell<bool>,
     pub(crate) close: Cell<CloseAfter>,
     /// Requests dispatched on this connection.
     pub(crate) requests: Cell<u32>,
@@ -528,6 +536,7 @@ impl Default for Rec {
             leave: Cell::default(),
             read_at: Cell::default(),
             head_began: Cell::default(),
+            from: Cell::default(),
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
@@ -563,7 +572,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began pressed stream task);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
@@ -596,6 +605,7 @@ impl HttpRec {
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);
+        self.announced.set(false);
         self.close.set(CloseAfter::No);
         self.requests.set(0);
         self.head_at.set(None);

@@ -9,7 +9,6 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 /// What `mgx_drain_opts` says, with defaults filled in. `u64::MAX`: no limit.
 #[derive(Clone)]
 pub(crate) struct ConnTerms {
-    pub(crate) idle_grace_ms: u64,
     pub(crate) terms: Terms,
     pub(crate) ws_code: u16,
     pub(crate) ws_reason: Box<[u8]>,
@@ -32,8 +31,8 @@ impl ConnTerms {
         // SAFETY: passed on to the caller.
         let reason = unsafe { crate::guard::bytes::cstr(o.ws_close_reason) };
         ConnTerms {
-            idle_grace_ms: ms(o.idle_grace_ms, 0),
             terms: Terms {
+                idle_grace_ms: ms(o.idle_grace_ms, d.idle_grace_ms),
                 response_ms: ms(o.response_timeout_ms, d.response_ms),
                 flush_ms: ms(o.flush_timeout_ms, d.flush_ms),
                 linger_total_ms: ms(o.linger_total_ms, d.linger_total_ms),
@@ -136,10 +135,10 @@ impl Request {
         self.written.load(Ordering::Relaxed) || self.again.load(Ordering::Relaxed)
     }
 
-    /// The options of the first call, once; `use_it` gets them while their reason text is alive.
-    pub(crate) fn take(&self, use_it: impl FnOnce(&mgx_mgr_drain_opts)) {
+    /// The options of the first call, once; `use_it` gets them while their reason text is alive. False when there are none.
+    pub(crate) fn take(&self, use_it: impl FnOnce(&mgx_mgr_drain_opts)) -> bool {
         if !self.written.swap(false, Ordering::Acquire) {
-            return;
+            return false;
         }
         let w: [c_int; 12] = core::array::from_fn(|i| self.words[i].load(Ordering::Relaxed));
         let mut text = [0u8; 17 * size_of::<usize>()];
@@ -163,6 +162,7 @@ impl Request {
                 ws_close_timeout_ms: w[10],
             },
         });
+        true
     }
 
     /// The nearest deadline of calls after the first, in milliseconds from those calls.

@@ -278,11 +278,23 @@ pub(crate) fn adopt(fd: c_int) -> bool {
     }
 }
 
-/// Whether the descriptor is a socket of datagrams.
-pub(crate) fn is_datagram(fd: c_int) -> bool {
-    let (mut kind, mut len) = (0 as c_int, size_of::<c_int>() as socklen_t);
-    // SAFETY: kind has the length given.
-    unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, (&raw mut kind).cast(), &mut len) == 0 && kind == libc::SOCK_DGRAM }
+fn option(fd: c_int, name: c_int) -> Option<c_int> {
+    let (mut value, mut len) = (0 as c_int, size_of::<c_int>() as socklen_t);
+    // SAFETY: value has the length given.
+    let done = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &mut len) } == 0;
+    done.then_some(value)
+}
+
+/// Whether something can arrive at this descriptor as it does at a listener of ours, and then whether as datagrams.
+pub(crate) fn listens(fd: c_int) -> Option<bool> {
+    if !matches!(option(fd, libc::SO_DOMAIN)?, libc::AF_INET | libc::AF_INET6) {
+        return None;
+    }
+    match option(fd, libc::SO_TYPE)? {
+        libc::SOCK_DGRAM => Some(true),
+        libc::SOCK_STREAM if option(fd, libc::SO_ACCEPTCONN)? != 0 => Some(false),
+        _ => None,
+    }
 }
 
 /// Whether a read would find something: data, the end of the stream, or an error.

@@ -264,7 +264,8 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
             rec.recv_used.set(rec.recv_used.get().max((*io).len + 1).min((*io).size));
         }
         if c.flags().is_hexdumping() {
-            dump(c, "<-", &(*io).data()[old..]);
+            // The log may go where it moves the buffer.
+            dump(c, "<-", &(*io).data()[old..].to_vec());
         }
     }
     call_count(c, MG_EV_READ, n);
@@ -354,10 +355,8 @@ pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
             // A datagram goes whole or not at all.
             let n = if flags.is_udp() { out.len } else { n };
             moved(e, rec, n);
-            if flags.is_hexdumping() {
-                // SAFETY: n bytes at buf were just sent.
-                dump(c, "->", unsafe { crate::guard::bytes::slice(out.buf, n) });
-            }
+            // SAFETY: n bytes at buf were just sent.
+            let shown = flags.is_hexdumping().then(|| unsafe { crate::guard::bytes::slice(out.buf, n) }.to_vec());
             if n < out.len {
                 // SAFETY: the rest lies inside the buffer; nobody was called since its length was read.
                 unsafe {
@@ -368,6 +367,9 @@ pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
             } else {
                 // SAFETY: all of it was sent.
                 unsafe { e.buffers.return_send(c.send()) };
+            }
+            if let Some(bytes) = shown {
+                dump(c, "->", &bytes);
             }
             call_count(c, MG_EV_WRITE, n);
             if !e.is_dead() && !c.is_closed() {
@@ -391,7 +393,10 @@ pub(crate) fn moved(e: &Engine, rec: &Rec, n: usize) {
 
 /// The kernel takes no more: an event will say when it does.
 pub(crate) fn block(e: &Engine, c: Conn, rec: &Rec) {
-    rec.blocked.set(true);
+    if !rec.blocked.replace(true) {
+        // From now on it stands still.
+        rec.progress_at.set(e.now.get());
+    }
     if !rec.armed.replace(true) {
         let token = poller::token(rec.slot.get(), rec.generation.get());
         if let Err(err) = e.poller.borrow().arm_writable(rec.fd.get(), token) {

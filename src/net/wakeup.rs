@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::{HashMap, VecDeque};
 
 /// Bytes that may wait; a sender is refused beyond that.
-const LIMIT: usize = 64 << 20;
+pub(crate) const LIMIT: usize = 64 << 20;
 
 pub(crate) struct Wakeup {
     fd: c_int,
@@ -193,10 +193,25 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
 
 /// Output that other threads queued through the engine's own door, and other reasons to have been woken.
 pub(crate) fn answer_door(e: &Engine) {
-    for (id, bytes) in e.door.receive() {
-        if let Some(c) = super::mgr::list(e).find(|c| c.id64() == id) {
-            // SAFETY: a vector of ours.
-            unsafe { super::output::send(c, bytes.as_ptr(), bytes.len()) };
+    each(e, &e.door, |c, bytes| {
+        // SAFETY: a vector of ours.
+        unsafe { super::output::send(c, bytes.as_ptr(), bytes.len()) };
+    });
+}
+
+/// Hands out what waits, each message to the connection it is for; those for connections that are gone are dropped.
+fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(Conn, Vec<u8>)) {
+    let messages = wakeup.receive();
+    // Looking for each id in the list is fine for a few messages only.
+    let mut by_id: HashMap<u64, Conn> = HashMap::new();
+    if messages.len() > 8 {
+        by_id.extend(super::mgr::list(e).map(|c| (c.id64(), c)));
+    }
+    for (id, message) in messages {
+        let known = by_id.get(&id).copied();
+        let found = known.or_else(|| super::mgr::list(e).find(|c| c.id64() == id));
+        if let Some(c) = found.filter(|c| !c.is_closed()) {
+            hand_out(c, message);
         }
         if e.is_dead() {
             return;
@@ -208,22 +223,10 @@ pub(crate) fn answer_door(e: &Engine) {
 pub(crate) fn deliver(e: &Engine) {
     // SAFETY: the queue lives as long as the engine, and a frame is open.
     let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };
-    let messages = wakeup.receive();
-    // Looking for each id in the list is fine for a few messages only.
-    let mut by_id: HashMap<u64, Conn> = HashMap::new();
-    if messages.len() > 8 {
-        by_id.extend(super::mgr::list(e).map(|c| (c.id64(), c)));
-    }
-    for (id, mut message) in messages {
-        let known = by_id.get(&id).copied();
-        let found = known.or_else(|| super::mgr::list(e).find(|c| c.id64() == id));
-        let Some(c) = found.filter(|c| !c.is_closed()) else { continue };
+    each(e, wakeup, |c, mut message| {
         let mut text = mg_str { buf: message.as_mut_ptr().cast(), len: message.len() };
         call(c, MG_EV_WAKEUP, (&raw mut text).cast());
-        if e.is_dead() {
-            return;
-        }
-    }
+    });
 }
 
 #[cfg(test)]

@@ -1,0 +1,516 @@
+// mgx_conn_drain: one connection is ended in order, whatever it is doing, and the others notice nothing. With a clock turned by hand.
+#include "ext.h"
+
+#include "clock.h"
+
+static struct mg_mgr mgr;
+static struct mg_connection *listener;
+
+static void turn_clock(uint64_t ms) {
+  clock_ms += ms;
+  poll_often(&mgr);
+}
+
+static void start(mg_event_handler_t fn) {
+  forget();
+  listener = serve(&mgr, fn, NULL);
+}
+
+static void finish(struct peer *p) {
+  if (p != NULL) peer_free(p);
+  mg_mgr_free(&mgr);
+}
+
+static bool drain(struct mg_connection *c, int grace, int response) {
+  struct mgx_drain_opts opts;
+  memset(&opts, 0, sizeof(opts));
+  opts.idle_grace_ms = grace;
+  opts.response_timeout_ms = response;
+  CHECK(c != NULL);
+  return mgx_conn_drain(c, &opts);
+}
+
+static void one_of_several_idle_connections(void) {
+  struct peer a, b, c;
+  struct mg_connection *chosen;
+  start(server);
+  join(&mgr, listener, &a);
+  chosen = join(&mgr, listener, &b);
+  join(&mgr, listener, &c);
+  ask(&mgr, &a, GET("/hi"));
+  ask(&mgr, &b, GET("/hi"));
+  ask(&mgr, &c, GET("/hi"));
+  expect_open(&mgr, &a, HI);
+  expect_open(&mgr, &b, HI);
+  expect_open(&mgr, &c, HI);
+  CHECK_EQ(mgx_conn_phase(chosen), MGX_ACTIVE);
+  CHECK(mgx_conn_drain(chosen, NULL));
+  CHECK_EQ(mgx_conn_phase(chosen), MGX_DRAINING);
+  CHECK(mgx_conn_drain(chosen, NULL));
+  expect_end(&mgr, &b, "");
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  CHECK_EQ(unsent, 0);
+  CHECK_EQ(last_phase, MGX_CLOSED);
+  ask(&mgr, &a, GET("/hi"));
+  ask(&mgr, &c, GET("/hi"));
+  expect_open(&mgr, &a, HI);
+  expect_open(&mgr, &c, HI);
+  CHECK_EQ(closed, 1);
+  peer_free(&a);
+  peer_free(&b);
+  finish(&c);
+}
+
+static void a_grace_that_nobody_uses(void) {
+  struct peer p;
+  start(server);
+  CHECK(drain(join(&mgr, listener, &p), 500, 0));
+  turn_clock(499);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  expect_end(&mgr, &p, "");
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+}
+
+static void a_last_request_within_the_grace(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  CHECK(drain(last, 500, 0));
+  turn_clock(400);
+  ask(&mgr, &p, GET("/hi"));
+  expect_end(&mgr, &p, HI_CLOSE);
+  CHECK_EQ(requests, 2);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+}
+
+static void a_last_request_at_the_last_moment(void) {
+  struct peer p;
+  start(server);
+  CHECK(drain(join(&mgr, listener, &p), 500, 0));
+  mg_mgr_poll(&mgr, 0);
+  clock_ms += 500;
+  CHECK(peer_say(&p, GET("/hi")));  // arrives in the very poll that ends the grace
+  expect_end(&mgr, &p, HI_CLOSE);
+  finish(&p);
+}
+
+static void a_grace_without_limit(void) {
+  struct peer p;
+  start(server);
+  CHECK(drain(join(&mgr, listener, &p), -1, 0));
+  turn_clock(100000000);
+  CHECK_EQ(closed, 0);
+  ask(&mgr, &p, GET("/own"));
+  expect_end(&mgr, &p, OWN);  // its head cannot say so, but it is the last
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+}
+
+static void a_second_drain_only_brings_the_end_nearer(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  CHECK(drain(last, -1, 0));
+  CHECK(drain(last, 300, 0));
+  CHECK(drain(last, 90000, 0));
+  turn_clock(299);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  CHECK_EQ(closed, 1);
+  finish(&p);
+}
+
+static void an_answer_that_comes_later_announces_the_end(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/later"));
+  CHECK(mgx_conn_drain(last, NULL));
+  turn_clock(29000);
+  CHECK_EQ(closed, 0);
+  CHECK_EQ(mgx_conn_phase(last), MGX_DRAINING);
+  if (last != NULL) mg_http_reply(last, 200, "", "hi");
+  expect_end(&mgr, &p, HI_CLOSE);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+}
+
+static void an_answer_that_never_comes(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/never"));
+  CHECK(drain(last, 0, 700));
+  turn_clock(699);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  expect_end(&mgr, &p, "");
+  CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
+  finish(&p);
+}
+
+static void from_its_own_handler(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) {
+    CHECK(mgx_conn_drain(c, NULL));
+    mg_http_reply(c, 200, "", "hi");
+  }
+  (void) ev_data;
+}
+
+static void after_its_own_reply(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) {
+    mg_http_reply(c, 200, "", "hi");
+    CHECK(mgx_conn_drain(c, NULL));
+  }
+  (void) ev_data;
+}
+
+static void called_by_the_handler(mg_event_handler_t fn, const char *want) {
+  struct peer p;
+  start(fn);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/"));
+  POLL_UNTIL(&mgr, closed == 1);
+  expect_end(&mgr, &p, want);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+}
+
+static void half_a_request_is_received_to_its_end(const char *first, const char *second, const char *want) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  CHECK(peer_say(&p, first));
+  POLL_UNTIL(&mgr, last != NULL && last->recv.len == strlen(first));
+  CHECK(mgx_conn_drain(last, NULL));
+  turn_clock(20000);
+  CHECK_EQ(closed, 0);
+  ask(&mgr, &p, second);
+  expect_end(&mgr, &p, want);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+}
+
+static void half_a_request_without_its_end(const char *half, enum mgx_reason why) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  CHECK(peer_say(&p, half));
+  POLL_UNTIL(&mgr, last != NULL && last->recv.len == strlen(half));
+  CHECK(drain(last, 0, 1000));
+  turn_clock(999);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  expect_end(&mgr, &p, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 16         \r\n\r\nRequest Timeout\n");
+  CHECK_EQ(reason, why);
+  finish(&p);
+}
+
+static void chunks_until_the_last(int grace) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/chunks"));
+  expect_open(&mgr, &p, CHUNKS);
+  CHECK(drain(last, grace, 0));
+  turn_clock(10000);
+  CHECK(last != NULL);
+  if (last != NULL) mg_http_printf_chunk(last, "two");
+  expect_open(&mgr, &p, "00000003\r\ntwo\r\n");
+  if (last != NULL) mg_http_printf_chunk(last, "");
+  if (grace == 0) {
+    expect_end(&mgr, &p, "00000000\r\n\r\n");
+  } else {
+    // Its head was sent before the drain and could not announce it, so the client may ask once more.
+    expect_open(&mgr, &p, "00000000\r\n\r\n");
+    ask(&mgr, &p, GET("/hi"));
+    expect_end(&mgr, &p, HI_CLOSE);
+  }
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+}
+
+static void an_endless_stream(void) {
+  struct peer p;
+  int i;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/chunks"));
+  expect_open(&mgr, &p, CHUNKS);
+  CHECK(drain(last, 0, 5000));
+  for (i = 0; i < 4; i++) {
+    turn_clock(1000);
+    CHECK(last != NULL);
+    if (last != NULL) mg_http_printf_chunk(last, "tick");
+    expect_open(&mgr, &p, "00000004\r\ntick\r\n");
+  }
+  turn_clock(1000);
+  expect_end(&mgr, &p, "");
+  CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
+  finish(&p);
+}
+
+static void a_large_answer_on_its_way(int grace) {
+  struct mg_str want;
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/big"));
+  CHECK(last != NULL && last->send.len > 0);
+  CHECK(drain(last, grace, 0));
+  turn_clock(20000);  // no progress for a while is no reason to end
+  CHECK_EQ(closed, 0);
+  if (grace == 0) CHECK_EQ(mgx_conn_phase(last), MGX_FLUSHING);
+  want = make_reply("200 OK", "", big_body, BIG);
+  POLL_UNTIL(&mgr, peer_has(&p, want.len));
+  if (grace > 0) turn_clock((uint64_t) grace);
+  POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(peer_got_str(&p, want));
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  CHECK_EQ(unsent, 0);
+  free(want.buf);
+  finish(&p);
+}
+
+static void an_answer_that_is_not_read(int grace) {
+  struct mgx_drain_opts opts;
+  struct peer p;
+  memset(&opts, 0, sizeof(opts));
+  opts.idle_grace_ms = grace;
+  opts.flush_timeout_ms = 3000;
+  start(server);
+  peer_dial(&p, port_of(listener), 4096);
+  ask(&mgr, &p, GET("/big"));
+  poll_often(&mgr);
+  CHECK(mgx_conn_drain(last, &opts));
+  turn_clock((uint64_t) grace);
+  turn_clock(2999);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_FLUSH_TIMEOUT);
+  CHECK(unsent > 0 && unsent < BIG);
+  finish(&p);
+}
+
+static void pipelined_requests(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  CHECK(peer_say(&p, GET("/later") GET("/hi")));
+  POLL_UNTIL(&mgr, requests == 1);
+  CHECK(mgx_conn_drain(last, NULL));
+  if (last != NULL) mg_http_reply(last, 200, "", "first");
+  POLL_UNTIL(&mgr, closed == 1);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(p.len > 5 && memcmp(p.buf + p.len - 2, "hi", 2) == 0);
+  CHECK_EQ(peer_drop_close(&p, 0), 0);
+  CHECK_EQ(requests, 2);
+  finish(&p);
+}
+
+static void lingers_as_long_as_it_is_told(void) {
+  struct mgx_drain_opts opts;
+  struct mgx_drain_status status;
+  struct peer p;
+  memset(&opts, 0, sizeof(opts));
+  opts.linger_idle_ms = 200;
+  opts.linger_total_ms = 500;
+  start(server);
+  join(&mgr, listener, &p);
+  CHECK(mgx_conn_drain(last, &opts));
+  expect_end(&mgr, &p, "");
+  mgx_mgr_drain_status(&mgr, &status);
+  CHECK_EQ(status.lingering, 1);
+  turn_clock(199);
+  CHECK(peer_say(&p, "x"));
+  poll_often(&mgr);
+  turn_clock(199);
+  mgx_mgr_drain_status(&mgr, &status);
+  CHECK_EQ(status.lingering, 1);
+  CHECK(peer_say(&p, "x"));
+  poll_often(&mgr);
+  turn_clock(102);  // the total
+  mgx_mgr_drain_status(&mgr, &status);
+  CHECK_EQ(status.lingering, 0);
+  peer_free(&p);
+
+  opts.linger_bytes = 1000;
+  opts.linger_idle_ms = opts.linger_total_ms = -1;
+  join(&mgr, listener, &p);
+  CHECK(mgx_conn_drain(last, &opts));
+  expect_end(&mgr, &p, "");
+  turn_clock(1000000000);
+  CHECK(peer_send(&p, big_body, 999));
+  poll_often(&mgr);
+  mgx_mgr_drain_status(&mgr, &status);
+  CHECK_EQ(status.lingering, 1);
+  CHECK(peer_send(&p, big_body, 1));
+  POLL_UNTIL(&mgr, (mgx_mgr_drain_status(&mgr, &status), status.lingering == 0));
+  finish(&p);
+}
+
+// ---- what is not an accepted HTTP connection
+static void raw(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_READ && c->is_accepted) {
+    mg_send(c, c->recv.buf, c->recv.len);
+    c->recv.len = 0;
+  }
+  (void) ev_data;
+}
+
+static void start_raw(struct peer *p) {
+  forget();
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "tcp://127.0.0.1:0", raw, NULL);
+  join(&mgr, listener, p);
+}
+
+static void raw_tcp(void) {
+  struct peer p;
+  start_raw(&p);
+  if (last != NULL) mg_send(last, big_body, BIG);
+  CHECK(mgx_conn_drain(last, NULL));
+  POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(peer_got_bytes(&p, big_body, BIG));
+  finish(&p);
+
+  // With a grace: until nothing has arrived for that long.
+  start_raw(&p);
+  CHECK(drain(last, 100, 1000));
+  turn_clock(99);
+  CHECK(peer_say(&p, "a"));
+  expect_open(&mgr, &p, "a");
+  turn_clock(99);
+  CHECK_EQ(closed, 0);
+  clock_ms++;
+  CHECK(peer_say(&p, "b"));
+  expect_open(&mgr, &p, "b");
+  turn_clock(100);
+  expect_end(&mgr, &p, "");
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  finish(&p);
+
+  // But not for ever.
+  start_raw(&p);
+  CHECK(drain(last, 100, 250));
+  for (requests = 0; requests < 3; requests++) {
+    turn_clock(80);
+    CHECK_EQ(closed, 0);
+    CHECK(peer_say(&p, "a"));
+    expect_open(&mgr, &p, "a");
+  }
+  turn_clock(80);
+  POLL_UNTIL(&mgr, closed == 1);
+  finish(&p);
+}
+
+static void client(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT) mg_send(c, big_body, BIG), *(int *) c->fn_data = 1;
+  if (ev == MG_EV_CLOSE) *(int *) c->fn_data = 10 + (int) mgx_close_reason(c);
+  (void) ev_data;
+}
+
+static size_t swallowed;
+
+static void swallow(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_READ && c->is_accepted) swallowed += c->recv.len, c->recv.len = 0;
+  (void) ev_data;
+}
+
+static void a_client_connection(void) {
+  struct mg_connection *c;
+  int state = 0;
+  forget();
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "tcp://127.0.0.1:0", swallow, NULL);
+  c = mg_connect(&mgr, url_of(listener, "tcp"), client, &state);
+  CHECK(c != NULL);
+  POLL_UNTIL(&mgr, state == 1);
+  CHECK(mgx_conn_drain(c, NULL));
+  POLL_UNTIL(&mgr, state > 1 && closed == 1);
+  CHECK_EQ(state, 10 + (int) MGX_REASON_DRAINED);
+  CHECK_EQ(swallowed, BIG);
+  finish(NULL);
+}
+
+static void listeners_and_datagrams(void) {
+  struct mg_connection *udp, *tcp;
+  struct peer p;
+  start(server);
+  udp = mg_listen(&mgr, "udp://127.0.0.1:0", server, NULL);
+  tcp = mg_listen(&mgr, "tcp://127.0.0.1:0", server, NULL);
+  join(&mgr, listener, &p);
+  CHECK_EQ(count_conns(&mgr), 4);
+  CHECK(!mgx_conn_drain(udp, NULL));
+  CHECK(!mgx_conn_drain(tcp, NULL));
+  CHECK(!mgx_conn_drain(listener, NULL));
+  poll_often(&mgr);
+  CHECK_EQ(count_conns(&mgr), 1);
+  ask(&mgr, &p, GET("/hi"));  // what a listener has accepted lives on
+  expect_open(&mgr, &p, HI);
+  finish(&p);
+}
+
+static void a_connection_without_poll_events(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  mgx_conn_poll_events(last, false);
+  poll_often(&mgr);
+  CHECK(drain(last, 500, 0));
+  turn_clock(499);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  CHECK_EQ(closed, 1);
+  expect_end(&mgr, &p, "");
+  finish(&p);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  big_body = make_body(BIG);
+  one_of_several_idle_connections();
+  a_grace_that_nobody_uses();
+  a_last_request_within_the_grace();
+  a_last_request_at_the_last_moment();
+  a_grace_without_limit();
+  a_second_drain_only_brings_the_end_nearer();
+  an_answer_that_comes_later_announces_the_end();
+  an_answer_that_never_comes();
+  called_by_the_handler(from_its_own_handler, HI_CLOSE);
+  called_by_the_handler(after_its_own_reply, "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\nConnection: close\r\n\r\nhi");
+  half_a_request_is_received_to_its_end("GET /hi HTTP/1.1\r\nHos", "t: a\r\n\r\n", HI_CLOSE);
+  half_a_request_is_received_to_its_end("POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", "cd",
+                                        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6          \r\n\r\nhiabcd");
+  half_a_request_without_its_end("GET /hi HTTP/1.1\r\nHos", MGX_REASON_HEADER_TIMEOUT);
+  half_a_request_without_its_end("POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", MGX_REASON_BODY_TIMEOUT);
+  chunks_until_the_last(0);
+  chunks_until_the_last(20000);
+  an_endless_stream();
+  a_large_answer_on_its_way(0);
+  a_large_answer_on_its_way(1000);
+  an_answer_that_is_not_read(0);
+  an_answer_that_is_not_read(1000);
+  pipelined_requests();
+  lingers_as_long_as_it_is_told();
+  raw_tcp();
+  a_client_connection();
+  listeners_and_datagrams();
+  a_connection_without_poll_events();
+  free(big_body);
+  return DONE();
+}

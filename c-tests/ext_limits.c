@@ -1,0 +1,318 @@
+// Limits, time-outs and counters, each on its own, with a clock turned by hand. Without mgx_mgr_limits there are none.
+#include "ext.h"
+
+#include "clock.h"
+
+#define TIMEOUT "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 16         \r\n\r\nRequest Timeout\n"
+
+static struct mg_mgr mgr;
+static struct mg_connection *listener;
+
+static void turn_clock(uint64_t ms) {
+  clock_ms += ms;
+  poll_often(&mgr);
+}
+
+static void start(const struct mgx_limits *limits) {
+  forget();
+  listener = serve(&mgr, server, NULL);
+  if (limits != NULL) mgx_mgr_limits(&mgr, limits);
+}
+
+static void finish(struct peer *p) {
+  if (p != NULL) peer_free(p);
+  mg_mgr_free(&mgr);
+}
+
+static struct mgx_stats stats(void) {
+  struct mgx_stats s;
+  mgx_mgr_stats(&mgr, &s);
+  return s;
+}
+
+static void no_limits_without_the_call(void) {
+  struct peer a, b, c;
+  start(NULL);
+  join(&mgr, listener, &a);
+  join(&mgr, listener, &b);
+  CHECK(peer_say(&b, "GET / HT"));
+  join(&mgr, listener, &c);
+  CHECK(peer_say(&c, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  poll_often(&mgr);
+  turn_clock(1000000000);
+  CHECK_EQ(closed, 0);
+  peer_free(&a);
+  peer_free(&b);
+  finish(&c);
+}
+
+static void connections(bool per_ip) {
+  struct mgx_limits limits;
+  struct peer a, b, c;
+  memset(&limits, 0, sizeof(limits));
+  if (per_ip) limits.max_conns_per_ip = 2; else limits.max_conns = 2;
+  start(&limits);
+  join(&mgr, listener, &a);
+  join(&mgr, listener, &b);
+  peer_open(&c, listener);
+  POLL_UNTIL(&mgr, peer_read(&c));
+  CHECK_EQ(c.len, 0);
+  CHECK_EQ(opened, 2);
+  CHECK_EQ(stats().refused, 1);
+  CHECK_EQ(stats().accepted, 2);
+  CHECK_EQ(stats().conns, 2);
+  peer_free(&a);
+  POLL_UNTIL(&mgr, closed == 1);
+  CHECK_EQ(stats().conns, 1);
+  peer_free(&c);
+  join(&mgr, listener, &c);
+  ask(&mgr, &c, GET("/hi"));
+  expect_open(&mgr, &c, HI);
+  // What a proxy in front says about the peer may replace its address; the count goes by the socket's.
+  last->rem.addr.ip[3] = 77;
+  peer_free(&b);
+  peer_free(&c);
+  POLL_UNTIL(&mgr, closed == 3);
+  join(&mgr, listener, &a);
+  join(&mgr, listener, &b);
+  peer_free(&a);
+  finish(&b);
+}
+
+// Limits that are set when there are connections already count these.
+static void set_late(void) {
+  struct mgx_limits limits;
+  struct peer a, b;
+  memset(&limits, 0, sizeof(limits));
+  limits.max_conns_per_ip = 1;
+  limits.idle_timeout_ms = 500;
+  start(NULL);
+  join(&mgr, listener, &a);
+  mgx_mgr_limits(&mgr, &limits);
+  limits.max_conns_per_ip = 9;  // copied
+  peer_open(&b, listener);
+  POLL_UNTIL(&mgr, peer_read(&b));
+  CHECK_EQ(stats().refused, 1);
+  turn_clock(499);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  CHECK_EQ(closed, 1);
+  memset(&limits, 0, sizeof(limits));
+  mgx_mgr_limits(&mgr, &limits);  // off again
+  peer_free(&a);
+  peer_free(&b);
+  join(&mgr, listener, &a);
+  join(&mgr, listener, &b);
+  turn_clock(1000000);
+  CHECK_EQ(closed, 1);
+  peer_free(&a);
+  finish(&b);
+}
+
+static void a_head_that_takes_too_long(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  int i;
+  memset(&limits, 0, sizeof(limits));
+  limits.header_timeout_ms = 1000;
+  start(&limits);
+  join(&mgr, listener, &p);  // from accept
+  turn_clock(999);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  expect_end(&mgr, &p, TIMEOUT);
+  CHECK_EQ(reason, MGX_REASON_HEADER_TIMEOUT);
+  CHECK_EQ(stats().timeouts, 1);
+  peer_free(&p);
+
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  turn_clock(5000);  // between requests there is no limit
+  CHECK_EQ(closed, 1);
+  // From the first byte, whatever follows it.
+  CHECK(peer_say(&p, "GET / HTTP/1.1\r\n"));
+  poll_often(&mgr);
+  for (i = 0; i < 9; i++) {
+    turn_clock(100);
+    CHECK(peer_say(&p, "A: b\r\n"));
+    poll_often(&mgr);
+  }
+  turn_clock(99);
+  CHECK_EQ(closed, 1);
+  turn_clock(1);
+  CHECK_EQ(closed, 2);
+  expect_end(&mgr, &p, TIMEOUT);
+  CHECK_EQ(stats().timeouts, 2);
+  finish(&p);
+}
+
+static void a_body_that_stands_still(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  int i;
+  memset(&limits, 0, sizeof(limits));
+  limits.body_timeout_ms = 1000;
+  start(&limits);
+  join(&mgr, listener, &p);
+  turn_clock(9000);
+  CHECK(peer_say(&p, "POST /hi HTTP/1.1\r\nContent-Length: 10\r\n\r\n"));
+  poll_often(&mgr);
+  for (i = 0; i < 5; i++) {
+    turn_clock(999);
+    CHECK(peer_say(&p, "x"));
+    poll_often(&mgr);
+  }
+  CHECK_EQ(closed, 0);
+  turn_clock(1000);
+  expect_end(&mgr, &p, TIMEOUT);
+  CHECK_EQ(reason, MGX_REASON_BODY_TIMEOUT);
+  CHECK_EQ(requests, 0);
+  finish(&p);
+}
+
+static void an_idle_connection(void) {
+  struct mgx_limits limits;
+  struct peer p, busy;
+  memset(&limits, 0, sizeof(limits));
+  limits.idle_timeout_ms = 1000;
+  limits.body_timeout_ms = 300;  // a second, shorter limit must not make the first one late
+  start(&limits);
+  join(&mgr, listener, &busy);
+  ask(&mgr, &busy, GET("/later"));
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  turn_clock(999);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  turn_clock(999);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  expect_end(&mgr, &p, "");
+  CHECK_EQ(reason, MGX_REASON_IDLE_TIMEOUT);
+  CHECK_EQ(stats().timeouts, 1);
+  turn_clock(100000);  // a request that waits for its answer is not idle
+  CHECK_EQ(closed, 1);
+  peer_free(&busy);
+  finish(&p);
+}
+
+// The time-out of the head counts although the connection is looked at for a longer one.
+static void a_short_limit_beside_a_long_one(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  memset(&limits, 0, sizeof(limits));
+  limits.idle_timeout_ms = 60000;
+  limits.header_timeout_ms = 1000;
+  start(&limits);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  turn_clock(1500);
+  CHECK(peer_say(&p, "GET /"));
+  poll_often(&mgr);
+  turn_clock(999);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  expect_end(&mgr, &p, TIMEOUT);
+  finish(&p);
+}
+
+static void output_that_stands_still(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  size_t before;
+  memset(&limits, 0, sizeof(limits));
+  limits.write_timeout_ms = 1000;
+  start(&limits);
+  join(&mgr, listener, &p);
+  turn_clock(5000);
+  ask(&mgr, &p, GET("/big"));
+  poll_often(&mgr);
+  turn_clock(999);
+  CHECK_EQ(closed, 0);
+  CHECK(last != NULL);
+  before = last == NULL ? 0 : last->send.len;
+  POLL_UNTIL(&mgr, (peer_take(&p, 1000000), last == NULL || last->send.len < before));
+  poll_often(&mgr);
+  turn_clock(999);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_FLUSH_TIMEOUT);
+  CHECK(unsent > 0);
+  // A program that goes on queueing does not put it off.
+  peer_free(&p);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/big"));
+  poll_often(&mgr);
+  for (before = 0; before < 10 && last != NULL; before++) mg_send(last, "x", 1), turn_clock(100);
+  CHECK_EQ(closed, 2);
+  finish(&p);
+}
+
+static void requests_of_one_connection(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  memset(&limits, 0, sizeof(limits));
+  limits.max_requests = 3;
+  start(&limits);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  ask(&mgr, &p, GET("/hi"));
+  expect_end(&mgr, &p, HI_CLOSE);
+  CHECK_EQ(requests, 3);
+  finish(&p);
+}
+
+static void counters(void) {
+  struct mgx_drain_opts opts;
+  struct mgx_stats s;
+  struct peer a, b;
+  start(NULL);
+  s = stats();
+  CHECK_EQ(s.accepted + s.refused + s.requests + s.bytes_in + s.bytes_out + s.timeouts + s.drained + s.forced + s.resets + s.conns, 0);
+  join(&mgr, listener, &a);
+  ask(&mgr, &a, GET("/hi"));
+  expect_open(&mgr, &a, HI);
+  join(&mgr, listener, &b);
+  ask(&mgr, &b, GET("/hi"));
+  expect_open(&mgr, &b, HI);
+  s = stats();
+  CHECK_EQ(s.accepted, 2);
+  CHECK_EQ(s.conns, 2);
+  CHECK_EQ(s.requests, 2);
+  CHECK_EQ(s.bytes_in, 2 * strlen(GET("/hi")));
+  CHECK_EQ(s.bytes_out, 2 * strlen(HI));
+  memset(&opts, 0, sizeof(opts));
+  mgx_conn_drain(last, &opts);
+  POLL_UNTIL(&mgr, closed == 1);
+  s = stats();
+  CHECK_EQ(s.drained, 1);
+  CHECK_EQ(s.conns, 1);
+  CHECK_EQ(s.forced + s.resets + s.timeouts + s.refused, 0);
+  peer_free(&a);
+  finish(&b);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  big_body = make_body(BIG);
+  no_limits_without_the_call();
+  connections(false);
+  connections(true);
+  set_late();
+  a_head_that_takes_too_long();
+  a_body_that_stands_still();
+  an_idle_connection();
+  a_short_limit_beside_a_long_one();
+  output_that_stands_still();
+  requests_of_one_connection();
+  counters();
+  free(big_body);
+  return DONE();
+}

@@ -1,0 +1,740 @@
+// mgx_mgr_drain, step by step, with a clock turned by hand.
+#include "ext.h"
+
+#include "clock.h"
+
+static struct mg_mgr mgr;
+static struct mg_connection *listener;
+static unsigned short port;
+
+static void turn_clock(uint64_t ms) {
+  clock_ms += ms;
+  poll_often(&mgr);
+}
+
+static void start(mg_event_handler_t fn) {
+  forget();
+  listener = serve(&mgr, fn, NULL);
+  port = port_of(listener);
+}
+
+static void finish(struct peer *p) {
+  if (p != NULL) peer_free(p);
+  mg_mgr_free(&mgr);
+}
+
+static struct mgx_mgr_drain_opts options(int lame_duck, int idle_grace, int deadline) {
+  struct mgx_mgr_drain_opts opts;
+  memset(&opts, 0, sizeof(opts));
+  opts.lame_duck_ms = lame_duck;
+  opts.idle_grace_ms = idle_grace;
+  opts.deadline_ms = deadline;
+  return opts;
+}
+
+static void drain(int lame_duck, int idle_grace, int deadline) {
+  struct mgx_mgr_drain_opts opts = options(lame_duck, idle_grace, deadline);
+  CHECK(mgx_mgr_drain(&mgr, &opts));
+}
+
+static struct mgx_drain_status status(void) {
+  struct mgx_drain_status s;
+  mgx_mgr_drain_status(&mgr, &s);
+  return s;
+}
+
+static bool refused(void) {
+  struct peer p;
+  struct sockaddr_in sin;
+  bool no;
+  memset(&p, 0, sizeof(p));
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_port = htons(port);
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  p.fd = socket(AF_INET, SOCK_STREAM, 0);
+  no = connect(p.fd, (struct sockaddr *) &sin, sizeof(sin)) != 0;
+  peer_free(&p);
+  return no;
+}
+
+static void the_steps_in_order(void) {
+  struct peer idle, busy, fresh;
+  start(server);
+  join(&mgr, listener, &idle);
+  ask(&mgr, &idle, GET("/hi"));
+  expect_open(&mgr, &idle, HI);
+  join(&mgr, listener, &busy);
+  ask(&mgr, &busy, GET("/later"));
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_RUNNING);
+  CHECK(mgx_mgr_is_ready(&mgr));
+  CHECK_EQ(status().elapsed_ms, 0);
+
+  drain(1000, 500, 10000);
+  CHECK(!mgx_mgr_is_ready(&mgr));
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
+  CHECK(!mgx_mgr_is_ready(&mgr));
+  join(&mgr, listener, &fresh);  // still accepting
+  ask(&mgr, &fresh, GET("/hi"));
+  expect_end(&mgr, &fresh, HI_CLOSE);
+  peer_free(&fresh);
+  turn_clock(999);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(drain_events, 0);
+  CHECK_EQ(status().listeners, 1);
+
+  turn_clock(1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
+  CHECK_EQ(drain_events, 2);
+  CHECK_EQ(status().listeners, 0);
+  CHECK(refused());
+  turn_clock(499);
+  CHECK_EQ(closed, 1);
+
+  turn_clock(1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
+  CHECK_EQ(closed, 2);
+  expect_end(&mgr, &idle, "");
+  turn_clock(8000);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
+  CHECK_EQ(status().elapsed_ms, 9500);
+  CHECK_EQ(status().remaining_ms, 500);
+  CHECK_EQ(status().pending, 1);
+  for (last = mgr.conns; last != NULL && !last->is_accepted;) last = last->next;
+  CHECK(last != NULL);
+  if (last != NULL) mg_http_reply(last, 200, "", "hi");
+  expect_end(&mgr, &busy, HI_CLOSE);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK(!mgx_mgr_is_ready(&mgr));
+  CHECK_EQ(status().served, 1);
+  CHECK_EQ(status().drained, 3);
+  CHECK_EQ(status().forced, 0);
+  CHECK(!mgx_mgr_drain_cancel(&mgr));
+  peer_free(&idle);
+  peer_free(&busy);
+  // The linger times are over at once with this clock.
+  turn_clock(20000);
+  CHECK(mgx_mgr_drain_wait(&mgr));
+  finish(NULL);
+}
+
+static void a_last_request_in_the_idle_grace(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  drain(0, 500, 0);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
+  turn_clock(499);
+  ask(&mgr, &p, GET("/hi"));
+  expect_end(&mgr, &p, HI_CLOSE);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK_EQ(status().served, 1);
+  finish(&p);
+}
+
+// In the kernel's queue when the listeners close, with and without a request.
+static void the_last_accept(void) {
+  struct peer a, b;
+  start(server);
+  peer_open(&a, listener);
+  peer_open(&b, listener);
+  CHECK(peer_say(&a, GET("/hi")));
+  drain(0, 500, 0);
+  expect_end(&mgr, &a, HI_CLOSE);
+  CHECK_EQ(opened, 2);
+  CHECK_EQ(drain_events, 2);
+  CHECK_EQ(closed, 1);
+  CHECK(peer_say(&b, GET("/hi")));
+  expect_end(&mgr, &b, HI_CLOSE);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  peer_free(&a);
+  finish(&b);
+}
+
+static void requests_under_way(void) {
+  struct mg_str want = make_reply("200 OK", "", big_body, BIG);
+  struct peer half, big, chunks;
+  struct mg_connection *streaming;
+  start(server);
+  join(&mgr, listener, &half);
+  CHECK(peer_say(&half, "POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab"));
+  POLL_UNTIL(&mgr, last != NULL && last->recv.len > 0);
+  join(&mgr, listener, &big);
+  ask(&mgr, &big, GET("/big"));
+  join(&mgr, listener, &chunks);
+  ask(&mgr, &chunks, GET("/chunks"));
+  streaming = last;
+  expect_open(&mgr, &chunks, CHUNKS);
+  drain(0, 100, 20000);
+  poll_often(&mgr);
+  CHECK_EQ(status().active, 2);
+  CHECK_EQ(status().flushing, 1);
+  CHECK_EQ(status().pending, 0);
+  CHECK_EQ(status().idle, 0);
+  CHECK(status().unsent_bytes > 0);
+  turn_clock(10000);
+  CHECK_EQ(closed, 0);
+  CHECK(peer_say(&half, "cd"));
+  expect_end(&mgr, &half, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6          \r\n\r\nhiabcd");
+  mg_http_printf_chunk(streaming, "");
+  POLL_UNTIL(&mgr, peer_has(&big, want.len));
+  turn_clock(100);  // nobody told these two, so each may ask once more
+  POLL_UNTIL(&mgr, peer_read(&big));
+  CHECK_EQ(big.end, PEER_FIN);
+  CHECK(peer_got_str(&big, want));
+  turn_clock(100);
+  expect_end(&mgr, &chunks, "00000000\r\n\r\n");
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK_EQ(status().forced, 0);
+  CHECK_EQ(status().drained, 3);
+  peer_free(&half);
+  peer_free(&big);
+  free(want.buf);
+  finish(&chunks);
+}
+
+static void force_at_the_deadline(void) {
+  struct peer chunks, never;
+  start(server);
+  join(&mgr, listener, &chunks);
+  ask(&mgr, &chunks, GET("/chunks"));
+  expect_open(&mgr, &chunks, CHUNKS);
+  join(&mgr, listener, &never);
+  ask(&mgr, &never, GET("/never"));
+  drain(0, 100, 2000);
+  poll_often(&mgr);
+  turn_clock(1999);
+  CHECK_EQ(closed, 0);
+  CHECK_EQ(status().remaining_ms, 1);
+  turn_clock(1);
+  CHECK_EQ(closed, 2);
+  CHECK_EQ(reason, MGX_REASON_FORCED);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK_EQ(status().forced, 2);
+  CHECK_EQ(status().remaining_ms, 0);
+  CHECK(!mgx_mgr_drain_wait(&mgr));
+  expect_end(&mgr, &chunks, "");
+  expect_end(&mgr, &never, "");
+  peer_free(&chunks);
+  finish(&never);
+}
+
+static void no_deadline_at_all(void) {
+  struct mgx_mgr_drain_opts opts = options(0, 100, -1);
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/later"));
+  opts.conn.response_timeout_ms = -1;
+  CHECK(mgx_mgr_drain(&mgr, &opts));
+  poll_often(&mgr);
+  turn_clock(1000000000000);
+  CHECK_EQ(closed, 0);
+  CHECK(last != NULL);
+  if (last != NULL) mg_http_reply(last, 200, "", "hi");
+  expect_end(&mgr, &p, HI_CLOSE);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  finish(&p);
+}
+
+static void cancelled_in_time_or_not(void) {
+  struct peer p;
+  start(server);
+  CHECK(!mgx_mgr_drain_cancel(&mgr));  // nothing to cancel
+  drain(1000, 0, 0);
+  CHECK(mgx_mgr_drain_cancel(&mgr));  // before a poll has seen it
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_RUNNING);
+  CHECK(mgx_mgr_is_ready(&mgr));
+
+  drain(1000, 0, 0);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
+  drain(0, 0, 500);
+  CHECK(mgx_mgr_drain_cancel(&mgr));
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_RUNNING);
+  CHECK(mgx_mgr_is_ready(&mgr));
+  turn_clock(100000);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_RUNNING);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);  // not announced any more
+
+  drain(1000, 200, 0);  // a new one, with its own options
+  poll_often(&mgr);
+  turn_clock(1000);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
+  CHECK(!mgx_mgr_drain_cancel(&mgr));
+  turn_clock(200);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK(!mgx_mgr_drain_cancel(&mgr));
+  finish(&p);
+}
+
+static void a_second_call_only_brings_the_deadline_nearer(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/never"));
+  drain(0, 100, 5000);
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 5000);
+  drain(100000, 100000, 10000);
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 5000);
+  drain(0, 0, -1);
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 5000);
+  CHECK(mgx_mgr_drain(&mgr, NULL));  // 30 s
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 5000);
+  turn_clock(1000);
+  drain(0, 0, 3000);
+  drain(0, 0, 700);
+  drain(0, 0, 2000);
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 700);
+  turn_clock(699);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  finish(&p);
+}
+
+static void a_deadline_within_the_lame_duck(void) {
+  struct peer p;
+  start(server);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/never"));
+  drain(10000, 0, 20000);
+  poll_often(&mgr);
+  drain(0, 0, 300);
+  poll_often(&mgr);
+  turn_clock(299);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
+  turn_clock(1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_FORCED);
+  finish(&p);
+}
+
+static void answers_of_the_lame_duck(void) {
+  struct peer own, now, kept;
+  start(server);
+  join(&mgr, listener, &own);
+  join(&mgr, listener, &now);
+  join(&mgr, listener, &kept);
+  drain(1000, 300, 0);
+  poll_often(&mgr);
+  ask(&mgr, &now, GET("/hi") GET("/hi"));
+  expect_end(&mgr, &now, HI_CLOSE);
+  // Nobody has told these two: one whose head the program writes, one whose head had left before.
+  ask(&mgr, &own, GET("/own"));
+  expect_open(&mgr, &own, OWN);
+  ask(&mgr, &kept, GET("/chunks"));
+  expect_open(&mgr, &kept, CHUNKS);
+  if (last != NULL) mg_http_printf_chunk(last, "");
+  expect_open(&mgr, &kept, "00000000\r\n\r\n");
+  ask(&mgr, &own, GET("/own"));
+  expect_open(&mgr, &own, OWN);
+  ask(&mgr, &kept, GET("/hi"));
+  expect_end(&mgr, &kept, HI_CLOSE);
+  turn_clock(1000);
+  ask(&mgr, &own, GET("/own"));
+  expect_end(&mgr, &own, OWN);  // the last one
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  peer_free(&own);
+  peer_free(&now);
+  finish(&kept);
+}
+
+static void spread_over_time(void) {
+  enum { N = 50 };
+  struct mgx_mgr_drain_opts opts = options(0, 100, 0);
+  struct peer p[N];
+  int i, at[4];
+  start(server);
+  for (i = 0; i < N; i++) join(&mgr, listener, &p[i]);
+  opts.spread_ms = 1000;
+  CHECK(mgx_mgr_drain(&mgr, &opts));
+  poll_often(&mgr);
+  turn_clock(99);
+  CHECK_EQ(closed, 0);
+  for (i = 0; i < 4; i++) turn_clock(250), at[i] = closed;
+  turn_clock(1);
+  CHECK_EQ(closed, N);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  // Some in every quarter; by chance there are none in one of them once in 400,000 runs.
+  CHECK(at[0] > 0 && at[1] > at[0] && at[2] > at[1] && N > at[2]);
+  for (i = 0; i < N; i++) {
+    peer_read(&p[i]);
+    CHECK_EQ(p[i].end, PEER_FIN);
+    peer_free(&p[i]);
+  }
+  finish(NULL);
+}
+
+// ---- MGX_EV_DRAIN
+static void good_bye(struct mg_connection *c, int ev, void *ev_data) {
+  server(c, ev, ev_data);
+  if (ev == (int) MGX_EV_DRAIN && c->is_resp) {
+    mg_http_printf_chunk(c, "bye");
+    mg_http_printf_chunk(c, "");
+    c->is_draining = 1;
+  }
+}
+
+static void a_stream_says_good_bye(void) {
+  struct peer p;
+  start(good_bye);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/chunks"));
+  expect_open(&mgr, &p, CHUNKS);
+  drain(0, 100, 0);
+  expect_end(&mgr, &p, "00000003\r\nbye\r\n00000000\r\n\r\n");
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK_EQ(drain_events, 1);
+  finish(&p);
+}
+
+static void changes_options(struct mg_connection *c, int ev, void *ev_data) {
+  server(c, ev, ev_data);
+  if (ev == (int) MGX_EV_DRAIN) {
+    struct mgx_drain_opts *opts = (struct mgx_drain_opts *) ev_data;
+    CHECK_EQ(opts->idle_grace_ms, 700);
+    CHECK_EQ(opts->response_timeout_ms, 4000);
+    CHECK_EQ(opts->flush_timeout_ms, 60000);
+    CHECK_EQ(opts->linger_total_ms, -1);
+    CHECK_EQ(opts->linger_idle_ms, 1000);
+    CHECK_EQ(opts->linger_bytes, 77);
+    CHECK_EQ(opts->ws_close_code, 1012);
+    CHECK_EQ(opts->ws_close_timeout_ms, 2000);
+    CHECK(opts->ws_close_reason != NULL && strcmp(opts->ws_close_reason, "moved") == 0);
+    if (c->is_resp) opts->response_timeout_ms = 900; else opts->idle_grace_ms = 50;
+  }
+}
+
+static void options_may_be_changed(void) {
+  struct mgx_mgr_drain_opts opts = options(0, 700, 0);
+  struct peer idle, busy;
+  char text[10] = "moved";
+  start(changes_options);
+  join(&mgr, listener, &idle);
+  join(&mgr, listener, &busy);
+  ask(&mgr, &busy, GET("/never"));
+  opts.conn.response_timeout_ms = 4000;
+  opts.conn.linger_total_ms = -1;
+  opts.conn.linger_bytes = 77;
+  opts.conn.ws_close_code = 1012;
+  opts.conn.ws_close_reason = text;
+  CHECK(mgx_mgr_drain(&mgr, &opts));
+  memset(text, 'x', sizeof(text));  // copied
+  poll_often(&mgr);
+  CHECK_EQ(drain_events, 2);
+  turn_clock(49);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  turn_clock(849);
+  CHECK_EQ(closed, 1);
+  turn_clock(1);
+  CHECK_EQ(closed, 2);
+  CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  peer_free(&idle);
+  finish(&busy);
+}
+
+static int whims;
+
+static void whimsical(struct mg_connection *c, int ev, void *ev_data) {
+  server(c, ev, ev_data);
+  if (ev != (int) MGX_EV_DRAIN) return;
+  whims++;
+  if (whims == 1) mg_close_conn(c);
+  if (whims == 2) c->is_closing = 1;
+  if (whims == 3) mgx_conn_abort(c);
+  if (whims == 4) CHECK(mgx_conn_drain(c, NULL));
+  if (whims == 5) mg_listen(c->mgr, "http://127.0.0.1:0", server, NULL);  // closes at once
+  if (whims == 6) CHECK(mgx_mgr_drain(c->mgr, NULL));
+  if (whims == 7) mg_mgr_poll(c->mgr, 0);
+}
+
+static void handlers_do_what_they_like(void) {
+  struct peer p[8];
+  int i;
+  start(whimsical);
+  whims = 0;
+  for (i = 0; i < 8; i++) join(&mgr, listener, &p[i]);
+  drain(0, 100, 0);
+  poll_often(&mgr);
+  CHECK_EQ(whims, 8);
+  CHECK_EQ(status().listeners, 0);
+  turn_clock(100);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK_EQ(closed, 8);
+  for (i = 0; i < 8; i++) peer_free(&p[i]);
+  finish(NULL);
+}
+
+static void frees_the_manager(struct mg_connection *c, int ev, void *ev_data) {
+  server(c, ev, ev_data);
+  if (ev == (int) MGX_EV_DRAIN && drain_events == 2) mg_mgr_free(c->mgr);
+}
+
+static void a_handler_frees_the_manager(void) {
+  struct peer p[3];
+  int i;
+  start(frees_the_manager);
+  for (i = 0; i < 3; i++) join(&mgr, listener, &p[i]);
+  drain(0, 100, 0);
+  for (i = 0; i < 3; i++) mg_mgr_poll(&mgr, 0);
+  CHECK_EQ(closed, 3);
+  CHECK(mgr.conns == NULL);
+  for (i = 0; i < 3; i++) peer_free(&p[i]);
+  finish(NULL);
+}
+
+static void frees_while_it_waits(struct mg_connection *c, int ev, void *ev_data) {
+  server(c, ev, ev_data);
+  if (ev == MG_EV_HTTP_MSG) mg_mgr_free(c->mgr);
+}
+
+static void a_handler_frees_the_manager_that_is_waited_for(void) {
+  struct peer p;
+  start(frees_while_it_waits);
+  join(&mgr, listener, &p);
+  CHECK(peer_say(&p, GET("/")));
+  CHECK(!mgx_mgr_drain_wait(&mgr));
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  finish(&p);
+}
+
+static void drains_and_waits(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) {
+    mg_http_reply(c, 200, "", "hi");
+    CHECK(mgx_mgr_drain_wait(c->mgr));
+  }
+  (void) ev_data;
+}
+
+static void a_handler_waits_for_the_drain(void) {
+  struct peer p;
+  start(drains_and_waits);
+  join(&mgr, listener, &p);
+  CHECK(peer_say(&p, GET("/")));
+  peer_shut(&p);
+  POLL_UNTIL(&mgr, closed == 1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  finish(&p);
+}
+
+// ---- where there is little or nothing to drain
+static void nothing_there(void) {
+  mg_mgr_init(&mgr);
+  CHECK(mgx_mgr_drain_init(&mgr));
+  CHECK(mgx_mgr_drain_init(&mgr));
+  drain(0, 0, 0);
+  mg_mgr_poll(&mgr, 0);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  CHECK(mgx_mgr_drain_wait(&mgr));
+  mg_mgr_free(&mgr);
+  mg_mgr_init(&mgr);
+  CHECK(mgx_mgr_drain_wait(&mgr));  // begins one by itself
+  mg_mgr_free(&mgr);
+}
+
+static void before_the_first_poll(void) {
+  struct peer p;
+  start(server);
+  peer_open(&p, listener);
+  CHECK(peer_say(&p, GET("/hi")));
+  drain(0, 0, 0);
+  expect_end(&mgr, &p, HI_CLOSE);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  finish(&p);
+}
+
+static void listeners_of_all_kinds(void) {
+  struct mg_connection *second, *udp;
+  struct peer a, b;
+  start(server);
+  second = mg_http_listen(&mgr, "http://127.0.0.1:0", server, NULL);
+  udp = mg_listen(&mgr, "udp://127.0.0.1:0", server, NULL);
+  CHECK(second != NULL && udp != NULL);
+  join(&mgr, listener, &a);
+  join(&mgr, second, &b);
+  CHECK_EQ(status().listeners, 3);
+  CHECK_EQ(status().idle, 2);
+  second->is_draining = 1;  // one of two: the rest goes on
+  poll_often(&mgr);
+  CHECK_EQ(status().listeners, 2);
+  ask(&mgr, &a, GET("/hi"));
+  ask(&mgr, &b, GET("/hi"));
+  expect_open(&mgr, &a, HI);
+  expect_open(&mgr, &b, HI);
+  drain(0, 100, 0);
+  poll_often(&mgr);
+  CHECK_EQ(status().listeners, 0);
+  CHECK_EQ(count_conns(&mgr), 2);
+  turn_clock(100);
+  expect_end(&mgr, &a, "");
+  expect_end(&mgr, &b, "");
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  peer_free(&a);
+  finish(&b);
+}
+
+static int replies;
+
+static void caller(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT) mg_printf(c, GET("/hi"));
+  if (ev == MG_EV_HTTP_MSG) replies++;
+  (void) ev_data;
+}
+
+static int ticks;
+
+static void tick(void *arg) {
+  ticks++;
+  (void) arg;
+}
+
+// A handler's own calls to others go on, and are not waited for.
+static void clients_and_timers(void) {
+  struct mg_mgr other;
+  struct mg_connection *target, *client;
+  forget();
+  replies = ticks = 0;
+  target = serve(&other, server, NULL);
+  listener = serve(&mgr, server, NULL);
+  CHECK(mg_wakeup_init(&mgr));
+  mg_timer_add(&mgr, 10, MG_TIMER_REPEAT, tick, NULL);
+  client = mg_http_connect(&mgr, url_of(target, "http"), caller, NULL);
+  CHECK(client != NULL);
+  drain(0, 0, 0);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  POLL_UNTIL(&mgr, (mg_mgr_poll(&other, 0), replies == 1));
+  turn_clock(10);
+  turn_clock(10);
+  CHECK(ticks >= 2);
+  CHECK_EQ(count_conns(&mgr), 2);
+  CHECK(mgx_mgr_drain_wait(&mgr));
+  mg_mgr_free(&mgr);
+  mg_mgr_free(&other);
+}
+
+static void the_original_way(void) {
+  struct peer p;
+  start(server);
+  mgx_mgr_compat(&mgr, true);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, "GET /hi HTTP/1.0\r\n\r\n");
+  expect_open(&mgr, &p, HI);  // HTTP/1.0 stays open
+  drain(500, 100, 0);
+  poll_often(&mgr);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);  // not announced
+  turn_clock(500);
+  ask(&mgr, &p, GET("/hi"));
+  expect_end(&mgr, &p, HI);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  finish(&p);
+  start(server);
+  mgx_mgr_compat(&mgr, true);
+  mgx_mgr_compat(&mgr, false);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, "GET /hi HTTP/1.0\r\n\r\n");
+  expect_end(&mgr, &p, HI_CLOSE);
+  finish(&p);
+}
+
+// A body that the program takes off the buffer itself, so that the library does not know where it ends.
+static size_t uploaded;
+
+static void uploads(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_HDRS) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    mg_iobuf_del(&c->recv, 0, hm->head.len);
+    c->pfn = NULL;
+  }
+  if (ev == MG_EV_READ && c->is_accepted && c->pfn == NULL) {
+    uploaded += c->recv.len;
+    c->recv.len = 0;
+    if (uploaded == 30) mg_http_reply(c, 200, "", "hi");
+  }
+}
+
+static void an_upload_that_the_program_reads(void) {
+  struct peer p;
+  start(uploads);
+  uploaded = 0;
+  join(&mgr, listener, &p);
+  CHECK(peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\n0123456789"));
+  POLL_UNTIL(&mgr, uploaded == 10);
+  drain(0, 1000, 0);
+  poll_often(&mgr);
+  turn_clock(999);
+  CHECK(peer_say(&p, "0123456789"));
+  POLL_UNTIL(&mgr, uploaded == 20);
+  turn_clock(999);
+  CHECK(peer_say(&p, "0123456789"));
+  expect_open(&mgr, &p, HI);
+  turn_clock(1000);
+  expect_end(&mgr, &p, "");
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  finish(&p);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  big_body = make_body(BIG);
+  the_steps_in_order();
+  a_last_request_in_the_idle_grace();
+  the_last_accept();
+  requests_under_way();
+  force_at_the_deadline();
+  no_deadline_at_all();
+  cancelled_in_time_or_not();
+  a_second_call_only_brings_the_deadline_nearer();
+  a_deadline_within_the_lame_duck();
+  answers_of_the_lame_duck();
+  spread_over_time();
+  a_stream_says_good_bye();
+  options_may_be_changed();
+  handlers_do_what_they_like();
+  a_handler_frees_the_manager();
+  a_handler_frees_the_manager_that_is_waited_for();
+  a_handler_waits_for_the_drain();
+  nothing_there();
+  before_the_first_poll();
+  listeners_of_all_kinds();
+  clients_and_timers();
+  the_original_way();
+  an_upload_that_the_program_reads();
+  free(big_body);
+  return DONE();
+}
