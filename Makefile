@@ -36,6 +36,7 @@ help:
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo 'make tsan       look for data races (needs a nightly toolchain with rust-src, and clang)'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make clean      remove what was built'
@@ -66,6 +67,9 @@ test: deps
 
 drain-demo:
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
+
+tsan:
+	c-tests/tsan.sh
 
 header:
 	MONGOOSE_WRITE_HEADER=1 $(CARGO) test --test header header_is_current
@@ -98,4 +102,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test drain-demo header bench install install-files uninstall clean
+.PHONY: help build serve deps test drain-demo tsan header bench install install-files uninstall clean
