@@ -19,7 +19,11 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk python3:python3 node:nodejs
+        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+# Packages of other languages, which are put into a directory of this project.
+PYTHON_PACKAGES = websockets
+NODE_PACKAGES = ws
+PEERS = target/peers
 
 L = $(DESTDIR)$(LIBDIR)
 I = $(DESTDIR)$(INCLUDEDIR)
@@ -36,6 +40,8 @@ help:
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo 'make lint       formatting and clippy'
+	@echo 'make miri       the pure code under Miri (nightly)'
 	@echo 'make tsan       look for data races (needs a nightly toolchain with rust-src, and clang)'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
@@ -52,18 +58,36 @@ deps:
 	@missing=; for t in $(TOOLS); do \
 	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
 	done; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update && apt-get install -y --no-install-recommends $$missing; \
 	else \
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
+	@for p in $(PYTHON_PACKAGES); do \
+	  [ -d $(PEERS)/python/$$p ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	done
+	@for p in $(NODE_PACKAGES); do \
+	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
+	done
 
-# First everything, then what optimised code could change: the exports, the vectors, real clients and the C programs.
-test: deps
+# First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the
+# vectors, real clients and the C programs.
+test: deps lint
 	$(CARGO) test --no-fail-fast
+	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+
+lint:
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --quiet --all-targets -- -D warnings
+
+# The pure rooms under Miri: needs a nightly toolchain with the components miri and rust-src.
+miri:
+	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- proto:: hash:: fmt:: \
+	  --skip any_bytes_are_scanned --skip is_no_work
 
 drain-demo:
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
@@ -102,4 +126,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test drain-demo tsan header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri drain-demo tsan header bench install install-files uninstall clean

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Measures the release library against the practical floor (floor.c), side by side, and prints a table.
+# Measures the release library against the practical floor (floor.c, ws_floor.c), side by side, and prints a table.
 #
-# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 big8 idle9000 new64; default: all
+# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 big8 idle9000 ws16 ws64k new64; default: all
 #   --readme   the table as Markdown, for README.md
 # environment: ROUNDS=3     interleaved runs of each program, of which the median counts
 #              SECONDS=3    length of a run
@@ -19,7 +19,7 @@ if [ "${1:-}" = --readme ]; then
   shift
 fi
 # Many short connections come last: they leave the kernel with many ports that are not free for a minute.
-cases=${*:-keep16 keep64 keep256 big8 idle9000 new64}
+cases=${*:-keep16 keep64 keep256 big8 idle9000 ws16 ws64k new64}
 
 missing=
 for tool in gcc:gcc wrk:wrk python3:python3 taskset:util-linux; do
@@ -40,8 +40,10 @@ out=target/bench
 mkdir -p $out
 cargo build --release --quiet
 ln -sf ../release/libmongoose.so $out/libmongoose.so.7
-gcc -O2 -Iinclude benches/hello.c -Ltarget/release -lmongoose -Wl,-rpath,"$PWD/$out" -o $out/hello
-gcc -O2 benches/floor.c -o $out/floor
+for program in hello ws_echo; do
+  gcc -O2 -Iinclude benches/$program.c -Ltarget/release -lmongoose -Wl,-rpath,"$PWD/$out" -o $out/$program
+done
+for program in floor ws_floor ws_load; do gcc -O2 benches/$program.c -o $out/$program; done
 # Nothing else may name another library.
 unset LD_LIBRARY_PATH
 
@@ -57,7 +59,17 @@ row() {
   title=$1
   mode=$2
   shift 2
-  python3 benches/load.py -d "$seconds" "$@" "$out/hello {port} $mode" "$out/floor {port} $mode" > $out/last
+  measure "$@" "$out/hello {port} $mode" "$out/floor {port} $mode"
+}
+
+# The same for messages of so many bytes that are sent back.
+ws_row() {
+  title=$1
+  measure -n "$rounds" -c 64 --load "$out/ws_load {port} {conns} {seconds} $2" "$out/ws_echo {port}" "$out/ws_floor {port}"
+}
+
+measure() {
+  python3 benches/load.py -d "$seconds" "$@" > $out/last
   awk -v title="$title" -v readme="$readme" '
     match($0, /[0-9.]+ us CPU\/req/) { us[++n] = substr($0, RSTART, RLENGTH) + 0 }
     n == 1 && match($0, /[0-9.]+ KB\/idle/) { other = other substr($0, RSTART, RLENGTH) " connection" }
@@ -83,6 +95,8 @@ for name in $cases; do
         exit 1
       fi
       row 'keep-alive, 64, with 9000 idle' keep -n 1 -c 64 -i 9000 ;;
+    ws16) ws_row 'WebSocket echo of 16 bytes, 64' 16 ;;
+    ws64k) ws_row 'WebSocket echo of 64 KiB, 64' 65536 ;;
     *) echo "$0: no case named $name" >&2; exit 2 ;;
   esac
 done

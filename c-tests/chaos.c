@@ -5,13 +5,14 @@
 // chaos [first seed [number of seeds [polls for each]]]
 // timeout: 60
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 #include "peer.h"
 
-#define MAX_LIVE 512
-#define ENOUGH 40  // connections; from here on no more are opened
+#define MAX_LIVE 2048
 #define MAX_DEPTH 4
 #define BUDGET 300  // actions from one poll to the next
 #define SLOW_MS 10000
@@ -21,7 +22,9 @@ static struct mg_mgr mgr;
 static bool managed;        // the manager is initialised
 static int freeing, depth;  // calls of mg_mgr_free, and of act, on the stack
 static int budget;
-static bool quiet;  // handlers only watch
+static size_t enough;  // connections: then no more are opened
+static bool quiet;     // handlers only watch
+static bool extended;  // the extension API takes part
 static bool verbose;
 static unsigned generation;  // counts managers
 static mg_event_handler_t http_pfn;
@@ -209,7 +212,7 @@ static struct mg_connection *some_listener(bool udp) {
   return NULL;
 }
 
-static void dial(void) {
+static void call_listener(void) {
   bool udp = one_in(5);
   struct mg_connection *l = some_listener(udp);
   struct sockaddr_in sin;
@@ -237,6 +240,11 @@ static void say(int fd) {
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
       "GET / HTTP/1.1\r\nTransfer-Encoding: zip\r\n\r\n",
+      "GET /ws HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x02hi\x01\x01" "a\x80\x02" "bc\x89\x01x\x88\x02\x03\xe8",
+      "GET /ws HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      "\x81\x02hi\x82\x03" "abc\x8a\x01x",
+      "\x82\x7e\x10\x10",
+      "HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi",
       "no protocol at all\r\n\r\n",
       "\1\2\3\377",
   };
@@ -257,7 +265,7 @@ static void peers_act(void) {
     int fd = peers[i];
     struct linger reset = {1, 0};
     if (fd < 0) {
-      if (one_in(8)) dial();
+      if (one_in(8)) call_listener();
       continue;
     }
     switch (rnd(16)) {
@@ -301,7 +309,7 @@ static void open_listener(void) {
   static const char *const schemes[] = {"http", "http", "tcp", "udp"};
   const char *scheme = schemes[rnd(4)];
   char url[50];
-  if (num_lives >= ENOUGH || !managed) return;
+  if (num_lives >= enough || !managed) return;
   mg_snprintf(url, sizeof(url), "%s://127.0.0.1:0", scheme);
   if (scheme[0] == 'h') {
     struct mg_connection *c = mg_http_listen(&mgr, url, some_handler(), some_owner());
@@ -316,8 +324,12 @@ static void open_client(void) {
   struct mg_connection *l = some_listener(udp), *c;
   char url[50];
   int port = l == NULL ? 1 : mg_ntohs(l->loc.port);
-  if (num_lives >= ENOUGH || !managed) return;
+  if (num_lives >= enough || !managed) return;
   mg_snprintf(url, sizeof(url), "%s://127.0.0.1:%d/x", udp ? "udp" : "tcp", port);
+  if (!udp && one_in(4)) {
+    mg_ws_connect(&mgr, url, some_handler(), some_owner(), "%s", one_in(2) ? "A: b\r\n" : "");
+    return;
+  }
   if (udp || one_in(3)) {
     c = mg_connect(&mgr, url, some_handler(), some_owner());
   } else {
@@ -329,7 +341,7 @@ static void open_client(void) {
 static void wrap_pair(void) {
   static const int kinds[] = {SOCK_STREAM, SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
   int fds[2];
-  if (num_lives >= ENOUGH || !managed) return;
+  if (num_lives >= enough || !managed) return;
   if (socketpair(AF_UNIX, kinds[rnd(4)], 0, fds) != 0) FATAL("socketpair: %s", strerror(errno));
   adopt(fds[1]);
   mg_wrapfd(&mgr, fds[0], some_handler(), some_owner());
@@ -371,7 +383,10 @@ static void send_some(struct mg_connection *c) {
   static char bytes[300000];
   size_t len = one_in(20) ? rnd(sizeof(bytes)) : one_in(4) ? rnd(20000) : rnd(300);
   if (c->send.len > 1000000) return;
-  switch (rnd(8)) {
+  switch (rnd(11)) {
+    case 8: mg_ws_send(c, bytes, len, (int) rnd(11)); break;
+    case 9: mg_ws_printf(c, WEBSOCKET_OP_TEXT, "%d", 42); break;
+    case 10: mg_ws_wrap(c, rnd(20), WEBSOCKET_OP_TEXT); break;
     case 0: mg_printf(c, "%.*s", (int) len, "printed"); break;
     case 1: mg_printf(c, "GET /%d HTTP/1.1\r\n\r\n", rnd(100)); break;
     case 2: mg_http_reply(c, 200 + (int) rnd(300), one_in(2) ? "A: b\r\n" : "", "%*s%d", (int) rnd(100), "", 1); break;
@@ -419,13 +434,73 @@ static void start_manager(void) {
   if (managed) open_gate(true);
 }
 
+// Through the extension API.
+static void extended_action(struct mg_connection *c) {
+  switch (rnd(20)) {
+    case 0: case 1: case 2: mgx_conn_poll_events(c, one_in(2)); break;
+    case 3: {
+      struct mgx_drain_opts o;
+      memset(&o, 0, sizeof(o));
+      o.idle_grace_ms = (int) rnd(20) - 1;
+      o.response_timeout_ms = (int) rnd(20) - 1;
+      o.flush_timeout_ms = (int) rnd(20) - 1;
+      o.linger_idle_ms = (int) rnd(20);
+      o.linger_bytes = rnd(2000);
+      mgx_conn_drain(c, one_in(3) ? NULL : &o);
+      break;
+    }
+    case 4: if (one_in(2)) mgx_conn_close(c); break;
+    case 5: if (one_in(2)) mgx_conn_abort(c); break;
+    case 6: case 7: case 8: if (managed) mgx_send_to(&mgr, mgr.nextid - rnd(20) % (mgr.nextid + 1), "sent", rnd(5)); break;
+    case 9: if (managed) mgx_wakeup_mgr(&mgr); break;
+    case 10: if (managed && one_in(4)) mgx_mgr_compat(&mgr, one_in(3)); break;
+    case 11:
+      if (managed && one_in(4)) {
+        struct mgx_limits l;
+        memset(&l, 0, sizeof(l));
+        if (one_in(2)) l.idle_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(2)) l.header_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(2)) l.body_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(2)) l.write_timeout_ms = 1 + (int) rnd(30);
+        if (one_in(4)) l.max_conns_per_ip = 1 + rnd(30);
+        if (one_in(2)) l.max_send_queue = rnd(20000);
+        if (one_in(4)) l.max_ws_message = rnd(100);
+        mgx_mgr_limits(&mgr, &l);
+      }
+      break;
+    case 12:
+      if (managed && one_in(10)) {
+        struct mgx_mgr_drain_opts o;
+        memset(&o, 0, sizeof(o));
+        o.lame_duck_ms = (int) rnd(10);
+        o.idle_grace_ms = (int) rnd(20) - 1;
+        o.deadline_ms = 1 + (int) rnd(50);
+        o.spread_ms = (int) rnd(10);
+        mgx_mgr_drain(&mgr, one_in(4) ? NULL : &o);
+      }
+      break;
+    case 13: if (managed && one_in(2)) mgx_mgr_drain_cancel(&mgr); break;
+    case 14: {
+      struct mgx_drain_status status;
+      if (managed) mgx_mgr_drain_status(&mgr, &status);
+      break;
+    }
+    case 15: mgx_conn_phase(c), mgx_close_reason(c), mgx_close_unsent(c); break;
+    case 16: mgx_http_reply(c, 200, NULL, "\0\1", 2); break;
+    case 17: mgx_write(c, "written"); break;
+    default: if (one_in(10)) mgx_error(c, "%s%n"); break;
+  }
+}
+
 static void action(struct mg_connection *self, unsigned serial) {
   struct mg_connection *c = pick(self, serial);
   unsigned what = rnd(100);
   long none = 0;
   if (c == NULL) what = 50 + rnd(50);
   if (verbose) fprintf(stderr, "%*s%u on %lu\n", depth * 2, "", what, c == NULL ? 0 : c->id);
-  if (what < 4) {
+  if (extended && c != NULL && one_in(6)) {
+    extended_action(c);
+  } else if (what < 4) {
     if (one_in(2)) c->is_closing = 1;
   } else if (what < 7) {
     c->is_draining = !one_in(5);
@@ -457,9 +532,9 @@ static void action(struct mg_connection *self, unsigned serial) {
   } else if (what < 50) {
     send_some(c);
   } else if (what < 56) {
-    if (managed && num_lives < ENOUGH && (freeing == 0 || one_in(50))) open_client();
+    if (managed && num_lives < enough && (freeing == 0 || one_in(50))) open_client();
   } else if (what < 58) {
-    if (managed && num_lives < ENOUGH && one_in(3) && (freeing == 0 || one_in(50))) open_listener();
+    if (managed && num_lives < enough && one_in(3) && (freeing == 0 || one_in(50))) open_listener();
   } else if (what < 61) {
     if (freeing == 0 || one_in(50)) wrap_pair();
   } else if (what < 66) {
@@ -518,10 +593,13 @@ static struct live *watch(struct mg_connection *c, int ev, void *ev_data) {
   if (c->mgr != &mgr) FATAL("event %d: wrong manager", ev);
   if (c->fn_data < (void *) owners || c->fn_data >= (void *) (owners + 4)) FATAL("event %d: wrong fn_data", ev);
   if (c->recv.len > c->recv.size || c->send.len > c->send.size) FATAL("event %d: inconsistent buffers", ev);
-  if (ev == MG_EV_HTTP_MSG || ev == MG_EV_HTTP_HDRS) {
+  if (ev == MG_EV_HTTP_MSG || ev == MG_EV_HTTP_HDRS || ev == MG_EV_WS_OPEN) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     for (i = 0; i < hm->head.len; i++) n += (size_t) hm->head.buf[i];
     if (ev == MG_EV_HTTP_MSG) for (i = 0; i < hm->body.len; i++) n += (size_t) hm->body.buf[i];
+  } else if (ev == MG_EV_WS_MSG || ev == MG_EV_WS_CTL) {
+    struct mg_str *s = &((struct mg_ws_message *) ev_data)->data;
+    for (i = 0; i < s->len; i++) n += (size_t) s->buf[i];
   } else if (ev == MG_EV_WAKEUP) {
     struct mg_str *s = (struct mg_str *) ev_data;
     for (i = 0; i < s->len; i++) n += (size_t) s->buf[i];
@@ -552,7 +630,10 @@ static void on_event(struct mg_connection *c, int ev, void *ev_data) {
     act_on_closed(c);
     return;
   }
-  if (!quiet && ev == MG_EV_HTTP_MSG && !one_in(4)) mg_http_reply(c, 200, "", "%d bytes", (int) ((struct mg_http_message *) ev_data)->body.len);
+  if (!quiet && ev == MG_EV_HTTP_MSG && (one_in(16) || mg_http_get_header((struct mg_http_message *) ev_data, "Sec-WebSocket-Key") != NULL)) {
+    mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
+    if (!alive(c, serial)) return;
+  } else if (!quiet && ev == MG_EV_HTTP_MSG && !one_in(4)) mg_http_reply(c, 200, "", "%d bytes", (int) ((struct mg_http_message *) ev_data)->body.len);
   if (!quiet && ev == MG_EV_READ && one_in(3)) c->recv.len = 0;
   if (!quiet && ev == MG_EV_HTTP_HDRS && one_in(10)) {
     mg_iobuf_del(&c->recv, 0, ((struct mg_http_message *) ev_data)->head.len);
@@ -576,7 +657,8 @@ static void protocol(struct mg_connection *c, int ev, void *ev_data) {
     l->closing = true;
     act_on_closed(c);
     act(NULL, 0);
-  } else if (one_in(2)) {
+  } else if (ev < MG_EV_HTTP_HDRS || ev > MG_EV_WS_CTL) {
+    // What those show is still in the receive buffer when the user's handler sees it.
     act(c, l->serial);
   }
 }
@@ -593,17 +675,22 @@ static void poll_once(int ms) {
 
 // When nobody does anything any more, polls must sleep.
 static void check_sleep(void) {
-  int i, tries;
-  uint64_t took = 0;
+  int i;
+  uint64_t took = 0, end = real_ms() + 5000;
   quiet = true;
   open_gate(false);
+  if (extended) {
+    struct mgx_limits none;
+    memset(&none, 0, sizeof(none));
+    mgx_mgr_limits(&mgr, &none);
+  }
   while (mgr.timers != NULL) {
     struct mg_timer *t = mgr.timers;
     mg_timer_free(&mgr.timers, t);
     if (t != &own_timer) mg_free(t);
   }
   forget_timers();
-  for (tries = 0; tries < 40 && took < 100; tries++) {
+  while (took < 100 && real_ms() < end) {
     uint64_t begin = real_ms();
     for (i = 0; i < 10; i++) poll_once(12);
     took = real_ms() - begin;
@@ -620,22 +707,62 @@ static void check_sleep(void) {
   quiet = false;
 }
 
+// A connection that could do something, though no poll lets it.
+static struct mg_connection *find_forgotten(void) {
+  struct mg_connection *c;
+  for (c = mgr.conns; c != NULL; c = c->next) {
+    struct pollfd p = {(int) (size_t) c->fd, POLLIN | POLLOUT, 0};
+    if (c->is_closing || c->is_draining || poll(&p, 1, 0) <= 0) continue;
+    if (c->is_listening && !c->is_udp) p.revents &= ~POLLOUT;
+    if ((p.revents & POLLIN) && !c->is_full && !(p.revents & POLLHUP)) {
+      char byte;
+      // Requests that pile up behind one that is not answered stay with the peer.
+      if (c->is_resp && c->recv.len >= 65536) continue;
+      // Behind the end of the stream a half-closed connection stays readable.
+      if (c->is_listening || recv(p.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return c;
+    }
+    if ((p.revents & POLLOUT) && c->send.len > 0 && !c->is_connecting) return c;
+  }
+  return NULL;
+}
+
+static void check_progress(void) {
+  struct mg_connection *c;
+  int tries;
+  quiet = true;
+  for (tries = 0; tries < 2000 && find_forgotten() != NULL; tries++) poll_once(1);
+  c = find_forgotten();
+  if (c != NULL) {
+    FATAL("%lu makes no progress: listening %d udp %d accepted %d client %d connecting %d resp %d recv %d send %d", c->id, c->is_listening, c->is_udp,
+          c->is_accepted, c->is_client, c->is_connecting, c->is_resp, (int) c->recv.len, (int) c->send.len);
+  }
+  quiet = false;
+}
+
 static void run(uint64_t seed, int polls) {
   int i;
   seed_now = seed;
   state = seed * 0x9e3779b97f4a7c15ull + 1;
+  enough = 40;
+  extended = seed % 2 == 0;
+  if (seed % 4 == 3) {
+    // A crowd.
+    enough = 300 + rnd(200);
+    polls /= 5;
+  }
   start_manager();
   for (i = 0; i < polls; i++) {
     peers_act();
     budget = BUDGET;
-    if (num_lives < ENOUGH / 2) {
+    if (num_lives < enough / 2) {
       if (one_in(3)) open_listener();
       if (one_in(2)) open_client();
       if (one_in(8)) wrap_pair();
+      if (enough > 100) while (num_lives < enough / 2) open_client();
     }
     if (one_in(3)) act(NULL, 0);
     if (one_in(50)) mg_wakeup_init(&mgr);
-    if (one_in(300)) {
+    if (one_in(300) || mgx_mgr_phase(&mgr) == MGX_MGR_DONE) {
       free_manager();
       start_manager();
     }
@@ -643,6 +770,7 @@ static void run(uint64_t seed, int polls) {
     poll_once((int) rnd(3));
   }
   check_sleep();
+  check_progress();
   if (one_in(2)) drop_peers();
   free_manager();
   if (num_lives != 0) FATAL("%d connections got no MG_EV_CLOSE", (int) num_lives);
@@ -652,7 +780,7 @@ static void run(uint64_t seed, int polls) {
 
 int main(int argc, char **argv) {
   uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-  int seeds = argc > 2 ? atoi(argv[2]) : 4, polls = argc > 3 ? atoi(argv[3]) : 150, i;
+  int seeds = argc > 2 ? atoi(argv[2]) : 3, polls = argc > 3 ? atoi(argv[3]) : 150, i;
   size_t before;
   pthread_t thread;
   verbose = getenv("CHAOS_VERBOSE") != NULL;

@@ -9,6 +9,8 @@ use libtest_mimic::{Arguments, Trial};
 mod curl;
 #[path = "clients/examples.rs"]
 mod examples;
+#[path = "clients/files.rs"]
+mod files;
 #[path = "clients/load.rs"]
 mod load;
 #[path = "clients/restart.rs"]
@@ -19,6 +21,8 @@ mod scripts;
 mod server;
 #[path = "run/tools.rs"]
 mod tools;
+#[path = "clients/websocket.rs"]
+mod websocket;
 
 fn main() {
     let args = Arguments::from_args();
@@ -28,9 +32,11 @@ fn main() {
     let mut all: Vec<Trial> = Vec::new();
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
+    files::trials(&mut all);
     restart::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    websocket::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

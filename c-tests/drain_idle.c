@@ -39,6 +39,12 @@ static void clients(unsigned short port, size_t n, int report) {
   _exit(0);
 }
 
+// A tool that slows everything down gets fewer.
+static size_t most(void) {
+  const char *preload = getenv("LD_PRELOAD");
+  return preload != NULL && strstr(preload, "vgpreload") != NULL ? MOST / 10 : MOST;
+}
+
 static size_t resident(void) {
   unsigned long total = 0, pages = 0;
   FILE *f = fopen("/proc/self/statm", "r");
@@ -59,7 +65,7 @@ int main(void) {
   struct mg_mgr mgr;
   struct mg_connection *l, *c;
   rlim_t limit = raise_file_limit();
-  size_t n = limit > MOST + 100 ? MOST : (size_t) limit - 100, answered = 0, clean = 0, before, memory;
+  size_t n = limit > most() + 100 ? most() : (size_t) limit - 100, answered = 0, clean = 0, before, memory;
   uint64_t start, ms, end = real_ms() + 100000;
   int pipes[2];
   pid_t child;

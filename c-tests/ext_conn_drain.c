@@ -209,7 +209,7 @@ static void half_a_request_without_its_end(const char *half, enum mgx_reason why
   turn_clock(999);
   CHECK_EQ(closed, 0);
   turn_clock(1);
-  expect_end(&mgr, &p, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0          \r\n\r\n");
+  expect_end(&mgr, &p, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 16         \r\n\r\nRequest Timeout\n");
   CHECK_EQ(reason, why);
   finish(&p);
 }

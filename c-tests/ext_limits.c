@@ -3,7 +3,7 @@
 
 #include "clock.h"
 
-#define TIMEOUT "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0          \r\n\r\n"
+#define TIMEOUT "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 16         \r\n\r\nRequest Timeout\n"
 
 static struct mg_mgr mgr;
 static struct mg_connection *listener;

@@ -1,4 +1,7 @@
 // Memory, sockets and events at the moments when handlers close, free, resize or nest what the library is working on.
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
 #include "peer.h"
 
 static int closes, errors, messages, events_after_close;
@@ -261,6 +264,35 @@ static void wakeups_can_be_set_up_again(void) {
   mg_mgr_free(&mgr);
 }
 
+// ---- back-pressure
+
+static void send_and_nest_in_close(struct mg_connection *c, int ev, void *ev_data) {
+  if (closes > 0) events_after_close++;
+  if (ev == MG_EV_CLOSE) {
+    closes++;
+    mg_send(c, "too much", 8);
+    mg_mgr_poll(c->mgr, 0);
+  }
+  (void) ev_data;
+}
+
+static void no_back_pressure_is_reported_after_close(void) {
+  struct mg_mgr mgr;
+  struct mgx_limits limits;
+  int fds[2];
+  reset_counters();
+  mg_mgr_init(&mgr);
+  memset(&limits, 0, sizeof(limits));
+  limits.max_send_queue = 1;
+  mgx_mgr_limits(&mgr, &limits);
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+  mg_close_conn(mg_wrapfd(&mgr, fds[0], send_and_nest_in_close, NULL));
+  CHECK_EQ(closes, 1);
+  CHECK_EQ(events_after_close, 0);
+  mg_mgr_free(&mgr);
+  close(fds[1]);
+}
+
 // ---- connections of the program's own
 
 static void count_closes(struct mg_connection *c, int ev, void *ev_data) {
@@ -300,6 +332,7 @@ int main(void) {
   no_socket_is_left_when_close_frees_the_manager();
   a_timer_may_free_the_manager_with_its_memory();
   wakeups_can_be_set_up_again();
+  no_back_pressure_is_reported_after_close();
   connections_that_a_program_linked_are_closed();
   return DONE();
 }

@@ -103,20 +103,35 @@ struct peer {
   int end;
 };
 
-static inline void peer_dial(struct peer *p, unsigned short port, int receive_buffer) {
+// A connected socket, or -1 and errno.
+static inline int dial(unsigned short port, int receive_buffer) {
   struct sockaddr_in sin;
-  int on = 1;
-  memset(p, 0, sizeof(*p));
+  int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0), failure;
   memset(&sin, 0, sizeof(sin));
   sin.sin_family = AF_INET;
   sin.sin_port = htons(port);
   sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  p->fd = socket(AF_INET, SOCK_STREAM, 0);
-  setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // what is said arrives at once
-  if (receive_buffer > 0) setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
-  if (connect(p->fd, (struct sockaddr *) &sin, sizeof(sin)) != 0) {
-    perror("connect");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // what is said arrives at once
+  if (receive_buffer > 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
+  if (connect(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0) return fd;
+  failure = errno;
+  close(fd);
+  errno = failure;
+  return -1;
+}
+
+static inline bool port_answers(unsigned short port) {
+  int fd = dial(port, 0);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+static inline void peer_dial(struct peer *p, unsigned short port, int receive_buffer) {
+  memset(p, 0, sizeof(*p));
+  p->fd = dial(port, receive_buffer);
+  if (p->fd < 0) {
     p->end = errno;
+    perror("connect");
   }
 }
 
@@ -204,7 +219,7 @@ static inline int peer_drop_close(struct peer *p, size_t ofs) {
 }
 
 static inline void peer_free(struct peer *p) {
-  close(p->fd);
+  if (p->fd >= 0) close(p->fd);
   free(p->buf);
   memset(p, 0, sizeof(*p));
   p->fd = -1;

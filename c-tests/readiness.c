@@ -1,4 +1,7 @@
 // What the kernel says once is not forgotten, and what it keeps saying does not keep the process busy.
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
 #include "peer.h"
 
 static int reads, connects, closes, wakeups;
@@ -138,6 +141,41 @@ static void a_half_closed_peer_that_reads_slowly_lets_polls_sleep(void) {
   free(body);
 }
 
+static void print_back(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) {
+    mg_printf(c, "to %.*s", (int) c->recv.len, c->recv.buf);
+    c->recv.len = 0;
+  }
+  (void) ev_data;
+}
+
+static void printed_answers_go_to_the_sender_of_each_datagram(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  struct sockaddr_in sin;
+  int fds[3], i;
+  mg_mgr_init(&mgr);
+  c = mg_listen(&mgr, "udp://127.0.0.1:0", print_back, NULL);
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_port = c->loc.port;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (i = 0; i < 3; i++) {
+    char name = (char) ('a' + i);
+    fds[i] = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(sendto(fds[i], &name, 1, 0, (struct sockaddr *) &sin, sizeof(sin)) == 1);
+  }
+  poll_often(&mgr);
+  for (i = 0; i < 3; i++) {
+    char buf[20], want[] = "to a";
+    want[3] = (char) ('a' + i);
+    CHECK_EQ(recv(fds[i], buf, sizeof(buf), MSG_DONTWAIT), 4);
+    CHECK(memcmp(buf, want, 4) == 0);
+    close(fds[i]);
+  }
+  mg_mgr_free(&mgr);
+}
+
 static void output_that_can_go_nowhere_does_no_harm(void) {
   struct mg_mgr mgr;
   struct mg_connection *listener, *c;
@@ -180,6 +218,64 @@ static void a_full_connection_reads_on_when_it_is_full_no_more(void) {
   close(fds[1]);
 }
 
+// Without MG_EV_POLL a connection is looked at now and then, also when no poll ever sleeps.
+static void a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  uint64_t end = real_ms() + 10000;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
+  mgx_conn_poll_events(c, false);
+  poll_often(&mgr);
+  c->is_closing = 1;
+  while (closes == 0 && real_ms() < end) mg_mgr_poll(&mgr, 0);
+  CHECK_EQ(closes, 1);
+  mg_mgr_free(&mgr);
+}
+
+static void keep_waiting(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
+  (void) ev_data;
+}
+
+static void a_quiet_connection_is_forced_at_the_deadline_of_a_drain(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  struct peer p;
+  struct mgx_mgr_drain_opts opts;
+  reset_counters();
+  c = serve(&mgr, keep_waiting, NULL);
+  peer_open(&p, c);
+  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL && c->is_resp);
+  mgx_conn_poll_events(c, false);
+  memset(&opts, 0, sizeof(opts));
+  opts.deadline_ms = 50;
+  mgx_mgr_drain(&mgr, &opts);
+  POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_DONE);
+  CHECK_EQ(closes, 1);
+  mg_mgr_free(&mgr);
+  peer_free(&p);
+}
+
+static void a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep(void) {
+  struct mg_mgr mgr;
+  struct mgx_mgr_drain_opts opts;
+  int polls = 0;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
+  memset(&opts, 0, sizeof(opts));
+  opts.lame_duck_ms = 400;
+  opts.deadline_ms = 50;
+  mgx_mgr_drain(&mgr, &opts);
+  for (; mgx_mgr_phase(&mgr) != MGX_MGR_DONE && polls < 1000; polls++) mg_mgr_poll(&mgr, 100);
+  CHECK(polls < 20);
+  CHECK_EQ(closes, 1);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_level = MG_LL_NONE;
   bytes_that_come_with_the_connection_are_read();
@@ -187,7 +283,11 @@ int main(void) {
   every_message_of_a_wrapped_socket_is_read(SOCK_DGRAM);
   unread_input_of_a_draining_connection_lets_polls_sleep();
   a_half_closed_peer_that_reads_slowly_lets_polls_sleep();
+  printed_answers_go_to_the_sender_of_each_datagram();
   output_that_can_go_nowhere_does_no_harm();
   a_full_connection_reads_on_when_it_is_full_no_more();
+  a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep();
+  a_quiet_connection_is_forced_at_the_deadline_of_a_drain();
+  a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep();
   return DONE();
 }

@@ -1530,27 +1530,30 @@ bool mg_dscp(struct mg_connection *c, uint8_t dscp);
 // `ev_data` is the text. A handler may clear is_closing to keep the connection.
 extern void mg_error(struct mg_connection *c, const char *fmt, ...);
 
-// Formats a text and replaces a file's content with it, through a temporary file.
+// Formats a text and replaces a file's content with it, as mg_file_write does. For the format see mg_xprintf.
 extern bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...);
 
-// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure.
-extern struct mg_str mg_file_read(struct mg_fs *fs, const char *path);
+// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure, also for a
+// directory and for a `path` of NULL; an empty file gives an empty string that is not NULL.
+struct mg_str mg_file_read(struct mg_fs *fs, const char *path);
 
-// Replaces a file's content, through a temporary file.
-extern bool mg_file_write(struct mg_fs *fs, const char *path, const void *buf, size_t len);
+// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole.
+// False on failure; the temporary file is gone in any case.
+bool mg_file_write(struct mg_fs *fs, const char *path, const void *buf, size_t len);
 
 // Frees memory of mg_calloc; NULL is fine.
 extern void mg_free(void *ptr);
 
 // Closes a file and frees `fd`, which may be NULL.
-extern void mg_fs_close(struct mg_fd *fd);
+void mg_fs_close(struct mg_fd *fd);
 
-// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string; false at
-// the end.
-extern bool mg_fs_ls(struct mg_fs *fs, const char *path, char *buf, size_t len);
+// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string. Returns false,
+// with an empty string, at the end. Names that do not fit `buf` are left out. Each call lists the whole directory, so begin anew
+// after changing it.
+bool mg_fs_ls(struct mg_fs *fs, const char *path, char *buf, size_t len);
 
 // Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
-extern struct mg_fd *mg_fs_open(struct mg_fs *fs, const char *path, int flags);
+struct mg_fd *mg_fs_open(struct mg_fs *fs, const char *path, int flags);
 
 // Writes `len` bytes at `buf` to the log in hex and as text, 16 bytes a line, at any log level.
 void mg_hexdump(const void *buf, size_t len);
@@ -1627,37 +1630,44 @@ extern void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...);
 // body. The response is then complete.
 extern void mg_http_reply(struct mg_connection *c, int status_code, const char *headers, const char *body_fmt, ...);
 
-// Answers a request with a file or a directory listing below `opts->root_dir`.
-extern void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
+// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
+// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
+// are refused. Range, If-None-Match, HEAD and compressed files `NAME.gz` are understood. The head of the answer is in `c->send`
+// on return; what does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
 
-// Answers a request with one file.
-extern void mg_http_serve_file(struct mg_connection *c,
-                               struct mg_http_message *hm,
-                               const char *path,
-                               const struct mg_http_serve_opts *opts);
+// Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
+void mg_http_serve_file(struct mg_connection *c,
+                        struct mg_http_message *hm,
+                        const char *path,
+                        const struct mg_http_serve_opts *opts);
 
-// Answers with a file whose server-side includes are carried out.
-extern void mg_http_serve_ssi(struct mg_connection *c, const char *root, const char *fullpath);
+// Answers with the file at `fullpath` after carrying out its server-side includes: `<!--#include file="NAME" -->` is looked for
+// beside the page, `<!--#include virtual="/NAME" -->` below `root`. What cannot be included is left out.
+void mg_http_serve_ssi(struct mg_connection *c, const char *root, const char *fullpath);
 
 // Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
-// `fn` is called once at the end with NULL or an error message, and answers the request.
-extern void mg_http_start_ota(struct mg_connection *c, struct mg_http_message *hm, void (*fn)(struct mg_connection*, const char*));
+// `fn` is called once at the end with NULL or an error message, and answers the request. Until then `c->fn` is the library's.
+void mg_http_start_ota(struct mg_connection *c, struct mg_http_message *hm, void (*fn)(struct mg_connection*, const char*));
 
 // Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
-// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request.
-extern void mg_http_start_upload(struct mg_connection *c,
-                                 struct mg_http_message *hm,
-                                 struct mg_str name,
-                                 struct mg_str dir,
-                                 struct mg_fs *fs,
-                                 void (*fn)(struct mg_connection*, const char*));
+// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request; NULL answers `ok` or
+// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete; an upload
+// that fails leaves nothing.
+void mg_http_start_upload(struct mg_connection *c,
+                          struct mg_http_message *hm,
+                          struct mg_str name,
+                          struct mg_str dir,
+                          struct mg_fs *fs,
+                          void (*fn)(struct mg_connection*, const char*));
 
 // Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 when there is none.
 int mg_http_status(const struct mg_http_message *hm);
 
-// Stores one chunk of an upload as the query parameters `file` and `offset` say, and answers the request. Returns the new
-// size of the file, or a negative number.
-extern long mg_http_upload(struct mg_connection *c, struct mg_http_message *hm, struct mg_fs *fs, const char *dir, size_t max_size);
+// Stores one piece of an upload as the query parameters `file` and `offset` say, and answers the request. Offset 0 replaces the
+// file, others must be its size. Returns the new size of the file, or a negative number: -1 no name, -2 bad name, -3 bad offset,
+// -4 larger than `max_size`, -5 not the size of the file, -6 cannot open, -7 cannot write.
+long mg_http_upload(struct mg_connection *c, struct mg_http_message *hm, struct mg_fs *fs, const char *dir, size_t max_size);
 
 // Returns the value of the first variable called `name`, in any case, of a query string or form such as `a=1&b=2`; it points
 // into `buf` and is still URL-encoded. `{NULL, 0}` when there is none.
@@ -1887,13 +1897,14 @@ uint16_t mg_ntohs(uint16_t net);
 // log, when the address is malformed or taken.
 bool mg_open_listener(struct mg_connection *c, const char *url);
 
-// Begins a firmware update.
+// Begins a firmware update. The library's own three functions accept everything and keep nothing; a program may define its
+// own, which the library then uses.
 extern bool mg_ota_begin(size_t new_firmware_size);
 
 // Puts the device's id into `buf`.
 extern void mg_ota_device_id(char *buf, size_t len);
 
-// Ends a firmware update.
+// Ends a firmware update, a failed one too.
 extern bool mg_ota_end(void);
 
 // Called by mg_mgr_poll.
@@ -2225,7 +2236,7 @@ extern int mg_uecc_verify(const uint8_t *public_key,
 #endif
 
 // The content of a file in `mg_mem_files`, not copied; the null string if there is none.
-extern struct mg_str mg_unpacked(const char *path);
+struct mg_str mg_unpacked(const char *path);
 
 // Decodes `%XX` in the `n` bytes at `s`, and `+` to a space when `form` is not 0, to a C string at `to`. Returns its length,
 // or -1 when a `%` is not followed by two hex digits or the result and its NUL do not fit in `to_len` bytes; `to` may then be
@@ -2300,7 +2311,10 @@ extern bool mg_wifi_scan(void);
 // watched; it then stays the caller's.
 struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t fn, void *fn_data);
 
-// Connects to a WebSocket server. `fmt` gives more header lines, each ending in CR LF; NULL for none. NULL on failure.
+// Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
+// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. MG_EV_WS_OPEN comes, with the response
+// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
+// is queued before that follows the handshake. Returns NULL as mg_connect does.
 extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *url,
                                            mg_event_handler_t fn,
@@ -2308,21 +2322,28 @@ extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *fmt,
                                            ...);
 
-// Formats a WebSocket message and queues it as one frame. Returns the length of the text.
+// Queues formatted text as one WebSocket frame. Returns the length of the text. For `op` see mg_ws_send, for the format
+// mg_xprintf.
 extern size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...);
 
-// Queues one WebSocket message or control frame; `op` is a WEBSOCKET_OP_* value. Returns the number of bytes queued.
-extern size_t mg_ws_send(struct mg_connection *c, const void *buf, size_t len, int op);
+// Queues `len` bytes as one WebSocket message or control frame, masked on a client's connection. `op` is a WEBSOCKET_OP_* value.
+// To send a message in fragments, clear the highest bit of the frame's first byte in `c->send`. Returns the number of bytes
+// queued, 0 when out of memory. To close, send WEBSOCKET_OP_CLOSE with a two-byte status code, or nothing, and wait for the
+// peer's answer, which drains the connection.
+size_t mg_ws_send(struct mg_connection *c, const void *buf, size_t len, int op);
 
-// Answers an upgrade request and makes the connection a WebSocket one. `fmt` gives more header lines, each ending in CR LF;
-// NULL for none.
+// In MG_EV_HTTP_MSG: agrees to a WebSocket handshake and delivers MG_EV_WS_OPEN; the connection gets MG_EV_WS_MSG and
+// MG_EV_WS_CTL from then on, with a `struct mg_ws_message *`. `fmt` and its arguments give more header lines, each ending in
+// CR LF; NULL for none. The first of the protocols that the client offers is chosen, unless these lines choose one. A request
+// without a key is answered with status 426 and the connection drained.
 extern void mg_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, ...);
 
-// mg_ws_printf with a `va_list`.
-extern size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
+// As mg_ws_printf, with the arguments in `*ap`.
+size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
 
-// Turns the last `len` bytes of `c->send` into a frame; `op` is a WEBSOCKET_OP_* value. Returns the new length of `c->send`.
-extern size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
+// Makes one WebSocket frame of the last `len` bytes of `c->send`, which is how the output of other functions is sent over a
+// WebSocket; see mg_ws_send. Returns the new length of `c->send`, the old one when out of memory.
+size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
 
 // Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
 //

@@ -330,6 +330,11 @@ enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
 // Fills `*stats` with the manager's counters.
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 
+// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
+// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
+// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
+
 // Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
 // one thread stays in order. False when 64 MiB wait already, or the manager is not initialised. Output for a connection that is
 // gone is dropped.
@@ -346,6 +351,10 @@ bool mgx_wakeup_mgr(struct mg_mgr *mgr);
 
 // Queues a C string. Returns its length, or 0 when out of memory.
 size_t mgx_write(struct mg_connection *c, const char *text);
+
+// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
+// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -41,11 +41,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the program and waits until it has printed a line that ends with a port for each of `listeners`.
     pub(crate) fn start(test: &str, source: &str, args: &[&str], listeners: usize) -> Result<Server, String> {
-        let program = build(source)?;
+        let mut command = Command::new(build(source)?);
+        command.args(args);
+        Server::spawn(test, command, listeners)
+    }
+
+    /// The same for a program that need not be built.
+    pub(crate) fn spawn(test: &str, mut command: Command, listeners: usize) -> Result<Server, String> {
         let dir = scratch(&format!("clients-{test}-server"));
         let file = |name: &str| fs::File::create(dir.join(name)).map_err(|e| e.to_string());
-        let mut command = Command::new(&program);
-        command.args(args).current_dir(&dir).stdin(Stdio::null()).stdout(file("stdout")?).stderr(file("stderr")?);
+        command.current_dir(&dir).stdin(Stdio::null()).stdout(file("stdout")?).stderr(file("stderr")?);
         let child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
         let mut server = Server { child, dir, ports: Vec::new() };
         let end = Instant::now() + START;

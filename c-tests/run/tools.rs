@@ -22,9 +22,12 @@ const PACKAGES: &[(&str, &str)] = &[
     ("pkg-config", "pkg-config"),
     ("cmake", "cmake"),
     ("curl", "curl"),
+    ("gzip", "gzip"),
+    ("mkfifo", "coreutils"),
     ("wrk", "wrk"),
     ("python3", "python3"),
     ("node", "nodejs"),
+    ("chromium", "chromium"),
 ];
 
 pub fn root(path: &str) -> PathBuf {

@@ -3,7 +3,7 @@
 // Every block calls a C function with what its prototype asks for, or looks at a connection of a manager that is alive.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
-use crate::lib::{bytes, cases, load, table};
+use crate::lib::{bytes, cases, load, of_kind, table};
 use crate::net::*;
 use libtest_mimic::Trial;
 use mongoose::abi::*;
@@ -27,20 +27,8 @@ pub fn trials(trials: &mut Vec<Trial>) {
     table(trials, "http_stream.json", "vectors", |c| server(c, &drained(c)));
     table(trials, "http_stream.json", "superseded", |c| server(c, &drained(c)));
     table(trials, "http_stream.json", "quirks", |c| server(c, &improved(c)));
-    for (list, http, websocket) in [("vectors", 24, 14), ("quirks", 2, 1)] {
-        let (ours, owed): (Vec<Value>, Vec<Value>) =
-            load("client_stream.json")[list].as_array().unwrap().iter().cloned().partition(|c| c["kind"] == "http_client");
-        let name = format!("client_stream::{list}, kind http_client; kind ws_client is owed: {websocket}");
-        trials.push(Trial::test(name, move || {
-            let all_owed = owed.iter().all(|c| c["kind"] == "ws_client");
-            if (ours.len(), owed.len(), all_owed) == (http, websocket, true) {
-                Ok(())
-            } else {
-                Err("other kinds or numbers".into())
-            }
-        }));
-        let ours =
-            load("client_stream.json")[list].as_array().unwrap().iter().filter(|c| c["kind"] == "http_client").cloned().collect();
+    for list in ["vectors", "quirks"] {
+        let ours = of_kind("client_stream.json", list, "http_client");
         cases(trials, format!("client_stream::{list}, kind http_client"), ours, move |c| {
             client(c, &if list == "quirks" { improved_client(c) } else { expected(c) })
         });
@@ -394,22 +382,22 @@ fn act<'a>(s: &Stage<'a>, name: &str) {
 
 /// What is due after one segment: events, bytes at the other end, whether the connection was closed.
 #[derive(Clone, Debug, PartialEq, Default)]
-struct Step {
-    events: Vec<String>,
+pub(crate) struct Step {
+    pub(crate) events: Vec<String>,
     /// Without the header that announces the close.
-    recv: Vec<u8>,
+    pub(crate) recv: Vec<u8>,
     /// The last reply has that header; no other has it.
-    announced: bool,
-    closed: bool,
+    pub(crate) announced: bool,
+    pub(crate) closed: bool,
 }
 
 /// One event as text, the same for a vector and for what was seen.
-fn shown(e: &Value) -> String {
+pub(crate) fn shown(e: &Value) -> String {
     let show = |key: &str| match &e[key] {
         Value::Number(n) => n.to_string(),
         v => bytes(v).map_or("null".into(), |b| b.escape_ascii().to_string()),
     };
-    let keys = ["method", "uri", "query", "proto", "body_len", "message_len", "head_len", "body", "n", "msg"];
+    let keys = ["method", "uri", "query", "proto", "body_len", "message_len", "head_len", "body", "n", "msg", "flags", "data"];
     let fields: Vec<String> = keys.iter().filter(|k| e.get(**k).is_some()).map(|k| format!("{k}={}", show(k))).collect();
     format!("{} {}", e["ev"].as_str().unwrap(), fields.join(" "))
 }
@@ -535,13 +523,13 @@ fn improved_client(c: &Value) -> Vec<Step> {
 
 /// Events as the vectors note them.
 #[derive(Default)]
-struct Seen {
-    events: RefCell<Vec<String>>,
-    closed: Cell<bool>,
+pub(crate) struct Seen {
+    pub(crate) events: RefCell<Vec<String>>,
+    pub(crate) closed: Cell<bool>,
 }
 
 impl Seen {
-    fn event(&self, ev: c_int, data: *mut c_void) {
+    pub(crate) fn event(&self, ev: c_int, data: *mut c_void) {
         let head = |name: &str| {
             let hm = message(data);
             let query = if hm.query.buf.is_null() { "null".into() } else { text(hm.query).escape_ascii().to_string() };
@@ -555,6 +543,12 @@ impl Seen {
         let line = match ev {
             MG_EV_HTTP_HDRS => head("HTTP_HDRS"),
             MG_EV_HTTP_MSG => format!("{} body={}", head("HTTP_MSG"), text(message(data).body).escape_ascii()),
+            MG_EV_WS_OPEN => head("WS_OPEN"),
+            MG_EV_WS_MSG | MG_EV_WS_CTL => {
+                let wm = unsafe { &*data.cast::<mg_ws_message>() };
+                let name = if ev == MG_EV_WS_MSG { "WS_MSG" } else { "WS_CTL" };
+                format!("{name} flags={} data={}", wm.flags, text(wm.data).escape_ascii())
+            }
             MG_EV_READ => format!("READ n={}", count(data)),
             MG_EV_ERROR => format!("ERROR msg={}", c_text(data)),
             MG_EV_CLOSE => {
@@ -609,7 +603,7 @@ impl Server {
 }
 
 /// Appends what has arrived; true at the end of the stream.
-fn receive(mut from: &TcpStream, to: &mut Vec<u8>) -> bool {
+pub(crate) fn receive(mut from: &TcpStream, to: &mut Vec<u8>) -> bool {
     match from.read_to_end(to) {
         Ok(_) => true,
         Err(e) => e.kind() != ErrorKind::WouldBlock,
@@ -617,7 +611,7 @@ fn receive(mut from: &TcpStream, to: &mut Vec<u8>) -> bool {
 }
 
 /// Polls until what was seen is what is due, and a little longer, in which nothing more may come.
-fn quiesce(m: &Manager, want: &Step, mut got: impl FnMut() -> Step) -> Result<(), String> {
+pub(crate) fn quiesce(m: &Manager, want: &Step, mut got: impl FnMut() -> Step) -> Result<(), String> {
     let (start, mut quiet) = (Instant::now(), 0);
     loop {
         m.poll(i32::from(quiet == 0));

@@ -1062,9 +1062,11 @@ fn write_more_from_outside() {
 
 // ---- descriptors
 
+/// Set in the environment of a child process that runs one trial.
+pub const CHILD: &str = "MONGOOSE_TEST_WITHOUT_DESCRIPTORS";
+
 /// Runs in a process of its own, because the limit holds for all threads.
 fn no_descriptors() {
-    const CHILD: &str = "MONGOOSE_TEST_WITHOUT_DESCRIPTORS";
     if std::env::var_os(CHILD).is_none() {
         let child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "engine: accept without descriptors does not spin", "--test-threads", "1"])

@@ -38,6 +38,11 @@ pub fn table(
     cases(trials, format!("{}::{list}", file.trim_end_matches(".json")), all, check);
 }
 
+/// The cases of one kind in a list.
+pub fn of_kind(file: &str, list: &str, kind: &str) -> Vec<Value> {
+    load(file)[list].as_array().unwrap().iter().filter(|c| c["kind"] == kind).cloned().collect()
+}
+
 /// The same for some cases of a list.
 pub fn cases(
     trials: &mut Vec<Trial>,

@@ -4,14 +4,12 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use crate::lib::function;
-use libloading::Symbol;
 use mongoose::abi::*;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_int, c_uint, c_ulong, c_void};
 use std::ops::{Deref, DerefMut};
 use std::ptr::null_mut;
 use std::rc::Rc;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 macro_rules! api {
@@ -19,7 +17,8 @@ macro_rules! api {
         $(
             pub unsafe fn $name($($arg: $t),*) $(-> $ret)? {
                 type F = unsafe extern "C" fn($($t),*) $(-> $ret)?;
-                static SYMBOL: LazyLock<Symbol<'static, F>> = LazyLock::new(|| function(stringify!($name)));
+                static SYMBOL: std::sync::LazyLock<libloading::Symbol<'static, F>> =
+                    std::sync::LazyLock::new(|| crate::lib::function(stringify!($name)));
                 unsafe { SYMBOL($($arg),*) }
             }
         )*
@@ -43,6 +42,8 @@ api! {
     mg_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool;
     mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize);
     mg_http_bauth(c: *mut mg_connection, user: *const c_char, pass: *const c_char);
+    mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize;
+    mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize;
     mg_wakeup_init(mgr: *mut mg_mgr) -> bool;
     mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_void, len: usize) -> bool;
     mg_timer_add(mgr: *mut mg_mgr, ms: u64, flags: c_uint, f: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> *mut mg_timer;
@@ -92,6 +93,22 @@ impl Conn {
         let f = *function::<unsafe extern "C" fn(*mut mg_connection, *const c_char, ...)>("mg_http_printf_chunk");
         let fmt = if text.is_empty() { c"" } else { c"%.*s" };
         unsafe { f(self.0, fmt.as_ptr(), text.len() as c_int, text.as_ptr()) };
+    }
+
+    /// Agrees to a WebSocket handshake.
+    pub fn upgrade(self, hm: *mut c_void, fmt: Option<&CString>) {
+        type F = unsafe extern "C" fn(*mut mg_connection, *mut mg_http_message, *const c_char, ...);
+        let f = *function::<F>("mg_ws_upgrade");
+        unsafe { f(self.0, hm.cast(), fmt.map_or(std::ptr::null(), |f| f.as_ptr())) };
+    }
+
+    pub fn ws_send(self, op: c_int, data: &[u8]) -> usize {
+        unsafe { mg_ws_send(self.0, data.as_ptr().cast(), data.len(), op) }
+    }
+
+    pub fn ws_print(self, op: c_int, text: &[u8]) -> usize {
+        let f = *function::<unsafe extern "C" fn(*mut mg_connection, c_int, *const c_char, ...) -> usize>("mg_ws_printf");
+        unsafe { f(self.0, op, c"%.*s".as_ptr(), text.len() as c_int, text.as_ptr()) }
     }
 
     pub fn error(self, text: &str) {
@@ -219,6 +236,13 @@ impl<'a> Manager<'a> {
     pub fn http_connect(&self, port: u16, f: impl Fn(Conn, c_int, *mut c_void) + 'a) -> Conn {
         let url = CString::new(format!("http://127.0.0.1:{port}")).unwrap();
         Conn(unsafe { mg_http_connect(self.raw, url.as_ptr(), Some(run), self.handler(f)) })
+    }
+
+    pub fn ws_connect(&self, url: &str, headers: Option<&CString>, f: impl Fn(Conn, c_int, *mut c_void) + 'a) -> Conn {
+        type F = unsafe extern "C" fn(*mut mg_mgr, *const c_char, mg_event_handler_t, *mut c_void, *const c_char, ...) -> *mut mg_connection;
+        let connect = *function::<F>("mg_ws_connect");
+        let (url, fmt) = (CString::new(url).unwrap(), headers.map_or(std::ptr::null(), |f| f.as_ptr()));
+        Conn(unsafe { connect(self.raw, url.as_ptr(), Some(run), self.handler(f), fmt) })
     }
 
     pub fn wrap(&self, socket: impl std::os::fd::IntoRawFd, f: impl Fn(Conn, c_int, *mut c_void) + 'a) -> Conn {

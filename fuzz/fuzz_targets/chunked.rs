@@ -11,6 +11,9 @@ mod chunked;
 #[allow(dead_code)]
 #[path = "../../src/proto/http.rs"]
 mod http;
+#[allow(dead_code)]
+#[path = "../../src/proto/strict.rs"]
+mod strict;
 
 use chunked::{Scan, Scanner};
 

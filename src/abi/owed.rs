@@ -5,106 +5,6 @@
 
 use super::*;
 
-// ---- files, server-side includes, uploads
-unsafe extern "C" {
-    /// Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
-    pub fn mg_fs_open(fs: *mut mg_fs, path: *const c_char, flags: c_int) -> *mut mg_fd;
-
-    /// Closes a file and frees `fd`, which may be NULL.
-    pub fn mg_fs_close(fd: *mut mg_fd);
-
-    /// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string; false at
-    /// the end.
-    pub fn mg_fs_ls(fs: *mut mg_fs, path: *const c_char, buf: *mut c_char, len: usize) -> bool;
-
-    /// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure.
-    pub fn mg_file_read(fs: *mut mg_fs, path: *const c_char) -> mg_str;
-
-    /// Replaces a file's content, through a temporary file.
-    pub fn mg_file_write(fs: *mut mg_fs, path: *const c_char, buf: *const c_void, len: usize) -> bool;
-
-    /// Formats a text and replaces a file's content with it, through a temporary file.
-    pub fn mg_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ...) -> bool;
-
-    /// The content of a file in `mg_mem_files`, not copied; the null string if there is none.
-    pub fn mg_unpacked(path: *const c_char) -> mg_str;
-
-    /// Answers a request with a file or a directory listing below `opts->root_dir`.
-    pub fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts);
-
-    /// Answers a request with one file.
-    pub fn mg_http_serve_file(
-        c: *mut mg_connection,
-        hm: *mut mg_http_message,
-        path: *const c_char,
-        opts: *const mg_http_serve_opts,
-    );
-
-    /// Answers with a file whose server-side includes are carried out.
-    pub fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char);
-
-    /// Stores one chunk of an upload as the query parameters `file` and `offset` say, and answers the request. Returns the new
-    /// size of the file, or a negative number.
-    pub fn mg_http_upload(
-        c: *mut mg_connection,
-        hm: *mut mg_http_message,
-        fs: *mut mg_fs,
-        dir: *const c_char,
-        max_size: usize,
-    ) -> c_long;
-
-    /// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
-    /// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request.
-    pub fn mg_http_start_upload(
-        c: *mut mg_connection,
-        hm: *mut mg_http_message,
-        name: mg_str,
-        dir: mg_str,
-        fs: *mut mg_fs,
-        r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
-    );
-
-    /// Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
-    /// `fn` is called once at the end with NULL or an error message, and answers the request.
-    pub fn mg_http_start_ota(
-        c: *mut mg_connection,
-        hm: *mut mg_http_message,
-        r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
-    );
-
-    /// Makes an ETag from size and time of change.
-    pub fn mg_http_etag(buf: *mut c_char, len: usize, size: usize, mtime: time_t) -> *mut c_char;
-}
-
-// ---- WebSocket
-unsafe extern "C" {
-    /// Connects to a WebSocket server. `fmt` gives more header lines, each ending in CR LF; NULL for none. NULL on failure.
-    pub fn mg_ws_connect(
-        mgr: *mut mg_mgr,
-        url: *const c_char,
-        r#fn: mg_event_handler_t,
-        fn_data: *mut c_void,
-        fmt: *const c_char,
-        ...
-    ) -> *mut mg_connection;
-
-    /// Answers an upgrade request and makes the connection a WebSocket one. `fmt` gives more header lines, each ending in CR LF;
-    /// NULL for none.
-    pub fn mg_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ...);
-
-    /// Queues one WebSocket message or control frame; `op` is a WEBSOCKET_OP_* value. Returns the number of bytes queued.
-    pub fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize;
-
-    /// Turns the last `len` bytes of `c->send` into a frame; `op` is a WEBSOCKET_OP_* value. Returns the new length of `c->send`.
-    pub fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize;
-
-    /// Formats a WebSocket message and queues it as one frame. Returns the length of the text.
-    pub fn mg_ws_printf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ...) -> usize;
-
-    /// mg_ws_printf with a `va_list`.
-    pub fn mg_ws_vprintf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ap: *mut va_list) -> usize;
-}
-
 // ---- dashboard
 unsafe extern "C" {
     /// Event handler of a dashboard: for mg_http_listen, with a struct mg_dash as fn_data.
@@ -311,15 +211,6 @@ unsafe extern "C" {
     /// the program's to check.
     pub fn mg_jwt_verify_es256(jwt: mg_str, opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize;
 
-    /// Begins a firmware update.
-    pub fn mg_ota_begin(new_firmware_size: usize) -> bool;
-
-    /// Writes the next piece of a firmware update.
-    pub fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
-
-    /// Ends a firmware update.
-    pub fn mg_ota_end() -> bool;
-
     /// Looks for a firmware update. `fn` is called with NULL or an error message.
     pub fn mg_ota_url_check(
         mgr: *mut mg_mgr,
@@ -347,20 +238,4 @@ unsafe extern "C" {
 
     /// Stops the access point.
     pub fn mg_wifi_ap_stop() -> bool;
-}
-
-/// Data; cbindgen reads `static` items only where they are defined.
-#[cfg(cbindgen)]
-mod data {
-    /// The machine's own file system. Programs may copy and change it.
-    #[unsafe(no_mangle)]
-    pub static mut mg_fs_posix: mg_fs = ();
-
-    /// Read-only file system over mg_mem_files.
-    #[unsafe(no_mangle)]
-    pub static mut mg_fs_packed: mg_fs = ();
-
-    /// The files compiled into the program: the program may assign an array; NULL at the start.
-    #[unsafe(no_mangle)]
-    pub static mut mg_mem_files: *const mg_mem_file = ();
 }

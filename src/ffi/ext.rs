@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::{bytes, heap};
-use crate::handler::{drain, limits, reply};
+use crate::handler::{drain, limits, reply, ws};
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::Conn;
 use crate::net::{conn, event, output, quiet, wakeup};
@@ -41,7 +41,24 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
+        no_dirlist: o.no_dirlist,
+        // SAFETY: a C string or NULL, as the caller promises.
+        http_index: match unsafe { bytes::cstr(o.http_index) } {
+            [] => defaults.http_index,
+            name => name.to_vec(),
+        },
     };
+}
+
+/// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
+/// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
+/// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
+    // SAFETY: a manager or NULL, as the caller promises.
+    if let Some(e) = unsafe { Engine::of(mgr) } {
+        e.ws_strict.set(on);
+    }
 }
 
 /// Sets limits and time-outs, all off until then; they hold from the next poll on. Copied. NULL pointers have no effect.
@@ -276,6 +293,19 @@ pub unsafe extern "C" fn mgx_http_reply(
     if !c.is_null() {
         // SAFETY: a connection, a C string and body_len bytes, as the caller promises.
         unsafe { reply::reply_bytes(Conn::new(c), status, bytes::cstr(headers), bytes::slice(body.cast(), body_len)) }
+    }
+}
+
+/// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
+/// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason: *const c_char) {
+    if !c.is_null() {
+        // SAFETY: a connection and a C string or NULL, as the caller promises.
+        let (c, reason) = unsafe { (Conn::new(c), bytes::cstr(reason)) };
+        if c.flags().is_websocket() {
+            ws::send_close(c, code as u16, reason);
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub unsafe extern "C" fn mg_http_connect(mgr: *mut mg_mgr, url: *const c_char, r
     // SAFETY: a manager and a C string or NULL, as the caller promises.
     unsafe {
         let e = Engine::of(mgr);
-        http::quiet(e);
+        http::introduce(e);
         e.and_then(|e| conn::connect(e, client)).map_or(ptr::null_mut(), Conn::as_ptr)
     }
 }
@@ -41,7 +41,14 @@ pub unsafe extern "C" fn mg_http_connect(mgr: *mut mg_mgr, url: *const c_char, r
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_http_reply(c: *mut mg_connection, code: c_int, headers: *const c_char, fmt: *const c_char, ap: *mut va_list) {
     // SAFETY: a connection, C strings and arguments that fit the format, as the caller promises.
-    unsafe { reply::reply(Conn::new(c), code, bytes::cstr(headers), fmt, ap) }
+    unsafe {
+        let c = Conn::new(c);
+        // Out of memory, a handler of MG_EV_ERROR may close the connection while the reply is being written.
+        let engine = c.engine();
+        engine.inspect(|e| e.enter());
+        reply::reply(c, code, bytes::cstr(headers), fmt, ap);
+        engine.inspect(|e| e.leave());
+    }
 }
 
 /// The body of mg_http_printf_chunk.

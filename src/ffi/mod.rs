@@ -12,8 +12,10 @@
 mod base64;
 mod drain;
 mod ext;
+mod fs;
 mod hash;
 mod http;
+mod http_files;
 mod http_parse;
 mod iobuf;
 mod json;
@@ -28,3 +30,4 @@ mod tls;
 mod url;
 mod util;
 mod variadic;
+mod ws;

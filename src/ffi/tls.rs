@@ -16,7 +16,11 @@ pub unsafe extern "C" fn mg_io_send(c: *mut mg_connection, buf: *const c_void, l
         if c.is_closed() {
             return MG_IO_ERR.into();
         }
-        if c.flags().is_udp() { sock::send_to(c.fd(), buf.cast(), len, &c.rem()) } else { sock::send(c.fd(), buf.cast(), len) }
+        if c.flags().is_udp() {
+            sock::send_to(c.fd(), buf.cast(), len, &c.rem())
+        } else {
+            sock::send(c.fd(), buf.cast(), len, false)
+        }
     };
     match sent {
         Io::Done(n @ 1..) => n as c_long,

@@ -54,6 +54,29 @@ unsafe extern "C" {
     /// body. The response is then complete.
     pub fn mg_http_reply(c: *mut mg_connection, status_code: c_int, headers: *const c_char, body_fmt: *const c_char, ...);
 
+    /// Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
+    /// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. MG_EV_WS_OPEN comes, with the response
+    /// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
+    /// is queued before that follows the handshake. Returns NULL as mg_connect does.
+    pub fn mg_ws_connect(
+        mgr: *mut mg_mgr,
+        url: *const c_char,
+        r#fn: mg_event_handler_t,
+        fn_data: *mut c_void,
+        fmt: *const c_char,
+        ...
+    ) -> *mut mg_connection;
+
+    /// In MG_EV_HTTP_MSG: agrees to a WebSocket handshake and delivers MG_EV_WS_OPEN; the connection gets MG_EV_WS_MSG and
+    /// MG_EV_WS_CTL from then on, with a `struct mg_ws_message *`. `fmt` and its arguments give more header lines, each ending in
+    /// CR LF; NULL for none. The first of the protocols that the client offers is chosen, unless these lines choose one. A request
+    /// without a key is answered with status 426 and the connection drained.
+    pub fn mg_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ...);
+
+    /// Queues formatted text as one WebSocket frame. Returns the length of the text. For `op` see mg_ws_send, for the format
+    /// mg_xprintf.
+    pub fn mg_ws_printf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ...) -> usize;
+
     /// In a JSON-RPC handler: prints the response `{"id":..,"result":..}`, where the formatted text is the JSON of the result;
     /// `fmt` NULL means `null`. Prints nothing when the request has no id.
     pub fn mg_rpc_ok(r: *mut mg_rpc_req, fmt: *const c_char, ...);
@@ -76,6 +99,19 @@ unsafe extern "C" {
     /// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false when it has none to give, after
     /// using a weak generator. A program may define its own, which the library then uses.
     pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
+
+    /// Formats a text and replaces a file's content with it, as mg_file_write does. For the format see mg_xprintf.
+    pub fn mg_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ...) -> bool;
+
+    /// Begins a firmware update. The library's own three functions accept everything and keep nothing; a program may define its
+    /// own, which the library then uses.
+    pub fn mg_ota_begin(new_firmware_size: usize) -> bool;
+
+    /// Writes the next piece of a firmware update.
+    pub fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
+
+    /// Ends a firmware update, a failed one too.
+    pub fn mg_ota_end() -> bool;
 
     /// Messages above this level (MG_LL_NONE .. MG_LL_VERBOSE) are not logged. MG_LL_DEBUG at the start.
     pub static mut mg_log_level: c_int;

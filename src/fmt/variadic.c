@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define API __attribute__((visibility("default")))
 #define REPLACEABLE __attribute__((visibility("default"), weak))
@@ -35,6 +36,9 @@ PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
 // ---- formatting: the prototypes of the public functions stand here because the header is generated from the library
 typedef void (*mg_pfn_t)(char, void *);
 struct mg_connection;
+typedef void (*mg_event_handler_t)(struct mg_connection *, int, void *);
+struct mg_http_message;
+struct mg_mgr;
 struct mg_queue;
 struct mg_rpc_req;
 
@@ -84,6 +88,10 @@ API void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...) { WITH
 API size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
 PRIVATE void mgc_error(struct mg_connection *c, const char *fmt, va_list *ap);
 PRIVATE void mgc_http_printf_chunk(struct mg_connection *c, const char *fmt, va_list *ap);
+API size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
+PRIVATE void mgc_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, va_list *ap);
+PRIVATE struct mg_connection *mgc_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data,
+                                             const char *fmt, va_list *ap);
 PRIVATE void mgc_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, va_list *ap);
 
 API size_t mg_printf(struct mg_connection *c, const char *fmt, ...) {
@@ -98,6 +106,23 @@ API void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...) { W
 
 API void mg_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, ...) {
   WITH_ARGS(fmt, mgc_http_reply(c, code, headers, fmt, &ap));
+}
+
+API void mg_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, ...) {
+  WITH_ARGS(fmt, mgc_ws_upgrade(c, hm, fmt, &ap));
+}
+
+API struct mg_connection *mg_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data, const char *fmt,
+                                        ...) {
+  struct mg_connection *c;
+  WITH_ARGS(fmt, c = mgc_ws_connect(mgr, url, fn, fn_data, fmt, &ap));
+  return c;
+}
+
+API size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...) {
+  size_t n;
+  WITH_ARGS(fmt, n = mg_ws_vprintf(c, op, fmt, &ap));
+  return n;
 }
 
 // ---- log: a program may bring its own pair
@@ -118,3 +143,51 @@ API uint64_t mg_boot_timestamp_ms = 0;
 // ---- random numbers: a program may bring its own mg_random
 PRIVATE bool mgc_random(void *buf, size_t len);
 REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
+
+// ---- files: tables and a list that programs take the address of, copy and change
+struct mg_fs {
+  int (*st)(const char *path, size_t *size, time_t *mtime);
+  void (*ls)(const char *path, void (*fn)(const char *, void *), void *arg);
+  void *(*op)(const char *path, int flags);
+  void (*cl)(void *fd);
+  size_t (*rd)(void *fd, void *buf, size_t len);
+  size_t (*wr)(void *fd, const void *buf, size_t len);
+  size_t (*sk)(void *fd, size_t offset);
+  bool (*mv)(const char *from, const char *to);
+  bool (*rm)(const char *path);
+  bool (*mkd)(const char *path);
+};
+struct mg_mem_file;
+
+#define FILE_SYSTEM(name)                                                                         \
+  PRIVATE int mgc_##name##_st(const char *path, size_t *size, time_t *mtime);                     \
+  PRIVATE void mgc_##name##_ls(const char *path, void (*fn)(const char *, void *), void *arg);    \
+  PRIVATE void *mgc_##name##_op(const char *path, int flags);                                     \
+  PRIVATE void mgc_##name##_cl(void *fd);                                                         \
+  PRIVATE size_t mgc_##name##_rd(void *fd, void *buf, size_t len);                                \
+  PRIVATE size_t mgc_##name##_wr(void *fd, const void *buf, size_t len);                          \
+  PRIVATE size_t mgc_##name##_sk(void *fd, size_t offset);                                        \
+  PRIVATE bool mgc_##name##_mv(const char *from, const char *to);                                 \
+  PRIVATE bool mgc_##name##_rm(const char *path);                                                 \
+  PRIVATE bool mgc_##name##_mkd(const char *path);                                                \
+  API struct mg_fs mg_fs_##name = {mgc_##name##_st, mgc_##name##_ls, mgc_##name##_op,             \
+                                   mgc_##name##_cl, mgc_##name##_rd, mgc_##name##_wr,             \
+                                   mgc_##name##_sk, mgc_##name##_mv, mgc_##name##_rm,             \
+                                   mgc_##name##_mkd}
+
+FILE_SYSTEM(posix);
+FILE_SYSTEM(packed);
+API const struct mg_mem_file *mg_mem_files = NULL;
+
+PRIVATE bool mgc_file_printf(struct mg_fs *fs, const char *path, const char *fmt, va_list *ap);
+
+API bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...) {
+  bool ok;
+  WITH_ARGS(fmt, ok = mgc_file_printf(fs, path, fmt, &ap));
+  return ok;
+}
+
+// ---- firmware updates: a program may bring its own three; these accept everything and keep nothing
+REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
+REPLACEABLE bool mg_ota_write(const void *buf, size_t len) { return (void) buf, (void) len, true; }
+REPLACEABLE bool mg_ota_end(void) { return true; }

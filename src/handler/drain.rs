@@ -1,7 +1,7 @@
 //! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
 //! in `net::drain`; here is what comes before that bit is set.
 
-use super::{http, limits};
+use super::{http, limits, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
 use crate::net::conn;
@@ -47,6 +47,16 @@ fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
     e.touch(rec);
 }
 
+/// How long the answer to a Close frame is waited for when the drain began before the upgrade.
+const WS_CLOSE_MS: u64 = 2000;
+
+/// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
+fn close_websocket(e: &Engine, c: Conn, rec: &Rec, code: u16, reason: &[u8], until: u64) {
+    ws::send_close(c, code, reason);
+    rec.leave.set(Leave::WebSocket(until));
+    e.touch(rec);
+}
+
 /// Whether the last answer is complete and its head, perhaps only now, says that it is the last.
 fn answer_announces(e: &Engine, c: Conn, rec: &Rec) -> bool {
     if !e.compat.get() {
@@ -80,6 +90,10 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
             return true;
         }
         _ => return true,
+    }
+    if flags.is_websocket() {
+        close_websocket(e, c, rec, terms.ws_code, &terms.ws_reason, now.saturating_add(terms.ws_timeout_ms));
+        return true;
     }
     let no_http = !is_http(c);
     if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
@@ -125,6 +139,10 @@ fn step(e: &Engine) {
 
 /// Looks at one connection that is to leave. Returns when to look again.
 fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
+    if c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_)) {
+        // Its last request was an upgrade.
+        close_websocket(e, c, rec, 1001, b"", now.saturating_add(WS_CLOSE_MS));
+    }
     let terms = rec.terms();
     match rec.leave.get() {
         Leave::No => u64::MAX,

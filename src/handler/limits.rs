@@ -1,7 +1,7 @@
 //! Limits and time-outs of `mgx_limits`. A connection has one deadline; when it expires, the connection is looked at, and either
 //! it has run into a limit or the deadline moves on. So a request costs nothing.
 
-use super::{http, reply};
+use super::{http, reply, ws};
 use crate::abi::mgx_limits;
 use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::handle::Conn;
@@ -40,11 +40,11 @@ pub(crate) fn step(e: &Engine) {
 fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
-    if c.send_len() > 0 {
+    if c.send_len() > 0 || c.flags().is_streaming() {
         // When the kernel takes it, it leaves in this poll.
         return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
     }
-    if c.flags().is_resp() || c.flags().is_websocket() {
+    if c.flags().is_resp() {
         return None;
     }
     match rec.http.phase.get() {
@@ -75,7 +75,12 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
     match reason {
         Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
         Reason::HeaderTimeout | Reason::BodyTimeout => return refuse(c, rec, 408, reason),
-        _ => c.update(|f| f.set_draining(true)),
+        _ => {
+            if c.flags().is_websocket() {
+                ws::send_close(c, 1001, b"");
+            }
+            c.update(|f| f.set_draining(true));
+        }
     }
     e.touch(rec);
 }
@@ -84,7 +89,7 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
 pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
     rec.reason.set(reason);
     c.update(|f| f.set_draining(true));
-    reply::head(c, status, &[]);
+    reply::refusal(c, status);
     if let Some(e) = c.engine() {
         e.touch(rec);
     }

@@ -5,3 +5,7 @@ pub(crate) mod http;
 pub(crate) mod limits;
 pub(crate) mod reply;
 pub(crate) mod rpc;
+pub(crate) mod ssi;
+pub(crate) mod static_files;
+pub(crate) mod upload;
+pub(crate) mod ws;

@@ -3,7 +3,7 @@
 use super::http;
 use crate::abi::va_list;
 use crate::guard::bytes;
-use crate::net::announce::{has_connection, says_close};
+use crate::net::announce::{CLOSE, has_connection, says_close};
 use crate::net::engine::{CloseAfter, Rec};
 use crate::net::event::error;
 use crate::net::handle::Conn;
@@ -89,7 +89,7 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
         return true;
     }
     let h = &rec.http;
-    let http = c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)));
+    let http = http::is_http(c);
     let more = c.recv_len() > h.end.get();
     match http::closes(c, rec) {
         CloseAfter::No => false,
@@ -99,10 +99,23 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
     }
 }
 
+/// Whether a head with this status and these headers is to announce the end of the connection.
+fn announces(c: Conn, code: c_int, headers: &[u8]) -> bool {
+    code != 101 && c.rec().is_some_and(|rec| is_last(c, rec)) && !has_connection(headers)
+}
+
+/// Remembers the head that ends where `c->send` ends now: the end of the connection may yet have to be announced in it.
+fn remember(c: Conn, code: c_int, headers: &[u8], start: usize, last: bool) {
+    if let Some(rec) = c.rec() {
+        rec.http.announced.set(last || says_close(headers));
+        let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, c.send_len() - start));
+        rec.http.head_at.set(at);
+    }
+}
+
 /// Appends status line, headers and a length to be filled in by [`set_length`]. Returns where the length goes.
 fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
-    let rec = c.rec();
-    let last = rec.is_some_and(|rec| code != 101 && is_last(c, rec)) && !has_connection(headers);
+    let last = announces(c, code, headers);
     let start = c.send_len();
     let mut code_text = [0; 20];
     let parts: [&[u8]; 8] = [
@@ -119,13 +132,21 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
         error(c, format_args!("OOM"));
         return None;
     }
-    let end = c.send_len();
-    if let Some(rec) = rec {
-        rec.http.announced.set(last || says_close(headers));
-        let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, end - start));
-        rec.http.head_at.set(at);
+    remember(c, code, headers, start, last);
+    Some(c.send_len() - 15)
+}
+
+/// Appends a head: status line and header lines as they are, and what ends it. Some(true): it says that it is the last of its
+/// connection.
+pub(crate) fn lines(c: Conn, code: c_int, head: &[u8]) -> Option<bool> {
+    let last = announces(c, code, head);
+    let start = c.send_len();
+    if !output::append_parts(c, &[head, if last { CLOSE } else { b"" }, b"\r\n"]) {
+        error(c, format_args!("OOM"));
+        return None;
     }
-    Some(end - 15)
+    remember(c, code, head, start, last);
+    Some(last)
 }
 
 /// The end of a head, with ten columns and a blank for the length.
@@ -167,12 +188,29 @@ pub(crate) fn complete(c: Conn) {
     }
 }
 
+/// A reply with this body; to HEAD only its head.
+pub(crate) fn text(c: Conn, code: c_int, headers: &[u8], body: &[u8], head_only: bool) {
+    let Some(at) = begin(c, code, headers) else { return };
+    set_length(c, at, body.len());
+    if !head_only && !output::append_bytes(c, body) {
+        return error(c, format_args!("OOM"));
+    }
+    complete(c);
+}
+
 /// A reply without a body.
 pub(crate) fn head(c: Conn, code: c_int, headers: &[u8]) {
-    if let Some(at) = begin(c, code, headers) {
-        set_length(c, at, 0);
-        complete(c);
+    text(c, code, headers, b"", false);
+}
+
+/// The library's own answer to a request that it refuses, one line long. The connection is draining.
+pub(crate) fn refusal(c: Conn, code: c_int) {
+    let Some(at) = begin(c, code, &[]) else { return };
+    let text = phrase(code);
+    if output::append_parts(c, &[text.as_bytes(), b"\n"]) {
+        set_length(c, at, text.len() + 1);
     }
+    complete(c);
 }
 
 /// See `mg_http_reply`.

@@ -2,6 +2,7 @@
 //! context is plain data that programs may copy.
 
 use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 use sha2::digest::array::{Array, ArraySize};
 use sha2::{Digest, Sha256, Sha384};
 
@@ -59,6 +60,11 @@ where
     let len = if used + 1 + length.len() <= N { N - used } else { 2 * N - used };
     padding[len - length.len()..len].copy_from_slice(length);
     update::<U, N>(block, used, &padding[..len], compress);
+}
+
+/// SHA-1 of several pieces in a row.
+pub(crate) fn sha1_of(pieces: &[&[u8]]) -> [u8; 20] {
+    pieces.iter().fold(Sha1::new(), |sum, piece| sum.chain_update(piece)).finalize().into()
 }
 
 pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {

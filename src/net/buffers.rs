@@ -9,7 +9,7 @@ use core::ptr;
 /// Small blocks kept for each direction.
 const SMALL: usize = 64;
 /// Large send blocks kept, and the most bytes in all of them.
-const LARGE: usize = 16;
+const LARGE: usize = 64;
 const LARGE_BYTES: usize = 32 << 20;
 
 #[derive(Default)]
@@ -54,20 +54,19 @@ impl Buffers {
                 ptr::write_bytes((*io).buf, 0, used.min(size));
                 self.recv_size.set(size);
                 spare.push((*io).buf);
-                ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
             } else {
-                drop(spare);
-                iobuf::free(io);
+                self.give((*io).buf, (*io).size);
             }
+            ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
         }
     }
 
-    /// Makes room for `more` bytes behind the data of a send buffer, with the capacity that `mg_iobuf_add` would choose.
-    /// What lies behind the data is unspecified. False when out of memory.
+    /// Makes room for `more` bytes behind the data of a buffer, with the capacity that `mg_iobuf_add` would choose. What lies behind
+    /// the data is unspecified. False when out of memory.
     ///
     /// # Safety
     /// `io` is consistent.
-    pub(crate) unsafe fn grow_send(&self, io: *mut mg_iobuf, more: usize) -> bool {
+    pub(crate) unsafe fn grow(&self, io: *mut mg_iobuf, more: usize) -> bool {
         // SAFETY: io is the caller's; a block from the lists has the capacity stored beside it.
         unsafe {
             let Some(need) = (*io).len.checked_add(more) else { return false };
@@ -81,9 +80,9 @@ impl Buffers {
             if (*io).len > 0 {
                 ptr::copy_nonoverlapping((*io).buf, p, (*io).len);
             }
-            let len = (*io).len;
-            self.give((*io).buf, (*io).size);
-            ((*io).buf, (*io).size, (*io).len) = (p, size, len);
+            let (old, old_size) = ((*io).buf, (*io).size);
+            ((*io).buf, (*io).size) = (p, size);
+            self.give(old, old_size);
             true
         }
     }
@@ -95,8 +94,9 @@ impl Buffers {
     pub(crate) unsafe fn return_send(&self, io: *mut mg_iobuf) {
         // SAFETY: io is the caller's.
         unsafe {
-            self.give((*io).buf, (*io).size);
+            let (p, size) = ((*io).buf, (*io).size);
             ((*io).buf, (*io).size, (*io).len) = (ptr::null_mut(), 0, 0);
+            self.give(p, size);
         }
     }
 
@@ -123,12 +123,14 @@ impl Buffers {
             }
         } else if size <= LARGE_BYTES {
             let mut list = self.large.borrow_mut();
-            // The oldest make room: sizes that are still in use come back.
+            // The oldest make room: sizes that are still in use come back. A program's mg_free may call us, so not while borrowed.
             while list.len() >= LARGE || self.large_bytes.get() + size > LARGE_BYTES {
                 let (old, old_size) = list.remove(0);
                 self.large_bytes.set(self.large_bytes.get() - old_size);
-                // SAFETY: blocks on the list belong to it.
+                drop(list);
+                // SAFETY: blocks on the list belonged to it.
                 unsafe { heap::free(old) };
+                list = self.large.borrow_mut();
             }
             self.large_bytes.set(self.large_bytes.get() + size);
             return list.push((p, size));

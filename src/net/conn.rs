@@ -36,6 +36,9 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
 
 /// A connection of ours with a record, not yet on the list.
 fn new(e: &Engine) -> Option<Conn> {
+    if e.no_more.get() {
+        return None;
+    }
     // SAFETY: the engine's manager lives as long as the engine is reachable through it.
     let c = unsafe { alloc(e.mgr) };
     if c.is_null() {
@@ -85,7 +88,7 @@ fn unlink(e: &Engine, c: Conn) {
         if *at == c.as_ptr() {
             *at = c.next();
             // One that the program linked itself was not counted.
-            e.conns.set(e.conns.get() - usize::from(c.rec().is_some()));
+            e.conns.set(e.conns.get().saturating_sub(usize::from(c.rec().is_some())));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
             e.link.set(ptr::null_mut());
@@ -343,7 +346,9 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// A listener's turn: takes the connections that wait, up to a bound.
 pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
-    if e.now.get() < rec.accept_after.get() {
+    // The clock may have been set back meanwhile: no pause is longer than this one.
+    let pause = rec.accept_after.get().saturating_sub(e.now.get());
+    if (1..=ACCEPT_PAUSE_MS).contains(&pause) {
         return;
     }
     for _ in 0..ACCEPTS {
@@ -371,7 +376,12 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
 
 /// Takes everything that waits on a listener.
 pub(crate) fn accept_all(e: &Engine, listener: Conn) {
-    while !listener.is_closed() && !e.is_dead() {
+    // No more than the kernel can have queued: others may be connecting all the while.
+    const MOST: usize = 4096;
+    for _ in 0..MOST {
+        if listener.is_closed() || e.is_dead() {
+            return;
+        }
         match sock::accept(listener.fd()) {
             Ok((fd, rem)) => accepted(e, listener, fd, rem),
             Err(_) => return,

@@ -3,14 +3,17 @@
 
 use super::buffers::Buffers;
 use super::drain::Terms;
+use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
-use super::wakeup::Wakeup;
 use super::shutdown::Shutdown;
+use super::stream::Stream;
+use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
-use crate::proto::chunked;
+use crate::proto::{chunked, ws::Utf8};
+use core::any::Any;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -21,11 +24,21 @@ pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
+    /// Directories without an index page are not listed.
+    pub(crate) no_dirlist: bool,
+    /// The name of index pages.
+    pub(crate) http_index: Vec<u8>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_recv_size: crate::abi::MG_MAX_RECV_SIZE, listen_backlog: 128, v6only: false }
+        Options {
+            max_recv_size: crate::abi::MG_MAX_RECV_SIZE,
+            listen_backlog: 128,
+            v6only: false,
+            no_dirlist: false,
+            http_index: b"index.html".to_vec(),
+        }
     }
 }
 
@@ -120,6 +133,11 @@ pub(crate) struct Rec {
     /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
+    pub(crate) ws: WsRec,
+    /// The file that is being sent; the connection has a flag for it.
+    pub(crate) stream: Cell<Option<Box<Stream>>>,
+    /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
+    pub(crate) task: Cell<Option<Box<dyn Any>>>,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -172,8 +190,15 @@ pub(crate) struct HttpRec {
     /// Length of the whole message; unknown while chunks are coming.
     pub(crate) need: Cell<Option<usize>>,
     pub(crate) chunks: Cell<chunked::Scanner>,
-    /// `queued()` when the current request was dispatched.
+    /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
+    pub(crate) too_long: Cell<bool>,
+    /// `queued()` when the current request was announced, and when the last one was dispatched, if one was.
+    pub(crate) head_mark: Cell<u64>,
     pub(crate) mark: Cell<u64>,
+    pub(crate) dispatched: Cell<bool>,
+    /// Requests wait in the buffer: for the next turn of this connection, or for the peer to read what was answered.
+    pub(crate) more: Cell<bool>,
+    pub(crate) choked: Cell<bool>,
     /// End of the message being dispatched, inside `c->recv`.
     pub(crate) end: Cell<usize>,
     pub(crate) dispatching: Cell<bool>,
@@ -188,10 +213,28 @@ pub(crate) struct HttpRec {
     pub(crate) head_at: Cell<Option<(u64, usize)>>,
 }
 
+/// What the WebSocket handler remembers between events. How much of a fragmented message lies at the front of `c->recv` is in
+/// `c->pfn_data`.
+#[derive(Default)]
+pub(crate) struct WsRec {
+    /// What a server must answer to our key.
+    pub(crate) accept: Cell<[u8; 28]>,
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// The peer broke the protocol: whatever else it sends is not looked at.
+    pub(crate) failed: Cell<bool>,
+    /// We have sent a Close frame.
+    pub(crate) close_sent: Cell<bool>,
+    /// The end of the last fragment of a text.
+    pub(crate) text: Cell<Utf8>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Phase {
     #[default]
     Head,
+    /// The head cannot be parsed any more, but who sent it may expect to be told: its end is waited for.
+    Spoilt,
     /// MG_EV_HTTP_HDRS was delivered, the body is not complete.
     Body,
     /// The message was refused: whatever else arrives is not looked at.
@@ -207,6 +250,8 @@ pub(crate) enum CloseAfter {
     /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
     Http10,
 }
+
+pub(crate) type AtLimit = fn(Conn) -> bool;
 
 const CHUNK: usize = 64;
 
@@ -256,8 +301,12 @@ pub(crate) struct Engine {
     pub(crate) reuseport: Cell<bool>,
     /// What other threads want, whether or not mg_wakeup_init was called.
     pub(crate) door: Wakeup,
+    /// mg_mgr_free has been patient enough with handlers that open connections in MG_EV_CLOSE.
+    pub(crate) no_more: Cell<bool>,
     /// The manager is gone; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
+    /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
+    pub(crate) ws_strict: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -268,8 +317,10 @@ pub(crate) struct Engine {
     pub(crate) ready: RefCell<Vec<Ready>>,
     pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
-    /// Address of a protocol handler that has nothing to do on MG_EV_POLL while `c->recv` is empty.
-    pub(crate) quiet_pfn: Cell<Option<usize>>,
+    /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
+    pub(crate) quiet_pfns: Cell<[usize; 2]>,
+    /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
+    pub(crate) at_limit: Cell<Option<AtLimit>>,
 }
 
 impl Engine {
@@ -297,6 +348,7 @@ impl Engine {
             linger_check: Cell::new(u64::MAX),
             current: Cell::new(core::ptr::null_mut()),
             ending: Cell::new(false),
+            no_more: Cell::new(false),
             dead: Cell::new(false),
             lame: Cell::new(false),
             hook: Cell::default(),
@@ -309,6 +361,7 @@ impl Engine {
             stats: Stats::default(),
             reuseport: Cell::new(false),
             door,
+            ws_strict: Cell::new(false),
             compat: Cell::new(false),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
@@ -316,7 +369,8 @@ impl Engine {
             ready: RefCell::default(),
             quiet: Quiet::default(),
             trail: RefCell::default(),
-            quiet_pfn: Cell::default(),
+            quiet_pfns: Cell::default(),
+            at_limit: Cell::default(),
         }))
     }
 
@@ -485,6 +539,9 @@ impl Default for Rec {
             from: Cell::default(),
             pressed: Cell::default(),
             http: HttpRec::default(),
+            ws: WsRec::default(),
+            stream: Cell::default(),
+            task: Cell::default(),
         }
     }
 }
@@ -515,13 +572,25 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.http.reset();
+        self.ws.reset();
+    }
+}
+
+impl WsRec {
+    pub(crate) fn reset(&self) {
+        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        accept.set([0; 28]);
+        dispatching.set(false);
+        failed.set(false);
+        close_sent.set(false);
+        text.take();
     }
 }
 
@@ -529,6 +598,10 @@ impl HttpRec {
     pub(crate) fn reset(&self) {
         self.next_message();
         self.mark.set(0);
+        self.head_mark.set(0);
+        self.dispatched.set(false);
+        self.more.set(false);
+        self.choked.set(false);
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);
@@ -545,6 +618,7 @@ impl HttpRec {
         self.scanned.set(0);
         self.head_len.set(0);
         self.need.set(None);
+        self.too_long.set(false);
         self.chunks.set(chunked::Scanner::default());
     }
 }

@@ -38,22 +38,35 @@ pub(crate) fn call_user(c: Conn, ev: c_int, data: *mut c_void) {
 
 /// Marks the connection for closing and delivers MG_EV_ERROR; see `mg_error`. `text` ends with a NUL.
 pub(crate) fn error_text(c: Conn, text: &mut [u8]) {
-    let shown = text.split(|b| *b == 0).next().unwrap_or_default();
-    log_error!("{} {} {}", c.id(), c.fd(), Bytes(shown));
     if let Some(rec) = c.rec().filter(|rec| rec.reason.get() == Reason::None) {
         rec.reason.set(Reason::Error);
     }
     c.update(|f| f.set_closing(true));
+    report_text(c, text);
+}
+
+fn report_text(c: Conn, text: &mut [u8]) {
+    let shown = text.split(|b| *b == 0).next().unwrap_or_default();
+    log_error!("{} {} {}", c.id(), c.fd(), Bytes(shown));
     call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
 }
 
 /// The same for a text of our own, cut to what MG_EV_ERROR carries.
 pub(crate) fn error(c: Conn, message: core::fmt::Arguments) {
+    error_text(c, &mut cut(message));
+}
+
+/// MG_EV_ERROR on a connection that still has something to say before it closes.
+pub(crate) fn report(c: Conn, message: core::fmt::Arguments) {
+    report_text(c, &mut cut(message));
+}
+
+fn cut(message: core::fmt::Arguments) -> [u8; 64] {
     let mut text = [0u8; 64];
     let mut rest = &mut text[..63];
     // Running out of room cuts the text, as documented.
     let _ = std::io::Write::write_fmt(&mut rest, message);
-    error_text(c, &mut text);
+    text
 }
 
 /// Delivers MG_EV_READ or MG_EV_WRITE with its byte count.
@@ -62,4 +75,3 @@ pub(crate) fn call_count(c: Conn, ev: c_int, n: usize) {
     let mut count = n as core::ffi::c_long;
     call(c, ev, (&raw mut count).cast());
 }
-

@@ -175,13 +175,15 @@ unsafe fn assign(to: *mut mg_addr, v: mg_addr) {
 const CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 6 } else { 1 << 25 };
 /// The peer's end of stream was read and the connection waits for its own last byte.
 const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 26 };
+/// The record has a file that is being sent.
+const STREAMING: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
 
 /// No MG_EV_POLL for the program's handler.
-const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
+const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 3 } else { 1 << 28 };
 
 /// Any of these gives a connection more than an MG_EV_POLL in its turn.
 const BUSY: u32 = {
-    let mut f = Flags(CLOSED | HALF_CLOSED);
+    let mut f = Flags(CLOSED | HALF_CLOSED | STREAMING);
     f.set_readable(true);
     f.set_writable(true);
     f.set_draining(true);
@@ -208,6 +210,13 @@ impl Flags {
     }
     pub(crate) fn set_half_closed(&mut self) {
         self.0 |= HALF_CLOSED;
+    }
+    #[inline]
+    pub(crate) fn is_streaming(self) -> bool {
+        self.0 & STREAMING != 0
+    }
+    pub(crate) fn set_streaming(&mut self, on: bool) {
+        self.0 = if on { self.0 | STREAMING } else { self.0 & !STREAMING };
     }
     #[inline]
     pub(crate) fn is_closed(self) -> bool {

@@ -53,10 +53,11 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     e.enter();
     e.ending.set(true);
     // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
-    for round in 0..1000 {
+    for round in 0.. {
         if list(e).next().is_none() {
             break;
         }
+        e.no_more.set(round >= 100);
         for c in list(e) {
             c.update(|f| f.set_closing(true));
             if let Some(rec) = c.rec().filter(|r| r.reason.get() == Reason::None) {
@@ -134,6 +135,9 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     let mut poller = e.poller.borrow_mut();
+    if e.quiet.is_used() {
+        quiet::scan(e, time::millis());
+    }
     if limit == Some(0) {
         return poller.wait(Some(Duration::ZERO), ready);
     }
@@ -143,7 +147,7 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
             return;
         }
     }
-    let due = if e.quiet.is_used() { quiet::any_due(e, time::millis()) } else { list(e).any(|c| turn::is_due(e, c)) };
+    let due = if e.quiet.is_used() { quiet::any_due(e) } else { list(e).any(|c| turn::is_due(e, c)) };
     if due {
         return poller.wait(Some(Duration::ZERO), ready);
     }

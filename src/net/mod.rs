@@ -14,6 +14,7 @@ pub(crate) mod queue;
 pub(crate) mod quiet;
 pub(crate) mod shutdown;
 pub(crate) mod sock;
+pub(crate) mod stream;
 pub(crate) mod timer;
 pub(crate) mod turn;
 pub(crate) mod wakeup;

@@ -62,8 +62,8 @@ pub(crate) fn set(e: &Engine, c: Conn, on: bool) {
     }
 }
 
-/// Whether somebody has something to do although no event came.
-pub(crate) fn any_due(e: &Engine, now: u64) -> bool {
+/// Looks, from time to time, for flags that were written without a word to us.
+pub(crate) fn scan(e: &Engine, now: u64) {
     let q = &e.quiet;
     if now.wrapping_sub(q.scanned_at.get()) >= SCAN_MS {
         q.scanned_at.set(now);
@@ -73,6 +73,11 @@ pub(crate) fn any_due(e: &Engine, now: u64) -> bool {
             }
         }
     }
+}
+
+/// Whether somebody has something to do although no event came.
+pub(crate) fn any_due(e: &Engine) -> bool {
+    let q = &e.quiet;
     !q.visit.borrow().is_empty() || q.loud.borrow().iter().filter_map(|(id, slot)| live(e, id.0, *slot)).any(|c| turn::is_due(e, c))
 }
 

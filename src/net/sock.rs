@@ -211,11 +211,41 @@ pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize) -> (Io, mg_a
     (io, s.to_addr())
 }
 
+/// `more`: other bytes follow at once, so the last packet may wait for them.
+///
 /// # Safety
 /// `buf` points at `len` readable bytes.
-pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize) -> Io {
+pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize, more: bool) -> Io {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | if more { MSG_MORE } else { 0 };
     // SAFETY: passed on to the caller.
-    retry(|| unsafe { libc::send(fd, buf.cast(), len, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) })
+    retry(|| unsafe { libc::send(fd, buf.cast(), len, flags) })
+}
+
+#[cfg(target_os = "linux")]
+const MSG_MORE: c_int = libc::MSG_MORE;
+#[cfg(not(target_os = "linux"))]
+const MSG_MORE: c_int = 0;
+
+/// Lets the kernel copy `len` bytes of a file to a socket. The file's own position stays.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_file(fd: c_int, file: c_int, offset: u64, len: usize) -> Io {
+    let Ok(mut offset) = i64::try_from(offset) else { return Io::Failed(libc::EOVERFLOW) };
+    // SAFETY: offset is ours for the length of the call.
+    retry(|| unsafe { libc::sendfile64(fd, file, &mut offset, len) })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_file(_fd: c_int, _file: c_int, _offset: u64, _len: usize) -> Io {
+    Io::Failed(libc::ENOSYS)
+}
+
+/// Whether writing to a broken connection ends the process, where a call cannot say otherwise.
+pub(crate) fn sigpipe_kills() -> bool {
+    // SAFETY: all-zero is valid; the call only reads the current setting into it.
+    unsafe {
+        let mut now: libc::sigaction = core::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, core::ptr::null(), &mut now) != 0 || now.sa_sigaction == libc::SIG_DFL
+    }
 }
 
 /// # Safety
@@ -225,14 +255,6 @@ pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the caller vouches for buf; ptr covers its length.
     retry(|| unsafe { libc::sendto(fd, buf.cast(), len, flags, s.ptr(), s.len) })
-}
-
-/// Whether a read would find something: data, the end of the stream, or an error.
-pub(crate) fn has_input(fd: c_int) -> bool {
-    let mut byte = 0u8;
-    // SAFETY: the buffer is one byte.
-    let got = retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) });
-    got != Io::Wait
 }
 
 pub(crate) fn set_reuse_port(fd: c_int) -> bool {
@@ -275,11 +297,11 @@ pub(crate) fn listens(fd: c_int) -> Option<bool> {
     }
 }
 
-/// `Io::Wait` when there is nothing to read: no byte, no end of the stream, no error.
-pub(crate) fn peek(fd: c_int) -> Io {
+/// Whether a read would find something: data, the end of the stream, or an error.
+pub(crate) fn has_input(fd: c_int) -> bool {
     let mut byte = 0u8;
     // SAFETY: the buffer is one byte.
-    retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) })
+    retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) }) != Io::Wait
 }
 
 /// Bytes that one [`discard`] takes off a stream.

@@ -8,6 +8,7 @@ use super::event::{call_count, call_user, error};
 use super::handle::Conn;
 use super::poller;
 use super::sock::{self, Io};
+use super::stream;
 use crate::abi::*;
 use crate::guard::iobuf;
 use crate::sys::log::{hexdump, log_error, log_info};
@@ -47,7 +48,7 @@ fn poll_event(e: &Engine, c: Conn) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
-        if Some(pfn as usize) != e.quiet_pfn.get() || c.recv_len() > 0 {
+        if !e.quiet_pfns.get().contains(&(pfn as usize)) || c.recv_len() > 0 {
             // SAFETY: a handler that the program or the library installed for this connection.
             unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
             if c.is_closed() {
@@ -127,12 +128,17 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-/// Room for the next read. False when there can be none; an error was raised then.
+/// How long reading pauses when the protocol handler has enough to do.
+const PAUSE_MS: u64 = 50;
+
+/// Room for the next read. False when there can be none: an error was raised, or the protocol handler will go on.
 fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
     if now.len >= max {
-        error(c, format_args!("MG_MAX_RECV_SIZE"));
+        if !e.at_limit.get().is_some_and(|handled| handled(c)) {
+            error(c, format_args!("MG_MAX_RECV_SIZE"));
+        }
         return false;
     }
     if now.size > now.len {
@@ -159,22 +165,28 @@ const PIPELINE: usize = 64 * 1024;
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    let piled_up = || c.recv_len() >= PIPELINE && c.pfn().map(|f| f as usize) == e.quiet_pfn.get();
+    let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    let piled_up = || c.recv_len() >= PIPELINE && http();
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && piled_up()
 }
 
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
+    let mut paused = false;
     for _ in 0..READS {
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
             break;
         }
         // A buffer that is full to the limit is no error before more has come.
-        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && matches!(sock::peek(rec.fd.get()), Io::Wait) {
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && !sock::has_input(rec.fd.get()) {
             rec.readable.set(false);
             break;
         }
-        if !make_room(e, c, rec) {
+        if rec.http.more.take() {
+            break;
+        }
+        paused = rec.http.choked.get() && c.send_len() > 0 || !make_room(e, c, rec);
+        if paused {
             break;
         }
         let buf = c.recv_info();
@@ -216,12 +228,16 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
         if e.is_dead() || c.is_closed() || !rec.readable.get() {
             break;
         }
+        if udp && c.send_len() > 0 {
+            // What was printed goes to this sender, not to the next one.
+            break;
+        }
     }
     if e.is_dead() || c.is_closed() {
         return;
     }
     if rec.readable.get() {
-        e.hold(rec);
+        if paused { e.set_deadline(rec, Some(e.now.get() + PAUSE_MS)) } else { e.hold(rec) }
     }
     if c.recv_len() == 0 {
         // SAFETY: the connection's own buffer, empty.
@@ -248,7 +264,8 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
             rec.recv_used.set(rec.recv_used.get().max((*io).len + 1).min((*io).size));
         }
         if c.flags().is_hexdumping() {
-            dump(c, "<-", &(*io).data()[old..]);
+            // The log may go where it moves the buffer.
+            dump(c, "<-", &(*io).data()[old..].to_vec());
         }
     }
     call_count(c, MG_EV_READ, n);
@@ -280,39 +297,66 @@ impl core::fmt::Display for Addr {
 }
 
 /// Whether this kind of connection, in this state, can send at all. What programs write to a listener stays where it is.
-fn can_send(flags: Flags) -> bool {
+pub(crate) fn can_send(flags: Flags) -> bool {
     !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
 }
 
-/// Sends what is queued: one send, and MG_EV_WRITE for what it took.
+/// Tells the program once when more output is queued than it wanted, and again after it fell below half.
+fn press(e: &Engine, c: Conn, rec: &Rec) {
+    let most = e.limits.get().max_send_queue;
+    let mut queued = c.send_len();
+    if most == 0 || rec.pressed.get() && queued >= most / 2 {
+        return;
+    }
+    rec.pressed.set(queued > most);
+    if queued > most {
+        super::event::call(c, mgx_event::MGX_EV_BACKPRESSURE as i32, (&raw mut queued).cast());
+    }
+}
+
+/// Sends what is queued, and goes on with a file.
 pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
+    if e.limited.get() && !c.is_closed() {
+        press(e, c, rec);
+        if e.is_dead() {
+            return;
+        }
+    }
+    send_queued(e, c, rec);
+    if !e.is_dead() && !c.is_closed() && c.flags().is_streaming() {
+        stream::go_on(e, c, rec);
+    }
+}
+
+/// One send, and MG_EV_WRITE for what it took.
+pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
     let out = c.send_info();
     if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
     }
-    // What MG_EV_WRITE queues waits for the next poll.
-    rec.dirty.set(false);
     if c.as_ptr() == e.wakeup_conn.get() {
         // A program wrote to every connection on the list.
         // SAFETY: the connection's own buffer.
         return unsafe { e.buffers.return_send(c.send()) };
     }
+    // What MG_EV_WRITE queues waits for the next poll.
+    rec.dirty.set(false);
     // SAFETY: len bytes at buf are the connection's output.
     let sent = unsafe {
-        if flags.is_udp() { sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem()) } else { sock::send(rec.fd.get(), out.buf, out.len) }
+        if flags.is_udp() {
+            sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem())
+        } else {
+            sock::send(rec.fd.get(), out.buf, out.len, flags.is_streaming())
+        }
     };
     match sent {
         Io::Done(n) => {
             // A datagram goes whole or not at all.
             let n = if flags.is_udp() { out.len } else { n };
-            rec.sent.set(rec.sent.get() + n as u64);
-            count(&e.stats.bytes_out, n as u64);
-            rec.progress_at.set(e.now.get());
-            if flags.is_hexdumping() {
-                // SAFETY: n bytes at buf were just sent.
-                dump(c, "->", unsafe { crate::guard::bytes::slice(out.buf, n) });
-            }
+            moved(e, rec, n);
+            // SAFETY: n bytes at buf were just sent.
+            let shown = flags.is_hexdumping().then(|| unsafe { crate::guard::bytes::slice(out.buf, n) }.to_vec());
             if n < out.len {
                 // SAFETY: the rest lies inside the buffer; nobody was called since its length was read.
                 unsafe {
@@ -323,6 +367,9 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
             } else {
                 // SAFETY: all of it was sent.
                 unsafe { e.buffers.return_send(c.send()) };
+            }
+            if let Some(bytes) = shown {
+                dump(c, "->", &bytes);
             }
             call_count(c, MG_EV_WRITE, n);
             if !e.is_dead() && !c.is_closed() {
@@ -337,8 +384,15 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
+/// The kernel took `n` bytes.
+pub(crate) fn moved(e: &Engine, rec: &Rec, n: usize) {
+    rec.sent.set(rec.sent.get() + n as u64);
+    count(&e.stats.bytes_out, n as u64);
+    rec.progress_at.set(e.now.get());
+}
+
 /// The kernel takes no more: an event will say when it does.
-fn block(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn block(e: &Engine, c: Conn, rec: &Rec) {
     if !rec.blocked.replace(true) {
         // From now on it stands still.
         rec.progress_at.set(e.now.get());
@@ -363,10 +417,10 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
     View {
         draining: flags.is_draining(),
         eof: rec.eof.get(),
-        pending: c.send_len() > 0,
+        pending: c.send_len() > 0 || flags.is_streaming() && rec.blocked.get(),
         responding: flags.is_resp() && flags.is_accepted(),
         begun: queued > rec.http.mark.get(),
-        streaming: false,
+        streaming: flags.is_streaming(),
         since: rec.drain_since.get().unwrap_or(e.now.get()),
         progress_at: rec.progress_at.get(),
         queued_at: rec.queued_at.get(),
@@ -411,7 +465,7 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
     if flags.is_closing() {
         return true;
     }
-    if c.send_len() == 0 && !flags.is_draining() && !flags.is_half_closed() {
+    if c.send_len() == 0 && !flags.is_draining() && !flags.is_half_closed() && !flags.is_streaming() {
         return false;
     }
     let Some(rec) = c.rec() else { return false };
@@ -419,5 +473,5 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
     if (flags.is_draining() || rec.eof.get()) && ends() {
         return true;
     }
-    c.send_len() > 0 && !rec.blocked.get() && can_send(flags)
+    (c.send_len() > 0 || flags.is_streaming()) && !rec.blocked.get() && can_send(flags)
 }

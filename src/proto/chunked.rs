@@ -3,7 +3,7 @@
 //! A chunked body stays in the receive buffer until it is complete. [`Scanner`] looks at each of its bytes once, however they
 //! arrive; [`compact`] then moves the data together.
 
-use super::http::is_name_byte;
+use super::strict::is_token_byte;
 
 /// Chunks are shorter than this.
 const MAX_CHUNK: usize = 1 << 31;
@@ -67,11 +67,22 @@ impl Scanner {
     /// Goes on where the last call stopped. `body` is everything received from the first byte behind the head; the part that
     /// was there before must not have changed.
     pub(crate) fn scan(&mut self, body: &[u8]) -> Scan {
+        self.scan_with(body, |_| {})
+    }
+
+    /// Forgets what was looked at: the next call gets what follows.
+    pub(crate) fn advance(&mut self) -> usize {
+        core::mem::take(&mut self.pos)
+    }
+
+    /// The same as [`Self::scan`], with the data that is new.
+    pub(crate) fn scan_with(&mut self, body: &[u8], mut data: impl FnMut(&[u8])) -> Scan {
         while let Some(&b) = body.get(self.pos) {
             let mut used = 1;
             self.state = match (self.state, b) {
                 (State::Data { left }, _) => {
                     used = left.min(body.len() - self.pos);
+                    data(&body[self.pos..self.pos + used]);
                     if used < left { State::Data { left: left - used } } else { State::DataCr }
                 }
                 (State::DataCr, b'\r') => State::DataLf,
@@ -90,7 +101,7 @@ impl Scanner {
                 }
                 (State::TrailerStart, b'\r') => State::EndLf,
                 // A blank before the colon would make it no trailer but, perhaps, the next request.
-                (State::TrailerStart | State::TrailerName, _) if is_name_byte(b) => self.spend(State::TrailerName),
+                (State::TrailerStart | State::TrailerName, _) if is_token_byte(b) => self.spend(State::TrailerName),
                 (State::TrailerName, b':') => self.spend(State::TrailerValue),
                 (State::TrailerValue, b'\r') => State::TrailerLf,
                 (State::TrailerLf, b'\n') => State::TrailerStart,
@@ -224,6 +235,7 @@ mod tests {
             ("0\r\n", ":"),
             ("0\r\n", " "),
             ("0\r\nGET", " "),
+            ("0\r\nA", "("),
             ("0\r\nA", "\r"),
             ("0\r\nA: b", "\n"),
             ("0\r\nA: b\r", "C"),

@@ -25,7 +25,13 @@ pub(crate) struct Head<'a> {
 /// The length of the head at the start of `buf`, None while its blank line has not arrived.
 #[inline]
 pub(crate) fn request_len(buf: &[u8]) -> Result<Option<usize>, Malformed> {
-    let mut i = 0;
+    request_len_after(buf, 0)
+}
+
+/// The same for a head that arrives in pieces: its first `seen` bytes were looked at before.
+#[inline]
+pub(crate) fn request_len_after(buf: &[u8], seen: usize) -> Result<Option<usize>, Malformed> {
+    let mut i = seen;
     loop {
         i = next_control(buf, i);
         match buf.get(i) {
@@ -141,12 +147,6 @@ pub(crate) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         return Some(memchr::memchr(b'"', quoted).map_or(text, |n| &quoted[..n]));
     }
     Some(&text[..memchr::memchr3(b';', b',', b' ', text).unwrap_or(text.len())])
-}
-
-/// Whether `b` is printable ASCII and may stand in a header name.
-#[inline]
-pub(crate) fn is_name_byte(b: u8) -> bool {
-    b.is_ascii_graphic() && b != b':'
 }
 
 /// Each byte of a word.
@@ -285,13 +285,13 @@ fn at_most_once(name: &[u8]) -> u8 {
 /// them, so ignoring them would make it see other messages than we do. Read as leniently as any proxy might.
 #[cold]
 fn refuse_framing(rest: &[u8]) -> Result<(), Malformed> {
-    for line in rest.split(|b| matches!(b, b'\r' | b'\n')) {
-        let name = line.split(|&b| b == b':').next().unwrap_or(line).trim_ascii();
-        if at_most_once(name) & (CONTENT_LENGTH | TRANSFER_ENCODING) != 0 {
-            return Err(Malformed);
-        }
-    }
-    Ok(())
+    if rest.split(|b| matches!(b, b'\r' | b'\n')).any(framing_name) { Err(Malformed) } else { Ok(()) }
+}
+
+/// Whether a line, of whatever form, names a header that says where the message ends.
+pub(crate) fn framing_name(line: &[u8]) -> bool {
+    let name = line.split(|&b| b == b':').next().unwrap_or(line).trim_ascii();
+    at_most_once(name) & (CONTENT_LENGTH | TRANSFER_ENCODING) != 0
 }
 
 #[cfg(test)]
@@ -343,7 +343,7 @@ mod tests {
                 buf[at] = byte;
                 let first = |hit: bool| if hit { at } else { buf.len() };
                 assert_eq!(next_control(&buf, 0), first(byte < 0x20), "{byte} at {at}");
-                assert_eq!(next_odd(&buf, 0, b':'), first(!is_name_byte(byte)), "{byte} at {at}");
+                assert_eq!(next_odd(&buf, 0, b':'), first(!byte.is_ascii_graphic() || byte == b':'), "{byte} at {at}");
             }
         }
     }

@@ -1,0 +1,114 @@
+//! WebSocket peers of other makers, as clients of our server and as servers of our client.
+
+use crate::server::{Server, build, client};
+use crate::tools::{root, scratch, tool};
+use libtest_mimic::{Failed, Trial};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+/// Packages of other languages are kept in a directory of their own: `make deps` puts them there.
+fn peer_package(language: &str, name: &str) -> Result<PathBuf, String> {
+    let (dir, install) = match language {
+        "python3" => (root("target/peers/python"), "python3 -m pip install --target target/peers/python"),
+        _ => (root("target/peers/node/node_modules"), "npm install --prefix target/peers/node"),
+    };
+    if dir.join(name).is_dir() {
+        return Ok(dir);
+    }
+    Err(format!("the {language} package {name} is missing; install it with `make deps` or `{install} {name}`"))
+}
+
+/// A script, with the package it needs.
+fn script(name: &str) -> Result<Command, String> {
+    let (language, package, variable) =
+        if name.ends_with(".py") { ("python3", "websockets", "PYTHONPATH") } else { ("node", "ws", "NODE_PATH") };
+    let mut command = tool(language)?;
+    command.env(variable, peer_package(language, package)?).env("PYTHONDONTWRITEBYTECODE", "1");
+    // A machine's proxy is not for these connections.
+    command.env("no_proxy", "127.0.0.1").arg(root("c-tests/scripts").join(name));
+    Ok(command)
+}
+
+fn their_client(name: &str) -> Result<(), Failed> {
+    let test = format!("ws-{name}");
+    let server = Server::start(&test, "examples-c/websocket-echo.c", &["http://127.0.0.1:0"], 1)?;
+    let mut command = script(name)?;
+    command.args(["127.0.0.1", &server.port().to_string()]);
+    client(&test, command, 60)?;
+    server.stop()?;
+    Ok(())
+}
+
+fn their_server(name: &str) -> Result<(), Failed> {
+    let test = format!("ws-{name}");
+    let server = Server::spawn(&test, script(name)?, 1)?;
+    let mut command = Command::new(build("c-tests/programs/ws_client.c")?);
+    command.arg(format!("ws://127.0.0.1:{}/", server.port()));
+    let said = client(&test, command, 60)?;
+    server.stop()?;
+    // The Close frame comes back, with its reason from those who return it.
+    if ["1 4001 \n", "1 4001 good-bye\n"].contains(&said.as_str()) { Ok(()) } else { Err(said.into()) }
+}
+
+/// Our client and our server, as two processes.
+fn our_own() -> Result<(), Failed> {
+    let server = Server::start("ws-own", "examples-c/websocket-echo.c", &["http://127.0.0.1:0"], 1)?;
+    let mut command = Command::new(build("c-tests/programs/ws_client.c")?);
+    command.arg(format!("ws://127.0.0.1:{}/websocket", server.port()));
+    let said = client("ws-own", command, 60)?;
+    server.stop()?;
+    if said == "1 4001 good-bye\n" { Ok(()) } else { Err(said.into()) }
+}
+
+/// A chat room says good-bye to all its members.
+fn goodbye() -> Result<(), Failed> {
+    let server = Server::start("ws-goodbye", "examples-c/websocket-broadcast.c", &["http://127.0.0.1:0"], 1)?;
+    let all_in = scratch("ws-goodbye-mark").join("mark");
+    let mut command = script("ws_goodbye.py")?;
+    command.args(["127.0.0.1", &server.port().to_string()]).arg(&all_in);
+    let members = thread::spawn(move || client("ws-goodbye", command, 60));
+    wait_for(&all_in, || members.is_finished())?;
+    server.terminate();
+    let said = server.ended()?;
+    members.join().map_err(|_| "the members panicked")??;
+    if said.ends_with("\n0 did not answer\n") { Ok(()) } else { Err(said.into()) }
+}
+
+/// A page in a browser. The browser prints what has become of it, and ends, when the page's script has run to its end.
+fn browser() -> Result<(), Failed> {
+    let server = Server::start("ws-browser", "c-tests/programs/ws_browser.c", &["http://127.0.0.1:0"], 1)?;
+    let home = scratch("ws-browser-home");
+    let mut command = tool("chromium")?;
+    command.env("HOME", &home).args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"]);
+    command.arg(format!("--user-data-dir={}", home.display())).args(["--dump-dom", &server.url("/")]);
+    let page = client("ws-browser", command, 60)?;
+    server.stop()?;
+    if page.contains("<pre id=\"result\">all is well</pre>") { Ok(()) } else { Err(page.into()) }
+}
+
+fn wait_for(file: &Path, given_up: impl Fn() -> bool) -> Result<(), String> {
+    for _ in 0..4000 {
+        if fs::exists(file).unwrap_or(false) || given_up() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Err(format!("{} does not come", file.display()))
+}
+
+pub(crate) fn trials(all: &mut Vec<Trial>) {
+    for name in ["ws_client.py", "ws_client.js"] {
+        all.push(Trial::test(format!("websocket::{name}"), move || their_client(name)));
+    }
+    for name in ["ws_server.py", "ws_server.js"] {
+        all.push(Trial::test(format!("websocket::{name}"), move || their_server(name)));
+    }
+    all.push(Trial::test("websocket::browser", browser));
+    all.push(Trial::test("websocket::our_own", our_own));
+    all.push(Trial::test("websocket::goodbye_to_all", goodbye));
+}

@@ -1,0 +1,475 @@
+// Serving files, as a program sees it: what is in c->send, is_resp, events, draining, file systems of the program's own, includes.
+// flags:
+// flags: -DMG_ENABLE_DIRLIST=0 -DMG_HTTP_INDEX="start.htm"
+#include "mongoose.h"
+
+#include <utime.h>
+
+#include "peer.h"
+
+#define LARGE 3000000
+#define HEAD(type, etag, n) "HTTP/1.1 200 OK\r\nContent-Type: " type "\r\nEtag: " etag "\r\nContent-Length: " #n "\r\n\r\n"
+#define TEXT "text/plain; charset=utf-8"
+#define NOT_FOUND "HTTP/1.1 404 Not Found\r\nContent-Length: 10         \r\n\r\nNot found\n"
+
+static char *s_large;
+
+// What the handler does, and what it has seen.
+static struct {
+  struct mg_http_serve_opts opts;
+  const char *file;
+  bool drain, close_other;
+  int messages, closes, resp_after, resp_in_last_write;
+  size_t written, queued;
+  long status;
+  bool handle;
+  unsigned char data[MG_DATA_SIZE];
+} s;
+
+static void server(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) {
+    memset(c->data, 'd', sizeof(c->data));
+  } else if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    size_t start = c->send.len;
+    s.messages++;
+    if (s.file != NULL) {
+      mg_http_serve_file(c, hm, s.file, &s.opts);
+    } else {
+      mg_http_serve_dir(c, hm, &s.opts);
+    }
+    s.status = strtol((char *) c->send.buf + start + 9, NULL, 10);
+    s.queued = c->send.len;
+    s.resp_after = c->is_resp;
+    s.handle = c->pfn_data != NULL;
+    if (s.drain) c->is_draining = 1;
+  } else if (ev == MG_EV_WRITE) {
+    s.written += (size_t) *(long *) ev_data;
+    s.resp_in_last_write = c->is_resp;
+  } else if (ev == MG_EV_CLOSE && c->is_accepted) {
+    s.closes++;
+    memcpy(s.data, c->data, sizeof(s.data));
+  }
+}
+
+static bool write_file(const char *path, const char *text) {
+  struct utimbuf times = {1700000000, 1700000000};
+  return mg_file_write(&mg_fs_posix, path, text, strlen(text)) && utime(path, &times) == 0;
+}
+
+struct site {
+  struct mg_mgr mgr;
+  struct mg_connection *listener;
+  struct peer p;
+};
+
+static void open_site(struct site *t, const char *request) {
+  s.messages = s.closes = 0;
+  s.written = 0;
+  t->listener = serve(&t->mgr, server, NULL);
+  peer_open(&t->p, t->listener);
+  CHECK(peer_say(&t->p, request));
+}
+
+static void close_site(struct site *t) {
+  peer_free(&t->p);
+  mg_mgr_free(&t->mgr);
+}
+
+// One request; all that comes back.
+static bool answered(const char *request, const char *want) {
+  struct site t;
+  bool same;
+  open_site(&t, request);
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, strlen(want)));
+  poll_often(&t.mgr);
+  peer_read(&t.p);
+  same = peer_got(&t.p, want);
+  close_site(&t);
+  return same;
+}
+
+static void reset(void) {
+  memset(&s, 0, sizeof(s));
+  s.opts.root_dir = "www";
+}
+
+// The head of the large file, in memory that is used again.
+static const char *large_head(const char *more) {
+  static char head[300];
+  snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Type: " TEXT "\r\nEtag: \"1700000000.%d\"\r\nContent-Length: %d\r\n%s\r\n", LARGE, LARGE, more);
+  return head;
+}
+
+static bool got_large(struct peer *p, size_t ofs, const char *more) {
+  const char *head = large_head(more);
+  size_t n = strlen(head);
+  return p->len >= ofs + n + LARGE && memcmp(p->buf + ofs, head, n) == 0 && memcmp(p->buf + ofs + n, s_large, LARGE) == 0;
+}
+
+static void what_a_handler_sees(void) {
+  struct site t;
+  size_t total = strlen(large_head("")) + LARGE;
+  reset();
+  open_site(&t, "GET /large HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&t.mgr, s.messages == 1);
+  CHECK_EQ(s.status, 200);
+  CHECK_EQ(s.resp_after, 1);
+  CHECK(s.handle);
+  CHECK(s.queued >= strlen(large_head("")));
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, total));
+  CHECK(got_large(&t.p, 0, "") && t.p.len == total);
+  poll_often(&t.mgr);
+  CHECK_EQ(s.written, total);
+  CHECK_EQ(s.resp_in_last_write, 0);
+  // The connection goes on.
+  t.p.len = 0;
+  CHECK(peer_say(&t.p, "GET /small HTTP/1.1\r\n\r\n"));
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, 100));
+  CHECK(peer_got(&t.p, HEAD(TEXT, "\"1700000000.5\"", 5) "small"));
+  CHECK_EQ(s.resp_after, 0);
+  CHECK(!s.handle);
+  close_site(&t);
+  CHECK_EQ(s.closes, 1);
+  CHECK_EQ(s.data[0], 'd');
+  CHECK_EQ(s.data[MG_DATA_SIZE - 1], 'd');
+}
+
+static void pipelined(void) {
+  struct site t;
+  size_t one = strlen(large_head("")) + LARGE;
+  reset();
+  open_site(&t, "GET /large HTTP/1.1\r\n\r\nGET /large HTTP/1.1\r\n\r\nHEAD /large HTTP/1.1\r\n\r\nGET /small HTTP/1.1\r\n\r\n");
+  // The second request is not looked at while the first is being answered.
+  POLL_UNTIL(&t.mgr, s.messages == 1);
+  mg_mgr_poll(&t.mgr, 0);
+  CHECK_EQ(s.messages, 1);
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, 2 * one + strlen(large_head("")) + 100));
+  CHECK_EQ(s.messages, 4);
+  CHECK(got_large(&t.p, 0, "") && got_large(&t.p, one, ""));
+  CHECK(t.p.len > 5 && memcmp(t.p.buf + t.p.len - 5, "small", 5) == 0);
+  close_site(&t);
+}
+
+// Draining, half-close and Connection: close wait for the last byte, and the head says that it is the last.
+static void ends_after_the_last_byte(void) {
+  const char *requests[] = {"GET /large HTTP/1.1\r\n\r\n", "GET /large HTTP/1.1\r\nConnection: close\r\n\r\n", "GET /large HTTP/1.0\r\n\r\n",
+                            "GET /large HTTP/1.1\r\nConnection: close\r\n\r\nGET /small HTTP/1.1\r\n\r\n"};
+  struct mg_fs own = mg_fs_posix;
+  size_t i, fs;
+  own.mkd = NULL;
+  for (fs = 0; fs < 2; fs++) {
+    for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+      struct site t;
+      reset();
+      own.rd = mg_fs_posix.rd;
+      s.opts.fs = fs == 0 ? NULL : &own;
+      s.drain = i == 0;
+      open_site(&t, requests[i]);
+      POLL_UNTIL(&t.mgr, peer_read(&t.p));
+      CHECK_EQ(t.p.end, PEER_FIN);
+      CHECK(got_large(&t.p, 0, "Connection: close\r\n"));
+      CHECK_EQ(t.p.len, strlen(large_head("Connection: close\r\n")) + LARGE);
+      POLL_UNTIL(&t.mgr, s.closes == 1);
+      CHECK_EQ(s.messages, 1);
+      close_site(&t);
+    }
+  }
+}
+
+static void half_close(void) {
+  struct site t;
+  reset();
+  open_site(&t, "GET /large HTTP/1.1\r\n\r\n");
+  peer_shut(&t.p);
+  POLL_UNTIL(&t.mgr, peer_read(&t.p));
+  CHECK(t.p.end == PEER_FIN && got_large(&t.p, 0, ""));
+  close_site(&t);
+}
+
+static void leaving_early_closes_the_file(void) {
+  struct site t;
+  size_t files;
+  int i;
+  reset();
+  for (i = 0; i < 3; i++) {
+    open_site(&t, "GET /large HTTP/1.1\r\n\r\n");
+    files = open_files();
+    POLL_UNTIL(&t.mgr, s.messages == 1);
+    poll_often(&t.mgr);
+    if (i == 0) {
+      // The client goes.
+      peer_free(&t.p);
+      POLL_UNTIL(&t.mgr, s.closes == 1);
+      mg_mgr_free(&t.mgr);
+    } else if (i == 1) {
+      // The program closes.
+      struct mg_connection *c;
+      for (c = t.mgr.conns; c != NULL; c = c->next) c->is_closing = c->is_accepted;
+      POLL_UNTIL(&t.mgr, s.closes == 1);
+      CHECK_EQ(open_files(), files);  // of the connection's own socket only its peer is left
+      close_site(&t);
+    } else {
+      close_site(&t);
+      CHECK_EQ(s.closes, 1);
+    }
+  }
+  files = open_files();
+  open_site(&t, "GET /large HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&t.mgr, s.messages == 1);
+  close_site(&t);
+  CHECK_EQ(open_files(), files);
+}
+
+// ---- a file system of the program's own: it has no descriptors, and gives as little as it likes
+
+static size_t s_left;
+
+static int own_st(const char *path, size_t *size, time_t *mtime) {
+  if (strcmp(path, "own/file") != 0) return strcmp(path, "own") == 0 ? MG_FS_DIR : 0;
+  if (size != NULL) *size = LARGE;
+  if (mtime != NULL) *mtime = 5;
+  return MG_FS_READ;
+}
+
+static void own_ls(const char *path, void (*fn)(const char *, void *), void *arg) {
+  fn("z", arg);
+  fn("file", arg);
+  (void) path;
+}
+
+static void *own_op(const char *path, int flags) {
+  s_left = LARGE;
+  return strcmp(path, "own/file") == 0 && flags == MG_FS_READ ? &s_left : NULL;
+}
+
+static void own_cl(void *fd) {
+  *(size_t *) fd = 12345;
+}
+
+static size_t own_rd(void *fd, void *buf, size_t len) {
+  size_t *left = (size_t *) fd, n = len < 1000 ? len : 1000;
+  if (n > *left) n = *left;
+  memcpy(buf, s_large + (LARGE - *left), n);
+  *left -= n;
+  return n;
+}
+
+static size_t own_short_rd(void *fd, void *buf, size_t len) {
+  return *(size_t *) fd < LARGE / 2 ? 0 : own_rd(fd, buf, len);
+}
+
+static size_t own_sk(void *fd, size_t offset) {
+  *(size_t *) fd = LARGE - offset;
+  return offset;
+}
+
+static void own_file_system(void) {
+  static struct mg_fs own;
+  char head[200];
+  struct site t;
+  size_t n;
+  own.st = own_st;
+  own.ls = own_ls;
+  own.op = own_op;
+  own.cl = own_cl;
+  own.rd = own_rd;
+  own.sk = own_sk;
+  reset();
+  s.opts.root_dir = "own";
+  s.opts.fs = &own;
+  n = (size_t) snprintf(head, sizeof(head), HEAD(TEXT, "\"5.%d\"", %d), LARGE, LARGE);
+  open_site(&t, "GET /file HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, n + LARGE));
+  CHECK(memcmp(t.p.buf, head, n) == 0 && memcmp(t.p.buf + n, s_large, LARGE) == 0);
+  poll_often(&t.mgr);
+  CHECK_EQ(s_left, 12345);
+  CHECK_EQ(s.written, n + LARGE);
+  t.p.len = 0;
+  CHECK(peer_say(&t.p, "GET /file HTTP/1.1\r\nRange: bytes=2999990-\r\n\r\n"));
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, 150));
+  CHECK(t.p.len > 10 && memcmp(t.p.buf + t.p.len - 10, s_large + LARGE - 10, 10) == 0);
+  close_site(&t);
+  // Less than was announced: only the end of the connection can say so.
+  own.rd = own_short_rd;
+  open_site(&t, "GET /file HTTP/1.1\r\n\r\nGET /file HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&t.mgr, peer_read(&t.p));
+  CHECK(t.p.end == PEER_FIN && t.p.len > LARGE / 2 && t.p.len < LARGE);
+  CHECK_EQ(s_left, 12345);
+  CHECK_EQ(s.messages, 1);
+  close_site(&t);
+#if MG_ENABLE_DIRLIST
+  // The order of the entries is the file system's.
+  open_site(&t, "GET / HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, 1500));
+  CHECK(mg_match(mg_str_n(t.p.buf, t.p.len), mg_str("#>Index of /<#"), NULL));
+  CHECK(mg_match(mg_str_n(t.p.buf, t.p.len), mg_str("#>file<#"), NULL) && !mg_match(mg_str_n(t.p.buf, t.p.len), mg_str("#>z<#"), NULL));
+  close_site(&t);
+#endif
+}
+
+static const unsigned char s_page[] = "<p>packed", s_gz[] = "GZ";
+static const struct mg_mem_file s_files[] = {
+    {"/web_root/a.html", s_page, 9, 5},      {"/web_root/d/index.html", s_page, 9, 5}, {"/web_root/d/start.htm", s_page, 9, 5},
+    {"/web_root/index.html.gz", s_gz, 2, 5}, {"/web_root/start.htm.gz", s_gz, 2, 5},   {NULL, NULL, 0, 0},
+};
+
+static void packed(void) {
+  reset();
+  s.opts.root_dir = "/web_root";
+  s.opts.fs = &mg_fs_packed;
+  CHECK(answered("GET /a.html HTTP/1.1\r\n\r\n", NOT_FOUND));
+  mg_mem_files = s_files;
+  CHECK(answered("GET /a.html HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"5.9\"", 9) "<p>packed"));
+  CHECK(answered("GET /d/ HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"5.9\"", 9) "<p>packed"));
+  CHECK(answered("GET /d HTTP/1.1\r\n\r\n", "HTTP/1.1 301 Moved\r\nLocation: /d/\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(answered("GET / HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n",
+                 "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nEtag: \"5.2\"\r\nContent-Length: 2\r\nContent-Encoding: "
+                 "gzip\r\n\r\nGZ"));
+  CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
+  // The path is the URI.
+  s.opts.root_dir = "";
+  CHECK(answered("GET /web_root/a.html HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"5.9\"", 9) "<p>packed"));
+  mg_mem_files = NULL;
+}
+
+static void one_file(void) {
+  reset();
+  s.opts.root_dir = NULL;
+  s.file = "www/small";
+  CHECK(answered("GET /whatever HTTP/1.1\r\n\r\n", HEAD(TEXT, "\"1700000000.5\"", 5) "small"));
+  s.file = "www";
+  CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
+  s.file = "www/pipe";
+  CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
+  s.file = "/dev/zero";
+  CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
+  s.file = "";
+  CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
+  CHECK(answered("HEAD / HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 10         \r\n\r\n"));
+}
+
+// Without a root there is nothing to serve, least of all the machine's own root.
+static void no_root(void) {
+  const char *roots[] = {NULL, "", ",", "/o=www"};
+  size_t i;
+  for (i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+    reset();
+    s.opts.root_dir = roots[i];
+    CHECK(answered("GET /etc/passwd HTTP/1.1\r\n\r\n", NOT_FOUND));
+    CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
+  }
+  reset();
+  CHECK(answered("GET //d HTTP/1.1\r\n\r\n", "HTTP/1.1 301 Moved\r\nLocation: /d/\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(answered("GET /a%00b HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\nContent-Length: 12         \r\n\r\nInvalid path"));
+  CHECK(answered("GET /a%zz HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\nContent-Length: 12         \r\n\r\nInvalid path"));
+}
+
+static void too_long(void) {
+  char *request = (char *) malloc(10000), *root = (char *) malloc(10000);
+  const char *want = "HTTP/1.1 400 Bad Request\r\nContent-Length: 18         \r\n\r\nExceeded path size";
+  reset();
+  memset(root, 'r', 9999);
+  snprintf(request, 10000, "GET /%.5000s HTTP/1.1\r\n\r\n", root);
+  CHECK(answered(request, want));
+  root[5000] = '\0';
+  s.opts.root_dir = root;
+  CHECK(answered("GET / HTTP/1.1\r\n\r\n", want));
+  free(request);
+  free(root);
+}
+
+static void directories(void) {
+  reset();
+  CHECK(write_file("www/d/start.htm", "start") && write_file("www/d/index.html", "index"));
+#if MG_ENABLE_DIRLIST
+  CHECK(answered("GET /d/ HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"1700000000.5\"", 5) "index"));
+#else
+  CHECK(answered("GET /d/ HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"1700000000.5\"", 5) "start"));
+  CHECK(answered("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 403 Forbidden\r\nContent-Length: 10         \r\n\r\nForbidden\n"));
+#endif
+  s.opts.page404 = "www/small";
+  CHECK(answered("GET /nowhere HTTP/1.1\r\n\r\n", HEAD(TEXT, "\"1700000000.5\"", 5) "small"));
+}
+
+// ---- server-side includes
+
+static void direct(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) mg_http_serve_ssi(c, "www", ((struct mg_http_message *) ev_data)->uri.buf[1] == 'p' ? "www/p.shtml" : "www/no");
+}
+
+#define SSI(n) "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: " #n "          \r\n\r\n"
+
+static void includes(void) {
+  struct site t;
+  struct mg_str got;
+  uint64_t start;
+  reset();
+  s.opts.ssi_pattern = "#.shtml";
+  CHECK(write_file("www/p.shtml", "[<!--#include file=\"small\" --><!--#include virtual=\"/small\" -->]"));
+  CHECK(answered("GET /p.shtml HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 12         \r\n\r\n[smallsmall]"));
+  CHECK(answered("HEAD /p.shtml HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 12         \r\n\r\n"));
+  CHECK(write_file("www/empty.shtml", ""));
+  CHECK(answered("GET /empty.shtml HTTP/1.1\r\n\r\n", SSI(0)));
+  CHECK(mg_file_write(&mg_fs_posix, "www/nul.shtml", "a\0b", 3));
+  reset();
+  s.opts.ssi_pattern = "#.shtml";
+  s.opts.root_dir = "/x=nowhere,www";
+  CHECK(answered("GET /p.shtml HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 12         \r\n\r\n[smallsmall]"));
+  // A page that includes itself ten times would be a million pages.
+  CHECK(write_file("www/bomb.shtml", "x<!--#include file=\"bomb.shtml\" --><!--#include file=\"bomb.shtml\" --><!--#include file=\"bomb.shtml\" -->"
+                                     "<!--#include file=\"bomb.shtml\" --><!--#include file=\"bomb.shtml\" --><!--#include file=\"bomb.shtml\" -->"
+                                     "<!--#include file=\"bomb.shtml\" --><!--#include file=\"bomb.shtml\" --><!--#include file=\"bomb.shtml\" -->"
+                                     "<!--#include file=\"bomb.shtml\" -->"));
+  start = real_ms();
+  open_site(&t, "GET /bomb.shtml HTTP/1.1\r\n\r\nGET /nul.shtml HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, 200) && memcmp(t.p.buf + t.p.len - 3, "a\0b", 3) == 0);
+  CHECK(t.p.len < 5000 && real_ms() - start < 5000);
+  close_site(&t);
+
+  t.listener = serve(&t.mgr, direct, NULL);
+  peer_open(&t.p, t.listener);
+  CHECK(peer_say(&t.p, "GET /p HTTP/1.1\r\n\r\nGET /no HTTP/1.1\r\n\r\n"));
+  POLL_UNTIL(&t.mgr, peer_has(&t.p, 150));
+  got = mg_str_n(t.p.buf, t.p.len);
+  CHECK(mg_match(got, mg_str("HTTP/1.1 200 OK#[smallsmall]HTTP/1.1 404 Not Found#"), NULL));
+  close_site(&t);
+}
+
+// A connection of the program's own, without a manager: the answer is complete in its buffer.
+static void no_manager(void) {
+  struct mg_connection c;
+  struct mg_http_message hm;
+  const char *request = "GET /large HTTP/1.1\r\n\r\n", *head = large_head("");
+  struct mg_http_serve_opts opts;
+  memset(&c, 0, sizeof(c));
+  memset(&opts, 0, sizeof(opts));
+  opts.root_dir = "www";
+  CHECK(mg_http_parse(request, strlen(request), &hm) > 0);
+  mg_http_serve_dir(&c, &hm, &opts);
+  CHECK_EQ(c.send.len, strlen(head) + LARGE);
+  CHECK(c.send.len > strlen(head) && memcmp(c.send.buf, head, strlen(head)) == 0);
+  mg_iobuf_free(&c.send);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  s_large = make_body(LARGE);
+  CHECK(mg_fs_posix.mkd("www") && mg_fs_posix.mkd("www/d") && mkfifo("www/pipe", 0600) == 0);
+  CHECK(write_file("www/large", s_large) && write_file("www/small", "small"));
+  what_a_handler_sees();
+  pipelined();
+  ends_after_the_last_byte();
+  half_close();
+  leaving_early_closes_the_file();
+  own_file_system();
+  packed();
+  one_file();
+  no_root();
+  too_long();
+  directories();
+  includes();
+  no_manager();
+  free(s_large);
+  return DONE();
+}

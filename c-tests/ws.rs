@@ -1,0 +1,29 @@
+//! RFC 6455 case by case: each is played over sockets against our server and our client, as they are and with
+//! mgx_mgr_ws_strict, and every byte that comes back is compared. The numbers are those of the public conformance suite for
+//! WebSocket implementations whose cases these are modelled on.
+
+use libtest_mimic::{Arguments, Trial};
+
+#[path = "ws/cases.rs"]
+mod cases;
+#[path = "ws/handshakes.rs"]
+mod handshakes;
+#[allow(dead_code, unreachable_pub)] // shared with the vectors
+#[path = "vec/lib.rs"]
+mod lib;
+#[allow(dead_code, unreachable_pub)]
+#[path = "vec/net.rs"]
+mod net;
+#[path = "ws/play.rs"]
+mod play;
+#[path = "ws/random.rs"]
+mod random;
+
+fn main() {
+    let args = Arguments::from_args();
+    let mut all: Vec<Trial> = Vec::new();
+    cases::trials(&mut all);
+    handshakes::trials(&mut all);
+    random::trials(&mut all);
+    libtest_mimic::run(&args, all).exit();
+}

@@ -1,0 +1,226 @@
+// How WebSocket connections end: the closing handshake from either side, faults, drains with and without the extension API.
+#include "ws_peer.h"
+
+#include "mongoose_ext.h"
+
+static struct mg_mgr mgr;
+static char seen[500];
+static int closes;
+
+static void note(struct mg_connection *c, int ev, void *ev_data) {
+  size_t n = strlen(seen);
+  if (ev == MG_EV_WS_MSG || ev == MG_EV_WS_CTL) {
+    struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
+    mg_snprintf(seen + n, sizeof(seen) - n, "%d:%lu ", wm->flags, (unsigned long) wm->data.len);
+  }
+  if (ev == MG_EV_CLOSE && !c->is_listening) closes++;
+}
+
+static void quiet(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
+  note(c, ev, ev_data);
+}
+
+static struct peer open_with(mg_event_handler_t fn) {
+  struct peer p;
+  seen[0] = '\0';
+  closes = 0;
+  ws_open(&p, &mgr, serve(&mgr, fn, NULL));
+  return p;
+}
+
+#define ENDS_WITH(p, want)              \
+  do {                                  \
+    POLL_UNTIL(&mgr, peer_read(p));     \
+    CHECK_EQ((p)->end, PEER_FIN);       \
+    WS_GOT(p, want);                    \
+    POLL_UNTIL(&mgr, closes == 1);      \
+  } while (0)
+
+static void end(struct peer *p) {
+  peer_free(p);
+  mg_mgr_free(&mgr);
+}
+
+static void a_close_frame_is_echoed_once(void) {
+  struct peer p = open_with(quiet);
+  char frames[200];
+  size_t n = ws_frame(frames, 0x81, "hi", 2);
+  n += ws_frame(frames + n, 0x88, "\x03\xe8" "bye", 5);
+  n += ws_frame(frames + n, 0x88, "\x03\xe8", 2);
+  n += ws_frame(frames + n, 0x81, "late", 4);
+  CHECK(peer_send(&p, frames, n));
+  ENDS_WITH(&p, "\x88\x05\x03\xe8" "bye");
+  CHECK(strcmp(seen, "129:2 136:5 ") == 0);
+  end(&p);
+}
+
+static void our_own_close_is_answered_not_echoed(void) {
+  struct peer p = open_with(quiet);
+  mg_ws_send(mgr.conns, "\x03\xe9", 2, WEBSOCKET_OP_CLOSE);
+  POLL_UNTIL(&mgr, peer_has(&p, 4));
+  CHECK(ws_text(&p, "not yet"));
+  poll_often(&mgr);
+  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  ENDS_WITH(&p, "\x88\x02\x03\xe9");
+  CHECK(strcmp(seen, "129:7 136:2 ") == 0);
+  end(&p);
+}
+
+static void answering(struct mg_connection *c, int ev, void *ev_data) {
+  quiet(c, ev, ev_data);
+  if (ev == MG_EV_WS_CTL) mg_ws_printf(c, WEBSOCKET_OP_CLOSE, "%s", "\x0f\xa0" "mine");
+}
+
+static void a_handler_may_answer_itself(void) {
+  struct peer p = open_with(answering);
+  CHECK(ws_say(&p, 0x88, "\x03\xe8", 2));
+  ENDS_WITH(&p, "\x88\x06\x0f\xa0" "mine");
+  end(&p);
+}
+
+static void queueing(struct mg_connection *c, int ev, void *ev_data) {
+  quiet(c, ev, ev_data);
+  if (ev == MG_EV_WS_MSG) {
+    int i;
+    for (i = 0; i < 3; i++) mg_ws_printf(c, WEBSOCKET_OP_TEXT, "%d", i);
+    c->is_draining = 1;
+  }
+}
+
+static void queued_frames_leave_before_a_drain_ends(void) {
+  struct peer p = open_with(queueing);
+  CHECK(ws_text(&p, "a") && ws_text(&p, "b"));
+  ENDS_WITH(&p, "\x81\x01" "0\x81\x01" "1\x81\x01" "2");
+  end(&p);
+}
+
+static void a_fault_is_named_once_and_ends_it(void) {
+  struct peer p = open_with(quiet);
+  char frames[200];
+  size_t n = ws_frame(frames, 0x81, "hi", 2);
+  n += ws_frame(frames + n, 0xc1, "rsv", 3);
+  n += ws_frame(frames + n, 0xc1, "rsv", 3);
+  CHECK(peer_send(&p, frames, n));
+  ENDS_WITH(&p, "\x88\x02\x03\xea");
+  CHECK(strcmp(seen, "129:2 ") == 0);
+  end(&p);
+}
+
+static void what_a_server_puts_up_with(void) {
+  struct peer p = open_with(quiet);
+  // Without a mask; length in a longer form; text that is not UTF-8; the end of a message that never began.
+  CHECK(peer_send(&p, "\x81\x01x\x81\x7e\x00\x01x\x81\x7f\0\0\0\0\0\0\0\x01x\x81\x02\xff\xfe\x80\x00", 25));
+  poll_often(&mgr);
+  CHECK(strcmp(seen, "129:1 129:1 129:1 129:2 128:0 ") == 0);
+  CHECK_EQ(closes, 0);
+  end(&p);
+}
+
+static void every_poll(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev, ev_data);
+  if (ev == MG_EV_POLL && c->is_websocket) mg_ws_send(c, NULL, 0, WEBSOCKET_OP_CLOSE);
+}
+
+static void many_close_frames_do_no_harm(void) {
+  struct mg_connection *c;
+  closes = 0;
+  seen[0] = '\0';
+  c = mg_ws_connect(&mgr, url_of(serve(&mgr, quiet, NULL), "ws"), every_poll, NULL, NULL);
+  CHECK(c != NULL);
+  POLL_UNTIL(&mgr, closes == 2);
+  mg_mgr_free(&mgr);
+}
+
+// ---- the extension API
+
+static void ext_close(void) {
+  struct peer p = open_with(quiet);
+  mgx_ws_close(mgr.conns, 4000, "enough");
+  mgx_ws_close(mgr.conns, 4001, "again");
+  mgx_ws_close(NULL, 1000, NULL);
+  POLL_UNTIL(&mgr, peer_has(&p, 10));
+  poll_often(&mgr);
+  CHECK_EQ(closes, 0);
+  CHECK(ws_say(&p, 0x88, "\x0f\xa0", 2));
+  ENDS_WITH(&p, "\x88\x08\x0f\xa0" "enough");
+  end(&p);
+}
+
+static void ext_drain_waits_for_the_answer(bool answers) {
+  struct peer p = open_with(quiet);
+  struct mgx_drain_opts o;
+  memset(&o, 0, sizeof(o));
+  o.ws_close_reason = "going";
+  o.ws_close_timeout_ms = answers ? 20000 : 100;
+  mg_ws_send(mgr.conns, "last", 4, WEBSOCKET_OP_TEXT);
+  CHECK(mgx_conn_drain(mgr.conns, &o));
+  POLL_UNTIL(&mgr, peer_has(&p, 6 + 9));
+  if (answers) {
+    poll_often(&mgr);
+    CHECK_EQ(closes, 0);
+    CHECK(ws_text(&p, "still here") && ws_say(&p, 0x88, "\x03\xe9", 2));
+  }
+  ENDS_WITH(&p, "\x81\x04last\x88\x07\x03\xe9going");
+  CHECK(strcmp(seen, answers ? "129:10 136:2 " : "") == 0);
+  end(&p);
+}
+
+static void ext_manager_drain(void) {
+  struct peer p = open_with(quiet);
+  struct mgx_drain_status st;
+  mgx_mgr_drain_status(&mgr, &st);
+  CHECK_EQ(st.websockets, 1);
+  CHECK(mgx_mgr_drain(&mgr, NULL));
+  POLL_UNTIL(&mgr, peer_has(&p, 4));
+  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_DONE);
+  ENDS_WITH(&p, "\x88\x02\x03\xe9");
+  end(&p);
+}
+
+static void ext_longest_message(void) {
+  int i;
+  for (i = 0; i < 3; i++) {
+    struct mgx_limits l;
+    struct peer p = open_with(quiet);
+    memset(&l, 0, sizeof(l));
+    l.max_ws_message = 10;
+    mgx_mgr_limits(&mgr, &l);
+    CHECK(ws_text(&p, "0123456789") && ws_say(&p, 0x89, "a longer ping", 13));
+    CHECK(ws_say(&p, 0x01, "01234", 5) && ws_say(&p, 0x80, "56789", 5));
+    if (i == 0) CHECK(ws_text(&p, "0123456789a"));
+    if (i == 1) CHECK(ws_say(&p, 0x01, "01234", 5) && ws_say(&p, 0x80, "56789a", 6));
+    if (i == 2) CHECK(peer_send(&p, "\x82\xff\0\0\0\x01\0\0\0\0\0\0\0\0", 14));  // announced
+    ENDS_WITH(&p, "\x8a\x0d" "a longer ping\x88\x02\x03\xf1");
+    end(&p);
+  }
+}
+
+static void ext_idle(void) {
+  struct mgx_limits l;
+  struct peer p = open_with(quiet);
+  memset(&l, 0, sizeof(l));
+  l.idle_timeout_ms = 100;
+  mgx_mgr_limits(&mgr, &l);
+  ENDS_WITH(&p, "\x88\x02\x03\xe9");
+  end(&p);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  a_close_frame_is_echoed_once();
+  our_own_close_is_answered_not_echoed();
+  a_handler_may_answer_itself();
+  queued_frames_leave_before_a_drain_ends();
+  a_fault_is_named_once_and_ends_it();
+  what_a_server_puts_up_with();
+  many_close_frames_do_no_harm();
+  ext_close();
+  ext_drain_waits_for_the_answer(true);
+  ext_drain_waits_for_the_answer(false);
+  ext_manager_drain();
+  ext_longest_message();
+  ext_idle();
+  return DONE();
+}

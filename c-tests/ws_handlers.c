@@ -1,0 +1,339 @@
+// What programs do in WebSocket handlers: take the buffer away, drain, close, hand the connection over, patch what is queued.
+#include "ws_peer.h"
+
+static char seen[2000];
+
+static void note(struct mg_connection *c, int ev, void *ev_data) {
+  size_t n = strlen(seen);
+  if (ev == MG_EV_WS_MSG || ev == MG_EV_WS_CTL) {
+    struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
+    mg_snprintf(seen + n, sizeof(seen) - n, "%s%d:%.*s ", ev == MG_EV_WS_MSG ? "m" : "c", wm->flags, (int) wm->data.len, wm->data.buf);
+  } else if (ev == MG_EV_CLOSE && c->is_accepted) {
+    mg_snprintf(seen + n, sizeof(seen) - n, "close ");
+  } else if (ev == MG_EV_ERROR) {
+    mg_snprintf(seen + n, sizeof(seen) - n, "error:%s ", (char *) ev_data);
+  }
+}
+
+static bool upgrades(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
+  note(c, ev, ev_data);
+  return ev == MG_EV_WS_MSG;
+}
+
+static struct mg_mgr mgr;
+
+static struct peer open_with(mg_event_handler_t fn) {
+  struct peer p;
+  seen[0] = '\0';
+  ws_open(&p, &mgr, serve(&mgr, fn, NULL));
+  return p;
+}
+
+static void end(struct peer *p) {
+  peer_free(p);
+  mg_mgr_free(&mgr);
+}
+
+static void saw(const char *want) {
+  poll_often(&mgr);
+  CHECK(strcmp(seen, want) == 0);
+  if (strcmp(seen, want) != 0) fprintf(stderr, "seen: %s\nnot:  %s\n", seen, want);
+}
+
+// ---- the buffer is taken away
+
+static void emptying(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data)) {
+    if (c->fn_data != NULL) {
+      mg_iobuf_del(&c->recv, 0, c->recv.len);
+    } else {
+      c->recv.len = 0;
+    }
+  }
+}
+
+static void the_frame_counts_as_consumed_and_the_rest_is_lost(bool with_del) {
+  char frames[200];
+  struct peer p = open_with(emptying);
+  size_t n = ws_frame(frames, 0x81, "one", 3);
+  n += ws_frame(frames + n, 0x81, "lost", 4);
+  if (with_del) mgr.conns->fn_data = &mgr;
+  CHECK(peer_send(&p, frames, n));
+  saw("m129:one ");
+  // The next read starts clean.
+  CHECK(ws_text(&p, "two"));
+  saw("m129:one m129:two ");
+  // An open fragmented message is forgotten.
+  CHECK(ws_say(&p, 0x01, "x", 1));
+  poll_often(&mgr);
+  CHECK(ws_say(&p, 0x80, "y", 1));
+  saw("m129:one m129:two c128:y m1:xy ");
+  CHECK(ws_text(&p, "three"));
+  saw("m129:one m129:two c128:y m1:xy m129:three ");
+  end(&p);
+}
+
+static void emptying_on_control(struct mg_connection *c, int ev, void *ev_data) {
+  upgrades(c, ev, ev_data);
+  if (ev == MG_EV_WS_CTL) c->recv.len = 0;
+}
+
+static void a_fragmented_message_is_forgotten(void) {
+  struct peer p = open_with(emptying_on_control);
+  CHECK(ws_say(&p, 0x01, "x", 1));
+  poll_often(&mgr);
+  CHECK(ws_say(&p, 0x89, "p", 1));
+  poll_often(&mgr);
+  CHECK(ws_text(&p, "next"));
+  saw("c137:p m129:next ");
+  WS_GOT(&p, "");
+  peer_read(&p);
+  WS_GOT(&p, "\x8a\x01p");
+  end(&p);
+}
+
+static void in_read(struct mg_connection *c, int ev, void *ev_data) {
+  upgrades(c, ev, ev_data);
+  if (ev == MG_EV_READ && c->is_websocket) c->recv.len = 0;
+}
+
+static void half_a_frame_is_forgotten(void) {
+  struct peer p = open_with(in_read);
+  CHECK(peer_send(&p, "\x81\xff\x00\x00\x00", 5));
+  poll_often(&mgr);
+  CHECK(ws_text(&p, "whole"));
+  saw("m129:whole ");
+  end(&p);
+}
+
+// ---- what is kept of a fragmented message is where it always was
+
+static size_t kept, buffered;
+
+static void looking(struct mg_connection *c, int ev, void *ev_data) {
+  upgrades(c, ev, ev_data);
+  if (ev == MG_EV_READ && c->is_websocket) {
+    kept = (size_t) c->pfn_data;
+    buffered = c->recv.len;
+    if (kept > 0) CHECK(c->recv.buf[0] == 0x02 && memcmp(c->recv.buf + 1, "abcd", kept - 1) == 0);
+  }
+}
+
+static void fragments_are_at_the_front_of_the_buffer(void) {
+  char frames[200];
+  struct peer p = open_with(looking);
+  size_t n = ws_frame(frames, 0x02, "ab", 2);
+  n += ws_frame(frames + n, 0x00, "c", 1);
+  n += ws_frame(frames + n, 0x89, "ping", 4);
+  n += ws_frame(frames + n, 0x00, "d", 1);
+  CHECK(peer_send(&p, frames, n));
+  CHECK(peer_send(&p, "\x80", 1));
+  saw("c0:c c137:ping c0:d ");
+  CHECK_EQ(kept, 5);
+  CHECK_EQ(buffered, 6);
+  CHECK(peer_send(&p, "\x80\0\0\0\0", 5));
+  saw("c0:c c137:ping c0:d c128: m2:abcd ");
+  CHECK_EQ(kept, 0);
+  CHECK_EQ(buffered, 0);
+  end(&p);
+}
+
+// ---- packets inside a message: the program moves wm->data forward, and drains in the middle of it
+
+static int packets;
+
+static void packets_in_a_message(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data)) {
+    struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
+    while (wm->data.len > 0 && wm->data.len > (size_t) wm->data.buf[0]) {
+      size_t len = (size_t) wm->data.buf[0] + 1, before = c->send.len;
+      packets++;
+      if (wm->data.buf[1] == 'q') c->is_draining = 1;
+      mg_send(c, wm->data.buf, len);
+      CHECK_EQ(mg_ws_wrap(c, c->send.len - before, WEBSOCKET_OP_BINARY), c->send.len);
+      wm->data.buf += len;
+      wm->data.len -= len;
+    }
+  }
+}
+
+static void draining_inside_a_loop_leaves_the_buffer_alone(void) {
+  char frames[200];
+  struct peer p = open_with(packets_in_a_message);
+  size_t n = ws_frame(frames, 0x82, "\x01" "a\x04" "quit\x02" "zz", 10);
+  n += ws_frame(frames + n, 0x82, "\x01" "b", 2);
+  CHECK(peer_send(&p, frames, n));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  WS_GOT(&p, "\x82\x02\x01" "a\x82\x05\x04" "quit\x82\x03\x02" "zz");
+  CHECK_EQ(packets, 3);
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(strstr(seen, "close") != NULL);
+  end(&p);
+}
+
+// ---- closing
+
+static void closing(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data)) {
+    if (c->fn_data == NULL) c->is_closing = 1;
+    if (c->fn_data == (void *) 1) mg_error(c, "enough");
+    if (c->fn_data == (void *) 2) mg_close_conn(c);
+  }
+}
+
+static void nothing_is_handled_after_closing(void) {
+  int i;
+  for (i = 0; i < 3; i++) {
+    char frames[200];
+    struct peer p = open_with(closing);
+    size_t n = ws_frame(frames, 0x81, "one", 3);
+    n += ws_frame(frames + n, 0x81, "two", 3);
+    mgr.conns->fn_data = (void *) (size_t) i;
+    CHECK(peer_send(&p, frames, n));
+    POLL_UNTIL(&mgr, strstr(seen, "close") != NULL);
+    saw(i == 1 ? "m129:one error:enough close " : "m129:one close ");
+    end(&p);
+  }
+}
+
+static void keeping(struct mg_connection *c, int ev, void *ev_data) {
+  upgrades(c, ev, ev_data);
+  if (ev == MG_EV_ERROR) c->is_closing = 0;
+}
+
+static void an_unknown_opcode_can_be_put_up_with(void) {
+  char frames[200];
+  struct peer p = open_with(keeping);
+  size_t n = ws_frame(frames, 0x83, "?", 1);
+  n += ws_frame(frames + n, 0x81, "two", 3);
+  CHECK(peer_send(&p, frames, n));
+  saw("error:unknown WS op 3 m129:two ");
+  end(&p);
+}
+
+static void freeing(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data)) mg_mgr_free(c->mgr);
+}
+
+static void the_manager_may_be_freed(void) {
+  char frames[200];
+  struct peer p = open_with(freeing);
+  size_t n = ws_frame(frames, 0x01, "o", 1);
+  n += ws_frame(frames + n, 0x80, "ne", 2);
+  n += ws_frame(frames + n, 0x81, "two", 3);
+  CHECK(peer_send(&p, frames, n));
+  POLL_UNTIL(&mgr, strstr(seen, "close") != NULL);
+  CHECK(strcmp(seen, "c128:ne m1:one close ") == 0);
+  peer_free(&p);
+}
+
+// ---- another protocol takes over
+
+static char raw[100];
+
+static void raw_handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) mg_snprintf(raw, sizeof(raw), "%.*s", (int) c->recv.len, (char *) c->recv.buf);
+  (void) ev_data;
+}
+
+static void handing_over(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data)) c->pfn = NULL, c->fn = raw_handler;
+}
+
+static void the_rest_belongs_to_the_new_handler(void) {
+  char frames[200];
+  struct peer p = open_with(handing_over);
+  size_t n = ws_frame(frames, 0x81, "last", 4);
+  memcpy(frames + n, "raw bytes", 9);
+  CHECK(peer_send(&p, frames, n + 9));
+  POLL_UNTIL(&mgr, raw[0] != '\0');
+  CHECK(strcmp(raw, "raw bytes") == 0);
+  end(&p);
+}
+
+// ---- nested polls
+
+static int nested;
+
+static void polling(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data) && nested++ < 3) mg_mgr_poll(c->mgr, 1);
+}
+
+static void a_handler_may_poll(void) {
+  struct peer p = open_with(polling);
+  CHECK(ws_text(&p, "1") && ws_text(&p, "2"));
+  poll_often(&mgr);
+  CHECK(ws_text(&p, "3"));
+  saw("m129:1 m129:2 m129:3 ");
+  end(&p);
+}
+
+// ---- frames out
+
+static void wrapping(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data)) {
+    size_t before = c->send.len;
+    mg_printf(c, "xy%d", 42);
+    c->send.buf[before] = 'X';
+    mg_ws_wrap(c, c->send.len - before, WEBSOCKET_OP_TEXT);
+    before = c->send.len;
+    CHECK_EQ(mg_ws_wrap(c, before + 1, WEBSOCKET_OP_TEXT), before);  // more than there is: nothing
+    mg_ws_printf(c, WEBSOCKET_OP_TEXT, "%m", MG_ESC("a\nb"));
+    mg_ws_printf(c, WEBSOCKET_OP_TEXT, "%s", "");
+    before = c->send.len;
+    mg_ws_send(c, "frag", 4, WEBSOCKET_OP_TEXT);
+    c->send.buf[before] &= 0x7f;
+    mg_ws_send(c, "ment", 4, WEBSOCKET_OP_CONTINUE);
+  }
+}
+
+static void frames_are_made_of_what_is_queued(void) {
+  struct peer p = open_with(wrapping);
+  CHECK(ws_text(&p, "go"));
+  POLL_UNTIL(&mgr, peer_has(&p, 6 + 8 + 2 + 12));
+  WS_GOT(&p, "\x81\x04Xy42" "\x81\x06\"a\\nb\"" "\x81\x00" "\x01\x04" "frag\x80\x04ment");
+  end(&p);
+}
+
+// An answer that comes later than the request.
+static void late(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev, ev_data);
+  if (ev == MG_EV_HTTP_MSG) c->data[0] = 1;
+  if (ev == MG_EV_POLL && c->data[0] > 0 && ++c->data[0] == 5) {
+    struct mg_http_message hm;
+    CHECK(mg_http_parse(WS_REQUEST, strlen(WS_REQUEST), &hm) > 0);
+    mg_ws_upgrade(c, &hm, NULL);
+  }
+}
+
+static void an_upgrade_may_come_later(void) {
+  char frames[400];
+  struct peer p;
+  seen[0] = '\0';
+  peer_open(&p, serve(&mgr, late, NULL));
+  memcpy(frames, WS_REQUEST, strlen(WS_REQUEST));
+  CHECK(peer_send(&p, frames, strlen(WS_REQUEST) + ws_frame(frames + strlen(WS_REQUEST), 0x89, "early", 5)));
+  POLL_UNTIL(&mgr, peer_has(&p, strlen(WS_ANSWER) + 7));
+  WS_GOT(&p, WS_ANSWER "\x8a\x05" "early");
+  saw("c137:early ");
+  end(&p);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  the_frame_counts_as_consumed_and_the_rest_is_lost(false);
+  the_frame_counts_as_consumed_and_the_rest_is_lost(true);
+  a_fragmented_message_is_forgotten();
+  half_a_frame_is_forgotten();
+  fragments_are_at_the_front_of_the_buffer();
+  draining_inside_a_loop_leaves_the_buffer_alone();
+  nothing_is_handled_after_closing();
+  an_unknown_opcode_can_be_put_up_with();
+  the_manager_may_be_freed();
+  the_rest_belongs_to_the_new_handler();
+  a_handler_may_poll();
+  frames_are_made_of_what_is_queued();
+  an_upgrade_may_come_later();
+  return DONE();
+}

@@ -1,0 +1,99 @@
+// Answers of any size that are never in memory as a whole: each part is queued when the one before has left.
+//
+// usage: huge-response [URL]     default http://0.0.0.0:8000; Ctrl-C ends it
+//
+//   curl -o /dev/null localhost:8000/bytes/10000000000      so many bytes, with their length in front
+//   curl localhost:8000/lines/1000000                       so many lines, in chunks; no length is known
+
+#include "mongoose.h"
+
+#define PART 16384           // what is made at a time
+#define QUEUE (4 * PART)     // more than this is not queued
+
+// In c->data: what is left of an answer.
+struct state {
+  char kind;  // 'b' bytes, 'l' lines, 0 nothing
+  uint64_t done, total;
+};
+
+static volatile sig_atomic_t s_signal;
+
+static void on_signal(int number) {
+  s_signal = number;
+}
+
+static struct state *state(struct mg_connection *c) {
+  return (struct state *) (void *) c->data;
+}
+
+static void queue_bytes(struct mg_connection *c, struct state *s) {
+  static char part[PART];
+  while (s->done < s->total && c->send.len < QUEUE) {
+    uint64_t n = s->total - s->done < PART ? s->total - s->done : PART, i;
+    for (i = 0; i < n; i++) part[i] = (char) ('a' + (s->done + i) % 26);
+    mg_send(c, part, (size_t) n);
+    s->done += n;
+  }
+  if (s->done == s->total) {
+    s->kind = 0;
+    c->is_resp = 0;  // the next request of this connection may come
+  }
+}
+
+static void queue_lines(struct mg_connection *c, struct state *s) {
+  while (s->done < s->total && c->send.len < QUEUE) {
+    mg_http_printf_chunk(c, "line %llu\n", (unsigned long long) s->done++);
+  }
+  if (s->done == s->total) {
+    s->kind = 0;
+    mg_http_printf_chunk(c, "");  // the end
+  }
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  struct state *s = state(c);
+  if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    struct mg_str n[2];  // one more than there are wildcards
+    s->done = s->total = 0;
+    if (mg_match(hm->uri, mg_str("/bytes/*"), n) && mg_str_to_num(n[0], 10, &s->total, sizeof(s->total))) {
+      mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %llu\r\n\r\n", (unsigned long long) s->total);
+      s->kind = 'b';
+    } else if (mg_match(hm->uri, mg_str("/lines/*"), n) && mg_str_to_num(n[0], 10, &s->total, sizeof(s->total))) {
+      mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n");
+      s->kind = 'l';
+    } else {
+      mg_http_reply(c, 404, "", "/bytes/N or /lines/N\n");
+    }
+  }
+  // At once, and whenever something has left.
+  if (ev == MG_EV_HTTP_MSG || ev == MG_EV_WRITE) {
+    if (s->kind == 'b') queue_bytes(c, s);
+    if (s->kind == 'l') queue_lines(c, s);
+  }
+}
+
+int main(int argc, char **argv) {
+  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  struct mg_mgr mgr;
+  struct mg_connection *listener;
+
+  if (argc > 2 || url[0] == '-') {
+    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
+    return 2;
+  }
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  mg_log_set(MG_LL_ERROR);
+  mg_mgr_init(&mgr);
+  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
+    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
+    mg_mgr_free(&mgr);
+    return 1;
+  }
+  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
+  fflush(stdout);
+  while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
+  mg_mgr_free(&mgr);
+  return 0;
+}

@@ -1,0 +1,127 @@
+// Takes files from a browser or from curl, however large, and offers them again.
+//
+// usage: upload-form [URL [DIRECTORY]]     default http://0.0.0.0:8000 and ./uploads; Ctrl-C ends it
+//
+//   open http://localhost:8000 in a browser                      a form, and the files so far
+//   curl -T photo.jpg localhost:8000/upload/                     one request, written to disk as it arrives
+//   curl --data-binary @part1 'localhost:8000/chunk?file=a.bin&offset=0'       in pieces: each says where it goes,
+//   curl --data-binary @part2 'localhost:8000/chunk?file=a.bin&offset=1000'    and the answer is the size so far
+//   curl -F f=@notes.txt localhost:8000/form                     what a plain HTML form sends; small files only
+//   curl -O localhost:8000/files/photo.jpg                       and back
+
+#include "mongoose.h"
+
+#define MAX_SIZE ((size_t) 1 << 30)
+
+static const char *s_dir = "uploads";
+static volatile sig_atomic_t s_signal;
+
+static const char *s_page =
+    "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Upload</title></head><body>\n"
+    "<h1>Upload</h1>\n"
+    "<p><input type=\"file\" id=\"file\"> <progress id=\"bar\" value=\"0\" max=\"1\"></progress> <span id=\"text\"></span></p>\n"
+    "<p><a href=\"/files/\">Files</a></p>\n"
+    "<script>\n"
+    "document.getElementById('file').onchange = async function () {\n"
+    "  const file = this.files[0], bar = document.getElementById('bar'), text = document.getElementById('text');\n"
+    "  const name = encodeURIComponent(file.name), step = 1 << 20;\n"
+    "  let offset = 0;\n"
+    "  while (offset < file.size) {\n"
+    "    const answer = await fetch('/chunk?file=' + name + '&offset=' + offset,\n"
+    "                               {method: 'POST', body: file.slice(offset, offset + step)});\n"
+    "    if (!answer.ok) { text.textContent = await answer.text(); return; }\n"
+    "    offset = Number(await answer.text());\n"
+    "    bar.value = offset / file.size;\n"
+    "  }\n"
+    "  text.textContent = 'stored ' + offset + ' bytes';\n"
+    "};\n"
+    "</script></body></html>\n";
+
+static void on_signal(int number) {
+  s_signal = number;
+}
+
+// The whole body has been written, or not.
+static void uploaded(struct mg_connection *c, const char *error) {
+  if (error == NULL) {
+    mg_http_reply(c, 201, "Content-Type: text/plain\r\n", "stored\n");
+  } else {
+    mg_http_reply(c, 400, "Content-Type: text/plain\r\n", "%s\n", error);
+    c->is_draining = 1;
+  }
+}
+
+// A form: all parts are in memory.
+static void form(struct mg_connection *c, struct mg_http_message *hm) {
+  struct mg_http_part part;
+  size_t ofs = 0, count = 0;
+  while ((ofs = mg_http_next_multipart(hm->body, ofs, &part)) > 0) {
+    char path[300];
+    if (part.filename.len == 0) continue;
+    if (!mg_path_is_sane(part.filename) || part.filename.len > 200 || memchr(part.filename.buf, '/', part.filename.len) != NULL) {
+      mg_http_reply(c, 400, "", "bad name\n");
+      return;
+    }
+    mg_snprintf(path, sizeof(path), "%s/%.*s", s_dir, (int) part.filename.len, part.filename.buf);
+    if (!mg_file_write(&mg_fs_posix, path, part.body.buf, part.body.len)) {
+      mg_http_reply(c, 500, "", "cannot write\n");
+      return;
+    }
+    count++;
+  }
+  mg_http_reply(c, 200, "Content-Type: text/plain\r\n", "%lu stored\n", (unsigned long) count);
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  struct mg_str name[2];  // one more than there are wildcards
+  if (ev == MG_EV_HTTP_HDRS && mg_match(hm->uri, mg_str("/upload/*"), name)) {
+    char file[200];
+    int n = mg_url_decode(name[0].buf, name[0].len, file, sizeof(file), 0);
+    mg_http_start_upload(c, hm, mg_str_n(file, n < 0 ? 0 : (size_t) n), mg_str(s_dir), &mg_fs_posix, uploaded);
+  } else if (ev == MG_EV_HTTP_MSG) {
+    if (mg_match(hm->uri, mg_str("/"), NULL)) {
+      mg_http_reply(c, 200, "Content-Type: text/html; charset=utf-8\r\n", "%s", s_page);
+    } else if (mg_match(hm->uri, mg_str("/chunk"), NULL)) {
+      mg_http_upload(c, hm, &mg_fs_posix, s_dir, MAX_SIZE);
+    } else if (mg_match(hm->uri, mg_str("/form"), NULL)) {
+      form(c, hm);
+    } else if (mg_match(hm->uri, mg_str("/files/#"), NULL)) {
+      struct mg_http_serve_opts opts;
+      char roots[300];
+      memset(&opts, 0, sizeof(opts));
+      mg_snprintf(roots, sizeof(roots), "/files=%s", s_dir);
+      opts.root_dir = roots;
+      mg_http_serve_dir(c, hm, &opts);
+    } else {
+      mg_http_reply(c, 404, "", "not found\n");
+    }
+  }
+}
+
+int main(int argc, char **argv) {
+  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  struct mg_mgr mgr;
+  struct mg_connection *listener;
+
+  if (argc > 3 || url[0] == '-') {
+    fprintf(stderr, "usage: %s [URL [DIRECTORY]]\n", argv[0]);
+    return 2;
+  }
+  if (argc > 2) s_dir = argv[2];
+  mg_fs_posix.mkd(s_dir);
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  mg_log_set(MG_LL_ERROR);
+  mg_mgr_init(&mgr);
+  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
+    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
+    mg_mgr_free(&mgr);
+    return 1;
+  }
+  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
+  fflush(stdout);
+  while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
+  mg_mgr_free(&mgr);
+  return 0;
+}

@@ -1,0 +1,121 @@
+//! Files: the file systems and what is built on them.
+
+use crate::abi::*;
+use crate::guard::bytes::{cstr, slice, slice_mut};
+use crate::handler::static_files;
+use crate::sys::fs::{self, Fs};
+use crate::sys::fs_packed;
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+use libc::time_t;
+
+/// Data; `src/fmt/variadic.c` defines it. cbindgen reads `static` items only where they look defined.
+#[cfg(cbindgen)]
+mod data {
+    /// The machine's own file system. Programs may copy and change it.
+    #[unsafe(no_mangle)]
+    pub static mut mg_fs_posix: mg_fs = ();
+
+    /// Read-only file system over mg_mem_files.
+    #[unsafe(no_mangle)]
+    pub static mut mg_fs_packed: mg_fs = ();
+
+    /// The files compiled into the program: the program may assign an array; NULL at the start.
+    #[unsafe(no_mangle)]
+    pub static mut mg_mem_files: *const mg_mem_file = ();
+}
+
+/// Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_fs_open(fs: *mut mg_fs, path: *const c_char, flags: c_int) -> *mut mg_fd {
+    // SAFETY: NULL, or a file system and a C string, as the caller promises.
+    match unsafe { (Fs::new(fs), fs::path(path)) } {
+        (Some(fs), Some(path)) => fs::open_pair(fs, path, flags),
+        _ => ptr::null_mut(),
+    }
+}
+
+/// Closes a file and frees `fd`, which may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_fs_close(fd: *mut mg_fd) {
+    // SAFETY: NULL or from mg_fs_open, as the caller promises.
+    unsafe { fs::close_pair(fd) }
+}
+
+/// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string. Returns false,
+/// with an empty string, at the end. Names that do not fit `buf` are left out. Each call lists the whole directory, so begin anew
+/// after changing it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_fs_ls(fs: *mut mg_fs, path: *const c_char, buf: *mut c_char, len: usize) -> bool {
+    if buf.is_null() || len == 0 {
+        return false;
+    }
+    // SAFETY: NULL, or a file system and a C string; buf covers len bytes and holds a C string, as the caller promises.
+    unsafe {
+        let last = cstr(buf).to_vec();
+        let next = match (Fs::new(fs), fs::path(path)) {
+            (Some(fs), Some(path)) => fs::next_name(fs, path, &last, len),
+            _ => None,
+        };
+        let name = next.unwrap_or_default();
+        slice_mut(buf.cast::<u8>(), len)[..name.count_bytes() + 1].copy_from_slice(name.as_bytes_with_nul());
+        !name.is_empty()
+    }
+}
+
+/// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure, also for a
+/// directory and for a `path` of NULL; an empty file gives an empty string that is not NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_file_read(fs: *mut mg_fs, path: *const c_char) -> mg_str {
+    // SAFETY: NULL, or a file system and a C string, as the caller promises.
+    match unsafe { (Fs::new(fs), fs::path(path)) } {
+        (Some(fs), Some(path)) => fs::read(fs, path).unwrap_or(mg_str::NULL),
+        _ => mg_str::NULL,
+    }
+}
+
+/// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole.
+/// False on failure; the temporary file is gone in any case.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_file_write(fs: *mut mg_fs, path: *const c_char, buf: *const c_void, len: usize) -> bool {
+    // SAFETY: NULL, or a file system and a C string; buf covers len bytes, as the caller promises.
+    match unsafe { (Fs::new(fs), fs::path(path)) } {
+        // SAFETY: as above.
+        (Some(fs), Some(path)) => fs::write(fs, path, unsafe { slice(buf.cast(), len) }).is_ok(),
+        _ => false,
+    }
+}
+
+/// The body of mg_file_printf.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgc_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ap: *mut va_list) -> bool {
+    let mut text = mg_iobuf { buf: ptr::null_mut(), size: 0, len: 0, align: 0 };
+    // SAFETY: the buffer is ours; the rest is the caller's.
+    unsafe {
+        let formatted = crate::fmt::to_iobuf(&mut text, fmt, ap).is_some();
+        let done = formatted && mg_file_write(fs, path, text.buf.cast(), text.len);
+        crate::guard::iobuf::free(&mut text);
+        done
+    }
+}
+
+/// The content of a file in `mg_mem_files`, not copied; the null string if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_unpacked(path: *const c_char) -> mg_str {
+    // SAFETY: a C string or NULL, as the caller promises.
+    fs_packed::unpacked(unsafe { cstr(path) }).map_or(mg_str::NULL, mg_str::of)
+}
+
+/// Makes an ETag from size and time of change, with its quotation marks, cut to `len` - 1 characters. Returns `buf`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_etag(buf: *mut c_char, len: usize, size: usize, mtime: time_t) -> *mut c_char {
+    let etag = static_files::etag(size as u64, mtime);
+    // SAFETY: buf covers len bytes, as the caller promises.
+    let out = unsafe { slice_mut(buf.cast::<u8>(), len) };
+    if let Some(room) = out.len().checked_sub(1) {
+        let n = etag.len().min(room);
+        out[..n].copy_from_slice(&etag.as_bytes()[..n]);
+        out[n] = 0;
+    }
+    buf
+}

@@ -1,0 +1,82 @@
+//! HTTP with files: serving, server-side includes, uploads.
+
+use crate::abi::*;
+use crate::guard::bytes::cstr;
+use crate::handler::{ssi, static_files, upload};
+use crate::net::handle::Conn;
+use crate::sys::fs::{self, Fs};
+use core::ffi::{c_char, c_long};
+
+/// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
+/// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
+/// are refused. Range, If-None-Match, HEAD and compressed files `NAME.gz` are understood. The head of the answer is in `c->send`
+/// on return; what does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts) {
+    // SAFETY: a connection, a message and options, as the caller promises.
+    unsafe { static_files::serve_dir(Conn::new(c), hm, opts) }
+}
+
+/// Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_serve_file(
+    c: *mut mg_connection,
+    hm: *mut mg_http_message,
+    path: *const c_char,
+    opts: *const mg_http_serve_opts,
+) {
+    // SAFETY: a connection, a message, a C string and options, as the caller promises.
+    unsafe { static_files::serve_file(Conn::new(c), hm, fs::path(path), opts) }
+}
+
+/// Answers with the file at `fullpath` after carrying out its server-side includes: `<!--#include file="NAME" -->` is looked for
+/// beside the page, `<!--#include virtual="/NAME" -->` below `root`. What cannot be included is left out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char) {
+    // SAFETY: a connection and C strings or NULL, as the caller promises.
+    unsafe { ssi::serve_path(Conn::new(c), cstr(root), fs::path(fullpath).unwrap_or_default()) }
+}
+
+/// Stores one piece of an upload as the query parameters `file` and `offset` say, and answers the request. Offset 0 replaces the
+/// file, others must be its size. Returns the new size of the file, or a negative number: -1 no name, -2 bad name, -3 bad offset,
+/// -4 larger than `max_size`, -5 not the size of the file, -6 cannot open, -7 cannot write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_upload(
+    c: *mut mg_connection,
+    hm: *mut mg_http_message,
+    fs: *mut mg_fs,
+    dir: *const c_char,
+    max_size: usize,
+) -> c_long {
+    // SAFETY: a connection, a message, a file system and a C string, as the caller promises.
+    unsafe { upload::upload(Conn::new(c), hm, Fs::new(fs).unwrap_or_else(Fs::posix), cstr(dir), max_size) }
+}
+
+/// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
+/// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request; NULL answers `ok` or
+/// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete; an upload
+/// that fails leaves nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_start_upload(
+    c: *mut mg_connection,
+    hm: *mut mg_http_message,
+    name: mg_str,
+    dir: mg_str,
+    fs: *mut mg_fs,
+    r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
+) {
+    // SAFETY: a connection, a message, strings and a file system, as the caller promises.
+    unsafe { upload::start_file(Conn::new(c), hm, name.bytes(), dir.bytes(), Fs::new(fs).unwrap_or_else(Fs::posix), r#fn) }
+}
+
+/// Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
+/// `fn` is called once at the end with NULL or an error message, and answers the request. Until then `c->fn` is the library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_http_start_ota(
+    c: *mut mg_connection,
+    hm: *mut mg_http_message,
+    r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
+) {
+    // SAFETY: a connection and a message, as the caller promises.
+    unsafe { upload::start_firmware(Conn::new(c), hm, r#fn) }
+}

@@ -1,0 +1,57 @@
+//! WebSocket.
+
+use crate::abi::*;
+use crate::guard::bytes;
+use crate::handler::ws;
+use crate::net::conn::Client;
+use crate::net::engine::Engine;
+use crate::net::handle::Conn;
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+
+/// The body of mg_ws_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgc_ws_connect(
+    mgr: *mut mg_mgr,
+    url: *const c_char,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+    fmt: *const c_char,
+    ap: *mut va_list,
+) -> *mut mg_connection {
+    let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: None, pfn_data: ptr::null_mut() };
+    // SAFETY: a manager, a C string or NULL, and arguments that fit the format, as the caller promises.
+    unsafe { Engine::of(mgr).and_then(|e| ws::connect(e, client, fmt, ap)).map_or(ptr::null_mut(), Conn::as_ptr) }
+}
+
+/// The body of mg_ws_upgrade.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
+    // SAFETY: a connection, a message and arguments that fit the format, as the caller promises.
+    unsafe { ws::upgrade(Conn::new(c), hm, fmt, ap) }
+}
+
+/// Queues `len` bytes as one WebSocket message or control frame, masked on a client's connection. `op` is a WEBSOCKET_OP_* value.
+/// To send a message in fragments, clear the highest bit of the frame's first byte in `c->send`. Returns the number of bytes
+/// queued, 0 when out of memory. To close, send WEBSOCKET_OP_CLOSE with a two-byte status code, or nothing, and wait for the
+/// peer's answer, which drains the connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize {
+    // SAFETY: a connection and len bytes, as the caller promises.
+    unsafe { ws::send(Conn::new(c), op as u8, bytes::slice(buf.cast(), len)) }
+}
+
+/// Makes one WebSocket frame of the last `len` bytes of `c->send`, which is how the output of other functions is sent over a
+/// WebSocket; see mg_ws_send. Returns the new length of `c->send`, the old one when out of memory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize {
+    // SAFETY: a connection, as the caller promises.
+    unsafe { ws::wrap(Conn::new(c), len, op as u8) }
+}
+
+/// As mg_ws_printf, with the arguments in `*ap`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_ws_vprintf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ap: *mut va_list) -> usize {
+    // SAFETY: a connection, a format and its arguments, as the caller promises.
+    unsafe { ws::vprintf(Conn::new(c), op as u8, fmt, ap) }
+}

@@ -1,0 +1,103 @@
+//! Server-side includes: pages made of pages.
+
+use super::reply;
+use super::static_files::{Opened, Site};
+use crate::net::handle::Conn;
+use crate::proto::path::is_sane;
+use crate::proto::ssi::{Piece, pieces};
+use crate::proto::webroot;
+use crate::sys::fs::Fs;
+use crate::sys::fs_posix::Fence;
+use crate::sys::log::log_error;
+use core::ffi::CStr;
+use std::ffi::CString;
+
+/// Includes inside includes.
+const MAX_DEPTH: usize = 5;
+/// Includes of one page in all: a page that includes itself several times would take for ever.
+const MAX_INCLUDES: usize = 1000;
+/// Largest page, includes and all.
+const MAX_SIZE: usize = 16 << 20;
+
+const HEADERS: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n";
+
+/// Answers with the page that `file` holds, expanded. `list` is the `root_dir` of the program.
+pub(crate) fn serve(c: Conn, site: Site, list: &[u8], path: &[u8], file: Opened, fence: Fence<'_>, head_only: bool) {
+    let Some(page) = read(file) else { return reply::text(c, 500, b"", b"Page too large\n", head_only) };
+    let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0 };
+    expansion.expand(path, &page, fence, 0);
+    if expansion.includes >= MAX_INCLUDES || expansion.out.len() >= MAX_SIZE {
+        log_error!("{} page is too large, some includes are left out", c.id());
+    }
+    reply::text(c, 200, HEADERS, &expansion.out, head_only);
+}
+
+/// See `mg_http_serve_ssi`. Includes come from the directory of the page, or from `root`.
+pub(crate) fn serve_path(c: Conn, root: &[u8], path: &CStr) {
+    let site = Site::new(Fs::posix());
+    match site.open(path, None) {
+        Some(file) => {
+            let path = path.to_bytes();
+            let dir = directory(path);
+            let dirs = [if dir.is_empty() { b"." } else { dir }, root];
+            serve(c, site, root, path, file, Fence(&dirs), false);
+        }
+        None => reply::text(c, 404, b"", b"Not found\n", false),
+    }
+}
+
+fn read(file: Opened) -> Option<Vec<u8>> {
+    let size = usize::try_from(file.size).ok().filter(|n| *n <= MAX_SIZE)?;
+    let mut page = vec![0; size];
+    let mut len = 0;
+    while len < size {
+        match file.file.read(&mut page[len..]) {
+            0 => break,
+            n => len += n,
+        }
+    }
+    page.truncate(len);
+    Some(page)
+}
+
+/// What is in front of the last part, with its slash.
+fn directory(path: &[u8]) -> &[u8] {
+    &path[..memchr::memrchr(b'/', path).map_or(0, |i| i + 1)]
+}
+
+struct Expansion<'a> {
+    site: Site,
+    list: &'a [u8],
+    out: Vec<u8>,
+    includes: usize,
+}
+
+impl Expansion<'_> {
+    fn expand(&mut self, path: &[u8], page: &[u8], fence: Fence<'_>, depth: usize) {
+        for piece in pieces(page) {
+            match piece {
+                Piece::Text(text) => self.out.extend_from_slice(text),
+                Piece::File(name) => self.include(&[directory(path), name].concat(), fence, depth),
+                Piece::Virtual(name) => {
+                    let slash: &[u8] = if name.starts_with(b"/") { b"" } else { b"/" };
+                    if let Ok(m) = webroot::map_plain(self.list, &[slash, name].concat()) {
+                        self.include(&m.path, Fence(&[m.root]), depth);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What cannot be included is left out.
+    fn include(&mut self, path: &[u8], fence: Fence<'_>, depth: usize) {
+        self.includes += 1;
+        if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES || !is_sane(path) {
+            return;
+        }
+        let file = CString::new(path).ok().and_then(|p| self.site.open(&p, Some(fence)));
+        let Some(file) = file.filter(|f| f.size < (MAX_SIZE - self.out.len().min(MAX_SIZE)) as u64) else { return };
+        if let Some(page) = read(file) {
+            self.expand(path, &page, fence, depth + 1);
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Serving files and directories. See `mg_http_serve_dir` and `mg_http_serve_file`.
+
+use super::{http, reply, ssi};
+use crate::abi::*;
+use crate::guard::bytes::cstr;
+use crate::net::engine::Rec;
+use crate::net::handle::Conn;
+use crate::net::stream::{self, BLOCK, End, Stream};
+use crate::net::{output, sock};
+use crate::proto::range::{self, Range};
+use crate::proto::webroot::{self, Refusal};
+use crate::proto::{accept, glob, listing, mime, urlcodec};
+use crate::sys::fs::{self, Fs, Handle};
+use crate::sys::fs_posix::{self, Fence};
+use crate::sys::log::log_error;
+use crate::sys::{fs_packed, log::Bytes};
+use core::ffi::{CStr, c_int, c_void};
+use core::ptr;
+use libc::time_t;
+use std::ffi::CString;
+use std::io::Write;
+
+/// `struct mg_http_serve_opts`, with its defaults.
+pub(crate) struct Opts<'a> {
+    root: &'a [u8],
+    ssi_pattern: Option<&'a [u8]>,
+    extra_headers: &'a [u8],
+    mime_types: &'a [u8],
+    page404: Option<&'a CStr>,
+    site: Site,
+}
+
+impl<'a> Opts<'a> {
+    /// # Safety
+    /// NULL, or options whose members are NULL or valid during `'a`.
+    pub(crate) unsafe fn new(opts: *const mg_http_serve_opts) -> Opts<'a> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let null = mg_http_serve_opts {
+                root_dir: ptr::null(),
+                ssi_pattern: ptr::null(),
+                extra_headers: ptr::null(),
+                mime_types: ptr::null(),
+                page404: ptr::null(),
+                fs: ptr::null_mut(),
+            };
+            let o = opts.as_ref().copied().unwrap_or(null);
+            Opts {
+                root: cstr(o.root_dir),
+                ssi_pattern: (!o.ssi_pattern.is_null()).then(|| cstr(o.ssi_pattern)),
+                extra_headers: cstr(o.extra_headers),
+                mime_types: cstr(o.mime_types),
+                page404: fs::path(o.page404),
+                site: Site::new(Fs::new(o.fs).unwrap_or_else(Fs::posix)),
+            }
+        }
+    }
+}
+
+/// Where files come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) fs: Fs,
+    /// The machine's own file system, not changed by the program: links can be looked at, and descriptors be used.
+    native: bool,
+}
+
+/// An open regular file.
+pub(crate) struct Opened {
+    pub(crate) file: Handle,
+    descriptor: Option<i32>,
+    pub(crate) size: u64,
+    mtime: time_t,
+}
+
+enum Found {
+    File(Opened),
+    Directory,
+    Nothing,
+}
+
+impl Site {
+    pub(crate) fn new(fs: Fs) -> Site {
+        // SAFETY: an Fs points at a file system.
+        Site { fs, native: unsafe { fs_posix::is_native(fs.as_ptr()) } }
+    }
+
+    /// What a path leads to. `fence`: directories that it must not leave through links, where there are links.
+    fn find(self, path: &CStr, fence: Option<Fence<'_>>) -> Found {
+        if self.native {
+            return match fs_posix::open(path, fence) {
+                fs_posix::Found::File { fd, size, mtime } => {
+                    Found::File(Opened { descriptor: fs_posix::descriptor(fd), file: Handle { fs: self.fs, fd }, size, mtime })
+                }
+                fs_posix::Found::Directory => Found::Directory,
+                fs_posix::Found::Nothing => Found::Nothing,
+            };
+        }
+        let Some((flags, size, mtime)) = self.fs.status(path) else { return Found::Nothing };
+        if flags & MG_FS_DIR != 0 {
+            return Found::Directory;
+        }
+        match self.fs.open(path, MG_FS_READ) {
+            Some(file) => Found::File(Opened { file, descriptor: None, size: size as u64, mtime }),
+            None => Found::Nothing,
+        }
+    }
+
+    pub(crate) fn open(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<Opened> {
+        match self.find(path, fence) {
+            Found::File(opened) => Some(opened),
+            _ => None,
+        }
+    }
+
+    /// Whether a directory is not outside.
+    fn holds(self, path: &[u8], fence: Fence<'_>) -> bool {
+        !self.native || fence.holds(path)
+    }
+
+    /// Size, None for a directory, and time of change of an entry; None when it is gone, or a link that leads outside.
+    fn entry(self, path: &CStr, fence: Fence<'_>) -> Option<(Option<u64>, time_t)> {
+        if self.native {
+            let (dir, size, mtime) = fs_posix::entry(path.to_bytes(), fence)?;
+            return Some(((!dir).then_some(size), mtime));
+        }
+        let (flags, size, mtime) = self.fs.status(path)?;
+        Some(((flags & MG_FS_DIR == 0).then_some(size as u64), mtime))
+    }
+}
+
+/// What matters of a request: a copy, because file systems of the program may change `c->recv`.
+struct Request {
+    uri: Vec<u8>,
+    head_only: bool,
+    gzip: bool,
+    range: Option<Range>,
+    if_range: Option<Vec<u8>>,
+    if_none_match: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// # Safety
+    /// `hm` is a parsed message whose views are readable.
+    unsafe fn new(hm: *const mg_http_message) -> Request {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let hm = &*hm;
+            Request {
+                uri: hm.uri.bytes().to_vec(),
+                head_only: hm.method.bytes().eq_ignore_ascii_case(b"HEAD"),
+                gzip: hm.header(b"Accept-Encoding").is_some_and(accept::gzip),
+                range: hm.header(b"Range").and_then(range::parse),
+                if_range: hm.header(b"If-Range").map(<[u8]>::to_vec),
+                if_none_match: hm.header(b"If-None-Match").map(<[u8]>::to_vec),
+            }
+        }
+    }
+}
+
+/// See `mg_http_serve_dir`.
+///
+/// # Safety
+/// `hm` is a parsed message, `opts` NULL or valid options.
+pub(crate) unsafe fn serve_dir(c: Conn, hm: *const mg_http_message, opts: *const mg_http_serve_opts) {
+    // SAFETY: passed on to the caller.
+    let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
+    let mapped = match webroot::map(o.root, &req.uri) {
+        // SAFETY: an Fs points at a file system.
+        Ok(m) if m.root.is_empty() && !unsafe { fs_packed::is_packed(o.site.fs.as_ptr()) } => Err(Refusal::NoMatch),
+        other => other,
+    };
+    let mapped = match mapped {
+        Ok(mapped) => mapped,
+        Err(Refusal::NoMatch) => return send(c, &req, &o, b"", None, None),
+        Err(Refusal::Invalid) => return reply::text(c, 400, b"", b"Invalid path", req.head_only),
+        Err(Refusal::TooLong) => return reply::text(c, 400, b"", b"Exceeded path size", req.head_only),
+    };
+    let roots = [mapped.root];
+    let fence = Fence(&roots);
+    let found = match (&req.uri[..], c_path(&mapped.path)) {
+        // An index page will show whether it is there.
+        (b"/", _) => Found::Directory,
+        (_, Some(path)) => o.site.find(&path, Some(fence)),
+        (_, None) => Found::Nothing,
+    };
+    match found {
+        Found::File(file) => page(c, &req, &o, &mapped.path, file, fence),
+        Found::Nothing => send(c, &req, &o, &mapped.path, None, Some(fence)),
+        Found::Directory if req.uri.ends_with(b"/") => directory(c, &req, &o, &mapped.path, fence),
+        Found::Directory if o.site.holds(&mapped.path, fence) => redirect(c, &req.uri),
+        Found::Directory => send(c, &req, &o, b"", None, None),
+    }
+}
+
+fn c_path(path: &[u8]) -> Option<CString> {
+    CString::new(path).ok()
+}
+
+/// A file that exists: a page with includes, or bytes to send.
+fn page(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Opened, fence: Fence<'_>) {
+    if o.ssi_pattern.is_some_and(|pattern| glob::matches(path, pattern, |_| {})) {
+        return ssi::serve(c, o.site, o.root, path, file, fence, req.head_only);
+    }
+    send(c, req, o, path, Some(file), Some(fence));
+}
+
+/// The index page of a directory, or its listing.
+fn directory(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], fence: Fence<'_>) {
+    let (index, listed) = c.engine().map_or((b"index.html".to_vec(), true), |e| {
+        let options = e.options.borrow();
+        (options.http_index.clone(), !options.no_dirlist)
+    });
+    let below = |name: &[u8]| [path, b"/", name].concat();
+    for name in [&index[..], b"index.shtml"] {
+        let path = below(name);
+        if let Some(file) = c_path(&path).and_then(|p| o.site.open(&p, Some(fence))) {
+            return page(c, req, o, &path, file, fence);
+        }
+    }
+    let (plain, packed) = (below(&index), below(&[&index[..], b".gz"].concat()));
+    if c_path(&packed).is_some_and(|p| o.site.open(&p, Some(fence)).is_some()) {
+        return send(c, req, o, &plain, None, Some(fence));
+    }
+    let here: &[u8] = if path.is_empty() && o.site.native { b"/" } else { path };
+    let is_dir = |p: &CString| o.site.fs.status(p).is_some_and(|(flags, ..)| flags & MG_FS_DIR != 0);
+    match c_path(here).filter(|p| is_dir(p) && o.site.holds(here, fence)) {
+        None => send(c, req, o, b"", None, None),
+        Some(_) if !listed => reply::text(c, 403, b"", b"Forbidden\n", req.head_only),
+        Some(dir) => list(c, req, o, &dir, path, fence),
+    }
+}
+
+fn redirect(c: Conn, uri: &[u8]) {
+    let head = [b"HTTP/1.1 301 Moved\r\nLocation: ", &webroot::location(uri)[..], b"\r\nContent-Length: 0\r\n"].concat();
+    if reply::lines(c, 301, &head).is_some() {
+        reply::complete(c);
+    }
+}
+
+fn list(c: Conn, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], fence: Fence<'_>) {
+    let mut names = Vec::new();
+    o.site.fs.list(dir, |name| names.push(name.to_owned()));
+    if o.site.native {
+        // The machine gives them in no order.
+        names.sort_unstable();
+    }
+    let mut uri = vec![0; req.uri.len() + 1];
+    let n = urlcodec::decode(&req.uri, &mut uri, false).unwrap_or(0);
+    let mut page = listing::Page::new(&uri[..n]);
+    for name in names {
+        let name = name.to_bytes();
+        let entry = c_path(&[path, b"/", name].concat()).and_then(|p| o.site.entry(&p, fence));
+        if let Some((size, mtime)) = entry {
+            page.row(name, size, mtime);
+        }
+    }
+    let page = page.finish();
+    let mut head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n".to_vec();
+    head.extend_from_slice(o.extra_headers);
+    append(&mut head, format_args!("Content-Length: {:<8}\r\n", page.len()));
+    if reply::lines(c, 200, &head).is_some() && (req.head_only || output::append_bytes(c, &page)) {
+        reply::complete(c);
+    }
+}
+
+fn append(to: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    let _ = to.write_fmt(text);
+}
+
+/// See `mg_http_serve_file`.
+///
+/// # Safety
+/// `hm` is a parsed message, `opts` NULL or valid options.
+pub(crate) unsafe fn serve_file(c: Conn, hm: *const mg_http_message, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
+    // SAFETY: passed on to the caller.
+    let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
+    let file = path.and_then(|p| o.site.open(p, None));
+    send(c, &req, &o, path.map_or(b"", CStr::to_bytes), file, None);
+}
+
+/// The ETag of a file.
+pub(crate) fn etag(size: u64, mtime: time_t) -> String {
+    format!("\"{mtime}.{size}\"")
+}
+
+/// Sends `file`, which is what is at `path`, or its compressed form; when there is neither, the program's page for that.
+fn send(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>, fence: Option<Fence<'_>>) {
+    let mut kind = mime::of(path, o.mime_types);
+    let packed = if req.gzip && !path.is_empty() { c_path(&[path, b".gz"].concat()) } else { None };
+    // One that is older than what it was made from does not count.
+    let current = |packed: &Opened| file.as_ref().is_none_or(|file| packed.mtime >= file.mtime);
+    let packed = packed.and_then(|p| o.site.open(&p, fence)).filter(current);
+    let gzip = packed.is_some();
+    let file = packed.or(file).or_else(|| {
+        let page = o.page404?;
+        kind = mime::of(page.to_bytes(), o.mime_types);
+        o.site.open(page, None)
+    });
+    let Some(file) = file else { return reply::text(c, 404, o.extra_headers, b"Not found\n", req.head_only) };
+
+    let etag = etag(file.size, file.mtime);
+    if req.if_none_match.as_ref().is_some_and(|v| v.eq_ignore_ascii_case(etag.as_bytes())) {
+        return reply::head(c, 304, o.extra_headers);
+    }
+    // The rest of another version would not fit.
+    let range = req.range.filter(|_| req.if_range.as_ref().is_none_or(|v| v == etag.as_bytes()));
+    let (code, first, len) = match range.map(|r| r.within(file.size)) {
+        None => (200, 0, file.size),
+        Some(Some((first, last))) => (206, first, last - first + 1),
+        Some(None) => (416, 0, 0),
+    };
+    let mut head = Vec::with_capacity(256 + o.extra_headers.len());
+    append(&mut head, format_args!("HTTP/1.1 {code} {}\r\nContent-Type: ", reply::phrase(code)));
+    head.extend_from_slice(kind);
+    append(&mut head, format_args!("\r\nEtag: {etag}\r\nContent-Length: {len}\r\n"));
+    if gzip {
+        head.extend_from_slice(b"Content-Encoding: gzip\r\n");
+    }
+    match code {
+        206 => append(&mut head, format_args!("Content-Range: bytes {first}-{}/{}\r\n", first + len - 1, file.size)),
+        416 => append(&mut head, format_args!("Content-Range: bytes */{}\r\n", file.size)),
+        _ => {}
+    }
+    head.extend_from_slice(o.extra_headers);
+    let len = if req.head_only || c.flags().is_closing() { 0 } else { len };
+    body(c, code, &head, file, first, len);
+}
+
+/// Queues the head and the start of the body; the rest follows as it leaves.
+fn body(c: Conn, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
+    // Small files are read. The kernel's way writes nothing to the log.
+    let copy = len > BLOCK as u64 && !c.flags().is_tls() && !c.flags().is_hexdumping() && c.rec().is_some();
+    let descriptor = file.descriptor.filter(|_| copy && !sock::sigpipe_kills());
+    let stream = if len == 0 { None } else { Some(Stream::new(file.file, descriptor, first, len)) };
+    let mut stream = match stream {
+        Some(None) => return reply::text(c, 500, b"", b"Cannot read the file\n", false),
+        Some(Some(stream)) => stream,
+        None => {
+            if reply::lines(c, code, head).is_some() {
+                reply::complete(c);
+            }
+            return;
+        }
+    };
+    let Some(last) = reply::lines(c, code, head) else { return };
+    let Some(rec) = c.rec() else {
+        // A connection of the program's own, which has no turns.
+        while stream.fill(c, BLOCK).is_some_and(|left| left > 0) {}
+        return reply::complete(c);
+    };
+    let left = if descriptor.is_some() { Some(len) } else { stream.fill(c, BLOCK.saturating_sub(c.send_len())) };
+    match left {
+        _ if c.is_closed() => {}
+        Some(0) => reply::complete(c),
+        Some(_) => {
+            let pair = stream.begin(c, rec, last, done);
+            c.set_pfn(Some(handler));
+            c.set_pfn_data(pair.cast());
+        }
+        None => done(c, rec, End::Cut, last),
+    }
+}
+
+/// Sits in `c->pfn` while a file is being sent, so that no other request is looked at.
+///
+/// # Safety
+/// `c` is the connection the event is for.
+unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
+    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
+    let c = unsafe { Conn::new(c) };
+    if ev == MG_EV_CLOSE {
+        if let Some(rec) = c.rec() {
+            stream::abandon(c, rec);
+        }
+        give_back(c);
+    }
+}
+
+fn give_back(c: Conn) {
+    if c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _))) {
+        c.set_pfn(Some(http::handler));
+        c.set_pfn_data(ptr::null_mut());
+    }
+}
+
+/// The end of a file: requests are looked at again.
+fn done(c: Conn, rec: &Rec, end: End, last: bool) {
+    give_back(c);
+    if end == End::Cut {
+        log_error!("{} {}: a file became shorter while it was sent", c.id(), Bytes(b"HTTP"));
+        c.update(|f| f.set_resp(false));
+        // The announced length cannot be kept: only the end of the connection says so.
+        rec.http.head_at.set(None);
+    } else {
+        reply::complete(c);
+    }
+    if last || end == End::Cut {
+        c.update(|f| f.set_draining(true));
+    }
+}

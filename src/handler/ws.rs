@@ -1,0 +1,530 @@
+//! WebSocket: the handler in `c->pfn` of both sides once mg_ws_upgrade or mg_ws_connect has been called, the two handshakes, and
+//! outgoing frames.
+//!
+//! `c->recv` begins with what has arrived of a fragmented message: the first byte of its first frame, then the payloads. How many
+//! bytes these are is in `c->pfn_data`. Frames that were handled are taken off once per call, however many there were.
+
+use super::reply;
+use crate::abi::*;
+use crate::guard::{bytes, http_message, iobuf};
+use crate::net::conn::{self, Client};
+use crate::net::engine::{Engine, Reason, Rec};
+use crate::net::event::{call, error};
+use crate::net::handle::Conn;
+use crate::net::output;
+use crate::proto::ws::{self, Header, Rules};
+use crate::proto::{http, url};
+use crate::sys::{log::log_error, random};
+use core::ffi::{c_char, c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ops::Range;
+use core::ptr;
+
+/// The protocol handler. Its address is what `c->pfn` holds.
+///
+/// # Safety
+/// `c` is the connection the event is for.
+pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
+    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
+    let c = unsafe { Conn::new(c) };
+    if ev == MG_EV_READ || ev == MG_EV_POLL && c.recv_len() > 0 {
+        run(c);
+    }
+}
+
+fn is_ours(c: Conn) -> bool {
+    c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
+}
+
+/// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered.
+fn quiet(e: &Engine) {
+    let [http, _] = e.quiet_pfns.get();
+    e.quiet_pfns.set([http, handler as *const () as usize]);
+}
+
+fn is_strict(c: Conn) -> bool {
+    c.engine().is_some_and(|e| e.ws_strict.get())
+}
+
+/// No further frame may be handled: the connection is gone or going, or another protocol handler has taken over.
+fn is_over(c: Conn) -> bool {
+    let flags = c.flags();
+    c.is_closed()
+        || c.engine().is_none_or(|e| e.is_dead() || flags.is_draining() && !e.compat.get())
+        || flags.is_closing()
+        || !is_ours(c)
+}
+
+/// Handles what has been received.
+pub(crate) fn run(c: Conn) {
+    let Some(rec) = c.rec() else { return };
+    // While a frame is being handled further up the stack nothing moves.
+    if rec.ws.dispatching.get() || is_over(c) {
+        return;
+    }
+    if rec.ws.failed.get() {
+        // SAFETY: the connection's own buffer.
+        return unsafe { (*c.recv()).len = 0 };
+    }
+    if !c.flags().is_websocket() && !open(c, rec) {
+        return;
+    }
+    frames(c, rec);
+}
+
+fn is_gone(c: Conn) -> bool {
+    c.is_closed() || c.engine().is_none_or(Engine::is_dead)
+}
+
+/// Runs what calls the program. False when there is nothing to go on with: the connection is gone, or a handler has emptied the
+/// buffer.
+fn calling(c: Conn, rec: &Rec, program: impl FnOnce()) -> bool {
+    let before = c.recv_len();
+    rec.ws.dispatching.set(true);
+    program();
+    if is_gone(c) {
+        return false;
+    }
+    rec.ws.dispatching.set(false);
+    if c.recv_len() >= before {
+        return true;
+    }
+    // Where the next frame would begin is not known any more.
+    // SAFETY: the connection's own buffer.
+    unsafe { (*c.recv()).len = 0 };
+    if is_ours(c) {
+        c.set_pfn_data(ptr::null_mut());
+    }
+    false
+}
+
+/// The received bytes. Every caller is done with them before it calls anything that could touch the buffer.
+fn received<'a>(c: Conn) -> &'a mut [u8] {
+    // SAFETY: the connection's own data, used as said above.
+    unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) }
+}
+
+// ---- frames in
+
+/// Where the reader is in `c->recv`: `kept` bytes of a fragmented message, then bytes that are done with, up to `at`.
+struct Place {
+    kept: usize,
+    at: usize,
+}
+
+enum Step {
+    Next,
+    Wait,
+    /// The buffer is not to be touched.
+    Leave,
+}
+
+fn frames(c: Conn, rec: &Rec) {
+    let kept = Some(c.pfn_data() as usize).filter(|n| *n <= c.recv_len()).unwrap_or(0);
+    let mut place = Place { kept, at: kept };
+    while !is_over(c) {
+        match frame(c, rec, &mut place) {
+            Step::Next => {}
+            Step::Wait => break,
+            Step::Leave => return,
+        }
+    }
+    if is_gone(c) {
+        return;
+    }
+    // SAFETY: the connection's own buffer; del clamps to it.
+    unsafe {
+        if place.kept == 0 && place.at == c.recv_len() {
+            (*c.recv()).len = 0;
+        } else {
+            iobuf::del(c.recv(), place.kept, place.at - place.kept);
+        }
+    }
+}
+
+/// Looks at the frame that begins at `place.at`.
+fn frame(c: Conn, rec: &Rec, place: &mut Place) -> Step {
+    let Some(h) = received(c).get(place.at..).and_then(Header::parse) else { return Step::Wait };
+    let rules = Rules { from_server: c.flags().is_client(), strict: is_strict(c) };
+    if let Some(fault) = rules.fault(&h, place.kept > 0) {
+        return fail(c, rec, ws::PROTOCOL_ERROR, fault);
+    }
+    let max = c.engine().map_or(0, |e| e.options.borrow().max_recv_size);
+    let Some(payload) = usize::try_from(h.payload).ok().filter(|n| *n <= room(c, place, &h, max)) else {
+        rec.reason.set(Reason::Limit);
+        return fail(c, rec, ws::TOO_BIG, "message too long");
+    };
+    let start = place.at + h.len;
+    let open = received(c).first().filter(|_| place.kept > 0).copied();
+    let Some(data) = received(c).get_mut(start..).and_then(|rest| rest.get_mut(..payload)) else {
+        expect(c, (place.kept + h.len + payload).min(max));
+        return Step::Wait;
+    };
+    if let Some(mask) = h.mask {
+        ws::apply_mask(data, mask);
+    }
+    if rules.checks_text() && !is_text(rec, &h, open, data) {
+        return fail(c, rec, ws::BAD_DATA, "text is not UTF-8");
+    }
+    place.at = start + payload;
+    act(c, rec, place, &h, start..start + payload)
+}
+
+/// How long the payload of a frame may be: with what is kept it must fit the receive buffer, and the program's own limit for
+/// messages of its clients.
+fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
+    let room = max.saturating_sub(place.kept + h.len);
+    match c.engine().map_or(0, |e| e.limits.get().max_ws_message) {
+        limit if limit > 0 && c.flags().is_accepted() && h.opcode() < ws::CLOSE => {
+            room.min(limit.saturating_sub(place.kept.saturating_sub(1)))
+        }
+        _ => room,
+    }
+}
+
+/// Makes room for a frame of which only the beginning is there, a piece at a time: what the peer announces may never come.
+fn expect(c: Conn, size: usize) {
+    let now = c.recv_info();
+    let size = size.min(2 * now.len + 65536);
+    if let (Some(e), true) = (c.engine(), size > now.size) {
+        // SAFETY: the connection's own buffer. When memory is short, the next read will find out.
+        unsafe { e.buffers.grow(c.recv(), size - now.len) };
+    }
+}
+
+/// Whether the text is good so far. `open` is the first byte of the fragmented message that this frame may continue.
+fn is_text(rec: &Rec, h: &Header, open: Option<u8>, data: &[u8]) -> bool {
+    let mut text = match (h.opcode(), open.map(|first| first & 15)) {
+        (ws::TEXT, _) => ws::Utf8::default(),
+        (ws::CONTINUE, Some(ws::TEXT)) => rec.ws.text.get(),
+        _ => return true,
+    };
+    let good = text.feed(data) && (!h.is_final() || text.is_whole());
+    rec.ws.text.set(text);
+    good
+}
+
+/// Handles a whole frame with its payload unmasked.
+fn act(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>) -> Step {
+    let intact = match h.opcode() {
+        ws::TEXT | ws::BINARY if h.is_final() => deliver(c, rec, MG_EV_WS_MSG, h.first, payload),
+        ws::TEXT | ws::BINARY => {
+            received(c)[0] = h.first;
+            place.kept = 1;
+            keep(c, place, payload);
+            true
+        }
+        ws::CONTINUE => add(c, rec, place, h, payload),
+        ws::PING => {
+            send(c, ws::PONG, &received(c)[payload.clone()]);
+            deliver(c, rec, MG_EV_WS_CTL, h.first, payload)
+        }
+        ws::PONG => deliver(c, rec, MG_EV_WS_CTL, h.first, payload),
+        ws::CLOSE => return close(c, rec, h, payload),
+        op => calling(c, rec, || error(c, format_args!("unknown WS op {op}"))),
+    };
+    if intact { Step::Next } else { Step::Leave }
+}
+
+fn deliver(c: Conn, rec: &Rec, ev: c_int, first: u8, payload: Range<usize>) -> bool {
+    let mut message = mg_ws_message { data: mg_str::of(&received(c)[payload]), flags: first };
+    calling(c, rec, || call(c, ev, (&raw mut message).cast()))
+}
+
+/// Moves a payload down to the kept bytes. The header in front of it has left room for the byte that they begin with.
+fn keep(c: Conn, place: &mut Place, payload: Range<usize>) {
+    let end = place.kept + payload.len();
+    received(c).copy_within(payload, place.kept);
+    place.kept = end;
+    c.set_pfn_data(end as *mut c_void);
+}
+
+/// The next piece of a fragmented message.
+fn add(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>) -> bool {
+    if !deliver(c, rec, MG_EV_WS_CTL, h.first, payload.clone()) {
+        return false;
+    }
+    if place.kept == 0 || is_over(c) {
+        return true;
+    }
+    keep(c, place, payload);
+    if !h.is_final() {
+        return true;
+    }
+    let (first, whole) = (received(c)[0], 1..place.kept);
+    place.kept = 0;
+    c.set_pfn_data(ptr::null_mut());
+    deliver(c, rec, MG_EV_WS_MSG, first, whole)
+}
+
+/// The peer's Close frame: answered unless it is an answer, and the last thing that is looked at.
+fn close(c: Conn, rec: &Rec, h: &Header, payload: Range<usize>) -> Step {
+    let (mut copy, len) = ([0; 125], payload.len());
+    copy[..len].copy_from_slice(&received(c)[payload.clone()]);
+    if let Some(code) = ws::close_fault(&copy[..len]) {
+        return fail(c, rec, code, "malformed Close frame");
+    }
+    let intact = deliver(c, rec, MG_EV_WS_CTL, h.first, payload);
+    if is_gone(c) {
+        return Step::Leave;
+    }
+    if !rec.ws.close_sent.get() {
+        send(c, ws::CLOSE, &copy[..len]);
+    }
+    c.update(|f| f.set_draining(true));
+    if intact { Step::Next } else { Step::Leave }
+}
+
+/// The peer broke the protocol.
+fn fail(c: Conn, rec: &Rec, code: u16, why: &str) -> Step {
+    log_error!("{} WebSocket: {why}, closing with {code}", c.id());
+    rec.ws.failed.set(true);
+    send_close(c, code, b"");
+    c.update(|f| f.set_draining(true));
+    Step::Leave
+}
+
+// ---- frames out
+
+/// Queues a Close frame, unless one was queued before. `reason` is cut to what fits.
+pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
+    if !c.rec().is_some_and(|rec| rec.ws.close_sent.get()) {
+        let reason = reason.get(..123).unwrap_or(reason);
+        send(c, ws::CLOSE, &[&code.to_be_bytes(), reason].concat());
+    }
+}
+
+fn new_mask(c: Conn) -> Option<[u8; 4]> {
+    c.flags().is_client().then(|| {
+        let mut mask = [0; 4];
+        random::fill(&mut mask);
+        mask
+    })
+}
+
+/// A frame from byte `at` of `c->send` on is complete but for its mask.
+fn finish(c: Conn, op: u8, mask: Option<[u8; 4]>, payload_at: usize) {
+    if let Some(mask) = mask {
+        // SAFETY: the connection's own data, used for this call only.
+        let queued = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
+        ws::apply_mask(queued.get_mut(payload_at..).unwrap_or_default(), mask);
+    }
+    if let Some(rec) = c.rec().filter(|_| op & 15 == ws::CLOSE) {
+        rec.ws.close_sent.set(true);
+    }
+}
+
+/// Queues a frame. Returns its length, 0 when out of memory. See `mg_ws_send`.
+pub(crate) fn send(c: Conn, op: u8, payload: &[u8]) -> usize {
+    let mask = new_mask(c);
+    let head = ws::Head::new(op | ws::FIN, payload.len(), mask);
+    let at = c.send_len() + head.bytes().len();
+    if !output::append_parts(c, &[head.bytes(), payload]) {
+        return 0;
+    }
+    finish(c, op, mask, at);
+    head.bytes().len() + payload.len()
+}
+
+/// Makes a frame of the last `len` bytes of `c->send`. See `mg_ws_wrap`.
+pub(crate) fn wrap(c: Conn, len: usize, op: u8) -> usize {
+    let mask = new_mask(c);
+    let head = ws::Head::new(op | ws::FIN, len, mask);
+    let Some(at) = c.send_len().checked_sub(len) else { return c.send_len() };
+    // SAFETY: NULL makes room only, which is filled below.
+    if unsafe { output::append(c, ptr::null(), head.bytes().len()) } {
+        // SAFETY: the connection's own data, used for these two calls only.
+        let queued = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
+        queued.copy_within(at..at + len, at + head.bytes().len());
+        queued[at..at + head.bytes().len()].copy_from_slice(head.bytes());
+        finish(c, op, mask, at + head.bytes().len());
+    }
+    c.send_len()
+}
+
+/// See `mg_ws_vprintf`.
+///
+/// # Safety
+/// `fmt` and `ap` fit each other.
+pub(crate) unsafe fn vprintf(c: Conn, op: u8, fmt: *const c_char, ap: *mut va_list) -> usize {
+    let before = c.send_len();
+    // SAFETY: passed on to the caller.
+    let n = unsafe { output::vprintf(c, fmt, ap) };
+    // Nothing at all is there when memory ran out.
+    if c.send_len() == before + n && !(n == 0 && c.flags().is_closing()) {
+        wrap(c, n, op);
+    }
+    n
+}
+
+// ---- handshakes
+
+/// Whether a header's value, a list, has this token.
+fn has_token(value: Option<&[u8]>, token: &[u8]) -> bool {
+    value.is_some_and(|v| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
+}
+
+/// The status and headers to refuse an upgrade with.
+///
+/// # Safety
+/// The views in `hm` are readable.
+unsafe fn refusal(hm: &mg_http_message, strict: bool) -> Option<(c_int, &'static [u8])> {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let Some(key) = hm.header(b"Sec-WebSocket-Key") else { return Some((426, b"")) };
+        if !strict {
+            return None;
+        }
+        if hm.header(b"Sec-WebSocket-Version") != Some(b"13") {
+            return Some((426, b"Sec-WebSocket-Version: 13\r\n"));
+        }
+        let good = hm.method.bytes() == b"GET"
+            && hm.proto.bytes() == b"HTTP/1.1"
+            && has_token(hm.header(b"Upgrade"), b"websocket")
+            && has_token(hm.header(b"Connection"), b"upgrade")
+            && ws::is_key(key);
+        if good { None } else { Some((400, b"")) }
+    }
+}
+
+/// See `mg_ws_upgrade`.
+///
+/// # Safety
+/// `hm` is a message with readable views; `fmt` is NULL, or fits `ap`.
+pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
+    // SAFETY: the caller's message.
+    let (refused, key) = unsafe { (refusal(&*hm, is_strict(c)), (*hm).header(b"Sec-WebSocket-Key").unwrap_or_default()) };
+    if let Some((code, headers)) = refused {
+        reply::reply_bytes(c, code, headers, b"WS upgrade expected\n");
+        return c.update(|f| f.set_draining(true));
+    }
+    if let Some(rec) = c.rec() {
+        rec.ws.reset();
+        rec.http.head_at.set(None);
+    }
+    c.engine().into_iter().for_each(quiet);
+    c.set_pfn(Some(handler));
+    c.set_pfn_data(ptr::null_mut());
+    const HEAD: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    let mut ok = output::append_parts(c, &[HEAD, &ws::accept(key), b"\r\n"]);
+    let extra = c.send_len();
+    if !fmt.is_null() {
+        // SAFETY: passed on to the caller.
+        unsafe { output::vprintf(c, fmt, ap) };
+    }
+    const PROTOCOL: &[u8] = b"Sec-WebSocket-Protocol: ";
+    // SAFETY: the connection's own data, and views of the caller's message.
+    let (chosen, offered) =
+        unsafe { (c.send_info().data().get(extra..).unwrap_or_default(), (*hm).header(b"Sec-WebSocket-Protocol")) };
+    let is_chosen =
+        chosen.split(|b| *b == b'\n').any(|l| l.get(..23).is_some_and(|name| name.eq_ignore_ascii_case(&PROTOCOL[..23])));
+    // A client takes one of what it offered, not the list.
+    if let Some(first) = offered.and_then(|list| list.split(|b| *b == b',').next()).filter(|_| !is_chosen) {
+        ok = ok && output::append_parts(c, &[PROTOCOL, first.trim_ascii(), b"\r\n"]);
+    }
+    if !(ok && output::append_bytes(c, b"\r\n")) {
+        return error(c, format_args!("OOM"));
+    }
+    c.update(|f| {
+        f.set_websocket(true);
+        f.set_resp(false);
+    });
+    call(c, MG_EV_WS_OPEN, hm.cast());
+}
+
+/// See `mg_ws_connect`.
+///
+/// # Safety
+/// `client.url` is NULL or a C string; `fmt` is NULL, or fits `ap`.
+pub(crate) unsafe fn connect(e: &Engine, client: Client, fmt: *const c_char, ap: *mut va_list) -> Option<Conn> {
+    quiet(e);
+    // SAFETY: passed on to the caller, as in the next block.
+    let text = unsafe { bytes::cstr(client.url) };
+    // SAFETY: as above.
+    let c = unsafe { conn::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
+    let mut random = [0; 16];
+    random::fill(&mut random);
+    let key = ws::key(random);
+    if let Some(rec) = c.rec() {
+        rec.ws.accept.set(ws::accept(&key));
+    }
+    let mut port = Vec::new();
+    if is_strict(c) {
+        port = format!(":{}", url::port(text)).into_bytes();
+    }
+    let parts: [&[u8]; 8] = [
+        b"GET ",
+        url::uri(text).unwrap_or(b"/"),
+        b" HTTP/1.1\r\nUpgrade: websocket\r\nHost: ",
+        url::host(text),
+        &port,
+        b"\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
+        &key,
+        b"\r\n",
+    ];
+    let ok = output::append_parts(c, &parts);
+    if !fmt.is_null() {
+        // SAFETY: passed on to the caller.
+        unsafe { output::vprintf(c, fmt, ap) };
+    }
+    if !(ok && output::append_bytes(c, b"\r\n")) {
+        error(c, format_args!("OOM"));
+    }
+    Some(c)
+}
+
+/// Whether the response is an answer to our own request. Servers that give no sensible value, but answer 101, are put up with:
+/// what must not pass is an answer that was made for somebody else.
+///
+/// # Safety
+/// The views in `hm` are readable.
+unsafe fn is_answer(hm: &mg_http_message, expected: &[u8], strict: bool) -> bool {
+    // SAFETY: passed on to the caller.
+    match unsafe { hm.header(b"Sec-WebSocket-Accept") } {
+        Some(value) => value == expected || !strict && !ws::is_accept(value),
+        None => !strict && hm.headers[0].name.len == 0,
+    }
+}
+
+/// The client's side of the handshake: true when frames may follow in the buffer.
+fn open(c: Conn, rec: &Rec) -> bool {
+    let data: &[u8] = received(c);
+    // A head that arrives in small pieces is searched once.
+    let from = rec.http.scanned.get().min(data.len()).saturating_sub(8);
+    let head_len = match http::request_len(&data[from..]) {
+        Ok(Some(n)) => from + n,
+        Ok(None) => {
+            rec.http.scanned.set(data.len());
+            return false;
+        }
+        Err(http::Malformed) => {
+            error(c, format_args!("not http"));
+            if !is_gone(c) {
+                // SAFETY: the connection's own buffer.
+                unsafe { (*c.recv()).len = 0 };
+            }
+            return false;
+        }
+    };
+    let mut hm = MaybeUninit::<mg_http_message>::uninit();
+    // SAFETY: data is readable; parse fills hm whatever it returns. The views in hm are those of data.
+    let (good, hm) = unsafe {
+        let n = http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr());
+        let hm = hm.assume_init_mut();
+        let is_101 = head_len >= 15 && data[9..12] == *b"101";
+        (n > 0 && is_101 && is_answer(hm, &rec.ws.accept.get(), is_strict(c)), hm)
+    };
+    if !good {
+        rec.ws.failed.set(true);
+        error(c, format_args!("ws handshake error"));
+        return false;
+    }
+    c.update(|f| f.set_websocket(true));
+    if !calling(c, rec, || call(c, MG_EV_WS_OPEN, (&raw mut *hm).cast())) {
+        return false;
+    }
+    // SAFETY: the connection's own buffer; del clamps to it.
+    unsafe { iobuf::del(c.recv(), 0, head_len) };
+    true
+}

@@ -1,0 +1,194 @@
+//! A file on its way to the peer: in blocks through `c->send`, or from file to socket within the kernel.
+
+use super::engine::{Engine, Rec};
+use super::event::call_count;
+use super::handle::Conn;
+use super::output;
+use super::sock::{self, Io};
+use super::turn;
+use crate::abi::*;
+use crate::guard::heap;
+use crate::sys::fs::Handle;
+
+/// What `c->send` is filled up to.
+pub(crate) const BLOCK: usize = MG_IO_SIZE;
+/// Blocks in one turn, and bytes that the kernel copies in one turn, so that others get theirs.
+const BLOCKS: usize = 8;
+const COPY: u64 = 1 << 20;
+
+/// How a file ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    Whole,
+    /// It has become shorter, or cannot be read any more.
+    Cut,
+}
+
+/// An open file and what is left to send of it.
+pub(crate) struct Stream {
+    file: Handle,
+    /// For the program, in `c->pfn_data`: a copy.
+    pair: *mut mg_fd,
+    /// The file's descriptor, when the kernel does the copying.
+    descriptor: Option<i32>,
+    at: u64,
+    left: u64,
+    /// The answer was announced as the last of its connection.
+    last: bool,
+    /// Called when all of it is queued or sent.
+    done: Option<Done>,
+}
+
+pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
+
+impl Stream {
+    /// `left` bytes from `at` on; `descriptor` if the kernel may copy them. None when the file has no such place.
+    pub(crate) fn new(file: Handle, descriptor: Option<i32>, at: u64, left: u64) -> Option<Stream> {
+        let whole = usize::try_from(at).ok()?;
+        if descriptor.is_none() && whole > 0 && !file.seek(whole) {
+            return None;
+        }
+        Some(Stream { file, pair: core::ptr::null_mut(), descriptor, at, left, last: false, done: None })
+    }
+
+    /// Reads up to `max` bytes to the end of `c->send`. None: the file ended too early. Some: so many are left.
+    pub(crate) fn fill(&mut self, c: Conn, max: usize) -> Option<u64> {
+        let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(max);
+        if n > 0 {
+            // Not straight into c->send, which a program's own file system might change.
+            let mut block = vec![0; n];
+            let got = self.file.read(&mut block);
+            if got == 0 || !output::append_bytes(c, &block[..got]) {
+                return None;
+            }
+            self.at += got as u64;
+            self.left -= got as u64;
+        }
+        Some(self.left)
+    }
+
+    /// Leaves the rest to the turns of the connection. The result is for `c->pfn_data`.
+    pub(crate) fn begin(mut self, c: Conn, rec: &Rec, last: bool, done: Done) -> *mut mg_fd {
+        (self.last, self.done) = (last, Some(done));
+        self.pair = heap::new_zeroed();
+        if !self.pair.is_null() {
+            // SAFETY: just allocated, for an mg_fd.
+            unsafe { self.pair.write(mg_fd { fd: self.file.fd, fs: self.file.fs.as_ptr() }) };
+        }
+        let pair = self.pair;
+        rec.stream.set(Some(Box::new(self)));
+        c.update(|f| f.set_streaming(true));
+        if let Some(e) = c.engine() {
+            e.touch(rec);
+        }
+        pair
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: NULL, or made in begin().
+        unsafe { heap::free(self.pair.cast()) };
+    }
+}
+
+/// Closes the file without sending the rest.
+pub(crate) fn abandon(c: Conn, rec: &Rec) {
+    c.update(|f| f.set_streaming(false));
+    drop(rec.stream.take());
+}
+
+fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {
+    let (done, last) = (stream.done, stream.last);
+    drop(stream);
+    c.update(|f| f.set_streaming(false));
+    if let Some(done) = done {
+        done(c, rec, end, last);
+    }
+}
+
+/// Sends what the socket takes, up to a bound.
+pub(crate) fn go_on(e: &Engine, c: Conn, rec: &Rec) {
+    for _ in 0..BLOCKS {
+        let flags = c.flags();
+        if rec.blocked.get() || flags.is_closing() || !turn::can_send(flags) {
+            return;
+        }
+        let Some(stream) = rec.stream.take() else { return c.update(|f| f.set_streaming(false)) };
+        let copied = stream.descriptor.is_some();
+        if !copied {
+            fill(c, rec, stream);
+            turn::send_queued(e, c, rec);
+        } else if c.send_len() > 0 {
+            // What the program has queued meanwhile comes first.
+            return rec.stream.set(Some(stream));
+        } else {
+            copy(e, c, rec, stream);
+        }
+        if e.is_dead() || c.is_closed() {
+            return;
+        }
+        if !c.flags().is_streaming() {
+            return next_request(c);
+        }
+        if copied {
+            return;
+        }
+    }
+}
+
+fn fill(c: Conn, rec: &Rec, mut stream: Box<Stream>) {
+    let left = stream.fill(c, BLOCK.saturating_sub(c.send_len()));
+    if c.is_closed() {
+        // By the program's own file system; the record may be another's by now.
+        return;
+    }
+    match left {
+        Some(0) => finish(c, rec, stream, End::Whole),
+        Some(_) => rec.stream.set(Some(stream)),
+        None => finish(c, rec, stream, End::Cut),
+    }
+}
+
+/// Lets the kernel copy the next part, and delivers MG_EV_WRITE for it.
+fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
+    let n = stream.left.min(COPY) as usize;
+    let Some(descriptor) = stream.descriptor else { return rec.stream.set(Some(stream)) };
+    match sock::send_file(rec.fd.get(), descriptor, stream.at, n) {
+        Io::Done(n @ 1..) => {
+            turn::moved(e, rec, n);
+            stream.at += n as u64;
+            stream.left -= n as u64;
+            if stream.left == 0 {
+                finish(c, rec, stream, End::Whole);
+            } else {
+                rec.stream.set(Some(stream));
+            }
+            call_count(c, MG_EV_WRITE, n);
+            if !e.is_dead() && !c.is_closed() {
+                turn::settle(e, c, rec);
+            }
+        }
+        Io::Done(_) => finish(c, rec, stream, End::Cut),
+        Io::Wait => {
+            rec.stream.set(Some(stream));
+            turn::block(e, c, rec);
+        }
+        Io::Failed(_) => {
+            // Some file systems cannot. If it is the connection that failed, the next send will say so.
+            stream.descriptor = None;
+            match usize::try_from(stream.at).is_ok_and(|at| stream.file.seek(at)) {
+                true => rec.stream.set(Some(stream)),
+                false => finish(c, rec, stream, End::Cut),
+            }
+        }
+    }
+}
+
+/// Requests that arrived while the file was being sent.
+fn next_request(c: Conn) {
+    let flags = c.flags();
+    if c.recv_len() > 0 && !flags.is_resp() && !flags.is_draining() && !flags.is_closing() {
+        call_count(c, MG_EV_READ, 0);
+    }
+}

@@ -1,0 +1,171 @@
+//! The page that lists a directory.
+
+use super::urlcodec;
+
+const TOP: &[u8] = br##"<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>"##;
+
+const STYLE: &[u8] = br##"</title>
+<style>
+body { font: 1em/1.5 ui-monospace, monospace; margin: 2em auto; max-width: 60em; padding: 0 1em; color-scheme: light dark }
+h1 { font-size: 1.3em; overflow-wrap: anywhere }
+table { border-collapse: collapse; width: 100% }
+th, td { padding: .1em .8em; text-align: left }
+th { border-bottom: 1px solid }
+td + td, th + th { text-align: right; white-space: nowrap }
+td:first-child { overflow-wrap: anywhere }
+footer { margin-top: 1.5em; opacity: .6 }
+</style></head>
+<body>
+<h1>"##;
+
+const TABLE: &[u8] = br##"</h1>
+<table><thead>
+<tr><th><a href="#" rel="0">Name</a></th><th><a href="#" rel="1">Modified</a></th><th><a href="#" rel="2">Size</a></th></tr>
+</thead><tbody id="tb">
+"##;
+
+const PARENT: &[u8] = br##"  <tr><td><a href="..">..</a></td><td name=-1></td><td name=-1>[DIR]</td></tr>
+"##;
+
+/// Column and direction of the order are in the fragment of the URL. Directories come first, and the way up before them.
+const BOTTOM: &[u8] = br##"</tbody></table>
+<footer>libmongoose-rs</footer>
+<script>
+(function () {
+  var body = document.getElementById('tb');
+  var wanted = /sc=([0-2])&so=(-?1)/.exec(location.hash);
+  var column = wanted ? +wanted[1] : 2, order = wanted ? +wanted[2] : 1;
+  function isDir(row) { return row.cells[2].textContent === '[DIR]'; }
+  function key(row) {
+    var name = row.cells[column].getAttribute('name');
+    return name === null ? row.cells[column].textContent : +name;
+  }
+  function compare(a, b) {
+    if (a.firstOfAll !== b.firstOfAll) return a.firstOfAll ? -1 : 1;
+    if (isDir(a) !== isDir(b)) return isDir(a) ? -1 : 1;
+    var x = key(a), y = key(b);
+    return order * (typeof x === 'number' ? y - x : x.localeCompare(y));
+  }
+  function sort() {
+    var rows = Array.prototype.slice.call(body.rows);
+    rows.sort(compare).forEach(function (row) { body.appendChild(row); });
+  }
+  if (body.rows.length > 0) body.rows[0].firstOfAll = true;
+  Array.prototype.forEach.call(body.rows, function (row) {
+    var cell = row.cells[1], time = +cell.getAttribute('name');
+    if (time > 0) cell.textContent = new Date(time * 1000).toLocaleString();
+  });
+  document.querySelectorAll('th a').forEach(function (a) {
+    a.onclick = function (event) {
+      event.preventDefault();
+      order = column === +a.rel ? -order : 1;
+      column = +a.rel;
+      location.hash = 'sc=' + column + '&so=' + order;
+      sort();
+    };
+  });
+  sort();
+})();
+</script>
+</body></html>
+"##;
+
+/// A page being written.
+pub(crate) struct Page(Vec<u8>);
+
+impl Page {
+    /// `uri` is decoded already.
+    pub(crate) fn new(uri: &[u8]) -> Page {
+        let mut title = b"Index of ".to_vec();
+        escape(uri, &mut title);
+        Page([TOP, &title, STYLE, &title, TABLE, PARENT].concat())
+    }
+
+    /// One entry; a directory has no size.
+    pub(crate) fn row(&mut self, name: &[u8], size: Option<u64>, mtime: i64) {
+        let out = &mut self.0;
+        let slash: &[u8] = if size.is_none() { b"/" } else { b"" };
+        out.extend_from_slice(b"  <tr><td><a href=\"");
+        let start = out.len();
+        out.resize(start + 3 * name.len() + 5, 0);
+        let n = urlcodec::encode(name, &mut out[start..]).unwrap_or(0);
+        out.truncate(start + n);
+        out.extend_from_slice(slash);
+        out.extend_from_slice(b"\">");
+        escape(name, out);
+        out.extend_from_slice(slash);
+        let rest = match size {
+            Some(size) => format!("</a></td><td name={mtime}>{mtime}</td><td name={size}>{size}</td></tr>\n"),
+            None => format!("</a></td><td name={mtime}>{mtime}</td><td name=-1>[DIR]</td></tr>\n"),
+        };
+        out.extend_from_slice(rest.as_bytes());
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(BOTTOM);
+        self.0
+    }
+}
+
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        match byte {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            _ => out.push(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn page(uri: &[u8], name: &[u8], size: Option<u64>) -> String {
+        let mut page = Page::new(uri);
+        page.row(name, size, 17);
+        String::from_utf8_lossy(&page.finish()).into_owned()
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let text = page(b"/a<b>&\"/", b"x&<y>\"'.txt", Some(5));
+        assert!(
+            text.contains("<title>Index of /a&lt;b&gt;&amp;&quot;/</title>")
+                && text.contains(">Index of /a&lt;b&gt;&amp;&quot;/</h1>")
+        );
+        let row = "  <tr><td><a href=\"x%26%3cy%3e%22%27.txt\">x&amp;&lt;y&gt;&quot;'.txt</a></td><td name=17>17</td><td name=5>5</td></tr>\n";
+        assert!(text.contains(row), "{text}");
+    }
+
+    #[test]
+    fn directories_have_a_slash_and_no_size() {
+        let text = page(b"/", b"d", None);
+        assert!(text.contains("<a href=\"d/\">d/</a></td><td name=17>17</td><td name=-1>[DIR]</td>"));
+    }
+
+    #[test]
+    fn nothing_comes_from_elsewhere() {
+        let text = page(b"/", b"x", None);
+        assert!(!text.contains("http") && !text.contains("src=") && !text.contains("url("));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_adds_no_markup(name in prop::collection::vec(any::<u8>(), 0..20)) {
+            let count = |name: &[u8], byte| {
+                let mut page = Page::new(b"/");
+                page.row(name, None, 0);
+                page.finish().iter().filter(|b| **b == byte).count()
+            };
+            for byte in [b'<', b'>', b'"'] {
+                prop_assert_eq!(count(&name, byte), count(b"", byte));
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The `Range` header: one range of bytes.
+
+use super::num;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Range {
+    /// To the end.
+    From(u64),
+    Between(u64, u64),
+    /// So many bytes before the end.
+    Last(u64),
+}
+
+/// None: not understood, or several ranges; then all of the file is meant. `bytes=5` is `bytes=5-`, as it always was here.
+pub(crate) fn parse(value: &[u8]) -> Option<Range> {
+    let spec = value.trim_ascii().strip_prefix(b"bytes=")?.trim_ascii();
+    let Some(dash) = memchr::memchr(b'-', spec) else { return number(spec).map(Range::From) };
+    let (first, last) = (spec[..dash].trim_ascii(), spec[dash + 1..].trim_ascii());
+    match (first, last) {
+        ([], last) => number(last).map(Range::Last),
+        (first, []) => number(first).map(Range::From),
+        (first, last) => Some(Range::Between(number(first)?, number(last)?)),
+    }
+}
+
+/// Digits only. What is too large for a file is as large as can be.
+fn number(s: &[u8]) -> Option<u64> {
+    let (n, len) = num::prefix(s);
+    (len > 0 && len == s.len()).then_some(n)
+}
+
+impl Range {
+    /// First and last byte in a file of `size` bytes. None: it cannot be satisfied. An end behind that of the file counts as
+    /// such, too.
+    pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
+        let end = size.checked_sub(1)?;
+        let (first, last) = match self {
+            Range::From(first) => (first, end),
+            Range::Between(first, last) => (first, last),
+            Range::Last(n) => (size.saturating_sub(n), end),
+        };
+        (first <= last && last <= end && self != Range::Last(0)).then_some((first, last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ranges_of_forty_bytes() {
+        let all = Some((0, 39));
+        for (value, want) in [
+            ("bytes=0-", all),
+            ("bytes=0-39", all),
+            ("bytes=5-10", Some((5, 10))),
+            ("bytes= 5 - 10 ", Some((5, 10))),
+            ("bytes=5", Some((5, 39))),
+            ("bytes=-5", Some((35, 39))),
+            ("bytes=-40", all),
+            ("bytes=-100", all),
+            ("bytes=-0", None),
+            ("bytes=40-", None),
+            ("bytes=0-40", None),
+            ("bytes=10-5", None),
+            ("bytes=0-99999999999999999999", None),
+            ("bytes=99999999999999999999-1", None),
+        ] {
+            assert_eq!(parse(value.as_bytes()).unwrap().within(40), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_ignored() {
+        for value in [
+            "",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=1-b",
+            "bytes=1-2,4-5",
+            "bytes=1-2-3",
+            "bytes=+1-2",
+            "items=1-2",
+            "x bytes=1-2",
+            "bytes=--1",
+            "bytes 1-2",
+        ] {
+            assert_eq!(parse(value.as_bytes()), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_in_an_empty_file() {
+        for range in [Range::From(0), Range::Between(0, 0), Range::Last(1)] {
+            assert_eq!(range.within(0), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_lies_in_the_file(value in "bytes=[0-9 ,a-]{0,24}", size: u64) {
+            if let Some((first, last)) = parse(value.as_bytes()).and_then(|r| r.within(size)) {
+                prop_assert!(first <= last && last < size);
+            }
+        }
+    }
+}

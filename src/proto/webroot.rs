@@ -1,0 +1,208 @@
+//! From the URI of a request to the path of a file: the list of directories in `root_dir`.
+
+use super::{path::is_sane, urlcodec};
+
+/// Paths are shorter than this.
+pub(crate) const PATH_MAX: usize = 4096;
+
+/// A URI in the file system.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mapped<'a> {
+    /// The directory of the list that the path is in, as the list has it.
+    pub(crate) root: &'a [u8],
+    /// Without a slash at the end.
+    pub(crate) path: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No directory is meant for this URI.
+    NoMatch,
+    /// Badly encoded, or it leads up.
+    Invalid,
+    TooLong,
+}
+
+/// The item of the list that a URI belongs to: its prefix and its directory. The last one that applies counts. An item without
+/// `=` stands for everything; a prefix only for whole parts of a URI.
+fn item<'a>(list: &'a [u8], uri: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let pair = |item: &'a [u8]| match memchr::memchr(b'=', item) {
+        Some(i) if i + 1 < item.len() => (&item[..i], &item[i + 1..]),
+        Some(i) => (&b"/"[..], &item[..i]),
+        None => (&b"/"[..], item),
+    };
+    let applies = |prefix: &[u8]| match uri.strip_prefix(prefix) {
+        Some([] | [b'/', ..]) => true,
+        Some(_) => prefix.ends_with(b"/"),
+        None => false,
+    };
+    // An empty item says nothing. An empty list is one directory without a name.
+    let items = list.split(|b| *b == b',').filter(|item| !item.is_empty() || list.is_empty());
+    items.map(pair).rfind(|(prefix, _)| applies(prefix))
+}
+
+/// The path of a URI that is still percent-encoded.
+pub(crate) fn map<'a>(list: &'a [u8], uri: &[u8]) -> Result<Mapped<'a>, Refusal> {
+    let (prefix, root) = item(list, uri).ok_or(Refusal::NoMatch)?;
+    if root.len() + 2 >= PATH_MAX {
+        return Err(Refusal::TooLong);
+    }
+    let rest = &uri[prefix.len()..];
+    let mut decoded = vec![0; rest.len() + 1];
+    let n = urlcodec::decode(rest, &mut decoded, false).map_err(|_| Refusal::Invalid)?;
+    join(root, &decoded[..n])
+}
+
+/// The path of a name that is not encoded, below the directory that a URI of this name would have.
+pub(crate) fn map_plain<'a>(list: &'a [u8], name: &[u8]) -> Result<Mapped<'a>, Refusal> {
+    let (prefix, root) = item(list, name).ok_or(Refusal::NoMatch)?;
+    join(root, &name[prefix.len()..])
+}
+
+fn join<'a>(root: &'a [u8], rest: &[u8]) -> Result<Mapped<'a>, Refusal> {
+    let mut path = root.to_vec();
+    if !root.ends_with(b"/") {
+        path.push(b'/');
+    }
+    let slashes = rest.iter().take_while(|b| **b == b'/').count();
+    path.extend_from_slice(&rest[slashes..]);
+    if rest.contains(&0) || !is_sane(&path) {
+        return Err(Refusal::Invalid);
+    }
+    while path.ends_with(b"/") {
+        path.pop();
+    }
+    if path.len() >= PATH_MAX {
+        return Err(Refusal::TooLong);
+    }
+    Ok(Mapped { root, path })
+}
+
+/// Where a directory is, with the slash that its URI lacks. Several slashes in front would be the name of another host.
+pub(crate) fn location(uri: &[u8]) -> Vec<u8> {
+    let host = uri.iter().take_while(|b| matches!(b, b'/' | b'\\')).count();
+    match &uri[host..] {
+        [] => b"/".to_vec(),
+        rest => [b"/", rest, b"/"].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn path(list: &str, uri: &str) -> Result<String, Refusal> {
+        map(list.as_bytes(), uri.as_bytes()).map(|m| String::from_utf8_lossy(&m.path).into_owned())
+    }
+
+    #[test]
+    fn the_last_item_that_applies_counts() {
+        for (list, uri, want) in [
+            ("www", "/", "www"),
+            ("www", "/a.txt", "www/a.txt"),
+            ("www/", "/a.txt", "www/a.txt"),
+            ("www", "/a/b/", "www/a/b"),
+            ("www", "//a", "www/a"),
+            ("www", "/%2fa", "www/a"),
+            ("/", "/index.html", "/index.html"),
+            ("www,/o=other", "/o/x", "other/x"),
+            ("www,/o=other", "/o", "other"),
+            ("www,/o=other", "/oo", "www/oo"),
+            ("www,/o=other", "/o.txt", "www/o.txt"),
+            ("www,/o/=other", "/o/x", "other/x"),
+            ("www,/o=other,/o/deep=d", "/o/deep/x", "d/x"),
+            ("/x=other,/=www", "/x/y", "www/x/y"),
+            ("/x=other,www", "/x/y", "www/x/y"),
+            ("www=", "/a", "www/a"),
+            ("www,", "/a", "www/a"),
+            ("", "/a", "/a"),
+        ] {
+            assert_eq!(path(list, uri), Ok(want.to_string()), "{list} {uri}");
+        }
+    }
+
+    #[test]
+    fn what_no_item_is_meant_for_is_nowhere() {
+        for (list, uri) in
+            [("/o=other", "/etc/passwd"), ("/o=other", "/ox"), ("www", "a.txt"), ("www", "*"), ("www", "http://h/a")]
+        {
+            assert_eq!(path(list, uri), Err(Refusal::NoMatch), "{list} {uri}");
+        }
+    }
+
+    #[test]
+    fn attacks_are_refused() {
+        for uri in [
+            "/..",
+            "/../a",
+            "/a/../b",
+            "/%2e%2e/a",
+            "/.%2e/a",
+            "/%2E%2E%2Fa",
+            "/a/..%2fb",
+            "/a\\..\\b",
+            "/a%5c..%5cb",
+            "/...",
+            "/..a",
+            "/a%00.png",
+            "/%00",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/a%2",
+            "//..",
+            "/%2f..",
+        ] {
+            assert_eq!(path("www", uri), Err(Refusal::Invalid), "{uri}");
+        }
+        assert_eq!(path("../www", "/a"), Err(Refusal::Invalid));
+        assert_eq!(path("~www", "/a"), Err(Refusal::Invalid));
+        // Only names, and below the directory: decoded once, and by no other rules.
+        for (uri, want) in [
+            ("/%252e%252e/a", "www/%2e%2e/a"),
+            ("/%c0%ae%c0%ae/a", "www/\u{fffd}\u{fffd}\u{fffd}\u{fffd}/a"),
+            ("/~a", "www/~a"),
+            ("/./a", "www/./a"),
+        ] {
+            assert_eq!(path("www", uri), Ok(want.to_string()), "{uri}");
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        assert_eq!(path(&"x".repeat(PATH_MAX - 2), "/"), Err(Refusal::TooLong));
+        assert_eq!(path("www", &format!("/{}", "x".repeat(PATH_MAX))), Err(Refusal::TooLong));
+        assert!(path("www", &format!("/{}", "x".repeat(PATH_MAX - 5))).is_ok());
+    }
+
+    #[test]
+    fn a_location_is_on_this_host() {
+        for (uri, want) in [("/d", "/d/"), ("//evil/d", "/evil/d/"), ("/\\evil", "/evil/"), ("/\\", "/"), ("d", "/d/")] {
+            assert_eq!(location(uri.as_bytes()), want.as_bytes(), "{uri}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 5_000 }))]
+        #[test]
+        fn nothing_leads_out_of_the_directory(uri in "/([a./%\\\\~]|%2e|%2f|%5c|%00|%25|\\.\\.|/){0,12}") {
+            for list in ["www", "www/", "/x=other,www", "www,/a=other"] {
+                if let Ok(m) = map(list.as_bytes(), uri.as_bytes()) {
+                    let root = m.root.strip_suffix(b"/").unwrap_or(m.root);
+                    prop_assert!(m.path.starts_with(root));
+                    prop_assert!(m.path.len() == root.len() || m.path[root.len()] == b'/');
+                    prop_assert!(!m.path.contains(&0));
+                    prop_assert!(m.path.split(|b| matches!(b, b'/' | b'\\')).all(|part| part != b".."));
+                }
+            }
+        }
+
+        #[test]
+        fn locations_never_name_a_host(uri in "[/\\\\a]{0,6}") {
+            let location = location(uri.as_bytes());
+            prop_assert!(location.starts_with(b"/"));
+            prop_assert!(!matches!(location.get(1), Some(b'/' | b'\\')));
+        }
+    }
+}

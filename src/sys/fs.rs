@@ -1,0 +1,268 @@
+//! Files of any file system: the helpers on top of a `struct mg_fs`.
+
+use super::random;
+use crate::abi::*;
+use crate::guard::{bytes::slice_mut, heap};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
+use libc::time_t;
+use std::ffi::CString;
+
+unsafe extern "C" {
+    // By its C name: a program's copy of it may be the valid one.
+    static mut mg_fs_posix: mg_fs;
+}
+
+/// A file system that stays where it is while this is used.
+#[derive(Clone, Copy)]
+pub(crate) struct Fs(*mut mg_fs);
+
+impl Fs {
+    /// The machine's own, as the program may have changed it.
+    pub(crate) fn posix() -> Fs {
+        Fs(&raw mut mg_fs_posix)
+    }
+
+    /// None for NULL.
+    ///
+    /// # Safety
+    /// `fs` is NULL or points at a file system, whose functions do what they should, for as long as the result is used.
+    pub(crate) unsafe fn new(fs: *mut mg_fs) -> Option<Fs> {
+        (!fs.is_null()).then_some(Fs(fs))
+    }
+
+    pub(crate) fn as_ptr(self) -> *mut mg_fs {
+        self.0
+    }
+
+    /// The table as it is now.
+    fn table(self) -> mg_fs {
+        // SAFETY: see new().
+        unsafe { *self.0 }
+    }
+
+    /// Flags, size and time of change; None when there is nothing. Directories of some file systems have no size.
+    pub(crate) fn status(self, path: &CStr) -> Option<(c_int, usize, time_t)> {
+        let (mut size, mut mtime) = (0, 0);
+        // SAFETY: see new(); the results are ours.
+        let flags = unsafe { self.table().st?(path.as_ptr(), &mut size, &mut mtime) };
+        (flags != 0).then_some((flags, size, mtime))
+    }
+
+    pub(crate) fn open(self, path: &CStr, flags: c_int) -> Option<Handle> {
+        // SAFETY: see new().
+        let fd = unsafe { self.table().op?(path.as_ptr(), flags) };
+        (!fd.is_null()).then_some(Handle { fs: self, fd })
+    }
+
+    pub(crate) fn remove(self, path: &CStr) -> bool {
+        // SAFETY: see new().
+        self.table().rm.is_some_and(|f| unsafe { f(path.as_ptr()) })
+    }
+
+    fn can_rename(self) -> bool {
+        self.table().mv.is_some()
+    }
+
+    fn rename(self, from: &CStr, to: &CStr) -> bool {
+        // SAFETY: see new().
+        self.table().mv.is_some_and(|f| unsafe { f(from.as_ptr(), to.as_ptr()) })
+    }
+
+    /// Puts a finished file in the place of another, in one step where the file system can. The new file is gone otherwise.
+    fn replace(self, from: &CStr, to: &CStr) -> bool {
+        let done = self.rename(from, to) || self.remove(to) && self.rename(from, to);
+        if !done {
+            self.remove(from);
+        }
+        done
+    }
+
+    /// The names in a directory, each as long as the call.
+    pub(crate) fn list(self, dir: &CStr, mut f: impl FnMut(&CStr)) {
+        unsafe extern "C" fn name(name: *const c_char, arg: *mut c_void) {
+            // SAFETY: list() made arg from a reference to such a reference, and waits for its end.
+            let f = unsafe { &mut *arg.cast::<&mut dyn FnMut(&CStr)>() };
+            if !name.is_null() {
+                // SAFETY: a C string of the file system.
+                f(unsafe { CStr::from_ptr(name) });
+            }
+        }
+        let mut f: &mut dyn FnMut(&CStr) = &mut f;
+        if let Some(ls) = self.table().ls {
+            // SAFETY: see new(); the argument fits the function.
+            unsafe { ls(dir.as_ptr(), Some(name), (&raw mut f).cast()) };
+        }
+    }
+}
+
+/// An open file, closed on drop.
+pub(crate) struct Handle {
+    pub(crate) fs: Fs,
+    pub(crate) fd: *mut c_void,
+}
+
+impl Handle {
+    pub(crate) fn read(&self, buf: &mut [u8]) -> usize {
+        // SAFETY: the file is open; buf is writable.
+        let n = self.fs.table().rd.map_or(0, |f| unsafe { f(self.fd, buf.as_mut_ptr().cast(), buf.len()) });
+        n.min(buf.len())
+    }
+
+    pub(crate) fn write(&self, buf: &[u8]) -> usize {
+        // SAFETY: the file is open; buf is readable.
+        self.fs.table().wr.map_or(0, |f| unsafe { f(self.fd, buf.as_ptr().cast(), buf.len()) })
+    }
+
+    pub(crate) fn seek(&self, offset: usize) -> bool {
+        // SAFETY: the file is open.
+        self.fs.table().sk.is_some_and(|f| unsafe { f(self.fd, offset) } == offset)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(f) = self.fs.table().cl {
+            // SAFETY: the file is open and not used again.
+            unsafe { f(self.fd) };
+        }
+    }
+}
+
+/// A name beside `path` that nothing else has.
+fn temporary(path: &CStr) -> CString {
+    let mut suffix = *b"..123456789";
+    random::text(&mut suffix[2..]);
+    let name = [path.to_bytes(), &suffix].concat();
+    CString::new(name).unwrap_or_default()
+}
+
+/// Why a file was not written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    Open,
+    Write,
+}
+
+/// A file that takes the place of another when it is complete, and is gone if it never is.
+pub(crate) struct NewFile {
+    fs: Fs,
+    /// None when closed.
+    file: Option<Handle>,
+    path: CString,
+    /// Its name until then; None in file systems that cannot rename, where it has its own from the start.
+    temp: Option<CString>,
+}
+
+impl NewFile {
+    pub(crate) fn create(fs: Fs, path: &CStr) -> Option<NewFile> {
+        let temp = fs.can_rename().then(|| temporary(path));
+        let file = match &temp {
+            Some(temp) => fs.open(temp, MG_FS_WRITE | MG_FS_EXCL),
+            None => {
+                fs.remove(path);
+                fs.open(path, MG_FS_WRITE)
+            }
+        };
+        Some(NewFile { fs, file: Some(file?), path: path.to_owned(), temp })
+    }
+
+    pub(crate) fn write(&self, data: &[u8]) -> bool {
+        self.file.as_ref().is_some_and(|f| f.write(data) == data.len())
+    }
+
+    /// Puts it in its place.
+    pub(crate) fn finish(mut self) -> bool {
+        self.file = None;
+        match self.temp.take() {
+            Some(temp) => self.fs.replace(&temp, &self.path),
+            None => true,
+        }
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // finish() has taken both.
+        if self.file.take().is_some() {
+            self.fs.remove(self.temp.as_ref().unwrap_or(&self.path));
+        }
+    }
+}
+
+/// See `mg_file_write`.
+pub(crate) fn write(fs: Fs, path: &CStr, data: &[u8]) -> Result<(), Failure> {
+    let file = NewFile::create(fs, path).ok_or(Failure::Open)?;
+    if file.write(data) && file.finish() { Ok(()) } else { Err(Failure::Write) }
+}
+
+/// See `mg_file_read`: a block with a NUL behind the content, for the program to free.
+pub(crate) fn read(fs: Fs, path: &CStr) -> Option<mg_str> {
+    let (flags, size, _) = fs.status(path)?;
+    if flags & MG_FS_DIR != 0 {
+        return None;
+    }
+    let file = fs.open(path, MG_FS_READ)?;
+    let p = heap::calloc(size.checked_add(1)?);
+    if p.is_null() {
+        return None;
+    }
+    // SAFETY: the block has size bytes and one more.
+    unsafe {
+        if file.read(slice_mut(p, size)) != size {
+            heap::free(p);
+            return None;
+        }
+    }
+    Some(mg_str { buf: p.cast(), len: size })
+}
+
+/// See `mg_fs_ls`: the name listed after `last` (the first one when that is empty) that takes fewer than `room` bytes.
+pub(crate) fn next_name(fs: Fs, dir: &CStr, last: &[u8], room: usize) -> Option<CString> {
+    let (mut passed, mut next) = (last.is_empty(), None);
+    fs.list(dir, |name| {
+        let bytes = name.to_bytes();
+        if !passed {
+            passed = bytes == last;
+        } else if next.is_none() && !bytes.is_empty() && bytes.len() < room {
+            next = Some(name.to_owned());
+        }
+    });
+    next
+}
+
+/// See `mg_fs_open`.
+pub(crate) fn open_pair(fs: Fs, path: &CStr, flags: c_int) -> *mut mg_fd {
+    let Some(file) = fs.open(path, flags) else { return ptr::null_mut() };
+    let pair: *mut mg_fd = heap::new_zeroed();
+    if !pair.is_null() {
+        let file = core::mem::ManuallyDrop::new(file);
+        // SAFETY: just allocated, for an mg_fd.
+        unsafe { pair.write(mg_fd { fd: file.fd, fs: file.fs.as_ptr() }) };
+    }
+    pair
+}
+
+/// See `mg_fs_close`.
+///
+/// # Safety
+/// `pair` is NULL or from [`open_pair`], and not used again.
+pub(crate) unsafe fn close_pair(pair: *mut mg_fd) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let Some(&mg_fd { fd, fs }) = pair.as_ref() else { return };
+        if let Some(fs) = Fs::new(fs) {
+            drop(Handle { fs, fd });
+        }
+        heap::free(pair.cast());
+    }
+}
+
+/// The path behind a pointer from C; None for NULL.
+///
+/// # Safety
+/// NULL or a C string that stays as it is during `'a`.
+pub(crate) unsafe fn path<'a>(p: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: as the caller promises.
+    (!p.is_null()).then(|| unsafe { CStr::from_ptr(p) })
+}

@@ -1,0 +1,283 @@
+//! The machine's own file system: the functions of `mg_fs_posix`, and opening files for clients without leaving a directory.
+
+use crate::abi::*;
+use crate::guard::bytes::{cstr, slice, slice_mut};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::ManuallyDrop;
+use core::ptr;
+use libc::time_t;
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+fn as_path(s: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(s))
+}
+
+/// The path behind a pointer from C; None for NULL.
+unsafe fn path<'a>(p: *const c_char) -> Option<&'a Path> {
+    // SAFETY: NULL or a C string, as the caller promises.
+    (!p.is_null()).then(|| as_path(unsafe { cstr(p) }))
+}
+
+// An open file is its descriptor plus one, in a pointer: no memory, and never NULL.
+
+fn handle(file: File) -> *mut c_void {
+    ptr::without_provenance_mut(file.into_raw_fd() as usize + 1)
+}
+
+/// The descriptor behind a handle of this file system.
+pub(crate) fn descriptor(fd: *mut c_void) -> Option<RawFd> {
+    RawFd::try_from(fd.addr().checked_sub(1)?).ok()
+}
+
+fn with_file<T>(fd: *mut c_void, f: impl FnOnce(&mut File) -> T) -> Option<T> {
+    let fd = descriptor(fd)?;
+    // SAFETY: op opened the descriptor, cl has not closed it yet; it is not closed here.
+    let mut file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    Some(f(&mut file))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_st(name: *const c_char, size: *mut usize, mtime: *mut time_t) -> c_int {
+    // SAFETY: a C string or NULL, and NULL or writable results.
+    unsafe {
+        let Some(meta) = path(name).and_then(|p| fs::metadata(p).ok()) else { return 0 };
+        if !size.is_null() {
+            *size = usize::try_from(meta.len()).unwrap_or(usize::MAX);
+        }
+        if !mtime.is_null() {
+            *mtime = meta.mtime() as time_t;
+        }
+        MG_FS_READ | MG_FS_WRITE | if meta.is_dir() { MG_FS_DIR } else { 0 }
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_ls(
+    name: *const c_char,
+    f: Option<unsafe extern "C" fn(*const c_char, *mut c_void)>,
+    arg: *mut c_void,
+) {
+    // SAFETY: a C string or NULL.
+    let (Some(path), Some(f)) = (unsafe { path(name) }, f) else { return };
+    let Ok(entries) = fs::read_dir(path) else { return };
+    for entry in entries.map_while(Result::ok) {
+        // A file name has no NUL inside.
+        if let Ok(name) = CString::new(entry.file_name().as_bytes()) {
+            // SAFETY: the program's function and its argument.
+            unsafe { f(name.as_ptr(), arg) };
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_op(name: *const c_char, flags: c_int) -> *mut c_void {
+    // SAFETY: a C string or NULL.
+    let Some(path) = (unsafe { path(name) }) else { return ptr::null_mut() };
+    let mut how = OpenOptions::new();
+    if flags == MG_FS_READ {
+        // Nothing waits until somebody opens the other end of a pipe.
+        how.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    } else if flags & MG_FS_EXCL != 0 {
+        how.write(true).create_new(true);
+    } else {
+        how.read(true).append(true).create(true);
+    }
+    match how.open(path) {
+        Ok(file) if flags != MG_FS_READ || has_bytes(&file) => handle(file),
+        _ => ptr::null_mut(),
+    }
+}
+
+/// Whether reading gives what is in a file: not so for directories, pipes and sockets. Devices read as they always do.
+fn has_bytes(file: &File) -> bool {
+    let Ok(kind) = file.metadata().map(|m| m.file_type()) else { return false };
+    if kind.is_char_device() {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(file);
+        // SAFETY: no pointers; the descriptor is open.
+        unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_RDONLY) };
+    }
+    !kind.is_dir() && !kind.is_fifo() && !kind.is_socket()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mgc_posix_cl(fd: *mut c_void) {
+    if let Some(fd) = descriptor(fd) {
+        // SAFETY: op opened the descriptor and nobody uses it any more.
+        drop(unsafe { File::from_raw_fd(fd) });
+    }
+}
+
+/// Repeats `step` on the rest of `len` bytes until it gives 0 or fails; returns how many it took.
+fn in_steps(len: usize, mut step: impl FnMut(usize) -> std::io::Result<usize>) -> usize {
+    let mut done = 0;
+    while done < len {
+        match step(done) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    done
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_rd(fd: *mut c_void, buf: *mut c_void, len: usize) -> usize {
+    // SAFETY: buf covers len bytes.
+    let buf = unsafe { slice_mut(buf.cast::<u8>(), len) };
+    with_file(fd, |file| in_steps(buf.len(), |done| file.read(&mut buf[done..]))).unwrap_or(0)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_wr(fd: *mut c_void, buf: *const c_void, len: usize) -> usize {
+    // SAFETY: buf covers len bytes.
+    let buf = unsafe { slice(buf.cast::<u8>(), len) };
+    with_file(fd, |file| in_steps(buf.len(), |done| file.write(&buf[done..]))).unwrap_or(0)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mgc_posix_sk(fd: *mut c_void, offset: usize) -> usize {
+    let seek = |file: &mut File| file.seek(SeekFrom::Start(offset as u64)).or_else(|_| file.stream_position());
+    with_file(fd, seek).and_then(Result::ok).and_then(|at| usize::try_from(at).ok()).unwrap_or(0)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_mv(from: *const c_char, to: *const c_char) -> bool {
+    // SAFETY: C strings or NULL.
+    matches!(unsafe { (path(from), path(to)) }, (Some(from), Some(to)) if fs::rename(from, to).is_ok())
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_rm(name: *const c_char) -> bool {
+    // SAFETY: a C string or NULL.
+    unsafe { path(name) }.is_some_and(|p| fs::remove_file(p).or_else(|_| fs::remove_dir(p)).is_ok())
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mgc_posix_mkd(name: *const c_char) -> bool {
+    // SAFETY: a C string or NULL.
+    unsafe { path(name) }.is_some_and(|p| fs::DirBuilder::new().mode(0o775).create(p).is_ok())
+}
+
+/// Whether files of `fs` are opened and read by the functions above, so that their descriptors may be used directly. Programs
+/// change copies of the table, and the table itself.
+///
+/// # Safety
+/// `fs` points at a file system.
+pub(crate) unsafe fn is_native(fs: *const mg_fs) -> bool {
+    // SAFETY: as the caller promises.
+    let fs = unsafe { *fs };
+    let same = |theirs: Option<usize>, ours: *const ()| theirs == Some(ours as usize);
+    same(fs.st.map(|f| f as usize), mgc_posix_st as *const ())
+        && same(fs.op.map(|f| f as usize), mgc_posix_op as *const ())
+        && same(fs.cl.map(|f| f as usize), mgc_posix_cl as *const ())
+        && same(fs.rd.map(|f| f as usize), mgc_posix_rd as *const ())
+        && same(fs.sk.map(|f| f as usize), mgc_posix_sk as *const ())
+}
+
+// ---- for clients: regular files only, and never out of a directory through a symbolic link
+
+/// What a path leads to.
+pub(crate) enum Found {
+    File { fd: *mut c_void, size: u64, mtime: time_t },
+    Directory,
+    Nothing,
+}
+
+/// Directories of which what clients ask for must be in one, links resolved. They themselves may be reached through links.
+#[derive(Clone, Copy)]
+pub(crate) struct Fence<'a>(pub(crate) &'a [&'a [u8]]);
+
+impl Fence<'_> {
+    /// Whether a path leads to something inside.
+    pub(crate) fn holds(self, path: &[u8]) -> bool {
+        fs::canonicalize(as_path(path)).is_ok_and(|real| self.holds_real(&real))
+    }
+
+    fn holds_real(self, real: &Path) -> bool {
+        self.0.iter().any(|root| fs::canonicalize(as_path(root)).is_ok_and(|root| real.starts_with(root)))
+    }
+}
+
+/// Opens a file for a client. `path` has no part that leads up.
+pub(crate) fn open(path: &CStr, fence: Option<Fence<'_>>) -> Found {
+    let file = match fence {
+        None => open_plain(path),
+        Some(fence) => open_inside(path, fence),
+    };
+    let Some((file, meta)) = file.and_then(|f| f.metadata().ok().map(|m| (f, m))) else { return Found::Nothing };
+    if meta.is_dir() {
+        return Found::Directory;
+    }
+    if !meta.is_file() {
+        return Found::Nothing;
+    }
+    Found::File { size: meta.len(), mtime: meta.mtime() as time_t, fd: handle(file) }
+}
+
+const OPEN_FLAGS: c_int = libc::O_NONBLOCK | libc::O_NOCTTY;
+
+fn open_plain(path: &CStr) -> Option<File> {
+    OpenOptions::new().read(true).custom_flags(OPEN_FLAGS).open(as_path(path.to_bytes())).ok()
+}
+
+/// A path without links stays where it points. Others are resolved and compared first; what is opened then is the resolved path.
+fn open_inside(path: &CStr, fence: Fence<'_>) -> Option<File> {
+    match open_without_links(path) {
+        Ok(file) => return Some(file),
+        Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::ENAMETOOLONG) => return None,
+        Err(_) => {}
+    }
+    let real = fs::canonicalize(as_path(path.to_bytes())).ok().filter(|real| fence.holds_real(real))?;
+    let real = CString::new(real.as_os_str().as_bytes()).ok()?;
+    match open_without_links(&real) {
+        Ok(file) => Some(file),
+        // The kernel cannot say, or is not asked.
+        Err(libc::ENOSYS | libc::EPERM) => open_plain(&real),
+        Err(_) => None,
+    }
+}
+
+/// Err: errno; ELOOP when there is a link on the way.
+#[cfg(target_os = "linux")]
+fn open_without_links(path: &CStr) -> Result<File, c_int> {
+    // SAFETY: all-zero is valid; the struct and the path are readable for the length of the call.
+    let fd = unsafe {
+        let mut how: libc::open_how = core::mem::zeroed();
+        how.flags = (libc::O_RDONLY | libc::O_CLOEXEC | OPEN_FLAGS) as u64;
+        how.resolve = libc::RESOLVE_NO_SYMLINKS;
+        libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), &raw const how, size_of::<libc::open_how>())
+    };
+    match RawFd::try_from(fd) {
+        // SAFETY: just opened.
+        Ok(fd) if fd >= 0 => Ok(unsafe { File::from_raw_fd(fd) }),
+        _ => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_without_links(_path: &CStr) -> Result<File, c_int> {
+    Err(libc::ENOSYS)
+}
+
+/// An entry of a listing: whether it is a directory, size, time of change. None for a link that leads outside.
+pub(crate) fn entry(path: &[u8], fence: Fence<'_>) -> Option<(bool, u64, time_t)> {
+    let mut meta = fs::symlink_metadata(as_path(path)).ok()?;
+    if meta.is_symlink() {
+        let real = fs::canonicalize(as_path(path)).ok().filter(|real| fence.holds_real(real))?;
+        meta = fs::metadata(real).ok()?;
+    }
+    Some((meta.is_dir(), meta.len(), meta.mtime() as time_t))
+}
+
+/// Cuts a file back to `size` bytes.
+pub(crate) fn truncate(fd: *mut c_void, size: u64) {
+    // It was short of space already: nothing else to be done.
+    with_file(fd, |file| file.set_len(size).ok());
+}
