@@ -42,6 +42,7 @@ help:
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
+	@echo 'make tsan       look for data races (needs a nightly toolchain with rust-src, and clang)'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make clean      remove what was built'
@@ -91,6 +92,9 @@ miri:
 drain-demo:
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
 
+tsan:
+	c-tests/tsan.sh
+
 header:
 	MONGOOSE_WRITE_HEADER=1 $(CARGO) test --test header header_is_current
 
@@ -122,4 +126,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test lint miri drain-demo header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri drain-demo tsan header bench install install-files uninstall clean
