@@ -73,16 +73,17 @@ fn client(port: u16, keep_alive: bool, counts: &Counts) {
     while !counts.stop.load(Relaxed) {
         counts.sent.fetch_add(1, Relaxed);
         let reused = kept.is_some();
-        let outcome = kept.take().map_or_else(|| Connection::open(port).map_err(|e| format!("connecting: {e}")), Ok).and_then(|mut c| {
-            let mut answer = c.ask(!keep_alive)?;
-            if answer.is_none() && reused {
-                counts.again.fetch_add(1, Relaxed);
-                c = Connection::open(port).map_err(|e| format!("connecting: {e}"))?;
-                answer = c.ask(!keep_alive)?;
-            }
-            let answer = answer.ok_or("closed without an answer")?;
-            Ok((c, answer.contains("Connection: close")))
-        });
+        let outcome =
+            kept.take().map_or_else(|| Connection::open(port).map_err(|e| format!("connecting: {e}")), Ok).and_then(|mut c| {
+                let mut answer = c.ask(!keep_alive)?;
+                if answer.is_none() && reused {
+                    counts.again.fetch_add(1, Relaxed);
+                    c = Connection::open(port).map_err(|e| format!("connecting: {e}"))?;
+                    answer = c.ask(!keep_alive)?;
+                }
+                let answer = answer.ok_or("closed without an answer")?;
+                Ok((c, answer.contains("Connection: close")))
+            });
         match outcome {
             Ok((c, last)) => {
                 counts.answered.fetch_add(1, Relaxed);
@@ -133,8 +134,11 @@ fn restarts() -> Result<(), Failed> {
         outcome
     })?;
     server.stop()?;
-    let [sent, answered, again, failed] = [&counts.sent, &counts.answered, &counts.again, &counts.failed].map(|n| n.load(Relaxed));
-    println!("{restarts} restarts in {seconds} s: {sent} requests sent, {answered} answered, {again} of them sent twice, {failed} failed");
+    let [sent, answered, again, failed] =
+        [&counts.sent, &counts.answered, &counts.again, &counts.failed].map(|n| n.load(Relaxed));
+    println!(
+        "{restarts} restarts in {seconds} s: {sent} requests sent, {answered} answered, {again} of them sent twice, {failed} failed"
+    );
     if failed > 0 || answered != sent || answered < 100 || restarts < 2 {
         return Err("requests were lost".into());
     }
