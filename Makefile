@@ -8,6 +8,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 DESTDIR ?=
 
 CARGO ?= cargo
+DURATION ?= 30
 CC ?= cc
 BUILD_DIR ?= target/release
 STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
@@ -38,6 +39,10 @@ help:
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
+	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo 'make lint       formatting and clippy'
+	@echo 'make miri       the pure code under Miri (nightly)'
+	@echo 'make tsan       look for data races (needs a nightly toolchain with rust-src, and clang)'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make clean      remove what was built'
@@ -66,11 +71,29 @@ deps:
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
 	done
 
-# First everything, then what optimised code could change: the exports, the vectors, real clients and the C programs.
-test: deps
+# First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the
+# vectors, real clients and the C programs.
+test: deps lint
 	$(CARGO) test --no-fail-fast
+	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+
+lint:
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --quiet --all-targets -- -D warnings
+
+# The pure rooms under Miri: needs a nightly toolchain with the components miri and rust-src.
+miri:
+	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- proto:: hash:: fmt:: \
+	  --skip any_bytes_are_scanned --skip is_no_work
+
+drain-demo:
+	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
+
+tsan:
+	c-tests/tsan.sh
 
 header:
 	MONGOOSE_WRITE_HEADER=1 $(CARGO) test --test header header_is_current
@@ -103,4 +126,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri drain-demo tsan header bench install install-files uninstall clean

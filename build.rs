@@ -13,7 +13,9 @@ fn main() {
             Ok(n) if range.contains(&n) && (name != "MG_DATA_SIZE" || n % 8 == 0) => {
                 println!("cargo:rustc-env={name}={n}")
             }
-            _ => panic!("{name}={value}: want a number from {} to {} (MG_DATA_SIZE: a multiple of 8)", range.start(), range.end()),
+            _ => {
+                panic!("{name}={value}: want a number from {} to {} (MG_DATA_SIZE: a multiple of 8)", range.start(), range.end())
+            }
         }
     }
 

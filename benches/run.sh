@@ -1,7 +1,8 @@
 #!/bin/sh
-# Measures the release library against the practical floor (floor.c, ws_floor.c), side by side, and prints a table.
+# Measures the release library against the practical floor (floor.c, ws_floor.c, file_floor.c), side by side, and prints a table.
 #
-# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 big8 idle9000 ws16 ws64k new64; default: all
+# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 big8 idle9000 ws16 ws64k file4k file100m
+#                                                  new64; default: all
 #   --readme   the table as Markdown, for README.md
 # environment: ROUNDS=3     interleaved runs of each program, of which the median counts
 #              SECONDS=3    length of a run
@@ -19,7 +20,7 @@ if [ "${1:-}" = --readme ]; then
   shift
 fi
 # Many short connections come last: they leave the kernel with many ports that are not free for a minute.
-cases=${*:-keep16 keep64 keep256 big8 idle9000 ws16 ws64k new64}
+cases=${*:-keep16 keep64 keep256 big8 idle9000 ws16 ws64k file4k file100m new64}
 
 missing=
 for tool in gcc:gcc wrk:wrk python3:python3 taskset:util-linux; do
@@ -43,7 +44,10 @@ ln -sf ../release/libmongoose.so $out/libmongoose.so.7
 for program in hello ws_echo; do
   gcc -O2 -Iinclude benches/$program.c -Ltarget/release -lmongoose -Wl,-rpath,"$PWD/$out" -o $out/$program
 done
-for program in floor ws_floor ws_load; do gcc -O2 benches/$program.c -o $out/$program; done
+for program in floor ws_floor file_floor ws_load; do gcc -O2 benches/$program.c -o $out/$program; done
+mkdir -p $out/www
+head -c 4096 /dev/urandom > $out/www/4k
+head -c 104857600 /dev/urandom > $out/www/100m
 # Nothing else may name another library.
 unset LD_LIBRARY_PATH
 
@@ -66,6 +70,12 @@ row() {
 ws_row() {
   title=$1
   measure -n "$rounds" -c 64 --load "$out/ws_load {port} {conns} {seconds} $2" "$out/ws_echo {port}" "$out/ws_floor {port}"
+}
+
+# The same for a file.
+file_row() {
+  title=$1
+  measure -n "$rounds" -c "$2" -p "/$3" "$out/hello {port} file $out/www" "$out/file_floor {port} $out/www"
 }
 
 measure() {
@@ -97,6 +107,8 @@ for name in $cases; do
       row 'keep-alive, 64, with 9000 idle' keep -n 1 -c 64 -i 9000 ;;
     ws16) ws_row 'WebSocket echo of 16 bytes, 64' 16 ;;
     ws64k) ws_row 'WebSocket echo of 64 KiB, 64' 65536 ;;
+    file4k) file_row 'file of 4 KiB, 64' 64 4k ;;
+    file100m) file_row 'file of 100 MiB, 8' 8 100m ;;
     *) echo "$0: no case named $name" >&2; exit 2 ;;
   esac
 done

@@ -379,11 +379,36 @@ static void change_buffer(struct mg_iobuf *io) {
   }
 }
 
+// A large file, a small one, one that shrinks and grows, none; also from a file system without descriptors.
+static void serve_some(struct mg_connection *c, struct mg_http_message *hm) {
+  static struct mg_fs own;
+  const char *names[] = {"big", "big", "small", "changing", "nothing", "."};
+  struct mg_http_serve_opts opts;
+  struct mg_http_message head;
+  const char *request = one_in(3) ? "GET /big HTTP/1.1\r\nRange: bytes=100000-\r\n\r\n" : "GET /. HTTP/1.1\r\n\r\n";
+  if (c->send.len > 1000000) return;
+  memset(&opts, 0, sizeof(opts));
+  own = mg_fs_posix;
+  own.mkd = NULL, own.sk = one_in(2) ? own.sk : NULL;
+  opts.fs = one_in(3) ? &own : NULL;
+  opts.root_dir = ".";
+  opts.ssi_pattern = one_in(9) ? "#" : NULL;
+  if (hm == NULL) mg_http_parse(request, strlen(request), hm = &head);
+  if (one_in(10)) mg_file_write(&mg_fs_posix, "changing", request, rnd(19));
+  if (one_in(10) && truncate("changing", (off_t) rnd(400000)) != 0) FATAL("cannot change the size of a file");
+  if (one_in(4)) {
+    mg_http_serve_dir(c, hm, &opts);
+  } else {
+    mg_http_serve_file(c, hm, names[rnd(6)], &opts);
+  }
+}
+
 static void send_some(struct mg_connection *c) {
   static char bytes[300000];
   size_t len = one_in(20) ? rnd(sizeof(bytes)) : one_in(4) ? rnd(20000) : rnd(300);
   if (c->send.len > 1000000) return;
-  switch (rnd(11)) {
+  switch (rnd(12)) {
+    case 11: serve_some(c, NULL); break;
     case 8: mg_ws_send(c, bytes, len, (int) rnd(11)); break;
     case 9: mg_ws_printf(c, WEBSOCKET_OP_TEXT, "%d", 42); break;
     case 10: mg_ws_wrap(c, rnd(20), WEBSOCKET_OP_TEXT); break;
@@ -612,6 +637,22 @@ static struct live *watch(struct mg_connection *c, int ev, void *ev_data) {
   return l;
 }
 
+static void uploaded(struct mg_connection *c, const char *message) {
+  if (one_in(2)) mg_http_reply(c, message == NULL ? 200 : 400, "", "%s", message);
+  if (one_in(4)) c->is_draining = 1;
+  if (one_in(20)) mg_close_conn(c);
+  act(NULL, 0);
+}
+
+// Takes the body of a request, one way or another.
+static void take_body(struct mg_connection *c, struct mg_http_message *hm) {
+  switch (rnd(3)) {
+    case 0: mg_http_start_upload(c, hm, mg_str(one_in(5) ? "../x" : "upload"), mg_str("."), &mg_fs_posix, one_in(2) ? uploaded : NULL); break;
+    case 1: mg_http_start_ota(c, hm, one_in(2) ? uploaded : NULL); break;
+    default: mg_iobuf_del(&c->recv, 0, hm->head.len), c->pfn = NULL; break;
+  }
+}
+
 static void on_event(struct mg_connection *c, int ev, void *ev_data) {
   struct live *l = watch(c, ev, ev_data);
   unsigned serial = l->serial;
@@ -633,11 +674,12 @@ static void on_event(struct mg_connection *c, int ev, void *ev_data) {
   if (!quiet && ev == MG_EV_HTTP_MSG && (one_in(16) || mg_http_get_header((struct mg_http_message *) ev_data, "Sec-WebSocket-Key") != NULL)) {
     mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
     if (!alive(c, serial)) return;
-  } else if (!quiet && ev == MG_EV_HTTP_MSG && !one_in(4)) mg_http_reply(c, 200, "", "%d bytes", (int) ((struct mg_http_message *) ev_data)->body.len);
+  } else if (!quiet && ev == MG_EV_HTTP_MSG && one_in(6)) serve_some(c, (struct mg_http_message *) ev_data);
+  else if (!quiet && ev == MG_EV_HTTP_MSG && !one_in(4)) mg_http_reply(c, 200, "", "%d bytes", (int) ((struct mg_http_message *) ev_data)->body.len);
   if (!quiet && ev == MG_EV_READ && one_in(3)) c->recv.len = 0;
-  if (!quiet && ev == MG_EV_HTTP_HDRS && one_in(10)) {
-    mg_iobuf_del(&c->recv, 0, ((struct mg_http_message *) ev_data)->head.len);
-    c->pfn = NULL;
+  if (!quiet && ev == MG_EV_HTTP_HDRS && one_in(5)) {
+    take_body(c, (struct mg_http_message *) ev_data);
+    if (!alive(c, serial)) return;
   }
   if (ev != MG_EV_POLL || one_in(4)) act(c, serial);
 }
@@ -778,14 +820,22 @@ static void run(uint64_t seed, int polls) {
   free_stolen();
 }
 
+static void count_name(const char *name, void *arg) {
+  if (strstr(name, "..") != NULL) (*(size_t *) arg)++;
+}
+
 int main(int argc, char **argv) {
   uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
   int seeds = argc > 2 ? atoi(argv[2]) : 3, polls = argc > 3 ? atoi(argv[3]) : 150, i;
-  size_t before;
+  size_t before, temporary = 0;
+  void *text = calloc(1, 2000000);
   pthread_t thread;
   verbose = getenv("CHAOS_VERBOSE") != NULL;
   mg_log_level = MG_LL_NONE;
   memset(peers, 0xff, sizeof(peers));
+  if (!mg_file_write(&mg_fs_posix, "big", text, 2000000) || !mg_file_write(&mg_fs_posix, "small", text, 2000) ||
+      !mg_file_write(&mg_fs_posix, "changing", text, 200000)) FATAL("cannot write to the working directory");
+  free(text);
   before = open_files();
   pthread_create(&thread, NULL, wake, NULL);
   for (i = 0; i < seeds; i++) run(first + (uint64_t) i, polls);
@@ -798,5 +848,8 @@ int main(int argc, char **argv) {
   fprintf(stderr, "\n");
   CHECK_EQ(closed, opened);
   CHECK_EQ(open_files(), before);
+  // Uploads that did not come to an end have left nothing.
+  mg_fs_posix.ls(".", count_name, &temporary);
+  CHECK_EQ(temporary, 0);
   return DONE();
 }

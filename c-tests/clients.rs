@@ -13,6 +13,8 @@ mod examples;
 mod files;
 #[path = "clients/load.rs"]
 mod load;
+#[path = "clients/restart.rs"]
+mod restart;
 #[path = "clients/scripts.rs"]
 mod scripts;
 #[path = "clients/server.rs"]
@@ -31,6 +33,7 @@ fn main() {
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
     files::trials(&mut all);
+    restart::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);

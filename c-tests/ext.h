@@ -39,7 +39,7 @@ static void note(struct mg_connection *c, int ev) {
 }
 
 // /hi answers at once, /own with a head of its own, /big with many bytes, /chunks begins without an end; others stay unanswered.
-static void server(struct mg_connection *c, int ev, void *ev_data) {
+static inline void server(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;

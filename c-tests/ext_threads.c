@@ -84,10 +84,10 @@ static void too_much_is_refused(void) {
 }
 
 // ---- ends of sleeps
-static volatile sig_atomic_t woken;
+static int woken;  // by signal handlers and threads
 
 static void on_signal(int number) {
-  woken = 1;
+  __atomic_store_n(&woken, 1, __ATOMIC_RELAXED);
   mgx_wakeup_mgr(&mgr);
   mgx_send_to(&mgr, id, "s", 1);
   (void) number;
@@ -96,7 +96,7 @@ static void on_signal(int number) {
 static void *waker(void *arg) {
   usleep(20000);
   if (arg == NULL) {
-    woken = 1;  // before, or the sleeper would see nothing and sleep again
+    __atomic_store_n(&woken, 1, __ATOMIC_RELAXED);  // before, or the sleeper would see nothing and sleep again
     mgx_wakeup_mgr(&mgr);
   } else {
     kill(getpid(), SIGUSR1);
@@ -112,10 +112,10 @@ static void sleeps_end(bool by_signal) {
   forget();
   listener = serve(&mgr, server, NULL);
   id = mgx_conn_id(join(&mgr, listener, &p));
-  woken = 0;
+  __atomic_store_n(&woken, 0, __ATOMIC_RELAXED);
   signal(SIGUSR1, on_signal);
   CHECK(pthread_create(&thread, NULL, waker, by_signal ? &mark : NULL) == 0);
-  while (woken == 0 && real_ms() < began + 50000) mg_mgr_poll(&mgr, 60000);
+  while (__atomic_load_n(&woken, __ATOMIC_RELAXED) == 0 && real_ms() < began + 50000) mg_mgr_poll(&mgr, 60000);
   CHECK(real_ms() < began + 30000);
   pthread_join(thread, NULL);
   if (by_signal) expect_open(&mgr, &p, "s");
@@ -129,10 +129,10 @@ static void sleeps_end(bool by_signal) {
 }
 
 // A signal handler that interrupts the same function: no lock may be held by the one that was interrupted.
-static volatile bool stop;
+static bool stop;
 
 static void *shoot(void *arg) {
-  while (!stop) pthread_kill(*(pthread_t *) arg, SIGUSR1), sched_yield();
+  while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) pthread_kill(*(pthread_t *) arg, SIGUSR1), sched_yield();
   return NULL;
 }
 
@@ -144,13 +144,13 @@ static void handlers_interrupt_senders(void) {
   listener = serve(&mgr, server, NULL);
   id = mgx_conn_id(join(&mgr, listener, &p));
   signal(SIGUSR1, on_signal);
-  stop = false;
+  __atomic_store_n(&stop, false, __ATOMIC_RELAXED);
   CHECK(pthread_create(&thread, NULL, shoot, &self) == 0);
   for (i = 0; i < 5000; i++) {
     sent += mgx_send_to(&mgr, id, "m", 1);
     if (i % 50 == 0) mg_mgr_poll(&mgr, 0), peer_read(&p);
   }
-  stop = true;
+  __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
   pthread_join(thread, NULL);
   CHECK_EQ(sent, 5000);
   for (got = 0, i = 0; got < sent && i < 5000; i++) {

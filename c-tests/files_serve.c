@@ -452,6 +452,30 @@ static void no_manager(void) {
   mg_iobuf_free(&c.send);
 }
 
+// A descriptor of the program's own waits in every call that is not told otherwise: the poll must not.
+static void wrapped(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  struct mg_http_message hm;
+  const char *request = "GET / HTTP/1.1\r\n\r\n";
+  int pair[2];
+  uint64_t start = real_ms();
+  struct peer p;
+  mg_mgr_init(&mgr);
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  c = mg_wrapfd(&mgr, pair[0], NULL, NULL);
+  CHECK(c != NULL && mg_http_parse(request, strlen(request), &hm) > 0);
+  mg_http_serve_file(c, &hm, "www/large", NULL);
+  poll_often(&mgr);
+  CHECK(real_ms() - start < 5000);
+  memset(&p, 0, sizeof(p));
+  p.fd = pair[1];
+  POLL_UNTIL(&mgr, peer_has(&p, strlen(large_head("")) + LARGE));
+  CHECK(got_large(&p, 0, ""));
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   s_large = make_body(LARGE);
@@ -470,6 +494,7 @@ int main(void) {
   directories();
   includes();
   no_manager();
+  wrapped();
   free(s_large);
   return DONE();
 }

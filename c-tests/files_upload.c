@@ -157,10 +157,10 @@ static void answered_by_the_library(void) {
 }
 
 static void refused_before_it_begins(void) {
-  const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/"};
-  const char *said[] = {"bad name", "bad name", "open failed", "open failed", "bad name"};
+  const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/", "/uout/x"};
+  const char *said[] = {"bad name", "bad name", "open failed", "open failed", "bad name", "open failed"};
   size_t i;
-  CHECK(mg_fs_posix.mkd("up/dir"));
+  CHECK(mg_fs_posix.mkd("up/dir") && symlink("..", "up/out") == 0);
   for (i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
     char request[100];
     struct site t;
@@ -171,8 +171,8 @@ static void refused_before_it_begins(void) {
     CHECK(s.own_handler);
     close_site(&t);
   }
-  CHECK_EQ(files(), 1);
-  CHECK(mg_fs_posix.rm("up/dir"));
+  CHECK_EQ(files(), 2);
+  CHECK(mg_fs_posix.rm("up/dir") && mg_fs_posix.rm("up/out"));
 }
 
 static void cut_off(void) {
@@ -247,7 +247,7 @@ static void pieces(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 static long piece(const char *query, const char *body) {
-  char request[500];
+  char request[1500];
   struct site t;
   t.listener = serve(&t.mgr, pieces, NULL);
   peer_open(&t.p, t.listener);
@@ -260,6 +260,7 @@ static long piece(const char *query, const char *body) {
 }
 
 static void in_pieces(void) {
+  char *body = make_body(1000);
   CHECK_EQ(piece("file=f", "hello"), 5);
   CHECK_EQ(piece("file=f&offset=5", " world"), 11);
   CHECK_EQ(piece("file=f&offset=5", "x"), -5);
@@ -274,9 +275,21 @@ static void in_pieces(void) {
   CHECK_EQ(piece("file=.", "x"), -6);
   s_fs.wr = full_disk;
   CHECK_EQ(piece("file=f&offset=11", "ok"), 13);
+  // What does not fit is taken back: the client may try again.
+  body[700] = '\0';
+  CHECK_EQ(piece("file=f&offset=13", body), -7);
+  CHECK_EQ(piece("file=f", body), -7);
+  CHECK_EQ(piece("file=g", body), -7);
   s_fs = mg_fs_posix;
   CHECK_EQ(files(), 1);
   CHECK(holds("up/f", "hello worldok"));
+  free(body);
+  CHECK_EQ(symlink("..", "up/out"), 0);
+  CHECK_EQ(symlink("in", "up/link"), 0);
+  CHECK(mg_fs_posix.mkd("up/in"));
+  CHECK_EQ(piece("file=out%2fevil", "x"), -6);
+  CHECK_EQ(piece("file=link%2ffine", "x"), 1);
+  CHECK(mg_fs_posix.rm("up/in/fine") && mg_fs_posix.rm("up/in") && mg_fs_posix.rm("up/link") && mg_fs_posix.rm("up/out"));
 }
 
 // ---- firmware: the program's own functions

@@ -14,10 +14,10 @@ static inline uint64_t real_ms(void) {
   return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
 }
 
-// Polls until `cond` holds, which must be within 20 seconds.
+// Polls until `cond` holds, which must be within 50 seconds.
 #define POLL_UNTIL(mgr, cond)                                                                      \
   do {                                                                                             \
-    uint64_t poll_end = real_ms() + 20000;                                                         \
+    uint64_t poll_end = real_ms() + 50000;                                                         \
     bool poll_met;                                                                                 \
     while (!(poll_met = (cond)) && real_ms() < poll_end) mg_mgr_poll(mgr, 5);                      \
     checks_done++;                                                                                 \

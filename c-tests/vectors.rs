@@ -9,6 +9,8 @@ mod lib;
 #[macro_use]
 #[path = "vec/net.rs"]
 mod net;
+#[path = "vec/dash.rs"]
+mod dash;
 #[path = "vec/engine.rs"]
 mod engine;
 #[path = "vec/engine_rules.rs"]
@@ -45,5 +47,6 @@ fn main() {
     engine_rules::trials(&mut trials);
     smuggling::trials(&mut trials);
     files::trials(&mut trials);
+    dash::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

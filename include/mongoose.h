@@ -1505,14 +1505,19 @@ uint16_t mg_crc16(uint16_t crc, const char *buf, size_t len);
 // CRC-32 of `len` bytes, as in zlib. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
 uint32_t mg_crc32(uint32_t crc, const char *buf, size_t len);
 
-// Reads an element of a file list, or its size. A set's own `fn` calls this for MG_DASH_READ.
-extern bool mg_dash_dir_read(struct mg_field_set *set, struct mg_dash_user *u);
+// Reads an element of a file list into its fields `name` (MG_VAL_STR) and, if there is one, `size` (MG_VAL_UINT64 or
+// MG_VAL_INT). With `*index < 0` the number of files is stored in `*index`; behind the last file -1 is. False when there is no
+// directory or no field for the name. A file list without `fn` is read so; a set's own `fn` calls this for MG_DASH_READ.
+bool mg_dash_dir_read(struct mg_field_set *set, struct mg_dash_user *u);
 
-// Event handler of a dashboard: for mg_http_listen, with a struct mg_dash as fn_data.
-extern void mg_dash_ev_handler(struct mg_connection *c, int ev, void *ev_data);
+// Event handler of a dashboard: for mg_http_listen, with a `struct mg_dash` as fn_data, which stays where it is as long as the
+// listener and its connections. Sessions are in a list of the process; a dashboard's callbacks are called in the thread that
+// polls its manager. Uses `c->data`: byte 0, and the pointers at offsets 8 (user) and 16 (dashboard).
+void mg_dash_ev_handler(struct mg_connection *c, int ev, void *ev_data);
 
-// Tells all open dashboards that a set has changed.
-extern void mg_dash_send_change(struct mg_mgr *mgr, struct mg_field_set *set);
+// Tells all open dashboards of a manager that a set has changed: an array with `*index < 0` its size, with another index that
+// element. The set's `fn` is called for each client with MG_DASH_READ; who may not read it is not told.
+void mg_dash_send_change(struct mg_mgr *mgr, struct mg_field_set *set);
 
 // Waits, without sleeping, until more than `ms` milliseconds have gone by. May be called from any thread.
 void mg_delayms(unsigned int ms);

@@ -102,9 +102,9 @@ enum mgx_flag {
 // How one connection is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
 struct mgx_drain_opts {
   // Default 0: none. How long a keep-alive connection without a request in progress may still deliver one last request,
-  // which is answered with `Connection: close`. -1: until it does.
+  // which is answered with `Connection: close`. -1: until it does. What is not HTTP: until nothing has arrived for this long.
   int idle_grace_ms;
-  // Default 30000. How long a request whose answer is pending is waited for.
+  // Default 30000. How long an answer that is pending or does not end is waited for, and a request that does not go on.
   int response_timeout_ms;
   // Default 60000. How long output may stand still.
   int flush_timeout_ms;
@@ -169,7 +169,7 @@ struct mgx_limits {
   int header_timeout_ms;
   // No progress of a request body: 408 and drain.
   int body_timeout_ms;
-  // Keep-alive connection without a request: drain.
+  // No request in progress, and nothing received or sent: drain.
   int idle_timeout_ms;
   // No write progress while output is queued: close.
   int write_timeout_ms;

@@ -8,7 +8,7 @@
 //! | `proto` | protocol code: bytes in, values out; no I/O, no unsafe | hash |
 //! | `hash` | digests, base64, checksums over well-kept crates; no unsafe | - |
 //! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash |
-//! | `sys` | the machine: clock, random numbers, log | abi, guard, fmt |
+//! | `sys` | the machine: clock, random numbers, log, file systems | abi, guard, fmt |
 //! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto |
 //! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, proto, fmt, sys |
 //!

@@ -8,7 +8,7 @@ use std::{
     net::{Shutdown, TcpStream, UdpSocket},
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
@@ -48,6 +48,24 @@ fn http_server() -> Result<(), Failed> {
     ensure(curl(&server, "/", &[])?.contains("/api/hello"), || "no help".to_string())?;
     let text = server.stop()?;
     Ok(ensure(text.ends_with("12 requests on 12 connections\n"), || text)?)
+}
+
+fn dashboard() -> Result<(), Failed> {
+    let server = Server::start("dashboard", "examples-c/dashboard.c", &["-l", "http://127.0.0.1:0", "-p", "secret"], 1)?;
+    ensure(curl(&server, "/", &[])?.contains("<h1>Dashboard</h1>"), || "no page".to_string())?;
+    let cases: &[(&str, &[&str], &str)] = &[
+        ("/api/get", &[], "Not Authorised\n"),
+        ("/api/login", &["-u", "user:secret"], "{\"user\":\"user\",\"level\":7}\n"),
+        ("/api/set", &["-u", "user:secret", "-d", "{\"led\":{\"on\":true,\"level\":142}}"], "2\n"),
+        ("/api/get/led", &["-u", "user:secret"], "{\"on\":true,\"level\":100}\n"),
+        ("/api/get/status", &["-u", "user:wrong"], "Not Authorised\n"),
+    ];
+    for (path, args, want) in cases {
+        let got = curl(&server, path, args)?;
+        ensure(got == *want, || format!("{path} {args:?}: {got}"))?;
+    }
+    server.stop()?;
+    Ok(())
 }
 
 fn http_client() -> Result<(), Failed> {
@@ -199,6 +217,142 @@ fn drain() -> Result<(), Failed> {
     Ok(ensure(text.ends_with("all answered\n"), || text)?)
 }
 
+/// A connection that keeps asking over HTTP/1.1.
+struct Asking(BufReader<TcpStream>);
+
+impl Asking {
+    fn new(port: u16) -> Result<Asking, String> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).map_err(|e| e.to_string())?;
+        Ok(Asking(BufReader::new(stream)))
+    }
+
+    fn send(&mut self, path: &str) -> Result<(), String> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).map_err(|e| e.to_string())
+    }
+
+    /// The head and the body of the next answer.
+    fn answer(&mut self) -> Result<(String, String), String> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.0.read_line(&mut head).map_err(|e| format!("{head}{e}"))? == 0 {
+                return Err(format!("the end instead of an answer: {head}"));
+            }
+        }
+        let length = head.split("Content-Length: ").nth(1).and_then(|l| l.split_whitespace().next()?.parse().ok());
+        let mut body = vec![0; length.ok_or(head.clone())?];
+        self.0.read_exact(&mut body).map_err(|e| e.to_string())?;
+        Ok((head, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    fn ask(&mut self, path: &str) -> Result<(String, String), String> {
+        self.send(path)?;
+        self.answer()
+    }
+
+    /// What comes until the end of the stream, which must not be a reset.
+    fn rest(&mut self) -> Result<String, String> {
+        let mut text = String::new();
+        self.0.read_to_string(&mut text).map_err(|e| e.to_string()).map(|_| text)
+    }
+}
+
+const LAST: &str = "\r\nConnection: close\r\n";
+
+/// One busy and one idle connection are drained, a third one goes on.
+fn drain_one() -> Result<(), Failed> {
+    let server = Server::start("drain_one", "examples-c/drain-one.c", &["http://127.0.0.1:0"], 1)?;
+    let mut all = (0..3).map(|_| Asking::new(server.port())).collect::<Result<Vec<_>, _>>()?;
+    let mut ids = Vec::new();
+    for c in &mut all {
+        ids.push(c.ask("/")?.1.trim_matches(|c: char| !c.is_ascii_digit()).to_string());
+    }
+    let [busy, idle, other] = &mut all[..] else { unreachable!() };
+    busy.send("/later")?;
+    ensure(other.ask("/drain?id=77")?.0.starts_with("HTTP/1.1 404 "), || "found 77".to_string())?;
+    for id in &ids[..2] {
+        ensure(other.ask(&format!("/drain?id={id}"))?.0.starts_with("HTTP/1.1 200 "), || format!("did not find {id}"))?;
+    }
+    let list = other.ask("/connections")?.1;
+    ensure(list.matches("\"draining\"").count() == 2 && list.matches("\"active\"").count() == 1, || list)?;
+    let (head, body) = busy.answer()?;
+    ensure(head.contains(LAST) && body == format!("{{\"id\":{}}}\n", ids[0]), || head + &body)?;
+    ensure(busy.rest()?.is_empty() && idle.rest()?.is_empty(), || "more came".to_string())?;
+    ensure(!other.ask("/")?.0.contains(LAST), || "the third one ends, too".to_string())?;
+    let text = server.stop()?;
+    let drained = |id: &str| text.contains(&format!("connection {id}: drained, 0 bytes unsent\n"));
+    Ok(ensure(drained(&ids[0]) && drained(&ids[1]) && !drained(&ids[2]), || text.clone())?)
+}
+
+/// SIGTERM in the middle of everything: a stream, an answer that is due, idle connections, and requests that keep coming.
+fn graceful_server() -> Result<(), Failed> {
+    let server = Server::start("graceful", "examples-c/graceful-server.c", &["http://127.0.0.1:0", "1000", "20000"], 1)?;
+    let port = server.port();
+    let mut all = (0..4).map(|_| Asking::new(port)).collect::<Result<Vec<_>, _>>()?;
+    for c in &mut all {
+        ensure(c.ask("/healthz")?.1 == "ready\n", || "not ready".to_string())?;
+    }
+    let [stream, later, idle, status] = &mut all[..] else { unreachable!() };
+    stream.send("/events")?;
+    later.send("/later")?;
+    ensure(status.ask("/drain")?.1.starts_with("{\"phase\":\"running\",\"listeners\":1,"), || "no status".to_string())?;
+    let asked_until_the_end = thread::spawn(move || -> Result<(usize, usize), String> {
+        let (mut answered, mut connections) = (0, 0);
+        while let Ok(mut c) = Asking::new(port) {
+            connections += 1;
+            for n in 0.. {
+                let (head, body) = match c.ask("/") {
+                    // In the kernel's queue, a moment too late for the last accept.
+                    Err(_) if n == 0 => return Ok((answered, connections)),
+                    other => other?,
+                };
+                ensure(body == "Hello\n", || head.clone())?;
+                answered += 1;
+                if head.contains(LAST) {
+                    ensure(c.rest()?.is_empty(), || "more came".to_string())?;
+                    break;
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+        Ok((answered, connections))
+    });
+    let began = Instant::now();
+    server.terminate();
+    // The lame duck phase: it still takes connections, and says that it should not be sent any.
+    let leaving = loop {
+        let (head, body) = Asking::new(port)?.ask("/healthz")?;
+        if body == "leaving\n" {
+            break head;
+        }
+    };
+    ensure(leaving.starts_with("HTTP/1.1 503 ") && leaving.contains(LAST), || leaving)?;
+    let (head, body) = status.ask("/drain")?;
+    ensure(head.contains(LAST) && body.contains("\"phase\":\"lame duck\",\"listeners\":1,"), || head + &body)?;
+    let (head, body) = later.answer()?;
+    ensure(head.contains(LAST) && body == "Here it is\n", || head + &body)?;
+    let events = stream.rest()?;
+    ensure(events.ends_with("event: bye\ndata:\n\n\r\n00000000\r\n\r\n"), || events.clone())?;
+    ensure(idle.rest()?.is_empty(), || "more came".to_string())?;
+    drop(all);
+    let (answered, connections) = asked_until_the_end.join().map_err(|_| "the client panicked")??;
+    ensure(answered > 10 && connections > 10, || format!("{answered} answers on {connections} connections"))?;
+    let text = server.ended()?;
+    ensure(began.elapsed() < Duration::from_secs(20), || format!("left after {:?}", began.elapsed()))?;
+    Ok(ensure(text.ends_with(" connections drained, 0 closed by force\n"), || text)?)
+}
+
+/// The second signal makes it hurry.
+fn graceful_server_in_a_hurry() -> Result<(), Failed> {
+    let server = Server::start("hurry", "examples-c/graceful-server.c", &["http://127.0.0.1:0", "60000", "120000"], 1)?;
+    server.terminate();
+    while Asking::new(server.port())?.ask("/healthz")?.1 != "leaving\n" {}
+    server.terminate();
+    let text = server.ended()?;
+    Ok(ensure(text.ends_with(" 0 closed by force\n"), || text)?)
+}
+
 fn timers() -> Result<(), Failed> {
     let mut program = Command::new(build("examples-c/timers.c")?);
     program.arg("2");
@@ -215,11 +369,15 @@ type Test = fn() -> Result<(), Failed>;
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     let list: &[(&str, Test)] = &[
         ("http_server", http_server),
+        ("dashboard", dashboard),
         ("http_client", http_client),
         ("http_client_and_other_servers", http_client_and_other_servers),
         ("tcp_echo", tcp_echo),
         ("udp_echo", udp_echo),
         ("drain", drain),
+        ("drain_one", drain_one),
+        ("graceful_server", graceful_server),
+        ("graceful_server_in_a_hurry", graceful_server_in_a_hurry),
         ("timers", timers),
     ];
     for &(name, test) in list {

@@ -68,7 +68,8 @@ fn ranges(test: &str) -> Result<(), Failed> {
         ("20000-", &data[20_000..]),
     ] {
         let (head, body) = site.get("/f.bin", &["-r", range])?;
-        let first = data.len() - if range.starts_with('-') { 5 } else { data.len() - range.split('-').next().unwrap().parse::<usize>()? };
+        let first = data.len()
+            - if range.starts_with('-') { 5 } else { data.len() - range.split('-').next().unwrap().parse::<usize>()? };
         let sent = format!("Content-Range: bytes {first}-{}/300000", first + want.len() - 1);
         ensure(head.starts_with("HTTP/1.1 206") && head.contains(&sent) && body == want, || format!("{range}: {head}"))?;
     }
@@ -124,7 +125,10 @@ fn compressed_files(test: &str) -> Result<(), Failed> {
     client(test, gzip, 30)?;
     let (head, body) = site.get("/a.txt", &["--compressed"])?;
     let small = !head.contains(&format!("Content-Length: {}", text.len()));
-    ensure(head.contains("Content-Encoding: gzip") && head.contains("Content-Type: text/plain") && small && body == text, || head)?;
+    ensure(
+        head.contains("Content-Encoding: gzip") && head.contains("Content-Type: text/plain") && small && body == text,
+        || head,
+    )?;
     let (head, body) = site.get("/a.txt", &[])?;
     ensure(!head.contains("gzip") && body == text, || head)?;
     let (head, body) = site.get("/old.txt", &["--compressed"])?;
@@ -143,7 +147,10 @@ fn attacks_never_leave_the_directory(test: &str) -> Result<(), Failed> {
         fs::write(secret, "SECRET")?;
     }
     fs::write(www.join("d/fine"), "fine")?;
-    fs::write(www.join("page.shtml"), "<!--#include file=\"out\" --><!--#include virtual=\"/out\" --><!--#include file=\"../secret\" -->.")?;
+    fs::write(
+        www.join("page.shtml"),
+        "<!--#include file=\"out\" --><!--#include virtual=\"/out\" --><!--#include file=\"../secret\" -->.",
+    )?;
     symlink("../secret", www.join("out"))?;
     symlink(dir.join("secret"), www.join("out.abs"))?;
     symlink("../www2", www.join("outdir"))?;
@@ -160,22 +167,72 @@ fn attacks_never_leave_the_directory(test: &str) -> Result<(), Failed> {
     let deep = format!("/{}secret", "../".repeat(30));
     let absolute = dir.join("secret").to_str().unwrap().to_string();
     let attacks = [
-        "/../secret", "/d/../../secret", "/%2e%2e/secret", "/%2E%2E%2Fsecret", "/..%2fsecret", "/.%2e/secret", "/d/%2e%2e/%2e%2e/secret",
-        "/%252e%252e/secret", "/%25%32%65%25%32%65/secret", "/..%252fsecret", "/..\\secret", "/..%5csecret", "/d\\..\\..\\secret",
-        "/%c0%ae%c0%ae/secret", "/%e0%80%ae%e0%80%ae/secret", "/..%c0%afsecret", "/..;/secret", "/...//secret", "/....//secret",
-        "/out", "/out.abs", "/outdir/secret", "/outdir/", "/outdir", "/twice", "/./out", "//out", "/indir/../out",
-        "/d/fine%00/../../secret", "/..%00/secret", "/%00../secret", "/../www2/secret", "/d/../../www2/secret", "2/secret", "/~/secret",
-        "/~root", "/%", "/%2", "/%zz", "/fifo", "/zero", "/loop", "/d/fine/../../out", "/out/", "/out%2f", "/page.shtml",
-        "/out.gz/../out", "file:///etc/passwd", "/etc/passwd", "//etc/passwd", "/%2fetc/passwd", "/%2e/%2e%2e/secret", &deep,
-        &absolute, &format!("/{absolute}"),
+        "/../secret",
+        "/d/../../secret",
+        "/%2e%2e/secret",
+        "/%2E%2E%2Fsecret",
+        "/..%2fsecret",
+        "/.%2e/secret",
+        "/d/%2e%2e/%2e%2e/secret",
+        "/%252e%252e/secret",
+        "/%25%32%65%25%32%65/secret",
+        "/..%252fsecret",
+        "/..\\secret",
+        "/..%5csecret",
+        "/d\\..\\..\\secret",
+        "/%c0%ae%c0%ae/secret",
+        "/%e0%80%ae%e0%80%ae/secret",
+        "/..%c0%afsecret",
+        "/..;/secret",
+        "/...//secret",
+        "/....//secret",
+        "/out",
+        "/out.abs",
+        "/outdir/secret",
+        "/outdir/",
+        "/outdir",
+        "/twice",
+        "/./out",
+        "//out",
+        "/indir/../out",
+        "/d/fine%00/../../secret",
+        "/..%00/secret",
+        "/%00../secret",
+        "/../www2/secret",
+        "/d/../../www2/secret",
+        "2/secret",
+        "/~/secret",
+        "/~root",
+        "/%",
+        "/%2",
+        "/%zz",
+        "/fifo",
+        "/zero",
+        "/loop",
+        "/d/fine/../../out",
+        "/out/",
+        "/out%2f",
+        "/page.shtml",
+        "/out.gz/../out",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "//etc/passwd",
+        "/%2fetc/passwd",
+        "/%2e/%2e%2e/secret",
+        &deep,
+        &absolute,
+        &format!("/{absolute}"),
     ];
     for root in ["www", "www/", "link", "/o=www2,www", "www,/x=www/d", "./www"] {
         let source = "examples-c/static-server.c";
         // Roots as a program in that directory would write them.
-        let roots: Vec<String> = root.split(',').map(|item| match item.split_once('=') {
-            Some((prefix, to)) => format!("{prefix}={}", dir.join(to).display()),
-            None => format!("{}/{item}", dir.display()),
-        }).collect();
+        let roots: Vec<String> = root
+            .split(',')
+            .map(|item| match item.split_once('=') {
+                Some((prefix, to)) => format!("{prefix}={}", dir.join(to).display()),
+                None => format!("{}/{item}", dir.display()),
+            })
+            .collect();
         let args = ["-l", "http://127.0.0.1:0", "-r", &roots.join(","), "-s", "#.shtml"];
         let server = Server::start(&format!("{test}-{}", root.len()), source, &args, 1)?;
         for attack in attacks {
@@ -183,7 +240,9 @@ fn attacks_never_leave_the_directory(test: &str) -> Result<(), Failed> {
                 let answer = raw(server.port(), &format!("{method} {attack} HTTP/1.1\r\nConnection: close\r\n\r\n"))?;
                 let text = String::from_utf8_lossy(&answer);
                 let listed = text.contains("Index of") && text.contains("secret");
-                ensure(!text.contains("SECRET") && !text.contains("root:") && !listed && answer.len() < 10_000, || format!("{root} {attack}: {text}"))?;
+                ensure(!text.contains("SECRET") && !text.contains("root:") && !listed && answer.len() < 10_000, || {
+                    format!("{root} {attack}: {text}")
+                })?;
             }
         }
         for (path, want) in [("/in", "fine"), ("/indir/fine", "fine"), ("/d/fine", "fine")] {
@@ -260,7 +319,9 @@ fn five_hundred_at_a_time(test: &str) -> Result<(), Failed> {
     let growth = site.server.kib("VmHWM")?.saturating_sub(memory);
     ensure(growth <= FLAT_KIB, || format!("{growth} KiB more than before"))?;
     // Every file was closed; the connections are still open.
-    ensure(site.server.descriptors()? == files + streams.len(), || format!("{:?} descriptors, {files} before", site.server.descriptors()))?;
+    ensure(site.server.descriptors()? == files + streams.len(), || {
+        format!("{:?} descriptors, {files} before", site.server.descriptors())
+    })?;
     drop(streams);
     let end = Instant::now() + Duration::from_secs(10);
     while site.server.descriptors()? > files && Instant::now() < end {
@@ -367,7 +428,8 @@ fn upload_server(test: &str) -> Result<(Server, PathBuf), String> {
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -387,7 +449,11 @@ fn uploads(test: &str) -> Result<(), Failed> {
     ensure(growth <= 2 * FLAT_KIB, || format!("{growth} KiB more than before"))?;
     // Two requests on one connection, the second one for what the first has stored.
     let mut curl = curl()?;
-    curl.args(["-w", "%{num_connects}"]).arg("-T").arg(root("LICENSE-MIT")).arg(server.url("/upload/x")).arg(server.url("/files/x"));
+    curl.args(["-w", "%{num_connects}"])
+        .arg("-T")
+        .arg(root("LICENSE-MIT"))
+        .arg(server.url("/upload/x"))
+        .arg(server.url("/files/x"));
     let text = client(test, curl, 60)?;
     ensure(text.starts_with("stored\n1") && text.ends_with('0'), || text)?;
     // In pieces.
@@ -412,8 +478,11 @@ fn uploads(test: &str) -> Result<(), Failed> {
 fn uploads_that_fail_leave_nothing(test: &str) -> Result<(), Failed> {
     let (server, dir) = upload_server(test)?;
     fs::write(dir.join("old"), "old")?;
-    for name in ["../evil", "..%2fevil", "%2e%2e", "a%00b", "~x", "x%2f", "%zz", "", "no%2fdirectory", &"x".repeat(190), &"x".repeat(300)] {
-        let answer = raw(server.port(), &format!("PUT /upload/{name} HTTP/1.1\r\nContent-Length: 4\r\nConnection: close\r\n\r\nevil"))?;
+    for name in
+        ["../evil", "..%2fevil", "%2e%2e", "a%00b", "~x", "x%2f", "%zz", "", "no%2fdirectory", &"x".repeat(190), &"x".repeat(300)]
+    {
+        let answer =
+            raw(server.port(), &format!("PUT /upload/{name} HTTP/1.1\r\nContent-Length: 4\r\nConnection: close\r\n\r\nevil"))?;
         let text = String::from_utf8_lossy(&answer);
         let fine = if name.len() == 190 { text.starts_with("HTTP/1.1 201") } else { text.starts_with("HTTP/1.1 4") };
         ensure(fine, || format!("{name}: {text}"))?;

@@ -1,7 +1,7 @@
 //! The clients of c-tests/scripts: Python and Node, mostly with what they bring along, sometimes with raw sockets.
 
 use crate::server::{Server, client};
-use crate::tools::{root, tool};
+use crate::tools::{library_dir, root, tool};
 use libtest_mimic::{Failed, Trial};
 use std::process::Command;
 
@@ -98,6 +98,14 @@ fn broken_pipes_kill_nobody(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A binding: the library is loaded into Python and is the server there.
+fn python_binding(test: &str) -> Result<(), Failed> {
+    let mut python = tool("python3")?;
+    python.arg("-B").arg(root("c-tests/scripts/binding.py")).arg(library_dir().join("libmongoose.so"));
+    client(test, python, 60)?;
+    Ok(())
+}
+
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("scripts::slow_readers_hinder_nobody", || slow_readers_hinder_nobody("slow_readers")));
     all.push(Trial::test("scripts::upload_of_a_gibibyte_in_flat_memory", || flat_memory("big_upload", "upload.py")));
@@ -108,6 +116,7 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("scripts::connections_wait_while_descriptors_are_short", || {
         connections_wait_while_descriptors_are_short("descriptors")
     }));
+    all.push(Trial::test("scripts::python_binding", || python_binding("python_binding")));
     simple(all, "pipelined_requests_are_answered_in_order", "pipeline.py", &[]);
     simple(all, "python_http_client", "httpclient.py", &[]);
     simple(all, "a_thousand_connections_at_once", "thousand.py", &["1000"]);

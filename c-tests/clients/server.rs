@@ -26,7 +26,7 @@ fn compile(source: &str) -> Result<PathBuf, String> {
     let program = dir.join("program");
     let mut cc = tool("gcc")?;
     cc.args(["-std=gnu11", "-g", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(root("include"));
-    cc.arg(root(source)).arg("-L").arg(library_dir()).arg("-lmongoose").arg("-o").arg(&program);
+    cc.arg(root(source)).arg("-L").arg(library_dir()).arg("-lmongoose").arg("-lpthread").arg("-o").arg(&program);
     cc.arg(format!("-Wl,-rpath,{}", library_dir().display()));
     succeed(cc, &dir)?;
     Ok(program)

@@ -84,7 +84,13 @@ fn browser() -> Result<(), Failed> {
     let server = Server::start("ws-browser", "c-tests/programs/ws_browser.c", &["http://127.0.0.1:0"], 1)?;
     let home = scratch("ws-browser-home");
     let mut command = tool("chromium")?;
-    command.env("HOME", &home).args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"]);
+    command.env("HOME", &home).args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+    ]);
     command.arg(format!("--user-data-dir={}", home.display())).args(["--dump-dom", &server.url("/")]);
     let page = client("ws-browser", command, 60)?;
     server.stop()?;

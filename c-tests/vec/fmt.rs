@@ -103,20 +103,25 @@ enum Arg {
 fn call<R>(c: &Value, f: impl FnOnce(*const c_char, &[Arg]) -> R) -> R {
     let fmt = CString::new(bytes(&c["fmt"]).unwrap()).unwrap();
     let mut strings = Vec::new();
-    let args: Vec<Arg> = c["args"].as_array().unwrap().iter().map(|a| {
-        let text = a[1].as_str();
-        match a[0].as_str().unwrap() {
-            "i" => Arg::Word(a[1].as_i64().unwrap()),
-            "l" => Arg::Word(text.unwrap().parse::<i128>().unwrap() as i64),
-            "p" => Arg::Word(i64::from_str_radix(&text.unwrap()[2..], 16).unwrap()),
-            "d" => Arg::Double(f64::from_bits(u64::from_str_radix(text.unwrap(), 16).unwrap())),
-            "s" => Arg::Word(bytes(&a[1]).map_or(0, |s| {
-                strings.push(CString::new(s).unwrap());
-                strings.last().unwrap().as_ptr() as i64
-            })),
-            other => panic!("argument type {other}"),
-        }
-    }).collect();
+    let args: Vec<Arg> = c["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| {
+            let text = a[1].as_str();
+            match a[0].as_str().unwrap() {
+                "i" => Arg::Word(a[1].as_i64().unwrap()),
+                "l" => Arg::Word(text.unwrap().parse::<i128>().unwrap() as i64),
+                "p" => Arg::Word(i64::from_str_radix(&text.unwrap()[2..], 16).unwrap()),
+                "d" => Arg::Double(f64::from_bits(u64::from_str_radix(text.unwrap(), 16).unwrap())),
+                "s" => Arg::Word(bytes(&a[1]).map_or(0, |s| {
+                    strings.push(CString::new(s).unwrap());
+                    strings.last().unwrap().as_ptr() as i64
+                })),
+                other => panic!("argument type {other}"),
+            }
+        })
+        .collect();
     f(fmt.as_ptr(), &args)
 }
 

@@ -239,7 +239,14 @@ impl<'a> Manager<'a> {
     }
 
     pub fn ws_connect(&self, url: &str, headers: Option<&CString>, f: impl Fn(Conn, c_int, *mut c_void) + 'a) -> Conn {
-        type F = unsafe extern "C" fn(*mut mg_mgr, *const c_char, mg_event_handler_t, *mut c_void, *const c_char, ...) -> *mut mg_connection;
+        type F = unsafe extern "C" fn(
+            *mut mg_mgr,
+            *const c_char,
+            mg_event_handler_t,
+            *mut c_void,
+            *const c_char,
+            ...
+        ) -> *mut mg_connection;
         let connect = *function::<F>("mg_ws_connect");
         let (url, fmt) = (CString::new(url).unwrap(), headers.map_or(std::ptr::null(), |f| f.as_ptr()));
         Conn(unsafe { connect(self.raw, url.as_ptr(), Some(run), self.handler(f), fmt) })

@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 const LIMIT: usize = 3 << 20;
 
 pub fn trials(trials: &mut Vec<Trial>) {
-    for (name, rows) in [("heads", heads()), ("lengths", lengths()), ("chunks", chunks()), ("floods", floods()), ("leniency", lenient())] {
+    for (name, rows) in
+        [("heads", heads()), ("lengths", lengths()), ("chunks", chunks()), ("floods", floods()), ("leniency", lenient())]
+    {
         let count = rows.len();
         trials.push(Trial::test(format!("smuggling: {name} ({count} rows)"), move || all(&rows)));
     }
@@ -165,7 +167,18 @@ fn lengths() -> Vec<Row> {
     rows.extend(coded(501, &["gzip", "identity", "xchunked", "chunkedx", "chunke", "gzip, chunked", "x-chunked"]));
     rows.extend(coded(
         400,
-        &[",chunked", "chunked,", ", chunked", "chunked, chunked", "chunked, gzip", "chunked;a=b", "\"chunked\"", "", "chunked x", "=chunked"],
+        &[
+            ",chunked",
+            "chunked,",
+            ", chunked",
+            "chunked, chunked",
+            "chunked, gzip",
+            "chunked;a=b",
+            "\"chunked\"",
+            "",
+            "chunked x",
+            "=chunked",
+        ],
     ));
     rows.extend(coded(400, &["\u{b}chunked", "chunked\0", "\rchunked", "chunked\r"]));
     rows.extend([
@@ -180,7 +193,9 @@ fn lengths() -> Vec<Row> {
 }
 
 fn chunks() -> Vec<Row> {
-    let body = |text: &str, end: End, bodies: &'static [&'static str]| row(&format!("@Transfer-Encoding: chunked\r\n\r\n{text}"), end, bodies);
+    let body = |text: &str, end: End, bodies: &'static [&'static str]| {
+        row(&format!("@Transfer-Encoding: chunked\r\n\r\n{text}"), end, bodies)
+    };
     let mut rows: Vec<Row> = [
         "+5\r\nhello\r\n0\r\n\r\n",
         "-5\r\nhello\r\n0\r\n\r\n",
@@ -221,7 +236,11 @@ fn chunks() -> Vec<Row> {
         row(&format!("POST / HTTP/1.1\r\nTransfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n{NEXT}"), End::Silent, &[]),
         body("5\r\nhello\r\n0\r\n\r\n@\r\n", End::Open, &["hello", ""]),
         body("5;a=\"b;c\"\r\nhello\r\n0;x\r\n\r\n", End::Open, &["hello"]),
-        body("005\r\nhello\r\n9\r\n0\r\n\r\nGET \r\n000\r\nContent-Length: 5\r\n\r\n@\r\n", End::Open, &["hello0\r\n\r\nGET ", ""]),
+        body(
+            "005\r\nhello\r\n9\r\n0\r\n\r\nGET \r\n000\r\nContent-Length: 5\r\n\r\n@\r\n",
+            End::Open,
+            &["hello0\r\n\r\nGET ", ""],
+        ),
         body("b\r\n0\r\n\r\n\r\nGET \r\n0\r\n\r\n@\r\n", End::Open, &["0\r\n\r\n\r\nGET ", ""]),
     ]);
     rows
@@ -260,7 +279,11 @@ fn lenient() -> Vec<Row> {
         row("WOHOO  /  HTTP/1.1\r\n\r\n", End::Open, &[""]),
         row("get / http/1.1\r\n\r\n", End::Open, &[""]),
         row("GET / HTTP/1.1\r\nA: \u{ff}\u{7f}\r\nB:\r\nC:\t d\t\r\n\r\n", End::Open, &[""]),
-        row("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", End::Open, &["", ""]),
+        row(
+            "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+            End::Open,
+            &["", ""],
+        ),
         row("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", End::Open, &[""]),
         row("PUT / HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n", End::Open, &["", ""]),
     ]
@@ -389,7 +412,11 @@ fn check(stage: &Stage, row: &Row, pieces: &[&[u8]]) -> Result<(), String> {
     let shown = |b: &[u8]| b[..b.len().min(300)].escape_ascii().to_string();
     let bodies: Vec<_> = bodies.iter().map(|b| shown(b)).collect();
     let lens: Vec<_> = pieces.iter().map(|p| p.len()).collect();
-    Err(format!("{wrong}\n  in {}\n  sent in {lens:?}\n  want {:?}\n  got {got:?} ended {ended} bodies {bodies:?}", shown(&row.input), row.end))
+    Err(format!(
+        "{wrong}\n  in {}\n  sent in {lens:?}\n  want {:?}\n  got {got:?} ended {ended} bodies {bodies:?}",
+        shown(&row.input),
+        row.end
+    ))
 }
 
 /// The last answer: short, announces the end, has a body of one line.
@@ -399,7 +426,11 @@ fn is_refusal(got: &[u8], code: u16) -> bool {
     let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|l| l.strip_prefix("Content-Length: ")?.trim_end().parse().ok());
     let line = body.is_empty() && code == 411 || body.len() > 4 && body.find('\n') == Some(body.len() - 1);
-    answer.starts_with(&format!("HTTP/1.1 {code} ")) && answer.len() < 150 && length == Some(body.len()) && line && (head.to_string() + "\r\n").contains("\r\nConnection: close\r\n")
+    answer.starts_with(&format!("HTTP/1.1 {code} "))
+        && answer.len() < 150
+        && length == Some(body.len())
+        && line
+        && (head.to_string() + "\r\n").contains("\r\nConnection: close\r\n")
 }
 
 /// Each row at once, byte by byte, and cut in two everywhere.
@@ -424,11 +455,53 @@ fn all(rows: &[Row]) -> Result<(), Failed> {
 /// Pieces of requests that make trouble when they meet.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let text = prop::sample::select(vec![
-        "\r\n", "\n", "\r", "\r\n\r\n", "\n\n", "\0", " ", "\t", ":", ",", ";", "0", "5", "10", "0x5", "+5", "-1", "\u{a0}", "\u{b}", "x",
-        "Content-Length", "Content-Length: 5\r\n", "Content-Length: 35\r\n", "content-length:0\r\n", "Transfer-Encoding",
-        "Transfer-Encoding: chunked\r\n", "transfer-encoding:\tChunked\r\n", "chunked", "identity", ", chunked", "Host: h\r\n",
-        "Connection: close\r\n", "A: b\r\n", "A : b\r\n", " folded\r\n", "HTTP/1.1", "HTTP/1.0", "GET / HTTP/1.1\r\n", "POST /p HTTP/1.1\r\n",
-        "0\r\n\r\n", "5\r\nhello\r\n", "5;a=b\r\nhello\r\n", "0\r\nA: b\r\n\r\n", "5\nhello\n", "hello", "80000000\r\n", "00000005",
+        "\r\n",
+        "\n",
+        "\r",
+        "\r\n\r\n",
+        "\n\n",
+        "\0",
+        " ",
+        "\t",
+        ":",
+        ",",
+        ";",
+        "0",
+        "5",
+        "10",
+        "0x5",
+        "+5",
+        "-1",
+        "\u{a0}",
+        "\u{b}",
+        "x",
+        "Content-Length",
+        "Content-Length: 5\r\n",
+        "Content-Length: 35\r\n",
+        "content-length:0\r\n",
+        "Transfer-Encoding",
+        "Transfer-Encoding: chunked\r\n",
+        "transfer-encoding:\tChunked\r\n",
+        "chunked",
+        "identity",
+        ", chunked",
+        "Host: h\r\n",
+        "Connection: close\r\n",
+        "A: b\r\n",
+        "A : b\r\n",
+        " folded\r\n",
+        "HTTP/1.1",
+        "HTTP/1.0",
+        "GET / HTTP/1.1\r\n",
+        "POST /p HTTP/1.1\r\n",
+        "0\r\n\r\n",
+        "5\r\nhello\r\n",
+        "5;a=b\r\nhello\r\n",
+        "0\r\nA: b\r\n\r\n",
+        "5\nhello\n",
+        "hello",
+        "80000000\r\n",
+        "00000005",
     ]);
     prop_oneof![8 => text.prop_map(|t| t.as_bytes().to_vec()), 1 => prop::collection::vec(any::<u8>(), 1..3)]
 }
@@ -508,7 +581,8 @@ fn mutations() -> Result<(), Failed> {
                 quiet.set(quiet.get() + 1);
                 ended || quiet.get() > 5
             });
-            let handled: Vec<_> = stage.seen.uris.borrow().iter().cloned().zip(stage.seen.bodies.borrow().iter().cloned()).collect();
+            let handled: Vec<_> =
+                stage.seen.uris.borrow().iter().cloned().zip(stage.seen.bodies.borrow().iter().cloned()).collect();
             refused.set(refused.get() + usize::from(count(&got, b"HTTP/1.1 4") + count(&got, b"HTTP/1.1 5") > 0));
             two.set(two.get() + usize::from(handled.len() > 1));
             if handled.len() > want.len() || handled[..] != want[..handled.len()] {
@@ -518,5 +592,9 @@ fn mutations() -> Result<(), Failed> {
         Ok(())
     });
     run.map_err(|e| Failed::from(e.to_string()))?;
-    if refused.get() < 500 || two.get() < 500 { Err(format!("refused {}, handled {}", refused.get(), two.get()).into()) } else { Ok(()) }
+    if refused.get() < 500 || two.get() < 500 {
+        Err(format!("refused {}, handled {}", refused.get(), two.get()).into())
+    } else {
+        Ok(())
+    }
 }

@@ -636,8 +636,7 @@ fn timer_poll(c: &Value) -> Checked {
     let mut calls = Vec::new();
     let log = &raw mut calls;
     let mut head = ptr::null_mut();
-    let mut timers: Vec<Noted> =
-        (0..list(&c["timers"]).len()).map(|index| Noted { timer: NO_TIMER, log, index }).collect();
+    let mut timers: Vec<Noted> = (0..list(&c["timers"]).len()).map(|index| Noted { timer: NO_TIMER, log, index }).collect();
     let first = timers.as_mut_ptr();
     // SAFETY: the prototypes of these functions; timers stay where they are and outlive the list.
     unsafe {

@@ -106,7 +106,10 @@ mod tests {
     fn table() -> Vec<(String, u32, u32)> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/c-tests/abi/layout-x86_64-linux.tsv");
         let text = std::fs::read_to_string(path).unwrap();
-        let rows = text.lines().map(|l| l.split('\t').collect::<Vec<_>>()).filter(|r| r[0] == "mg_connection" && r.len() == 7 && !r[6].is_empty());
+        let rows = text
+            .lines()
+            .map(|l| l.split('\t').collect::<Vec<_>>())
+            .filter(|r| r[0] == "mg_connection" && r.len() == 7 && !r[6].is_empty());
         let in_flags = |bit: &str| bit.parse::<u32>().unwrap() - 8 * core::mem::offset_of!(mg_connection, flags) as u32;
         rows.map(|r| (r[1].to_string(), in_flags(r[5]), r[6].parse().unwrap())).collect()
     }

@@ -74,4 +74,3 @@ pub struct mg_dash {
     pub upload_fs: *mut mg_fs,
 }
 layout!(mg_dash, 48, sets @ 0, custom_handlers @ 8, authenticate @ 16, session_auto_expiration_seconds @ 24, guest @ 32, upload_fs @ 40);
-

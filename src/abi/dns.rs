@@ -93,4 +93,3 @@ pub struct mg_mdns_resp {
     pub sd: mg_dnssd_record,
 }
 layout!(mg_mdns_resp, 88, rr @ 0, name @ 8, addr @ 24, sd @ 48);
-

@@ -95,9 +95,9 @@ pub enum mgx_flag {
 #[derive(Clone, Copy)]
 pub struct mgx_drain_opts {
     /// Default 0: none. How long a keep-alive connection without a request in progress may still deliver one last request,
-    /// which is answered with `Connection: close`. -1: until it does.
+    /// which is answered with `Connection: close`. -1: until it does. What is not HTTP: until nothing has arrived for this long.
     pub idle_grace_ms: c_int,
-    /// Default 30000. How long a request whose answer is pending is waited for.
+    /// Default 30000. How long an answer that is pending or does not end is waited for, and a request that does not go on.
     pub response_timeout_ms: c_int,
     /// Default 60000. How long output may stand still.
     pub flush_timeout_ms: c_int,
@@ -168,7 +168,7 @@ pub struct mgx_limits {
     pub header_timeout_ms: c_int,
     /// No progress of a request body: 408 and drain.
     pub body_timeout_ms: c_int,
-    /// Keep-alive connection without a request: drain.
+    /// No request in progress, and nothing received or sent: drain.
     pub idle_timeout_ms: c_int,
     /// No write progress while output is queued: close.
     pub write_timeout_ms: c_int,

@@ -7,7 +7,13 @@ pub struct mg_fs {
     /// Status: MG_FS_* bits, 0 if there is no such file. `size` and `mtime` may be NULL.
     pub st: Option<unsafe extern "C" fn(path: *const c_char, size: *mut usize, mtime: *mut time_t) -> c_int>,
     /// Calls `fn` for each name in a directory.
-    pub ls: Option<unsafe extern "C" fn(path: *const c_char, r#fn: Option<unsafe extern "C" fn(*const c_char, *mut c_void)>, arg: *mut c_void)>,
+    pub ls: Option<
+        unsafe extern "C" fn(
+            path: *const c_char,
+            r#fn: Option<unsafe extern "C" fn(*const c_char, *mut c_void)>,
+            arg: *mut c_void,
+        ),
+    >,
     /// Opens a file with MG_FS_* flags; NULL on failure.
     pub op: Option<unsafe extern "C" fn(path: *const c_char, flags: c_int) -> *mut c_void>,
     /// Closes it.
@@ -50,4 +56,3 @@ pub struct mg_mem_file {
     pub mtime: time_t,
 }
 layout!(mg_mem_file, 32, path @ 0, data @ 8, size @ 16, mtime @ 24);
-

@@ -39,4 +39,3 @@ pub struct mg_sha384_ctx {
     pub datalen: u32,
 }
 layout!(mg_sha384_ctx, 216, state @ 0, buffer @ 64, bitlen @ 192, datalen @ 208);
-

@@ -63,4 +63,3 @@ pub struct mg_http_part {
     pub body: mg_str,
 }
 layout!(mg_http_part, 48, name @ 0, filename @ 16, body @ 32);
-

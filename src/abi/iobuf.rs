@@ -12,4 +12,3 @@ pub struct mg_iobuf {
     pub align: usize,
 }
 layout!(mg_iobuf, 32, buf @ 0, size @ 8, len @ 16, align @ 24);
-

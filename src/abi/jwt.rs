@@ -18,4 +18,3 @@ pub struct mg_jwt_opts {
     pub public_key: *const u8,
 }
 layout!(mg_jwt_opts, 80, claims @ 0, header @ 16, kid @ 32, secret @ 48, private_key @ 64, public_key @ 72);
-

@@ -74,4 +74,3 @@ pub struct mg_mqtt_message {
     pub props_size: usize,
 }
 layout!(mg_mqtt_message, 72, topic @ 0, data @ 16, dgram @ 32, id @ 48, cmd @ 50, qos @ 51, ack @ 52, props_start @ 56, props_size @ 64);
-

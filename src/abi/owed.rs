@@ -5,18 +5,6 @@
 
 use super::*;
 
-// ---- dashboard
-unsafe extern "C" {
-    /// Event handler of a dashboard: for mg_http_listen, with a struct mg_dash as fn_data.
-    pub fn mg_dash_ev_handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void);
-
-    /// Tells all open dashboards that a set has changed.
-    pub fn mg_dash_send_change(mgr: *mut mg_mgr, set: *mut mg_field_set);
-
-    /// Reads an element of a file list, or its size. A set's own `fn` calls this for MG_DASH_READ.
-    pub fn mg_dash_dir_read(set: *mut mg_field_set, u: *mut mg_dash_user) -> bool;
-}
-
 // ---- TLS
 unsafe extern "C" {
     /// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.

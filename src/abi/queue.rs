@@ -14,4 +14,3 @@ pub struct mg_queue {
     pub head: mg_volatile_size_t,
 }
 layout!(mg_queue, 32, buf @ 0, size @ 8, tail @ 16, head @ 24);
-

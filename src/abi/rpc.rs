@@ -33,4 +33,3 @@ pub struct mg_rpc {
     pub fn_data: *mut c_void,
 }
 layout!(mg_rpc, 40, next @ 0, method @ 8, r#fn @ 24, fn_data @ 32);
-

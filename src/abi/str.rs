@@ -10,4 +10,3 @@ pub struct mg_str {
     pub len: usize,
 }
 layout!(mg_str, 16, buf @ 0, len @ 8);
-

@@ -18,4 +18,3 @@ pub struct mg_timer {
     pub next: *mut mg_timer,
 }
 layout!(mg_timer, 48, period_ms @ 0, expire @ 8, flags @ 16, r#fn @ 24, arg @ 32, next @ 40);
-

@@ -16,4 +16,3 @@ pub struct mg_tls_opts {
     pub skip_verification: bool,
 }
 layout!(mg_tls_opts, 72, ca @ 0, cert @ 16, key @ 32, name @ 48, skip_verification @ 64);
-

@@ -10,4 +10,3 @@ pub struct mg_ws_message {
     pub flags: u8,
 }
 layout!(mg_ws_message, 24, data @ 0, flags @ 16);
-

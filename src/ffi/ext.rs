@@ -162,7 +162,9 @@ pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *c
     }
     #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
     // SAFETY: a manager and len bytes, as the caller promises.
-    unsafe { drain::send_to(mgr, conn_id.into(), bytes::slice(buf.cast(), len)) }
+    unsafe {
+        drain::send_to(mgr, conn_id.into(), bytes::slice(buf.cast(), len))
+    }
 }
 
 /// A manager on the heap, initialised. NULL when out of memory. Free it with mgx_mgr_delete.

@@ -15,7 +15,12 @@ use core::ptr;
 /// Opens a listener as mg_listen does, for HTTP: connections it accepts get MG_EV_HTTP_HDRS when the head of a request has
 /// arrived and MG_EV_HTTP_MSG when the request is complete, both with a `struct mg_http_message *`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mg_http_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
+pub unsafe extern "C" fn mg_http_listen(
+    mgr: *mut mg_mgr,
+    url: *const c_char,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
     let c = unsafe { Engine::of(mgr).and_then(|e| conn::listen(e, url, r#fn, fn_data)) };
     if let Some(c) = c {
@@ -27,7 +32,12 @@ pub unsafe extern "C" fn mg_http_listen(mgr: *mut mg_mgr, url: *const c_char, r#
 /// Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
 /// the request on MG_EV_CONNECT or right after this call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mg_http_connect(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
+pub unsafe extern "C" fn mg_http_connect(
+    mgr: *mut mg_mgr,
+    url: *const c_char,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+) -> *mut mg_connection {
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: Some(http::handler), pfn_data: ptr::null_mut() };
     // SAFETY: a manager and a C string or NULL, as the caller promises.
     unsafe {
@@ -39,7 +49,13 @@ pub unsafe extern "C" fn mg_http_connect(mgr: *mut mg_mgr, url: *const c_char, r
 
 /// The body of mg_http_reply.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgc_http_reply(c: *mut mg_connection, code: c_int, headers: *const c_char, fmt: *const c_char, ap: *mut va_list) {
+pub unsafe extern "C" fn mgc_http_reply(
+    c: *mut mg_connection,
+    code: c_int,
+    headers: *const c_char,
+    fmt: *const c_char,
+    ap: *mut va_list,
+) {
     // SAFETY: a connection, C strings and arguments that fit the format, as the caller promises.
     unsafe {
         let c = Conn::new(c);

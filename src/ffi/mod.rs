@@ -10,6 +10,7 @@
 #![allow(unreachable_pub)]
 
 mod base64;
+mod dash;
 mod drain;
 mod ext;
 mod fs;

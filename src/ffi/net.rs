@@ -56,7 +56,12 @@ pub unsafe extern "C" fn mg_mgr_poll(mgr: *mut mg_mgr, ms: c_int) {
 /// datagram listener, anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
 /// before this returns. Returns NULL, with the reason in the log, when the address is malformed or taken.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mg_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
+pub unsafe extern "C" fn mg_listen(
+    mgr: *mut mg_mgr,
+    url: *const c_char,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
     unsafe { pointer(Engine::of(mgr).and_then(|e| conn::listen(e, url, r#fn, fn_data))) }
 }
@@ -65,7 +70,12 @@ pub unsafe extern "C" fn mg_listen(mgr: *mut mg_mgr, url: *const c_char, r#fn: m
 /// later (at once for UDP). Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
 /// when out of memory; any other failure is reported by MG_EV_ERROR, and MG_EV_CLOSE follows in the next poll.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mg_connect(mgr: *mut mg_mgr, url: *const c_char, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
+pub unsafe extern "C" fn mg_connect(
+    mgr: *mut mg_mgr,
+    url: *const c_char,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+) -> *mut mg_connection {
     // SAFETY: passed on to the caller.
     unsafe { mg_connect_svc(mgr, url, r#fn, fn_data, None, ptr::null_mut()) }
 }
@@ -97,7 +107,12 @@ pub unsafe extern "C" fn mg_connect_resolved(c: *mut mg_connection) {
 /// closed with the connection; it need not be non-blocking. Returns NULL when out of memory or when the descriptor cannot be
 /// watched; it then stays the caller's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mg_wrapfd(mgr: *mut mg_mgr, fd: c_int, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
+pub unsafe extern "C" fn mg_wrapfd(
+    mgr: *mut mg_mgr,
+    fd: c_int,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
     unsafe { pointer(Engine::of(mgr).and_then(|e| conn::wrap(e, fd, r#fn, fn_data))) }
 }

@@ -231,9 +231,7 @@ mod tests {
 
     #[test]
     fn any_number_and_precision_fits() {
-        for x in
-            [0.1, 0.3, 1.0, 9.5, 1e22, 1e38, 1e-38, 1e150, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, -1e-200, 1.7e289]
-        {
+        for x in [0.1, 0.3, 1.0, 9.5, 1e22, 1e38, 1e-38, 1e150, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, -1e-200, 1.7e289] {
             for p in [0, 1, 2, 17, 38, 39, 40, 88, 1000, usize::MAX] {
                 for general in [true, false] {
                     let s = text(x, p, general);

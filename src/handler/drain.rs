@@ -347,7 +347,8 @@ fn advance(e: &Engine, now: u64) -> u64 {
 pub(crate) fn cancel(e: &Engine) -> bool {
     let s = &e.shutdown;
     let begun = s.phase.get() == MGX_MGR_LAME_DUCK;
-    if !begun && !(s.is_running() && s.request.take(|_| {})) {
+    let asked = || s.is_running() && s.request.take(|_| {});
+    if !begun && !asked() {
         return false;
     }
     s.phase.set(MGX_MGR_RUNNING);
@@ -360,7 +361,8 @@ pub(crate) fn cancel(e: &Engine) -> bool {
 pub(crate) fn status(e: &Engine) -> mgx_drain_status {
     let s = &e.shutdown;
     let now = time::millis();
-    let since = |counter: u64, before: u64| if s.is_running() { 0 } else { usize::try_from(counter - before).unwrap_or(usize::MAX) };
+    let since =
+        |counter: u64, before: u64| if s.is_running() { 0 } else { usize::try_from(counter - before).unwrap_or(usize::MAX) };
     let mut st = mgx_drain_status {
         phase: s.phase.get(),
         listeners: 0,
@@ -438,4 +440,3 @@ pub(crate) unsafe fn ring(mgr: *mut mg_mgr) -> bool {
         !engine.is_null() && (*engine).door.ring()
     }
 }
-

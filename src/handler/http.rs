@@ -315,7 +315,9 @@ impl Plan {
                 hm.message.len = hm.head.len;
             }
             let misleading = || {
-                odd_names && !has_token_names(hm) || !overflow_is_sound(hm) || !response && coding.is_some() && !has_codings(proto)
+                odd_names && !has_token_names(hm)
+                    || !overflow_is_sound(hm)
+                    || !response && coding.is_some() && !has_codings(proto)
             };
             let impossible = || length.is_some_and(|v| http::content_length(v) != Some(hm.body.len));
             let ambiguous = !client && misleading() || !bodyless && impossible();

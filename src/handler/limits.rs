@@ -49,7 +49,9 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     }
     match rec.http.phase.get() {
         Phase::Body if http => Some((Reason::BodyTimeout, rec.read_at.get(), l.body_timeout_ms)),
-        Phase::Head | Phase::Spoilt if http && c.recv_len() > 0 => Some((Reason::HeaderTimeout, rec.head_began.get(), l.header_timeout_ms)),
+        Phase::Head | Phase::Spoilt if http && c.recv_len() > 0 => {
+            Some((Reason::HeaderTimeout, rec.head_began.get(), l.header_timeout_ms))
+        }
         Phase::Head if http && rec.http.requests.get() == 0 && l.header_timeout_ms > 0 => {
             Some((Reason::HeaderTimeout, rec.read_at.get(), l.header_timeout_ms))
         }
@@ -94,4 +96,3 @@ pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
         e.touch(rec);
     }
 }
-

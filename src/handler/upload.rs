@@ -10,7 +10,7 @@ use crate::net::handle::Conn;
 use crate::proto::chunked::{Scan, Scanner};
 use crate::proto::{path::is_sane, urlcodec};
 use crate::sys::fs::{self, Failure, Fs, NewFile};
-use crate::sys::fs_posix;
+use crate::sys::fs_posix::{self, Fence};
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
 use std::ffi::CString;
@@ -55,6 +55,13 @@ pub(crate) unsafe fn upload(c: Conn, hm: *const mg_http_message, fs: Fs, dir: &[
     result
 }
 
+/// Whether a file is to be in `dir`, not where a symbolic link in its name leads.
+fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
+    let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
+    // SAFETY: an Fs points at a file system.
+    !unsafe { fs_posix::is_native(fs.as_ptr()) } || parent == dir || Fence(&[dir]).holds(parent)
+}
+
 type Refused = (c_int, Vec<u8>, c_long);
 
 /// Stores one piece. The new size of the file, or status, text and result of the refusal.
@@ -79,7 +86,7 @@ fn store(query: &[u8], body: &[u8], fs: Fs, dir: &[u8], max_size: usize) -> Resu
     if offset > 0 && now != offset {
         return Err((400, said(": offset mismatch".into()), -5));
     }
-    if flags & MG_FS_DIR != 0 {
+    if flags & MG_FS_DIR != 0 || !is_inside(fs, dir, &path) {
         return Err(not_open());
     }
     let stored = if offset == 0 { fs::write(fs, &c_path, body) } else { append(fs, &c_path, offset, body) };
@@ -165,7 +172,7 @@ pub(crate) unsafe fn start_file(c: Conn, hm: *const mg_http_message, name: &[u8]
         return refuse(c, callback, c"bad name");
     }
     let path = CString::new([dir, b"/", name].concat()).ok();
-    let path = path.filter(|p| fs.status(p).is_none_or(|(flags, ..)| flags & MG_FS_DIR == 0));
+    let path = path.filter(|p| fs.status(p).is_none_or(|(flags, ..)| flags & MG_FS_DIR == 0) && is_inside(fs, dir, p.to_bytes()));
     match path.and_then(|p| NewFile::create(fs, &p)) {
         // SAFETY: passed on to the caller.
         Some(file) => unsafe { install(c, hm, Sink::File(file), callback, c"open failed") },

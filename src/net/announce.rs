@@ -30,7 +30,11 @@ pub(crate) fn announce(c: Conn, rec: &Rec) {
     // SAFETY: the connection's own buffer; the slice is gone before it changes.
     let head = unsafe { c.send_info().data() };
     let Some(head) = ofs.checked_add(len).and_then(|end| head.get(ofs..end)) else { return };
-    if head.starts_with(b"HTTP/1.1 ") && head.ends_with(b"\r\n\r\n") && !head.starts_with(b"HTTP/1.1 101") && !has_connection(head) {
+    if head.starts_with(b"HTTP/1.1 ")
+        && head.ends_with(b"\r\n\r\n")
+        && !head.starts_with(b"HTTP/1.1 101")
+        && !has_connection(head)
+    {
         let end_of_headers = ofs + len - 2;
         // SAFETY: the connection's own buffer.
         let added = unsafe { iobuf::add(c.send(), end_of_headers, CLOSE.as_ptr(), CLOSE.len()) };

@@ -222,7 +222,8 @@ fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static 
         sock::set_reuse_port(fd);
     }
     let bound = sock::bind(fd, addr).map_err(|n| ("bind", n));
-    let ready = bound.and_then(|()| if udp { Ok(()) } else { sock::listen(fd, options.listen_backlog).map_err(|n| ("listen", n)) });
+    let ready =
+        bound.and_then(|()| if udp { Ok(()) } else { sock::listen(fd, options.listen_backlog).map_err(|n| ("listen", n)) });
     ready.map(|()| fd).inspect_err(|_| sock::close(fd))
 }
 

@@ -411,7 +411,8 @@ impl Engine {
     /// The record an event is meant for; None when the slot has been given to another connection since.
     pub(crate) fn rec_for(&self, token: usize) -> Option<&Rec> {
         let (slot, generation) = poller::split_token(token);
-        self.rec(slot as usize).filter(|rec| poller::token(rec.slot.get(), rec.generation.get()) == poller::token(slot, generation))
+        self.rec(slot as usize)
+            .filter(|rec| poller::token(rec.slot.get(), rec.generation.get()) == poller::token(slot, generation))
     }
 
     pub(crate) fn free_rec(&self, rec: &Rec) {

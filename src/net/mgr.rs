@@ -171,7 +171,16 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     let timers = unsafe { &raw mut (*e.mgr).timers };
     let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
     let hook = Some(e.hook_at.get()).filter(|at| *at != u64::MAX);
-    let deadline = e.deadlines.borrow().first().map(|(at, _)| *at).into_iter().chain(linger).chain(hook).min().filter(|at| *at < u64::MAX - 1);
+    let deadline = e
+        .deadlines
+        .borrow()
+        .first()
+        .map(|(at, _)| *at)
+        .into_iter()
+        .chain(linger)
+        .chain(hook)
+        .min()
+        .filter(|at| *at < u64::MAX - 1);
     // SAFETY: as above.
     if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
@@ -207,7 +216,11 @@ fn apply(e: &Engine, ready: &[Ready]) {
             rec.blocked.set(false);
         }
         if rec.lingering.get() {
-            if r.error { conn::end_lingering(e, rec) } else { conn::linger_on(e, rec) }
+            if r.error {
+                conn::end_lingering(e, rec)
+            } else {
+                conn::linger_on(e, rec)
+            }
             continue;
         }
         if rec.conn.get().is_null() {

@@ -55,7 +55,11 @@ pub(crate) fn set(e: &Engine, c: Conn, on: bool) {
         list(e).for_each(|c| q.linked(c));
     }
     c.update(|f| f.set_quiet(!on));
-    if on { q.linked(c) } else { q.unlinked(c) }
+    if on {
+        q.linked(c)
+    } else {
+        q.unlinked(c)
+    }
     if let Some(rec) = c.rec().filter(|_| !on) {
         // What is under way goes on.
         q.visit(c, rec);
@@ -78,7 +82,8 @@ pub(crate) fn scan(e: &Engine, now: u64) {
 /// Whether somebody has something to do although no event came.
 pub(crate) fn any_due(e: &Engine) -> bool {
     let q = &e.quiet;
-    !q.visit.borrow().is_empty() || q.loud.borrow().iter().filter_map(|(id, slot)| live(e, id.0, *slot)).any(|c| turn::is_due(e, c))
+    !q.visit.borrow().is_empty()
+        || q.loud.borrow().iter().filter_map(|(id, slot)| live(e, id.0, *slot)).any(|c| turn::is_due(e, c))
 }
 
 /// The connection, unless the slot has been given to another since.

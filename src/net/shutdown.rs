@@ -94,9 +94,7 @@ impl Request {
         if self.claimed.swap(true, Ordering::AcqRel) {
             let ms = if o.deadline_ms == 0 { 30_000 } else { o.deadline_ms };
             if ms > 0 {
-                let _ = self.nearer.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| {
-                    (old == 0 || ms < old).then_some(ms)
-                });
+                let _ = self.nearer.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| (old == 0 || ms < old).then_some(ms));
             }
             self.again.store(true, Ordering::Release);
             return;

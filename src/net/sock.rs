@@ -138,7 +138,9 @@ pub(crate) fn join_group(fd: c_int, ip: u32) -> bool {
     let req = libc::ip_mreq { imr_multiaddr: libc::in_addr { s_addr: ip }, imr_interface: libc::in_addr { s_addr: 0 } };
     let p: *const libc::ip_mreq = &req;
     // SAFETY: p points at a group request for the length of the call.
-    unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, p.cast(), size_of::<libc::ip_mreq>() as socklen_t) == 0 }
+    unsafe {
+        libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, p.cast(), size_of::<libc::ip_mreq>() as socklen_t) == 0
+    }
 }
 
 pub(crate) fn bind(fd: c_int, a: &mg_addr) -> Result<(), c_int> {
@@ -274,7 +276,9 @@ pub(crate) fn adopt(fd: c_int) -> bool {
     // SAFETY: no pointers.
     unsafe {
         let flags = libc::fcntl(fd, libc::F_GETFL);
-        flags >= 0 && libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) == 0 && libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) == 0
+        flags >= 0
+            && libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) == 0
+            && libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) == 0
     }
 }
 

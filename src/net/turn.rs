@@ -260,8 +260,9 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
             rec.recv_used.set(rec.recv_used.get().max((*io).len + 1).min((*io).size));
         }
         if c.flags().is_hexdumping() {
-            // The log may go where it moves the buffer.
-            dump(c, "<-", &(*io).data()[old..].to_vec());
+            // A copy: the log may go where it moves the buffer.
+            let bytes = (*io).data()[old..].to_vec();
+            dump(c, "<-", &bytes);
         }
     }
     call_count(c, MG_EV_READ, n);

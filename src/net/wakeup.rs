@@ -247,7 +247,8 @@ mod tests {
             }
         });
         for id in 1..=4 {
-            let numbers: Vec<u32> = got.iter().filter(|m| m.0 == id).map(|m| u32::from_ne_bytes(m.1[..4].try_into().unwrap())).collect();
+            let numbers: Vec<u32> =
+                got.iter().filter(|m| m.0 == id).map(|m| u32::from_ne_bytes(m.1[..4].try_into().unwrap())).collect();
             assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
         }
     }

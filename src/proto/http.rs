@@ -368,7 +368,11 @@ mod tests {
                 buf[at] = byte;
                 let first = |hit: bool| if hit { at } else { buf.len() };
                 let unusual = !byte.is_ascii_alphabetic() && byte != b'-';
-                assert_eq!(next_unusual(&buf.map(|b| if b == b'/' { b'z' } else { b }), 0), first(unusual && byte != b'/'), "{byte} at {at}");
+                assert_eq!(
+                    next_unusual(&buf.map(|b| if b == b'/' { b'z' } else { b }), 0),
+                    first(unusual && byte != b'/'),
+                    "{byte} at {at}"
+                );
                 assert_eq!(next_control(&buf, 0), first(byte < 0x20), "{byte} at {at}");
                 assert_eq!(next_odd(&buf, 0, b':'), first(!byte.is_ascii_graphic() || byte == b':'), "{byte} at {at}");
             }

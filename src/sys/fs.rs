@@ -137,6 +137,12 @@ fn temporary(path: &CStr) -> CString {
     CString::new(name).unwrap_or_default()
 }
 
+/// Whether a name may be one of [`temporary`]: that of a file which is still being written.
+pub(crate) fn is_temporary(name: &[u8]) -> bool {
+    let suffix = name.len().checked_sub(11).and_then(|at| name[at..].strip_prefix(b".."));
+    name.len() > 11 && suffix.is_some_and(|s| s.iter().all(u8::is_ascii_alphanumeric))
+}
+
 /// Why a file was not written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {

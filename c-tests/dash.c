@@ -1,0 +1,296 @@
+// A dashboard: levels, sessions and cookies, arrays, notifications, files, expiry.
+#include "clock.h"
+#include "ws_peer.h"
+
+static int s_volume = 5;
+static char s_title[16] = "abc";
+static struct mg_field cfg_fields[] = {
+    {"volume", MG_VAL_INT, &s_volume, sizeof(s_volume)},
+    {"title", MG_VAL_STR, s_title, sizeof(s_title)},
+    {NULL, MG_VAL_INT, NULL, 0},
+};
+
+static bool cfg_fn(enum mg_dash_op op, struct mg_dash_user *u) {
+  return u->level >= (op == MG_DASH_READ ? 3 : 7);
+}
+
+static int s_list[5] = {10, 20, 30}, s_count = 3, s_value, s_index;
+static struct mg_field arr_fields[] = {{"v", MG_VAL_INT, &s_value, sizeof(s_value)}, {NULL, MG_VAL_INT, NULL, 0}};
+
+static bool arr_fn(enum mg_dash_op op, struct mg_dash_user *u) {
+  bool there = s_index >= 0 && s_index < s_count;
+  if (op == MG_DASH_READ) {
+    if (there) s_value = s_list[s_index];
+    else s_index = s_index < 0 ? s_count : -1;
+    return true;
+  }
+  if (u->level < 7) return false;
+  if (op == MG_DASH_ADD && s_count < 5) {
+    s_list[s_count++] = s_value;
+  } else if (op == MG_DASH_WRITE && there) {
+    s_list[s_index] = s_value;
+  } else if (op == MG_DASH_DELETE && s_count > 0 && there) {
+    s_count--;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+static char s_dir[64], s_name[32];
+static uint64_t s_size;
+static int s_file_index;
+static struct mg_field file_fields[] = {
+    {"name", MG_VAL_STR, s_name, sizeof(s_name)},
+    {"size", MG_VAL_UINT64, &s_size, 0},
+    {NULL, MG_VAL_INT, NULL, 0},
+};
+
+static bool get_dir(const struct mg_dash_user *u, char *buf, size_t len) {
+  mg_snprintf(buf, len, "%s", s_dir);
+  return u != NULL;
+}
+
+static bool files_fn(enum mg_dash_op op, struct mg_dash_user *u);
+static struct mg_field_set cfg = {"cfg", cfg_fields, cfg_fn, NULL, NULL, NULL};
+static struct mg_field_set arr = {"arr", arr_fields, arr_fn, &s_index, NULL, NULL};
+static struct mg_field_set files = {"files", file_fields, files_fn, &s_file_index, get_dir, NULL};
+
+static bool files_fn(enum mg_dash_op op, struct mg_dash_user *u) {
+  return op == MG_DASH_READ ? mg_dash_dir_read(&files, u) : u->level >= 7;
+}
+
+static int s_logins;
+static int authenticate(char *user, size_t size, const char *pass) {
+  s_logins++;
+  CHECK(size > 31);
+  if (strcmp(user, "alias") == 0) mg_snprintf(user, size, "%s", "admin");
+  return strcmp(pass, "apass") == 0 ? 7 : strcmp(pass, "upass") == 0 ? 3 : 0;
+}
+
+static int s_custom;
+static void custom(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  s_custom++;
+  CHECK_EQ(ev, MG_EV_HTTP_MSG);
+  mg_http_reply(c, 200, "", "custom %.*s", (int) hm->uri.len, hm->uri.buf);
+}
+
+#define ADMIN "Authorization: Basic YWRtaW46YXBhc3M=\r\n"
+#define JOE "Authorization: Basic am9lOnVwYXNz\r\n"
+
+static struct mg_mgr mgr;
+static struct mg_connection *listener;
+static char s_answer[4000];
+
+// Sends one request on a connection of its own. Returns the answer's status; its body is at `body()`.
+static int ask(const char *method, const char *uri, const char *headers, const char *body) {
+  struct peer p;
+  struct mg_http_message hm;
+  char request[2000];
+  int status = 0;
+  memset(&hm, 0, sizeof(hm));
+  mg_snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s", method, uri, headers, (int) strlen(body), body);
+  peer_open(&p, listener);
+  CHECK(peer_say(&p, request));
+  POLL_UNTIL(&mgr, peer_has(&p, 1) && mg_http_parse(p.buf, p.len, &hm) > 0 && p.len >= hm.message.len);
+  status = mg_http_status(&hm);
+  mg_snprintf(s_answer, sizeof(s_answer), "%.*s", (int) p.len, p.buf);
+  peer_free(&p);
+  poll_often(&mgr);
+  return status;
+}
+
+static const char *body(void) {
+  const char *s = strstr(s_answer, "\r\n\r\n");
+  return s == NULL ? "" : s + 4;
+}
+
+static void is(int status, int want_status, const char *want) {
+  CHECK_EQ(status, want_status);
+  CHECK(strcmp(body(), want) == 0);
+  if (strcmp(body(), want) != 0) fprintf(stderr, "got %s\nnot %s\n", body(), want);
+}
+
+// Logs in; the header with the session's cookie goes to `cookie`.
+static void login(const char *headers, char *cookie, size_t size) {
+  char *token;
+  CHECK_EQ(ask("GET", "/api/login", headers, ""), 200);
+  token = strstr(s_answer, "access_token=");
+  CHECK(token != NULL);
+  if (token != NULL) mg_snprintf(cookie, size, "Cookie: %.*s\r\n", (int) strcspn(token, ";"), token);
+}
+
+static void watch(struct peer *p, const char *headers) {
+  char request[500];
+  mg_snprintf(request, sizeof(request), "GET /api/websocket HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", headers);
+  peer_open(p, listener);
+  CHECK(peer_say(p, request));
+  POLL_UNTIL(&mgr, peer_has(p, strlen(WS_ANSWER)));
+  CHECK(peer_got(p, WS_ANSWER));
+  p->len = 0;
+}
+
+static void told(struct peer *p, const char *text) {
+  char frame[200];
+  size_t n = mg_snprintf(frame, sizeof(frame), "\x81%c%s", (int) strlen(text), text);
+  CHECK(strlen(text) < 126);
+  POLL_UNTIL(&mgr, peer_has(p, n));
+  CHECK(peer_got(p, frame));
+  p->len = 0;
+}
+
+static void variables(void) {
+  struct peer a, b;
+  watch(&a, ADMIN);
+  watch(&b, JOE);
+  is(ask("GET", "/api/get/cfg", "", ""), 403, "Not Authorised\n");
+  is(ask("GET", "/api/get/cfg", JOE, ""), 200, "{\"volume\":5,\"title\":\"abc\"}\n");
+  is(ask("POST", "/api/set", JOE, "{\"cfg\":{\"volume\":6}}"), 200, "0\n");
+  CHECK_EQ(s_volume, 5);
+  is(ask("POST", "/api/set", ADMIN, "{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"},\"none\":{}}"), 200, "2\n");
+  CHECK_EQ(s_volume, 6);
+  told(&a, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"}}}");
+  told(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"}}}");
+  is(ask("POST", "/api/set", ADMIN, "{\"cfg\":{\"volume\":2147483648,\"title\":1}}"), 200, "0\n");
+  strcpy(s_title, "t");
+  mg_dash_send_change(&mgr, &cfg);
+  told(&a, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
+  told(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
+  // Another site makes a browser send this.
+  is(ask("POST", "/api/set", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "{\"cfg\":{\"volume\":9}}"), 403, "Not Authorised\n");
+  CHECK_EQ(s_volume, 6);
+
+  s_index = 2;
+  is(ask("GET", "/api/get/arr", JOE, ""), 200, "3\n");
+  is(ask("GET", "/api/get/arr/1/9", JOE, ""), 200, "[{\"v\":20},{\"v\":30}]\n");
+  is(ask("GET", "/api/get/arr/x", JOE, ""), 200, "null\n");
+  is(ask("GET", "/api/get/arr/-1", JOE, ""), 200, "null\n");
+  is(ask("POST", "/api/get/arr/1", ADMIN, "{\"v\":21}"), 200, "1\n");
+  told(&a, "{\"method\":\"change\",\"params\":{\"arr/1\":{\"v\":21}}}");
+  is(ask("POST", "/api/add/arr", ADMIN, "{\"v\":40}"), 200, "true\n");
+  told(&a, "{\"method\":\"change\",\"params\":{\"arr\":4}}");
+  is(ask("GET", "/api/del/arr/3", JOE, ""), 403, "false\n");
+  is(ask("GET", "/api/del/arr/3", ADMIN, ""), 200, "1\n");
+  told(&a, "{\"method\":\"change\",\"params\":{\"arr\":3}}");
+  CHECK_EQ(s_index, 2);
+  CHECK_EQ(s_list[1], 21);
+  peer_free(&a);
+  peer_free(&b);
+  poll_often(&mgr);
+}
+
+static void file_list(void) {
+  struct peer a;
+  watch(&a, ADMIN);
+  is(ask("POST", "/fs/files/a%20b.txt", ADMIN, "hello"), 200, "ok\n");
+  CHECK(strcmp(s_name, "a b.txt") == 0);
+  told(&a, "{\"method\":\"change\",\"params\":{\"files\":1}}");
+  is(ask("GET", "/fs/files/a%20b.txt", JOE, ""), 200, "hello");
+  is(ask("GET", "/api/get/files/0", JOE, ""), 200, "[{\"name\":\"a b.txt\",\"size\":5}]\n");
+  is(ask("PUT", "/fs/files/x", JOE, "hello"), 403, "Not Authorised\n");
+  is(ask("POST", "/fs/files/%2e%2e%2fx", ADMIN, "hello"), 400, "Bad file name\n");
+  is(ask("POST", "/fs/files/a%00b", ADMIN, "hello"), 400, "Bad file name\n");
+  is(ask("POST", "/fs/files/a-name-that-is-longer-than-the-variable", ADMIN, "hello"), 400, "Bad file name\n");
+  is(ask("POST", "/fs/cfg/x", ADMIN, "hello"), 404, "Not Found\n");
+  is(ask("GET", "/fs/files/a%20b.txt", "", ""), 403, "Not Authorised\n");
+  is(ask("DELETE", "/fs/files/a%20b.txt", JOE, ""), 403, "Not Authorised\n");
+  is(ask("DELETE", "/fs/files/a%20b.txt", ADMIN, ""), 200, "true");
+  told(&a, "{\"method\":\"change\",\"params\":{\"files\":0}}");
+  peer_free(&a);
+  poll_often(&mgr);
+}
+
+static void sessions(void) {
+  char admin[100], joe[100], again[100];
+  struct peer a, b;
+  int logins;
+  login(ADMIN, admin, sizeof(admin));
+  CHECK(strstr(s_answer, "\r\n\r\n{\"user\":\"admin\",\"level\":7}\n") != NULL);
+  login(JOE, joe, sizeof(joe));
+  CHECK_EQ(strlen(admin), strlen("Cookie: access_token=\r\n") + 19);
+  CHECK(strcmp(admin, joe) != 0);
+  login("Authorization: Basic YWxpYXM6YXBhc3M=\r\n", again, sizeof(again));
+  CHECK(strcmp(admin, again) == 0);
+  logins = s_logins;
+  is(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
+  CHECK_EQ(s_logins, logins);
+  // A password in a cookie logs in, but does not become a session's token.
+  login("Cookie: access_token=apass\r\n", again, sizeof(again));
+  CHECK(strstr(again, "apass") == NULL);
+
+  // Sliding expiry.
+  watch(&a, admin);
+  watch(&b, joe);
+  clock_ms += 50000;
+  is(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
+  clock_ms += 50000;
+  is(ask("GET", "/api/get/arr", joe, ""), 403, "Not Authorised\n");
+  is(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
+  POLL_UNTIL(&mgr, peer_read(&b));
+  CHECK(b.len > 3 && memcmp(b.buf, "\x88\x0f\x03\xf0", 4) == 0);
+  CHECK(!peer_read(&a));
+
+  CHECK_EQ(ask("GET", "/api/logout", admin, ""), 401);
+  CHECK(strcmp(body(), "Unauthorized\n") == 0);
+  is(ask("GET", "/api/get/arr", admin, ""), 403, "Not Authorised\n");
+  POLL_UNTIL(&mgr, peer_read(&a));
+  CHECK(a.len > 21 && memcmp(a.buf, "\x81\x13{\"method\":\"logout\"}", 21) == 0);
+  peer_free(&a);
+  peer_free(&b);
+}
+
+// What is answered when its head arrives, in the middle of other requests, and as the last one.
+static void early_answers(void) {
+  static const char requests[] =
+      "GET /api/hi HTTP/1.1\r\n\r\nPOST /api/login HTTP/1.1\r\n" ADMIN "Content-Length: 3\r\n\r\nabc"
+      "GET /api/get/arr HTTP/1.1\r\n\r\nGET /api/login HTTP/1.1\r\n" JOE "Connection: close\r\n\r\n";
+  struct peer p;
+  struct mg_http_message hm;
+  size_t ofs = 0;
+  int i, want[] = {200, 200, 403, 200};
+  peer_open(&p, listener);
+  CHECK(peer_say(&p, requests));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  for (i = 0; i < 4 && mg_http_parse(p.buf + ofs, p.len - ofs, &hm) > 0; i++) {
+    CHECK_EQ(mg_http_status(&hm), want[i]);
+    ofs += hm.message.len;
+  }
+  CHECK_EQ(i, 4);
+  CHECK_EQ(ofs, p.len);
+  peer_free(&p);
+  is(ask("POST", "/api/ota", ADMIN, "firmware"), 200, "ok\n");
+  is(ask("POST", "/api/ota", "", "firmware"), 403, "Not Authorised\n");
+}
+
+int main(void) {
+  static struct mg_dash dash, open_to_all;
+  struct mg_connection *second;
+  mg_log_set(MG_LL_NONE);
+  mg_snprintf(s_dir, sizeof(s_dir), "dash-test-XXXXXX");
+  CHECK(mkdtemp(s_dir) != NULL);
+  MG_DASH_ADD_FIELD_SET(&dash, &cfg);
+  MG_DASH_ADD_FIELD_SET(&dash, &arr);
+  MG_DASH_ADD_FIELD_SET(&dash, &files);
+  MG_DASH_REGISTER_CUSTOM_HANDLER(&dash, "/hello/#", custom, NULL);
+  dash.authenticate = authenticate;
+  dash.session_auto_expiration_seconds = 60;
+  listener = serve(&mgr, mg_dash_ev_handler, &dash);
+  variables();
+  file_list();
+  sessions();
+  early_answers();
+  is(ask("GET", "/hello/you", "", ""), 200, "custom /hello/you");
+  is(ask("GET", "/other", "", ""), 404, "Not Found");
+  CHECK_EQ(s_custom, 1);
+
+  // A dashboard of its own on the same manager: sessions of one are nothing to the other.
+  second = mg_http_listen(&mgr, "http://127.0.0.1:0", mg_dash_ev_handler, &open_to_all);
+  listener = second;
+  is(ask("GET", "/api/get", "", ""), 200, "{}\n");
+  CHECK(open_to_all.guest != NULL && open_to_all.guest->level == 9 && strcmp(open_to_all.guest->name, "guest") == 0);
+  CHECK(dash.guest == NULL);
+  mg_mgr_free(&mgr);
+  CHECK_EQ(rmdir(s_dir), 0);
+  return DONE();
+}

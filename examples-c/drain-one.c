@@ -1,0 +1,117 @@
+// One connection is ended in order while all others go on: the request it is in the middle of is answered, the answer says
+// `Connection: close`, and an idle keep-alive connection may still ask once more.
+//
+// usage: drain-one [URL]     default http://0.0.0.0:8000
+//
+//   /              the number of the connection
+//   /later         the same, after a second
+//   /connections   a list of all of them
+//   /drain?id=N    drains connection N
+
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
+static volatile sig_atomic_t s_signal;
+
+static void on_signal(int number) {
+  s_signal = number;
+}
+
+static void answer(struct mg_connection *c) {
+  mg_http_reply(c, 200, "Content-Type: application/json\r\n", "{\"id\":%lu}\n", c->id);
+}
+
+// Answers the requests of /later whose second is over. When is in c->data.
+static void answer_those_due(void *arg) {
+  struct mg_connection *c;
+  for (c = ((struct mg_mgr *) arg)->conns; c != NULL; c = c->next) {
+    uint64_t due;
+    memcpy(&due, c->data, sizeof(due));
+    if (due == 0 || due > mg_millis()) continue;
+    memset(c->data, 0, sizeof(due));
+    answer(c);
+  }
+}
+
+static size_t print_connections(void (*out)(char, void *), void *arg, va_list *ap) {
+  static const char *phases[] = {"active", "draining", "flushing", "closed"};
+  struct mg_connection *c = va_arg(*ap, struct mg_connection *);
+  size_t n = 0;
+  const char *comma = "";
+  for (; c != NULL; c = c->next) {
+    if (!c->is_accepted) continue;
+    n += mg_xprintf(out, arg, "%s{\"id\":%lu,\"peer\":%m,\"phase\":\"%s\"}", comma, c->id, mg_print_ip_port, &c->rem,
+                    phases[mgx_conn_phase(c)]);
+    comma = ",";
+  }
+  return n;
+}
+
+static void drain(struct mg_connection *c, struct mg_http_message *hm) {
+  struct mgx_drain_opts opts;
+  struct mg_connection *chosen;
+  char id[20] = "";
+  mg_http_get_var(&hm->query, "id", id, sizeof(id));
+  for (chosen = c->mgr->conns; chosen != NULL; chosen = chosen->next) {
+    if (chosen->is_accepted && chosen->id == strtoul(id, NULL, 10)) break;
+  }
+  if (chosen == NULL) {
+    mg_http_reply(c, 404, "", "No such connection\n");
+    return;
+  }
+  memset(&opts, 0, sizeof(opts));     // 0 is the default of each
+  opts.idle_grace_ms = 500;           // its client may be about to ask
+  opts.response_timeout_ms = 10000;   // and gives up after that long
+  mgx_conn_drain(chosen, &opts);
+  mg_http_reply(c, 200, "", "Connection %lu will end\n", chosen->id);
+}
+
+static const char *reason_text(enum mgx_reason reason) {
+  switch (reason) {
+    case MGX_REASON_DRAINED: return "drained";
+    case MGX_REASON_PEER_CLOSED: return "closed by the peer";
+    case MGX_REASON_RESPONSE_TIMEOUT: return "never answered";
+    case MGX_REASON_FLUSH_TIMEOUT: return "answer not read";
+    default: return "cut off";
+  }
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    if (mg_match(hm->uri, mg_str("/later"), NULL)) {
+      uint64_t due = mg_millis() + 1000;
+      memcpy(c->data, &due, sizeof(due));
+    } else if (mg_match(hm->uri, mg_str("/connections"), NULL)) {
+      mg_http_reply(c, 200, "Content-Type: application/json\r\n", "[%M]\n", print_connections, c->mgr->conns);
+    } else if (mg_match(hm->uri, mg_str("/drain"), NULL)) {
+      drain(c, hm);
+    } else {
+      answer(c);
+    }
+  } else if (ev == MG_EV_CLOSE && c->is_accepted) {
+    printf("connection %lu: %s, %lu bytes unsent\n", c->id, reason_text(mgx_close_reason(c)), (unsigned long) mgx_close_unsent(c));
+    fflush(stdout);
+  }
+}
+
+int main(int argc, char **argv) {
+  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  struct mg_mgr mgr;
+  struct mg_connection *listener;
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  mg_log_set(MG_LL_ERROR);
+  mg_mgr_init(&mgr);
+  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
+    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
+    mg_mgr_free(&mgr);
+    return 1;
+  }
+  mg_timer_add(&mgr, 50, MG_TIMER_REPEAT, answer_those_due, &mgr);
+  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
+  fflush(stdout);
+  while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
+  mg_mgr_free(&mgr);
+  return 0;
+}

@@ -1,0 +1,111 @@
+// A server that leaves without cutting anybody off, and in time: SIGTERM or Ctrl-C starts the drain, a second one makes it hurry.
+//
+// usage: graceful-server [URL [LAME_DUCK_MS [DEADLINE_MS]]]     defaults http://0.0.0.0:8000 2000 20000
+//
+//   /          a reply
+//   /later     a reply after half a second
+//   /events    a stream of server-sent events, which says good-bye when the server leaves
+//   /healthz   200 or, from SIGTERM on, 503: what a load balancer or Kubernetes asks
+//   /drain     how far the drain is, in numbers
+
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
+static struct mg_mgr s_mgr;
+static struct mgx_mgr_drain_opts s_drain;
+
+// Both functions called here may be called from signal handlers. The second drain can only bring the deadline nearer.
+static void on_signal(int number) {
+  mgx_mgr_drain(&s_mgr, &s_drain);
+  s_drain.deadline_ms = 1000;
+  (void) number;
+}
+
+// What a connection is waiting for, in c->data.
+enum { NOTHING, ANSWER, EVENTS };
+
+static void each_half_second(void *arg) {
+  struct mg_connection *c;
+  for (c = s_mgr.conns; c != NULL; c = c->next) {
+    if (c->data[0] == ANSWER) {
+      c->data[0] = NOTHING;
+      mg_http_reply(c, 200, "", "Here it is\n");
+    } else if (c->data[0] == EVENTS) {
+      mg_http_printf_chunk(c, "data: %llu\n\n", (unsigned long long) mg_millis());
+    }
+  }
+  (void) arg;
+}
+
+static void reply_status(struct mg_connection *c) {
+  static const char *phases[] = {"running", "lame duck", "idle grace", "finishing", "done"};
+  struct mgx_drain_status s;
+  mgx_mgr_drain_status(&s_mgr, &s);
+  mg_http_reply(c, 200, "Content-Type: application/json\r\n",
+                "{\"phase\":\"%s\",\"listeners\":%lu,\"idle\":%lu,\"active\":%lu,\"pending\":%lu,\"flushing\":%lu,\"websockets\":%lu,"
+                "\"lingering\":%lu,\"served\":%lu,\"drained\":%lu,\"forced\":%lu,\"unsent_bytes\":%lu,\"elapsed_ms\":%llu,"
+                "\"remaining_ms\":%llu}\n",
+                phases[s.phase], (unsigned long) s.listeners, (unsigned long) s.idle, (unsigned long) s.active,
+                (unsigned long) s.pending, (unsigned long) s.flushing, (unsigned long) s.websockets, (unsigned long) s.lingering,
+                (unsigned long) s.served, (unsigned long) s.drained, (unsigned long) s.forced, (unsigned long) s.unsent_bytes,
+                (unsigned long long) s.elapsed_ms, (unsigned long long) s.remaining_ms);
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    if (mg_match(hm->uri, mg_str("/later"), NULL)) {
+      c->data[0] = ANSWER;
+    } else if (mg_match(hm->uri, mg_str("/events"), NULL)) {
+      mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+      c->data[0] = EVENTS;
+    } else if (mg_match(hm->uri, mg_str("/healthz"), NULL)) {
+      if (mgx_mgr_is_ready(&s_mgr)) {
+        mg_http_reply(c, 200, "", "ready\n");
+      } else {
+        mg_http_reply(c, 503, "", "leaving\n");
+      }
+    } else if (mg_match(hm->uri, mg_str("/drain"), NULL)) {
+      reply_status(c);
+    } else {
+      mg_http_reply(c, 200, "", "Hello\n");
+    }
+  } else if (ev == (int) MGX_EV_DRAIN && c->data[0] == EVENTS) {
+    // Without this the stream would hold up the drain until the deadline.
+    c->data[0] = NOTHING;
+    mg_http_printf_chunk(c, "event: bye\ndata:\n\n");
+    mg_http_printf_chunk(c, "");
+    c->is_draining = 1;
+  }
+}
+
+int main(int argc, char **argv) {
+  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  struct mg_connection *listener;
+  struct mgx_drain_status status;
+  bool all;
+
+  s_drain.lame_duck_ms = argc > 2 ? atoi(argv[2]) : 2000;
+  s_drain.deadline_ms = argc > 3 ? atoi(argv[3]) : 20000;
+  s_drain.conn.response_timeout_ms = -1;  // the deadline is enough
+  mg_log_set(MG_LL_ERROR);
+  mg_mgr_init(&s_mgr);
+  mgx_mgr_drain_init(&s_mgr);
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  if ((listener = mg_http_listen(&s_mgr, url, handler, NULL)) == NULL) {
+    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
+    mg_mgr_free(&s_mgr);
+    return 1;
+  }
+  mg_timer_add(&s_mgr, 500, MG_TIMER_REPEAT, each_half_second, NULL);
+  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
+  fflush(stdout);
+  while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
+  all = mgx_mgr_drain_wait(&s_mgr);  // for what still lingers
+  mgx_mgr_drain_status(&s_mgr, &status);
+  printf("%lu requests served while leaving, %lu connections drained, %lu closed by force\n", (unsigned long) status.served,
+         (unsigned long) status.drained, (unsigned long) status.forced);
+  mg_mgr_free(&s_mgr);
+  return all ? 0 : 1;
+}

@@ -1,0 +1,158 @@
+// A server that is replaced by its next version without one failed request. Start it; to restart, start it again with the same
+// arguments: the new process asks the old one for the listening socket, says when it serves, and the old one leaves.
+//
+// usage: rolling-restart URL CONTROL      CONTROL: path of the UNIX socket on which processes hand the listener over
+//   try: rolling-restart http://0.0.0.0:8000 /tmp/control & sleep 5; rolling-restart http://0.0.0.0:8000 /tmp/control
+//
+// Both processes have the same socket, not two on one port. With SO_REUSEPORT each would have its own, with its own queue
+// of connections that are not accepted yet, and those in the queue of the one that closes are reset by the kernel.
+
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
+#include <pthread.h>
+#include <sys/un.h>
+
+static struct mg_mgr s_mgr;
+static struct mgx_mgr_drain_opts s_drain;
+static int s_listener_fd, s_control;
+
+static void on_signal(int number) {
+  mgx_mgr_drain(&s_mgr, &s_drain);
+  (void) number;
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%d\n", (int) getpid());
+  (void) ev_data;
+}
+
+// ---- one descriptor over a UNIX socket
+union ancillary {
+  struct cmsghdr header;
+  char room[CMSG_SPACE(sizeof(int))];
+};
+
+static struct msghdr message(union ancillary *a, struct iovec *iov, char *byte) {
+  struct msghdr msg;
+  memset(&msg, 0, sizeof(msg));
+  memset(a, 0, sizeof(*a));
+  iov->iov_base = byte;
+  iov->iov_len = 1;
+  msg.msg_iov = iov;
+  msg.msg_iovlen = 1;
+  msg.msg_control = a->room;
+  msg.msg_controllen = sizeof(a->room);
+  return msg;
+}
+
+static bool give(int to, int fd) {
+  union ancillary a;
+  struct iovec iov;
+  char byte = 'f';
+  struct msghdr msg = message(&a, &iov, &byte);
+  struct cmsghdr *h = CMSG_FIRSTHDR(&msg);
+  h->cmsg_level = SOL_SOCKET;
+  h->cmsg_type = SCM_RIGHTS;
+  h->cmsg_len = CMSG_LEN(sizeof(fd));
+  memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+  return sendmsg(to, &msg, MSG_NOSIGNAL) == 1;
+}
+
+static int take(int from) {
+  union ancillary a;
+  struct iovec iov;
+  char byte;
+  struct msghdr msg = message(&a, &iov, &byte);
+  int fd = -1;
+  if (recvmsg(from, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg) != NULL) memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+  return fd;
+}
+
+static struct sockaddr_un address(const char *path) {
+  struct sockaddr_un sun;
+  memset(&sun, 0, sizeof(sun));
+  sun.sun_family = AF_UNIX;
+  mg_snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+  return sun;
+}
+
+// ---- the successor's side
+static int predecessor(const char *path) {
+  struct sockaddr_un sun = address(path);
+  int s = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (connect(s, (struct sockaddr *) &sun, sizeof(sun)) == 0) return s;
+  close(s);
+  return -1;
+}
+
+static struct mg_connection *take_over(int from) {
+  int fd = take(from);
+  struct mg_connection *c = fd < 0 ? NULL : mgx_listen_fd(&s_mgr, fd, "http://", handler, NULL);
+  if (c == NULL && fd >= 0) close(fd);
+  return c;
+}
+
+// ---- the predecessor's side: a thread, because it waits
+static void *hand_over(void *arg) {
+  for (;;) {
+    int s = accept(s_control, NULL, NULL);
+    char byte;
+    if (s < 0) return arg;
+    // A successor that dies before it serves changes nothing.
+    if (give(s, s_listener_fd) && read(s, &byte, 1) == 1) {
+      mgx_mgr_drain(&s_mgr, &s_drain);
+      close(s);
+      return arg;
+    }
+    close(s);
+  }
+}
+
+// Takes the place of the predecessor's control socket in one step.
+static bool open_control(const char *path) {
+  char fresh[100];
+  struct sockaddr_un sun;
+  mg_snprintf(fresh, sizeof(fresh), "%s.%d", path, (int) getpid());
+  sun = address(fresh);
+  s_control = socket(AF_UNIX, SOCK_STREAM, 0);
+  return bind(s_control, (struct sockaddr *) &sun, sizeof(sun)) == 0 && listen(s_control, 5) == 0 && rename(fresh, path) == 0;
+}
+
+int main(int argc, char **argv) {
+  struct mg_connection *listener;
+  pthread_t thread;
+  int old;
+  bool all;
+
+  if (argc != 3) {
+    fprintf(stderr, "usage: %s URL CONTROL\n", argv[0]);
+    return 2;
+  }
+  s_drain.deadline_ms = 20000;
+  mg_log_set(MG_LL_ERROR);
+  mg_mgr_init(&s_mgr);
+  mgx_mgr_drain_init(&s_mgr);
+  signal(SIGTERM, on_signal);
+  signal(SIGINT, on_signal);
+  old = predecessor(argv[2]);
+  listener = old < 0 ? mg_http_listen(&s_mgr, argv[1], handler, NULL) : take_over(old);
+  if (listener == NULL || !open_control(argv[2])) {
+    fprintf(stderr, "%s: cannot listen on %s and %s\n", argv[0], argv[1], argv[2]);
+    mg_mgr_free(&s_mgr);
+    return 1;
+  }
+  s_listener_fd = dup(mgx_listener_fd(listener));  // for the thread, which must not look at the manager
+  pthread_create(&thread, NULL, hand_over, NULL);
+  pthread_detach(thread);
+  if (old >= 0) {
+    if (write(old, "r", 1) != 1) perror("predecessor");  // ready
+    close(old);
+  }
+  printf("%d serves http://localhost:%u\n", (int) getpid(), mg_ntohs(listener->loc.port));
+  fflush(stdout);
+  while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
+  all = mgx_mgr_drain_wait(&s_mgr);
+  // The process ends with its thread, which may still look at the manager: it is not freed.
+  return all ? 0 : 1;
+}

@@ -1,0 +1,559 @@
+//! Dashboards: the program's variables, lists and files over HTTP, changes of them over WebSocket.
+
+mod fields;
+mod sockets;
+mod users;
+
+use super::{reply, static_files, upload, ws};
+use crate::abi::*;
+use crate::guard::bytes::cstr;
+use crate::net::engine::Engine;
+use crate::net::handle::Conn;
+use crate::proto::{glob, path::is_sane, urlcodec};
+use crate::sys::fs::Fs;
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+pub(crate) use fields::dir_read;
+use fields::{Set, quoted};
+use mg_dash_op::*;
+use std::ffi::CString;
+use users::{Claim, User};
+
+unsafe extern "C" {
+    // By its C name: a program's copy of it may be the valid one.
+    static mut mg_fs_packed: mg_fs;
+}
+
+/// Headers of JSON answers.
+const JSON: &[u8] = b"Content-Type: application/json\r\nCache-Control: no-cache\r\n";
+/// In the first byte of `c->data`: the request was answered when its head had arrived.
+const ANSWERED: c_char = b'A' as c_char;
+
+/// See `mg_dash_ev_handler`.
+///
+/// # Safety
+/// `c` is the connection the event is for, `c->fn_data` a dashboard, `ev_data` fits the event.
+pub(crate) unsafe fn handle(c: Conn, ev: c_int, ev_data: *mut c_void) {
+    let dash: *mut mg_dash = c.handler_data().cast();
+    if dash.is_null() {
+        return;
+    }
+    // SAFETY: passed on to the caller.
+    unsafe {
+        match ev {
+            MG_EV_HTTP_HDRS if !is_answered(c) => {
+                let answered = head(c, dash, ev_data.cast());
+                if answered {
+                    set_answered(c, true);
+                }
+            }
+            MG_EV_HTTP_MSG if is_answered(c) => {
+                set_answered(c, false);
+                reply::complete(c);
+            }
+            MG_EV_HTTP_MSG => message(c, dash, ev_data.cast()),
+            MG_EV_CLOSE if c.flags().is_listening() => users::end_all(c, dash),
+            MG_EV_CLOSE => sockets::close(c),
+            _ => {}
+        }
+    }
+}
+
+fn is_answered(c: Conn) -> bool {
+    // SAFETY: a connection, see Conn::new.
+    unsafe { (*c.as_ptr()).data[0] == ANSWERED }
+}
+
+fn set_answered(c: Conn, on: bool) {
+    // SAFETY: as above.
+    unsafe { (*c.as_ptr()).data[0] = if on { ANSWERED } else { 0 } };
+}
+
+/// What matters of a request: a copy, because the program's callbacks may change `c->recv`.
+struct Request {
+    method: Vec<u8>,
+    uri: Vec<u8>,
+    body: Vec<u8>,
+    /// Another site made a browser send this, with nothing but what the browser keeps for us.
+    foreign: bool,
+}
+
+impl Request {
+    /// # Safety
+    /// `hm` is a parsed message; its body is complete if that is wanted.
+    unsafe fn new(hm: *const mg_http_message, with_body: bool) -> Request {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let hm = &*hm;
+            let cross = hm.header(b"Sec-Fetch-Site") == Some(b"cross-site");
+            Request {
+                method: hm.method.bytes().to_vec(),
+                uri: hm.uri.bytes().to_vec(),
+                body: if with_body { hm.body.bytes().to_vec() } else { Vec::new() },
+                foreign: cross
+                    && hm.header(b"Authorization").is_none()
+                    && urlcodec::var(hm.query.bytes(), b"access_token").is_none(),
+            }
+        }
+    }
+
+    fn is(&self, pattern: &[u8]) -> bool {
+        glob::matches(&self.uri, pattern, |_| {})
+    }
+
+    /// What the wildcards stand for.
+    fn parts(&self, pattern: &[u8]) -> Option<Vec<&[u8]>> {
+        let mut parts = Vec::new();
+        glob::matches(&self.uri, pattern, |r| parts.push(&self.uri[r])).then_some(parts)
+    }
+
+    /// Set and name of a file.
+    fn file(&self) -> Option<(&[u8], &[u8])> {
+        let parts = self.parts(b"/fs/*/*")?;
+        Some((parts.first()?, parts.get(1)?))
+    }
+
+    /// Whether it may change something, or show more than a page that anybody may embed.
+    fn is_sensitive(&self) -> bool {
+        self.is(b"/api/set")
+            || self.is(b"/api/del/#")
+            || self.is(b"/api/add/#")
+            || self.is(b"/api/ota")
+            || self.is(b"/api/websocket")
+            || self.is(b"/api/logout")
+            || (self.is(b"/api/get/#") || self.is(b"/fs/#")) && self.method != b"GET"
+    }
+}
+
+fn json(c: Conn, code: c_int, body: &[u8]) {
+    reply::text(c, code, JSON, body, false);
+}
+
+const FORBIDDEN: &[u8] = b"Not Authorised\n";
+
+/// A request whose head has arrived. True: it is answered.
+///
+/// # Safety
+/// As [`handle`].
+unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let (req, claim) = (Request::new(hm, false), Claim::of(hm));
+        if req.foreign && req.is_sensitive() {
+            json(c, 403, FORBIDDEN);
+            return true;
+        }
+        if req.is(b"/api/hi") || req.is(b"/api/logout") {
+            return false;
+        }
+        let user = users::find(c, dash, claim);
+        if is_gone(c) {
+            return false;
+        }
+        match user {
+            None if req.is(b"/api/#") => json(c, 403, FORBIDDEN),
+            Some(user) if req.is(b"/api/login") => login(c, &user),
+            Some(_) if req.is(b"/api/ota") => {
+                upload::start_firmware(c, hm, Some(ota_done));
+                return false;
+            }
+            user if req.method == b"POST" || req.method == b"PUT" => {
+                let Some((set, name)) = req.file() else { return false };
+                let file = File::find(dash, user.as_ref(), set, name, Some(MG_DASH_WRITE));
+                if is_gone(c) {
+                    return false;
+                }
+                match file {
+                    Err((code, text)) => json(c, code, text),
+                    Ok(f) => {
+                        upload::start_file(c, hm, &f.name, &f.dir, f.fs, Some(upload_done));
+                        return false;
+                    }
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// A callback has closed the connection, or freed the manager.
+fn is_gone(c: Conn) -> bool {
+    c.is_closed() || c.engine().is_some_and(Engine::is_dead)
+}
+
+fn secure(c: Conn) -> &'static [u8] {
+    if c.flags().is_tls() { b"Secure; " } else { b"" }
+}
+
+fn login(c: Conn, user: &User) {
+    let cookie = [
+        b"Set-Cookie: access_token=",
+        &user.token()[..],
+        b"; Path=/; ",
+        secure(c),
+        b"HttpOnly; SameSite=Lax; Max-Age=86400\r\n",
+        JSON,
+    ];
+    let mut body = b"{\"user\":".to_vec();
+    quoted(&mut body, &user.name());
+    body.extend(format!(",\"level\":{}}}\n", user.level()).as_bytes());
+    reply::text(c, 200, &cookie.concat(), &body, false);
+}
+
+/// A file that somebody may handle.
+struct File {
+    name: Vec<u8>,
+    dir: Vec<u8>,
+    fs: Fs,
+}
+
+impl File {
+    /// Asks the program about a file; `op` None: to read it. Status and text of the refusal.
+    ///
+    /// # Safety
+    /// As [`handle`].
+    unsafe fn find(
+        dash: *mut mg_dash,
+        user: Option<&User>,
+        set: &[u8],
+        name: &[u8],
+        op: Option<mg_dash_op>,
+    ) -> Result<File, (c_int, &'static [u8])> {
+        // SAFETY: passed on to the caller.
+        let (set, fs) = unsafe { (fields::find(dash, set), Fs::new((*dash).upload_fs).unwrap_or_else(Fs::posix)) };
+        let set = set.filter(|s| s.is_files()).ok_or((404, &b"Not Found\n"[..]))?;
+        let user = user.ok_or((403, FORBIDDEN))?;
+        let mut decoded = vec![0; name.len() + 1];
+        let n = urlcodec::decode(name, &mut decoded, false).unwrap_or(0);
+        decoded.truncate(n);
+        if n == 0 || decoded.contains(&0) || !is_sane(&decoded) {
+            return Err((400, b"Bad file name\n"));
+        }
+        // Reading the set may put another name there.
+        if op.is_none() && !set.is_visible(user) {
+            return Err((403, FORBIDDEN));
+        }
+        if !set.set_name(&decoded) {
+            return Err((400, b"Bad file name\n"));
+        }
+        if op.is_some_and(|op| !set.call(op, user)) {
+            return Err((403, FORBIDDEN));
+        }
+        let dir = set.dir(user.as_ptr()).ok_or((500, &b"Upload dir error\n"[..]))?;
+        Ok(File { name: decoded, dir, fs })
+    }
+
+    fn path(&self) -> CString {
+        CString::new([&self.dir, &b"/"[..], &self.name].concat()).unwrap_or_default()
+    }
+}
+
+/// Answers the upload of a file and tells everybody.
+unsafe extern "C" fn upload_done(c: *mut mg_connection, message: *const c_char) {
+    // SAFETY: called by the upload with its connection and NULL or a C string.
+    unsafe {
+        let c = Conn::new(c);
+        end(c, message);
+        let dash: *mut mg_dash = c.handler_data().cast();
+        if message.is_null() && !dash.is_null() {
+            file_sizes(c, dash);
+        }
+    }
+}
+
+/// # Safety
+/// As [`handle`].
+unsafe fn file_sizes(c: Conn, dash: *mut mg_dash) {
+    // SAFETY: passed on to the caller.
+    unsafe { fields::sets(dash) }.filter(|s| s.is_files() && s.is_array()).for_each(|s| send_size(c, s));
+}
+
+/// Answers a firmware update.
+unsafe extern "C" fn ota_done(c: *mut mg_connection, message: *const c_char) {
+    // SAFETY: as above.
+    unsafe { end(Conn::new(c), message) }
+}
+
+/// # Safety
+/// `message` is NULL or a C string.
+unsafe fn end(c: Conn, message: *const c_char) {
+    if c.is_closed() {
+        return;
+    }
+    if message.is_null() {
+        reply::text(c, 200, b"", b"ok\n", false);
+    } else {
+        // SAFETY: as the caller promises.
+        reply::text(c, 500, b"", &[unsafe { cstr(message) }, b"\n"].concat(), false);
+    }
+    c.update(|f| f.set_draining(true));
+}
+
+/// Tells everybody the size of an array.
+fn send_size(c: Conn, set: Set) {
+    if let Some(e) = c.engine() {
+        set.with_index(-1, || sockets::send_change(e, set));
+    }
+}
+
+/// A request that has arrived.
+///
+/// # Safety
+/// As [`handle`].
+unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let (req, claim) = (Request::new(hm, true), Claim::of(hm));
+        if req.is(b"/api/hi") {
+            return json(c, 200, b"hi\n");
+        }
+        let user = users::find(c, dash, claim);
+        if is_gone(c) {
+            return;
+        }
+        if req.is(b"/api/logout") {
+            return logout(c, user);
+        }
+        match (user, req.file()) {
+            (user, Some((set, name))) => file(c, dash, hm, user.as_ref(), &req, set, name),
+            (None, _) if req.is(b"/api/#") => json(c, 403, FORBIDDEN),
+            (Some(user), _) if req.is(b"/api/websocket") => {
+                ws::upgrade(c, hm, ptr::null(), ptr::null_mut());
+                if c.flags().is_websocket() {
+                    sockets::open(c, user, dash);
+                }
+            }
+            (Some(user), _) => match api(c, dash, &user, &req) {
+                // A callback may have closed the connection.
+                Some((code, body)) if !is_gone(c) => json(c, code, &body),
+                Some(_) => {}
+                None => other(c, dash, hm, &req),
+            },
+            (None, _) => other(c, dash, hm, &req),
+        }
+    }
+}
+
+fn logout(c: Conn, user: Option<User>) {
+    if let Some(user) = user {
+        users::end(c, &user, b"{\"method\":\"logout\"}");
+    }
+    let cookie =
+        [b"Set-Cookie: access_token=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 UTC; ", secure(c), b"HttpOnly; Max-Age=0; \r\n"];
+    reply::text(c, 401, &cookie.concat(), b"Unauthorized\n", false);
+}
+
+/// # Safety
+/// As [`handle`].
+unsafe fn file(
+    c: Conn,
+    dash: *mut mg_dash,
+    hm: *mut mg_http_message,
+    user: Option<&User>,
+    req: &Request,
+    set: &[u8],
+    name: &[u8],
+) {
+    let delete = req.method == b"DELETE";
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let file = File::find(dash, user, set, name, delete.then_some(MG_DASH_DELETE));
+        if is_gone(c) {
+            return;
+        }
+        match file {
+            Err((404, _)) => json(c, 404, b"Not Found"),
+            Err((code, text)) => json(c, code, text),
+            Ok(file) if delete => {
+                file.fs.remove(&file.path());
+                if let Some(set) = fields::find(dash, set) {
+                    send_size(c, set);
+                }
+                if !is_gone(c) {
+                    reply::text(c, 200, b"", b"true", false);
+                }
+            }
+            Ok(file) => {
+                let opts = mg_http_serve_opts { fs: file.fs.as_ptr(), ..NO_OPTS };
+                static_files::serve_file(c, hm, Some(&file.path()), &opts);
+            }
+        }
+    }
+}
+
+const NO_OPTS: mg_http_serve_opts = mg_http_serve_opts {
+    root_dir: ptr::null(),
+    ssi_pattern: ptr::null(),
+    extra_headers: ptr::null(),
+    mime_types: ptr::null(),
+    page404: ptr::null(),
+    fs: ptr::null_mut(),
+};
+
+type Answer = (c_int, Vec<u8>);
+
+fn line(text: impl ToString) -> Vec<u8> {
+    (text.to_string() + "\n").into_bytes()
+}
+
+/// An index in a URI.
+fn number(text: &[u8]) -> Option<c_int> {
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|n| *n >= 0)
+}
+
+/// What the API says to a request; None when it is not for it.
+///
+/// # Safety
+/// As [`handle`].
+unsafe fn api(c: Conn, dash: *mut mg_dash, user: &User, req: &Request) -> Option<Answer> {
+    // SAFETY: passed on to the caller.
+    let set = |parts: &[&[u8]]| parts.first().and_then(|name| unsafe { fields::find(dash, name) });
+    if let Some(p) = req.parts(b"/api/del/*/*/*").or_else(|| req.parts(b"/api/del/*/*")) {
+        return Some(delete(c, user, set(&p), p.get(1)?, p.get(2).unwrap_or(&p[1])));
+    }
+    if let Some(p) = req.parts(b"/api/add/*") {
+        return Some(add(c, user, set(&p), &req.body));
+    }
+    if let Some(p) = req.parts(b"/api/get/*/*").filter(|_| req.method == b"POST") {
+        return Some(change(c, user, set(&p), p.get(1)?, &req.body));
+    }
+    let ranged = req.parts(b"/api/get/*/*/*").or_else(|| req.parts(b"/api/get/*/*"));
+    if let Some(p) = ranged.or_else(|| req.parts(b"/api/get/*")) {
+        let text = set(&p).and_then(|set| match (p.get(1), p.get(2).or(p.get(1))) {
+            (Some(from), Some(to)) if set.is_array() => set.elements(user, number(from)?, number(to)?),
+            _ => set.value(user),
+        });
+        return Some((200, [&text.unwrap_or_else(|| b"null".to_vec())[..], b"\n"].concat()));
+    }
+    if req.is(b"/api/get") {
+        // SAFETY: passed on to the caller.
+        return Some((200, unsafe { everything(dash, user) }));
+    }
+    if req.is(b"/api/set") {
+        // SAFETY: passed on to the caller.
+        return Some((200, line(unsafe { assign(c, dash, user, &req.body) })));
+    }
+    None
+}
+
+/// # Safety
+/// As [`handle`].
+unsafe fn everything(dash: *mut mg_dash, user: &User) -> Vec<u8> {
+    let mut out = b"{".to_vec();
+    // SAFETY: passed on to the caller.
+    for set in unsafe { fields::sets(dash) } {
+        let Some(value) = set.value(user) else { continue };
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        quoted(&mut out, &set.name());
+        out.push(b':');
+        out.extend(value);
+    }
+    out.extend(b"}\n");
+    out
+}
+
+/// Changes variables of any sets; how many were accepted.
+///
+/// # Safety
+/// As [`handle`].
+unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize {
+    let mut total = 0;
+    // SAFETY: passed on to the caller.
+    for set in unsafe { fields::sets(dash) } {
+        let path = [b"$.", &set.name()[..]].concat();
+        let Some(object) = crate::proto::json::token(body, &path).filter(|o| o.first() == Some(&b'{')) else { continue };
+        if !set.call(MG_DASH_WRITE, user) {
+            continue;
+        }
+        let count = set.store(object);
+        if count > 0 {
+            set.call(MG_DASH_WRITE, user);
+            if let Some(e) = c.engine() {
+                sockets::send_change(e, set);
+            }
+        }
+        total += count;
+    }
+    total
+}
+
+fn delete(c: Conn, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Answer {
+    let Some(set) = set.filter(|s| s.is_array()) else { return (404, line("null")) };
+    let (Some(from), Some(to), true) = (number(from), number(to), set.has_fn()) else { return (403, line("false")) };
+    let count = (from..=to).take_while(|i| set.with_index(*i, || set.call(MG_DASH_DELETE, user))).count();
+    if count == 0 {
+        return (403, line("false"));
+    }
+    send_size(c, set);
+    (200, line(count))
+}
+
+fn add(c: Conn, user: &User, set: Option<Set>, body: &[u8]) -> Answer {
+    let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return (404, line("null")) };
+    if set.store(body) == 0 || !set.call(MG_DASH_ADD, user) {
+        return (403, line("false"));
+    }
+    send_size(c, set);
+    (200, line("true"))
+}
+
+/// Changes an element of an array.
+fn change(c: Conn, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) -> Answer {
+    let missing = || (404, line("null"));
+    let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return missing() };
+    let Some(i) = number(index) else { return missing() };
+    set.with_index(i, || {
+        if set.read_element(user, i) != Some(true) {
+            return missing();
+        }
+        let count = set.store(body);
+        if count == 0 || !set.call(MG_DASH_WRITE, user) {
+            return (403, line("false"));
+        }
+        if let Some(e) = c.engine() {
+            set.with_index(i, || sockets::send_change(e, set));
+        }
+        (200, line(count))
+    })
+}
+
+/// The page itself, and what the program handles.
+///
+/// # Safety
+/// As [`handle`].
+unsafe fn other(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message, req: &Request) {
+    // SAFETY: passed on to the caller. Nothing of the list is used after a handler was called.
+    unsafe {
+        if req.is(b"/") {
+            let opts = mg_http_serve_opts { fs: &raw mut mg_fs_packed, ..NO_OPTS };
+            return static_files::serve_file(c, hm, Some(c"/dashboard.html"), &opts);
+        }
+        let mut next = (*dash).custom_handlers;
+        while let Some(custom) = next.as_ref() {
+            if req.is(custom.uri_pattern.bytes()) {
+                if let Some(f) = custom.handler {
+                    f(c.as_ptr(), MG_EV_HTTP_MSG, hm.cast());
+                }
+                return;
+            }
+            next = custom.next;
+        }
+    }
+    json(c, 404, b"Not Found");
+}
+
+/// See `mg_dash_send_change`.
+///
+/// # Safety
+/// `mgr` is a manager, `set` a set of the program, or NULL.
+pub(crate) unsafe fn send_change(mgr: *mut mg_mgr, set: *mut mg_field_set) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if let (Some(e), Some(set)) = (Engine::of(mgr), Set::new(set)) {
+            sockets::send_change(e, set);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The WebSocket connections of dashboards: server to client only.
+
+use super::fields::{Set, quoted};
+use super::users::{self, User};
+use crate::abi::*;
+use crate::handler::ws;
+use crate::net::engine::Engine;
+use crate::net::handle::Conn;
+use crate::net::mgr;
+use crate::proto::ws::TEXT;
+use crate::sys::log::log_error;
+use core::ptr;
+
+/// A client that lets so much wait has stopped to read. It gets the state anew when it comes back.
+const MAX_QUEUE: usize = 1 << 20;
+/// The status of a Close frame: the session has ended.
+const POLICY: u16 = 1008;
+
+const USER: usize = 8;
+const DASH: usize = 16;
+
+/// A pointer in `c->data`. A library built with a small MG_DATA_SIZE has no room for it.
+fn slot<T>(c: Conn, at: usize) -> Option<*mut *mut T> {
+    // SAFETY: a connection, see Conn::new; no reference is made.
+    let data = unsafe { (&raw mut (*c.as_ptr()).data).cast::<u8>() };
+    (at + size_of::<*mut T>() <= MG_DATA_SIZE).then(|| data.wrapping_add(at).cast())
+}
+
+fn user_of(c: Conn) -> *mut mg_dash_user {
+    // SAFETY: a slot inside c->data; any bytes are a pointer, which is only compared.
+    slot::<mg_dash_user>(c, USER).map_or(ptr::null_mut(), |p| unsafe { p.read_unaligned() })
+}
+
+/// Remembers who listens on a connection that has become a WebSocket.
+pub(super) fn open(c: Conn, user: User, dash: *mut mg_dash) {
+    if let (Some(u), Some(d)) = (slot::<mg_dash_user>(c, USER), slot::<mg_dash>(c, DASH)) {
+        // SAFETY: slots inside c->data.
+        unsafe {
+            u.write_unaligned(user.into_ptr());
+            d.write_unaligned(dash);
+        }
+    }
+}
+
+/// The connection is closed.
+pub(super) fn close(c: Conn) {
+    if c.flags().is_websocket() && users::release(user_of(c)) {
+        if let Some(u) = slot::<mg_dash_user>(c, USER) {
+            // SAFETY: a slot inside c->data.
+            unsafe { u.write_unaligned(ptr::null_mut()) };
+        }
+    }
+}
+
+fn is_open(c: Conn) -> bool {
+    let flags = c.flags();
+    flags.is_websocket() && !flags.is_closing() && !flags.is_draining() && !c.is_closed()
+}
+
+fn say_goodbye(c: Conn, last_words: &[u8]) {
+    if !last_words.is_empty() {
+        ws::send(c, TEXT, last_words);
+    }
+    ws::send_close(c, POLICY, b"session ended");
+    c.update(|f| f.set_draining(true));
+}
+
+/// Closes the connections of a user.
+pub(super) fn close_all(c: Conn, user: *mut mg_dash_user, last_words: &[u8]) {
+    let Some(e) = c.engine() else { return };
+    mgr::list(e).filter(|c| is_open(*c) && user_of(*c) == user).for_each(|c| say_goodbye(c, last_words));
+}
+
+/// Tells every client that may know it about the new value of a set.
+pub(super) fn send_change(e: &Engine, set: Set) {
+    // Closed connections keep their memory while a frame is open.
+    e.enter();
+    for c in mgr::list(e).filter(|c| is_open(*c)) {
+        let Some(user) = User::at(user_of(c)) else {
+            if users::is_ended(user_of(c)) {
+                say_goodbye(c, b"");
+            }
+            continue;
+        };
+        let change = set.change(&user);
+        if e.is_dead() {
+            break;
+        }
+        let Some((name, value)) = change.filter(|_| is_open(c)) else { continue };
+        if c.send_len() > MAX_QUEUE {
+            log_error!("{} dashboard: the client does not read", c.id());
+            c.update(|f| f.set_closing(true));
+            continue;
+        }
+        let mut message = b"{\"method\":\"change\",\"params\":{".to_vec();
+        quoted(&mut message, &name);
+        message.push(b':');
+        message.extend(value);
+        message.extend(b"}}");
+        ws::send(c, TEXT, &message);
+    }
+    e.leave();
+}
