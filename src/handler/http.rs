@@ -276,7 +276,7 @@ struct Plan {
     /// A 1xx response that another one follows.
     interim: bool,
     /// Not everybody agrees on what this request is or where its body ends: Transfer-Encoding before HTTP/1.1, a length that no
-    /// body can have, something that is no header name.
+    /// body can have, something that is no header name, a first line that is neither a request's nor a response's.
     ambiguous: bool,
     expects: bool,
     close: CloseAfter,
@@ -320,7 +320,9 @@ impl Plan {
                     || !response && coding.is_some() && !has_codings(proto)
             };
             let impossible = || length.is_some_and(|v| http::content_length(v) != Some(hm.body.len));
-            let ambiguous = !client && misleading() || !bodyless && impossible();
+            // Something between a request and a response, sent to a server.
+            let neither = !client && response && !http::is_version(method);
+            let ambiguous = neither || !client && misleading() || !bodyless && impossible();
             let has = |token: &[u8]| {
                 connection.is_some_and(|v: &[u8]| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
             };

@@ -273,7 +273,7 @@ fn token_end(head: &[u8], from: usize, stop: u8) -> usize {
 }
 
 #[inline]
-fn is_version(proto: &[u8]) -> bool {
+pub(crate) fn is_version(proto: &[u8]) -> bool {
     matches!(proto, [_, _, _, _, _, major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
         && proto[..5].eq_ignore_ascii_case(b"HTTP/")
 }
