@@ -143,7 +143,8 @@ impl Program {
     fn check_linkage(&self, binary: &Path, linkage: Linkage) -> Result<(), String> {
         let mut readelf = tool("readelf")?;
         readelf.arg("-d").arg(binary);
-        let dynamic = succeed(readelf, &scratch(&format!("{}-readelf", binary.file_name().unwrap().to_string_lossy())))?.stdout;
+        let name = format!("{}-readelf-{}", self.name, binary.file_name().unwrap().to_string_lossy());
+        let dynamic = succeed(readelf, &scratch(&name))?.stdout;
         let needed = dynamic.lines().any(|l| l.contains("(NEEDED)") && l.contains("libmongoose"));
         if needed == (linkage == Linkage::Shared) || (linkage == Linkage::Shared && !self.uses_library(binary)) {
             return Ok(());
