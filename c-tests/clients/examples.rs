@@ -19,7 +19,8 @@ fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> 
 fn curl(server: &Server, path: &str, args: &[&str]) -> Result<String, String> {
     let mut curl = tool("curl")?;
     curl.args(["-q", "-sS", "--max-time", "30", "--noproxy", "*"]).args(args).arg(server.url(path));
-    client(&format!("example{path}"), curl, 30)
+    // A directory of its own for each server: tests run side by side.
+    client(&format!("example-{}{}", server.port(), path.replace('/', "_")), curl, 30)
 }
 
 fn http_server() -> Result<(), Failed> {
