@@ -37,10 +37,6 @@ fn is_idle(c: Conn, rec: &Rec) -> bool {
     !is_busy(c, rec) && c.send_len() == 0
 }
 
-fn is_http(c: Conn) -> bool {
-    c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, http::handler as unsafe extern "C" fn(_, _, _)))
-}
-
 fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
     rec.leave.set(Leave::No);
     c.update(|f| f.set_draining(true));
@@ -95,7 +91,7 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
         close_websocket(e, c, rec, terms.ws_code, &terms.ws_reason, now.saturating_add(terms.ws_timeout_ms));
         return true;
     }
-    let no_http = !is_http(c);
+    let no_http = !http::is_http(c);
     if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
         start_draining(e, c, rec);
     } else if no_http {

@@ -15,7 +15,8 @@ pub(crate) fn has_connection(headers: &[u8]) -> bool {
 /// True when header lines say that the connection ends.
 pub(crate) fn says_close(headers: &[u8]) -> bool {
     let close = |line: &[u8]| line.windows(5).any(|word| word.eq_ignore_ascii_case(b"close"));
-    headers.split(|b| *b == b'\n').any(|line| has_connection(line) && close(line))
+    // Most replies have no such header: one look at all of them, then at each line.
+    has_connection(headers) && headers.split(|b| *b == b'\n').any(|line| has_connection(line) && close(line))
 }
 
 /// Adds the header to the last head the library queued on this connection, if it is still whole and where it was: handlers may
