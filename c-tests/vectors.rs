@@ -11,6 +11,8 @@ mod lib;
 mod net;
 #[path = "vec/dash.rs"]
 mod dash;
+#[path = "vec/device.rs"]
+mod device;
 #[path = "vec/engine.rs"]
 mod engine;
 #[path = "vec/engine_rules.rs"]
@@ -48,5 +50,6 @@ fn main() {
     smuggling::trials(&mut trials);
     files::trials(&mut trials);
     dash::trials(&mut trials);
+    device::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }
