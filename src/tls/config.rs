@@ -13,7 +13,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni, ServerConfig};
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,13 +44,13 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn server(&self, o: &Options<'_>) -> Result<Arc<ServerConfig>, Error> {
-        kept(&self.servers, digest(o, false), || server(o))
+        kept(&self.servers, digest(o, false), || server(o, DEFAULT_VERSIONS))
     }
 
     /// The name is what the server's certificate must have, or the peer's address if it may have any.
     pub(crate) fn client(&self, o: &Options<'_>, peer: IpAddr) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
         let name = server_name(o.name)?;
-        let config = kept(&self.clients, digest(o, name.is_some()), || client(o, name.is_some()))?;
+        let config = kept(&self.clients, digest(o, name.is_some()), || client(o, name.is_some(), DEFAULT_VERSIONS))?;
         Ok((config, name.unwrap_or_else(|| peer.into())))
     }
 }
@@ -104,9 +104,9 @@ fn trusted(o: &Options<'_>) -> Result<Option<RootCertStore>, Error> {
     if o.ca.is_empty() || o.skip_verification { Ok(None) } else { anchors(o.ca).map(Some) }
 }
 
-fn server(o: &Options<'_>) -> Result<ServerConfig, Error> {
+pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVersion]) -> Result<ServerConfig, Error> {
     let provider = provider();
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(other)?;
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(other)?;
     let builder = match trusted(o)? {
         Some(roots) => builder.with_client_cert_verifier(Arc::new(Verifier::new(Some(roots), false, &provider)?)),
         None => builder.with_no_client_auth(),
@@ -121,9 +121,13 @@ fn server(o: &Options<'_>) -> Result<ServerConfig, Error> {
     Ok(config)
 }
 
-fn client(o: &Options<'_>, named: bool) -> Result<ClientConfig, Error> {
+pub(super) fn client(
+    o: &Options<'_>,
+    named: bool,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig, Error> {
     let provider = provider();
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(other)?;
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(other)?;
     let verifier = Verifier::new(trusted(o)?, named && !o.skip_verification, &provider)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match keys::own(o.cert, o.key)? {

@@ -88,7 +88,11 @@ fn reason(e: &CertificateError) -> String {
         BadSignature => "bad signature".into(),
         BadEncoding => "damaged".into(),
         InvalidPurpose | InvalidPurposeContext { .. } => "not for this purpose".into(),
-        UnhandledCriticalExtension => "unknown extension".into(),
+        Other(e) => match e.0.downcast_ref() {
+            Some(webpki::Error::UnsupportedCriticalExtension) => "unknown extension".into(),
+            Some(webpki::Error::NameConstraintViolation) => "a CA forbids its name".into(),
+            _ => e.0.to_string(),
+        },
         e => e.to_string(),
     }
 }

@@ -2,12 +2,15 @@
 
 use super::error::Error;
 use super::pem;
-use super::x509::{Certificate, key_bits};
+use super::x509::{BIT_STRING, Certificate, SEQUENCE, element, elements, key_bits, wrap};
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
+
+/// The optional part of an EC key that is its public half.
+const PUBLIC_KEY: u8 = 0xa1;
 
 /// The chain, leaf first, with its key; None when neither is given. Bytes that begin with NUL count as not given.
 pub(super) fn own(cert: &[u8], key: &[u8]) -> Result<Option<CertifiedKey>, Error> {
@@ -16,7 +19,11 @@ pub(super) fn own(cert: &[u8], key: &[u8]) -> Result<Option<CertifiedKey>, Error
         (false, false) => Ok(None),
         (true, false) => Err(Error::key("no private key for the certificate", "")),
         (false, true) => Err(Error::cert("no certificate for the private key", "")),
-        (true, true) => certified(chain(cert)?, signing_key(key)?).map(Some),
+        (true, true) => {
+            let chain = chain(cert)?;
+            let key = signing_key(key, &chain[0])?;
+            Ok(Some(CertifiedKey::new(chain, key)))
+        }
     }
 }
 
@@ -34,11 +41,40 @@ fn chain(cert: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     Ok(chain.into_iter().map(CertificateDer::from).collect())
 }
 
-fn signing_key(key: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
+/// The key, if it is one that signs for the certificate.
+fn signing_key(key: &[u8], leaf: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
+    let point = Certificate::read(leaf).and_then(|leaf| leaf.key_bits());
     let mut der = private_key(key)?;
-    let result = any_supported_type(&der);
+    let result = any_supported_type(&der).or_else(|e| {
+        let mut whole = point.and_then(|point| with_public_key(&der, point)).ok_or(e)?;
+        let result = any_supported_type(&whole);
+        whole.zeroize();
+        result
+    });
     der.zeroize();
-    result.map_err(|e| Error::key("damaged, or not RSA, P-256, P-384 or Ed25519", e))
+    let key = result.map_err(|e| Error::key("damaged, or not RSA, P-256, P-384 or Ed25519", e))?;
+    if point.is_none() || key.public_key().as_deref().and_then(key_bits) != point {
+        return Err(Error::key("does not match the certificate", "their public keys differ"));
+    }
+    Ok(key)
+}
+
+/// An EC key that has only its private half, with the public half from the certificate. Whether they belong together is seen
+/// when the result is used.
+fn with_public_key(der: &PrivateKeyDer<'_>, point: &[u8]) -> Option<PrivateKeyDer<'static>> {
+    let sec1 = match der {
+        PrivateKeyDer::Sec1(sec1) => sec1.secret_sec1_der(),
+        PrivateKeyDer::Pkcs8(pkcs8) => elements(element(pkcs8.secret_pkcs8_der())?.0.content)?.get(2)?.content,
+        _ => return None,
+    };
+    match &elements(element(sec1)?.0.content)?[..] {
+        [version, private, rest @ ..] if rest.iter().all(|e| e.tag != PUBLIC_KEY) => {
+            let public = wrap(PUBLIC_KEY, &wrap(BIT_STRING, point));
+            let content = Zeroizing::new([version.whole, private.whole, &public].concat());
+            Some(PrivateKeyDer::Sec1(wrap(SEQUENCE, &content).into()))
+        }
+        _ => None,
+    }
 }
 
 /// The first private key in PEM or DER.
@@ -63,14 +99,4 @@ fn private_key(key: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
             return Err(Error::key("unknown kind of private key", String::from_utf8_lossy(other)));
         }
     })
-}
-
-fn certified(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, Error> {
-    let leaf = Certificate::read(&chain[0]);
-    let public = key.public_key();
-    let same = matches!((&leaf, &public), (Some(leaf), Some(public)) if leaf.key_bits().is_some() && leaf.key_bits() == key_bits(public));
-    if !same {
-        return Err(Error::key("does not match the certificate", "their public keys differ"));
-    }
-    Ok(CertifiedKey::new(chain, key))
 }

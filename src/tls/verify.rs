@@ -3,7 +3,7 @@
 
 use super::error::Error as Refused;
 use super::pem;
-use super::x509::{Certificate, Usage};
+use super::x509::{Certificate, SEQUENCE, Usage, wrap};
 use crate::sys::log::log_info;
 use rustls::client::danger::{HandshakeSignatureValid as Valid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -78,7 +78,10 @@ impl Verifier {
             }),
         };
         match result {
-            Err(e) if is_of_no_kind(&e) => self.check_directly(cert, &anchors.roots, now, usage).unwrap_or(Err(e)),
+            Err(e) if is_of_no_kind(&e) => {
+                let unknown = Err(CertificateError::UnknownIssuer.into());
+                self.check_directly(cert, &anchors.roots, now, usage).unwrap_or(unknown)
+            }
             result => result,
         }
     }
@@ -103,7 +106,7 @@ impl Verifier {
     }
 
     fn is_signed_by(&self, cert: &Certificate<'_>, anchor: &TrustAnchor<'_>) -> bool {
-        let key = SubjectPublicKeyInfoDer::from(sequence(&anchor.subject_public_key_info));
+        let key = SubjectPublicKeyInfoDer::from(wrap(SEQUENCE, &anchor.subject_public_key_info));
         let Ok(key) = RawPublicKeyEntity::try_from(&key) else { return false };
         let mut fitting = self.algorithms.all.iter().filter(|a| a.signature_alg_id().as_ref() == cert.algorithm);
         fitting.any(|a| key.verify_signature(*a, cert.tbs, cert.signature).is_ok())
@@ -170,15 +173,6 @@ fn is_of_no_kind(e: &Error) -> bool {
         }
         _ => false,
     }
-}
-
-/// A DER sequence of these contents.
-fn sequence(content: &[u8]) -> Vec<u8> {
-    let len = content.len().to_be_bytes();
-    let len = &len[content.len().leading_zeros() as usize / 8..];
-    let short = content.len() < 0x80;
-    let head = if short { vec![0x30, content.len() as u8] } else { [&[0x30, 0x80 | len.len() as u8], len].concat() };
-    [&head, content].concat()
 }
 
 impl ServerCertVerifier for Verifier {

@@ -32,8 +32,22 @@ pub(super) fn element(input: &[u8]) -> Option<(Element<'_>, &[u8])> {
     (tag & 0x1f != 0x1f).then_some((Element { tag, content, whole }, &rest[len..]))
 }
 
+/// An element made from its content.
+pub(super) fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
+    let len = content.len().to_be_bytes();
+    let len = &len[content.len().leading_zeros() as usize / 8..];
+    let mut whole = Vec::with_capacity(2 + len.len() + content.len());
+    whole.push(tag);
+    if content.len() >= 0x80 {
+        whole.push(0x80 | len.len() as u8);
+    }
+    whole.extend(if content.is_empty() { &[0] } else { len });
+    whole.extend(content);
+    whole
+}
+
 /// All elements, or None if the bytes are something else.
-fn elements(mut input: &[u8]) -> Option<Vec<Element<'_>>> {
+pub(super) fn elements(mut input: &[u8]) -> Option<Vec<Element<'_>>> {
     let mut found = Vec::new();
     while !input.is_empty() {
         let (next, rest) = element(input)?;
@@ -43,7 +57,8 @@ fn elements(mut input: &[u8]) -> Option<Vec<Element<'_>>> {
     Some(found)
 }
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const BIT_STRING: u8 = 3;
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 17];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
@@ -93,7 +108,7 @@ impl<'a> Certificate<'a> {
         let [_serial, inner, issuer, validity, subject, key_info, more @ ..] = fields else { return None };
         let [not_before, not_after] = &elements(validity.content)?[..] else { return None };
         let sequences = [&outer, tbs, algorithm, inner, issuer, validity, subject, key_info];
-        if sequences.iter().any(|e| e.tag != SEQUENCE) || inner.content != algorithm.content || signature.tag != 3 {
+        if sequences.iter().any(|e| e.tag != SEQUENCE) || inner.content != algorithm.content || signature.tag != BIT_STRING {
             return None;
         }
         Some(Self {
@@ -162,7 +177,7 @@ impl<'a> Certificate<'a> {
 /// The bits in an algorithm with a public key.
 pub(super) fn key_bits(key_info: &[u8]) -> Option<&[u8]> {
     match &elements(element(key_info)?.0.content)?[..] {
-        [_algorithm, bits] if bits.tag == 3 => Some(bits.content),
+        [_algorithm, bits] if bits.tag == BIT_STRING => Some(bits.content),
         _ => None,
     }
 }
@@ -221,6 +236,15 @@ mod tests {
             &[0x30, 0x85, 1, 1, 1, 1, 1],
         ] {
             assert!(element(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrapped_can_be_read() {
+        for len in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000] {
+            let (content, whole) = (vec![7; len], wrap(0x30, &vec![7; len]));
+            let (e, rest) = element(&whole).unwrap();
+            assert!(e.tag == 0x30 && e.content == content && e.whole == whole && rest.is_empty(), "{len}");
         }
     }
 
