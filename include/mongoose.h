@@ -2150,32 +2150,45 @@ void mg_timer_init(struct mg_timer **head,
 // that is done is released.
 void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
 
-// Called by mg_mgr_free.
-extern void mg_tls_ctx_free(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_free frees what TLS has needed.
+void mg_tls_ctx_free(struct mg_mgr *mgr);
 
-// Called by mg_mgr_init.
-extern void mg_tls_ctx_init(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_init makes what TLS needs.
+void mg_tls_ctx_init(struct mg_mgr *mgr);
 
-// Sends what the TLS layer holds back.
-extern void mg_tls_flush(struct mg_connection *c);
+// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
+void mg_tls_flush(struct mg_connection *c);
 
-// Frees the TLS state; harmless when there is none.
-extern void mg_tls_free(struct mg_connection *c);
+// Frees the TLS state of a connection and sets `c->tls` to NULL; harmless when there is none. A connection on which TLS has begun
+// does not go back to clear text: it is closed, unless mg_tls_init follows. mg_mgr_poll frees the state of what it closes.
+void mg_tls_free(struct mg_connection *c);
 
-// Advances the handshake.
-extern void mg_tls_handshake(struct mg_connection *c);
+// Sends what the handshake has to send. The handshake runs by itself, so there is no need to call this.
+void mg_tls_handshake(struct mg_connection *c);
 
-// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
-extern void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
+// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
+// nothing of them is needed after the call. Programs call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after
+// mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the peer
+// sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile and
+// MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its own.
+// Bad options and failures are reported with MG_EV_ERROR.
+void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
-// Number of decrypted bytes that have not been delivered yet.
-extern size_t mg_tls_pending(struct mg_connection *c);
+// Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.
+size_t mg_tls_pending(struct mg_connection *c);
 
-// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_recv(struct mg_connection *c, void *buf, size_t len);
+// Decrypts up to `len` bytes of what is in `c->rtls`. Returns how many, MG_IO_WAIT when more ciphertext is needed, or MG_IO_ERR after a
+// failure and when the peer has ended the session. mg_mgr_poll does this into `c->recv`.
+long mg_tls_recv(struct mg_connection *c,
+                 void *buf,
+                 size_t len);
 
-// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_send(struct mg_connection *c, const void *buf, size_t len);
+// Encrypts and sends, past `c->send`. Returns the number of bytes taken, at most 64 KiB at once; MG_IO_WAIT before the end of the
+// handshake and while the socket takes no more; MG_IO_ERR on failure. What was taken counts as sent: the library sends the rest of it
+// by itself. mg_mgr_poll does this for what is in `c->send`.
+long mg_tls_send(struct mg_connection *c,
+                 const void *buf,
+                 size_t len);
 
 #if defined(MGX_DECLARE_UECC)
 // Computes the public key of a private one. 1 on success, 0 on failure.

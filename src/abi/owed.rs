@@ -5,36 +5,6 @@
 
 use super::*;
 
-// ---- TLS
-unsafe extern "C" {
-    /// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
-    pub fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts);
-
-    /// Frees the TLS state; harmless when there is none.
-    pub fn mg_tls_free(c: *mut mg_connection);
-
-    /// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
-    pub fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long;
-
-    /// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
-    pub fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long;
-
-    /// Number of decrypted bytes that have not been delivered yet.
-    pub fn mg_tls_pending(c: *mut mg_connection) -> usize;
-
-    /// Sends what the TLS layer holds back.
-    pub fn mg_tls_flush(c: *mut mg_connection);
-
-    /// Advances the handshake.
-    pub fn mg_tls_handshake(c: *mut mg_connection);
-
-    /// Called by mg_mgr_init.
-    pub fn mg_tls_ctx_init(mgr: *mut mg_mgr);
-
-    /// Called by mg_mgr_free.
-    pub fn mg_tls_ctx_free(mgr: *mut mg_mgr);
-}
-
 // ---- keys; declared for programs that set MG_TLS to MG_TLS_BUILTIN
 #[cfg(mg_tls_builtin)]
 unsafe extern "C" {

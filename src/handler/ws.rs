@@ -188,7 +188,7 @@ fn expect(c: Conn, size: usize) {
     let size = size.min(2 * now.len + 65536);
     if let (Some(e), true) = (c.engine(), size > now.size) {
         // SAFETY: the connection's own buffer. When memory is short, the next read will find out.
-        unsafe { e.buffers.grow(c.recv(), size - now.len) };
+        unsafe { e.buffers.grow(c.recv(), size - now.len, c.flags().is_secure()) };
     }
 }
 

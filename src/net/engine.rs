@@ -9,6 +9,7 @@ use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
 use super::shutdown::Shutdown;
 use super::stream::Stream;
+use super::tls;
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
@@ -138,6 +139,7 @@ pub(crate) struct Rec {
     pub(crate) stream: Cell<Option<Box<Stream>>>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
     pub(crate) task: Cell<Option<Box<dyn Any>>>,
+    pub(crate) tls: tls::State,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -321,6 +323,8 @@ pub(crate) struct Engine {
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
     pub(crate) at_limit: Cell<Option<AtLimit>>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: tls::Shared,
 }
 
 impl Engine {
@@ -371,6 +375,8 @@ impl Engine {
             trail: RefCell::default(),
             quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
+            #[cfg(feature = "tls")]
+            tls: tls::Shared::default(),
         }))
     }
 
@@ -543,6 +549,7 @@ impl Default for Rec {
             ws: WsRec::default(),
             stream: Cell::default(),
             task: Cell::default(),
+            tls: tls::State::default(),
         }
     }
 }
@@ -573,7 +580,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
