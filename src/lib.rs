@@ -9,7 +9,7 @@
 //! | `hash` | digests, base64, checksums over well-kept crates; no unsafe | - |
 //! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash |
 //! | `sys` | the machine: clock, random numbers, log, file systems | abi, guard, fmt |
-//! | `tls` | TLS sessions and configurations over rustls; no I/O, no unsafe | - |
+//! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, sys |
 //! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto, tls |
 //! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, proto, fmt, sys |
 //!

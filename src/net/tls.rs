@@ -75,7 +75,9 @@ pub(crate) fn init(c: Conn, o: &Options) {
         return log_error!("{} mg_tls_init: TLS has been started already", c.id());
     }
     let role = if flags.is_client() {
-        e.tls.cache.client(o, ip(c.rem())).map(|(config, name)| Role::Client(config, name))
+        let named = o.name.first().is_some_and(|b| *b != 0);
+        // The address may not be known yet.
+        e.tls.cache.client(o, ip(c.rem())).map(|(config, name)| Role::Client(config, Some(name).filter(|_| named)))
     } else {
         e.tls.cache.server(o).map(Role::Server)
     };

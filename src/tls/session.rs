@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 /// What a connection is made from.
 pub(crate) enum Role {
-    Client(Arc<ClientConfig>, ServerName<'static>),
+    /// With the server's name, unless it is to be the peer's address.
+    Client(Arc<ClientConfig>, Option<ServerName<'static>>),
     Server(Arc<ServerConfig>),
 }
 
@@ -186,7 +187,7 @@ impl Session {
         let Peer::Waiting(role) = core::mem::replace(&mut self.peer, Peer::Gone) else { return Ok(()) };
         self.peer = match role {
             Role::Client(config, name) => {
-                let name = if let ServerName::IpAddress(_) = name { ServerName::IpAddress(peer.into()) } else { name };
+                let name = name.unwrap_or_else(|| peer.into());
                 Peer::Server(Box::new(UnbufferedClientConnection::new(config, name)?))
             }
             Role::Server(config) => Peer::Client(Box::new(UnbufferedServerConnection::new(config)?)),
