@@ -227,6 +227,11 @@ pub(crate) struct WsRec {
     pub(crate) close_sent: Cell<bool>,
     /// The end of the last fragment of a text.
     pub(crate) text: Cell<Utf8>,
+    /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
+    pub(crate) pongs: Cell<usize>,
+    pub(crate) pongs_end: Cell<u64>,
+    /// The payload of a Ping that is answered when those have been sent.
+    pub(crate) late_pong: Cell<Option<Box<[u8]>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -586,12 +591,15 @@ impl Rec {
 
 impl WsRec {
     pub(crate) fn reset(&self) {
-        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        let WsRec { accept, dispatching, failed, close_sent, text, pongs, pongs_end, late_pong } = self;
         accept.set([0; 28]);
         dispatching.set(false);
         failed.set(false);
         close_sent.set(false);
         text.take();
+        pongs.set(0);
+        pongs_end.set(0);
+        late_pong.take();
     }
 }
 
