@@ -1,7 +1,7 @@
 // Pings of a peer that does not read: their answers must not fill the memory.
 #include "ws_peer.h"
 
-#define PINGS 200000
+#define PINGS 60000
 #define FULL 125
 
 static struct mg_mgr mgr;
