@@ -134,6 +134,7 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    pub(crate) mqtt: MqttRec,
     /// The file that is being sent; the connection has a flag for it.
     pub(crate) stream: Cell<Option<Box<Stream>>>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
@@ -227,6 +228,16 @@ pub(crate) struct WsRec {
     pub(crate) close_sent: Cell<bool>,
     /// The end of the last fragment of a text.
     pub(crate) text: Cell<Utf8>,
+}
+
+/// What the MQTT handler remembers between events.
+#[derive(Default)]
+pub(crate) struct MqttRec {
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// Bytes of replies queued since `queued()` was `replies_from`.
+    pub(crate) replies: Cell<u64>,
+    pub(crate) replies_from: Cell<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -541,6 +552,7 @@ impl Default for Rec {
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            mqtt: MqttRec::default(),
             stream: Cell::default(),
             task: Cell::default(),
         }
