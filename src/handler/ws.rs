@@ -186,7 +186,7 @@ fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
 }
 
 /// Makes room for a frame of which only the beginning is there, a piece at a time: what the peer announces may never come.
-fn expect(c: Conn, size: usize) {
+pub(super) fn expect(c: Conn, size: usize) {
     let now = c.recv_info();
     let size = size.min(2 * now.len + 65536);
     if let (Some(e), true) = (c.engine(), size > now.size) {

@@ -134,6 +134,7 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    pub(crate) mqtt: MqttRec,
     /// The file that is being sent; the connection has a flag for it.
     pub(crate) stream: Cell<Option<Box<Stream>>>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
@@ -232,6 +233,16 @@ pub(crate) struct WsRec {
     pub(crate) pongs_end: Cell<u64>,
     /// The payload of a Ping that is answered when those have been sent.
     pub(crate) late_pong: Cell<Option<Box<[u8]>>>,
+}
+
+/// What the MQTT handler remembers between events.
+#[derive(Default)]
+pub(crate) struct MqttRec {
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// Bytes of replies queued since `queued()` was `replies_from`.
+    pub(crate) replies: Cell<u64>,
+    pub(crate) replies_from: Cell<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -546,6 +557,7 @@ impl Default for Rec {
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            mqtt: MqttRec::default(),
             stream: Cell::default(),
             task: Cell::default(),
         }
