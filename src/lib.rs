@@ -9,6 +9,7 @@
 //! | `hash` | digests, base64, checksums over well-kept crates; no unsafe | - |
 //! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash |
 //! | `sys` | the machine: clock, random numbers, log, file systems | abi, guard, fmt |
+//! | `tls` | certificates, keys and names of `mg_tls_opts` to configurations of rustls; no unsafe | hash, proto, sys |
 //! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto |
 //! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, proto, fmt, sys |
 //!
@@ -24,3 +25,5 @@ mod hash;
 mod net;
 mod proto;
 mod sys;
+#[cfg(feature = "tls")]
+mod tls;
