@@ -54,56 +54,6 @@ unsafe extern "C" {
     pub fn mg_uecc_parse_private_key(key: mg_str, buf: *mut u8, len: usize) -> usize;
 }
 
-// ---- MQTT
-unsafe extern "C" {
-    /// Connects to a broker and queues the login. `opts` may be NULL. NULL on failure.
-    pub fn mg_mqtt_connect(
-        mgr: *mut mg_mgr,
-        url: *const c_char,
-        opts: *const mg_mqtt_opts,
-        r#fn: mg_event_handler_t,
-        fn_data: *mut c_void,
-    ) -> *mut mg_connection;
-
-    /// Listens for MQTT clients. NULL on failure.
-    pub fn mg_mqtt_listen(
-        mgr: *mut mg_mgr,
-        url: *const c_char,
-        r#fn: mg_event_handler_t,
-        fn_data: *mut c_void,
-    ) -> *mut mg_connection;
-
-    /// Queues an MQTT CONNECT packet.
-    pub fn mg_mqtt_login(c: *mut mg_connection, opts: *const mg_mqtt_opts);
-
-    /// Publishes an MQTT message. Returns the packet id, 0 for quality of service 0.
-    pub fn mg_mqtt_pub(c: *mut mg_connection, opts: *const mg_mqtt_opts) -> u16;
-
-    /// Subscribes to an MQTT topic.
-    pub fn mg_mqtt_sub(c: *mut mg_connection, opts: *const mg_mqtt_opts);
-
-    /// Ends an MQTT subscription.
-    pub fn mg_mqtt_unsub(c: *mut mg_connection, opts: *const mg_mqtt_opts);
-
-    /// Parses one MQTT packet. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED.
-    pub fn mg_mqtt_parse(buf: *const u8, len: usize, version: u8, m: *mut mg_mqtt_message) -> c_int;
-
-    /// Queues the first bytes of an MQTT packet; `len` is the size of what follows them.
-    pub fn mg_mqtt_send_header(c: *mut mg_connection, cmd: u8, flags: u8, len: u32);
-
-    /// Queues a PINGREQ packet.
-    pub fn mg_mqtt_ping(c: *mut mg_connection);
-
-    /// Queues a PINGRESP packet.
-    pub fn mg_mqtt_pong(c: *mut mg_connection);
-
-    /// Queues a DISCONNECT packet. `opts` may be NULL unless the connection speaks MQTT 5.
-    pub fn mg_mqtt_disconnect(c: *mut mg_connection, opts: *const mg_mqtt_opts);
-
-    /// Steps through MQTT 5 properties: begin with 0, go on with the value returned, end at 0.
-    pub fn mg_mqtt_next_prop(msg: *mut mg_mqtt_message, prop: *mut mg_mqtt_prop, ofs: usize) -> usize;
-}
-
 // ---- DNS and mDNS
 unsafe extern "C" {
     /// Parses a DNS message.

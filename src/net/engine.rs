@@ -135,6 +135,7 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    pub(crate) mqtt: MqttRec,
     /// The file that is being sent; the connection has a flag for it.
     pub(crate) stream: Cell<Option<Box<Stream>>>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
@@ -229,6 +230,21 @@ pub(crate) struct WsRec {
     pub(crate) close_sent: Cell<bool>,
     /// The end of the last fragment of a text.
     pub(crate) text: Cell<Utf8>,
+    /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
+    pub(crate) pongs: Cell<usize>,
+    pub(crate) pongs_end: Cell<u64>,
+    /// The payload of a Ping that is answered when those have been sent.
+    pub(crate) late_pong: Cell<Option<Box<[u8]>>>,
+}
+
+/// What the MQTT handler remembers between events.
+#[derive(Default)]
+pub(crate) struct MqttRec {
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// Bytes of replies queued since `queued()` was `replies_from`.
+    pub(crate) replies: Cell<u64>,
+    pub(crate) replies_from: Cell<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -547,6 +563,7 @@ impl Default for Rec {
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            mqtt: MqttRec::default(),
             stream: Cell::default(),
             task: Cell::default(),
             tls: tls::State::default(),
@@ -593,12 +610,15 @@ impl Rec {
 
 impl WsRec {
     pub(crate) fn reset(&self) {
-        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        let WsRec { accept, dispatching, failed, close_sent, text, pongs, pongs_end, late_pong } = self;
         accept.set([0; 28]);
         dispatching.set(false);
         failed.set(false);
         close_sent.set(false);
         text.take();
+        pongs.set(0);
+        pongs_end.set(0);
+        late_pong.take();
     }
 }
 
