@@ -21,6 +21,8 @@ mod files;
 mod fmt;
 #[path = "vec/http.rs"]
 mod http;
+#[path = "vec/mqtt.rs"]
+mod mqtt;
 #[path = "vec/reference.rs"]
 mod reference;
 #[path = "vec/smuggling.rs"]
@@ -44,6 +46,7 @@ fn main() {
     http::trials(&mut trials);
     engine::trials(&mut trials);
     ws::trials(&mut trials);
+    mqtt::trials(&mut trials);
     engine_rules::trials(&mut trials);
     smuggling::trials(&mut trials);
     files::trials(&mut trials);

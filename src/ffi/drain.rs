@@ -5,7 +5,7 @@ use crate::handler::drain;
 use crate::net::engine::{Engine, Reason};
 use crate::net::handle::Conn;
 use crate::net::shutdown::ConnTerms;
-use crate::net::{mgr, sock};
+use crate::net::{mgr, sock, tls};
 
 /// All-zero options: every default.
 fn defaults() -> mgx_drain_opts {
@@ -97,8 +97,12 @@ pub unsafe extern "C" fn mgx_close_reason(c: *const mg_connection) -> mgx_reason
 /// Bytes that did not reach the kernel; meaningful inside MG_EV_CLOSE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_close_unsent(c: *const mg_connection) -> usize {
-    // SAFETY: a connection or NULL, as the caller promises.
-    if c.is_null() { 0 } else { unsafe { (*c).send.len } }
+    if c.is_null() {
+        return 0;
+    }
+    // SAFETY: a connection, as the caller promises.
+    let c = unsafe { Conn::new(c.cast_mut()) };
+    c.send_len() + c.rec().map_or(0, tls::unsent)
 }
 
 /// Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.

@@ -21,6 +21,7 @@ mod http_parse;
 mod iobuf;
 mod json;
 mod log;
+mod mqtt;
 mod net;
 mod printf;
 mod queue;

@@ -9,6 +9,7 @@ use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
 use super::shutdown::Shutdown;
 use super::stream::Stream;
+use super::tls;
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
@@ -134,10 +135,12 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    pub(crate) mqtt: MqttRec,
     /// The file that is being sent; the connection has a flag for it.
     pub(crate) stream: Cell<Option<Box<Stream>>>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
     pub(crate) task: Cell<Option<Box<dyn Any>>>,
+    pub(crate) tls: tls::State,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -227,6 +230,21 @@ pub(crate) struct WsRec {
     pub(crate) close_sent: Cell<bool>,
     /// The end of the last fragment of a text.
     pub(crate) text: Cell<Utf8>,
+    /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
+    pub(crate) pongs: Cell<usize>,
+    pub(crate) pongs_end: Cell<u64>,
+    /// The payload of a Ping that is answered when those have been sent.
+    pub(crate) late_pong: Cell<Option<Box<[u8]>>>,
+}
+
+/// What the MQTT handler remembers between events.
+#[derive(Default)]
+pub(crate) struct MqttRec {
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// Bytes of replies queued since `queued()` was `replies_from`.
+    pub(crate) replies: Cell<u64>,
+    pub(crate) replies_from: Cell<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -321,6 +339,8 @@ pub(crate) struct Engine {
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
     pub(crate) at_limit: Cell<Option<AtLimit>>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: tls::Shared,
 }
 
 impl Engine {
@@ -371,6 +391,8 @@ impl Engine {
             trail: RefCell::default(),
             quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
+            #[cfg(feature = "tls")]
+            tls: tls::Shared::default(),
         }))
     }
 
@@ -541,8 +563,10 @@ impl Default for Rec {
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            mqtt: MqttRec::default(),
             stream: Cell::default(),
             task: Cell::default(),
+            tls: tls::State::default(),
         }
     }
 }
@@ -573,7 +597,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
@@ -586,12 +610,15 @@ impl Rec {
 
 impl WsRec {
     pub(crate) fn reset(&self) {
-        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        let WsRec { accept, dispatching, failed, close_sent, text, pongs, pongs_end, late_pong } = self;
         accept.set([0; 28]);
         dispatching.set(false);
         failed.set(false);
         close_sent.set(false);
         text.take();
+        pongs.set(0);
+        pongs_end.set(0);
+        late_pong.take();
     }
 }
 

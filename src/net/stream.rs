@@ -5,6 +5,7 @@ use super::event::call_count;
 use super::handle::Conn;
 use super::output;
 use super::sock::{self, Io};
+use super::tls;
 use super::turn;
 use crate::abi::*;
 use crate::guard::heap;
@@ -150,11 +151,16 @@ fn fill(c: Conn, rec: &Rec, mut stream: Box<Stream>) {
     }
 }
 
-/// Lets the kernel copy the next part, and delivers MG_EV_WRITE for it.
+/// Sends the next part, which the kernel copies unless it must be encrypted, and delivers MG_EV_WRITE for it.
 fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
     let n = stream.left.min(COPY) as usize;
     let Some(descriptor) = stream.descriptor else { return rec.stream.set(Some(stream)) };
-    match sock::send_file(rec.fd.get(), descriptor, stream.at, n) {
+    let sent = if c.flags().is_secure() {
+        tls::send_file(e, c, rec, descriptor, stream.at, n)
+    } else {
+        sock::send_file(rec.fd.get(), descriptor, stream.at, n)
+    };
+    match sent {
         Io::Done(n @ 1..) => {
             turn::moved(e, rec, n);
             stream.at += n as u64;
@@ -172,7 +178,9 @@ fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
         Io::Done(_) => finish(c, rec, stream, End::Cut),
         Io::Wait => {
             rec.stream.set(Some(stream));
-            turn::block(e, c, rec);
+            if !c.flags().is_secure() {
+                turn::block(e, c, rec);
+            }
         }
         Io::Failed(_) => {
             // Some file systems cannot. If it is the connection that failed, the next send will say so.

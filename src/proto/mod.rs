@@ -12,6 +12,7 @@ pub(crate) mod ip;
 pub(crate) mod json;
 pub(crate) mod listing;
 pub(crate) mod mime;
+pub(crate) mod mqtt;
 pub(crate) mod multipart;
 pub(crate) mod num;
 pub(crate) mod path;

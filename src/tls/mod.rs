@@ -1,13 +1,13 @@
-//! What `mg_tls_opts` says, as configurations of rustls: certificates and keys in whatever form programs have them, whom to
-//! trust, which name to expect. How a connection then speaks TLS is not decided here.
+//! TLS over rustls: what `mg_tls_opts` says, as configurations - certificates and keys in whatever form programs have them, whom
+//! to trust, which name to expect - and the session of one connection, between ciphertext and plaintext.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports)]
 
 pub(crate) mod config;
 mod error;
 mod keys;
 mod pem;
+pub(crate) mod session;
 mod verify;
 mod x509;
 
