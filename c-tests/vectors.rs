@@ -29,6 +29,8 @@ mod reference;
 mod smuggling;
 #[path = "vec/text.rs"]
 mod text;
+#[path = "vec/tls.rs"]
+mod tls;
 #[path = "vec/ws.rs"]
 mod ws;
 
@@ -51,5 +53,6 @@ fn main() {
     smuggling::trials(&mut trials);
     files::trials(&mut trials);
     dash::trials(&mut trials);
+    tls::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }
