@@ -352,8 +352,9 @@ bool mgx_wakeup_mgr(struct mg_mgr *mgr);
 // Queues a C string. Returns its length, or 0 when out of memory.
 size_t mgx_write(struct mg_connection *c, const char *text);
 
-// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
-// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
+// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
+// before, and to what is no WebSocket.
 void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
 
 #ifdef __cplusplus
