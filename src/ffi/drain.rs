@@ -162,13 +162,15 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     }
     e.enter();
     // SAFETY: the manager is alive as long as its engine is not dead.
-    while !e.is_dead() && unsafe { mgx_mgr_phase(mgr) } != mgx_mgr_phase::MGX_MGR_DONE {
+    let is_done = || unsafe { mgx_mgr_phase(mgr) } == mgx_mgr_phase::MGX_MGR_DONE;
+    let lingers = || !e.lingering.borrow().is_empty() && e.now.get() < e.shutdown.deadline.get();
+    while !e.is_dead() && (!is_done() || lingers()) {
         // SAFETY: as above.
         unsafe { mgr::poll(mgr, 1000) };
-    }
-    while !e.is_dead() && !e.lingering.borrow().is_empty() && e.now.get() < e.shutdown.deadline.get() {
-        // SAFETY: as above.
-        unsafe { mgr::poll(mgr, 1000) };
+        if e.frames() == 1 {
+            // Waiting may take long, and all the while connections come and go.
+            e.reap();
+        }
     }
     let ok = !e.is_dead() && e.stats.forced.get() == e.shutdown.forced_before.get();
     e.leave();
