@@ -153,7 +153,7 @@ struct mgx_drain_status {
   size_t served;
   size_t drained;
   size_t forced;
-  // Bytes still queued, now.
+  // Bytes still queued, now, with the rest of files that are being served.
   size_t unsent_bytes;
   uint64_t elapsed_ms;
   uint64_t remaining_ms;
@@ -212,7 +212,7 @@ const char *mgx_api_version(void);
 // Why the connection ends; meaningful inside MG_EV_CLOSE.
 enum mgx_reason mgx_close_reason(const struct mg_connection *c);
 
-// Bytes that did not reach the kernel; meaningful inside MG_EV_CLOSE.
+// Bytes that did not reach the kernel, the rest of a file that was being served among them; meaningful inside MG_EV_CLOSE.
 size_t mgx_close_unsent(const struct mg_connection *c);
 
 // Closes a connection in its next turn with a reset, so that nothing of it lives on in the kernel: for abusive peers.

@@ -11,7 +11,7 @@ use crate::net::event::call;
 use crate::net::handle::Conn;
 use crate::net::mgr::list;
 use crate::net::shutdown::{ConnTerms, ms};
-use crate::net::{announce, sock};
+use crate::net::{announce, sock, stream};
 use crate::sys::{random, time};
 use core::ffi::c_int;
 
@@ -93,7 +93,8 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
         close_websocket(e, c, rec, terms, now);
         return true;
     }
-    let no_http = !http::is_http(c);
+    // While a file is sent, another handler sits in `c->pfn`.
+    let no_http = !http::is_http(c) && !flags.is_streaming();
     if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
         start_draining(e, c, rec);
     } else if no_http {
@@ -144,7 +145,7 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
     }
     let terms = rec.terms();
     let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
-    let is_stuck = c.send_len() > 0 && rec.blocked.get();
+    let is_stuck = rec.blocked.get() && (c.send_len() > 0 || c.flags().is_streaming());
     if is_stuck && now >= stuck {
         rec.drain_since.set(Some(rec.progress_at.get()));
         start_draining(e, c, rec);
@@ -221,10 +222,12 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
         }
         return now;
     }
+    if c.flags().is_streaming() {
+        // It ends, or it is stuck.
+        return NO_LIMIT;
+    }
     // Bytes that trickle in prolong nothing but a body.
-    let last_move = if c.flags().is_streaming() {
-        rec.progress_at.get()
-    } else if c.flags().is_resp() {
+    let last_move = if c.flags().is_resp() {
         rec.http.asked_at.get()
     } else if rec.http.phase.get() == Phase::Body {
         rec.read_at.get()
@@ -409,7 +412,7 @@ pub(crate) fn status(e: &Engine) -> mgx_drain_status {
     };
     for c in list(e) {
         let flags = c.flags();
-        st.unsent_bytes += c.send_len();
+        st.unsent_bytes = st.unsent_bytes.saturating_add(stream::unsent(c));
         let (true, Some(rec)) = (flags.is_accepted(), c.rec()) else {
             st.listeners += usize::from(flags.is_listening());
             continue;

@@ -136,6 +136,8 @@ pub(crate) struct Rec {
     pub(crate) ws: WsRec,
     /// The file that is being sent; the connection has a flag for it.
     pub(crate) stream: Cell<Option<Box<Stream>>>,
+    /// What was left of a file that was given up.
+    pub(crate) abandoned: Cell<u64>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
     pub(crate) task: Cell<Option<Box<dyn Any>>>,
 }
@@ -543,6 +545,7 @@ impl Default for Rec {
             http: HttpRec::default(),
             ws: WsRec::default(),
             stream: Cell::default(),
+            abandoned: Cell::default(),
             task: Cell::default(),
         }
     }
@@ -580,7 +583,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream abandoned task);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);

@@ -39,6 +39,17 @@ pub(crate) struct Stream {
     done: Option<Done>,
 }
 
+/// Bytes that are queued, and those of a file that are to follow.
+pub(crate) fn unsent(c: Conn) -> usize {
+    let of_file = c.rec().map_or(0, |rec| {
+        let stream = rec.stream.take();
+        let left = stream.as_ref().map_or(rec.abandoned.get(), |s| s.left);
+        rec.stream.set(stream);
+        left
+    });
+    c.send_len().saturating_add(usize::try_from(of_file).unwrap_or(usize::MAX))
+}
+
 pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
 
 impl Stream {
@@ -95,7 +106,9 @@ impl Drop for Stream {
 /// Closes the file without sending the rest.
 pub(crate) fn abandon(c: Conn, rec: &Rec) {
     c.update(|f| f.set_streaming(false));
-    drop(rec.stream.take());
+    if let Some(stream) = rec.stream.take() {
+        rec.abandoned.set(stream.left);
+    }
 }
 
 fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {
