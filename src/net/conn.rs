@@ -384,7 +384,7 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
             }
             Err(errno) => {
                 log_error!("{} accept: errno {errno}", listener.id());
-                let at = e.now.get() + ACCEPT_PAUSE_MS;
+                let at = e.now.get().saturating_add(ACCEPT_PAUSE_MS);
                 rec.accept_after.set(at);
                 return e.set_deadline(rec, Some(at));
             }
