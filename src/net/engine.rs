@@ -7,6 +7,7 @@ use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
+use super::resolve::Resolver;
 use super::shutdown::{ConnTerms, Shutdown};
 use super::stream::Stream;
 use super::tls;
@@ -338,6 +339,7 @@ pub(crate) struct Engine {
     pub(crate) ready: RefCell<Vec<Ready>>,
     pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
+    pub(crate) resolver: Resolver,
     /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
@@ -392,6 +394,7 @@ impl Engine {
             ready: RefCell::default(),
             quiet: Quiet::default(),
             trail: RefCell::default(),
+            resolver: Resolver::default(),
             quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
             #[cfg(feature = "tls")]
