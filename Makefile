@@ -19,7 +19,8 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
+        update-ca-certificates:ca-certificates
 # Packages of other languages, which are put into a directory of this project.
 PYTHON_PACKAGES = websockets
 NODE_PACKAGES = ws

@@ -21,6 +21,8 @@ mod restart;
 mod scripts;
 #[path = "clients/server.rs"]
 mod server;
+#[path = "clients/tls_verify.rs"]
+mod tls_verify;
 #[path = "run/tools.rs"]
 mod tools;
 #[path = "clients/websocket.rs"]
@@ -41,5 +43,6 @@ fn main() {
     curl::trials(&mut all);
     examples::trials(&mut all);
     websocket::trials(&mut all);
+    tls_verify::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

@@ -28,6 +28,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("node", "nodejs"),
     ("chromium", "chromium"),
+    ("openssl", "openssl"),
 ];
 
 pub fn root(path: &str) -> PathBuf {
