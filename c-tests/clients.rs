@@ -1,4 +1,4 @@
-//! Real clients - curl, wrk, Python, Node, raw sockets - against C programs built with the shared library, each test with a
+//! Real clients - curl, wrk, Python, Node, mosquitto, raw sockets - against C programs built with the shared library, each test with a
 //! server process of its own.
 
 #![allow(unreachable_pub)] // A test program has no users.
@@ -13,6 +13,8 @@ mod examples;
 mod files;
 #[path = "clients/load.rs"]
 mod load;
+#[path = "clients/mqtt.rs"]
+mod mqtt;
 #[path = "clients/restart.rs"]
 mod restart;
 #[path = "clients/scripts.rs"]
@@ -34,6 +36,7 @@ fn main() {
     load::trials(&mut all);
     files::trials(&mut all);
     restart::trials(&mut all);
+    mqtt::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);

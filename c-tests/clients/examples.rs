@@ -134,7 +134,7 @@ impl Drop for Started {
     }
 }
 
-fn unused_port() -> Result<u16, String> {
+pub(crate) fn unused_port() -> Result<u16, String> {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     Ok(socket.local_addr().map_err(|e| e.to_string())?.port())
 }

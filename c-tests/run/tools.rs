@@ -26,6 +26,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mkfifo", "coreutils"),
     ("wrk", "wrk"),
     ("python3", "python3"),
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_passwd", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("mosquitto_sub", "mosquitto-clients"),
     ("node", "nodejs"),
     ("chromium", "chromium"),
 ];
