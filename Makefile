@@ -43,7 +43,7 @@ help:
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
-	@echo 'make tsan       look for data races (needs a nightly toolchain with rust-src, and clang)'
+	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make clean      remove what was built'
@@ -79,6 +79,7 @@ test: deps lint
 	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+	c-tests/tsan.sh
 
 lint:
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy

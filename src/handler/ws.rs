@@ -186,12 +186,12 @@ fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
 }
 
 /// Makes room for a frame of which only the beginning is there, a piece at a time: what the peer announces may never come.
-fn expect(c: Conn, size: usize) {
+pub(super) fn expect(c: Conn, size: usize) {
     let now = c.recv_info();
     let size = size.min(2 * now.len + 65536);
     if let (Some(e), true) = (c.engine(), size > now.size) {
         // SAFETY: the connection's own buffer. When memory is short, the next read will find out.
-        unsafe { e.buffers.grow(c.recv(), size - now.len) };
+        unsafe { e.buffers.grow(c.recv(), size - now.len, c.flags().is_secure()) };
     }
 }
 
@@ -323,8 +323,7 @@ fn fail(c: Conn, rec: &Rec, code: u16, why: &str) -> Step {
 /// Queues a Close frame, unless one was queued before. `reason` is cut to what fits.
 pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
     if !c.rec().is_some_and(|rec| rec.ws.close_sent.get()) {
-        let reason = reason.get(..123).unwrap_or(reason);
-        send(c, ws::CLOSE, &[&code.to_be_bytes(), reason].concat());
+        send(c, ws::CLOSE, &[&code.to_be_bytes(), ws::clip(reason)].concat());
     }
 }
 
