@@ -41,6 +41,7 @@ help:
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
+	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
@@ -92,6 +93,9 @@ miri:
 	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- proto:: hash:: fmt:: \
 	  --skip any_bytes_are_scanned --skip is_no_work
 
+big:
+	UPLOAD_GIB=10 $(CARGO) test --release --test clients -- with_flat_memory --test-threads=1
+
 drain-demo:
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
 
@@ -129,4 +133,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test lint miri drain-demo tsan header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri big drain-demo tsan header bench install install-files uninstall clean
