@@ -156,6 +156,33 @@ static void waits_until_all_is_sent(void) {
   mg_mgr_free(&mgr);
 }
 
+static void *reads_to_the_end(void *arg) {
+  struct peer *p = (struct peer *) arg;
+  while (!peer_read(p)) usleep(1000);
+  return NULL;
+}
+
+static void mgx_mgr_drain_wait_before_mg_mgr_free_saves_the_reply(void) {
+  struct mg_str want = make_reply("200 OK", "", big_body, BIG);
+  pthread_t thread;
+  struct peer p;
+  start(0, 50, 50000);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/big"));
+  mg_mgr_poll(&mgr, 0);
+  CHECK(last != NULL && last->send.len > 0);  // not all of it fits into the socket
+  CHECK(pthread_create(&thread, NULL, reads_to_the_end, &p) == 0);
+  CHECK(mgx_mgr_drain_wait(&mgr));
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  mg_mgr_free(&mgr);
+  pthread_join(thread, NULL);
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(peer_got_bytes(&p, want.buf, want.len));
+  free(want.buf);
+  peer_free(&p);
+}
+
 static void waits_until_the_deadline(void) {
   uint64_t began = real_ms();
   struct peer p;
@@ -203,6 +230,7 @@ int main(void) {
   in_the_middle_of_a_poll();
   many_at_once();
   waits_until_all_is_sent();
+  mgx_mgr_drain_wait_before_mg_mgr_free_saves_the_reply();
   waits_until_the_deadline();
   polls_end_in_time();
   free(big_body);
