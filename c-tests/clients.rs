@@ -13,6 +13,8 @@ mod examples;
 mod files;
 #[path = "clients/load.rs"]
 mod load;
+#[path = "clients/proxy.rs"]
+mod proxy;
 #[path = "clients/restart.rs"]
 mod restart;
 #[path = "clients/scripts.rs"]
@@ -33,6 +35,7 @@ fn main() {
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
     files::trials(&mut all);
+    proxy::trials(&mut all);
     restart::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);

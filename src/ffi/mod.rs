@@ -11,6 +11,7 @@
 
 mod base64;
 mod dash;
+mod dns;
 mod drain;
 mod ext;
 mod fs;
@@ -21,6 +22,7 @@ mod http_parse;
 mod iobuf;
 mod json;
 mod log;
+mod mqtt;
 mod net;
 mod printf;
 mod queue;

@@ -11,6 +11,7 @@ use crate::net::event::call;
 use crate::net::handle::Conn;
 use crate::net::mgr::list;
 use crate::net::shutdown::{ConnTerms, ms};
+use crate::net::turn;
 use crate::net::{announce, sock, stream};
 use crate::sys::{random, time};
 use core::ffi::c_int;
@@ -40,7 +41,7 @@ fn is_body_coming(rec: &Rec) -> bool {
 
 /// Whether nothing is in progress on an accepted connection.
 fn is_idle(c: Conn, rec: &Rec) -> bool {
-    !is_busy(c, rec) && c.send_len() == 0
+    !is_busy(c, rec) && !turn::has_output(c, rec)
 }
 
 fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
@@ -169,7 +170,7 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
                 return finish(e, c, rec, now, now, true);
             }
             // While an earlier answer is on its way the peer has no reason to ask again.
-            let answer = if c.send_len() > 0 { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
+            let answer = if turn::has_output(c, rec) { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
             if now < until.max(answer) {
                 return until.max(answer);
             }
@@ -425,7 +426,7 @@ pub(crate) fn status(e: &Engine) -> mgx_drain_status {
             &mut st.websockets
         } else if flags.is_resp() && c.queued(rec) <= rec.http.mark.get() {
             &mut st.pending
-        } else if c.send_len() > 0 && (flags.is_draining() || !flags.is_resp()) {
+        } else if turn::has_output(c, rec) && (flags.is_draining() || !flags.is_resp()) {
             &mut st.flushing
         } else if is_idle(c, rec) {
             &mut st.idle
@@ -445,7 +446,7 @@ pub(crate) fn phase(c: Conn) -> mgx_phase {
         mgx_phase::MGX_CLOSED
     } else if !flags.is_draining() && !leaving {
         mgx_phase::MGX_ACTIVE
-    } else if c.send_len() > 0 && (!flags.is_resp() || flags.is_draining()) {
+    } else if c.rec().map_or(c.send_len() > 0, |rec| turn::has_output(c, rec)) && (!flags.is_resp() || flags.is_draining()) {
         mgx_phase::MGX_FLUSHING
     } else {
         mgx_phase::MGX_DRAINING

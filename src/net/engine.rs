@@ -7,8 +7,10 @@ use super::handle::Conn;
 use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
+use super::resolve::Resolver;
 use super::shutdown::{ConnTerms, Shutdown};
 use super::stream::Stream;
+use super::tls;
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
@@ -134,12 +136,14 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    pub(crate) mqtt: MqttRec,
     /// The file that is being sent; the connection has a flag for it.
     pub(crate) stream: Cell<Option<Box<Stream>>>,
     /// What was left of a file that was given up.
     pub(crate) abandoned: Cell<u64>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
     pub(crate) task: Cell<Option<Box<dyn Any>>>,
+    pub(crate) tls: tls::State,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -230,6 +234,21 @@ pub(crate) struct WsRec {
     pub(crate) close_sent: Cell<bool>,
     /// The end of the last fragment of a text.
     pub(crate) text: Cell<Utf8>,
+    /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
+    pub(crate) pongs: Cell<usize>,
+    pub(crate) pongs_end: Cell<u64>,
+    /// The payload of a Ping that is answered when those have been sent.
+    pub(crate) late_pong: Cell<Option<Box<[u8]>>>,
+}
+
+/// What the MQTT handler remembers between events.
+#[derive(Default)]
+pub(crate) struct MqttRec {
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// Bytes of replies queued since `queued()` was `replies_from`.
+    pub(crate) replies: Cell<u64>,
+    pub(crate) replies_from: Cell<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -320,10 +339,13 @@ pub(crate) struct Engine {
     pub(crate) ready: RefCell<Vec<Ready>>,
     pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
+    pub(crate) resolver: Resolver,
     /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
     pub(crate) at_limit: Cell<Option<AtLimit>>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: tls::Shared,
 }
 
 impl Engine {
@@ -372,8 +394,11 @@ impl Engine {
             ready: RefCell::default(),
             quiet: Quiet::default(),
             trail: RefCell::default(),
+            resolver: Resolver::default(),
             quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
+            #[cfg(feature = "tls")]
+            tls: tls::Shared::default(),
         }))
     }
 
@@ -544,9 +569,11 @@ impl Default for Rec {
             pressed: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            mqtt: MqttRec::default(),
             stream: Cell::default(),
             abandoned: Cell::default(),
             task: Cell::default(),
+            tls: tls::State::default(),
         }
     }
 }
@@ -591,7 +618,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream abandoned task);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
@@ -604,12 +631,15 @@ impl Rec {
 
 impl WsRec {
     pub(crate) fn reset(&self) {
-        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        let WsRec { accept, dispatching, failed, close_sent, text, pongs, pongs_end, late_pong } = self;
         accept.set([0; 28]);
         dispatching.set(false);
         failed.set(false);
         close_sent.set(false);
         text.take();
+        pongs.set(0);
+        pongs_end.set(0);
+        late_pong.take();
     }
 }
 
