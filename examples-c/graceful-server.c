@@ -87,6 +87,10 @@ int main(int argc, char **argv) {
   struct mgx_drain_status status;
   bool all;
 
+  if (argc > 4 || url[0] == '-') {
+    fprintf(stderr, "usage: %s [URL [LAME_DUCK_MS [DEADLINE_MS]]]     defaults http://0.0.0.0:8000 2000 20000\n", argv[0]);
+    return 2;
+  }
   s_drain.lame_duck_ms = argc > 2 ? atoi(argv[2]) : 2000;
   s_drain.deadline_ms = argc > 3 ? atoi(argv[3]) : 20000;
   s_drain.conn.response_timeout_ms = -1;  // the deadline is enough

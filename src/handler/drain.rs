@@ -151,7 +151,7 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
     }
     let terms = rec.terms();
     let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
-    let is_stuck = rec.blocked.get() && (c.send_len() > 0 || c.flags().is_streaming());
+    let is_stuck = rec.blocked.get() && (turn::has_output(c, rec) || c.flags().is_streaming());
     if is_stuck && now >= stuck {
         rec.drain_since.set(Some(rec.progress_at.get()));
         start_draining(e, c, rec);
