@@ -138,7 +138,7 @@ static void answer(void *arg) {
 static void waits_until_all_is_sent(void) {
   uint64_t began;
   struct peer p;
-  start(20, 50, 10000);
+  start(20, 50, 40000);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/later"));
   mg_timer_add(&mgr, 300, MG_TIMER_REPEAT, answer, NULL);
@@ -150,7 +150,7 @@ static void waits_until_all_is_sent(void) {
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(peer_got(&p, HI_CLOSE));
   CHECK(real_ms() >= began + 1000);
-  CHECK(real_ms() < began + 9000);
+  CHECK(real_ms() < began + 39000);
   CHECK_EQ(closed, 1);
   peer_free(&p);
   mg_mgr_free(&mgr);
@@ -192,7 +192,7 @@ static void waits_until_the_deadline(void) {
   CHECK(mgx_mgr_drain(&mgr, &opts));
   CHECK(!mgx_mgr_drain_wait(&mgr));
   CHECK(real_ms() >= began + 400);
-  CHECK(real_ms() < began + 10000);
+  CHECK(real_ms() < began + 40000);
   CHECK_EQ(reason, MGX_REASON_FORCED);
   peer_free(&p);
   mg_mgr_free(&mgr);
@@ -214,10 +214,10 @@ static void polls_end_in_time(void) {
   while (mgx_mgr_phase(&mgr) == MGX_MGR_IDLE_GRACE) mg_mgr_poll(&mgr, 60000);
   idle_grace = real_ms() - began;
   while (mgx_mgr_phase(&mgr) != MGX_MGR_DONE) mg_mgr_poll(&mgr, 60000);
-  CHECK(lame_duck >= 190 && lame_duck < 8000);
-  CHECK(idle_grace >= 390 && idle_grace < 16000);
+  CHECK(lame_duck >= 190 && lame_duck < 30000);
+  CHECK(idle_grace >= 390 && idle_grace < 40000);
   CHECK(real_ms() - began >= 790);
-  CHECK(real_ms() - began < 20000);
+  CHECK(real_ms() - began < 50000);
   peer_free(&p);
   mg_mgr_free(&mgr);
 }
