@@ -593,6 +593,14 @@ impl Rec {
         self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { p.as_ref() }.terms)
     }
 
+    /// A protocol handler is in the middle of something, such as an upload.
+    pub(crate) fn has_task(&self) -> bool {
+        let task = self.task.take();
+        let has = task.is_some();
+        self.task.set(task);
+        has
+    }
+
     /// All that the program said about the end of this connection, if it did.
     pub(crate) fn conn_terms(&self) -> Option<ConnTerms> {
         // SAFETY: as above.
