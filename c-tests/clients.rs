@@ -1,4 +1,4 @@
-//! Real clients - curl, wrk, Python, Node, raw sockets - against C programs built with the shared library, each test with a
+//! Real clients - curl, wrk, Python, Node, mosquitto, raw sockets - against C programs built with the shared library, each test with a
 //! server process of its own.
 
 #![allow(unreachable_pub)] // A test program has no users.
@@ -15,6 +15,8 @@ mod files;
 mod load;
 #[path = "clients/proxy.rs"]
 mod proxy;
+#[path = "clients/mqtt.rs"]
+mod mqtt;
 #[path = "clients/restart.rs"]
 mod restart;
 #[path = "clients/scripts.rs"]
@@ -39,6 +41,7 @@ fn main() {
     files::trials(&mut all);
     proxy::trials(&mut all);
     restart::trials(&mut all);
+    mqtt::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
