@@ -19,6 +19,8 @@ mod restart;
 mod scripts;
 #[path = "clients/server.rs"]
 mod server;
+#[path = "clients/tls.rs"]
+mod tls;
 #[path = "run/tools.rs"]
 mod tools;
 #[path = "clients/websocket.rs"]
@@ -37,6 +39,7 @@ fn main() {
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    tls::trials(&mut all);
     websocket::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }
