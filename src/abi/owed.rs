@@ -54,30 +54,6 @@ unsafe extern "C" {
     pub fn mg_uecc_parse_private_key(key: mg_str, buf: *mut u8, len: usize) -> usize;
 }
 
-// ---- DNS and mDNS
-unsafe extern "C" {
-    /// Parses a DNS message.
-    pub fn mg_dns_parse(buf: *const u8, len: usize, dm: *mut mg_dns_message) -> bool;
-
-    /// Parses the question or record at `ofs`. Returns its length, or 0.
-    pub fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize, is_question: bool, rr: *mut mg_dns_rr) -> usize;
-
-    /// Listens for mDNS queries and answers. `fn_data` is the host name to answer for, without `.local`, or NULL.
-    pub fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-
-    /// Sends an mDNS query; `rtype` is an MG_DNS_RTYPE_* value.
-    pub fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool;
-
-    /// Finds the address of a connection's host. mg_connect does this by itself.
-    pub fn mg_resolve(c: *mut mg_connection, url: *const c_char);
-
-    /// Forgets that a connection waits for an address.
-    pub fn mg_resolve_cancel(c: *mut mg_connection);
-
-    /// Opens the connection to a DNS server.
-    pub fn mg_dnsc_init(mgr: *mut mg_mgr, dnsc: *mut mg_dns) -> bool;
-}
-
 // ---- SNTP
 unsafe extern "C" {
     /// Asks a time server, NULL for a public one; MG_EV_SNTP_TIME brings the answer.

@@ -89,12 +89,11 @@ pub unsafe extern "C" fn mg_mqtt_unsub(c: *mut mg_connection, opts: *const mg_mq
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_parse(buf: *const u8, len: usize, version: u8, m: *mut mg_mqtt_message) -> c_int {
     // SAFETY: len bytes and room for a message, as the caller promises.
-    let result = match unsafe { message::parse(buf, len, version, m) } {
+    match unsafe { message::parse(buf, len, version, m) } {
         Ok(Some(_)) => MQTT_OK,
         Ok(None) => MQTT_INCOMPLETE,
         Err(Malformed) => MQTT_MALFORMED,
-    };
-    result
+    }
 }
 
 /// Queues the first bytes of a packet: type, flags, and `len`, the number of bytes that the program then adds with mg_send. More

@@ -458,6 +458,7 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
     let server = c.flags().is_accepted();
     if let Some(e) = c.engine().filter(|_| server) {
         c.update(|f| f.set_resp(true));
+        h.asked_at.set(e.now.get());
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
     }

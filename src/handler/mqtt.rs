@@ -82,7 +82,10 @@ impl Reader {
                 }
                 Ok(None) if self.at < self.rest.len() => self.fetch(c, needed(c).saturating_sub(c.recv_len()).max(NEAR)),
                 Ok(None) => return expect(c),
-                Err(mqtt::Malformed) => c.update(|f| f.set_closing(true)),
+                Err(mqtt::Malformed) => {
+                    c.update(|f| f.set_closing(true));
+                    break;
+                }
             }
         }
         if !is_gone(c) {

@@ -323,8 +323,7 @@ fn fail(c: Conn, rec: &Rec, code: u16, why: &str) -> Step {
 /// Queues a Close frame, unless one was queued before. `reason` is cut to what fits.
 pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
     if !c.rec().is_some_and(|rec| rec.ws.close_sent.get()) {
-        let reason = reason.get(..123).unwrap_or(reason);
-        send(c, ws::CLOSE, &[&code.to_be_bytes(), reason].concat());
+        send(c, ws::CLOSE, &[&code.to_be_bytes(), ws::clip(reason)].concat());
     }
 }
 

@@ -5,6 +5,7 @@ use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call, error};
 use super::handle::Conn;
 use super::poller;
+use super::resolve;
 use super::sock::{self, Io};
 use super::tls;
 use super::turn;
@@ -264,25 +265,11 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
     c.set_pfn_data(client.pfn_data);
     call(c, MG_EV_OPEN, client.url.cast_mut().cast());
     if !c.is_closed() {
-        resolve(c, text);
+        resolve::start(c, text);
     }
     let alive = !c.is_closed();
     e.leave();
     alive.then_some(c)
-}
-
-/// Turns the host of a URL into `c->rem` and goes on from there.
-fn resolve(c: Conn, text: &[u8]) {
-    let mut rem = c.rem();
-    rem.port = url::port(text).to_be();
-    let host = url::host(text);
-    let numeric = addr::parse(host, &mut rem);
-    c.set_rem(rem);
-    if numeric {
-        connect_resolved(c);
-    } else {
-        error(c, format_args!("{} DNS lookup failed", Bytes(host)));
-    }
 }
 
 /// See `mg_connect_resolved`.
@@ -290,6 +277,12 @@ pub(crate) fn connect_resolved(c: Conn) {
     let Some(e) = c.engine() else { return };
     let rec = c.rec().unwrap_or_else(|| attach(e, c));
     e.enter();
+    if rec.fd.get() >= 0 {
+        // A listener, for example, of which only the name of somebody was asked.
+        c.update(|f| f.set_resolving(false));
+        call(c, MG_EV_RESOLVE, ptr::null_mut());
+        return e.leave();
+    }
     let (udp, rem) = (c.flags().is_udp(), c.rem());
     let opened = sock::open(rem.is_ip6, udp);
     c.update(|f| f.set_resolving(false));
@@ -316,6 +309,10 @@ pub(crate) fn connect_resolved(c: Conn) {
         }
     }
     e.leave();
+}
+
+pub(crate) fn has_socket(c: Conn) -> bool {
+    c.rec().is_some_and(|rec| rec.fd.get() >= 0)
 }
 
 /// Even a connection that is up at once is reported in a later poll: programs fill `c->data` after mg_connect returned.
@@ -384,7 +381,7 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
             }
             Err(errno) => {
                 log_error!("{} accept: errno {errno}", listener.id());
-                let at = e.now.get() + ACCEPT_PAUSE_MS;
+                let at = e.now.get().saturating_add(ACCEPT_PAUSE_MS);
                 rec.accept_after.set(at);
                 return e.set_deadline(rec, Some(at));
             }
@@ -481,6 +478,7 @@ pub(crate) fn close(c: Conn) {
         return;
     }
     let Some(e) = c.engine() else { return close_foreign(c) };
+    resolve::cancel(e, c);
     let Some(rec) = c.rec() else {
         unlink(e, c);
         return close_foreign(c);
@@ -514,9 +512,11 @@ pub(crate) fn close(c: Conn) {
         }
     }
     unlink(e, c);
+    resolve::forget(e, c);
     count_close(e, c, rec);
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
+    resolve::closed(e, c);
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
     unsafe {
         e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);

@@ -12,6 +12,7 @@ pub(crate) mod output;
 pub(crate) mod poller;
 pub(crate) mod queue;
 pub(crate) mod quiet;
+pub(crate) mod resolve;
 pub(crate) mod shutdown;
 pub(crate) mod sock;
 pub(crate) mod stream;

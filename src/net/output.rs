@@ -97,6 +97,18 @@ unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
     }
 }
 
+/// One datagram to `to`, now. Unlike with mg_send, it is no reason to close the connection when there is no way to get there.
+pub(crate) fn datagram(c: Conn, bytes: &[u8], to: &mg_addr) -> bool {
+    // SAFETY: bytes is a slice of ours.
+    match unsafe { sock::send_to(c.fd(), bytes.as_ptr(), bytes.len(), to) } {
+        Io::Done(n) => {
+            call_count(c, MG_EV_WRITE, n);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// See `mg_vprintf`.
 ///
 /// # Safety

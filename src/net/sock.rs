@@ -143,6 +143,11 @@ pub(crate) fn join_group(fd: c_int, ip: u32) -> bool {
     }
 }
 
+/// How many routers a datagram to a group may pass.
+pub(crate) fn set_multicast_ttl(fd: c_int, ttl: c_int) {
+    set(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_TTL, ttl);
+}
+
 pub(crate) fn bind(fd: c_int, a: &mg_addr) -> Result<(), c_int> {
     let s = SockAddr::new(a);
     // SAFETY: ptr covers len bytes.

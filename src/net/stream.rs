@@ -40,6 +40,17 @@ pub(crate) struct Stream {
     done: Option<Done>,
 }
 
+/// Bytes that are queued, those of a file that are to follow, and what TLS has made of others that the socket has not taken.
+pub(crate) fn unsent(c: Conn) -> usize {
+    let behind = c.rec().map_or(0, |rec| {
+        let stream = rec.stream.take();
+        let of_file = stream.as_ref().map_or(rec.abandoned.get(), |s| s.left);
+        rec.stream.set(stream);
+        usize::try_from(of_file).unwrap_or(usize::MAX).saturating_add(tls::unsent(rec))
+    });
+    c.send_len().saturating_add(behind)
+}
+
 pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
 
 impl Stream {
@@ -96,7 +107,9 @@ impl Drop for Stream {
 /// Closes the file without sending the rest.
 pub(crate) fn abandon(c: Conn, rec: &Rec) {
     c.update(|f| f.set_streaming(false));
-    drop(rec.stream.take());
+    if let Some(stream) = rec.stream.take() {
+        rec.abandoned.set(stream.left);
+    }
 }
 
 fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {

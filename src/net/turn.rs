@@ -83,7 +83,7 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
     }
     settle(e, c, rec);
     let flags = c.flags();
-    if c.is_closed() || flags.is_resolving() || flags.is_closing() {
+    if c.is_closed() || flags.is_resolving() && rec.fd.get() < 0 || flags.is_closing() {
         return;
     }
     if flags.is_listening() && !flags.is_udp() {
