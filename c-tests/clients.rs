@@ -23,6 +23,8 @@ mod restart;
 mod scripts;
 #[path = "clients/server.rs"]
 mod server;
+#[path = "clients/tls.rs"]
+mod tls;
 #[path = "clients/tls_verify.rs"]
 mod tls_verify;
 #[path = "run/tools.rs"]
@@ -45,6 +47,7 @@ fn main() {
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    tls::trials(&mut all);
     websocket::trials(&mut all);
     tls_verify::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
