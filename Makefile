@@ -19,7 +19,9 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        mosquitto:mosquitto mosquitto_pub:mosquitto-clients wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
+        update-ca-certificates:ca-certificates \
+        mosquitto:mosquitto mosquitto_pub:mosquitto-clients
 # Packages of other languages, which are put into a directory of this project.
 PYTHON_PACKAGES = websockets paho-mqtt
 NODE_PACKAGES = ws
@@ -42,7 +44,7 @@ help:
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
-	@echo 'make tsan       look for data races (needs a nightly toolchain with rust-src, and clang)'
+	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make clean      remove what was built'
@@ -78,6 +80,7 @@ test: deps lint
 	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+	c-tests/tsan.sh
 
 lint:
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy

@@ -13,6 +13,8 @@ mod examples;
 mod files;
 #[path = "clients/load.rs"]
 mod load;
+#[path = "clients/proxy.rs"]
+mod proxy;
 #[path = "clients/mqtt.rs"]
 mod mqtt;
 #[path = "clients/restart.rs"]
@@ -21,6 +23,8 @@ mod restart;
 mod scripts;
 #[path = "clients/server.rs"]
 mod server;
+#[path = "clients/tls_verify.rs"]
+mod tls_verify;
 #[path = "run/tools.rs"]
 mod tools;
 #[path = "clients/websocket.rs"]
@@ -35,11 +39,13 @@ fn main() {
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
     files::trials(&mut all);
+    proxy::trials(&mut all);
     restart::trials(&mut all);
     mqtt::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
     websocket::trials(&mut all);
+    tls_verify::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

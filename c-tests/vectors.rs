@@ -11,6 +11,8 @@ mod lib;
 mod net;
 #[path = "vec/dash.rs"]
 mod dash;
+#[path = "vec/dns.rs"]
+mod dns;
 #[path = "vec/engine.rs"]
 mod engine;
 #[path = "vec/engine_rules.rs"]
@@ -21,6 +23,8 @@ mod files;
 mod fmt;
 #[path = "vec/http.rs"]
 mod http;
+#[path = "vec/mdns.rs"]
+mod mdns;
 #[path = "vec/mqtt.rs"]
 mod mqtt;
 #[path = "vec/reference.rs"]
@@ -29,6 +33,8 @@ mod reference;
 mod smuggling;
 #[path = "vec/text.rs"]
 mod text;
+#[path = "vec/tls.rs"]
+mod tls;
 #[path = "vec/ws.rs"]
 mod ws;
 
@@ -51,5 +57,8 @@ fn main() {
     smuggling::trials(&mut trials);
     files::trials(&mut trials);
     dash::trials(&mut trials);
+    tls::trials(&mut trials);
+    dns::trials(&mut trials);
+    mdns::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

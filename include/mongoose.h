@@ -1522,11 +1522,16 @@ void mg_dash_send_change(struct mg_mgr *mgr, struct mg_field_set *set);
 // Waits, without sleeping, until more than `ms` milliseconds have gone by. May be called from any thread.
 void mg_delayms(unsigned int ms);
 
-// Parses a DNS message.
-extern bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *dm);
+// Parses a DNS message of at most 512 bytes with at most one question; `buf` may be NULL when `len` is 0. `*dm` gets the id, the
+// name asked for, and from a response the first IPv4 or IPv6 address among the first ten answers, `name` then being the name
+// of the answer that was looked at last. Neither the response code nor whether the answer fits the question is looked at.
+// Returns false, with `*dm` partly filled, when the message is malformed. May be called from any thread.
+bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *dm);
 
-// Parses the question or record at `ofs`. Returns its length, or 0.
-extern size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool is_question, struct mg_dns_rr *rr);
+// Parses the question (`is_question`) or record at offset `ofs` of a DNS message of at most 512 bytes into `*rr`. Returns how
+// many bytes it takes, so that `ofs` plus this is where the next one begins, or 0 when there is none. A compressed name counts
+// as it stands there. May be called from any thread.
+size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool is_question, struct mg_dns_rr *rr);
 
 // Sets the differentiated services code point (6 bits) of what the connection sends from now on. False when the kernel refuses.
 bool mg_dscp(struct mg_connection *c, uint8_t dscp);
@@ -1805,11 +1810,17 @@ void mg_md5_init(struct mg_md5_ctx *c);
 // Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
 void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
 
-// Listens for mDNS queries and answers. `fn_data` is the host name to answer for, without `.local`, or NULL.
-extern struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
+// Listens for mDNS queries and responses on 224.0.0.251:5353, joins that group on the default interface, and makes the listener
+// the one that names in `.local` are asked through (`mgr->mdns`, until it closes). `fn_data` is the host name to answer to, a
+// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
+// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
+// several listeners. Returns NULL when the socket cannot be opened.
+struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
 
-// Sends an mDNS query; `rtype` is an MG_DNS_RTYPE_* value.
-extern bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
+// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
+// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
+// labels or is too long, and when the datagram could not be sent; the listener stays.
+bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
 
 // Compares `n` bytes in a time that does not depend on them: for secrets. 0 bytes are equal.
 bool mg_memeq(const void *a, const void *b, size_t n);
@@ -2027,11 +2038,16 @@ extern bool mg_random(void *buf, size_t len);
 // bytes come from `mg_random`.
 char *mg_random_str(char *buf, size_t len);
 
-// Finds the address of a connection's host. mg_connect does this by itself.
-extern void mg_resolve(struct mg_connection *c, const char *url);
+// Finds the address of a URL's host and stores it with the port in `c->rem`; mg_connect does this by itself. A numeric host,
+// `localhost` and a name in /etc/hosts are known at once, everything else is asked of a DNS server, or, in `.local`, through
+// `mgr->mdns`: `c->is_resolving` is set until then. A connection without a socket then gets one and connects; in any case
+// MG_EV_RESOLVE tells. MG_EV_ERROR when there is no address, and the connection closes. A lookup that `c` waits for already is
+// forgotten.
+void mg_resolve(struct mg_connection *c, const char *url);
 
-// Forgets that a connection waits for an address.
-extern void mg_resolve_cancel(struct mg_connection *c);
+// Forgets that a connection waits for an address: neither MG_EV_RESOLVE nor an error will come of it. Closing a connection does
+// this by itself.
+void mg_resolve_cancel(struct mg_connection *c);
 
 // Adds a handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, which is NULL at
 // first. The pattern is copied. `handler_data` is found in `r->rpc->fn_data`. Does nothing when out of memory.
@@ -2170,32 +2186,45 @@ void mg_timer_init(struct mg_timer **head,
 // that is done is released.
 void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
 
-// Called by mg_mgr_free.
-extern void mg_tls_ctx_free(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_free frees what TLS has needed.
+void mg_tls_ctx_free(struct mg_mgr *mgr);
 
-// Called by mg_mgr_init.
-extern void mg_tls_ctx_init(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_init makes what TLS needs.
+void mg_tls_ctx_init(struct mg_mgr *mgr);
 
-// Sends what the TLS layer holds back.
-extern void mg_tls_flush(struct mg_connection *c);
+// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
+void mg_tls_flush(struct mg_connection *c);
 
-// Frees the TLS state; harmless when there is none.
-extern void mg_tls_free(struct mg_connection *c);
+// Frees the TLS state of a connection and sets `c->tls` to NULL; harmless when there is none. A connection on which TLS has begun
+// does not go back to clear text: it is closed, unless mg_tls_init follows. mg_mgr_poll frees the state of what it closes.
+void mg_tls_free(struct mg_connection *c);
 
-// Advances the handshake.
-extern void mg_tls_handshake(struct mg_connection *c);
+// Sends what the handshake has to send. The handshake runs by itself, so there is no need to call this.
+void mg_tls_handshake(struct mg_connection *c);
 
-// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
-extern void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
+// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
+// nothing of them is needed after the call. Programs call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after
+// mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the peer
+// sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile and
+// MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its own.
+// Bad options and failures are reported with MG_EV_ERROR.
+void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
-// Number of decrypted bytes that have not been delivered yet.
-extern size_t mg_tls_pending(struct mg_connection *c);
+// Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.
+size_t mg_tls_pending(struct mg_connection *c);
 
-// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_recv(struct mg_connection *c, void *buf, size_t len);
+// Decrypts up to `len` bytes of what is in `c->rtls`. Returns how many, MG_IO_WAIT when more ciphertext is needed, or MG_IO_ERR after a
+// failure and when the peer has ended the session. mg_mgr_poll does this into `c->recv`.
+long mg_tls_recv(struct mg_connection *c,
+                 void *buf,
+                 size_t len);
 
-// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_send(struct mg_connection *c, const void *buf, size_t len);
+// Encrypts and sends, past `c->send`. Returns the number of bytes taken, at most 64 KiB at once; MG_IO_WAIT before the end of the
+// handshake and while the socket takes no more; MG_IO_ERR on failure. What was taken counts as sent: the library sends the rest of it
+// by itself. mg_mgr_poll does this for what is in `c->send`.
+long mg_tls_send(struct mg_connection *c,
+                 const void *buf,
+                 size_t len);
 
 #if defined(MGX_DECLARE_UECC)
 // Computes the public key of a private one. 1 on success, 0 on failure.

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(text()) }
 }
 
@@ -93,15 +93,7 @@ fn http_client() -> Result<(), Failed> {
 
 /// Servers that are not ours, with answers of all shapes.
 fn http_client_and_other_servers() -> Result<(), Failed> {
-    let mut python = tool("python3")?;
-    python.arg("-B").arg(root("c-tests/scripts/servers.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut servers = Started(python.spawn()?);
-    let mut lines = BufReader::new(servers.0.stdout.take().ok_or("no output")?).lines();
-    let mut port = || -> Result<u16, Failed> {
-        let line = lines.next().ok_or("no port")??;
-        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
-    };
-    let (listing, by_path) = (port()?, port()?);
+    let (_servers, [listing, by_path]) = other_servers()?;
     let body = "0123456789".repeat(5000);
     for (port, path, code, want) in [
         (listing, "/", 0, body.as_str()),
@@ -124,8 +116,22 @@ fn http_client_and_other_servers() -> Result<(), Failed> {
     Ok(())
 }
 
+/// c-tests/scripts/servers.py and the ports of its two servers.
+pub(crate) fn other_servers() -> Result<(Started, [u16; 2]), Failed> {
+    let mut python = tool("python3")?;
+    python.arg("-B").arg(root("c-tests/scripts/servers.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut servers = Started(python.spawn()?);
+    let mut lines = BufReader::new(servers.0.stdout.take().ok_or("no output")?).lines();
+    let mut port = || -> Result<u16, Failed> {
+        let line = lines.next().ok_or("no port")??;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    };
+    let ports = [port()?, port()?];
+    Ok((servers, ports))
+}
+
 /// A process that ends with the test.
-struct Started(Child);
+pub(crate) struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {

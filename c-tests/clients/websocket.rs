@@ -24,7 +24,7 @@ pub(crate) fn peer_package(language: &str, name: &str) -> Result<PathBuf, String
 }
 
 /// A script, with the package it needs.
-fn script(name: &str) -> Result<Command, String> {
+pub(crate) fn script(name: &str) -> Result<Command, String> {
     let (language, package, variable) =
         if name.ends_with(".py") { ("python3", "websockets", "PYTHONPATH") } else { ("node", "ws", "NODE_PATH") };
     let mut command = tool(language)?;

@@ -32,6 +32,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mosquitto_sub", "mosquitto-clients"),
     ("node", "nodejs"),
     ("chromium", "chromium"),
+    ("openssl", "openssl"),
 ];
 
 pub fn root(path: &str) -> PathBuf {

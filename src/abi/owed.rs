@@ -5,36 +5,6 @@
 
 use super::*;
 
-// ---- TLS
-unsafe extern "C" {
-    /// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
-    pub fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts);
-
-    /// Frees the TLS state; harmless when there is none.
-    pub fn mg_tls_free(c: *mut mg_connection);
-
-    /// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
-    pub fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long;
-
-    /// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
-    pub fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long;
-
-    /// Number of decrypted bytes that have not been delivered yet.
-    pub fn mg_tls_pending(c: *mut mg_connection) -> usize;
-
-    /// Sends what the TLS layer holds back.
-    pub fn mg_tls_flush(c: *mut mg_connection);
-
-    /// Advances the handshake.
-    pub fn mg_tls_handshake(c: *mut mg_connection);
-
-    /// Called by mg_mgr_init.
-    pub fn mg_tls_ctx_init(mgr: *mut mg_mgr);
-
-    /// Called by mg_mgr_free.
-    pub fn mg_tls_ctx_free(mgr: *mut mg_mgr);
-}
-
 // ---- keys; declared for programs that set MG_TLS to MG_TLS_BUILTIN
 #[cfg(mg_tls_builtin)]
 unsafe extern "C" {
@@ -82,30 +52,6 @@ unsafe extern "C" {
 
     /// Takes the private key out of PEM or DER text. Returns its size, or 0.
     pub fn mg_uecc_parse_private_key(key: mg_str, buf: *mut u8, len: usize) -> usize;
-}
-
-// ---- DNS and mDNS
-unsafe extern "C" {
-    /// Parses a DNS message.
-    pub fn mg_dns_parse(buf: *const u8, len: usize, dm: *mut mg_dns_message) -> bool;
-
-    /// Parses the question or record at `ofs`. Returns its length, or 0.
-    pub fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize, is_question: bool, rr: *mut mg_dns_rr) -> usize;
-
-    /// Listens for mDNS queries and answers. `fn_data` is the host name to answer for, without `.local`, or NULL.
-    pub fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection;
-
-    /// Sends an mDNS query; `rtype` is an MG_DNS_RTYPE_* value.
-    pub fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool;
-
-    /// Finds the address of a connection's host. mg_connect does this by itself.
-    pub fn mg_resolve(c: *mut mg_connection, url: *const c_char);
-
-    /// Forgets that a connection waits for an address.
-    pub fn mg_resolve_cancel(c: *mut mg_connection);
-
-    /// Opens the connection to a DNS server.
-    pub fn mg_dnsc_init(mgr: *mut mg_mgr, dnsc: *mut mg_dns) -> bool;
 }
 
 // ---- SNTP

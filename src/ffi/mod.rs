@@ -11,6 +11,7 @@
 
 mod base64;
 mod dash;
+mod dns;
 mod drain;
 mod ext;
 mod fs;

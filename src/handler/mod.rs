@@ -4,6 +4,7 @@ pub(crate) mod dash;
 pub(crate) mod drain;
 pub(crate) mod http;
 pub(crate) mod limits;
+pub(crate) mod mdns;
 pub(crate) mod mqtt;
 pub(crate) mod reply;
 pub(crate) mod rpc;
