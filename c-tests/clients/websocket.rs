@@ -18,7 +18,7 @@ pub(crate) fn peer_package(language: &str, name: &str) -> Result<PathBuf, String
         "python3" => (root("target/peers/python"), "python3 -m pip install --target target/peers/python"),
         _ => (root("target/peers/node/node_modules"), "npm install --prefix target/peers/node"),
     };
-    if dir.join(name).is_dir() {
+    if dir.join(name.trim_end_matches("-mqtt")).is_dir() {
         return Ok(dir);
     }
     Err(format!("the {language} package {name} is missing; install it with `make deps` or `{install} {name}`"))

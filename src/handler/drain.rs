@@ -1,7 +1,7 @@
 //! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
 //! in `net::drain`; here is what comes before that bit is set.
 
-use super::{http, limits, ws};
+use super::{http, limits, mqtt, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
 use crate::net::conn;
@@ -185,7 +185,9 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
         Leave::Last(since) => finish(e, c, rec, now, since, true),
         Leave::Quiet(since) => {
             let quiet = rec.read_at.get().max(since).saturating_add(terms.idle_grace_ms);
-            let until = quiet.min(since.saturating_add(terms.response_ms));
+            // What MQTT has not acknowledged is sent again elsewhere: who never falls silent may go between two packets.
+            let most = if mqtt::is_between_packets(c) { terms.idle_grace_ms } else { terms.response_ms };
+            let until = quiet.min(since.saturating_add(most));
             if now < until {
                 return until;
             }
