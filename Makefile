@@ -19,9 +19,9 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+        wrk:wrk dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2 python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
 # Packages of other languages, which are put into a directory of this project.
-PYTHON_PACKAGES = websockets
+PYTHON_PACKAGES = websockets zeroconf
 NODE_PACKAGES = ws
 PEERS = target/peers
 

@@ -13,6 +13,8 @@ mod examples;
 mod files;
 #[path = "clients/load.rs"]
 mod load;
+#[path = "clients/names.rs"]
+mod names;
 #[path = "clients/restart.rs"]
 mod restart;
 #[path = "clients/scripts.rs"]
@@ -38,5 +40,6 @@ fn main() {
     curl::trials(&mut all);
     examples::trials(&mut all);
     websocket::trials(&mut all);
+    names::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }
