@@ -21,9 +21,10 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
         wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
         update-ca-certificates:ca-certificates \
-        mosquitto:mosquitto mosquitto_pub:mosquitto-clients
+        mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
+        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2
 # Packages of other languages, which are put into a directory of this project.
-PYTHON_PACKAGES = websockets paho-mqtt
+PYTHON_PACKAGES = websockets paho-mqtt zeroconf
 NODE_PACKAGES = ws
 PEERS = target/peers
 
