@@ -1474,7 +1474,8 @@ int mg_casecmp(const char *s1, const char *s2);
 // Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
 // let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
 // decides, and no network means no; but an empty list lets everyone in. Returns -1 for an IPv6 address or an entry
-// without sign, -2 for a malformed network; blanks are not allowed. Bits behind the length of a network do not matter.
+// without sign, -2 for a malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out
+// and `+` lets nobody in.
 int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 
 // Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
@@ -1522,11 +1523,16 @@ void mg_dash_send_change(struct mg_mgr *mgr, struct mg_field_set *set);
 // Waits, without sleeping, until more than `ms` milliseconds have gone by. May be called from any thread.
 void mg_delayms(unsigned int ms);
 
-// Parses a DNS message.
-extern bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *dm);
+// Parses a DNS message of at most 512 bytes with at most one question; `buf` may be NULL when `len` is 0. `*dm` gets the id, the
+// name asked for, and from a response the first IPv4 or IPv6 address among the first ten answers, `name` then being the name
+// of the answer that was looked at last. Neither the response code nor whether the answer fits the question is looked at.
+// Returns false, with `*dm` partly filled, when the message is malformed. May be called from any thread.
+bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *dm);
 
-// Parses the question or record at `ofs`. Returns its length, or 0.
-extern size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool is_question, struct mg_dns_rr *rr);
+// Parses the question (`is_question`) or record at offset `ofs` of a DNS message of at most 512 bytes into `*rr`. Returns how
+// many bytes it takes, so that `ofs` plus this is where the next one begins, or 0 when there is none. A compressed name counts
+// as it stands there. May be called from any thread.
+size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool is_question, struct mg_dns_rr *rr);
 
 // Sets the differentiated services code point (6 bits) of what the connection sends from now on. False when the kernel refuses.
 bool mg_dscp(struct mg_connection *c, uint8_t dscp);
@@ -1755,7 +1761,7 @@ size_t mg_json_next(struct mg_str obj, size_t ofs, struct mg_str *key, struct mg
 size_t mg_json_unescape(struct mg_str json, const char *path, char *to, size_t n);
 
 // As mg_jwt_sign_hs256, with an ECDSA signature on the curve P-256: `opts->private_key` has 32 bytes, as mg_uecc_parse_private_key
-// writes them. Equal claims give equal tokens (RFC 6979). 0 when the library is built without elliptic curves.
+// writes them. Equal claims give equal tokens. 0 when the library is built without elliptic curves.
 size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
 
 // Makes a token of `opts->claims`, signed with HMAC-SHA-256 and the key `opts->secret`. Its header has the members `alg`, `typ`,
@@ -1809,11 +1815,17 @@ void mg_md5_init(struct mg_md5_ctx *c);
 // Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
 void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
 
-// Listens for mDNS queries and answers. `fn_data` is the host name to answer for, without `.local`, or NULL.
-extern struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
+// Listens for mDNS queries and responses on 224.0.0.251:5353, joins that group on the default interface, and makes the listener
+// the one that names in `.local` are asked through (`mgr->mdns`, until it closes). `fn_data` is the host name to answer to, a
+// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
+// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
+// several listeners. Returns NULL when the socket cannot be opened.
+struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
 
-// Sends an mDNS query; `rtype` is an MG_DNS_RTYPE_* value.
-extern bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
+// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
+// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
+// labels or is too long, and when the datagram could not be sent; the listener stays.
+bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
 
 // Compares `n` bytes in a time that does not depend on them: for secrets. 0 bytes are equal.
 bool mg_memeq(const void *a, const void *b, size_t n);
@@ -1854,45 +1866,65 @@ struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr,
 // see mg_xprintf.
 extern char *mg_mprintf(const char *fmt, ...);
 
-// Connects to a broker and queues the login. `opts` may be NULL. NULL on failure.
-extern struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
-                                             const char *url,
-                                             const struct mg_mqtt_opts *opts,
-                                             mg_event_handler_t fn,
-                                             void *fn_data);
+// Opens a client connection as mg_connect does, for MQTT, and queues the login as mg_mqtt_login does; `opts` may be NULL. The
+// ports 1883 of `mqtt:` and 8883 of `mqtts:` need not be given. What is queued next, right after this call, follows the login.
+// MG_EV_MQTT_OPEN brings the broker's answer as an `int *`, 0 when it accepts; otherwise the connection closes. Messages arrive
+// as MG_EV_MQTT_MSG, all packets as MG_EV_MQTT_CMD, both with a `struct mg_mqtt_message *` that is valid during the call.
+// Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. Pings, repeated sending and subscribing anew after a
+// reconnect are the program's. NULL when the URL is empty or memory is short; other failures come as MG_EV_ERROR.
+struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
+                                      const char *url,
+                                      const struct mg_mqtt_opts *opts,
+                                      mg_event_handler_t fn,
+                                      void *fn_data);
 
-// Queues a DISCONNECT packet. `opts` may be NULL unless the connection speaks MQTT 5.
-extern void mg_mqtt_disconnect(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a DISCONNECT packet, on an MQTT 5 connection with `props`; `opts` may be NULL. To close the connection once the packet
+// is sent, set `c->is_draining`.
+void mg_mqtt_disconnect(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Listens for MQTT clients. NULL on failure.
-extern struct mg_connection *mg_mqtt_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Opens a listener as mg_listen does, for MQTT: connections it accepts get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG
+// for messages in front of that. Messages with QoS 1 and 2 are acknowledged; CONNECT, SUBSCRIBE, UNSUBSCRIBE and PINGREQ are for
+// the program to answer with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set for a client that logs in
+// with version 5. NULL when the listener cannot be opened.
+struct mg_connection *mg_mqtt_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Queues an MQTT CONNECT packet.
-extern void mg_mqtt_login(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a CONNECT packet; mg_mqtt_connect has done so already. `opts` may be NULL. `version` 5 makes the connection an MQTT 5
+// one (`c->is_mqtt5`). Without a client id a random one is sent. `topic` and `message` are the will, `qos` and `retain` its
+// flags. What cannot be sent - strings above 65535 bytes, unknown properties - raises MG_EV_ERROR, as in the functions below;
+// then nothing is queued.
+void mg_mqtt_login(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Steps through MQTT 5 properties: begin with 0, go on with the value returned, end at 0.
-extern size_t mg_mqtt_next_prop(struct mg_mqtt_message *msg, struct mg_mqtt_prop *prop, size_t ofs);
+// Steps through the MQTT 5 properties of a PUBLISH packet: begin with `ofs` 0, go on with the value returned, end at 0, which also
+// means that the rest is malformed. `prop` is overwritten; its strings point into the packet.
+size_t mg_mqtt_next_prop(struct mg_mqtt_message *msg, struct mg_mqtt_prop *prop, size_t ofs);
 
-// Parses one MQTT packet. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED.
-extern int mg_mqtt_parse(const uint8_t *buf, size_t len, uint8_t version, struct mg_mqtt_message *m);
+// Parses the packet at the start of `buf`. `version` is 4 or 5. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED. `m` is zeroed
+// first; its strings point into `buf`. `m->dgram.len` is the length of the packet, behind which the next one begins. Needs no
+// connection; any thread may call it.
+int mg_mqtt_parse(const uint8_t *buf, size_t len, uint8_t version, struct mg_mqtt_message *m);
 
 // Queues a PINGREQ packet.
-extern void mg_mqtt_ping(struct mg_connection *c);
+void mg_mqtt_ping(struct mg_connection *c);
 
-// Queues a PINGRESP packet.
-extern void mg_mqtt_pong(struct mg_connection *c);
+// Queues a PINGRESP packet, the answer to PINGREQ.
+void mg_mqtt_pong(struct mg_connection *c);
 
-// Publishes an MQTT message. Returns the packet id, 0 for quality of service 0.
-extern uint16_t mg_mqtt_pub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a PUBLISH packet with `topic`, `message`, `qos`, `retain` and, on an MQTT 5 connection, `props`. Other members are not
+// read, `retransmit_id` only for QoS 1 and 2: 0 takes the next packet id of the manager, another value sends the message of that
+// id again, with the duplicate flag. Returns the packet id, to be compared with `id` of the PUBACK or PUBCOMP; for QoS 0
+// `retransmit_id`, and 0 after MG_EV_ERROR.
+uint16_t mg_mqtt_pub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Queues the first bytes of an MQTT packet; `len` is the size of what follows them.
-extern void mg_mqtt_send_header(struct mg_connection *c, uint8_t cmd, uint8_t flags, uint32_t len);
+// Queues the first bytes of a packet: type, flags, and `len`, the number of bytes that the program then adds with mg_send. More
+// than 268435455 raise MG_EV_ERROR.
+void mg_mqtt_send_header(struct mg_connection *c, uint8_t cmd, uint8_t flags, uint32_t len);
 
-// Subscribes to an MQTT topic.
-extern void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a SUBSCRIBE packet with `topic`, `qos` and, on an MQTT 5 connection, `props`; other members are not read. Its packet id
+// is `mgr->mqtt_id` after the call. The answer arrives as MG_EV_MQTT_CMD with MQTT_CMD_SUBACK.
+void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Ends an MQTT subscription.
-extern void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues an UNSUBSCRIBE packet with `topic` and, on an MQTT 5 connection, `props`. Otherwise as mg_mqtt_sub.
+void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
 // Copies a `struct mg_addr` that the program saved at `from` back into `c->rem`: a UDP client answers to the group again.
 void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
@@ -2027,11 +2059,16 @@ extern bool mg_random(void *buf, size_t len);
 // bytes come from `mg_random`.
 char *mg_random_str(char *buf, size_t len);
 
-// Finds the address of a connection's host. mg_connect does this by itself.
-extern void mg_resolve(struct mg_connection *c, const char *url);
+// Finds the address of a URL's host and stores it with the port in `c->rem`; mg_connect does this by itself. A numeric host,
+// `localhost` and a name in /etc/hosts are known at once, everything else is asked of a DNS server, or, in `.local`, through
+// `mgr->mdns`: `c->is_resolving` is set until then. A connection without a socket then gets one and connects; in any case
+// MG_EV_RESOLVE tells. MG_EV_ERROR when there is no address, and the connection closes. A lookup that `c` waits for already is
+// forgotten.
+void mg_resolve(struct mg_connection *c, const char *url);
 
-// Forgets that a connection waits for an address.
-extern void mg_resolve_cancel(struct mg_connection *c);
+// Forgets that a connection waits for an address: neither MG_EV_RESOLVE nor an error will come of it. Closing a connection does
+// this by itself.
+void mg_resolve_cancel(struct mg_connection *c);
 
 // Adds a handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, which is NULL at
 // first. The pattern is copied. `handler_data` is found in `r->rpc->fn_data`. Does nothing when out of memory.
@@ -2176,32 +2213,45 @@ void mg_timer_init(struct mg_timer **head,
 // that is done is released.
 void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
 
-// Called by mg_mgr_free.
-extern void mg_tls_ctx_free(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_free frees what TLS has needed.
+void mg_tls_ctx_free(struct mg_mgr *mgr);
 
-// Called by mg_mgr_init.
-extern void mg_tls_ctx_init(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_init makes what TLS needs.
+void mg_tls_ctx_init(struct mg_mgr *mgr);
 
-// Sends what the TLS layer holds back.
-extern void mg_tls_flush(struct mg_connection *c);
+// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
+void mg_tls_flush(struct mg_connection *c);
 
-// Frees the TLS state; harmless when there is none.
-extern void mg_tls_free(struct mg_connection *c);
+// Frees the TLS state of a connection and sets `c->tls` to NULL; harmless when there is none. A connection on which TLS has begun
+// does not go back to clear text: it is closed, unless mg_tls_init follows. mg_mgr_poll frees the state of what it closes.
+void mg_tls_free(struct mg_connection *c);
 
-// Advances the handshake.
-extern void mg_tls_handshake(struct mg_connection *c);
+// Sends what the handshake has to send. The handshake runs by itself, so there is no need to call this.
+void mg_tls_handshake(struct mg_connection *c);
 
-// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
-extern void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
+// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
+// nothing of them is needed after the call. Programs call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after
+// mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the peer
+// sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile and
+// MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its own.
+// Bad options and failures are reported with MG_EV_ERROR.
+void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
-// Number of decrypted bytes that have not been delivered yet.
-extern size_t mg_tls_pending(struct mg_connection *c);
+// Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.
+size_t mg_tls_pending(struct mg_connection *c);
 
-// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_recv(struct mg_connection *c, void *buf, size_t len);
+// Decrypts up to `len` bytes of what is in `c->rtls`. Returns how many, MG_IO_WAIT when more ciphertext is needed, or MG_IO_ERR after a
+// failure and when the peer has ended the session. mg_mgr_poll does this into `c->recv`.
+long mg_tls_recv(struct mg_connection *c,
+                 void *buf,
+                 size_t len);
 
-// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_send(struct mg_connection *c, const void *buf, size_t len);
+// Encrypts and sends, past `c->send`. Returns the number of bytes taken, at most 64 KiB at once; MG_IO_WAIT before the end of the
+// handshake and while the socket takes no more; MG_IO_ERR on failure. What was taken counts as sent: the library sends the rest of it
+// by itself. mg_mgr_poll does this for what is in `c->send`.
+long mg_tls_send(struct mg_connection *c,
+                 const void *buf,
+                 size_t len);
 
 #if defined(MGX_DECLARE_UECC)
 // Computes the public key of a private one. Returns 1, or 0 when it is no key of this curve.
@@ -2246,8 +2296,8 @@ int mg_uecc_shared_secret(const uint8_t *public_key, const uint8_t *private_key,
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Signs a hash of `hash_size` bytes (ECDSA); of a longer one than n bytes, the first n count. The same key and hash give the same
-// signature. Returns 1, or 0 when it is no key of this curve.
+// Signs a hash of `hash_size` bytes (ECDSA); of a longer one than n bytes, the first n count. Returns 1, or 0
+// when it is no key of this curve or mg_random has no random numbers.
 int mg_uecc_sign(const uint8_t *private_key, const uint8_t *hash, unsigned int hash_size, uint8_t *signature, MG_UECC_Curve curve);
 #endif
 

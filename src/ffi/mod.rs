@@ -11,6 +11,7 @@
 
 mod base64;
 mod dash;
+mod dns;
 mod drain;
 mod ext;
 mod fs;
@@ -23,6 +24,7 @@ mod json;
 mod jwt;
 mod log;
 mod modbus;
+mod mqtt;
 mod net;
 mod ota;
 mod printf;

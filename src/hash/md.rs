@@ -71,6 +71,13 @@ pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
 }
 
+/// SHA-256 of several pieces, each with its length before it, so that no other pieces look the same.
+#[cfg(feature = "tls")]
+pub(crate) fn sha256_of(pieces: &[&[u8]]) -> [u8; 32] {
+    let add = |sum: Sha256, piece: &&[u8]| sum.chain_update((piece.len() as u64).to_be_bytes()).chain_update(piece);
+    pieces.iter().fold(Sha256::new(), add).finalize().into()
+}
+
 pub(crate) fn sha384(data: &[u8]) -> [u8; 48] {
     Sha384::digest(data).into()
 }

@@ -5,7 +5,10 @@ use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call, error};
 use super::handle::Conn;
 use super::poller;
+use super::resolve;
 use super::sock::{self, Io};
+use super::tls;
+use super::turn;
 use crate::abi::*;
 use crate::guard::{addr, bytes::cstr, heap, iobuf};
 use crate::proto::url;
@@ -262,25 +265,11 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
     c.set_pfn_data(client.pfn_data);
     call(c, MG_EV_OPEN, client.url.cast_mut().cast());
     if !c.is_closed() {
-        resolve(c, text);
+        resolve::start(c, text);
     }
     let alive = !c.is_closed();
     e.leave();
     alive.then_some(c)
-}
-
-/// Turns the host of a URL into `c->rem` and goes on from there.
-fn resolve(c: Conn, text: &[u8]) {
-    let mut rem = c.rem();
-    rem.port = url::port(text).to_be();
-    let host = url::host(text);
-    let numeric = addr::parse(host, &mut rem);
-    c.set_rem(rem);
-    if numeric {
-        connect_resolved(c);
-    } else {
-        error(c, format_args!("{} DNS lookup failed", Bytes(host)));
-    }
 }
 
 /// See `mg_connect_resolved`.
@@ -288,6 +277,12 @@ pub(crate) fn connect_resolved(c: Conn) {
     let Some(e) = c.engine() else { return };
     let rec = c.rec().unwrap_or_else(|| attach(e, c));
     e.enter();
+    if rec.fd.get() >= 0 {
+        // A listener, for example, of which only the name of somebody was asked.
+        c.update(|f| f.set_resolving(false));
+        call(c, MG_EV_RESOLVE, ptr::null_mut());
+        return e.leave();
+    }
     let (udp, rem) = (c.flags().is_udp(), c.rem());
     let opened = sock::open(rem.is_ip6, udp);
     c.update(|f| f.set_resolving(false));
@@ -316,6 +311,10 @@ pub(crate) fn connect_resolved(c: Conn) {
     e.leave();
 }
 
+pub(crate) fn has_socket(c: Conn) -> bool {
+    c.rec().is_some_and(|rec| rec.fd.get() >= 0)
+}
+
 /// Even a connection that is up at once is reported in a later poll: programs fill `c->data` after mg_connect returned.
 fn start_connecting(e: &Engine, c: Conn, rec: &Rec, fd: c_int) {
     match sock::connect(fd, &c.rem()) {
@@ -335,7 +334,23 @@ pub(crate) fn finish_connecting(c: Conn) {
     c.update(|f| f.set_connecting(false));
     c.set_loc(sock::local(c.fd()).unwrap_or(mg_addr::ZERO));
     call(c, MG_EV_CONNECT, ptr::null_mut());
-    if !c.is_closed() && !c.flags().is_tls_hs() {
+    if c.is_closed() {
+        return;
+    }
+    check_tls(c);
+    if let (true, Some(e), Some(rec)) = (c.flags().is_secure(), c.engine(), c.rec()) {
+        // The client speaks first.
+        turn::send_queued(e, c, rec);
+    }
+}
+
+/// After MG_EV_CONNECT and MG_EV_ACCEPT: without mg_tls_init, a TLS URL means nothing.
+fn check_tls(c: Conn) {
+    let flags = c.flags();
+    if !flags.is_tls_hs() && !flags.is_secure() {
+        if flags.is_tls() {
+            log_error!("{} the URL asks for TLS, but mg_tls_init was not called: going on IN CLEAR TEXT", c.id());
+        }
         c.update(|f| f.set_tls(false));
     }
 }
@@ -366,7 +381,7 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
             }
             Err(errno) => {
                 log_error!("{} accept: errno {errno}", listener.id());
-                let at = e.now.get() + ACCEPT_PAUSE_MS;
+                let at = e.now.get().saturating_add(ACCEPT_PAUSE_MS);
                 rec.accept_after.set(at);
                 return e.set_deadline(rec, Some(at));
             }
@@ -437,8 +452,8 @@ fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
     if !c.is_closed() {
         call(c, MG_EV_ACCEPT, ptr::null_mut());
     }
-    if !c.is_closed() && !c.flags().is_tls_hs() {
-        c.update(|f| f.set_tls(false));
+    if !c.is_closed() {
+        check_tls(c);
     }
 }
 
@@ -463,6 +478,7 @@ pub(crate) fn close(c: Conn) {
         return;
     }
     let Some(e) = c.engine() else { return close_foreign(c) };
+    resolve::cancel(e, c);
     let Some(rec) = c.rec() else {
         unlink(e, c);
         return close_foreign(c);
@@ -471,13 +487,16 @@ pub(crate) fn close(c: Conn) {
     let lingers = rec.flushed.get()
         && rec.own.get()
         && rec.registered.get()
-        && !rec.eof.get()
+        && (!rec.eof.get() || c.flags().is_secure() && tls::may_send_more(rec))
         && !e.ending.get()
         && !c.flags().is_udp()
         && !c.flags().is_listening()
         && !c.flags().is_connecting();
     if rec.reason.get() == Reason::None {
         rec.reason.set(Reason::ClosedByUser);
+    }
+    if c.flags().is_secure() {
+        tls::leave(c, rec);
     }
     let fd = rec.fd.replace(-1);
     if fd >= 0 && !lingers {
@@ -493,14 +512,20 @@ pub(crate) fn close(c: Conn) {
         }
     }
     unlink(e, c);
+    resolve::forget(e, c);
     count_close(e, c, rec);
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
+    resolve::closed(e, c);
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
     unsafe {
         e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
+        if c.flags().is_secure() {
+            tls::drop_state(e, c, rec);
+            iobuf::del(c.send(), 0, usize::MAX);
+        }
         e.buffers.return_send(c.send());
-        iobuf::free(&raw mut (*c.as_ptr()).rtls);
+        iobuf::free(c.rtls());
     }
     c.set_slot(None);
     if lingers && !e.ending.get() {

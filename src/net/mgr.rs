@@ -6,6 +6,7 @@ use super::event::error;
 use super::handle::Conn;
 use super::poller::{self, Ready};
 use super::quiet;
+use super::resolve;
 use super::turn;
 use crate::abi::*;
 use crate::sys::{log::log_error, time};
@@ -26,8 +27,8 @@ pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
         ptr::write_bytes(mgr, 0, 1);
         (*mgr).epoll_fd = MG_INVALID_SOCKET;
         (*mgr).pipe.fd = MG_INVALID_SOCKET;
-        (*mgr).dns4.url = c"udp://8.8.8.8:53".as_ptr();
-        (*mgr).dns6.url = c"udp://[2001:4860:4860::8888]:53".as_ptr();
+        (*mgr).dns4.url = resolve::DNS4.as_ptr();
+        (*mgr).dns6.url = resolve::DNS6.as_ptr();
         (*mgr).dnstimeout = 3000;
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         match Engine::new(mgr) {
@@ -135,9 +136,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     let mut poller = e.poller.borrow_mut();
-    if e.quiet.is_used() {
-        quiet::scan(e, time::millis());
-    }
+    quiet::scan(e);
     if limit == Some(0) {
         return poller.wait(Some(Duration::ZERO), ready);
     }
@@ -304,6 +303,7 @@ fn expire(e: &Engine) {
 
 /// Gives every connection its turn, newest first.
 fn walk(e: &Engine) {
+    e.quiet.forget_visits();
     // SAFETY: the manager is alive, and connections on its list are.
     unsafe {
         let head = &raw mut (*e.mgr).conns;

@@ -36,7 +36,7 @@ pub(crate) unsafe fn append(c: Conn, buf: *const u8, len: usize) -> bool {
     };
     // SAFETY: room is made before the copy; buf is the caller's.
     unsafe {
-        if !e.buffers.grow(io, len) {
+        if !e.buffers.grow(io, len, c.flags().is_secure()) {
             return false;
         }
         if !buf.is_null() {
@@ -97,6 +97,18 @@ unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
     }
 }
 
+/// One datagram to `to`, now. Unlike with mg_send, it is no reason to close the connection when there is no way to get there.
+pub(crate) fn datagram(c: Conn, bytes: &[u8], to: &mg_addr) -> bool {
+    // SAFETY: bytes is a slice of ours.
+    match unsafe { sock::send_to(c.fd(), bytes.as_ptr(), bytes.len(), to) } {
+        Io::Done(n) => {
+            call_count(c, MG_EV_WRITE, n);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// See `mg_vprintf`.
 ///
 /// # Safety
@@ -124,7 +136,7 @@ pub(crate) fn prepare(c: Conn) {
         let io = c.send_info();
         if io.buf.is_null() && io.size == 0 {
             // SAFETY: the connection's own buffer. When memory is short, the writer will find out.
-            unsafe { e.buffers.grow(c.send(), 1) };
+            unsafe { e.buffers.grow(c.send(), 1, false) };
         }
     }
 }

@@ -143,6 +143,11 @@ pub(crate) fn join_group(fd: c_int, ip: u32) -> bool {
     }
 }
 
+/// How many routers a datagram to a group may pass.
+pub(crate) fn set_multicast_ttl(fd: c_int, ttl: c_int) {
+    set(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_TTL, ttl);
+}
+
 pub(crate) fn bind(fd: c_int, a: &mg_addr) -> Result<(), c_int> {
     let s = SockAddr::new(a);
     // SAFETY: ptr covers len bytes.
@@ -239,6 +244,14 @@ pub(crate) fn send_file(fd: c_int, file: c_int, offset: u64, len: usize) -> Io {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn send_file(_fd: c_int, _file: c_int, _offset: u64, _len: usize) -> Io {
     Io::Failed(libc::ENOSYS)
+}
+
+/// Reads from a file at `offset`. The file's own position stays.
+#[cfg(feature = "tls")]
+pub(crate) fn read_at(file: c_int, offset: u64, buf: &mut [u8]) -> Io {
+    let Ok(offset) = i64::try_from(offset) else { return Io::Failed(libc::EOVERFLOW) };
+    // SAFETY: the buffer is a slice of ours.
+    retry(|| unsafe { libc::pread64(file, buf.as_mut_ptr().cast(), buf.len(), offset) })
 }
 
 /// Whether writing to a broken connection ends the process, where a call cannot say otherwise.

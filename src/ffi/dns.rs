@@ -1,0 +1,110 @@
+//! DNS, mDNS and service discovery.
+
+use crate::abi::*;
+use crate::guard::{addr, bytes};
+use crate::handler::mdns;
+use crate::net::conn;
+use crate::net::engine::Engine;
+use crate::net::handle::Conn;
+use crate::net::resolve;
+use crate::proto::dns;
+use crate::proto::ip::Ip;
+use core::ffi::{c_char, c_uint, c_void};
+use core::ptr;
+use std::net::IpAddr;
+
+/// Parses a DNS message of at most 512 bytes with at most one question; `buf` may be NULL when `len` is 0. `*dm` gets the id, the
+/// name asked for, and from a response the first IPv4 or IPv6 address among the first ten answers, `name` then being the name
+/// of the answer that was looked at last. Neither the response code nor whether the answer fits the question is looked at.
+/// Returns false, with `*dm` partly filled, when the message is malformed. May be called from any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_dns_parse(buf: *const u8, len: usize, dm: *mut mg_dns_message) -> bool {
+    // SAFETY: len bytes and room for a message, as the caller promises. All-zero is a valid message.
+    unsafe {
+        ptr::write_bytes(dm, 0, 1);
+        let Some(found) = dns::message(bytes::slice(buf, len)) else { return false };
+        (*dm).txnid = found.id;
+        let name = found.name.as_bytes();
+        ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut (*dm).name).cast(), name.len());
+        (*dm).resolved = found.address.is_some();
+        match found.address {
+            Some(IpAddr::V4(ip)) => addr::put(Ip::V4(ip.octets()), &mut (*dm).addr),
+            Some(IpAddr::V6(ip)) => addr::put(Ip::V6(ip.octets(), 0), &mut (*dm).addr),
+            None => {}
+        }
+        true
+    }
+}
+
+/// Parses the question (`is_question`) or record at offset `ofs` of a DNS message of at most 512 bytes into `*rr`. Returns how
+/// many bytes it takes, so that `ofs` plus this is where the next one begins, or 0 when there is none. A compressed name counts
+/// as it stands there. May be called from any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize, is_question: bool, rr: *mut mg_dns_rr) -> usize {
+    // SAFETY: len bytes and room for a record, as the caller promises. All-zero is a valid record.
+    unsafe {
+        ptr::write_bytes(rr, 0, 1);
+        if len > dns::UDP_MAX {
+            return 0;
+        }
+        let Some(found) = dns::record(bytes::slice(buf, len), ofs, is_question) else { return 0 };
+        (*rr).nlen = found.name_len as u16;
+        ((*rr).atype, (*rr).aclass) = (found.rtype, found.class);
+        (*rr).alen = found.data_len as u16;
+        found.len
+    }
+}
+
+/// Listens for mDNS queries and responses on 224.0.0.251:5353, joins that group on the default interface, and makes the listener
+/// the one that names in `.local` are asked through (`mgr->mdns`, until it closes). `fn_data` is the host name to answer to, a
+/// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
+/// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
+/// several listeners. Returns NULL when the socket cannot be opened.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
+    // SAFETY: a manager, as the caller promises.
+    unsafe { Engine::of(mgr) }.and_then(|e| mdns::listen(e, r#fn, fn_data)).map_or(ptr::null_mut(), Conn::as_ptr)
+}
+
+/// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
+/// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
+/// labels or is too long, and when the datagram could not be sent; the listener stays.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool {
+    // SAFETY: a connection and a C string, as the caller promises.
+    unsafe { mdns::query(Conn::new(c), bytes::cstr(name), rtype) }
+}
+
+/// Finds the address of a URL's host and stores it with the port in `c->rem`; mg_connect does this by itself. A numeric host,
+/// `localhost` and a name in /etc/hosts are known at once, everything else is asked of a DNS server, or, in `.local`, through
+/// `mgr->mdns`: `c->is_resolving` is set until then. A connection without a socket then gets one and connects; in any case
+/// MG_EV_RESOLVE tells. MG_EV_ERROR when there is no address, and the connection closes. A lookup that `c` waits for already is
+/// forgotten.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_resolve(c: *mut mg_connection, url: *const c_char) {
+    // SAFETY: a connection and a C string, as the caller promises.
+    unsafe { resolve::start(Conn::new(c), bytes::cstr(url)) }
+}
+
+/// Forgets that a connection waits for an address: neither MG_EV_RESOLVE nor an error will come of it. Closing a connection does
+/// this by itself.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
+    // SAFETY: a connection, as the caller promises.
+    let c = unsafe { Conn::new(c) };
+    if let Some(e) = c.engine() {
+        resolve::cancel(e, c);
+    }
+    // One without a socket has nothing to do but wait, perhaps for the next mg_resolve.
+    if conn::has_socket(c) {
+        c.update(|f| f.set_resolving(false));
+    }
+}
+
+/// Opens the connection to a DNS server, `dnsc->c`, if there is none: `dnsc` is `&mgr->dns4` or `&mgr->dns6`. Lookups do this
+/// by themselves. Returns false when there is none and `dnsc->url` is NULL or has no numeric host.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_dnsc_init(mgr: *mut mg_mgr, dnsc: *mut mg_dns) -> bool {
+    // SAFETY: a manager and a server entry, as the caller promises.
+    unsafe { Engine::of(mgr).is_some_and(|e| resolve::open(e, dnsc)) }
+}

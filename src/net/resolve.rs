@@ -1,0 +1,633 @@
+//! From a host name to `c->rem`.
+//!
+//! A lookup is a question to a DNS server, or to the local link for names in `.local`. It hangs on a connection of the manager,
+//! `via`: `mgr->dns4.c` or `dns6.c`, a TCP connection of its own, or the mDNS listener. What there is to tell the program is told
+//! in the turn of that connection, and when it closes, its lookups fail.
+//!
+//! A forged reply must guess the id and the port that a question came from. If all questions came from the socket of
+//! `mgr->dns4.c`, the port would be known to everybody who was ever asked. So that connection is what programs know it to be -
+//! opened at first need, on the list, reused, NULL after it closed, and closing it fails the lookups - but each question
+//! has a socket of its own, from a port that the kernel chooses at random, connected, so that the kernel drops what others send.
+//! Such a socket is a record without a connection. Only when the process has no descriptor left, and for `tcp:` URLs, the
+//! connection's own socket is used.
+
+use super::conn::{self, Client};
+use super::engine::{Engine, Reason};
+use super::event::error;
+use super::handle::Conn;
+use super::sock::{self, Io};
+use super::{output, poller, turn::Addr};
+use crate::abi::*;
+use crate::guard::{addr, bytes, bytes::cstr, iobuf};
+use crate::proto::dns::{self, Reply};
+use crate::proto::ip::Ip;
+use crate::proto::{resolv, url};
+use crate::sys::log::{Bytes, log_error};
+use crate::sys::{names::Names, random, time};
+use core::cell::{Cell, RefCell};
+use core::ffi::{CStr, c_int, c_void};
+use core::ptr;
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::CString;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+pub(crate) const DNS4: &CStr = c"udp://8.8.8.8:53";
+pub(crate) const DNS6: &CStr = c"udp://[2001:4860:4860::8888]:53";
+const PORT: u16 = 53;
+
+#[derive(Default)]
+pub(crate) struct Resolver {
+    /// By age.
+    lookups: RefCell<BTreeMap<u64, Lookup>>,
+    count: Cell<u64>,
+    names: Names,
+}
+
+struct Lookup {
+    /// Who waits. Closing it ends the lookup first.
+    c: *mut mg_connection,
+    /// What the lookup hangs on; compared, never followed.
+    via: *mut mg_connection,
+    /// As the URL has it.
+    host: Vec<u8>,
+    expires: u64,
+    /// None: the local link was asked.
+    query: Option<Query>,
+}
+
+/// A question to a DNS server.
+struct Query {
+    /// The names still to be tried, the current one first, in wire form.
+    names: VecDeque<Vec<u8>>,
+    rtype: u16,
+    servers: Vec<mg_addr>,
+    /// How often servers were asked, and how often they may be.
+    asked: usize,
+    most: usize,
+    /// How long one is waited for while others could be asked, and until when.
+    patience: u64,
+    next: u64,
+    message: Vec<u8>,
+    socket: Option<Socket>,
+}
+
+/// A socket for one question, and its record.
+struct Socket {
+    fd: OwnedFd,
+    slot: u32,
+}
+
+impl Query {
+    fn server(&self) -> mg_addr {
+        self.servers[self.asked.saturating_sub(1) % self.servers.len()]
+    }
+
+    fn can_ask_again(&self) -> bool {
+        self.asked < self.most
+    }
+}
+
+impl Lookup {
+    /// When there is something to do for it, whether or not a reply comes.
+    fn due(&self) -> u64 {
+        let next = self.query.as_ref().filter(|q| q.can_ask_again()).map_or(u64::MAX, |q| q.next);
+        self.expires.min(next)
+    }
+}
+
+// ---- starting
+
+/// See `mg_resolve`.
+pub(crate) fn start(c: Conn, text: &[u8]) {
+    let Some(e) = c.engine() else { return error(c, format_args!("resolver")) };
+    e.enter();
+    cancel(e, c);
+    let mut rem = c.rem();
+    rem.port = url::port(text).to_be();
+    let host = url::host(text);
+    let known = addr::parse(host, &mut rem) || own_names(e, host, &mut rem);
+    c.set_rem(rem);
+    if known {
+        conn::connect_resolved(c);
+    } else {
+        c.update(|f| f.set_resolving(true));
+        if host.len() > 6 && host.ends_with(b".local") { ask_link(e, c, host) } else { ask_servers(e, c, host) }
+    }
+    e.leave();
+}
+
+/// Names that the machine knows by itself.
+fn own_names(e: &Engine, host: &[u8], to: &mut mg_addr) -> bool {
+    let name = host.strip_suffix(b".").unwrap_or(host);
+    let tail = &name[name.len() - name.len().min(10)..];
+    // SAFETY: the manager is alive.
+    let six = unsafe { (*e.mgr).use_dns6 };
+    let found = if name.eq_ignore_ascii_case(b"localhost") || tail.eq_ignore_ascii_case(b".localhost") {
+        Some(Ip::V4([127, 0, 0, 1]))
+    } else {
+        resolv::host(&e.resolver.names.hosts(), name, six)
+    };
+    found.inspect(|ip| addr::put(*ip, to)).is_some()
+}
+
+fn ask_link(e: &Engine, c: Conn, host: &[u8]) {
+    const PATIENCE_MS: u64 = 500;
+    // SAFETY: the manager is alive; its mDNS listener is on the list, or was forgotten when it closed.
+    let mdns = unsafe { (*e.mgr).mdns };
+    if mdns.is_null() {
+        return error(c, format_args!("no mDNS listener, see mg_mdns_listen()"));
+    }
+    // SAFETY: as above.
+    let mdns = unsafe { Conn::new(mdns) };
+    let Some(name) = dns::encode(host) else { return failed(c, host) };
+    let expires = time::millis().saturating_add(PATIENCE_MS);
+    let serial = insert(e, Lookup { c: c.as_ptr(), via: mdns.as_ptr(), host: host.to_vec(), expires, query: None });
+    wake_at(e, mdns, expires);
+    if !output::datagram(mdns, &dns::query(0, 0, &name, dns::A), &mdns.loc()) && take(e, serial).is_some() {
+        error(c, format_args!("mDNS send"));
+    }
+}
+
+fn ask_servers(e: &Engine, c: Conn, host: &[u8]) {
+    // SAFETY: the manager is alive, and its URLs are the program's.
+    let (rtype, is_default) = unsafe {
+        let rtype = if (*e.mgr).use_dns6 { dns::AAAA } else { dns::A };
+        (rtype, is_default(cstr((*entry(e.mgr, rtype)).url)))
+    };
+    let names = if is_default { conf(e).candidates(host) } else { vec![host.to_vec()] };
+    // A name that is too long with a search domain behind it is not asked for.
+    let names: VecDeque<Vec<u8>> = names.iter().filter_map(|name| dns::encode(name)).collect();
+    if names.is_empty() || dns::encode(host).is_none() {
+        return failed(c, host);
+    }
+    let query =
+        Query { names, rtype, servers: Vec::new(), asked: 0, most: 1, patience: 0, next: 0, message: Vec::new(), socket: None };
+    ask(e, Lookup { c: c.as_ptr(), via: ptr::null_mut(), host: host.to_vec(), expires: 0, query: Some(query) });
+}
+
+fn failed(c: Conn, host: &[u8]) {
+    error(c, format_args!("{} DNS lookup failed", Bytes(host)));
+}
+
+fn insert(e: &Engine, lookup: Lookup) -> u64 {
+    let serial = e.resolver.count.replace(e.resolver.count.get() + 1);
+    e.resolver.lookups.borrow_mut().insert(serial, lookup);
+    serial
+}
+
+fn take(e: &Engine, serial: u64) -> Option<Lookup> {
+    e.resolver.lookups.borrow_mut().remove(&serial)
+}
+
+// ---- servers
+
+fn is_default(url: &[u8]) -> bool {
+    url == DNS4.to_bytes() || url == DNS6.to_bytes()
+}
+
+fn conf(e: &Engine) -> resolv::Conf {
+    resolv::conf(&e.resolver.names.conf())
+}
+
+/// The one of `mgr->dns4` and `dns6` to ask for addresses of this kind. A server that the program has named is not
+/// passed over for one that it has not.
+///
+/// # Safety
+/// A live manager, whose URLs are NULL or C strings.
+unsafe fn entry(mgr: *mut mg_mgr, rtype: u16) -> *mut mg_dns {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let (mut one, mut other) = (&raw mut (*mgr).dns4, &raw mut (*mgr).dns6);
+        if rtype == dns::AAAA {
+            (one, other) = (other, one);
+        }
+        if is_default(cstr((*one).url)) && !is_default(cstr((*other).url)) && !(*other).url.is_null() { other } else { one }
+    }
+}
+
+/// The address in a server's URL; None: the host is a name, or there is none.
+fn server(text: &[u8]) -> Option<mg_addr> {
+    let port = Some(url::port(text)).filter(|port| *port > 0).unwrap_or(PORT);
+    let mut a = mg_addr { port: port.to_be(), ..mg_addr::ZERO };
+    let host = url::host(text);
+    (!host.is_empty() && addr::parse(host, &mut a)).then_some(a)
+}
+
+/// See `mg_dnsc_init`: opens the connection unless there is one.
+///
+/// # Safety
+/// `entry` points at a server entry whose URL is NULL or a C string.
+pub(crate) unsafe fn open(e: &Engine, entry: *mut mg_dns) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        if (*entry).c.is_null() {
+            let text = cstr((*entry).url);
+            if server(text).is_none() {
+                log_error!("no server address: {}", Bytes(text));
+            } else if let Some(c) = connect(e, &CString::from(CStr::from_ptr((*entry).url))) {
+                (*entry).c = c.as_ptr();
+            }
+        }
+        !(*entry).c.is_null()
+    }
+}
+
+fn connect(e: &Engine, url: &CStr) -> Option<Conn> {
+    let none = ptr::null_mut::<c_void>();
+    let client = Client { url: url.as_ptr(), handler: None, handler_data: none, pfn: Some(handler), pfn_data: none };
+    // SAFETY: a C string.
+    unsafe { conn::connect(e, client) }
+}
+
+/// The servers to ask, in turn, and how.
+fn plan(e: &Engine, q: &mut Query, url: &[u8], timeout: u64) {
+    let conf = conf(e);
+    let own = |ip: &Ip| {
+        let mut a = mg_addr { port: PORT.to_be(), ..mg_addr::ZERO };
+        addr::put(*ip, &mut a);
+        a
+    };
+    q.servers = conf.servers.iter().filter(|_| is_default(url)).map(own).collect();
+    let attempts = if q.servers.is_empty() { 1 } else { conf.attempts };
+    if q.servers.is_empty() {
+        q.servers.extend(server(url));
+    }
+    q.asked = 0;
+    q.most = q.servers.len() * attempts;
+    q.patience = (timeout / q.most.max(1) as u64).min(conf.timeout_ms);
+}
+
+/// Asks the first question about the current name and type.
+fn ask(e: &Engine, mut lookup: Lookup) {
+    // SAFETY: who waits is alive, as is the manager.
+    let (c, mgr) = unsafe { (Conn::new(lookup.c), e.mgr) };
+    let Some(q) = &mut lookup.query else { return };
+    close_socket(e, q);
+    // SAFETY: the manager's entries.
+    let via = unsafe {
+        let entry = entry(mgr, q.rtype);
+        if !open(e, entry) {
+            return error(c, format_args!("resolver"));
+        }
+        let timeout = u64::try_from((*mgr).dnstimeout).unwrap_or(0);
+        lookup.expires = time::millis().saturating_add(timeout);
+        plan(e, q, cstr((*entry).url), timeout);
+        Conn::new((*entry).c)
+    };
+    lookup.via = via.as_ptr();
+    if q.servers.is_empty() {
+        return error(c, format_args!("resolver"));
+    }
+    let sent = via.flags().is_closing() || send(e, via, q);
+    wake_at(e, via, lookup.due());
+    insert(e, lookup);
+    if !sent {
+        error(via, format_args!("DNS send"));
+    }
+}
+
+/// Asks the next server, with a new id and from a new port. False when none can be asked.
+fn send(e: &Engine, via: Conn, q: &mut Query) -> bool {
+    while q.can_ask_again() {
+        q.asked += 1;
+        q.next = time::millis().saturating_add(q.patience);
+        close_socket(e, q);
+        let mut id = [0; 2];
+        random::fill(&mut id);
+        let Some(name) = q.names.front() else { return false };
+        q.message = dns::query(u16::from_be_bytes(id), dns::RECURSION_DESIRED, name, q.rtype);
+        if send_to(e, via, q) {
+            return true;
+        }
+    }
+    false
+}
+
+fn send_to(e: &Engine, via: Conn, q: &mut Query) -> bool {
+    if !via.flags().is_udp() {
+        return dns::framed(&q.message).is_some_and(|bytes| output::append_bytes(via, &bytes));
+    }
+    let server = q.server();
+    // SAFETY: the message is a vector of ours.
+    let put = |fd: c_int| unsafe { sock::send_to(fd, q.message.as_ptr(), q.message.len(), &server) };
+    let sent = match socket(e, &server) {
+        Ok(socket) => {
+            let sent = put(socket.fd.as_raw_fd());
+            q.socket = Some(socket);
+            sent
+        }
+        Err(libc::EMFILE | libc::ENFILE) => put(via.fd()),
+        Err(errno) => Io::Failed(errno),
+    };
+    matches!(sent, Io::Done(_))
+}
+
+/// A socket that hears `server` only.
+fn socket(e: &Engine, server: &mg_addr) -> Result<Socket, c_int> {
+    let fd = sock::open(server.is_ip6, true)?;
+    // SAFETY: just opened, and nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    if let Io::Failed(errno) = sock::connect(fd.as_raw_fd(), server) {
+        return Err(errno);
+    }
+    let rec = e.new_rec();
+    let token = poller::token(rec.slot.get(), rec.generation.get());
+    if let Err(err) = e.poller.borrow().add(fd.as_raw_fd(), token, false) {
+        e.free_rec(rec);
+        return Err(err.raw_os_error().unwrap_or(libc::EMFILE));
+    }
+    Ok(Socket { fd, slot: rec.slot.get() })
+}
+
+fn close_socket(e: &Engine, q: &mut Query) {
+    if let Some(rec) = q.socket.take().and_then(|socket| e.rec(socket.slot as usize)) {
+        e.free_rec(rec);
+    }
+}
+
+// ---- replies and time
+
+/// Sees to it that `via` has a turn at this time.
+fn wake_at(e: &Engine, via: Conn, at: u64) {
+    if let Some(rec) = via.rec() {
+        e.set_deadline(rec, Some(rec.deadline.get().map_or(at, |old| old.min(at))));
+    }
+}
+
+/// The turn of a connection that lookups hang on: replies that have arrived, and time that is up.
+pub(crate) fn step(e: &Engine, via: Conn) {
+    let ours = |l: &Lookup| l.via == via.as_ptr();
+    let serials: Vec<u64> = e.resolver.lookups.borrow().iter().rev().filter(|(_, l)| ours(l)).map(|(n, _)| *n).collect();
+    for serial in &serials {
+        if let Some(reply) = received(e, *serial) {
+            answered(e, *serial, reply);
+        } else {
+            expire(e, *serial);
+        }
+        if e.is_dead() || via.is_closed() {
+            return;
+        }
+    }
+    let due = e.resolver.lookups.borrow().values().filter(|l| ours(l)).map(Lookup::due).min();
+    if let Some(rec) = via.rec().filter(|_| !serials.is_empty()) {
+        e.set_deadline(rec, due);
+    }
+}
+
+enum Heard {
+    Reply(Reply),
+    /// Nobody listens there.
+    Refused,
+}
+
+/// What has arrived for a lookup on its own socket, and means something.
+fn received(e: &Engine, serial: u64) -> Option<Heard> {
+    const DATAGRAMS: usize = 16;
+    let lookups = e.resolver.lookups.borrow();
+    let lookup = lookups.get(&serial).filter(|l| !is_closing(l.c))?;
+    let q = lookup.query.as_ref()?;
+    let socket = q.socket.as_ref()?;
+    let rec = e.rec(socket.slot as usize)?;
+    for _ in 0..DATAGRAMS {
+        if !rec.readable.get() {
+            return None;
+        }
+        // One byte more than a datagram may have.
+        let mut buf = [0; dns::UDP_MAX + 1];
+        // SAFETY: a buffer of ours.
+        match unsafe { sock::recv(socket.fd.as_raw_fd(), buf.as_mut_ptr(), buf.len()) } {
+            Io::Done(n) if n <= dns::UDP_MAX => {
+                if let Some(reply) = dns::reply(&q.message, &buf[..n]) {
+                    return Some(Heard::Reply(reply));
+                }
+            }
+            Io::Done(_) => {}
+            Io::Wait => rec.readable.set(false),
+            Io::Failed(_) => return Some(Heard::Refused),
+        }
+    }
+    e.hold(rec);
+    None
+}
+
+fn is_closing(c: *mut mg_connection) -> bool {
+    // SAFETY: who waits is alive.
+    unsafe { Conn::new(c) }.flags().is_closing()
+}
+
+fn answered(e: &Engine, serial: u64, heard: Heard) {
+    let Some(mut lookup) = take(e, serial) else { return };
+    // SAFETY: who waits is alive, and so is what the lookup hangs on.
+    let (c, via) = unsafe { (Conn::new(lookup.c), Conn::new(lookup.via)) };
+    let Some(q) = &mut lookup.query else { return };
+    match heard {
+        Heard::Reply(Reply::Address(ip)) => {
+            close_socket(e, q);
+            done(e, &lookup);
+            found(c, ip)
+        }
+        Heard::Reply(Reply::Truncated) if via.flags().is_udp() => over_tcp(e, lookup),
+        Heard::Refused | Heard::Reply(Reply::Failed) if q.can_ask_again() && send(e, via, q) => {
+            insert(e, lookup);
+        }
+        // Anybody can make it look as if nobody listened: when there is no other server, time decides.
+        Heard::Refused => {
+            insert(e, lookup);
+        }
+        Heard::Reply(_) => {
+            if q.rtype == dns::A {
+                q.rtype = dns::AAAA;
+            } else {
+                q.names.pop_front();
+                // SAFETY: the manager is alive.
+                q.rtype = if unsafe { (*e.mgr).use_dns6 } { dns::AAAA } else { dns::A };
+            }
+            close_socket(e, q);
+            let is_over = q.names.is_empty();
+            done(e, &lookup);
+            if is_over { failed(c, &lookup.host) } else { ask(e, lookup) }
+        }
+    }
+}
+
+fn found(c: Conn, ip: IpAddr) {
+    let mut rem = c.rem();
+    let ip = match ip {
+        IpAddr::V4(ip) => Ip::V4(ip.octets()),
+        IpAddr::V6(ip) => Ip::V6(ip.octets(), 0),
+    };
+    addr::put(ip, &mut rem);
+    c.set_rem(rem);
+    conn::connect_resolved(c);
+}
+
+/// Asks the same again of the same server, which has more to say than fits a datagram.
+fn over_tcp(e: &Engine, mut lookup: Lookup) {
+    // SAFETY: who waits is alive.
+    let c = unsafe { Conn::new(lookup.c) };
+    let Some(q) = &mut lookup.query else { return };
+    close_socket(e, q);
+    let text = CString::new(format!("tcp://{}", Addr(q.server()))).unwrap_or_default();
+    let Some(via) = connect(e, &text) else { return error(c, format_args!("resolver")) };
+    lookup.via = via.as_ptr();
+    q.most = q.asked;
+    if send_to(e, via, q) {
+        wake_at(e, via, lookup.expires);
+        insert(e, lookup);
+    } else {
+        via.update(|f| f.set_closing(true));
+        error(c, format_args!("resolve OOM"));
+    }
+}
+
+/// A lookup is over: nobody needs the TCP connection that was made for it.
+fn done(e: &Engine, lookup: &Lookup) {
+    // SAFETY: the manager is alive, and so is what the lookup hangs on.
+    unsafe {
+        let shared = [(*e.mgr).dns4.c, (*e.mgr).dns6.c, (*e.mgr).mdns];
+        if lookup.query.is_some() && !shared.contains(&lookup.via) {
+            Conn::new(lookup.via).update(|f| f.set_closing(true));
+        }
+    }
+}
+
+/// Gives up, or asks the next server, when it is time for it.
+fn expire(e: &Engine, serial: u64) {
+    let now = e.now.get();
+    let due = |l: &Lookup| l.due() <= now && !is_closing(l.c);
+    if !e.resolver.lookups.borrow().get(&serial).is_some_and(due) {
+        return;
+    }
+    let Some(mut lookup) = take(e, serial) else { return };
+    // SAFETY: who waits is alive, and so is what the lookup hangs on.
+    let (c, via) = unsafe { (Conn::new(lookup.c), Conn::new(lookup.via)) };
+    let Some(q) = &mut lookup.query else { return error(c, format_args!("mDNS timeout")) };
+    if now < lookup.expires {
+        send(e, via, q);
+        insert(e, lookup);
+        return;
+    }
+    close_socket(e, q);
+    done(e, &lookup);
+    error(c, format_args!("DNS timeout"));
+}
+
+/// The protocol handler of connections to DNS servers.
+///
+/// # Safety
+/// `c` is the connection the event is for.
+unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
+    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
+    let c = unsafe { Conn::new(c) };
+    let Some(e) = c.engine() else { return };
+    match ev {
+        MG_EV_POLL => step(e, c),
+        MG_EV_READ if c.flags().is_udp() => datagram(e, c),
+        MG_EV_READ => stream(e, c),
+        _ => {}
+    }
+}
+
+/// A reply to a question that had no socket of its own.
+fn datagram(e: &Engine, via: Conn) {
+    // SAFETY: the connection's own buffer; the copy outlives what handlers do to it.
+    let bytes = unsafe {
+        let bytes = bytes::slice(via.recv_info().buf, via.recv_len()).to_vec();
+        (*via.recv()).len = 0;
+        bytes
+    };
+    let from = via.rem();
+    let is_from = |server: mg_addr| (server.ip(), server.port, server.is_ip6) == (from.ip(), from.port, from.is_ip6);
+    if bytes.len() <= dns::UDP_MAX {
+        hear(e, via, &bytes, |q| q.socket.is_none() && is_from(q.server()));
+    }
+}
+
+fn stream(e: &Engine, via: Conn) {
+    loop {
+        // SAFETY: the connection's own buffer, looked at before anything is called.
+        let Some(bytes) = dns::frame(unsafe { bytes::slice(via.recv_info().buf, via.recv_len()) }).map(<[u8]>::to_vec) else {
+            return;
+        };
+        // SAFETY: as above.
+        unsafe { iobuf::del(via.recv(), 0, bytes.len() + 2) };
+        hear(e, via, &bytes, |_| true);
+        if e.is_dead() || via.is_closed() || via.flags().is_closing() {
+            return;
+        }
+    }
+}
+
+/// Gives a reply to the lookup of `via` that it answers.
+fn hear(e: &Engine, via: Conn, bytes: &[u8], may_be: impl Fn(&Query) -> bool) {
+    let lookups = e.resolver.lookups.borrow();
+    let answer = |(serial, l): (&u64, &Lookup)| {
+        let q = l.query.as_ref().filter(|q| l.via == via.as_ptr() && !is_closing(l.c) && may_be(q))?;
+        Some((*serial, dns::reply(&q.message, bytes)?))
+    };
+    let answer = lookups.iter().find_map(answer);
+    drop(lookups);
+    if let Some((serial, reply)) = answer {
+        answered(e, serial, Heard::Reply(reply));
+    }
+}
+
+/// An address that somebody on the local link has announced: for all who wait for this name.
+pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
+    loop {
+        let waits = |l: &Lookup| l.query.is_none() && dns::same(&l.host, name) && !is_closing(l.c);
+        let serial = e.resolver.lookups.borrow().iter().rev().find(|(_, l)| waits(l)).map(|(n, _)| *n);
+        let Some(lookup) = serial.and_then(|serial| take(e, serial)) else { return };
+        // SAFETY: who waits is alive.
+        found(unsafe { Conn::new(lookup.c) }, ip.into());
+        if e.is_dead() {
+            return;
+        }
+    }
+}
+
+// ---- the end
+
+/// See `mg_resolve_cancel`: forgets what `c` waits for.
+pub(crate) fn cancel(e: &Engine, c: Conn) {
+    let of_c = |l: &Lookup| l.c == c.as_ptr();
+    loop {
+        let serial = e.resolver.lookups.borrow().iter().find(|(_, l)| of_c(l)).map(|(n, _)| *n);
+        let Some(mut lookup) = serial.and_then(|serial| take(e, serial)) else { return };
+        done(e, &lookup);
+        if let Some(q) = &mut lookup.query {
+            close_socket(e, q);
+        }
+    }
+}
+
+/// The manager's own connections: what has closed is opened again when it is needed next.
+pub(crate) fn forget(e: &Engine, c: Conn) {
+    // SAFETY: the manager is alive.
+    unsafe {
+        for own in [&raw mut (*e.mgr).dns4.c, &raw mut (*e.mgr).dns6.c, &raw mut (*e.mgr).mdns] {
+            if *own == c.as_ptr() {
+                *own = ptr::null_mut();
+            }
+        }
+    }
+}
+
+/// A connection has closed: what hung on it fails.
+pub(crate) fn closed(e: &Engine, via: Conn) {
+    loop {
+        let serial = e.resolver.lookups.borrow().iter().rev().find(|(_, l)| l.via == via.as_ptr()).map(|(n, _)| *n);
+        let Some(mut lookup) = serial.and_then(|serial| take(e, serial)) else { return };
+        let text = if lookup.query.is_some() { "DNS error" } else { "mDNS listener error" };
+        if let Some(q) = &mut lookup.query {
+            close_socket(e, q);
+        }
+        // SAFETY: who waits is alive.
+        let c = unsafe { Conn::new(lookup.c) };
+        // One error is enough.
+        if !e.is_dead() && c.rec().is_none_or(|rec| rec.reason.get() != Reason::Error) {
+            error(c, format_args!("{text}"));
+        }
+    }
+}

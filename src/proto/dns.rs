@@ -1,0 +1,450 @@
+//! DNS messages. There are two readers of names: a lenient one, which the C parsers and mDNS are specified by, and a strict one
+//! for the replies that the resolver believes.
+
+use std::net::IpAddr;
+
+pub(crate) const A: u16 = 1;
+pub(crate) const CNAME: u16 = 5;
+pub(crate) const AAAA: u16 = 28;
+pub(crate) const IN: u16 = 1;
+
+pub(crate) const HEADER: usize = 12;
+/// The largest message over UDP without extensions.
+pub(crate) const UDP_MAX: usize = 512;
+/// The longest text of a name that the C API hands out.
+pub(crate) const NAME_MAX: usize = 255;
+/// The longest name on the wire.
+const WIRE_MAX: usize = 255;
+
+fn be16(buf: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*buf.get(at..)?.first_chunk()?))
+}
+
+/// Word `i` of the header; 0 when there is none.
+pub(crate) fn header(buf: &[u8], i: usize) -> u16 {
+    be16(buf, i * 2).unwrap_or(0)
+}
+
+// ---- lenient
+
+/// A name as text, cut to NAME_MAX bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Text {
+    bytes: [u8; NAME_MAX],
+    len: usize,
+}
+
+impl Text {
+    pub(crate) const EMPTY: Text = Text { bytes: [0; NAME_MAX], len: 0 };
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, label: &[u8]) {
+        let dot: &[u8] = if self.len > 0 { b"." } else { b"" };
+        for part in [dot, label] {
+            let part = &part[..part.len().min(NAME_MAX - self.len)];
+            self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
+            self.len += part.len();
+        }
+    }
+}
+
+/// Pointers that may follow one another.
+const NESTING: u32 = 5;
+
+/// Reads the name at `at` and adds it to `to`. Returns the length of what stands there: a pointer counts two bytes. A pointer
+/// that leads out of the message or to another pointer ends the name.
+fn labels(buf: &[u8], mut at: usize, depth: u32, to: &mut Text) -> Option<usize> {
+    let start = at;
+    loop {
+        let n = usize::from(*buf.get(at)?);
+        match n {
+            0 => return Some(at + 1 - start),
+            0x40.. => {
+                let target = (n & 0x3f) << 8 | usize::from(*buf.get(at + 1)?);
+                if buf.get(target).is_some_and(|b| b & 0xc0 == 0) {
+                    if depth >= NESTING {
+                        return None;
+                    }
+                    labels(buf, target, depth + 1, to)?;
+                }
+                return Some(at + 2 - start);
+            }
+            _ => {
+                to.push(buf.get(at + 1..at + 1 + n)?);
+                at += n + 1;
+            }
+        }
+    }
+}
+
+/// The name at `at`, and the length of what stands there.
+pub(crate) fn name(buf: &[u8], at: usize) -> Option<(Text, usize)> {
+    let mut text = Text::EMPTY;
+    let len = labels(buf, at, 0, &mut text)?;
+    Some((text, len))
+}
+
+/// A question, or a record with `data_len` bytes of data at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) name_len: usize,
+    pub(crate) rtype: u16,
+    pub(crate) class: u16,
+    pub(crate) data_len: usize,
+    /// Of all of it.
+    pub(crate) len: usize,
+}
+
+/// The question or record at `at`.
+pub(crate) fn record(buf: &[u8], at: usize, is_question: bool) -> Option<Record> {
+    if buf.len() < HEADER || at >= buf.len() {
+        return None;
+    }
+    let name_len = labels(buf, at, 0, &mut Text::EMPTY.clone())?;
+    let fixed = at + name_len;
+    let (rtype, class) = (be16(buf, fixed)?, be16(buf, fixed + 2)?);
+    if is_question {
+        return Some(Record { name_len, rtype, class, data_len: 0, len: name_len + 4 });
+    }
+    let data_len = usize::from(be16(buf, fixed + 8)?);
+    let len = name_len + 10 + data_len;
+    (at + len <= buf.len()).then_some(Record { name_len, rtype, class, data_len, len })
+}
+
+impl Record {
+    /// The data of the record that was read at `at`.
+    pub(crate) fn data<'a>(&self, buf: &'a [u8], at: usize) -> &'a [u8] {
+        buf.get(at + self.len - self.data_len..at + self.len).unwrap_or_default()
+    }
+
+    /// The address, if it is one.
+    pub(crate) fn address(&self, buf: &[u8], at: usize) -> Option<IpAddr> {
+        address(self.rtype, self.class, self.data(buf, at))
+    }
+}
+
+fn address(rtype: u16, class: u16, data: &[u8]) -> Option<IpAddr> {
+    match rtype {
+        A if class == IN => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
+        AAAA if class == IN => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+pub(crate) struct Message {
+    pub(crate) id: u16,
+    pub(crate) name: Text,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// See `mg_dns_parse`.
+pub(crate) fn message(buf: &[u8]) -> Option<Message> {
+    const ANSWERS: u16 = 10;
+    if !(HEADER..=UDP_MAX).contains(&buf.len()) || header(buf, 2) > 1 {
+        return None;
+    }
+    let mut found = Message { id: header(buf, 0), name: Text::EMPTY, address: None };
+    let mut at = HEADER;
+    if header(buf, 2) == 1 {
+        let question = record(buf, at, true)?;
+        found.name = name(buf, at)?.0;
+        at += question.len;
+    }
+    if header(buf, 1) & RESPONSE == 0 {
+        return Some(found);
+    }
+    for _ in 0..header(buf, 3).min(ANSWERS) {
+        let answer = record(buf, at, false)?;
+        found.name = name(buf, at)?.0;
+        found.address = answer.address(buf, at);
+        if found.address.is_some() {
+            break;
+        }
+        at += answer.len;
+    }
+    Some(found)
+}
+
+// ---- queries
+
+/// The wire form of a host name; None when it has none. One dot at the end is ignored.
+pub(crate) fn encode(name: &[u8]) -> Option<Vec<u8>> {
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let mut wire = Vec::with_capacity(name.len() + 2);
+    for (i, label) in name.split(|b| *b == b'.').enumerate() {
+        // A dot in front goes out as it stands, as it always has. No server knows an answer.
+        if label.len() > 63 || label.is_empty() && (i > 0 || name.is_empty()) {
+            return None;
+        }
+        wire.push(label.len() as u8);
+        wire.extend_from_slice(label);
+    }
+    wire.push(0);
+    (wire.len() <= WIRE_MAX).then_some(wire)
+}
+
+pub(crate) const RESPONSE: u16 = 0x8000;
+const OPCODE: u16 = 0x7800;
+const TRUNCATED: u16 = 0x0200;
+pub(crate) const RECURSION_DESIRED: u16 = 0x0100;
+
+/// A message with one question.
+pub(crate) fn query(id: u16, flags: u16, wire_name: &[u8], rtype: u16) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + wire_name.len() + 4);
+    for word in [id, flags, 1, 0, 0, 0] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    out.extend_from_slice(wire_name);
+    for word in [rtype, IN] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    out
+}
+
+// ---- replies, strict
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reply {
+    Address(IpAddr),
+    /// The name does not exist, or has no address of this kind.
+    Nothing,
+    /// The server could not say.
+    Failed,
+    /// Does not fit a datagram.
+    Truncated,
+}
+
+/// What `reply` says to `query`; None when it is no well-formed answer to just this question.
+pub(crate) fn reply(query: &[u8], reply: &[u8]) -> Option<Reply> {
+    const NO_SUCH_NAME: u16 = 3;
+    let flags = header(reply, 1);
+    let question = query.get(HEADER..)?;
+    let same_id = query.get(..2) == reply.get(..2);
+    // Nothing stands in front of the question that a pointer in it could lead to, so it can be compared as it is.
+    let asked = reply.get(HEADER..HEADER + question.len())?;
+    if !same_id || flags & (RESPONSE | OPCODE) != RESPONSE || header(reply, 2) != 1 || !asked.eq_ignore_ascii_case(question) {
+        return None;
+    }
+    if flags & TRUNCATED != 0 {
+        return Some(Reply::Truncated);
+    }
+    match flags & 15 {
+        0 => {
+            let found = find(reply, HEADER + question.len(), wire_name(reply, HEADER)?.0)?;
+            Some(found.map_or(Reply::Nothing, Reply::Address))
+        }
+        NO_SUCH_NAME => Some(Reply::Nothing),
+        _ => Some(Reply::Failed),
+    }
+}
+
+/// Follows aliases from `want` to an address among the answers that begin at `at`. None: they are malformed.
+fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Option<IpAddr>> {
+    const ALIASES: usize = 16;
+    let mut addresses = Vec::new();
+    let mut aliases = Vec::new();
+    for _ in 0..header(buf, 3) {
+        let (owner, name_len) = wire_name(buf, at)?;
+        let fixed = at + name_len;
+        let (rtype, class) = (be16(buf, fixed)?, be16(buf, fixed + 2)?);
+        let data_at = fixed + 10;
+        let data = buf.get(data_at..data_at + usize::from(be16(buf, fixed + 8)?))?;
+        if let Some(ip) = address(rtype, class, data) {
+            addresses.push((owner, ip));
+        } else if (rtype, class) == (CNAME, IN) {
+            aliases.push((owner, wire_name(buf, data_at)?.0));
+        }
+        at = data_at + data.len();
+    }
+    for _ in 0..=ALIASES {
+        if let Some((_, ip)) = addresses.iter().find(|(owner, _)| *owner == want) {
+            return Some(Some(*ip));
+        }
+        let Some((_, target)) = aliases.iter().find(|(owner, _)| *owner == want) else { break };
+        want.clone_from(target);
+    }
+    Some(None)
+}
+
+/// The name at `at`, complete and in lower case, and the length of what stands there. Every pointer must lead further to the
+/// front than the one before it, so there are no loops.
+fn wire_name(buf: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
+    let mut name = Vec::new();
+    let (mut at, mut front, mut len) = (start, start, None);
+    loop {
+        let n = usize::from(*buf.get(at)?);
+        match n {
+            0..0x40 => {
+                let label = buf.get(at..=at + n)?;
+                name.extend(label.iter().map(u8::to_ascii_lowercase));
+                at += n + 1;
+                if name.len() > WIRE_MAX {
+                    return None;
+                }
+                if n == 0 {
+                    return Some((name, len.unwrap_or_else(|| at - start)));
+                }
+            }
+            0xc0.. => {
+                len = len.or(Some(at + 2 - start));
+                let target = (n & 0x3f) << 8 | usize::from(*buf.get(at + 1)?);
+                if target >= front {
+                    return None;
+                }
+                (at, front) = (target, target);
+            }
+            _ => return None,
+        }
+    }
+}
+
+// ---- streams
+
+/// The first message of a stream over TCP, once it is complete; each has its length in front.
+pub(crate) fn frame(stream: &[u8]) -> Option<&[u8]> {
+    stream.get(2..2 + usize::from(be16(stream, 0)?))
+}
+
+/// A message as it goes over TCP. None: too long.
+pub(crate) fn framed(message: &[u8]) -> Option<Vec<u8>> {
+    let len = u16::try_from(message.len()).ok()?;
+    Some([&len.to_be_bytes(), message].concat())
+}
+
+/// Compares names as text, in any case, a dot at the end or not.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    let plain = |s: &'_ [u8]| s.len() - usize::from(s.ends_with(b"."));
+    a[..plain(a)].eq_ignore_ascii_case(&b[..plain(b)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn asked(name: &str) -> Vec<u8> {
+        query(0x1234, RECURSION_DESIRED, &encode(name.as_bytes()).unwrap(), A)
+    }
+
+    /// A reply to `query` with these flags and answers.
+    fn replied(query: &[u8], flags: u16, answers: &[&[u8]]) -> Vec<u8> {
+        let mut r = query.to_vec();
+        r[2..4].copy_from_slice(&flags.to_be_bytes());
+        r[7] = answers.len() as u8;
+        r.extend_from_slice(&answers.concat());
+        r
+    }
+
+    fn answer(owner: &[u8], rtype: u16, data: &[u8]) -> Vec<u8> {
+        let fixed = [&rtype.to_be_bytes()[..], &[0, 1, 0, 0, 0, 60], &(data.len() as u16).to_be_bytes()].concat();
+        [owner, &fixed, data].concat()
+    }
+
+    const QUESTION: &[u8] = b"\xc0\x0c";
+    const IP: Reply = Reply::Address(IpAddr::V4(std::net::Ipv4Addr::new(1, 2, 3, 4)));
+
+    #[test]
+    fn names_on_the_wire() {
+        assert_eq!(encode(b"a.bc").unwrap(), b"\x01a\x02bc\0");
+        assert_eq!(encode(b"a.bc."), encode(b"a.bc"));
+        let longest = [[b'x'; 63], [b'x'; 63], [b'x'; 63]].map(|l| l.to_vec()).join(&b'.');
+        assert_eq!(encode(&[&longest[..], b".", &[b'x'; 61]].concat()).unwrap().len(), WIRE_MAX);
+        assert_eq!(encode(&[&longest[..], b".", &[b'x'; 62]].concat()), None);
+        for name in [&b""[..], b".", b"..", b"a..b", b"a..", &[b'x'; 64]] {
+            assert_eq!(encode(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_counts_only_when_the_aliases_lead_to_it() {
+        let q = asked("h.example");
+        let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&ip])), Some(IP));
+        let alias = answer(QUESTION, CNAME, b"\x01C\x01d\0");
+        let other = answer(b"\x01c\x01D\0", A, &[1, 2, 3, 4]);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&other, &alias])), Some(IP));
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&other])), Some(Reply::Nothing));
+        let circle = answer(b"\x01c\x01d\0", CNAME, QUESTION);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&alias, &circle])), Some(Reply::Nothing));
+        let itself = answer(QUESTION, CNAME, QUESTION);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&itself])), Some(Reply::Nothing));
+        // Other classes and wrong lengths are no addresses.
+        let mut chaos = ip.clone();
+        chaos[5] = 3;
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&chaos])), Some(Reply::Nothing));
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(QUESTION, A, &[1, 2, 3])])), Some(Reply::Nothing));
+    }
+
+    #[test]
+    fn replies_that_do_not_fit_are_none() {
+        let q = asked("h.example");
+        let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
+        let good = replied(&q, 0x8180, &[&ip]);
+        // Id, QR, operation, number of questions, and each byte of the question.
+        for (at, bit) in
+            [(0, 1), (1, 0x80), (2, 0x80), (2, 8), (2, 0x40), (5, 1), (5, 2)].into_iter().chain((12..27).map(|n| (n, 1)))
+        {
+            let mut bad = good.clone();
+            bad[at] ^= bit;
+            assert_eq!(reply(&q, &bad), None, "byte {at}");
+        }
+        assert!((0..good.len()).all(|n| reply(&q, &good[..n]).is_none()));
+        assert_eq!(reply(&asked("H.EXAMPLE"), &good), Some(IP));
+        assert_eq!(reply(&q, &replied(&q, 0x8380, &[])), Some(Reply::Truncated));
+        assert_eq!(reply(&q, &replied(&q, 0x8183, &[&ip])), Some(Reply::Nothing));
+        assert_eq!(reply(&q, &replied(&q, 0x8182, &[&ip])), Some(Reply::Failed));
+    }
+
+    #[test]
+    fn pointers_lead_to_the_front_only() {
+        let q = asked("h.example");
+        let at = q.len() as u8;
+        let ip = &[1, 2, 3, 4];
+        for owner in [&[0xc0, at][..], &[0xc0, at + 1], &[0xff, 0xff], &[0xc0], &[0x40, 12], &[0x80, 12], &[1, b'x', 0xc0, at]] {
+            assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(owner, A, ip)])), None, "{owner:?}");
+        }
+        // A name of the greatest length, and one that pointers make longer.
+        let long: Vec<u8> = [&[63u8][..], &[b'x'; 63]].concat().repeat(3);
+        let fits = [&long[..], &[50], &[b'x'; 50], QUESTION].concat();
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&fits, A, ip)])), Some(Reply::Nothing));
+        let too_long = [&long[..], &[60], &[b'x'; 60], QUESTION].concat();
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&too_long, A, ip)])), None);
+    }
+
+    #[test]
+    fn frames() {
+        assert_eq!(frame(b"\0\x02ab\0"), Some(&b"ab"[..]));
+        assert!([&b""[..], b"\0", b"\0\x01"].iter().all(|s| frame(s).is_none()));
+        assert_eq!(framed(b"ab").unwrap(), b"\0\x02ab");
+        assert_eq!(framed(&vec![0; 65536]), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 2000 }))]
+        #[test]
+        fn what_is_asked_can_be_read(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,63}", 1..4), id: u16, rtype: u16) {
+            let name = labels.join(".");
+            let q = query(id, 0, &encode(name.as_bytes()).unwrap(), rtype);
+            let found = message(&q).unwrap();
+            prop_assert_eq!((found.id, found.name.as_bytes()), (id, name.as_bytes()));
+            let r = record(&q, HEADER, true).unwrap();
+            prop_assert_eq!((r.rtype, r.class, HEADER + r.len), (rtype, IN, q.len()));
+        }
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..120)) {
+            message(&bytes);
+            for at in 0..bytes.len() + 2 {
+                record(&bytes, at, false);
+                record(&bytes, at, true);
+            }
+            let q = asked("h");
+            reply(&q, &bytes);
+            let mut r = replied(&q, 0x8180, &[&bytes]);
+            r[7] = 3;
+            reply(&q, &r);
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! mDNS and DNS-SD messages: questions that may be for us, answers to them, and what others answer.
+
+use super::dns::{self, A, HEADER, RESPONSE, Record, Text, header, record};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+
+pub(crate) const PTR: u16 = 12;
+pub(crate) const TXT: u16 = 16;
+pub(crate) const SRV: u16 = 33;
+const ANY_CLASS: u16 = 255;
+/// Of a question's class: answer to me alone. Of a record's class: this is all there is.
+const TOP_BIT: u16 = 0x8000;
+const DOMAIN: &[u8] = b".local";
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Kind {
+    Query,
+    Response,
+}
+
+/// What a datagram is, if it is one of these.
+pub(crate) fn kind(buf: &[u8]) -> Option<Kind> {
+    const OPCODE: u16 = 0x7800;
+    match header(buf, 1) & (RESPONSE | OPCODE) {
+        _ if buf.len() <= HEADER => None,
+        0 => Some(Kind::Query),
+        RESPONSE => Some(Kind::Response),
+        _ => None,
+    }
+}
+
+// ---- questions
+
+/// A question for a name in `.local`.
+pub(crate) struct Question {
+    /// With the class as it is without the top bit.
+    pub(crate) record: Record,
+    pub(crate) unicast: bool,
+    name: Text,
+}
+
+impl Question {
+    /// The name without `.local`.
+    pub(crate) fn name(&self) -> &[u8] {
+        let name = self.name.as_bytes();
+        &name[..name.len() - DOMAIN.len()]
+    }
+
+    /// What is asked of a host called `host`, or of one that answers to any name; None: nothing.
+    pub(crate) fn to_host(&self, host: Option<&[u8]>) -> Option<&[u8]> {
+        let name = self.name();
+        match (self.record.rtype, host) {
+            (A, Some(host)) => name.eq_ignore_ascii_case(host).then_some(name),
+            (SRV | TXT, Some(host)) => {
+                let (instance, service) = name.split_at_checked(host.len())?;
+                instance.eq_ignore_ascii_case(host).then(|| service.strip_prefix(b".")).flatten()
+            }
+            (A | PTR | SRV | TXT, _) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// Questions of one query that are looked at.
+const QUESTIONS: u16 = 16;
+
+/// The questions of a query that we could answer. The first one counts whatever the header says.
+pub(crate) fn questions(buf: &[u8]) -> Vec<Question> {
+    let mut found = Vec::new();
+    // Long queries list what the asker knows already. Other bytes beyond the usual length are none of our business.
+    if buf.len() > dns::UDP_MAX && end(buf) != Some(buf.len()) {
+        return found;
+    }
+    let mut at = HEADER;
+    for _ in 0..header(buf, 2).clamp(1, QUESTIONS) {
+        let Some(mut record) = record(buf, at, true) else { break };
+        let Some((name, _)) = dns::name(buf, at) else { break };
+        at += record.len;
+        let unicast = record.class & TOP_BIT != 0;
+        record.class &= !TOP_BIT;
+        let ours = name.as_bytes().len() > DOMAIN.len() && name.as_bytes().ends_with(DOMAIN);
+        if ours && matches!(record.class, dns::IN | ANY_CLASS) {
+            found.push(Question { record, unicast, name });
+        }
+    }
+    found
+}
+
+/// Where the last record that the header announces ends.
+fn end(buf: &[u8]) -> Option<usize> {
+    let mut at = HEADER;
+    for section in 2..6 {
+        for _ in 0..header(buf, section) {
+            at += record(buf, at, section == 2)?.len;
+        }
+    }
+    Some(at)
+}
+
+// ---- answers
+
+/// A service, as the program describes it.
+pub(crate) struct Service<'a> {
+    /// Such as `_http._tcp`.
+    pub(crate) srvcproto: &'a [u8],
+    pub(crate) txt: &'a [u8],
+    pub(crate) port: u16,
+}
+
+/// Answers are no longer than this, by an estimate.
+const ANSWER_MAX: usize = 282;
+const TTL: u32 = 120;
+const LOCAL: &[u8] = b"\x05local\0";
+
+struct Answer(Vec<u8>);
+
+impl Answer {
+    fn new(id: u16, additional: u16) -> Answer {
+        let mut a = Answer(Vec::with_capacity(ANSWER_MAX + 64));
+        [id, 0x8400, 0, 1, 0, additional].into_iter().for_each(|word| a.word(word));
+        a
+    }
+
+    fn word(&mut self, word: u16) {
+        self.0.extend_from_slice(&word.to_be_bytes());
+    }
+
+    fn label(&mut self, label: &[u8]) {
+        self.0.push(label.len() as u8);
+        self.0.extend_from_slice(label);
+    }
+
+    fn pointer(&mut self, to: usize) {
+        self.word(0xc000 | to as u16);
+    }
+
+    /// What stands between the owner of a record and its data. Returns where the data begins.
+    fn fixed(&mut self, rtype: u16, data_len: usize) -> usize {
+        self.word(rtype);
+        self.word(dns::IN);
+        self.0.extend_from_slice(&TTL.to_be_bytes());
+        self.word(data_len as u16);
+        self.0.len()
+    }
+
+    /// The data of an SRV record. Returns where the target's name stands.
+    fn srv(&mut self, host: &[u8], port: u16, local: usize) -> usize {
+        self.fixed(SRV, 9 + host.len());
+        [0, 0, port].into_iter().for_each(|word| self.word(word));
+        let target = self.0.len();
+        self.label(host);
+        self.pointer(local);
+        target
+    }
+
+    fn txt(&mut self, txt: &[u8]) {
+        self.fixed(TXT, txt.len());
+        self.0.extend_from_slice(txt);
+    }
+
+    fn address(&mut self, ip: Ipv4Addr) {
+        self.fixed(A, 4);
+        self.0.extend_from_slice(&ip.octets());
+    }
+}
+
+/// The answer to a question of type `rtype`, given under the name `host`. None: there is none, or it would be malformed.
+pub(crate) fn answer(id: u16, rtype: u16, host: &[u8], service: &Service<'_>, ip: Ipv4Addr) -> Option<Vec<u8>> {
+    let Service { srvcproto, txt, port } = *service;
+    let estimate = match rtype {
+        A => host.len() + 34,
+        PTR => srvcproto.len() + 2 * host.len() + txt.len() + 82,
+        TXT => srvcproto.len() + txt.len() + 30,
+        _ => srvcproto.len() + host.len() + 55,
+    };
+    if !(1..=63).contains(&host.len()) || estimate > ANSWER_MAX {
+        return None;
+    }
+    if rtype == A {
+        let mut a = Answer::new(id, 0);
+        a.label(host);
+        a.0.extend_from_slice(LOCAL);
+        a.address(ip);
+        return Some(a.0);
+    }
+    // The labels of the service, without the end of the name.
+    let mut service = dns::encode(srvcproto).filter(|_| !srvcproto.starts_with(b"."))?;
+    service.pop();
+    let mut a = Answer::new(id, [(PTR, 3), (SRV, 1)].iter().find(|(t, _)| *t == rtype).map_or(0, |(_, n)| *n));
+    if rtype != PTR {
+        a.label(host);
+    }
+    a.0.extend_from_slice(&service);
+    let local = a.0.len();
+    a.0.extend_from_slice(LOCAL);
+    if rtype == TXT {
+        a.txt(txt);
+        return Some(a.0);
+    }
+    let mut instance = HEADER;
+    if rtype == PTR {
+        instance = a.fixed(PTR, host.len() + 3);
+        a.label(host);
+        a.pointer(HEADER);
+        a.pointer(instance);
+    }
+    let target = a.srv(host, port, local);
+    if rtype == PTR {
+        a.pointer(instance);
+        a.txt(txt);
+    }
+    a.pointer(target);
+    a.address(ip);
+    Some(a.0)
+}
+
+// ---- what others answer
+
+/// A response, condensed from its first record and what belongs to it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Response {
+    pub(crate) first: Record,
+    pub(crate) name: Vec<u8>,
+    pub(crate) srvcproto: Option<Vec<u8>>,
+    pub(crate) ip: Option<Ipv4Addr>,
+    pub(crate) port: Option<u16>,
+    /// Where the TXT data lies in the datagram.
+    pub(crate) txt: Option<Range<usize>>,
+}
+
+/// Records of one datagram that are looked at.
+const RECORDS: usize = 8;
+
+/// The answers and additional records of a response, each with its place. None: one of them is malformed.
+fn records(buf: &[u8], most: usize) -> Option<Vec<(usize, Record)>> {
+    let mut at = HEADER;
+    let mut found = Vec::new();
+    for section in 2..6 {
+        for _ in 0..header(buf, section) {
+            if found.len() == most {
+                return Some(found);
+            }
+            let r = record(buf, at, section == 2)?;
+            if matches!(section, 3 | 5) {
+                found.push((at, r));
+            }
+            at += r.len;
+        }
+    }
+    Some(found)
+}
+
+/// The IPv4 addresses in a response, with the names they belong to.
+pub(crate) fn addresses(buf: &[u8]) -> Vec<(Text, Ipv4Addr)> {
+    let all = records(buf, RECORDS).unwrap_or_default();
+    let address = |(at, r): &(usize, Record)| Some((dns::name(buf, *at)?.0, ipv4(buf, *at, r)?));
+    all.iter().filter_map(address).collect()
+}
+
+fn ipv4(buf: &[u8], at: usize, r: &Record) -> Option<Ipv4Addr> {
+    match (Record { class: r.class & !TOP_BIT, ..*r }).address(buf, at) {
+        Some(IpAddr::V4(ip)) => Some(ip),
+        _ => None,
+    }
+}
+
+/// A name without its last label, which is the domain, and the dot before it.
+fn without_domain(name: &[u8]) -> Option<&[u8]> {
+    name.get(..name.len().checked_sub(DOMAIN.len())?).filter(|rest| !rest.is_empty())
+}
+
+/// The first label of a name, and what follows its dot.
+fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let dot = memchr::memchr(b'.', name)?;
+    Some((&name[..dot], &name[dot + 1..]))
+}
+
+/// What a response says; None when it says nothing of services or hosts.
+pub(crate) fn response(buf: &[u8]) -> Option<Response> {
+    if header(buf, 3) == 0 {
+        return None;
+    }
+    let all = records(buf, RECORDS)?;
+    let &(at, first) = all.first()?;
+    let owner = dns::name(buf, at)?.0;
+    let owner = owner.as_bytes();
+    let mut found = Response { first, name: Vec::new(), srvcproto: None, ip: None, port: None, txt: None };
+    if first.class & !TOP_BIT != dns::IN {
+        return None;
+    }
+    let data_at = |at: usize, r: &Record| at + r.len - r.data_len;
+    let instance = match first.rtype {
+        A => {
+            found.ip = Some(ipv4(buf, at, &first)?);
+            found.name = owner.to_vec();
+            return Some(found);
+        }
+        PTR => {
+            found.srvcproto = Some(without_domain(owner)?.to_vec());
+            dns::name(buf, data_at(at, &first))?.0
+        }
+        SRV | TXT => {
+            let (name, rest) = split(owner)?;
+            found.srvcproto = Some(without_domain(rest)?.to_vec());
+            found.name = name.to_vec();
+            dns::name(buf, at)?.0
+        }
+        _ => return None,
+    };
+    let (mut target, mut host) = (None, None);
+    for (at, r) in &all {
+        if r.class & !TOP_BIT != dns::IN {
+            continue;
+        }
+        let owner = dns::name(buf, *at)?.0;
+        let of_instance = dns::same(owner.as_bytes(), instance.as_bytes());
+        match r.rtype {
+            SRV if of_instance && r.data_len >= 6 => {
+                if target.is_some() {
+                    break;
+                }
+                let data = data_at(*at, r);
+                found.port = Some(u16::from_be_bytes([buf[data + 4], buf[data + 5]]));
+                target = Some(dns::name(buf, data + 6)?.0);
+            }
+            TXT if of_instance => {
+                if found.txt.is_some() {
+                    break;
+                }
+                found.txt = Some(data_at(*at, r)..at + r.len);
+            }
+            A => {
+                let wanted = target.as_ref().unwrap_or(&instance);
+                let Some(ip) = ipv4(buf, *at, r).filter(|_| dns::same(owner.as_bytes(), wanted.as_bytes())) else { continue };
+                if found.ip.is_some() {
+                    break;
+                }
+                (found.ip, host) = (Some(ip), Some(owner));
+            }
+            _ => {}
+        }
+    }
+    if first.rtype == PTR {
+        let whole = target.or(host);
+        let label = split(instance.as_bytes()).map_or(&b""[..], |(label, _)| label);
+        found.name = whole.as_ref().map_or(label, |t| t.as_bytes()).to_vec();
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const HTTP: Service<'_> = Service { srvcproto: b"_http._tcp", txt: b"\x03a=b", port: 8080 };
+
+    fn name_at(buf: &[u8], at: usize) -> Vec<u8> {
+        dns::name(buf, at).unwrap().0.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn answers_about_an_instance_carry_its_name() {
+        for rtype in [SRV, TXT] {
+            let a = answer(0, rtype, b"dev", &HTTP, IP).unwrap();
+            assert_eq!(name_at(&a, HEADER), b"dev._http._tcp.local");
+            let r = response(&a).unwrap();
+            assert_eq!((&r.name[..], r.srvcproto.as_deref()), (&b"dev"[..], Some(HTTP.srvcproto)));
+            if rtype == SRV {
+                assert_eq!((r.port, r.ip), (Some(8080), Some(IP)));
+                assert_eq!(name_at(&a, 12 + 22 + 10 + 6), b"dev.local");
+            } else {
+                assert_eq!(&a[r.txt.unwrap()], HTTP.txt);
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_is_found_with_all_that_belongs_to_it() {
+        let a = answer(7, PTR, b"dev", &HTTP, IP).unwrap();
+        let r = response(&a).unwrap();
+        assert_eq!((&r.name[..], r.srvcproto.as_deref()), (&b"dev.local"[..], Some(HTTP.srvcproto)));
+        assert_eq!((r.port, r.ip, &a[r.txt.unwrap()]), (Some(8080), Some(IP), HTTP.txt));
+        assert_eq!(
+            addresses(&a).iter().map(|(n, ip)| (n.as_bytes().to_vec(), *ip)).collect::<Vec<_>>(),
+            [(b"dev.local".to_vec(), IP)]
+        );
+    }
+
+    #[test]
+    fn malformed_descriptions_are_not_answered() {
+        let of = |srvcproto| Service { srvcproto, ..HTTP };
+        for srvcproto in [&b""[..], b".", b"._tcp", b"a..b", &[b'x'; 64]] {
+            assert!([PTR, SRV, TXT].iter().all(|t| answer(0, *t, b"dev", &of(srvcproto), IP).is_none()), "{srvcproto:?}");
+        }
+        for host in [&b""[..], &[b'x'; 64]] {
+            assert!([A, PTR, SRV, TXT].iter().all(|t| answer(0, *t, host, &HTTP, IP).is_none()));
+        }
+    }
+
+    #[test]
+    fn long_queries_must_be_what_they_say() {
+        let known = answer(0, A, b"other", &HTTP, IP).unwrap()[HEADER..].to_vec();
+        let mut q = dns::query(0, 0, b"\x03dev\x05local\0", A);
+        q[7] = 30;
+        q.extend(known.repeat(30));
+        assert!(q.len() > dns::UDP_MAX && questions(&q).len() == 1);
+        q.push(0);
+        assert!(questions(&q).is_empty());
+        q.truncate(q.len() - 2);
+        assert!(questions(&q).is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 300 }))]
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..200)) {
+            kind(&bytes);
+            prop_assert!(questions(&bytes).iter().filter_map(|q| q.to_host(None)).all(|name| !name.is_empty()));
+            addresses(&bytes);
+            if let Some(r) = response(&bytes) {
+                prop_assert!(r.txt.is_none_or(|at| bytes.get(at).is_some()));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The text of `/etc/hosts` and `/etc/resolv.conf`.
+
+use super::ip::{self, Ip};
+use super::num;
+
+/// Lines without comments, in words.
+fn lines(text: &[u8]) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
+    text.split(|b| *b == b'\n').map(|line| {
+        let end = line.iter().position(|b| matches!(b, b'#' | b';')).unwrap_or(line.len());
+        line[..end].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+    })
+}
+
+/// The first address that the hosts file has for a name; of the other family only if there is none.
+pub(crate) fn host(hosts: &[u8], name: &[u8], six: bool) -> Option<Ip> {
+    let mut other = None;
+    for mut words in lines(hosts) {
+        let Some(address) = words.next() else { continue };
+        if !words.any(|alias| alias.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        match ip::parse(address) {
+            Some(found @ Ip::V4(_)) if !six => return Some(found),
+            Some(found @ Ip::V6(..)) if six => return Some(found),
+            found => other = other.or(found),
+        }
+    }
+    other
+}
+
+/// What of the system's configuration the resolver follows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Conf {
+    pub(crate) servers: Vec<Ip>,
+    /// Domains to try short names in.
+    pub(crate) search: Vec<Vec<u8>>,
+    /// A name with this many dots is tried as it is first.
+    pub(crate) ndots: usize,
+    pub(crate) timeout_ms: u64,
+    pub(crate) attempts: usize,
+}
+
+impl Default for Conf {
+    fn default() -> Conf {
+        Conf { servers: Vec::new(), search: Vec::new(), ndots: 1, timeout_ms: 5000, attempts: 2 }
+    }
+}
+
+const SERVERS: usize = 3;
+const DOMAINS: usize = 8;
+
+pub(crate) fn conf(text: &[u8]) -> Conf {
+    let mut conf = Conf::default();
+    for mut words in lines(text) {
+        match words.next() {
+            Some(b"nameserver") if conf.servers.len() < SERVERS => conf.servers.extend(words.next().and_then(ip::parse)),
+            // The last of them counts.
+            Some(b"search" | b"domain") => conf.search = words.take(DOMAINS).filter(|d| *d != b".").map(<[u8]>::to_vec).collect(),
+            Some(b"options") => words.for_each(|word| option(&mut conf, word)),
+            _ => {}
+        }
+    }
+    conf
+}
+
+fn option(conf: &mut Conf, word: &[u8]) {
+    let Some(colon) = memchr::memchr(b':', word) else { return };
+    let (n, len) = num::prefix(&word[colon + 1..]);
+    if len == 0 {
+        return;
+    }
+    match &word[..colon] {
+        b"ndots" => conf.ndots = n.min(15) as usize,
+        b"timeout" => conf.timeout_ms = n.clamp(1, 30) * 1000,
+        b"attempts" => conf.attempts = n.clamp(1, 5) as usize,
+        _ => {}
+    }
+}
+
+impl Conf {
+    /// The names to ask for in turn, so that `name` is found as elsewhere on this machine.
+    pub(crate) fn candidates(&self, name: &[u8]) -> Vec<Vec<u8>> {
+        let plain = name.to_vec();
+        if name.ends_with(b".") {
+            return vec![plain];
+        }
+        let mut all: Vec<Vec<u8>> = self.search.iter().map(|domain| [name, b".", domain].concat()).collect();
+        let dots = memchr::memchr_iter(b'.', name).count();
+        all.insert(if dots >= self.ndots { 0 } else { all.len() }, plain);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hosts() {
+        let text = b"# comment\n\n127.0.0.1 localhost\n ::1\tLocalHost ip6 # trailing\r\n10.0.0.1 a.example a\n10.0.0.2 a\nx y z\n fe80::1 v6only";
+        assert_eq!(host(text, b"LOCALHOST", false), Some(Ip::V4([127, 0, 0, 1])));
+        assert!(matches!(host(text, b"localhost", true), Some(Ip::V6(..))));
+        assert_eq!(host(text, b"A", false), Some(Ip::V4([10, 0, 0, 1])));
+        assert_eq!(host(text, b"a.example", true), Some(Ip::V4([10, 0, 0, 1])));
+        assert!(matches!(host(text, b"v6only", false), Some(Ip::V6(..))));
+        for name in [&b"10.0.0.1"[..], b"trailing", b"#", b"", b"y", b"a.exam"] {
+            assert_eq!(host(text, name, false), None);
+        }
+    }
+
+    #[test]
+    fn configuration() {
+        assert_eq!(conf(b""), Conf::default());
+        let text = b"; c\nnameserver 10.0.0.1\nnameserver ::1\r\nnameserver bad\nnameserver 10.0.0.2 # x\nnameserver 10.0.0.3\n\
+            domain one\nsearch a.b c. .\noptions ndots:5 timeout:0 attempts:99 rotate edns0 x: ndots:\n";
+        let got = conf(text);
+        assert_eq!(got.servers.len(), 3);
+        assert_eq!(got.servers[2], Ip::V4([10, 0, 0, 2]));
+        assert_eq!(got.search, [b"a.b".to_vec(), b"c.".to_vec()]);
+        assert_eq!((got.ndots, got.timeout_ms, got.attempts), (5, 1000, 5));
+    }
+
+    #[test]
+    fn short_names_are_tried_in_the_search_domains_first() {
+        let conf = Conf { search: vec![b"d".to_vec()], ..Conf::default() };
+        assert_eq!(conf.candidates(b"db"), [b"db.d".to_vec(), b"db".to_vec()]);
+        assert_eq!(conf.candidates(b"db.x"), [b"db.x".to_vec(), b"db.x.d".to_vec()]);
+        assert_eq!(conf.candidates(b"db."), [b"db.".to_vec()]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
+        #[test]
+        fn any_text(text in "[a-z0-9.:#; \n\t]{0,200}", name in "[a-z0-9.]{0,10}") {
+            let conf = conf(text.as_bytes());
+            prop_assert!(conf.servers.len() <= SERVERS && conf.search.len() <= DOMAINS);
+            prop_assert!(conf.candidates(name.as_bytes()).len() <= DOMAINS + 1);
+            host(text.as_bytes(), name.as_bytes(), true);
+        }
+    }
+}
