@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mongoose as _; // it has the functions
 
 unsafe extern "C" {
     fn mg_sntp_parse(buf: *const u8, len: usize) -> i64;
