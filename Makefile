@@ -19,9 +19,12 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
+        update-ca-certificates:ca-certificates \
+        mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
+        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2
 # Packages of other languages, which are put into a directory of this project.
-PYTHON_PACKAGES = websockets
+PYTHON_PACKAGES = websockets paho-mqtt zeroconf
 NODE_PACKAGES = ws
 PEERS = target/peers
 
@@ -66,7 +69,7 @@ deps:
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
 	@for p in $(PYTHON_PACKAGES); do \
-	  [ -d $(PEERS)/python/$$p ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	  [ -d $(PEERS)/python/$${p%-mqtt} ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
 	done
 	@for p in $(NODE_PACKAGES); do \
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \

@@ -423,6 +423,30 @@ impl Asking {
         self.answer()
     }
 
+    fn websocket(port: u16) -> Result<Asking, String> {
+        let mut c = Asking::new(port)?;
+        let request = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        c.0.get_mut().write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if c.0.read_line(&mut head).map_err(|e| e.to_string())? == 0 {
+                break;
+            }
+        }
+        ensure(head.starts_with("HTTP/1.1 101 "), || head)?;
+        Ok(c)
+    }
+
+    /// The next frame of a WebSocket, a short one.
+    fn frame(&mut self) -> Result<Vec<u8>, String> {
+        let mut frame = vec![0; 2];
+        self.0.read_exact(&mut frame).map_err(|e| e.to_string())?;
+        frame.resize(2 + usize::from(frame[1] & 127), 0);
+        self.0.read_exact(&mut frame[2..]).map_err(|e| e.to_string())?;
+        Ok(frame)
+    }
+
     /// What comes until the end of the stream, which must not be a reset.
     fn rest(&mut self) -> Result<String, String> {
         let mut text = String::new();
@@ -463,13 +487,18 @@ fn graceful_server() -> Result<(), Failed> {
     let port = server.port();
     let mut all = (0..4).map(|_| Asking::new(port)).collect::<Result<Vec<_>, _>>()?;
     for c in &mut all {
-        ensure(c.ask("/healthz")?.1 == "ready\n", || "not ready".to_string())?;
+        let (head, body) = c.ask("/healthz")?;
+        ensure(head.starts_with("HTTP/1.1 200 ") && body.starts_with("{\"ready\":true,"), || head + &body)?;
     }
     let [stream, later, idle, status] = &mut all[..] else { unreachable!() };
     stream.send("/events")?;
-    later.send("/later")?;
-    ensure(status.ask("/drain")?.1.starts_with("{\"phase\":\"running\",\"listeners\":1,"), || "no status".to_string())?;
-    let asked_until_the_end = thread::spawn(move || -> Result<(usize, usize), String> {
+    let (mut polite, mut rude) = (Asking::websocket(port)?, Asking::websocket(port)?);
+    let body = status.ask("/drain")?.1;
+    ensure(
+        body.starts_with("{\"ready\":true,\"phase\":\"running\",\"listeners\":1,") && body.contains("\"websockets\":2,"),
+        || body,
+    )?;
+    let ask_until_the_end = move || -> Result<(usize, usize), String> {
         let (mut answered, mut connections) = (0, 0);
         while let Ok(mut c) = Asking::new(port) {
             connections += 1;
@@ -489,27 +518,37 @@ fn graceful_server() -> Result<(), Failed> {
             }
         }
         Ok((answered, connections))
-    });
+    };
+    let load: Vec<_> = (0..4).map(|_| thread::spawn(ask_until_the_end)).collect();
+    thread::sleep(Duration::from_millis(200));
+    later.send("/later")?;
     let began = Instant::now();
     server.terminate();
     // The lame duck phase: it still takes connections, and says that it should not be sent any.
     let leaving = loop {
         let (head, body) = Asking::new(port)?.ask("/healthz")?;
-        if body == "leaving\n" {
+        if body.starts_with("{\"ready\":false,\"phase\":\"lame duck\",\"listeners\":1,") {
             break head;
         }
+        ensure(body.starts_with("{\"ready\":true,"), || body)?;
     };
     ensure(leaving.starts_with("HTTP/1.1 503 ") && leaving.contains(LAST), || leaving)?;
     let (head, body) = status.ask("/drain")?;
-    ensure(head.contains(LAST) && body.contains("\"phase\":\"lame duck\",\"listeners\":1,"), || head + &body)?;
+    ensure(head.contains(LAST) && body.starts_with("{\"ready\":false,\"phase\":\"lame duck\","), || head + &body)?;
     let (head, body) = later.answer()?;
     ensure(head.contains(LAST) && body == "Here it is\n", || head + &body)?;
     let events = stream.rest()?;
     ensure(events.ends_with("event: bye\ndata:\n\n\r\n00000000\r\n\r\n"), || events.clone())?;
     ensure(idle.rest()?.is_empty(), || "more came".to_string())?;
-    drop(all);
-    let (answered, connections) = asked_until_the_end.join().map_err(|_| "the client panicked")??;
-    ensure(answered > 10 && connections > 10, || format!("{answered} answers on {connections} connections"))?;
+    // 1001, going away. One says good-bye as well, the other one says nothing, and is not waited for long.
+    ensure(polite.frame()? == b"\x88\x02\x03\xe9" && rude.frame()? == b"\x88\x02\x03\xe9", || "not told 1001".to_string())?;
+    polite.0.get_mut().write_all(b"\x88\x82\0\0\0\0\x03\xe9").map_err(|e| e.to_string())?;
+    ensure(polite.rest()?.is_empty() && rude.rest()?.is_empty(), || "more came".to_string())?;
+    drop((all, polite, rude));
+    for client in load {
+        let (answered, connections) = client.join().map_err(|_| "the client panicked")??;
+        ensure(answered > 10 && connections > 10, || format!("{answered} answers on {connections} connections"))?;
+    }
     let text = server.ended()?;
     ensure(began.elapsed() < Duration::from_secs(20), || format!("left after {:?}", began.elapsed()))?;
     Ok(ensure(text.ends_with(" connections drained, 0 closed by force\n"), || text)?)
@@ -519,7 +558,7 @@ fn graceful_server() -> Result<(), Failed> {
 fn graceful_server_in_a_hurry() -> Result<(), Failed> {
     let server = Server::start("hurry", "examples-c/graceful-server.c", &["http://127.0.0.1:0", "60000", "120000"], 1)?;
     server.terminate();
-    while Asking::new(server.port())?.ask("/healthz")?.1 != "leaving\n" {}
+    while Asking::new(server.port())?.ask("/healthz")?.1.starts_with("{\"ready\":true,") {}
     server.terminate();
     let text = server.ended()?;
     Ok(ensure(text.ends_with(" 0 closed by force\n"), || text)?)

@@ -13,12 +13,12 @@ use std::{
 };
 
 /// Packages of other languages are kept in a directory of their own: `make deps` puts them there.
-fn peer_package(language: &str, name: &str) -> Result<PathBuf, String> {
+pub(crate) fn peer_package(language: &str, name: &str) -> Result<PathBuf, String> {
     let (dir, install) = match language {
         "python3" => (root("target/peers/python"), "python3 -m pip install --target target/peers/python"),
         _ => (root("target/peers/node/node_modules"), "npm install --prefix target/peers/node"),
     };
-    if dir.join(name).is_dir() {
+    if dir.join(name.trim_end_matches("-mqtt")).is_dir() {
         return Ok(dir);
     }
     Err(format!("the {language} package {name} is missing; install it with `make deps` or `{install} {name}`"))

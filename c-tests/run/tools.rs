@@ -24,10 +24,18 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("gzip", "gzip"),
     ("mkfifo", "coreutils"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
     ("wrk", "wrk"),
     ("python3", "python3"),
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_passwd", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("mosquitto_sub", "mosquitto-clients"),
     ("node", "nodejs"),
     ("chromium", "chromium"),
+    ("openssl", "openssl"),
 ];
 
 pub fn root(path: &str) -> PathBuf {

@@ -447,6 +447,9 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
         Io::Failed(_) => {
             rec.readable.set(false);
             rec.reason.set(Reason::Reset);
+            if c.flags().is_client() && with(rec, |t| t.session.is_handshaking()) == Some(true) {
+                error(c, format_args!("socket error"));
+            }
             c.update(|f| f.set_closing(true));
             false
         }

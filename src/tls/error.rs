@@ -1,6 +1,6 @@
 //! Errors as programs see them: `MG_EV_ERROR` has room for 63 bytes, the log for the rest.
 
-use rustls::{AlertDescription, CertificateError, Error as Tls, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage, PeerIncompatible};
 use std::fmt;
 
 /// What a program is told at most.
@@ -57,14 +57,16 @@ pub(crate) fn explain(e: &Tls) -> String {
             PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon | PeerIncompatible::NoSignatureSchemesInCommon => {
                 "tls hs: the peer cannot use this kind of certificate".into()
             }
-            PeerIncompatible::SupportedVersionsExtensionRequired
+            PeerIncompatible::SignatureAlgorithmsExtensionRequired
+            | PeerIncompatible::SupportedVersionsExtensionRequired
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13 => "tls hs: the peer's TLS is older than 1.2".into(),
             other => format!("tls hs: the peer's TLS does not fit: {other:?}"),
         },
         Tls::General(text) if text.contains("certificate chain resolved") => "tls hs: this server has no certificate".into(),
-        Tls::InvalidMessage(_) => format!("tls hs: not TLS, or damaged: {e}"),
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => "tls hs: the peer does not speak TLS".into(),
+        Tls::InvalidMessage(e) => format!("tls hs: damaged message: {e:?}"),
         _ => format!("tls hs: {e}"),
     })
 }

@@ -53,7 +53,7 @@ impl Output {
 
     /// The first `n` bytes have left.
     pub(crate) fn sent(&mut self, n: usize) {
-        self.from = (self.from + n).min(self.to);
+        self.from = self.from.saturating_add(n).min(self.to);
     }
 
     /// Begins with a block that served another connection.

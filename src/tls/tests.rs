@@ -1,8 +1,11 @@
 //! Handshakes in memory, between configurations made from options.
 
 use super::config::{self, Cache, Error, Options, explain};
+use super::verify::{Verifier, anchors};
 use crate::hash::base64;
-use rustls::pki_types::ServerName;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
 use serde_json::Value;
@@ -43,6 +46,16 @@ fn connect_all(server: &Options, client: &Options) -> Result<(), String> {
 
 /// A handshake: both ends talk until neither has more to say.
 fn talk(server: Arc<ServerConfig>, client: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Pair, String> {
+    talk_over(server, client, name, |_| ())
+}
+
+/// The same over a wire that may change what the server sends.
+fn talk_over(
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    mut change: impl FnMut(&mut [u8]),
+) -> Result<Pair, String> {
     let mut server = ServerConnection::new(server).unwrap();
     let mut client = ClientConnection::new(client, name).unwrap();
     let mut wire = Vec::new();
@@ -61,14 +74,15 @@ fn talk(server: Arc<ServerConfig>, client: Arc<ClientConfig>, name: ServerName<'
         while server.wants_write() {
             server.write_tls(&mut wire).unwrap();
         }
+        change(&mut wire);
         let mut input = &wire[..];
         while !input.is_empty() {
             client.read_tls(&mut input).unwrap();
             client.process_new_packets().map_err(|e| explain(&e))?;
         }
         if sent + wire.len() == 0 {
-            assert!(!client.is_handshaking() && !server.is_handshaking());
-            return Ok(Pair { client, server });
+            let done = !client.is_handshaking() && !server.is_handshaking();
+            return if done { Ok(Pair { client, server }) } else { Err("both wait".into()) };
         }
     }
 }
@@ -477,5 +491,67 @@ fn the_handshake_is_signed_by_the_key() {
             let result = talk(Arc::new(server), Arc::new(client), PEER.into()).map(drop);
             assert!(result.unwrap_err().starts_with("tls hs: peer's certificate: "), "{shown} {has}");
         }
+    }
+}
+
+#[test]
+fn a_changed_bit_ends_the_handshake() {
+    let options = own("server-p256");
+    let server = Arc::new(config::server(&options, &[&TLS13]).unwrap());
+    let client = Arc::new(config::client(&expecting("ca.pem", "localhost"), true, &[&TLS13]).unwrap());
+    let name = ServerName::try_from("localhost").unwrap();
+    // The bytes of the first flight that count: all but the versions in the heads of records, which mean nothing.
+    let mut bytes = Vec::new();
+    talk_over(server.clone(), client.clone(), name.clone(), |flight| {
+        let (first, mut record) = (bytes.is_empty(), 0);
+        while first && record < flight.len() {
+            let end = record + 5 + usize::from(u16::from_be_bytes([flight[record + 3], flight[record + 4]]));
+            bytes.extend((record..end).filter(|at| ![1, 2].contains(&(at - record))));
+            record = end;
+        }
+    })
+    .unwrap();
+    assert!(bytes.len() > 500);
+    for at in bytes {
+        let mut flights = 0;
+        let result = talk_over(server.clone(), client.clone(), name.clone(), |flight| {
+            if flights == 0 {
+                flight[at] ^= 0x80;
+            }
+            flights += 1;
+        });
+        assert!(result.is_err(), "{at}");
+    }
+}
+
+#[test]
+fn a_changed_certificate_is_refused() {
+    // Of each kind of trust: under a CA, under itself, of version 1, marked as a CA.
+    for (name, ca) in [
+        ("server-p256", "ca.pem"),
+        ("v1", "ca.pem"),
+        ("self-v1", "self-v1.pem"),
+        ("self", "self.pem"),
+        ("marked-as-ca", "ca.pem"),
+        ("client-rsa2048", "ca.pem"),
+    ] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(Some(anchors(file(ca)).unwrap()), true, &provider).unwrap();
+        let host = ServerName::try_from("localhost").unwrap();
+        let now = UnixTime::now();
+        let good = der(&format!("{name}.pem"));
+        let is_client = name.starts_with("client");
+        let check = |cert: Vec<u8>| match is_client {
+            true => verifier.verify_client_cert(&cert.into(), &[], now).is_ok(),
+            false => verifier.verify_server_cert(&cert.into(), &[], &host, &[], now).is_ok(),
+        };
+        assert!(check(good.to_vec()), "{name}");
+        for at in 0..good.len() {
+            let mut changed = good.to_vec();
+            changed[at] ^= 1 << (at % 8);
+            assert!(!check(changed), "{name}: byte {at}");
+        }
+        assert!((0..good.len()).all(|len| !check(good[..len].to_vec())), "{name}");
+        assert!(!check([good, &[0]].concat()), "{name}");
     }
 }
