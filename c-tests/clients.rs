@@ -13,10 +13,10 @@ mod examples;
 mod files;
 #[path = "clients/load.rs"]
 mod load;
-#[path = "clients/proxy.rs"]
-mod proxy;
 #[path = "clients/mqtt.rs"]
 mod mqtt;
+#[path = "clients/proxy.rs"]
+mod proxy;
 #[path = "clients/restart.rs"]
 mod restart;
 #[path = "clients/scripts.rs"]
