@@ -15,6 +15,8 @@ mod files;
 mod load;
 #[path = "clients/mqtt.rs"]
 mod mqtt;
+#[path = "clients/names.rs"]
+mod names;
 #[path = "clients/proxy.rs"]
 mod proxy;
 #[path = "clients/restart.rs"]
@@ -50,5 +52,6 @@ fn main() {
     tls::trials(&mut all);
     websocket::trials(&mut all);
     tls_verify::trials(&mut all);
+    names::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

@@ -53,7 +53,9 @@ impl Mosquitto {
     }
 
     fn spawn(dir: &Path) -> Result<Child, String> {
-        let mut command = tool("mosquitto")?;
+        // Where Debian puts it is not on everybody's path.
+        const SBIN: &str = "/usr/sbin/mosquitto";
+        let mut command = if Path::new(SBIN).is_file() { Command::new(SBIN) } else { tool("mosquitto")? };
         command.arg("-c").arg(dir.join("conf")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().map_err(|e| format!("{command:?}: {e}"))
     }
@@ -242,7 +244,7 @@ fn over_websocket() -> Result<(), Failed> {
 fn paho() -> Result<(), Failed> {
     let broker = our_broker("mqtt-paho", &[])?;
     let mut python = crate::scripts::command("mqtt_clients.py", &broker, &[&broker.second_port().to_string()])?;
-    python.env("PYTHONPATH", peer_package("python3", "paho")?).env("no_proxy", "127.0.0.1");
+    python.env("PYTHONPATH", peer_package("python3", "paho-mqtt")?).env("no_proxy", "127.0.0.1");
     client("mqtt-paho", python, 180)?;
     broker.stop()?;
     Ok(())

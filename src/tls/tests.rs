@@ -1,8 +1,11 @@
 //! Handshakes in memory, between configurations made from options.
 
 use super::config::{self, Cache, Error, Options, explain};
+use super::verify::{Verifier, anchors};
 use crate::hash::base64;
-use rustls::pki_types::ServerName;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
 use serde_json::Value;
@@ -518,5 +521,37 @@ fn a_changed_bit_ends_the_handshake() {
             flights += 1;
         });
         assert!(result.is_err(), "{at}");
+    }
+}
+
+#[test]
+fn a_changed_certificate_is_refused() {
+    // Of each kind of trust: under a CA, under itself, of version 1, marked as a CA.
+    for (name, ca) in [
+        ("server-p256", "ca.pem"),
+        ("v1", "ca.pem"),
+        ("self-v1", "self-v1.pem"),
+        ("self", "self.pem"),
+        ("marked-as-ca", "ca.pem"),
+        ("client-rsa2048", "ca.pem"),
+    ] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(Some(anchors(file(ca)).unwrap()), true, &provider).unwrap();
+        let host = ServerName::try_from("localhost").unwrap();
+        let now = UnixTime::now();
+        let good = der(&format!("{name}.pem"));
+        let is_client = name.starts_with("client");
+        let check = |cert: Vec<u8>| match is_client {
+            true => verifier.verify_client_cert(&cert.into(), &[], now).is_ok(),
+            false => verifier.verify_server_cert(&cert.into(), &[], &host, &[], now).is_ok(),
+        };
+        assert!(check(good.to_vec()), "{name}");
+        for at in 0..good.len() {
+            let mut changed = good.to_vec();
+            changed[at] ^= 1 << (at % 8);
+            assert!(!check(changed), "{name}: byte {at}");
+        }
+        assert!((0..good.len()).all(|len| !check(good[..len].to_vec())), "{name}");
+        assert!(!check([good, &[0]].concat()), "{name}");
     }
 }
