@@ -12,6 +12,7 @@
 #define MAX_CONNS 2000
 #define MAX_SESSIONS 1000        // with a connection or without
 #define MAX_SUBS 50              // of one session
+#define MAX_NAME 1000            // bytes of a client id or a filter
 #define MAX_QUEUED 1000          // messages that wait for one session
 #define MAX_UNACKED 20           // of these, sent and not acknowledged
 #define MAX_HELD 100             // QoS 2 messages that one client has not released
@@ -446,8 +447,8 @@ static void on_connect(struct mg_connection *c, struct mg_mqtt_message *mm) {
   }
   if (s_user != NULL && (mg_strcmp(user, mg_str(s_user)) != 0 || mg_strcmp(pass, mg_str(s_pass)) != 0)) {
     code = v5 ? BAD_LOGIN : 4;
-  } else if (id.len == 0 && !clean && !v5) {
-    code = 2;
+  } else if ((id.len == 0 && !clean && !v5) || id.len > MAX_NAME) {
+    code = v5 ? REFUSED_ID : 2;
   } else if (flags & 4 && (!is_topic(topic) || (will = message_new(topic, data, will_props, flags >> 3 & 3, flags & 0x20)) == NULL)) {
     code = v5 ? BAD_TOPIC : 3;
   } else {
@@ -542,7 +543,7 @@ static uint8_t subscribe(struct session *s, struct mg_str filter, uint8_t option
   if (filter.len > 7 && memcmp(filter.buf, "$share/", 7) == 0) return (uint8_t) (v5 ? NO_SHARING : 0x80);
   while (i < s->num_subs && mg_strcmp(s->subs[i].filter, filter) != 0) i++;
   *is_new = i == s->num_subs;
-  if (i == MAX_SUBS) return (uint8_t) (v5 ? QUOTA : 0x80);
+  if (i == MAX_SUBS || filter.len > MAX_NAME) return (uint8_t) (v5 ? QUOTA : 0x80);
   if (*is_new) {
     s->subs[i].filter = mg_strdup(filter);
     s->num_subs++;

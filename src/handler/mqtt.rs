@@ -39,6 +39,12 @@ fn version(c: Conn) -> u8 {
     if c.flags().is_mqtt5() { 5 } else { 4 }
 }
 
+/// Nothing has come of the next packet: what the peer has sent so far was handled and acknowledged.
+pub(crate) fn is_between_packets(c: Conn) -> bool {
+    let is_ours = c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)));
+    is_ours && c.recv_len() == 0
+}
+
 // ---- packets in
 
 /// Handles what has been received.

@@ -103,7 +103,14 @@ impl Parts {
 
     fn options(&self) -> Options<'_> {
         let part = |name| self.0.get(name).map_or(&[][..], |v| v);
-        Options { ca: part("ca"), cert: part("cert"), key: part("key"), name: part("name"), skip_verification: false }
+        Options {
+            ca: part("ca"),
+            cert: part("cert"),
+            key: part("key"),
+            name: part("name"),
+            skip_verification: false,
+            http: false,
+        }
     }
 }
 
@@ -177,6 +184,20 @@ fn every_kind_of_key() {
         let server = Options { ca: file("ca.pem"), ..own("server-p256") };
         let client = Options { ca: file("ca.pem"), name: b"localhost", ..own(&format!("client-{kind}")) };
         assert_eq!(connect_all(&server, &client), Ok(()), "{kind}");
+    }
+}
+
+#[test]
+fn http_is_named_only_where_it_is_spoken() {
+    let server = |http| Options { http, ..own("server-p256") };
+    let client = |http| Options { http, ..Options::default() };
+    let alpn = |server, client| {
+        let pair = connect(&Cache::default(), &server, &client)?;
+        Ok::<_, String>(pair.client.alpn_protocol().map(<[u8]>::to_vec))
+    };
+    assert_eq!(alpn(server(true), client(true)), Ok(Some(b"http/1.1".to_vec())));
+    for (s, c) in [(true, false), (false, true), (false, false)] {
+        assert_eq!(alpn(server(s), client(c)), Ok(None));
     }
 }
 
