@@ -21,9 +21,10 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
         wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
         update-ca-certificates:ca-certificates \
-        mosquitto:mosquitto mosquitto_pub:mosquitto-clients
+        mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
+        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2
 # Packages of other languages, which are put into a directory of this project.
-PYTHON_PACKAGES = websockets paho-mqtt
+PYTHON_PACKAGES = websockets paho-mqtt zeroconf
 NODE_PACKAGES = ws
 PEERS = target/peers
 
@@ -41,6 +42,7 @@ help:
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
+	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
@@ -92,6 +94,9 @@ miri:
 	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- proto:: hash:: fmt:: \
 	  --skip any_bytes_are_scanned --skip is_no_work
 
+big:
+	UPLOAD_GIB=10 $(CARGO) test --release --test clients -- with_flat_memory --test-threads=1
+
 drain-demo:
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
 
@@ -129,4 +134,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test lint miri drain-demo tsan header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri big drain-demo tsan header bench install install-files uninstall clean

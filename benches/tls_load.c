@@ -25,22 +25,11 @@ static double now(void) {
   return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
-// Keeps the newest ticket of a connection, which belongs to the thread.
-static _Thread_local SSL_SESSION *s_session;
-static int on_session(SSL *ssl, SSL_SESSION *session) {
-  (void) ssl;
-  SSL_SESSION_free(s_session);
-  s_session = session;
-  return 1;
-}
-
 static int connected(void) {
   struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons((uint16_t) s_port)};
   int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-  struct linger reset = {1, 0};  // no port waits for a minute
   struct timeval limit = {10, 0};
   sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (connect(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0) return fd;
@@ -62,29 +51,40 @@ static int answered(SSL *ssl) {
   return 0;
 }
 
+// Says goodbye and waits for the other end, so that nothing is left unread.
+static void leave(SSL *ssl, int fd) {
+  char buf[256];
+  SSL_shutdown(ssl);
+  shutdown(fd, SHUT_WR);
+  while (recv(fd, buf, sizeof(buf), 0) > 0) (void) 0;
+}
+
 static void *run(void *arg) {
   SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+  SSL_SESSION *session = NULL;
   SSL_CTX_set_min_proto_version(ctx, s_version);
   SSL_CTX_set_max_proto_version(ctx, s_version);
-  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
-  SSL_CTX_sess_set_new_cb(ctx, on_session);
   while (now() < s_end) {
     int fd = connected();
     SSL *ssl = SSL_new(ctx);
     SSL_set_fd(ssl, fd);
     SSL_set_tlsext_host_name(ssl, "localhost");
-    if (s_resume && s_session != NULL) SSL_set_session(ssl, s_session);
+    if (session != NULL) SSL_set_session(ssl, session);
     if (fd >= 0 && SSL_connect(ssl) == 1 && answered(ssl)) {
       s_done++;
       if (SSL_session_reused(ssl)) s_resumed++;
+      leave(ssl, fd);
+      if (s_resume) {
+        SSL_SESSION_free(session);
+        session = SSL_get1_session(ssl);
+      }
     } else {
       s_failed++;
     }
-    SSL_shutdown(ssl);  // else the session could not be resumed
     SSL_free(ssl);
     if (fd >= 0) close(fd);
   }
-  SSL_SESSION_free(s_session);
+  SSL_SESSION_free(session);
   SSL_CTX_free(ctx);
   return arg;
 }
@@ -107,7 +107,8 @@ int main(int argc, char **argv) {
   double seconds = now() - start;
   printf("%lu requests in %.2fs, %lu resumed\n", s_done, seconds, s_resumed);
   printf("Requests/sec: %.2f\n", (double) s_done / seconds);
-  if (s_failed > 0) printf("Socket errors: %lu\n", s_failed);
   // Nearly every one must be of the kind that was asked for.
-  return s_failed > 0 || (s_resume ? s_resumed * 10 < s_done * 9 : s_resumed > 0);
+  if (s_resume ? s_resumed * 10 < s_done * 9 : s_resumed > 0) s_failed += s_done;
+  if (s_failed > 0) printf("Socket errors: %lu failed or of the other kind\n", s_failed);
+  return s_failed > 0;
 }

@@ -15,6 +15,8 @@ mod files;
 mod load;
 #[path = "clients/mqtt.rs"]
 mod mqtt;
+#[path = "clients/names.rs"]
+mod names;
 #[path = "clients/proxy.rs"]
 mod proxy;
 #[path = "clients/restart.rs"]
@@ -23,6 +25,8 @@ mod restart;
 mod scripts;
 #[path = "clients/server.rs"]
 mod server;
+#[path = "clients/tls.rs"]
+mod tls;
 #[path = "clients/tls_verify.rs"]
 mod tls_verify;
 #[path = "run/tools.rs"]
@@ -45,7 +49,9 @@ fn main() {
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    tls::trials(&mut all);
     websocket::trials(&mut all);
     tls_verify::trials(&mut all);
+    names::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

@@ -235,10 +235,11 @@ static void a_grace_without_limit_and_a_peer_that_never_reads(void) {
 
 int main(void) {
   int state, deed;
+  bool slow = under_tools();
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
   for (state = 0; state < (int) STATES; state++) {
-    for (deed = 0; deed < (int) DEEDS; deed++) ends((enum state) state, (enum deed) deed, 1000);
+    for (deed = slow ? state % 2 : 0; deed < (int) DEEDS; deed += slow ? 2 : 1) ends((enum state) state, (enum deed) deed, 1000);
   }
   ends(GRACE, FLOOD, -1);
   ends(RAW, BYTE_BY_BYTE, 50);

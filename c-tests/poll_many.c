@@ -52,7 +52,7 @@ static void the_busy_keep_nobody_waiting(int n) {
   int i, round;
   fresh(peers, n + 1);
   for (i = 0; i < 10; i++) strcat(gets, GET("/hi"));
-  for (round = 0; round < 5; round++) {
+  for (round = 0; round < 3; round++) {
     for (i = 0; i < n; i++) CHECK(peer_say(&peers[i], gets));
     CHECK(peer_say(&peers[n], GET("/hi")));
     for (i = 0; i <= n / 1024 + 1 && !peer_has(&peers[n], strlen(HI)); i++) {
@@ -70,7 +70,7 @@ static void the_busy_keep_nobody_waiting(int n) {
 }
 
 int main(void) {
-  int n = under_tools() ? 1200 : 3000, most = (int) ((raise_file_limit() - 50) / 2);
+  int n = under_tools() ? 1200 : 2100, most = (int) ((raise_file_limit() - 50) / 2);
   mg_log_set(MG_LL_NONE);
   if (n > most) n = most;
   CHECK(n > 1024);  // or this tests nothing

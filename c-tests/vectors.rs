@@ -11,6 +11,8 @@ mod lib;
 mod net;
 #[path = "vec/dash.rs"]
 mod dash;
+#[path = "vec/device.rs"]
+mod device;
 #[path = "vec/dns.rs"]
 mod dns;
 #[path = "vec/engine.rs"]
@@ -60,5 +62,6 @@ fn main() {
     tls::trials(&mut trials);
     dns::trials(&mut trials);
     mdns::trials(&mut trials);
+    device::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

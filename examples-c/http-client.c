@@ -1,6 +1,6 @@
 // Fetches a URL and prints the answer: the head to stderr, the body to stdout.
 //
-// usage: http-client URL [SECONDS]     the host is a numeric address or localhost; default: give up after 10 seconds
+// usage: http-client URL [SECONDS]     default: give up after 10 seconds
 // try:   http-client http://localhost:8000/api/hello
 // exit:  0 when the status is below 400
 

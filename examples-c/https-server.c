@@ -1,4 +1,4 @@
-// An HTTPS server: files of a directory, and /echo, which sends back what it is sent.
+// An HTTPS server: files of a directory; /echo sends back what it is sent, and so does /websocket, message by message.
 //
 // usage: https-server -c CERT -k KEY [-a CA] [-d DIR] [URL]     default . and https://0.0.0.0:8443; Ctrl-C ends it
 //
@@ -40,12 +40,17 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
                 (unsigned long) hm->body.len);
       mg_send(c, hm->body.buf, hm->body.len);
       c->is_resp = 0;
+    } else if (mg_match(hm->uri, mg_str("/websocket"), NULL)) {
+      mg_ws_upgrade(c, hm, NULL);
     } else {
       struct mg_http_serve_opts opts;
       memset(&opts, 0, sizeof(opts));
       opts.root_dir = s->dir;
       mg_http_serve_dir(c, hm, &opts);
     }
+  } else if (ev == MG_EV_WS_MSG) {
+    struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
+    mg_ws_send(c, wm->data.buf, wm->data.len, wm->flags & 15);
   } else if (ev == MG_EV_ERROR) {
     fprintf(stderr, "connection %lu: %s\n", c->id, (char *) ev_data);
   }

@@ -1474,7 +1474,8 @@ int mg_casecmp(const char *s1, const char *s2);
 // Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
 // let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
 // decides, and no network means no; but an empty list lets everyone in. Returns -1 for an IPv6 address or an entry
-// without sign, -2 for a malformed network. A network whose host bits are not zero contains no address.
+// without sign, -2 for a malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out
+// and `+` lets nobody in.
 int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 
 // Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
@@ -1759,19 +1760,23 @@ size_t mg_json_next(struct mg_str obj, size_t ofs, struct mg_str *key, struct mg
 // beginning of it.
 size_t mg_json_unescape(struct mg_str json, const char *path, char *to, size_t n);
 
-// Makes a token signed with ECDSA P-256. Returns its length, 0 on failure.
-extern size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
+// As mg_jwt_sign_hs256, with an ECDSA signature on the curve P-256: `opts->private_key` has 32 bytes, as mg_uecc_parse_private_key
+// writes them. Equal claims give equal tokens. 0 when the library is built without elliptic curves.
+size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Makes a token signed with HMAC-SHA-256. Returns its length, 0 on failure.
-extern size_t mg_jwt_sign_hs256(const struct mg_jwt_opts *opts, char *buf, size_t len);
+// Makes a token of `opts->claims`, signed with HMAC-SHA-256 and the key `opts->secret`. Its header has the members `alg`, `typ`,
+// `kid` unless that is empty, and those of `opts->header`. Returns the token's length; a NUL follows. 0 on failure: empty claims,
+// or a buffer that has no room for each part with its padding. May be called from any thread.
+size_t mg_jwt_sign_hs256(const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Checks a token against `opts->public_key` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is
-// the program's to check.
-extern size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
+// As mg_jwt_verify_hs256, for ECDSA signatures on the curve P-256: `opts->public_key` has 64 bytes, X and Y. 0 when the library is
+// built without elliptic curves.
+size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Checks a token against `opts->secret` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is the
-// program's to check.
-extern size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
+// Checks a token's signature with the key `opts->secret` and puts its claims and a NUL into `buf`. Returns their length, 0 on
+// failure: another algorithm, a wrong signature, a malformed token, or a buffer that is too small. Whether the token has expired
+// is for the program to see. May be called from any thread.
+size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
 // Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
 // `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
@@ -1846,8 +1851,16 @@ void mg_mgr_poll(struct mg_mgr *mgr, int ms);
 // library then uses.
 extern uint64_t mg_millis(void);
 
-// Listens for Modbus requests. NULL on failure.
-extern struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Listens for Modbus TCP clients at `url`, such as `tcp://0.0.0.0:502`; the port must be given. `fn` gets MG_EV_MODBUS_REQ with a
+// `struct mg_modbus_req *` for each request that is well-formed: it reads the `len` values at `u.bits` or `u.regs` of a request that
+// writes, fills those of one that reads, or sets `error` to an MG_MODBUS_ERR_* value; the answer is sent afterwards. The values are
+// the library's; the handler may lower `len`, but not replace the pointers (exception 4). Requests for other functions than those
+// with an MG_MODBUS_FUNC_* name, with bad lengths or counts, or with addresses beyond 65535 are answered without the handler.
+// Anything else ends the connection with MG_EV_ERROR `invalid pdu`. Returns NULL when the address is malformed or taken.
+struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr,
+                                       const char *url,
+                                       mg_event_handler_t fn,
+                                       void *fn_data);
 
 // Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out. For the format
 // see mg_xprintf.
@@ -1937,17 +1950,25 @@ bool mg_open_listener(struct mg_connection *c, const char *url);
 // own, which the library then uses.
 extern bool mg_ota_begin(size_t new_firmware_size);
 
-// Puts the device's id into `buf`.
+// Puts the device's id, which is sent with the question for updates, into `buf` of `len` bytes. The library's own id is `0`;
+// a program may define this function itself, which the library then uses.
 extern void mg_ota_device_id(char *buf, size_t len);
 
 // Ends a firmware update, a failed one too.
 extern bool mg_ota_end(void);
 
-// Called by mg_mgr_poll.
-extern void mg_ota_poll(struct mg_mgr *mgr);
+// Ends a check for updates whose time is up. mg_mgr_poll calls it; programs need not.
+void mg_ota_poll(struct mg_mgr *mgr);
 
-// Looks for a firmware update. `fn` is called with NULL or an error message.
-extern void mg_ota_url_check(struct mg_mgr *mgr, const char *metadata_url, void (*fn)(const char *error_message));
+// Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
+// `{"version": "...", "url": "...", "size": N}`. If the version is not `1.0.0` (MG_OTA_FIRMWARE_VERSION), the image is fetched from
+// `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned true, or
+// else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
+// called before this function returns. There is one check at a time in a process; https needs a CA that this library is built
+// without. What the image contains is for mg_ota_end to verify.
+void mg_ota_url_check(struct mg_mgr *mgr,
+                      const char *metadata_url,
+                      void (*fn)(const char *error_message));
 
 // Writes the next piece of a firmware update.
 extern bool mg_ota_write(const void *buf, size_t len);
@@ -2030,8 +2051,8 @@ size_t mg_queue_next(struct mg_queue *q, char **buf);
 // arguments are read twice: printers for `%M` run twice.
 extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 
-// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false when it has none to give, after
-// using a weak generator. A program may define its own, which the library then uses.
+// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false, with zeros in `buf`, when it has
+// none to give. A program may define its own, which the library then uses. May be called from any thread.
 extern bool mg_random(void *buf, size_t len);
 
 // Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`. The
@@ -2120,14 +2141,20 @@ void mg_sha384_update(struct mg_sha384_ctx *c, const uint8_t *data, size_t len);
 // `buf` may be NULL when `len` is 0. For the format see mg_xprintf.
 extern size_t mg_snprintf(char *buf, size_t len, const char *fmt, ...);
 
-// Asks a time server, NULL for a public one; MG_EV_SNTP_TIME brings the answer.
-extern struct mg_connection *mg_sntp_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Asks the time server at `url`, such as `udp://pool.ntp.org:123`; NULL asks a public one. The port must be given. Its answer sets
+// `mg_boot_timestamp_ms`, so that mg_now is the time, and `fn` gets MG_EV_SNTP_TIME with a `uint64_t *`, milliseconds since 1970.
+// Then the connection closes, as it does, without MG_EV_ERROR, when the server says that it does not know the time, and 3 seconds
+// after the start when no answer has come. Messages from others, or that do not repeat the random number in our request, are
+// ignored. Returns NULL as mg_connect does.
+struct mg_connection *mg_sntp_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Milliseconds since 1970 from a server's answer, or -1. Sets mg_boot_timestamp_ms.
-extern int64_t mg_sntp_parse(const uint8_t *buf, size_t len);
+// Reads a time server's message of `len` bytes. Returns milliseconds since 1970 and sets `mg_boot_timestamp_ms`; -1 when the
+// message is shorter than 48 bytes or no server's, and then sets nothing. Nobody checks here whose message it is and whether it
+// answers a request: mg_sntp_connect does.
+int64_t mg_sntp_parse(const uint8_t *buf, size_t len);
 
-// Sends an SNTP request.
-extern void mg_sntp_request(struct mg_connection *c);
+// Sends one SNTP request to `c->rem`; mg_sntp_connect does it by itself. Does nothing while the server's address is not known yet.
+void mg_sntp_request(struct mg_connection *c);
 
 // Cuts `s` at the first `sep`: `*a` becomes the part before it and `*b` the part behind it, or all of `s` and nothing
 // when there is no `sep`. Returns false, with both left alone, when `s` is empty. `a` and `b` may be NULL, or point at
@@ -2227,66 +2254,65 @@ long mg_tls_send(struct mg_connection *c,
                  size_t len);
 
 #if defined(MGX_DECLARE_UECC)
-// Computes the public key of a private one. 1 on success, 0 on failure.
-extern int mg_uecc_compute_public_key(const uint8_t *private_key, uint8_t *public_key, MG_UECC_Curve curve);
+// Computes the public key of a private one. Returns 1, or 0 when it is no key of this curve.
+int mg_uecc_compute_public_key(const uint8_t *private_key, uint8_t *public_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Size of a private key in bytes.
-extern int mg_uecc_curve_private_key_size(MG_UECC_Curve curve);
+// Bytes of a private key: n.
+int mg_uecc_curve_private_key_size(MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Size of a public key in bytes.
-extern int mg_uecc_curve_public_key_size(MG_UECC_Curve curve);
+// Bytes of a public key: 2n.
+int mg_uecc_curve_public_key_size(MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Makes a pair of keys. 1 on success, 0 on failure.
-extern int mg_uecc_make_key(uint8_t *public_key, uint8_t *private_key, MG_UECC_Curve curve);
+// Makes a pair of keys with random numbers of mg_random. Returns 1, or 0 when there are none.
+int mg_uecc_make_key(uint8_t *public_key, uint8_t *private_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Takes the private key out of PEM or DER text. Returns its size, or 0.
-extern size_t mg_uecc_parse_private_key(struct mg_str key, uint8_t *buf, size_t len);
+// Takes the private key on the curve P-256 out of a file, PEM or DER, SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`). Returns 32
+// and writes 32 bytes, or returns 0: another kind of key, a malformed one, or `len` below 32.
+size_t mg_uecc_parse_private_key(struct mg_str key, uint8_t *buf, size_t len);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// The curve P-256.
-extern MG_UECC_Curve mg_uecc_secp256r1(void);
+// The curve P-256, for the functions that follow. May be called from any thread, as all of them.
+MG_UECC_Curve mg_uecc_secp256r1(void);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
 // The curve P-384.
-extern MG_UECC_Curve mg_uecc_secp384r1(void);
+MG_UECC_Curve mg_uecc_secp384r1(void);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Computes an ECDH secret. 1 on success, 0 on failure.
-extern int mg_uecc_shared_secret(const uint8_t *public_key, const uint8_t *private_key, uint8_t *secret, MG_UECC_Curve curve);
+// Computes the secret that the owners of two keys share (ECDH): n bytes, the X coordinate. Returns 1, or 0 when one of the keys is
+// none of this curve.
+int mg_uecc_shared_secret(const uint8_t *public_key, const uint8_t *private_key, uint8_t *secret, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Signs a hash. 1 on success, 0 on failure.
-extern int mg_uecc_sign(const uint8_t *private_key,
-                        const uint8_t *hash,
-                        unsigned int hash_size,
-                        uint8_t *signature,
-                        MG_UECC_Curve curve);
+// Signs a hash of `hash_size` bytes (ECDSA); of a longer one than n bytes, the first n count. Returns 1, or 0
+// when it is no key of this curve or mg_random has no random numbers.
+int mg_uecc_sign(const uint8_t *private_key, const uint8_t *hash, unsigned int hash_size, uint8_t *signature, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Checks that a public key is a point of the curve. 1 if so, else 0.
-extern int mg_uecc_valid_public_key(const uint8_t *public_key, MG_UECC_Curve curve);
+// Returns 1 when a public key is a point of the curve, else 0.
+int mg_uecc_valid_public_key(const uint8_t *public_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Checks a signature. 1 if it is good, else 0.
-extern int mg_uecc_verify(const uint8_t *public_key,
-                          const uint8_t *hash,
-                          unsigned int hash_size,
-                          const uint8_t *signature,
-                          MG_UECC_Curve curve);
+// Checks the signature of a hash. Returns 1 if it is good, else 0.
+int mg_uecc_verify(const uint8_t *public_key,
+                   const uint8_t *hash,
+                   unsigned int hash_size,
+                   const uint8_t *signature,
+                   MG_UECC_Curve curve);
 #endif
 
 // The content of a file in `mg_mem_files`, not copied; the null string if there is none.
@@ -2345,20 +2371,20 @@ bool mg_wakeup(struct mg_mgr *mgr, unsigned long id, const void *buf, size_t len
 // failure and when it had been done before.
 bool mg_wakeup_init(struct mg_mgr *mgr);
 
-// Starts an access point.
-extern bool mg_wifi_ap_start(struct mg_wifi_data *wifi);
+// Starts an access point with the settings in `wifi`. False, as for mg_wifi_scan.
+bool mg_wifi_ap_start(struct mg_wifi_data *wifi);
 
-// Stops the access point.
-extern bool mg_wifi_ap_stop(void);
+// Stops the access point. False, as for mg_wifi_scan.
+bool mg_wifi_ap_stop(void);
 
-// Joins a Wi-Fi network.
-extern bool mg_wifi_connect(struct mg_wifi_data *wifi);
+// Joins the Wi-Fi network in `wifi`. False, as for mg_wifi_scan.
+bool mg_wifi_connect(struct mg_wifi_data *wifi);
 
-// Leaves the Wi-Fi network.
-extern bool mg_wifi_disconnect(void);
+// Leaves the Wi-Fi network. False, as for mg_wifi_scan.
+bool mg_wifi_disconnect(void);
 
-// Starts a scan for Wi-Fi networks.
-extern bool mg_wifi_scan(void);
+// Starts a scan for Wi-Fi networks. False: there is no driver for that in this library, and no MG_TCPIP_EV_WIFI_* event follows.
+bool mg_wifi_scan(void);
 
 // Makes a connection of an open stream socket and delivers MG_EV_OPEN. The descriptor is the manager's from then on and is
 // closed with the connection; it need not be non-blocking. Returns NULL when out of memory or when the descriptor cannot be

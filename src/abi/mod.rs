@@ -45,7 +45,6 @@ mod jwt;
 mod mgr;
 mod modbus;
 mod mqtt;
-mod owed;
 mod queue;
 mod rpc;
 mod str;

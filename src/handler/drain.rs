@@ -31,7 +31,12 @@ fn wake(e: &Engine) {
 
 /// Whether a request has begun to arrive or waits for its answer.
 fn is_busy(c: Conn, rec: &Rec) -> bool {
-    c.flags().is_resp() || c.recv_len() > 0 || rec.http.phase.get() == Phase::Body
+    c.flags().is_resp() || c.recv_len() > 0 || is_body_coming(rec)
+}
+
+/// Whether the body of a request is being received, by the HTTP handler or as an upload.
+fn is_body_coming(rec: &Rec) -> bool {
+    rec.http.phase.get() == Phase::Body || rec.has_task()
 }
 
 /// Whether nothing is in progress on an accepted connection.
@@ -94,8 +99,8 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
         close_websocket(e, c, rec, terms, now);
         return true;
     }
-    // While a file is sent, another handler sits in `c->pfn`.
-    let no_http = !http::is_http(c) && !flags.is_streaming();
+    // While a file is sent, another handler sits in `c->pfn`; none while one is received.
+    let no_http = !http::is_http(c) && !flags.is_streaming() && !rec.has_task();
     if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
         start_draining(e, c, rec);
     } else if no_http {
@@ -146,7 +151,7 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
     }
     let terms = rec.terms();
     let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
-    let is_stuck = rec.blocked.get() && (c.send_len() > 0 || c.flags().is_streaming());
+    let is_stuck = rec.blocked.get() && (turn::has_output(c, rec) || c.flags().is_streaming());
     if is_stuck && now >= stuck {
         rec.drain_since.set(Some(rec.progress_at.get()));
         start_draining(e, c, rec);
@@ -232,7 +237,7 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
     // Bytes that trickle in prolong nothing but a body.
     let last_move = if c.flags().is_resp() {
         rec.http.asked_at.get()
-    } else if rec.http.phase.get() == Phase::Body {
+    } else if is_body_coming(rec) {
         rec.read_at.get()
     } else {
         rec.head_began.get()
@@ -246,8 +251,7 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
         rec.reason.set(Reason::ResponseTimeout);
         start_draining(e, c, rec);
     } else {
-        let body = rec.http.phase.get() == Phase::Body;
-        limits::refuse(c, rec, 408, if body { Reason::BodyTimeout } else { Reason::HeaderTimeout });
+        limits::refuse(c, rec, 408, if is_body_coming(rec) { Reason::BodyTimeout } else { Reason::HeaderTimeout });
     }
     u64::MAX
 }

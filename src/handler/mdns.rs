@@ -50,7 +50,13 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
             unsafe { (*c.recv()).len = 0 };
             e.enter();
             match mdns::kind(&bytes) {
-                Some(Kind::Query) => asked(c, &bytes),
+                Some(Kind::Query) => {
+                    for question in mdns::questions(&bytes) {
+                        if !e.is_dead() && !c.is_closed() {
+                            asked(e, c, &bytes, &question);
+                        }
+                    }
+                }
                 Some(Kind::Response) => heard(e, c, &bytes),
                 None => {}
             }
@@ -69,8 +75,7 @@ fn host<'a>(c: Conn) -> Option<&'a [u8]> {
     (!name.is_null()).then(|| unsafe { cstr(name) })
 }
 
-fn asked(c: Conn, bytes: &[u8]) {
-    let Some(question) = mdns::question(bytes) else { return };
+fn asked(e: &Engine, c: Conn, bytes: &[u8], question: &Question) {
     let Some(name) = question.to_host(host(c)) else { return };
     let mut rr = c_record(&question.record);
     let is_ptr = question.record.rtype == mdns::PTR;
@@ -96,9 +101,9 @@ fn asked(c: Conn, bytes: &[u8]) {
             }
         }
     }
-    if !c.is_closed() && req.is_resp && !req.is_listing {
+    if !e.is_dead() && !c.is_closed() && req.is_resp && !req.is_listing {
         let own = (!req.addr.is_null() && !addr.is_ip6).then_some(addr);
-        respond(c, bytes, &question, &req, own);
+        respond(c, bytes, question, &req, own);
     }
 }
 

@@ -87,6 +87,11 @@ pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().into()).unwrap_or([0; 32])
 }
 
+/// Whether `mac` is the one, found out in a time that does not depend on it.
+pub(crate) fn is_hmac_sha256(key: &[u8], data: &[u8], mac: &[u8]) -> bool {
+    Hmac::<Sha256>::new_from_slice(key).is_ok_and(|sum| sum.chain_update(data).verify_slice(mac).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

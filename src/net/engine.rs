@@ -28,6 +28,9 @@ pub(crate) struct Options {
     pub(crate) v6only: bool,
     /// Directories without an index page are not listed.
     pub(crate) no_dirlist: bool,
+    /// TLS secrets go to the file that SSLKEYLOGFILE names.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    pub(crate) tls_keylog: bool,
     /// The name of index pages.
     pub(crate) http_index: Vec<u8>,
 }
@@ -39,6 +42,7 @@ impl Default for Options {
             listen_backlog: 128,
             v6only: false,
             no_dirlist: false,
+            tls_keylog: false,
             http_index: b"index.html".to_vec(),
         }
     }
@@ -134,6 +138,8 @@ pub(crate) struct Rec {
     pub(crate) from: Cell<[u8; 16]>,
     /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
     pub(crate) pressed: Cell<bool>,
+    /// A protocol handler has called the program about what is in the receive buffer, and must not be called again meanwhile.
+    pub(crate) dispatching: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
     pub(crate) mqtt: MqttRec,
@@ -567,6 +573,7 @@ impl Default for Rec {
             head_began: Cell::default(),
             from: Cell::default(),
             pressed: Cell::default(),
+            dispatching: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
             mqtt: MqttRec::default(),
@@ -590,6 +597,14 @@ impl Rec {
         self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { p.as_ref() }.terms)
     }
 
+    /// A protocol handler is in the middle of something, such as an upload.
+    pub(crate) fn has_task(&self) -> bool {
+        let task = self.task.take();
+        let has = task.is_some();
+        self.task.set(task);
+        has
+    }
+
     /// All that the program said about the end of this connection, if it did.
     pub(crate) fn conn_terms(&self) -> Option<ConnTerms> {
         // SAFETY: as above.
@@ -610,7 +625,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream abandoned task tls);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed dispatching stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);

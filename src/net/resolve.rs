@@ -34,6 +34,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 pub(crate) const DNS4: &CStr = c"udp://8.8.8.8:53";
 pub(crate) const DNS6: &CStr = c"udp://[2001:4860:4860::8888]:53";
+const PORT: u16 = 53;
 
 #[derive(Default)]
 pub(crate) struct Resolver {
@@ -207,8 +208,10 @@ unsafe fn entry(mgr: *mut mg_mgr, rtype: u16) -> *mut mg_dns {
 
 /// The address in a server's URL; None: the host is a name, or there is none.
 fn server(text: &[u8]) -> Option<mg_addr> {
-    let mut a = mg_addr { port: url::port(text).to_be(), ..mg_addr::ZERO };
-    (!text.is_empty() && addr::parse(url::host(text), &mut a)).then_some(a)
+    let port = Some(url::port(text)).filter(|port| *port > 0).unwrap_or(PORT);
+    let mut a = mg_addr { port: port.to_be(), ..mg_addr::ZERO };
+    let host = url::host(text);
+    (!host.is_empty() && addr::parse(host, &mut a)).then_some(a)
 }
 
 /// See `mg_dnsc_init`: opens the connection unless there is one.
@@ -240,9 +243,8 @@ fn connect(e: &Engine, url: &CStr) -> Option<Conn> {
 /// The servers to ask, in turn, and how.
 fn plan(e: &Engine, q: &mut Query, url: &[u8], timeout: u64) {
     let conf = conf(e);
-    let port = 53u16.to_be();
     let own = |ip: &Ip| {
-        let mut a = mg_addr { port, ..mg_addr::ZERO };
+        let mut a = mg_addr { port: PORT.to_be(), ..mg_addr::ZERO };
         addr::put(*ip, &mut a);
         a
     };

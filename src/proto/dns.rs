@@ -319,3 +319,132 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     let plain = |s: &'_ [u8]| s.len() - usize::from(s.ends_with(b"."));
     a[..plain(a)].eq_ignore_ascii_case(&b[..plain(b)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn asked(name: &str) -> Vec<u8> {
+        query(0x1234, RECURSION_DESIRED, &encode(name.as_bytes()).unwrap(), A)
+    }
+
+    /// A reply to `query` with these flags and answers.
+    fn replied(query: &[u8], flags: u16, answers: &[&[u8]]) -> Vec<u8> {
+        let mut r = query.to_vec();
+        r[2..4].copy_from_slice(&flags.to_be_bytes());
+        r[7] = answers.len() as u8;
+        r.extend_from_slice(&answers.concat());
+        r
+    }
+
+    fn answer(owner: &[u8], rtype: u16, data: &[u8]) -> Vec<u8> {
+        let fixed = [&rtype.to_be_bytes()[..], &[0, 1, 0, 0, 0, 60], &(data.len() as u16).to_be_bytes()].concat();
+        [owner, &fixed, data].concat()
+    }
+
+    const QUESTION: &[u8] = b"\xc0\x0c";
+    const IP: Reply = Reply::Address(IpAddr::V4(std::net::Ipv4Addr::new(1, 2, 3, 4)));
+
+    #[test]
+    fn names_on_the_wire() {
+        assert_eq!(encode(b"a.bc").unwrap(), b"\x01a\x02bc\0");
+        assert_eq!(encode(b"a.bc."), encode(b"a.bc"));
+        let longest = [[b'x'; 63], [b'x'; 63], [b'x'; 63]].map(|l| l.to_vec()).join(&b'.');
+        assert_eq!(encode(&[&longest[..], b".", &[b'x'; 61]].concat()).unwrap().len(), WIRE_MAX);
+        assert_eq!(encode(&[&longest[..], b".", &[b'x'; 62]].concat()), None);
+        for name in [&b""[..], b".", b"..", b"a..b", b"a..", &[b'x'; 64]] {
+            assert_eq!(encode(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_counts_only_when_the_aliases_lead_to_it() {
+        let q = asked("h.example");
+        let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&ip])), Some(IP));
+        let alias = answer(QUESTION, CNAME, b"\x01C\x01d\0");
+        let other = answer(b"\x01c\x01D\0", A, &[1, 2, 3, 4]);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&other, &alias])), Some(IP));
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&other])), Some(Reply::Nothing));
+        let circle = answer(b"\x01c\x01d\0", CNAME, QUESTION);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&alias, &circle])), Some(Reply::Nothing));
+        let itself = answer(QUESTION, CNAME, QUESTION);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&itself])), Some(Reply::Nothing));
+        // Other classes and wrong lengths are no addresses.
+        let mut chaos = ip.clone();
+        chaos[5] = 3;
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&chaos])), Some(Reply::Nothing));
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(QUESTION, A, &[1, 2, 3])])), Some(Reply::Nothing));
+    }
+
+    #[test]
+    fn replies_that_do_not_fit_are_none() {
+        let q = asked("h.example");
+        let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
+        let good = replied(&q, 0x8180, &[&ip]);
+        // Id, QR, operation, number of questions, and each byte of the question.
+        for (at, bit) in
+            [(0, 1), (1, 0x80), (2, 0x80), (2, 8), (2, 0x40), (5, 1), (5, 2)].into_iter().chain((12..27).map(|n| (n, 1)))
+        {
+            let mut bad = good.clone();
+            bad[at] ^= bit;
+            assert_eq!(reply(&q, &bad), None, "byte {at}");
+        }
+        assert!((0..good.len()).all(|n| reply(&q, &good[..n]).is_none()));
+        assert_eq!(reply(&asked("H.EXAMPLE"), &good), Some(IP));
+        assert_eq!(reply(&q, &replied(&q, 0x8380, &[])), Some(Reply::Truncated));
+        assert_eq!(reply(&q, &replied(&q, 0x8183, &[&ip])), Some(Reply::Nothing));
+        assert_eq!(reply(&q, &replied(&q, 0x8182, &[&ip])), Some(Reply::Failed));
+    }
+
+    #[test]
+    fn pointers_lead_to_the_front_only() {
+        let q = asked("h.example");
+        let at = q.len() as u8;
+        let ip = &[1, 2, 3, 4];
+        for owner in [&[0xc0, at][..], &[0xc0, at + 1], &[0xff, 0xff], &[0xc0], &[0x40, 12], &[0x80, 12], &[1, b'x', 0xc0, at]] {
+            assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(owner, A, ip)])), None, "{owner:?}");
+        }
+        // A name of the greatest length, and one that pointers make longer.
+        let long: Vec<u8> = [&[63u8][..], &[b'x'; 63]].concat().repeat(3);
+        let fits = [&long[..], &[50], &[b'x'; 50], QUESTION].concat();
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&fits, A, ip)])), Some(Reply::Nothing));
+        let too_long = [&long[..], &[60], &[b'x'; 60], QUESTION].concat();
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&too_long, A, ip)])), None);
+    }
+
+    #[test]
+    fn frames() {
+        assert_eq!(frame(b"\0\x02ab\0"), Some(&b"ab"[..]));
+        assert!([&b""[..], b"\0", b"\0\x01"].iter().all(|s| frame(s).is_none()));
+        assert_eq!(framed(b"ab").unwrap(), b"\0\x02ab");
+        assert_eq!(framed(&vec![0; 65536]), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 2000 }))]
+        #[test]
+        fn what_is_asked_can_be_read(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,63}", 1..4), id: u16, rtype: u16) {
+            let name = labels.join(".");
+            let q = query(id, 0, &encode(name.as_bytes()).unwrap(), rtype);
+            let found = message(&q).unwrap();
+            prop_assert_eq!((found.id, found.name.as_bytes()), (id, name.as_bytes()));
+            let r = record(&q, HEADER, true).unwrap();
+            prop_assert_eq!((r.rtype, r.class, HEADER + r.len), (rtype, IN, q.len()));
+        }
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..120)) {
+            message(&bytes);
+            for at in 0..bytes.len() + 2 {
+                record(&bytes, at, false);
+                record(&bytes, at, true);
+            }
+            let q = asked("h");
+            reply(&q, &bytes);
+            let mut r = replied(&q, 0x8180, &[&bytes]);
+            r[7] = 3;
+            reply(&q, &r);
+        }
+    }
+}

@@ -31,7 +31,7 @@ pub(crate) fn kind(buf: &[u8]) -> Option<Kind> {
 
 // ---- questions
 
-/// The first question of a query for a name in `.local`.
+/// A question for a name in `.local`.
 pub(crate) struct Question {
     /// With the class as it is without the top bit.
     pub(crate) record: Record,
@@ -61,18 +61,29 @@ impl Question {
     }
 }
 
-/// The first question of a query, if it is one that we could answer.
-pub(crate) fn question(buf: &[u8]) -> Option<Question> {
+/// Questions of one query that are looked at.
+const QUESTIONS: u16 = 16;
+
+/// The questions of a query that we could answer. The first one counts whatever the header says.
+pub(crate) fn questions(buf: &[u8]) -> Vec<Question> {
+    let mut found = Vec::new();
     // Long queries list what the asker knows already. Other bytes beyond the usual length are none of our business.
     if buf.len() > dns::UDP_MAX && end(buf) != Some(buf.len()) {
-        return None;
+        return found;
     }
-    let mut record = record(buf, HEADER, true)?;
-    let (name, _) = dns::name(buf, HEADER)?;
-    let unicast = record.class & TOP_BIT != 0;
-    record.class &= !TOP_BIT;
-    let ours = name.as_bytes().len() > DOMAIN.len() && name.as_bytes().ends_with(DOMAIN);
-    (ours && matches!(record.class, dns::IN | ANY_CLASS)).then_some(Question { record, unicast, name })
+    let mut at = HEADER;
+    for _ in 0..header(buf, 2).clamp(1, QUESTIONS) {
+        let Some(mut record) = record(buf, at, true) else { break };
+        let Some((name, _)) = dns::name(buf, at) else { break };
+        at += record.len;
+        let unicast = record.class & TOP_BIT != 0;
+        record.class &= !TOP_BIT;
+        let ours = name.as_bytes().len() > DOMAIN.len() && name.as_bytes().ends_with(DOMAIN);
+        if ours && matches!(record.class, dns::IN | ANY_CLASS) {
+            found.push(Question { record, unicast, name });
+        }
+    }
+    found
 }
 
 /// Where the last record that the header announces ends.
@@ -335,4 +346,82 @@ pub(crate) fn response(buf: &[u8]) -> Option<Response> {
         found.name = whole.as_ref().map_or(label, |t| t.as_bytes()).to_vec();
     }
     Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const HTTP: Service<'_> = Service { srvcproto: b"_http._tcp", txt: b"\x03a=b", port: 8080 };
+
+    fn name_at(buf: &[u8], at: usize) -> Vec<u8> {
+        dns::name(buf, at).unwrap().0.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn answers_about_an_instance_carry_its_name() {
+        for rtype in [SRV, TXT] {
+            let a = answer(0, rtype, b"dev", &HTTP, IP).unwrap();
+            assert_eq!(name_at(&a, HEADER), b"dev._http._tcp.local");
+            let r = response(&a).unwrap();
+            assert_eq!((&r.name[..], r.srvcproto.as_deref()), (&b"dev"[..], Some(HTTP.srvcproto)));
+            if rtype == SRV {
+                assert_eq!((r.port, r.ip), (Some(8080), Some(IP)));
+                assert_eq!(name_at(&a, 12 + 22 + 10 + 6), b"dev.local");
+            } else {
+                assert_eq!(&a[r.txt.unwrap()], HTTP.txt);
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_is_found_with_all_that_belongs_to_it() {
+        let a = answer(7, PTR, b"dev", &HTTP, IP).unwrap();
+        let r = response(&a).unwrap();
+        assert_eq!((&r.name[..], r.srvcproto.as_deref()), (&b"dev.local"[..], Some(HTTP.srvcproto)));
+        assert_eq!((r.port, r.ip, &a[r.txt.unwrap()]), (Some(8080), Some(IP), HTTP.txt));
+        assert_eq!(
+            addresses(&a).iter().map(|(n, ip)| (n.as_bytes().to_vec(), *ip)).collect::<Vec<_>>(),
+            [(b"dev.local".to_vec(), IP)]
+        );
+    }
+
+    #[test]
+    fn malformed_descriptions_are_not_answered() {
+        let of = |srvcproto| Service { srvcproto, ..HTTP };
+        for srvcproto in [&b""[..], b".", b"._tcp", b"a..b", &[b'x'; 64]] {
+            assert!([PTR, SRV, TXT].iter().all(|t| answer(0, *t, b"dev", &of(srvcproto), IP).is_none()), "{srvcproto:?}");
+        }
+        for host in [&b""[..], &[b'x'; 64]] {
+            assert!([A, PTR, SRV, TXT].iter().all(|t| answer(0, *t, host, &HTTP, IP).is_none()));
+        }
+    }
+
+    #[test]
+    fn long_queries_must_be_what_they_say() {
+        let known = answer(0, A, b"other", &HTTP, IP).unwrap()[HEADER..].to_vec();
+        let mut q = dns::query(0, 0, b"\x03dev\x05local\0", A);
+        q[7] = 30;
+        q.extend(known.repeat(30));
+        assert!(q.len() > dns::UDP_MAX && questions(&q).len() == 1);
+        q.push(0);
+        assert!(questions(&q).is_empty());
+        q.truncate(q.len() - 2);
+        assert!(questions(&q).is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 300 }))]
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..200)) {
+            kind(&bytes);
+            prop_assert!(questions(&bytes).iter().filter_map(|q| q.to_host(None)).all(|name| !name.is_empty()));
+            addresses(&bytes);
+            if let Some(r) = response(&bytes) {
+                prop_assert!(r.txt.is_none_or(|at| bytes.get(at).is_some()));
+            }
+        }
+    }
 }

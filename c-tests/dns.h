@@ -1,0 +1,203 @@
+// A DNS server inside the test, made as programs make one: a UDP listener, mg_dns_parse_rr and struct mg_dns_header. What it
+// answers is in the first label of the name.
+#ifndef DNS_H
+#define DNS_H
+
+#include "peer.h"
+
+struct dns_server {
+  struct mg_connection *udp, *tcp, *other;
+  char url[64];
+  int queries, over_tcp;
+  unsigned short ports[1000], ids[1000];
+  int types[1000];
+  char last[256];  // the last name asked for
+};
+
+// Exported, but not for programs: no header has it.
+#ifdef __cplusplus
+extern "C"
+#endif
+bool mg_dnsc_init(struct mg_mgr *mgr, struct mg_dns *dnsc);
+
+static inline size_t dns_put(uint8_t *to, size_t at, const void *data, size_t len) {
+  memcpy(to + at, data, len);
+  return at + len;
+}
+
+// A reply to `query`: its header with `flags` and `id`, its question, and `answers` ready-made records.
+static inline size_t dns_reply(uint8_t *to, const struct mg_str query, size_t question, unsigned flags, int answers, const char *data,
+                               size_t len) {
+  struct mg_dns_header *h = (struct mg_dns_header *) to;
+  size_t at = sizeof(*h) + question;
+  memcpy(to, query.buf, at);
+  h->flags = mg_htons((uint16_t) flags);
+  h->num_questions = mg_htons(1);
+  h->num_answers = mg_htons((uint16_t) answers);
+  h->num_authority_prs = h->num_other_prs = 0;
+  return dns_put(to, at, data, len);
+}
+
+#define A_RECORD "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1"
+#define A_RECORD_2 "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\2"
+#define AAAA_RECORD "\xc0\x0c\0\x1c\0\1\0\0\0\x3c\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"
+#define LIT(s) (s), sizeof(s) - 1
+
+static inline bool dns_is(const char *name, const char *label) {
+  size_t n = strlen(label);
+  return strncmp(name, label, n) == 0 && (name[n] == '.' || name[n] == '\0');
+}
+
+// Answers one query; over TCP (`tcp`) everything is answered well.
+static inline void dns_answer(struct dns_server *s, struct mg_connection *c, struct mg_str query, bool tcp) {
+  struct mg_dns_message dm;
+  struct mg_dns_rr rr;
+  uint8_t buf[600], bad[600];
+  size_t n = mg_dns_parse_rr((uint8_t *) query.buf, query.len, sizeof(struct mg_dns_header), true, &rr), len = 0;
+  if (n == 0 || !mg_dns_parse((uint8_t *) query.buf, query.len, &dm)) return;
+  if (s->queries < 1000) {
+    s->ports[s->queries] = c->rem.port;
+    s->ids[s->queries] = dm.txnid;
+    s->types[s->queries] = rr.atype;
+  }
+  s->queries++;
+  mg_snprintf(s->last, sizeof(s->last), "%s", dm.name);
+  if (tcp) {
+    s->over_tcp++;
+    len = dns_reply(buf, query, n, 0x8180, 1, LIT(A_RECORD));
+    bad[0] = (uint8_t) (len >> 8), bad[1] = (uint8_t) len;
+    mg_send(c, bad, 1);
+    mg_send(c, bad + 1, 1);
+    mg_send(c, buf, len);
+    return;
+  }
+  if (dns_is(dm.name, "silent")) return;
+  if (dns_is(dm.name, "nx")) {
+    len = dns_reply(buf, query, n, 0x8183, 0, "", 0);
+  } else if (dns_is(dm.name, "empty")) {
+    len = dns_reply(buf, query, n, 0x8180, 0, "", 0);
+  } else if (dns_is(dm.name, "servfail")) {
+    len = dns_reply(buf, query, n, 0x8182, 1, LIT(A_RECORD));
+  } else if (dns_is(dm.name, "six")) {
+    if (rr.atype == MG_DNS_RTYPE_A) len = dns_reply(buf, query, n, 0x8180, 0, "", 0);
+    else len = dns_reply(buf, query, n, 0x8180, 1, LIT(AAAA_RECORD));
+  } else if (dns_is(dm.name, "big")) {
+    len = dns_reply(buf, query, n, 0x8380, 0, "", 0);
+  } else if (dns_is(dm.name, "loop")) {
+    // The owner of the record is a pointer to itself; then one beyond the end, and a length that lies.
+    char record[] = A_RECORD;
+    record[1] = (char) (sizeof(struct mg_dns_header) + n);
+    len = dns_reply(buf, query, n, 0x8180, 1, record, sizeof(record) - 1);
+    mg_send(c, buf, len);
+    record[0] = '\xff', record[1] = '\xff';
+    len = dns_reply(buf, query, n, 0x8180, 1, record, sizeof(record) - 1);
+    mg_send(c, buf, len);
+    record[0] = '\xc0', record[1] = 12, record[10] = '\xff';
+    len = dns_reply(buf, query, n, 0x8180, 1, record, sizeof(record) - 1);
+  } else if (dns_is(dm.name, "alias")) {
+    // alias.test is nx.test, which is alias.test: an answer, but no address.
+    static const char records[] = "\xc0\x0c\0\5\0\1\0\0\0\1\0\x09\2nx\4test\0\2nx\4test\0\0\5\0\1\0\0\0\1\0\2\xc0\x0c";
+    len = dns_reply(buf, query, n, 0x8180, 2, LIT(records));
+  } else if (dns_is(dm.name, "other-owner")) {
+    static const char record[] = "\2nx\4test\0\0\1\0\1\0\0\0\1\0\4\x7f\0\0\2";
+    len = dns_reply(buf, query, n, 0x8180, 1, LIT(record));
+  } else if (dns_is(dm.name, "forged")) {
+    // All of these say 127.0.0.2, and none of them is to be believed.
+    struct mg_addr to = c->rem;
+    len = dns_reply(bad, query, n, 0x8180, 1, LIT(A_RECORD_2));
+    bad[0] ^= 1;  // another id
+    mg_send(c, bad, len);
+    bad[0] ^= 1, bad[2] = 1;  // a query
+    mg_send(c, bad, len);
+    bad[2] = (uint8_t) 0x91;  // another operation
+    mg_send(c, bad, len);
+    bad[2] = (uint8_t) 0x81, bad[13] ^= 1;  // another name
+    mg_send(c, bad, len);
+    bad[13] ^= 1, bad[12 + n - 3] ^= 29;  // another type
+    mg_send(c, bad, len);
+    bad[12 + n - 3] ^= 29, bad[5] = 0;  // no question
+    mg_send(c, bad, len);
+    bad[5] = 1;
+    s->other->rem = to;  // another source
+    mg_send(s->other, bad, len);
+    mg_send(c, bad, 11);
+    len = dns_reply(buf, query, n, 0x8180, 1, LIT(A_RECORD));
+  } else {
+    len = dns_reply(buf, query, n, 0x8180, 1, LIT(A_RECORD));
+  }
+  mg_send(c, buf, len);
+}
+
+static inline void dns_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct dns_server *s = (struct dns_server *) c->fn_data;
+  if (ev == MG_EV_READ && c->is_udp) {
+    dns_answer(s, c, mg_str_n((char *) c->recv.buf, c->recv.len), false);
+    c->recv.len = 0;
+  } else if (ev == MG_EV_READ) {
+    while (c->recv.len > 2) {
+      size_t len = ((size_t) c->recv.buf[0] << 8) + c->recv.buf[1];
+      if (c->recv.len < len + 2) return;
+      dns_answer(s, c, mg_str_n((char *) c->recv.buf + 2, len), true);
+      mg_iobuf_del(&c->recv, 0, len + 2);
+    }
+  }
+  (void) ev_data;
+}
+
+// The server on UDP and TCP, under one port number.
+static inline void dns_start(struct dns_server *s, struct mg_mgr *mgr) {
+  memset(s, 0, sizeof(*s));
+  while (s->tcp == NULL) {
+    if (s->udp != NULL) mg_close_conn(s->udp);
+    s->udp = mg_listen(mgr, "udp://127.0.0.1:0", dns_fn, s);
+    mg_snprintf(s->url, sizeof(s->url), "tcp://127.0.0.1:%d", port_of(s->udp));
+    s->tcp = mg_listen(mgr, s->url, dns_fn, s);
+  }
+  s->other = mg_listen(mgr, "udp://127.0.0.1:0", NULL, NULL);
+  mg_snprintf(s->url, sizeof(s->url), "udp://127.0.0.1:%d", port_of(s->udp));
+  mgr->dns4.url = mgr->dns6.url = s->url;
+}
+
+// What one connection came to.
+struct lookup {
+  int opens, resolves, errors, closes;
+  char error[64];
+  struct mg_addr rem;
+};
+
+static inline void lookup_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct lookup *l = (struct lookup *) c->fn_data;
+  if (ev == MG_EV_OPEN) l->opens++;
+  if (ev == MG_EV_RESOLVE) {
+    l->resolves++;
+    l->rem = c->rem;
+    c->is_closing = 1;
+  } else if (ev == MG_EV_ERROR && l->resolves == 0) {
+    l->errors++;
+    mg_snprintf(l->error, sizeof(l->error), "%s", (char *) ev_data);
+  } else if (ev == MG_EV_CLOSE) {
+    l->closes++;
+  }
+}
+
+// Looks a URL up to the end.
+static inline struct lookup look_up(struct mg_mgr *mgr, const char *url) {
+  struct lookup l;
+  memset(&l, 0, sizeof(l));
+  CHECK(mg_connect(mgr, url, lookup_fn, &l) != NULL);
+  POLL_UNTIL(mgr, l.closes == 1);
+  CHECK(l.opens == 1 && l.resolves + l.errors == 1);
+  return l;
+}
+
+static inline bool fails_with(struct lookup l, const char *error) {
+  bool same = l.resolves == 0 && l.errors == 1 && strcmp(l.error, error) == 0;
+  if (!same) fprintf(stderr, "%d times resolved, errors: %d, the last: %s\n", l.resolves, l.errors, l.error);
+  return same;
+}
+
+static inline bool is_loopback(struct lookup l, uint8_t last) {
+  return l.resolves == 1 && !l.rem.is_ip6 && l.rem.addr.ip[0] == 127 && l.rem.addr.ip[3] == last;
+}
+
+#endif

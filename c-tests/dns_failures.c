@@ -1,0 +1,196 @@
+// Lookups that come to nothing: time-outs, servers that are not there, connections that close, managers that are freed.
+
+#include "clock.h"
+#include "dns.h"
+
+static struct mg_mgr mgr;
+static struct dns_server server;
+
+static struct mg_connection *ask(struct lookup *l, const char *url) {
+  memset(l, 0, sizeof(*l));
+  return mg_connect(&mgr, url, lookup_fn, l);
+}
+
+static void time_out(void) {
+  struct lookup a, b;
+  ask(&a, "tcp://silent.test:1");
+  clock_ms += 1000;
+  ask(&b, "tcp://silent.test:1");
+  POLL_UNTIL(&mgr, server.queries == 2);
+  clock_ms += 1999;
+  poll_often(&mgr);
+  CHECK(a.errors == 0 && b.errors == 0);
+  clock_ms += 1;
+  // The deadline ends the wait.
+  mg_mgr_poll(&mgr, 60000);
+  CHECK(fails_with(a, "DNS timeout") && b.errors == 0);
+  clock_ms += 1000;
+  mg_mgr_poll(&mgr, 60000);
+  poll_often(&mgr);
+  CHECK(a.closes == 1 && fails_with(b, "DNS timeout") && b.closes == 1);
+  // Once, however long the connection stays.
+  ask(&a, "tcp://silent.test:1");
+  clock_ms += 3000;
+  mg_mgr_poll(&mgr, 0);
+  CHECK(fails_with(a, "DNS timeout"));
+  clock_ms += 3000;
+  poll_often(&mgr);
+  CHECK(a.errors == 1 && a.closes == 1);
+}
+
+// Real time passes, but no more than was asked for.
+static void late_answers(void) {
+  struct lookup a;
+  int before = server.queries;
+  ask(&a, "tcp://ok.test:1");
+  clock_ms += 2999;
+  POLL_UNTIL(&mgr, a.closes == 1);
+  CHECK(is_loopback(a, 1) && server.queries == before + 1);
+}
+
+static void no_server(void) {
+  struct lookup a, b;
+  struct mg_connection *dns = mgr.dns4.c;
+  const char *urls[] = {NULL, "", "udp://", "udp://dns.example:53", "udp://dns.local", "nonsense"};
+  size_t i;
+  CHECK(dns != NULL);
+  // Closing the connection to the server fails what was asked through it.
+  ask(&a, "tcp://silent.test:1");
+  ask(&b, "tcp://silent.test:2");
+  CHECK(a.errors == 0);
+  dns->is_closing = 1;
+  poll_often(&mgr);
+  CHECK(fails_with(a, "DNS error") && fails_with(b, "DNS error") && a.closes == 1 && b.closes == 1);
+  CHECK(mgr.dns4.c == NULL);
+  for (i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+    mgr.dns4.url = urls[i];
+    ask(&a, "tcp://ok.test:1");
+    CHECK(i == 1 ? a.errors == 1 : fails_with(a, "resolver"));
+    poll_often(&mgr);
+    CHECK(a.closes == 1 && mgr.dns4.c == NULL);
+    CHECK(!mg_dnsc_init(&mgr, &mgr.dns4));
+  }
+  // Nobody listens there, over TCP and over UDP.
+  mgr.dns4.url = "tcp://127.0.0.1:1";
+  ask(&a, "tcp://ok.test:1");
+  CHECK(a.errors == 0 && mgr.dns4.c != NULL);
+  POLL_UNTIL(&mgr, a.closes == 1);
+  CHECK(fails_with(a, "DNS error") && mgr.dns4.c == NULL);
+  mgr.dns4.url = "udp://127.0.0.1:1";
+  ask(&a, "tcp://ok.test:1");
+  poll_often(&mgr);
+  CHECK(a.errors == 0);
+  clock_ms += 3000;
+  poll_often(&mgr);
+  CHECK(fails_with(a, "DNS timeout"));
+  // An address that nothing can be sent to.
+  mgr.dns4.c->is_closing = 1;
+  poll_often(&mgr);
+  mgr.dns4.url = "udp://255.255.255.255:53";
+  ask(&a, "tcp://ok.test:1");
+  CHECK(a.errors == 0);
+  poll_often(&mgr);
+  CHECK(fails_with(a, "DNS error"));
+  mgr.dns4.url = server.url;
+  ask(&a, "tcp://ok.test:1");
+  POLL_UNTIL(&mgr, a.closes == 1);
+  CHECK(is_loopback(a, 1));
+  CHECK(mg_dnsc_init(&mgr, &mgr.dns4));
+}
+
+// Who asked goes away first.
+static void cancelled(void) {
+  struct lookup a, b;
+  struct mg_connection *c = ask(&a, "tcp://ok.test:1");
+  int before = server.queries;
+  ask(&b, "tcp://ok.test:1");
+  mg_close_conn(c);
+  CHECK(a.closes == 1 && a.errors == 0);
+  POLL_UNTIL(&mgr, b.closes == 1);
+  CHECK(server.queries == before + 2);
+  poll_often(&mgr);
+  CHECK(a.closes == 1 && a.errors == 0 && a.resolves == 0);
+  c = ask(&a, "tcp://ok.test:1");
+  c->is_closing = 1;
+  poll_often(&mgr);
+  CHECK(a.closes == 1 && a.errors == 0 && a.resolves == 0);
+  c = ask(&a, "tcp://big.test:1");
+  POLL_UNTIL(&mgr, server.queries >= before + 4);
+  mg_close_conn(c);
+  poll_often(&mgr);
+  CHECK(a.closes == 1 && a.errors == 0 && a.resolves == 0);
+}
+
+// A handler that asks again, closes others and frees the manager while it is told.
+static struct lookup again;
+static struct mg_connection *others[3];
+
+static int told;
+
+static void nasty(struct mg_connection *c, int ev, void *ev_data) {
+  if ((ev == MG_EV_ERROR || ev == MG_EV_RESOLVE) && told++ == 0) {
+    size_t i;
+    for (i = 0; i < 3; i++) {
+      if (others[i] != NULL && others[i] != c) mg_close_conn(others[i]);
+      others[i] = NULL;
+    }
+    memset(&again, 0, sizeof(again));
+    mg_connect(c->mgr, "tcp://ok.test:5", lookup_fn, &again);
+    if (c->fn_data != NULL) mg_mgr_free(c->mgr);
+  }
+  (void) ev_data;
+}
+
+static void told_and_busy(void) {
+  size_t i, how;
+  for (how = 0; how < 2; how++) {
+    told = again.closes = 0;
+    for (i = 0; i < 3; i++) others[i] = mg_connect(&mgr, how == 0 ? "tcp://ok.test:4" : "tcp://silent.test:4", nasty, NULL);
+    if (how == 1) mgr.dns4.c->is_closing = 1;
+    POLL_UNTIL(&mgr, again.closes == 1);
+    CHECK(is_loopback(again, 1) && again.rem.port == mg_htons(5));
+  }
+}
+
+static void freed(void) {
+  static const char *urls[] = {"tcp://silent.test:1", "tcp://ok.test:1", "tcp://big.test:1", "udp://nx.test:1"};
+  struct lookup l[4];
+  struct mg_mgr m;
+  size_t i, polls;
+  for (polls = 0; polls < 6; polls++) {
+    size_t before = open_files();
+    mg_mgr_init(&m);
+    m.dns4.url = m.dns6.url = server.url;
+    for (i = 0; i < 4; i++) {
+      memset(&l[i], 0, sizeof(l[i]));
+      mg_connect(&m, urls[i], lookup_fn, &l[i]);
+    }
+    for (i = 0; i < polls; i++) mg_mgr_poll(&m, 0), mg_mgr_poll(&mgr, 0);
+    mg_mgr_free(&m);
+    for (i = 0; i < 4; i++) CHECK(l[i].closes == 1 && l[i].errors + l[i].resolves <= 1);
+    POLL_UNTIL(&mgr, open_files() == before);
+  }
+  // From a handler that is told.
+  for (i = 0; i < 2; i++) {
+    told = 0;
+    mg_mgr_init(&m);
+    m.dns4.url = m.dns6.url = server.url;
+    mg_connect(&m, i == 0 ? "tcp://ok.test:1" : "tcp://nx.test:1", nasty, &m);
+    POLL_UNTIL(&mgr, (mg_mgr_poll(&m, 0), m.conns == NULL));
+    mg_mgr_free(&m);
+  }
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  mg_mgr_init(&mgr);
+  dns_start(&server, &mgr);
+  time_out();
+  late_answers();
+  no_server();
+  cancelled();
+  told_and_busy();
+  freed();
+  mg_mgr_free(&mgr);
+  return DONE();
+}

@@ -1,0 +1,170 @@
+// Lookups that a scripted server answers, well, badly, or with lies.
+
+#include "dns.h"
+
+static struct mg_mgr mgr;
+static struct dns_server server;
+
+static void answers(void) {
+  struct lookup l = look_up(&mgr, "tcp://ok.test:8080");
+  CHECK(is_loopback(l, 1) && l.rem.port == mg_htons(8080));
+  CHECK(mgr.dns4.c != NULL && mgr.dns4.c->is_udp);
+  CHECK_EQ(server.queries, 1);
+  CHECK(is_loopback(look_up(&mgr, "udp://OK.test."), 1));
+  CHECK(strcmp(server.last, "OK.test") == 0);
+  CHECK(is_loopback(look_up(&mgr, "http://127.0.0.1"), 1));
+  CHECK(is_loopback(look_up(&mgr, "http://LocalHost.:1/x"), 1));
+  CHECK(is_loopback(look_up(&mgr, "http://a.b.LOCALHOST/"), 1));
+  CHECK_EQ(server.queries, 2);
+}
+
+static void second_type(void) {
+  struct lookup l;
+  int before = server.queries;
+  l = look_up(&mgr, "tcp://six.test:1");
+  CHECK(l.resolves == 1 && l.rem.is_ip6 && l.rem.addr.ip[15] == 1);
+  CHECK(server.queries == before + 2 && server.types[before] == 1 && server.types[before + 1] == 28);
+  mgr.use_dns6 = true;
+  l = look_up(&mgr, "tcp://six.test:1");
+  CHECK(l.resolves == 1 && l.rem.is_ip6 && server.queries == before + 3);
+  CHECK(fails_with(look_up(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
+  CHECK_EQ(server.queries, before + 4);
+  mgr.use_dns6 = false;
+}
+
+static void no_address(void) {
+  int before = server.queries;
+  CHECK(fails_with(look_up(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
+  CHECK_EQ(server.queries, before + 2);
+  CHECK(fails_with(look_up(&mgr, "tcp://empty.test:1"), "empty.test DNS lookup failed"));
+  CHECK(fails_with(look_up(&mgr, "tcp://servfail.test:1"), "servfail.test DNS lookup failed"));
+  CHECK(fails_with(look_up(&mgr, "tcp://alias.test:1"), "alias.test DNS lookup failed"));
+  CHECK(fails_with(look_up(&mgr, "tcp://other-owner.test:1"), "other-owner.test DNS lookup failed"));
+  CHECK_EQ(server.queries, before + 10);
+}
+
+static void lies(void) {
+  CHECK(is_loopback(look_up(&mgr, "tcp://forged.test:1"), 1));
+  mgr.dnstimeout = 100;
+  CHECK(fails_with(look_up(&mgr, "tcp://loop.test:1"), "DNS timeout"));
+  mgr.dnstimeout = 50000;
+}
+
+static void truncated(void) {
+  size_t conns = count_conns(&mgr);
+  CHECK(is_loopback(look_up(&mgr, "tcp://big.test:1"), 1));
+  CHECK_EQ(server.over_tcp, 1);
+  POLL_UNTIL(&mgr, count_conns(&mgr) == conns);
+}
+
+static void bad_names(void) {
+  static const char *names[] = {"a..b", "a.b..", "..", "ab.", "", "x"};
+  char url[400], want[400], label[70];
+  int before = server.queries;
+  size_t i;
+  for (i = 0; i < 3; i++) {
+    mg_snprintf(url, sizeof(url), "tcp://%s:1", names[i]);
+    mg_snprintf(want, sizeof(want), "%s DNS lookup failed", names[i]);
+    CHECK(fails_with(look_up(&mgr, url), want));
+  }
+  CHECK_EQ(server.queries, before);
+  memset(label, 'x', 63);
+  label[63] = '\0';
+  mg_snprintf(url, sizeof(url), "tcp://%s.test:1", label);
+  CHECK(is_loopback(look_up(&mgr, url), 1));
+  CHECK_EQ(server.queries, before + 1);
+  mg_snprintf(url, sizeof(url), "tcp://%sx.test:1", label);
+  mg_snprintf(want, sizeof(want), "%.63s", label);
+  CHECK(fails_with(look_up(&mgr, url), want));
+  mg_snprintf(url, sizeof(url), "tcp://%s.%s.%s.%s:1", label, label, label, label);
+  CHECK(fails_with(look_up(&mgr, url), want));
+  CHECK_EQ(server.queries, before + 1);
+}
+
+// The whole way over a server that speaks TCP only.
+static void stream(void) {
+  struct mg_mgr m;
+  char url[64];
+  int before = server.over_tcp;
+  struct lookup a, b;
+  mg_mgr_init(&m);
+  mg_snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port_of(server.tcp));
+  m.dns4.url = url;
+  memset(&a, 0, sizeof(a));
+  memset(&b, 0, sizeof(b));
+  mg_connect(&m, "tcp://ok.test:1", lookup_fn, &a);
+  mg_connect(&m, "tcp://silent.test:2", lookup_fn, &b);
+  POLL_UNTIL(&m, (mg_mgr_poll(&mgr, 0), a.closes + b.closes == 2));
+  CHECK(is_loopback(a, 1) && is_loopback(b, 1) && b.rem.port == mg_htons(2));
+  CHECK(m.dns4.c != NULL && !m.dns4.c->is_udp);
+  CHECK_EQ(server.over_tcp, before + 2);
+  mg_mgr_free(&m);
+}
+
+// A server that the program has named is asked for both kinds of addresses.
+static void one_url(void) {
+  int before = server.queries;
+  mgr.dns6.url = "udp://[2001:4860:4860::8888]:53";
+  CHECK(fails_with(look_up(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
+  CHECK_EQ(server.queries, before + 2);
+  mgr.dns6.url = server.url;
+}
+
+// A listener may look up a name: it goes on listening all the while.
+static int accepted;
+
+static void listener_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct lookup *l = (struct lookup *) c->fn_data;
+  if (ev == MG_EV_RESOLVE && c->is_listening) l->resolves++;
+  if (ev == MG_EV_ERROR) l->errors++;
+  if (ev == MG_EV_ACCEPT) accepted++;
+  (void) ev_data;
+}
+
+static void on_listener(void) {
+  struct lookup l, got;
+  struct mg_connection *c;
+  void *fd;
+  memset(&l, 0, sizeof(l));
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", listener_fn, &l);
+  fd = c->fd;
+  mg_resolve(c, "tcp://silent.test:77");
+  CHECK(c->is_resolving && l.resolves == 0);
+  got = look_up(&mgr, url_of(c, "tcp"));
+  CHECK(got.resolves == 1);
+  mg_resolve_cancel(c);
+  CHECK(!c->is_resolving);
+  mg_resolve(c, "tcp://silent.test:77");
+  mg_resolve(c, "tcp://ok.test:77");
+  POLL_UNTIL(&mgr, l.resolves == 1);
+  CHECK(!c->is_resolving && c->fd == fd && c->rem.port == mg_htons(77) && c->rem.addr.ip[0] == 127 && l.errors == 0);
+  mg_resolve(c, "tcp://10.1.2.3:78");
+  CHECK(l.resolves == 2 && c->rem.addr.ip[0] == 10);
+  mg_connect(&mgr, url_of(c, "tcp"), NULL, NULL);
+  POLL_UNTIL(&mgr, accepted >= 1);
+  mg_resolve(c, "tcp://nx.test:1");
+  POLL_UNTIL(&mgr, l.errors == 1);
+  poll_often(&mgr);
+}
+
+int main(void) {
+  size_t files;
+  mg_log_set(MG_LL_NONE);
+  mg_mgr_init(&mgr);
+  mgr.dnstimeout = 50000;
+  dns_start(&server, &mgr);
+  answers();
+  files = open_files();
+  second_type();
+  no_address();
+  lies();
+  truncated();
+  bad_names();
+  stream();
+  one_url();
+  // The connection to the second server, at most: sockets of lookups are closed.
+  CHECK(open_files() <= files + 1);
+  on_listener();
+  mg_mgr_free(&mgr);
+  return DONE();
+}

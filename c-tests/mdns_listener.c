@@ -1,0 +1,222 @@
+// mDNS listeners: what is answered and what is not, names in .local, and listeners that go away. Datagrams are put into the
+// listener's buffer, and what it sends to the group comes to a listener of the test.
+
+#include "clock.h"
+#include "dns.h"
+
+static struct mg_mgr mgr;
+static struct mg_connection *group;
+static uint8_t heard[2000];
+static size_t heard_len;
+static int datagrams;
+
+static void group_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) {
+    heard_len = c->recv.len < sizeof(heard) ? c->recv.len : sizeof(heard);
+    memcpy(heard, c->recv.buf, heard_len);
+    c->recv.len = 0;
+    datagrams++;
+  }
+  (void) ev_data;
+}
+
+static struct mg_addr s_addr;
+static struct mg_dnssd_record record;
+static int requests, responses, reads;
+static struct mg_mdns_resp last;
+static char last_name[64];
+static bool with_record;
+
+static void fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) reads++;
+  if (ev == MG_EV_MDNS_REQ) {
+    struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
+    requests++;
+    req->is_resp = true;
+    req->addr = &s_addr;
+    if (with_record) req->r = &record;
+  } else if (ev == MG_EV_MDNS_RESP) {
+    last = *(struct mg_mdns_resp *) ev_data;
+    mg_snprintf(last_name, sizeof(last_name), "%.*s", (int) last.name.len, last.name.buf);
+    responses++;
+  }
+  (void) c;
+}
+
+static struct mg_connection *listen_as(const char *name, mg_event_handler_t handler) {
+  struct mg_connection *c = mg_mdns_listen(&mgr, handler, (void *) name);
+  if (c == NULL) return NULL;
+  c->loc = group->loc;
+  return c;
+}
+
+static void feed(struct mg_connection *c, const void *data, size_t len) {
+  long n = (long) len;
+  c->rem = group->loc;
+  mg_iobuf_add(&c->recv, c->recv.len, data, len);
+  mg_call(c, MG_EV_READ, &n);
+}
+
+// The number of datagrams that the group hears of this one.
+static int answers_to(struct mg_connection *c, const void *data, size_t len) {
+  datagrams = 0;
+  feed(c, data, len);
+  poll_often(&mgr);
+  return datagrams;
+}
+
+// With the zero at the end of the name.
+#define LOCAL "\5local\0"
+#define QUERY(name, type) "\x12\x34\0\0\0\1\0\0\0\0\0\0" name LOCAL "\0" type "\0\1"
+#define RESPONSE(number) "\0\0\x84\0\0\0\0" number "\0\0\0\0"
+
+static void requests_and_answers(void) {
+  static const char a[] = QUERY("\3DEV", "\1"), ptr[] = QUERY("\5_http\4_tcp", "\x0c"), txt[] = QUERY("\3dev\5_http\4_tcp", "\x10");
+  static const char two[] = "\0\0\0\0\0\3\0\0\0\0\0\0\3foo" LOCAL "\0\1\0\1\3dev" LOCAL "\0\1\0\1\3dev\xc0\x10\0\1\0\1";
+  struct mg_connection *c = listen_as("dev", fn), *silent;
+  struct mg_dns_rr rr;
+  CHECK(c != NULL && mgr.mdns == c && c->is_listening && c->is_udp);
+  if (c == NULL) return;
+  s_addr.addr.ip[0] = 10, s_addr.addr.ip[3] = 7;
+  // A name with no record: nothing to answer with, and no crash.
+  CHECK_EQ(answers_to(c, LIT(ptr)), 0);
+  CHECK_EQ(answers_to(c, LIT(txt)), 0);
+  CHECK_EQ(requests, 2);
+  record.srvcproto = mg_str("_http._tcp");
+  record.txt = mg_str("\3a=b");
+  record.port = 81;
+  with_record = true;
+  CHECK_EQ(answers_to(c, LIT(ptr)), 1);
+  CHECK_EQ(answers_to(c, LIT(txt)), 1);
+  // The owner is the instance.
+  CHECK(heard_len > 40 && memcmp(heard + 12, "\3dev\5_http\4_tcp\5local", 21) == 0);
+  CHECK(mg_dns_parse_rr(heard, heard_len, 12, false, &rr) == heard_len - 12 && rr.atype == MG_DNS_RTYPE_TXT && rr.alen == 4);
+  CHECK_EQ(answers_to(c, LIT(a)), 1);
+  CHECK(heard_len > 20 && memcmp(heard + heard_len - 4, "\x0a\0\0\7", 4) == 0);
+  // Each question counts; two of these three are for us.
+  CHECK_EQ(answers_to(c, LIT(two)), 2);
+  record.srvcproto = mg_str("_tcp");
+  CHECK_EQ(answers_to(c, LIT(ptr)), 1);
+  record.srvcproto = mg_str("._tcp");
+  CHECK_EQ(answers_to(c, LIT(ptr)), 0);
+  // Without a handler.
+  silent = listen_as("dev", NULL);
+  CHECK(mgr.mdns == silent);
+  CHECK_EQ(answers_to(silent, LIT(a)), 1);
+  CHECK_EQ(answers_to(silent, LIT(ptr)), 0);
+  // Where nothing can be sent to, nothing is sent, and the listener stays.
+  mg_aton(mg_str("255.255.255.255"), &silent->loc);
+  CHECK_EQ(answers_to(silent, LIT(a)), 0);
+  CHECK(!mg_mdns_query(silent, "dev.local", MG_DNS_RTYPE_A));
+  poll_often(&mgr);
+  CHECK(mgr.mdns == silent && !silent->is_closing);
+  CHECK(!mg_mdns_query(c, "dev..local", MG_DNS_RTYPE_A) && !mg_mdns_query(c, "", MG_DNS_RTYPE_A));
+  CHECK(!mg_mdns_query(c, "dev.local", 65536));
+  CHECK(mg_mdns_query(c, "dev.local.", 257));
+  poll_often(&mgr);
+  CHECK(memcmp(heard + heard_len - 4, "\1\1\0\1", 4) == 0);
+  // The other one stays, but lookups went through this one.
+  silent->is_closing = 1;
+  poll_often(&mgr);
+  CHECK(mgr.mdns == NULL && count_conns(&mgr) == 2);
+  mg_close_conn(c);
+}
+
+static void announcements(void) {
+  static const char srv[] = RESPONSE("\1") "\3dev\5_http\4_tcp" LOCAL "\0\x21\x80\1\0\0\0\1\0\x13\0\0\0\0\x1f\x90\5other\5LOCAL\0";
+  static const char text[] = "\1x\0\0\x10\0\1\0\0\0\1\0\xfa";
+  static uint8_t big[1400];
+  struct mg_connection *c = listen_as(NULL, fn);
+  size_t i, len = 12;
+  responses = 0;
+  feed(c, LIT(srv));
+  CHECK(responses == 1 && strcmp(last_name, "dev") == 0 && last.sd.port == 8080);
+  // A long datagram with the one record we want at its end.
+  memcpy(big, RESPONSE("\6"), len);
+  for (i = 0; i < 5; i++, len += sizeof(text) - 1 + 250) memcpy(big + len, text, sizeof(text) - 1);
+  memcpy(big + len, "\3dev" LOCAL "\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1", 25);
+  len += 25;
+  {
+    struct lookup a;
+    memset(&a, 0, sizeof(a));
+    mg_connect(&mgr, "tcp://dev.local:5", lookup_fn, &a);
+    CHECK(a.resolves == 0 && a.errors == 0);
+    feed(c, big, len);
+    CHECK(is_loopback(a, 1) && a.rem.port == mg_htons(5));
+    poll_often(&mgr);
+  }
+  mg_close_conn(c);
+  CHECK(mgr.mdns == NULL);
+}
+
+static const char found[] = RESPONSE("\1") "\3dev" LOCAL "\0\1\x80\1\0\0\0\x78\0\4\x7f\0\0\1";
+
+static void closing_fn(struct mg_connection *c, int ev, void *ev_data) {
+  lookup_fn(c, ev, ev_data);
+  if (ev == MG_EV_RESOLVE && c->mgr->mdns != NULL) mg_close_conn(c->mgr->mdns);
+}
+
+static void freeing_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_RESOLVE) mg_mgr_free(c->mgr);
+  (void) ev_data;
+}
+
+static void lookups(void) {
+  struct lookup a, b;
+  struct mg_connection *c;
+  CHECK(fails_with(look_up(&mgr, "tcp://dev.local:1"), "no mDNS listener, see mg_mdns_listen()"));
+  c = listen_as(NULL, NULL);
+  CHECK(fails_with(look_up(&mgr, "tcp://a..local:1"), "a..local DNS lookup failed"));
+  memset(&a, 0, sizeof(a));
+  memset(&b, 0, sizeof(b));
+  mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &a);
+  mg_connect(&mgr, "udp://DEV.local:2", lookup_fn, &b);
+  feed(c, LIT(found));
+  CHECK(is_loopback(a, 1) && is_loopback(b, 1) && b.rem.port == mg_htons(2));
+  poll_often(&mgr);
+  // Time ends it, and ends the wait.
+  memset(&a, 0, sizeof(a));
+  mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &a);
+  clock_ms += 499;
+  poll_often(&mgr);
+  CHECK(a.errors == 0);
+  clock_ms += 1;
+  mg_mgr_poll(&mgr, 60000);
+  CHECK(fails_with(a, "mDNS timeout"));
+  poll_often(&mgr);
+  // No way out: the listener stays.
+  c->loc.addr.ip4 = 0xffffffff;
+  CHECK(fails_with(look_up(&mgr, "tcp://dev.local:1"), "mDNS send"));
+  CHECK(mgr.mdns == c);
+  c->loc = group->loc;
+  // Who waits closes the listener, others wait as well.
+  memset(&a, 0, sizeof(a));
+  memset(&b, 0, sizeof(b));
+  mg_connect(&mgr, "tcp://dev.local:1", closing_fn, &a);
+  mg_connect(&mgr, "tcp://other.local:1", lookup_fn, &b);
+  feed(c, LIT(found));
+  CHECK(is_loopback(a, 1) && fails_with(b, "mDNS listener error") && mgr.mdns == NULL);
+  poll_often(&mgr);
+  CHECK(a.closes == 1 && b.closes == 1);
+  // Who waits gives up.
+  c = listen_as(NULL, NULL);
+  memset(&a, 0, sizeof(a));
+  mg_close_conn(mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &a));
+  feed(c, LIT(found));
+  CHECK(a.closes == 1 && a.resolves == 0 && a.errors == 0);
+  mg_connect(&mgr, "tcp://dev.local:1", freeing_fn, NULL);
+  mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &b);
+  feed(c, LIT(found));
+  CHECK(mgr.conns == NULL && mgr.mdns == NULL);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  mg_mgr_init(&mgr);
+  group = mg_listen(&mgr, "udp://127.0.0.1:0", group_fn, NULL);
+  requests_and_answers();
+  announcements();
+  lookups();
+  mg_mgr_free(&mgr);
+  return DONE();
+}

@@ -1,0 +1,89 @@
+// Looks up the addresses of host names, all at once, and prints them in the order given.
+//
+// usage: dns-client [-s SERVER] [-t MS] [-6] NAME...
+//        -s SERVER  ask this server, such as udp://9.9.9.9:53 or tcp://[::1]:5300; default: what the system is configured to ask
+//        -t MS      give up after this many milliseconds, default 3000
+//        -6         look for IPv6 addresses only
+//        a NAME in .local is asked of the local link
+// try:   dns-client localhost example.org
+// exit:  0 when every name has an address
+
+#include "mongoose.h"
+
+struct lookup {
+  const char *name;
+  char text[80];
+  bool found, done;
+};
+
+static volatile sig_atomic_t s_signal;
+
+static void on_signal(int number) {
+  s_signal = number;
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  struct lookup *l = (struct lookup *) c->fn_data;
+  if (ev == MG_EV_RESOLVE) {
+    mg_snprintf(l->text, sizeof(l->text), "%M", mg_print_ip, &c->rem);
+    l->found = true;
+    c->is_closing = 1;  // the address is all we want
+  } else if (ev == MG_EV_ERROR && !l->found) {
+    mg_snprintf(l->text, sizeof(l->text), "%s", (char *) ev_data);
+  } else if (ev == MG_EV_CLOSE) {
+    l->done = true;
+  }
+}
+
+static int usage(const char *program) {
+  fprintf(stderr, "usage: %s [-s SERVER] [-t MS] [-6] NAME...     SERVER such as udp://9.9.9.9:53\n", program);
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  struct mg_mgr mgr;
+  struct lookup *lookups;
+  const char *server = NULL;
+  int i, n, first, timeout = 3000, pending, failed = 0;
+  bool six = false;
+
+  for (first = 1; first < argc && argv[first][0] == '-'; first++) {
+    const char *value = first + 1 < argc ? argv[first + 1] : NULL;
+    if (strcmp(argv[first], "-6") == 0) {
+      six = true;
+    } else if (strcmp(argv[first], "-s") == 0 && value != NULL) {
+      server = argv[++first];
+    } else if (strcmp(argv[first], "-t") == 0 && value != NULL && (timeout = atoi(value)) > 0) {
+      first++;
+    } else {
+      return usage(argv[0]);
+    }
+  }
+  n = argc - first;
+  if (n < 1 || (lookups = (struct lookup *) calloc((size_t) n, sizeof(*lookups))) == NULL) return usage(argv[0]);
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  mg_log_set(MG_LL_NONE);
+  mg_mgr_init(&mgr);
+  if (server != NULL) mgr.dns4.url = mgr.dns6.url = server;
+  mgr.dnstimeout = timeout;
+  mgr.use_dns6 = six;
+  mg_mdns_listen(&mgr, NULL, NULL);
+  for (i = 0; i < n; i++) {
+    char url[300];
+    lookups[i].name = argv[first + i];
+    mg_snprintf(url, sizeof(url), strchr(lookups[i].name, ':') == NULL ? "udp://%s:9" : "udp://[%s]:9", lookups[i].name);
+    if (mg_connect(&mgr, url, handler, &lookups[i]) == NULL) lookups[i].done = true;
+  }
+  do {
+    mg_mgr_poll(&mgr, 1000);
+    for (i = pending = 0; i < n; i++) pending += !lookups[i].done;
+  } while (pending > 0 && s_signal == 0);
+  for (i = 0; i < n; i++) {
+    printf("%s %s\n", lookups[i].name, lookups[i].text);
+    failed += !lookups[i].found;
+  }
+  mg_mgr_free(&mgr);
+  free(lookups);
+  return failed > 0;
+}

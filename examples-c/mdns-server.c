@@ -1,0 +1,84 @@
+// Announces a host name and a service on the local link (mDNS, DNS-SD), and prints what it is asked.
+//
+// usage: mdns-server [-n NAME] [-s SERVICE] [-p PORT] [-t TEXT] [-a ADDRESS]     Ctrl-C ends it
+//        -n NAME     the host is NAME.local and the service NAME.SERVICE.local, default "demo"
+//        -s SERVICE  such as _ipp._tcp, default _http._tcp
+//        -p PORT     of the service, default 8000
+//        -t TEXT     what browsers of services are told, such as path=/index.html
+//        -a ADDRESS  the IPv4 address of the host, default: that of this machine
+// try:   avahi-browse -rt _http._tcp, or dns-client demo.local
+
+#include "mongoose.h"
+
+static volatile sig_atomic_t s_signal;
+static struct mg_dnssd_record s_record;
+static struct mg_addr s_addr;
+static bool s_has_addr;
+
+static void on_signal(int number) {
+  s_signal = number;
+}
+
+static const char *type_name(int type) {
+  return type == MG_DNS_RTYPE_A ? "A" : type == MG_DNS_RTYPE_PTR ? "PTR" : type == MG_DNS_RTYPE_SRV ? "SRV" : "TXT";
+}
+
+static bool is_service(struct mg_str name) {
+  return mg_strcasecmp(name, s_record.srvcproto) == 0;
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_MDNS_REQ) {
+    struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
+    // An A question arrives only if it is for our name. The others are for all services of this host: is it ours?
+    if (req->rr->atype != MG_DNS_RTYPE_A) req->is_resp = !req->is_listing && is_service(req->reqname);
+    if (req->is_resp) {
+      req->r = &s_record;
+      if (s_has_addr) req->addr = &s_addr;
+    }
+    printf("%s %.*s%s\n", type_name(req->rr->atype), (int) req->reqname.len, req->reqname.buf, req->is_resp ? "" : ": not ours");
+  }
+  (void) c;
+}
+
+int main(int argc, char **argv) {
+  struct mg_mgr mgr;
+  const char *name = "demo", *service = "_http._tcp", *text = "";
+  char txt[256];
+  int i, port = 8000;
+  size_t len;
+
+  for (i = 1; i + 1 < argc; i += 2) {
+    if (strcmp(argv[i], "-n") == 0) name = argv[i + 1];
+    else if (strcmp(argv[i], "-s") == 0) service = argv[i + 1];
+    else if (strcmp(argv[i], "-p") == 0) port = atoi(argv[i + 1]);
+    else if (strcmp(argv[i], "-t") == 0) text = argv[i + 1];
+    else if (strcmp(argv[i], "-a") == 0) s_has_addr = mg_aton(mg_str(argv[i + 1]), &s_addr) && !s_addr.is_ip6;
+    else break;
+  }
+  len = strlen(text);
+  if (i < argc || name[0] == '\0' || strlen(name) > 63 || strchr(name, '.') != NULL || port < 1 || port > 65535 || len > 200) {
+    fprintf(stderr, "usage: %s [-n NAME] [-s SERVICE] [-p PORT] [-t TEXT] [-a ADDRESS]     NAME without dots\n", argv[0]);
+    return 2;
+  }
+  // A TXT record is a list of strings, each with its length in front.
+  txt[0] = (char) len;
+  memcpy(txt + 1, text, len);
+  s_record.srvcproto = mg_str(service);
+  s_record.txt = mg_str_n(txt, len + 1);
+  s_record.port = (uint16_t) port;
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  mg_log_set(MG_LL_ERROR);
+  mg_mgr_init(&mgr);
+  if (mg_mdns_listen(&mgr, handler, (void *) name) == NULL) {
+    fprintf(stderr, "%s: cannot listen on 224.0.0.251:5353\n", argv[0]);
+    mg_mgr_free(&mgr);
+    return 1;
+  }
+  printf("%s.local, %s.%s.local at port %d\n", name, name, service, port);
+  while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
+  mg_mgr_free(&mgr);
+  return 0;
+}
