@@ -19,9 +19,12 @@ MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
 
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
-        wrk:wrk dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2 python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium
+        wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
+        update-ca-certificates:ca-certificates \
+        mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
+        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2
 # Packages of other languages, which are put into a directory of this project.
-PYTHON_PACKAGES = websockets zeroconf
+PYTHON_PACKAGES = websockets paho-mqtt zeroconf
 NODE_PACKAGES = ws
 PEERS = target/peers
 
@@ -39,10 +42,11 @@ help:
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
+	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
-	@echo 'make tsan       look for data races (needs a nightly toolchain with rust-src, and clang)'
+	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make clean      remove what was built'
@@ -65,7 +69,7 @@ deps:
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
 	@for p in $(PYTHON_PACKAGES); do \
-	  [ -d $(PEERS)/python/$$p ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	  [ -d $(PEERS)/python/$${p%-mqtt} ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
 	done
 	@for p in $(NODE_PACKAGES); do \
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
@@ -78,6 +82,7 @@ test: deps lint
 	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+	c-tests/tsan.sh
 
 lint:
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
@@ -88,6 +93,9 @@ lint:
 miri:
 	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- proto:: hash:: fmt:: \
 	  --skip any_bytes_are_scanned --skip is_no_work
+
+big:
+	UPLOAD_GIB=10 $(CARGO) test --release --test clients -- with_flat_memory --test-threads=1
 
 drain-demo:
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
@@ -126,4 +134,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test lint miri drain-demo tsan header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri big drain-demo tsan header bench install install-files uninstall clean

@@ -19,6 +19,11 @@ fn main() {
         }
     }
 
+    // The header declares mg_uecc_* under this condition; the library has them with its elliptic curves.
+    if env::var_os("CARGO_FEATURE_ECC").is_some() {
+        println!("cargo:rustc-cfg=mg_tls_builtin");
+    }
+
     let shim = "src/fmt/variadic.c";
     println!("cargo:rerun-if-changed={shim}");
     let mut cc = cc::Build::new();

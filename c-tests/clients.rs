@@ -1,4 +1,4 @@
-//! Real clients - curl, wrk, Python, Node, raw sockets - against C programs built with the shared library, each test with a
+//! Real clients - curl, wrk, Python, Node, mosquitto, raw sockets - against C programs built with the shared library, each test with a
 //! server process of its own.
 
 #![allow(unreachable_pub)] // A test program has no users.
@@ -13,14 +13,22 @@ mod examples;
 mod files;
 #[path = "clients/load.rs"]
 mod load;
+#[path = "clients/mqtt.rs"]
+mod mqtt;
 #[path = "clients/names.rs"]
 mod names;
+#[path = "clients/proxy.rs"]
+mod proxy;
 #[path = "clients/restart.rs"]
 mod restart;
 #[path = "clients/scripts.rs"]
 mod scripts;
 #[path = "clients/server.rs"]
 mod server;
+#[path = "clients/tls.rs"]
+mod tls;
+#[path = "clients/tls_verify.rs"]
+mod tls_verify;
 #[path = "run/tools.rs"]
 mod tools;
 #[path = "clients/websocket.rs"]
@@ -35,11 +43,15 @@ fn main() {
     // The longest first, so that the others run beside it.
     load::trials(&mut all);
     files::trials(&mut all);
+    proxy::trials(&mut all);
     restart::trials(&mut all);
+    mqtt::trials(&mut all);
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    tls::trials(&mut all);
     websocket::trials(&mut all);
     names::trials(&mut all);
+    tls_verify::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }

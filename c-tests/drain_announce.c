@@ -153,7 +153,7 @@ static void expect(enum what what, const char *request, const char *want, int an
   peer_free(&p);
 }
 
-static void both_orders_count(void) {
+static void a_reply_on_a_draining_connection_says_connection_close(void) {
   expect(REPLY, GET, OK_2, 0, true);
   expect(DRAIN_THEN_REPLY, GET, OK_2, 1, false);
   expect(REPLY_THEN_DRAIN, GET, OK_2, 1, false);
@@ -236,7 +236,7 @@ static void an_error_reply_of_the_library(void) {
 
 int main(void) {
   mg_log_set(MG_LL_ERROR);
-  both_orders_count();
+  a_reply_on_a_draining_connection_says_connection_close();
   a_header_of_the_program_is_not_doubled();
   what_the_program_printed_is_not_touched();
   nor_is_a_switch_of_protocols();

@@ -339,11 +339,11 @@ static void a_poll_sleeps_no_longer_than_the_deadline(void) {
   turn_clock(&mgr, 29950);
   CHECK_EQ(closes, 0);
   start_ms = real_ms();
-  mg_mgr_poll(&mgr, 10000);
-  CHECK(real_ms() - start_ms < 5000);
+  mg_mgr_poll(&mgr, 60000);
+  CHECK(real_ms() - start_ms < 30000);
   clock_ms += 50;
-  mg_mgr_poll(&mgr, 10000);
-  CHECK(real_ms() - start_ms < 5000);
+  mg_mgr_poll(&mgr, 60000);
+  CHECK(real_ms() - start_ms < 30000);
   CHECK_EQ(closes, 1);
   finish(&mgr, &p);
 }

@@ -168,7 +168,7 @@ static void waiting_for_the_answer_does_not_spin(void) {
   peer_shut(&p);
   POLL_UNTIL(&mgr, messages == 1);
   start = real_ms();
-  while (closes == 0 && real_ms() < start + 5000) mg_mgr_poll(&mgr, 50), polls++;
+  while (closes == 0 && real_ms() < start + 50000) mg_mgr_poll(&mgr, 50), polls++;
   CHECK(polls < 30);
   CHECK_EQ(closes, 1);
   mg_mgr_free(&mgr);

@@ -215,9 +215,7 @@ static void while_the_answer_is_awaited(void) {
   mg_mgr_free(&mgr);
 }
 
-int main(void) {
-  mg_log_set(MG_LL_ERROR);
-  body = make_body(16000000);
+static void requests_that_arrive_after_is_draining(void) {
   in_the_same_segment();
   while_the_reply_is_flushed();
   drained_from_the_headers();
@@ -225,6 +223,12 @@ int main(void) {
   drained_in_read();
   drained_by_the_protocol_handler_of_a_raw_connection();
   while_the_answer_is_awaited();
+}
+
+int main(void) {
+  mg_log_set(MG_LL_ERROR);
+  body = make_body(16000000);
+  requests_that_arrive_after_is_draining();
   free(body);
   return DONE();
 }

@@ -114,15 +114,19 @@ static void refused_upload(enum mode mode, bool pause) {
   mg_mgr_free(&mgr);
 }
 
-int main(void) {
-  mg_log_set(MG_LL_ERROR);
-  body = make_body(REPLY_SIZE);
+static void a_1_mb_error_reply_while_the_client_still_uploads(void) {
   refused_upload(FROM_HEADERS, false);
   refused_upload(FROM_HEADERS, true);
   refused_upload(FROM_HEADERS_DRAIN_FIRST, true);
   refused_upload(FROM_READ_AFTER_TAKE_OVER, false);
   refused_upload(FROM_READ_AFTER_TAKE_OVER, true);
   refused_upload(FROM_POLL, false);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_ERROR);
+  body = make_body(REPLY_SIZE);
+  a_1_mb_error_reply_while_the_client_still_uploads();
   free(body);
   return DONE();
 }

@@ -11,6 +11,8 @@ mod lib;
 mod net;
 #[path = "vec/dash.rs"]
 mod dash;
+#[path = "vec/device.rs"]
+mod device;
 #[path = "vec/dns.rs"]
 mod dns;
 #[path = "vec/engine.rs"]
@@ -25,12 +27,16 @@ mod fmt;
 mod http;
 #[path = "vec/mdns.rs"]
 mod mdns;
+#[path = "vec/mqtt.rs"]
+mod mqtt;
 #[path = "vec/reference.rs"]
 mod reference;
 #[path = "vec/smuggling.rs"]
 mod smuggling;
 #[path = "vec/text.rs"]
 mod text;
+#[path = "vec/tls.rs"]
+mod tls;
 #[path = "vec/ws.rs"]
 mod ws;
 
@@ -48,11 +54,14 @@ fn main() {
     http::trials(&mut trials);
     engine::trials(&mut trials);
     ws::trials(&mut trials);
+    mqtt::trials(&mut trials);
     engine_rules::trials(&mut trials);
     smuggling::trials(&mut trials);
     files::trials(&mut trials);
     dash::trials(&mut trials);
+    tls::trials(&mut trials);
     dns::trials(&mut trials);
     mdns::trials(&mut trials);
+    device::trials(&mut trials);
     libtest_mimic::run(&args, trials).exit();
 }

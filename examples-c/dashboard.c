@@ -20,7 +20,11 @@ static const char s_page[] =
     "<script>\n"
     "const at = id => document.getElementById(id);\n"
     "function show(all) {\n"
-    "  if (all.led) { at('on').checked = all.led.on; at('level').value = at('percent').textContent = all.led.level; }\n"
+    "  if (all.led) {\n"
+    "    at('on').checked = all.led.on;\n"
+    "    at('percent').textContent = all.led.level;\n"
+    "    if (!at('level').matches(':active')) at('level').value = all.led.level;\n"  // not while it is being moved
+    "  }\n"
     "  if (all.status) at('ticks').textContent = all.status.ticks;\n"
     "}\n"
     "const set = led => fetch('/api/set', {method: 'POST', body: JSON.stringify({led})});\n"

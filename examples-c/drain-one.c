@@ -99,6 +99,11 @@ int main(int argc, char **argv) {
   const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
+
+  if (argc > 2 || url[0] == '-') {
+    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
+    return 2;
+  }
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);

@@ -5,8 +5,9 @@
 //   /          a reply
 //   /later     a reply after half a second
 //   /events    a stream of server-sent events, which says good-bye when the server leaves
+//   /ws        a WebSocket that echoes; when the server leaves it is closed with 1001, going away
 //   /healthz   200 or, from SIGTERM on, 503: what a load balancer or Kubernetes asks
-//   /drain     how far the drain is, in numbers
+//   /drain     how far the drain is; both pages show the status in JSON
 
 #include "mongoose.h"
 #include "mongoose_ext.h"
@@ -37,15 +38,15 @@ static void each_half_second(void *arg) {
   (void) arg;
 }
 
-static void reply_status(struct mg_connection *c) {
+static void reply_status(struct mg_connection *c, int code) {
   static const char *phases[] = {"running", "lame duck", "idle grace", "finishing", "done"};
   struct mgx_drain_status s;
   mgx_mgr_drain_status(&s_mgr, &s);
-  mg_http_reply(c, 200, "Content-Type: application/json\r\n",
-                "{\"phase\":\"%s\",\"listeners\":%lu,\"idle\":%lu,\"active\":%lu,\"pending\":%lu,\"flushing\":%lu,\"websockets\":%lu,"
+  mg_http_reply(c, code, "Content-Type: application/json\r\n",
+                "{\"ready\":%s,\"phase\":\"%s\",\"listeners\":%lu,\"idle\":%lu,\"active\":%lu,\"pending\":%lu,\"flushing\":%lu,\"websockets\":%lu,"
                 "\"lingering\":%lu,\"served\":%lu,\"drained\":%lu,\"forced\":%lu,\"unsent_bytes\":%lu,\"elapsed_ms\":%llu,"
                 "\"remaining_ms\":%llu}\n",
-                phases[s.phase], (unsigned long) s.listeners, (unsigned long) s.idle, (unsigned long) s.active,
+                mgx_mgr_is_ready(&s_mgr) ? "true" : "false", phases[s.phase], (unsigned long) s.listeners, (unsigned long) s.idle, (unsigned long) s.active,
                 (unsigned long) s.pending, (unsigned long) s.flushing, (unsigned long) s.websockets, (unsigned long) s.lingering,
                 (unsigned long) s.served, (unsigned long) s.drained, (unsigned long) s.forced, (unsigned long) s.unsent_bytes,
                 (unsigned long long) s.elapsed_ms, (unsigned long long) s.remaining_ms);
@@ -60,16 +61,17 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
       mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
       c->data[0] = EVENTS;
     } else if (mg_match(hm->uri, mg_str("/healthz"), NULL)) {
-      if (mgx_mgr_is_ready(&s_mgr)) {
-        mg_http_reply(c, 200, "", "ready\n");
-      } else {
-        mg_http_reply(c, 503, "", "leaving\n");
-      }
+      reply_status(c, mgx_mgr_is_ready(&s_mgr) ? 200 : 503);
+    } else if (mg_match(hm->uri, mg_str("/ws"), NULL)) {
+      mg_ws_upgrade(c, hm, NULL);
     } else if (mg_match(hm->uri, mg_str("/drain"), NULL)) {
-      reply_status(c);
+      reply_status(c, 200);
     } else {
       mg_http_reply(c, 200, "", "Hello\n");
     }
+  } else if (ev == MG_EV_WS_MSG) {
+    struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
+    mg_ws_send(c, wm->data.buf, wm->data.len, wm->flags & 15);
   } else if (ev == (int) MGX_EV_DRAIN && c->data[0] == EVENTS) {
     // Without this the stream would hold up the drain until the deadline.
     c->data[0] = NOTHING;
@@ -85,6 +87,10 @@ int main(int argc, char **argv) {
   struct mgx_drain_status status;
   bool all;
 
+  if (argc > 4 || url[0] == '-') {
+    fprintf(stderr, "usage: %s [URL [LAME_DUCK_MS [DEADLINE_MS]]]     defaults http://0.0.0.0:8000 2000 20000\n", argv[0]);
+    return 2;
+  }
   s_drain.lame_duck_ms = argc > 2 ? atoi(argv[2]) : 2000;
   s_drain.deadline_ms = argc > 3 ? atoi(argv[3]) : 20000;
   s_drain.conn.response_timeout_ms = -1;  // the deadline is enough

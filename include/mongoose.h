@@ -1474,7 +1474,8 @@ int mg_casecmp(const char *s1, const char *s2);
 // Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
 // let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
 // decides, and no network means no; but an empty list lets everyone in. Returns -1 for an IPv6 address or an entry
-// without sign, -2 for a malformed network. A network whose host bits are not zero contains no address.
+// without sign, -2 for a malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out
+// and `+` lets nobody in.
 int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 
 // Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
@@ -1759,19 +1760,23 @@ size_t mg_json_next(struct mg_str obj, size_t ofs, struct mg_str *key, struct mg
 // beginning of it.
 size_t mg_json_unescape(struct mg_str json, const char *path, char *to, size_t n);
 
-// Makes a token signed with ECDSA P-256. Returns its length, 0 on failure.
-extern size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
+// As mg_jwt_sign_hs256, with an ECDSA signature on the curve P-256: `opts->private_key` has 32 bytes, as mg_uecc_parse_private_key
+// writes them. Equal claims give equal tokens. 0 when the library is built without elliptic curves.
+size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Makes a token signed with HMAC-SHA-256. Returns its length, 0 on failure.
-extern size_t mg_jwt_sign_hs256(const struct mg_jwt_opts *opts, char *buf, size_t len);
+// Makes a token of `opts->claims`, signed with HMAC-SHA-256 and the key `opts->secret`. Its header has the members `alg`, `typ`,
+// `kid` unless that is empty, and those of `opts->header`. Returns the token's length; a NUL follows. 0 on failure: empty claims,
+// or a buffer that has no room for each part with its padding. May be called from any thread.
+size_t mg_jwt_sign_hs256(const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Checks a token against `opts->public_key` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is
-// the program's to check.
-extern size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
+// As mg_jwt_verify_hs256, for ECDSA signatures on the curve P-256: `opts->public_key` has 64 bytes, X and Y. 0 when the library is
+// built without elliptic curves.
+size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Checks a token against `opts->secret` and puts its claims into `buf`. Returns their length, 0 on failure. Expiry is the
-// program's to check.
-extern size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
+// Checks a token's signature with the key `opts->secret` and puts its claims and a NUL into `buf`. Returns their length, 0 on
+// failure: another algorithm, a wrong signature, a malformed token, or a buffer that is too small. Whether the token has expired
+// is for the program to see. May be called from any thread.
+size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
 // Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
 // `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
@@ -1846,52 +1851,80 @@ void mg_mgr_poll(struct mg_mgr *mgr, int ms);
 // library then uses.
 extern uint64_t mg_millis(void);
 
-// Listens for Modbus requests. NULL on failure.
-extern struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Listens for Modbus TCP clients at `url`, such as `tcp://0.0.0.0:502`; the port must be given. `fn` gets MG_EV_MODBUS_REQ with a
+// `struct mg_modbus_req *` for each request that is well-formed: it reads the `len` values at `u.bits` or `u.regs` of a request that
+// writes, fills those of one that reads, or sets `error` to an MG_MODBUS_ERR_* value; the answer is sent afterwards. The values are
+// the library's; the handler may lower `len`, but not replace the pointers (exception 4). Requests for other functions than those
+// with an MG_MODBUS_FUNC_* name, with bad lengths or counts, or with addresses beyond 65535 are answered without the handler.
+// Anything else ends the connection with MG_EV_ERROR `invalid pdu`. Returns NULL when the address is malformed or taken.
+struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr,
+                                       const char *url,
+                                       mg_event_handler_t fn,
+                                       void *fn_data);
 
 // Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out. For the format
 // see mg_xprintf.
 extern char *mg_mprintf(const char *fmt, ...);
 
-// Connects to a broker and queues the login. `opts` may be NULL. NULL on failure.
-extern struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
-                                             const char *url,
-                                             const struct mg_mqtt_opts *opts,
-                                             mg_event_handler_t fn,
-                                             void *fn_data);
+// Opens a client connection as mg_connect does, for MQTT, and queues the login as mg_mqtt_login does; `opts` may be NULL. The
+// ports 1883 of `mqtt:` and 8883 of `mqtts:` need not be given. What is queued next, right after this call, follows the login.
+// MG_EV_MQTT_OPEN brings the broker's answer as an `int *`, 0 when it accepts; otherwise the connection closes. Messages arrive
+// as MG_EV_MQTT_MSG, all packets as MG_EV_MQTT_CMD, both with a `struct mg_mqtt_message *` that is valid during the call.
+// Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. Pings, repeated sending and subscribing anew after a
+// reconnect are the program's. NULL when the URL is empty or memory is short; other failures come as MG_EV_ERROR.
+struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
+                                      const char *url,
+                                      const struct mg_mqtt_opts *opts,
+                                      mg_event_handler_t fn,
+                                      void *fn_data);
 
-// Queues a DISCONNECT packet. `opts` may be NULL unless the connection speaks MQTT 5.
-extern void mg_mqtt_disconnect(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a DISCONNECT packet, on an MQTT 5 connection with `props`; `opts` may be NULL. To close the connection once the packet
+// is sent, set `c->is_draining`.
+void mg_mqtt_disconnect(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Listens for MQTT clients. NULL on failure.
-extern struct mg_connection *mg_mqtt_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Opens a listener as mg_listen does, for MQTT: connections it accepts get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG
+// for messages in front of that. Messages with QoS 1 and 2 are acknowledged; CONNECT, SUBSCRIBE, UNSUBSCRIBE and PINGREQ are for
+// the program to answer with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set for a client that logs in
+// with version 5. NULL when the listener cannot be opened.
+struct mg_connection *mg_mqtt_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Queues an MQTT CONNECT packet.
-extern void mg_mqtt_login(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a CONNECT packet; mg_mqtt_connect has done so already. `opts` may be NULL. `version` 5 makes the connection an MQTT 5
+// one (`c->is_mqtt5`). Without a client id a random one is sent. `topic` and `message` are the will, `qos` and `retain` its
+// flags. What cannot be sent - strings above 65535 bytes, unknown properties - raises MG_EV_ERROR, as in the functions below;
+// then nothing is queued.
+void mg_mqtt_login(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Steps through MQTT 5 properties: begin with 0, go on with the value returned, end at 0.
-extern size_t mg_mqtt_next_prop(struct mg_mqtt_message *msg, struct mg_mqtt_prop *prop, size_t ofs);
+// Steps through the MQTT 5 properties of a PUBLISH packet: begin with `ofs` 0, go on with the value returned, end at 0, which also
+// means that the rest is malformed. `prop` is overwritten; its strings point into the packet.
+size_t mg_mqtt_next_prop(struct mg_mqtt_message *msg, struct mg_mqtt_prop *prop, size_t ofs);
 
-// Parses one MQTT packet. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED.
-extern int mg_mqtt_parse(const uint8_t *buf, size_t len, uint8_t version, struct mg_mqtt_message *m);
+// Parses the packet at the start of `buf`. `version` is 4 or 5. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED. `m` is zeroed
+// first; its strings point into `buf`. `m->dgram.len` is the length of the packet, behind which the next one begins. Needs no
+// connection; any thread may call it.
+int mg_mqtt_parse(const uint8_t *buf, size_t len, uint8_t version, struct mg_mqtt_message *m);
 
 // Queues a PINGREQ packet.
-extern void mg_mqtt_ping(struct mg_connection *c);
+void mg_mqtt_ping(struct mg_connection *c);
 
-// Queues a PINGRESP packet.
-extern void mg_mqtt_pong(struct mg_connection *c);
+// Queues a PINGRESP packet, the answer to PINGREQ.
+void mg_mqtt_pong(struct mg_connection *c);
 
-// Publishes an MQTT message. Returns the packet id, 0 for quality of service 0.
-extern uint16_t mg_mqtt_pub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a PUBLISH packet with `topic`, `message`, `qos`, `retain` and, on an MQTT 5 connection, `props`. Other members are not
+// read, `retransmit_id` only for QoS 1 and 2: 0 takes the next packet id of the manager, another value sends the message of that
+// id again, with the duplicate flag. Returns the packet id, to be compared with `id` of the PUBACK or PUBCOMP; for QoS 0
+// `retransmit_id`, and 0 after MG_EV_ERROR.
+uint16_t mg_mqtt_pub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Queues the first bytes of an MQTT packet; `len` is the size of what follows them.
-extern void mg_mqtt_send_header(struct mg_connection *c, uint8_t cmd, uint8_t flags, uint32_t len);
+// Queues the first bytes of a packet: type, flags, and `len`, the number of bytes that the program then adds with mg_send. More
+// than 268435455 raise MG_EV_ERROR.
+void mg_mqtt_send_header(struct mg_connection *c, uint8_t cmd, uint8_t flags, uint32_t len);
 
-// Subscribes to an MQTT topic.
-extern void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues a SUBSCRIBE packet with `topic`, `qos` and, on an MQTT 5 connection, `props`; other members are not read. Its packet id
+// is `mgr->mqtt_id` after the call. The answer arrives as MG_EV_MQTT_CMD with MQTT_CMD_SUBACK.
+void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Ends an MQTT subscription.
-extern void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
+// Queues an UNSUBSCRIBE packet with `topic` and, on an MQTT 5 connection, `props`. Otherwise as mg_mqtt_sub.
+void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
 // Copies a `struct mg_addr` that the program saved at `from` back into `c->rem`: a UDP client answers to the group again.
 void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
@@ -1917,17 +1950,25 @@ bool mg_open_listener(struct mg_connection *c, const char *url);
 // own, which the library then uses.
 extern bool mg_ota_begin(size_t new_firmware_size);
 
-// Puts the device's id into `buf`.
+// Puts the device's id, which is sent with the question for updates, into `buf` of `len` bytes. The library's own id is `0`;
+// a program may define this function itself, which the library then uses.
 extern void mg_ota_device_id(char *buf, size_t len);
 
 // Ends a firmware update, a failed one too.
 extern bool mg_ota_end(void);
 
-// Called by mg_mgr_poll.
-extern void mg_ota_poll(struct mg_mgr *mgr);
+// Ends a check for updates whose time is up. mg_mgr_poll calls it; programs need not.
+void mg_ota_poll(struct mg_mgr *mgr);
 
-// Looks for a firmware update. `fn` is called with NULL or an error message.
-extern void mg_ota_url_check(struct mg_mgr *mgr, const char *metadata_url, void (*fn)(const char *error_message));
+// Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
+// `{"version": "...", "url": "...", "size": N}`. If the version is not `1.0.0` (MG_OTA_FIRMWARE_VERSION), the image is fetched from
+// `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned true, or
+// else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
+// called before this function returns. There is one check at a time in a process; https needs a CA that this library is built
+// without. What the image contains is for mg_ota_end to verify.
+void mg_ota_url_check(struct mg_mgr *mgr,
+                      const char *metadata_url,
+                      void (*fn)(const char *error_message));
 
 // Writes the next piece of a firmware update.
 extern bool mg_ota_write(const void *buf, size_t len);
@@ -2010,8 +2051,8 @@ size_t mg_queue_next(struct mg_queue *q, char **buf);
 // arguments are read twice: printers for `%M` run twice.
 extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 
-// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false when it has none to give, after
-// using a weak generator. A program may define its own, which the library then uses.
+// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false, with zeros in `buf`, when it has
+// none to give. A program may define its own, which the library then uses. May be called from any thread.
 extern bool mg_random(void *buf, size_t len);
 
 // Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`. The
@@ -2100,14 +2141,20 @@ void mg_sha384_update(struct mg_sha384_ctx *c, const uint8_t *data, size_t len);
 // `buf` may be NULL when `len` is 0. For the format see mg_xprintf.
 extern size_t mg_snprintf(char *buf, size_t len, const char *fmt, ...);
 
-// Asks a time server, NULL for a public one; MG_EV_SNTP_TIME brings the answer.
-extern struct mg_connection *mg_sntp_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+// Asks the time server at `url`, such as `udp://pool.ntp.org:123`; NULL asks a public one. The port must be given. Its answer sets
+// `mg_boot_timestamp_ms`, so that mg_now is the time, and `fn` gets MG_EV_SNTP_TIME with a `uint64_t *`, milliseconds since 1970.
+// Then the connection closes, as it does, without MG_EV_ERROR, when the server says that it does not know the time, and 3 seconds
+// after the start when no answer has come. Messages from others, or that do not repeat the random number in our request, are
+// ignored. Returns NULL as mg_connect does.
+struct mg_connection *mg_sntp_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Milliseconds since 1970 from a server's answer, or -1. Sets mg_boot_timestamp_ms.
-extern int64_t mg_sntp_parse(const uint8_t *buf, size_t len);
+// Reads a time server's message of `len` bytes. Returns milliseconds since 1970 and sets `mg_boot_timestamp_ms`; -1 when the
+// message is shorter than 48 bytes or no server's, and then sets nothing. Nobody checks here whose message it is and whether it
+// answers a request: mg_sntp_connect does.
+int64_t mg_sntp_parse(const uint8_t *buf, size_t len);
 
-// Sends an SNTP request.
-extern void mg_sntp_request(struct mg_connection *c);
+// Sends one SNTP request to `c->rem`; mg_sntp_connect does it by itself. Does nothing while the server's address is not known yet.
+void mg_sntp_request(struct mg_connection *c);
 
 // Cuts `s` at the first `sep`: `*a` becomes the part before it and `*b` the part behind it, or all of `s` and nothing
 // when there is no `sep`. Returns false, with both left alone, when `s` is empty. `a` and `b` may be NULL, or point at
@@ -2166,94 +2213,106 @@ void mg_timer_init(struct mg_timer **head,
 // that is done is released.
 void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
 
-// Called by mg_mgr_free.
-extern void mg_tls_ctx_free(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_free frees what TLS has needed.
+void mg_tls_ctx_free(struct mg_mgr *mgr);
 
-// Called by mg_mgr_init.
-extern void mg_tls_ctx_init(struct mg_mgr *mgr);
+// Does nothing: mg_mgr_init makes what TLS needs.
+void mg_tls_ctx_init(struct mg_mgr *mgr);
 
-// Sends what the TLS layer holds back.
-extern void mg_tls_flush(struct mg_connection *c);
+// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
+void mg_tls_flush(struct mg_connection *c);
 
-// Frees the TLS state; harmless when there is none.
-extern void mg_tls_free(struct mg_connection *c);
+// Frees the TLS state of a connection and sets `c->tls` to NULL; harmless when there is none. A connection on which TLS has begun
+// does not go back to clear text: it is closed, unless mg_tls_init follows. mg_mgr_poll frees the state of what it closes.
+void mg_tls_free(struct mg_connection *c);
 
-// Advances the handshake.
-extern void mg_tls_handshake(struct mg_connection *c);
+// Sends what the handshake has to send. The handshake runs by itself, so there is no need to call this.
+void mg_tls_handshake(struct mg_connection *c);
 
-// Starts TLS on a connection. Failures are reported with MG_EV_ERROR.
-extern void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
+// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
+// nothing of them is needed after the call. Programs call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after
+// mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the peer
+// sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile and
+// MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its own.
+// Bad options and failures are reported with MG_EV_ERROR.
+void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
-// Number of decrypted bytes that have not been delivered yet.
-extern size_t mg_tls_pending(struct mg_connection *c);
+// Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.
+size_t mg_tls_pending(struct mg_connection *c);
 
-// Decrypts. Returns the number of bytes, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_recv(struct mg_connection *c, void *buf, size_t len);
+// Decrypts up to `len` bytes of what is in `c->rtls`. Returns how many, MG_IO_WAIT when more ciphertext is needed, or MG_IO_ERR after a
+// failure and when the peer has ended the session. mg_mgr_poll does this into `c->recv`.
+long mg_tls_recv(struct mg_connection *c,
+                 void *buf,
+                 size_t len);
 
-// Encrypts and sends. Returns the number of bytes taken, MG_IO_WAIT or MG_IO_ERR.
-extern long mg_tls_send(struct mg_connection *c, const void *buf, size_t len);
+// Encrypts and sends, past `c->send`. Returns the number of bytes taken, at most 64 KiB at once; MG_IO_WAIT before the end of the
+// handshake and while the socket takes no more; MG_IO_ERR on failure. What was taken counts as sent: the library sends the rest of it
+// by itself. mg_mgr_poll does this for what is in `c->send`.
+long mg_tls_send(struct mg_connection *c,
+                 const void *buf,
+                 size_t len);
 
 #if defined(MGX_DECLARE_UECC)
-// Computes the public key of a private one. 1 on success, 0 on failure.
-extern int mg_uecc_compute_public_key(const uint8_t *private_key, uint8_t *public_key, MG_UECC_Curve curve);
+// Computes the public key of a private one. Returns 1, or 0 when it is no key of this curve.
+int mg_uecc_compute_public_key(const uint8_t *private_key, uint8_t *public_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Size of a private key in bytes.
-extern int mg_uecc_curve_private_key_size(MG_UECC_Curve curve);
+// Bytes of a private key: n.
+int mg_uecc_curve_private_key_size(MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Size of a public key in bytes.
-extern int mg_uecc_curve_public_key_size(MG_UECC_Curve curve);
+// Bytes of a public key: 2n.
+int mg_uecc_curve_public_key_size(MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Makes a pair of keys. 1 on success, 0 on failure.
-extern int mg_uecc_make_key(uint8_t *public_key, uint8_t *private_key, MG_UECC_Curve curve);
+// Makes a pair of keys with random numbers of mg_random. Returns 1, or 0 when there are none.
+int mg_uecc_make_key(uint8_t *public_key, uint8_t *private_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Takes the private key out of PEM or DER text. Returns its size, or 0.
-extern size_t mg_uecc_parse_private_key(struct mg_str key, uint8_t *buf, size_t len);
+// Takes the private key on the curve P-256 out of a file, PEM or DER, SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`). Returns 32
+// and writes 32 bytes, or returns 0: another kind of key, a malformed one, or `len` below 32.
+size_t mg_uecc_parse_private_key(struct mg_str key, uint8_t *buf, size_t len);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// The curve P-256.
-extern MG_UECC_Curve mg_uecc_secp256r1(void);
+// The curve P-256, for the functions that follow. May be called from any thread, as all of them.
+MG_UECC_Curve mg_uecc_secp256r1(void);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
 // The curve P-384.
-extern MG_UECC_Curve mg_uecc_secp384r1(void);
+MG_UECC_Curve mg_uecc_secp384r1(void);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Computes an ECDH secret. 1 on success, 0 on failure.
-extern int mg_uecc_shared_secret(const uint8_t *public_key, const uint8_t *private_key, uint8_t *secret, MG_UECC_Curve curve);
+// Computes the secret that the owners of two keys share (ECDH): n bytes, the X coordinate. Returns 1, or 0 when one of the keys is
+// none of this curve.
+int mg_uecc_shared_secret(const uint8_t *public_key, const uint8_t *private_key, uint8_t *secret, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Signs a hash. 1 on success, 0 on failure.
-extern int mg_uecc_sign(const uint8_t *private_key,
-                        const uint8_t *hash,
-                        unsigned int hash_size,
-                        uint8_t *signature,
-                        MG_UECC_Curve curve);
+// Signs a hash of `hash_size` bytes (ECDSA); of a longer one than n bytes, the first n count. Returns 1, or 0
+// when it is no key of this curve or mg_random has no random numbers.
+int mg_uecc_sign(const uint8_t *private_key, const uint8_t *hash, unsigned int hash_size, uint8_t *signature, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Checks that a public key is a point of the curve. 1 if so, else 0.
-extern int mg_uecc_valid_public_key(const uint8_t *public_key, MG_UECC_Curve curve);
+// Returns 1 when a public key is a point of the curve, else 0.
+int mg_uecc_valid_public_key(const uint8_t *public_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Checks a signature. 1 if it is good, else 0.
-extern int mg_uecc_verify(const uint8_t *public_key,
-                          const uint8_t *hash,
-                          unsigned int hash_size,
-                          const uint8_t *signature,
-                          MG_UECC_Curve curve);
+// Checks the signature of a hash. Returns 1 if it is good, else 0.
+int mg_uecc_verify(const uint8_t *public_key,
+                   const uint8_t *hash,
+                   unsigned int hash_size,
+                   const uint8_t *signature,
+                   MG_UECC_Curve curve);
 #endif
 
 // The content of a file in `mg_mem_files`, not copied; the null string if there is none.
@@ -2312,20 +2371,20 @@ bool mg_wakeup(struct mg_mgr *mgr, unsigned long id, const void *buf, size_t len
 // failure and when it had been done before.
 bool mg_wakeup_init(struct mg_mgr *mgr);
 
-// Starts an access point.
-extern bool mg_wifi_ap_start(struct mg_wifi_data *wifi);
+// Starts an access point with the settings in `wifi`. False, as for mg_wifi_scan.
+bool mg_wifi_ap_start(struct mg_wifi_data *wifi);
 
-// Stops the access point.
-extern bool mg_wifi_ap_stop(void);
+// Stops the access point. False, as for mg_wifi_scan.
+bool mg_wifi_ap_stop(void);
 
-// Joins a Wi-Fi network.
-extern bool mg_wifi_connect(struct mg_wifi_data *wifi);
+// Joins the Wi-Fi network in `wifi`. False, as for mg_wifi_scan.
+bool mg_wifi_connect(struct mg_wifi_data *wifi);
 
-// Leaves the Wi-Fi network.
-extern bool mg_wifi_disconnect(void);
+// Leaves the Wi-Fi network. False, as for mg_wifi_scan.
+bool mg_wifi_disconnect(void);
 
-// Starts a scan for Wi-Fi networks.
-extern bool mg_wifi_scan(void);
+// Starts a scan for Wi-Fi networks. False: there is no driver for that in this library, and no MG_TCPIP_EV_WIFI_* event follows.
+bool mg_wifi_scan(void);
 
 // Makes a connection of an open stream socket and delivers MG_EV_OPEN. The descriptor is the manager's from then on and is
 // closed with the connection; it need not be non-blocking. Returns NULL when out of memory or when the descriptor cannot be

@@ -153,7 +153,7 @@ struct mgx_drain_status {
   size_t served;
   size_t drained;
   size_t forced;
-  // Bytes still queued, now.
+  // Bytes still queued, now, with the rest of files that are being served.
   size_t unsent_bytes;
   uint64_t elapsed_ms;
   uint64_t remaining_ms;
@@ -212,7 +212,7 @@ const char *mgx_api_version(void);
 // Why the connection ends; meaningful inside MG_EV_CLOSE.
 enum mgx_reason mgx_close_reason(const struct mg_connection *c);
 
-// Bytes that did not reach the kernel; meaningful inside MG_EV_CLOSE.
+// Bytes that did not reach the kernel, the rest of a file that was being served among them; meaningful inside MG_EV_CLOSE.
 size_t mgx_close_unsent(const struct mg_connection *c);
 
 // Closes a connection in its next turn with a reset, so that nothing of it lives on in the kernel: for abusive peers.
@@ -352,8 +352,9 @@ bool mgx_wakeup_mgr(struct mg_mgr *mgr);
 // Queues a C string. Returns its length, or 0 when out of memory.
 size_t mgx_write(struct mg_connection *c, const char *text);
 
-// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
-// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
+// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
+// before, and to what is no WebSocket.
 void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
 
 #ifdef __cplusplus

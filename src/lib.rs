@@ -9,7 +9,8 @@
 //! | `hash` | digests, base64, checksums over well-kept crates; no unsafe | - |
 //! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash |
 //! | `sys` | the machine: clock, random numbers, log, file systems | abi, guard, fmt |
-//! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto |
+//! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, sys |
+//! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto, tls |
 //! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, proto, fmt, sys |
 //!
 //! Nothing imports `ffi`. A function of the C API is found by its name: `mg_http_reply` is exported in `ffi/http.rs`, its
@@ -24,3 +25,5 @@ mod hash;
 mod net;
 mod proto;
 mod sys;
+#[cfg(feature = "tls")]
+mod tls;

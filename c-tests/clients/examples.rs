@@ -1,7 +1,8 @@
 //! The programs of examples-c, used as their first lines say.
 
-use crate::server::{Server, build, client};
+use crate::server::{Server, build, client, data_file};
 use crate::tools::{root, run, scratch, tool};
+use crate::websocket::script;
 use libtest_mimic::{Failed, Trial};
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(text()) }
 }
 
@@ -69,6 +70,170 @@ fn dashboard() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A page in two browsers, and pictures of it.
+fn dashboard_in_a_browser() -> Result<(), Failed> {
+    let server = Server::start("dashboard_browser", "examples-c/dashboard.c", &["-l", "http://127.0.0.1:0", "-p", "secret"], 1)?;
+    let mut command = script("dashboard_browser.py")?;
+    command.args(["127.0.0.1", &server.port().to_string(), "secret"]);
+    client("dashboard_browser", command, 120)?;
+    server.stop()?;
+    Ok(())
+}
+
+fn rest_server() -> Result<(), Failed> {
+    let args = ["-l", "http://127.0.0.1:0", "-u", "ann:secret", "-n", "3"];
+    let server = Server::start("rest_server", "examples-c/rest-server.c", &args, 1)?;
+    let lamp = "{\"id\":1,\"name\":\"lamp\",\"price\":12.5}";
+    let table = "{\"id\":2,\"name\":\"a \\\"table\\\"\",\"price\":100}";
+    let long = format!("{{\"name\":\"{}\",\"price\":1}}", "x".repeat(64));
+    let huge = format!("@{}", data_file(&scratch("clients-rest_server-data"), 17_000)?.0.display());
+    // Path, method, body, status, what follows in the head, body.
+    let cases: &[(&str, &str, &str, u16, &str, &str)] = &[
+        ("/things", "GET", "", 200, "application/json", "[]\n"),
+        ("/things", "POST", "{\"name\":\"lamp\",\"price\":12.5}", 201, "Location: /things/1\r\n", &format!("{lamp}\n")),
+        (
+            "/things",
+            "POST",
+            "{\"price\":100,\"name\":\"a \\\"table\\\"\"}",
+            201,
+            "Location: /things/2\r\n",
+            &format!("{table}\n"),
+        ),
+        ("/things", "GET", "", 200, "", &format!("[{lamp},{table}]\n")),
+        ("/things/2", "GET", "", 200, "", &format!("{table}\n")),
+        ("/things/1", "PUT", "{\"name\":\"lamp\",\"price\":9}", 200, "", "{\"id\":1,\"name\":\"lamp\",\"price\":9}\n"),
+        ("/things/1", "PUT", "{\"name\":\"lamp\"}", 400, "", "{\"error\":\"want a price, 0 to 1e9\"}\n"),
+        ("/things", "POST", "{\"price\":1}", 400, "", "{\"error\":\"want a name\"}\n"),
+        ("/things", "POST", "{\"name\":1,\"price\":1}", 400, "", "{\"error\":\"want a name\"}\n"),
+        ("/things", "POST", "{\"name\":\"\",\"price\":1}", 400, "", "{\"error\":\"want a name of 1 to 63 bytes\"}\n"),
+        ("/things", "POST", &long, 400, "", "{\"error\":\"want a name of 1 to 63 bytes\"}\n"),
+        ("/things", "POST", "{\"name\":\"x\",\"price\":-1}", 400, "", "{\"error\":\"want a price, 0 to 1e9\"}\n"),
+        ("/things", "POST", "[1]", 400, "", "{\"error\":\"want a JSON object\"}\n"),
+        ("/things", "POST", "{\"name\":\"x\",", 400, "", "{\"error\":\"want a JSON object\"}\n"),
+        ("/things", "POST", "nonsense", 400, "", "{\"error\":\"want a JSON object\"}\n"),
+        ("/things", "PUT", "{}", 405, "Allow: GET, POST\r\n", "{\"error\":\"GET or POST\"}\n"),
+        ("/things/1", "POST", "{}", 405, "Allow: GET, PUT, DELETE\r\n", "{\"error\":\"GET, PUT or DELETE\"}\n"),
+        ("/things/7", "GET", "", 404, "", "{\"error\":\"no such thing\"}\n"),
+        ("/things/0", "DELETE", "", 404, "", "{\"error\":\"no such thing\"}\n"),
+        ("/things/1x", "GET", "", 404, "", "{\"error\":\"no such thing\"}\n"),
+        ("/things/1/2", "GET", "", 404, "", "{\"error\":\"try /things\"}\n"),
+        ("/things/1", "DELETE", "", 204, "", ""),
+        ("/things/1", "DELETE", "", 404, "", "{\"error\":\"no such thing\"}\n"),
+        ("/things", "POST", "{\"name\":\"a\",\"price\":0}", 201, "/things/3", "{\"id\":3,\"name\":\"a\",\"price\":0}\n"),
+        ("/things", "POST", "{\"name\":\"b\",\"price\":0}", 201, "/things/4", "{\"id\":4,\"name\":\"b\",\"price\":0}\n"),
+        ("/things", "POST", "{\"name\":\"c\",\"price\":0}", 507, "", "{\"error\":\"no room\"}\n"),
+        ("/things", "POST", &huge, 413, "Connection: close\r\n", "Payload Too Large\n"),
+    ];
+    for (path, method, body, status, head, want) in cases {
+        let mut args = vec!["-i", "-X", method, "-u", "ann:secret"];
+        if !body.is_empty() {
+            args.extend(["--data-binary", body]);
+        }
+        let got = curl(&server, path, &args)?;
+        let (got_head, got_body) = got.split_once("\r\n\r\n").ok_or("no head")?;
+        let fine = got_head.starts_with(&format!("HTTP/1.1 {status} ")) && format!("{got_head}\r\n").contains(head);
+        ensure(fine && got_body == *want, || format!("{method} {path} {body}: {got}"))?;
+        ensure(*status != 204 || !got_head.contains("Content-Length"), || got.clone())?;
+    }
+    for args in [&["-i"][..], &["-i", "-u", "ann:wrong"], &["-i", "-u", "bob:secret"]] {
+        let got = curl(&server, "/things", args)?;
+        let fine = got.starts_with("HTTP/1.1 401 ") && got.contains("WWW-Authenticate: Basic realm=\"things\"\r\n");
+        ensure(fine && got.ends_with("{\"error\":\"who are you?\"}\n"), || got.clone())?;
+    }
+    // An answer to HEAD has no body, so the next one is where it belongs.
+    let (url, head) = (server.url("/things/2"), ["-u", "ann:secret", "-I", "-w", "%{http_code} %{num_connects}\n"]);
+    let got = curl(&server, "/things", &[&head[..], &[&url]].concat())?;
+    ensure(got.ends_with("405 0\n") && got.matches("HTTP/1.1 405").count() == 2, || got.clone())?;
+    server.stop()?;
+    Ok(())
+}
+
+/// Streams of all kinds get the same messages, those who come back what they missed, and all of them an end.
+fn event_stream() -> Result<(), Failed> {
+    let server = Server::start("event_stream", "examples-c/event-stream.c", &["http://127.0.0.1:0", "100"], 1)?;
+    let open = |request: &str| -> Result<BufReader<TcpStream>, Failed> {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port()))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(request.as_bytes())?;
+        Ok(BufReader::new(stream))
+    };
+    // All lines until one that ends so.
+    let until = |stream: &mut BufReader<TcpStream>, end: &str| -> Result<String, Failed> {
+        let mut text = String::new();
+        while !text.ends_with(end) {
+            ensure(stream.read_line(&mut text)? > 0, || format!("the end before {end:?}: {text}"))?;
+        }
+        Ok(text)
+    };
+    let mut streams = [
+        open("GET /events HTTP/1.1\r\nHost: h\r\n\r\n")?,
+        open("GET /events HTTP/1.1\r\nHost: h\r\nLast-Event-ID: x\r\n\r\n")?,
+        open("GET /events HTTP/1.0\r\n\r\n")?,
+    ];
+    for (n, stream) in streams.iter_mut().enumerate() {
+        let head = until(stream, "\r\n\r\n")?;
+        let kind = if n < 2 { "\r\nTransfer-Encoding: chunked\r\n" } else { "\r\nConnection: close\r\n" };
+        ensure(head.contains("\r\nContent-Type: text/event-stream\r\n") && head.contains(kind), || head.clone())?;
+    }
+    // The timer goes on without anybody saying anything.
+    for stream in &mut streams {
+        until(stream, ",\"listeners\":3}\n")?;
+        until(stream, "event: tick\n")?;
+    }
+    for (n, text) in ["hello", "two\nlines", "\r\n", "\u{20ac}"].iter().enumerate() {
+        let got = curl(&server, "/say", &["--data-binary", text])?;
+        ensure(got == format!("{}\n", n + 1), || got)?;
+    }
+    for text in ["", &"x".repeat(501)] {
+        let got = curl(&server, "/say", &["-X", "POST", "--data-binary", text, "-w", "%{http_code}"])?;
+        ensure(got.ends_with("\n400"), || got)?;
+    }
+    let messages = |from: usize| {
+        let all = [
+            "id: 1\ndata: hello\n\n",
+            "id: 2\ndata: two\ndata: lines\n\n",
+            "id: 3\ndata: \ndata: \n\n",
+            "id: 4\ndata: \u{20ac}\n\n",
+        ];
+        all[from..].concat()
+    };
+    let only_messages = |text: &str| -> String {
+        // Without chunk sizes and ticks.
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let tick = |n: usize| lines[n].starts_with("event: tick") || n > 0 && lines[n - 1].starts_with("event: tick");
+        let blank = |n: usize| n > 1 && lines[n] == "\n" && lines[n - 2].starts_with("event: tick");
+        (0..lines.len()).filter(|n| !lines[*n].ends_with("\r\n") && !tick(*n) && !blank(*n)).map(|n| lines[n]).collect()
+    };
+    for stream in &mut streams {
+        let text = until(stream, "data: \u{20ac}\n")? + &until(stream, "\n")?;
+        let text = &text[text.find("id: 1\n").ok_or("no first message")?..];
+        ensure(only_messages(text) == messages(0), || text.to_string())?;
+    }
+    let mut late = open("GET /events HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 2\r\n\r\n")?;
+    until(&mut late, "\r\n\r\n")?;
+    let text = until(&mut late, "data: \u{20ac}\n")? + &until(&mut late, "\n")?;
+    ensure(only_messages(&text) == messages(2), || text.clone())?;
+    server.terminate();
+    for (n, stream) in streams.iter_mut().chain([&mut late]).enumerate() {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest)?;
+        let bye = "retry: 5000\nevent: bye\ndata:\n\n";
+        let end = if n == 2 { bye.to_string() } else { format!("{bye}\r\n0\r\n\r\n") };
+        ensure(rest.ends_with(&end), || rest.clone())?;
+    }
+    let text = server.ended()?;
+    Ok(ensure(text.contains("\n4 messages, "), || text)?)
+}
+
+fn event_stream_in_browsers() -> Result<(), Failed> {
+    let server = Server::start("events_browser", "examples-c/event-stream.c", &["http://127.0.0.1:0", "200"], 1)?;
+    let mut command = script("events_browser.py")?;
+    command.args(["127.0.0.1", &server.port().to_string(), &server.pid().to_string()]);
+    client("events_browser", command, 120)?;
+    let text = server.ended()?;
+    Ok(ensure(text.contains("\n2 messages, "), || text)?)
+}
+
 fn http_client() -> Result<(), Failed> {
     let server = Server::start("http_client", "examples-c/http-server.c", &["http://127.0.0.1:0"], 1)?;
     let mut program = Command::new(build("examples-c/http-client.c")?);
@@ -93,15 +258,7 @@ fn http_client() -> Result<(), Failed> {
 
 /// Servers that are not ours, with answers of all shapes.
 fn http_client_and_other_servers() -> Result<(), Failed> {
-    let mut python = tool("python3")?;
-    python.arg("-B").arg(root("c-tests/scripts/servers.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut servers = Started(python.spawn()?);
-    let mut lines = BufReader::new(servers.0.stdout.take().ok_or("no output")?).lines();
-    let mut port = || -> Result<u16, Failed> {
-        let line = lines.next().ok_or("no port")??;
-        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
-    };
-    let (listing, by_path) = (port()?, port()?);
+    let (_servers, [listing, by_path]) = other_servers()?;
     let body = "0123456789".repeat(5000);
     for (port, path, code, want) in [
         (listing, "/", 0, body.as_str()),
@@ -124,8 +281,22 @@ fn http_client_and_other_servers() -> Result<(), Failed> {
     Ok(())
 }
 
+/// c-tests/scripts/servers.py and the ports of its two servers.
+pub(crate) fn other_servers() -> Result<(Started, [u16; 2]), Failed> {
+    let mut python = tool("python3")?;
+    python.arg("-B").arg(root("c-tests/scripts/servers.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut servers = Started(python.spawn()?);
+    let mut lines = BufReader::new(servers.0.stdout.take().ok_or("no output")?).lines();
+    let mut port = || -> Result<u16, Failed> {
+        let line = lines.next().ok_or("no port")??;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    };
+    let ports = [port()?, port()?];
+    Ok((servers, ports))
+}
+
 /// A process that ends with the test.
-struct Started(Child);
+pub(crate) struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -134,7 +305,7 @@ impl Drop for Started {
     }
 }
 
-fn unused_port() -> Result<u16, String> {
+pub(crate) fn unused_port() -> Result<u16, String> {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     Ok(socket.local_addr().map_err(|e| e.to_string())?.port())
 }
@@ -252,6 +423,30 @@ impl Asking {
         self.answer()
     }
 
+    fn websocket(port: u16) -> Result<Asking, String> {
+        let mut c = Asking::new(port)?;
+        let request = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        c.0.get_mut().write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if c.0.read_line(&mut head).map_err(|e| e.to_string())? == 0 {
+                break;
+            }
+        }
+        ensure(head.starts_with("HTTP/1.1 101 "), || head)?;
+        Ok(c)
+    }
+
+    /// The next frame of a WebSocket, a short one.
+    fn frame(&mut self) -> Result<Vec<u8>, String> {
+        let mut frame = vec![0; 2];
+        self.0.read_exact(&mut frame).map_err(|e| e.to_string())?;
+        frame.resize(2 + usize::from(frame[1] & 127), 0);
+        self.0.read_exact(&mut frame[2..]).map_err(|e| e.to_string())?;
+        Ok(frame)
+    }
+
     /// What comes until the end of the stream, which must not be a reset.
     fn rest(&mut self) -> Result<String, String> {
         let mut text = String::new();
@@ -292,13 +487,18 @@ fn graceful_server() -> Result<(), Failed> {
     let port = server.port();
     let mut all = (0..4).map(|_| Asking::new(port)).collect::<Result<Vec<_>, _>>()?;
     for c in &mut all {
-        ensure(c.ask("/healthz")?.1 == "ready\n", || "not ready".to_string())?;
+        let (head, body) = c.ask("/healthz")?;
+        ensure(head.starts_with("HTTP/1.1 200 ") && body.starts_with("{\"ready\":true,"), || head + &body)?;
     }
     let [stream, later, idle, status] = &mut all[..] else { unreachable!() };
     stream.send("/events")?;
-    later.send("/later")?;
-    ensure(status.ask("/drain")?.1.starts_with("{\"phase\":\"running\",\"listeners\":1,"), || "no status".to_string())?;
-    let asked_until_the_end = thread::spawn(move || -> Result<(usize, usize), String> {
+    let (mut polite, mut rude) = (Asking::websocket(port)?, Asking::websocket(port)?);
+    let body = status.ask("/drain")?.1;
+    ensure(
+        body.starts_with("{\"ready\":true,\"phase\":\"running\",\"listeners\":1,") && body.contains("\"websockets\":2,"),
+        || body,
+    )?;
+    let ask_until_the_end = move || -> Result<(usize, usize), String> {
         let (mut answered, mut connections) = (0, 0);
         while let Ok(mut c) = Asking::new(port) {
             connections += 1;
@@ -318,27 +518,37 @@ fn graceful_server() -> Result<(), Failed> {
             }
         }
         Ok((answered, connections))
-    });
+    };
+    let load: Vec<_> = (0..4).map(|_| thread::spawn(ask_until_the_end)).collect();
+    thread::sleep(Duration::from_millis(200));
+    later.send("/later")?;
     let began = Instant::now();
     server.terminate();
     // The lame duck phase: it still takes connections, and says that it should not be sent any.
     let leaving = loop {
         let (head, body) = Asking::new(port)?.ask("/healthz")?;
-        if body == "leaving\n" {
+        if body.starts_with("{\"ready\":false,\"phase\":\"lame duck\",\"listeners\":1,") {
             break head;
         }
+        ensure(body.starts_with("{\"ready\":true,"), || body)?;
     };
     ensure(leaving.starts_with("HTTP/1.1 503 ") && leaving.contains(LAST), || leaving)?;
     let (head, body) = status.ask("/drain")?;
-    ensure(head.contains(LAST) && body.contains("\"phase\":\"lame duck\",\"listeners\":1,"), || head + &body)?;
+    ensure(head.contains(LAST) && body.starts_with("{\"ready\":false,\"phase\":\"lame duck\","), || head + &body)?;
     let (head, body) = later.answer()?;
     ensure(head.contains(LAST) && body == "Here it is\n", || head + &body)?;
     let events = stream.rest()?;
     ensure(events.ends_with("event: bye\ndata:\n\n\r\n00000000\r\n\r\n"), || events.clone())?;
     ensure(idle.rest()?.is_empty(), || "more came".to_string())?;
-    drop(all);
-    let (answered, connections) = asked_until_the_end.join().map_err(|_| "the client panicked")??;
-    ensure(answered > 10 && connections > 10, || format!("{answered} answers on {connections} connections"))?;
+    // 1001, going away. One says good-bye as well, the other one says nothing, and is not waited for long.
+    ensure(polite.frame()? == b"\x88\x02\x03\xe9" && rude.frame()? == b"\x88\x02\x03\xe9", || "not told 1001".to_string())?;
+    polite.0.get_mut().write_all(b"\x88\x82\0\0\0\0\x03\xe9").map_err(|e| e.to_string())?;
+    ensure(polite.rest()?.is_empty() && rude.rest()?.is_empty(), || "more came".to_string())?;
+    drop((all, polite, rude));
+    for client in load {
+        let (answered, connections) = client.join().map_err(|_| "the client panicked")??;
+        ensure(answered > 10 && connections > 10, || format!("{answered} answers on {connections} connections"))?;
+    }
     let text = server.ended()?;
     ensure(began.elapsed() < Duration::from_secs(20), || format!("left after {:?}", began.elapsed()))?;
     Ok(ensure(text.ends_with(" connections drained, 0 closed by force\n"), || text)?)
@@ -348,7 +558,7 @@ fn graceful_server() -> Result<(), Failed> {
 fn graceful_server_in_a_hurry() -> Result<(), Failed> {
     let server = Server::start("hurry", "examples-c/graceful-server.c", &["http://127.0.0.1:0", "60000", "120000"], 1)?;
     server.terminate();
-    while Asking::new(server.port())?.ask("/healthz")?.1 != "leaving\n" {}
+    while Asking::new(server.port())?.ask("/healthz")?.1.starts_with("{\"ready\":true,") {}
     server.terminate();
     let text = server.ended()?;
     Ok(ensure(text.ends_with(" 0 closed by force\n"), || text)?)
@@ -371,6 +581,10 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     let list: &[(&str, Test)] = &[
         ("http_server", http_server),
         ("dashboard", dashboard),
+        ("dashboard_in_a_browser", dashboard_in_a_browser),
+        ("event_stream", event_stream),
+        ("event_stream_in_browsers", event_stream_in_browsers),
+        ("rest_server", rest_server),
         ("http_client", http_client),
         ("http_client_and_other_servers", http_client_and_other_servers),
         ("tcp_echo", tcp_echo),

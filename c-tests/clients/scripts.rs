@@ -10,7 +10,7 @@ const STREAMING_KIB: u64 = 20 * 1024;
 /// What may be left after ten thousand connections have come and gone.
 const LEFT_KIB: u64 = 1024;
 
-fn command(script: &str, server: &Server, args: &[&str]) -> Result<Command, String> {
+pub(crate) fn command(script: &str, server: &Server, args: &[&str]) -> Result<Command, String> {
     let mut command = tool(if script.ends_with(".js") { "node" } else { "python3" })?;
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(root("c-tests/scripts").join(script));
     command.arg("127.0.0.1").arg(server.port().to_string()).args(args);

@@ -78,6 +78,10 @@ impl Server {
         self.ports[0]
     }
 
+    pub(crate) fn second_port(&self) -> u16 {
+        self.ports[1]
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

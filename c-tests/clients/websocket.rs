@@ -1,5 +1,6 @@
 //! WebSocket peers of other makers, as clients of our server and as servers of our client.
 
+use crate::examples::ensure;
 use crate::server::{Server, build, client};
 use crate::tools::{root, scratch, tool};
 use libtest_mimic::{Failed, Trial};
@@ -17,14 +18,14 @@ pub(crate) fn peer_package(language: &str, name: &str) -> Result<PathBuf, String
         "python3" => (root("target/peers/python"), "python3 -m pip install --target target/peers/python"),
         _ => (root("target/peers/node/node_modules"), "npm install --prefix target/peers/node"),
     };
-    if dir.join(name).is_dir() {
+    if dir.join(name.trim_end_matches("-mqtt")).is_dir() {
         return Ok(dir);
     }
     Err(format!("the {language} package {name} is missing; install it with `make deps` or `{install} {name}`"))
 }
 
 /// A script, with the package it needs.
-fn script(name: &str) -> Result<Command, String> {
+pub(crate) fn script(name: &str) -> Result<Command, String> {
     let (language, package, variable) =
         if name.ends_with(".py") { ("python3", "websockets", "PYTHONPATH") } else { ("node", "ws", "NODE_PATH") };
     let mut command = tool(language)?;
@@ -50,6 +51,20 @@ fn their_server(name: &str) -> Result<(), Failed> {
     let mut command = Command::new(build("c-tests/programs/ws_client.c")?);
     command.arg(format!("ws://127.0.0.1:{}/", server.port()));
     let said = client(&test, command, 60)?;
+    let listen = |path: &str| {
+        let mut command = Command::new(build("c-tests/programs/ws_listener.c")?);
+        command.arg(format!("ws://127.0.0.1:{}{path}", server.port()));
+        client(&test, command, 60)
+    };
+    // Fragments and a ping, which must be answered before the rest comes: a MiB, a MB in fragments, 64 KiB.
+    let got = listen("/talk")?;
+    let want = "text fragment \u{20ac} and another\nping are you there?\ntext so you are\n\
+        binary 1048576 4d0e435\nbinary 1000000 287988b9\ntext 65536 2cb4589a\nclose 1000 \n";
+    ensure(got == want, || got)?;
+    for code in [1000, 1001, 1011, 3000, 4999] {
+        let got = listen(&format!("/close/{code}"))?;
+        ensure(got == format!("close {code} because\n"), || got)?;
+    }
     server.stop()?;
     // The Close frame comes back, with its reason from those who return it.
     if ["1 4001 \n", "1 4001 good-bye\n"].contains(&said.as_str()) { Ok(()) } else { Err(said.into()) }

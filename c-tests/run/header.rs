@@ -127,6 +127,24 @@ const ASSERTS: &str = "#include \"mongoose.h\"
 #endif
 ";
 
+/// mongoose_ext.h on its own, and an address of each of its functions.
+fn extension() -> String {
+    let header = fs::read_to_string(root("include/mongoose_ext.h")).unwrap();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = header.lines().filter(|l| !l.starts_with("//") && !l.starts_with(' ')).filter_map(|l| {
+        let before = l.split_once('(')?.0;
+        Some(&before[before.rfind(|c| !is_name(c))? + 1..]).filter(|n| n.starts_with("mgx_"))
+    });
+    let mut c = String::from("#include \"mongoose_ext.h\"\n#include \"mongoose_ext.h\"\n");
+    let mut count = 0;
+    for name in names {
+        writeln!(c, "extern void (*check_{name})(void);\nvoid (*check_{name})(void) = (void (*)(void)) &{name};").unwrap();
+        count += 1;
+    }
+    assert!(count > 40, "{count} functions in mongoose_ext.h");
+    c
+}
+
 fn compile(compiler: &str, flags: &[&str], source: &str, dir: &Path) -> Result<Command, String> {
     let path = dir.join("header.c");
     fs::write(&path, source).map_err(|e| e.to_string())?;
@@ -154,6 +172,7 @@ fn languages(all: &mut Vec<Trial>) {
             let with_keys = [&flags[..], &["-DMG_TLS=MG_TLS_BUILTIN"]].concat();
             let source = format!("{INCLUDE}#include \"abi_prototypes.h\"\n");
             all.push(accept(format!("{name}::prototypes"), compiler, with_keys, source));
+            all.push(accept(format!("{name}::extension"), compiler, flags, extension()));
         }
     }
 }

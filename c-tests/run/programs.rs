@@ -3,7 +3,8 @@
 //!
 //! The first lines of a program may say, in comments of their own:
 //! `C only` (not built as C++), `args: ...` (its arguments), `timeout: N` (seconds, 60 without it), `flags: ...` (compiler
-//! flags; several such lines make several variants), `not under: valgrind asan: why`.
+//! flags; several such lines make several variants), `not under: valgrind asan: why`, `valgrind: ...: why` (more of its
+//! options).
 
 use crate::tools::{Outcome, library_dir, root, run, scratch, succeed, tool};
 use libtest_mimic::{Failed, Trial};
@@ -50,6 +51,7 @@ struct Markers {
     timeout: Option<u64>,
     flags: Vec<Vec<String>>,
     not_under: Vec<String>,
+    valgrind: Vec<String>,
 }
 
 fn words(s: &str) -> Vec<String> {
@@ -70,6 +72,8 @@ impl Markers {
                 m.flags.push(words(rest));
             } else if let Some(rest) = line.strip_prefix("not under:") {
                 m.not_under = words(rest.split(':').next().unwrap());
+            } else if let Some(rest) = line.strip_prefix("valgrind:") {
+                m.valgrind = words(rest.split(':').next().unwrap());
             }
         }
         if m.flags.is_empty() {
@@ -85,6 +89,7 @@ pub struct Program {
     source: PathBuf,
     flags: Vec<String>,
     args: Vec<String>,
+    valgrind: Vec<String>,
     timeout: Duration,
     dir: PathBuf,
     object: OnceLock<Result<PathBuf, String>>,
@@ -98,6 +103,7 @@ impl Program {
             source,
             flags: Vec::new(),
             args: Vec::new(),
+            valgrind: Vec::new(),
             timeout: Duration::from_secs(60),
             dir: scratch(&format!("{name}-build")),
             object: OnceLock::new(),
@@ -193,7 +199,7 @@ impl Program {
 
     pub fn run_valgrind(&self) -> Result<Outcome, String> {
         let mut valgrind = tool("valgrind")?;
-        valgrind.args(VALGRIND).arg(self.shared()?);
+        valgrind.args(VALGRIND).args(&self.valgrind).arg(self.shared()?);
         self.start("valgrind", valgrind, self.timeout * VALGRIND_FACTOR)
     }
 
@@ -231,6 +237,7 @@ fn variants(prefix: &str, stem: &str, path: &Path) -> (Markers, Vec<Arc<Program>
         let mut p = Program::new(&format!("{prefix}::{stem}{suffix}"), path.to_path_buf());
         p.flags = flags;
         p.args = markers.args.clone();
+        p.valgrind = markers.valgrind.clone();
         p.timeout = Duration::from_secs(markers.timeout.unwrap_or(60));
         Arc::new(p)
     };

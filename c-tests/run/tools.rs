@@ -29,8 +29,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("wrk", "wrk"),
     ("python3", "python3"),
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_passwd", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("mosquitto_sub", "mosquitto-clients"),
     ("node", "nodejs"),
     ("chromium", "chromium"),
+    ("openssl", "openssl"),
 ];
 
 pub fn root(path: &str) -> PathBuf {

@@ -150,7 +150,7 @@ pub struct mgx_drain_status {
     pub served: usize,
     pub drained: usize,
     pub forced: usize,
-    /// Bytes still queued, now.
+    /// Bytes still queued, now, with the rest of files that are being served.
     pub unsent_bytes: usize,
     pub elapsed_ms: u64,
     pub remaining_ms: u64,

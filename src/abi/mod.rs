@@ -2,7 +2,7 @@
 
 #![allow(non_camel_case_types, non_snake_case)]
 
-use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use libc::time_t;
 
 /// Asserts size and member offsets on 64-bit targets, where they are the published ABI.
@@ -45,7 +45,6 @@ mod jwt;
 mod mgr;
 mod modbus;
 mod mqtt;
-mod owed;
 mod queue;
 mod rpc;
 mod str;

@@ -16,3 +16,12 @@ pub struct mg_tls_opts {
     pub skip_verification: bool,
 }
 layout!(mg_tls_opts, 72, ca @ 0, cert @ 16, key @ 32, name @ 48, skip_verification @ 64);
+
+/// cbindgen:ignore
+#[repr(C)]
+pub struct MG_UECC_Curve_t {
+    _opaque: [u8; 0],
+}
+
+/// cbindgen:ignore
+pub type MG_UECC_Curve = *const MG_UECC_Curve_t;

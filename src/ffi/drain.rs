@@ -5,7 +5,7 @@ use crate::handler::drain;
 use crate::net::engine::{Engine, Reason};
 use crate::net::handle::Conn;
 use crate::net::shutdown::ConnTerms;
-use crate::net::{mgr, sock};
+use crate::net::{mgr, sock, stream};
 
 /// All-zero options: every default.
 fn defaults() -> mgx_drain_opts {
@@ -94,11 +94,11 @@ pub unsafe extern "C" fn mgx_close_reason(c: *const mg_connection) -> mgx_reason
     }
 }
 
-/// Bytes that did not reach the kernel; meaningful inside MG_EV_CLOSE.
+/// Bytes that did not reach the kernel, the rest of a file that was being served among them; meaningful inside MG_EV_CLOSE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_close_unsent(c: *const mg_connection) -> usize {
     // SAFETY: a connection or NULL, as the caller promises.
-    if c.is_null() { 0 } else { unsafe { (*c).send.len } }
+    if c.is_null() { 0 } else { stream::unsent(unsafe { Conn::new(c.cast_mut()) }) }
 }
 
 /// Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.
@@ -162,13 +162,15 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     }
     e.enter();
     // SAFETY: the manager is alive as long as its engine is not dead.
-    while !e.is_dead() && unsafe { mgx_mgr_phase(mgr) } != mgx_mgr_phase::MGX_MGR_DONE {
+    let is_done = || unsafe { mgx_mgr_phase(mgr) } == mgx_mgr_phase::MGX_MGR_DONE;
+    let lingers = || !e.lingering.borrow().is_empty() && e.now.get() < e.shutdown.deadline.get();
+    while !e.is_dead() && (!is_done() || lingers()) {
         // SAFETY: as above.
         unsafe { mgr::poll(mgr, 1000) };
-    }
-    while !e.is_dead() && !e.lingering.borrow().is_empty() && e.now.get() < e.shutdown.deadline.get() {
-        // SAFETY: as above.
-        unsafe { mgr::poll(mgr, 1000) };
+        if e.frames() == 1 {
+            // Waiting may take long, and all the while connections come and go.
+            e.reap();
+        }
     }
     let ok = !e.is_dead() && e.stats.forced.get() == e.shutdown.forced_before.get();
     e.leave();

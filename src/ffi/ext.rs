@@ -6,6 +6,7 @@ use crate::handler::{drain, limits, reply, ws};
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::Conn;
 use crate::net::{conn, event, output, quiet, wakeup};
+use crate::proto::ws as frames;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
 
@@ -298,15 +299,16 @@ pub unsafe extern "C" fn mgx_http_reply(
     }
 }
 
-/// Queues a WebSocket Close frame with a status code (1000 for a normal end) and a reason of at most 123 bytes, NULL for none. The
-/// peer's answer drains the connection. Does nothing when a Close frame was queued before, and to what is no WebSocket.
+/// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
+/// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
+/// before, and to what is no WebSocket.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason: *const c_char) {
     if !c.is_null() {
         // SAFETY: a connection and a C string or NULL, as the caller promises.
         let (c, reason) = unsafe { (Conn::new(c), bytes::cstr(reason)) };
         if c.flags().is_websocket() {
-            ws::send_close(c, code as u16, reason);
+            ws::send_close(c, if frames::is_code(code) { code as u16 } else { 1000 }, reason);
         }
     }
 }

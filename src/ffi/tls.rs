@@ -1,10 +1,138 @@
-//! Raw socket I/O behind TLS.
+//! TLS, and the raw socket I/O behind it.
 
 use crate::abi::*;
 use crate::guard::{bytes, iobuf};
 use crate::net::handle::Conn;
 use crate::net::sock::{self, Io};
+#[cfg(feature = "tls")]
+use crate::net::tls;
 use core::ffi::{c_long, c_void};
+
+/// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
+/// nothing of them is needed after the call. Programs call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after
+/// mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the peer
+/// sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile and
+/// MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its own.
+/// Bad options and failures are reported with MG_EV_ERROR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts) {
+    if c.is_null() || opts.is_null() {
+        return;
+    }
+    // SAFETY: a connection and its options, as the caller promises.
+    unsafe {
+        let c = Conn::new(c);
+        #[cfg(feature = "tls")]
+        tls::init(
+            c,
+            &crate::tls::config::Options {
+                ca: (*opts).ca.bytes(),
+                cert: (*opts).cert.bytes(),
+                key: (*opts).key.bytes(),
+                name: (*opts).name.bytes(),
+                skip_verification: (*opts).skip_verification,
+            },
+        );
+        #[cfg(not(feature = "tls"))]
+        crate::net::event::error(c, format_args!("TLS is not enabled"));
+    }
+}
+
+/// Frees the TLS state of a connection and sets `c->tls` to NULL; harmless when there is none. A connection on which TLS has begun
+/// does not go back to clear text: it is closed, unless mg_tls_init follows. mg_mgr_poll frees the state of what it closes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_free(c: *mut mg_connection) {
+    #[cfg(feature = "tls")]
+    if !c.is_null() {
+        // SAFETY: a connection, as the caller promises.
+        tls::free(unsafe { Conn::new(c) });
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = c;
+}
+
+/// A count of bytes, or why there are none.
+#[cfg(feature = "tls")]
+fn result(io: Io) -> c_long {
+    match io {
+        Io::Done(n) => n as c_long,
+        Io::Wait => MG_IO_WAIT.into(),
+        Io::Failed(_) => MG_IO_ERR.into(),
+    }
+}
+
+/// Encrypts and sends, past `c->send`. Returns the number of bytes taken, at most 64 KiB at once; MG_IO_WAIT before the end of the
+/// handshake and while the socket takes no more; MG_IO_ERR on failure. What was taken counts as sent: the library sends the rest of it
+/// by itself. mg_mgr_poll does this for what is in `c->send`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long {
+    if c.is_null() || buf.is_null() || len == 0 {
+        return 0;
+    }
+    // SAFETY: a connection and len bytes, as the caller promises.
+    #[cfg(feature = "tls")]
+    return unsafe { result(tls::send(Conn::new(c), bytes::slice(buf.cast(), len))) };
+    #[cfg(not(feature = "tls"))]
+    MG_IO_ERR.into()
+}
+
+/// Decrypts up to `len` bytes of what is in `c->rtls`. Returns how many, MG_IO_WAIT when more ciphertext is needed, or MG_IO_ERR after a
+/// failure and when the peer has ended the session. mg_mgr_poll does this into `c->recv`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long {
+    if c.is_null() || buf.is_null() || len == 0 {
+        return 0;
+    }
+    // SAFETY: a connection and room for len bytes, as the caller promises.
+    #[cfg(feature = "tls")]
+    return unsafe { result(tls::recv(Conn::new(c), bytes::slice_mut(buf.cast(), len))) };
+    #[cfg(not(feature = "tls"))]
+    MG_IO_ERR.into()
+}
+
+/// Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
+    if c.is_null() {
+        return 0;
+    }
+    // SAFETY: a connection, as the caller promises.
+    #[cfg(feature = "tls")]
+    return unsafe { Conn::new(c) }.rec().map_or(0, tls::pending);
+    #[cfg(not(feature = "tls"))]
+    0
+}
+
+/// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
+    #[cfg(feature = "tls")]
+    if !c.is_null() {
+        // SAFETY: a connection, as the caller promises.
+        tls::flush(unsafe { Conn::new(c) });
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = c;
+}
+
+/// Sends what the handshake has to send. The handshake runs by itself, so there is no need to call this.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_handshake(c: *mut mg_connection) {
+    // SAFETY: passed on to the caller.
+    unsafe { mg_tls_flush(c) }
+}
+
+/// Does nothing: mg_mgr_init makes what TLS needs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_ctx_init(mgr: *mut mg_mgr) {
+    let _ = mgr;
+}
+
+/// Does nothing: mg_mgr_free frees what TLS has needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tls_ctx_free(mgr: *mut mg_mgr) {
+    let _ = mgr;
+}
 
 /// Sends bytes on the socket itself, past `c->send`; on UDP one datagram to `c->rem`. Returns how many were taken, MG_IO_WAIT
 /// when the socket takes none now, or MG_IO_ERR.

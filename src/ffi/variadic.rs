@@ -96,8 +96,8 @@ unsafe extern "C" {
     /// library then uses.
     pub fn mg_millis() -> u64;
 
-    /// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false when it has none to give, after
-    /// using a weak generator. A program may define its own, which the library then uses.
+    /// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false, with zeros in `buf`, when it has
+    /// none to give. A program may define its own, which the library then uses. May be called from any thread.
     pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
 
     /// Formats a text and replaces a file's content with it, as mg_file_write does. For the format see mg_xprintf.
@@ -112,6 +112,10 @@ unsafe extern "C" {
 
     /// Ends a firmware update, a failed one too.
     pub fn mg_ota_end() -> bool;
+
+    /// Puts the device's id, which is sent with the question for updates, into `buf` of `len` bytes. The library's own id is `0`;
+    /// a program may define this function itself, which the library then uses.
+    pub fn mg_ota_device_id(buf: *mut c_char, len: usize);
 
     /// Messages above this level (MG_LL_NONE .. MG_LL_VERBOSE) are not logged. MG_LL_DEBUG at the start.
     pub static mut mg_log_level: c_int;

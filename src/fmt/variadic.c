@@ -187,7 +187,8 @@ API bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...
   return ok;
 }
 
-// ---- firmware updates: a program may bring its own three; these accept everything and keep nothing
+// ---- firmware updates: a program may bring its own; these accept everything and keep nothing
 REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
 REPLACEABLE bool mg_ota_write(const void *buf, size_t len) { return (void) buf, (void) len, true; }
 REPLACEABLE bool mg_ota_end(void) { return true; }
+REPLACEABLE void mg_ota_device_id(char *buf, size_t len) { mg_snprintf(buf, len, "0"); }

@@ -5,3 +5,4 @@ pub(crate) mod bytes;
 pub(crate) mod heap;
 pub(crate) mod http_message;
 pub(crate) mod iobuf;
+pub(crate) mod mqtt;

@@ -1,16 +1,18 @@
 //! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
 //! in `net::drain`; here is what comes before that bit is set.
 
-use super::{http, limits, ws};
+use super::{http, limits, mqtt, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
 use crate::net::conn;
+use crate::net::drain::Terms;
 use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::event::call;
 use crate::net::handle::Conn;
 use crate::net::mgr::list;
 use crate::net::shutdown::{ConnTerms, ms};
-use crate::net::{announce, sock, turn};
+use crate::net::turn;
+use crate::net::{announce, sock, stream};
 use crate::sys::{random, time};
 use core::ffi::c_int;
 
@@ -29,12 +31,17 @@ fn wake(e: &Engine) {
 
 /// Whether a request has begun to arrive or waits for its answer.
 fn is_busy(c: Conn, rec: &Rec) -> bool {
-    c.flags().is_resp() || c.recv_len() > 0 || rec.http.phase.get() == Phase::Body
+    c.flags().is_resp() || c.recv_len() > 0 || is_body_coming(rec)
+}
+
+/// Whether the body of a request is being received, by the HTTP handler or as an upload.
+fn is_body_coming(rec: &Rec) -> bool {
+    rec.http.phase.get() == Phase::Body || rec.has_task()
 }
 
 /// Whether nothing is in progress on an accepted connection.
 fn is_idle(c: Conn, rec: &Rec) -> bool {
-    !is_busy(c, rec) && c.send_len() == 0
+    !is_busy(c, rec) && !turn::has_output(c, rec)
 }
 
 fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
@@ -43,13 +50,10 @@ fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
     e.touch(rec);
 }
 
-/// How long the answer to a Close frame is waited for when the drain began before the upgrade.
-const WS_CLOSE_MS: u64 = 2000;
-
 /// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
-fn close_websocket(e: &Engine, c: Conn, rec: &Rec, code: u16, reason: &[u8], until: u64) {
-    ws::send_close(c, code, reason);
-    rec.leave.set(Leave::WebSocket(until));
+fn close_websocket(e: &Engine, c: Conn, rec: &Rec, terms: &ConnTerms, now: u64) {
+    ws::send_close(c, terms.ws_code, &terms.ws_reason);
+    rec.leave.set(Leave::WebSocket(now.saturating_add(terms.ws_timeout_ms)));
     e.touch(rec);
 }
 
@@ -72,7 +76,7 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
         c.update(|f| f.set_draining(true));
         return true;
     };
-    rec.set_terms(Some(terms.terms));
+    rec.set_terms(Some(terms.clone()));
     if flags.is_draining() {
         return true;
     }
@@ -85,13 +89,18 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
             rec.leave.set(Leave::Grace(until.min(grace_ends), requests));
             return true;
         }
+        Leave::WebSocket(until) => {
+            rec.leave.set(Leave::WebSocket(until.min(now.saturating_add(terms.ws_timeout_ms))));
+            return true;
+        }
         _ => return true,
     }
     if flags.is_websocket() {
-        close_websocket(e, c, rec, terms.ws_code, &terms.ws_reason, now.saturating_add(terms.ws_timeout_ms));
+        close_websocket(e, c, rec, terms, now);
         return true;
     }
-    let no_http = !http::is_http(c);
+    // While a file is sent, another handler sits in `c->pfn`; none while one is received.
+    let no_http = !http::is_http(c) && !flags.is_streaming() && !rec.has_task();
     if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
         start_draining(e, c, rec);
     } else if no_http {
@@ -135,11 +144,24 @@ fn step(e: &Engine) {
 
 /// Looks at one connection that is to leave. Returns when to look again.
 fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
-    if c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_)) {
+    if let Some(terms) = rec.conn_terms().filter(|_| c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_)))
+    {
         // Its last request was an upgrade.
-        close_websocket(e, c, rec, 1001, b"", now.saturating_add(WS_CLOSE_MS));
+        close_websocket(e, c, rec, &terms, now);
     }
     let terms = rec.terms();
+    let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
+    let is_stuck = rec.blocked.get() && (turn::has_output(c, rec) || c.flags().is_streaming());
+    if is_stuck && now >= stuck {
+        rec.drain_since.set(Some(rec.progress_at.get()));
+        start_draining(e, c, rec);
+        return u64::MAX;
+    }
+    let next = leave_in_state(e, c, rec, now, terms);
+    if is_stuck { next.min(stuck) } else { next }
+}
+
+fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64 {
     match rec.leave.get() {
         Leave::No => u64::MAX,
         Leave::Grace(until, requests) => {
@@ -148,7 +170,7 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
                 return finish(e, c, rec, now, now, true);
             }
             // While an earlier answer is on its way the peer has no reason to ask again.
-            let answer = if c.send_len() > 0 { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
+            let answer = if turn::has_output(c, rec) { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
             if now < until.max(answer) {
                 return until.max(answer);
             }
@@ -163,7 +185,9 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
         Leave::Last(since) => finish(e, c, rec, now, since, true),
         Leave::Quiet(since) => {
             let quiet = rec.read_at.get().max(since).saturating_add(terms.idle_grace_ms);
-            let until = quiet.min(since.saturating_add(terms.response_ms));
+            // What MQTT has not acknowledged is sent again elsewhere: who never falls silent may go between two packets.
+            let most = if mqtt::is_between_packets(c) { terms.idle_grace_ms } else { terms.response_ms };
+            let until = quiet.min(since.saturating_add(most));
             if now < until {
                 return until;
             }
@@ -184,7 +208,8 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
 
 /// The last look: whether something arrived in the same moment. It is read then.
 fn found_input(e: &Engine, rec: &Rec) -> bool {
-    let found = rec.readable.get() || sock::has_input(rec.fd.get());
+    // The end of the stream, once read, is not read again.
+    let found = !rec.eof.get() && (rec.readable.get() || sock::has_input(rec.fd.get()));
     if found {
         rec.readable.set(true);
         e.hold(rec);
@@ -205,9 +230,19 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
         }
         return now;
     }
-    let streaming = turn::view(e, c, rec).streaming;
-    let last_move = since.max(rec.read_at.get()).max(if streaming { rec.progress_at.get() } else { 0 });
-    let until = last_move.saturating_add(terms.response_ms);
+    if c.flags().is_streaming() {
+        // It ends, or it is stuck.
+        return NO_LIMIT;
+    }
+    // Bytes that trickle in prolong nothing but a body.
+    let last_move = if c.flags().is_resp() {
+        rec.http.asked_at.get()
+    } else if is_body_coming(rec) {
+        rec.read_at.get()
+    } else {
+        rec.head_began.get()
+    };
+    let until = last_move.max(since).saturating_add(terms.response_ms);
     if now < until {
         return until;
     }
@@ -216,8 +251,7 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
         rec.reason.set(Reason::ResponseTimeout);
         start_draining(e, c, rec);
     } else {
-        let body = rec.http.phase.get() == Phase::Body;
-        limits::refuse(c, rec, 408, if body { Reason::BodyTimeout } else { Reason::HeaderTimeout });
+        limits::refuse(c, rec, 408, if is_body_coming(rec) { Reason::BodyTimeout } else { Reason::HeaderTimeout });
     }
     u64::MAX
 }
@@ -242,6 +276,10 @@ fn begin(e: &Engine) {
             s.phase_ends.set(now.saturating_add(lame_duck));
             s.phase.set(MGX_MGR_LAME_DUCK);
         });
+    }
+    // A second call may come in the middle of the first, which is taken in the next poll then.
+    if s.is_running() {
+        return;
     }
     if let Some(ms) = s.request.take_nearer() {
         s.deadline.set(s.deadline.get().min(now.saturating_add(ms)));
@@ -332,9 +370,13 @@ fn advance(e: &Engine, now: u64) -> u64 {
     for c in list(e).filter(|c| c.flags().is_listening() || forced && c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
             rec.reason.set(if c.flags().is_listening() { Reason::Drained } else { Reason::Forced });
-            e.touch(rec);
         }
         c.update(|f| f.set_closing(true));
+        // At once, because handlers may take the flag back.
+        conn::close(c);
+        if e.is_dead() {
+            return u64::MAX;
+        }
     }
     if forced { now } else { s.deadline.get() }
 }
@@ -377,7 +419,7 @@ pub(crate) fn status(e: &Engine) -> mgx_drain_status {
     };
     for c in list(e) {
         let flags = c.flags();
-        st.unsent_bytes += c.send_len();
+        st.unsent_bytes = st.unsent_bytes.saturating_add(stream::unsent(c));
         let (true, Some(rec)) = (flags.is_accepted(), c.rec()) else {
             st.listeners += usize::from(flags.is_listening());
             continue;
@@ -386,7 +428,7 @@ pub(crate) fn status(e: &Engine) -> mgx_drain_status {
             &mut st.websockets
         } else if flags.is_resp() && c.queued(rec) <= rec.http.mark.get() {
             &mut st.pending
-        } else if c.send_len() > 0 && (flags.is_draining() || !flags.is_resp()) {
+        } else if turn::has_output(c, rec) && (flags.is_draining() || !flags.is_resp()) {
             &mut st.flushing
         } else if is_idle(c, rec) {
             &mut st.idle
@@ -406,7 +448,7 @@ pub(crate) fn phase(c: Conn) -> mgx_phase {
         mgx_phase::MGX_CLOSED
     } else if !flags.is_draining() && !leaving {
         mgx_phase::MGX_ACTIVE
-    } else if c.send_len() > 0 && (!flags.is_resp() || flags.is_draining()) {
+    } else if c.rec().map_or(c.send_len() > 0, |rec| turn::has_output(c, rec)) && (!flags.is_resp() || flags.is_draining()) {
         mgx_phase::MGX_FLUSHING
     } else {
         mgx_phase::MGX_DRAINING

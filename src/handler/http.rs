@@ -79,9 +79,9 @@ fn run(c: Conn, fresh: usize, closing: bool) {
         h.next_message();
     }
     let server = c.flags().is_accepted();
-    let (mut ofs, mut handled) = (0, 0);
+    let mut handled = 0;
     h.choked.set(false);
-    while !gone(c, closing) && !c.flags().is_resp() && ofs < c.recv_len() {
+    while !gone(c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
         if server && c.send_len() >= OUTPUT_MAX {
             h.choked.set(true);
             break;
@@ -92,15 +92,15 @@ fn run(c: Conn, fresh: usize, closing: bool) {
             break;
         }
         handled += 1;
-        match step(c, rec, ofs, closing) {
-            Step::Next(end) => ofs = end,
+        match step(c, rec, closing) {
+            // Whoever takes a connection over deletes what it has seen from the start of the buffer.
+            Step::Next(end) => consume(c, rec, end),
             Step::Wait => break,
             // The buffer was taken over, or is gone.
             Step::Leave => return,
         }
         if c.flags().is_websocket() && !gone(c, closing) {
             // What follows the request are frames.
-            consume(c, rec, ofs);
             return ws::run(c);
         }
         if c.flags().is_draining() || c.flags().is_closing() && !closing {
@@ -110,7 +110,6 @@ fn run(c: Conn, fresh: usize, closing: bool) {
     if gone(c, closing) {
         return;
     }
-    consume(c, rec, ofs);
     h.left.set(c.recv_len());
     close_when_answered(c, rec);
 }
@@ -136,7 +135,7 @@ fn consume(c: Conn, rec: &Rec, n: usize) {
 }
 
 enum Step {
-    /// The message was handled; the next one begins here.
+    /// The message was handled; it ends here.
     Next(usize),
     Wait,
     Leave,
@@ -154,11 +153,11 @@ fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> boo
     true
 }
 
-/// Looks at the message that begins at `ofs`.
-fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
+/// Looks at the message at the start of the buffer.
+fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
-    let data = unsafe { &c.recv_info().data()[ofs..] };
+    let data = unsafe { c.recv_info().data() };
     let most = c.engine().map_or_else(mgx_limits::default, |e| e.limits.get());
     let (size, known_head) = (data.len(), h.head_len.get());
     match h.phase.get() {
@@ -183,7 +182,7 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         Phase::Body if !closing => match h.need.get() {
             Some(need) if data.len() < need => {
                 let asks_in_vain = h.too_long.get() && is_http(c) && !c.flags().is_full() && c.queued(rec) == h.head_mark.get();
-                return if asks_in_vain { fail(c, rec, ofs, 413, "MG_MAX_RECV_SIZE") } else { Step::Wait };
+                return if asks_in_vain { fail(c, rec, 413, "MG_MAX_RECV_SIZE") } else { Step::Wait };
             }
             Some(_) => {}
             // The head is not looked at again before the last chunk is there.
@@ -220,25 +219,20 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
     if plan.interim {
         // A final response follows; nobody waits for this one.
         h.next_message();
-        return Step::Next(ofs + head_len);
+        return Step::Next(head_len);
     }
 
     if over_limit(c, rec, most.max_header_bytes, head_len, 431) {
         return Step::Leave;
     }
     if h.phase.get() == Phase::Head {
-        if ofs > 0 && (plan.coding.is_some() || hm.body.len > 0) {
-            // Whoever takes the body over deletes the head from the start of the buffer.
-            consume(c, rec, ofs);
-            return Step::Next(0);
-        }
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
         if let Some(left) = announce_head(c, rec, hm, &plan, data.len() > head_len, closing) {
             return left;
         }
         // SAFETY: the connection's own data again: the handler may have moved the buffer. Its length is the same.
-        let moved = unsafe { &c.recv_info().data()[ofs..] };
+        let moved = unsafe { c.recv_info().data() };
         if moved.as_ptr() != data.as_ptr() {
             // SAFETY: as at the first look.
             unsafe {
@@ -255,8 +249,8 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         return Step::Leave;
     }
     match plan.coding {
-        Some(strict::Coding::Unknown) => return fail(c, rec, ofs, 501, "Invalid Transfer-Encoding"),
-        Some(strict::Coding::Invalid) => return fail(c, rec, ofs, 400, "Invalid Transfer-Encoding"),
+        Some(strict::Coding::Unknown) => return fail(c, rec, 501, "Invalid Transfer-Encoding"),
+        Some(strict::Coding::Invalid) => return fail(c, rec, 400, "Invalid Transfer-Encoding"),
         Some(strict::Coding::Chunked) | None => {}
     }
     if plan.length_missing && !c.flags().is_client() {
@@ -265,7 +259,7 @@ fn step(c: Conn, rec: &Rec, ofs: usize, closing: bool) -> Step {
         c.update(|f| f.set_draining(true));
         return Step::Leave;
     }
-    finish(c, rec, ofs, hm, &plan, closing)
+    finish(c, rec, hm, &plan, closing)
 }
 
 /// What the head says about the body.
@@ -417,10 +411,10 @@ fn scan(h: &HttpRec, data: &[u8]) -> chunked::Scan {
 }
 
 /// Delivers MG_EV_HTTP_MSG when the whole message is there.
-fn finish(c: Conn, rec: &Rec, ofs: usize, hm: &mut mg_http_message, plan: &Plan, closing: bool) -> Step {
+fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, plan: &Plan, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; nothing is called while the slice is in use.
-    let data = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()).get_mut(ofs..).unwrap_or_default() };
+    let data = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
     let head_len = hm.head.len;
     let end;
     if plan.coding.is_some() {
@@ -429,7 +423,7 @@ fn finish(c: Conn, rec: &Rec, ofs: usize, hm: &mut mg_http_message, plan: &Plan,
                 h.need.set(None);
                 return Step::Wait;
             }
-            chunked::Scan::Invalid => return fail(c, rec, ofs, 400, "Invalid chunk"),
+            chunked::Scan::Invalid => return fail(c, rec, 400, "Invalid chunk"),
             chunked::Scan::Complete { consumed, .. } => {
                 let Some(body) = data.get_mut(head_len..head_len + consumed) else {
                     // A handler has put another head in the place of the one that was scanned.
@@ -437,16 +431,16 @@ fn finish(c: Conn, rec: &Rec, ofs: usize, hm: &mut mg_http_message, plan: &Plan,
                 };
                 hm.body.len = chunked::compact(body);
                 hm.message.len = head_len + hm.body.len;
-                end = ofs + head_len + consumed;
+                end = head_len + consumed;
             }
         }
     } else if hm.body.len <= data.len() - head_len {
-        end = ofs + hm.message.len;
+        end = hm.message.len;
     } else if closing && c.flags().is_client() {
         // A response without a length ends here, and one that was cut is delivered as far as it came.
         hm.message.len = data.len();
         hm.body.len = data.len() - head_len;
-        end = ofs + data.len();
+        end = data.len();
     } else {
         h.need.set(if plan.until_close { Some(usize::MAX) } else { Some(hm.message.len) });
         if !plan.until_close && is_too_long(c, hm) {
@@ -464,6 +458,7 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
     let server = c.flags().is_accepted();
     if let Some(e) = c.engine().filter(|_| server) {
         c.update(|f| f.set_resp(true));
+        h.asked_at.set(e.now.get());
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
     }
@@ -544,10 +539,10 @@ fn malformed(c: Conn, rec: &Rec, data: &[u8]) -> Step {
 /// A request that was announced with MG_EV_HTTP_HDRS and cannot be received: MG_EV_ERROR, and the end. Whoever expects an answer
 /// gets one.
 #[cold]
-fn fail(c: Conn, rec: &Rec, ofs: usize, code: c_int, text: &str) -> Step {
+fn fail(c: Conn, rec: &Rec, code: c_int, text: &str) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
-    let data = unsafe { &c.recv_info().data()[ofs..] };
+    let data = unsafe { c.recv_info().data() };
     let (head, begun) = match h.phase.get() {
         Phase::Body => (&data[..h.head_len.get()], h.head_mark.get()),
         _ => (data, c.queued(rec)),
@@ -600,7 +595,7 @@ fn at_limit(c: Conn) -> bool {
         return false;
     }
     let code = if h.phase.get() == Phase::Body { 413 } else { 431 };
-    fail(c, rec, 0, code, "MG_MAX_RECV_SIZE");
+    fail(c, rec, code, "MG_MAX_RECV_SIZE");
     true
 }
 

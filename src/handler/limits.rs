@@ -6,6 +6,7 @@ use crate::abi::mgx_limits;
 use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::handle::Conn;
 use crate::net::mgr::list;
+use crate::net::{tls, turn};
 use core::ffi::c_int;
 
 /// See `mgx_mgr_limits`.
@@ -40,7 +41,7 @@ pub(crate) fn step(e: &Engine) {
 fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = http::is_http(c);
-    if c.send_len() > 0 || c.flags().is_streaming() {
+    if turn::has_output(c, rec) || c.flags().is_streaming() {
         // When the kernel takes it, it leaves in this poll.
         return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
     }
@@ -60,6 +61,10 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
 }
 
 fn check(e: &Engine, c: Conn, rec: &Rec) {
+    if let Some(at) = tls::handshake_ends(e, rec) {
+        // Its turn sees to it.
+        return e.set_deadline(rec, Some(at));
+    }
     let now = e.now.get();
     let l = e.limits.get();
     // Whatever happens from now on, no limit is reached before the shortest has passed.

@@ -333,7 +333,7 @@ fn body(c: Conn, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
     // Small files are read. The kernel's way writes nothing to the log, and waits for sockets that the program has not made
     // non-blocking.
     let flags = c.flags();
-    let plain = !flags.is_tls() && !flags.is_udp() && !flags.is_hexdumping() && c.rec().is_some_and(|rec| rec.own.get());
+    let plain = !flags.is_udp() && !flags.is_hexdumping() && c.rec().is_some_and(|rec| rec.own.get());
     let descriptor = file.descriptor.filter(|_| plain && len > BLOCK as u64 && !sock::sigpipe_kills());
     let stream = if len == 0 { None } else { Some(Stream::new(file.file, descriptor, first, len)) };
     let mut stream = match stream {

@@ -263,9 +263,20 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
                 call_user(c, ev, ev_data);
             }
         }
+        DRAIN => {
+            let Some((upload, rec)) = state(c).zip(c.rec()) else { return };
+            let own = upload.handler;
+            rec.task.set(Some(upload));
+            if let Some(f) = own {
+                // SAFETY: the program's handler; it may change the terms of the drain.
+                unsafe { f(c.as_ptr(), ev, ev_data) };
+            }
+        }
         _ => {}
     }
 }
+
+const DRAIN: c_int = mgx_event::MGX_EV_DRAIN as c_int;
 
 /// The state of the upload, out of the record.
 fn state(c: Conn) -> Option<Box<Upload>> {

@@ -27,8 +27,11 @@ use core::ptr;
 pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
     // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
     let c = unsafe { Conn::new(c) };
-    if ev == MG_EV_READ || ev == MG_EV_POLL && c.recv_len() > 0 {
-        run(c);
+    match ev {
+        MG_EV_READ => run(c),
+        MG_EV_POLL if c.recv_len() > 0 => run(c),
+        MG_EV_WRITE => late_pong(c),
+        _ => {}
     }
 }
 
@@ -183,12 +186,12 @@ fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
 }
 
 /// Makes room for a frame of which only the beginning is there, a piece at a time: what the peer announces may never come.
-fn expect(c: Conn, size: usize) {
+pub(super) fn expect(c: Conn, size: usize) {
     let now = c.recv_info();
     let size = size.min(2 * now.len + 65536);
     if let (Some(e), true) = (c.engine(), size > now.size) {
         // SAFETY: the connection's own buffer. When memory is short, the next read will find out.
-        unsafe { e.buffers.grow(c.recv(), size - now.len) };
+        unsafe { e.buffers.grow(c.recv(), size - now.len, c.flags().is_secure()) };
     }
 }
 
@@ -216,7 +219,7 @@ fn act(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>)
         }
         ws::CONTINUE => add(c, rec, place, h, payload),
         ws::PING => {
-            send(c, ws::PONG, &received(c)[payload.clone()]);
+            pong(c, rec, &received(c)[payload.clone()]);
             deliver(c, rec, MG_EV_WS_CTL, h.first, payload)
         }
         ws::PONG => deliver(c, rec, MG_EV_WS_CTL, h.first, payload),
@@ -229,6 +232,37 @@ fn act(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>)
 fn deliver(c: Conn, rec: &Rec, ev: c_int, first: u8, payload: Range<usize>) -> bool {
     let mut message = mg_ws_message { data: mg_str::of(&received(c)[payload]), flags: first };
     calling(c, rec, || call(c, ev, (&raw mut message).cast()))
+}
+
+/// Answers to Pings that may wait to be sent.
+const PONGS: usize = 256;
+
+/// Answers a Ping. When too many answers wait, because the peer does not read them, the last Ping is answered for all since, as
+/// RFC 6455 (5.5.3) allows: Pings must not fill the memory.
+fn pong(c: Conn, rec: &Rec, payload: &[u8]) {
+    let w = &rec.ws;
+    if rec.sent.get() >= w.pongs_end.get() {
+        w.pongs.set(0);
+    }
+    if w.pongs.get() >= PONGS {
+        return w.late_pong.set(Some(payload.into()));
+    }
+    w.late_pong.set(None);
+    w.pongs.set(w.pongs.get() + 1);
+    send(c, ws::PONG, payload);
+    w.pongs_end.set(c.queued(rec));
+}
+
+/// The Ping that came last is answered when the earlier answers have left.
+fn late_pong(c: Conn) {
+    let Some(rec) = c.rec().filter(|rec| rec.ws.pongs.get() >= PONGS) else { return };
+    if rec.sent.get() < rec.ws.pongs_end.get() {
+        return;
+    }
+    rec.ws.pongs.set(0);
+    if let Some(payload) = rec.ws.late_pong.take().filter(|_| !is_over(c) && !rec.ws.close_sent.get()) {
+        pong(c, rec, &payload);
+    }
 }
 
 /// Moves a payload down to the kept bytes. The header in front of it has left room for the byte that they begin with.
@@ -289,8 +323,7 @@ fn fail(c: Conn, rec: &Rec, code: u16, why: &str) -> Step {
 /// Queues a Close frame, unless one was queued before. `reason` is cut to what fits.
 pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
     if !c.rec().is_some_and(|rec| rec.ws.close_sent.get()) {
-        let reason = reason.get(..123).unwrap_or(reason);
-        send(c, ws::CLOSE, &[&code.to_be_bytes(), reason].concat());
+        send(c, ws::CLOSE, &[&code.to_be_bytes(), ws::clip(reason)].concat());
     }
 }
 

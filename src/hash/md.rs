@@ -71,6 +71,13 @@ pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
 }
 
+/// SHA-256 of several pieces, each with its length before it, so that no other pieces look the same.
+#[cfg(feature = "tls")]
+pub(crate) fn sha256_of(pieces: &[&[u8]]) -> [u8; 32] {
+    let add = |sum: Sha256, piece: &&[u8]| sum.chain_update((piece.len() as u64).to_be_bytes()).chain_update(piece);
+    pieces.iter().fold(Sha256::new(), add).finalize().into()
+}
+
 pub(crate) fn sha384(data: &[u8]) -> [u8; 48] {
     Sha384::digest(data).into()
 }
@@ -78,6 +85,11 @@ pub(crate) fn sha384(data: &[u8]) -> [u8; 48] {
 pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     // RFC 2104 has no limits on keys.
     Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().into()).unwrap_or([0; 32])
+}
+
+/// Whether `mac` is the one, found out in a time that does not depend on it.
+pub(crate) fn is_hmac_sha256(key: &[u8], data: &[u8], mac: &[u8]) -> bool {
+    Hmac::<Sha256>::new_from_slice(key).is_ok_and(|sum| sum.chain_update(data).verify_slice(mac).is_ok())
 }
 
 #[cfg(test)]

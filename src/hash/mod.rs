@@ -1,7 +1,9 @@
-//! Digests, base64 and checksums over well-kept crates.
+//! Digests, signatures, base64 and checksums over well-kept crates.
 
 #![forbid(unsafe_code)]
 
 pub(crate) mod base64;
 pub(crate) mod crc;
+#[cfg(feature = "ecc")]
+pub(crate) mod ecc;
 pub(crate) mod md;

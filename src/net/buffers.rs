@@ -62,11 +62,11 @@ impl Buffers {
     }
 
     /// Makes room for `more` bytes behind the data of a buffer, with the capacity that `mg_iobuf_add` would choose. What lies behind
-    /// the data is unspecified. False when out of memory.
+    /// the data is unspecified. With `wipe`, nothing of it stays in a block that is left behind. False when out of memory.
     ///
     /// # Safety
     /// `io` is consistent.
-    pub(crate) unsafe fn grow(&self, io: *mut mg_iobuf, more: usize) -> bool {
+    pub(crate) unsafe fn grow(&self, io: *mut mg_iobuf, more: usize, wipe: bool) -> bool {
         // SAFETY: io is the caller's; a block from the lists has the capacity stored beside it.
         unsafe {
             let Some(need) = (*io).len.checked_add(more) else { return false };
@@ -81,6 +81,9 @@ impl Buffers {
                 ptr::copy_nonoverlapping((*io).buf, p, (*io).len);
             }
             let (old, old_size) = ((*io).buf, (*io).size);
+            if wipe && !old.is_null() {
+                ptr::write_bytes(old, 0, (*io).len);
+            }
             ((*io).buf, (*io).size) = (p, size);
             self.give(old, old_size);
             true

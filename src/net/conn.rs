@@ -7,6 +7,8 @@ use super::handle::Conn;
 use super::poller;
 use super::resolve;
 use super::sock::{self, Io};
+use super::tls;
+use super::turn;
 use crate::abi::*;
 use crate::guard::{addr, bytes::cstr, heap, iobuf};
 use crate::proto::url;
@@ -332,7 +334,23 @@ pub(crate) fn finish_connecting(c: Conn) {
     c.update(|f| f.set_connecting(false));
     c.set_loc(sock::local(c.fd()).unwrap_or(mg_addr::ZERO));
     call(c, MG_EV_CONNECT, ptr::null_mut());
-    if !c.is_closed() && !c.flags().is_tls_hs() {
+    if c.is_closed() {
+        return;
+    }
+    check_tls(c);
+    if let (true, Some(e), Some(rec)) = (c.flags().is_secure(), c.engine(), c.rec()) {
+        // The client speaks first.
+        turn::send_queued(e, c, rec);
+    }
+}
+
+/// After MG_EV_CONNECT and MG_EV_ACCEPT: without mg_tls_init, a TLS URL means nothing.
+fn check_tls(c: Conn) {
+    let flags = c.flags();
+    if !flags.is_tls_hs() && !flags.is_secure() {
+        if flags.is_tls() {
+            log_error!("{} the URL asks for TLS, but mg_tls_init was not called: going on IN CLEAR TEXT", c.id());
+        }
         c.update(|f| f.set_tls(false));
     }
 }
@@ -363,7 +381,7 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
             }
             Err(errno) => {
                 log_error!("{} accept: errno {errno}", listener.id());
-                let at = e.now.get() + ACCEPT_PAUSE_MS;
+                let at = e.now.get().saturating_add(ACCEPT_PAUSE_MS);
                 rec.accept_after.set(at);
                 return e.set_deadline(rec, Some(at));
             }
@@ -434,8 +452,8 @@ fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
     if !c.is_closed() {
         call(c, MG_EV_ACCEPT, ptr::null_mut());
     }
-    if !c.is_closed() && !c.flags().is_tls_hs() {
-        c.update(|f| f.set_tls(false));
+    if !c.is_closed() {
+        check_tls(c);
     }
 }
 
@@ -469,13 +487,16 @@ pub(crate) fn close(c: Conn) {
     let lingers = rec.flushed.get()
         && rec.own.get()
         && rec.registered.get()
-        && !rec.eof.get()
+        && (!rec.eof.get() || c.flags().is_secure() && tls::may_send_more(rec))
         && !e.ending.get()
         && !c.flags().is_udp()
         && !c.flags().is_listening()
         && !c.flags().is_connecting();
     if rec.reason.get() == Reason::None {
         rec.reason.set(Reason::ClosedByUser);
+    }
+    if c.flags().is_secure() {
+        tls::leave(c, rec);
     }
     let fd = rec.fd.replace(-1);
     if fd >= 0 && !lingers {
@@ -499,8 +520,12 @@ pub(crate) fn close(c: Conn) {
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
     unsafe {
         e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
+        if c.flags().is_secure() {
+            tls::drop_state(e, c, rec);
+            iobuf::del(c.send(), 0, usize::MAX);
+        }
         e.buffers.return_send(c.send());
-        iobuf::free(&raw mut (*c.as_ptr()).rtls);
+        iobuf::free(c.rtls());
     }
     c.set_slot(None);
     if lingers && !e.ending.get() {

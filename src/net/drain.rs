@@ -81,7 +81,7 @@ pub(crate) fn judge(v: View) -> Verdict {
         return Verdict::Close(Reason::Drained);
     }
     if v.responding {
-        return until(v.queued_at.max(v.since) + STREAM_MS, Reason::PeerClosed);
+        return until(v.queued_at.max(v.since).saturating_add(STREAM_MS), Reason::PeerClosed);
     }
     Verdict::Close(Reason::PeerClosed)
 }

@@ -8,8 +8,9 @@ use super::mgr::Trail;
 use super::poller::{self, Poller, Ready};
 use super::quiet::Quiet;
 use super::resolve::Resolver;
-use super::shutdown::Shutdown;
+use super::shutdown::{ConnTerms, Shutdown};
 use super::stream::Stream;
+use super::tls;
 use super::wakeup::Wakeup;
 use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
@@ -122,7 +123,7 @@ pub(crate) struct Rec {
     /// Bytes that may still be forgotten on a lingering socket.
     pub(crate) linger_bytes: Cell<u64>,
     /// The program's own time limits for the end of this connection.
-    pub(crate) terms: Cell<Option<NonNull<Terms>>>,
+    pub(crate) terms: Cell<Option<NonNull<ConnTerms>>>,
     /// Where a drain asked for through the extension API stands.
     pub(crate) leave: Cell<Leave>,
     /// When the connection was accepted, and when something last arrived on it.
@@ -133,12 +134,18 @@ pub(crate) struct Rec {
     pub(crate) from: Cell<[u8; 16]>,
     /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
     pub(crate) pressed: Cell<bool>,
+    /// A protocol handler has called the program about what is in the receive buffer, and must not be called again meanwhile.
+    pub(crate) dispatching: Cell<bool>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
+    pub(crate) mqtt: MqttRec,
     /// The file that is being sent; the connection has a flag for it.
     pub(crate) stream: Cell<Option<Box<Stream>>>,
+    /// What was left of a file that was given up.
+    pub(crate) abandoned: Cell<u64>,
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
     pub(crate) task: Cell<Option<Box<dyn Any>>>,
+    pub(crate) tls: tls::State,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -193,10 +200,11 @@ pub(crate) struct HttpRec {
     pub(crate) chunks: Cell<chunked::Scanner>,
     /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
     pub(crate) too_long: Cell<bool>,
-    /// `queued()` when the current request was announced, and when the last one was dispatched, if one was.
+    /// `queued()` when the current request was announced, and when the last one was dispatched, if one was; and the time of that.
     pub(crate) head_mark: Cell<u64>,
     pub(crate) mark: Cell<u64>,
     pub(crate) dispatched: Cell<bool>,
+    pub(crate) asked_at: Cell<u64>,
     /// Requests wait in the buffer: for the next turn of this connection, or for the peer to read what was answered.
     pub(crate) more: Cell<bool>,
     pub(crate) choked: Cell<bool>,
@@ -228,6 +236,21 @@ pub(crate) struct WsRec {
     pub(crate) close_sent: Cell<bool>,
     /// The end of the last fragment of a text.
     pub(crate) text: Cell<Utf8>,
+    /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
+    pub(crate) pongs: Cell<usize>,
+    pub(crate) pongs_end: Cell<u64>,
+    /// The payload of a Ping that is answered when those have been sent.
+    pub(crate) late_pong: Cell<Option<Box<[u8]>>>,
+}
+
+/// What the MQTT handler remembers between events.
+#[derive(Default)]
+pub(crate) struct MqttRec {
+    /// A handler is at work further up the stack.
+    pub(crate) dispatching: Cell<bool>,
+    /// Bytes of replies queued since `queued()` was `replies_from`.
+    pub(crate) replies: Cell<u64>,
+    pub(crate) replies_from: Cell<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -323,6 +346,8 @@ pub(crate) struct Engine {
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
     pub(crate) at_limit: Cell<Option<AtLimit>>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: tls::Shared,
 }
 
 impl Engine {
@@ -374,6 +399,8 @@ impl Engine {
             resolver: Resolver::default(),
             quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
+            #[cfg(feature = "tls")]
+            tls: tls::Shared::default(),
         }))
     }
 
@@ -542,10 +569,14 @@ impl Default for Rec {
             head_began: Cell::default(),
             from: Cell::default(),
             pressed: Cell::default(),
+            dispatching: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
+            mqtt: MqttRec::default(),
             stream: Cell::default(),
+            abandoned: Cell::default(),
             task: Cell::default(),
+            tls: tls::State::default(),
         }
     }
 }
@@ -559,10 +590,24 @@ impl Drop for Rec {
 impl Rec {
     pub(crate) fn terms(&self) -> Terms {
         // SAFETY: a box of ours, replaced only by set_terms.
-        self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { *p.as_ptr() })
+        self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { p.as_ref() }.terms)
     }
 
-    pub(crate) fn set_terms(&self, terms: Option<Terms>) {
+    /// A protocol handler is in the middle of something, such as an upload.
+    pub(crate) fn has_task(&self) -> bool {
+        let task = self.task.take();
+        let has = task.is_some();
+        self.task.set(task);
+        has
+    }
+
+    /// All that the program said about the end of this connection, if it did.
+    pub(crate) fn conn_terms(&self) -> Option<ConnTerms> {
+        // SAFETY: as above.
+        self.terms.get().map(|p| unsafe { p.as_ref() }.clone())
+    }
+
+    pub(crate) fn set_terms(&self, terms: Option<ConnTerms>) {
         let new = terms.map(|t| NonNull::from(Box::leak(Box::new(t))));
         if let Some(old) = self.terms.replace(new) {
             // SAFETY: made by Box::leak above, and nobody else has it.
@@ -576,7 +621,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed stream task);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed dispatching stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
@@ -589,12 +634,15 @@ impl Rec {
 
 impl WsRec {
     pub(crate) fn reset(&self) {
-        let WsRec { accept, dispatching, failed, close_sent, text } = self;
+        let WsRec { accept, dispatching, failed, close_sent, text, pongs, pongs_end, late_pong } = self;
         accept.set([0; 28]);
         dispatching.set(false);
         failed.set(false);
         close_sent.set(false);
         text.take();
+        pongs.set(0);
+        pongs_end.set(0);
+        late_pong.take();
     }
 }
 
@@ -604,6 +652,7 @@ impl HttpRec {
         self.mark.set(0);
         self.head_mark.set(0);
         self.dispatched.set(false);
+        self.asked_at.set(0);
         self.more.set(false);
         self.choked.set(false);
         self.end.set(0);

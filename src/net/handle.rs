@@ -50,6 +50,7 @@ impl Conn {
         pfn set_pfn: pfn: mg_event_handler_t;
         pfn_data set_pfn_data: pfn_data: *mut c_void;
         flags set_flags: flags: Flags;
+        tls set_tls: tls: *mut c_void;
         recv_info set_recv_info: recv: mg_iobuf;
         send_info set_send_info: send: mg_iobuf;
     }
@@ -115,6 +116,13 @@ impl Conn {
         unsafe { &raw mut (*self.0).send }
     }
 
+    /// Ciphertext that was received and not yet decrypted.
+    #[inline]
+    pub(crate) fn rtls(self) -> *mut mg_iobuf {
+        // SAFETY: see Conn::new.
+        unsafe { &raw mut (*self.0).rtls }
+    }
+
     #[inline]
     pub(crate) fn recv_len(self) -> usize {
         // SAFETY: see Conn::new.
@@ -178,6 +186,9 @@ const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 2
 /// The record has a file that is being sent.
 const STREAMING: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
 
+/// TLS was started: what goes in and out is for `tls.rs`.
+const SECURE: u32 = if cfg!(target_endian = "big") { 1 << 2 } else { 1 << 29 };
+
 /// No MG_EV_POLL for the program's handler.
 const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 3 } else { 1 << 28 };
 
@@ -190,6 +201,7 @@ const BUSY: u32 = {
     f.set_closing(true);
     f.set_resolving(true);
     f.set_connecting(true);
+    f.set_tls_hs(true);
     f.0
 };
 
@@ -217,6 +229,14 @@ impl Flags {
     }
     pub(crate) fn set_streaming(&mut self, on: bool) {
         self.0 = if on { self.0 | STREAMING } else { self.0 & !STREAMING };
+    }
+    #[inline]
+    pub(crate) fn is_secure(self) -> bool {
+        cfg!(feature = "tls") && self.0 & SECURE != 0
+    }
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_secure(&mut self, on: bool) {
+        self.0 = if on { self.0 | SECURE } else { self.0 & !SECURE };
     }
     #[inline]
     pub(crate) fn is_closed(self) -> bool {

@@ -136,9 +136,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     let mut poller = e.poller.borrow_mut();
-    if e.quiet.is_used() {
-        quiet::scan(e, time::millis());
-    }
+    quiet::scan(e);
     if limit == Some(0) {
         return poller.wait(Some(Duration::ZERO), ready);
     }
@@ -308,6 +306,7 @@ fn expire(e: &Engine) {
 
 /// Gives every connection its turn, newest first.
 fn walk(e: &Engine) {
+    e.quiet.forget_visits();
     // SAFETY: the manager is alive, and connections on its list are.
     unsafe {
         let head = &raw mut (*e.mgr).conns;

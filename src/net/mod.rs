@@ -17,5 +17,7 @@ pub(crate) mod shutdown;
 pub(crate) mod sock;
 pub(crate) mod stream;
 pub(crate) mod timer;
+#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
+pub(crate) mod tls;
 pub(crate) mod turn;
 pub(crate) mod wakeup;

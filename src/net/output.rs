@@ -36,7 +36,7 @@ pub(crate) unsafe fn append(c: Conn, buf: *const u8, len: usize) -> bool {
     };
     // SAFETY: room is made before the copy; buf is the caller's.
     unsafe {
-        if !e.buffers.grow(io, len) {
+        if !e.buffers.grow(io, len, c.flags().is_secure()) {
             return false;
         }
         if !buf.is_null() {
@@ -139,7 +139,7 @@ pub(crate) fn prepare(c: Conn) {
         let io = c.send_info();
         if io.buf.is_null() && io.size == 0 {
             // SAFETY: the connection's own buffer. When memory is short, the writer will find out.
-            unsafe { e.buffers.grow(c.send(), 1) };
+            unsafe { e.buffers.grow(c.send(), 1, false) };
         }
     }
 }

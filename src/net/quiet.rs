@@ -5,6 +5,7 @@ use super::engine::{Engine, Rec};
 use super::handle::Conn;
 use super::mgr::list;
 use super::turn;
+use crate::sys::time;
 use core::cell::{Cell, RefCell};
 use core::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -20,12 +21,19 @@ pub(crate) struct Quiet {
     /// Quiet ones to visit in the next walk.
     visit: RefCell<Vec<(u64, u32)>>,
     scanned_at: Cell<u64>,
+    /// Connections that the program put on the list itself were seen there: they are found by walking over all.
+    strangers: Cell<bool>,
 }
 
 impl Quiet {
     /// Whether the walk can leave somebody out.
     pub(crate) fn is_used(&self) -> bool {
-        self.used.get()
+        self.used.get() && !self.strangers.get()
+    }
+
+    /// Everybody has a turn anyway.
+    pub(crate) fn forget_visits(&self) {
+        self.visit.borrow_mut().clear();
     }
 
     pub(crate) fn linked(&self, c: Conn) {
@@ -67,13 +75,20 @@ pub(crate) fn set(e: &Engine, c: Conn, on: bool) {
 }
 
 /// Looks, from time to time, for flags that were written without a word to us.
-pub(crate) fn scan(e: &Engine, now: u64) {
+pub(crate) fn scan(e: &Engine) {
     let q = &e.quiet;
+    if !q.used.get() {
+        return;
+    }
+    let now = time::millis();
     if now.wrapping_sub(q.scanned_at.get()) >= SCAN_MS {
         q.scanned_at.set(now);
-        for c in list(e).filter(|c| c.flags().is_quiet() && turn::is_due(e, *c)) {
-            if let Some(rec) = c.rec() {
-                q.visit(c, rec);
+        q.strangers.set(false);
+        for c in list(e) {
+            match c.rec() {
+                Some(rec) if c.flags().is_quiet() && turn::is_due(e, c) => q.visit(c, rec),
+                Some(_) => {}
+                None => q.strangers.set(true),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::drain::Terms;
 use crate::abi::{mgx_drain_opts, mgx_mgr_drain_opts, mgx_mgr_phase};
+use crate::proto::ws;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
@@ -39,8 +40,8 @@ impl ConnTerms {
                 linger_idle_ms: ms(o.linger_idle_ms, d.linger_idle_ms),
                 linger_bytes: if o.linger_bytes == 0 { u64::MAX } else { o.linger_bytes as u64 },
             },
-            ws_code: u16::try_from(o.ws_close_code).ok().filter(|n| *n > 0).unwrap_or(1001),
-            ws_reason: reason[..reason.len().min(123)].into(),
+            ws_code: if ws::is_code(o.ws_close_code) { o.ws_close_code as u16 } else { 1001 },
+            ws_reason: ws::clip(reason).into(),
             ws_timeout_ms: ms(o.ws_close_timeout_ms, 2000),
         }
     }
@@ -69,6 +70,9 @@ impl Shutdown {
     }
 }
 
+/// Words that hold the longest reason.
+const REASON: usize = 123usize.div_ceil(size_of::<usize>());
+
 /// A request for a drain, as plain words: a signal handler can write it, and the polling thread reads it in its next poll. Only
 /// the first is taken whole; a later one may bring the deadline nearer.
 #[derive(Default)]
@@ -79,7 +83,7 @@ pub(crate) struct Request {
     words: [AtomicI32; 12],
     linger_bytes: AtomicUsize,
     /// Copied where it is written: at most 123 bytes.
-    reason: [AtomicUsize; 16],
+    reason: [AtomicUsize; REASON],
     /// The nearest deadline of later calls, 0 when there was none.
     nearer: AtomicI32,
     again: AtomicBool,
@@ -118,10 +122,9 @@ impl Request {
         }
         self.linger_bytes.store(o.conn.linger_bytes, Ordering::Relaxed);
         // SAFETY: passed on to the caller.
-        let reason = unsafe { crate::guard::bytes::cstr(o.conn.ws_close_reason) };
-        let mut text = [0; 16 * size_of::<usize>()];
-        let n = reason.len().min(123).min(text.len() - 1);
-        text[..n].copy_from_slice(&reason[..n]);
+        let reason = ws::clip(unsafe { crate::guard::bytes::cstr(o.conn.ws_close_reason) });
+        let mut text = [0; REASON * size_of::<usize>()];
+        text[..reason.len()].copy_from_slice(reason);
         for (to, from) in self.reason.iter().zip(text.chunks_exact(size_of::<usize>())) {
             to.store(usize::from_ne_bytes(from.try_into().unwrap_or_default()), Ordering::Relaxed);
         }
@@ -139,7 +142,7 @@ impl Request {
             return false;
         }
         let w: [c_int; 12] = core::array::from_fn(|i| self.words[i].load(Ordering::Relaxed));
-        let mut text = [0u8; 17 * size_of::<usize>()];
+        let mut text = [0u8; (REASON + 1) * size_of::<usize>()];
         for (to, from) in text.chunks_exact_mut(size_of::<usize>()).zip(&self.reason) {
             to.copy_from_slice(&from.load(Ordering::Relaxed).to_ne_bytes());
         }

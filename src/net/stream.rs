@@ -5,6 +5,7 @@ use super::event::call_count;
 use super::handle::Conn;
 use super::output;
 use super::sock::{self, Io};
+use super::tls;
 use super::turn;
 use crate::abi::*;
 use crate::guard::heap;
@@ -37,6 +38,17 @@ pub(crate) struct Stream {
     last: bool,
     /// Called when all of it is queued or sent.
     done: Option<Done>,
+}
+
+/// Bytes that are queued, those of a file that are to follow, and what TLS has made of others that the socket has not taken.
+pub(crate) fn unsent(c: Conn) -> usize {
+    let behind = c.rec().map_or(0, |rec| {
+        let stream = rec.stream.take();
+        let of_file = stream.as_ref().map_or(rec.abandoned.get(), |s| s.left);
+        rec.stream.set(stream);
+        usize::try_from(of_file).unwrap_or(usize::MAX).saturating_add(tls::unsent(rec))
+    });
+    c.send_len().saturating_add(behind)
 }
 
 pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
@@ -95,7 +107,9 @@ impl Drop for Stream {
 /// Closes the file without sending the rest.
 pub(crate) fn abandon(c: Conn, rec: &Rec) {
     c.update(|f| f.set_streaming(false));
-    drop(rec.stream.take());
+    if let Some(stream) = rec.stream.take() {
+        rec.abandoned.set(stream.left);
+    }
 }
 
 fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {
@@ -150,11 +164,16 @@ fn fill(c: Conn, rec: &Rec, mut stream: Box<Stream>) {
     }
 }
 
-/// Lets the kernel copy the next part, and delivers MG_EV_WRITE for it.
+/// Sends the next part, which the kernel copies unless it must be encrypted, and delivers MG_EV_WRITE for it.
 fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
     let n = stream.left.min(COPY) as usize;
     let Some(descriptor) = stream.descriptor else { return rec.stream.set(Some(stream)) };
-    match sock::send_file(rec.fd.get(), descriptor, stream.at, n) {
+    let sent = if c.flags().is_secure() {
+        tls::send_file(e, c, rec, descriptor, stream.at, n)
+    } else {
+        sock::send_file(rec.fd.get(), descriptor, stream.at, n)
+    };
+    match sent {
         Io::Done(n @ 1..) => {
             turn::moved(e, rec, n);
             stream.at += n as u64;
@@ -172,7 +191,9 @@ fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
         Io::Done(_) => finish(c, rec, stream, End::Cut),
         Io::Wait => {
             rec.stream.set(Some(stream));
-            turn::block(e, c, rec);
+            if !c.flags().is_secure() {
+                turn::block(e, c, rec);
+            }
         }
         Io::Failed(_) => {
             // Some file systems cannot. If it is the connection that failed, the next send will say so.

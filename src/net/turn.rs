@@ -9,6 +9,7 @@ use super::handle::Conn;
 use super::poller;
 use super::sock::{self, Io};
 use super::stream;
+use super::tls;
 use crate::abi::*;
 use crate::guard::iobuf;
 use crate::sys::log::{hexdump, log_error, log_info};
@@ -16,7 +17,7 @@ use core::ffi::c_void;
 use core::ptr;
 
 /// Reads of one connection in one turn, so that a fast sender does not starve the others.
-const READS: usize = 16;
+pub(crate) const READS: usize = 16;
 
 /// # Safety
 /// `c` is on the list of `e`'s manager and a frame is open.
@@ -102,6 +103,8 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
         if c.as_ptr() == e.wakeup_conn.get() {
             rec.readable.set(false);
             super::wakeup::deliver(e);
+        } else if flags.is_secure() {
+            tls::turn(e, c, rec);
         } else if rec.readable.get() {
             read(e, c, rec);
         }
@@ -129,7 +132,7 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
-fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
+pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
     if now.len >= max {
@@ -174,7 +177,8 @@ pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
     for _ in 0..READS {
-        if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() {
+        // After an upgrade to TLS in a handler the rest is not for this function.
+        if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() || c.flags().is_secure() {
             break;
         }
         // A buffer that is full to the limit is no error before more has come.
@@ -242,7 +246,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// `n` bytes were put behind the data of the receive buffer.
-fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
+pub(crate) fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     let io = c.recv();
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
     unsafe {
@@ -271,7 +275,7 @@ fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     }
 }
 
-fn dump(c: Conn, arrow: &str, data: &[u8]) {
+pub(crate) fn dump(c: Conn, arrow: &str, data: &[u8]) {
     log_info!("{} {} {arrow} {} {}", c.id(), Addr(c.loc()), Addr(c.rem()), data.len());
     hexdump(data);
 }
@@ -328,6 +332,9 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
 /// One send, and MG_EV_WRITE for what it took.
 pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
     let flags = c.flags();
+    if flags.is_secure() {
+        return tls::send_queued(e, c, rec);
+    }
     let out = c.send_info();
     if out.len == 0 || rec.blocked.get() || flags.is_closed() || flags.is_closing() || !can_send(flags) {
         return;
@@ -403,6 +410,11 @@ pub(crate) fn block(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
+/// Whether bytes wait to be sent.
+pub(crate) fn has_output(c: Conn, rec: &Rec) -> bool {
+    c.send_len() > 0 || c.flags().is_secure() && tls::unsent(rec) > 0
+}
+
 /// What is known about the end of this connection.
 pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
     let flags = c.flags();
@@ -414,7 +426,7 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
     View {
         draining: flags.is_draining(),
         eof: rec.eof.get(),
-        pending: c.send_len() > 0 || flags.is_streaming() && rec.blocked.get(),
+        pending: has_output(c, rec) || flags.is_streaming() && rec.blocked.get(),
         responding: flags.is_resp() && flags.is_accepted(),
         begun: queued > rec.http.mark.get(),
         streaming: flags.is_streaming(),
@@ -442,7 +454,11 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         return;
     }
     settle(e, c, rec);
-    match drain::judge(view(e, c, rec)) {
+    let mut verdict = drain::judge(view(e, c, rec));
+    if flags.is_secure() && matches!(verdict, Verdict::Close(Reason::Drained | Reason::PeerClosed)) && !tls::farewell(e, c, rec) {
+        verdict = drain::judge(view(e, c, rec));
+    }
+    match verdict {
         Verdict::Live => {}
         Verdict::Wait(at) => e.set_deadline(rec, Some(at)),
         Verdict::Close(reason) => {

@@ -275,7 +275,7 @@ mod tests {
             chunks in prop::collection::vec((prop::collection::vec(any::<u8>(), 1..40), "(;[a-z=]{0,5})?"), 0..8),
             step in 1usize..9,
         ) {
-            let (mut body, mut data) = (Vec::new(), Vec::new());
+            let (mut body, mut data) = (Vec::new(), Vec::<u8>::new());
             for (chunk, extension) in &chunks {
                 body.extend(format!("{:x}{extension}\r\n", chunk.len()).bytes());
                 body.extend(chunk);

@@ -74,12 +74,11 @@ pub(crate) enum BadAcl {
 }
 
 fn network(s: &[u8]) -> Option<(u32, u32)> {
-    let (ip, rest) = dotted(s.trim_ascii_start())?;
+    let (ip, rest) = dotted(s.trim_ascii())?;
     let bits = match rest {
-        [b'/', b'-', b'0'..=b'9', ..] => return None,
-        [b'/', size @ ..] if num::prefix(size).1 > 0 => num::prefix(size).0,
-        // Other text behind an address is ignored.
-        _ => 32,
+        [] => 32,
+        [b'/', size @ ..] => num::digits(size, 10)?,
+        _ => return None,
     };
     let mask = match bits {
         0 => 0,
@@ -90,7 +89,8 @@ fn network(s: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// Whether a list of `+` and `-` networks lets an IPv4 address in: the last network it is in decides, none means no,
-/// except that an empty list lets everyone in. Networks with host bits set contain nothing.
+/// except that an empty list lets everyone in. A `-` rule that names a host means all of its network; a `+` rule that does so means
+/// nobody: neither lets anyone in who was not meant.
 pub(crate) fn acl(list: &[u8], ip: [u8; 4]) -> Result<bool, BadAcl> {
     let ip = u32::from_be_bytes(ip);
     let mut allowed = list.is_empty();
@@ -103,7 +103,7 @@ pub(crate) fn acl(list: &[u8], ip: [u8; 4]) -> Result<bool, BadAcl> {
             _ => return Err(BadAcl::Sign),
         };
         let (net, mask) = network(spec).ok_or(BadAcl::Network)?;
-        if ip & mask == net {
+        if ip & mask == if plus { net } else { net & mask } {
             allowed = plus;
         }
     }
@@ -145,10 +145,35 @@ mod tests {
     }
 
     #[test]
-    fn text_behind_a_network() {
-        assert_eq!(acl(b"+1.2.3.4 and more,-1.2.3.5/x", [1, 2, 3, 4]), Ok(true));
-        assert_eq!(acl(b"+1.2.3.4/99999999999999999999", [1, 2, 3, 4]), Err(BadAcl::Network));
-        assert_eq!(acl(b"+1.2.3.99999999999999999999", [1, 2, 3, 4]), Err(BadAcl::Network));
+    fn malformed_networks_are_refused() {
+        for entry in [
+            "+1.2.3.4",
+            "1.2.3.4.5",
+            "1.2.3.4xyz",
+            "1.2.3.4/",
+            "1.2.3.4/8x",
+            "1.2.3.4/ 8",
+            "1.2.3.4/+8",
+            "1.2.3.4/33",
+            "1.2.3.4/99999999999999999999",
+            "1.2.3.99999999999999999999",
+            "1.2.3",
+            "1.2..4",
+            "",
+        ] {
+            for list in [format!("+{entry}"), format!("+1.2.3.4,-{entry}"), format!("-{entry},+1.2.3.4")] {
+                assert_eq!(acl(list.as_bytes(), [1, 2, 3, 4]), Err(BadAcl::Network), "{list}");
+            }
+        }
+        assert_eq!(acl(b"+001.002.3.4/032", [1, 2, 3, 4]), Ok(true));
+    }
+
+    #[test]
+    fn host_bits_let_nobody_in() {
+        assert_eq!(acl(b"+0.0.0.0/0,-10.1.2.3/8", [10, 9, 9, 9]), Ok(false));
+        assert_eq!(acl(b"+10.1.2.3/8", [10, 9, 9, 9]), Ok(false));
+        assert_eq!(acl(b"+0.0.0.0/0,-10.1.2.3/8", [11, 1, 2, 3]), Ok(true));
+        assert_eq!(acl(b"-1.2.3.4/0", [9, 9, 9, 9]), Ok(false));
     }
 
     proptest! {

@@ -151,11 +151,22 @@ pub(crate) fn close_fault(payload: &[u8]) -> Option<u16> {
     match payload.split_first_chunk() {
         None if payload.is_empty() => None,
         None => Some(PROTOCOL_ERROR),
-        Some((code, reason)) => match u16::from_be_bytes(*code) {
-            1000..=1003 | 1007..=1014 | 3000..=4999 => from_utf8(reason).is_err().then_some(BAD_DATA),
-            _ => Some(PROTOCOL_ERROR),
-        },
+        Some((code, _)) if !is_code(u16::from_be_bytes(*code).into()) => Some(PROTOCOL_ERROR),
+        Some((_, reason)) => from_utf8(reason).is_err().then_some(BAD_DATA),
     }
+}
+
+/// Whether a Close frame may carry this status code.
+pub(crate) fn is_code(code: i32) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// As much of a reason as fits into a Close frame. A character is not cut in two: the peer would take that for a fault.
+pub(crate) fn clip(reason: &[u8]) -> &[u8] {
+    const MOST: usize = 123;
+    let is_cut = |n: &usize| reason.get(*n).is_some_and(|b| *b & 0xc0 == 0x80);
+    let end = (MOST - 3..=MOST).rev().find(|n| !is_cut(n)).unwrap_or(MOST);
+    reason.get(..end).unwrap_or(reason)
 }
 
 /// UTF-8 that arrives in pieces: the beginning of a character whose end has not come yet.
@@ -267,6 +278,17 @@ mod tests {
         for code in [1000, 1003, 1007, 1011, 1014, 3000, 4999] {
             assert_eq!(close_fault(&u16::to_be_bytes(code)), None, "{code}");
         }
+    }
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(clip(b""), b"");
+        assert_eq!(clip(&[b'a'; 123]), [b'a'; 123]);
+        assert_eq!(clip(&[b'a'; 124]), [b'a'; 123]);
+        for (text, len) in [("\u{e9}", 122), ("\u{20ac}", 123), ("\u{1f600}", 120)] {
+            assert_eq!(clip(text.repeat(100).as_bytes()), text.repeat(len / text.len()).as_bytes());
+        }
+        assert_eq!(clip(&[0x80; 200]).len(), 123);
     }
 
     fn cut<'a>(data: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {

@@ -1,12 +1,12 @@
 //! Random numbers.
 
 use crate::guard::bytes::slice_mut;
+use crate::sys::log::log_error;
 use core::ffi::c_void;
 
 unsafe extern "C" {
-    /// Fills `len` bytes at `buf` with random bytes of the operating system. Returns false when it has none: the bytes
-    /// are then guessable. A program may define this function itself; the library then uses the program's. May be called
-    /// from any thread.
+    /// Fills `len` bytes at `buf` with random bytes of the operating system, or returns false. A program may define this
+    /// function itself; the library then uses the program's. May be called from any thread.
     fn mg_random(buf: *mut c_void, len: usize) -> bool;
 }
 
@@ -16,17 +16,17 @@ pub(crate) fn fill(buf: &mut [u8]) -> bool {
     unsafe { mg_random(buf.as_mut_ptr().cast(), buf.len()) }
 }
 
-/// The library's own `mg_random`: bytes of the operating system's generator. Without one, guessable bytes, and false.
+/// The library's own `mg_random`: bytes of the operating system's generator. Without one, zeros, and false.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
     // SAFETY: buf has room for len bytes.
     let buf = unsafe { slice_mut(buf.cast(), len) };
-    if getrandom::fill(buf).is_ok() {
-        return true;
+    let done = getrandom::fill(buf).is_ok();
+    if !done {
+        log_error!("no random numbers");
+        buf.fill(0);
     }
-    // SAFETY: no conditions.
-    buf.fill_with(|| unsafe { libc::rand() } as u8);
-    false
+    done
 }
 
 /// A number below `n`, for spreading things out.

@@ -21,6 +21,12 @@ pub(crate) fn now() -> u64 {
     millis().wrapping_add(unsafe { (&raw const mg_boot_timestamp_ms).read_volatile() })
 }
 
+/// Sets the wall clock: `unix_ms` is the time at which `millis()` was `at`.
+pub(crate) fn set(unix_ms: i64, at: u64) {
+    // SAFETY: a plain number, written as one access.
+    unsafe { (&raw mut mg_boot_timestamp_ms).write_volatile((unix_ms as u64).wrapping_sub(at)) };
+}
+
 /// The library's own `mg_millis`: milliseconds since the machine was started.
 #[unsafe(no_mangle)]
 extern "C" fn mgc_millis() -> u64 {

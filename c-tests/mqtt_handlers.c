@@ -1,0 +1,352 @@
+// What programs do in MQTT handlers - edit the buffer, close, drain, poll - and what peers do that they should not.
+#include "mongoose_ext.h"
+#include "peer.h"
+
+static struct mg_mgr mgr;
+static char seen[2000], error[100];
+static int closes, commands;
+
+static void note(int ev, void *ev_data) {
+  size_t n = strlen(seen);
+  if (ev == MG_EV_MQTT_CMD) {
+    struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
+    commands++;
+    if (n < sizeof(seen) - 40) mg_snprintf(seen + n, sizeof(seen) - n, "%d:%d ", mm->cmd, mm->id);
+  } else if (ev == MG_EV_MQTT_MSG) {
+    struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
+    if (n < sizeof(seen) - 40) mg_snprintf(seen + n, sizeof(seen) - n, "%.*s=%.*s ", (int) mm->topic.len, mm->topic.buf, (int) mm->data.len, mm->data.buf);
+  } else if (ev == MG_EV_ERROR) {
+    mg_snprintf(error, sizeof(error), "%s", (char *) ev_data);
+  } else if (ev == MG_EV_CLOSE) {
+    closes++;
+  }
+}
+
+static struct peer open_with(mg_event_handler_t fn) {
+  struct peer p;
+  seen[0] = error[0] = '\0';
+  closes = commands = 0;
+  mg_mgr_init(&mgr);
+  peer_open(&p, mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL));
+  POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
+  return p;
+}
+
+static void end(struct peer *p) {
+  peer_free(p);
+  mg_mgr_free(&mgr);
+}
+
+#define SAY(p, bytes) CHECK(peer_send(p, bytes, sizeof(bytes) - 1))
+#define GOT(p, want) CHECK(peer_got_bytes(p, want, sizeof(want) - 1))
+
+static void plain(struct mg_connection *c, int ev, void *ev_data) {
+  note(ev, ev_data);
+  (void) c;
+}
+
+#define TWO "\x32\6\0\1a\0\1x" "\x32\6\0\1b\0\2y"
+#define ACKS "\x40\2\0\1\x40\2\0\2"
+
+static void a_byte_at_a_time(void) {
+  struct peer p = open_with(plain);
+  size_t i;
+  for (i = 0; i < sizeof(TWO) - 1; i++) {
+    CHECK(peer_send(&p, &TWO[i], 1));
+    poll_often(&mgr);
+  }
+  POLL_UNTIL(&mgr, peer_has(&p, 8));
+  GOT(&p, ACKS);
+  CHECK(strcmp(seen, "a=x 3:1 b=y 3:2 ") == 0);
+  end(&p);
+}
+
+// ---- the buffer is taken away, emptied or moved
+
+static int edit, edit_in;
+
+static void editing(struct mg_connection *c, int ev, void *ev_data) {
+  note(ev, ev_data);
+  if (ev != edit_in) return;
+  if (edit == 0) c->recv.len = 0;
+  if (edit == 1) mg_iobuf_free(&c->recv);
+  if (edit == 2) mg_iobuf_del(&c->recv, 0, c->recv.len);
+  if (edit == 3) mg_iobuf_resize(&c->recv, c->recv.size + 100000);
+  if (edit == 4) {
+    // Taken over by the program.
+    free(c->recv.buf);
+    memset(&c->recv, 0, sizeof(c->recv));
+  }
+}
+
+static void buffers_may_be_edited(void) {
+  for (edit = 0; edit < 5; edit++) {
+    for (edit_in = MG_EV_MQTT_CMD; edit_in <= MG_EV_MQTT_MSG; edit_in++) {
+      struct peer p = open_with(editing);
+      SAY(&p, TWO);
+      POLL_UNTIL(&mgr, peer_has(&p, edit == 3 ? 8 : 4));
+      poll_often(&mgr);
+      CHECK(strncmp(seen, "a=x ", 4) == 0);
+      CHECK((strstr(seen, "b=y 3:2 ") != NULL) == (edit == 3));
+      // The next read starts clean.
+      edit_in += 1000;
+      SAY(&p, "\xc0\0");
+      POLL_UNTIL(&mgr, strstr(seen, "12:0 ") != NULL);
+      edit_in -= 1000;
+      CHECK_EQ(closes, 0);
+      end(&p);
+    }
+  }
+}
+
+// ---- connections end
+
+static void ending(struct mg_connection *c, int ev, void *ev_data) {
+  note(ev, ev_data);
+  if (ev != edit_in) return;
+  if (edit == 0) c->is_closing = 1;
+  if (edit == 1) mg_error(c, "enough");
+  if (edit == 2) mg_close_conn(c);
+  if (edit == 3) c->is_draining = 1;
+  if (edit == 4) mg_mgr_free(c->mgr);
+}
+
+static void nothing_is_handled_after_the_end(void) {
+  for (edit = 0; edit < 5; edit++) {
+    for (edit_in = MG_EV_MQTT_CMD; edit_in <= MG_EV_MQTT_MSG; edit_in++) {
+      struct peer p = open_with(ending);
+      SAY(&p, TWO);
+      POLL_UNTIL(&mgr, closes > 0 && peer_read(&p));
+      CHECK(strstr(seen, "b=y") == NULL);
+      CHECK_EQ(closes, edit == 4 ? 2 : 1);  // then the listener is closed as well
+      if (edit == 3) GOT(&p, "\x40\2\0\1");
+      CHECK(strcmp(error, edit == 1 ? "enough" : "") == 0);
+      end(&p);
+    }
+  }
+}
+
+static void polling(struct mg_connection *c, int ev, void *ev_data) {
+  note(ev, ev_data);
+  if (ev == MG_EV_MQTT_MSG) poll_often(c->mgr);
+}
+
+static void a_handler_may_poll(void) {
+  struct peer p = open_with(polling);
+  SAY(&p, TWO);
+  POLL_UNTIL(&mgr, peer_has(&p, 8));
+  SAY(&p, TWO);
+  POLL_UNTIL(&mgr, peer_has(&p, 16));
+  CHECK(strcmp(seen, "a=x 3:1 b=y 3:2 a=x 3:1 b=y 3:2 ") == 0);
+  GOT(&p, ACKS ACKS);
+  end(&p);
+}
+
+static void leaving(struct mg_connection *c, int ev, void *ev_data) {
+  note(ev, ev_data);
+  if (ev == MG_EV_MQTT_CMD && ((struct mg_mqtt_message *) ev_data)->cmd == MQTT_CMD_DISCONNECT) {
+    mg_mqtt_ping(c);
+    c->is_draining = 1;
+  }
+}
+
+static void what_follows_disconnect_is_dropped(void) {
+  struct peer p = open_with(leaving);
+  SAY(&p, "\x32\6\0\1a\0\1x\xe0\0\x32\6\0\1b\0\2y");
+  POLL_UNTIL(&mgr, peer_read(&p));
+  GOT(&p, "\x40\2\0\1\xc0\0");
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(strcmp(seen, "a=x 3:1 14:0 ") == 0);
+  end(&p);
+}
+
+static void a_half_close_loses_no_acknowledgement(void) {
+  struct peer p = open_with(plain);
+  SAY(&p, TWO);
+  peer_shut(&p);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  GOT(&p, ACKS);
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK_EQ(closes, 1);
+  end(&p);
+}
+
+// A handler in front of ours.
+static mg_event_handler_t s_library;
+
+static void in_front(struct mg_connection *c, int ev, void *ev_data) {
+  s_library(c, ev, ev_data);
+}
+
+static void wrapping(struct mg_connection *c, int ev, void *ev_data) {
+  note(ev, ev_data);
+  if (ev == MG_EV_ACCEPT) s_library = c->pfn, c->pfn = in_front;
+}
+
+static void the_protocol_handler_may_be_wrapped(void) {
+  struct peer p = open_with(wrapping);
+  SAY(&p, TWO);
+  POLL_UNTIL(&mgr, peer_has(&p, 8));
+  CHECK(strcmp(seen, "a=x 3:1 b=y 3:2 ") == 0);
+  end(&p);
+}
+
+// ---- versions
+
+static void version_5_is_noticed(void) {
+  struct peer p = open_with(plain);
+  SAY(&p, "\x10\x0d\0\4MQTT\5\2\0\0\0\0\0" "\x30\4\0\1a\0" "\x32\7\0\1a\0\1\0z" "\x32\6\0\1a\0\2\0" "\x34\7\0\1a\0\3\0z" "\x50\5\0\4\x80\0\0"
+          "\x50\4\0\5\x10\0" "\x50\2\0\6");
+  POLL_UNTIL(&mgr, peer_has(&p, 26));
+  poll_often(&mgr);
+  GOT(&p, "\x40\4\0\1\0\0" "\x40\4\0\2\0\0" "\x50\4\0\3\0\0" "\x62\2\0\5" "\x62\2\0\6");  // nothing for the refused one
+  CHECK(strcmp(seen, "1:0 a= 3:0 a=z 3:1 a= 3:2 a=z 3:3 5:4 5:5 5:6 ") == 0);
+  end(&p);
+  p = open_with(plain);
+  SAY(&p, "\x10\x0c\0\4MQTT\4\2\0\0\0\0" "\x32\7\0\1a\0\1\0z");
+  POLL_UNTIL(&mgr, peer_has(&p, 4));
+  GOT(&p, "\x40\2\0\1");
+  end(&p);
+}
+
+// ---- bad peers
+
+static void expect_silent_end(const char *bytes, size_t len) {
+  struct peer p = open_with(plain);
+  CHECK(peer_send(&p, bytes, len));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.len, 0);
+  CHECK_EQ(closes, 1);
+  CHECK(error[0] == '\0' && strstr(seen, "3:") == NULL);
+  end(&p);
+}
+
+static void malformed_packets_end_a_connection(void) {
+  static const char *bad[] = {"\x36\5\0\1a\0\1", "\x32\4\0\1a\0", "\x30\2\0\3", "\xc0\x80\x80\x80\x80", "\x40\1\0"};
+  static const size_t lens[] = {7, 6, 4, 5, 3};
+  size_t i;
+  for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) expect_silent_end(bad[i], lens[i]);
+  // Version 5 without a property block, or with one that is too long.
+  expect_silent_end("\x10\x0d\0\4MQTT\5\2\0\0\0\0\0\x30\3\0\1a", 20);
+  expect_silent_end("\x10\x0d\0\4MQTT\5\2\0\0\0\0\0\x30\5\0\1a\2x", 22);
+  // Behind a refusal, which alone would let us go on.
+  expect_silent_end("\x20\2\0\5\x40\1\0", 7);
+}
+
+static void who_takes_no_replies_is_dropped(void) {
+  struct peer p = open_with(plain);
+  char *packets = (char *) malloc(100000 * 7);
+  size_t i, sent = 0;
+  for (i = 0; i < 100000; i++) memcpy(packets + 7 * i, "\x32\5\0\1t\0\7", 7);
+  // More than the sockets' buffers can hold of the answers.
+  for (i = 0; i < 4000 && closes == 0; i++) {
+    ssize_t n = send(p.fd, packets + sent, 700000 - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0) sent = (sent + (size_t) n) % 700000;
+    mg_mgr_poll(&mgr, 1);
+  }
+  CHECK_EQ(closes, 1);
+  CHECK(strcmp(error, "MQTT peer takes no replies") == 0);
+  free(packets);
+  end(&p);
+}
+
+// A peer that does read gets as many as it likes.
+static void a_long_stream_is_acknowledged(void) {
+  struct peer p = open_with(plain);
+  size_t i, total = 400000;
+  char *packets = (char *) malloc(total * 7);
+  size_t sent = 0;
+  uint64_t until = real_ms() + 50000;
+  for (i = 0; i < total; i++) memcpy(packets + 7 * i, "\x32\5\0\1t\0\7", 7);
+  while (p.len < total * 4 && real_ms() < until) {
+    ssize_t n = sent < total * 7 ? send(p.fd, packets + sent, total * 7 - sent, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    if (n > 0) sent += (size_t) n;
+    mg_mgr_poll(&mgr, 0);
+    peer_read(&p);
+  }
+  CHECK_EQ(p.len, total * 4);
+  CHECK_EQ(commands, total);
+  CHECK_EQ(closes, 0);
+  free(packets);
+  end(&p);
+}
+
+// A buffer of three megabytes full of the smallest packets: to move all that is behind each would take minutes.
+static void many_small_packets_in_a_large_buffer(void) {
+  struct peer p = open_with(plain);
+  struct mg_connection *c = mgr.conns;
+  size_t i, n = 3 * 1024 * 1024 - 10;
+  long count = 1;
+  mg_iobuf_resize(&c->recv, n + 4);
+  for (i = 0; i < n; i++) c->recv.buf[i] = i & 1 ? 0 : 0xc0;
+  // In between one that is longer than what is kept near, and an incomplete one at the end.
+  memcpy(c->recv.buf + 1000000, "\x30\x80\x80\x02", 4);
+  memcpy(c->recv.buf + 1000004, "\0\1l", 3);
+  memcpy(c->recv.buf + n, "\x32\6\0\1", 4);
+  c->recv.len = n + 4;
+  mg_call(c, MG_EV_READ, &count);
+  CHECK_EQ(commands, (n - 32768 - 4) / 2 + 1);
+  CHECK(c->recv.len == 4 && memcmp(c->recv.buf, "\x32\6\0\1", 4) == 0);
+  SAY(&p, "e\0\1x");
+  POLL_UNTIL(&mgr, peer_has(&p, 4));
+  GOT(&p, "\x40\2\0\1");
+  end(&p);
+}
+
+// ---- a graceful shutdown of the manager: what has arrived is acknowledged
+
+static void a_manager_drains(void) {
+  struct mgx_mgr_drain_opts o;
+  struct peer p = open_with(plain);
+  uint64_t start = real_ms();
+  memset(&o, 0, sizeof(o));
+  o.idle_grace_ms = 200;
+  SAY(&p, "\x32\6\0\1a\0\1x\x32\6\0\1b");
+  POLL_UNTIL(&mgr, peer_has(&p, 4));
+  CHECK(mgx_mgr_drain(&mgr, &o));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  GOT(&p, "\x40\2\0\1");
+  CHECK(real_ms() - start >= 190);
+  end(&p);
+}
+
+// Somebody who always has something to say does not hold up a shutdown for long: between two packets is a good moment, because
+// what was not acknowledged is sent again elsewhere.
+static void a_manager_drains_beside_a_talkative_client(void) {
+  struct mgx_mgr_drain_opts o;
+  struct peer p = open_with(plain);
+  uint64_t start = real_ms();
+  size_t sent = 0;
+  memset(&o, 0, sizeof(o));
+  o.idle_grace_ms = 200;
+  CHECK(mgx_mgr_drain(&mgr, &o));
+  while (!peer_read(&p) && real_ms() - start < 20000) {
+    if (peer_send(&p, "\x32\6\0\1a\0\1x", 8)) sent++;
+    mg_mgr_poll(&mgr, 5);
+  }
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(real_ms() - start < 10000);
+  CHECK_EQ(p.len, 4 * (size_t) commands);  // what was handled was acknowledged
+  CHECK(commands > 0 && (size_t) commands <= sent);
+  end(&p);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  a_byte_at_a_time();
+  buffers_may_be_edited();
+  nothing_is_handled_after_the_end();
+  a_handler_may_poll();
+  what_follows_disconnect_is_dropped();
+  a_half_close_loses_no_acknowledgement();
+  the_protocol_handler_may_be_wrapped();
+  version_5_is_noticed();
+  malformed_packets_end_a_connection();
+  who_takes_no_replies_is_dropped();
+  a_long_stream_is_acknowledged();
+  many_small_packets_in_a_large_buffer();
+  a_manager_drains();
+  a_manager_drains_beside_a_talkative_client();
+  return DONE();
+}

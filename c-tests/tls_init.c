@@ -1,0 +1,272 @@
+// mg_tls_init in every situation, its failures, and the functions below it.
+// valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
+#include "tls.h"
+
+static struct side server, client;
+static struct mg_mgr mgr;
+static struct mg_tls_opts server_opts, client_opts;
+static enum { ON_ACCEPT, ON_OPEN, NEVER } server_init;
+static enum { ON_CONNECT, AFTER_CONNECT, TWICE, FREED, ON_RESOLVE } client_init;
+
+// The server answers pong to ping, the client drains.
+static void fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct side *s = c->is_client ? &client : &server;
+  if (c->is_listening) return;
+  side_note(s, c, ev, ev_data);
+  if (!c->is_client && ev == (server_init == ON_OPEN ? MG_EV_OPEN : MG_EV_ACCEPT) && server_init != NEVER) mg_tls_init(c, &server_opts);
+  if (c->is_client && ev == MG_EV_OPEN) mg_printf(c, "ping");
+  if (c->is_client && ((client_init == ON_CONNECT && ev == MG_EV_CONNECT) || (client_init == ON_RESOLVE && ev == MG_EV_RESOLVE))) {
+    mg_tls_init(c, &client_opts);
+  }
+  if (c->is_client && client_init == TWICE && (ev == MG_EV_OPEN || ev == MG_EV_CONNECT)) mg_tls_init(c, &client_opts);
+  if (c->is_client && client_init == FREED && ev == MG_EV_CONNECT) {
+    mg_tls_init(c, &client_opts);
+    mg_tls_free(c);
+    CHECK(c->tls == NULL && mg_tls_pending(c) == 0);
+    mg_tls_free(c);
+    mg_tls_init(c, &client_opts);
+  }
+  if (ev == MG_EV_READ) {
+    side_keep(s, c);
+    if (s->data.len == 4 && !c->is_client) mg_printf(c, "pong");
+    if (s->data.len == 4 && c->is_client) c->is_draining = 1;
+  }
+}
+
+static void meet(struct mg_connection *l, const char *scheme) {
+  struct mg_connection *c;
+  side_forget(&server), side_forget(&client);
+  c = mg_connect(&mgr, url_of(l, scheme), fn, NULL);
+  if (client_init == AFTER_CONNECT) mg_tls_init(c, &client_opts);
+  POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
+}
+
+static void works(struct mg_connection *l, const char *scheme) {
+  meet(l, scheme);
+  CHECK(side_saw(&client, "OCHWRX"));
+  CHECK(side_saw(&server, "OAHRWX") || side_saw(&server, "OAHRWX"));
+  CHECK(side_got(&server, "ping", 4) && side_got(&client, "pong", 4));
+}
+
+// Always, whatever order things come in.
+static void situations(void) {
+  struct mg_connection *l;
+  int s, c;
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
+  for (s = ON_ACCEPT; s <= ON_OPEN; s++) {
+    for (c = ON_CONNECT; c <= ON_RESOLVE; c++) {
+      server_init = s == ON_OPEN ? ON_OPEN : ON_ACCEPT;
+      client_init = c == ON_CONNECT ? ON_CONNECT : c == AFTER_CONNECT ? AFTER_CONNECT : c == TWICE ? TWICE : c == FREED ? FREED : ON_RESOLVE;
+      works(l, "tcps");
+      works(l, "tcp");
+    }
+  }
+  server_init = ON_ACCEPT, client_init = ON_CONNECT;
+  // The URL of the listener does not matter either.
+  works(mg_listen(&mgr, "tcp://127.0.0.1:0", fn, NULL), "tcp");
+  // On a listener it changes nothing, good options or bad, once or often.
+  for (s = 0; s < 3; s++) {
+    struct mg_tls_opts bad = server_opts;
+    mg_tls_init(l, &server_opts);
+    mg_tls_free(l);
+    bad.key = mg_str("no key");
+    mg_tls_init(l, &bad);
+    CHECK(!l->is_closing && l->is_tls);
+    works(l, "tcps");
+  }
+  mg_tls_free(l);
+  mg_tls_ctx_init(&mgr), mg_tls_ctx_free(&mgr);
+  works(l, "tcps");
+  mg_mgr_free(&mgr);
+}
+
+// Without mg_tls_init on both sides: clear text, as documented.
+static void fall_back(void) {
+  struct mg_connection *l;
+  mg_mgr_init(&mgr);
+  server_init = NEVER;
+  l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
+  side_forget(&server), side_forget(&client);
+  client_init = AFTER_CONNECT;
+  mg_connect(&mgr, url_of(l, "tcps"), fn, NULL);
+  POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
+  CHECK(side_saw(&client, "OCWRX") && side_saw(&server, "OARWX"));
+  server_init = ON_ACCEPT, client_init = ON_CONNECT;
+  mg_mgr_free(&mgr);
+}
+
+static void fails(struct mg_tls_opts s, struct mg_tls_opts c, const char *client_log, const char *client_error, const char *server_log,
+                  const char *server_error) {
+  struct mg_connection *l;
+  mg_mgr_init(&mgr);
+  server_opts = s, client_opts = c;
+  l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
+  meet(l, "tcps");
+  CHECK(side_saw(&client, client_log) && side_saw(&server, server_log));
+  CHECK(client.data.len == 0 && server.data.len == 0);
+  if (!mg_match(mg_str(client.error), mg_str(client_error), NULL) || !mg_match(mg_str(server.error), mg_str(server_error), NULL)) {
+    CHECK(false);
+    fprintf(stderr, "client: %s\nserver: %s\n", client.error, server.error);
+  }
+  mg_mgr_free(&mgr);
+  server_opts = server_tls(), client_opts = client_tls();
+}
+
+static void failures(void) {
+  struct mg_tls_opts s = server_tls(), c = client_tls(), none;
+  memset(&none, 0, sizeof(none));
+  c.name = mg_str("elsewhere");
+  fails(s, c, "OCEX", "failed to verify hostname*", "OAEX", "tls hs: the peer says: *");
+  c = client_tls();
+  c.ca = pem("other-ca.pem");
+  fails(s, c, "OCEX", "tls hs: peer's certificate: issuer is not in ca", "OAEX", "tls hs: the peer says: unknown ca");
+  c = client_tls();
+  s.cert = pem("expired.pem"), s.key = pem("expired.key");
+  fails(s, c, "OCEX", "tls hs: peer's certificate: expired", "OAEX", "tls hs: the peer says: *expired");
+  fails(none, c, "OCEX", "tls hs: the peer says: *", "OAEX", "tls hs: this server has no certificate");
+  s = server_tls();
+  s.key = mg_str("no key");
+  fails(s, c, "OCEX", "#", "OAEX", "KEY err 1*");
+  s.key = pem("client-p256.key");
+  fails(s, c, "OCEX", "#", "OAEX", "KEY err 1*");
+  s = server_tls();
+  c.ca = mg_str("no certificate");
+  fails(s, c, "OCEX", "CA err*", "OAX", "");
+  // With TLS 1.3 the client has finished its handshake before the server has looked at its certificate.
+  c = client_tls();
+  s.ca = pem("ca.pem");
+  fails(s, c, "OCHWEX", "tls hs: the peer says: certificate required", "OAEX", "tls hs: the peer has no certificate");
+  c.cert = pem("client-p256.pem"), c.key = pem("client-p256.key");
+  mg_mgr_init(&mgr);
+  server_opts = s, client_opts = c;
+  works(mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL), "tcps");
+  server_opts = server_tls(), client_opts = client_tls();
+  mg_mgr_free(&mgr);
+}
+
+// A handler that takes the error back gets no clear text in its place.
+static void forgiving_fn(struct mg_connection *c, int ev, void *ev_data) {
+  fn(c, ev, ev_data);
+  if (ev == MG_EV_ERROR && c->is_client) c->is_closing = 0;
+}
+
+static void taken_back(void) {
+  struct mg_connection *l;
+  mg_mgr_init(&mgr);
+  client_opts.name = mg_str("elsewhere");
+  l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
+  side_forget(&server), side_forget(&client);
+  mg_connect(&mgr, url_of(l, "tcps"), forgiving_fn, NULL);
+  POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
+  CHECK_EQ(client.written, 0);
+  CHECK_EQ(server.received, 0);
+  client_opts = client_tls();
+  mg_mgr_free(&mgr);
+}
+
+// TLS is for streams.
+static void udp_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT) mg_tls_init(c, &client_opts);
+  if (ev == MG_EV_ERROR) mg_snprintf(client.error, sizeof(client.error), "%s", (char *) ev_data);
+}
+
+static void udp(void) {
+  mg_mgr_init(&mgr);
+  side_forget(&client);
+  mg_connect(&mgr, "udp://127.0.0.1:9", udp_fn, NULL);
+  CHECK(strcmp(client.error, "TLS needs a stream") == 0);
+  mg_mgr_free(&mgr);
+}
+
+// ---- sockets of the program's own, and the functions that mg_mgr_poll uses, called by hand
+
+static int wrapped_writes;
+
+static void wrapped_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_OPEN) mg_tls_init(c, &server_opts);
+  side_note(&server, c, ev, ev_data);
+  if (ev == MG_EV_TLS_HS) {
+    char byte;
+    CHECK_EQ(mg_tls_send(c, "by ", 3), 3);
+    CHECK_EQ(mg_tls_send(c, "hand", 4), 4);
+    CHECK_EQ(mg_tls_send(c, NULL, 4), 0);
+    CHECK_EQ(mg_tls_recv(c, NULL, 4), 0);
+    CHECK_EQ(mg_tls_recv(c, &byte, 0), 0);
+    mg_tls_flush(c);
+    wrapped_writes++;
+  }
+  if (ev == MG_EV_READ) side_keep(&server, c);
+}
+
+static void from_socket_fn(struct mg_connection *c, int ev, void *ev_data) {
+  side_note(&client, c, ev, ev_data);
+  if (ev == MG_EV_CONNECT) {
+    char byte;
+    mg_tls_init(c, &client_opts);
+    CHECK_EQ(mg_tls_send(c, "early", 5), MG_IO_WAIT);
+    CHECK_EQ(mg_tls_recv(c, &byte, 1), MG_IO_WAIT);
+    mg_tls_handshake(c);
+  }
+  if (ev == MG_EV_TLS_HS) mg_send(c, "hello", 5);
+  if (ev == MG_EV_READ) side_keep(&client, c);
+}
+
+static void wrapped(void) {
+  struct sockaddr_in sin;
+  socklen_t len = sizeof(sin);
+  char url[50], byte;
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct mg_connection *c;
+  mg_mgr_init(&mgr);
+  side_forget(&server), side_forget(&client);
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(bind(fd, (struct sockaddr *) &sin, len) == 0 && listen(fd, 1) == 0 && getsockname(fd, (struct sockaddr *) &sin, &len) == 0);
+  mg_snprintf(url, sizeof(url), "tcps://127.0.0.1:%d", ntohs(sin.sin_port));
+  c = mg_connect(&mgr, url, from_socket_fn, NULL);
+  CHECK(mg_wrapfd(&mgr, accept(fd, NULL, NULL), wrapped_fn, NULL) != NULL);
+  POLL_UNTIL(&mgr, client.data.len >= 7 && server.data.len >= 5);
+  CHECK(side_got(&client, "by hand", 7) && side_got(&server, "hello", 5));
+  CHECK_EQ(wrapped_writes, 1);
+  // Freed in mid-session: not a byte in clear after that.
+  mg_tls_free(c);
+  CHECK(c->tls == NULL);
+  CHECK_EQ(mg_tls_send(c, "x", 1), MG_IO_ERR);
+  CHECK_EQ(mg_tls_recv(c, &byte, 1), MG_IO_ERR);
+  mg_send(c, "secret", 6);
+  POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
+  CHECK_EQ(server.data.len, 5);
+  CHECK_EQ(server.error[0], 0);
+  mg_mgr_free(&mgr);
+  close(fd);
+}
+
+// Without a connection of a manager there is nothing to protect.
+static void nowhere(void) {
+  struct mg_connection c;
+  char byte;
+  memset(&c, 0, sizeof(c));
+  mg_tls_init(&c, &server_opts);
+  CHECK(c.is_closing && c.tls == NULL);
+  mg_tls_free(&c), mg_tls_flush(&c), mg_tls_handshake(&c);
+  CHECK(mg_tls_send(&c, "x", 1) == MG_IO_ERR && mg_tls_recv(&c, &byte, 1) == MG_IO_ERR && mg_tls_pending(&c) == 0);
+  mg_tls_init(NULL, &server_opts), mg_tls_init(&c, NULL), mg_tls_free(NULL), mg_tls_flush(NULL), mg_tls_handshake(NULL);
+  CHECK(mg_tls_send(NULL, "x", 1) == 0 && mg_tls_recv(NULL, &byte, 1) == 0 && mg_tls_pending(NULL) == 0);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  server_opts = server_tls(), client_opts = client_tls();
+  situations();
+  fall_back();
+  failures();
+  taken_back();
+  udp();
+  wrapped();
+  nowhere();
+  side_forget(&server), side_forget(&client);
+  pem_free();
+  return DONE();
+}

@@ -1,0 +1,150 @@
+// Upgrades in mid-connection, as STARTTLS does: what was queued before goes out in clear, and what came in clear never counts as
+// protected.
+// valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
+#include "tls.h"
+
+static struct side server, client;
+static bool handshake_call, init_outside, inject, keep_command;
+static struct mg_connection *upgrade;
+
+static void start(struct mg_connection *c) {
+  struct mg_tls_opts o = c->is_client ? client_tls() : server_tls();
+  mg_tls_init(c, &o);
+  CHECK(c->is_tls && c->is_tls_hs && c->tls != NULL);
+  if (handshake_call) mg_tls_handshake(c);
+}
+
+// Says 220, upgrades after STARTTLS, and answers under TLS whatever it gets.
+static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (c->is_listening) return;
+  side_note(&server, c, ev, ev_data);
+  if (ev == MG_EV_ACCEPT) mg_printf(c, "220 hello\r\n");
+  if (ev == MG_EV_READ && !c->is_tls) {
+    char *end = (char *) memchr(c->recv.buf, '\n', c->recv.len);
+    if (end == NULL) return;
+    CHECK(memcmp(c->recv.buf, "STARTTLS\r\n", 10) == 0);
+    mg_printf(c, "220 go ahead\r\n");
+    if (!keep_command) mg_iobuf_del(&c->recv, 0, 10);
+    if (init_outside) {
+      upgrade = c;
+    } else {
+      start(c);
+      mg_printf(c, "first under TLS\r\n");
+    }
+  } else if (ev == MG_EV_READ) {
+    CHECK(!c->is_tls_hs);
+    side_keep(&server, c);
+    mg_printf(c, "got it\r\n");
+  } else if (ev == MG_EV_TLS_HS) {
+    CHECK_EQ(c->recv.len, 0);
+  }
+}
+
+static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
+  side_note(&client, c, ev, ev_data);
+  if (ev == MG_EV_READ && !c->is_tls) {
+    if (mg_match(mg_str_n((char *) c->recv.buf, c->recv.len), mg_str("220 hello\r\n"), NULL)) {
+      c->recv.len = 0;
+      mg_printf(c, inject ? "STARTTLS\r\nEVIL COMMAND\r\n" : "STARTTLS\r\n");
+    } else if (mg_match(mg_str_n((char *) c->recv.buf, c->recv.len), mg_str("220 go ahead\r\n"), NULL)) {
+      c->recv.len = 0;
+      start(c);
+      mg_printf(c, "protected\r\n");
+    }
+  } else if (ev == MG_EV_READ) {
+    side_keep(&client, c);
+  }
+}
+
+static void run(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l;
+  side_forget(&server), side_forget(&client);
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", server_fn, NULL);
+  mg_connect(&mgr, url_of(l, "tcp"), client_fn, NULL);
+  upgrade = NULL;
+  if (init_outside) {
+    POLL_UNTIL(&mgr, upgrade != NULL);
+    start(upgrade);
+    mg_printf(upgrade, "first under TLS\r\n");
+  }
+  POLL_UNTIL(&mgr, client.data.len >= 25);
+  CHECK(side_got(&client, "first under TLS\r\ngot it\r\n", 25));
+  CHECK(side_got(&server, "protected\r\n", 11));
+  CHECK_EQ(client.handshakes, 1);
+  CHECK_EQ(server.handshakes, 1);
+  CHECK(client.c->is_tls && server.c->is_tls);
+  mg_mgr_free(&mgr);
+  CHECK_EQ(client.closes, 1);
+  CHECK_EQ(server.closes, 1);
+}
+
+// ---- a client of another kind: it sends its request for TLS and the handshake at once
+
+static struct mg_str hello;
+
+static void tap_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) {
+    hello.buf = (char *) realloc(hello.buf, hello.len + c->recv.len);
+    memcpy(hello.buf + hello.len, c->recv.buf, c->recv.len);
+    hello.len += c->recv.len;
+    c->recv.len = 0;
+  }
+  (void) ev_data;
+}
+
+static void hasty_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_tls_opts o = client_tls();
+  if (ev == MG_EV_CONNECT) mg_tls_init(c, &o);
+  (void) ev_data;
+}
+
+// The ClientHello arrives in one segment with the command. It is for TLS, which answers it.
+static void command_and_hello_at_once(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l, *tap;
+  struct peer p;
+  side_forget(&server);
+  mg_mgr_init(&mgr);
+  tap = mg_listen(&mgr, "tcp://127.0.0.1:0", tap_fn, NULL);
+  mg_connect(&mgr, url_of(tap, "tcps"), hasty_fn, NULL);
+  POLL_UNTIL(&mgr, hello.len > 100);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", server_fn, NULL);
+  peer_open(&p, l);
+  POLL_UNTIL(&mgr, peer_has(&p, 11));
+  p.len = 0;
+  {
+    char *both = (char *) malloc(hello.len + 10);
+    memcpy(both, "STARTTLS\r\n", 10);
+    memcpy(both + 10, hello.buf, hello.len);
+    CHECK(peer_send(&p, both, hello.len + 10));
+    free(both);
+  }
+  POLL_UNTIL(&mgr, peer_has(&p, 14 + 100));
+  CHECK(memcmp(p.buf, "220 go ahead\r\n", 14) == 0);
+  CHECK(p.buf[14] == 0x16 && p.buf[15] == 0x03);  // a ServerHello
+  CHECK(server.c != NULL && server.c->is_tls_hs);
+  peer_free(&p);
+  POLL_UNTIL(&mgr, server.closes == 1);
+  mg_mgr_free(&mgr);
+  free(hello.buf);
+}
+
+int main(void) {
+  int i;
+  mg_log_set(MG_LL_NONE);
+  for (i = 0; i < 16; i++) {
+    handshake_call = (i & 1) != 0;
+    init_outside = (i & 2) != 0;
+    inject = (i & 4) != 0;
+    keep_command = (i & 8) != 0;
+    run();
+  }
+  handshake_call = inject = keep_command = false;
+  init_outside = false;
+  command_and_hello_at_once();
+  side_forget(&server), side_forget(&client);
+  pem_free();
+  return DONE();
+}

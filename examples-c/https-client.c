@@ -1,0 +1,103 @@
+// Fetches a URL over TLS and prints the answer: the head to stderr, the body to stdout.
+//
+// usage: https-client [-a CA | -i] [-c CERT -k KEY] [-t SECONDS] URL
+//
+//   -a CA        check the server's certificate against these authorities, PEM or DER
+//   -i           do not check it at all
+//   -c CERT -k KEY   show this certificate if the server asks for one
+//   -t SECONDS   give up after so long; default 10
+//
+// try:   https-client -a cert.pem https://localhost:8443/
+// exit:  0 when the status is below 400
+
+#include "mongoose.h"
+
+struct request {
+  const char *url;
+  struct mg_tls_opts tls;
+  uint64_t deadline;
+  int status;
+  bool failed, done;
+};
+
+static volatile sig_atomic_t s_signal;
+
+static void on_signal(int number) {
+  s_signal = number;
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  struct request *r = (struct request *) c->fn_data;
+  if (ev == MG_EV_CONNECT) {
+    struct mg_str host = mg_url_host(r->url);
+    if (c->is_tls) mg_tls_init(c, &r->tls);
+    // Held back until the handshake is complete.
+    mg_printf(c, "GET %s HTTP/1.1\r\nHost: %.*s:%d\r\nConnection: close\r\n\r\n", mg_url_uri(r->url), (int) host.len, host.buf,
+              mg_url_port(r->url));
+  } else if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    fwrite(hm->head.buf, 1, hm->head.len, stderr);
+    fwrite(hm->body.buf, 1, hm->body.len, stdout);
+    r->status = mg_http_status(hm);
+    c->is_draining = 1;
+  } else if (ev == MG_EV_POLL && r->status == 0 && *(uint64_t *) ev_data > r->deadline) {
+    mg_error(c, "no answer in time");
+  } else if (ev == MG_EV_ERROR) {
+    fprintf(stderr, "%s: %s\n", r->url, (char *) ev_data);
+    r->failed = true;
+  } else if (ev == MG_EV_CLOSE) {
+    if (r->status == 0 && !r->failed) fprintf(stderr, "%s: closed without an answer\n", r->url);
+    r->done = true;
+  }
+}
+
+static bool read_file(const char *path, struct mg_str *to) {
+  if (path == NULL) return true;
+  *to = mg_file_read(&mg_fs_posix, path);
+  if (to->buf == NULL) fprintf(stderr, "cannot read %s\n", path);
+  return to->buf != NULL;
+}
+
+int main(int argc, char **argv) {
+  const char *ca = NULL, *cert = NULL, *key = NULL;
+  struct mg_mgr mgr;
+  struct request r;
+  int i, seconds = 10;
+
+  memset(&r, 0, sizeof(r));
+  for (i = 1; i < argc; i++) {
+    if (i + 1 < argc && strcmp(argv[i], "-a") == 0) {
+      ca = argv[++i];
+    } else if (i + 1 < argc && strcmp(argv[i], "-c") == 0) {
+      cert = argv[++i];
+    } else if (i + 1 < argc && strcmp(argv[i], "-k") == 0) {
+      key = argv[++i];
+    } else if (i + 1 < argc && strcmp(argv[i], "-t") == 0) {
+      seconds = atoi(argv[++i]);
+    } else if (strcmp(argv[i], "-i") == 0) {
+      r.tls.skip_verification = true;
+    } else if (i + 1 == argc && argv[i][0] != '-') {
+      r.url = argv[i];
+    } else {
+      break;
+    }
+  }
+  if (r.url == NULL || seconds <= 0 || (ca == NULL && !r.tls.skip_verification && mg_url_is_ssl(r.url))) {
+    fprintf(stderr, "usage: %s [-a CA | -i] [-c CERT -k KEY] [-t SECONDS] URL     such as https://localhost:8443/\n", argv[0]);
+    return 2;
+  }
+  r.tls.name = mg_url_host(r.url);
+  r.deadline = mg_millis() + (uint64_t) seconds * 1000;
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  mg_log_set(MG_LL_NONE);
+  mg_mgr_init(&mgr);
+  if (!read_file(ca, &r.tls.ca) || !read_file(cert, &r.tls.cert) || !read_file(key, &r.tls.key)) r.done = true;
+  if (!r.done && mg_http_connect(&mgr, r.url, handler, &r) == NULL) r.done = true;
+  while (!r.done && s_signal == 0) mg_mgr_poll(&mgr, 100);
+  mg_mgr_free(&mgr);
+  mg_free(r.tls.ca.buf);
+  mg_free(r.tls.cert.buf);
+  mg_free(r.tls.key.buf);
+  return r.status >= 100 && r.status < 400 ? 0 : 1;
+}

@@ -1,0 +1,27 @@
+//! Modbus TCP.
+
+use crate::abi::*;
+use crate::handler::modbus;
+use crate::net::conn;
+use crate::net::engine::Engine;
+use crate::net::handle::Conn;
+use core::ffi::{c_char, c_void};
+use core::ptr;
+
+/// Listens for Modbus TCP clients at `url`, such as `tcp://0.0.0.0:502`; the port must be given. `fn` gets MG_EV_MODBUS_REQ with a
+/// `struct mg_modbus_req *` for each request that is well-formed: it reads the `len` values at `u.bits` or `u.regs` of a request that
+/// writes, fills those of one that reads, or sets `error` to an MG_MODBUS_ERR_* value; the answer is sent afterwards. The values are
+/// the library's; the handler may lower `len`, but not replace the pointers (exception 4). Requests for other functions than those
+/// with an MG_MODBUS_FUNC_* name, with bad lengths or counts, or with addresses beyond 65535 are answered without the handler.
+/// Anything else ends the connection with MG_EV_ERROR `invalid pdu`. Returns NULL when the address is malformed or taken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_modbus_listen(
+    mgr: *mut mg_mgr,
+    url: *const c_char,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+) -> *mut mg_connection {
+    // SAFETY: a manager and a C string, as the caller promises.
+    let listener = unsafe { Engine::of(mgr).and_then(|e| conn::listen(e, url, r#fn, fn_data)) };
+    listener.inspect(|c| c.set_pfn(Some(modbus::handler))).map_or(ptr::null_mut(), Conn::as_ptr)
+}

@@ -1,0 +1,92 @@
+//! Modbus TCP: the handler in `c->pfn` of the connections of mg_modbus_listen.
+
+use crate::abi::*;
+use crate::guard::{bytes, iobuf};
+use crate::net::engine::{Engine, Rec};
+use crate::net::event::{call, error};
+use crate::net::handle::Conn;
+use crate::net::output;
+use crate::proto::modbus::{self, HEAD, Request, Scan, Values};
+use crate::sys::log::log_error;
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+/// No further request is handled while so many bytes wait to be sent: their client does not read.
+const OUTPUT_MAX: usize = 1 << 20;
+
+/// The protocol handler.
+///
+/// # Safety
+/// `c` is the connection the event is for.
+pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
+    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
+    let c = unsafe { Conn::new(c) };
+    if ev == MG_EV_READ || ev == MG_EV_WRITE && c.recv_len() > 0 {
+        if let Some(rec) = c.rec().filter(|rec| c.flags().is_accepted() && !rec.dispatching.get()) {
+            run(c, rec);
+        }
+    }
+}
+
+fn gone(c: Conn) -> bool {
+    c.is_closed() || c.engine().is_none_or(Engine::is_dead)
+}
+
+fn run(c: Conn, rec: &Rec) {
+    while !gone(c) && !c.flags().is_closing() && !c.flags().is_draining() && c.send_len() < OUTPUT_MAX {
+        // SAFETY: the connection's own data, copied before anything is called.
+        let data = unsafe { c.recv_info().data() };
+        match modbus::scan(data) {
+            Scan::Wait => return,
+            Scan::Invalid => return error(c, format_args!("invalid pdu")),
+            Scan::Frame(size) => {
+                let mut head = [0; HEAD];
+                head.copy_from_slice(&data[..HEAD]);
+                let pdu = data[HEAD..size].to_vec();
+                let answer = modbus::request(&pdu).and_then(|request| ask(c, rec, request));
+                if gone(c) {
+                    return;
+                }
+                let answer = answer.unwrap_or_else(|code| modbus::exception(pdu[0], code));
+                if !output::append_bytes(c, &modbus::frame(head, &answer)) {
+                    return error(c, format_args!("OOM"));
+                }
+                // SAFETY: the connection's own buffer; del clamps to what the program has left of it.
+                unsafe { iobuf::del(c.recv(), 0, size) };
+            }
+        }
+    }
+}
+
+/// Has the program carry out the request, and makes the answer of what it leaves. The values stay ours: a program that puts another
+/// pointer in their place has answered nothing, and more of them than were asked for there are not.
+fn ask(c: Conn, rec: &Rec, mut request: Request) -> Result<Vec<u8>, u8> {
+    let (values, count): (*mut c_void, usize) = match &mut request.values {
+        Values::Bits(bits) => (bits.as_mut_ptr().cast(), bits.len()),
+        Values::Regs(regs) => (regs.as_mut_ptr().cast(), regs.len()),
+    };
+    let u = mg_modbus_values { regs: values.cast() };
+    let mut req = mg_modbus_req { func: request.func, error: 0, addr: request.addr, u, len: count as u16 };
+    rec.dispatching.set(true);
+    call(c, MG_EV_MODBUS_REQ, (&raw mut req).cast());
+    if gone(c) {
+        return Err(modbus::DEVICE_FAILURE);
+    }
+    rec.dispatching.set(false);
+    if req.error != 0 {
+        return Err(req.error);
+    }
+    // SAFETY: both members of the union are pointers.
+    if !ptr::eq(unsafe { req.u.regs }.cast(), values) {
+        log_error!("{} the values of a Modbus request have been replaced", c.id());
+        return Err(modbus::DEVICE_FAILURE);
+    }
+    let len = count.min(req.len.into());
+    match &mut request.values {
+        // SAFETY: our own values, which the program may have written: any byte is one.
+        Values::Bits(bits) => *bits = unsafe { bytes::slice(values.cast(), len) }.to_vec(),
+        Values::Regs(regs) => regs.truncate(len),
+    }
+    request.addr = req.addr;
+    Ok(modbus::response(&request))
+}

@@ -1,0 +1,311 @@
+//! Firmware updates that the device fetches itself: first a description of the newest image, in JSON, then the image, if its version is
+//! another than ours. One check at a time in a process.
+
+use super::{http, upload};
+use crate::abi::*;
+use crate::guard::bytes::cstr;
+use crate::net::conn::{self, Client};
+use crate::net::engine::Engine;
+use crate::net::event::error;
+use crate::net::handle::Conn;
+use crate::net::mgr::list;
+use crate::net::output;
+use crate::proto::http::status;
+use crate::proto::{json, num, url, urlcodec};
+use crate::sys::{log::log_error, time};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::CString;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+unsafe extern "C" {
+    // By its C name: a program may define it itself.
+    fn mg_ota_device_id(buf: *mut c_char, len: usize);
+}
+
+/// What the switches MG_OTA_FIRMWARE_VERSION, MG_OTA_PULL_INTERVAL_SECONDS and MG_OTA_MAX_VERSION_LEN are in this library.
+const VERSION: &str = "1.0.0";
+const INTERVAL_SECONDS: u32 = 60;
+const VERSION_SIZE: usize = 64;
+const URL_SIZE: usize = 256;
+/// MG_ARCH_UNIX.
+const ARCH: u32 = 1;
+
+const CONNECT_MS: u64 = 5000;
+const IMAGE_MS: u64 = 300_000;
+
+pub(crate) type Callback = Option<unsafe extern "C" fn(*const c_char)>;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Metadata,
+    Connecting,
+    Image,
+}
+
+#[derive(Clone)]
+struct Check {
+    callback: Callback,
+    /// The address of the manager, and the id of its connection that is at work; 0 before there is one.
+    mgr: usize,
+    conn: u64,
+    phase: Phase,
+    deadline: u64,
+    url: Vec<u8>,
+    /// Bytes that the image must have.
+    size: usize,
+}
+
+static CHECK: Mutex<Option<Check>> = Mutex::new(None);
+/// There is one: for a glance in every poll.
+static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Never held while the program is called.
+fn check() -> MutexGuard<'static, Option<Check>> {
+    CHECK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The check that this connection works for.
+fn check_of(c: Conn) -> Option<Check> {
+    check().clone().filter(|check| check.mgr == c.mgr() as usize && check.conn == c.id64())
+}
+
+fn tell(callback: Callback, message: Option<&CStr>) {
+    match (callback, message) {
+        // SAFETY: the program's function; the text lives for the length of the call.
+        (Some(f), _) => unsafe { f(message.map_or(ptr::null(), CStr::as_ptr)) },
+        (None, Some(text)) => log_error!("OTA: {}", text.to_string_lossy()),
+        (None, None) => {}
+    }
+}
+
+/// Ends the check that this connection works for, if there is one, and the connection.
+fn end(c: Conn, message: Option<&CStr>) {
+    let Some(Check { callback, .. }) = check_of(c) else { return };
+    *check() = None;
+    IS_RUNNING.store(false, Ordering::Relaxed);
+    c.update(|f| f.set_closing(true));
+    tell(callback, message);
+}
+
+fn text(bytes: &[u8]) -> CString {
+    CString::new(bytes.split(|b| *b == 0).next().unwrap_or_default()).unwrap_or_default()
+}
+
+/// See `mg_ota_url_check`.
+pub(crate) fn start(e: &Engine, metadata_url: &[u8], callback: Callback) {
+    {
+        let mut running = check();
+        if running.is_some() {
+            drop(running);
+            return tell(callback, Some(c"OTA already in progress"));
+        }
+        let url = metadata_url.to_vec();
+        *running = Some(Check { callback, mgr: e.mgr as usize, conn: 0, phase: Phase::Metadata, deadline: 0, url, size: 0 });
+        IS_RUNNING.store(true, Ordering::Relaxed);
+    }
+    if let Err(message) = fetch(e, metadata_url) {
+        *check() = None;
+        IS_RUNNING.store(false, Ordering::Relaxed);
+        tell(callback, Some(message));
+    }
+}
+
+/// Connects to the server that the check, which has no connection now, wants next. Err: nobody has been told of the failure yet.
+fn fetch(e: &Engine, url: &[u8]) -> Result<(), &'static CStr> {
+    if url::is_ssl(url) {
+        return Err(c"MG_OTA_TLS_CA is not configured");
+    }
+    let url = CString::new(url).ok().filter(|u| u.as_bytes().len() < URL_SIZE).ok_or(c"Failed to connect")?;
+    http::introduce(Some(e));
+    let client = Client {
+        url: url.as_ptr(),
+        handler: Some(handler),
+        handler_data: ptr::null_mut(),
+        pfn: Some(http::handler),
+        pfn_data: ptr::null_mut(),
+    };
+    // SAFETY: a C string.
+    unsafe { conn::connect(e, client) };
+    // Once the connection has been there, the check has ended with it.
+    let untouched = check().as_ref().is_some_and(|check| check.conn == 0 && check.mgr == e.mgr as usize);
+    if untouched { Err(c"Failed to connect") } else { Ok(()) }
+}
+
+/// Sits in `c->fn`.
+///
+/// # Safety
+/// `c` is the connection the event is for; `ev_data` fits the event.
+unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
+    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
+    let c = unsafe { Conn::new(c) };
+    if ev == MG_EV_OPEN {
+        return adopt(c);
+    }
+    let Some(now) = check_of(c) else { return };
+    // SAFETY: what these events carry.
+    unsafe {
+        match (ev, now.phase) {
+            (MG_EV_CONNECT, _) => connected(c, &now),
+            (MG_EV_HTTP_HDRS, Phase::Image) => image(c, &*ev_data.cast(), &now),
+            (MG_EV_HTTP_MSG, Phase::Metadata) => metadata(c, &*ev_data.cast()),
+            (MG_EV_ERROR, _) => end(c, Some(&text(cstr(ev_data.cast())))),
+            (MG_EV_CLOSE, _) => end(c, Some(c"connection closed")),
+            _ => {}
+        }
+    }
+}
+
+/// The connection that `fetch` is opening.
+fn adopt(c: Conn) {
+    if let Some(check) = check().as_mut().filter(|check| check.conn == 0 && check.mgr == c.mgr() as usize) {
+        check.conn = c.id64();
+        set_deadline(c, check, CONNECT_MS);
+    }
+}
+
+fn set_deadline(c: Conn, check: &mut Check, ms: u64) {
+    check.deadline = time::millis().saturating_add(ms);
+    if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
+        e.set_deadline(rec, Some(check.deadline));
+    }
+}
+
+fn connected(c: Conn, now: &Check) {
+    let mut uri = url::uri(&now.url).unwrap_or(b"/").to_vec();
+    if now.phase == Phase::Metadata {
+        let mut id = [0u8; 128];
+        // SAFETY: a buffer of its own size, whose last byte stays 0.
+        unsafe { mg_ota_device_id(id.as_mut_ptr().cast(), id.len() - 1) };
+        let id = id.split(|b| *b == 0).next().unwrap_or_default();
+        let mut coded = [0; 128 * 3 + 8];
+        let n = urlcodec::encode(id, &mut coded).unwrap_or(0);
+        let separator = if uri.contains(&b'?') { '&' } else { '?' };
+        uri.extend(format!("{separator}arch={ARCH}&version={VERSION}&id=").bytes());
+        uri.extend(&coded[..n]);
+        uri.extend(format!("&interval={INTERVAL_SECONDS}&boot={MG_OTA_CONFIRMED}").bytes());
+    } else if let Some(check) = check().as_mut() {
+        check.phase = Phase::Image;
+        set_deadline(c, check, IMAGE_MS);
+    }
+    let port = match url::port(&now.url) {
+        80 => String::new(),
+        port => format!(":{port}"),
+    };
+    let parts: [&[u8]; 6] =
+        [b"GET ", &uri, b" HTTP/1.1\r\nHost: ", url::host(&now.url), port.as_bytes(), b"\r\nConnection: close\r\n\r\n"];
+    if !output::append_parts(c, &parts) {
+        end(c, Some(c"Out of memory"));
+    }
+}
+
+struct Metadata {
+    version: Vec<u8>,
+    url: Vec<u8>,
+    size: usize,
+}
+
+/// A string of at most `size - 1` bytes.
+fn string(body: &[u8], path: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut value = vec![0; size];
+    match json::unescape(json::text(body, path)?, &mut value) {
+        json::Unescape::Done(n) => value.truncate(n),
+        _ => return None,
+    }
+    Some(value).filter(|v| !v.is_empty())
+}
+
+/// # Safety
+/// The views in `hm` are readable.
+unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
+    // SAFETY: passed on to the caller.
+    let (code, body, length) = unsafe { (status(hm.uri.bytes()), hm.body.bytes(), hm.header(b"Content-Length")) };
+    // The connection may have ended too early.
+    if code != 200 || length.is_some_and(|v| num::size(v) != Some(body.len())) {
+        return None;
+    }
+    let url = string(body, b"$.url", URL_SIZE)?;
+    // It becomes part of a request.
+    let is_plain = url.iter().all(|b| b.is_ascii_graphic());
+    let size = json::plain_at(body, b"$.size").filter(|n| *n >= 1.0)? as usize;
+    Some(Metadata { version: string(body, b"$.version", VERSION_SIZE)?, url, size }).filter(|_| is_plain)
+}
+
+/// # Safety
+/// The views in `hm` are readable.
+unsafe fn metadata(c: Conn, hm: &mg_http_message) {
+    // SAFETY: passed on to the caller.
+    let (found, body) = unsafe { (parse(hm), hm.body.bytes()) };
+    let Some(found) = found else {
+        let message = text(&[b"Bad metadata: ", body].concat());
+        let cut = message.as_bytes().len().min(99);
+        return end(c, Some(&text(&message.as_bytes()[..cut])));
+    };
+    if found.version == VERSION.as_bytes() {
+        return end(c, Some(c"Same version"));
+    }
+    let Some(e) = c.engine() else { return };
+    if let Some(check) = check().as_mut() {
+        (check.conn, check.phase, check.url, check.size) = (0, Phase::Connecting, found.url.clone(), found.size);
+    }
+    c.update(|f| f.set_closing(true));
+    if let Err(message) = fetch(e, &found.url) {
+        if let Some(check) = check().as_mut() {
+            check.conn = c.id64();
+        }
+        end(c, Some(message));
+    }
+}
+
+/// # Safety
+/// `hm` is a parsed message.
+unsafe fn image(c: Conn, hm: &mg_http_message, now: &Check) {
+    // SAFETY: passed on to the caller.
+    let code = unsafe { status(hm.uri.bytes()) };
+    if code != 200 || hm.body.len != now.size {
+        let message = format!("Bad HTTP response: status {code}, size {} vs {}", hm.body.len, now.size);
+        return end(c, Some(&text(message.as_bytes())));
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { upload::start_firmware(c, hm, Some(done)) };
+}
+
+/// The image has been written, or not.
+///
+/// # Safety
+/// `c` is the image's connection; `message` is NULL or a C string.
+unsafe extern "C" fn done(c: *mut mg_connection, message: *const c_char) {
+    // SAFETY: the caller's connection and text, which is copied.
+    unsafe {
+        let message = if message.is_null() { None } else { Some(text(cstr(message))) };
+        end(Conn::new(c), message.as_deref());
+    }
+}
+
+/// See `mg_ota_poll`. False when the program freed the manager meanwhile.
+pub(crate) fn poll(e: &Engine) -> bool {
+    if !IS_RUNNING.load(Ordering::Relaxed) {
+        return true;
+    }
+    let Some(now) = check().clone().filter(|check| check.mgr == e.mgr as usize && check.conn != 0) else { return true };
+    e.enter();
+    match list(e).find(|c| c.id64() == now.conn) {
+        Some(c) if time::millis() >= now.deadline => {
+            let message = if now.phase == Phase::Metadata { "Metadata timeout" } else { "OTA timeout" };
+            error(c, format_args!("{message}"));
+            // If the program has taken the connection's handler away.
+            end(c, Some(&text(message.as_bytes())));
+        }
+        Some(_) => {}
+        // It has gone without a word to us.
+        None => {
+            *check() = None;
+            IS_RUNNING.store(false, Ordering::Relaxed);
+            tell(now.callback, Some(c"connection closed"));
+        }
+    }
+    let alive = !e.is_dead();
+    e.leave();
+    alive
+}

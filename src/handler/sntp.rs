@@ -1,0 +1,138 @@
+//! SNTP: the handler in `c->pfn` of mg_sntp_connect. It asks once and takes the first answer from the server that was asked.
+
+use crate::abi::*;
+use crate::guard::bytes;
+use crate::net::conn::{self, Client};
+use crate::net::engine::Engine;
+use crate::net::event::call;
+use crate::net::handle::Conn;
+use crate::net::output;
+use crate::proto::sntp::{self, Timestamp};
+use crate::sys::log::{log_error, log_info};
+use crate::sys::{random, time};
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+
+/// How long all of it may take, looking up the server's address included.
+const TIMEOUT_MS: u64 = 3000;
+
+/// What the record of a connection of ours keeps.
+#[derive(Clone, Copy)]
+struct Query {
+    deadline: u64,
+    sent: Option<Sent>,
+}
+
+#[derive(Clone, Copy)]
+struct Sent {
+    to: mg_addr,
+    /// What stood in the request for the time of sending: nobody who has not seen it can make an answer.
+    mark: Timestamp,
+    /// The time of sending.
+    at: u64,
+}
+
+/// See `mg_sntp_connect`.
+///
+/// # Safety
+/// `url` is NULL or a C string.
+pub(crate) unsafe fn connect(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+    let url = if url.is_null() { c"udp://time.google.com:123".as_ptr() } else { url };
+    let client = Client { url, handler: f, handler_data: data, pfn: Some(handler), pfn_data: ptr::null_mut() };
+    // SAFETY: passed on to the caller.
+    unsafe { conn::connect(e, client) }
+}
+
+/// The protocol handler.
+///
+/// # Safety
+/// `c` is the connection the event is for.
+unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
+    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
+    let c = unsafe { Conn::new(c) };
+    match ev {
+        MG_EV_OPEN => start(c),
+        MG_EV_CONNECT => request(c),
+        MG_EV_READ => receive(c),
+        MG_EV_POLL if query(c).is_some_and(|q| time::millis() >= q.deadline) => {
+            log_info!("{} no answer from the time server", c.id());
+            c.update(|f| f.set_closing(true));
+        }
+        _ => {}
+    }
+}
+
+fn query(c: Conn) -> Option<Query> {
+    let rec = c.rec()?;
+    let task = rec.task.take()?;
+    let query = task.downcast_ref::<Query>().copied();
+    rec.task.set(Some(task));
+    query
+}
+
+fn start(c: Conn) {
+    let deadline = time::millis().saturating_add(TIMEOUT_MS);
+    if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
+        rec.task.set(Some(Box::new(Query { deadline, sent: None })));
+        e.set_deadline(rec, Some(deadline));
+    }
+}
+
+/// See `mg_sntp_request`.
+pub(crate) fn request(c: Conn) {
+    if c.flags().is_resolving() {
+        return log_error!("{} the time server's address is not known yet", c.id());
+    }
+    let at = time::millis();
+    let mut mark = sntp::timestamp(at);
+    if let (Some(query), Some(rec)) = (query(c), c.rec()) {
+        // Nobody but us needs to know what our clock says.
+        if !random::fill(&mut mark) {
+            return log_error!("{} no random numbers for a request", c.id());
+        }
+        rec.task.set(Some(Box::new(Query { sent: Some(Sent { to: c.rem(), mark, at }), ..query })));
+    }
+    let message = sntp::request(mark);
+    // SAFETY: a slice of ours.
+    unsafe { output::send(c, message.as_ptr(), message.len()) };
+}
+
+fn is_same(a: &mg_addr, b: &mg_addr) -> bool {
+    let n = if a.is_ip6 { 16 } else { 4 };
+    a.is_ip6 == b.is_ip6 && a.port == b.port && a.ip()[..n] == b.ip()[..n]
+}
+
+/// Takes the answer. What is not one is as good as not there: anybody can send that.
+fn receive(c: Conn) {
+    let Some(sent) = query(c).and_then(|q| q.sent) else { return };
+    // SAFETY: the connection's own data, used before anything is called.
+    let message = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
+    if !is_same(&c.rem(), &sent.to) || !sntp::answers(message, sent.mark) {
+        log_error!("{} not an answer to our request", c.id());
+        c.set_rem(sent.to);
+        // SAFETY: as above.
+        unsafe { (*c.recv()).len = 0 };
+        return;
+    }
+    // For programs that look at the message themselves.
+    sntp::set_origin(message, sntp::timestamp(sent.at));
+    let now = time::millis();
+    let found = sntp::parse(message, now).filter(|ms| *ms > 0 && sntp::is_usable(message));
+    c.update(|f| f.set_closing(true));
+    match found {
+        Some(ms) => {
+            time::set(ms, now);
+            let mut ms = ms as u64;
+            call(c, MG_EV_SNTP_TIME, (&raw mut ms).cast());
+        }
+        None => log_error!("{} the time server does not know the time", c.id()),
+    }
+}
+
+/// See `mg_sntp_parse`.
+pub(crate) fn parse(message: &[u8]) -> Option<i64> {
+    let now = time::millis();
+    let ms = sntp::parse(message, now)?;
+    time::set(ms, now);
+    Some(ms)
+}

@@ -1,0 +1,164 @@
+//! JSON Web Tokens (RFC 7519) in the compact form of RFC 7515: `base64url(header).base64url(claims).base64url(signature)`.
+
+use super::json;
+use crate::hash::base64;
+
+/// What the first two parts are made of.
+pub(crate) struct Token<'a> {
+    /// Signed as they are.
+    pub(crate) claims: &'a [u8],
+    /// More members for the header: JSON without braces.
+    pub(crate) header: &'a [u8],
+    /// The key's id; none when empty.
+    pub(crate) kid: &'a [u8],
+}
+
+fn escape(text: &[u8], to: &mut Vec<u8>) {
+    for &c in text {
+        match c {
+            b'"' | b'\\' => to.extend([b'\\', c]),
+            0..0x20 => to.extend(format!("\\u{c:04x}").bytes()),
+            _ => to.push(c),
+        }
+    }
+}
+
+fn header(alg: &str, token: &Token) -> Vec<u8> {
+    let mut header = format!("{{\"alg\":\"{alg}\",\"typ\":\"JWT\"").into_bytes();
+    if !token.kid.is_empty() {
+        header.extend(b",\"kid\":\"");
+        escape(token.kid, &mut header);
+        header.push(b'"');
+    }
+    if !token.header.is_empty() {
+        header.push(b',');
+        header.extend(token.header);
+    }
+    header.push(b'}');
+    header
+}
+
+/// Appends one part. None unless the padded text and a NUL fit into what `size` leaves.
+fn add(token: &mut Vec<u8>, data: &[u8], size: usize) -> Option<()> {
+    let at = token.len();
+    let padded = data.len().div_ceil(3).checked_mul(4)?;
+    if size.checked_sub(at)? <= padded {
+        return None;
+    }
+    token.resize(at + padded + 1, 0);
+    let n = base64::url_encode(data, &mut token[at..])?;
+    token.truncate(at + n);
+    Some(())
+}
+
+/// A signed token for a buffer of `size` bytes, which must have room for each part with padding. None for empty claims, a small
+/// buffer, and when `sign` fails.
+pub(crate) fn sign(alg: &str, parts: &Token, size: usize, sign: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    if parts.claims.is_empty() {
+        return None;
+    }
+    let mut token = Vec::new();
+    add(&mut token, &header(alg, parts), size)?;
+    token.push(b'.');
+    add(&mut token, parts.claims, size)?;
+    let signature = sign(&token)?;
+    token.push(b'.');
+    add(&mut token, &signature, size)?;
+    Some(token)
+}
+
+/// Decodes a part that is written in the one way in which it can be: without padding, blanks and stray bits. Otherwise one
+/// signature would be good for several tokens.
+fn decode(part: &[u8]) -> Option<Vec<u8>> {
+    let mut data = vec![0; part.len() / 4 * 3 + 4];
+    let n = base64::url_decode(part, &mut data)?;
+    data.truncate(n);
+    let mut again = Vec::new();
+    add(&mut again, &data, usize::MAX)?;
+    (again == part).then_some(data)
+}
+
+/// The claims of a token whose header names `alg`, if `is_good` likes what was signed and the signature. Nothing of the claims
+/// is looked at.
+pub(crate) fn verify(alg: &str, jwt: &[u8], is_good: impl FnOnce(&[u8], &[u8]) -> bool) -> Option<Vec<u8>> {
+    let first = memchr::memchr(b'.', jwt)?;
+    let second = first + 1 + memchr::memchr(b'.', &jwt[first + 1..])?;
+    let header = decode(&jwt[..first])?;
+    let names_alg = json::text(&header, b"$.alg") == Some(alg.as_bytes());
+    // RFC 7515, 4.1.11: who does not know the extensions that this lists must refuse the token.
+    if !names_alg || json::token(&header, b"$.crit").is_some() {
+        return None;
+    }
+    let signature = decode(&jwt[second + 1..]).filter(|s| !s.is_empty())?;
+    if !is_good(&jwt[..second], &signature) {
+        return None;
+    }
+    decode(&jwt[first + 1..second])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn good(signed: &[u8]) -> Option<Vec<u8>> {
+        Some(crate::hash::md::hmac_sha256(b"key", signed).to_vec())
+    }
+
+    fn make(header: &[u8], claims: &[u8]) -> Vec<u8> {
+        sign("HS256", &Token { claims, header, kid: b"" }, usize::MAX, good).unwrap()
+    }
+
+    fn check(jwt: &[u8]) -> Option<Vec<u8>> {
+        verify("HS256", jwt, |signed, signature| good(signed).unwrap() == signature)
+    }
+
+    #[test]
+    fn one_token_has_one_text() {
+        let jwt = make(b"", b"{\"a\":1}");
+        assert_eq!(check(&jwt).unwrap(), b"{\"a\":1}");
+        let last = *jwt.last().unwrap();
+        let (same_bytes, head) = (last ^ 1, &jwt[..jwt.len() - 1]);
+        for end in [&[same_bytes][..], &[last, b'='], &[last, b'=', b'x'], &[last, b' '], &[last, b'\n'], &[last, b'.'], b""] {
+            assert_eq!(check(&[head, end].concat()), None, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn extensions_that_must_be_known() {
+        assert!(check(&make(b"\"x\":[\"crit\"]", b"{}")).is_some());
+        assert_eq!(check(&make(b"\"crit\":[\"x\"],\"x\":1", b"{}")), None);
+    }
+
+    #[test]
+    fn other_algorithms() {
+        let none = |alg: &str| sign(alg, &Token { claims: b"{}", header: b"", kid: b"" }, 999, good).unwrap();
+        assert!(check(&none("HS256")).is_some());
+        for alg in ["none", "", "hs256", "HS384", "HS256 ", "ES256", "HS256\\u0000"] {
+            assert_eq!(check(&none(alg)), None, "{alg}");
+        }
+    }
+
+    #[test]
+    fn key_ids_are_escaped() {
+        let jwt = sign("HS256", &Token { claims: b"{}", header: b"", kid: b"a\"\\\x01\xff" }, 999, good).unwrap();
+        let header = decode(&jwt[..memchr::memchr(b'.', &jwt).unwrap()]).unwrap();
+        assert_eq!(json::text(&header, b"$.kid").unwrap(), b"a\\\"\\\\\\u0001\xff");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 500 }))]
+        #[test]
+        fn any_change_is_noticed(claims in proptest::collection::vec(any::<u8>(), 1..40), at: usize, to: u8) {
+            let jwt = make(b"", &claims);
+            prop_assert_eq!(check(&jwt), Some(claims));
+            let mut other = jwt.clone();
+            other[at % jwt.len()] = to;
+            prop_assert_eq!(check(&other).is_some(), other == jwt);
+        }
+        #[test]
+        fn any_bytes(jwt in proptest::collection::vec(any::<u8>(), 0..60)) {
+            prop_assert_eq!(check(&jwt), None);
+        }
+    }
+}

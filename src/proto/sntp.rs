@@ -1,0 +1,126 @@
+//! SNTP (RFC 4330, and RFC 5905 for the formats).
+
+/// Size of a message without extensions.
+pub(crate) const LEN: usize = 48;
+/// Seconds between 1900, where NTP's time begins, and 1970.
+const SINCE_1900: u32 = 2_208_988_800;
+/// What the protocol's fractions of a second are counted in here; 2^32 would be exact.
+const FRACTION: f64 = u32::MAX as f64;
+
+/// Where the server repeats the time that a request says it was sent at, and where that time stands in a request.
+const ORIGIN: usize = 24;
+const RECEIVED: usize = 32;
+const TRANSMITTED: usize = 40;
+
+pub(crate) type Timestamp = [u8; 8];
+
+/// Milliseconds as a timestamp.
+pub(crate) fn timestamp(ms: u64) -> Timestamp {
+    let seconds = ((ms / 1000) as u32).wrapping_add(SINCE_1900);
+    let fraction = ((ms % 1000) as f64 / 1000.0 * FRACTION) as u32;
+    (u64::from(seconds) << 32 | u64::from(fraction)).to_be_bytes()
+}
+
+fn field(message: &[u8], at: usize) -> Timestamp {
+    let mut field = [0; 8];
+    field.copy_from_slice(&message[at..at + 8]);
+    field
+}
+
+/// Milliseconds since 1970 of a timestamp. Seconds before 1970 are those after 2036.
+fn milliseconds(message: &[u8], at: usize) -> i64 {
+    let t = u64::from_be_bytes(field(message, at));
+    let (seconds, fraction) = ((t >> 32) as u32, t as u32);
+    let seconds = if seconds == 0 { 0 } else { seconds.wrapping_sub(SINCE_1900) };
+    i64::from(seconds) * 1000 + (f64::from(fraction) / FRACTION * 1000.0) as i64
+}
+
+/// A client's message, version 4.
+pub(crate) fn request(sent: Timestamp) -> [u8; LEN] {
+    let mut message = [0; LEN];
+    message[0] = 4 << 3 | 3;
+    message[TRANSMITTED..].copy_from_slice(&sent);
+    message
+}
+
+/// Milliseconds since 1970 when `now` was the time of the clock that also made the request's timestamp. None for what is no
+/// server's message. See `mg_sntp_parse`.
+pub(crate) fn parse(message: &[u8], now: u64) -> Option<i64> {
+    let [first, stratum, ..] = *message else { return None };
+    let (mode, version) = (first & 7, first >> 3 & 7);
+    if message.len() < LEN || !matches!(mode, 4 | 5) || stratum == 0 || !matches!(version, 3 | 4) {
+        return None;
+    }
+    let [origin, received, transmitted] = [ORIGIN, RECEIVED, TRANSMITTED].map(|at| milliseconds(message, at));
+    let on_the_way = (now as i64).wrapping_sub(origin).wrapping_sub(transmitted - received);
+    Some(transmitted.wrapping_add(on_the_way / 2))
+}
+
+/// Whether the message says that it answers the request sent with this timestamp.
+pub(crate) fn answers(message: &[u8], sent: Timestamp) -> bool {
+    message.len() >= LEN && field(message, ORIGIN) == sent
+}
+
+/// Whether a message that answers a request may set the clock: it comes from a server, not a broadcast, whose own clock is set.
+pub(crate) fn is_usable(message: &[u8]) -> bool {
+    message.len() >= LEN && message[0] & 7 == 4 && message[0] >> 6 != 3 && field(message, TRANSMITTED) != [0; 8]
+}
+
+/// Writes another time of sending where the answer repeats it.
+pub(crate) fn set_origin(message: &mut [u8], origin: Timestamp) {
+    if let Some(field) = message.get_mut(ORIGIN..ORIGIN + 8) {
+        field.copy_from_slice(&origin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reply(first: u8, origin: u64, received: u64, transmitted: u64) -> [u8; LEN] {
+        let mut message = [0; LEN];
+        (message[0], message[1]) = (first, 1);
+        for (at, ms) in [(ORIGIN, origin), (RECEIVED, received), (TRANSMITTED, transmitted)] {
+            message[at..at + 8].copy_from_slice(&timestamp(ms));
+        }
+        message
+    }
+
+    #[test]
+    fn the_way_is_halved() {
+        // Sent at 1000 of our clock, 100 ms on the way, 30 ms at the server, 100 ms back.
+        let t = 1_700_000_000_000;
+        let now = parse(&reply(0x24, 1000, t, t + 30), 1230).unwrap();
+        assert!((now - (t + 130) as i64).abs() <= 1, "{now}");
+    }
+
+    #[test]
+    fn who_may_set_the_clock() {
+        let good = reply(0x24, 1, 2, 3);
+        assert!(is_usable(&good) && parse(&good, 9).is_some());
+        // A broadcast; a clock that is not set. The parser takes both.
+        for first in [0x25, 0xe4] {
+            assert!(!is_usable(&reply(first, 1, 2, 3)) && parse(&reply(first, 1, 2, 3), 9).is_some());
+        }
+        let mut never_sent = good;
+        set_origin(&mut never_sent, [1; 8]);
+        assert!(answers(&never_sent, [1; 8]) && !answers(&never_sent, [2; 8]) && !answers(&never_sent[..47], [1; 8]));
+        never_sent[TRANSMITTED..].fill(0);
+        assert!(!is_usable(&never_sent));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
+        #[test]
+        fn any_message(message in proptest::collection::vec(any::<u8>(), 0..60), now: u64) {
+            let _ = parse(&message, now);
+            let _ = (answers(&message, [0; 8]), is_usable(&message));
+        }
+        #[test]
+        fn times_come_back(ms in 1u64..4_294_967_295_000) {
+            let got = milliseconds(&timestamp(ms), 0) as u64;
+            prop_assert!(ms - got <= 1, "{}", got);
+        }
+    }
+}

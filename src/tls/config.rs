@@ -1,0 +1,140 @@
+//! Configurations of rustls from the options of `mg_tls_init`, and a store of them: programs give the same options for every
+//! connection.
+//!
+//! No protocol is offered or chosen in ALPN. A server of rustls that has a list refuses clients whose own list has nothing in
+//! common with it, and whether a connection will carry HTTP or MQTT is not known here. HTTP/1.1 is what clients then speak.
+
+pub(crate) use super::error::{Error, explain};
+use super::keys;
+use super::verify::{Verifier, anchors};
+use crate::hash::md::sha256_of;
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::ServerName;
+use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni, ServerConfig};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What `struct mg_tls_opts` has. Nothing of it is kept.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Options<'a> {
+    pub(crate) ca: &'a [u8],
+    pub(crate) cert: &'a [u8],
+    pub(crate) key: &'a [u8],
+    pub(crate) name: &'a [u8],
+    pub(crate) skip_verification: bool,
+}
+
+/// How many configurations are kept.
+const KEPT: usize = 32;
+
+/// How many sessions a client's configuration remembers, up to eight for each server.
+const SESSIONS: usize = 256;
+
+/// Configurations by a digest of their options, those last used first. Tickets and remembered sessions belong to one
+/// configuration, so that a session that was opened under some demands is never resumed under others.
+#[derive(Default)]
+pub(crate) struct Cache {
+    servers: List<ServerConfig>,
+    clients: List<ClientConfig>,
+}
+
+impl Cache {
+    pub(crate) fn server(&self, o: &Options<'_>) -> Result<Arc<ServerConfig>, Error> {
+        kept(&self.servers, digest(o, false), || server(o, DEFAULT_VERSIONS))
+    }
+
+    /// The name is what the server's certificate must have, or the peer's address if it may have any.
+    pub(crate) fn client(&self, o: &Options<'_>, peer: IpAddr) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
+        let name = server_name(o.name)?;
+        let config = kept(&self.clients, digest(o, name.is_some()), || client(o, name.is_some(), DEFAULT_VERSIONS))?;
+        Ok((config, name.unwrap_or_else(|| peer.into())))
+    }
+}
+
+fn digest(o: &Options<'_>, named: bool) -> [u8; 32] {
+    sha256_of(&[o.key, o.cert, o.ca, &[u8::from(o.skip_verification), u8::from(named)]])
+}
+
+/// The configurations of a list with their digests.
+type List<T> = RefCell<Vec<([u8; 32], Arc<T>)>>;
+
+fn kept<T>(list: &List<T>, digest: [u8; 32], make: impl FnOnce() -> Result<T, Error>) -> Result<Arc<T>, Error> {
+    let found = list.borrow().iter().position(|(d, _)| *d == digest);
+    if let Some(at) = found {
+        list.borrow_mut()[..=at].rotate_right(1);
+        return Ok(list.borrow()[0].1.clone());
+    }
+    // It writes to the log, and so may call the program, which may come here again.
+    let config = Arc::new(make()?);
+    let mut list = list.borrow_mut();
+    list.truncate(KEPT - 1);
+    list.insert(0, (digest, config.clone()));
+    Ok(config)
+}
+
+/// The name to expect. None if there is none.
+fn server_name(name: &[u8]) -> Result<Option<ServerName<'static>>, Error> {
+    let end = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+    let name = String::from_utf8_lossy(&name[..end]);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let plain = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(&name);
+    let plain = plain.strip_suffix('.').unwrap_or(plain);
+    match ServerName::try_from(plain) {
+        Ok(found) => Ok(Some(found.to_owned())),
+        Err(e) => Err(Error::new(format!("TLS name is no host name: {name}"), e)),
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn other(e: rustls::Error) -> Error {
+    Error::new("TLS OOM", e)
+}
+
+/// The anchors of trust that the peer needs one of; None if it needs none.
+fn trusted(o: &Options<'_>) -> Result<Option<RootCertStore>, Error> {
+    if o.ca.is_empty() || o.skip_verification { Ok(None) } else { anchors(o.ca).map(Some) }
+}
+
+pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVersion]) -> Result<ServerConfig, Error> {
+    let provider = provider();
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(other)?;
+    let builder = match trusted(o)? {
+        Some(roots) => builder.with_client_cert_verifier(Arc::new(Verifier::new(Some(roots), false, &provider)?)),
+        None => builder.with_no_client_auth(),
+    };
+    let resolver: Arc<dyn ResolvesServerCert> = match keys::own(o.cert, o.key)? {
+        Some(own) => Arc::new(SingleCertAndKey::from(own)),
+        // It has none for anyone: clients are refused.
+        None => Arc::new(ResolvesServerCertUsingSni::new()),
+    };
+    let mut config = builder.with_cert_resolver(resolver);
+    config.ticketer = ring::Ticketer::new().map_err(other)?;
+    Ok(config)
+}
+
+pub(super) fn client(
+    o: &Options<'_>,
+    named: bool,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig, Error> {
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(other)?;
+    let verifier = Verifier::new(trusted(o)?, named && !o.skip_verification, &provider)?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match keys::own(o.cert, o.key)? {
+        Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
+        None => builder.with_no_client_auth(),
+    };
+    config.enable_sni = named;
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(config)
+}

@@ -1,0 +1,390 @@
+//! One TLS connection: rustls' state machine between ciphertext in, ciphertext out and plaintext.
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{ClientConfig, Error, ServerConfig};
+use std::sync::Arc;
+
+/// What a connection is made from.
+pub(crate) enum Role {
+    /// With the server's name, unless it is to be the peer's address.
+    Client(Arc<ClientConfig>, Option<ServerName<'static>>),
+    Server(Arc<ServerConfig>),
+}
+
+enum Peer {
+    Waiting(Role),
+    Server(Box<UnbufferedClientConnection>),
+    Client(Box<UnbufferedServerConnection>),
+    /// It failed; nothing is decrypted or encrypted any more.
+    Gone,
+}
+
+/// How far [`Session::advance`] came.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// All complete records are used up.
+    Blocked,
+    /// So many bytes of plaintext were put into the room given; what did not fit waits in the session.
+    Data(usize),
+    /// The peer has said that it sends no more.
+    Closed,
+    Failed(Error),
+}
+
+/// Ciphertext on its way to the socket. All of `buf` is initialised; `buf[from..to]` is to be sent.
+#[derive(Default)]
+pub(crate) struct Output {
+    buf: Vec<u8>,
+    from: usize,
+    to: usize,
+}
+
+impl Output {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buf[self.from..self.to]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from == self.to
+    }
+
+    /// The first `n` bytes have left.
+    pub(crate) fn sent(&mut self, n: usize) {
+        self.from = self.from.saturating_add(n).min(self.to);
+    }
+
+    /// Begins with a block that served another connection.
+    pub(crate) fn reuse(&mut self, block: Vec<u8>) {
+        if self.buf.is_empty() {
+            self.buf = block;
+        }
+    }
+
+    /// The block, when nothing is left in it.
+    pub(crate) fn release(&mut self) -> Option<Vec<u8>> {
+        if !self.is_empty() || self.buf.is_empty() {
+            return None;
+        }
+        (self.from, self.to) = (0, 0);
+        Some(core::mem::take(&mut self.buf))
+    }
+
+    pub(crate) fn has_block(&self) -> bool {
+        !self.buf.is_empty()
+    }
+
+    /// Appends what `write` puts into the room it is given, at first for `n` bytes.
+    fn put(&mut self, done: Pass, mut n: usize, mut write: impl FnMut(&mut [u8]) -> Written) -> Pass {
+        loop {
+            match write(self.room(n)) {
+                Ok(n) => {
+                    self.to += n;
+                    return done;
+                }
+                Err(Ok(required)) => n = required,
+                Err(Err(e)) => return Pass::Failed(Error::General(e)),
+            }
+        }
+    }
+
+    fn room(&mut self, n: usize) -> &mut [u8] {
+        if self.is_empty() {
+            (self.from, self.to) = (0, 0);
+        }
+        if self.buf.len() - self.to < n {
+            self.buf.resize(self.to + n, 0);
+        }
+        &mut self.buf[self.to..]
+    }
+}
+
+/// What a pass over the state machine is for.
+enum Want<'a> {
+    Input,
+    Encrypt(&'a [u8]),
+    CloseNotify,
+}
+
+enum Pass {
+    Again,
+    Blocked,
+    Data,
+    /// What was wanted is in the output.
+    Written,
+    Closed,
+    Failed(Error),
+}
+
+pub(crate) struct Session {
+    peer: Peer,
+    pub(crate) out: Output,
+    /// Plaintext that did not fit where it was to go; `plain[plain_at..]` is left of it.
+    plain: Vec<u8>,
+    plain_at: usize,
+    /// Input that was given back by the last [`Session::advance`] and must be there again.
+    kept: usize,
+    /// Complete records may be among it.
+    unread: bool,
+    handshaking: bool,
+    closed: bool,
+    close_sent: bool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+impl Session {
+    pub(crate) fn new(role: Role) -> Session {
+        Session {
+            peer: Peer::Waiting(role),
+            out: Output::default(),
+            plain: Vec::new(),
+            plain_at: 0,
+            kept: 0,
+            unread: false,
+            handshaking: true,
+            closed: false,
+            close_sent: false,
+        }
+    }
+
+    /// Whether application data cannot be sent yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.handshaking
+    }
+
+    pub(crate) fn is_started(&self) -> bool {
+        !matches!(self.peer, Peer::Waiting(_))
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.peer, Peer::Gone)
+    }
+
+    /// The peer has said that it sends no more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether the next [`Session::advance`] may have something without more input.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread || self.plain_at < self.plain.len()
+    }
+
+    /// Plaintext that waits for room.
+    pub(crate) fn pending(&self) -> usize {
+        self.plain.len() - self.plain_at
+    }
+
+    /// Begins the handshake. `peer` is the address of a server that was given no name.
+    pub(crate) fn start(&mut self, peer: core::net::IpAddr) -> Result<(), Error> {
+        let Peer::Waiting(role) = core::mem::replace(&mut self.peer, Peer::Gone) else { return Ok(()) };
+        self.peer = match role {
+            Role::Client(config, name) => {
+                let name = name.unwrap_or_else(|| peer.into());
+                Peer::Server(Box::new(UnbufferedClientConnection::new(config, name)?))
+            }
+            Role::Server(config) => Peer::Client(Box::new(UnbufferedServerConnection::new(config)?)),
+        };
+        Ok(())
+    }
+
+    /// Works through `input`, the ciphertext so far, decrypting in place, up to the first application data or to its end. Returns how
+    /// many bytes of it are used up; the rest must be at the front of the next input.
+    pub(crate) fn advance(&mut self, input: &mut [u8], room: &mut [u8]) -> (usize, Step) {
+        if self.pending() > 0 {
+            let n = self.take(room);
+            return (0, Step::Data(n));
+        }
+        if input.len() < self.kept {
+            return (input.len(), Step::Failed(self.fail(Error::General("received data has been removed".into()))));
+        }
+        let mut used = 0;
+        let step = loop {
+            let mut placed = 0;
+            let pass = self.pass(&mut input[used..], Want::Input, room, &mut placed, &mut used);
+            match pass {
+                Pass::Again | Pass::Written => {}
+                Pass::Blocked => break Step::Blocked,
+                Pass::Data => break Step::Data(placed),
+                Pass::Closed => {
+                    used = input.len();
+                    break Step::Closed;
+                }
+                Pass::Failed(e) => break Step::Failed(e),
+            }
+        };
+        self.kept = input.len() - used;
+        self.unread = self.kept > 0 && matches!(step, Step::Data(_));
+        (used, step)
+    }
+
+    /// Moves waiting plaintext into `room`.
+    pub(crate) fn take(&mut self, room: &mut [u8]) -> usize {
+        let n = room.len().min(self.pending());
+        room[..n].copy_from_slice(&self.plain[self.plain_at..self.plain_at + n]);
+        self.plain_at += n;
+        if self.pending() == 0 {
+            self.forget();
+        }
+        n
+    }
+
+    fn forget(&mut self) {
+        self.plain.fill(0);
+        core::hint::black_box(&mut self.plain);
+        self.plain.clear();
+        self.plain_at = 0;
+    }
+
+    /// Encrypts all of `data`. `input` is what the last [`Session::advance`] has left.
+    pub(crate) fn encrypt(&mut self, input: &mut [u8], data: &[u8]) -> Result<(), Error> {
+        self.write(input, || Want::Encrypt(data))
+    }
+
+    /// Tells the peer that no more will be sent. Without effect before the end of the handshake, and when done already.
+    pub(crate) fn close(&mut self, input: &mut [u8]) {
+        if !self.handshaking && !self.close_sent && !self.has_failed() {
+            self.close_sent = true;
+            // An error leaves nothing to tell.
+            let _ = self.write(input, || Want::CloseNotify);
+        }
+    }
+
+    fn write<'a>(&mut self, input: &mut [u8], want: impl Fn() -> Want<'a>) -> Result<(), Error> {
+        // Records that were not looked at stay so; a handshake message of which only a part has arrived must be there.
+        let input = if self.unread || input.len() < self.kept { &mut [] } else { &mut input[..self.kept] };
+        let mut used = 0;
+        loop {
+            match self.pass(input, want(), &mut [], &mut 0, &mut used) {
+                Pass::Written => return Ok(()),
+                Pass::Again | Pass::Data | Pass::Closed => {}
+                Pass::Failed(e) => return Err(e),
+                Pass::Blocked => return Err(Error::HandshakeNotComplete),
+            }
+        }
+    }
+
+    /// One step of the state machine, with what comes out of it put where it belongs.
+    fn pass(&mut self, input: &mut [u8], want: Want, room: &mut [u8], placed: &mut usize, used: &mut usize) -> Pass {
+        let mut sink = Sink { out: &mut self.out, plain: &mut self.plain, room, placed };
+        let (discard, pass, busy) = match &mut self.peer {
+            Peer::Server(c) => {
+                let (discard, pass) = handle(c.process_tls_records(input), want, &mut sink);
+                (discard, pass, c.is_handshaking())
+            }
+            Peer::Client(c) => {
+                let (discard, pass) = handle(c.process_tls_records(input), want, &mut sink);
+                (discard, pass, c.is_handshaking())
+            }
+            Peer::Waiting(_) => return Pass::Blocked,
+            Peer::Gone => return Pass::Failed(Error::General("the TLS session has failed".into())),
+        };
+        *used += discard;
+        self.handshaking &= busy;
+        match pass {
+            Pass::Failed(e) => Pass::Failed(self.fail(e)),
+            Pass::Closed => {
+                self.closed = true;
+                pass
+            }
+            _ => pass,
+        }
+    }
+
+    /// Gives up, with an alert for the peer in the output.
+    fn fail(&mut self, e: Error) -> Error {
+        let mut sink = Sink { out: &mut self.out, plain: &mut Vec::new(), room: &mut [], placed: &mut 0 };
+        // As long as something waits to be sent, the input is not looked at.
+        match &mut self.peer {
+            Peer::Server(c) => {
+                while c.wants_write() {
+                    handle(c.process_tls_records(&mut []), Want::Input, &mut sink);
+                }
+            }
+            Peer::Client(c) => {
+                while c.wants_write() {
+                    handle(c.process_tls_records(&mut []), Want::Input, &mut sink);
+                }
+            }
+            Peer::Waiting(_) | Peer::Gone => {}
+        }
+        self.peer = Peer::Gone;
+        (self.kept, self.unread) = (0, false);
+        e
+    }
+}
+
+/// Where the results of a step go.
+struct Sink<'a> {
+    out: &'a mut Output,
+    plain: &'a mut Vec<u8>,
+    room: &'a mut [u8],
+    placed: &'a mut usize,
+}
+
+impl Sink<'_> {
+    fn plaintext(&mut self, data: &[u8]) {
+        let free = if self.plain.is_empty() { &mut self.room[*self.placed..] } else { &mut [] };
+        let n = free.len().min(data.len());
+        free[..n].copy_from_slice(&data[..n]);
+        *self.placed += n;
+        self.plain.extend_from_slice(&data[n..]);
+    }
+}
+
+/// Room for a handshake message of common size.
+const MESSAGE: usize = 4096;
+/// What a record adds to its plaintext, at most.
+const OVERHEAD: usize = 64;
+
+fn handle<D>(status: UnbufferedStatus<'_, '_, D>, want: Want, sink: &mut Sink) -> (usize, Pass) {
+    let UnbufferedStatus { discard, state } = status;
+    let pass = match state {
+        Err(e) => Pass::Failed(e),
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+            match traffic.next_record() {
+                Some(Ok(record)) => sink.plaintext(record.payload),
+                Some(Err(e)) => break Pass::Failed(e),
+                None => break Pass::Data,
+            }
+        },
+        Ok(ConnectionState::EncodeTlsData(mut data)) => sink.out.put(Pass::Again, MESSAGE, |room| match data.encode(room) {
+            Err(EncodeError::InsufficientSize(e)) => Err(Ok(e.required_size)),
+            other => other.map_err(|e| Err(e.to_string())),
+        }),
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Pass::Again
+        }
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => match want {
+            Want::Input => Pass::Blocked,
+            Want::Encrypt(data) => {
+                let records = data.len() / 16384 + 1;
+                sink.out.put(Pass::Written, data.len() + records * OVERHEAD, |room| encrypted(traffic.encrypt(data, room)))
+            }
+            Want::CloseNotify => sink.out.put(Pass::Written, OVERHEAD, |room| encrypted(traffic.queue_close_notify(room))),
+        },
+        Ok(ConnectionState::PeerClosed) => Pass::Closed,
+        Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => Pass::Blocked,
+        // Early data is never offered nor accepted.
+        Ok(_) => Pass::Failed(Error::General("unexpected state".into())),
+    };
+    (discard, pass)
+}
+
+/// So many bytes were written; or so many are needed; or it is impossible.
+type Written = Result<usize, Result<usize, String>>;
+
+fn encrypted(r: Result<usize, EncryptError>) -> Written {
+    match r {
+        Err(EncryptError::InsufficientSize(e)) => Err(Ok(e.required_size)),
+        other => other.map_err(|e| Err(e.to_string())),
+    }
+}
