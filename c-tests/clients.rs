@@ -51,7 +51,7 @@ fn main() {
     examples::trials(&mut all);
     tls::trials(&mut all);
     websocket::trials(&mut all);
-    names::trials(&mut all);
     tls_verify::trials(&mut all);
+    names::trials(&mut all);
     libtest_mimic::run(&args, all).exit();
 }
