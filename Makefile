@@ -22,9 +22,10 @@ TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-
         wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
         update-ca-certificates:ca-certificates \
         mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
-        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2
+        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2 \
+        chronyd:chrony
 # Packages of other languages, which are put into a directory of this project.
-PYTHON_PACKAGES = websockets paho-mqtt zeroconf
+PYTHON_PACKAGES = websockets paho-mqtt zeroconf pymodbus pyjwt cryptography
 NODE_PACKAGES = ws
 PEERS = target/peers
 
@@ -70,7 +71,7 @@ deps:
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
 	@for p in $(PYTHON_PACKAGES); do \
-	  [ -d $(PEERS)/python/$${p%-mqtt} ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	  ls -d $(PEERS)/python/$$(echo $$p | tr - _)-*.dist-info >/dev/null 2>&1 || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
 	done
 	@for p in $(NODE_PACKAGES); do \
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
