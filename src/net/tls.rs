@@ -64,6 +64,9 @@ pub(crate) fn init(c: Conn, o: &Options) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else {
         return error(c, format_args!("TLS needs a connection of a manager"));
     };
+    if flags.is_listening() && flags.is_udp() {
+        return log_error!("{} TLS needs a stream", c.id());
+    }
     if flags.is_listening() {
         // Nothing happens on the listener itself; whether the options are good is better known now than at the first accept.
         if let Err(err) = e.tls.cache.server(o) {

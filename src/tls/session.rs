@@ -404,3 +404,6 @@ fn encrypted(r: Result<usize, EncryptError>) -> Written {
         other => other.map_err(|e| Err(e.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;
