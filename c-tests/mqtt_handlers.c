@@ -23,18 +23,14 @@ static void note(int ev, void *ev_data) {
   }
 }
 
-static struct peer open_small(mg_event_handler_t fn, int receive_buffer) {
+static struct peer open_with(mg_event_handler_t fn) {
   struct peer p;
   seen[0] = error[0] = '\0';
   closes = commands = 0;
   mg_mgr_init(&mgr);
-  peer_dial(&p, port_of(mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL)), receive_buffer);
+  peer_open(&p, mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL));
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
   return p;
-}
-
-static struct peer open_with(mg_event_handler_t fn) {
-  return open_small(fn, 0);
 }
 
 static void end(struct peer *p) {
@@ -238,45 +234,6 @@ static void malformed_packets_end_a_connection(void) {
   expect_silent_end("\x20\2\0\5\x40\1\0", 7);
 }
 
-static void who_takes_no_replies_is_dropped(void) {
-  struct peer p = open_small(plain, 4096);
-  char *packets = (char *) malloc(100000 * 7);
-  size_t i, sent = 0;
-  uint64_t until = real_ms() + 50000;
-  for (i = 0; i < 100000; i++) memcpy(packets + 7 * i, "\x32\5\0\1t\0\7", 7);
-  // More than the sockets' buffers can hold of the answers.
-  while (closes == 0 && real_ms() < until) {
-    ssize_t n = send(p.fd, packets + sent, 700000 - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n > 0) sent = (sent + (size_t) n) % 700000;
-    mg_mgr_poll(&mgr, 0);
-  }
-  CHECK_EQ(closes, 1);
-  CHECK(strcmp(error, "MQTT peer takes no replies") == 0);
-  free(packets);
-  end(&p);
-}
-
-// A peer that does read gets as many as it likes.
-static void a_long_stream_is_acknowledged(void) {
-  struct peer p = open_with(plain);
-  size_t i, total = 300000;
-  char *packets = (char *) malloc(total * 7);
-  size_t sent = 0;
-  uint64_t until = real_ms() + 50000;
-  for (i = 0; i < total; i++) memcpy(packets + 7 * i, "\x32\5\0\1t\0\7", 7);
-  while (p.len < total * 4 && real_ms() < until) {
-    ssize_t n = sent < total * 7 ? send(p.fd, packets + sent, total * 7 - sent, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
-    if (n > 0) sent += (size_t) n;
-    mg_mgr_poll(&mgr, 0);
-    peer_read(&p);
-  }
-  CHECK_EQ(p.len, total * 4);
-  CHECK_EQ(commands, total);
-  CHECK_EQ(closes, 0);
-  free(packets);
-  end(&p);
-}
-
 // A large buffer full of the smallest packets: what is behind each, and moves when it is taken off, is a small part of that.
 static size_t most_behind;
 
@@ -361,8 +318,6 @@ int main(void) {
   the_protocol_handler_may_be_wrapped();
   version_5_is_noticed();
   malformed_packets_end_a_connection();
-  who_takes_no_replies_is_dropped();
-  a_long_stream_is_acknowledged();
   many_small_packets_in_a_large_buffer();
   a_manager_drains();
   a_manager_drains_beside_a_talkative_client();
