@@ -50,6 +50,7 @@ help:
 	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
+	@echo 'make bench-tls  HTTPS, beside nginx'
 	@echo 'make clean      remove what was built'
 
 build:
@@ -110,6 +111,9 @@ header:
 bench: build
 	benches/run.sh
 
+bench-tls: build
+	benches/tls.sh
+
 install: build install-files
 
 # Installs what is in BUILD_DIR.
@@ -135,4 +139,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test lint miri big drain-demo tsan header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean

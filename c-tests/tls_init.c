@@ -81,6 +81,67 @@ static void situations(void) {
   mg_mgr_free(&mgr);
 }
 
+// Every name is 127.0.0.1.
+static void dns_fn(struct mg_connection *c, int ev, void *ev_data) {
+  static const unsigned char answer[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 127, 0, 0, 1};
+  unsigned char reply[600];
+  size_t n = c->recv.len;
+  if (ev != MG_EV_READ || n < 12 || n + sizeof(answer) > sizeof(reply)) return;
+  memcpy(reply, c->recv.buf, n);
+  memcpy(reply + n, answer, sizeof(answer));
+  reply[2] = 0x81, reply[3] = 0x80, reply[7] = 1;
+  c->recv.len = 0;
+  mg_send(c, reply, n + sizeof(answer));
+  (void) ev_data;
+}
+
+static void while_resolving(void) {
+  struct mg_connection *l, *c;
+  char url[60], dns[60];
+  mg_mgr_init(&mgr);
+  c = mg_listen(&mgr, "udp://127.0.0.1:0", dns_fn, NULL);
+  mg_snprintf(dns, sizeof(dns), "udp://127.0.0.1:%d", port_of(c));
+  mgr.dns4.url = dns;
+  l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
+  side_forget(&server), side_forget(&client);
+  client_init = AFTER_CONNECT;
+  mg_snprintf(url, sizeof(url), "tcps://somewhere.test:%d", port_of(l));
+  c = mg_connect(&mgr, url, fn, NULL);
+  CHECK(c->is_resolving);
+  mg_tls_init(c, &client_opts);
+  CHECK(c->is_tls_hs && c->tls != NULL);
+  POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
+  CHECK(side_saw(&client, "OCHWRX") && side_saw(&server, "OAHRWX"));
+  CHECK(side_got(&server, "ping", 4) && side_got(&client, "pong", 4));
+  client_init = ON_CONNECT;
+  mg_mgr_free(&mgr);
+}
+
+// Secrets go to a file only when the program asks for it, and the environment names it.
+static void key_log(void) {
+  struct mgx_options o;
+  struct mg_str text;
+  int on;
+  char path[] = "tls-keys-XXXXXX";
+  int fd = mkstemp(path);
+  CHECK(fd >= 0);
+  setenv("SSLKEYLOGFILE", path, 1);
+  for (on = 0; on < 2; on++) {
+    mg_mgr_init(&mgr);
+    memset(&o, 0, sizeof(o));
+    o.tls_keylog = on == 1;
+    mgx_mgr_options(&mgr, &o);
+    works(mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL), "tcps");
+    mg_mgr_free(&mgr);
+    text = mg_file_read(&mg_fs_posix, path);
+    CHECK(on ? text.buf != NULL && strstr(text.buf, "CLIENT_TRAFFIC_SECRET_0 ") != NULL : text.len == 0);
+    mg_free(text.buf);
+  }
+  unsetenv("SSLKEYLOGFILE");
+  close(fd);
+  unlink(path);
+}
+
 // Without mg_tls_init on both sides: clear text, as documented.
 static void fall_back(void) {
   struct mg_connection *l;
@@ -260,6 +321,8 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   server_opts = server_tls(), client_opts = client_tls();
   situations();
+  while_resolving();
+  key_log();
   fall_back();
   failures();
   taken_back();

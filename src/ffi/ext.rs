@@ -43,6 +43,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
         v6only: o.v6only,
         no_dirlist: o.no_dirlist,
+        tls_keylog: o.tls_keylog,
         // SAFETY: a C string or NULL, as the caller promises.
         http_index: match unsafe { bytes::cstr(o.http_index) } {
             [] => defaults.http_index,

@@ -28,6 +28,9 @@ pub(crate) struct Options {
     pub(crate) v6only: bool,
     /// Directories without an index page are not listed.
     pub(crate) no_dirlist: bool,
+    /// TLS secrets go to the file that SSLKEYLOGFILE names.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    pub(crate) tls_keylog: bool,
     /// The name of index pages.
     pub(crate) http_index: Vec<u8>,
 }
@@ -39,6 +42,7 @@ impl Default for Options {
             listen_backlog: 128,
             v6only: false,
             no_dirlist: false,
+            tls_keylog: false,
             http_index: b"index.html".to_vec(),
         }
     }

@@ -12,9 +12,11 @@ use crate::guard::{bytes, iobuf};
 use crate::sys::log::{log_at, log_error};
 use crate::tls::config::{Cache, Options, explain};
 use crate::tls::session::{Role, Session, Step};
-use core::cell::RefCell;
+use core::cell::{OnceCell, RefCell};
 use core::net::IpAddr;
 use core::ptr;
+use rustls::KeyLogFile;
+use std::sync::Arc;
 
 /// Capacity of `c->rtls`: a whole record and most of the next.
 const INPUT: usize = 2 * MG_IO_SIZE;
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     spares: RefCell<Vec<Vec<u8>>>,
     /// Part of a file on its way into records.
     file: RefCell<Vec<u8>>,
+    key_log: OnceCell<Arc<KeyLogFile>>,
 }
 
 pub(crate) struct Tls {
@@ -61,6 +64,9 @@ pub(crate) fn init(c: Conn, o: &Options) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else {
         return error(c, format_args!("TLS needs a connection of a manager"));
     };
+    if flags.is_listening() && flags.is_udp() {
+        return log_error!("{} TLS needs a stream", c.id());
+    }
     if flags.is_listening() {
         // Nothing happens on the listener itself; whether the options are good is better known now than at the first accept.
         if let Err(err) = e.tls.cache.server(o) {
@@ -82,6 +88,9 @@ pub(crate) fn init(c: Conn, o: &Options) {
         e.tls.cache.server(o).map(Role::Server)
     };
     let role = match role {
+        Ok(role) if e.options.borrow().tls_keylog => {
+            role.with_key_log(e.tls.key_log.get_or_init(|| Arc::new(KeyLogFile::new())).clone())
+        }
         Ok(role) => role,
         Err(err) => {
             log_error!("{} {err}: {}", c.id(), err.detail());

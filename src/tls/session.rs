@@ -4,7 +4,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{ClientConfig, Error, ServerConfig};
+use rustls::{ClientConfig, Error, KeyLogFile, ServerConfig};
 use std::sync::Arc;
 
 /// What a connection is made from.
@@ -12,6 +12,22 @@ pub(crate) enum Role {
     /// With the server's name, unless it is to be the peer's address.
     Client(Arc<ClientConfig>, Option<ServerName<'static>>),
     Server(Arc<ServerConfig>),
+}
+
+impl Role {
+    /// The same, with its secrets written to a log.
+    pub(crate) fn with_key_log(self, log: Arc<KeyLogFile>) -> Role {
+        match self {
+            Role::Client(mut config, name) => {
+                Arc::make_mut(&mut config).key_log = log;
+                Role::Client(config, name)
+            }
+            Role::Server(mut config) => {
+                Arc::make_mut(&mut config).key_log = log;
+                Role::Server(config)
+            }
+        }
+    }
 }
 
 enum Peer {
@@ -388,3 +404,6 @@ fn encrypted(r: Result<usize, EncryptError>) -> Written {
         other => other.map_err(|e| Err(e.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;
