@@ -26,7 +26,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_dat
             run(c, usize::try_from(n).unwrap_or(0), false);
         }
         MG_EV_POLL if is_waiting(c) => run(c, 0, false),
-        MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.http.choked.get()) => run(c, 0, false),
+        MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.choked.get() != 0) => run(c, 0, false),
         // What a client got so far of a response is delivered. A request that was cut short is not: it may mean anything.
         MG_EV_CLOSE if c.flags().is_client() && !c.flags().is_draining() => run(c, 0, true),
         _ => {}
@@ -80,10 +80,10 @@ fn run(c: Conn, fresh: usize, closing: bool) {
     }
     let server = c.flags().is_accepted();
     let mut handled = 0;
-    h.choked.set(false);
+    rec.choked.set(0);
     while !gone(c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
         if server && c.send_len() >= OUTPUT_MAX {
-            h.choked.set(true);
+            rec.choked.set(handler as *const () as usize);
             break;
         }
         if server && handled == BATCH {

@@ -21,7 +21,7 @@ const OUTPUT_MAX: usize = 1 << 20;
 pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
     // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
     let c = unsafe { Conn::new(c) };
-    if ev == MG_EV_READ || ev == MG_EV_WRITE && c.recv_len() > 0 {
+    if matches!(ev, MG_EV_READ | MG_EV_WRITE) {
         if let Some(rec) = c.rec().filter(|rec| c.flags().is_accepted() && !rec.dispatching.get()) {
             run(c, rec);
         }
@@ -33,7 +33,12 @@ fn gone(c: Conn) -> bool {
 }
 
 fn run(c: Conn, rec: &Rec) {
-    while !gone(c) && !c.flags().is_closing() && !c.flags().is_draining() && c.send_len() < OUTPUT_MAX {
+    rec.choked.set(0);
+    while !gone(c) && !c.flags().is_closing() && !c.flags().is_draining() {
+        if c.send_len() >= OUTPUT_MAX {
+            // Nothing more is read either: each request that is taken from the front of the buffer moves all that are behind it.
+            return rec.choked.set(handler as *const () as usize);
+        }
         // SAFETY: the connection's own data, copied before anything is called.
         let data = unsafe { c.recv_info().data() };
         match modbus::scan(data) {

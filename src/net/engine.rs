@@ -140,6 +140,8 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     /// A protocol handler has called the program about what is in the receive buffer, and must not be called again meanwhile.
     pub(crate) dispatching: Cell<bool>,
+    /// The `c->pfn` for which requests wait in the buffer until the peer reads what was answered; 0 when none do.
+    pub(crate) choked: Cell<usize>,
     pub(crate) http: HttpRec,
     pub(crate) ws: WsRec,
     pub(crate) mqtt: MqttRec,
@@ -209,9 +211,8 @@ pub(crate) struct HttpRec {
     pub(crate) mark: Cell<u64>,
     pub(crate) dispatched: Cell<bool>,
     pub(crate) asked_at: Cell<u64>,
-    /// Requests wait in the buffer: for the next turn of this connection, or for the peer to read what was answered.
+    /// Requests wait in the buffer for the next turn of this connection.
     pub(crate) more: Cell<bool>,
-    pub(crate) choked: Cell<bool>,
     /// End of the message being dispatched, inside `c->recv`.
     pub(crate) end: Cell<usize>,
     pub(crate) dispatching: Cell<bool>,
@@ -574,6 +575,7 @@ impl Default for Rec {
             from: Cell::default(),
             pressed: Cell::default(),
             dispatching: Cell::default(),
+            choked: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
             mqtt: MqttRec::default(),
@@ -625,7 +627,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed dispatching stream abandoned task tls);
+            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);
@@ -658,7 +660,6 @@ impl HttpRec {
         self.dispatched.set(false);
         self.asked_at.set(0);
         self.more.set(false);
-        self.choked.set(false);
         self.end.set(0);
         self.dispatching.set(false);
         self.answered.set(false);

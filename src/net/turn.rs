@@ -167,7 +167,7 @@ pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
     let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
     let piled_up = || c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size) && http();
-    let choked = || http() && c.rec().is_some_and(|rec| rec.http.choked.get());
+    let choked = || c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()));
     flags.is_full()
         || flags.is_draining() && !e.compat.get()
         || flags.is_resp() && piled_up()
