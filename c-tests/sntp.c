@@ -121,7 +121,7 @@ int main(void) {
   CHECK_EQ(s_time, (uint64_t) TIME_MS * 1000);
 
   // Servers that do not know the time: the end, and nothing else.
-  for (i = 0; i < 5; i++) {
+  for (i = 0; i < 7; i++) {
     ask(&mgr, NULL);
     make_message(m);
     if (i == 0) m[0] = 0xe4;       // clock not set
@@ -129,6 +129,8 @@ int main(void) {
     if (i == 2) m[0] = 0x23;       // a client's message
     if (i == 3) m[1] = 0;          // go away
     if (i == 4) memset(m + 40, 0, 8);
+    if (i == 5) memset(m + 32, 0, 8);  // no time of arrival
+    if (i == 6) put32(m + 32, (uint32_t) TIME_MS + 2208988800U + 60);  // a clock that jumped meanwhile
     answer(s_listener, m, 48);
     POLL_UNTIL(&mgr, s_closes == 1);
     CHECK_EQ(s_times, 0);

@@ -117,7 +117,7 @@ fn receive(c: Conn) {
     // For programs that look at the message themselves.
     sntp::set_origin(message, sntp::timestamp(sent.at));
     let now = time::millis();
-    let found = sntp::parse(message, now).filter(|ms| *ms > 0 && sntp::is_usable(message));
+    let found = sntp::parse(message, now).filter(|ms| *ms > 0 && sntp::is_usable(message, TIMEOUT_MS));
     c.update(|f| f.set_closing(true));
     match found {
         Some(ms) => {

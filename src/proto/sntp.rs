@@ -61,9 +61,13 @@ pub(crate) fn answers(message: &[u8], sent: Timestamp) -> bool {
     message.len() >= LEN && field(message, ORIGIN) == sent
 }
 
-/// Whether a message that answers a request may set the clock: it comes from a server, not a broadcast, whose own clock is set.
-pub(crate) fn is_usable(message: &[u8]) -> bool {
-    message.len() >= LEN && message[0] & 7 == 4 && message[0] >> 6 != 3 && field(message, TRANSMITTED) != [0; 8]
+/// Whether a message that answers a request may set the clock: it comes from a server, not a broadcast, whose own clock is set and
+/// has not jumped between request and answer. `most` milliseconds are the longest that these can lie apart.
+pub(crate) fn is_usable(message: &[u8], most: u64) -> bool {
+    if message.len() < LEN || message[0] & 7 != 4 || message[0] >> 6 == 3 || field(message, TRANSMITTED) == [0; 8] {
+        return false;
+    }
+    milliseconds(message, TRANSMITTED).abs_diff(milliseconds(message, RECEIVED)) <= most
 }
 
 /// Writes another time of sending where the answer repeats it.
@@ -98,16 +102,22 @@ mod tests {
     #[test]
     fn who_may_set_the_clock() {
         let good = reply(0x24, 1, 2, 3);
-        assert!(is_usable(&good) && parse(&good, 9).is_some());
+        assert!(is_usable(&good, 1) && parse(&good, 9).is_some());
         // A broadcast; a clock that is not set. The parser takes both.
         for first in [0x25, 0xe4] {
-            assert!(!is_usable(&reply(first, 1, 2, 3)) && parse(&reply(first, 1, 2, 3), 9).is_some());
+            assert!(!is_usable(&reply(first, 1, 2, 3), 1) && parse(&reply(first, 1, 2, 3), 9).is_some());
         }
         let mut never_sent = good;
         set_origin(&mut never_sent, [1; 8]);
         assert!(answers(&never_sent, [1; 8]) && !answers(&never_sent, [2; 8]) && !answers(&never_sent[..47], [1; 8]));
         never_sent[TRANSMITTED..].fill(0);
-        assert!(!is_usable(&never_sent));
+        assert!(!is_usable(&never_sent, 1));
+        // Half the time since 1970 would come of this.
+        let mut never_received = reply(0x24, 1, 2, 1_700_000_000_000);
+        assert!(!is_usable(&never_received, 3000));
+        never_received[RECEIVED..TRANSMITTED].fill(0);
+        assert!(!is_usable(&never_received, 3000));
+        assert!(is_usable(&reply(0x24, 1, 5000, 2000), 3001) && !is_usable(&reply(0x24, 1, 6000, 2000), 3001));
     }
 
     proptest! {
@@ -115,7 +125,7 @@ mod tests {
         #[test]
         fn any_message(message in proptest::collection::vec(any::<u8>(), 0..60), now: u64) {
             let _ = parse(&message, now);
-            let _ = (answers(&message, [0; 8]), is_usable(&message));
+            let _ = (answers(&message, [0; 8]), is_usable(&message, 3000));
         }
         #[test]
         fn times_come_back(ms in 1u64..4_294_967_295_000) {
