@@ -63,11 +63,12 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
 
 static int s_calls;
 static char s_message[200];
-static bool s_again;
+static bool s_again, s_free;
 
 static void done(const char *message) {
   s_calls++;
   mg_snprintf(s_message, sizeof(s_message), "%s", message == NULL ? "NULL" : message);
+  if (s_free) mg_mgr_free(&s_mgr);
   if (s_again) {
     s_again = false;
     mg_ota_url_check(&s_mgr, "https://127.0.0.1/", done);
@@ -248,6 +249,16 @@ int main(void) {
   mg_mgr_free(&s_mgr);
   CHECK_EQ(s_calls, 1);
   CHECK(strcmp(s_message, "connection closed") == 0);
+  // The manager is freed in the function, before mg_ota_url_check has returned.
+  s_free = true;
+  for (i = 0; i < 3; i++) {
+    static const char *const failing[] = {"", "http://127.0.0.1:1/", "https://127.0.0.1/"};
+    mg_mgr_init(&s_mgr);
+    s_calls = 0;
+    mg_ota_url_check(&s_mgr, failing[i], done);
+    POLL_UNTIL(&s_mgr, s_calls == 1);
+    CHECK(s_mgr.conns == NULL);
+  }
   free(s_image);
   return DONE();
 }

@@ -105,11 +105,14 @@ pub(crate) fn start(e: &Engine, metadata_url: &[u8], callback: Callback) {
         *running = Some(Check { callback, mgr: e.mgr as usize, conn: 0, phase: Phase::Metadata, deadline: 0, url, size: 0 });
         IS_RUNNING.store(true, Ordering::Relaxed);
     }
+    // The program may free the manager when it is told of a failure.
+    e.enter();
     if let Err(message) = fetch(e, metadata_url) {
         *check() = None;
         IS_RUNNING.store(false, Ordering::Relaxed);
         tell(callback, Some(message));
     }
+    e.leave();
 }
 
 /// Connects to the server that the check, which has no connection now, wants next. Err: nobody has been told of the failure yet.
