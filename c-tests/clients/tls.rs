@@ -156,7 +156,7 @@ fn websockets(test: &str) -> Result<(), Failed> {
 fn wrk(test: &str, path: &str, len: usize, connections: &str) -> Result<(), Failed> {
     let (server, _) = serve(test, "p256", &[], len)?;
     let mut wrk = tool("wrk")?;
-    wrk.args(["-t", "1", "-c", connections, "-d", "5"]).arg(format!("https://127.0.0.1:{}{path}", server.port()));
+    wrk.args(["-t", "1", "-c", connections, "-d", "10"]).arg(format!("https://127.0.0.1:{}{path}", server.port()));
     let report = client(&format!("tls-{test}"), wrk, 60)?;
     if !report.contains(" requests in ") || report.contains("Socket errors") || report.contains("Non-2xx") {
         return Err(report.into());
