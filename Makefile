@@ -22,9 +22,10 @@ TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-
         wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
         update-ca-certificates:ca-certificates \
         mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
-        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2
+        dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2 \
+        chronyd:chrony
 # Packages of other languages, which are put into a directory of this project.
-PYTHON_PACKAGES = websockets paho-mqtt zeroconf
+PYTHON_PACKAGES = websockets paho-mqtt zeroconf pymodbus pyjwt cryptography
 NODE_PACKAGES = ws
 PEERS = target/peers
 
@@ -49,6 +50,7 @@ help:
 	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
+	@echo 'make bench-tls  HTTPS, beside nginx'
 	@echo 'make clean      remove what was built'
 
 build:
@@ -69,7 +71,7 @@ deps:
 	  echo "The tests need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
 	@for p in $(PYTHON_PACKAGES); do \
-	  [ -d $(PEERS)/python/$${p%-mqtt} ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	  ls -d $(PEERS)/python/$$(echo $$p | tr - _)-*.dist-info >/dev/null 2>&1 || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
 	done
 	@for p in $(NODE_PACKAGES); do \
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
@@ -109,6 +111,9 @@ header:
 bench: build
 	benches/run.sh
 
+bench-tls: build
+	benches/tls.sh
+
 install: build install-files
 
 # Installs what is in BUILD_DIR.
@@ -134,4 +139,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test lint miri big drain-demo tsan header bench install install-files uninstall clean
+.PHONY: help build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean

@@ -1,4 +1,4 @@
-//! Real clients - curl, wrk, Python, Node, mosquitto, raw sockets - against C programs built with the shared library, each test with a
+//! Real clients - curl, wrk, Python, Node, mosquitto, chrony, raw sockets - against C programs built with the shared library, each test with a
 //! server process of its own.
 
 #![allow(unreachable_pub)] // A test program has no users.
@@ -7,6 +7,8 @@ use libtest_mimic::{Arguments, Trial};
 
 #[path = "clients/curl.rs"]
 mod curl;
+#[path = "clients/device.rs"]
+mod device;
 #[path = "clients/examples.rs"]
 mod examples;
 #[path = "clients/files.rs"]
@@ -49,6 +51,7 @@ fn main() {
     scripts::trials(&mut all);
     curl::trials(&mut all);
     examples::trials(&mut all);
+    device::trials(&mut all);
     tls::trials(&mut all);
     websocket::trials(&mut all);
     tls_verify::trials(&mut all);

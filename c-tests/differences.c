@@ -15,6 +15,40 @@ static void addresses(void) {
   CHECK_EQ(mg_url_port("http://host:-1"), 0);
 }
 
+static int allowed(const char *list, const char *ip) {
+  struct mg_addr a;
+  memset(&a, 0, sizeof(a));
+  CHECK(mg_aton(mg_str(ip), &a));
+  return mg_check_ip_acl(mg_str(list), &a);
+}
+
+static void access_lists(void) {
+  const char *malformed[] = {"+1.2.3.4xyz", "+1.2.3.4.5", "+1.2.3.4/", "+1.2.3.4/8abc", "++1.2.3.4"};
+  size_t i;
+  for (i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) CHECK_EQ(allowed(malformed[i], "1.2.3.4"), -2);
+  CHECK_EQ(allowed("+0.0.0.0/0,-10.1.2.3/8", "10.9.9.9"), 0);
+  CHECK_EQ(allowed("+0.0.0.0/0,-10.1.2.3/8", "11.1.2.3"), 1);
+  CHECK_EQ(allowed("+10.1.2.3/8", "10.1.2.3"), 0);
+}
+
+static void tokens(void) {
+  struct mg_jwt_opts opts;
+  char jwt[200], other[200], claims[100];
+  size_t n;
+  memset(&opts, 0, sizeof(opts));
+  opts.secret = mg_str("key");
+  opts.claims = mg_str("{}");
+  n = mg_jwt_sign_hs256(&opts, jwt, sizeof(jwt));
+  CHECK_EQ(mg_jwt_verify_hs256(mg_str(jwt), &opts, claims, sizeof(claims)), 2);
+  mg_snprintf(other, sizeof(other), "%s=", jwt);
+  CHECK_EQ(mg_jwt_verify_hs256(mg_str(other), &opts, claims, sizeof(claims)), 0);
+  jwt[n - 1]++;  // the same bytes: of the last character only the upper bits count
+  CHECK_EQ(mg_jwt_verify_hs256(mg_str(jwt), &opts, claims, sizeof(claims)), 0);
+  opts.header = mg_str("\"crit\":[\"x\"]");
+  mg_jwt_sign_hs256(&opts, jwt, sizeof(jwt));
+  CHECK_EQ(mg_jwt_verify_hs256(mg_str(jwt), &opts, claims, sizeof(claims)), 0);
+}
+
 static void buffers(void) {
   struct mg_iobuf io = {NULL, 0, 0, 16};
   CHECK_EQ(mg_iobuf_add(&io, 40, "abc", 3), 3);
@@ -334,6 +368,8 @@ static void event_loop(void) {
 int main(void) {
   mg_log_set(MG_LL_NONE);
   addresses();
+  access_lists();
+  tokens();
   buffers();
   patterns();
   formatting();

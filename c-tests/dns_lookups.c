@@ -1,6 +1,7 @@
 // Lookups that a scripted server answers, well, badly, or with lies.
 
 #include "dns.h"
+#include "mongoose_ext.h"
 
 static struct mg_mgr mgr;
 static struct dns_server server;
@@ -101,6 +102,16 @@ static void stream(void) {
   mg_mgr_free(&m);
 }
 
+// The connection to the server may be one that gets no MG_EV_POLL.
+static void quiet(void) {
+  mgx_conn_poll_events(mgr.dns4.c, false);
+  CHECK(is_loopback(look_up(&mgr, "tcp://forged.test:1"), 1));
+  mgr.dnstimeout = 100;
+  CHECK(fails_with(look_up(&mgr, "tcp://silent.test:1"), "DNS timeout"));
+  mgr.dnstimeout = 50000;
+  mgx_conn_poll_events(mgr.dns4.c, true);
+}
+
 // A server that the program has named is asked for both kinds of addresses.
 static void one_url(void) {
   int before = server.queries;
@@ -162,6 +173,7 @@ int main(void) {
   bad_names();
   stream();
   one_url();
+  quiet();
   // The connection to the second server, at most: sockets of lookups are closed.
   CHECK(open_files() <= files + 1);
   on_listener();

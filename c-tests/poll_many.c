@@ -1,6 +1,7 @@
 // More descriptors are ready than one look at the kernel's list tells of (1,024): the others are told of in the next poll, which
 // does not sleep, and connections that are always ready keep nobody waiting.
 // timeout: 120
+// not under: valgrind: minutes, and its memory checks have nothing to find here
 #include "ext.h"
 
 static struct mg_mgr mgr;

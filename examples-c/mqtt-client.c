@@ -133,14 +133,8 @@ static void on_message(const struct mg_mqtt_message *mm) {
   s_done++;
 }
 
-#pragma weak mg_tls_init  // NULL in a library without TLS
-
 static void start_tls(struct mg_connection *c) {
   struct mg_tls_opts opts;
-  if (mg_tls_init == NULL) {
-    mg_error(c, "this library has no TLS");
-    return;
-  }
   memset(&opts, 0, sizeof(opts));
   if (s_ca != NULL && (opts.ca = mg_file_read(&mg_fs_posix, s_ca)).buf == NULL) {
     mg_error(c, "cannot read %s", s_ca);

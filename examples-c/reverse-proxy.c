@@ -71,8 +71,9 @@ static bool next_header(struct mg_str *rest, struct mg_str *name, struct mg_str 
   rest->buf += line.len + 1;
   if (line.len > 0 && line.buf[line.len - 1] == '\r') line.len--;
   if (line.len == 0 || (colon = (const char *) memchr(line.buf, ':', line.len)) == NULL) return false;
-  if (memchr(line.buf, '\r', line.len) != NULL) return false;
   *name = mg_str_n(line.buf, (size_t) (colon - line.buf));
+  // mg_http_parse looks at the first 30 only.
+  if (name->len == 0 || memchr(name->buf, ' ', name->len) != NULL || memchr(line.buf, '\r', line.len) != NULL) return false;
   *value = mg_str_n(colon + 1, line.len - name->len - 1);
   while (value->len > 0 && (value->buf[0] == ' ' || value->buf[0] == '\t')) value->buf++, value->len--;
   return true;

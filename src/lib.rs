@@ -6,7 +6,7 @@
 //! | `ffi` | what C calls: the exports, one file per area; check, convert, call, convert back | all |
 //! | `guard` | the border's tools: pointers to slices, C memory, growable C buffers, messages as C sees them | abi, proto |
 //! | `proto` | protocol code: bytes in, values out; no I/O, no unsafe | hash |
-//! | `hash` | digests, base64, checksums over well-kept crates; no unsafe | - |
+//! | `hash` | digests, signatures, base64, checksums over well-kept crates; no unsafe | - |
 //! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash |
 //! | `sys` | the machine: clock, random numbers, log, file systems | abi, guard, fmt |
 //! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, sys |

@@ -74,6 +74,7 @@ fn dashboard() -> Result<(), Failed> {
 fn dashboard_in_a_browser() -> Result<(), Failed> {
     let server = Server::start("dashboard_browser", "examples-c/dashboard.c", &["-l", "http://127.0.0.1:0", "-p", "secret"], 1)?;
     let mut command = script("dashboard_browser.py")?;
+    command.current_dir(scratch("clients-dashboard_browser-pictures"));
     command.args(["127.0.0.1", &server.port().to_string(), "secret"]);
     client("dashboard_browser", command, 120)?;
     server.stop()?;
@@ -228,6 +229,7 @@ fn event_stream() -> Result<(), Failed> {
 fn event_stream_in_browsers() -> Result<(), Failed> {
     let server = Server::start("events_browser", "examples-c/event-stream.c", &["http://127.0.0.1:0", "200"], 1)?;
     let mut command = script("events_browser.py")?;
+    command.current_dir(scratch("clients-events_browser-pictures"));
     command.args(["127.0.0.1", &server.port().to_string(), &server.pid().to_string()]);
     client("events_browser", command, 120)?;
     let text = server.ended()?;

@@ -2,7 +2,7 @@
 
 use crate::examples::unused_port;
 use crate::server::{Server, build, client};
-use crate::tools::{run, scratch, tool};
+use crate::tools::{root, run, scratch, tool};
 use crate::websocket::peer_package;
 use libtest_mimic::{Failed, Trial};
 use std::{
@@ -142,10 +142,10 @@ impl Drop for Subscriber {
 }
 
 /// Our client publishes to our client, in all versions and qualities.
-fn exchange(test: &str, url: &str) -> Result<(), String> {
+fn exchange(test: &str, more: &[&str], url: &str) -> Result<(), String> {
     for version in [&[][..], &["-5"]] {
         for qos in ["0", "1", "2"] {
-            let common = [version, &["-q", qos, "-t", "a/b", "-n", "100"]].concat();
+            let common = [version, more, &["-q", qos, "-t", "a/b", "-n", "100"]].concat();
             let mut subscriber =
                 Subscriber::start(&[&common[..], &["-i", &format!("there{}{qos}", version.concat())]].concat(), url)?;
             client(test, ours(&[&common[..], &["-m", "hello"]].concat(), url)?, 60)?;
@@ -161,14 +161,30 @@ fn exchange(test: &str, url: &str) -> Result<(), String> {
 
 fn our_client_and_mosquitto() -> Result<(), Failed> {
     let broker = Mosquitto::start("mqtt-exchange", "allow_anonymous true")?;
-    Ok(exchange("mqtt-exchange", &broker.url())?)
+    Ok(exchange("mqtt-exchange", &[], &broker.url())?)
 }
 
 fn our_client_and_our_broker() -> Result<(), Failed> {
     let broker = our_broker("mqtt-own", &[])?;
-    exchange("mqtt-own", &format!("mqtt://127.0.0.1:{}", broker.port()))?;
+    exchange("mqtt-own", &[], &format!("mqtt://127.0.0.1:{}", broker.port()))?;
     broker.stop()?;
     Ok(())
+}
+
+fn over_tls() -> Result<(), Failed> {
+    let (port, certs) = (unused_port()?, root("c-tests/certs"));
+    let file = |name: &str| certs.join(name).display().to_string();
+    let (cert, key) = (file("server-p256.pem"), file("server-p256.key"));
+    let tls = format!("allow_anonymous true\nlistener {port} 127.0.0.1\ncertfile {cert}\nkeyfile {key}");
+    let _broker = Mosquitto::start("mqtt-tls", &tls)?;
+    let url = format!("mqtts://localhost:{port}");
+    exchange("mqtt-tls", &["-c", &file("ca.pem")], &url)?;
+    // An authority that has not signed the broker's certificate.
+    match Subscriber::start(&["-c", &file("other-ca.pem")], &url) {
+        Err(line) if line.starts_with(&url) => Ok(()),
+        Err(line) => Err(line.into()),
+        Ok(_) => Err("a broker was believed".into()),
+    }
 }
 
 /// Who does not know the password is told so, by either broker.
@@ -290,5 +306,6 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("mqtt::our_client_and_mosquitto", our_client_and_mosquitto));
     all.push(Trial::test("mqtt::our_client_and_our_broker", our_client_and_our_broker));
     all.push(Trial::test("mqtt::over_websocket", over_websocket));
+    all.push(Trial::test("mqtt::over_tls", over_tls));
     all.push(Trial::test("mqtt::passwords", passwords));
 }

@@ -105,6 +105,10 @@ fn openssl_client(test: &str) -> Result<(), Failed> {
     ensure(code != 0 && text.contains("sslv3 alert") && text.contains("Cipher is (NONE)"), || text)?;
     let (_, text) = s_client(&server, &["-tls1_3", "-groups", "P-384:P-256"], "tls-s_client-4")?;
     ensure(text.contains("HTTP/1.1 200 OK"), || text)?;
+    let (_, text) = s_client(&server, &["-alpn", "h2,http/1.1"], "tls-s_client-5")?;
+    ensure(text.contains("ALPN protocol: http/1.1") && text.contains("HTTP/1.1 200 OK"), || text)?;
+    let (code, text) = s_client(&server, &["-alpn", "h2"], "tls-s_client-6")?;
+    ensure(code != 0 && text.contains("no application protocol"), || text)?;
     server.stop()?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use crate::abi::*;
 use crate::guard::{bytes, iobuf};
+#[cfg(feature = "tls")]
+use crate::handler::http;
 use crate::net::handle::Conn;
 use crate::net::sock::{self, Io};
 #[cfg(feature = "tls")]
@@ -31,6 +33,7 @@ pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_
                 key: (*opts).key.bytes(),
                 name: (*opts).name.bytes(),
                 skip_verification: (*opts).skip_verification,
+                http: http::is_http(c),
             },
         );
         #[cfg(not(feature = "tls"))]

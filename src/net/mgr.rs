@@ -223,6 +223,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             continue;
         }
         if rec.conn.get().is_null() {
+            resolve::ready(e, rec);
             continue;
         }
         // SAFETY: the connection of a record in use.
@@ -249,7 +250,9 @@ fn apply(e: &Engine, ready: &[Ready]) {
         rec.held.set(false);
         if rec.lingering.get() {
             conn::linger_on(e, rec);
-        } else if !rec.conn.get().is_null() {
+        } else if rec.conn.get().is_null() {
+            resolve::ready(e, rec);
+        } else {
             // SAFETY: the connection of a record in use.
             let c = unsafe { Conn::new(rec.conn.get()) };
             if rec.readable.get() && turn::is_paused(e, c) {

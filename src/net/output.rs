@@ -99,6 +99,9 @@ unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
 
 /// One datagram to `to`, now. Unlike with mg_send, it is no reason to close the connection when there is no way to get there.
 pub(crate) fn datagram(c: Conn, bytes: &[u8], to: &mg_addr) -> bool {
+    if c.is_closed() {
+        return false;
+    }
     // SAFETY: bytes is a slice of ours.
     match unsafe { sock::send_to(c.fd(), bytes.as_ptr(), bytes.len(), to) } {
         Io::Done(n) => {

@@ -12,7 +12,7 @@
 //! connection's own socket is used.
 
 use super::conn::{self, Client};
-use super::engine::{Engine, Reason};
+use super::engine::{Engine, Reason, Rec};
 use super::event::error;
 use super::handle::Conn;
 use super::sock::{self, Io};
@@ -352,6 +352,24 @@ fn close_socket(e: &Engine, q: &mut Query) {
 fn wake_at(e: &Engine, via: Conn, at: u64) {
     if let Some(rec) = via.rec() {
         e.set_deadline(rec, Some(rec.deadline.get().map_or(at, |old| old.min(at))));
+    }
+}
+
+/// Something has arrived on the socket of a lookup: the connection that it hangs on must have a turn, if it has not anyway.
+pub(crate) fn ready(e: &Engine, rec: &Rec) {
+    if !e.quiet.is_used() {
+        return;
+    }
+    let is_its = |l: &&Lookup| {
+        let socket = l.query.as_ref().and_then(|q| q.socket.as_ref());
+        socket.is_some_and(|socket| socket.slot == rec.slot.get())
+    };
+    let via = e.resolver.lookups.borrow().values().find(is_its).map(|l| l.via);
+    // SAFETY: what a lookup hangs on is alive.
+    if let Some(via) = via.map(|via| unsafe { Conn::new(via) }) {
+        if let Some(rec) = via.rec() {
+            e.quiet.visit(via, rec);
+        }
     }
 }
 

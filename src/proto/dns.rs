@@ -289,7 +289,7 @@ fn wire_name(buf: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
                 }
             }
             0xc0.. => {
-                len = len.or(Some(at + 2 - start));
+                len = len.or_else(|| Some(at + 2 - start));
                 let target = (n & 0x3f) << 8 | usize::from(*buf.get(at + 1)?);
                 if target >= front {
                     return None;
@@ -406,6 +406,10 @@ mod tests {
         for owner in [&[0xc0, at][..], &[0xc0, at + 1], &[0xff, 0xff], &[0xc0], &[0x40, 12], &[0x80, 12], &[1, b'x', 0xc0, at]] {
             assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(owner, A, ip)])), None, "{owner:?}");
         }
+        // From one pointer to the next, and from there to the question.
+        let first = answer(b"\x01x\xc0\x0c", A, ip);
+        let second = answer(&[0xc0, at + 2], CNAME, &[0xc0, at + first.len() as u8]);
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&first, &second])), Some(Reply::Nothing));
         // A name of the greatest length, and one that pointers make longer.
         let long: Vec<u8> = [&[63u8][..], &[b'x'; 63]].concat().repeat(3);
         let fits = [&long[..], &[50], &[b'x'; 50], QUESTION].concat();

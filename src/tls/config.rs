@@ -1,8 +1,8 @@
 //! Configurations of rustls from the options of `mg_tls_init`, and a store of them: programs give the same options for every
 //! connection.
 //!
-//! No protocol is offered or chosen in ALPN. A server of rustls that has a list refuses clients whose own list has nothing in
-//! common with it, and whether a connection will carry HTTP or MQTT is not known here. HTTP/1.1 is what clients then speak.
+//! In ALPN, connections that carry HTTP offer and choose `http/1.1`. Others have no list: with one, a server refuses clients whose
+//! own list has nothing in common with it.
 
 pub(crate) use super::error::{Error, explain};
 use super::keys;
@@ -26,6 +26,8 @@ pub(crate) struct Options<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) name: &'a [u8],
     pub(crate) skip_verification: bool,
+    /// The connection carries HTTP. Not from the program.
+    pub(crate) http: bool,
 }
 
 /// How many configurations are kept.
@@ -56,7 +58,7 @@ impl Cache {
 }
 
 fn digest(o: &Options<'_>, named: bool) -> [u8; 32] {
-    sha256_of(&[o.key, o.cert, o.ca, &[u8::from(o.skip_verification), u8::from(named)]])
+    sha256_of(&[o.key, o.cert, o.ca, &[u8::from(o.skip_verification), u8::from(named), u8::from(o.http)]])
 }
 
 /// The configurations of a list with their digests.
@@ -95,6 +97,10 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
+fn protocols(o: &Options<'_>) -> Vec<Vec<u8>> {
+    if o.http { vec![b"http/1.1".to_vec()] } else { Vec::new() }
+}
+
 fn other(e: rustls::Error) -> Error {
     Error::new("TLS OOM", e)
 }
@@ -117,6 +123,7 @@ pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVers
         None => Arc::new(ResolvesServerCertUsingSni::new()),
     };
     let mut config = builder.with_cert_resolver(resolver);
+    config.alpn_protocols = protocols(o);
     config.ticketer = ring::Ticketer::new().map_err(other)?;
     Ok(config)
 }
@@ -134,6 +141,7 @@ pub(super) fn client(
         Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
         None => builder.with_no_client_auth(),
     };
+    config.alpn_protocols = protocols(o);
     config.enable_sni = named;
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
     Ok(config)

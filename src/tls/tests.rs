@@ -6,6 +6,7 @@ use crate::hash::base64;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
 use serde_json::Value;
@@ -102,7 +103,14 @@ impl Parts {
 
     fn options(&self) -> Options<'_> {
         let part = |name| self.0.get(name).map_or(&[][..], |v| v);
-        Options { ca: part("ca"), cert: part("cert"), key: part("key"), name: part("name"), skip_verification: false }
+        Options {
+            ca: part("ca"),
+            cert: part("cert"),
+            key: part("key"),
+            name: part("name"),
+            skip_verification: false,
+            http: false,
+        }
     }
 }
 
@@ -180,6 +188,20 @@ fn every_kind_of_key() {
 }
 
 #[test]
+fn http_is_named_only_where_it_is_spoken() {
+    let server = |http| Options { http, ..own("server-p256") };
+    let client = |http| Options { http, ..Options::default() };
+    let alpn = |server, client| {
+        let pair = connect(&Cache::default(), &server, &client)?;
+        Ok::<_, String>(pair.client.alpn_protocol().map(<[u8]>::to_vec))
+    };
+    assert_eq!(alpn(server(true), client(true)), Ok(Some(b"http/1.1".to_vec())));
+    for (s, c) in [(true, false), (false, true), (false, false)] {
+        assert_eq!(alpn(server(s), client(c)), Ok(None));
+    }
+}
+
+#[test]
 fn every_form_of_key() {
     let keys = [
         ("server-p256", "server-p256-pkcs8.key"),
@@ -233,7 +255,7 @@ fn what_cannot_be_used_is_refused() {
         bytes[100] = b'*';
         &*bytes.leak()
     };
-    let cases: [(&str, Options); 17] = [
+    let cases: [(&str, Options); 18] = [
         ("KEY err 1: no private key for the certificate", Options { cert, ..Options::default() }),
         ("KEY err 1: no private key for the certificate", Options { cert, key: b"\0x", ..Options::default() }),
         ("CERT err 1: no certificate for the private key", Options { key, ..Options::default() }),
@@ -249,6 +271,7 @@ fn what_cannot_be_used_is_refused() {
         ("KEY err 1: the private key is encrypted", Options { key: file("server-rsa2048-encrypted.key"), ..good }),
         ("KEY err 1: does not match the certificate", Options { key: file("chain.key"), ..good }),
         ("KEY err 1: does not match the certificate", Options { key: file("server-rsa2048.key"), ..good }),
+        ("KEY err 1: does not match the certificate", Options { key: file("client-p384.key"), ..own("server-p384") }),
         ("KEY err 1: damaged, or not RSA, P-256, P-384 or Ed25519", own("unsupported-p521")),
         ("KEY err 1: damaged, or not RSA, P-256, P-384 or Ed25519", own("unsupported-rsa1024")),
     ];
@@ -476,18 +499,29 @@ fn the_cache_is_bounded() {
     assert!(!Arc::ptr_eq(&cache.server(&Options { cert: &a, key: b, ..plain }).unwrap(), &cache.server(&plain).unwrap()));
 }
 
+/// One certificate with the key of another, as no options can make it.
+fn stolen(shown: &str, has: &str) -> Arc<SingleCertAndKey> {
+    let right = super::keys::own(file(&format!("{has}.pem")), file(&format!("{has}.key"))).unwrap().unwrap();
+    Arc::new(SingleCertAndKey::from(CertifiedKey::new(vec![der(&format!("{shown}.pem")).into()], right.key)))
+}
+
 #[test]
 fn the_handshake_is_signed_by_the_key() {
-    // A server that shows one certificate and has the key of another, as no options can make it.
-    for (shown, has) in [("server-p256", "chain"), ("v1", "server-p256"), ("server-rsa2048", "server-p256")] {
-        for version in [&TLS12, &TLS13] {
-            let right = super::keys::own(file(&format!("{has}.pem")), file(&format!("{has}.key"))).unwrap().unwrap();
-            let wrong = rustls::sign::CertifiedKey::new(vec![der(&format!("{shown}.pem")).into()], right.key);
-            let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(wrong));
+    for version in [&TLS12, &TLS13] {
+        for (shown, has) in [("server-p256", "chain"), ("v1", "server-p256"), ("server-rsa2048", "server-p256")] {
             let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-            let server = builder.with_protocol_versions(&[version]).unwrap().with_no_client_auth().with_cert_resolver(resolver);
+            let builder = builder.with_protocol_versions(&[version]).unwrap().with_no_client_auth();
+            let server = builder.with_cert_resolver(stolen(shown, has));
             let client = Options { skip_verification: true, ..Options::default() };
             let client = config::client(&client, false, &[version]).unwrap();
+            let result = talk(Arc::new(server), Arc::new(client), PEER.into()).map(drop);
+            assert!(result.unwrap_err().starts_with("tls hs: peer's certificate: "), "{shown} {has}");
+        }
+        for (shown, has) in [("client-p256", "chain"), ("client-p384", "server-p384"), ("client-v1", "client-p256")] {
+            let server = Options { ca: file("ca.pem"), ..own("server-p256") };
+            let server = config::server(&server, &[version]).unwrap();
+            let mut client = config::client(&Options::default(), false, &[version]).unwrap();
+            client.client_auth_cert_resolver = stolen(shown, has);
             let result = talk(Arc::new(server), Arc::new(client), PEER.into()).map(drop);
             assert!(result.unwrap_err().starts_with("tls hs: peer's certificate: "), "{shown} {has}");
         }
