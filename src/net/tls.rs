@@ -6,6 +6,7 @@ use super::engine::{Engine, Reason, Rec};
 use super::event::{call, call_count, error};
 use super::handle::Conn;
 use super::sock::{self, Io};
+use super::stream;
 use super::turn::{self, READS};
 use crate::abi::*;
 use crate::guard::{bytes, iobuf};
@@ -156,6 +157,13 @@ pub(crate) fn unsent(rec: &Rec) -> usize {
 /// Decrypted bytes that have not been delivered yet.
 pub(crate) fn pending(rec: &Rec) -> usize {
     rec.tls.borrow().as_ref().map_or(0, |t| t.session.pending())
+}
+
+/// Whether ciphertext has arrived that was not delivered: a record in part, or more than there was room for.
+pub(crate) fn has_part(c: Conn) -> bool {
+    let flags = c.flags();
+    // SAFETY: the connection's own buffer.
+    flags.is_secure() && !flags.is_tls_hs() && unsafe { (*c.rtls()).len > 0 }
 }
 
 /// When an unfinished handshake is given up.
@@ -405,19 +413,24 @@ fn decrypt(c: Conn, rec: &Rec, has_room: bool) -> (usize, Step) {
     let buf = c.recv_info();
     // SAFETY: the free part of the connection's own buffer.
     let room = unsafe { bytes::slice_mut(buf.buf.wrapping_add(buf.len), if has_room { buf.size - buf.len } else { 0 }) };
-    let mut total = 0;
-    loop {
-        match advance(c, rec, &mut room[total..]) {
-            Some(Step::Data(n)) => {
-                total += n;
-                if n == 0 || total == room.len() {
-                    return (total, Step::Data(total));
-                }
+    let io = c.rtls();
+    // SAFETY: another buffer of the connection's own; the session does not call the program.
+    let input = unsafe { bytes::slice_mut((*io).buf, (*io).len) };
+    let (mut used, mut total) = (0, 0);
+    let step = with(rec, |t| {
+        loop {
+            let (n, step) = t.session.advance(&mut input[used..], &mut room[total..]);
+            used += n;
+            let Step::Data(n) = step else { return step };
+            total += n;
+            if n == 0 || total == room.len() {
+                return Step::Data(total);
             }
-            Some(step) => return (total, step),
-            None => return (total, Step::Blocked),
         }
-    }
+    });
+    // SAFETY: as above. Moved once, however many records there were.
+    unsafe { iobuf::del(io, 0, used) };
+    (total, step.unwrap_or(Step::Blocked))
 }
 
 /// Reads ciphertext. False when none came.
@@ -477,7 +490,7 @@ fn ended(e: &Engine, c: Conn, rec: &Rec, told: bool) {
     }
     rec.eof.set(true);
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
-    if !told && rec.reason.get() == Reason::None {
+    if !told && !may_send_more(rec) && rec.reason.get() == Reason::None {
         // Whoever cut the line may have cut off the end of what was sent.
         rec.reason.set(Reason::Reset);
     }
@@ -601,7 +614,7 @@ fn close_notify(c: Conn, rec: &Rec) {
 /// The connection is about to be closed. When nothing is lost by that, the peer may know.
 pub(crate) fn leave(c: Conn, rec: &Rec) {
     let fine = !matches!(rec.reason.get(), Reason::Reset | Reason::Error) && rec.fd.get() >= 0;
-    if fine && c.send_len() == 0 && unsent(rec) == 0 {
+    if fine && stream::unsent(c) == 0 {
         close_notify(c, rec);
         with(rec, |t| {
             let out = t.session.out.bytes();
@@ -611,6 +624,11 @@ pub(crate) fn leave(c: Conn, rec: &Rec) {
             }
         });
     }
+}
+
+/// The peer is not told that all was sent.
+pub(crate) fn part_silently(rec: &Rec) {
+    with(rec, |t| t.session.forgo_close());
 }
 
 /// The peer has ended the session, but not the TCP stream: something may still come.
