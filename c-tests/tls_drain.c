@@ -33,6 +33,12 @@ static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
       mg_http_reply(c, 200, "", "bye");
       c->is_draining = 1;
     }
+    if (mg_match(hm->uri, mg_str("/file"), NULL)) {
+      struct mg_http_serve_opts opts;
+      memset(&opts, 0, sizeof(opts));
+      mg_http_serve_file(c, hm, "tls-drain-file", &opts);
+      c->is_draining = 1;
+    }
     if (mg_match(hm->uri, mg_str("/later"), NULL)) waiting = c->id, answer_at = mg_millis() + 300;
   }
   if (ev == MG_EV_POLL && c->id == waiting && *(uint64_t *) ev_data >= answer_at) {
@@ -111,6 +117,37 @@ static void drain_announces(void) {
   CHECK_EQ(client.reason, MGX_REASON_PEER_CLOSED);
   CHECK_EQ(server.reason, MGX_REASON_DRAINED);
   finish();
+}
+
+// A file that is being sent when the drain begins; in part, and behind each other, too.
+static void slow_fn(struct mg_connection *c, int ev, void *ev_data) {
+  client_fn(c, ev, ev_data);
+  if (ev == MG_EV_READ) c->is_full = 1;
+  if (ev == MG_EV_POLL) c->is_full = 0;
+}
+
+static void files(void) {
+  static const struct {
+    const char *request;
+    size_t from, len;
+  } cases[] = {
+      {"GET /file HTTP/1.1\r\nHost: a\r\n\r\n", 0, BIG},
+      {"GET /file HTTP/1.1\r\nHost: a\r\nRange: bytes=1000001-4000000\r\n\r\n", 1000001, 3000000},
+      {"GET /file HTTP/1.1\r\nHost: a\r\nRange: bytes=-70000\r\n\r\n", BIG - 70000, 70000},
+      {"HEAD /file HTTP/1.1\r\nHost: a\r\n\r\n", 0, 0},
+  };
+  size_t i;
+  CHECK(mg_file_write(&mg_fs_posix, "tls-drain-file", big, BIG));
+  for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    struct mg_connection *l = begin(cases[i].request);
+    mg_connect(&mgr, url_of(l, "https"), i == 0 ? slow_fn : client_fn, NULL);
+    POLL_UNTIL(&mgr, client.closes == 1);
+    CHECK(body_is(big + cases[i].from, cases[i].len));
+    CHECK_EQ(client.reason, MGX_REASON_PEER_CLOSED);
+    CHECK_EQ(server.reason, MGX_REASON_DRAINED);
+    finish();
+  }
+  remove("tls-drain-file");
 }
 
 static void uploading_fn(struct mg_connection *c, int ev, void *ev_data) {
@@ -232,6 +269,7 @@ int main(void) {
   half_close(GET("/later"), "late", 4);
   close_notify_after_request();
   drain_announces();
+  files();
   error_reply_while_uploading();
   never_reading_peer();
   shutdown_is_not_held();

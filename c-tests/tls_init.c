@@ -226,6 +226,45 @@ static void taken_back(void) {
   mg_mgr_free(&mgr);
 }
 
+// Handlers that end their connection, or everything, in any event.
+static struct {
+  int ev;
+  bool client, all, done;
+} kill_at;
+
+static void killer_fn(struct mg_connection *c, int ev, void *ev_data) {
+  bool now = !kill_at.done && ev == kill_at.ev && (c->is_client != 0) == kill_at.client && !c->is_listening;
+  fn(c, ev, ev_data);
+  if (!now) return;
+  kill_at.done = true;
+  if (kill_at.all) {
+    mg_mgr_free(c->mgr);
+  } else {
+    mg_close_conn(c);
+  }
+}
+
+static void killed_in_handlers(void) {
+  static const int events[] = {MG_EV_OPEN, MG_EV_ACCEPT, MG_EV_CONNECT, MG_EV_TLS_HS, MG_EV_READ, MG_EV_WRITE, MG_EV_ERROR, MG_EV_CLOSE};
+  size_t i;
+  for (i = 0; i < 4 * sizeof(events) / sizeof(events[0]); i++) {
+    struct mg_connection *l;
+    memset(&kill_at, 0, sizeof(kill_at));
+    kill_at.ev = events[i / 4], kill_at.client = i % 2 == 0, kill_at.all = i % 4 < 2;
+    client_opts.name = mg_str(kill_at.ev == MG_EV_ERROR ? "elsewhere" : "localhost");
+    mg_mgr_init(&mgr);
+    side_forget(&server), side_forget(&client);
+    l = mg_listen(&mgr, "tcps://127.0.0.1:0", killer_fn, NULL);
+    mg_connect(&mgr, url_of(l, "tcps"), killer_fn, NULL);
+    if (kill_at.ev == (kill_at.client ? MG_EV_ACCEPT : MG_EV_CONNECT)) kill_at.done = true;  // never comes
+    POLL_UNTIL(&mgr, kill_at.done);
+    poll_often(&mgr);
+    mg_mgr_free(&mgr);
+    CHECK(client.c == NULL && server.c == NULL);
+  }
+  client_opts = client_tls();
+}
+
 // TLS is for streams.
 static void udp_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CONNECT) mg_tls_init(c, &client_opts);
@@ -326,6 +365,7 @@ int main(void) {
   fall_back();
   failures();
   taken_back();
+  killed_in_handlers();
   udp();
   wrapped();
   nowhere();

@@ -1,7 +1,8 @@
-// An MQTT broker for versions 3.1.1 and 5, over TCP and over WebSocket.
+// An MQTT broker for versions 3.1.1 and 5, over TCP and over WebSocket, with TLS or without.
 //
-// usage: mqtt-server [-u USER -P PASSWORD] [URL...]     default mqtt://0.0.0.0:1883; Ctrl-C ends it
+// usage: mqtt-server [-u USER -P PASSWORD] [-c CERT -k KEY] [URL...]     default mqtt://0.0.0.0:1883; Ctrl-C ends it
 //   try: mqtt-server mqtt://0.0.0.0:1883 http://0.0.0.0:8083        (the second is for WebSocket clients)
+//        mqtt-server -c cert.pem -k key.pem mqtts://0.0.0.0:8883 https://0.0.0.0:8084
 //
 // Wildcards, retained messages, wills, sessions that outlive their connection, keep-alive supervision, take-over of a client id.
 // Messages are delivered with QoS 0 or 1; with QoS 2 they are accepted, each once. All is kept in memory, and bounded by the
@@ -68,6 +69,7 @@ static struct session *s_sessions;
 static struct message *s_retained;
 static size_t s_num_retained, s_memory;
 static const char *s_user, *s_pass;
+static struct mg_tls_opts s_tls;
 static bool s_ending;
 static volatile sig_atomic_t s_signal;
 
@@ -700,6 +702,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) {
     input_of(c)->since = mg_millis();
     if (count_conns(c->mgr) > MAX_CONNS) c->is_closing = 1;
+    else if (c->is_tls) mg_tls_init(c, &s_tls);
   } else if (ev == MG_EV_HTTP_MSG) {
     mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);  // the library agrees to the protocol `mqtt`
   } else if (ev == MG_EV_WS_MSG) {
@@ -752,24 +755,39 @@ static void say_goodbye(struct mg_mgr *mgr) {
 }
 
 static int usage(const char *program) {
-  fprintf(stderr, "usage: %s [-u USER -P PASSWORD] [URL...]     default mqtt://0.0.0.0:1883; http:// for WebSocket\n", program);
+  fprintf(stderr,
+          "usage: %s [-u USER -P PASSWORD] [-c CERT -k KEY] [URL...]     default mqtt://0.0.0.0:1883; http:// for WebSocket;\n"
+          "       mqtts:// and https:// with CERT and KEY\n",
+          program);
   return 2;
+}
+
+static bool read_file(const char *path, struct mg_str *to) {
+  *to = mg_file_read(&mg_fs_posix, path);
+  if (to->buf == NULL) fprintf(stderr, "cannot read %s\n", path);
+  return to->buf != NULL;
 }
 
 int main(int argc, char **argv) {
   static const char *urls[] = {"mqtt://0.0.0.0:1883"};
-  const char **url = urls;
+  const char **url = urls, *cert = NULL, *key = NULL;
   struct mg_mgr mgr;
   int opt, i, n;
 
-  while ((opt = getopt(argc, argv, "u:P:")) != -1) {
+  while ((opt = getopt(argc, argv, "u:P:c:k:")) != -1) {
     if (opt == 'u') s_user = optarg;
     else if (opt == 'P') s_pass = optarg;
+    else if (opt == 'c') cert = optarg;
+    else if (opt == 'k') key = optarg;
     else return usage(argv[0]);
   }
-  if ((s_user == NULL) != (s_pass == NULL)) return usage(argv[0]);
+  if ((s_user == NULL) != (s_pass == NULL) || (cert == NULL) != (key == NULL)) return usage(argv[0]);
   n = argc - optind;
   if (n > 0) url = (const char **) argv + optind;
+  for (i = 0; i < n; i++) {
+    if (cert == NULL && mg_url_is_ssl(url[i])) return usage(argv[0]);
+  }
+  if (cert != NULL && (!read_file(cert, &s_tls.cert) || !read_file(key, &s_tls.key))) return 1;
   setvbuf(stdout, NULL, _IOLBF, 0);
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
@@ -784,7 +802,7 @@ int main(int argc, char **argv) {
       mg_mgr_free(&mgr);
       return 1;
     }
-    printf("%s://localhost:%u\n", http ? "ws" : "mqtt", mg_ntohs(l->loc.port));
+    printf("%s%s://localhost:%u\n", http ? "ws" : "mqtt", l->is_tls ? "s" : "", mg_ntohs(l->loc.port));
   }
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   say_goodbye(&mgr);
@@ -795,5 +813,7 @@ int main(int argc, char **argv) {
     s_retained = m->next;
     message_drop(m);
   }
+  mg_free(s_tls.cert.buf);
+  mg_free(s_tls.key.buf);
   return 0;
 }

@@ -28,6 +28,17 @@ fn our_broker(test: &str, args: &[&str]) -> Result<Server, String> {
     Server::start(test, "examples-c/mqtt-server.c", &args, 2)
 }
 
+fn pem(name: &str) -> String {
+    root("c-tests/certs").join(name).display().to_string()
+}
+
+/// The same over TLS.
+fn our_tls_broker(test: &str) -> Result<Server, String> {
+    let (cert, key) = (pem("server-p256.pem"), pem("server-p256.key"));
+    let args = ["-c", &cert, "-k", &key, "mqtts://127.0.0.1:0", "https://127.0.0.1:0"];
+    Server::start(test, "examples-c/mqtt-server.c", &args, 2)
+}
+
 /// The broker mosquitto. What it has to keep is in its directory, and survives a restart.
 struct Mosquitto {
     child: Child,
@@ -172,9 +183,8 @@ fn our_client_and_our_broker() -> Result<(), Failed> {
 }
 
 fn over_tls() -> Result<(), Failed> {
-    let (port, certs) = (unused_port()?, root("c-tests/certs"));
-    let file = |name: &str| certs.join(name).display().to_string();
-    let (cert, key) = (file("server-p256.pem"), file("server-p256.key"));
+    let port = unused_port()?;
+    let (file, cert, key) = (pem, pem("server-p256.pem"), pem("server-p256.key"));
     let tls = format!("allow_anonymous true\nlistener {port} 127.0.0.1\ncertfile {cert}\nkeyfile {key}");
     let _broker = Mosquitto::start("mqtt-tls", &tls)?;
     let url = format!("mqtts://localhost:{port}");
@@ -257,11 +267,12 @@ fn over_websocket() -> Result<(), Failed> {
     Ok(())
 }
 
-fn paho() -> Result<(), Failed> {
-    let broker = our_broker("mqtt-paho", &[])?;
-    let mut python = crate::scripts::command("mqtt_clients.py", &broker, &[&broker.second_port().to_string()])?;
-    python.env("PYTHONPATH", peer_package("python3", "paho-mqtt")?).env("no_proxy", "127.0.0.1");
-    client("mqtt-paho", python, 180)?;
+fn paho(test: &str, broker: Server, more: &[&str]) -> Result<(), Failed> {
+    let port = broker.second_port().to_string();
+    let args = [&[port.as_str()], more].concat();
+    let mut python = crate::scripts::command("mqtt_clients.py", &broker, &args)?;
+    python.env("PYTHONPATH", peer_package("python3", "paho-mqtt")?).env("no_proxy", "127.0.0.1,localhost");
+    client(test, python, 240)?;
     broker.stop()?;
     Ok(())
 }
@@ -301,7 +312,10 @@ fn mosquitto_clients() -> Result<(), Failed> {
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("mqtt::restart_in_the_middle_of_a_stream", || restart_in_the_middle(&[])));
     all.push(Trial::test("mqtt::restart_in_the_middle_of_a_stream_of_version_5", || restart_in_the_middle(&["-5"])));
-    all.push(Trial::test("mqtt::paho_and_our_broker", paho));
+    all.push(Trial::test("mqtt::paho_and_our_broker", || paho("mqtt-paho", our_broker("mqtt-paho", &[])?, &[])));
+    all.push(Trial::test("mqtt::paho_and_our_broker_over_tls", || {
+        paho("mqtt-paho-tls", our_tls_broker("mqtt-paho-tls")?, &[&pem("ca.pem")])
+    }));
     all.push(Trial::test("mqtt::mosquitto_clients_and_our_broker", mosquitto_clients));
     all.push(Trial::test("mqtt::our_client_and_mosquitto", our_client_and_mosquitto));
     all.push(Trial::test("mqtt::our_client_and_our_broker", our_client_and_our_broker));

@@ -4,7 +4,12 @@ use crate::server::{Server, build, client, data_file};
 use crate::tools::{root, run, scratch, tool};
 use crate::websocket::peer_package;
 use libtest_mimic::{Failed, Trial};
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(text()) }
@@ -142,6 +147,46 @@ fn python(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Clients that begin handshakes and do not finish them take nothing from the others, and leave nothing behind.
+fn flood(test: &str) -> Result<(), Failed> {
+    let (server, _) = serve(test, "p256", &[], 1000)?;
+    let script = |name: &str| -> Result<(), String> {
+        let mut command = tool("python3")?;
+        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(root("c-tests/scripts/tls_flood.py"));
+        command.args(["localhost", &server.port().to_string(), &cert("ca.pem")]);
+        client(name, command, 240).map(drop)
+    };
+    script("tls-flood-1")?;
+    let before = server.kib("VmRSS")?;
+    script("tls-flood-2")?;
+    let growth = server.kib("VmRSS")?.saturating_sub(before);
+    println!("TLS flood: VmRSS {before} kB before, {growth} kB more after");
+    ensure(growth < 2000, || format!("{growth} kB more"))?;
+    // Sockets may linger for a moment.
+    let end = Instant::now() + Duration::from_secs(30);
+    while server.descriptors()? > 20 && Instant::now() < end {
+        thread::sleep(Duration::from_millis(50));
+    }
+    ensure(server.descriptors()? <= 20, || format!("{:?} descriptors", server.descriptors()))?;
+    server.stop()?;
+    Ok(())
+}
+
+fn no_renegotiation(test: &str) -> Result<(), Failed> {
+    let (server, _) = serve(test, "p256", &[], 10)?;
+    let mut command = tool("sh")?;
+    command.arg("-c").arg(format!(
+        "(sleep 1; echo R; sleep 2) | openssl s_client -tls1_2 -connect localhost:{} -CAfile {}",
+        server.port(),
+        cert("ca.pem")
+    ));
+    let said = run(command, &scratch(&format!("tls-{test}")), Duration::from_secs(60))?.text();
+    ensure(said.contains("Verify return code: 0 (ok)") && said.contains("RENEGOTIATING"), || said.clone())?;
+    ensure(said.contains("no renegotiation"), || said.clone())?;
+    server.stop()?;
+    Ok(())
+}
+
 fn websockets(test: &str) -> Result<(), Failed> {
     let (server, _) = serve(test, "ed25519", &[], 10)?;
     let mut command = tool("python3")?;
@@ -156,7 +201,7 @@ fn websockets(test: &str) -> Result<(), Failed> {
 fn wrk(test: &str, path: &str, len: usize, connections: &str) -> Result<(), Failed> {
     let (server, _) = serve(test, "p256", &[], len)?;
     let mut wrk = tool("wrk")?;
-    wrk.args(["-t", "1", "-c", connections, "-d", "5"]).arg(format!("https://127.0.0.1:{}{path}", server.port()));
+    wrk.args(["-t", "1", "-c", connections, "-d", "10"]).arg(format!("https://127.0.0.1:{}{path}", server.port()));
     let report = client(&format!("tls-{test}"), wrk, 60)?;
     if !report.contains(" requests in ") || report.contains("Socket errors") || report.contains("Non-2xx") {
         return Err(report.into());
@@ -168,6 +213,8 @@ fn wrk(test: &str, path: &str, len: usize, connections: &str) -> Result<(), Fail
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("tls::wrk_small", || wrk("wrk_small", "/echo", 10, "64")));
     all.push(Trial::test("tls::wrk_files", || wrk("wrk_files", "/data", 300_000, "16")));
+    all.push(Trial::test("tls::flood", || flood("flood")));
+    all.push(Trial::test("tls::no_renegotiation", || no_renegotiation("no_renegotiation")));
     all.push(Trial::test("tls::curl_12", || with_curl("curl_12", "rsa2048", "1.2")));
     all.push(Trial::test("tls::curl_13", || with_curl("curl_13", "p256", "1.3")));
     all.push(Trial::test("tls::curl_other_ca", || curl_refuses_another_ca("curl_other_ca")));

@@ -149,7 +149,27 @@ fn staged() -> Result<(), Failed> {
     if left.is_empty() { Ok(()) } else { Err(format!("uninstall leaves {left:?}").into()) }
 }
 
+/// Static programs are to contain what they call: no TLS without mg_tls_init.
+fn static_size() -> Result<(), Failed> {
+    let dir = scratch("install-static-size");
+    for (example, wanted) in [("http-server", false), ("https-server", true)] {
+        let mut cc = tool("gcc")?;
+        cc.arg("-I").arg(root("include")).arg(root(&format!("examples-c/{example}.c"))).arg(library_dir().join("libmongoose.a"));
+        cc.args(["-Wl,--gc-sections", "-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-o"]).arg(dir.join(example));
+        succeed(cc, &dir)?;
+        let mut nm = tool("nm")?;
+        nm.arg(dir.join(example));
+        let symbols = succeed(nm, &dir)?.stdout;
+        let found = symbols.lines().filter(|l| l.contains("ring_core")).count();
+        if (found > 0) != wanted || !symbols.contains("mg_http_listen") {
+            return Err(format!("{example}: {found} functions of TLS").into());
+        }
+    }
+    Ok(())
+}
+
 pub fn trials(all: &mut Vec<Trial>) {
+    all.push(Trial::test("install::static_program_without_tls", static_size));
     all.push(Trial::test("install::program_built_through_pkg_config", pkg_config));
     all.push(Trial::test("install::program_built_through_cmake", cmake));
     all.push(Trial::test("install::staged_with_other_sizes_and_uninstalled", staged));

@@ -1,7 +1,8 @@
-"""paho-mqtt clients of a broker: mqtt_clients.py HOST PORT WEBSOCKET_PORT"""
+"""paho-mqtt clients of a broker: mqtt_clients.py HOST PORT WEBSOCKET_PORT [CA]"""
 
 import queue
 import socket
+import ssl
 import sys
 import time
 
@@ -11,6 +12,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 HOST, PORT, WS_PORT = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+# With the certificate of an authority all goes over TLS.
+CA = sys.argv[4] if len(sys.argv) > 4 else None
+if CA:
+    HOST = "localhost"
 LIMIT = 30
 
 
@@ -32,6 +37,8 @@ class Client:
         c.on_disconnect = lambda c, data, flags, code, props: self.ends.put(code)
         if will:
             c.will_set(*will)
+        if CA:
+            c.tls_set(ca_certs=CA)
         start = {}
         if self.v5:
             start["clean_start"] = clean
@@ -194,12 +201,17 @@ def scenarios(version, transport):
     b.leave()
 
 
+def connection():
+    s = socket.create_connection((HOST, PORT), LIMIT)
+    return ssl.create_default_context(cafile=CA).wrap_socket(s, server_hostname=HOST) if CA else s
+
+
 def keepalive():
     """Pings keep a connection open; silence ends it, with the will."""
     watcher = Client(4, "tcp", "watcher")
     watcher.subscribe("silent/will")
     quick = Client(4, "tcp", "quick", keepalive=1)
-    s = socket.create_connection((HOST, PORT))
+    s = connection()
     s.sendall(b"\x10\x26\0\x04MQTT\x04\x06\0\x01\0\x06silent\0\x0bsilent/will\0\x05quiet")
     assert s.recv(100) == b"\x20\x02\0\0"
     start = time.monotonic()
@@ -214,7 +226,7 @@ def keepalive():
 
 def raw(*parts):
     """What comes back after each part, until the end."""
-    with socket.create_connection((HOST, PORT), LIMIT) as s:
+    with connection() as s:
         got = b""
         for i, data in enumerate(parts):
             s.sendall(data)
@@ -249,7 +261,7 @@ def refusals():
     watcher.nothing()
     watcher.leave()
     # Above 4 MiB of answers to somebody who does not read them.
-    with socket.create_connection((HOST, PORT), LIMIT) as s:
+    with connection() as s:
         s.sendall(connect)
         try:
             while True:

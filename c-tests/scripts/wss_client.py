@@ -1,6 +1,7 @@
 """The websockets package over TLS: usage: wss_client.py HOST PORT CA."""
 
 import asyncio
+import random
 import ssl
 import sys
 
@@ -25,4 +26,21 @@ async def main():
     assert ws.close_code == 1000, ws.close_code
 
 
+async def both_ways_at_once():
+    """100 MiB there, while they come back."""
+    context = ssl.create_default_context(cafile=ca)
+    message = random.randbytes(1 << 20)
+    async with websockets.connect(f"wss://{host}:{port}/websocket", ssl=context, max_size=None, ping_interval=None) as ws:
+
+        async def send():
+            for n in range(100):
+                await ws.send(message[n:] + message[:n])
+
+        sending = asyncio.create_task(send())
+        for n in range(100):
+            assert await ws.recv() == message[n:] + message[:n], n
+        await sending
+
+
 asyncio.run(main())
+asyncio.run(both_ways_at_once())

@@ -5,9 +5,9 @@ use crate::guard::{bytes, iobuf};
 #[cfg(feature = "tls")]
 use crate::handler::http;
 use crate::net::handle::Conn;
-use crate::net::sock::{self, Io};
 #[cfg(feature = "tls")]
-use crate::net::tls;
+use crate::net::secure;
+use crate::net::sock::{self, Io};
 use core::ffi::{c_long, c_void};
 
 /// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_
     unsafe {
         let c = Conn::new(c);
         #[cfg(feature = "tls")]
-        tls::init(
+        secure::init(
             c,
             &crate::tls::config::Options {
                 ca: (*opts).ca.bytes(),
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn mg_tls_free(c: *mut mg_connection) {
     #[cfg(feature = "tls")]
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        tls::free(unsafe { Conn::new(c) });
+        secure::free(unsafe { Conn::new(c) });
     }
     #[cfg(not(feature = "tls"))]
     let _ = c;
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, 
     }
     // SAFETY: a connection and len bytes, as the caller promises.
     #[cfg(feature = "tls")]
-    return unsafe { result(tls::send(Conn::new(c), bytes::slice(buf.cast(), len))) };
+    return unsafe { result(secure::send(Conn::new(c), bytes::slice(buf.cast(), len))) };
     #[cfg(not(feature = "tls"))]
     MG_IO_ERR.into()
 }
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, le
     }
     // SAFETY: a connection and room for len bytes, as the caller promises.
     #[cfg(feature = "tls")]
-    return unsafe { result(tls::recv(Conn::new(c), bytes::slice_mut(buf.cast(), len))) };
+    return unsafe { result(secure::recv(Conn::new(c), bytes::slice_mut(buf.cast(), len))) };
     #[cfg(not(feature = "tls"))]
     MG_IO_ERR.into()
 }
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
     }
     // SAFETY: a connection, as the caller promises.
     #[cfg(feature = "tls")]
-    return unsafe { Conn::new(c) }.rec().map_or(0, tls::pending);
+    return unsafe { Conn::new(c) }.rec().map_or(0, secure::pending);
     #[cfg(not(feature = "tls"))]
     0
 }
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
     #[cfg(feature = "tls")]
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        tls::flush(unsafe { Conn::new(c) });
+        secure::flush(unsafe { Conn::new(c) });
     }
     #[cfg(not(feature = "tls"))]
     let _ = c;

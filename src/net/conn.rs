@@ -348,7 +348,7 @@ pub(crate) fn finish_connecting(c: Conn) {
 fn check_tls(c: Conn) {
     let flags = c.flags();
     if !flags.is_tls_hs() && !flags.is_secure() {
-        if flags.is_tls() {
+        if flags.is_tls() && !flags.is_closing() {
             log_error!("{} the URL asks for TLS, but mg_tls_init was not called: going on IN CLEAR TEXT", c.id());
         }
         c.update(|f| f.set_tls(false));

@@ -16,7 +16,7 @@ use crate::abi::{mg_connection, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::{chunked, ws::Utf8};
 use core::any::Any;
-use core::cell::{Cell, RefCell, UnsafeCell};
+use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -350,8 +350,9 @@ pub(crate) struct Engine {
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
     pub(crate) at_limit: Cell<Option<AtLimit>>,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: tls::Shared,
+    /// What TLS connections share.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    pub(crate) tls: OnceCell<Box<dyn Any>>,
 }
 
 impl Engine {
@@ -403,8 +404,7 @@ impl Engine {
             resolver: Resolver::default(),
             quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
-            #[cfg(feature = "tls")]
-            tls: tls::Shared::default(),
+            tls: OnceCell::new(),
         }))
     }
 

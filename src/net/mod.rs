@@ -13,11 +13,12 @@ pub(crate) mod poller;
 pub(crate) mod queue;
 pub(crate) mod quiet;
 pub(crate) mod resolve;
+#[cfg(feature = "tls")]
+pub(crate) mod secure;
 pub(crate) mod shutdown;
 pub(crate) mod sock;
 pub(crate) mod stream;
 pub(crate) mod timer;
-#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 pub(crate) mod tls;
 pub(crate) mod turn;
 pub(crate) mod wakeup;

@@ -249,9 +249,13 @@ pub(crate) fn send_file(_fd: c_int, _file: c_int, _offset: u64, _len: usize) -> 
 /// Reads from a file at `offset`. The file's own position stays.
 #[cfg(feature = "tls")]
 pub(crate) fn read_at(file: c_int, offset: u64, buf: &mut [u8]) -> Io {
-    let Ok(offset) = i64::try_from(offset) else { return Io::Failed(libc::EOVERFLOW) };
+    #[cfg(not(target_os = "linux"))]
+    use libc::pread;
+    #[cfg(target_os = "linux")]
+    use libc::pread64 as pread;
+    let Ok(offset) = offset.try_into() else { return Io::Failed(libc::EOVERFLOW) };
     // SAFETY: the buffer is a slice of ours.
-    retry(|| unsafe { libc::pread64(file, buf.as_mut_ptr().cast(), buf.len(), offset) })
+    retry(|| unsafe { pread(file, buf.as_mut_ptr().cast(), buf.len(), offset) })
 }
 
 /// Whether writing to a broken connection ends the process, where a call cannot say otherwise.

@@ -1,162 +1,89 @@
-//! TLS on a connection: ciphertext comes from the socket into `c->rtls` and plaintext goes from there into `c->recv`; what is in
-//! `c->send` becomes records in a block of the session and leaves from there. The rest of the engine sees a connection that is
-//! secure (a private flag) and calls [`turn`], [`send_queued`] and [`farewell`].
+//! The engine's door to TLS. What is behind it, `net::secure` and rustls, is reached only through a table that `mg_tls_init` brings
+//! along: a statically linked program that never calls it contains none of it.
 
-use super::engine::{Engine, Reason, Rec};
-use super::event::{call, call_count, error};
+use super::engine::{Engine, Rec};
 use super::handle::Conn;
-use super::sock::{self, Io};
-use super::stream;
-use super::turn::{self, READS};
-use crate::abi::*;
-use crate::guard::{bytes, iobuf};
-use crate::sys::log::{log_at, log_error};
-use crate::tls::config::{Cache, Options, explain};
-use crate::tls::session::{Role, Session, Step};
-use core::cell::{OnceCell, RefCell};
-use core::net::IpAddr;
-use core::ptr;
-use rustls::KeyLogFile;
-use std::sync::Arc;
+use super::sock::Io;
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
 
-/// Capacity of `c->rtls`: a whole record and most of the next.
-const INPUT: usize = 2 * MG_IO_SIZE;
-/// A handshake message may not need more.
-const MOST_INPUT: usize = 8 * MG_IO_SIZE;
-/// Plaintext encrypted for one send call: four full records; and how often in one turn.
-const BATCH: usize = 4 * MG_IO_SIZE;
-const BATCHES: usize = 16;
-/// Blocks for ciphertext kept for the next connection.
-const SPARES: usize = 16;
-/// A handshake may take this long, unless `header_timeout_ms` says otherwise.
-const HANDSHAKE_MS: u64 = 60_000;
-
-/// What the connections of a manager share.
-#[derive(Default)]
-pub(crate) struct Shared {
-    cache: Cache,
-    spares: RefCell<Vec<Vec<u8>>>,
-    /// Part of a file on its way into records.
-    file: RefCell<Vec<u8>>,
-    key_log: OnceCell<Arc<KeyLogFile>>,
-}
-
-pub(crate) struct Tls {
-    session: Session,
-    began: u64,
-    /// Bytes at the front of `c->send` that were queued before an upgrade: they go out as they are.
-    clear: usize,
+/// What the engine asks of the TLS layer of a secure connection.
+pub(crate) struct Ops {
+    pub(crate) turn: fn(&Engine, Conn, &Rec),
+    pub(crate) send_queued: fn(&Engine, Conn, &Rec),
+    pub(crate) send_file: fn(&Engine, Conn, &Rec, c_int, u64, usize) -> Io,
+    pub(crate) farewell: fn(&Engine, Conn, &Rec) -> bool,
+    pub(crate) leave: fn(Conn, &Rec),
+    pub(crate) drop_state: fn(&Engine, Conn, &Rec),
+    pub(crate) may_send_more: fn(&Rec) -> bool,
+    pub(crate) part_silently: fn(&Rec),
+    pub(crate) handshake_ends: fn(&Engine, &Rec) -> Option<u64>,
+    pub(crate) unsent: fn(&Rec) -> usize,
 }
 
 /// A connection's TLS state, in its record.
-pub(crate) type State = RefCell<Option<Box<Tls>>>;
-
-fn with<T>(rec: &Rec, f: impl FnOnce(&mut Tls) -> T) -> Option<T> {
-    rec.tls.borrow_mut().as_deref_mut().map(f)
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) ops: Cell<Option<&'static Ops>>,
+    pub(crate) session: RefCell<Option<Box<dyn Any>>>,
 }
 
-fn is_over(e: &Engine, c: Conn) -> bool {
-    e.is_dead() || c.is_closed()
-}
-
-/// See `mg_tls_init`.
-pub(crate) fn init(c: Conn, o: &Options) {
-    let flags = c.flags();
-    let (Some(e), Some(rec)) = (c.engine(), c.rec()) else {
-        return error(c, format_args!("TLS needs a connection of a manager"));
-    };
-    if flags.is_listening() && flags.is_udp() {
-        return log_error!("{} TLS needs a stream", c.id());
-    }
-    if flags.is_listening() {
-        // Nothing happens on the listener itself; whether the options are good is better known now than at the first accept.
-        if let Err(err) = e.tls.cache.server(o) {
-            log_error!("{} {err}: {}", c.id(), err.detail());
-        }
-        return c.update(|f| f.set_tls(true));
-    }
-    if flags.is_udp() {
-        return error(c, format_args!("TLS needs a stream"));
-    }
-    if with(rec, |t| t.session.is_started()) == Some(true) {
-        return log_error!("{} mg_tls_init: TLS has been started already", c.id());
-    }
-    let role = if flags.is_client() {
-        let named = o.name.first().is_some_and(|b| *b != 0);
-        // The address may not be known yet.
-        e.tls.cache.client(o, ip(c.rem())).map(|(config, name)| Role::Client(config, Some(name).filter(|_| named)))
-    } else {
-        e.tls.cache.server(o).map(Role::Server)
-    };
-    let role = match role {
-        Ok(role) if e.options.borrow().tls_keylog => {
-            role.with_key_log(e.tls.key_log.get_or_init(|| Arc::new(KeyLogFile::new())).clone())
-        }
-        Ok(role) => role,
-        Err(err) => {
-            log_error!("{} {err}: {}", c.id(), err.detail());
-            return error(c, format_args!("{err}"));
-        }
-    };
-    // Only an upgrade has anything to send in clear: a client may queue its first request before it has connected.
-    let upgrade = rec.sent.get() > 0 || rec.head_began.get() > 0;
-    let clear = if upgrade { c.send_len() } else { 0 };
-    let tls = Box::new(Tls { session: Session::new(role), began: 0, clear });
-    let state = rec.tls.borrow_mut().insert(tls).as_mut() as *mut Tls;
-    c.set_tls(state.cast());
-    c.update(|f| {
-        f.set_tls(true);
-        f.set_tls_hs(true);
-        f.set_secure(true);
-    });
-    if !flags.is_connecting() && !flags.is_resolving() && rec.fd.get() >= 0 {
-        // An upgrade goes on by itself.
-        rec.readable.set(!rec.eof.get());
-        e.hold(rec);
+impl State {
+    pub(crate) fn take(&self) {
+        self.ops.set(None);
+        self.session.take();
     }
 }
 
-fn ip(a: mg_addr) -> IpAddr {
-    if a.is_ip6 { a.ip().into() } else { <[u8; 4]>::try_from(&a.ip()[..4]).unwrap_or_default().into() }
+/// The reading part of a turn.
+pub(crate) fn turn(e: &Engine, c: Conn, rec: &Rec) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.turn)(e, c, rec);
+    }
 }
 
-/// See `mg_tls_free`.
-pub(crate) fn free(c: Conn) {
-    let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
-    if with(rec, |t| t.session.is_started()) == Some(false) {
-        // As if mg_tls_init had not been called. Later there is no way back to clear text.
-        c.update(|f| {
-            f.set_tls_hs(false);
-            f.set_secure(false);
-        });
+/// Encrypts and sends what is in `c->send`.
+pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.send_queued)(e, c, rec);
     }
-    drop_state(e, c, rec);
+}
+
+/// Encrypts and sends up to `len` bytes of a file, from `at`.
+pub(crate) fn send_file(e: &Engine, c: Conn, rec: &Rec, file: c_int, at: u64, len: usize) -> Io {
+    rec.tls.ops.get().map_or(Io::Failed(0), |ops| (ops.send_file)(e, c, rec, file, at, len))
+}
+
+/// Tells the peer that all has been sent. True when that has left, or cannot.
+pub(crate) fn farewell(e: &Engine, c: Conn, rec: &Rec) -> bool {
+    rec.tls.ops.get().is_none_or(|ops| (ops.farewell)(e, c, rec))
+}
+
+/// The connection is about to be closed. When nothing is lost by that, the peer may know.
+pub(crate) fn leave(c: Conn, rec: &Rec) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.leave)(c, rec);
+    }
 }
 
 /// The end of the TLS state of a connection.
 pub(crate) fn drop_state(e: &Engine, c: Conn, rec: &Rec) {
-    c.set_tls(ptr::null_mut());
-    if let Some(mut tls) = rec.tls.take() {
-        tls.session.out.sent(usize::MAX);
-        keep_block(e, &mut tls);
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.drop_state)(e, c, rec);
     }
 }
 
-fn keep_block(e: &Engine, tls: &mut Tls) {
-    let mut spares = e.tls.spares.borrow_mut();
-    if let Some(block) = tls.session.out.release().filter(|_| spares.len() < SPARES) {
-        spares.push(block);
+/// The peer has ended the session, but not the TCP stream: something may still come.
+pub(crate) fn may_send_more(rec: &Rec) -> bool {
+    rec.tls.ops.get().is_some_and(|ops| (ops.may_send_more)(rec))
+}
+
+/// The peer is not told that all was sent.
+pub(crate) fn part_silently(rec: &Rec) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.part_silently)(rec);
     }
-}
-
-/// Bytes of ciphertext that the socket has not taken yet.
-pub(crate) fn unsent(rec: &Rec) -> usize {
-    rec.tls.borrow().as_ref().map_or(0, |t| t.session.out.bytes().len())
-}
-
-/// Decrypted bytes that have not been delivered yet.
-pub(crate) fn pending(rec: &Rec) -> usize {
-    rec.tls.borrow().as_ref().map_or(0, |t| t.session.pending())
 }
 
 /// Whether ciphertext has arrived that was not delivered: a record in part, or more than there was room for.
@@ -168,514 +95,10 @@ pub(crate) fn has_part(c: Conn) -> bool {
 
 /// When an unfinished handshake is given up.
 pub(crate) fn handshake_ends(e: &Engine, rec: &Rec) -> Option<u64> {
-    let limit = match e.limits.get().header_timeout_ms {
-        0 => HANDSHAKE_MS,
-        ms => u64::try_from(ms).unwrap_or(HANDSHAKE_MS),
-    };
-    rec.tls
-        .borrow()
-        .as_ref()
-        .filter(|t| t.session.is_started() && t.session.is_handshaking())
-        .map(|t| t.began.saturating_add(limit))
+    rec.tls.ops.get().and_then(|ops| (ops.handshake_ends)(e, rec))
 }
 
-/// Puts what is at hand through the session. Plaintext goes to `room`.
-fn advance(c: Conn, rec: &Rec, room: &mut [u8]) -> Option<Step> {
-    // SAFETY: the connection's own buffer; the session does not call the program.
-    unsafe {
-        let io = c.rtls();
-        let (used, step) = with(rec, |t| t.session.advance(bytes::slice_mut((*io).buf, (*io).len), room))?;
-        // What moves leaves zeros behind, so that no plaintext stays.
-        iobuf::del(io, 0, used);
-        Some(step)
-    }
-}
-
-/// Sends ciphertext that waits. False when not all of it left.
-fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
-    let sent = with(rec, |t| {
-        let out = t.session.out.bytes();
-        if out.is_empty() {
-            return Io::Done(0);
-        }
-        // SAFETY: a slice of the session's block.
-        let sent = unsafe { sock::send(rec.fd.get(), out.as_ptr(), out.len(), more) };
-        if let Io::Done(n) = sent {
-            rec.progress_at.set(e.now.get());
-            t.session.out.sent(n);
-        }
-        sent
-    });
-    if let Some(Io::Failed(_)) = sent {
-        rec.reason.set(Reason::Reset);
-        c.update(|f| f.set_closing(true));
-        return false;
-    }
-    let done = with(rec, |t| {
-        keep_block(e, t);
-        t.session.out.is_empty()
-    });
-    let done = done == Some(true);
-    if done == c.flags().is_tls_throttled() {
-        c.update(|f| f.set_tls_throttled(!done));
-    }
-    if !done {
-        turn::block(e, c, rec);
-    }
-    done
-}
-
-/// Sends what was queued before an upgrade, begins the handshake, and sends ciphertext that waits. True when the way is free.
-fn drive(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    let flags = c.flags();
-    if is_over(e, c) || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || rec.blocked.get() {
-        return false;
-    }
-    let Some((clear, started)) = with(rec, |t| (t.clear.min(c.send_len()), t.session.is_started())) else {
-        log_error!("{} the TLS state was freed: closing", c.id());
-        c.update(|f| f.set_closing(true));
-        return false;
-    };
-    if clear > 0 && !send_clear(e, c, rec, clear) {
-        return false;
-    }
-    if !started {
-        take_early_input(c);
-        let peer = ip(c.rem());
-        let started = with(rec, |t| {
-            t.began = e.now.get();
-            t.session.start(peer)
-        });
-        if let Some(Err(err)) = started {
-            fail(e, c, rec, &err);
-            return false;
-        }
-        if let Some(Step::Failed(err)) = advance(c, rec, &mut []) {
-            fail(e, c, rec, &err);
-            return false;
-        }
-        e.set_deadline(rec, handshake_ends(e, rec));
-    }
-    push(e, c, rec, false)
-}
-
-fn send_clear(e: &Engine, c: Conn, rec: &Rec, clear: usize) -> bool {
-    // SAFETY: clear bytes at the front of the connection's own buffer.
-    match unsafe { sock::send(rec.fd.get(), c.send_info().buf, clear, false) } {
-        Io::Done(n) => {
-            turn::moved(e, rec, n);
-            // SAFETY: as above.
-            unsafe { iobuf::del(c.send(), 0, n) };
-            with(rec, |t| t.clear = clear - n);
-            if n < clear {
-                turn::block(e, c, rec);
-            }
-            n == clear
-        }
-        Io::Wait => {
-            turn::block(e, c, rec);
-            false
-        }
-        Io::Failed(_) => {
-            rec.reason.set(Reason::Reset);
-            c.update(|f| f.set_closing(true));
-            false
-        }
-    }
-}
-
-/// What a peer sent before the upgrade was not protected, so it must never look as if it had been: the start of a handshake goes to the
-/// session, anything else is forgotten.
-fn take_early_input(c: Conn) {
-    // SAFETY: the connection's own buffers; nobody is called.
-    unsafe {
-        let early = (*c.recv()).data();
-        if early.is_empty() {
-            return;
-        }
-        if early.starts_with(&[0x16, 0x03]) {
-            let io = c.rtls();
-            iobuf::add(io, (*io).len, early.as_ptr(), early.len());
-        } else {
-            log_error!("{} forgetting {} bytes that came in clear before TLS", c.id(), early.len());
-        }
-        iobuf::del(c.recv(), 0, usize::MAX);
-    }
-}
-
-/// Ends a connection whose session has failed. The peer is told why, and gets the time to read it.
-fn fail(e: &Engine, c: Conn, rec: &Rec, err: &rustls::Error) {
-    push(e, c, rec, false);
-    rec.flushed.set(unsent(rec) == 0);
-    log_at!(MG_LL_DEBUG, "{} TLS: {err}", c.id());
-    if c.flags().is_closing() {
-        return;
-    }
-    error(c, format_args!("{}", explain(err)));
-}
-
-/// The reading part of a turn.
-pub(crate) fn turn(e: &Engine, c: Conn, rec: &Rec) {
-    if with(rec, |t| t.session.has_failed()) == Some(true) {
-        // A handler took the error back, but there is no way to go on.
-        return c.update(|f| f.set_closing(true));
-    }
-    drive(e, c, rec);
-    if is_over(e, c) || c.flags().is_closing() || with(rec, |t| t.session.is_started()) != Some(true) {
-        return;
-    }
-    if rec.readable.get() {
-        read(e, c, rec);
-    }
-    if is_over(e, c) || c.flags().is_closing() {
-        return;
-    }
-    if handshake_ends(e, rec).is_none_or(|at| e.now.get() < at) {
-        return;
-    }
-    rec.reason.set(Reason::HeaderTimeout);
-    error(c, format_args!("TLS handshake timeout"));
-}
-
-fn read(e: &Engine, c: Conn, rec: &Rec) {
-    for _ in 0..READS {
-        if !read_once(e, c, rec) || is_over(e, c) || c.flags().is_closing() {
-            break;
-        }
-    }
-    if is_over(e, c) {
-        return;
-    }
-    // Input that was decrypted already, or could be, brings no event.
-    let unread = with(rec, |t| t.session.has_unread()) == Some(true);
-    rec.readable.set(rec.readable.get() || unread && !rec.eof.get());
-    if rec.readable.get() {
-        e.hold(rec);
-    }
-    // SAFETY: the connection's own buffers; the one for ciphertext is zero behind its data.
-    unsafe {
-        if c.recv_len() == 0 {
-            e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get());
-        }
-        if (*c.rtls()).len == 0 {
-            e.buffers.return_send(c.rtls());
-        }
-    }
-}
-
-/// One read from the socket, if one is needed, and at most one MG_EV_READ. False when there is no more for now.
-fn read_once(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    let Some((handshaking, unread, pending)) =
-        with(rec, |t| (t.session.is_handshaking(), t.session.has_unread(), t.session.pending()))
-    else {
-        return false;
-    };
-    if rec.eof.get() || !handshaking && (turn::is_paused(e, c) || rec.http.more.take()) {
-        return false;
-    }
-    if !unread && !fill(e, c, rec) {
-        return false;
-    }
-    // A buffer that is full to the limit is no error before more has come.
-    let has_limit = pending > 0 || c.recv_len() < e.options.borrow().max_recv_size;
-    if !handshaking && has_limit && !turn::make_room(e, c, rec) {
-        return false;
-    }
-    let (n, step) = decrypt(c, rec, !handshaking && has_limit);
-    if handshaking {
-        if let Some(false) = with(rec, |t| t.session.is_handshaking()) {
-            established(e, c, rec);
-        } else if !rec.blocked.get() && !matches!(step, Step::Failed(_)) {
-            push(e, c, rec, false);
-        }
-    } else if n > 0 {
-        turn::received(e, c, rec, n);
-    }
-    if is_over(e, c) {
-        return false;
-    }
-    match step {
-        Step::Blocked => rec.readable.get(),
-        Step::Data(_) => true,
-        Step::Closed => {
-            ended(e, c, rec, true);
-            false
-        }
-        Step::Failed(err) => {
-            fail(e, c, rec, &err);
-            false
-        }
-    }
-}
-
-/// Decrypts into the free part of `c->recv` until it is full or nothing is left. Returns how much was put there.
-fn decrypt(c: Conn, rec: &Rec, has_room: bool) -> (usize, Step) {
-    let buf = c.recv_info();
-    // SAFETY: the free part of the connection's own buffer.
-    let room = unsafe { bytes::slice_mut(buf.buf.wrapping_add(buf.len), if has_room { buf.size - buf.len } else { 0 }) };
-    let io = c.rtls();
-    // SAFETY: another buffer of the connection's own; the session does not call the program.
-    let input = unsafe { bytes::slice_mut((*io).buf, (*io).len) };
-    let (mut used, mut total) = (0, 0);
-    let step = with(rec, |t| {
-        loop {
-            let (n, step) = t.session.advance(&mut input[used..], &mut room[total..]);
-            used += n;
-            let Step::Data(n) = step else { return step };
-            total += n;
-            if n == 0 || total == room.len() {
-                return Step::Data(total);
-            }
-        }
-    });
-    // SAFETY: as above. Moved once, however many records there were.
-    unsafe { iobuf::del(io, 0, used) };
-    (total, step.unwrap_or(Step::Blocked))
-}
-
-/// Reads ciphertext. False when none came.
-fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    if !rec.readable.get() {
-        return false;
-    }
-    let io = c.rtls();
-    // SAFETY: the connection's own buffer; room bytes behind the data belong to it.
-    let (got, room) = unsafe {
-        if (*io).len == (*io).size {
-            let more = if (*io).len == 0 { INPUT } else { MG_IO_SIZE };
-            if (*io).len + more > MOST_INPUT || !e.buffers.grow(io, more, true) {
-                error(c, format_args!("TLS input is too long"));
-                return false;
-            }
-        }
-        let room = (*io).size - (*io).len;
-        (sock::recv(rec.fd.get(), (*io).buf.add((*io).len), room), room)
-    };
-    match got {
-        Io::Done(0) => {
-            ended(e, c, rec, false);
-            false
-        }
-        Io::Done(n) => {
-            // SAFETY: as above.
-            unsafe { (*io).len += n };
-            rec.readable.set(!rec.own.get() || n == room || rec.hup.get());
-            true
-        }
-        Io::Wait => {
-            rec.readable.set(false);
-            false
-        }
-        Io::Failed(_) => {
-            rec.readable.set(false);
-            rec.reason.set(Reason::Reset);
-            if c.flags().is_client() && with(rec, |t| t.session.is_handshaking()) == Some(true) {
-                error(c, format_args!("socket error"));
-            }
-            c.update(|f| f.set_closing(true));
-            false
-        }
-    }
-}
-
-/// The peer sends no more; `told` when it has said so under the protection of TLS.
-fn ended(e: &Engine, c: Conn, rec: &Rec, told: bool) {
-    rec.readable.set(false);
-    if with(rec, |t| t.session.is_handshaking()) == Some(true) {
-        if c.flags().is_client() {
-            return error(c, format_args!("TLS handshake: closed by the peer"));
-        }
-        rec.reason.set(Reason::PeerClosed);
-        return c.update(|f| f.set_closing(true));
-    }
-    rec.eof.set(true);
-    rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
-    if !told && !may_send_more(rec) && rec.reason.get() == Reason::None {
-        // Whoever cut the line may have cut off the end of what was sent.
-        rec.reason.set(Reason::Reset);
-    }
-    c.update(|f| f.set_half_closed());
-}
-
-fn established(e: &Engine, c: Conn, rec: &Rec) {
-    c.update(|f| f.set_tls_hs(false));
-    // The time limits of the connection begin now.
-    rec.read_at.set(e.now.get());
-    e.set_deadline(rec, e.limited.get().then_some(e.now.get()));
-    if !rec.blocked.get() {
-        push(e, c, rec, false);
-    }
-    call(c, MG_EV_TLS_HS, ptr::null_mut());
-    if !is_over(e, c) {
-        turn::settle(e, c, rec);
-    }
-}
-
-/// Encrypts what is queued and sends it, with one MG_EV_WRITE for what was taken.
-pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
-    if !drive(e, c, rec) || with(rec, |t| t.session.is_handshaking()) != Some(false) || c.send_len() == 0 {
-        return;
-    }
-    rec.dirty.set(false);
-    let flags = c.flags();
-    let out = c.send_info();
-    // SAFETY: the connection's own buffer; nobody is called before it is used up.
-    let data = unsafe { out.data() };
-    let mut taken = 0;
-    for _ in 0..BATCHES {
-        let batch = &data[taken..data.len().min(taken + BATCH)];
-        if batch.is_empty() {
-            break;
-        }
-        if let Err(err) = encrypt(e, c, rec, batch) {
-            fail(e, c, rec, &err);
-            return;
-        }
-        taken += batch.len();
-        if !push(e, c, rec, flags.is_streaming()) {
-            break;
-        }
-    }
-    turn::moved(e, rec, taken);
-    let shown = flags.is_hexdumping().then(|| data[..taken].to_vec());
-    // SAFETY: as above; what was taken is overwritten, by the rest or by zeros.
-    unsafe {
-        iobuf::del(c.send(), 0, taken);
-        if c.send_len() == 0 {
-            e.buffers.return_send(c.send());
-        }
-    }
-    if let Some(bytes) = shown {
-        turn::dump(c, "->", &bytes);
-    }
-    call_count(c, MG_EV_WRITE, taken);
-    if !is_over(e, c) {
-        turn::settle(e, c, rec);
-    }
-}
-
-fn encrypt(e: &Engine, c: Conn, rec: &Rec, data: &[u8]) -> Result<(), rustls::Error> {
-    // SAFETY: the connection's own buffer; the session does not call the program.
-    let input = unsafe { bytes::slice_mut((*c.rtls()).buf, (*c.rtls()).len) };
-    let done = with(rec, |t| {
-        if !t.session.out.has_block() {
-            t.session.out.reuse(e.tls.spares.borrow_mut().pop().unwrap_or_default());
-        }
-        t.session.encrypt(input, data)
-    });
-    done.unwrap_or(Err(rustls::Error::HandshakeNotComplete))
-}
-
-/// Sends up to `len` bytes of a file. As `sock::send_file`, in bytes of the file.
-pub(crate) fn send_file(e: &Engine, c: Conn, rec: &Rec, file: i32, at: u64, len: usize) -> Io {
-    if !drive(e, c, rec) {
-        return Io::Wait;
-    }
-    let mut block = e.tls.file.borrow_mut();
-    block.resize(BATCH, 0);
-    let mut taken = 0;
-    let end = loop {
-        let want = BATCH.min(len - taken);
-        if want == 0 {
-            break Io::Done(taken);
-        }
-        match sock::read_at(file, at + taken as u64, &mut block[..want]) {
-            Io::Done(n @ 1..) => {
-                if let Err(err) = encrypt(e, c, rec, &block[..n]) {
-                    log_at!(MG_LL_DEBUG, "{} TLS: {err}", c.id());
-                    c.update(|f| f.set_closing(true));
-                    break Io::Done(taken);
-                }
-                taken += n;
-                if !push(e, c, rec, taken < len) {
-                    break Io::Done(taken);
-                }
-            }
-            _ if taken > 0 => break Io::Done(taken),
-            other => break other,
-        }
-    };
-    block.fill(0);
-    end
-}
-
-/// Tells the peer that all has been sent. True when that has left, or cannot.
-pub(crate) fn farewell(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    close_notify(c, rec);
-    push(e, c, rec, false) || c.flags().is_closing()
-}
-
-fn close_notify(c: Conn, rec: &Rec) {
-    // SAFETY: the connection's own buffer; the session does not call the program.
-    let input = unsafe { bytes::slice_mut((*c.rtls()).buf, (*c.rtls()).len) };
-    with(rec, |t| t.session.close(input));
-}
-
-/// The connection is about to be closed. When nothing is lost by that, the peer may know.
-pub(crate) fn leave(c: Conn, rec: &Rec) {
-    let fine = !matches!(rec.reason.get(), Reason::Reset | Reason::Error) && rec.fd.get() >= 0;
-    if fine && stream::unsent(c) == 0 {
-        close_notify(c, rec);
-        with(rec, |t| {
-            let out = t.session.out.bytes();
-            if !out.is_empty() {
-                // SAFETY: a slice of the session's block.
-                unsafe { sock::send(rec.fd.get(), out.as_ptr(), out.len(), false) };
-            }
-        });
-    }
-}
-
-/// The peer is not told that all was sent.
-pub(crate) fn part_silently(rec: &Rec) {
-    with(rec, |t| t.session.forgo_close());
-}
-
-/// The peer has ended the session, but not the TCP stream: something may still come.
-pub(crate) fn may_send_more(rec: &Rec) -> bool {
-    with(rec, |t| t.session.is_closed()) == Some(true)
-}
-
-/// See `mg_tls_send`.
-pub(crate) fn send(c: Conn, data: &[u8]) -> Io {
-    let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return Io::Failed(0) };
-    if !c.flags().is_secure() || is_over(e, c) || c.flags().is_closing() || with(rec, |t| t.session.has_failed()) != Some(false) {
-        return Io::Failed(0);
-    }
-    let ready = with(rec, |t| !t.session.is_handshaking()) == Some(true);
-    if !ready || !drive(e, c, rec) {
-        return if c.flags().is_closing() { Io::Failed(0) } else { Io::Wait };
-    }
-    let data = &data[..data.len().min(BATCH)];
-    if encrypt(e, c, rec, data).is_err() {
-        return Io::Failed(0);
-    }
-    push(e, c, rec, false);
-    Io::Done(data.len())
-}
-
-/// See `mg_tls_recv`. Raises no event.
-pub(crate) fn recv(c: Conn, room: &mut [u8]) -> Io {
-    let Some(rec) = c.rec().filter(|_| c.flags().is_secure()) else { return Io::Failed(0) };
-    if with(rec, |t| t.session.is_handshaking()) == Some(true) {
-        return Io::Wait;
-    }
-    if room.is_empty() {
-        return Io::Done(0);
-    }
-    match advance(c, rec, room) {
-        Some(Step::Data(n)) => Io::Done(n),
-        Some(Step::Blocked) if with(rec, |t| t.session.is_closed()) == Some(false) => Io::Wait,
-        _ => Io::Failed(0),
-    }
-}
-
-/// See `mg_tls_flush` and `mg_tls_handshake`.
-pub(crate) fn flush(c: Conn) {
-    if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
-        // The handshake begins when the handler has returned: until then it may look at what it received in clear.
-        if c.flags().is_secure() && with(rec, |t| t.session.is_started()) == Some(true) {
-            drive(e, c, rec);
-        }
-    }
+/// Bytes of ciphertext that the socket has not taken yet.
+pub(crate) fn unsent(rec: &Rec) -> usize {
+    rec.tls.ops.get().map_or(0, |ops| (ops.unsent)(rec))
 }
