@@ -79,16 +79,19 @@ class Raw:
             got += data
 
 
-def half_close():
-    """close_notify right behind the request: the whole answer still comes, and then the server's own close_notify."""
+def half_close(notify, fin):
+    """close_notify, FIN or both right behind the request: the whole answer still comes, and then the server's own close_notify."""
     raw = Raw()
     raw.run(raw.tls.do_handshake)
     raw.tls.write(b"GET /data HTTP/1.1\r\nHost: a\r\n\r\n")
-    try:
-        raw.tls.unwrap()
-    except ssl.SSLWantReadError:
-        pass
+    if notify:
+        try:
+            raw.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
     raw.flush()
+    if fin:
+        raw.sock.shutdown(socket.SHUT_WR)
     got = raw.rest()
     head, body = got.split(b"\r\n\r\n", 1)
     assert len(body) == length, (len(body), head)
@@ -121,6 +124,8 @@ def silence_after_the_end():
 one_connection_many_requests()
 resumption(ssl.TLSVersion.TLSv1_2)
 resumption(ssl.TLSVersion.TLSv1_3)
-half_close()
+half_close(True, False)
+half_close(False, True)
+half_close(True, True)
 byte_by_byte()
 silence_after_the_end()

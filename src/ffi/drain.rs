@@ -5,7 +5,7 @@ use crate::handler::drain;
 use crate::net::engine::{Engine, Reason};
 use crate::net::handle::Conn;
 use crate::net::shutdown::ConnTerms;
-use crate::net::{mgr, sock, stream};
+use crate::net::{mgr, sock, stream, tls};
 
 /// All-zero options: every default.
 fn defaults() -> mgx_drain_opts {
@@ -46,6 +46,7 @@ pub unsafe extern "C" fn mgx_conn_abort(c: *mut mg_connection) {
         let c = unsafe { Conn::new(c) };
         if let Some(rec) = c.rec().filter(|rec| rec.own.get() && rec.fd.get() >= 0) {
             sock::set_abort(rec.fd.get());
+            tls::part_silently(rec);
         }
         close_soon(c);
     }

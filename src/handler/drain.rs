@@ -12,7 +12,7 @@ use crate::net::handle::Conn;
 use crate::net::mgr::list;
 use crate::net::shutdown::{ConnTerms, ms};
 use crate::net::turn;
-use crate::net::{announce, sock, stream};
+use crate::net::{announce, sock, stream, tls};
 use crate::sys::{random, time};
 use core::ffi::c_int;
 
@@ -31,7 +31,7 @@ fn wake(e: &Engine) {
 
 /// Whether a request has begun to arrive or waits for its answer.
 fn is_busy(c: Conn, rec: &Rec) -> bool {
-    c.flags().is_resp() || c.recv_len() > 0 || is_body_coming(rec)
+    c.flags().is_resp() || c.recv_len() > 0 || is_body_coming(rec) || tls::has_part(c)
 }
 
 /// Whether the body of a request is being received, by the HTTP handler or as an upload.

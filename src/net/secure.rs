@@ -6,6 +6,7 @@ use super::engine::{Engine, Reason, Rec};
 use super::event::{call, call_count, error};
 use super::handle::Conn;
 use super::sock::{self, Io};
+use super::stream;
 use super::tls::Ops;
 use super::turn::{self, READS};
 use crate::abi::*;
@@ -49,7 +50,8 @@ struct Tls {
     clear: usize,
 }
 
-static OPS: Ops = Ops { turn, send_queued, send_file, farewell, leave, drop_state, may_send_more, handshake_ends, unsent };
+static OPS: Ops =
+    Ops { turn, send_queued, send_file, farewell, leave, drop_state, may_send_more, part_silently, handshake_ends, unsent };
 
 fn shared(e: &Engine) -> &Shared {
     let any = e.tls.get_or_init(|| Box::<Shared>::default());
@@ -409,19 +411,24 @@ fn decrypt(c: Conn, rec: &Rec, has_room: bool) -> (usize, Step) {
     let buf = c.recv_info();
     // SAFETY: the free part of the connection's own buffer.
     let room = unsafe { bytes::slice_mut(buf.buf.wrapping_add(buf.len), if has_room { buf.size - buf.len } else { 0 }) };
-    let mut total = 0;
-    loop {
-        match advance(c, rec, &mut room[total..]) {
-            Some(Step::Data(n)) => {
-                total += n;
-                if n == 0 || total == room.len() {
-                    return (total, Step::Data(total));
-                }
+    let io = c.rtls();
+    // SAFETY: another buffer of the connection's own; the session does not call the program.
+    let input = unsafe { bytes::slice_mut((*io).buf, (*io).len) };
+    let (mut used, mut total) = (0, 0);
+    let step = with(rec, |t| {
+        loop {
+            let (n, step) = t.session.advance(&mut input[used..], &mut room[total..]);
+            used += n;
+            let Step::Data(n) = step else { return step };
+            total += n;
+            if n == 0 || total == room.len() {
+                return Step::Data(total);
             }
-            Some(step) => return (total, step),
-            None => return (total, Step::Blocked),
         }
-    }
+    });
+    // SAFETY: as above. Moved once, however many records there were.
+    unsafe { iobuf::del(io, 0, used) };
+    (total, step.unwrap_or(Step::Blocked))
 }
 
 /// Reads ciphertext. False when none came.
@@ -481,7 +488,7 @@ fn ended(e: &Engine, c: Conn, rec: &Rec, told: bool) {
     }
     rec.eof.set(true);
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
-    if !told && rec.reason.get() == Reason::None {
+    if !told && !may_send_more(rec) && rec.reason.get() == Reason::None {
         // Whoever cut the line may have cut off the end of what was sent.
         rec.reason.set(Reason::Reset);
     }
@@ -605,7 +612,7 @@ fn close_notify(c: Conn, rec: &Rec) {
 /// The connection is about to be closed. When nothing is lost by that, the peer may know.
 fn leave(c: Conn, rec: &Rec) {
     let fine = !matches!(rec.reason.get(), Reason::Reset | Reason::Error) && rec.fd.get() >= 0;
-    if fine && c.send_len() == 0 && unsent(rec) == 0 {
+    if fine && stream::unsent(c) == 0 {
         close_notify(c, rec);
         with(rec, |t| {
             let out = t.session.out.bytes();
@@ -615,6 +622,11 @@ fn leave(c: Conn, rec: &Rec) {
             }
         });
     }
+}
+
+/// The peer is not told that all was sent.
+fn part_silently(rec: &Rec) {
+    with(rec, |t| t.session.forgo_close());
 }
 
 /// The peer has ended the session, but not the TCP stream: something may still come.

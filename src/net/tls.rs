@@ -17,6 +17,7 @@ pub(crate) struct Ops {
     pub(crate) leave: fn(Conn, &Rec),
     pub(crate) drop_state: fn(&Engine, Conn, &Rec),
     pub(crate) may_send_more: fn(&Rec) -> bool,
+    pub(crate) part_silently: fn(&Rec),
     pub(crate) handshake_ends: fn(&Engine, &Rec) -> Option<u64>,
     pub(crate) unsent: fn(&Rec) -> usize,
 }
@@ -76,6 +77,20 @@ pub(crate) fn drop_state(e: &Engine, c: Conn, rec: &Rec) {
 /// The peer has ended the session, but not the TCP stream: something may still come.
 pub(crate) fn may_send_more(rec: &Rec) -> bool {
     rec.tls.ops.get().is_some_and(|ops| (ops.may_send_more)(rec))
+}
+
+/// The peer is not told that all was sent.
+pub(crate) fn part_silently(rec: &Rec) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.part_silently)(rec);
+    }
+}
+
+/// Whether ciphertext has arrived that was not delivered: a record in part, or more than there was room for.
+pub(crate) fn has_part(c: Conn) -> bool {
+    let flags = c.flags();
+    // SAFETY: the connection's own buffer.
+    flags.is_secure() && !flags.is_tls_hs() && unsafe { (*c.rtls()).len > 0 }
 }
 
 /// When an unfinished handshake is given up.

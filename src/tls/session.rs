@@ -273,9 +273,17 @@ impl Session {
         }
     }
 
+    /// There will be nothing to tell.
+    pub(crate) fn forgo_close(&mut self) {
+        self.close_sent = true;
+    }
+
     fn write<'a>(&mut self, input: &mut [u8], want: impl Fn() -> Want<'a>) -> Result<(), Error> {
         // Records that were not looked at stay so; a handshake message of which only a part has arrived must be there.
-        let input = if self.unread || input.len() < self.kept { &mut [] } else { &mut input[..self.kept] };
+        if input.len() < self.kept {
+            return Err(self.fail(Error::General("received data has been removed".into())));
+        }
+        let input = if self.unread { &mut [] } else { &mut input[..self.kept] };
         let mut used = 0;
         loop {
             match self.pass(input, want(), &mut [], &mut 0, &mut used) {
