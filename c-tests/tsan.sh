@@ -23,7 +23,7 @@ build() {
 
 # Some kernels place programs where the sanitizer wants its own memory.
 run() {
-  setarch -R "$@"
+  timeout 300 setarch -R "$@"
 }
 
 # The tool must see a race inside the library: here one thread looks at the output of a connection while another adds to it.
