@@ -50,12 +50,12 @@ pub(crate) fn is_between_packets(c: Conn) -> bool {
 /// Handles what has been received.
 fn run(c: Conn) {
     // While a packet is being handled further up the stack nothing moves.
-    if c.rec().is_some_and(|rec| rec.mqtt.dispatching.replace(true)) {
+    if c.rec().is_some_and(|rec| rec.dispatching.replace(true)) {
         return;
     }
     Reader { pfn: pfn(c), rest: Vec::new(), at: 0, refused: false }.packets(c);
     if let Some(rec) = c.rec().filter(|_| !is_gone(c)) {
-        rec.mqtt.dispatching.set(false);
+        rec.dispatching.set(false);
     }
 }
 

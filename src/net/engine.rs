@@ -251,8 +251,6 @@ pub(crate) struct WsRec {
 /// What the MQTT handler remembers between events.
 #[derive(Default)]
 pub(crate) struct MqttRec {
-    /// A handler is at work further up the stack.
-    pub(crate) dispatching: Cell<bool>,
     /// Bytes of replies queued since `queued()` was `replies_from`.
     pub(crate) replies: Cell<u64>,
     pub(crate) replies_from: Cell<u64>,
@@ -635,6 +633,8 @@ impl Rec {
         self.generation.set(self.generation.get().wrapping_add(1));
         self.http.reset();
         self.ws.reset();
+        self.mqtt.replies.set(0);
+        self.mqtt.replies_from.set(0);
     }
 }
 

@@ -186,7 +186,7 @@ const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 2
 /// The record has a file that is being sent.
 const STREAMING: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
 
-/// TLS was started: what goes in and out is for `tls.rs`.
+/// TLS was started: what goes in and out is for `secure.rs`.
 const SECURE: u32 = if cfg!(target_endian = "big") { 1 << 2 } else { 1 << 29 };
 
 /// No MG_EV_POLL for the program's handler.
