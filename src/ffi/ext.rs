@@ -5,7 +5,7 @@ use crate::guard::{bytes, heap};
 use crate::handler::{drain, limits, reply, ws};
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::Conn;
-use crate::net::{conn, event, output, quiet, wakeup};
+use crate::net::{conn, event, mailbox, output, quiet};
 use crate::proto::ws as frames;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn mgx_wakeup_mgr(mgr: *mut mg_mgr) -> bool {
 /// gone is dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *const c_void, len: usize) -> bool {
-    if mgr.is_null() || len > wakeup::LIMIT {
+    if mgr.is_null() || len > mailbox::LIMIT {
         return false;
     }
     #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets

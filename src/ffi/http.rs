@@ -4,6 +4,7 @@ use crate::abi::*;
 use crate::guard::bytes;
 use crate::handler::{http, reply};
 use crate::net::conn::{self, Client};
+use crate::net::connect;
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -43,7 +44,7 @@ pub unsafe extern "C" fn mg_http_connect(
     unsafe {
         let e = Engine::of(mgr);
         http::introduce(e);
-        e.and_then(|e| conn::connect(e, client)).map_or(ptr::null_mut(), Conn::as_ptr)
+        e.and_then(|e| connect::connect(e, client)).map_or(ptr::null_mut(), Conn::as_ptr)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::handler::{drain, ota};
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
-use crate::net::{event, mgr, output, sock, wakeup};
+use crate::net::{close, connect, event, mgr, output, sock, wakeup};
 use crate::sys::log::log_error;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::ptr;
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn mg_connect_svc(
 ) -> *mut mg_connection {
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn, pfn_data };
     // SAFETY: a manager and a C string or NULL, as the caller promises.
-    unsafe { pointer(Engine::of(mgr).and_then(|e| conn::connect(e, client))) }
+    unsafe { pointer(Engine::of(mgr).and_then(|e| connect::connect(e, client))) }
 }
 
 /// Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
 pub unsafe extern "C" fn mg_close_conn(c: *mut mg_connection) {
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        conn::close(unsafe { Conn::new(c) });
+        close::close(unsafe { Conn::new(c) });
     }
 }
 

@@ -4,15 +4,13 @@
 use super::{http, limits, mqtt, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
-use crate::net::conn;
-use crate::net::drain::Terms;
 use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::event::call;
 use crate::net::handle::Conn;
-use crate::net::mgr::list;
-use crate::net::shutdown::{ConnTerms, ms};
-use crate::net::turn;
+use crate::net::list::list;
+use crate::net::shutdown::{ConnTerms, Terms, ms};
 use crate::net::{announce, sock, stream, tls};
+use crate::net::{close, conn};
 use crate::sys::{random, time};
 use core::ffi::c_int;
 
@@ -41,7 +39,7 @@ fn is_body_coming(rec: &Rec) -> bool {
 
 /// Whether nothing is in progress on an accepted connection.
 fn is_idle(c: Conn, rec: &Rec) -> bool {
-    !is_busy(c, rec) && !turn::has_output(c, rec)
+    !is_busy(c, rec) && !tls::has_output(c, rec)
 }
 
 fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
@@ -151,7 +149,7 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
     }
     let terms = rec.terms();
     let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
-    let is_stuck = rec.blocked.get() && (turn::has_output(c, rec) || c.flags().is_streaming());
+    let is_stuck = rec.blocked.get() && (tls::has_output(c, rec) || c.flags().is_streaming());
     if is_stuck && now >= stuck {
         rec.drain_since.set(Some(rec.progress_at.get()));
         start_draining(e, c, rec);
@@ -170,7 +168,7 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
                 return finish(e, c, rec, now, now, true);
             }
             // While an earlier answer is on its way the peer has no reason to ask again.
-            let answer = if turn::has_output(c, rec) { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
+            let answer = if tls::has_output(c, rec) { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
             if now < until.max(answer) {
                 return until.max(answer);
             }
@@ -301,7 +299,7 @@ fn close_listeners(e: &Engine) {
             if let Some(rec) = c.rec() {
                 rec.reason.set(Reason::Drained);
             }
-            conn::close(c);
+            close::close(c);
         }
     }
     let spread = s.spread_ms.get();
@@ -373,7 +371,7 @@ fn advance(e: &Engine, now: u64) -> u64 {
         }
         c.update(|f| f.set_closing(true));
         // At once, because handlers may take the flag back.
-        conn::close(c);
+        close::close(c);
         if e.is_dead() {
             return u64::MAX;
         }
@@ -428,7 +426,7 @@ pub(crate) fn status(e: &Engine) -> mgx_drain_status {
             &mut st.websockets
         } else if flags.is_resp() && c.queued(rec) <= rec.http.mark.get() {
             &mut st.pending
-        } else if turn::has_output(c, rec) && (flags.is_draining() || !flags.is_resp()) {
+        } else if tls::has_output(c, rec) && (flags.is_draining() || !flags.is_resp()) {
             &mut st.flushing
         } else if is_idle(c, rec) {
             &mut st.idle
@@ -448,7 +446,7 @@ pub(crate) fn phase(c: Conn) -> mgx_phase {
         mgx_phase::MGX_CLOSED
     } else if !flags.is_draining() && !leaving {
         mgx_phase::MGX_ACTIVE
-    } else if c.rec().map_or(c.send_len() > 0, |rec| turn::has_output(c, rec)) && (!flags.is_resp() || flags.is_draining()) {
+    } else if c.rec().map_or(c.send_len() > 0, |rec| tls::has_output(c, rec)) && (!flags.is_resp() || flags.is_draining()) {
         mgx_phase::MGX_FLUSHING
     } else {
         mgx_phase::MGX_DRAINING

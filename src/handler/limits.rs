@@ -5,8 +5,8 @@ use super::{http, reply, ws};
 use crate::abi::mgx_limits;
 use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::handle::Conn;
-use crate::net::mgr::list;
-use crate::net::{tls, turn};
+use crate::net::list::list;
+use crate::net::tls;
 use core::ffi::c_int;
 
 /// See `mgx_mgr_limits`.
@@ -41,7 +41,7 @@ pub(crate) fn step(e: &Engine) {
 fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = http::is_http(c);
-    if turn::has_output(c, rec) || c.flags().is_streaming() {
+    if tls::has_output(c, rec) || c.flags().is_streaming() {
         // When the kernel takes it, it leaves in this poll.
         return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
     }

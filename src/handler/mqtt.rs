@@ -4,7 +4,8 @@ use super::ws;
 use crate::abi::*;
 use crate::guard::mqtt::{self as message, Opts};
 use crate::guard::{bytes, iobuf};
-use crate::net::conn::{self, Client};
+use crate::net::conn::Client;
+use crate::net::connect;
 use crate::net::engine::{Engine, Rec};
 use crate::net::event::{call, error};
 use crate::net::handle::Conn;
@@ -397,7 +398,7 @@ pub(crate) fn disconnect(c: Conn, o: Opts) {
 /// `client.url` is NULL or a C string.
 pub(crate) unsafe fn connect(e: &Engine, client: Client, o: Opts) -> Option<Conn> {
     // SAFETY: passed on to the caller.
-    let c = unsafe { conn::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
+    let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
     login(c, o);
     Some(c)
 }

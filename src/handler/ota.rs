@@ -4,11 +4,12 @@
 use super::{http, upload};
 use crate::abi::*;
 use crate::guard::bytes::cstr;
-use crate::net::conn::{self, Client};
+use crate::net::conn::Client;
+use crate::net::connect;
 use crate::net::engine::Engine;
 use crate::net::event::error;
 use crate::net::handle::Conn;
-use crate::net::mgr::list;
+use crate::net::list::list;
 use crate::net::output;
 use crate::proto::http::status;
 use crate::proto::{json, num, url, urlcodec};
@@ -130,7 +131,7 @@ fn fetch(e: &Engine, url: &[u8]) -> Result<(), &'static CStr> {
         pfn_data: ptr::null_mut(),
     };
     // SAFETY: a C string.
-    unsafe { conn::connect(e, client) };
+    unsafe { connect::connect(e, client) };
     // Once the connection has been there, the check has ended with it.
     let untouched = check().as_ref().is_some_and(|check| check.conn == 0 && check.mgr == e.mgr as usize);
     if untouched { Err(c"Failed to connect") } else { Ok(()) }

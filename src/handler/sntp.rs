@@ -2,7 +2,8 @@
 
 use crate::abi::*;
 use crate::guard::bytes;
-use crate::net::conn::{self, Client};
+use crate::net::conn::Client;
+use crate::net::connect;
 use crate::net::engine::Engine;
 use crate::net::event::call;
 use crate::net::handle::Conn;
@@ -40,7 +41,7 @@ pub(crate) unsafe fn connect(e: &Engine, url: *const c_char, f: mg_event_handler
     let url = if url.is_null() { c"udp://time.google.com:123".as_ptr() } else { url };
     let client = Client { url, handler: f, handler_data: data, pfn: Some(handler), pfn_data: ptr::null_mut() };
     // SAFETY: passed on to the caller.
-    unsafe { conn::connect(e, client) }
+    unsafe { connect::connect(e, client) }
 }
 
 /// The protocol handler.

@@ -7,7 +7,8 @@
 use super::reply;
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
-use crate::net::conn::{self, Client};
+use crate::net::conn::Client;
+use crate::net::connect;
 use crate::net::engine::{Engine, Reason, Rec};
 use crate::net::event::{call, error};
 use crate::net::handle::Conn;
@@ -475,7 +476,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, fmt: *const c_char, ap:
     // SAFETY: passed on to the caller, as in the next block.
     let text = unsafe { bytes::cstr(client.url) };
     // SAFETY: as above.
-    let c = unsafe { conn::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
+    let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
     let mut random = [0; 16];
     random::fill(&mut random);
     let key = ws::key(random);

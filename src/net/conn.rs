@@ -1,19 +1,15 @@
 //! Connections: how they come into being, how they are listed, and how they end.
 
-use super::drain::LINGER_MAX;
-use super::engine::{Engine, Reason, Rec, count};
+use super::engine::{Engine, Rec, count};
 use super::event::{call, error};
 use super::handle::Conn;
 use super::poller;
-use super::resolve;
 use super::sock::{self, Io};
-use super::tls;
-use super::turn;
+use super::{linger, send};
 use crate::abi::*;
-use crate::guard::{addr, bytes::cstr, heap, iobuf};
+use crate::guard::{addr, bytes::cstr, heap};
 use crate::proto::url;
 use crate::sys::log::{Bytes, log_error};
-use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
@@ -72,7 +68,7 @@ fn link(e: &Engine, c: Conn) {
     e.quiet.linked(c);
 }
 
-fn unlink(e: &Engine, c: Conn) {
+pub(crate) fn unlink(e: &Engine, c: Conn) {
     e.quiet.unlinked(c);
     for cursor in e.cursors.borrow_mut().iter_mut() {
         if *cursor == c.as_ptr() {
@@ -239,19 +235,12 @@ pub(crate) struct Client {
     pub(crate) pfn_data: *mut c_void,
 }
 
-/// See `mg_connect_svc`.
+/// A client connection on the list, told MG_EV_OPEN, without a socket yet. A frame must be open.
 ///
 /// # Safety
-/// `client.url` is NULL or a C string.
-pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
-    // SAFETY: NULL or the caller's C string.
-    let text = unsafe { cstr(client.url) };
-    if text.is_empty() {
-        log_error!("connect: empty URL");
-        return None;
-    }
+/// `client.url` is a C string.
+pub(crate) unsafe fn open_client(e: &Engine, client: &Client, text: &[u8]) -> Option<Conn> {
     let c = new(e)?;
-    e.enter();
     link(e, c);
     c.set_fd(-1);
     c.update(|f| {
@@ -264,12 +253,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
     c.set_pfn(client.pfn);
     c.set_pfn_data(client.pfn_data);
     call(c, MG_EV_OPEN, client.url.cast_mut().cast());
-    if !c.is_closed() {
-        resolve::start(c, text);
-    }
-    let alive = !c.is_closed();
-    e.leave();
-    alive.then_some(c)
+    Some(c)
 }
 
 /// See `mg_connect_resolved`.
@@ -340,7 +324,7 @@ pub(crate) fn finish_connecting(c: Conn) {
     check_tls(c);
     if let (true, Some(e), Some(rec)) = (c.flags().is_secure(), c.engine(), c.rec()) {
         // The client speaks first.
-        turn::send_queued(e, c, rec);
+        send::send_queued(e, c, rec);
     }
 }
 
@@ -377,7 +361,7 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
             Err(libc::EAGAIN) => return rec.readable.set(false),
             Err(errno @ (libc::EMFILE | libc::ENFILE)) if !e.lingering.borrow().is_empty() => {
                 log_error!("{} accept: errno {errno}, giving up lingering sockets", listener.id());
-                stop_lingering(e, 0);
+                linger::stop_lingering(e, 0);
             }
             Err(errno) => {
                 log_error!("{} accept: errno {errno}", listener.id());
@@ -469,203 +453,4 @@ pub(crate) fn wrap(e: &Engine, fd: c_int, f: mg_event_handler_t, data: *mut c_vo
     c.set_handler_data(data);
     link(e, c);
     opened(e, c, ptr::null_mut())
-}
-
-/// Ends a connection: its socket goes (or lingers, when a drain was completed), MG_EV_CLOSE comes once, and the memory is freed
-/// when no frame of ours uses it any more. See `mg_close_conn`.
-pub(crate) fn close(c: Conn) {
-    if c.is_closed() {
-        return;
-    }
-    let Some(e) = c.engine() else { return close_foreign(c) };
-    resolve::cancel(e, c);
-    let Some(rec) = c.rec() else {
-        unlink(e, c);
-        return close_foreign(c);
-    };
-    e.enter();
-    let lingers = rec.flushed.get()
-        && rec.own.get()
-        && rec.registered.get()
-        && (!rec.eof.get() || c.flags().is_secure() && tls::may_send_more(rec))
-        && !e.ending.get()
-        && !c.flags().is_udp()
-        && !c.flags().is_listening()
-        && !c.flags().is_connecting();
-    if rec.reason.get() == Reason::None {
-        rec.reason.set(Reason::ClosedByUser);
-    }
-    if c.flags().is_secure() {
-        tls::leave(c, rec);
-    }
-    let fd = rec.fd.replace(-1);
-    if fd >= 0 && !lingers {
-        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
-        // and a listener may have been handed to another process.
-        if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
-            e.poller.borrow().remove(fd);
-        }
-        if e.wakeup_conn.get() == c.as_ptr() {
-            close_wakeup(e);
-        } else {
-            sock::close(fd);
-        }
-    }
-    unlink(e, c);
-    resolve::forget(e, c);
-    count_close(e, c, rec);
-    c.update(|f| f.set_closed());
-    call(c, MG_EV_CLOSE, ptr::null_mut());
-    resolve::closed(e, c);
-    // SAFETY: the buffers are the connection's own, and no handler will see them again.
-    unsafe {
-        e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
-        if c.flags().is_secure() {
-            tls::drop_state(e, c, rec);
-            iobuf::del(c.send(), 0, usize::MAX);
-        }
-        e.buffers.return_send(c.send());
-        iobuf::free(c.rtls());
-    }
-    c.set_slot(None);
-    if lingers && !e.ending.get() {
-        linger(e, rec, fd);
-    } else {
-        if lingers {
-            // The handler has freed the manager.
-            sock::close(fd);
-        }
-        e.free_rec(rec);
-    }
-    e.bury(c.as_ptr());
-    e.leave();
-}
-
-fn count_close(e: &Engine, c: Conn, rec: &Rec) {
-    let counter = match rec.reason.get() {
-        Reason::Drained => &e.stats.drained,
-        Reason::Forced => &e.stats.forced,
-        Reason::Reset => &e.stats.resets,
-        Reason::FlushTimeout | Reason::ResponseTimeout | Reason::IdleTimeout | Reason::HeaderTimeout | Reason::BodyTimeout => {
-            &e.stats.timeouts
-        }
-        _ => &Cell::new(0),
-    };
-    if c.flags().is_accepted() {
-        count(counter, 1);
-        e.stats.conns.set(e.stats.conns.get().saturating_sub(1));
-        if e.limited.get() {
-            let mut per_ip = e.per_ip.borrow_mut();
-            let ip = rec.from.get();
-            if let Some(n) = per_ip.get_mut(&ip) {
-                *n -= 1;
-                if *n == 0 {
-                    per_ip.remove(&ip);
-                }
-            }
-        }
-    }
-}
-
-/// A connection that the program put together itself: no socket of ours, no record.
-fn close_foreign(c: Conn) {
-    c.update(|f| f.set_closed());
-    call(c, MG_EV_CLOSE, ptr::null_mut());
-    // SAFETY: the caller gives the connection up.
-    unsafe {
-        iobuf::free(c.recv());
-        iobuf::free(c.send());
-        iobuf::free(&raw mut (*c.as_ptr()).rtls);
-        match c.engine() {
-            Some(e) if e.frames() > 0 => e.bury(c.as_ptr()),
-            _ => heap::free(c.as_ptr().cast()),
-        }
-    }
-}
-
-fn close_wakeup(e: &Engine) {
-    e.wakeup_conn.set(ptr::null_mut());
-    // SAFETY: the manager is alive. The descriptor itself is closed with the engine, in case a thread is about to write to it.
-    unsafe { (*e.mgr).pipe.fd = -1 };
-}
-
-// ---- lingering: after the last byte, what the peer still sends is read and forgotten, or the kernel would answer it with a
-// reset that can destroy the end of the reply.
-
-fn linger(e: &Engine, rec: &Rec, fd: c_int) {
-    stop_lingering(e, LINGER_MAX - 1);
-    rec.conn.set(ptr::null_mut());
-    rec.fd.set(fd);
-    rec.lingering.set(true);
-    let terms = rec.terms();
-    rec.linger_end.set(e.now.get().saturating_add(terms.linger_total_ms));
-    rec.linger_bytes.set(terms.linger_bytes);
-    e.lingering.borrow_mut().push_back(rec.slot.get());
-    sock::shutdown_write(fd);
-    rec.linger_idle.set(e.now.get().saturating_add(terms.linger_idle_ms));
-    e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
-    e.set_deadline(rec, None);
-    if rec.readable.get() || rec.hup.get() {
-        linger_on(e, rec);
-    }
-}
-
-/// Reads a lingering socket empty, up to a bound.
-pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
-    for _ in 0..64 {
-        match sock::discard(rec.fd.get()) {
-            Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
-            Io::Done(n) => {
-                let left = rec.linger_bytes.get().saturating_sub(n as u64);
-                if left == 0 {
-                    return end_lingering(e, rec);
-                }
-                rec.linger_bytes.set(left);
-                rec.linger_idle.set(e.now.get().saturating_add(rec.terms().linger_idle_ms));
-            }
-            Io::Wait => return rec.readable.set(false),
-        }
-    }
-    e.hold(rec);
-}
-
-/// Closes the lingering sockets whose time is up.
-pub(crate) fn expire_lingering(e: &Engine) {
-    if e.now.get() < e.linger_check.get() {
-        return;
-    }
-    let slots: Vec<u32> = e.lingering.borrow().iter().copied().collect();
-    let mut next = u64::MAX;
-    for rec in slots.into_iter().filter_map(|slot| e.rec(slot as usize)) {
-        let at = rec.linger_idle.get().min(rec.linger_end.get());
-        if e.now.get() >= at { end_lingering(e, rec) } else { next = next.min(at) }
-    }
-    e.linger_check.set(next);
-}
-
-pub(crate) fn end_lingering(e: &Engine, rec: &Rec) {
-    sock::close(rec.fd.get());
-    rec.lingering.set(false);
-    let mut list = e.lingering.borrow_mut();
-    // Mostly one of the oldest.
-    if let Some(i) = list.iter().position(|s| *s == rec.slot.get()) {
-        list.remove(i);
-    }
-    drop(list);
-    e.free_rec(rec);
-}
-
-/// Closes the oldest lingering sockets until `keep` are left.
-pub(crate) fn stop_lingering(e: &Engine, keep: usize) {
-    while e.lingering.borrow().len() > keep {
-        let Some(slot) = e.lingering.borrow().front().copied() else { return };
-        let Some(rec) = e.rec(slot as usize) else { return };
-        // What has arrived is read, so that closing sends no reset on its account.
-        for _ in 0..256 {
-            if !matches!(sock::discard(rec.fd.get()), Io::Done(1..)) {
-                break;
-            }
-        }
-        end_lingering(e, rec);
-    }
 }

@@ -2,19 +2,18 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
-use super::drain::Terms;
 use super::handle::Conn;
-use super::mgr::Trail;
+use super::list::Quiet;
+use super::list::Trail;
+use super::lookup::Resolver;
+use super::mailbox::Wakeup;
 use super::poller::{self, Poller, Ready};
-use super::quiet::Quiet;
-use super::resolve::Resolver;
-use super::shutdown::{ConnTerms, Shutdown};
-use super::stream::Stream;
+use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
-use super::wakeup::Wakeup;
-use crate::abi::{mg_connection, mg_mgr, mgx_limits};
+use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::{chunked, ws::Utf8};
+use crate::sys::fs::Handle;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
@@ -276,6 +275,38 @@ pub(crate) enum CloseAfter {
     Asked,
     /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
     Http10,
+}
+
+pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
+
+/// How a file ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    Whole,
+    /// It has become shorter, or cannot be read any more.
+    Cut,
+}
+
+/// An open file and what is left to send of it.
+pub(crate) struct Stream {
+    pub(super) file: Handle,
+    /// For the program, in `c->pfn_data`: a copy.
+    pub(super) pair: *mut mg_fd,
+    /// The file's descriptor, when the kernel does the copying.
+    pub(super) descriptor: Option<i32>,
+    pub(super) at: u64,
+    pub(super) left: u64,
+    /// The answer was announced as the last of its connection.
+    pub(super) last: bool,
+    /// Called when all of it is queued or sent.
+    pub(super) done: Option<Done>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: NULL, or made in begin().
+        unsafe { heap::free(self.pair.cast()) };
+    }
 }
 
 pub(crate) type AtLimit = fn(Conn) -> bool;

@@ -1,13 +1,14 @@
 //! The manager: its life, and the poll loop.
 
-use super::conn;
+use super::close;
 use super::engine::{Engine, Reason};
 use super::event::error;
 use super::handle::Conn;
+use super::list::list;
 use super::poller::{self, Ready};
 use super::quiet;
 use super::resolve;
-use super::turn;
+use super::{ending, linger, recv, turn};
 use crate::abi::*;
 use crate::sys::{log::log_error, time};
 use core::ffi::c_int;
@@ -68,12 +69,12 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
         // SAFETY: the engine is not dead, so the manager is still the caller's.
         unsafe { poll(mgr, 0) };
         if round > 0 {
-            list(e).for_each(conn::close);
+            list(e).for_each(close::close);
         }
     }
     // When a handler did all this itself, the struct may hold another manager by now, or be gone.
     if !e.is_dead() {
-        conn::stop_lingering(e, 0);
+        linger::stop_lingering(e, 0);
         // SAFETY: the manager is the caller's; its engine is freed by the last frame.
         unsafe {
             super::timer::free_all(&raw mut (*mgr).timers);
@@ -84,21 +85,6 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
         e.dead.set(true);
     }
     e.leave();
-}
-
-/// The connections on the list, newest first. The next one is fetched before the body runs, and skipped if it goes meanwhile.
-pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
-    // SAFETY: the manager lives as long as its engine is not dead; connections on its list are alive.
-    let mut next = if e.is_dead() { ptr::null_mut() } else { unsafe { (*e.mgr).conns } };
-    core::iter::from_fn(move || {
-        if next.is_null() || e.is_dead() {
-            return None;
-        }
-        // SAFETY: as above; a closed connection keeps its memory and its `next` while a frame is open.
-        let c = unsafe { Conn::new(next) };
-        next = c.next();
-        Some(c)
-    })
 }
 
 /// See `mg_mgr_poll`.
@@ -196,7 +182,7 @@ fn limit(e: &Engine, ms: c_int) -> Option<u64> {
 
 fn is_paused(e: &Engine, c: *mut mg_connection) -> bool {
     // SAFETY: NULL, or the connection of a record in use.
-    !c.is_null() && turn::is_paused(e, unsafe { Conn::new(c) })
+    !c.is_null() && recv::is_paused(e, unsafe { Conn::new(c) })
 }
 
 /// Notes what the kernel reported, and lets what can only be noted here take effect: errors, lingering sockets, deadlines.
@@ -216,9 +202,9 @@ fn apply(e: &Engine, ready: &[Ready]) {
         }
         if rec.lingering.get() {
             if r.error {
-                conn::end_lingering(e, rec)
+                linger::end_lingering(e, rec)
             } else {
-                conn::linger_on(e, rec)
+                linger::linger_on(e, rec)
             }
             continue;
         }
@@ -241,7 +227,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             f.set_writable(r.writable);
         });
         e.quiet.visit(c, rec);
-        if rec.readable.get() && turn::is_paused(e, c) {
+        if rec.readable.get() && recv::is_paused(e, c) {
             e.hold(rec);
         }
     }
@@ -249,13 +235,13 @@ fn apply(e: &Engine, ready: &[Ready]) {
         let Some(rec) = e.rec(slot as usize) else { continue };
         rec.held.set(false);
         if rec.lingering.get() {
-            conn::linger_on(e, rec);
+            linger::linger_on(e, rec);
         } else if rec.conn.get().is_null() {
             resolve::ready(e, rec);
         } else {
             // SAFETY: the connection of a record in use.
             let c = unsafe { Conn::new(rec.conn.get()) };
-            if rec.readable.get() && turn::is_paused(e, c) {
+            if rec.readable.get() && recv::is_paused(e, c) {
                 e.hold(rec);
             } else {
                 c.update(|f| f.set_readable(rec.readable.get()));
@@ -281,7 +267,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
 }
 
 fn expire(e: &Engine) {
-    conn::expire_lingering(e);
+    linger::expire_lingering(e);
     loop {
         let first = e.deadlines.borrow().first().copied();
         let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
@@ -340,51 +326,6 @@ fn walk(e: &Engine) {
     }
 }
 
-/// The addresses that the last walk came by. A list of thousands of idle connections is mostly waiting for memory, one
-/// connection after the other; knowing where it will lead, the walk asks for the memory some steps ahead. The addresses are
-/// hints: nothing is read through them.
-#[derive(Default)]
-pub(crate) struct Trail {
-    seen: Vec<*const mg_connection>,
-    at: usize,
-}
-
-impl Trail {
-    const AHEAD: usize = 12;
-
-    #[inline]
-    fn pass(&mut self, c: *const mg_connection) {
-        match self.seen.get_mut(self.at) {
-            Some(old) if *old == c => {}
-            Some(old) => *old = c,
-            None => self.seen.push(c),
-        }
-        self.at += 1;
-        if let Some(next) = self.seen.get(self.at + Self::AHEAD) {
-            prefetch(*next);
-        }
-    }
-
-    fn end(&mut self) {
-        self.seen.truncate(self.at);
-        self.at = 0;
-    }
-}
-
-#[inline]
-fn prefetch(c: *const mg_connection) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing and cannot fault.
-    unsafe {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        for ofs in [0, 128, 192, 256] {
-            _mm_prefetch::<_MM_HINT_T0>(c.cast::<i8>().wrapping_add(ofs));
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = c;
-}
-
 /// Output that other connections' handlers and timers queued on connections whose turn had passed leaves in this poll too.
 fn flush_dirty(e: &Engine) {
     for slot in e.dirty.take() {
@@ -395,7 +336,7 @@ fn flush_dirty(e: &Engine) {
         // SAFETY: the connection of a record in use.
         let c = unsafe { Conn::new(rec.conn.get()) };
         e.current.set(c.as_ptr());
-        turn::settle(e, c, rec);
+        ending::settle(e, c, rec);
         turn::flush(e, c, rec);
         if !e.is_dead() && !c.is_closed() {
             // Whether it ends now is for its next turn to say.

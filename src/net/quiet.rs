@@ -1,60 +1,15 @@
 //! Connections without MG_EV_POLL (`mgx_conn_poll_events`): they leave the walk over all connections and are visited when there
 //! is something for them. Kept only once a program has switched the event off for one.
 
-use super::engine::{Engine, Rec};
+use super::engine::Engine;
 use super::handle::Conn;
-use super::mgr::list;
+use super::list::list;
 use super::turn;
 use crate::sys::time;
-use core::cell::{Cell, RefCell};
 use core::cmp::Reverse;
-use std::collections::BTreeMap;
 
 /// Programs write flags of such connections without a word to us; how often we look.
 const SCAN_MS: u64 = 100;
-
-#[derive(Default)]
-pub(crate) struct Quiet {
-    used: Cell<bool>,
-    /// The other connections: slots by id, newest first.
-    loud: RefCell<BTreeMap<Reverse<u64>, u32>>,
-    /// Quiet ones to visit in the next walk.
-    visit: RefCell<Vec<(u64, u32)>>,
-    scanned_at: Cell<u64>,
-    /// Connections that the program put on the list itself were seen there: they are found by walking over all.
-    strangers: Cell<bool>,
-}
-
-impl Quiet {
-    /// Whether the walk can leave somebody out.
-    pub(crate) fn is_used(&self) -> bool {
-        self.used.get() && !self.strangers.get()
-    }
-
-    /// Everybody has a turn anyway.
-    pub(crate) fn forget_visits(&self) {
-        self.visit.borrow_mut().clear();
-    }
-
-    pub(crate) fn linked(&self, c: Conn) {
-        if let Some(rec) = c.rec().filter(|_| self.used.get()) {
-            self.loud.borrow_mut().insert(Reverse(c.id64()), rec.slot.get());
-        }
-    }
-
-    pub(crate) fn unlinked(&self, c: Conn) {
-        if self.used.get() {
-            self.loud.borrow_mut().remove(&Reverse(c.id64()));
-        }
-    }
-
-    /// There is something for this connection.
-    pub(crate) fn visit(&self, c: Conn, rec: &Rec) {
-        if self.used.get() && c.flags().is_quiet() {
-            self.visit.borrow_mut().push((c.id64(), rec.slot.get()));
-        }
-    }
-}
 
 /// See `mgx_conn_poll_events`.
 pub(crate) fn set(e: &Engine, c: Conn, on: bool) {

@@ -15,19 +15,20 @@ use super::conn::{self, Client};
 use super::engine::{Engine, Reason, Rec};
 use super::event::error;
 use super::handle::Conn;
+use super::lookup::{Lookup, Query, Socket};
 use super::sock::{self, Io};
-use super::{output, poller, turn::Addr};
+use super::{output, poller};
 use crate::abi::*;
+use crate::guard::addr::Addr;
 use crate::guard::{addr, bytes, bytes::cstr, iobuf};
 use crate::proto::dns::{self, Reply};
 use crate::proto::ip::Ip;
 use crate::proto::{resolv, url};
 use crate::sys::log::{Bytes, log_error};
-use crate::sys::{names::Names, random, time};
-use core::cell::{Cell, RefCell};
+use crate::sys::{random, time};
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -35,66 +36,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 pub(crate) const DNS4: &CStr = c"udp://8.8.8.8:53";
 pub(crate) const DNS6: &CStr = c"udp://[2001:4860:4860::8888]:53";
 const PORT: u16 = 53;
-
-#[derive(Default)]
-pub(crate) struct Resolver {
-    /// By age.
-    lookups: RefCell<BTreeMap<u64, Lookup>>,
-    count: Cell<u64>,
-    names: Names,
-}
-
-struct Lookup {
-    /// Who waits. Closing it ends the lookup first.
-    c: *mut mg_connection,
-    /// What the lookup hangs on; compared, never followed.
-    via: *mut mg_connection,
-    /// As the URL has it.
-    host: Vec<u8>,
-    expires: u64,
-    /// None: the local link was asked.
-    query: Option<Query>,
-}
-
-/// A question to a DNS server.
-struct Query {
-    /// The names still to be tried, the current one first, in wire form.
-    names: VecDeque<Vec<u8>>,
-    rtype: u16,
-    servers: Vec<mg_addr>,
-    /// How often servers were asked, and how often they may be.
-    asked: usize,
-    most: usize,
-    /// How long one is waited for while others could be asked, and until when.
-    patience: u64,
-    next: u64,
-    message: Vec<u8>,
-    socket: Option<Socket>,
-}
-
-/// A socket for one question, and its record.
-struct Socket {
-    fd: OwnedFd,
-    slot: u32,
-}
-
-impl Query {
-    fn server(&self) -> mg_addr {
-        self.servers[self.asked.saturating_sub(1) % self.servers.len()]
-    }
-
-    fn can_ask_again(&self) -> bool {
-        self.asked < self.most
-    }
-}
-
-impl Lookup {
-    /// When there is something to do for it, whether or not a reply comes.
-    fn due(&self) -> u64 {
-        let next = self.query.as_ref().filter(|q| q.can_ask_again()).map_or(u64::MAX, |q| q.next);
-        self.expires.min(next)
-    }
-}
 
 // ---- starting
 
@@ -236,8 +177,16 @@ pub(crate) unsafe fn open(e: &Engine, entry: *mut mg_dns) -> bool {
 fn connect(e: &Engine, url: &CStr) -> Option<Conn> {
     let none = ptr::null_mut::<c_void>();
     let client = Client { url: url.as_ptr(), handler: None, handler_data: none, pfn: Some(handler), pfn_data: none };
+    e.enter();
     // SAFETY: a C string.
-    unsafe { conn::connect(e, client) }
+    let c = unsafe { conn::open_client(e, &client, url.to_bytes()) };
+    if let Some((c, rem)) = c.filter(|c| !c.is_closed()).zip(server(url.to_bytes())) {
+        c.set_rem(rem);
+        conn::connect_resolved(c);
+    }
+    let c = c.filter(|c| !c.is_closed());
+    e.leave();
+    c
 }
 
 /// The servers to ask, in turn, and how.

@@ -5,10 +5,11 @@
 use super::engine::{Engine, Reason, Rec};
 use super::event::{call, call_count, error};
 use super::handle::Conn;
+use super::recv::{self, READS};
 use super::sock::{self, Io};
 use super::stream;
 use super::tls::Ops;
-use super::turn::{self, READS};
+use super::{ending, send as plain};
 use crate::abi::*;
 use crate::guard::{bytes, iobuf};
 use crate::sys::log::{log_at, log_error};
@@ -218,7 +219,7 @@ fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
         c.update(|f| f.set_tls_throttled(!done));
     }
     if !done {
-        turn::block(e, c, rec);
+        plain::block(e, c, rec);
     }
     done
 }
@@ -261,17 +262,17 @@ fn send_clear(e: &Engine, c: Conn, rec: &Rec, clear: usize) -> bool {
     // SAFETY: clear bytes at the front of the connection's own buffer.
     match unsafe { sock::send(rec.fd.get(), c.send_info().buf, clear, false) } {
         Io::Done(n) => {
-            turn::moved(e, rec, n);
+            plain::moved(e, rec, n);
             // SAFETY: as above.
             unsafe { iobuf::del(c.send(), 0, n) };
             with(rec, |t| t.clear = clear - n);
             if n < clear {
-                turn::block(e, c, rec);
+                plain::block(e, c, rec);
             }
             n == clear
         }
         Io::Wait => {
-            turn::block(e, c, rec);
+            plain::block(e, c, rec);
             false
         }
         Io::Failed(_) => {
@@ -368,7 +369,7 @@ fn read_once(e: &Engine, c: Conn, rec: &Rec) -> bool {
     else {
         return false;
     };
-    if rec.eof.get() || !handshaking && (turn::is_paused(e, c) || rec.http.more.take()) {
+    if rec.eof.get() || !handshaking && (recv::is_paused(e, c) || rec.http.more.take()) {
         return false;
     }
     if !unread && !fill(e, c, rec) {
@@ -376,7 +377,7 @@ fn read_once(e: &Engine, c: Conn, rec: &Rec) -> bool {
     }
     // A buffer that is full to the limit is no error before more has come.
     let has_limit = pending > 0 || c.recv_len() < e.options.borrow().max_recv_size;
-    if !handshaking && has_limit && !turn::make_room(e, c, rec) {
+    if !handshaking && has_limit && !recv::make_room(e, c, rec) {
         return false;
     }
     let (n, step) = decrypt(c, rec, !handshaking && has_limit);
@@ -387,7 +388,7 @@ fn read_once(e: &Engine, c: Conn, rec: &Rec) -> bool {
             push(e, c, rec, false);
         }
     } else if n > 0 {
-        turn::received(e, c, rec, n);
+        recv::received(e, c, rec, n);
     }
     if is_over(e, c) {
         return false;
@@ -505,7 +506,7 @@ fn established(e: &Engine, c: Conn, rec: &Rec) {
     }
     call(c, MG_EV_TLS_HS, ptr::null_mut());
     if !is_over(e, c) {
-        turn::settle(e, c, rec);
+        ending::settle(e, c, rec);
     }
 }
 
@@ -534,7 +535,7 @@ fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
             break;
         }
     }
-    turn::moved(e, rec, taken);
+    plain::moved(e, rec, taken);
     let shown = flags.is_hexdumping().then(|| data[..taken].to_vec());
     // SAFETY: as above; what was taken is overwritten, by the rest or by zeros.
     unsafe {
@@ -544,11 +545,11 @@ fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
         }
     }
     if let Some(bytes) = shown {
-        turn::dump(c, "->", &bytes);
+        plain::dump(c, "->", &bytes);
     }
     call_count(c, MG_EV_WRITE, taken);
     if !is_over(e, c) {
-        turn::settle(e, c, rec);
+        ending::settle(e, c, rec);
     }
 }
 

@@ -1,11 +1,44 @@
 //! The state of a manager's graceful shutdown, and the way a request for one gets in from other threads and signal handlers.
 
-use super::drain::Terms;
 use crate::abi::{mgx_drain_opts, mgx_mgr_drain_opts, mgx_mgr_phase};
 use crate::proto::ws;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+
+/// A dispatched request may take this long to begin its answer.
+pub(crate) const RESPONSE_MS: u64 = 30_000;
+/// Output may stand still this long.
+pub(crate) const FLUSH_MS: u64 = 60_000;
+/// After the peer's end of stream, an answer that goes on for ever is given up when nothing was queued for this long.
+pub(crate) const STREAM_MS: u64 = 5_000;
+/// A lingering socket is closed after this long without a byte, or in all.
+pub(crate) const LINGER_IDLE_MS: u64 = 1_000;
+pub(crate) const LINGER_TOTAL_MS: u64 = 10_000;
+/// Sockets that may linger at a time in one manager.
+pub(crate) const LINGER_MAX: usize = 1024;
+
+/// The time limits of one connection's end. `u64::MAX`: none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) idle_grace_ms: u64,
+    pub(crate) response_ms: u64,
+    pub(crate) flush_ms: u64,
+    pub(crate) linger_total_ms: u64,
+    pub(crate) linger_idle_ms: u64,
+    pub(crate) linger_bytes: u64,
+}
+
+impl Terms {
+    pub(crate) const DEFAULT: Terms = Terms {
+        idle_grace_ms: 0,
+        response_ms: RESPONSE_MS,
+        flush_ms: FLUSH_MS,
+        linger_total_ms: LINGER_TOTAL_MS,
+        linger_idle_ms: LINGER_IDLE_MS,
+        linger_bytes: u64::MAX,
+    };
+}
 
 /// What `mgx_drain_opts` says, with defaults filled in. `u64::MAX`: no limit.
 #[derive(Clone)]

@@ -1,12 +1,12 @@
 //! A file on its way to the peer: in blocks through `c->send`, or from file to socket within the kernel.
 
-use super::engine::{Engine, Rec};
+use super::engine::{Done, End, Engine, Rec, Stream};
 use super::event::call_count;
 use super::handle::Conn;
 use super::output;
 use super::sock::{self, Io};
 use super::tls;
-use super::turn;
+use super::{ending, send};
 use crate::abi::*;
 use crate::guard::heap;
 use crate::sys::fs::Handle;
@@ -16,29 +16,6 @@ pub(crate) const BLOCK: usize = MG_IO_SIZE;
 /// Blocks in one turn, and bytes that the kernel copies in one turn, so that others get theirs.
 const BLOCKS: usize = 8;
 const COPY: u64 = 1 << 20;
-
-/// How a file ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum End {
-    Whole,
-    /// It has become shorter, or cannot be read any more.
-    Cut,
-}
-
-/// An open file and what is left to send of it.
-pub(crate) struct Stream {
-    file: Handle,
-    /// For the program, in `c->pfn_data`: a copy.
-    pair: *mut mg_fd,
-    /// The file's descriptor, when the kernel does the copying.
-    descriptor: Option<i32>,
-    at: u64,
-    left: u64,
-    /// The answer was announced as the last of its connection.
-    last: bool,
-    /// Called when all of it is queued or sent.
-    done: Option<Done>,
-}
 
 /// Bytes that are queued, those of a file that are to follow, and what TLS has made of others that the socket has not taken.
 pub(crate) fn unsent(c: Conn) -> usize {
@@ -50,8 +27,6 @@ pub(crate) fn unsent(c: Conn) -> usize {
     });
     c.send_len().saturating_add(behind)
 }
-
-pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
 
 impl Stream {
     /// `left` bytes from `at` on; `descriptor` if the kernel may copy them. None when the file has no such place.
@@ -97,13 +72,6 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        // SAFETY: NULL, or made in begin().
-        unsafe { heap::free(self.pair.cast()) };
-    }
-}
-
 /// Closes the file without sending the rest.
 pub(crate) fn abandon(c: Conn, rec: &Rec) {
     c.update(|f| f.set_streaming(false));
@@ -125,14 +93,14 @@ fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {
 pub(crate) fn go_on(e: &Engine, c: Conn, rec: &Rec) {
     for _ in 0..BLOCKS {
         let flags = c.flags();
-        if rec.blocked.get() || flags.is_closing() || !turn::can_send(flags) {
+        if rec.blocked.get() || flags.is_closing() || !send::can_send(flags) {
             return;
         }
         let Some(stream) = rec.stream.take() else { return c.update(|f| f.set_streaming(false)) };
         let copied = stream.descriptor.is_some();
         if !copied {
             fill(c, rec, stream);
-            turn::send_queued(e, c, rec);
+            send::send_queued(e, c, rec);
         } else if c.send_len() > 0 {
             // What the program has queued meanwhile comes first.
             return rec.stream.set(Some(stream));
@@ -175,7 +143,7 @@ fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
     };
     match sent {
         Io::Done(n @ 1..) => {
-            turn::moved(e, rec, n);
+            send::moved(e, rec, n);
             stream.at += n as u64;
             stream.left -= n as u64;
             if stream.left == 0 {
@@ -185,14 +153,14 @@ fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
             }
             call_count(c, MG_EV_WRITE, n);
             if !e.is_dead() && !c.is_closed() {
-                turn::settle(e, c, rec);
+                ending::settle(e, c, rec);
             }
         }
         Io::Done(_) => finish(c, rec, stream, End::Cut),
         Io::Wait => {
             rec.stream.set(Some(stream));
             if !c.flags().is_secure() {
-                turn::block(e, c, rec);
+                send::block(e, c, rec);
             }
         }
         Io::Failed(_) => {

@@ -102,3 +102,8 @@ pub(crate) fn handshake_ends(e: &Engine, rec: &Rec) -> Option<u64> {
 pub(crate) fn unsent(rec: &Rec) -> usize {
     rec.tls.ops.get().map_or(0, |ops| (ops.unsent)(rec))
 }
+
+/// Whether bytes wait to be sent.
+pub(crate) fn has_output(c: Conn, rec: &Rec) -> bool {
+    c.send_len() > 0 || c.flags().is_secure() && unsent(rec) > 0
+}

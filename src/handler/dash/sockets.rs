@@ -6,7 +6,7 @@ use crate::abi::*;
 use crate::handler::ws;
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
-use crate::net::mgr;
+use crate::net::list;
 use crate::proto::ws::TEXT;
 use crate::sys::log::log_error;
 use core::ptr;
@@ -68,14 +68,14 @@ fn say_goodbye(c: Conn, last_words: &[u8]) {
 /// Closes the connections of a user.
 pub(super) fn close_all(c: Conn, user: *mut mg_dash_user, last_words: &[u8]) {
     let Some(e) = c.engine() else { return };
-    mgr::list(e).filter(|c| is_open(*c) && user_of(*c) == user).for_each(|c| say_goodbye(c, last_words));
+    list::list(e).filter(|c| is_open(*c) && user_of(*c) == user).for_each(|c| say_goodbye(c, last_words));
 }
 
 /// Tells every client that may know it about the new value of a set.
 pub(super) fn send_change(e: &Engine, set: Set) {
     // Closed connections keep their memory while a frame is open.
     e.enter();
-    for c in mgr::list(e).filter(|c| is_open(*c)) {
+    for c in list::list(e).filter(|c| is_open(*c)) {
         let Some(user) = User::at(user_of(c)) else {
             if users::is_ended(user_of(c)) {
                 say_goodbye(c, b"");

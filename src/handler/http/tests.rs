@@ -1,7 +1,7 @@
 //! How much work the engine does for what it is sent: bytes looked at, not time. The connections here have no socket.
 
 use super::*;
-use crate::net::{conn, mgr};
+use crate::net::{close, conn, mgr};
 use crate::proto::meter;
 
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         let engine = self.c.engine().unwrap();
-        conn::close(self.c);
+        close::close(self.c);
         engine.leave();
         // SAFETY: initialised above.
         unsafe { mgr::free(&raw mut *self.mgr) };

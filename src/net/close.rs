@@ -1,0 +1,132 @@
+//! How a connection ends.
+
+use super::conn::unlink;
+use super::engine::{Engine, Reason, Rec, count};
+use super::event::call;
+use super::handle::Conn;
+use super::linger;
+use super::resolve;
+use super::sock;
+use super::tls;
+use crate::abi::*;
+use crate::guard::{heap, iobuf};
+use core::cell::Cell;
+use core::ptr;
+
+/// Ends a connection: its socket goes (or lingers, when a drain was completed), MG_EV_CLOSE comes once, and the memory is freed
+/// when no frame of ours uses it any more. See `mg_close_conn`.
+pub(crate) fn close(c: Conn) {
+    if c.is_closed() {
+        return;
+    }
+    let Some(e) = c.engine() else { return close_foreign(c) };
+    resolve::cancel(e, c);
+    let Some(rec) = c.rec() else {
+        unlink(e, c);
+        return close_foreign(c);
+    };
+    e.enter();
+    let lingers = rec.flushed.get()
+        && rec.own.get()
+        && rec.registered.get()
+        && (!rec.eof.get() || c.flags().is_secure() && tls::may_send_more(rec))
+        && !e.ending.get()
+        && !c.flags().is_udp()
+        && !c.flags().is_listening()
+        && !c.flags().is_connecting();
+    if rec.reason.get() == Reason::None {
+        rec.reason.set(Reason::ClosedByUser);
+    }
+    if c.flags().is_secure() {
+        tls::leave(c, rec);
+    }
+    let fd = rec.fd.replace(-1);
+    if fd >= 0 && !lingers {
+        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
+        // and a listener may have been handed to another process.
+        if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
+            e.poller.borrow().remove(fd);
+        }
+        if e.wakeup_conn.get() == c.as_ptr() {
+            close_wakeup(e);
+        } else {
+            sock::close(fd);
+        }
+    }
+    unlink(e, c);
+    resolve::forget(e, c);
+    count_close(e, c, rec);
+    c.update(|f| f.set_closed());
+    call(c, MG_EV_CLOSE, ptr::null_mut());
+    resolve::closed(e, c);
+    // SAFETY: the buffers are the connection's own, and no handler will see them again.
+    unsafe {
+        e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
+        if c.flags().is_secure() {
+            tls::drop_state(e, c, rec);
+            iobuf::del(c.send(), 0, usize::MAX);
+        }
+        e.buffers.return_send(c.send());
+        iobuf::free(c.rtls());
+    }
+    c.set_slot(None);
+    if lingers && !e.ending.get() {
+        linger::linger(e, rec, fd);
+    } else {
+        if lingers {
+            // The handler has freed the manager.
+            sock::close(fd);
+        }
+        e.free_rec(rec);
+    }
+    e.bury(c.as_ptr());
+    e.leave();
+}
+
+fn count_close(e: &Engine, c: Conn, rec: &Rec) {
+    let counter = match rec.reason.get() {
+        Reason::Drained => &e.stats.drained,
+        Reason::Forced => &e.stats.forced,
+        Reason::Reset => &e.stats.resets,
+        Reason::FlushTimeout | Reason::ResponseTimeout | Reason::IdleTimeout | Reason::HeaderTimeout | Reason::BodyTimeout => {
+            &e.stats.timeouts
+        }
+        _ => &Cell::new(0),
+    };
+    if c.flags().is_accepted() {
+        count(counter, 1);
+        e.stats.conns.set(e.stats.conns.get().saturating_sub(1));
+        if e.limited.get() {
+            let mut per_ip = e.per_ip.borrow_mut();
+            let ip = rec.from.get();
+            if let Some(n) = per_ip.get_mut(&ip) {
+                *n -= 1;
+                if *n == 0 {
+                    per_ip.remove(&ip);
+                }
+            }
+        }
+    }
+}
+
+/// A connection that the program put together itself: no socket of ours, no record.
+fn close_foreign(c: Conn) {
+    c.update(|f| f.set_closed());
+    call(c, MG_EV_CLOSE, ptr::null_mut());
+    // SAFETY: the caller gives the connection up.
+    unsafe {
+        iobuf::free(c.recv());
+        iobuf::free(c.send());
+        iobuf::free(&raw mut (*c.as_ptr()).rtls);
+        match c.engine() {
+            Some(e) if e.frames() > 0 => e.bury(c.as_ptr()),
+            _ => heap::free(c.as_ptr().cast()),
+        }
+    }
+}
+
+fn close_wakeup(e: &Engine) {
+    e.wakeup_conn.set(ptr::null_mut());
+    // SAFETY: the manager is alive. The descriptor itself is closed with the engine, in case a thread is about to write to it.
+    unsafe { (*e.mgr).pipe.fd = -1 };
+}

@@ -1,0 +1,30 @@
+//! Client connections by URL: the host is looked up first.
+
+use super::conn::{self, Client};
+use super::engine::Engine;
+use super::handle::Conn;
+use super::resolve;
+use crate::guard::bytes::cstr;
+use crate::sys::log::log_error;
+
+/// See `mg_connect_svc`.
+///
+/// # Safety
+/// `client.url` is NULL or a C string.
+pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
+    // SAFETY: NULL or the caller's C string.
+    let text = unsafe { cstr(client.url) };
+    if text.is_empty() {
+        log_error!("connect: empty URL");
+        return None;
+    }
+    e.enter();
+    // SAFETY: passed on to the caller.
+    let c = unsafe { conn::open_client(e, &client, text) };
+    if let Some(c) = c.filter(|c| !c.is_closed()) {
+        resolve::start(c, text);
+    }
+    let c = c.filter(|c| !c.is_closed());
+    e.leave();
+    c
+}

@@ -1,0 +1,86 @@
+//! Lingering: after the last byte, what the peer still sends is read and forgotten, or the kernel would answer it with a reset
+//! that can destroy the end of the reply.
+
+use super::engine::{Engine, Rec};
+use super::shutdown::LINGER_MAX;
+use super::sock::{self, Io};
+use core::ffi::c_int;
+use core::ptr;
+
+pub(crate) fn linger(e: &Engine, rec: &Rec, fd: c_int) {
+    stop_lingering(e, LINGER_MAX - 1);
+    rec.conn.set(ptr::null_mut());
+    rec.fd.set(fd);
+    rec.lingering.set(true);
+    let terms = rec.terms();
+    rec.linger_end.set(e.now.get().saturating_add(terms.linger_total_ms));
+    rec.linger_bytes.set(terms.linger_bytes);
+    e.lingering.borrow_mut().push_back(rec.slot.get());
+    sock::shutdown_write(fd);
+    rec.linger_idle.set(e.now.get().saturating_add(terms.linger_idle_ms));
+    e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
+    e.set_deadline(rec, None);
+    if rec.readable.get() || rec.hup.get() {
+        linger_on(e, rec);
+    }
+}
+
+/// Reads a lingering socket empty, up to a bound.
+pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
+    for _ in 0..64 {
+        match sock::discard(rec.fd.get()) {
+            Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
+            Io::Done(n) => {
+                let left = rec.linger_bytes.get().saturating_sub(n as u64);
+                if left == 0 {
+                    return end_lingering(e, rec);
+                }
+                rec.linger_bytes.set(left);
+                rec.linger_idle.set(e.now.get().saturating_add(rec.terms().linger_idle_ms));
+            }
+            Io::Wait => return rec.readable.set(false),
+        }
+    }
+    e.hold(rec);
+}
+
+/// Closes the lingering sockets whose time is up.
+pub(crate) fn expire_lingering(e: &Engine) {
+    if e.now.get() < e.linger_check.get() {
+        return;
+    }
+    let slots: Vec<u32> = e.lingering.borrow().iter().copied().collect();
+    let mut next = u64::MAX;
+    for rec in slots.into_iter().filter_map(|slot| e.rec(slot as usize)) {
+        let at = rec.linger_idle.get().min(rec.linger_end.get());
+        if e.now.get() >= at { end_lingering(e, rec) } else { next = next.min(at) }
+    }
+    e.linger_check.set(next);
+}
+
+pub(crate) fn end_lingering(e: &Engine, rec: &Rec) {
+    sock::close(rec.fd.get());
+    rec.lingering.set(false);
+    let mut list = e.lingering.borrow_mut();
+    // Mostly one of the oldest.
+    if let Some(i) = list.iter().position(|s| *s == rec.slot.get()) {
+        list.remove(i);
+    }
+    drop(list);
+    e.free_rec(rec);
+}
+
+/// Closes the oldest lingering sockets until `keep` are left.
+pub(crate) fn stop_lingering(e: &Engine, keep: usize) {
+    while e.lingering.borrow().len() > keep {
+        let Some(slot) = e.lingering.borrow().front().copied() else { return };
+        let Some(rec) = e.rec(slot as usize) else { return };
+        // What has arrived is read, so that closing sends no reset on its account.
+        for _ in 0..256 {
+            if !matches!(sock::discard(rec.fd.get()), Io::Done(1..)) {
+                break;
+            }
+        }
+        end_lingering(e, rec);
+    }
+}

@@ -1,0 +1,67 @@
+//! What the resolver remembers: lookups, and the questions they ask. What is done with them is in `resolve.rs`.
+
+use crate::abi::{mg_addr, mg_connection};
+use crate::sys::names::Names;
+use core::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
+
+#[derive(Default)]
+pub(crate) struct Resolver {
+    /// By age.
+    pub(super) lookups: RefCell<BTreeMap<u64, Lookup>>,
+    pub(super) count: Cell<u64>,
+    pub(super) names: Names,
+}
+
+pub(super) struct Lookup {
+    /// Who waits. Closing it ends the lookup first.
+    pub(super) c: *mut mg_connection,
+    /// What the lookup hangs on; compared, never followed.
+    pub(super) via: *mut mg_connection,
+    /// As the URL has it.
+    pub(super) host: Vec<u8>,
+    pub(super) expires: u64,
+    /// None: the local link was asked.
+    pub(super) query: Option<Query>,
+}
+
+/// A question to a DNS server.
+pub(super) struct Query {
+    /// The names still to be tried, the current one first, in wire form.
+    pub(super) names: VecDeque<Vec<u8>>,
+    pub(super) rtype: u16,
+    pub(super) servers: Vec<mg_addr>,
+    /// How often servers were asked, and how often they may be.
+    pub(super) asked: usize,
+    pub(super) most: usize,
+    /// How long one is waited for while others could be asked, and until when.
+    pub(super) patience: u64,
+    pub(super) next: u64,
+    pub(super) message: Vec<u8>,
+    pub(super) socket: Option<Socket>,
+}
+
+/// A socket for one question, and its record.
+pub(super) struct Socket {
+    pub(super) fd: OwnedFd,
+    pub(super) slot: u32,
+}
+
+impl Query {
+    pub(super) fn server(&self) -> mg_addr {
+        self.servers[self.asked.saturating_sub(1) % self.servers.len()]
+    }
+
+    pub(super) fn can_ask_again(&self) -> bool {
+        self.asked < self.most
+    }
+}
+
+impl Lookup {
+    /// When there is something to do for it, whether or not a reply comes.
+    pub(super) fn due(&self) -> u64 {
+        let next = self.query.as_ref().filter(|q| q.can_ask_again()).map_or(u64::MAX, |q| q.next);
+        self.expires.min(next)
+    }
+}

@@ -1,0 +1,182 @@
+//! A byte queue behind a short spin lock and an eventfd, for messages from other threads and signal handlers.
+
+use core::cell::UnsafeCell;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+
+/// Bytes that may wait; a sender is refused beyond that.
+pub(crate) const LIMIT: usize = 64 << 20;
+
+pub(crate) struct Wakeup {
+    fd: c_int,
+    lock: AtomicBool,
+    queue: UnsafeCell<Pages>,
+}
+
+// SAFETY: the queue is only touched with the lock held.
+unsafe impl Send for Wakeup {}
+// SAFETY: as above.
+unsafe impl Sync for Wakeup {}
+
+/// A growable run of bytes in pages of its own.
+struct Pages {
+    base: *mut u8,
+    size: usize,
+    len: usize,
+}
+
+impl Pages {
+    const EMPTY: Pages = Pages { base: core::ptr::null_mut(), size: 0, len: 0 };
+
+    fn push(&mut self, parts: [&[u8]; 2]) -> bool {
+        let need = self.len + parts[0].len() + parts[1].len();
+        if need > self.size && !self.grow(need) {
+            return false;
+        }
+        for part in parts {
+            // SAFETY: there is room for all parts behind len.
+            unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), self.base.add(self.len), part.len()) };
+            self.len += part.len();
+        }
+        true
+    }
+
+    fn grow(&mut self, need: usize) -> bool {
+        if need > LIMIT {
+            return false;
+        }
+        let size = need.next_power_of_two().max(16384);
+        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping; the old one is copied before it goes.
+        unsafe {
+            let p = libc::mmap(core::ptr::null_mut(), size, prot, flags, -1, 0);
+            if p == libc::MAP_FAILED {
+                return false;
+            }
+            if self.len > 0 {
+                core::ptr::copy_nonoverlapping(self.base, p.cast(), self.len);
+            }
+            self.unmap();
+            (self.base, self.size) = (p.cast(), size);
+        }
+        true
+    }
+
+    fn unmap(&mut self) {
+        if !self.base.is_null() {
+            // SAFETY: our own mapping of this size.
+            unsafe { libc::munmap(self.base.cast(), self.size) };
+        }
+    }
+}
+
+impl Wakeup {
+    pub(crate) fn new() -> Option<Wakeup> {
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        (fd >= 0).then_some(Wakeup { fd, lock: AtomicBool::new(false), queue: UnsafeCell::new(Pages::EMPTY) })
+    }
+
+    pub(crate) fn fd(&self) -> c_int {
+        self.fd
+    }
+
+    fn locked<R>(&self, f: impl FnOnce(&mut Pages) -> R) -> R {
+        // SAFETY: sigset_t is plain data, filled before use; the queue is ours while the lock is held.
+        unsafe {
+            let (mut all, mut old) = core::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
+            while self.lock.swap(true, Ordering::Acquire) {
+                libc::sched_yield();
+            }
+            let r = f(&mut *self.queue.get());
+            self.lock.store(false, Ordering::Release);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
+            r
+        }
+    }
+
+    /// From any thread or signal handler. False when too much is waiting already.
+    pub(crate) fn send(&self, id: u64, message: &[u8]) -> bool {
+        let mut head = [0; 12];
+        head[..8].copy_from_slice(&id.to_ne_bytes());
+        head[8..].copy_from_slice(&(message.len() as u32).to_ne_bytes());
+        let ok = self.locked(|q| q.push([&head, message]));
+        self.ring();
+        ok
+    }
+
+    /// Ends the wait of the thread that polls. From any thread or signal handler. False when the descriptor is broken.
+    pub(crate) fn ring(&self) -> bool {
+        let one: u64 = 1;
+        // SAFETY: writes eight bytes from the stack. A full counter is as good as a written one.
+        let n = unsafe { libc::write(self.fd, (&raw const one).cast(), 8) };
+        n == 8 || super::sock::errno() == libc::EAGAIN
+    }
+
+    /// Everything that waits, oldest first.
+    pub(crate) fn receive(&self) -> VecDeque<(u64, Vec<u8>)> {
+        let mut count: u64 = 0;
+        // SAFETY: reads eight bytes onto the stack.
+        unsafe { libc::read(self.fd, (&raw mut count).cast(), 8) };
+        let mut pages = self.locked(|q| core::mem::replace(q, Pages::EMPTY));
+        let mut messages = VecDeque::new();
+        // SAFETY: len bytes at base were written by push.
+        let mut rest = unsafe { crate::guard::bytes::slice(pages.base, pages.len) };
+        while let Some((head, tail)) = rest.split_first_chunk::<12>() {
+            let mut id = [0; 8];
+            id.copy_from_slice(&head[..8]);
+            let n = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]) as usize;
+            let (message, tail) = tail.split_at(n.min(tail.len()));
+            messages.push_back((u64::from_ne_bytes(id), message.to_vec()));
+            rest = tail;
+        }
+        pages.unmap();
+        messages
+    }
+}
+
+impl Drop for Wakeup {
+    fn drop(&mut self) {
+        self.queue.get_mut().unmap();
+        // SAFETY: our own descriptor.
+        unsafe { libc::close(self.fd) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_several_threads_keep_their_order_and_none_is_lost() {
+        let w = Wakeup::new().unwrap();
+        let mut got: Vec<(u64, Vec<u8>)> = Vec::new();
+        std::thread::scope(|s| {
+            for id in 1..=4u64 {
+                let w = &w;
+                s.spawn(move || (0..1000u32).for_each(|n| assert!(w.send(id, &[&n.to_ne_bytes()[..], &[7; 100]].concat()))));
+            }
+            while got.len() < 4000 {
+                got.extend(w.receive());
+            }
+        });
+        for id in 1..=4 {
+            let numbers: Vec<u32> =
+                got.iter().filter(|m| m.0 == id).map(|m| u32::from_ne_bytes(m.1[..4].try_into().unwrap())).collect();
+            assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_sender_is_refused_when_too_much_waits() {
+        let w = Wakeup::new().unwrap();
+        let big = vec![0; 16000];
+        let sent = (0..10_000).take_while(|_| w.send(1, &big)).count();
+        assert!(sent > 4000 && sent < 4300, "{sent}");
+        assert_eq!(w.receive().len(), sent);
+        assert!(w.send(1, b"again"));
+    }
+}

@@ -1,0 +1,156 @@
+//! Reading from the socket into `c->recv`, and MG_EV_READ.
+
+use super::engine::{Engine, Reason, Rec, count};
+use super::event::{call_count, error};
+use super::handle::Conn;
+use super::sock::{self, Io};
+use super::{ending, send};
+use crate::abi::*;
+use crate::guard::iobuf;
+
+/// Reads of one connection in one turn, so that a fast sender does not starve the others.
+pub(crate) const READS: usize = 16;
+
+/// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
+const PIPELINE: usize = 64 * 1024;
+
+/// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
+pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
+    let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
+    let now = c.recv_info();
+    if now.len >= max {
+        if !e.at_limit.get().is_some_and(|handled| handled(c)) {
+            error(c, format_args!("MG_MAX_RECV_SIZE"));
+        }
+        return false;
+    }
+    if now.size > now.len {
+        return true;
+    }
+    // SAFETY: the connection's own buffer.
+    let ok = unsafe {
+        if now.buf.is_null() {
+            rec.recv_used.set(0);
+            e.buffers.lend_recv(io, step)
+        } else {
+            now.size.checked_add(step).is_some_and(|n| iobuf::resize(io, n))
+        }
+    };
+    if !ok {
+        error(c, format_args!("OOM"));
+    }
+    ok
+}
+
+/// Whether nothing may be read for now.
+pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
+    let flags = c.flags();
+    let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    let piled_up = || c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size) && http();
+    let choked = || c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()));
+    flags.is_full()
+        || flags.is_draining() && !e.compat.get()
+        || flags.is_resp() && piled_up()
+        || c.send_len() > 0 && flags.is_accepted() && choked()
+}
+
+pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
+    let udp = c.flags().is_udp();
+    for _ in 0..READS {
+        // After an upgrade to TLS in a handler the rest is not for this function.
+        if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() || c.flags().is_secure() {
+            break;
+        }
+        // A buffer that is full to the limit is no error before more has come.
+        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && !sock::has_input(rec.fd.get()) {
+            rec.readable.set(false);
+            break;
+        }
+        if rec.http.more.take() || !make_room(e, c, rec) {
+            break;
+        }
+        let buf = c.recv_info();
+        let room = buf.size - buf.len;
+        // SAFETY: room bytes behind the data belong to the buffer.
+        let got = unsafe {
+            let at = buf.buf.add(buf.len);
+            if udp {
+                let (got, from) = sock::recv_from(rec.fd.get(), at, room);
+                if matches!(got, Io::Done(1..)) {
+                    c.set_rem(from);
+                }
+                got
+            } else {
+                sock::recv(rec.fd.get(), at, room)
+            }
+        };
+        match got {
+            Io::Done(0) if udp => continue,
+            Io::Done(0) => {
+                rec.eof.set(true);
+                rec.readable.set(false);
+                rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
+                c.update(|f| f.set_half_closed());
+            }
+            Io::Done(n) => {
+                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it, or
+                // it took one message of several: nobody knows what a program has wrapped.
+                rec.readable.set(udp || !rec.own.get() || n == room || rec.hup.get());
+                received(e, c, rec, n);
+            }
+            Io::Wait => rec.readable.set(false),
+            Io::Failed(_) => {
+                rec.readable.set(false);
+                rec.reason.set(Reason::Reset);
+                c.update(|f| f.set_closing(true));
+            }
+        }
+        if e.is_dead() || c.is_closed() || !rec.readable.get() {
+            break;
+        }
+        if udp && c.send_len() > 0 {
+            // What was printed goes to this sender, not to the next one.
+            break;
+        }
+    }
+    if e.is_dead() || c.is_closed() {
+        return;
+    }
+    if rec.readable.get() {
+        e.hold(rec);
+    }
+    if c.recv_len() == 0 {
+        // SAFETY: the connection's own buffer, empty.
+        unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
+    }
+}
+
+/// `n` bytes were put behind the data of the receive buffer.
+pub(crate) fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
+    let io = c.recv();
+    // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
+    unsafe {
+        let old = (*io).len;
+        if old == 0 {
+            rec.head_began.set(e.now.get());
+        }
+        rec.read_at.set(e.now.get());
+        count(&e.stats.bytes_in, n as u64);
+        (*io).len += n;
+        rec.recv_used.set(rec.recv_used.get().max((*io).len));
+        if (*io).len < (*io).size {
+            // Handlers scan past the data with atoi, strtol, strstr.
+            *(*io).buf.add((*io).len) = 0;
+            rec.recv_used.set(rec.recv_used.get().max((*io).len + 1).min((*io).size));
+        }
+        if c.flags().is_hexdumping() {
+            // A copy: the log may go where it moves the buffer.
+            let bytes = (*io).data()[old..].to_vec();
+            send::dump(c, "<-", &bytes);
+        }
+    }
+    call_count(c, MG_EV_READ, n);
+    if !e.is_dead() {
+        ending::settle(e, c, rec);
+    }
+}
