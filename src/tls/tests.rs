@@ -460,6 +460,14 @@ fn sessions_are_resumed_under_the_same_demands() {
     assert_eq!(last_of(&cache, &[(&server, &checking)]), Some(Full));
     let elsewhere = Options { name: b"server.test", ..checking };
     assert_eq!(last_of(&cache, &[(&server, &elsewhere)]), Some(Full));
+    // Who does not check lends nothing to who does.
+    let fresh = Cache::default();
+    let careless = Options { skip_verification: true, ..checking };
+    assert!(connect(&fresh, &own("self"), &careless).is_ok());
+    assert!(connect(&fresh, &own("self"), &checking).is_err());
+    let nameless = Options { name: b"", ..checking };
+    assert!(connect(&fresh, &own("elsewhere"), &nameless).is_ok());
+    assert!(connect(&fresh, &own("elsewhere"), &checking).is_err());
     // Another server with the same certificate cannot read the first one's tickets.
     let other = Cache::default();
     let (config, name) = cache.client(&client, PEER).unwrap();
