@@ -63,7 +63,7 @@ pub unsafe extern "C" fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize,
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
-    unsafe { Engine::of(mgr) }.and_then(|e| mdns::listen(e, r#fn, fn_data)).map_or(ptr::null_mut(), Conn::as_ptr)
+    unsafe { Engine::enter_mgr(mgr) }.and_then(|e| mdns::listen(&e, r#fn, fn_data)).map_or(ptr::null_mut(), Conn::as_ptr)
 }
 
 /// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
@@ -106,5 +106,5 @@ pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dnsc_init(mgr: *mut mg_mgr, dnsc: *mut mg_dns) -> bool {
     // SAFETY: a manager and a server entry, as the caller promises.
-    unsafe { Engine::of(mgr).is_some_and(|e| resolve::open(e, dnsc)) }
+    unsafe { Engine::enter_mgr(mgr).is_some_and(|e| resolve::open(&e, dnsc)) }
 }

@@ -24,6 +24,7 @@ pub unsafe extern "C" fn mgx_conn_drain(c: *mut mg_connection, opts: *const mgx_
     // SAFETY: a connection and options or NULL, as the caller promises.
     unsafe {
         let c = Conn::new(c);
+        enter!(c, false);
         let opts = opts.as_ref().copied().unwrap_or_else(defaults);
         c.engine().is_some_and(|e| drain::drain_conn(e, c, &ConnTerms::new(&opts)))
     }
@@ -44,6 +45,7 @@ pub unsafe extern "C" fn mgx_conn_abort(c: *mut mg_connection) {
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
         let c = unsafe { Conn::new(c) };
+        enter!(c);
         if let Some(rec) = c.rec().filter(|rec| rec.own.get() && rec.fd.get() >= 0) {
             sock::set_abort(rec.fd.get());
             tls::part_silently(rec);
@@ -53,6 +55,7 @@ pub unsafe extern "C" fn mgx_conn_abort(c: *mut mg_connection) {
 }
 
 fn close_soon(c: Conn) {
+    enter!(c);
     c.update(|f| f.set_closing(true));
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
         e.quiet.visit(c, rec);
@@ -134,7 +137,7 @@ pub unsafe extern "C" fn mgx_mgr_drain(mgr: *mut mg_mgr, opts: *const mgx_mgr_dr
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_cancel(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
-    unsafe { Engine::of(mgr) }.is_some_and(drain::cancel)
+    unsafe { Engine::enter_mgr(mgr) }.is_some_and(|e| drain::cancel(&e))
 }
 
 /// The step that the manager's drain has reached. MGX_MGR_DONE for a manager that is not initialised.
@@ -156,12 +159,11 @@ pub unsafe extern "C" fn mgx_mgr_is_ready(mgr: *const mg_mgr) -> bool {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
-    let Some(e) = (unsafe { Engine::of(mgr) }) else { return false };
+    let Some(e) = (unsafe { Engine::enter_mgr(mgr) }) else { return false };
     if e.shutdown.is_running() && !e.shutdown.request.is_waiting() {
         // SAFETY: as above.
         unsafe { mgx_mgr_drain(mgr, core::ptr::null()) };
     }
-    e.enter();
     // SAFETY: the manager is alive as long as its engine is not dead.
     let is_done = || unsafe { mgx_mgr_phase(mgr) } == mgx_mgr_phase::MGX_MGR_DONE;
     let lingers = || !e.lingering.borrow().is_empty() && e.now.get() < e.shutdown.deadline.get();
@@ -173,9 +175,7 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
             e.reap();
         }
     }
-    let ok = !e.is_dead() && e.stats.forced.get() == e.shutdown.forced_before.get();
-    e.leave();
-    ok
+    !e.is_dead() && e.stats.forced.get() == e.shutdown.forced_before.get()
 }
 
 /// Fills `*status` with the state of the drain in numbers; also before one has begun.
@@ -183,8 +183,8 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
 pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut mgx_drain_status) {
     // SAFETY: a manager and a status or NULL, as the caller promises.
     unsafe {
-        if let (Some(e), false) = (Engine::of(mgr.cast_mut()), status.is_null()) {
-            *status = drain::status(e);
+        if let (Some(e), false) = (Engine::enter_mgr(mgr.cast_mut()), status.is_null()) {
+            *status = drain::status(&e);
         }
     }
 }

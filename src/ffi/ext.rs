@@ -34,7 +34,7 @@ pub struct mgx_options {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_options) {
     // SAFETY: a manager and options or NULL, as the caller promises.
-    let (Some(e), Some(o)) = (unsafe { (Engine::of(mgr), opts.as_ref()) }) else { return };
+    let (Some(e), Some(o)) = (unsafe { (Engine::enter_mgr(mgr), opts.as_ref()) }) else { return };
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
     e.io_size.store(o.io_size.max(MG_IO_SIZE), Ordering::Relaxed);
@@ -67,8 +67,8 @@ pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_limits(mgr: *mut mg_mgr, limits: *const mgx_limits) {
     // SAFETY: a manager and limits or NULL, as the caller promises.
-    if let (Some(e), Some(l)) = unsafe { (Engine::of(mgr), limits.as_ref()) } {
-        limits::set(e, *l);
+    if let (Some(e), Some(l)) = unsafe { (Engine::enter_mgr(mgr), limits.as_ref()) } {
+        limits::set(&e, *l);
     }
 }
 
@@ -105,6 +105,7 @@ pub unsafe extern "C" fn mgx_conn_poll_events(c: *mut mg_connection, on: bool) {
     }
     // SAFETY: a connection, as the caller promises.
     let c = unsafe { Conn::new(c) };
+    enter!(c);
     if let (Some(e), false) = (c.engine(), c.is_closed()) {
         quiet::set(e, c, on);
     }
@@ -138,8 +139,8 @@ pub unsafe extern "C" fn mgx_listen_fd(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
-    let (Some(e), text) = (unsafe { (Engine::of(mgr), bytes::cstr(url)) }) else { return core::ptr::null_mut() };
-    let c = conn::listen_fd(e, fd, crate::proto::url::is_ssl(text), r#fn, fn_data);
+    let (Some(e), text) = (unsafe { (Engine::enter_mgr(mgr), bytes::cstr(url)) }) else { return core::ptr::null_mut() };
+    let c = conn::listen_fd(&e, fd, crate::proto::url::is_ssl(text), r#fn, fn_data);
     let http = [&b"http:"[..], b"https:", b"ws:", b"wss:"].iter().any(|scheme| text.starts_with(scheme));
     if let Some(c) = c.filter(|_| http) {
         crate::handler::http::install(c);

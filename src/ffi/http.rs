@@ -23,7 +23,7 @@ pub unsafe extern "C" fn mg_http_listen(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
-    let c = unsafe { Engine::of(mgr).and_then(|e| conn::listen(e, url, r#fn, fn_data)) };
+    let c = unsafe { Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data)) };
     if let Some(c) = c {
         http::install(c);
     }
@@ -42,9 +42,9 @@ pub unsafe extern "C" fn mg_http_connect(
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: Some(http::handler), pfn_data: ptr::null_mut() };
     // SAFETY: a manager and a C string or NULL, as the caller promises.
     unsafe {
-        let e = Engine::of(mgr);
-        http::introduce(e);
-        e.and_then(|e| connect::connect(e, client)).map_or(ptr::null_mut(), Conn::as_ptr)
+        let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
+        http::introduce(Some(&e));
+        connect::connect(&e, client).map_or(ptr::null_mut(), Conn::as_ptr)
     }
 }
 
@@ -61,10 +61,8 @@ pub unsafe extern "C" fn mgc_http_reply(
     unsafe {
         let c = Conn::new(c);
         // Out of memory, a handler of MG_EV_ERROR may close the connection while the reply is being written.
-        let engine = c.engine();
-        engine.inspect(|e| e.enter());
+        enter!(c);
         reply::reply(c, code, bytes::cstr(headers), fmt, ap);
-        engine.inspect(|e| e.leave());
     }
 }
 

@@ -22,6 +22,6 @@ pub unsafe extern "C" fn mg_modbus_listen(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
-    let listener = unsafe { Engine::of(mgr).and_then(|e| conn::listen(e, url, r#fn, fn_data)) };
+    let listener = unsafe { Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data)) };
     listener.inspect(|c| c.set_pfn(Some(modbus::handler))).map_or(ptr::null_mut(), Conn::as_ptr)
 }

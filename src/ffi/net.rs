@@ -49,7 +49,8 @@ pub unsafe extern "C" fn mg_mgr_free(mgr: *mut mg_mgr) {
 pub unsafe extern "C" fn mg_mgr_poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: a manager, as the caller promises.
     unsafe {
-        if Engine::of(mgr).is_some_and(ota::poll) {
+        let Some(entry) = Engine::enter_mgr(mgr) else { return };
+        if ota::poll(&entry) {
             mgr::poll(mgr, ms)
         }
     }
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn mg_listen(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
-    unsafe { pointer(Engine::of(mgr).and_then(|e| conn::listen(e, url, r#fn, fn_data))) }
+    unsafe { pointer(Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data))) }
 }
 
 /// Opens a client connection; `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this returns, MG_EV_CONNECT
@@ -96,7 +97,7 @@ pub unsafe extern "C" fn mg_connect_svc(
 ) -> *mut mg_connection {
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn, pfn_data };
     // SAFETY: a manager and a C string or NULL, as the caller promises.
-    unsafe { pointer(Engine::of(mgr).and_then(|e| connect::connect(e, client))) }
+    unsafe { pointer(Engine::enter_mgr(mgr).and_then(|e| connect::connect(&e, client))) }
 }
 
 /// Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
@@ -104,7 +105,9 @@ pub unsafe extern "C" fn mg_connect_svc(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_connect_resolved(c: *mut mg_connection) {
     // SAFETY: a connection, as the caller promises.
-    conn::connect_resolved(unsafe { Conn::new(c) });
+    let c = unsafe { Conn::new(c) };
+    enter!(c);
+    conn::connect_resolved(c);
 }
 
 /// Makes a connection of an open stream socket and delivers MG_EV_OPEN. The descriptor is the manager's from then on and is
@@ -118,7 +121,7 @@ pub unsafe extern "C" fn mg_wrapfd(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
-    unsafe { pointer(Engine::of(mgr).and_then(|e| conn::wrap(e, fd, r#fn, fn_data))) }
+    unsafe { pointer(Engine::enter_mgr(mgr).and_then(|e| conn::wrap(&e, fd, r#fn, fn_data))) }
 }
 
 /// Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
@@ -126,7 +129,10 @@ pub unsafe extern "C" fn mg_wrapfd(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
-    unsafe { conn::alloc(mgr) }
+    unsafe {
+        let _entry = Engine::of(mgr).map(Engine::entry);
+        conn::alloc(mgr)
+    }
 }
 
 /// Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
@@ -136,7 +142,9 @@ pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
 pub unsafe extern "C" fn mg_close_conn(c: *mut mg_connection) {
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        close::close(unsafe { Conn::new(c) });
+        let c = unsafe { Conn::new(c) };
+        enter!(c);
+        close::close(c);
     }
 }
 
@@ -145,14 +153,20 @@ pub unsafe extern "C" fn mg_close_conn(c: *mut mg_connection) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_open_listener(c: *mut mg_connection, url: *const c_char) -> bool {
     // SAFETY: a connection and a C string, as the caller promises.
-    unsafe { conn::open_listener(Conn::new(c), url) }
+    unsafe {
+        let c = Conn::new(c);
+        enter!(c, false);
+        conn::open_listener(c, url)
+    }
 }
 
 /// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Programs may send events of their own, from MG_EV_USER on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
     // SAFETY: a connection, as the caller promises.
-    event::call(unsafe { Conn::new(c) }, ev, ev_data);
+    let c = unsafe { Conn::new(c) };
+    enter!(c);
+    event::call(c, ev, ev_data);
 }
 
 /// Queues `len` bytes to be sent; nothing is transmitted before the handlers of the current event have returned. Returns false
@@ -161,14 +175,22 @@ pub unsafe extern "C" fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
     // SAFETY: a connection and len bytes, as the caller promises.
-    unsafe { output::send(Conn::new(c), buf.cast(), len) }
+    unsafe {
+        let c = Conn::new(c);
+        enter!(c, false);
+        output::send(c, buf.cast(), len)
+    }
 }
 
 /// As mg_printf, with the arguments in `*ap`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) -> usize {
     // SAFETY: a connection, a format and its arguments, as the caller promises.
-    unsafe { output::vprintf(Conn::new(c), fmt, ap) }
+    unsafe {
+        let c = Conn::new(c);
+        enter!(c, 0);
+        output::vprintf(c, fmt, ap)
+    }
 }
 
 /// The body of mg_error.
@@ -178,7 +200,9 @@ pub unsafe extern "C" fn mgc_error(c: *mut mg_connection, fmt: *const c_char, ap
     // SAFETY: a connection, a format and its arguments, as the caller promises.
     unsafe {
         crate::fmt::to_buffer(&mut text, fmt, ap);
-        event::error_text(Conn::new(c), &mut text);
+        let c = Conn::new(c);
+        enter!(c);
+        event::error_text(c, &mut text);
     }
 }
 
@@ -187,7 +211,7 @@ pub unsafe extern "C" fn mgc_error(c: *mut mg_connection, fmt: *const c_char, ap
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_wakeup_init(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager, as the caller promises.
-    unsafe { Engine::of(mgr) }.is_some_and(wakeup::init)
+    unsafe { Engine::enter_mgr(mgr) }.is_some_and(|e| wakeup::init(&e))
 }
 
 /// Sends a message to the connection with this id, which gets it as MG_EV_WAKEUP with a `struct mg_str *`; ends the current

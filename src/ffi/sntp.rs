@@ -21,7 +21,7 @@ pub unsafe extern "C" fn mg_sntp_connect(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager, and a C string or NULL, as the caller promises.
-    unsafe { Engine::of(mgr).and_then(|e| sntp::connect(e, url, r#fn, fn_data)).map_or(ptr::null_mut(), Conn::as_ptr) }
+    unsafe { Engine::enter_mgr(mgr).and_then(|e| sntp::connect(&e, url, r#fn, fn_data)).map_or(ptr::null_mut(), Conn::as_ptr) }
 }
 
 /// Sends one SNTP request to `c->rem`; mg_sntp_connect does it by itself. Does nothing while the server's address is not known yet.

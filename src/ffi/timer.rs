@@ -2,6 +2,7 @@
 
 use crate::abi::{MG_TIMER_AUTODELETE, mg_mgr, mg_timer};
 use crate::guard::heap;
+use crate::net::engine::Engine;
 use crate::net::timer;
 use crate::sys::time;
 use core::ffi::{c_uint, c_void};
@@ -62,8 +63,11 @@ pub unsafe extern "C" fn mg_timer_add(
 ) -> *mut mg_timer {
     let timer = heap::new_zeroed::<mg_timer>();
     if !timer.is_null() {
-        // SAFETY: mgr is an initialised manager, timer a fresh block.
-        unsafe { mg_timer_init(&raw mut (*mgr).timers, timer, milliseconds, flags | MG_TIMER_AUTODELETE as c_uint, r#fn, arg) }
+        // SAFETY: mgr is an initialised manager, timer a fresh block. The list can be changed while another thread sleeps only.
+        unsafe {
+            let _entry = Engine::of(mgr).map(Engine::entry);
+            mg_timer_init(&raw mut (*mgr).timers, timer, milliseconds, flags | MG_TIMER_AUTODELETE as c_uint, r#fn, arg)
+        }
     }
     timer
 }

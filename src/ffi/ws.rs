@@ -21,7 +21,7 @@ pub unsafe extern "C" fn mgc_ws_connect(
 ) -> *mut mg_connection {
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: None, pfn_data: ptr::null_mut() };
     // SAFETY: a manager, a C string or NULL, and arguments that fit the format, as the caller promises.
-    unsafe { Engine::of(mgr).and_then(|e| ws::connect(e, client, fmt, ap)).map_or(ptr::null_mut(), Conn::as_ptr) }
+    unsafe { Engine::enter_mgr(mgr).and_then(|e| ws::connect(&e, client, fmt, ap)).map_or(ptr::null_mut(), Conn::as_ptr) }
 }
 
 /// The body of mg_ws_upgrade.

@@ -45,7 +45,7 @@ pub(crate) fn close(c: Conn) {
         // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
         // and a listener may have been handed to another process.
         if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
-            e.poller.borrow().remove(fd);
+            e.poller.remove(fd);
         }
         if e.wakeup_conn.get() == c.as_ptr() {
             close_wakeup(e);

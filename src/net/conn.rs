@@ -100,7 +100,7 @@ fn register(e: &Engine, c: Conn, rec: &Rec, fd: c_int, writable: bool) -> bool {
     rec.fd.set(fd);
     rec.armed.set(writable);
     let token = poller::token(rec.slot.get(), rec.generation.get());
-    let done = e.poller.borrow().add(fd, token, writable);
+    let done = e.poller.add(fd, token, writable);
     if let Err(err) = &done {
         log_error!("{} cannot watch descriptor {fd}: {err}", c.id());
     }

@@ -2,6 +2,7 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
+use super::lock::Lock;
 use super::handle::Conn;
 use super::list::Quiet;
 use super::list::Trail;
@@ -13,7 +14,7 @@ use super::tls;
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::{chunked, ws::Utf8};
-use crate::sys::fs::Handle;
+use crate::sys::{fs::Handle, thread};
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::ptr::NonNull;
@@ -318,7 +319,12 @@ pub(crate) struct Engine {
     pub(crate) options: RefCell<Options>,
     /// Step in which buffers grow, and what one read, datagram or wakeup message may take. Other threads read it.
     pub(crate) io_size: AtomicUsize,
-    pub(crate) poller: RefCell<Poller>,
+    pub(crate) poller: Poller,
+    pub(crate) lock: Lock,
+    /// The process that the poller and the wakeup descriptors belong to, by `fork::generation`.
+    pub(crate) process: Cell<u32>,
+    /// This process has polled the manager.
+    pub(crate) polled: Cell<bool>,
     pub(crate) buffers: Buffers,
     /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
     pub(crate) wakeup: AtomicPtr<Wakeup>,
@@ -394,7 +400,10 @@ impl Engine {
             mgr,
             options: RefCell::default(),
             io_size: AtomicUsize::new(crate::abi::MG_IO_SIZE),
-            poller: RefCell::new(poller),
+            poller,
+            lock: Lock::default(),
+            process: Cell::new(thread::generation()),
+            polled: Cell::new(false),
             buffers: Buffers::default(),
             wakeup: AtomicPtr::default(),
             records: UnsafeCell::default(),
@@ -454,6 +463,19 @@ impl Engine {
         // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing meanwhile. Blocks live as
         // long as the engine.
         unsafe { (&(*self.records.get())).get(slot / CHUNK).map(|block| &(**block)[slot % CHUNK]) }
+    }
+
+    /// All records, also those that are not in use.
+    pub(crate) fn recs(&self) -> impl Iterator<Item = &Rec> {
+        // SAFETY: as in rec().
+        let n = unsafe { (&(*self.records.get())).len() } * CHUNK;
+        (0..n).filter_map(|slot| self.rec(slot))
+    }
+
+    /// The queue that mg_wakeup_init made.
+    pub(crate) fn wakeup(&self) -> Option<&Wakeup> {
+        // SAFETY: lives as long as the engine.
+        unsafe { self.wakeup.load(Ordering::Acquire).as_ref() }
     }
 
     pub(crate) fn new_rec(&self) -> &Rec {

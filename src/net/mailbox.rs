@@ -82,6 +82,21 @@ impl Wakeup {
         self.fd
     }
 
+    /// In a child process: the same descriptor number, but no longer the parent's eventfd, and nothing of the parent's mail.
+    pub(crate) fn renew(&self) -> bool {
+        self.lock.store(false, Ordering::Relaxed);
+        self.locked(|q| q.len = 0);
+        // SAFETY: no pointers; both descriptors are ours.
+        unsafe {
+            let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+            let ok = fd >= 0 && libc::dup3(fd, self.fd, libc::O_CLOEXEC) >= 0;
+            if fd >= 0 {
+                libc::close(fd);
+            }
+            ok
+        }
+    }
+
     fn locked<R>(&self, f: impl FnOnce(&mut Pages) -> R) -> R {
         // SAFETY: sigset_t is plain data, filled before use; the queue is ours while the lock is held.
         unsafe {

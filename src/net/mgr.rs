@@ -8,9 +8,9 @@ use super::list::list;
 use super::poller::{self, Ready};
 use super::quiet;
 use super::resolve;
-use super::{ending, linger, recv, turn};
+use super::{ending, linger, recv, tls, turn};
 use crate::abi::*;
-use crate::sys::{log::log_error, time};
+use crate::sys::{log::log_error, thread, time};
 use core::ffi::c_int;
 use core::ptr;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         match Engine::new(mgr) {
             Ok(e) => {
-                (*mgr).epoll_fd = e.poller.borrow().fd();
+                (*mgr).epoll_fd = e.poller.fd();
                 e.now.set(time::millis());
                 (*mgr).tls_ctx = Box::into_raw(e).cast();
             }
@@ -51,8 +51,12 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     // SAFETY: the caller's manager.
     unsafe { super::timer::free_all(&raw mut (*mgr).timers) };
     // SAFETY: as the caller promises.
-    let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
-    e.enter();
+    let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else { return };
+    let e: &Engine = &entry;
+    if !e.polled.get() {
+        // A child process gives up what its parent works with.
+        list(e).filter_map(Conn::rec).for_each(tls::part_silently);
+    }
     e.ending.set(true);
     // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
     for round in 0.. {
@@ -83,8 +87,11 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
             (*mgr).pipe.fd = MG_INVALID_SOCKET;
         }
         e.dead.set(true);
+        if e.poller.is_waiting() {
+            // The thread that sleeps there frees the engine.
+            e.door.ring();
+        }
     }
-    e.leave();
 }
 
 /// See `mg_mgr_poll`.
@@ -93,11 +100,16 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
 /// `mgr` is initialised, or zero-filled.
 pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: as the caller promises.
-    let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
-    e.enter();
+    let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else { return };
+    let e: &Engine = &entry;
+    e.polled.set(true);
     let mut ready = e.ready.take();
     ready.clear();
     wait(e, ms, &mut ready);
+    if e.is_dead() {
+        // Another thread has freed the manager meanwhile.
+        return;
+    }
     e.now.set(time::millis());
     apply(e, &ready);
     *e.ready.borrow_mut() = ready;
@@ -116,27 +128,31 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     if !e.is_dead() {
         flush_dirty(e);
     }
-    e.leave();
 }
 
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
-    let mut poller = e.poller.borrow_mut();
+    if e.poller.is_waiting() {
+        // Another thread polls, too: it will hear of what happens.
+        let ms = limit.unwrap_or(u64::MAX).min(10);
+        return e.while_unlocked(&mut || thread::sleep_ms(ms));
+    }
+    let look = |ready: &mut Vec<Ready>| e.poller.wait(Some(Duration::ZERO), ready, |wait| wait());
     quiet::scan(e);
     if limit == Some(0) {
-        return poller.wait(Some(Duration::ZERO), ready);
+        return look(ready);
     }
     if e.conns.get() > FEW && !e.quiet.is_used() {
-        poller.wait(Some(Duration::ZERO), ready);
+        look(ready);
         if !ready.is_empty() {
             return;
         }
     }
     let due = if e.quiet.is_used() { quiet::any_due(e) } else { list(e).any(|c| turn::is_due(e, c)) };
     if due {
-        return poller.wait(Some(Duration::ZERO), ready);
+        return look(ready);
     }
-    poller.wait(limit.map(Duration::from_millis), ready);
+    e.poller.wait(limit.map(Duration::from_millis), ready, |wait| e.while_unlocked(wait));
     if ready.is_empty() && limit.is_none_or(|ms| ms >= 100) {
         e.buffers.trim();
     }

@@ -1,8 +1,9 @@
 //! Readiness through mio: every socket is registered once, edge triggered; writability is asked for the first time a send
 //! does not take everything.
 
+use core::cell::{Cell, UnsafeCell};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
@@ -18,44 +19,84 @@ pub(crate) struct Ready {
 }
 
 pub(crate) struct Poller {
-    poll: Poll,
-    events: Events,
+    /// Sockets are registered while another thread sleeps in `sleep`.
+    registry: UnsafeCell<Registry>,
+    /// Only for the thread that has set `waiting`.
+    poll: UnsafeCell<(Poll, Events)>,
+    waiting: Cell<bool>,
+}
+
+fn open() -> io::Result<(Registry, (Poll, Events))> {
+    let poll = Poll::new()?;
+    Ok((poll.registry().try_clone()?, (poll, Events::with_capacity(1024))))
 }
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Poller> {
-        Ok(Poller { poll: Poll::new()?, events: Events::with_capacity(1024) })
+        let (registry, poll) = open()?;
+        Ok(Poller { registry: registry.into(), poll: poll.into(), waiting: Cell::new(false) })
+    }
+
+    /// Starts anew with nothing registered. What the old poller watched is left as it is: another process may use it.
+    pub(crate) fn renew(&self) -> io::Result<()> {
+        let (registry, poll) = open()?;
+        // A thread that was waiting does not exist in this process.
+        self.waiting.set(false);
+        // SAFETY: nobody waits, and the registry is borrowed in single calls only.
+        unsafe {
+            *self.registry.get() = registry;
+            *self.poll.get() = poll;
+        }
+        Ok(())
+    }
+
+    fn registry(&self) -> &Registry {
+        // SAFETY: replaced by renew only, during which nobody has the reference.
+        unsafe { &*self.registry.get() }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        self.poll.as_raw_fd()
+        self.registry().as_raw_fd()
     }
 
     pub(crate) fn add(&self, fd: RawFd, token: usize, writable: bool) -> io::Result<()> {
-        self.poll.registry().register(&mut SourceFd(&fd), Token(token), interest(writable))
+        self.registry().register(&mut SourceFd(&fd), Token(token), interest(writable))
     }
 
     pub(crate) fn arm_writable(&self, fd: RawFd, token: usize) -> io::Result<()> {
-        self.poll.registry().reregister(&mut SourceFd(&fd), Token(token), interest(true))
+        self.registry().reregister(&mut SourceFd(&fd), Token(token), interest(true))
     }
 
     pub(crate) fn remove(&self, fd: RawFd) {
-        let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        let _ = self.registry().deregister(&mut SourceFd(&fd));
     }
 
-    /// Waits at most `timeout` (None: no limit) and appends what is ready. A signal ends the wait with nothing.
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) {
-        self.events.clear();
-        if self.poll.poll(&mut self.events, timeout).is_err() {
+    /// Whether a thread is in [`Poller::wait`].
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.get()
+    }
+
+    /// Waits at most `timeout` (None: no limit) and appends what is ready. A signal ends the wait with nothing. `sleep` runs the
+    /// system call that it is given. Not while [`Poller::is_waiting`].
+    pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>, sleep: impl FnOnce(&mut dyn FnMut())) {
+        if self.waiting.replace(true) {
             return;
         }
-        ready.extend(self.events.iter().map(|e| Ready {
-            token: e.token().0,
-            readable: e.is_readable() || e.is_read_closed() || e.is_write_closed(),
-            writable: e.is_writable(),
-            hup: e.is_read_closed(),
-            error: e.is_error(),
-        }));
+        // SAFETY: `waiting` is set by this call alone.
+        let (poll, events) = unsafe { &mut *self.poll.get() };
+        events.clear();
+        let mut done = false;
+        sleep(&mut || done = poll.poll(events, timeout).is_ok());
+        self.waiting.set(false);
+        if done {
+            ready.extend(events.iter().map(|e| Ready {
+                token: e.token().0,
+                readable: e.is_readable() || e.is_read_closed() || e.is_write_closed(),
+                writable: e.is_writable(),
+                hup: e.is_read_closed(),
+                error: e.is_error(),
+            }));
+        }
     }
 }
 

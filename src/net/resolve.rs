@@ -282,7 +282,7 @@ fn socket(e: &Engine, server: &mg_addr) -> Result<Socket, c_int> {
     }
     let rec = e.new_rec();
     let token = poller::token(rec.slot.get(), rec.generation.get());
-    if let Err(err) = e.poller.borrow().add(fd.as_raw_fd(), token, false) {
+    if let Err(err) = e.poller.add(fd.as_raw_fd(), token, false) {
         e.free_rec(rec);
         return Err(err.raw_os_error().unwrap_or(libc::EMFILE));
     }

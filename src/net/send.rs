@@ -102,7 +102,7 @@ pub(crate) fn block(e: &Engine, c: Conn, rec: &Rec) {
     }
     if !rec.armed.replace(true) {
         let token = poller::token(rec.slot.get(), rec.generation.get());
-        if let Err(err) = e.poller.borrow().arm_writable(rec.fd.get(), token) {
+        if let Err(err) = e.poller.arm_writable(rec.fd.get(), token) {
             log_error!("{} cannot watch descriptor {}: {err}", c.id(), rec.fd.get());
             c.update(|f| f.set_closing(true));
         }

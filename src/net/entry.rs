@@ -1,0 +1,99 @@
+//! The lock around a manager's engine. The thread that polls holds it, except while it sleeps in the kernel, so another thread
+//! that calls the API at any time finds the engine at rest. C programs do that, and the original lets them.
+
+use super::engine::Engine;
+use super::fork;
+use super::handle::Conn;
+use crate::abi::mg_mgr;
+use crate::sys::{log::log_error, thread};
+
+/// How long another thread's call waits for the engine. A handler that waits for that thread would never return.
+const PATIENCE_MS: u64 = 1000;
+
+/// Another thread keeps the engine busy.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
+/// A call of the API in progress: the engine belongs to this thread, and no closed connection is freed before it ends.
+pub(crate) struct Entry<'e> {
+    e: &'e Engine,
+    outermost: bool,
+}
+
+impl core::ops::Deref for Entry<'_> {
+    type Target = Engine;
+    fn deref(&self) -> &Engine {
+        self.e
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if !self.outermost {
+            return;
+        }
+        let e = self.e;
+        if e.is_dead() && e.frames() == 1 {
+            // Nobody else can know the engine any more.
+            return e.leave();
+        }
+        e.leave();
+        if e.poller.is_waiting() {
+            // The sleeping thread does not know of new timers, deadlines and output.
+            e.door.ring();
+        }
+        e.lock.release();
+    }
+}
+
+impl Engine {
+    /// Begins a call of the API on this engine.
+    #[inline]
+    pub(crate) fn entry(&self) -> Result<Entry<'_>, Busy> {
+        let me = thread::id();
+        if self.lock.is_mine(me) {
+            return Ok(Entry { e: self, outermost: false });
+        }
+        self.first_entry(me)
+    }
+
+    fn first_entry(&self, me: usize) -> Result<Entry<'_>, Busy> {
+        let inherited = fork::is_inherited(self);
+        if inherited {
+            self.lock.forget();
+        }
+        if !self.lock.take(me, PATIENCE_MS) {
+            log_error!("called from another thread while a handler is running: see mg_wakeup");
+            return Err(Busy);
+        }
+        self.enter();
+        if inherited {
+            fork::renew(self);
+        }
+        Ok(Entry { e: self, outermost: true })
+    }
+
+    /// Begins a call of the API on a manager. None without an engine, and when another thread keeps it busy.
+    ///
+    /// # Safety
+    /// As [`Engine::of`].
+    pub(crate) unsafe fn enter_mgr<'e>(mgr: *mut mg_mgr) -> Option<Entry<'e>> {
+        // SAFETY: passed on to the caller.
+        unsafe { Engine::of(mgr) }.and_then(|e| e.entry().ok())
+    }
+
+    /// Lets other threads in while `sleep` runs, which must not touch the engine.
+    pub(crate) fn while_unlocked(&self, sleep: &mut dyn FnMut()) {
+        self.lock.release();
+        sleep();
+        self.lock.take(thread::id(), u64::MAX);
+    }
+}
+
+impl Conn {
+    /// Begins a call of the API on a connection; Ok(None) for one that the application put together itself.
+    #[inline]
+    pub(crate) fn entry<'e>(self) -> Result<Option<Entry<'e>>, Busy> {
+        self.engine().map(Engine::entry).transpose()
+    }
+}

@@ -1,0 +1,38 @@
+//! Managers that live on in a child process. Parent and child share what lies behind every descriptor, the poller and the
+//! wakeup descriptors among it, so the child gets its own at its first call.
+
+use super::engine::Engine;
+use super::poller;
+use crate::sys::{log::log_error, thread};
+
+/// Whether the engine has come here through a fork, unnoticed so far.
+#[inline]
+pub(crate) fn is_inherited(e: &Engine) -> bool {
+    e.process.get() != thread::current_generation()
+}
+
+/// Gives a child process a poller and wakeup descriptors of its own. The parent's are not affected.
+#[cold]
+pub(crate) fn renew(e: &Engine) {
+    e.process.set(thread::current_generation());
+    e.polled.set(false);
+    if let Err(err) = e.poller.renew() {
+        return log_error!("cannot create a poller in a child process: {err}");
+    }
+    // SAFETY: the manager is alive.
+    unsafe { (*e.mgr).epoll_fd = e.poller.fd() };
+    for wakeup in [Some(&e.door), e.wakeup()].into_iter().flatten() {
+        if !wakeup.renew() {
+            log_error!("cannot create a wakeup descriptor in a child process");
+        }
+    }
+    if let Err(err) = e.poller.add(e.door.fd(), poller::DOOR, false) {
+        log_error!("cannot watch the wakeup descriptor: {err}");
+    }
+    for rec in e.recs().filter(|rec| rec.registered.get()) {
+        let token = poller::token(rec.slot.get(), rec.generation.get());
+        if let Err(err) = e.poller.add(rec.fd.get(), token, rec.armed.get()) {
+            log_error!("cannot watch descriptor {}: {err}", rec.fd.get());
+        }
+    }
+}

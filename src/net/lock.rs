@@ -1,0 +1,80 @@
+//! A lock that one thread owns and may take again and again.
+
+use crate::sys::thread;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Default)]
+pub(crate) struct Lock {
+    /// The owner's id, 0 for none.
+    owner: AtomicUsize,
+    /// Threads that wait for it.
+    waiting: AtomicUsize,
+}
+
+impl Lock {
+    #[inline]
+    pub(crate) fn is_mine(&self, me: usize) -> bool {
+        self.owner.load(Ordering::Relaxed) == me
+    }
+
+    fn try_take(&self, me: usize) -> bool {
+        self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes the lock; false when its owner has kept it for so long.
+    #[inline]
+    pub(crate) fn take(&self, me: usize, patience_ms: u64) -> bool {
+        self.try_take(me) || self.wait(me, patience_ms)
+    }
+
+    #[cold]
+    fn wait(&self, me: usize, patience_ms: u64) -> bool {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let taken = thread::retry_for(patience_ms, || self.try_take(me));
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        taken
+    }
+
+    #[inline]
+    pub(crate) fn release(&self) {
+        self.owner.store(0, Ordering::Release);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.hand_over();
+        }
+    }
+
+    /// A poll loop that never sleeps would take the lock back at once.
+    #[cold]
+    fn hand_over(&self) {
+        thread::retry_for(1, || self.waiting.load(Ordering::Relaxed) == 0 || self.owner.load(Ordering::Relaxed) != 0);
+    }
+
+    /// In a child process: the owner, if it was another thread, does not exist here.
+    pub(crate) fn forget(&self) {
+        self.owner.store(0, Ordering::Relaxed);
+        self.waiting.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_wait_until_the_owner_releases_and_give_up_in_the_end() {
+        let lock = Lock::default();
+        assert!(lock.take(1, 0) && lock.is_mine(1));
+        assert!(!lock.take(2, 5));
+        std::thread::scope(|s| {
+            let other = s.spawn(|| lock.take(2, u64::MAX));
+            while lock.waiting.load(Ordering::Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            lock.release();
+            assert!(other.join().unwrap());
+        });
+        assert!(lock.is_mine(2));
+        lock.forget();
+        assert!(lock.take(1, 0));
+    }
+}

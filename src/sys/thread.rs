@@ -1,0 +1,58 @@
+//! Threads and processes, as far as the engine needs to know of them.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+/// Tells the calling thread from every other one that is alive; never 0.
+#[inline]
+pub(crate) fn id() -> usize {
+    // SAFETY: no conditions.
+    unsafe { libc::pthread_self() as usize }
+}
+
+pub(crate) fn sleep_ms(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+/// Calls `f` until it returns true or `ms` have passed. Returns what it returned last. (By the system's clock: the
+/// application's may stand still.)
+pub(crate) fn retry_for(ms: u64, mut f: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    for round in 0u32.. {
+        if f() {
+            return true;
+        }
+        if start.elapsed().as_millis() as u64 >= ms {
+            break;
+        }
+        if round < 64 {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+    false
+}
+
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn forked() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Tells a process from its parent: how many forks lead to it, counted from the first call on.
+pub(crate) fn generation() -> u32 {
+    static WATCH: Once = Once::new();
+    // SAFETY: the handler does no more than a child may do.
+    WATCH.call_once(|| unsafe {
+        libc::pthread_atfork(None, None, Some(forked));
+    });
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// The same after the first call.
+#[inline]
+pub(crate) fn current_generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
