@@ -59,10 +59,15 @@ pub enum mgx_mgr_phase {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mgx_event {
     /// A drain of the manager has reached this connection: an event stream or a long poll can say good-bye. `ev_data` is a
-    /// `struct mgx_drain_opts *`; changes count.
+    /// `struct mgx_drain_opts *`; changes count. Comes once more when an answer begins during the drain, of the connection or of
+    /// the manager, and does not end in the same call.
     MGX_EV_DRAIN = 0x4d47_0001,
     /// c->send grew above mgx_limits.max_send_queue. `ev_data` is a `size_t *` with its length.
     MGX_EV_BACKPRESSURE = 0x4d47_0002,
+    /// The peer has sent its last byte while output is queued or an answer is pending: it may have half-closed the connection, or
+    /// be gone. `ev_data` is NULL. The connection closes when all is sent; an answer that has not begun, or does not go on, is
+    /// awaited for `half_close_ms` of struct mgx_limits.
+    MGX_EV_EOF = 0x4d47_0003,
 }
 
 /// The bit fields of struct mg_connection, in their order.

@@ -154,8 +154,7 @@ pub unsafe extern "C" fn mgx_mgr_is_ready(mgr: *const mg_mgr) -> bool {
     unsafe { Engine::of(mgr.cast_mut()) }.is_some_and(|e| e.shutdown.is_running() && !e.shutdown.request.is_waiting())
 }
 
-/// Polls until the drain is done and what lingers has ended, at most until the deadline; starts a drain with all defaults when
-/// none has begun. True when nothing had to be closed by force.
+/// Polls until the drain is done, at most until its deadline; starts a drain with all defaults when none has begun. True when nothing had to be closed by force.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -166,8 +165,7 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     }
     // SAFETY: the manager is alive as long as its engine is not dead.
     let is_done = || unsafe { mgx_mgr_phase(mgr) } == mgx_mgr_phase::MGX_MGR_DONE;
-    let lingers = || !e.lingering.borrow().is_empty() && e.now.get() < e.shutdown.deadline.get();
-    while !e.is_dead() && (!is_done() || lingers()) {
+    while !e.is_dead() && !is_done() {
         // SAFETY: as above.
         unsafe { mgr::poll(mgr, 1000) };
         if e.frames() == 1 {

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn mg_timer_free(head: *mut *mut mg_timer, timer: *mut mg_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_poll(head: *mut *mut mg_timer, new_ms: u64) {
     // SAFETY: head is a list of the caller.
-    unsafe { timer::poll(head, new_ms) }
+    unsafe { timer::poll(head, new_ms) };
 }
 
 /// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the time when it is true

@@ -8,8 +8,8 @@ use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
 use crate::net::event::call;
 use crate::net::handle::Conn;
 use crate::net::list::list;
-use crate::net::shutdown::{ConnTerms, Terms, ms};
-use crate::net::{announce, sock, stream, tls};
+use crate::net::shutdown::{ConnTerms, IDLE_GRACE_MS, Terms, ms};
+use crate::net::{announce, ending, linger, stream, tls};
 use crate::net::{close, conn};
 use crate::sys::{random, time};
 use core::ffi::c_int;
@@ -18,6 +18,9 @@ use core::ffi::c_int;
 pub(crate) fn install(e: &Engine) {
     e.hook.set(Some(step));
 }
+
+/// In place of a number of requests: MGX_EV_DRAIN has come twice.
+const TOLD: u32 = u32::MAX;
 
 /// Later than anything, and yet a reason to look at every poll.
 const NO_LIMIT: u64 = u64::MAX - 1;
@@ -40,6 +43,12 @@ fn is_body_coming(rec: &Rec) -> bool {
 /// Whether nothing is in progress on an accepted connection.
 fn is_idle(c: Conn, rec: &Rec) -> bool {
     !is_busy(c, rec) && !tls::has_output(c, rec)
+}
+
+/// Ends a connection on which nothing is in progress, unless something arrives before it is closed.
+fn end_idle(e: &Engine, c: Conn, rec: &Rec) {
+    rec.last_look.set(true);
+    start_draining(e, c, rec);
 }
 
 fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
@@ -81,8 +90,9 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
     wake(e);
     let now = time::millis();
     let grace_ends = now.saturating_add(terms.terms.idle_grace_ms);
+    rec.told_of_drain.set(rec.http.requests.get());
     match rec.leave.get() {
-        Leave::No => {}
+        Leave::No | Leave::Spread(_) => {}
         Leave::Grace(until, requests) => {
             rec.leave.set(Leave::Grace(until.min(grace_ends), requests));
             return true;
@@ -142,10 +152,25 @@ fn step(e: &Engine) {
 
 /// Looks at one connection that is to leave. Returns when to look again.
 fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
-    if let Some(terms) = rec.conn_terms().filter(|_| c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_)))
-    {
-        // Its last request was an upgrade.
-        close_websocket(e, c, rec, &terms, now);
+    if let Leave::Spread(at) = rec.leave.get() {
+        if now >= at {
+            reach(e, c);
+        }
+        return if now >= at { now } else { at };
+    }
+    let upgraded = c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_));
+    let begun = c.flags().is_resp() && rec.http.requests.get() != rec.told_of_drain.get();
+    let spoke = matches!(rec.leave.get(), Leave::Quiet(since) if rec.read_at.get() > since) && rec.told_of_drain.get() != TOLD;
+    if upgraded || begun || spoke {
+        rec.told_of_drain.set(if spoke { TOLD } else { rec.http.requests.get() });
+        let Some(terms) = rec.conn_terms().and_then(|terms| tell(e, c, &terms)) else { return u64::MAX };
+        rec.set_terms(Some(terms.clone()));
+        if upgraded && c.flags().is_websocket() && !c.flags().is_draining() {
+            close_websocket(e, c, rec, &terms, now);
+        }
+        if c.flags().is_draining() {
+            return u64::MAX;
+        }
     }
     let terms = rec.terms();
     let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
@@ -161,7 +186,7 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
 
 fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64 {
     match rec.leave.get() {
-        Leave::No => u64::MAX,
+        Leave::No | Leave::Spread(_) => u64::MAX,
         Leave::Grace(until, requests) => {
             if is_busy(c, rec) || rec.http.requests.get() != requests {
                 rec.leave.set(Leave::Last(now));
@@ -172,12 +197,8 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
             if now < until.max(answer) {
                 return until.max(answer);
             }
-            if !found_input(e, rec) {
-                start_draining(e, c, rec);
-                return u64::MAX;
-            }
-            rec.leave.set(Leave::Last(now));
-            now
+            end_idle(e, c, rec);
+            u64::MAX
         }
         Leave::Finish(since) => finish(e, c, rec, now, since, false),
         Leave::Last(since) => finish(e, c, rec, now, since, true),
@@ -189,7 +210,7 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
             if now < until {
                 return until;
             }
-            if until == quiet && found_input(e, rec) {
+            if until == quiet && ending::found_input(e, rec) {
                 return now;
             }
             start_draining(e, c, rec);
@@ -204,17 +225,6 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
     }
 }
 
-/// The last look: whether something arrived in the same moment. It is read then.
-fn found_input(e: &Engine, rec: &Rec) -> bool {
-    // The end of the stream, once read, is not read again.
-    let found = !rec.eof.get() && (rec.readable.get() || sock::has_input(rec.fd.get()));
-    if found {
-        rec.readable.set(true);
-        e.hold(rec);
-    }
-    found
-}
-
 /// Looks at a connection with a request that is finished first. Returns when to look again.
 fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u64 {
     let terms = rec.terms();
@@ -222,6 +232,9 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
         // A client that was not told may already have sent its next request.
         let told = last || rec.http.announced.get() || terms.idle_grace_ms == 0;
         if told {
+            if !rec.http.announced.get() {
+                rec.last_look.set(true);
+            }
             start_draining(e, c, rec);
         } else {
             rec.leave.set(Leave::Grace(now.saturating_add(terms.idle_grace_ms), rec.http.requests.get()));
@@ -262,7 +275,7 @@ fn begin(e: &Engine) {
         s.request.take(|o| {
             s.began.set(now);
             s.deadline.set(now.saturating_add(ms(o.deadline_ms, 30_000)));
-            s.idle_grace_ms.set(ms(o.idle_grace_ms, 1000));
+            s.idle_grace_ms.set(ms(o.idle_grace_ms, IDLE_GRACE_MS));
             s.spread_ms.set(ms(o.spread_ms, 0));
             s.served_before.set(e.stats.requests.get());
             s.drained_before.set(e.stats.drained.get());
@@ -303,26 +316,36 @@ fn close_listeners(e: &Engine) {
         }
     }
     let spread = s.spread_ms.get();
-    let grace = s.idle_grace_ms.get();
-    s.phase_ends.set(e.now.get().saturating_add(grace).saturating_add(spread));
+    s.phase_ends.set(e.now.get().saturating_add(s.idle_grace_ms.get()).saturating_add(spread));
     for c in list(e).filter(|c| c.flags().is_accepted()) {
         if e.is_dead() {
             return;
         }
-        if !c.is_closed() {
-            reach(e, c, grace, spread);
+        let Some(rec) = c.rec().filter(|_| !c.is_closed()) else { continue };
+        if spread > 0 && rec.leave.get() == Leave::No {
+            rec.leave.set(Leave::Spread(e.now.get().saturating_add(random::below(spread))));
+        } else {
+            reach(e, c);
         }
     }
 }
 
 /// The drain of the manager reaches a connection.
-fn reach(e: &Engine, c: Conn, grace: u64, spread: u64) {
+fn reach(e: &Engine, c: Conn) {
     let Some(mut terms) = e.shutdown.conn.borrow().clone() else { return };
+    terms.terms.idle_grace_ms = e.shutdown.idle_grace_ms.get();
+    if let Some(terms) = tell(e, c, &terms) {
+        drain_conn(e, c, &terms);
+    }
+}
+
+/// Delivers MGX_EV_DRAIN. Returns the time limits as the handler wants them; None when the connection is gone.
+fn tell(e: &Engine, c: Conn, terms: &ConnTerms) -> Option<ConnTerms> {
     let int = |n: u64| c_int::try_from(n).unwrap_or(-1);
     let mut reason = [0u8; 124];
     reason[..terms.ws_reason.len()].copy_from_slice(&terms.ws_reason);
     let mut o = mgx_drain_opts {
-        idle_grace_ms: int(grace),
+        idle_grace_ms: int(terms.terms.idle_grace_ms),
         response_timeout_ms: int(terms.terms.response_ms),
         flush_timeout_ms: int(terms.terms.flush_ms),
         linger_total_ms: int(terms.terms.linger_total_ms),
@@ -334,14 +357,10 @@ fn reach(e: &Engine, c: Conn, grace: u64, spread: u64) {
     };
     call(c, mgx_event::MGX_EV_DRAIN as c_int, (&raw mut o).cast());
     if e.is_dead() || c.is_closed() {
-        return;
+        return None;
     }
     // SAFETY: the reason is still the one above or the program's own.
-    terms = unsafe { ConnTerms::new(&o) };
-    if spread > 0 {
-        terms.terms.idle_grace_ms = terms.terms.idle_grace_ms.saturating_add(random::below(spread));
-    }
-    drain_conn(e, c, &terms);
+    Some(unsafe { ConnTerms::new(&o) })
 }
 
 /// Moves the manager's drain on. Returns when to look again.
@@ -351,7 +370,8 @@ fn advance(e: &Engine, now: u64) -> u64 {
         MGX_MGR_RUNNING | MGX_MGR_DONE => return u64::MAX,
         MGX_MGR_LAME_DUCK => return s.phase_ends.get().min(s.deadline.get()),
         MGX_MGR_IDLE_GRACE => {
-            let waiting = |c: Conn| c.rec().is_some_and(|rec| matches!(rec.leave.get(), Leave::Grace(..) | Leave::Quiet(_)));
+            let in_grace = |leave| matches!(leave, Leave::Spread(_) | Leave::Grace(..) | Leave::Quiet(_));
+            let waiting = |c: Conn| c.rec().is_some_and(|rec| in_grace(rec.leave.get()));
             if now >= s.phase_ends.get() || !list(e).any(waiting) {
                 s.phase.set(MGX_MGR_FINISHING);
             }
@@ -359,15 +379,26 @@ fn advance(e: &Engine, now: u64) -> u64 {
         MGX_MGR_FINISHING => {}
     }
     let served = |c: &Conn| c.flags().is_accepted() || c.flags().is_listening();
+    let forced = now >= s.deadline.get();
     if !list(e).any(|c| served(&c)) {
+        if forced {
+            linger::stop_lingering(e, 0);
+        }
+        if !e.lingering.borrow().is_empty() {
+            return s.deadline.get();
+        }
         s.phase.set(MGX_MGR_DONE);
         return u64::MAX;
     }
-    let forced = now >= s.deadline.get();
     // A listener that a handler has opened since has no place here either.
     for c in list(e).filter(|c| c.flags().is_listening() || forced && c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
-            rec.reason.set(if c.flags().is_listening() { Reason::Drained } else { Reason::Forced });
+            rec.reason.set(match c.flags().is_listening() {
+                true => Reason::Drained,
+                // Nobody is there who could be cut off.
+                false if rec.eof.get() && !tls::has_output(c, rec) => Reason::PeerClosed,
+                false => Reason::Forced,
+            });
         }
         c.update(|f| f.set_closing(true));
         // At once, because handlers may take the flag back.

@@ -8,6 +8,7 @@ use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec,
 use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
 use crate::net::output;
+use crate::net::protocol::Protocol;
 use crate::proto::{chunked, http, strict};
 use core::ffi::{c_int, c_long, c_void};
 use core::mem::MaybeUninit;
@@ -39,6 +40,9 @@ fn is_waiting(c: Conn) -> bool {
     flags.is_accepted() && !flags.is_draining() && c.recv_len() > 0
 }
 
+static PROTOCOL: Protocol =
+    Protocol { handler, skips_poll: true, answers_in_turn: true, at_limit: Some(at_limit), drain_begins: None };
+
 /// Installs the handler on a listener or a client.
 pub(crate) fn install(c: Conn) {
     c.set_pfn(Some(handler));
@@ -48,9 +52,7 @@ pub(crate) fn install(c: Conn) {
 /// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered, and whom to ask when a buffer is full.
 pub(crate) fn introduce(e: Option<&Engine>) {
     if let Some(e) = e {
-        let [_, ws] = e.quiet_pfns.get();
-        e.quiet_pfns.set([handler as *const () as usize, ws]);
-        e.at_limit.set(Some(at_limit));
+        e.protocols.add(&PROTOCOL);
     }
 }
 

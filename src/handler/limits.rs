@@ -86,6 +86,7 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
             if c.flags().is_websocket() {
                 ws::send_close(c, 1001, b"");
             }
+            rec.last_look.set(http::is_http(c));
             c.update(|f| f.set_draining(true));
         }
     }

@@ -13,6 +13,7 @@ use crate::net::engine::{Engine, Reason, Rec};
 use crate::net::event::{call, error};
 use crate::net::handle::Conn;
 use crate::net::output;
+use crate::net::protocol::Protocol;
 use crate::proto::ws::{self, Header, Rules};
 use crate::proto::{http, url};
 use crate::sys::{log::log_error, random};
@@ -42,8 +43,19 @@ fn is_ours(c: Conn) -> bool {
 
 /// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered.
 fn quiet(e: &Engine) {
-    let [http, _] = e.quiet_pfns.get();
-    e.quiet_pfns.set([http, handler as *const () as usize]);
+    static PROTOCOL: Protocol = Protocol {
+        handler,
+        skips_poll: true,
+        answers_in_turn: false,
+        at_limit: None,
+        // Without a Close frame browsers report 1006.
+        drain_begins: Some(|c| {
+            if c.flags().is_websocket() {
+                send_close(c, 1000, b"");
+            }
+        }),
+    };
+    e.protocols.add(&PROTOCOL);
 }
 
 fn is_strict(c: Conn) -> bool {

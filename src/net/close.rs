@@ -41,6 +41,10 @@ pub(crate) fn close(c: Conn) {
         tls::leave(c, rec);
     }
     let fd = rec.fd.replace(-1);
+    if lingers {
+        // Right after the last look at what has arrived.
+        sock::shutdown_write(fd);
+    }
     if fd >= 0 && !lingers {
         // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
         // and a listener may have been handed to another process.

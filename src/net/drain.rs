@@ -1,7 +1,7 @@
 //! When a connection ends: the rules for draining and for the peer's half-close, as one function of what is known about it.
 
 use super::engine::Reason;
-use super::shutdown::{STREAM_MS, Terms};
+use super::shutdown::Terms;
 
 /// What is known about a connection that the program drains (`is_draining`) or whose peer has sent its last byte.
 #[derive(Clone, Copy, Debug)]
@@ -12,14 +12,14 @@ pub(crate) struct View {
     pub(crate) pending: bool,
     /// A request was dispatched and its answer is not complete (`is_resp`).
     pub(crate) responding: bool,
-    /// Something was queued since that request.
-    pub(crate) begun: bool,
     /// The library itself is producing the answer, so its end is known.
     pub(crate) streaming: bool,
     pub(crate) since: u64,
     pub(crate) progress_at: u64,
     pub(crate) queued_at: u64,
     pub(crate) now: u64,
+    /// How long an answer is waited for after the peer's end of stream.
+    pub(crate) half_close_ms: u64,
     pub(crate) terms: Terms,
 }
 
@@ -41,21 +41,22 @@ pub(crate) fn judge(v: View) -> Verdict {
     if v.pending {
         return until(last_move.saturating_add(v.terms.flush_ms), Reason::FlushTimeout);
     }
-    if v.streaming || v.responding && !v.begun {
+    if v.streaming {
         return until(last_move.saturating_add(v.terms.response_ms), Reason::ResponseTimeout);
     }
     if v.draining {
         return Verdict::Close(Reason::Drained);
     }
     if v.responding {
-        return until(v.queued_at.max(v.since).saturating_add(STREAM_MS), Reason::PeerClosed);
+        // A half-close or a departure: nobody can tell.
+        return until(v.queued_at.max(v.since).saturating_add(v.half_close_ms), Reason::PeerClosed);
     }
     Verdict::Close(Reason::PeerClosed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::shutdown::{FLUSH_MS, RESPONSE_MS};
+    use super::super::shutdown::{FLUSH_MS, HALF_CLOSE_MS};
     use super::*;
 
     const IDLE: View = View {
@@ -63,12 +64,12 @@ mod tests {
         eof: false,
         pending: false,
         responding: false,
-        begun: false,
         streaming: false,
         since: 1000,
         progress_at: 0,
         queued_at: 0,
         now: 1000,
+        half_close_ms: HALF_CLOSE_MS,
         terms: Terms::DEFAULT,
     };
 
@@ -91,21 +92,18 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_has_not_begun_is_waited_for() {
-        let v = View { draining: true, responding: true, ..IDLE };
-        assert_eq!(judge(v), Verdict::Wait(1000 + RESPONSE_MS));
-        assert_eq!(judge(View { now: 1000 + RESPONSE_MS, ..v }), Verdict::Close(Reason::ResponseTimeout));
-        assert_eq!(judge(View { eof: true, draining: false, ..v }), Verdict::Wait(1000 + RESPONSE_MS));
-    }
-
-    #[test]
-    fn once_begun_an_answer_ends_with_the_flush_although_is_resp_stays() {
-        assert_eq!(judge(View { draining: true, responding: true, begun: true, ..IDLE }), Verdict::Close(Reason::Drained));
+    fn an_answer_that_is_not_queued_is_awaited_after_a_half_close_only() {
+        let v = View { responding: true, ..IDLE };
+        assert_eq!(judge(View { draining: true, ..v }), Verdict::Close(Reason::Drained));
+        assert_eq!(judge(View { eof: true, ..v }), Verdict::Wait(1000 + HALF_CLOSE_MS));
+        assert_eq!(judge(View { eof: true, now: 1000 + HALF_CLOSE_MS, ..v }), Verdict::Close(Reason::PeerClosed));
+        assert_eq!(judge(View { eof: true, half_close_ms: 0, ..v }), Verdict::Close(Reason::PeerClosed));
+        assert_eq!(judge(View { eof: true, draining: true, ..v }), Verdict::Close(Reason::Drained));
     }
 
     #[test]
     fn a_file_is_pending_until_its_last_byte() {
-        let v = View { draining: true, responding: true, begun: true, streaming: true, ..IDLE };
+        let v = View { draining: true, responding: true, streaming: true, ..IDLE };
         assert!(matches!(judge(v), Verdict::Wait(_)));
     }
 
@@ -116,8 +114,8 @@ mod tests {
 
     #[test]
     fn half_close_during_an_endless_answer_closes_when_nothing_new_comes() {
-        let v = View { eof: true, responding: true, begun: true, queued_at: 3000, ..IDLE };
-        assert_eq!(judge(v), Verdict::Wait(3000 + STREAM_MS));
+        let v = View { eof: true, responding: true, queued_at: 3000, ..IDLE };
+        assert_eq!(judge(v), Verdict::Wait(3000 + HALF_CLOSE_MS));
         assert_eq!(judge(View { now: 8000, ..v }), Verdict::Close(Reason::PeerClosed));
     }
 }

@@ -1,8 +1,10 @@
 //! What the engine knows about the end of a connection, for the rules in `drain.rs`.
 
 use super::drain::View;
-use super::engine::{Engine, Rec};
+use super::engine::{Engine, Leave, Reason, Rec};
 use super::handle::Conn;
+use super::shutdown::HALF_CLOSE_MS;
+use super::sock;
 use super::tls;
 use crate::guard::iobuf;
 
@@ -12,9 +14,13 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     if !flags.is_draining() || c.is_closed() {
         return;
     }
+    let begins = rec.drain_since.get().is_none() || rec.eof.get();
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
     if e.compat.get() {
         return;
+    }
+    if let Some(say) = c.protocol(e).filter(|_| begins).and_then(|p| p.drain_begins) {
+        say(c);
     }
     super::announce::announce(c, rec);
     if c.recv_len() > 0 && !flags.is_udp() {
@@ -36,12 +42,45 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
         eof: rec.eof.get(),
         pending: tls::has_output(c, rec) || flags.is_streaming() && rec.blocked.get(),
         responding: flags.is_resp() && flags.is_accepted(),
-        begun: queued > rec.http.mark.get(),
         streaming: flags.is_streaming(),
         since: rec.drain_since.get().unwrap_or(e.now.get()),
         progress_at: rec.progress_at.get(),
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
+        half_close_ms: half_close_ms(e),
         terms: rec.terms(),
     }
+}
+
+/// How long an answer is waited for after the peer's end of stream.
+pub(crate) fn half_close_ms(e: &Engine) -> u64 {
+    match e.limits.get().half_close_ms {
+        0 => HALF_CLOSE_MS,
+        ms => u64::try_from(ms).unwrap_or(0),
+    }
+}
+
+/// The last look: whether something has arrived. It is read in the next turn then.
+pub(crate) fn found_input(e: &Engine, rec: &Rec) -> bool {
+    // The end of the stream, once read, is not read again.
+    let found = !rec.eof.get() && (rec.readable.get() || sock::has_input(rec.fd.get()));
+    if found {
+        rec.readable.set(true);
+        e.hold(rec);
+    }
+    found
+}
+
+/// Right before a connection that seemed idle is closed: takes the drain back when a request has arrived meanwhile, which is
+/// answered as the last one.
+pub(crate) fn take_back(e: &Engine, c: Conn, rec: &Rec) -> bool {
+    if !found_input(e, rec) {
+        return false;
+    }
+    c.update(|f| f.set_draining(false));
+    rec.drain_since.set(None);
+    rec.reason.set(Reason::None);
+    rec.leave.set(Leave::Last(e.now.get()));
+    e.hook_at.set(0);
+    true
 }

@@ -9,6 +9,7 @@ use super::list::Trail;
 use super::lookup::Resolver;
 use super::mailbox::Wakeup;
 use super::poller::{self, Poller, Ready};
+use super::protocol::Protocols;
 use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
@@ -122,6 +123,12 @@ pub(crate) struct Rec {
     /// A listener that ran out of descriptors takes no connections before this time.
     pub(crate) accept_after: Cell<u64>,
     pub(crate) reason: Cell<Reason>,
+    /// The handler knows of the peer's end of stream.
+    pub(crate) eof_told: Cell<bool>,
+    /// The library began the drain because nothing was in progress: what has arrived since is served first.
+    pub(crate) last_look: Cell<bool>,
+    /// Requests dispatched before MGX_EV_DRAIN was delivered.
+    pub(crate) told_of_drain: Cell<u32>,
     /// Everything was sent: the socket may linger.
     pub(crate) flushed: Cell<bool>,
     /// Bytes that may still be forgotten on a lingering socket.
@@ -159,6 +166,8 @@ pub(crate) struct Rec {
 pub(crate) enum Leave {
     #[default]
     No,
+    /// The drain of the manager reaches the connection at this time.
+    Spread(u64),
     /// No request is in progress: one may still come until this time. With the number of those before it.
     Grace(u64, u32),
     /// A request is in progress, since this time.
@@ -310,8 +319,6 @@ impl Drop for Stream {
     }
 }
 
-pub(crate) type AtLimit = fn(Conn) -> bool;
-
 const CHUNK: usize = 64;
 
 pub(crate) struct Engine {
@@ -382,10 +389,7 @@ pub(crate) struct Engine {
     pub(crate) quiet: Quiet,
     pub(crate) trail: RefCell<Trail>,
     pub(crate) resolver: Resolver,
-    /// Addresses of protocol handlers that have nothing to do on MG_EV_POLL while `c->recv` is empty.
-    pub(crate) quiet_pfns: Cell<[usize; 2]>,
-    /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
-    pub(crate) at_limit: Cell<Option<AtLimit>>,
+    pub(crate) protocols: Protocols,
     /// What TLS connections share.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) tls: OnceCell<Box<dyn Any>>,
@@ -441,8 +445,7 @@ impl Engine {
             quiet: Quiet::default(),
             trail: RefCell::default(),
             resolver: Resolver::default(),
-            quiet_pfns: Cell::default(),
-            at_limit: Cell::default(),
+            protocols: Protocols::default(),
             tls: OnceCell::new(),
         }))
     }
@@ -617,6 +620,9 @@ impl Default for Rec {
             linger_end: Cell::default(),
             accept_after: Cell::default(),
             reason: Cell::default(),
+            eof_told: Cell::default(),
+            last_look: Cell::default(),
+            told_of_drain: Cell::default(),
             flushed: Cell::default(),
             linger_bytes: Cell::default(),
             terms: Cell::default(),
@@ -678,7 +684,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
+            linger_idle linger_end linger_bytes accept_after reason eof_told last_look told_of_drain flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.fd.set(-1);

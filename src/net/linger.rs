@@ -7,6 +7,7 @@ use super::sock::{self, Io};
 use core::ffi::c_int;
 use core::ptr;
 
+/// Keeps the socket, whose sending side is shut down, until the peer has closed its own.
 pub(crate) fn linger(e: &Engine, rec: &Rec, fd: c_int) {
     stop_lingering(e, LINGER_MAX - 1);
     rec.conn.set(ptr::null_mut());
@@ -16,7 +17,6 @@ pub(crate) fn linger(e: &Engine, rec: &Rec, fd: c_int) {
     rec.linger_end.set(e.now.get().saturating_add(terms.linger_total_ms));
     rec.linger_bytes.set(terms.linger_bytes);
     e.lingering.borrow_mut().push_back(rec.slot.get());
-    sock::shutdown_write(fd);
     rec.linger_idle.set(e.now.get().saturating_add(terms.linger_idle_ms));
     e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
     e.set_deadline(rec, None);

@@ -8,6 +8,7 @@ use super::list::list;
 use super::poller::{self, Ready};
 use super::quiet;
 use super::resolve;
+use super::shutdown::LINGER_TOTAL_MS;
 use super::{ending, linger, recv, tls, turn};
 use crate::abi::*;
 use crate::sys::{log::log_error, thread, time};
@@ -77,6 +78,9 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
         }
     }
     // When a handler did all this itself, the struct may hold another manager by now, or be gone.
+    if !e.is_dead() && !(e.shutdown.is_running() && !e.shutdown.request.is_waiting()) {
+        finish_lingering(e);
+    }
     if !e.is_dead() {
         linger::stop_lingering(e, 0);
         // SAFETY: the manager is the caller's; its engine is freed by the last frame.
@@ -91,6 +95,16 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
             // The thread that sleeps there frees the engine.
             e.door.ring();
         }
+    }
+}
+
+/// Waits for the sockets that linger, no longer than each may, and in no case longer than the default: what was promised is
+/// a graceful end.
+fn finish_lingering(e: &Engine) {
+    let end = time::millis().saturating_add(LINGER_TOTAL_MS);
+    while !e.is_dead() && !e.lingering.borrow().is_empty() && time::millis() < end {
+        // SAFETY: the engine is not dead, so the manager is still the caller's.
+        unsafe { poll(e.mgr, 1000) };
     }
 }
 
@@ -115,7 +129,12 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     *e.ready.borrow_mut() = ready;
     if !e.is_dead() {
         // SAFETY: the list of the manager's timers.
-        unsafe { super::timer::poll(&raw mut (*mgr).timers, e.now.get()) };
+        unsafe {
+            let timers = &raw mut (*mgr).timers;
+            if super::timer::poll(timers, e.now.get()) && !e.is_dead() {
+                super::timer::calm(timers);
+            }
+        }
     }
     if !e.is_dead() {
         if e.quiet.is_used() { quiet::walk(e) } else { walk(e) }

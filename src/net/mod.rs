@@ -20,6 +20,7 @@ pub(crate) mod mailbox;
 pub(crate) mod mgr;
 pub(crate) mod output;
 pub(crate) mod poller;
+pub(crate) mod protocol;
 pub(crate) mod queue;
 pub(crate) mod quiet;
 pub(crate) mod recv;

@@ -19,7 +19,7 @@ pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
     if now.len >= max {
-        if !e.at_limit.get().is_some_and(|handled| handled(c)) {
+        if !c.protocol(e).and_then(|p| p.at_limit).is_some_and(|handled| handled(c)) {
             error(c, format_args!("MG_MAX_RECV_SIZE"));
         }
         return false;
@@ -45,7 +45,7 @@ pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
+    let http = || flags.is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn);
     let piled_up = || c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size) && http();
     let choked = || c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()));
     flags.is_full()

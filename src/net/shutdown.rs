@@ -6,12 +6,14 @@ use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
+/// An idle keep-alive connection may still deliver a request for this long.
+pub(crate) const IDLE_GRACE_MS: u64 = 1_000;
 /// A dispatched request may take this long to begin its answer.
 pub(crate) const RESPONSE_MS: u64 = 30_000;
 /// Output may stand still this long.
 pub(crate) const FLUSH_MS: u64 = 60_000;
-/// After the peer's end of stream, an answer that goes on for ever is given up when nothing was queued for this long.
-pub(crate) const STREAM_MS: u64 = 5_000;
+/// After the peer's end of stream, an answer that has not begun, or does not go on, is given up after this long.
+pub(crate) const HALF_CLOSE_MS: u64 = 5_000;
 /// A lingering socket is closed after this long without a byte, or in all.
 pub(crate) const LINGER_IDLE_MS: u64 = 1_000;
 pub(crate) const LINGER_TOTAL_MS: u64 = 10_000;
@@ -31,7 +33,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     pub(crate) const DEFAULT: Terms = Terms {
-        idle_grace_ms: 0,
+        idle_grace_ms: IDLE_GRACE_MS,
         response_ms: RESPONSE_MS,
         flush_ms: FLUSH_MS,
         linger_total_ms: LINGER_TOTAL_MS,

@@ -325,6 +325,27 @@ pub(crate) fn has_input(fd: c_int) -> bool {
     retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) }) != Io::Wait
 }
 
+/// Whether the kernel knows that the other end of a stream is gone, and not merely silent.
+pub(crate) fn is_gone(fd: c_int) -> bool {
+    option(fd, libc::SO_ERROR).is_some_and(|errno| errno != 0) || is_tcp_closed(fd)
+}
+
+#[cfg(target_os = "linux")]
+fn is_tcp_closed(fd: c_int) -> bool {
+    const TCP_CLOSE: u8 = 7;
+    // SAFETY: all-zero is valid, and the kernel writes no more than the length given.
+    let mut info: libc::tcp_info = unsafe { core::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as socklen_t;
+    // SAFETY: as above.
+    let known = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &mut len) } == 0;
+    known && info.tcpi_state == TCP_CLOSE
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_tcp_closed(_fd: c_int) -> bool {
+    false
+}
+
 /// Bytes that one [`discard`] takes off a stream.
 const DISCARD: usize = 1 << 16;
 

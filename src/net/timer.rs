@@ -107,6 +107,10 @@ fn has(flags: c_uint, flag: c_int) -> bool {
     flags & flag as c_uint != 0
 }
 
+/// Private: armed in a callback to run at once. It runs in the next poll, which does not hurry on its account, or a callback
+/// that arms its own timer anew would keep the loop spinning.
+const UNHURRIED: c_uint = 1 << 30;
+
 fn is_immediate(t: &mg_timer) -> bool {
     t.expire == 0 && has(t.flags, MG_TIMER_RUN_NOW) && !has(t.flags, MG_TIMER_CALLED)
 }
@@ -116,11 +120,12 @@ fn is_over(flags: c_uint) -> bool {
     has(flags, MG_TIMER_CALLED) && !has(flags, MG_TIMER_REPEAT)
 }
 
-/// See `mg_timer_poll`.
+/// See `mg_timer_poll`. Returns whether a callback ran.
 ///
 /// # Safety
 /// `head` points at a list.
-pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) {
+pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
+    let mut called = false;
     // SAFETY: timers are only touched while they are known to be on the list: `next` is kept right by `unlink`, and is
     // looked up again, as is the current timer, when a callback may have changed the list without it.
     unsafe {
@@ -134,8 +139,10 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) {
             if !due {
                 continue;
             }
+            (*t).flags &= !UNHURRIED;
             if !is_over((*t).flags) {
                 this.current.set(t);
+                called = true;
                 if let Some(f) = (*t).r#fn {
                     f((*t).arg);
                 }
@@ -156,6 +163,7 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) {
         }
         POLLS.set(this.outer);
     }
+    called
 }
 
 /// Milliseconds until the next poll that has something to do; None when no timer waits.
@@ -170,13 +178,31 @@ pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option
         while !t.is_null() {
             // A timer that was never started has expire 0, and a poll has to start it.
             let wait = (*t).expire.saturating_sub(now);
-            if !is_over((*t).flags) {
+            let at_every_poll = (*t).flags & UNHURRIED != 0 || (*t).period_ms == 0 && has((*t).flags, MG_TIMER_REPEAT);
+            if !is_over((*t).flags) && !at_every_poll {
                 soonest = Some(soonest.map_or(wait, |s| s.min(wait)));
             }
             t = (*t).next;
         }
     }
     soonest
+}
+
+/// After a poll: timers that callbacks have armed to run at once can wait until the next poll comes round.
+///
+/// # Safety
+/// `head` points at a list.
+pub(crate) unsafe fn calm(head: *mut *mut mg_timer) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let mut t = *head;
+        while !t.is_null() {
+            if (*t).expire == 0 && (is_immediate(&*t) || (*t).period_ms == 0) {
+                (*t).flags |= UNHURRIED;
+            }
+            t = (*t).next;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -209,5 +235,8 @@ mod tests {
         assert_eq!(wait(&[timer(110, 0), timer(103, 0), timer(120, 0)]), Some(3));
         assert_eq!(wait(&[timer(110, 0), timer(0, 0)]), Some(0));
         assert_eq!(wait(&[timer(90, 0)]), Some(0));
+        assert_eq!(wait(&[mg_timer { period_ms: 0, ..timer(100, MG_TIMER_REPEAT) }]), None);
+        assert_eq!(wait(&[timer(0, MG_TIMER_RUN_NOW)]), Some(0));
+        assert_eq!(wait(&[timer(0, MG_TIMER_RUN_NOW | UNHURRIED as c_int)]), None);
     }
 }

@@ -3,13 +3,14 @@
 
 use super::drain::{self, Verdict};
 use super::engine::{Engine, Reason, Rec};
-use super::event::{call_count, call_user};
+use super::event::{call, call_count, call_user};
 use super::handle::Conn;
+use super::sock;
 use super::stream;
 use super::tls;
 use super::{close, conn, ending, recv, send};
 use crate::abi::*;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::ptr;
 
 /// # Safety
@@ -42,7 +43,7 @@ fn poll_event(e: &Engine, c: Conn) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
-        if !e.quiet_pfns.get().contains(&(pfn as usize)) || c.recv_len() > 0 {
+        if c.recv_len() > 0 || !e.protocols.find(pfn).is_some_and(|p| p.skips_poll) {
             // SAFETY: a handler that the program or the library installed for this connection.
             unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
             if c.is_closed() {
@@ -138,6 +139,28 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
     }
     ending::settle(e, c, rec);
     let mut verdict = drain::judge(ending::view(e, c, rec));
+    if rec.eof.get() && matches!(verdict, Verdict::Wait(_)) && !rec.eof_told.replace(true) {
+        if sock::is_gone(rec.fd.get()) {
+            rec.reason.set(Reason::Reset);
+            return close::close(c);
+        }
+        call(c, mgx_event::MGX_EV_EOF as c_int, ptr::null_mut());
+        if e.is_dead() || c.is_closed() {
+            return;
+        }
+        ending::settle(e, c, rec);
+        flush(e, c, rec);
+        if e.is_dead() || c.is_closed() {
+            return;
+        }
+        if c.flags().is_closing() {
+            return close::close(c);
+        }
+        verdict = drain::judge(ending::view(e, c, rec));
+    }
+    if verdict == Verdict::Close(Reason::Drained) && rec.last_look.take() && ending::take_back(e, c, rec) {
+        return;
+    }
     if flags.is_secure() && matches!(verdict, Verdict::Close(Reason::Drained | Reason::PeerClosed)) && !tls::farewell(e, c, rec) {
         verdict = drain::judge(ending::view(e, c, rec));
     }
