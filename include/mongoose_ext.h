@@ -183,6 +183,12 @@ struct mgx_limits {
   size_t max_send_queue;
   // Requests of one keep-alive connection; the last reply says `Connection: close`.
   unsigned int max_requests;
+  // How long an answer that has not begun, or does not go on, is awaited after the peer's half-close. 0: 5 s. -1: the end of
+  // stream means that the peer is gone: close at once.
+  int half_close_ms;
+  // How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
+  // 0: as long as the system tries.
+  int connect_timeout_ms;
 };
 
 // Counters of a manager, since mg_mgr_init.

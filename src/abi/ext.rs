@@ -182,6 +182,12 @@ pub struct mgx_limits {
     pub max_send_queue: usize,
     /// Requests of one keep-alive connection; the last reply says `Connection: close`.
     pub max_requests: c_uint,
+    /// How long an answer that has not begun, or does not go on, is awaited after the peer's half-close. 0: 5 s. -1: the end of
+    /// stream means that the peer is gone: close at once.
+    pub half_close_ms: c_int,
+    /// How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
+    /// 0: as long as the system tries.
+    pub connect_timeout_ms: c_int,
 }
 
 /// Counters of a manager, since mg_mgr_init.
