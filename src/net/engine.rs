@@ -1,6 +1,7 @@
 //! The engine behind a manager: everything that C must not see. It hangs from `mgr->tls_ctx`, holds one record per connection
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
+use super::attempts::Attempts;
 use super::buffers::Buffers;
 use super::handle::Conn;
 use super::list::Quiet;
@@ -10,6 +11,7 @@ use super::mailbox::Wakeup;
 use super::poller::{self, Poller, Ready};
 use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
+use super::unix::SocketFile;
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::{chunked, ws::Utf8};
@@ -121,6 +123,13 @@ pub(crate) struct Rec {
     /// A listener that ran out of descriptors takes no connections before this time.
     pub(crate) accept_after: Cell<u64>,
     pub(crate) reason: Cell<Reason>,
+    /// Of the system call that failed, if it was one that ended the connection.
+    pub(crate) errno: Cell<i32>,
+    /// What a client connection does until it is connected, and for the socket of a further attempt, whose it is.
+    pub(crate) attempts: Cell<Option<Box<Attempts>>>,
+    pub(crate) attempt_of: Cell<*mut mg_connection>,
+    /// The file of a listener on a Unix socket.
+    pub(crate) socket_file: Cell<Option<Box<SocketFile>>>,
     /// Everything was sent: the socket may linger.
     pub(crate) flushed: Cell<bool>,
     /// Bytes that may still be forgotten on a lingering socket.
@@ -595,6 +604,10 @@ impl Default for Rec {
             linger_end: Cell::default(),
             accept_after: Cell::default(),
             reason: Cell::default(),
+            errno: Cell::default(),
+            attempts: Cell::default(),
+            attempt_of: Cell::new(core::ptr::null_mut()),
+            socket_file: Cell::default(),
             flushed: Cell::default(),
             linger_bytes: Cell::default(),
             terms: Cell::default(),
@@ -656,9 +669,10 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
+            linger_idle linger_end linger_bytes accept_after reason errno attempts socket_file flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
+        self.attempt_of.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);
         self.generation.set(self.generation.get().wrapping_add(1));
