@@ -170,7 +170,7 @@ pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) -> usize {
     // SAFETY: a connection, a format and its arguments, as the caller promises.
-    unsafe { output::vprintf(Conn::new(c), fmt, ap) }
+    unsafe { output::print(Conn::new(c), fmt, ap) }
 }
 
 /// The body of mg_error.

@@ -130,6 +130,8 @@ pub(crate) struct Rec {
     pub(crate) attempt_of: Cell<*mut mg_connection>,
     /// The file of a listener on a Unix socket.
     pub(crate) socket_file: Cell<Option<Box<SocketFile>>>,
+    /// Where in `c->send` the texts begin that are datagrams of their own.
+    pub(crate) datagrams: RefCell<Vec<usize>>,
     /// Everything was sent: the socket may linger.
     pub(crate) flushed: Cell<bool>,
     /// Bytes that may still be forgotten on a lingering socket.
@@ -608,6 +610,7 @@ impl Default for Rec {
             attempts: Cell::default(),
             attempt_of: Cell::new(core::ptr::null_mut()),
             socket_file: Cell::default(),
+            datagrams: RefCell::default(),
             flushed: Cell::default(),
             linger_bytes: Cell::default(),
             terms: Cell::default(),
@@ -669,7 +672,7 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason errno attempts socket_file flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
+            linger_idle linger_end linger_bytes accept_after reason errno attempts socket_file datagrams flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.attempt_of.set(core::ptr::null_mut());

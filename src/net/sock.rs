@@ -251,14 +251,31 @@ pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
     retry(|| unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) })
 }
 
+/// No datagram is longer.
+pub(crate) const DATAGRAM: usize = 1 << 16;
+
+/// Room for what of a datagram does not fit the buffer it is read to.
+pub(crate) type Rest = core::mem::MaybeUninit<[u8; DATAGRAM]>;
+
+/// Takes one datagram: its first `len` bytes go to `buf`, the others to `rest`.
+///
 /// # Safety
 /// As [`recv`].
-pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize) -> (Io, mg_addr) {
+pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut Rest) -> (Io, mg_addr) {
     let mut s = SockAddr::empty();
-    // SAFETY: the caller vouches for buf; the storage covers its length.
-    let io = retry(|| unsafe {
-        s.len = size_of::<sockaddr_storage>() as socklen_t;
-        libc::recvfrom(fd, buf.cast(), len, libc::MSG_DONTWAIT, (&raw mut s.storage).cast(), &mut s.len)
+    let mut parts = [
+        libc::iovec { iov_base: buf.cast(), iov_len: len },
+        libc::iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: DATAGRAM },
+    ];
+    // SAFETY: all-zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = parts.len() as _;
+    message.msg_name = (&raw mut s.storage).cast();
+    let io = retry(|| {
+        message.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
+        // SAFETY: the caller vouches for buf; the other parts of the message are ours.
+        unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) }
     });
     (io, s.to_addr())
 }
