@@ -236,8 +236,7 @@ static void udp_client(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 static void ping(void *arg) {
-  mg_printf((struct mg_connection *) arg, "%s", "from the ");
-  mg_printf((struct mg_connection *) arg, "%s", "timer");
+  mg_printf((struct mg_connection *) arg, "%s", "from the timer");
 }
 
 static void datagrams(void) {

@@ -1484,9 +1484,13 @@ int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 void mg_close_conn(struct mg_connection *c);
 
 // Opens a client connection; `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this returns, MG_EV_CONNECT
-// later (at once for UDP). Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
+// later (at once for UDP). A host name stands for all its addresses: `c->rem` is the first of them at MG_EV_RESOLVE and the one that
+// has answered at MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
 // when out of memory; any other failure is reported by MG_EV_ERROR, and MG_EV_CLOSE follows in the next poll.
-struct mg_connection *mg_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
+struct mg_connection *mg_connect(struct mg_mgr *mgr,
+                                 const char *url,
+                                 mg_event_handler_t fn,
+                                 void *fn_data);
 
 // Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
 // connecting. The resolver calls it; programs need it only with a resolver of their own.
@@ -1780,8 +1784,9 @@ size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, ch
 
 // Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
 // `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
-// datagram listener, anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
-// before this returns. Returns NULL, with the reason in the log, when the address is malformed or taken.
+// datagram listener, `unix:PATH` or `unix:///PATH` one on a Unix socket, whose mode is for the umask and whose file goes when the
+// listener closes; anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
+// before this returns. Returns NULL, with the reason in the log and errno, when the URL is malformed or the address is taken.
 struct mg_connection *mg_listen(struct mg_mgr *mgr,
                                 const char *url,
                                 mg_event_handler_t fn,
@@ -2331,7 +2336,7 @@ size_t mg_url_encode(const char *s, size_t n, char *buf, size_t len);
 // The host of a URL, with the brackets of an IPv6 address; a view of `url`. Without a `//` the host is at the start.
 struct mg_str mg_url_host(const char *url);
 
-// Whether the scheme of a URL calls for TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, in lower case.
+// Whether the scheme of a URL calls for TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, in any case.
 bool mg_url_is_ssl(const char *url);
 
 // The password in a URL such as `http://user:password@host/`; empty when there is none. A view of `url`.

@@ -215,6 +215,10 @@ extern "C" {
 // The version of the mg_* API that the library offers: "7.22".
 const char *mgx_api_version(void);
 
+// The errno of the system call that failed, such as ECONNREFUSED; meaningful inside MG_EV_ERROR and MG_EV_CLOSE. 0 when it was
+// something else that ends the connection.
+int mgx_close_errno(const struct mg_connection *c);
+
 // Why the connection ends; meaningful inside MG_EV_CLOSE.
 enum mgx_reason mgx_close_reason(const struct mg_connection *c);
 
@@ -274,10 +278,14 @@ void mgx_error(struct mg_connection *c, const char *message);
 void mgx_http_reply(struct mg_connection *c, int status, const char *headers, const void *body, size_t body_len);
 
 // Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
-// It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
+// It may be a Unix stream socket, whose file is left alone. It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
 // mg_http_listen would: with a URL of scheme `http:`, `https:`, `ws:` or `wss:` this is done here. NULL when `fd` is no such
 // socket; it then stays the caller's.
-struct mg_connection *mgx_listen_fd(struct mg_mgr *mgr, int fd, const char *url, mg_event_handler_t fn, void *fn_data);
+struct mg_connection *mgx_listen_fd(struct mg_mgr *mgr,
+                             int fd,
+                             const char *url,
+                             mg_event_handler_t fn,
+                             void *fn_data);
 
 // Sets SO_REUSEPORT on listeners opened from now on: several managers, in threads or processes of their own, share one port.
 bool mgx_listen_reuseport(struct mg_mgr *mgr, bool on);

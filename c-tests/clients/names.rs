@@ -107,6 +107,13 @@ fn system_files() -> Result<(), Failed> {
     })
 }
 
+fn zones() -> Result<(), Failed> {
+    isolated("zones", &[], "zones.sh", |c| {
+        c.arg(build("c-tests/programs/listen_on.c")?);
+        Ok(())
+    })
+}
+
 fn zeroconf() -> Result<(), Failed> {
     let packages = peer_package("python3", "zeroconf")?;
     isolated("zeroconf", &[], "mdns.sh", |c| {
@@ -121,5 +128,6 @@ fn zeroconf() -> Result<(), Failed> {
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("names::dnsmasq", a_real_server));
     all.push(Trial::test("names::the_files_of_the_system", system_files));
+    all.push(Trial::test("names::zones_of_link_local_addresses", zones));
     all.push(Trial::test("names::zeroconf_finds_us_and_is_found", zeroconf));
 }

@@ -41,7 +41,7 @@ fuzz_target!(|input: (&[u8], &[u8], u16)| {
         reply.truncate(query.len());
         reply[7] = 1;
         reply.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\x7f\0\0\x01");
-        assert_eq!(dns::reply(&query, &reply), Some(dns::Reply::Address([127, 0, 0, 1].into())));
+        assert_eq!(dns::reply(&query, &reply), Some(dns::Reply::Addresses(vec![[127, 0, 0, 1].into()])));
     }
     if let Some(message) = dns::frame(&bytes) {
         assert!(message.len() + 2 <= bytes.len());

@@ -6,6 +6,7 @@ use crate::net::engine::{Engine, Reason};
 use crate::net::handle::Conn;
 use crate::net::shutdown::ConnTerms;
 use crate::net::{mgr, sock, stream, tls};
+use core::ffi::c_int;
 
 /// All-zero options: every default.
 fn defaults() -> mgx_drain_opts {
@@ -70,6 +71,17 @@ pub unsafe extern "C" fn mgx_conn_phase(c: *const mg_connection) -> mgx_phase {
     }
     // SAFETY: a connection, as the caller promises.
     drain::phase(unsafe { Conn::new(c.cast_mut()) })
+}
+
+/// The errno of the system call that failed, such as ECONNREFUSED; meaningful inside MG_EV_ERROR and MG_EV_CLOSE. 0 when it was
+/// something else that ends the connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_close_errno(c: *const mg_connection) -> c_int {
+    if c.is_null() {
+        return 0;
+    }
+    // SAFETY: a connection, as the caller promises.
+    unsafe { Conn::new(c.cast_mut()) }.rec().map_or(0, |rec| rec.errno.get())
 }
 
 /// Why the connection ends; meaningful inside MG_EV_CLOSE.

@@ -127,7 +127,7 @@ pub unsafe extern "C" fn mgx_listener_fd(c: *const mg_connection) -> c_int {
 }
 
 /// Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
-/// It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
+/// It may be a Unix stream socket, whose file is left alone. It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
 /// mg_http_listen would: with a URL of scheme `http:`, `https:`, `ws:` or `wss:` this is done here. NULL when `fd` is no such
 /// socket; it then stays the caller's.
 #[unsafe(no_mangle)]
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn mgx_listen_fd(
     // SAFETY: a manager and a C string, as the caller promises.
     let (Some(e), text) = (unsafe { (Engine::enter_mgr(mgr), bytes::cstr(url)) }) else { return core::ptr::null_mut() };
     let c = conn::listen_fd(&e, fd, crate::proto::url::is_ssl(text), r#fn, fn_data);
-    let http = [&b"http:"[..], b"https:", b"ws:", b"wss:"].iter().any(|scheme| text.starts_with(scheme));
+    let http = [&b"http"[..], b"https", b"ws", b"wss"].iter().any(|scheme| crate::proto::url::has_scheme(text, scheme));
     if let Some(c) = c.filter(|_| http) {
         crate::handler::http::install(c);
     }

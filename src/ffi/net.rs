@@ -58,8 +58,9 @@ pub unsafe extern "C" fn mg_mgr_poll(mgr: *mut mg_mgr, ms: c_int) {
 
 /// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
 /// `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
-/// datagram listener, anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
-/// before this returns. Returns NULL, with the reason in the log, when the address is malformed or taken.
+/// datagram listener, `unix:PATH` or `unix:///PATH` one on a Unix socket, whose mode is for the umask and whose file goes when the
+/// listener closes; anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
+/// before this returns. Returns NULL, with the reason in the log and errno, when the URL is malformed or the address is taken.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_listen(
     mgr: *mut mg_mgr,
@@ -72,7 +73,8 @@ pub unsafe extern "C" fn mg_listen(
 }
 
 /// Opens a client connection; `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this returns, MG_EV_CONNECT
-/// later (at once for UDP). Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
+/// later (at once for UDP). A host name stands for all its addresses: `c->rem` is the first of them at MG_EV_RESOLVE and the one that
+/// has answered at MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
 /// when out of memory; any other failure is reported by MG_EV_ERROR, and MG_EV_CLOSE follows in the next poll.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_connect(
@@ -189,7 +191,7 @@ pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, a
     unsafe {
         let c = Conn::new(c);
         enter!(c, 0);
-        output::vprintf(c, fmt, ap)
+        output::print(c, fmt, ap)
     }
 }
 
@@ -264,8 +266,7 @@ pub unsafe extern "C" fn mg_getlocaddr(c: *mut mg_connection, to: *mut mg_addr, 
     unsafe {
         match sock::local_towards(&*to) {
             Ok(found) => *addr = found,
-            Err(("connect", errno)) => event::error(Conn::new(c), format_args!("connect: {errno}")),
-            Err((step, errno)) => event::error(Conn::new(c), format_args!("{step}: {errno}")),
+            Err((step, errno)) => event::os_error(Conn::new(c), errno, format_args!("{step}: {errno}")),
         }
     }
 }

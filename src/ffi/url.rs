@@ -21,7 +21,7 @@ pub unsafe extern "C" fn mg_url_port(url: *const c_char) -> c_ushort {
     url::port(unsafe { cstr(url) })
 }
 
-/// Whether the scheme of a URL calls for TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, in lower case.
+/// Whether the scheme of a URL calls for TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, in any case.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_url_is_ssl(url: *const c_char) -> bool {
     // SAFETY: url is a C string.

@@ -2,10 +2,39 @@
 
 use crate::abi::mg_addr;
 use crate::proto::ip::{self, Ip};
+use std::ffi::CString;
 
 /// See `mg_aton`. The port is never touched; on failure nothing but the scope changes.
 pub(crate) fn parse(text: &[u8], to: &mut mg_addr) -> bool {
-    let found = ip::parse(text);
+    store(ip(text), to)
+}
+
+/// An address as `mg_aton` reads it.
+pub(crate) fn ip(text: &[u8]) -> Option<Ip> {
+    zoned(text, false)
+}
+
+/// The host of a URL: in front of the zone of an address may stand `%25` (RFC 6874) instead of `%`. The port is never touched.
+pub(crate) fn parse_host(host: &[u8], to: &mut mg_addr) -> bool {
+    store(zoned(host, true), to)
+}
+
+/// An address whose zone may be the name of an interface.
+fn zoned(text: &[u8], in_url: bool) -> Option<Ip> {
+    let Some(at) = memchr::memchr(b'%', text) else { return ip::parse(text) };
+    let (address, zone) = (&text[..at], &text[at + 1..]);
+    let (zone, end) = zone.strip_suffix(b"]").map_or((zone, &b""[..]), |zone| (zone, b"]"));
+    let zone = zone.strip_prefix(b"25").filter(|zone| in_url && !zone.is_empty()).unwrap_or(zone);
+    if zone.iter().all(u8::is_ascii_digit) {
+        return ip::parse(&[address, b"%", zone, end].concat());
+    }
+    let name = CString::new(zone).ok()?;
+    // SAFETY: a C string.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index > 0).then(|| ip::parse(&[address, format!("%{index}").as_bytes(), end].concat()))?
+}
+
+fn store(found: Option<Ip>, to: &mut mg_addr) -> bool {
     match found {
         Some(found) => put(found, to),
         None => to.scope_id = 0,

@@ -495,15 +495,20 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, fmt: *const c_char, ap:
     if let Some(rec) = c.rec() {
         rec.ws.accept.set(ws::accept(&key));
     }
+    // The path of a Unix socket is none of the server's.
+    let (uri, host) = match url::is_unix(text) {
+        true => (&b"/"[..], &b"localhost"[..]),
+        false => (url::uri(text).unwrap_or(b"/"), url::host(text)),
+    };
     let mut port = Vec::new();
-    if is_strict(c) {
-        port = format!(":{}", url::port(text)).into_bytes();
+    if is_strict(c) && !url::is_unix(text) {
+        port = format!(":{}", url::port_or_default(text)).into_bytes();
     }
     let parts: [&[u8]; 8] = [
         b"GET ",
-        url::uri(text).unwrap_or(b"/"),
+        uri,
         b" HTTP/1.1\r\nUpgrade: websocket\r\nHost: ",
-        url::host(text),
+        host,
         &port,
         b"\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
         &key,

@@ -1,14 +1,15 @@
 //! Connections: how they come into being, how they are listed, and how they end.
 
+use super::attempts::{self, Failure};
 use super::engine::{Engine, Rec, count};
-use super::event::{call, error};
+use super::event::call;
 use super::handle::Conn;
 use super::poller;
-use super::sock::{self, Io};
-use super::{linger, send};
+use super::sock::{self, Io, SockAddr};
+use super::{linger, resolve, send, unix};
 use crate::abi::*;
 use crate::guard::{addr, bytes::cstr, heap};
-use crate::proto::url;
+use crate::proto::url::{self, Listening};
 use crate::sys::log::{Bytes, log_error};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
@@ -115,15 +116,15 @@ fn register(e: &Engine, c: Conn, rec: &Rec, fd: c_int, writable: bool) -> bool {
 pub(crate) unsafe fn listen(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
     let c = new(e)?;
     // SAFETY: the caller's C string.
-    if !unsafe { open_listener(c, url) } {
+    let text = unsafe { cstr(url) };
+    if let Err(errno) = open(e, c, text) {
         discard(e, c);
+        sock::set_errno(errno);
         return None;
     }
-    // SAFETY: as above.
-    let text = unsafe { cstr(url) };
     c.update(|f| {
         f.set_listening(true);
-        f.set_udp(text.starts_with(b"udp:"));
+        f.set_udp(url::is_udp(text));
         f.set_tls(url::is_ssl(text));
     });
     link(e, c);
@@ -157,33 +158,51 @@ fn discard(e: &Engine, c: Conn) {
 pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
     let Some(e) = c.engine() else { return false };
     // SAFETY: the caller's C string.
-    let text = unsafe { cstr(url) };
-    let udp = text.starts_with(b"udp:");
-    let mut addr = mg_addr { port: url::port(text).to_be(), ..mg_addr::ZERO };
-    if !addr::parse(url::host(text), &mut addr) {
-        log_error!("invalid listening URL: {}", Bytes(text));
-        return false;
-    }
-    let fd = match open_bound(e, &addr, udp) {
-        Ok(fd) => fd,
-        Err((step, errno)) => {
-            log_error!("{step} {}: errno {errno}", Bytes(text));
-            return false;
+    open(e, c, unsafe { cstr(url) }).inspect_err(|errno| sock::set_errno(*errno)).is_ok()
+}
+
+/// Opens the socket of a listener. Err: errno; the reason is in the log.
+fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
+    let invalid = |what| {
+        log_error!("invalid listening URL {}: {what}", Bytes(text));
+        libc::EINVAL
+    };
+    let failed = |(step, errno)| {
+        log_error!("{step} {}: {}", Bytes(text), sock::words(errno));
+        errno
+    };
+    let (fd, file) = match url::listening(text).map_err(invalid)? {
+        Listening::Unix(path) => {
+            let backlog = e.options.borrow().listen_backlog;
+            unix::listen(path, backlog).map(|(fd, file)| (fd, Some(Box::new(file)))).map_err(failed)?
+        }
+        Listening::Inet { host, port } => {
+            let mut addr = mg_addr { port: port.to_be(), ..mg_addr::ZERO };
+            if !addr::parse_host(host, &mut addr) {
+                return Err(invalid("the host is no address of this machine"));
+            }
+            (open_bound(e, &addr, url::is_udp(text)).map_err(failed)?, None)
         }
     };
     let rec = c.rec().unwrap_or_else(|| attach(e, c));
     rec.own.set(true);
+    rec.socket_file.set(file);
     if !register(e, c, rec, fd, false) {
         sock::close(fd);
-        return false;
+        rec.socket_file.take();
+        return Err(libc::EMFILE);
     }
-    c.set_loc(sock::local(fd).unwrap_or(addr));
-    true
+    c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
+    Ok(())
 }
 
 /// See `mgx_listen_fd`.
 pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
-    let udp = sock::listens(fd)?;
+    let Some(udp) = sock::listens(fd) else {
+        log_error!("descriptor {fd} is no socket that listens");
+        sock::set_errno(libc::EINVAL);
+        return None;
+    };
     let loc = sock::local(fd).filter(|_| sock::adopt(fd))?;
     let c = new(e)?;
     let rec = c.rec()?;
@@ -220,7 +239,7 @@ fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static 
     if e.reuseport.get() {
         sock::set_reuse_port(fd);
     }
-    let bound = sock::bind(fd, addr).map_err(|n| ("bind", n));
+    let bound = sock::bind(fd, &SockAddr::new(addr)).map_err(|n| ("bind", n));
     let ready =
         bound.and_then(|()| if udp { Ok(()) } else { sock::listen(fd, options.listen_backlog).map_err(|n| ("listen", n)) });
     ready.map(|()| fd).inspect_err(|_| sock::close(fd))
@@ -244,7 +263,7 @@ pub(crate) unsafe fn open_client(e: &Engine, client: &Client, text: &[u8]) -> Op
     link(e, c);
     c.set_fd(-1);
     c.update(|f| {
-        f.set_udp(text.starts_with(b"udp:"));
+        f.set_udp(url::is_udp(text));
         f.set_client(true);
         f.set_tls(url::is_ssl(text));
     });
@@ -267,14 +286,20 @@ pub(crate) fn connect_resolved(c: Conn) {
         call(c, MG_EV_RESOLVE, ptr::null_mut());
         return e.leave();
     }
-    let (udp, rem) = (c.flags().is_udp(), c.rem());
-    let opened = sock::open(rem.is_ip6, udp);
+    let udp = c.flags().is_udp();
+    let mut opened = sock::open(c.rem().is_ip6, udp);
+    // The system may know but one kind of address.
+    while let Some(next) = opened.is_err().then(|| attempts::instead(rec)).flatten() {
+        c.set_rem(next);
+        opened = sock::open(next.is_ip6, udp);
+    }
     c.update(|f| f.set_resolving(false));
     match opened {
-        Err(errno) => error(c, format_args!("socket(): {errno}")),
+        Err(errno) => Failure(Some("socket()"), errno).report(c),
         Ok(fd) => {
             rec.own.set(true);
             if udp {
+                attempts::end(e, rec);
                 register(e, c, rec, fd, false);
                 c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
                 call(c, MG_EV_RESOLVE, ptr::null_mut());
@@ -295,6 +320,36 @@ pub(crate) fn connect_resolved(c: Conn) {
     e.leave();
 }
 
+/// Connects to a Unix socket.
+pub(crate) fn connect_unix(e: &Engine, c: Conn, path: &[u8]) {
+    let rec = c.rec().unwrap_or_else(|| attach(e, c));
+    if rec.fd.get() >= 0 {
+        return call(c, MG_EV_RESOLVE, ptr::null_mut());
+    }
+    c.set_rem(mg_addr::ZERO);
+    let Some(addr) = SockAddr::unix(path) else { return Failure(Some("connect"), libc::ENAMETOOLONG).report(c) };
+    let fd = match sock::open_unix() {
+        Ok(fd) => fd,
+        Err(errno) => return Failure(Some("socket()"), errno).report(c),
+    };
+    rec.own.set(true);
+    c.set_fd(fd);
+    rec.fd.set(fd);
+    call(c, MG_EV_RESOLVE, ptr::null_mut());
+    if c.is_closed() {
+        return;
+    }
+    match sock::connect_to(fd, &addr) {
+        Io::Done(_) => {
+            c.update(|f| f.set_connecting(true));
+            register(e, c, rec, fd, true);
+        }
+        // Nothing is under way: the queue of the listener is full.
+        Io::Wait => Failure(Some("connect"), libc::EAGAIN).report(c),
+        Io::Failed(errno) => Failure(Some("connect"), errno).report(c),
+    }
+}
+
 pub(crate) fn has_socket(c: Conn) -> bool {
     c.rec().is_some_and(|rec| rec.fd.get() >= 0)
 }
@@ -302,19 +357,22 @@ pub(crate) fn has_socket(c: Conn) -> bool {
 /// Even a connection that is up at once is reported in a later poll: programs fill `c->data` after mg_connect returned.
 fn start_connecting(e: &Engine, c: Conn, rec: &Rec, fd: c_int) {
     match sock::connect(fd, &c.rem()) {
-        Io::Failed(errno) => error(c, format_args!("connect: {errno}")),
+        Io::Failed(errno) => attempts::failed(e, c, rec, Failure(Some("connect"), errno)),
         Io::Done(_) | Io::Wait => {
             c.update(|f| f.set_connecting(true));
             register(e, c, rec, fd, true);
+            attempts::set_alarm(e, rec);
         }
     }
 }
 
 /// A connecting socket became ready.
 pub(crate) fn finish_connecting(c: Conn) {
+    let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
     if sock::peer(c.fd()).is_none() {
-        return error(c, format_args!("socket error"));
+        return attempts::failed(e, c, rec, Failure(None, sock::take_error(c.fd())));
     }
+    resolve::cancel(e, c);
     c.update(|f| f.set_connecting(false));
     c.set_loc(sock::local(c.fd()).unwrap_or(mg_addr::ZERO));
     call(c, MG_EV_CONNECT, ptr::null_mut());
@@ -322,7 +380,7 @@ pub(crate) fn finish_connecting(c: Conn) {
         return;
     }
     check_tls(c);
-    if let (true, Some(e), Some(rec)) = (c.flags().is_secure(), c.engine(), c.rec()) {
+    if let (true, Some(rec)) = (c.flags().is_secure(), c.rec()) {
         // The client speaks first.
         send::send_queued(e, c, rec);
     }
@@ -360,11 +418,11 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
             Ok((fd, rem)) => accepted(e, listener, fd, rem),
             Err(libc::EAGAIN) => return rec.readable.set(false),
             Err(errno @ (libc::EMFILE | libc::ENFILE)) if !e.lingering.borrow().is_empty() => {
-                log_error!("{} accept: errno {errno}, giving up lingering sockets", listener.id());
+                log_error!("{} accept: {}, giving up lingering sockets", listener.id(), sock::words(errno));
                 linger::stop_lingering(e, 0);
             }
             Err(errno) => {
-                log_error!("{} accept: errno {errno}", listener.id());
+                log_error!("{} accept: {}", listener.id(), sock::words(errno));
                 let at = e.now.get().saturating_add(ACCEPT_PAUSE_MS);
                 rec.accept_after.set(at);
                 return e.set_deadline(rec, Some(at));
@@ -394,7 +452,9 @@ fn has_room(e: &Engine, rem: &mg_addr) -> bool {
     let limits = e.limits.get();
     let most = |limit: usize, now: usize| limit == 0 || now < limit;
     let from_there = || e.per_ip.borrow().get(&rem.ip()).copied().unwrap_or(0);
-    most(limits.max_conns, e.stats.conns.get()) && (limits.max_conns_per_ip == 0 || most(limits.max_conns_per_ip, from_there()))
+    // Peers on a Unix socket have no address to count them by.
+    let counted = limits.max_conns_per_ip > 0 && rem.ip() != [0; 16];
+    most(limits.max_conns, e.stats.conns.get()) && (!counted || most(limits.max_conns_per_ip, from_there()))
 }
 
 fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {

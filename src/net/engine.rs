@@ -1,6 +1,7 @@
 //! The engine behind a manager: everything that C must not see. It hangs from `mgr->tls_ctx`, holds one record per connection
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
+use super::attempts::Attempts;
 use super::buffers::Buffers;
 use super::lock::Lock;
 use super::handle::Conn;
@@ -12,6 +13,7 @@ use super::poller::{self, Poller, Ready};
 use super::protocol::Protocols;
 use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
+use super::unix::SocketFile;
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::proto::{chunked, ws::Utf8};
@@ -129,6 +131,15 @@ pub(crate) struct Rec {
     pub(crate) last_look: Cell<bool>,
     /// Requests dispatched before MGX_EV_DRAIN was delivered.
     pub(crate) told_of_drain: Cell<u32>,
+    /// Of the system call that failed, if it was one that ended the connection.
+    pub(crate) errno: Cell<i32>,
+    /// What a client connection does until it is connected, and for the socket of a further attempt, whose it is.
+    pub(crate) attempts: Cell<Option<Box<Attempts>>>,
+    pub(crate) attempt_of: Cell<*mut mg_connection>,
+    /// The file of a listener on a Unix socket.
+    pub(crate) socket_file: Cell<Option<Box<SocketFile>>>,
+    /// Where in `c->send` the texts begin that are datagrams of their own.
+    pub(crate) datagrams: RefCell<Vec<usize>>,
     /// Everything was sent: the socket may linger.
     pub(crate) flushed: Cell<bool>,
     /// Bytes that may still be forgotten on a lingering socket.
@@ -623,6 +634,11 @@ impl Default for Rec {
             eof_told: Cell::default(),
             last_look: Cell::default(),
             told_of_drain: Cell::default(),
+            errno: Cell::default(),
+            attempts: Cell::default(),
+            attempt_of: Cell::new(core::ptr::null_mut()),
+            socket_file: Cell::default(),
+            datagrams: RefCell::default(),
             flushed: Cell::default(),
             linger_bytes: Cell::default(),
             terms: Cell::default(),
@@ -684,9 +700,10 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason eof_told last_look told_of_drain flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
+            linger_idle linger_end linger_bytes accept_after reason eof_told last_look told_of_drain errno attempts socket_file datagrams flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
+        self.attempt_of.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);
         self.generation.set(self.generation.get().wrapping_add(1));

@@ -2,6 +2,7 @@
 
 use super::engine::Reason;
 use super::handle::Conn;
+use super::sock;
 use crate::abi::*;
 use crate::sys::log::{Bytes, log_error};
 use core::ffi::{c_int, c_void};
@@ -51,22 +52,43 @@ fn report_text(c: Conn, text: &mut [u8]) {
     call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
 }
 
-/// The same for a text of our own, cut to what MG_EV_ERROR carries.
+/// The same for a text of our own, of any length.
 pub(crate) fn error(c: Conn, message: core::fmt::Arguments) {
-    error_text(c, &mut cut(message));
+    with_text(message, |text| error_text(c, text));
+}
+
+/// The same when a system call has failed: its errno is kept for `mgx_close_errno`, and its words are for the log only.
+pub(crate) fn os_error(c: Conn, errno: c_int, message: core::fmt::Arguments) {
+    if let Some(rec) = c.rec() {
+        rec.errno.set(errno);
+        if rec.reason.get() == Reason::None {
+            rec.reason.set(Reason::Error);
+        }
+    }
+    c.update(|f| f.set_closing(true));
+    with_text(message, |text| {
+        let shown = text.strip_suffix(b"\0").unwrap_or(text);
+        log_error!("{} {} {}: {}", c.id(), c.fd(), Bytes(shown), sock::words(errno));
+        call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
+    });
 }
 
 /// MG_EV_ERROR on a connection that still has something to say before it closes.
 pub(crate) fn report(c: Conn, message: core::fmt::Arguments) {
-    report_text(c, &mut cut(message));
+    with_text(message, |text| report_text(c, text));
 }
 
-fn cut(message: core::fmt::Arguments) -> [u8; 64] {
-    let mut text = [0u8; 64];
-    let mut rest = &mut text[..63];
-    // Running out of room cuts the text, as documented.
-    let _ = std::io::Write::write_fmt(&mut rest, message);
-    text
+/// Makes a C string of a message; of a usual one without the heap, which may be what the message is about.
+fn with_text(message: core::fmt::Arguments, f: impl FnOnce(&mut [u8])) {
+    let mut text = [0u8; 128];
+    let mut rest = &mut text[..127];
+    if std::io::Write::write_fmt(&mut rest, message).is_ok() {
+        let end = 128 - rest.len();
+        return f(&mut text[..end]);
+    }
+    let mut text = std::fmt::format(message).into_bytes();
+    text.push(0);
+    f(&mut text);
 }
 
 /// Delivers MG_EV_READ or MG_EV_WRITE with its byte count.

@@ -22,8 +22,18 @@ pub(super) struct Lookup {
     /// As the URL has it.
     pub(super) host: Vec<u8>,
     pub(super) expires: u64,
+    /// For more addresses of a name that has some already.
+    pub(super) more: bool,
     /// None: the local link was asked.
     pub(super) query: Option<Query>,
+}
+
+/// How to ask for addresses of the other kind.
+pub(crate) struct Question {
+    pub(super) host: Vec<u8>,
+    /// In wire form.
+    pub(super) name: Vec<u8>,
+    pub(super) rtype: u16,
 }
 
 /// A question to a DNS server.

@@ -1,14 +1,15 @@
 //! The manager: its life, and the poll loop.
 
+use super::attempts::{self, Failure};
 use super::close;
 use super::engine::{Engine, Reason};
-use super::event::error;
 use super::handle::Conn;
 use super::list::list;
 use super::poller::{self, Ready};
 use super::quiet;
 use super::resolve;
 use super::shutdown::LINGER_TOTAL_MS;
+use super::sock;
 use super::{ending, linger, recv, tls, turn};
 use crate::abi::*;
 use crate::sys::{log::log_error, thread, time};
@@ -292,9 +293,13 @@ fn apply(e: &Engine, ready: &[Ready]) {
         if c.is_closed() {
             continue;
         }
-        rec.reason.set(Reason::Reset);
         e.quiet.visit(c, rec);
-        error(c, format_args!("socket error"));
+        let failure = Failure(None, sock::take_error(rec.fd.get()));
+        if c.flags().is_connecting() {
+            attempts::failed(e, c, rec, failure)
+        } else {
+            failure.report(c)
+        }
         if e.is_dead() {
             return;
         }

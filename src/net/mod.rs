@@ -1,6 +1,7 @@
 //! The engine: poll loop, sockets, connections, draining, timers, wakeups. Owns descriptors and time.
 
 pub(crate) mod announce;
+pub(crate) mod attempts;
 pub(crate) mod buffers;
 pub(crate) mod close;
 pub(crate) mod conn;
@@ -34,4 +35,5 @@ pub(crate) mod stream;
 pub(crate) mod timer;
 pub(crate) mod tls;
 pub(crate) mod turn;
+pub(crate) mod unix;
 pub(crate) mod wakeup;

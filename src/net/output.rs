@@ -1,6 +1,6 @@
 //! Queueing output on a connection. Works on any `struct mg_connection`, also an all-zero one on the program's stack.
 
-use super::event::{call_count, error};
+use super::event::{call_count, error, os_error};
 use super::handle::Conn;
 use super::sock::{self, Io};
 use crate::abi::*;
@@ -90,6 +90,11 @@ unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
             true
         }
         Io::Wait => false,
+        // One error is enough for handlers that answer it with another datagram.
+        Io::Failed(errno) if !c.flags().is_closing() => {
+            os_error(c, errno, format_args!("sendto: {errno}"));
+            false
+        }
         _ => {
             c.update(|f| f.set_closing(true));
             false
@@ -131,6 +136,25 @@ pub(crate) unsafe fn vprintf(c: Conn, fmt: *const c_char, ap: *mut va_list) -> u
             0
         }
     }
+}
+
+/// See `mg_printf`: on UDP, each text is a datagram of its own.
+///
+/// # Safety
+/// As [`vprintf`].
+pub(crate) unsafe fn print(c: Conn, fmt: *const c_char, ap: *mut va_list) -> usize {
+    let at = c.send_len();
+    // SAFETY: passed on to the caller.
+    let n = unsafe { vprintf(c, fmt, ap) };
+    if let Some(rec) = c.rec().filter(|_| n > 0 && c.flags().is_udp()) {
+        let mut datagrams = rec.datagrams.borrow_mut();
+        // The program may have taken out what was printed before.
+        datagrams.retain(|begin| *begin < at);
+        if at > 0 {
+            datagrams.push(at);
+        }
+    }
+    n
 }
 
 /// Gives an empty send buffer a spare block, before something writes to it that knows no spares.

@@ -6,7 +6,8 @@ use super::handle::Conn;
 use super::sock::{self, Io};
 use super::{ending, send};
 use crate::abi::*;
-use crate::guard::iobuf;
+use crate::guard::{addr::Addr, iobuf};
+use crate::sys::log::log_error;
 
 /// Reads of one connection in one turn, so that a fast sender does not starve the others.
 pub(crate) const READS: usize = 16;
@@ -56,33 +57,28 @@ pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
 
 pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
     let udp = c.flags().is_udp();
+    let most = e.options.borrow().max_recv_size;
     for _ in 0..READS {
         // After an upgrade to TLS in a handler the rest is not for this function.
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() || c.flags().is_secure() {
             break;
         }
         // A buffer that is full to the limit is no error before more has come.
-        if !udp && c.recv_len() >= e.options.borrow().max_recv_size && !sock::has_input(rec.fd.get()) {
+        let is_at_limit = c.recv_len() >= most;
+        if !udp && is_at_limit && !sock::has_input(rec.fd.get()) {
             rec.readable.set(false);
             break;
         }
-        if rec.http.more.take() || !make_room(e, c, rec) {
+        if rec.http.more.take() || !(udp && is_at_limit || make_room(e, c, rec)) {
             break;
         }
         let buf = c.recv_info();
         let room = buf.size - buf.len;
-        // SAFETY: room bytes behind the data belong to the buffer.
-        let got = unsafe {
-            let at = buf.buf.add(buf.len);
-            if udp {
-                let (got, from) = sock::recv_from(rec.fd.get(), at, room);
-                if matches!(got, Io::Done(1..)) {
-                    c.set_rem(from);
-                }
-                got
-            } else {
-                sock::recv(rec.fd.get(), at, room)
-            }
+        let got = if udp {
+            read_datagram(c, rec, most)
+        } else {
+            // SAFETY: room bytes behind the data belong to the buffer.
+            unsafe { sock::recv(rec.fd.get(), buf.buf.add(buf.len), room) }
         };
         match got {
             Io::Done(0) if udp => continue,
@@ -99,8 +95,9 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
                 received(e, c, rec, n);
             }
             Io::Wait => rec.readable.set(false),
-            Io::Failed(_) => {
+            Io::Failed(errno) => {
                 rec.readable.set(false);
+                rec.errno.set(errno);
                 rec.reason.set(Reason::Reset);
                 c.update(|f| f.set_closing(true));
             }
@@ -123,6 +120,36 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
         // SAFETY: the connection's own buffer, empty.
         unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
     }
+}
+
+/// Puts one datagram behind what the program has not consumed, whole or not at all. `Io::Done(0)`: there is nothing to tell of it.
+fn read_datagram(c: Conn, rec: &Rec, most: usize) -> Io {
+    let buf = c.recv_info();
+    let room = buf.size - buf.len;
+    let mut rest = sock::Rest::uninit();
+    // SAFETY: room bytes behind the data belong to the buffer.
+    let (got, from) = unsafe { sock::recv_from(rec.fd.get(), buf.buf.add(buf.len), room, &mut rest) };
+    let Io::Done(n @ 1..) = got else { return got };
+    let len = buf.len.saturating_add(n);
+    // SAFETY: the connection's own buffer, which has room for all when it has grown; the kernel wrote what did not fit before.
+    let fits = len <= most
+        && (n <= room
+            || unsafe {
+                // All of the room is in use.
+                (*c.recv()).len = buf.size;
+                let grown = iobuf::resize(c.recv(), len);
+                (*c.recv()).len = buf.len;
+                if grown {
+                    core::ptr::copy_nonoverlapping(rest.as_ptr().cast(), c.recv_info().buf.add(buf.size), n - room);
+                }
+                grown
+            });
+    if !fits {
+        log_error!("{} a datagram of {n} bytes from {} does not fit: dropped", c.id(), Addr(from));
+        return Io::Done(0);
+    }
+    c.set_rem(from);
+    got
 }
 
 /// `n` bytes were put behind the data of the receive buffer.

@@ -11,10 +11,12 @@
 //! Such a socket is a record without a connection. Only when the process has no descriptor left, and for `tcp:` URLs, the
 //! connection's own socket is used.
 
+use super::attempts::{self, Failure};
 use super::conn::{self, Client};
 use super::engine::{Engine, Reason, Rec};
 use super::event::error;
 use super::handle::Conn;
+pub(crate) use super::lookup::Question;
 use super::lookup::{Lookup, Query, Socket};
 use super::sock::{self, Io};
 use super::{output, poller};
@@ -30,7 +32,7 @@ use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
 use std::collections::VecDeque;
 use std::ffi::CString;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 pub(crate) const DNS4: &CStr = c"udp://8.8.8.8:53";
@@ -44,13 +46,27 @@ pub(crate) fn start(c: Conn, text: &[u8]) {
     let Some(e) = c.engine() else { return error(c, format_args!("resolver")) };
     e.enter();
     cancel(e, c);
+    if url::is_unix(text) {
+        match url::unix_path(text) {
+            Ok(path) => conn::connect_unix(e, c, path),
+            Err(what) => {
+                log_error!("{} invalid URL {}: {what}", c.id(), Bytes(text));
+                Failure(Some("connect"), libc::EINVAL).report(c);
+            }
+        }
+        return e.leave();
+    }
     let mut rem = c.rem();
-    rem.port = url::port(text).to_be();
+    rem.port = url::port_or_default(text).to_be();
     let host = url::host(text);
-    let known = addr::parse(host, &mut rem) || own_names(e, host, &mut rem);
+    let own = own_names(e, host);
+    let known = own.is_empty() && addr::parse_host(host, &mut rem);
     c.set_rem(rem);
     if known {
+        attempts::prepare(c, [], None);
         conn::connect_resolved(c);
+    } else if !own.is_empty() {
+        found(c, &own, None);
     } else {
         c.update(|f| f.set_resolving(true));
         if host.len() > 6 && host.ends_with(b".local") { ask_link(e, c, host) } else { ask_servers(e, c, host) }
@@ -58,18 +74,17 @@ pub(crate) fn start(c: Conn, text: &[u8]) {
     e.leave();
 }
 
-/// Names that the machine knows by itself.
-fn own_names(e: &Engine, host: &[u8], to: &mut mg_addr) -> bool {
+/// The addresses of names that the machine knows by itself.
+fn own_names(e: &Engine, host: &[u8]) -> Vec<Ip> {
     let name = host.strip_suffix(b".").unwrap_or(host);
     let tail = &name[name.len() - name.len().min(10)..];
     // SAFETY: the manager is alive.
     let six = unsafe { (*e.mgr).use_dns6 };
-    let found = if name.eq_ignore_ascii_case(b"localhost") || tail.eq_ignore_ascii_case(b".localhost") {
-        Some(Ip::V4([127, 0, 0, 1]))
+    if name.eq_ignore_ascii_case(b"localhost") || tail.eq_ignore_ascii_case(b".localhost") {
+        vec![Ip::V4(Ipv4Addr::LOCALHOST.octets()), Ip::V6(Ipv6Addr::LOCALHOST.octets(), 0)]
     } else {
-        resolv::host(&e.resolver.names.hosts(), name, six)
-    };
-    found.inspect(|ip| addr::put(*ip, to)).is_some()
+        resolv::hosts(&e.resolver.names.hosts(), name, six, addr::ip)
+    }
 }
 
 fn ask_link(e: &Engine, c: Conn, host: &[u8]) {
@@ -83,7 +98,7 @@ fn ask_link(e: &Engine, c: Conn, host: &[u8]) {
     let mdns = unsafe { Conn::new(mdns) };
     let Some(name) = dns::encode(host) else { return failed(c, host) };
     let expires = time::millis().saturating_add(PATIENCE_MS);
-    let serial = insert(e, Lookup { c: c.as_ptr(), via: mdns.as_ptr(), host: host.to_vec(), expires, query: None });
+    let serial = insert(e, Lookup { c: c.as_ptr(), via: mdns.as_ptr(), host: host.to_vec(), expires, more: false, query: None });
     wake_at(e, mdns, expires);
     if !output::datagram(mdns, &dns::query(0, 0, &name, dns::A), &mdns.loc()) && take(e, serial).is_some() {
         error(c, format_args!("mDNS send"));
@@ -104,7 +119,24 @@ fn ask_servers(e: &Engine, c: Conn, host: &[u8]) {
     }
     let query =
         Query { names, rtype, servers: Vec::new(), asked: 0, most: 1, patience: 0, next: 0, message: Vec::new(), socket: None };
-    ask(e, Lookup { c: c.as_ptr(), via: ptr::null_mut(), host: host.to_vec(), expires: 0, query: Some(query) });
+    let host = host.to_vec();
+    ask(e, Lookup { c: c.as_ptr(), via: ptr::null_mut(), host, expires: 0, more: false, query: Some(query) });
+}
+
+/// Asks for more addresses of a name; they go to the attempts of `c`.
+pub(crate) fn ask_more(e: &Engine, c: Conn, question: Question) {
+    let Question { host, name, rtype } = question;
+    let names = VecDeque::from([name]);
+    let query =
+        Query { names, rtype, servers: Vec::new(), asked: 0, most: 1, patience: 0, next: 0, message: Vec::new(), socket: None };
+    ask(e, Lookup { c: c.as_ptr(), via: ptr::null_mut(), host, expires: 0, more: true, query: Some(query) });
+}
+
+/// The lookup has found nothing.
+fn give_up(e: &Engine, lookup: &Lookup, text: core::fmt::Arguments) {
+    // SAFETY: who waits is alive.
+    let c = unsafe { Conn::new(lookup.c) };
+    if lookup.more { attempts::more(e, c, &[]) } else { error(c, text) }
 }
 
 fn failed(c: Conn, host: &[u8]) {
@@ -128,7 +160,7 @@ fn is_default(url: &[u8]) -> bool {
 }
 
 fn conf(e: &Engine) -> resolv::Conf {
-    resolv::conf(&e.resolver.names.conf())
+    resolv::conf(&e.resolver.names.conf(), addr::ip)
 }
 
 /// The one of `mgr->dns4` and `dns6` to ask for addresses of this kind. A server that the program has named is not
@@ -152,7 +184,7 @@ fn server(text: &[u8]) -> Option<mg_addr> {
     let port = Some(url::port(text)).filter(|port| *port > 0).unwrap_or(PORT);
     let mut a = mg_addr { port: port.to_be(), ..mg_addr::ZERO };
     let host = url::host(text);
-    (!host.is_empty() && addr::parse(host, &mut a)).then_some(a)
+    (!host.is_empty() && addr::parse_host(host, &mut a)).then_some(a)
 }
 
 /// See `mg_dnsc_init`: opens the connection unless there is one.
@@ -209,15 +241,14 @@ fn plan(e: &Engine, q: &mut Query, url: &[u8], timeout: u64) {
 
 /// Asks the first question about the current name and type.
 fn ask(e: &Engine, mut lookup: Lookup) {
-    // SAFETY: who waits is alive, as is the manager.
-    let (c, mgr) = unsafe { (Conn::new(lookup.c), e.mgr) };
+    let mgr = e.mgr;
     let Some(q) = &mut lookup.query else { return };
     close_socket(e, q);
     // SAFETY: the manager's entries.
     let via = unsafe {
         let entry = entry(mgr, q.rtype);
         if !open(e, entry) {
-            return error(c, format_args!("resolver"));
+            return give_up(e, &lookup, format_args!("resolver"));
         }
         let timeout = u64::try_from((*mgr).dnstimeout).unwrap_or(0);
         lookup.expires = time::millis().saturating_add(timeout);
@@ -226,7 +257,7 @@ fn ask(e: &Engine, mut lookup: Lookup) {
     };
     lookup.via = via.as_ptr();
     if q.servers.is_empty() {
-        return error(c, format_args!("resolver"));
+        return give_up(e, &lookup, format_args!("resolver"));
     }
     let sent = via.flags().is_closing() || send(e, via, q);
     wake_at(e, via, lookup.due());
@@ -306,6 +337,9 @@ fn wake_at(e: &Engine, via: Conn, at: u64) {
 
 /// Something has arrived on the socket of a lookup: the connection that it hangs on must have a turn, if it has not anyway.
 pub(crate) fn ready(e: &Engine, rec: &Rec) {
+    if !rec.attempt_of.get().is_null() {
+        return attempts::ready(e, rec);
+    }
     if !e.quiet.is_used() {
         return;
     }
@@ -389,10 +423,23 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
     let (c, via) = unsafe { (Conn::new(lookup.c), Conn::new(lookup.via)) };
     let Some(q) = &mut lookup.query else { return };
     match heard {
-        Heard::Reply(Reply::Address(ip)) => {
+        Heard::Reply(Reply::Addresses(ips)) => {
+            // SAFETY: the manager is alive.
+            let six_first = unsafe { (*e.mgr).use_dns6 };
+            // Without that, who has been asked for IPv6 addresses has said before that there are no others.
+            let other = match q.rtype {
+                dns::A => Some(dns::AAAA),
+                _ => six_first.then_some(dns::A),
+            };
+            let name = q.names.pop_front().unwrap_or_default();
             close_socket(e, q);
             done(e, &lookup);
-            found(c, ip)
+            let ips: Vec<Ip> = ips.into_iter().map(known).collect();
+            if lookup.more {
+                attempts::more(e, c, &with_port(c, &ips));
+            } else {
+                found(c, &ips, other.map(|rtype| Question { host: lookup.host, name, rtype }));
+            }
         }
         Heard::Reply(Reply::Truncated) if via.flags().is_udp() => over_tcp(e, lookup),
         Heard::Refused | Heard::Reply(Reply::Failed) if q.can_ask_again() && send(e, via, q) => {
@@ -401,6 +448,11 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
         // Anybody can make it look as if nobody listened: when there is no other server, time decides.
         Heard::Refused => {
             insert(e, lookup);
+        }
+        Heard::Reply(_) if lookup.more => {
+            close_socket(e, q);
+            done(e, &lookup);
+            attempts::more(e, c, &[]);
         }
         Heard::Reply(_) => {
             if q.rtype == dns::A {
@@ -418,25 +470,38 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
     }
 }
 
-fn found(c: Conn, ip: IpAddr) {
-    let mut rem = c.rem();
-    let ip = match ip {
+fn known(ip: IpAddr) -> Ip {
+    match ip {
         IpAddr::V4(ip) => Ip::V4(ip.octets()),
         IpAddr::V6(ip) => Ip::V6(ip.octets(), 0),
+    }
+}
+
+/// Addresses with the port that the URL of `c` names.
+fn with_port(c: Conn, ips: &[Ip]) -> Vec<mg_addr> {
+    let full = |ip: &Ip| {
+        let mut a = mg_addr { port: c.rem().port, ..mg_addr::ZERO };
+        addr::put(*ip, &mut a);
+        a
     };
-    addr::put(ip, &mut rem);
-    c.set_rem(rem);
+    ips.iter().map(full).collect()
+}
+
+/// The addresses of the host, and how to ask for others.
+fn found(c: Conn, ips: &[Ip], question: Option<Question>) {
+    let all = with_port(c, ips);
+    let Some((first, rest)) = all.split_first() else { return };
+    c.set_rem(*first);
+    attempts::prepare(c, rest.iter().copied(), question);
     conn::connect_resolved(c);
 }
 
 /// Asks the same again of the same server, which has more to say than fits a datagram.
 fn over_tcp(e: &Engine, mut lookup: Lookup) {
-    // SAFETY: who waits is alive.
-    let c = unsafe { Conn::new(lookup.c) };
     let Some(q) = &mut lookup.query else { return };
     close_socket(e, q);
     let text = CString::new(format!("tcp://{}", Addr(q.server()))).unwrap_or_default();
-    let Some(via) = connect(e, &text) else { return error(c, format_args!("resolver")) };
+    let Some(via) = connect(e, &text) else { return give_up(e, &lookup, format_args!("resolver")) };
     lookup.via = via.as_ptr();
     q.most = q.asked;
     if send_to(e, via, q) {
@@ -444,7 +509,7 @@ fn over_tcp(e: &Engine, mut lookup: Lookup) {
         insert(e, lookup);
     } else {
         via.update(|f| f.set_closing(true));
-        error(c, format_args!("resolve OOM"));
+        give_up(e, &lookup, format_args!("resolve OOM"));
     }
 }
 
@@ -467,9 +532,9 @@ fn expire(e: &Engine, serial: u64) {
         return;
     }
     let Some(mut lookup) = take(e, serial) else { return };
-    // SAFETY: who waits is alive, and so is what the lookup hangs on.
-    let (c, via) = unsafe { (Conn::new(lookup.c), Conn::new(lookup.via)) };
-    let Some(q) = &mut lookup.query else { return error(c, format_args!("mDNS timeout")) };
+    // SAFETY: what the lookup hangs on is alive.
+    let via = unsafe { Conn::new(lookup.via) };
+    let Some(q) = &mut lookup.query else { return give_up(e, &lookup, format_args!("mDNS timeout")) };
     if now < lookup.expires {
         send(e, via, q);
         insert(e, lookup);
@@ -477,7 +542,7 @@ fn expire(e: &Engine, serial: u64) {
     }
     close_socket(e, q);
     done(e, &lookup);
-    error(c, format_args!("DNS timeout"));
+    give_up(e, &lookup, format_args!("DNS timeout"));
 }
 
 /// The protocol handler of connections to DNS servers.
@@ -547,7 +612,7 @@ pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
         let serial = e.resolver.lookups.borrow().iter().rev().find(|(_, l)| waits(l)).map(|(n, _)| *n);
         let Some(lookup) = serial.and_then(|serial| take(e, serial)) else { return };
         // SAFETY: who waits is alive.
-        found(unsafe { Conn::new(lookup.c) }, ip.into());
+        found(unsafe { Conn::new(lookup.c) }, &[Ip::V4(ip.octets())], None);
         if e.is_dead() {
             return;
         }
@@ -558,6 +623,9 @@ pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
 
 /// See `mg_resolve_cancel`: forgets what `c` waits for.
 pub(crate) fn cancel(e: &Engine, c: Conn) {
+    if let Some(rec) = c.rec() {
+        attempts::end(e, rec);
+    }
     let of_c = |l: &Lookup| l.c == c.as_ptr();
     loop {
         let serial = e.resolver.lookups.borrow().iter().find(|(_, l)| of_c(l)).map(|(n, _)| *n);
@@ -594,7 +662,7 @@ pub(crate) fn closed(e: &Engine, via: Conn) {
         let c = unsafe { Conn::new(lookup.c) };
         // One error is enough.
         if !e.is_dead() && c.rec().is_none_or(|rec| rec.reason.get() != Reason::Error) {
-            error(c, format_args!("{text}"));
+            give_up(e, &lookup, format_args!("{text}"));
         }
     }
 }

@@ -205,7 +205,8 @@ fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
         }
         sent
     });
-    if let Some(Io::Failed(_)) = sent {
+    if let Some(Io::Failed(errno)) = sent {
+        rec.errno.set(errno);
         rec.reason.set(Reason::Reset);
         c.update(|f| f.set_closing(true));
         return false;
@@ -275,7 +276,8 @@ fn send_clear(e: &Engine, c: Conn, rec: &Rec, clear: usize) -> bool {
             plain::block(e, c, rec);
             false
         }
-        Io::Failed(_) => {
+        Io::Failed(errno) => {
+            rec.errno.set(errno);
             rec.reason.set(Reason::Reset);
             c.update(|f| f.set_closing(true));
             false
@@ -465,7 +467,8 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
             rec.readable.set(false);
             false
         }
-        Io::Failed(_) => {
+        Io::Failed(errno) => {
+            rec.errno.set(errno);
             rec.readable.set(false);
             rec.reason.set(Reason::Reset);
             if c.flags().is_client() && with(rec, |t| t.session.is_handshaking()) == Some(true) {

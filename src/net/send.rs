@@ -1,7 +1,7 @@
 //! Sending what is queued, and what is known about output.
 
 use super::engine::{Engine, Reason, Rec, count};
-use super::event::call_count;
+use super::event::{call_count, os_error};
 use super::handle::Conn;
 use super::sock::{self, Io};
 use super::{ending, poller, tls};
@@ -45,46 +45,88 @@ pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
     }
     // What MG_EV_WRITE queues waits for the next poll.
     rec.dirty.set(false);
+    if flags.is_udp() {
+        return send_datagrams(e, c, rec);
+    }
     // SAFETY: len bytes at buf are the connection's output.
-    let sent = unsafe {
-        if flags.is_udp() {
-            sock::send_to(rec.fd.get(), out.buf, out.len, &c.rem())
-        } else {
-            sock::send(rec.fd.get(), out.buf, out.len, flags.is_streaming())
-        }
-    };
-    match sent {
+    match unsafe { sock::send(rec.fd.get(), out.buf, out.len, flags.is_streaming()) } {
         Io::Done(n) => {
-            // A datagram goes whole or not at all.
-            let n = if flags.is_udp() { out.len } else { n };
-            moved(e, rec, n);
-            // SAFETY: n bytes at buf were just sent.
-            let shown = flags.is_hexdumping().then(|| unsafe { crate::guard::bytes::slice(out.buf, n) }.to_vec());
             if n < out.len {
-                // SAFETY: the rest lies inside the buffer; nobody was called since its length was read.
-                unsafe {
-                    ptr::copy(out.buf.add(n), out.buf, out.len - n);
-                    (*c.send()).len -= n;
-                }
                 block(e, c, rec);
-            } else {
-                // SAFETY: all of it was sent.
-                unsafe { e.buffers.return_send(c.send()) };
             }
-            if let Some(bytes) = shown {
-                dump(c, "->", &bytes);
-            }
-            call_count(c, MG_EV_WRITE, n);
-            if !e.is_dead() && !c.is_closed() {
-                ending::settle(e, c, rec);
-            }
+            sent(e, c, rec, n);
         }
         Io::Wait => block(e, c, rec),
-        Io::Failed(_) => {
+        Io::Failed(errno) => {
+            rec.errno.set(errno);
             rec.reason.set(Reason::Reset);
             c.update(|f| f.set_closing(true));
         }
     }
+}
+
+/// The first `n` bytes of `c->send` have left: takes them out, and delivers MG_EV_WRITE.
+fn sent(e: &Engine, c: Conn, rec: &Rec, n: usize) {
+    moved(e, rec, n);
+    // SAFETY: n bytes at buf were just sent.
+    let shown = c.flags().is_hexdumping().then(|| unsafe { crate::guard::bytes::slice(c.send_info().buf, n) }.to_vec());
+    drop_front(e, c, n);
+    if let Some(bytes) = shown {
+        dump(c, "->", &bytes);
+    }
+    call_count(c, MG_EV_WRITE, n);
+    if !e.is_dead() && !c.is_closed() {
+        ending::settle(e, c, rec);
+    }
+}
+
+fn drop_front(e: &Engine, c: Conn, n: usize) {
+    let out = c.send_info();
+    // SAFETY: the rest lies inside the buffer; nobody was called since its length was read.
+    unsafe {
+        if n < out.len {
+            ptr::copy(out.buf.add(n), out.buf, out.len - n);
+            (*c.send()).len -= n;
+        } else {
+            e.buffers.return_send(c.send());
+        }
+    }
+}
+
+/// Sends what has been printed: each text goes whole or not at all.
+fn send_datagrams(e: &Engine, c: Conn, rec: &Rec) {
+    let texts = rec.datagrams.borrow().len();
+    for _ in 0..=texts {
+        let (out, flags) = (c.send_info(), c.flags());
+        if out.len == 0 || flags.is_closed() || flags.is_closing() {
+            return;
+        }
+        // The next text begins here, unless the program has taken it out.
+        let n = rec.datagrams.borrow().first().copied().unwrap_or(usize::MAX).min(out.len);
+        // SAFETY: n bytes at buf are output of the connection.
+        match unsafe { sock::send_to(rec.fd.get(), out.buf, n, &c.rem()) } {
+            Io::Done(_) => {
+                next_datagram(rec, n);
+                sent(e, c, rec, n);
+            }
+            Io::Wait => return block(e, c, rec),
+            Io::Failed(errno) => {
+                next_datagram(rec, n);
+                drop_front(e, c, n);
+                return os_error(c, errno, format_args!("sendto: {errno}"));
+            }
+        }
+        if e.is_dead() {
+            return;
+        }
+    }
+}
+
+fn next_datagram(rec: &Rec, n: usize) {
+    rec.datagrams.borrow_mut().retain_mut(|at| {
+        *at = at.saturating_sub(n);
+        *at > 0
+    });
 }
 
 /// The kernel took `n` bytes.

@@ -2,7 +2,7 @@
 
 use crate::abi::{mg_addr, mg_addr_bytes};
 use core::ffi::c_int;
-use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
 use std::io;
 
 /// What a transfer came to.
@@ -16,6 +16,20 @@ pub(crate) enum Io {
 
 pub(crate) fn errno() -> c_int {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+pub(crate) fn set_errno(n: c_int) {
+    #[cfg(not(target_vendor = "apple"))]
+    use libc::__errno_location as location;
+    #[cfg(target_vendor = "apple")]
+    use libc::__error as location;
+    // SAFETY: the thread's own.
+    unsafe { *location() = n };
+}
+
+/// An errno in the words of strerror.
+pub(crate) fn words(errno: c_int) -> io::Error {
+    io::Error::from_raw_os_error(errno)
 }
 
 fn outcome(n: isize) -> Io {
@@ -72,20 +86,41 @@ impl SockAddr {
         s
     }
 
-    /// As `struct mg_addr`: IPv6 whenever the length is not that of an IPv4 address.
+    /// The address of a Unix socket. None: the path is too long for one.
+    pub(crate) fn unix(path: &[u8]) -> Option<SockAddr> {
+        let mut s = SockAddr::empty();
+        let p = (&raw mut s.storage).cast::<sockaddr_un>();
+        // SAFETY: sockaddr_storage has room and alignment for every family. The path and the NUL behind it, which is there
+        // already, fit into sun_path.
+        unsafe {
+            if path.len() >= (*p).sun_path.len() {
+                return None;
+            }
+            (*p).sun_family = libc::AF_UNIX as _;
+            core::ptr::copy_nonoverlapping(path.as_ptr(), (&raw mut (*p).sun_path).cast(), path.len());
+        }
+        s.len = size_of::<sockaddr_un>() as socklen_t;
+        Some(s)
+    }
+
+    /// As `struct mg_addr`: zeros for a Unix socket.
     pub(crate) fn to_addr(&self) -> mg_addr {
         let p = &raw const self.storage;
-        // SAFETY: the storage is initialised and large enough for either family.
+        // SAFETY: the storage is initialised and large enough for every family.
         unsafe {
-            if self.len as usize == size_of::<sockaddr_in>() {
-                let p = p.cast::<sockaddr_in>();
-                let mut addr = mg_addr_bytes { ip: [0; 16] };
-                addr.ip4 = (*p).sin_addr.s_addr;
-                mg_addr { addr, port: (*p).sin_port, scope_id: 0, is_ip6: false }
-            } else {
-                let p = p.cast::<sockaddr_in6>();
-                let addr = mg_addr_bytes { ip: (*p).sin6_addr.s6_addr };
-                mg_addr { addr, port: (*p).sin6_port, scope_id: (*p).sin6_scope_id as u8, is_ip6: true }
+            match c_int::from((*p).ss_family) {
+                libc::AF_INET => {
+                    let p = p.cast::<sockaddr_in>();
+                    let mut addr = mg_addr_bytes { ip: [0; 16] };
+                    addr.ip4 = (*p).sin_addr.s_addr;
+                    mg_addr { addr, port: (*p).sin_port, scope_id: 0, is_ip6: false }
+                }
+                libc::AF_INET6 => {
+                    let p = p.cast::<sockaddr_in6>();
+                    let addr = mg_addr_bytes { ip: (*p).sin6_addr.s6_addr };
+                    mg_addr { addr, port: (*p).sin6_port, scope_id: (*p).sin6_scope_id as u8, is_ip6: true }
+                }
+                _ => mg_addr::ZERO,
             }
         }
     }
@@ -103,7 +138,15 @@ fn set(fd: c_int, level: c_int, name: c_int, value: c_int) -> bool {
 
 /// A new socket of the address's family. Err: errno.
 pub(crate) fn open(ip6: bool, udp: bool) -> Result<c_int, c_int> {
-    let family = if ip6 { libc::AF_INET6 } else { libc::AF_INET };
+    new(if ip6 { libc::AF_INET6 } else { libc::AF_INET }, udp)
+}
+
+/// A new stream socket within the machine. Err: errno.
+pub(crate) fn open_unix() -> Result<c_int, c_int> {
+    new(libc::AF_UNIX, false)
+}
+
+fn new(family: c_int, udp: bool) -> Result<c_int, c_int> {
     let kind = if udp { libc::SOCK_DGRAM } else { libc::SOCK_STREAM };
     // SAFETY: no pointers.
     let fd = unsafe { libc::socket(family, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
@@ -148,8 +191,7 @@ pub(crate) fn set_multicast_ttl(fd: c_int, ttl: c_int) {
     set(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_TTL, ttl);
 }
 
-pub(crate) fn bind(fd: c_int, a: &mg_addr) -> Result<(), c_int> {
-    let s = SockAddr::new(a);
+pub(crate) fn bind(fd: c_int, s: &SockAddr) -> Result<(), c_int> {
     // SAFETY: ptr covers len bytes.
     if unsafe { libc::bind(fd, s.ptr(), s.len) } == 0 { Ok(()) } else { Err(errno()) }
 }
@@ -161,7 +203,10 @@ pub(crate) fn listen(fd: c_int, backlog: c_int) -> Result<(), c_int> {
 
 /// `Io::Done` when connected at once.
 pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
-    let s = SockAddr::new(a);
+    connect_to(fd, &SockAddr::new(a))
+}
+
+pub(crate) fn connect_to(fd: c_int, s: &SockAddr) -> Io {
     // SAFETY: ptr covers len bytes.
     retry(|| unsafe { libc::connect(fd, s.ptr(), s.len) } as isize)
 }
@@ -206,14 +251,31 @@ pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
     retry(|| unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) })
 }
 
+/// No datagram is longer.
+pub(crate) const DATAGRAM: usize = 1 << 16;
+
+/// Room for what of a datagram does not fit the buffer it is read to.
+pub(crate) type Rest = core::mem::MaybeUninit<[u8; DATAGRAM]>;
+
+/// Takes one datagram: its first `len` bytes go to `buf`, the others to `rest`.
+///
 /// # Safety
 /// As [`recv`].
-pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize) -> (Io, mg_addr) {
+pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut Rest) -> (Io, mg_addr) {
     let mut s = SockAddr::empty();
-    // SAFETY: the caller vouches for buf; the storage covers its length.
-    let io = retry(|| unsafe {
-        s.len = size_of::<sockaddr_storage>() as socklen_t;
-        libc::recvfrom(fd, buf.cast(), len, libc::MSG_DONTWAIT, (&raw mut s.storage).cast(), &mut s.len)
+    let mut parts = [
+        libc::iovec { iov_base: buf.cast(), iov_len: len },
+        libc::iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: DATAGRAM },
+    ];
+    // SAFETY: all-zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = parts.len() as _;
+    message.msg_name = (&raw mut s.storage).cast();
+    let io = retry(|| {
+        message.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
+        // SAFETY: the caller vouches for buf; the other parts of the message are ours.
+        unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) }
     });
     (io, s.to_addr())
 }
@@ -306,13 +368,19 @@ fn option(fd: c_int, name: c_int) -> Option<c_int> {
     done.then_some(value)
 }
 
+/// The error that the kernel keeps for this socket, once; 0 when there is none.
+pub(crate) fn take_error(fd: c_int) -> c_int {
+    option(fd, libc::SO_ERROR).unwrap_or_else(errno)
+}
+
 /// Whether something can arrive at this descriptor as it does at a listener of ours, and then whether as datagrams.
 pub(crate) fn listens(fd: c_int) -> Option<bool> {
-    if !matches!(option(fd, libc::SO_DOMAIN)?, libc::AF_INET | libc::AF_INET6) {
+    let domain = option(fd, libc::SO_DOMAIN)?;
+    if !matches!(domain, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX) {
         return None;
     }
     match option(fd, libc::SO_TYPE)? {
-        libc::SOCK_DGRAM => Some(true),
+        libc::SOCK_DGRAM if domain != libc::AF_UNIX => Some(true),
         libc::SOCK_STREAM if option(fd, libc::SO_ACCEPTCONN)? != 0 => Some(false),
         _ => None,
     }

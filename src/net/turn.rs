@@ -8,7 +8,7 @@ use super::handle::Conn;
 use super::sock;
 use super::stream;
 use super::tls;
-use super::{close, conn, ending, recv, send};
+use super::{attempts, close, conn, ending, recv, send};
 use crate::abi::*;
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -92,6 +92,8 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
                 // The server spoke first: no other event will tell.
                 e.hold(rec);
             }
+        } else {
+            attempts::step(e, c, rec);
         }
     } else {
         if c.as_ptr() == e.wakeup_conn.get() {

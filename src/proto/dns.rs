@@ -208,7 +208,8 @@ pub(crate) fn query(id: u16, flags: u16, wire_name: &[u8], rtype: u16) -> Vec<u8
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
-    Address(IpAddr),
+    /// At least one.
+    Addresses(Vec<IpAddr>),
     /// The name does not exist, or has no address of this kind.
     Nothing,
     /// The server could not say.
@@ -234,15 +235,15 @@ pub(crate) fn reply(query: &[u8], reply: &[u8]) -> Option<Reply> {
     match flags & 15 {
         0 => {
             let found = find(reply, HEADER + question.len(), wire_name(reply, HEADER)?.0)?;
-            Some(found.map_or(Reply::Nothing, Reply::Address))
+            Some(if found.is_empty() { Reply::Nothing } else { Reply::Addresses(found) })
         }
         NO_SUCH_NAME => Some(Reply::Nothing),
         _ => Some(Reply::Failed),
     }
 }
 
-/// Follows aliases from `want` to an address among the answers that begin at `at`. None: they are malformed.
-fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Option<IpAddr>> {
+/// Follows aliases from `want` to the addresses among the answers that begin at `at`. None: they are malformed.
+fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Vec<IpAddr>> {
     const ALIASES: usize = 16;
     let mut addresses = Vec::new();
     let mut aliases = Vec::new();
@@ -260,13 +261,19 @@ fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Option<IpAddr>> 
         at = data_at + data.len();
     }
     for _ in 0..=ALIASES {
-        if let Some((_, ip)) = addresses.iter().find(|(owner, _)| *owner == want) {
-            return Some(Some(*ip));
+        let mut found = Vec::new();
+        for (_, ip) in addresses.iter().filter(|(owner, _)| *owner == want) {
+            if !found.contains(ip) {
+                found.push(*ip);
+            }
+        }
+        if !found.is_empty() {
+            return Some(found);
         }
         let Some((_, target)) = aliases.iter().find(|(owner, _)| *owner == want) else { break };
         want.clone_from(target);
     }
-    Some(None)
+    Some(Vec::new())
 }
 
 /// The name at `at`, complete and in lower case, and the length of what stands there. Every pointer must lead further to the
@@ -344,7 +351,9 @@ mod tests {
     }
 
     const QUESTION: &[u8] = b"\xc0\x0c";
-    const IP: Reply = Reply::Address(IpAddr::V4(std::net::Ipv4Addr::new(1, 2, 3, 4)));
+    fn addresses(last: &[u8]) -> Option<Reply> {
+        Some(Reply::Addresses(last.iter().map(|d| IpAddr::from([1, 2, 3, *d])).collect()))
+    }
 
     #[test]
     fn names_on_the_wire() {
@@ -362,11 +371,13 @@ mod tests {
     fn an_address_counts_only_when_the_aliases_lead_to_it() {
         let q = asked("h.example");
         let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
-        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&ip])), Some(IP));
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&ip])), addresses(&[4]));
         let alias = answer(QUESTION, CNAME, b"\x01C\x01d\0");
         let other = answer(b"\x01c\x01D\0", A, &[1, 2, 3, 4]);
-        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&other, &alias])), Some(IP));
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&other, &alias])), addresses(&[4]));
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&other])), Some(Reply::Nothing));
+        let all = [9, 4, 9].map(|last| answer(QUESTION, A, &[1, 2, 3, last]));
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&all[0], &other, &all[1], &all[2]])), addresses(&[9, 4]));
         let circle = answer(b"\x01c\x01d\0", CNAME, QUESTION);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&alias, &circle])), Some(Reply::Nothing));
         let itself = answer(QUESTION, CNAME, QUESTION);
@@ -392,7 +403,7 @@ mod tests {
             assert_eq!(reply(&q, &bad), None, "byte {at}");
         }
         assert!((0..good.len()).all(|n| reply(&q, &good[..n]).is_none()));
-        assert_eq!(reply(&asked("H.EXAMPLE"), &good), Some(IP));
+        assert_eq!(reply(&asked("H.EXAMPLE"), &good), addresses(&[4]));
         assert_eq!(reply(&q, &replied(&q, 0x8380, &[])), Some(Reply::Truncated));
         assert_eq!(reply(&q, &replied(&q, 0x8183, &[&ip])), Some(Reply::Nothing));
         assert_eq!(reply(&q, &replied(&q, 0x8182, &[&ip])), Some(Reply::Failed));

@@ -1,6 +1,7 @@
-//! The text of `/etc/hosts` and `/etc/resolv.conf`.
+//! The text of `/etc/hosts` and `/etc/resolv.conf`. How an address is read is for the caller to say: names of interfaces in it are
+//! known to the system only.
 
-use super::ip::{self, Ip};
+use super::ip::Ip;
 use super::num;
 
 /// Lines without comments, in words.
@@ -11,21 +12,27 @@ fn lines(text: &[u8]) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
     })
 }
 
-/// The first address that the hosts file has for a name; of the other family only if there is none.
-pub(crate) fn host(hosts: &[u8], name: &[u8], six: bool) -> Option<Ip> {
-    let mut other = None;
-    for mut words in lines(hosts) {
+/// The addresses that the hosts file has for a name, each once, in the order in which they are tried.
+pub(crate) fn hosts(text: &[u8], name: &[u8], six: bool, parse: impl Fn(&[u8]) -> Option<Ip>) -> Vec<Ip> {
+    let mut all = Vec::new();
+    for mut words in lines(text) {
         let Some(address) = words.next() else { continue };
-        if !words.any(|alias| alias.eq_ignore_ascii_case(name)) {
-            continue;
-        }
-        match ip::parse(address) {
-            Some(found @ Ip::V4(_)) if !six => return Some(found),
-            Some(found @ Ip::V6(..)) if six => return Some(found),
-            found => other = other.or(found),
+        if words.any(|alias| alias.eq_ignore_ascii_case(name)) {
+            all.extend(parse(address).filter(|found| !all.contains(found)));
         }
     }
-    other
+    alternate(&all, six)
+}
+
+/// IPv4 and IPv6 addresses in turn, one of the kind that is preferred first.
+fn alternate(all: &[Ip], six: bool) -> Vec<Ip> {
+    let of = |wanted: bool| all.iter().copied().filter(move |ip| matches!(ip, Ip::V6(..)) == wanted);
+    let (mut one, mut other) = (of(six), of(!six));
+    let pairs = core::iter::from_fn(|| match [one.next(), other.next()] {
+        [None, None] => None,
+        pair => Some(pair),
+    });
+    pairs.flatten().flatten().collect()
 }
 
 /// What of the system's configuration the resolver follows.
@@ -49,11 +56,11 @@ impl Default for Conf {
 const SERVERS: usize = 3;
 const DOMAINS: usize = 8;
 
-pub(crate) fn conf(text: &[u8]) -> Conf {
+pub(crate) fn conf(text: &[u8], parse: impl Fn(&[u8]) -> Option<Ip>) -> Conf {
     let mut conf = Conf::default();
     for mut words in lines(text) {
         match words.next() {
-            Some(b"nameserver") if conf.servers.len() < SERVERS => conf.servers.extend(words.next().and_then(ip::parse)),
+            Some(b"nameserver") if conf.servers.len() < SERVERS => conf.servers.extend(words.next().and_then(&parse)),
             // The last of them counts.
             Some(b"search" | b"domain") => conf.search = words.take(DOMAINS).filter(|d| *d != b".").map(<[u8]>::to_vec).collect(),
             Some(b"options") => words.for_each(|word| option(&mut conf, word)),
@@ -93,28 +100,33 @@ impl Conf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ip::parse;
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn hosts() {
+    fn hosts_files() {
         let text = b"# comment\n\n127.0.0.1 localhost\n ::1\tLocalHost ip6 # trailing\r\n10.0.0.1 a.example a\n10.0.0.2 a\nx y z\n fe80::1 v6only";
-        assert_eq!(host(text, b"LOCALHOST", false), Some(Ip::V4([127, 0, 0, 1])));
-        assert!(matches!(host(text, b"localhost", true), Some(Ip::V6(..))));
-        assert_eq!(host(text, b"A", false), Some(Ip::V4([10, 0, 0, 1])));
-        assert_eq!(host(text, b"a.example", true), Some(Ip::V4([10, 0, 0, 1])));
-        assert!(matches!(host(text, b"v6only", false), Some(Ip::V6(..))));
+        let (v4, v6) = (|last| Ip::V4([10, 0, 0, last]), Ip::V6(std::net::Ipv6Addr::LOCALHOST.octets(), 0));
+        assert_eq!(hosts(text, b"LOCALHOST", false, parse), [Ip::V4([127, 0, 0, 1]), v6]);
+        assert_eq!(hosts(text, b"localhost", true, parse), [v6, Ip::V4([127, 0, 0, 1])]);
+        assert_eq!(hosts(text, b"A", false, parse), [v4(1), v4(2)]);
+        assert_eq!(hosts(text, b"a.example", true, parse), [v4(1)]);
+        assert!(matches!(hosts(text, b"v6only", false, parse)[..], [Ip::V6(..)]));
+        let six = |last| Ip::V6([last; 16], 0);
+        assert_eq!(alternate(&[v4(1), v4(2), v4(3), six(1), six(2)], false), [v4(1), six(1), v4(2), six(2), v4(3)]);
+        assert_eq!(alternate(&[v4(1), v4(2), six(1)], true), [six(1), v4(1), v4(2)]);
         for name in [&b"10.0.0.1"[..], b"trailing", b"#", b"", b"y", b"a.exam"] {
-            assert_eq!(host(text, name, false), None);
+            assert_eq!(hosts(text, name, false, parse), []);
         }
     }
 
     #[test]
     fn configuration() {
-        assert_eq!(conf(b""), Conf::default());
+        assert_eq!(conf(b"", parse), Conf::default());
         let text = b"; c\nnameserver 10.0.0.1\nnameserver ::1\r\nnameserver bad\nnameserver 10.0.0.2 # x\nnameserver 10.0.0.3\n\
             domain one\nsearch a.b c. .\noptions ndots:5 timeout:0 attempts:99 rotate edns0 x: ndots:\n";
-        let got = conf(text);
+        let got = conf(text, parse);
         assert_eq!(got.servers.len(), 3);
         assert_eq!(got.servers[2], Ip::V4([10, 0, 0, 2]));
         assert_eq!(got.search, [b"a.b".to_vec(), b"c.".to_vec()]);
@@ -133,10 +145,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
         fn any_text(text in "[a-z0-9.:#; \n\t]{0,200}", name in "[a-z0-9.]{0,10}") {
-            let conf = conf(text.as_bytes());
+            let conf = conf(text.as_bytes(), parse);
             prop_assert!(conf.servers.len() <= SERVERS && conf.search.len() <= DOMAINS);
             prop_assert!(conf.candidates(name.as_bytes()).len() <= DOMAINS + 1);
-            host(text.as_bytes(), name.as_bytes(), true);
+            hosts(text.as_bytes(), name.as_bytes(), true, parse);
         }
     }
 }

@@ -68,19 +68,112 @@ pub(crate) fn uri(url: &[u8]) -> Option<&[u8]> {
     if p.path == 0 { None } else { url.get(p.path..) }
 }
 
-/// The port that the URL names (0 when that is not a port number), or else its scheme's.
+/// The schemes that have a port of their own, TLS or both.
+const SCHEMES: [(&[u8], u16, bool); 12] = [
+    (b"http", 80, false),
+    (b"ws", 80, false),
+    (b"https", 443, true),
+    (b"wss", 443, true),
+    (b"mqtt", 1883, false),
+    (b"mqtts", 8883, true),
+    (b"tcp", 0, false),
+    (b"tcps", 0, true),
+    (b"ssl", 0, true),
+    (b"tls", 0, true),
+    (b"udp", 0, false),
+    (b"unix", 0, false),
+];
+
+/// What stands before the first colon.
+fn before_colon(url: &[u8]) -> Option<&[u8]> {
+    memchr::memchr(b':', url).map(|at| &url[..at])
+}
+
+fn known(scheme: &[u8]) -> Option<&'static (&'static [u8], u16, bool)> {
+    SCHEMES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(scheme))
+}
+
+/// Whether the URL begins with this scheme, in any case, and a colon.
+pub(crate) fn has_scheme(url: &[u8], name: &[u8]) -> bool {
+    before_colon(url).is_some_and(|scheme| scheme.eq_ignore_ascii_case(name))
+}
+
+pub(crate) fn is_udp(url: &[u8]) -> bool {
+    has_scheme(url, b"udp")
+}
+
+pub(crate) fn is_unix(url: &[u8]) -> bool {
+    has_scheme(url, b"unix")
+}
+
+/// See `mg_url_port`: the port that the URL names (0 when that is not a port number), or else that of its scheme in lower case.
 pub(crate) fn port(url: &[u8]) -> u16 {
-    const SCHEMES: [(&[u8], u16); 6] =
-        [(b"http:", 80), (b"ws:", 80), (b"https:", 443), (b"wss:", 443), (b"mqtt:", 1883), (b"mqtts:", 8883)];
     match places(url).port {
-        0 => SCHEMES.iter().find(|(scheme, _)| url.starts_with(scheme)).map_or(0, |&(_, port)| port),
+        0 => before_colon(url).and_then(|s| SCHEMES.iter().find(|(name, ..)| *name == s)).map_or(0, |&(_, port, _)| port),
         port => num::prefix(part(url, port, url.len())).0.try_into().unwrap_or(0),
     }
 }
 
+/// The port to connect to: that of the scheme in any case.
+pub(crate) fn port_or_default(url: &[u8]) -> u16 {
+    if places(url).port == 0 { default_port(url) } else { port(url) }
+}
+
+fn default_port(url: &[u8]) -> u16 {
+    before_colon(url).and_then(known).map_or(0, |&(_, port, _)| port)
+}
+
 pub(crate) fn is_ssl(url: &[u8]) -> bool {
-    const SCHEMES: [&[u8]; 6] = [b"wss:", b"https:", b"mqtts:", b"ssl:", b"tls:", b"tcps:"];
-    SCHEMES.iter().any(|scheme| url.starts_with(scheme))
+    before_colon(url).and_then(known).is_some_and(|&(.., tls)| tls)
+}
+
+/// The path of a Unix socket: `unix:PATH`, `unix:///PATH`. The error says what is wrong.
+pub(crate) fn unix_path(url: &[u8]) -> Result<&[u8], &'static str> {
+    let path = before_colon(url).map_or(url, |scheme| &url[scheme.len() + 1..]);
+    match path.strip_prefix(b"//") {
+        None if path.is_empty() => Err("no path"),
+        None => Ok(path),
+        Some(path @ [b'/', _, ..]) => Ok(path),
+        Some([] | [b'/']) => Err("no path"),
+        // Whoever writes unix://run/app.sock has forgotten a slash.
+        Some(_) => Err("a Unix socket has no host: unix:PATH or unix:///PATH"),
+    }
+}
+
+/// Where to listen. The host is still to be read.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Listening<'a> {
+    Unix(&'a [u8]),
+    Inet { host: &'a [u8], port: u16 },
+}
+
+/// Reads a listening URL, in which nothing is guessed: who listens somewhere else than meant may wait for ever. The error says
+/// what is wrong.
+pub(crate) fn listening(url: &[u8]) -> Result<Listening<'_>, &'static str> {
+    if url.is_empty() {
+        return Err("it is empty");
+    }
+    if is_unix(url) {
+        return unix_path(url).map(Listening::Unix);
+    }
+    match memchr::memmem::find(url, b"://") {
+        Some(at) if known(&url[..at]).is_none() => return Err("unknown scheme"),
+        None if before_colon(url).and_then(known).is_some() => return Err("no // behind the scheme"),
+        _ => {}
+    }
+    let port = match places(url).port {
+        0 => default_port(url),
+        at => {
+            let rest = part(url, at, url.len());
+            let text = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next().unwrap_or_default();
+            match num::prefix(text) {
+                _ if text.is_empty() => return Err("empty port"),
+                (_, len) if len < text.len() => return Err("the port is no number"),
+                (port, _) => port.try_into().map_err(|_| "port above 65535")?,
+            }
+        }
+    };
+    Ok(Listening::Inet { host: host(url), port })
 }
 
 #[cfg(test)]
@@ -95,6 +188,70 @@ mod tests {
         }
     }
 
+    #[test]
+    fn schemes_in_any_case() {
+        for url in ["HTTPS://h", "wSs:", "Mqtts://h:1", "SSL:x", "tls:", "TCPS://"] {
+            assert!(is_ssl(url.as_bytes()), "{url}");
+        }
+        for url in ["http://h", "httpss://h", " https://h", "https", "", "unix:/https:"] {
+            assert!(!is_ssl(url.as_bytes()), "{url}");
+        }
+        assert!(is_udp(b"UDP://:1") && !is_udp(b"udps://:1") && is_unix(b"Unix:x"));
+        assert_eq!((port(b"HTTP://h"), port_or_default(b"HTTP://h"), port_or_default(b"Mqtts://h:7")), (0, 80, 7));
+    }
+
+    #[test]
+    fn listening_urls() {
+        let inet = |host: &'static str, port| Ok(Listening::Inet { host: host.as_bytes(), port });
+        for (url, want) in [
+            ("http://0.0.0.0:8000", inet("0.0.0.0", 8000)),
+            ("HTTP://:8000/x:9", inet("", 8000)),
+            (":8000", inet("", 8000)),
+            ("localhost:1", inet("localhost", 1)),
+            ("127.0.0.1:65535", inet("127.0.0.1", 65535)),
+            ("https://[::1]", inet("[::1]", 443)),
+            ("udp://[fe80::1%25eth0]:05?x", inet("[fe80::1%25eth0]", 5)),
+            ("tcp://1.2.3.4", inet("1.2.3.4", 0)),
+            ("unix:a.sock", Ok(Listening::Unix(b"a.sock"))),
+            ("UNIX:/run/a:b", Ok(Listening::Unix(b"/run/a:b"))),
+            ("unix:///run/a", Ok(Listening::Unix(b"/run/a"))),
+        ] {
+            assert_eq!(listening(url.as_bytes()), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn listening_urls_with_errors() {
+        for (url, want) in [
+            ("", "empty"),
+            ("htp://:80", "scheme"),
+            ("://:80", "scheme"),
+            (" http://:80", "scheme"),
+            ("http:127.0.0.1:80", "//"),
+            ("http:/127.0.0.1:80", "//"),
+            ("TCP::80", "//"),
+            ("http://127.0.0.1:", "empty port"),
+            ("http://127.0.0.1:/", "empty port"),
+            ("http://127.0.0.1:99999", "65535"),
+            ("http://127.0.0.1:65536", "65535"),
+            ("http://127.0.0.1:99999999999999999999999", "65535"),
+            ("http://127.0.0.1: 80", "no number"),
+            ("http://127.0.0.1:80 ", "no number"),
+            ("http://127.0.0.1:+80", "no number"),
+            ("http://127.0.0.1:-1", "no number"),
+            ("http://127.0.0.1:http", "no number"),
+            ("http://127.0.0.1:80a/", "no number"),
+            ("http://::1:80", "no number"),
+            ("unix:", "no path"),
+            ("unix://", "no path"),
+            ("unix:///", "no path"),
+            ("unix://run/a", "host"),
+        ] {
+            let got = listening(url.as_bytes());
+            assert!(got.as_ref().is_err_and(|what| what.contains(want)), "{url}: {got:?}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 5000 }))]
         #[test]
@@ -104,6 +261,7 @@ mod tests {
             prop_assert!(inside(host(url)) && inside(user(url)) && inside(password(url)));
             prop_assert!(uri(url).is_none_or(|s| s.starts_with(b"/")));
             port(url);
+            let _ = listening(url);
         }
     }
 }

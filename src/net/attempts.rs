@@ -1,0 +1,306 @@
+//! Connecting to a name with several addresses (RFC 8305): one after the other is tried, 250 ms apart or as soon as one has failed,
+//! and the first that answers is the connection. The program sees one connection; its `c->rem` says which address it was.
+//!
+//! The first attempt is on the connection's own socket. Others have sockets that are records without a connection; one that wins
+//! takes the place of the connection's own. Addresses of the other kind are asked for when those of the first have not led
+//! anywhere at once, so a name that works costs one question.
+
+use super::conn;
+use super::engine::{Engine, Reason, Rec};
+use super::event::os_error;
+use super::handle::Conn;
+use super::poller;
+use super::resolve::{self, Question};
+use super::sock::{self, Io};
+use crate::abi::*;
+use crate::sys::log::log_error;
+use crate::sys::time;
+use core::ffi::c_int;
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+
+/// The next address is tried after this long.
+const DELAY_MS: u64 = 250;
+/// Addresses of one name that are tried.
+const MOST: usize = 32;
+
+pub(crate) struct Attempts {
+    began: u64,
+    /// Not tried yet.
+    left: VecDeque<mg_addr>,
+    /// Under way beside the connection's own, oldest first.
+    others: Vec<Attempt>,
+    /// When the next is tried.
+    next: u64,
+    /// How to ask for more addresses.
+    question: Option<Question>,
+    asking: bool,
+    failure: Option<Failure>,
+}
+
+/// The call that failed, or None for a socket whose attempt was under way, and errno.
+#[derive(Clone, Copy)]
+pub(crate) struct Failure(pub(crate) Option<&'static str>, pub(crate) c_int);
+
+impl Failure {
+    /// Says nothing about the peer.
+    fn is_local(self) -> bool {
+        matches!(self.1, libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT)
+    }
+
+    pub(crate) fn report(self, c: Conn) {
+        match self {
+            Failure(Some(call), errno) => os_error(c, errno, format_args!("{call}: {errno}")),
+            Failure(None, errno) => {
+                if let Some(rec) = c.rec() {
+                    rec.reason.set(Reason::Reset);
+                }
+                os_error(c, errno, format_args!("socket error"));
+            }
+        }
+    }
+}
+
+/// A socket that connects, and its record.
+struct Attempt {
+    fd: OwnedFd,
+    slot: u32,
+    addr: mg_addr,
+}
+
+impl Attempt {
+    fn start(e: &Engine, c: Conn, addr: mg_addr) -> Result<Attempt, Failure> {
+        let fd = sock::open(addr.is_ip6, false).map_err(|errno| Failure(Some("socket()"), errno))?;
+        // SAFETY: just opened, and nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        sock::set_stream_options(fd.as_raw_fd());
+        if c.flags().dscp() > 0 {
+            sock::set_tos(fd.as_raw_fd(), addr.is_ip6, c_int::from(c.flags().dscp()) << 2);
+        }
+        if let Io::Failed(errno) = sock::connect(fd.as_raw_fd(), &addr) {
+            return Err(Failure(Some("connect"), errno));
+        }
+        let rec = e.new_rec();
+        let token = poller::token(rec.slot.get(), rec.generation.get());
+        if let Err(err) = e.poller.add(fd.as_raw_fd(), token, true) {
+            e.free_rec(rec);
+            return Err(Failure(Some("socket()"), err.raw_os_error().unwrap_or(libc::EMFILE)));
+        }
+        rec.attempt_of.set(c.as_ptr());
+        rec.blocked.set(true);
+        Ok(Attempt { fd, slot: rec.slot.get(), addr })
+    }
+
+    /// `Io::Wait` while nobody knows.
+    fn outcome(&self, e: &Engine) -> Io {
+        let told = e.rec(self.slot as usize).is_some_and(|rec| !rec.blocked.get() || rec.readable.get());
+        match told {
+            false => Io::Wait,
+            true => match sock::take_error(self.fd.as_raw_fd()) {
+                0 if sock::peer(self.fd.as_raw_fd()).is_some() => Io::Done(0),
+                0 => Io::Wait,
+                errno => Io::Failed(errno),
+            },
+        }
+    }
+
+    /// The socket, which has no record any more.
+    fn give_up(self, e: &Engine) -> OwnedFd {
+        if let Some(rec) = e.rec(self.slot as usize) {
+            e.free_rec(rec);
+        }
+        self.fd
+    }
+}
+
+impl Attempts {
+    fn note(&mut self, failure: Failure) {
+        if self.failure.is_none_or(|old| old.is_local() && !failure.is_local()) {
+            self.failure = Some(failure);
+        }
+        // There is nothing to wait for.
+        self.next = 0;
+    }
+
+    fn has_hope(&self) -> bool {
+        !self.others.is_empty() || !self.left.is_empty() || self.question.is_some() || self.asking
+    }
+
+    /// Puts addresses of the other kind between those that are left, the last tried having been of this kind.
+    fn mix(&mut self, more: &[mg_addr]) {
+        let mut old = core::mem::take(&mut self.left).into_iter();
+        let mut new = more.iter().copied();
+        loop {
+            let pair = [new.next(), old.next()];
+            if pair[0].is_none() && pair[1].is_none() {
+                break;
+            }
+            self.left.extend(pair.into_iter().flatten());
+        }
+        self.left.truncate(MOST);
+    }
+}
+
+/// Remembers what else can be tried when `c->rem`, whose turn comes first, does not answer.
+pub(crate) fn prepare(c: Conn, left: impl IntoIterator<Item = mg_addr>, question: Option<Question>) {
+    let Some(rec) = c.rec().filter(|rec| rec.fd.get() < 0) else { return };
+    let left = left.into_iter().take(MOST - 1).collect();
+    let began = time::millis();
+    let next = began.saturating_add(DELAY_MS);
+    rec.attempts.set(Some(Box::new(Attempts { began, left, others: Vec::new(), next, question, asking: false, failure: None })));
+}
+
+/// The next address, when there is no way to begin with the first.
+pub(crate) fn instead(rec: &Rec) -> Option<mg_addr> {
+    let mut a = rec.attempts.take()?;
+    let next = a.left.pop_front();
+    rec.attempts.set(Some(a));
+    next
+}
+
+/// Sees to it that the connection has a turn in time.
+pub(crate) fn set_alarm(e: &Engine, rec: &Rec) {
+    let Some(a) = rec.attempts.take() else { return };
+    let next = (!a.left.is_empty() || a.question.is_some()).then_some(a.next);
+    if let Some(at) = next.into_iter().chain(limit(e, &a)).min() {
+        e.set_deadline(rec, Some(at));
+    }
+    rec.attempts.set(Some(a));
+}
+
+fn limit(e: &Engine, a: &Attempts) -> Option<u64> {
+    let ms = e.limits.get().connect_timeout_ms;
+    u64::try_from(ms).ok().filter(|ms| *ms > 0).map(|ms| a.began.saturating_add(ms))
+}
+
+/// The connection's own attempt has failed.
+pub(crate) fn failed(e: &Engine, c: Conn, rec: &Rec, failure: Failure) {
+    let Some(mut a) = rec.attempts.take() else { return failure.report(c) };
+    a.note(failure);
+    if !a.has_hope() || c.flags().is_closing() {
+        return a.failure.unwrap_or(failure).report(c);
+    }
+    let fd = rec.fd.replace(-1);
+    rec.registered.set(false);
+    sock::close(fd);
+    c.set_fd(-1);
+    c.update(|f| f.set_connecting(true));
+    rec.attempts.set(Some(a));
+    step(e, c, rec);
+}
+
+/// The turn of a connecting connection: what has become of its attempts, and time that is up.
+pub(crate) fn step(e: &Engine, c: Conn, rec: &Rec) {
+    let Some(mut a) = rec.attempts.take() else { return };
+    let mut at = 0;
+    while let Some(other) = a.others.get(at) {
+        match other.outcome(e) {
+            Io::Wait => at += 1,
+            Io::Failed(errno) => {
+                a.others.remove(at).give_up(e);
+                a.note(Failure(None, errno));
+            }
+            Io::Done(_) => {
+                let won = a.others.remove(at);
+                let ok = adopt(e, c, rec, won);
+                rec.attempts.set(Some(a));
+                return if ok { conn::finish_connecting(c) } else { end(e, rec) };
+            }
+        }
+    }
+    let now = time::millis();
+    if limit(e, &a).is_some_and(|at| now >= at) {
+        rec.attempts.set(Some(a));
+        resolve::cancel(e, c);
+        return os_error(c, libc::ETIMEDOUT, format_args!("connect timeout"));
+    }
+    let mut ask = None;
+    while now >= a.next {
+        // Who may have more addresses is asked while the next is tried.
+        ask = ask.or(a.question.take());
+        let Some(addr) = a.left.pop_front() else { break };
+        match Attempt::start(e, c, addr) {
+            Ok(other) => {
+                a.others.push(other);
+                a.next = now.saturating_add(DELAY_MS);
+            }
+            Err(failure) => a.note(failure),
+        }
+    }
+    if rec.fd.get() < 0 && !a.others.is_empty() {
+        let oldest = a.others.remove(0);
+        if !adopt(e, c, rec, oldest) {
+            rec.attempts.set(Some(a));
+            return end(e, rec);
+        }
+    }
+    a.asking |= ask.is_some();
+    if rec.fd.get() < 0 && !a.has_hope() {
+        return a.failure.unwrap_or(Failure(None, 0)).report(c);
+    }
+    rec.attempts.set(Some(a));
+    set_alarm(e, rec);
+    if let Some(question) = ask {
+        resolve::ask_more(e, c, question);
+    }
+}
+
+/// Makes the socket of an attempt the connection's own. False when the connection has failed over it.
+fn adopt(e: &Engine, c: Conn, rec: &Rec, attempt: Attempt) -> bool {
+    if let old @ 0.. = rec.fd.get() {
+        sock::close(old);
+    }
+    let addr = attempt.addr;
+    let fd = attempt.give_up(e).into_raw_fd();
+    // What is known of the old socket, and what the poller still says of it, is not about this one.
+    rec.generation.set(rec.generation.get().wrapping_add(1));
+    rec.readable.set(false);
+    rec.hup.set(false);
+    rec.blocked.set(false);
+    rec.fd.set(fd);
+    c.set_fd(fd);
+    c.set_rem(addr);
+    c.update(|f| {
+        f.set_readable(false);
+        f.set_writable(false);
+    });
+    rec.armed.set(true);
+    rec.registered.set(true);
+    let token = poller::token(rec.slot.get(), rec.generation.get());
+    let done = e.poller.arm_writable(fd, token);
+    if let Err(err) = &done {
+        log_error!("{} cannot watch descriptor {fd}: {err}", c.id());
+        c.update(|f| f.set_closing(true));
+    }
+    done.is_ok()
+}
+
+/// The addresses that were asked for, or none.
+pub(crate) fn more(e: &Engine, c: Conn, addrs: &[mg_addr]) {
+    let Some(rec) = c.rec() else { return };
+    let Some(mut a) = rec.attempts.take() else { return };
+    a.asking = false;
+    a.mix(addrs);
+    rec.attempts.set(Some(a));
+    if !c.flags().is_closing() {
+        step(e, c, rec);
+    }
+}
+
+/// Something has happened on the socket of an attempt: its connection must have a turn, if it has not anyway.
+pub(crate) fn ready(e: &Engine, attempt: &Rec) {
+    // SAFETY: attempts end before their connection does.
+    let c = unsafe { Conn::new(attempt.attempt_of.get()) };
+    if let Some(rec) = c.rec() {
+        e.quiet.visit(c, rec);
+    }
+}
+
+/// One has won, or the connection closes: the others go without a trace.
+pub(crate) fn end(e: &Engine, rec: &Rec) {
+    let Some(a) = rec.attempts.take() else { return };
+    for other in a.others {
+        other.give_up(e);
+    }
+    e.set_deadline(rec, None);
+}
