@@ -2,7 +2,6 @@
 
 use super::users::User;
 use crate::abi::*;
-use crate::fmt::float;
 use crate::guard::bytes::{cstr, slice_mut};
 use crate::proto::json::{self, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
@@ -282,7 +281,7 @@ unsafe fn print(out: &mut Vec<u8>, field: &mg_field) {
             UINT64 => number(format_args!("{}", field.value.cast::<u64>().read_unaligned())),
             BOOL => number(format_args!("{}", field.value.cast::<u8>().read() != 0)),
             DBL => match field.value.cast::<f64>().read_unaligned() {
-                v if v.is_finite() => out.extend(float::decimal(v, 2, false).as_bytes()),
+                v if v.is_finite() => number(format_args!("{v:.2}")),
                 _ => out.extend(b"null"),
             },
             STR => quoted(out, text(field)),
