@@ -53,9 +53,12 @@ fn as_the_c_library_prints() {
             3 => -decimal(random(100_000), random(30) as i64 - 15),
             // Ties, and what lies beside them.
             4 => (random(1 << 20) as f64 + 0.5) / f64::from(1u32 << random(12)),
-            5 => f64::from_bits(decimal(random(1000), random(20) as i64 - 10).to_bits().wrapping_add(random(3)).saturating_sub(1)),
+            5 => {
+                f64::from_bits(decimal(random(1000), random(20) as i64 - 10).to_bits().wrapping_add(random(3)).saturating_sub(1))
+            }
             6 => random(1 << 53) as f64,
-            _ => [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN, f64::MAX, 5e-324, 1.0, 9.5][random(10) as usize],
+            _ => [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN, f64::MAX, 5e-324, 1.0, 9.5]
+                [random(10) as usize],
         };
         let (mut fmt, mut style) = random_style(&mut random);
         let c = b"fegFEG"[random(6) as usize];

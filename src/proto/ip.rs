@@ -54,6 +54,11 @@ fn v6(s: &[u8]) -> Option<Ip> {
     Some(Ip::V6(std::str::from_utf8(s).ok()?.parse::<Ipv6Addr>().ok()?.octets(), scope))
 }
 
+/// The IPv4 address that `ip` is, mapped into IPv6 (RFC 4291, 2.5.5.2).
+pub(crate) fn mapped(ip: [u8; 16]) -> Option<[u8; 4]> {
+    Ipv6Addr::from(ip).to_ipv4_mapped().map(|ip| ip.octets())
+}
+
 /// See `mg_aton`.
 pub(crate) fn parse(s: &[u8]) -> Option<Ip> {
     if s.is_empty() {
@@ -142,6 +147,16 @@ mod tests {
         (ip[0], ip[1], ip[15]) = (0xfe, 0x80, 1);
         assert_eq!(parse(b"fe80::1%2"), Some(Ip::V6(ip, 2)));
         assert_eq!(parse(b"[fe80::1%255]"), Some(Ip::V6(ip, 255)));
+    }
+
+    #[test]
+    fn mapped_addresses() {
+        let of = |s: &str| mapped(s.parse::<Ipv6Addr>().unwrap().octets());
+        assert_eq!(of("::ffff:10.1.2.3"), Some([10, 1, 2, 3]));
+        assert_eq!(of("::ffff:0.0.0.0"), Some([0; 4]));
+        for other in ["::10.1.2.3", "::1", "::fffe:10.1.2.3", "1::ffff:10.1.2.3", "::ffff:0:10.1.2.3", "64:ff9b::10.1.2.3"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -68,13 +68,23 @@ pub(crate) fn uri(url: &[u8]) -> Option<&[u8]> {
     if p.path == 0 { None } else { url.get(p.path..) }
 }
 
-/// The port that the URL names (0 when that is not a port number), or else its scheme's.
+/// C's `isspace`.
+fn is_blank(c: u8) -> bool {
+    matches!(c, b' ' | b'\t'..=b'\r')
+}
+
+/// The port that the URL names (0 when that is not a port number), or else its scheme's. Blanks and a plus sign may stand before
+/// the number, as in C's `atoi`.
 pub(crate) fn port(url: &[u8]) -> u16 {
     const SCHEMES: [(&[u8], u16); 6] =
         [(b"http:", 80), (b"ws:", 80), (b"https:", 443), (b"wss:", 443), (b"mqtt:", 1883), (b"mqtts:", 8883)];
     match places(url).port {
         0 => SCHEMES.iter().find(|(scheme, _)| url.starts_with(scheme)).map_or(0, |&(_, port)| port),
-        port => num::prefix(part(url, port, url.len())).0.try_into().unwrap_or(0),
+        port => {
+            let text = part(url, port, url.len());
+            let text = &text[text.iter().position(|&c| !is_blank(c)).unwrap_or(text.len())..];
+            num::prefix(text.strip_prefix(b"+").unwrap_or(text)).0.try_into().unwrap_or(0)
+        }
     }
 }
 
@@ -90,8 +100,17 @@ mod tests {
 
     #[test]
     fn ports_that_are_none() {
-        for url in ["http://h:65536", "http://h:-1", "http://h:99999999999999999999999"] {
+        for url in
+            ["http://h:65536", "http://h:-1", "http://h:99999999999999999999999", "http://h:++1", "http://h:+ 1", "http://h: "]
+        {
             assert_eq!(port(url.as_bytes()), 0, "{url}");
+        }
+    }
+
+    #[test]
+    fn blanks_and_a_plus_sign_before_a_port() {
+        for url in ["http://h: 81", "http://h:+81/x", "http://h:\t\n\x0b\x0c\r +81", "h: 81x"] {
+            assert_eq!(port(url.as_bytes()), 81, "{url:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::users::User;
 use crate::abi::*;
 use crate::guard::bytes::{cstr, slice_mut};
-use crate::proto::json::{self, Unescape};
+use crate::proto::json::{self, Escapes, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
 use core::ffi::{CStr, c_char, c_int};
 use std::io::Write;
@@ -342,7 +342,7 @@ unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
             DBL if size == size_of::<f64>() => json::number_at(object, &path).map(|v| value.cast::<f64>().write_unaligned(v)),
             STR => json::text(object, &path).and_then(|s| {
                 let mut decoded = vec![0; size];
-                match json::unescape(s, &mut decoded) {
+                match json::unescape(s, &mut decoded, Escapes::Utf8) {
                     Unescape::Done(n) | Unescape::Full(n) => put_text(field, &decoded[..n]).then_some(()),
                     Unescape::Bad => None,
                 }
