@@ -69,16 +69,19 @@ pub unsafe extern "C" fn mg_pfn_iobuf(ch: c_char, param: *mut c_void) {
     unsafe { IobufSink::new(param.cast()) }.bytes(&[ch as u8]);
 }
 
-/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow. The last byte of its memory is filled
-/// with a NUL, which counts as data; characters after that are dropped.
+/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow, with a NUL behind the data. The last byte
+/// of its memory takes a NUL instead of the first character that finds no room, and counts as data; further ones are dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_pfn_iobuf_noresize(ch: c_char, param: *mut c_void) {
     let io: *mut mg_iobuf = param.cast();
-    // SAFETY: io is a buffer of the caller; the new byte lies within its capacity.
+    // SAFETY: io is a buffer of the caller; the new bytes lie within its capacity.
     unsafe {
         let (len, size) = ((*io).len, (*io).size);
         if len < size {
-            *(*io).buf.add(len) = if len + 1 < size { ch as u8 } else { 0 };
+            if len + 1 < size {
+                *(*io).buf.add(len) = ch as u8;
+            }
+            *(*io).buf.add((len + 1).min(size - 1)) = 0;
             (*io).len = len + 1;
         }
     }

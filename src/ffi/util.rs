@@ -101,14 +101,16 @@ pub unsafe extern "C" fn mg_memeq(a: *const c_void, b: *const c_void, n: usize) 
     a.len() == n && b.len() == n && difference == 0
 }
 
-/// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`. The
-/// bytes come from `mg_random`.
+/// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`; or, when
+/// `mg_random` has no random numbers, NULL, with an empty text in `buf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_random_str(buf: *mut c_char, len: usize) -> *mut c_char {
     // SAFETY: buf covers len bytes.
     if let Some((nul, text)) = unsafe { slice_mut(buf.cast(), len) }.split_last_mut() {
-        random::text(text);
         *nul = 0;
+        if !random::text(text) {
+            return core::ptr::null_mut();
+        }
     }
     buf
 }
