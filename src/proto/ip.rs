@@ -11,6 +11,22 @@ pub(crate) enum Ip {
     V6([u8; 16], u8),
 }
 
+/// As `mg_print_ip` shows it: IPv6 in brackets, all eight groups, without the scope.
+impl core::fmt::Display for Ip {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Ip::Any => Ok(()),
+            Ip::V4([a, b, c, d]) => write!(f, "{a}.{b}.{c}.{d}"),
+            Ip::V6(ip, _) => {
+                for (i, pair) in ip.chunks_exact(2).enumerate() {
+                    write!(f, "{}{:x}", if i > 0 { ":" } else { "[" }, u16::from_be_bytes([pair[0], pair[1]]))?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}
+
 /// Four numbers up to 255, of any number of digits, and what follows them.
 fn dotted(mut s: &[u8]) -> Option<([u8; 4], &[u8])> {
     let mut ip = [0; 4];

@@ -3,6 +3,7 @@
 use super::users::User;
 use crate::abi::*;
 use crate::guard::bytes::{cstr, slice_mut};
+pub(super) use crate::proto::escape::json_string as quoted;
 use crate::proto::json::{self, Escapes, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
 use core::ffi::{CStr, c_char, c_int};
@@ -221,24 +222,6 @@ impl Set {
         // SAFETY: the last byte is a NUL.
         good.then(|| unsafe { cstr(buf.as_ptr()) }.to_vec())
     }
-}
-
-/// A JSON string.
-pub(super) fn quoted(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    for c in text {
-        match c {
-            8 => out.extend(b"\\b"),
-            12 => out.extend(b"\\f"),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            b'\\' | b'"' => out.extend([b'\\', *c]),
-            0..32 => out.extend(format!("\\u{c:04x}").as_bytes()),
-            _ => out.push(*c),
-        }
-    }
-    out.push(b'"');
 }
 
 /// The text of a variable: as long as its memory at most, where the size of that is known.
