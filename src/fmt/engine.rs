@@ -165,7 +165,16 @@ impl Input<'_> {
 
     /// The conversion, if it is one that follows C in everything. Takes no argument, so that a conversion of another kind can be
     /// read again by the rules of those.
+    #[inline]
     fn c_spec(&mut self) -> Option<CSpec> {
+        // Most conversions are a letter that says at once that they are of the other kind.
+        match self.0.first()? {
+            b's' | b'd' | b'u' | b'x' | b'm' | b'M' | b'c' | b'p' => None,
+            _ => self.c_spec_at_length(),
+        }
+    }
+
+    fn c_spec_at_length(&mut self) -> Option<CSpec> {
         let mut input = Input(self.0);
         let mut style = Style::default();
         for flag in input.take_while(|c| b"-+ 0#".contains(&c)) {
