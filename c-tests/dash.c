@@ -165,7 +165,11 @@ static void variables(void) {
   is(ask("GET", "/api/get/arr", JOE, ""), 200, "3\n");
   is(ask("GET", "/api/get/arr/1/9", JOE, ""), 200, "[{\"v\":20},{\"v\":30}]\n");
   is(ask("GET", "/api/get/arr/x", JOE, ""), 200, "null\n");
-  is(ask("GET", "/api/get/arr/-1", JOE, ""), 200, "null\n");
+  is(ask("GET", "/api/get/arr/-1", JOE, ""), 404, "null\n");
+  is(ask("GET", "/api/get/arr/0/-2", JOE, ""), 404, "null\n");
+  is(ask("GET", "/api/get/arr/-99999999999999999999", JOE, ""), 404, "null\n");
+  is(ask("POST", "/api/get/arr/-1", ADMIN, "{\"v\":21}"), 404, "null\n");
+  is(ask("POST", "/api/get/arr/3", ADMIN, "{\"v\":21}"), 404, "null\n");
   is(ask("POST", "/api/get/arr/1", ADMIN, "{\"v\":21}"), 200, "1\n");
   told(&a, "{\"method\":\"change\",\"params\":{\"arr/1\":{\"v\":21}}}");
   is(ask("POST", "/api/add/arr", ADMIN, "{\"v\":40}"), 200, "true\n");

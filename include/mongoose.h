@@ -1473,9 +1473,9 @@ int mg_casecmp(const char *s1, const char *s2);
 
 // Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
 // let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
-// decides, and no network means no; but an empty list lets everyone in. Returns -1 for an IPv6 address or an entry
-// without sign, -2 for a malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out
-// and `+` lets nobody in.
+// decides, and no network means no; but an empty list lets everyone in. An IPv4 address mapped into IPv6
+// (`::ffff:192.168.0.1`) counts as that IPv4 address. Returns -1 for any other IPv6 address or an entry without sign, -2 for a
+// malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out and `+` lets nobody in.
 int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 
 // Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
@@ -1613,8 +1613,11 @@ struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_eve
 
 // Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
 // the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
-// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part. The last part
-// of a body without its closing boundary is reported too, without as many bytes as that boundary would have taken.
+// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+//
+// The first line that starts with two dashes and is followed by a part is the boundary; text before it, up to 16 KiB, and
+// behind the closing boundary is skipped. A part ends with a line that is the boundary, with nothing but blanks behind it: one
+// whose end is not there is no part.
 //
 // ```c
 // struct mg_http_part part;
@@ -1739,14 +1742,16 @@ bool mg_json_get_bool(struct mg_str json, const char *path, bool *v);
 // no such string or memory has run out.
 char *mg_json_get_hex(struct mg_str json, const char *path, int *len);
 
-// The number at `path` without its fraction, or `dflt` when there is no number. Numbers out of range give the nearest `long`.
+// The number at `path` without its fraction, or `dflt` when there is no number. Exact, also for numbers with an exponent:
+// `1.5e1` is 15. Numbers out of range give the nearest `long`.
 long mg_json_get_long(struct mg_str json, const char *path, long dflt);
 
 // Stores the number at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is no number.
 bool mg_json_get_num(struct mg_str json, const char *path, double *v);
 
-// The string at `path` with its escapes decoded, see `mg_json_unescape`: NUL-terminated, on the heap, to be released
-// with `mg_free`. NULL when there is no string, when nothing of it can be decoded, or when memory has run out.
+// The string at `path` with its escapes decoded, `\uXXXX` to UTF-8: NUL-terminated, on the heap, to be released with
+// `mg_free`. Two escapes that are a surrogate pair are one character, half a pair is U+FFFD. NULL when there is no string,
+// when nothing of it can be decoded, or when memory has run out.
 char *mg_json_get_str(struct mg_str json, const char *path);
 
 // The value at `path` as it stands in the text, a view of `json`; NULL and 0 when there is none.
@@ -1806,9 +1811,9 @@ void mg_log_set_fn(mg_pfn_t fn, void *param);
 // number of characters, everything else is itself.
 //
 // When it matches and `caps` is not NULL, `caps` receives the text of each wildcard as a view of `str`, in the order of
-// the pattern, then a last entry with NULL and 0: the caller provides one entry more than the pattern has wildcards.
-// Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the pattern
-// matches. When nothing matches, only `caps[0]` is written, with NULL and 0.
+// the pattern. Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the
+// pattern matches. A last entry with NULL and 0 follows unless the pattern ends in `*` or `#`: `caps` needs one entry for
+// `/user/*` and two for `/user/?`. When nothing matches, only `caps[0]` is written, with NULL and 0.
 bool mg_match(struct mg_str str, struct mg_str pattern, struct mg_str *caps);
 
 // Writes the digest, 16 bytes, and zeroes the context.
@@ -1861,7 +1866,8 @@ extern uint64_t mg_millis(void);
 // writes, fills those of one that reads, or sets `error` to an MG_MODBUS_ERR_* value; the answer is sent afterwards. The values are
 // the library's; the handler may lower `len`, but not replace the pointers (exception 4). Requests for other functions than those
 // with an MG_MODBUS_FUNC_* name, with bad lengths or counts, or with addresses beyond 65535 are answered without the handler.
-// Anything else ends the connection with MG_EV_ERROR `invalid pdu`. Returns NULL when the address is malformed or taken.
+// Anything else ends the connection with MG_EV_ERROR `invalid pdu`. Returns NULL when the address is malformed or taken, and for a
+// `udp` URL: Modbus TCP needs a stream.
 struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr,
                                        const char *url,
                                        mg_event_handler_t fn,
@@ -1987,8 +1993,8 @@ bool mg_path_is_sane(struct mg_str path);
 // of memory the character is dropped.
 void mg_pfn_iobuf(char ch, void *param);
 
-// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow. The last byte of its memory is filled
-// with a NUL, which counts as data; characters after that are dropped.
+// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow, with a NUL behind the data. The last byte
+// of its memory takes a NUL instead of the first character that finds no room, and counts as data; further ones are dropped.
 void mg_pfn_iobuf_noresize(char ch, void *param);
 
 // For mg_xprintf: writes `c` to the standard output. `param` is not used.
@@ -2060,8 +2066,8 @@ extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 // none to give. A program may define its own, which the library then uses. May be called from any thread.
 extern bool mg_random(void *buf, size_t len);
 
-// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`. The
-// bytes come from `mg_random`.
+// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`; or, when
+// `mg_random` has no random numbers, NULL, with an empty text in `buf`.
 char *mg_random_str(char *buf, size_t len);
 
 // Finds the address of a URL's host and stores it with the port in `c->rem`; mg_connect does this by itself. A numeric host,
@@ -2343,7 +2349,7 @@ bool mg_url_is_ssl(const char *url);
 struct mg_str mg_url_pass(const char *url);
 
 // The port of a URL, or the usual one of its scheme (`http`, `https`, `ws`, `wss`, `mqtt`, `mqtts`), or 0. A port that is no
-// number up to 65535 gives 0, too.
+// number up to 65535 gives 0, too. Blanks and a plus sign before the number are skipped.
 unsigned short mg_url_port(const char *url);
 
 // The path of a URL with everything behind it: a pointer into `url`, or to the constant "/" when there is no path.
@@ -2399,7 +2405,7 @@ struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t f
 // Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
 // `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. MG_EV_WS_OPEN comes, with the response
 // as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
-// is queued before that follows the handshake. Returns NULL as mg_connect does.
+// is queued before that follows the handshake. Returns NULL as mg_connect does, and when mg_random has no random numbers.
 extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *url,
                                            mg_event_handler_t fn,
@@ -2432,12 +2438,13 @@ size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
 
 // Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
 //
-// A conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill with
-// zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll` or
-// `z`, then one of
+// `f e g F E G` (double) and `i` (integer) are as in C, with all flags, width, precision and size.
+//
+// Any other conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill
+// with zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll`
+// or `z`, then one of
 // `d u x X` integers (hexadecimal always in lower case), `p` pointer, `c` character, `s` string (NULL prints nothing),
-// `f g` double, `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between
-// double quotes.
+// `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between double quotes.
 extern size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...);
 
 #ifdef __cplusplus

@@ -7,7 +7,7 @@
 //! | `guard` | the border's tools: pointers to slices, C memory, growable C buffers, messages as C sees them | abi, proto |
 //! | `proto` | protocol code: bytes in, values out; no I/O, no unsafe | hash |
 //! | `hash` | digests, signatures, base64, checksums over well-kept crates; no unsafe | - |
-//! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash |
+//! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash, proto |
 //! | `sys` | the machine: clock, random numbers, log, file systems | abi, guard, fmt |
 //! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, sys |
 //! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto, tls |

@@ -156,8 +156,11 @@ pub unsafe extern "C" fn mg_http_creds(
 
 /// Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
 /// the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
-/// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part. The last part
-/// of a body without its closing boundary is reported too, without as many bytes as that boundary would have taken.
+/// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+///
+/// The first line that starts with two dashes and is followed by a part is the boundary; text before it, up to 16 KiB, and
+/// behind the closing boundary is skipped. A part ends with a line that is the boundary, with nothing but blanks behind it: one
+/// whose end is not there is no part.
 ///
 /// ```c
 /// struct mg_http_part part;

@@ -7,7 +7,7 @@ use crate::guard::{
     heap,
 };
 use crate::hash::base64;
-use crate::proto::json::{self, Error, Unescape};
+use crate::proto::json::{self, Error, Escapes, Unescape};
 use core::ffi::{c_char, c_int, c_long};
 use core::ops::Range;
 use core::ptr;
@@ -75,20 +75,24 @@ unsafe fn store<T>(value: Option<T>, to: *mut T) -> bool {
     found
 }
 
-/// The number at `path` without its fraction, or `dflt` when there is no number. Numbers out of range give the nearest `long`.
+/// The number at `path` without its fraction, or `dflt` when there is no number. Exact, also for numbers with an exponent:
+/// `1.5e1` is 15. Numbers out of range give the nearest `long`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_long(json: mg_str, path: *const c_char, dflt: c_long) -> c_long {
     // SAFETY: json covers its length, path is a C string.
-    unsafe { json::plain_at(json.bytes(), cstr(path)) }.map_or(dflt, |v| v as c_long)
+    let found = unsafe { json::integer_at(json.bytes(), cstr(path)) };
+    // A long may have 32 bits.
+    found.map_or(dflt, |v| c_long::try_from(v).unwrap_or(if v < 0 { c_long::MIN } else { c_long::MAX }))
 }
 
-/// The string at `path` with its escapes decoded, see `mg_json_unescape`: NUL-terminated, on the heap, to be released
-/// with `mg_free`. NULL when there is no string, when nothing of it can be decoded, or when memory has run out.
+/// The string at `path` with its escapes decoded, `\uXXXX` to UTF-8: NUL-terminated, on the heap, to be released with
+/// `mg_free`. Two escapes that are a surrogate pair are one character, half a pair is U+FFFD. NULL when there is no string,
+/// when nothing of it can be decoded, or when memory has run out.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_str(json: mg_str, path: *const c_char) -> *mut c_char {
     // SAFETY: json covers its length, path is a C string.
     let Some(text) = (unsafe { json::text(json.bytes(), cstr(path)) }) else { return ptr::null_mut() };
-    let decode = |to: &mut [u8]| match json::unescape(text, to) {
+    let decode = |to: &mut [u8]| match json::unescape(text, to, Escapes::Utf8) {
         Unescape::Done(n) if n > 0 || text.is_empty() => Some(n),
         _ => None,
     };
@@ -160,7 +164,7 @@ unsafe fn decoded(size: usize, len: *mut c_int, fill: impl FnOnce(&mut [u8]) -> 
 pub unsafe extern "C" fn mg_json_unescape(json: mg_str, path: *const c_char, to: *mut c_char, n: usize) -> usize {
     // SAFETY: json covers its length, path is a C string, to covers n bytes outside both.
     let (text, to) = unsafe { (json::text(json.bytes(), cstr(path)), slice_mut(to.cast(), n)) };
-    let (end, result) = match text.map(|text| json::unescape(text, to)) {
+    let (end, result) = match text.map(|text| json::unescape(text, to, Escapes::Bytes)) {
         Some(Unescape::Done(n)) => (n, n),
         Some(Unescape::Full(n)) => (n, 0),
         Some(Unescape::Bad) | None => return 0,

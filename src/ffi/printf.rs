@@ -5,7 +5,11 @@ use super::queue::{mg_queue_add, mg_queue_book};
 use crate::{
     abi::{mg_addr, mg_iobuf, mg_pfn_t, mg_queue, va_list},
     fmt::{self, VaArgs, engine::Out, printers, sink::AnySink, sink::IobufSink},
-    guard::{bytes, iobuf},
+    guard::{
+        addr::{self, Addr},
+        bytes, iobuf,
+    },
+    proto::ip::Ip,
 };
 use core::ffi::{c_char, c_int, c_void};
 
@@ -69,16 +73,19 @@ pub unsafe extern "C" fn mg_pfn_iobuf(ch: c_char, param: *mut c_void) {
     unsafe { IobufSink::new(param.cast()) }.bytes(&[ch as u8]);
 }
 
-/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow. The last byte of its memory is filled
-/// with a NUL, which counts as data; characters after that are dropped.
+/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow, with a NUL behind the data. The last byte
+/// of its memory takes a NUL instead of the first character that finds no room, and counts as data; further ones are dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_pfn_iobuf_noresize(ch: c_char, param: *mut c_void) {
     let io: *mut mg_iobuf = param.cast();
-    // SAFETY: io is a buffer of the caller; the new byte lies within its capacity.
+    // SAFETY: io is a buffer of the caller; the new bytes lie within its capacity.
     unsafe {
         let (len, size) = ((*io).len, (*io).size);
         if len < size {
-            *(*io).buf.add(len) = if len + 1 < size { ch as u8 } else { 0 };
+            if len + 1 < size {
+                *(*io).buf.add(len) = ch as u8;
+            }
+            *(*io).buf.add((len + 1).min(size - 1)) = 0;
             (*io).len = len + 1;
         }
     }
@@ -144,19 +151,13 @@ pub unsafe extern "C" fn mg_print_html_esc(r#fn: mg_pfn_t, arg: *mut c_void, ap:
     unsafe { printers::html(&mut AnySink::new(r#fn, arg), block(&mut VaArgs::new(ap))) }
 }
 
-/// Prints an address.
-fn address(out: &mut impl Out, addr: &mg_addr) -> usize {
-    let ip = addr.ip();
-    if addr.is_ip6 { printers::ip6(out, &ip) } else { printers::ip4(out, &[ip[0], ip[1], ip[2], ip[3]]) }
-}
-
 /// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ip(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex. The address is copied.
     unsafe {
-        let addr: *const mg_addr = VaArgs::new(ap).pointer().cast();
-        if addr.is_null() { 0 } else { address(&mut AnySink::new(r#fn, arg), &*addr) }
+        let a: *const mg_addr = VaArgs::new(ap).pointer().cast();
+        if a.is_null() { 0 } else { printers::display(&mut AnySink::new(r#fn, arg), addr::ip(&*a)) }
     }
 }
 
@@ -165,12 +166,8 @@ pub unsafe extern "C" fn mg_print_ip(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut 
 pub unsafe extern "C" fn mg_print_ip_port(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex. The address is copied.
     unsafe {
-        let addr: *const mg_addr = VaArgs::new(ap).pointer().cast();
-        if addr.is_null() {
-            return 0;
-        }
-        let (out, addr) = (&mut AnySink::new(r#fn, arg), *addr);
-        address(out, &addr) + printers::port(out, u16::from_be(addr.port))
+        let a: *const mg_addr = VaArgs::new(ap).pointer().cast();
+        if a.is_null() { 0 } else { printers::display(&mut AnySink::new(r#fn, arg), Addr(*a)) }
     }
 }
 
@@ -178,14 +175,14 @@ pub unsafe extern "C" fn mg_print_ip_port(r#fn: mg_pfn_t, arg: *mut c_void, ap: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ip4(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.
-    unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::ip4(&mut AnySink::new(r#fn, arg), ip)) }
+    unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::display(&mut AnySink::new(r#fn, arg), Ip::V4(*ip))) }
 }
 
 /// Printer for `%M` and `%m`. Argument: a pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ip6(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.
-    unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::ip6(&mut AnySink::new(r#fn, arg), ip)) }
+    unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::display(&mut AnySink::new(r#fn, arg), Ip::V6(*ip, 0))) }
 }
 
 /// Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.

@@ -73,9 +73,9 @@ pub unsafe extern "C" fn mg_strdup(s: mg_str) -> mg_str {
 /// number of characters, everything else is itself.
 ///
 /// When it matches and `caps` is not NULL, `caps` receives the text of each wildcard as a view of `str`, in the order of
-/// the pattern, then a last entry with NULL and 0: the caller provides one entry more than the pattern has wildcards.
-/// Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the pattern
-/// matches. When nothing matches, only `caps[0]` is written, with NULL and 0.
+/// the pattern. Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the
+/// pattern matches. A last entry with NULL and 0 follows unless the pattern ends in `*` or `#`: `caps` needs one entry for
+/// `/user/*` and two for `/user/?`. When nothing matches, only `caps[0]` is written, with NULL and 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_match(str: mg_str, pattern: mg_str, caps: *mut mg_str) -> bool {
     // SAFETY: both cover their length.
@@ -90,7 +90,8 @@ pub unsafe extern "C" fn mg_match(str: mg_str, pattern: mg_str, caps: *mut mg_st
             }
         }
     });
-    if !next.is_null() {
+    // Behind a wildcard that ends the pattern there is no terminator, and programs leave no room for one.
+    if !(next.is_null() || matched && p.last().is_some_and(|&c| glob::is_run(c))) {
         // SAFETY: caps has one entry more.
         unsafe { next.write(mg_str::NULL) };
     }

@@ -14,7 +14,7 @@ pub unsafe extern "C" fn mg_url_host(url: *const c_char) -> mg_str {
 }
 
 /// The port of a URL, or the usual one of its scheme (`http`, `https`, `ws`, `wss`, `mqtt`, `mqtts`), or 0. A port that is no
-/// number up to 65535 gives 0, too.
+/// number up to 65535 gives 0, too. Blanks and a plus sign before the number are skipped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_url_port(url: *const c_char) -> c_ushort {
     // SAFETY: url is a C string.

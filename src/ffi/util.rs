@@ -33,18 +33,17 @@ pub unsafe extern "C" fn mg_aton(str: mg_str, addr: *mut mg_addr) -> bool {
 
 /// Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
 /// let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
-/// decides, and no network means no; but an empty list lets everyone in. Returns -1 for an IPv6 address or an entry
-/// without sign, -2 for a malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out
-/// and `+` lets nobody in.
+/// decides, and no network means no; but an empty list lets everyone in. An IPv4 address mapped into IPv6
+/// (`::ffff:192.168.0.1`) counts as that IPv4 address. Returns -1 for any other IPv6 address or an entry without sign, -2 for a
+/// malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out and `+` lets nobody in.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_check_ip_acl(acl: mg_str, remote_ip: *mut mg_addr) -> c_int {
     // SAFETY: acl covers its length, remote_ip is the caller's struct.
     let (list, addr) = unsafe { (acl.bytes(), &*remote_ip) };
-    if addr.is_ip6 {
-        return -1;
-    }
-    let [a, b, c, d, ..] = addr.ip();
-    match ip::acl(list, [a, b, c, d]) {
+    let ip = addr.ip();
+    // That is how a client of IPv4 looks to a listener for both.
+    let Some(ip) = (if addr.is_ip6 { ip::mapped(ip) } else { ip.first_chunk().copied() }) else { return -1 };
+    match ip::acl(list, ip) {
         Ok(allowed) => allowed.into(),
         Err(BadAcl::Sign) => -1,
         Err(BadAcl::Network) => -2,
@@ -102,14 +101,16 @@ pub unsafe extern "C" fn mg_memeq(a: *const c_void, b: *const c_void, n: usize) 
     a.len() == n && b.len() == n && difference == 0
 }
 
-/// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`. The
-/// bytes come from `mg_random`.
+/// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`; or, when
+/// `mg_random` has no random numbers, NULL, with an empty text in `buf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_random_str(buf: *mut c_char, len: usize) -> *mut c_char {
     // SAFETY: buf covers len bytes.
     if let Some((nul, text)) = unsafe { slice_mut(buf.cast(), len) }.split_last_mut() {
-        random::text(text);
         *nul = 0;
+        if !random::text(text) {
+            return core::ptr::null_mut();
+        }
     }
     buf
 }

@@ -16,12 +16,13 @@ unsafe extern "C" {
 
     /// Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
     ///
-    /// A conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill with
-    /// zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll` or
-    /// `z`, then one of
+    /// `f e g F E G` (double) and `i` (integer) are as in C, with all flags, width, precision and size.
+    ///
+    /// Any other conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill
+    /// with zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll`
+    /// or `z`, then one of
     /// `d u x X` integers (hexadecimal always in lower case), `p` pointer, `c` character, `s` string (NULL prints nothing),
-    /// `f g` double, `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between
-    /// double quotes.
+    /// `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between double quotes.
     pub fn mg_xprintf(r#fn: mg_pfn_t, arg: *mut c_void, fmt: *const c_char, ...) -> usize;
 
     /// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
@@ -57,7 +58,7 @@ unsafe extern "C" {
     /// Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
     /// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. MG_EV_WS_OPEN comes, with the response
     /// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
-    /// is queued before that follows the handshake. Returns NULL as mg_connect does.
+    /// is queued before that follows the handshake. Returns NULL as mg_connect does, and when mg_random has no random numbers.
     pub fn mg_ws_connect(
         mgr: *mut mg_mgr,
         url: *const c_char,

@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{float, text::Text};
+use super::float::{self, Notation, Style};
+use super::text::Text;
 use core::ffi::{c_int, c_long};
 
 /// Where output goes.
@@ -14,9 +15,16 @@ pub(crate) trait Out {
         self.text(Text::of(s));
     }
 
+    /// How many bytes may still come that are not just dropped.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
     /// `n` times `c`.
-    fn fill(&mut self, c: u8, mut n: usize) {
+    fn fill(&mut self, c: u8, n: usize) {
         let block = [c; 32];
+        // Widths and precisions can be huge, and memory of a fixed size is full soon.
+        let mut n = n.min(self.room());
         while n > 0 {
             let part = n.min(block.len());
             self.bytes(&block[..part]);
@@ -40,11 +48,36 @@ pub(crate) trait Args<O: Out> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Width {
+    /// `char` and `short` arrive as `int`. Only conversions that follow C cut them.
+    Char,
+    Short,
     Int,
     Long,
     LongLong,
     /// `size_t`, as wide as `long` wherever both exist.
     Size,
+}
+
+impl Width {
+    #[allow(clippy::useless_conversion)] // long has 32 bits on some targets
+    fn signed<O: Out>(self, args: &mut impl Args<O>) -> i64 {
+        match self {
+            Width::Char => (args.int() as i8).into(),
+            Width::Short => (args.int() as i16).into(),
+            Width::Int => args.int().into(),
+            Width::LongLong => args.long_long(),
+            Width::Long | Width::Size => args.long().into(),
+        }
+    }
+
+    fn unsigned<O: Out>(self, args: &mut impl Args<O>) -> u64 {
+        match self {
+            Width::Char | Width::Short | Width::Int => (args.int() as u32).into(),
+            Width::LongLong => args.long_long() as u64,
+            #[allow(clippy::useless_conversion)]
+            Width::Long | Width::Size => (args.long() as core::ffi::c_ulong).into(),
+        }
+    }
 }
 
 /// One conversion, without its `%`.
@@ -57,6 +90,40 @@ struct Spec {
     size: Width,
     /// None: the format ends here.
     conversion: Option<u8>,
+}
+
+/// A conversion that prints as in C.
+struct CSpec {
+    style: Style,
+    /// None: the next argument.
+    width: Option<usize>,
+    precision: Option<Option<usize>>,
+    size: Width,
+    /// In lower case.
+    conversion: u8,
+}
+
+impl CSpec {
+    fn print<O: Out>(mut self, out: &mut O, args: &mut impl Args<O>) -> usize {
+        self.style.width = self.width.unwrap_or_else(|| {
+            let width = args.int();
+            // A negative one is a flag and a width.
+            self.style.left |= width < 0;
+            width.unsigned_abs() as usize
+        });
+        self.style.precision = match self.precision {
+            Some(None) => usize::try_from(args.int()).ok(),
+            Some(given) => given,
+            None => None,
+        };
+        let notation = match self.conversion {
+            b'f' => Notation::Fixed,
+            b'e' => Notation::Scientific,
+            b'g' => Notation::General,
+            _ => return float::integer(out, self.size.signed(args), &self.style),
+        };
+        float::double(out, args.double(), notation, &self.style)
+    }
 }
 
 /// The bytes of a format that are still to do.
@@ -81,6 +148,63 @@ impl Input<'_> {
             self.0 = &self.0[1..];
         }
         n
+    }
+
+    /// Skips `text`; what it was.
+    fn take_while(&mut self, f: impl Fn(u8) -> bool) -> &[u8] {
+        let n = self.0.iter().position(|&c| !f(c)).unwrap_or(self.0.len());
+        let (taken, rest) = self.0.split_at(n);
+        self.0 = rest;
+        taken
+    }
+
+    /// A number, or an asterisk. None: an asterisk.
+    fn number_or_star(&mut self) -> Option<usize> {
+        if self.skip(b'*') { None } else { Some(self.number()) }
+    }
+
+    /// The conversion, if it is one that follows C in everything. Takes no argument, so that a conversion of another kind can be
+    /// read again by the rules of those.
+    #[inline]
+    fn c_spec(&mut self) -> Option<CSpec> {
+        // Most conversions are a letter that says at once that they are of the other kind.
+        match self.0.first()? {
+            b's' | b'd' | b'u' | b'x' | b'm' | b'M' | b'c' | b'p' => None,
+            _ => self.c_spec_at_length(),
+        }
+    }
+
+    fn c_spec_at_length(&mut self) -> Option<CSpec> {
+        let mut input = Input(self.0);
+        let mut style = Style::default();
+        for flag in input.take_while(|c| b"-+ 0#".contains(&c)) {
+            match flag {
+                b'-' => style.left = true,
+                b'+' => style.plus = true,
+                b' ' => style.space = true,
+                b'0' => style.zero = true,
+                _ => style.alternate = true,
+            }
+        }
+        let width = input.number_or_star();
+        let precision = if input.skip(b'.') { Some(input.number_or_star()) } else { None };
+        let size = match input.take_while(|c| b"hljztq".contains(&c)) {
+            b"hh" => Width::Char,
+            b"h" => Width::Short,
+            b"l" => Width::Long,
+            b"z" | b"t" => Width::Size,
+            b"ll" | b"j" | b"q" => Width::LongLong,
+            _ => Width::Int,
+        };
+        let conversion = match input.0.split_first() {
+            Some((&c @ (b'f' | b'F' | b'e' | b'E' | b'g' | b'G' | b'i'), rest)) => {
+                self.0 = rest;
+                c
+            }
+            _ => return None,
+        };
+        style.upper = conversion.is_ascii_uppercase();
+        Some(CSpec { style, width, precision, size, conversion: conversion.to_ascii_lowercase() })
     }
 
     fn spec<O: Out>(&mut self, args: &mut impl Args<O>) -> Spec {
@@ -177,32 +301,18 @@ pub(crate) fn format<O: Out>(out: &mut O, fmt: &[u8], args: &mut impl Args<O>) -
             return count;
         }
         input.0 = &input.0[plain + 1..];
+        if let Some(spec) = input.c_spec() {
+            count += spec.print(out, args);
+            continue;
+        }
         let spec = input.spec(args);
         count += match spec.conversion {
-            Some(b'd') => {
-                let v = match spec.size {
-                    Width::Int => args.int().into(),
-                    Width::LongLong => args.long_long(),
-                    #[allow(clippy::useless_conversion)] // long has 32 bits on some targets
-                    Width::Long | Width::Size => args.long().into(),
-                };
-                number(out, Digits::signed(v).as_bytes(), &spec, spec.prefix)
-            }
+            Some(b'd') => number(out, Digits::signed(spec.size.signed(args)).as_bytes(), &spec, spec.prefix),
             Some(c @ (b'u' | b'x' | b'X')) => {
-                let v = match spec.size {
-                    Width::Int => (args.int() as u32).into(),
-                    Width::LongLong => args.long_long() as u64,
-                    #[allow(clippy::useless_conversion)]
-                    Width::Long | Width::Size => (args.long() as core::ffi::c_ulong).into(),
-                };
                 let base = if c == b'u' { 10 } else { 16 };
-                number(out, Digits::of(v, base).as_bytes(), &spec, spec.prefix)
+                number(out, Digits::of(spec.size.unsigned(args), base).as_bytes(), &spec, spec.prefix)
             }
             Some(b'p') => number(out, Digits::of(args.pointer() as u64, 16).as_bytes(), &spec, true),
-            Some(c @ (b'f' | b'g')) => {
-                let s = float::decimal(args.double(), spec.precision.unwrap_or(6), c == b'g');
-                number(out, s.as_bytes(), &spec, spec.prefix)
-            }
             Some(b's') => {
                 let s = args.string(spec.precision);
                 let len = s.len();
@@ -329,9 +439,41 @@ mod tests {
         check("a%l", vec![], "a%");
         check("%-08.3hhllz", vec![], "%");
         check("%%%5%", vec![], "%%");
-        check("%k%5.2llq%zl%+d", vec![], "%k%q%l%+d");
+        check("%k%5.2llq%zl%+d% d%+s", vec![], "%k%q%l%+d% d%+s");
         check("%.*k", vec![I(3)], "%k");
         check("%5c", vec![I(0)], "\0");
         check("%-f", vec![D(1.5)], "1.500000");
+        check("%Lf %n", vec![], "%Lf %n");
+    }
+
+    /// The values are tested in `float_and_c`.
+    #[test]
+    fn conversions_of_c() {
+        check(
+            "%i|%+i|% i|%05i|%-5i|%.3i|%5.3i|%#i",
+            vec![I(7), I(7), I(7), I(-12), I(3), I(-5), I(5), I(9)],
+            "7|+7| 7|-0012|3    |-005|  005|9",
+        );
+        check(
+            "%hhi %hi %li %lli %zi %ji %ti",
+            vec![I(1000), I(70000), L(-1), L(i64::MIN), L(7), L(8), L(9)],
+            "-24 4464 -1 -9223372036854775808 7 8 9",
+        );
+        check("%*i|%-*i|%*i|%.*i", vec![I(4), I(1), I(4), I(2), I(-4), I(3), I(3), I(4)], "   1|2   |3   |004");
+        check(
+            "%+.2f|% 8.1f|%-8.1f|%08.1f|%#.0f|%lf",
+            vec![D(1.0), D(2.0), D(3.0), D(-4.0), D(5.0), D(0.5)],
+            "+1.00|     2.0|3.0     |-00004.0|5.|0.500000",
+        );
+        check(
+            "%*.*f|%-+*.*e|%.*g",
+            vec![I(8), I(2), D(0.087), I(12), I(1), D(1234.0), I(-1), D(0.1)],
+            "    0.09|+1.2e+03    |0.1",
+        );
+        check(
+            "%F %E %G %010f",
+            vec![D(f64::INFINITY), D(1e-7), D(1e-7), D(f64::NEG_INFINITY)],
+            "INF 1.000000E-07 1E-07       -inf",
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! The printf engine.
 
 pub(crate) mod engine;
-pub(crate) mod float;
+mod float;
+#[cfg(test)]
+mod float_and_c;
 pub(crate) mod printers;
 pub(crate) mod sink;
 mod text;

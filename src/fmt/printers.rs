@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::engine::{Digits, Out};
+use crate::proto::escape;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use core::fmt::{Display, Write};
 
 pub(crate) fn hex(out: &mut impl Out, data: &[u8]) -> usize {
     pairs(out, data, 2)
@@ -59,72 +61,39 @@ fn replaced(out: &mut impl Out, text: &[u8], escape: impl Fn(u8) -> Option<&'sta
 
 /// The inside of a JSON string. Control characters without a short escape stay as they are.
 pub(crate) fn json(out: &mut impl Out, text: &[u8]) -> usize {
-    replaced(out, text, |c| match c {
-        8 => Some(b"\\b"),
-        12 => Some(b"\\f"),
-        b'\n' => Some(b"\\n"),
-        b'\r' => Some(b"\\r"),
-        b'\t' => Some(b"\\t"),
-        b'\\' => Some(b"\\\\"),
-        b'"' => Some(b"\\\""),
-        _ => None,
-    })
+    replaced(out, text, escape::json)
 }
 
 pub(crate) fn html(out: &mut impl Out, text: &[u8]) -> usize {
-    replaced(out, text, |c| match c {
-        b'&' => Some(b"&amp;"),
-        b'<' => Some(b"&lt;"),
-        b'>' => Some(b"&gt;"),
-        b'"' => Some(b"&quot;"),
-        _ => None,
-    })
-}
-
-/// A number without fill.
-fn number(out: &mut impl Out, v: u16, base: u16) -> usize {
-    digits(out, Digits::of(v.into(), base.into()))
+    replaced(out, text, escape::html)
 }
 
 pub(crate) fn integer(out: &mut impl Out, v: i64) -> usize {
-    digits(out, Digits::signed(v))
-}
-
-fn digits(out: &mut impl Out, digits: Digits) -> usize {
+    let digits = Digits::signed(v);
     out.bytes(digits.as_bytes());
     digits.as_bytes().len()
 }
 
-/// `a.b.c.d`.
-pub(crate) fn ip4(out: &mut impl Out, ip: &[u8; 4]) -> usize {
-    let mut count = number(out, ip[0].into(), 10);
-    for &byte in &ip[1..] {
-        out.bytes(b".");
-        count += 1 + number(out, byte.into(), 10);
+/// What `core` formats.
+pub(crate) fn display(out: &mut impl Out, value: impl Display) -> usize {
+    struct Counted<'a, O>(&'a mut O, usize);
+    impl<O: Out> Write for Counted<'_, O> {
+        fn write_str(&mut self, s: &str) -> core::fmt::Result {
+            self.0.bytes(s.as_bytes());
+            self.1 += s.len();
+            Ok(())
+        }
     }
-    count
-}
-
-/// `[h:h:h:h:h:h:h:h]`, never shortened to `::`.
-pub(crate) fn ip6(out: &mut impl Out, ip: &[u8; 16]) -> usize {
-    let mut count = 1;
-    for (i, group) in ip.chunks_exact(2).enumerate() {
-        out.bytes(if i == 0 { b"[" } else { b":" });
-        count += 1 + number(out, u16::from_be_bytes([group[0], group[1]]), 16);
-    }
-    out.bytes(b"]");
-    count
-}
-
-/// `:port`.
-pub(crate) fn port(out: &mut impl Out, port: u16) -> usize {
-    out.bytes(b":");
-    1 + number(out, port, 10)
+    let mut to = Counted(out, 0);
+    // Only the value itself could fail, and none does.
+    let _ = write!(to, "{value}");
+    to.1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::ip::Ip;
 
     #[track_caller]
     fn check(want: &str, print: impl Fn(&mut Vec<u8>) -> usize) {
@@ -155,8 +124,8 @@ mod tests {
 
     #[test]
     fn addresses() {
-        check("1.20.255.0", |o| ip4(o, &[1, 20, 255, 0]));
-        check("[1:0:0:0:0:0:0:ff02]", |o| ip6(o, &[0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 2]));
-        check(":65535", |o| port(o, 65535));
+        check("1.20.255.0", |o| display(o, Ip::V4([1, 20, 255, 0])));
+        check("[1:0:0:0:0:0:0:ff02]", |o| display(o, Ip::V6([0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 2], 0)));
+        check("-9223372036854775808", |o| integer(o, i64::MIN));
     }
 }

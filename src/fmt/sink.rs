@@ -101,6 +101,10 @@ impl Out for IobufSink {
             (*io).len += s.len();
         }
     }
+
+    fn room(&self) -> usize {
+        if self.failed { 0 } else { usize::MAX }
+    }
 }
 
 impl Callback for IobufSink {
@@ -159,6 +163,10 @@ impl Out for BufferSink {
             self.flush();
         }
     }
+
+    fn room(&self) -> usize {
+        if self.spill.is_some() { usize::MAX } else { self.size - self.used }
+    }
 }
 
 unsafe extern "C" fn buffer_put(ch: c_char, sink: *mut c_void) {
@@ -209,6 +217,14 @@ impl Out for AnySink<'_> {
                 }
             }
             AnySink::Function(None, _) => {}
+        }
+    }
+
+    fn room(&self) -> usize {
+        match self {
+            AnySink::Iobuf(sink) => sink.room(),
+            AnySink::Buffer(sink) => sink.room(),
+            AnySink::Function(f, _) => f.map_or(0, |_| usize::MAX),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `struct mg_addr` from text.
+//! `struct mg_addr` from text and as text.
 
 use crate::abi::mg_addr;
 use crate::proto::ip::{self, Ip};
@@ -54,19 +54,17 @@ pub(crate) fn put(found: Ip, to: &mut mg_addr) {
     }
 }
 
+/// The numbers of an address.
+pub(crate) fn ip(addr: &mg_addr) -> Ip {
+    let ip = addr.ip();
+    if addr.is_ip6 { Ip::V6(ip, addr.scope_id) } else { Ip::V4([ip[0], ip[1], ip[2], ip[3]]) }
+}
+
 /// An address as `mg_print_ip_port` shows it.
 pub(crate) struct Addr(pub(crate) mg_addr);
 
 impl core::fmt::Display for Addr {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let (ip, port) = (self.0.ip(), u16::from_be(self.0.port));
-        if !self.0.is_ip6 {
-            return write!(f, "{}.{}.{}.{}:{port}", ip[0], ip[1], ip[2], ip[3]);
-        }
-        f.write_str("[")?;
-        for (i, pair) in ip.chunks_exact(2).enumerate() {
-            write!(f, "{}{:x}", if i > 0 { ":" } else { "" }, u16::from_be_bytes([pair[0], pair[1]]))?;
-        }
-        write!(f, "]:{port}")
+        write!(f, "{}:{}", ip(&self.0), u16::from_be(self.0.port))
     }
 }

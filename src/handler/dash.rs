@@ -402,6 +402,11 @@ fn number(text: &[u8]) -> Option<c_int> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|n| *n >= 0)
 }
 
+fn is_below_zero(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or_default();
+    digits.iter().all(u8::is_ascii_digit) && digits.iter().any(|&c| c != b'0')
+}
+
 /// What the API says to a request; None when it is not for it.
 ///
 /// # Safety
@@ -420,6 +425,9 @@ unsafe fn api(c: Conn, dash: *mut mg_dash, user: &User, req: &Request) -> Option
     }
     let ranged = req.parts(b"/api/get/*/*/*").or_else(|| req.parts(b"/api/get/*/*"));
     if let Some(p) = ranged.or_else(|| req.parts(b"/api/get/*")) {
+        if p.iter().skip(1).any(|index| is_below_zero(index)) && set(&p).is_some_and(Set::is_array) {
+            return Some((404, line("null")));
+        }
         let text = set(&p).and_then(|set| match (p.get(1), p.get(2).or(p.get(1))) {
             (Some(from), Some(to)) if set.is_array() => set.elements(user, number(from)?, number(to)?),
             _ => set.value(user),

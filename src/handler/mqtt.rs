@@ -171,9 +171,11 @@ impl Reader {
             mqtt::CONNECT if c.flags().is_accepted() && mqtt::level(packet) == Some(5) => c.update(|f| f.set_mqtt5(true)),
             mqtt::CONNACK => {
                 // SAFETY: as above.
-                unsafe { call(c, MG_EV_MQTT_OPEN, (&raw mut (*m).ack).cast()) };
-                // SAFETY: as above.
-                if !is_gone(c) && unsafe { (*m).ack } != 0 {
+                let ack = unsafe { (*m).ack };
+                // An int, as documented: on big-endian machines it makes a difference.
+                let mut code = c_int::from(ack);
+                call(c, MG_EV_MQTT_OPEN, (&raw mut code).cast());
+                if !is_gone(c) && ack != 0 {
                     self.refused = true;
                     c.update(|f| f.set_closing(true));
                 }
@@ -297,7 +299,9 @@ fn login_body(o: Opts, version: u8) -> Result<Vec<u8>, Fault> {
     let mut random = [0; 19];
     let mut id = o.client_id();
     if id.is_empty() {
-        random::text(&mut random);
+        if !random::text(&mut random) {
+            return Err(Fault::NoRandomNumbers);
+        }
         id = &random;
     }
     let has_will = !o.topic().is_empty();

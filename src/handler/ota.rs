@@ -213,7 +213,7 @@ struct Metadata {
 /// A string of at most `size - 1` bytes.
 fn string(body: &[u8], path: &[u8], size: usize) -> Option<Vec<u8>> {
     let mut value = vec![0; size];
-    match json::unescape(json::text(body, path)?, &mut value) {
+    match json::unescape(json::text(body, path)?, &mut value, json::Escapes::Utf8) {
         json::Unescape::Done(n) => value.truncate(n),
         _ => return None,
     }
@@ -232,7 +232,7 @@ unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
     let url = string(body, b"$.url", URL_SIZE)?;
     // It becomes part of a request.
     let is_plain = url.iter().all(|b| b.is_ascii_graphic());
-    let size = json::plain_at(body, b"$.size").filter(|n| *n >= 1.0)? as usize;
+    let size = json::integer_at(body, b"$.size").filter(|n| *n >= 1)?.try_into().ok()?;
     Some(Metadata { version: string(body, b"$.version", VERSION_SIZE)?, url, size }).filter(|_| is_plain)
 }
 

@@ -340,12 +340,20 @@ pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
     }
 }
 
-fn new_mask(c: Conn) -> Option<[u8; 4]> {
-    c.flags().is_client().then(|| {
-        let mut mask = [0; 4];
-        random::fill(&mut mask);
-        mask
-    })
+/// What a frame of this connection is masked with: nothing unless it is a client. None: there are no random numbers, and the
+/// connection ends, because a mask that can be guessed is none.
+fn new_mask(c: Conn) -> Option<Option<[u8; 4]>> {
+    if !c.flags().is_client() {
+        return Some(None);
+    }
+    let mut mask = [0; 4];
+    if random::fill(&mut mask) {
+        return Some(Some(mask));
+    }
+    log_error!("{} no random numbers for a WebSocket mask", c.id());
+    // No event: handlers send what they like, and expect none inside.
+    c.update(|f| f.set_closing(true));
+    None
 }
 
 /// A frame from byte `at` of `c->send` on is complete but for its mask.
@@ -360,9 +368,9 @@ fn finish(c: Conn, op: u8, mask: Option<[u8; 4]>, payload_at: usize) {
     }
 }
 
-/// Queues a frame. Returns its length, 0 when out of memory. See `mg_ws_send`.
+/// Queues a frame. Returns its length, 0 when out of memory or random numbers. See `mg_ws_send`.
 pub(crate) fn send(c: Conn, op: u8, payload: &[u8]) -> usize {
-    let mask = new_mask(c);
+    let Some(mask) = new_mask(c) else { return 0 };
     let head = ws::Head::new(op | ws::FIN, payload.len(), mask);
     let at = c.send_len() + head.bytes().len();
     if !output::append_parts(c, &[head.bytes(), payload]) {
@@ -372,9 +380,19 @@ pub(crate) fn send(c: Conn, op: u8, payload: &[u8]) -> usize {
     head.bytes().len() + payload.len()
 }
 
+/// Takes back what cannot become a frame.
+fn unwrapped(c: Conn, len: usize) -> usize {
+    // SAFETY: the connection's own buffer.
+    unsafe {
+        let len = (*c.send()).len.saturating_sub(len);
+        (*c.send()).len = len;
+        len
+    }
+}
+
 /// Makes a frame of the last `len` bytes of `c->send`. See `mg_ws_wrap`.
 pub(crate) fn wrap(c: Conn, len: usize, op: u8) -> usize {
-    let mask = new_mask(c);
+    let Some(mask) = new_mask(c) else { return unwrapped(c, len) };
     let head = ws::Head::new(op | ws::FIN, len, mask);
     let Some(at) = c.send_len().checked_sub(len) else { return c.send_len() };
     // SAFETY: NULL makes room only, which is filled below.
@@ -484,13 +502,16 @@ pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, fmt: *const c_ch
 /// # Safety
 /// `client.url` is NULL or a C string; `fmt` is NULL, or fits `ap`.
 pub(crate) unsafe fn connect(e: &Engine, client: Client, fmt: *const c_char, ap: *mut va_list) -> Option<Conn> {
+    let mut random = [0; 16];
+    if !random::fill(&mut random) {
+        log_error!("no random numbers for a WebSocket key");
+        return None;
+    }
     quiet(e);
     // SAFETY: passed on to the caller, as in the next block.
     let text = unsafe { bytes::cstr(client.url) };
     // SAFETY: as above.
     let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
-    let mut random = [0; 16];
-    random::fill(&mut random);
     let key = ws::key(random);
     if let Some(rec) = c.rec() {
         rec.ws.accept.set(ws::accept(&key));

@@ -274,7 +274,10 @@ fn send(e: &Engine, via: Conn, q: &mut Query) -> bool {
         q.next = time::millis().saturating_add(q.patience);
         close_socket(e, q);
         let mut id = [0; 2];
-        random::fill(&mut id);
+        if !random::fill(&mut id) {
+            // An id that can be guessed lets anybody answer.
+            return false;
+        }
         let Some(name) = q.names.front() else { return false };
         q.message = dns::query(u16::from_be_bytes(id), dns::RECURSION_DESIRED, name, q.rtype);
         if send_to(e, via, q) {

@@ -17,7 +17,8 @@ struct Gap<'a> {
     dead: usize,
 }
 
-fn is_run(c: u8) -> bool {
+/// Whether `c` is a wildcard for a run of characters.
+pub(crate) fn is_run(c: u8) -> bool {
     matches!(c, b'*' | b'#')
 }
 

@@ -11,6 +11,22 @@ pub(crate) enum Ip {
     V6([u8; 16], u8),
 }
 
+/// As `mg_print_ip` shows it: IPv6 in brackets, all eight groups, without the scope.
+impl core::fmt::Display for Ip {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Ip::Any => Ok(()),
+            Ip::V4([a, b, c, d]) => write!(f, "{a}.{b}.{c}.{d}"),
+            Ip::V6(ip, _) => {
+                for (i, pair) in ip.chunks_exact(2).enumerate() {
+                    write!(f, "{}{:x}", if i > 0 { ":" } else { "[" }, u16::from_be_bytes([pair[0], pair[1]]))?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}
+
 /// Four numbers up to 255, of any number of digits, and what follows them.
 fn dotted(mut s: &[u8]) -> Option<([u8; 4], &[u8])> {
     let mut ip = [0; 4];
@@ -52,6 +68,11 @@ fn v6(s: &[u8]) -> Option<Ip> {
         return None;
     }
     Some(Ip::V6(std::str::from_utf8(s).ok()?.parse::<Ipv6Addr>().ok()?.octets(), scope))
+}
+
+/// The IPv4 address that `ip` is, mapped into IPv6 (RFC 4291, 2.5.5.2).
+pub(crate) fn mapped(ip: [u8; 16]) -> Option<[u8; 4]> {
+    Ipv6Addr::from(ip).to_ipv4_mapped().map(|ip| ip.octets())
 }
 
 /// See `mg_aton`.
@@ -142,6 +163,16 @@ mod tests {
         (ip[0], ip[1], ip[15]) = (0xfe, 0x80, 1);
         assert_eq!(parse(b"fe80::1%2"), Some(Ip::V6(ip, 2)));
         assert_eq!(parse(b"[fe80::1%255]"), Some(Ip::V6(ip, 255)));
+    }
+
+    #[test]
+    fn mapped_addresses() {
+        let of = |s: &str| mapped(s.parse::<Ipv6Addr>().unwrap().octets());
+        assert_eq!(of("::ffff:10.1.2.3"), Some([10, 1, 2, 3]));
+        assert_eq!(of("::ffff:0.0.0.0"), Some([0; 4]));
+        for other in ["::10.1.2.3", "::1", "::fffe:10.1.2.3", "1::ffff:10.1.2.3", "::ffff:0:10.1.2.3", "64:ff9b::10.1.2.3"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -192,9 +192,45 @@ pub(crate) fn number_at(json: &[u8], path: &[u8]) -> Option<f64> {
     Some(token.parse().ok().filter(|v: &f64| v.is_finite()).unwrap_or_else(|| plain(token)))
 }
 
-/// The number at `path`, for those who want an integer. They have always seen the rounding of plain arithmetic: 4.35e2 is 434.
-pub(crate) fn plain_at(json: &[u8], path: &[u8]) -> Option<f64> {
-    number_token(json, path).map(plain)
+/// The number at `path` without its fraction, exactly. Numbers out of range give the nearest one in it.
+pub(crate) fn integer_at(json: &[u8], path: &[u8]) -> Option<i64> {
+    number_token(json, path).map(integer)
+}
+
+/// A number token, truncated.
+fn integer(token: &str) -> i64 {
+    let (mantissa, exponent) = token.split_once(['e', 'E']).unwrap_or((token, ""));
+    let (negative, mantissa) = mantissa.strip_prefix('-').map_or((false, mantissa), |rest| (true, rest));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let scale = |digits: &str| i64::try_from(num::prefix(digits.as_bytes()).0).unwrap_or(i64::MAX);
+    let exponent = match exponent.strip_prefix('-') {
+        Some(digits) => -scale(digits),
+        None => scale(exponent.strip_prefix('+').unwrap_or(exponent)),
+    };
+    let mut digits = whole.bytes().chain(fraction.bytes());
+    // How many of the digits stand before the point, zeros in front not counted.
+    let zeros = digits.clone().take_while(|&c| c == b'0').count();
+    let places = exponent.saturating_add(whole.len() as i64).saturating_sub(zeros as i64);
+    let Some(first) = digits.nth(zeros) else { return 0 };
+    let mut n = 0u64;
+    // The loop ends when the number is too large: no place before the point is worth more than the one before.
+    for c in core::iter::once(first).chain(digits).chain(core::iter::repeat(b'0')).take(usize::try_from(places).unwrap_or(0)) {
+        match n.checked_mul(10).and_then(|n| n.checked_add((c - b'0').into())) {
+            Some(next) => n = next,
+            None => return if negative { i64::MIN } else { i64::MAX },
+        }
+    }
+    match i64::try_from(n) {
+        Ok(n) if negative => -n,
+        Ok(n) => n,
+        Err(_) => {
+            if negative {
+                i64::MIN
+            } else {
+                i64::MAX
+            }
+        }
+    }
 }
 
 /// The value of a number token in plain arithmetic. Exponents count up to 308.
@@ -224,16 +260,46 @@ pub(crate) enum Unescape {
     Bad,
 }
 
-/// Decodes the escapes of `text` into `to`, leaving room for one byte more. `\u00XX` is the byte XX; other `\u` escapes, which
-/// bytes cannot express, end the text.
-pub(crate) fn unescape(text: &[u8], to: &mut [u8]) -> Unescape {
+/// What `\u` escapes are decoded to.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Escapes {
+    /// The one byte of `\u00XX`. Others, which bytes cannot express, end the text.
+    Bytes,
+    /// UTF-8. Halves of surrogate pairs are U+FFFD. What is no escape at all ends the text.
+    Utf8,
+}
+
+/// The number that the four digits behind `\u` spell, and what follows them.
+fn hex4(s: &[u8]) -> Option<(u16, &[u8])> {
+    let (digits, rest) = s.split_at_checked(4)?;
+    Some((num::digits(digits, 16)?.try_into().ok()?, rest))
+}
+
+/// The character of a `\u` escape, from behind the `\u` on, and what follows it.
+fn character(s: &[u8]) -> Option<(char, &[u8])> {
+    let (unit, rest) = hex4(s)?;
+    let second = if unit & 0xfc00 == 0xd800 { rest.strip_prefix(b"\\u").and_then(hex4) } else { None };
+    let pair = second.and_then(|(second, rest)| Some((char::decode_utf16([unit, second]).next()?.ok()?, rest)));
+    Some(pair.unwrap_or((char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), rest)))
+}
+
+/// Decodes the escapes of `text` into `to`, leaving room for one byte more.
+pub(crate) fn unescape(text: &[u8], to: &mut [u8], escapes: Escapes) -> Unescape {
     let (mut from, mut n) = (text, 0);
     while let [c, rest @ ..] = from {
-        let byte;
-        (byte, from) = match (c, rest) {
-            (b'\\', [b'u', d0, d1, d2, d3, rest @ ..]) => match num::digits(&[*d0, *d1, *d2, *d3], 16).map(u8::try_from) {
-                Some(Ok(byte)) => (byte, rest),
-                _ => break,
+        let mut encoded = [0; 4];
+        let mut len = 1;
+        (encoded[0], from) = match (c, rest) {
+            (b'\\', [b'u', rest @ ..]) if rest.len() >= 4 => match escapes {
+                Escapes::Bytes => match hex4(rest) {
+                    Some((n @ 0..=0xff, rest)) => (n as u8, rest),
+                    _ => break,
+                },
+                Escapes::Utf8 => {
+                    let Some((c, rest)) = character(rest) else { break };
+                    len = c.encode_utf8(&mut encoded).len();
+                    (encoded[0], rest)
+                }
             },
             (b'\\', [c, rest @ ..]) => match c {
                 b'b' => (8, rest),
@@ -247,11 +313,11 @@ pub(crate) fn unescape(text: &[u8], to: &mut [u8]) -> Unescape {
             (b'\\', []) => return Unescape::Bad,
             _ => (*c, rest),
         };
-        if n + 1 >= to.len() {
-            return Unescape::Full(n);
+        match to.get_mut(n..n + len + 1) {
+            Some(room) => room[..len].copy_from_slice(&encoded[..len]),
+            None => return Unescape::Full(n),
         }
-        to[n] = byte;
-        n += 1;
+        n += len;
     }
     Unescape::Done(n)
 }
@@ -338,20 +404,95 @@ mod tests {
             assert_eq!(number_at(text.as_bytes(), b"$"), Some(v), "{text}");
         }
         assert_eq!(number_at(b"\"1\"", b"$"), None);
-        let long = |text: &str| plain_at(text.as_bytes(), b"$").map(|v| v as i64);
-        for (text, v) in [("-1.9e0", -1), ("-1e99", i64::MIN), ("1e999", i64::MAX), (&format!("0.{}", "9".repeat(1000)), 1)] {
-            assert_eq!(long(text), Some(v), "{text}");
-        }
         let huge = number_at(b"1e400", b"$").unwrap();
         assert!((huge / 1e308 - 1.0).abs() < 1e-12);
     }
 
     #[test]
+    fn integers_are_exact() {
+        for (text, v) in [
+            ("-1.9e0", -1),
+            ("0.9", 0),
+            ("-0.9", 0),
+            ("4.35e2", 435),
+            ("1e3", 1000),
+            ("1.5e1", 15),
+            ("1.55e1", 15),
+            ("1000000e-3", 1000),
+            ("1999999e-6", 1),
+            ("9007199254740993", 9_007_199_254_740_993),
+            ("9007199254740993.0e0", 9_007_199_254_740_993),
+            ("9.223372036854775807e18", i64::MAX),
+            ("9223372036854775807", i64::MAX),
+            ("9223372036854775808", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+            ("-9223372036854775807.9", -i64::MAX),
+            ("-9223372036854775809", i64::MIN),
+            ("18446744073709551616", i64::MAX),
+            ("-1e99", i64::MIN),
+            ("1e999", i64::MAX),
+            ("1e99999999999999999999999", i64::MAX),
+            ("1e-99999999999999999999999", 0),
+            ("0e99999999999999999999999", 0),
+            ("-0.000e9", 0),
+            ("000012", 12),
+            ("0.0000000000000000000000012345e24", 1),
+            ("-", 0),
+            ("1.", 1),
+            ("1e", 1),
+            ("1e+", 1),
+            ("12e-1", 1),
+            (&format!("0.{}", "9".repeat(1000)), 0),
+            (&format!("0.{}12e1002", "0".repeat(1000)), 12),
+            (&format!("12{}e-1000", "0".repeat(1000)), 12),
+        ] {
+            assert_eq!(integer_at(text.as_bytes(), b"$"), Some(v), "{text}");
+        }
+        assert_eq!(integer_at(b"\"1\"", b"$"), None);
+    }
+
+    fn unescaped(text: &str, escapes: Escapes) -> Option<Vec<u8>> {
+        let mut to = vec![0; text.len() + 1];
+        match unescape(text.as_bytes(), &mut to, escapes) {
+            Unescape::Done(n) => Some(to[..n].to_vec()),
+            _ => None,
+        }
+    }
+
+    #[test]
     fn slashes_may_be_escaped() {
-        let mut to = [0; 8];
-        assert_eq!(unescape(br"a\/b", &mut to), Unescape::Done(3));
-        assert_eq!(&to[..3], b"a/b");
-        assert_eq!(unescape(br"a\", &mut to), Unescape::Bad);
+        for escapes in [Escapes::Bytes, Escapes::Utf8] {
+            assert_eq!(unescaped(r"a\/b", escapes).unwrap(), b"a/b");
+            assert_eq!(unescaped(r"a\", escapes), None);
+            assert_eq!(unescaped(r"\u12", escapes), None);
+        }
+    }
+
+    #[test]
+    fn characters_beyond_ascii() {
+        for (text, want) in [
+            (r"caf\u00e9", "café"),
+            (r"\u0416\u20AC\uffff", "Ж€\u{ffff}"),
+            (r"\ud83d\ude00!", "😀!"),
+            (r"\uD83D\uDE00", "😀"),
+            (r"\ud83d", "\u{fffd}"),
+            (r"\ude00", "\u{fffd}"),
+            (r"\ude00\ud83d", "\u{fffd}\u{fffd}"),
+            (r"\ud83d\ud83d\ude00", "\u{fffd}😀"),
+            (r"\ud83d\u0041", "\u{fffd}A"),
+            (r"\ud83dx", "\u{fffd}x"),
+            (r"\ud83d\n", "\u{fffd}\n"),
+            (r"\udbff\udfff", "\u{10ffff}"),
+            ("é\u{ff}", "é\u{ff}"),
+            (r"a\u00zzb", "a"),
+            (r"\ud83d\uzzzz", "\u{fffd}"),
+        ] {
+            assert_eq!(unescaped(text, Escapes::Utf8).unwrap(), want.as_bytes(), "{text}");
+        }
+        assert_eq!(unescaped(r"\u00ff\u0041\u0100x", Escapes::Bytes).unwrap(), b"\xffA");
+        let mut to = [b'!'; 4];
+        assert_eq!(unescape(br"a\u20ac", &mut to, Escapes::Utf8), Unescape::Full(1));
+        assert_eq!(&to, b"a!!!");
     }
 
     proptest! {
@@ -369,7 +510,27 @@ mod tests {
                 prop_assert!(steps <= json.len());
             }
             let mut to = [0; 16];
-            unescape(json, &mut to);
+            unescape(json, &mut to, Escapes::Bytes);
+            unescape(json, &mut to, Escapes::Utf8);
+        }
+
+        #[test]
+        fn any_number(whole in "-?[0-9]{0,25}", fraction in "(\\.[0-9]{0,25})?", exponent in -30i32..30) {
+            let text = format!("{whole}{fraction}e{exponent}");
+            prop_assume!(number_token(text.as_bytes(), b"$").is_some());
+            // By shifting the text of the digits.
+            let (negative, digits) = (text.starts_with('-'), [&whole, &fraction].map(|s| s.replace(['-', '.'], "")).concat());
+            let before = whole.trim_start_matches('-').len() as i32 + exponent;
+            let shifted = format!("{:0<width$}", digits, width = before.max(0) as usize);
+            let n: i128 = shifted[..before.max(0) as usize].parse().unwrap_or(if before > 38 && digits.contains(|c| c != '0') { i128::MAX } else { 0 });
+            let n = if negative { -n } else { n };
+            prop_assert_eq!(integer(&text), n.clamp(i64::MIN.into(), i64::MAX.into()) as i64, "{}", text);
+        }
+
+        #[test]
+        fn any_text_of_utf16(units in prop::collection::vec(prop_oneof![any::<u16>(), 0xd700u16..0xe100], 0..8)) {
+            let text: String = units.iter().map(|u| format!("\\u{u:04x}")).collect();
+            prop_assert_eq!(unescaped(&text, Escapes::Utf8).unwrap(), String::from_utf16_lossy(&units).into_bytes());
         }
     }
 }

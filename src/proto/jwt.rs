@@ -1,6 +1,6 @@
 //! JSON Web Tokens (RFC 7519) in the compact form of RFC 7515: `base64url(header).base64url(claims).base64url(signature)`.
 
-use super::json;
+use super::{escape, json};
 use crate::hash::base64;
 
 /// What the first two parts are made of.
@@ -13,22 +13,11 @@ pub(crate) struct Token<'a> {
     pub(crate) kid: &'a [u8],
 }
 
-fn escape(text: &[u8], to: &mut Vec<u8>) {
-    for &c in text {
-        match c {
-            b'"' | b'\\' => to.extend([b'\\', c]),
-            0..0x20 => to.extend(format!("\\u{c:04x}").bytes()),
-            _ => to.push(c),
-        }
-    }
-}
-
 fn header(alg: &str, token: &Token) -> Vec<u8> {
     let mut header = format!("{{\"alg\":\"{alg}\",\"typ\":\"JWT\"").into_bytes();
     if !token.kid.is_empty() {
-        header.extend(b",\"kid\":\"");
-        escape(token.kid, &mut header);
-        header.push(b'"');
+        header.extend(b",\"kid\":");
+        escape::json_string(&mut header, token.kid);
     }
     if !token.header.is_empty() {
         header.push(b',');

@@ -1,6 +1,6 @@
 //! The page that lists a directory.
 
-use super::urlcodec;
+use super::{escape::html_text, urlcodec};
 
 const TOP: &[u8] = br##"<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -79,7 +79,7 @@ impl Page {
     /// `uri` is decoded already.
     pub(crate) fn new(uri: &[u8]) -> Page {
         let mut title = b"Index of ".to_vec();
-        escape(uri, &mut title);
+        html_text(&mut title, uri);
         Page([TOP, &title, STYLE, &title, TABLE, PARENT].concat())
     }
 
@@ -94,7 +94,7 @@ impl Page {
         out.truncate(start + n);
         out.extend_from_slice(slash);
         out.extend_from_slice(b"\">");
-        escape(name, out);
+        html_text(out, name);
         out.extend_from_slice(slash);
         let rest = match size {
             Some(size) => format!("</a></td><td name={mtime}>{mtime}</td><td name={size}>{size}</td></tr>\n"),
@@ -106,18 +106,6 @@ impl Page {
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.0.extend_from_slice(BOTTOM);
         self.0
-    }
-}
-
-fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
-        match byte {
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'<' => out.extend_from_slice(b"&lt;"),
-            b'>' => out.extend_from_slice(b"&gt;"),
-            b'"' => out.extend_from_slice(b"&quot;"),
-            _ => out.push(byte),
-        }
     }
 }
 

@@ -275,6 +275,25 @@ fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&name[..dot], &name[dot + 1..]))
 }
 
+/// The name at `at`, which ends at `end` at the latest. None: it does not, or is empty.
+fn name_within(buf: &[u8], at: usize, end: usize) -> Option<Text> {
+    dns::name(buf, at).filter(|(name, len)| at + len <= end && !name.as_bytes().is_empty()).map(|(name, _)| name)
+}
+
+/// Whether the data of a record is too short for its type.
+fn is_cut_short(r: &Record) -> bool {
+    r.class & !TOP_BIT == dns::IN
+        && match r.rtype {
+            A => r.data_len < 4,
+            dns::AAAA => r.data_len < 16,
+            // A name takes two bytes, unless it is the root. It may be broken.
+            PTR => r.data_len < 2,
+            // Priority, weight, port and a name.
+            SRV => r.data_len < 7,
+            _ => false,
+        }
+}
+
 /// What a response says; None when it says nothing of services or hosts.
 pub(crate) fn response(buf: &[u8]) -> Option<Response> {
     if header(buf, 3) == 0 {
@@ -289,6 +308,9 @@ pub(crate) fn response(buf: &[u8]) -> Option<Response> {
         return None;
     }
     let data_at = |at: usize, r: &Record| at + r.len - r.data_len;
+    if all.iter().any(|(_, r)| is_cut_short(r)) {
+        return None;
+    }
     let instance = match first.rtype {
         A => {
             found.ip = Some(ipv4(buf, at, &first)?);
@@ -315,13 +337,14 @@ pub(crate) fn response(buf: &[u8]) -> Option<Response> {
         let owner = dns::name(buf, *at)?.0;
         let of_instance = dns::same(owner.as_bytes(), instance.as_bytes());
         match r.rtype {
-            SRV if of_instance && r.data_len >= 6 => {
-                if target.is_some() {
+            SRV if of_instance => {
+                if found.port.is_some() {
                     break;
                 }
                 let data = data_at(*at, r);
                 found.port = Some(u16::from_be_bytes([buf[data + 4], buf[data + 5]]));
-                target = Some(dns::name(buf, data + 6)?.0);
+                // Where that is broken, the name of the instance remains.
+                target = name_within(buf, data + 6, *at + r.len);
             }
             TXT if of_instance => {
                 if found.txt.is_some() {
@@ -410,6 +433,56 @@ mod tests {
         assert!(questions(&q).is_empty());
         q.truncate(q.len() - 2);
         assert!(questions(&q).is_empty());
+    }
+
+    /// A response with these answers: type and data of records that belong to `dev._http._tcp.local`.
+    fn responded(records: &[(&[u8], u16, &[u8])]) -> Vec<u8> {
+        let mut a = vec![0, 0, 0x84, 0, 0, 0, 0, records.len() as u8, 0, 0, 0, 0];
+        for (owner, rtype, data) in records {
+            a.extend_from_slice(owner);
+            a.extend(rtype.to_be_bytes());
+            a.extend([0x80, 1, 0, 0, 0, 120]);
+            a.extend((data.len() as u16).to_be_bytes());
+            a.extend_from_slice(data);
+        }
+        a
+    }
+
+    const SERVICE: &[u8] = b"\x05_http\x04_tcp\x05local\0";
+    const INSTANCE: &[u8] = b"\x03dev\x05_http\x04_tcp\x05local\0";
+    const SRV_DATA: &[u8] = b"\0\0\0\0\x1f\x90\x04host\x05local\0";
+
+    #[test]
+    fn records_too_short_for_their_type_are_no_answer() {
+        let wholes: [(u16, &[u8]); 3] = [(A, &[10, 0, 0, 1]), (SRV, &SRV_DATA[..7]), (dns::AAAA, &[0; 16])];
+        for (rtype, data) in wholes {
+            for n in 0..=data.len() {
+                let found = |records: &[(&[u8], u16, &[u8])]| response(&responded(records)).is_some();
+                let record = (INSTANCE, rtype, &data[..n]);
+                let whole = n == data.len();
+                assert_eq!(found(&[record]), whole && rtype != dns::AAAA, "{rtype} {n}");
+                assert_eq!(found(&[(SERVICE, PTR, INSTANCE), record]), whole, "{rtype} {n}");
+                assert_eq!(found(&[(INSTANCE, TXT, b"\x03a=b"), record]), whole, "{rtype} {n}");
+            }
+        }
+        for data in [&b""[..], b"\xc0", b"\x03"] {
+            assert!(response(&responded(&[(SERVICE, PTR, data)])).is_none());
+        }
+    }
+
+    #[test]
+    fn a_broken_target_leaves_the_name_of_the_instance() {
+        for target in [&b"\x04hos"[..], b"\xff\xff", b"\0", b"\x3fhost\x05local\0", b"\x04host"] {
+            let srv = [&SRV_DATA[..6], target].concat();
+            let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, &srv), (INSTANCE, TXT, b"\x03a=b")]);
+            let r = response(&a).unwrap_or_else(|| panic!("{target:?}"));
+            assert_eq!((&r.name[..], r.port, &a[r.txt.unwrap()]), (&b"dev"[..], Some(8080), &b"\x03a=b"[..]), "{target:?}");
+            // The address may stand under that name.
+            let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, &srv), (INSTANCE, A, &[10, 0, 0, 1])]);
+            assert_eq!(response(&a).and_then(|r| r.ip), Some(IP));
+        }
+        let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, SRV_DATA)]);
+        assert_eq!(response(&a).unwrap().name, b"host.local");
     }
 
     proptest! {

@@ -9,6 +9,7 @@ pub(crate) mod date;
 pub(crate) mod dns;
 #[cfg(feature = "ecc")]
 pub(crate) mod ec_key;
+pub(crate) mod escape;
 pub(crate) mod glob;
 pub(crate) mod http;
 pub(crate) mod ip;

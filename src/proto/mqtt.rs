@@ -203,6 +203,8 @@ pub(crate) enum Fault {
     LongPacket,
     UnknownProperty,
     BigProperty,
+    /// For a client id.
+    NoRandomNumbers,
 }
 
 impl Fault {
@@ -210,6 +212,7 @@ impl Fault {
         match self {
             Fault::LongText => "MQTT string too long",
             Fault::LongPacket => "MQTT packet too long",
+            Fault::NoRandomNumbers => "no random numbers",
             Fault::UnknownProperty => "unknown MQTT property",
             Fault::BigProperty => "MQTT property out of range",
         }

@@ -68,6 +68,11 @@ pub(crate) fn uri(url: &[u8]) -> Option<&[u8]> {
     if p.path == 0 { None } else { url.get(p.path..) }
 }
 
+/// C's `isspace`.
+fn is_blank(c: u8) -> bool {
+    matches!(c, b' ' | b'\t'..=b'\r')
+}
+
 /// The schemes that have a port of their own, TLS or both.
 const SCHEMES: [(&[u8], u16, bool); 12] = [
     (b"http", 80, false),
@@ -107,10 +112,15 @@ pub(crate) fn is_unix(url: &[u8]) -> bool {
 }
 
 /// See `mg_url_port`: the port that the URL names (0 when that is not a port number), or else that of its scheme in lower case.
+/// Blanks and a plus sign may stand before the number, as in C's `atoi`.
 pub(crate) fn port(url: &[u8]) -> u16 {
     match places(url).port {
         0 => before_colon(url).and_then(|s| SCHEMES.iter().find(|(name, ..)| *name == s)).map_or(0, |&(_, port, _)| port),
-        port => num::prefix(part(url, port, url.len())).0.try_into().unwrap_or(0),
+        port => {
+            let text = part(url, port, url.len());
+            let text = &text[text.iter().position(|&c| !is_blank(c)).unwrap_or(text.len())..];
+            num::prefix(text.strip_prefix(b"+").unwrap_or(text)).0.try_into().unwrap_or(0)
+        }
     }
 }
 
@@ -183,7 +193,9 @@ mod tests {
 
     #[test]
     fn ports_that_are_none() {
-        for url in ["http://h:65536", "http://h:-1", "http://h:99999999999999999999999"] {
+        for url in
+            ["http://h:65536", "http://h:-1", "http://h:99999999999999999999999", "http://h:++1", "http://h:+ 1", "http://h: "]
+        {
             assert_eq!(port(url.as_bytes()), 0, "{url}");
         }
     }
@@ -249,6 +261,13 @@ mod tests {
         ] {
             let got = listening(url.as_bytes());
             assert!(got.as_ref().is_err_and(|what| what.contains(want)), "{url}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn blanks_and_a_plus_sign_before_a_port() {
+        for url in ["http://h: 81", "http://h:+81/x", "http://h:\t\n\x0b\x0c\r +81", "h: 81x"] {
+            assert_eq!(port(url.as_bytes()), 81, "{url:?}");
         }
     }
 

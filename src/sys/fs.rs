@@ -131,9 +131,7 @@ impl Drop for Handle {
 
 /// A name beside `path` that nothing else has.
 fn temporary(path: &CStr) -> CString {
-    let mut suffix = *b"..123456789";
-    random::text(&mut suffix[2..]);
-    let name = [path.to_bytes(), &suffix].concat();
+    let name = [path.to_bytes(), b"..", &random::name::<9>()].concat();
     CString::new(name).unwrap_or_default()
 }
 

@@ -2,7 +2,10 @@
 
 use crate::guard::bytes::slice_mut;
 use crate::sys::log::log_error;
+use crate::sys::time::millis;
 use core::ffi::c_void;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 unsafe extern "C" {
     /// Fills `len` bytes at `buf` with random bytes of the operating system, or returns false. A program may define this
@@ -10,7 +13,8 @@ unsafe extern "C" {
     fn mg_random(buf: *mut c_void, len: usize) -> bool;
 }
 
-/// Fills a buffer; false when the bytes are not fit for secrets.
+/// Fills a buffer; false when there are no random numbers: then nothing in it is fit for use.
+#[must_use]
 pub(crate) fn fill(buf: &mut [u8]) -> bool {
     // SAFETY: the buffer has that many bytes.
     unsafe { mg_random(buf.as_mut_ptr().cast(), buf.len()) }
@@ -29,21 +33,48 @@ unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
     done
 }
 
-/// A number below `n`, for spreading things out.
-pub(crate) fn below(n: u64) -> u64 {
+/// A number that is not a secret: different each time, and hard to meet by chance.
+fn common() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut bytes = [0; 8];
-    fill(&mut bytes);
-    u64::from_ne_bytes(bytes) % n.max(1)
+    if fill(&mut bytes) {
+        return u64::from_ne_bytes(bytes);
+    }
+    let count = COUNT.fetch_add(1, Relaxed);
+    let mut state = DefaultHasher::new();
+    (count, std::process::id(), millis(), &raw const COUNT).hash(&mut state);
+    state.finish()
 }
 
-/// Letters and digits, all equally likely.
-pub(crate) fn text(buf: &mut [u8]) {
-    const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+/// A number below `n`, for spreading things out. Not for secrets.
+pub(crate) fn below(n: u64) -> u64 {
+    common() % n.max(1)
+}
+
+const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+/// Letters and digits that nothing else has, for names. Not for secrets.
+pub(crate) fn name<const N: usize>() -> [u8; N] {
+    let mut n = common();
+    [0; N].map(|_| {
+        let c = ALPHABET[(n % 62) as usize];
+        n /= 62;
+        c
+    })
+}
+
+/// Letters and digits, all equally likely; false when there are no random numbers: then they are NULs.
+#[must_use]
+pub(crate) fn text(buf: &mut [u8]) -> bool {
     for part in buf.chunks_mut(16) {
         let mut random = [[0; 4]; 16];
-        fill(random.as_flattened_mut());
+        if !fill(random.as_flattened_mut()) {
+            buf.fill(0);
+            return false;
+        }
         for (c, r) in part.iter_mut().zip(random) {
             *c = ALPHABET[((u64::from(u32::from_ne_bytes(r)) * 62) >> 32) as usize];
         }
     }
+    true
 }

@@ -8,8 +8,9 @@ pub(crate) use super::error::{Error, explain};
 use super::keys;
 use super::verify::{Verifier, anchors};
 use crate::hash::md::sha256_of;
+use crate::sys::random;
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, ring};
 use rustls::pki_types::ServerName;
 use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni, ServerConfig};
 use rustls::sign::SingleCertAndKey;
@@ -93,8 +94,18 @@ fn server_name(name: &[u8]) -> Result<Option<ServerName<'static>>, Error> {
     }
 }
 
+/// The random numbers of `mg_random`, which a program may have put in the place of ours. Without them there is no handshake.
+#[derive(Debug)]
+struct Random;
+
+impl SecureRandom for Random {
+    fn fill(&self, buf: &mut [u8]) -> Result<(), GetRandomFailed> {
+        if random::fill(buf) { Ok(()) } else { Err(GetRandomFailed) }
+    }
+}
+
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(CryptoProvider { secure_random: &Random, ..ring::default_provider() })
 }
 
 fn protocols(o: &Options<'_>) -> Vec<Vec<u8>> {

@@ -2,9 +2,9 @@
 
 use super::users::User;
 use crate::abi::*;
-use crate::fmt::float;
 use crate::guard::bytes::{cstr, slice_mut};
-use crate::proto::json::{self, Unescape};
+pub(super) use crate::proto::escape::json_string as quoted;
+use crate::proto::json::{self, Escapes, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
 use core::ffi::{CStr, c_char, c_int};
 use std::io::Write;
@@ -224,24 +224,6 @@ impl Set {
     }
 }
 
-/// A JSON string.
-pub(super) fn quoted(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    for c in text {
-        match c {
-            8 => out.extend(b"\\b"),
-            12 => out.extend(b"\\f"),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            b'\\' | b'"' => out.extend([b'\\', *c]),
-            0..32 => out.extend(format!("\\u{c:04x}").as_bytes()),
-            _ => out.push(*c),
-        }
-    }
-    out.push(b'"');
-}
-
 /// The text of a variable: as long as its memory at most, where the size of that is known.
 ///
 /// # Safety
@@ -282,7 +264,7 @@ unsafe fn print(out: &mut Vec<u8>, field: &mg_field) {
             UINT64 => number(format_args!("{}", field.value.cast::<u64>().read_unaligned())),
             BOOL => number(format_args!("{}", field.value.cast::<u8>().read() != 0)),
             DBL => match field.value.cast::<f64>().read_unaligned() {
-                v if v.is_finite() => out.extend(float::decimal(v, 2, false).as_bytes()),
+                v if v.is_finite() => number(format_args!("{v:.2}")),
                 _ => out.extend(b"null"),
             },
             STR => quoted(out, text(field)),
@@ -343,7 +325,7 @@ unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
             DBL if size == size_of::<f64>() => json::number_at(object, &path).map(|v| value.cast::<f64>().write_unaligned(v)),
             STR => json::text(object, &path).and_then(|s| {
                 let mut decoded = vec![0; size];
-                match json::unescape(s, &mut decoded) {
+                match json::unescape(s, &mut decoded, Escapes::Utf8) {
                     Unescape::Done(n) | Unescape::Full(n) => put_text(field, &decoded[..n]).then_some(()),
                     Unescape::Bad => None,
                 }

@@ -251,7 +251,10 @@ pub(super) unsafe fn find(c: Conn, dash: *mut mg_dash, mut claim: Claim) -> Opti
         }
         None => {
             let mut token = [0; TOKEN];
-            random::text(&mut token);
+            if !random::text(&mut token) {
+                log_error!("{} dashboard: no random numbers for a session, nobody is let in", c.id());
+                return None;
+            }
             create(dash, false, name, &token, level)?
         }
     };

@@ -1,0 +1,49 @@
+//! Text inside of other text: JSON strings and HTML.
+
+/// What stands for a byte of a JSON string; None: itself, or `\\u00XX`.
+pub(crate) fn json(c: u8) -> Option<&'static [u8]> {
+    match c {
+        8 => Some(b"\\b"),
+        12 => Some(b"\\f"),
+        b'\n' => Some(b"\\n"),
+        b'\r' => Some(b"\\r"),
+        b'\t' => Some(b"\\t"),
+        b'\\' => Some(b"\\\\"),
+        b'"' => Some(b"\\\""),
+        _ => None,
+    }
+}
+
+/// What stands for a byte of HTML text or of a value in double quotes; None: itself.
+pub(crate) fn html(c: u8) -> Option<&'static [u8]> {
+    match c {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'>' => Some(b"&gt;"),
+        b'"' => Some(b"&quot;"),
+        _ => None,
+    }
+}
+
+/// Appends a JSON string, with its quotes.
+pub(crate) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for &c in text {
+        match json(c) {
+            Some(escape) => out.extend_from_slice(escape),
+            None if c < b' ' => out.extend_from_slice(format!("\\u{c:04x}").as_bytes()),
+            None => out.push(c),
+        }
+    }
+    out.push(b'"');
+}
+
+/// Appends HTML text.
+pub(crate) fn html_text(out: &mut Vec<u8>, text: &[u8]) {
+    for &c in text {
+        match html(c) {
+            Some(escape) => out.extend_from_slice(escape),
+            None => out.push(c),
+        }
+    }
+}
