@@ -27,6 +27,9 @@ pub struct mgx_options {
     pub tls_keylog: bool,
     /// MG_HTTP_INDEX: the name of index pages. Copied.
     pub http_index: *const c_char,
+    /// Uploads and mg_file_write do not wait until a finished file is on the disk. Files belong to no manager: the last call of
+    /// mgx_mgr_options counts for the whole process.
+    pub no_fsync: bool,
 }
 
 /// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
@@ -37,6 +40,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     let (Some(e), Some(o)) = (unsafe { (Engine::of(mgr), opts.as_ref()) }) else { return };
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
+    crate::sys::fs_posix::set_sync(!o.no_fsync);
     e.io_size.store(o.io_size.max(MG_IO_SIZE), Ordering::Relaxed);
     *e.options.borrow_mut() = Options {
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
