@@ -1645,10 +1645,9 @@ extern void mg_http_reply(struct mg_connection *c, int status_code, const char *
 // Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
 // `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
 // are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
-// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
-void mg_http_serve_dir(struct mg_connection *c,
-                       struct mg_http_message *hm,
-                       const struct mg_http_serve_opts *opts);
+// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
+// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
 
 // Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
 void mg_http_serve_file(struct mg_connection *c,
@@ -1965,9 +1964,11 @@ extern bool mg_ota_end(void);
 void mg_ota_poll(struct mg_mgr *mgr);
 
 // Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
-// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned true, or
-// else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
-// called before this function returns. There is one check at a time in a process; https needs a CA (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
+// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched
+// from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned
+// true, or else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
+// called before this function returns. There is one check at a time in a process; https needs a CA
+// (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
 void mg_ota_url_check(struct mg_mgr *mgr,
                       const char *metadata_url,
                       void (*fn)(const char *error_message));
@@ -2437,15 +2438,6 @@ size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
 // double quotes.
 extern size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...);
 
-// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
-// an empty string takes them away, and https is refused again. It counts for the whole process.
-void mgx_ota_set_ca(struct mg_str pem);
-
-// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
-// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
-// others than visible ones of ASCII. It counts for the whole process.
-bool mgx_ota_set_version(const char *version);
-
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -2472,6 +2464,7 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
   const char *http_index;   // MG_HTTP_INDEX
 };
 extern void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *options);

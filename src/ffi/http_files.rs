@@ -26,7 +26,8 @@ unsafe fn framed<T>(c: *mut mg_connection, f: impl FnOnce(Conn) -> T) -> T {
 /// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
 /// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
 /// are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
-/// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+/// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
+/// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts) {
     // SAFETY: a connection, a message and options, as the caller promises.

@@ -7,9 +7,11 @@ use crate::net::engine::Engine;
 use core::ffi::c_char;
 
 /// Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
-/// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned true, or
-/// else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
-/// called before this function returns. There is one check at a time in a process; https needs a CA (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
+/// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched
+/// from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned
+/// true, or else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
+/// called before this function returns. There is one check at a time in a process; https needs a CA
+/// (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ota_url_check(
     mgr: *mut mg_mgr,
@@ -28,21 +30,4 @@ pub unsafe extern "C" fn mg_ota_url_check(
 pub unsafe extern "C" fn mg_ota_poll(mgr: *mut mg_mgr) {
     // SAFETY: a manager, as the caller promises.
     unsafe { Engine::of(mgr) }.map(ota::poll);
-}
-
-/// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
-/// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
-/// others than visible ones of ASCII. It counts for the whole process.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgx_ota_set_version(version: *const c_char) -> bool {
-    // SAFETY: a C string or NULL, as the caller promises.
-    ota::set_version(unsafe { bytes::cstr(version) })
-}
-
-/// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
-/// an empty string takes them away, and https is refused again. It counts for the whole process.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgx_ota_set_ca(pem: mg_str) {
-    // SAFETY: readable bytes, as the caller promises.
-    ota::set_ca(unsafe { pem.bytes() }, super::tls::mg_tls_init);
 }

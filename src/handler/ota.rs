@@ -44,6 +44,8 @@ enum Phase {
     Metadata,
     Connecting,
     Image,
+    /// The upload has the connection, also after its end, and calls `done`.
+    Writing,
 }
 
 #[derive(Clone)]
@@ -338,6 +340,9 @@ unsafe fn image(c: Conn, hm: &mg_http_message, now: &Check) {
     }
     // SAFETY: passed on to the caller.
     let body = unsafe { upload::Body::of(c, hm) };
+    if let Some(check) = check().as_mut() {
+        check.phase = Phase::Writing;
+    }
     upload::start_firmware(c, body, Some(done));
 }
 
@@ -368,6 +373,7 @@ pub(crate) fn poll(e: &Engine) -> bool {
             end(c, Some(&text(message.as_bytes())));
         }
         Some(_) => {}
+        None if now.phase == Phase::Writing => {}
         // It has gone without a word to us.
         None => {
             *check() = None;
