@@ -165,8 +165,9 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
     if (mg_match(hm->uri, mg_str("/up/*"), NULL)) {
       struct mg_str name = mg_str_n(hm->uri.buf + 4, hm->uri.len - 4);
       mg_http_start_upload(c, hm, name, mg_str_n(hm->uri.buf, 3), &s_fs, ended);
+    } else if (mg_match(hm->uri, mg_str("/ota"), NULL)) {
+      mg_http_start_ota(c, hm, ended);
     }
-    if (mg_match(hm->uri, mg_str("/ota"), NULL)) mg_http_start_ota(c, hm, ended);
   } else if (ev == MG_EV_HTTP_MSG) {
     if (mg_match(hm->uri, mg_str("/piece"), NULL)) {
       mg_http_upload(c, hm, &s_fs, "up", BODY);
