@@ -382,6 +382,20 @@ static void gone_before_it_is_open(void) {
   finish();
 }
 
+// As much arrives while the file is opened as the head has bytes.
+static void as_long_as_before(void) {
+  static const char *request = "PUT /up/none HTTP/1.1\r\nContent-Length: 100\r\n\r\n";
+  begin(server, POLL, OPEN);
+  s_late = s_body, s_late_len = strlen(request);
+  CHECK(peer_say(&s_peer, request));
+  POLL_UNTIL(&s_mgr, s_acted == 1);
+  poll_often(&s_mgr);
+  CHECK(peer_send(&s_peer, s_body + strlen(request), 100 - strlen(request)));
+  POLL_UNTIL(&s_mgr, s_ends == 1);
+  CHECK(strcmp(s_said, "fine") == 0 && s_stored_len == 100 && memcmp(s_stored, s_body, 100) == 0);
+  finish();
+}
+
 int main(void) {
   mg_log_set(MG_LL_ERROR);
   mg_log_set_fn(log_char, NULL);
@@ -393,6 +407,7 @@ int main(void) {
   s_dash.sets = &s_files, s_dash.custom_handlers = &s_custom, s_dash.authenticate = authenticate, s_dash.upload_fs = &s_fs;
   nothing_is_lost();
   gone_before_it_is_open();
+  as_long_as_before();
   everywhere();
   free(s_body);
   free(s_stored);

@@ -165,6 +165,8 @@ enum Rest {
 pub(crate) struct Body {
     /// What is in front of the body in `c->recv`.
     head: usize,
+    /// All that was there.
+    received: usize,
     chunked: bool,
     /// As announced.
     len: usize,
@@ -181,7 +183,7 @@ impl Body {
             let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
             let before = if before <= c.recv_len() { before } else { 0 };
             let chunked = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
-            Body { head: before + hm.head.len, chunked, len: hm.body.len }
+            Body { head: before + hm.head.len, received: c.recv_len(), chunked, len: hm.body.len }
         }
     }
 }
@@ -275,8 +277,11 @@ fn start(c: Conn, body: Body, callback: Callback, failure: &CStr, open: impl FnO
     };
     *upload.sink.borrow_mut() = Some(sink);
     if !c.is_closed() {
-        // SAFETY: the connection's own buffer.
-        unsafe { iobuf::del(c.recv(), 0, upload.head.take()) };
+        // The HTTP handler goes by the length, which must not be what it was: then the head goes with the first part of the body.
+        if c.recv_len() != body.received + body.head {
+            // SAFETY: the connection's own buffer.
+            unsafe { iobuf::del(c.recv(), 0, upload.head.take()) };
+        }
         c.set_pfn(None);
         c.set_pfn_data(ptr::null_mut());
     }

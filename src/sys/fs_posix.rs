@@ -201,13 +201,23 @@ pub(crate) fn set_sync(on: bool) {
 
 /// Whether all that was written to a file is where it is to stay. It may be reported as late as when a descriptor is closed.
 pub(crate) fn complete(fd: *mut c_void) -> bool {
-    let synced = |file: &mut File| !SYNC.load(Ordering::Relaxed) || file.sync_all().is_ok();
     // SAFETY: no pointers; the descriptor is open, and its copy is used by nobody else.
     let closed = |file: &mut File| unsafe {
         let copy = libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0);
         copy < 0 || libc::close(copy) == 0 || errno() == libc::EINTR
     };
-    with_file(fd, |file| synced(file) && closed(file)).unwrap_or(false)
+    with_file(fd, |file| is_synced(file) && closed(file)).unwrap_or(false)
+}
+
+/// Some file systems have nothing to wait for.
+fn is_synced(file: &File) -> bool {
+    if !SYNC.load(Ordering::Relaxed) {
+        return true;
+    }
+    match file.sync_all() {
+        Ok(()) => true,
+        Err(e) => matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOTSUP | libc::EROFS)),
+    }
 }
 
 fn errno() -> c_int {
@@ -227,11 +237,8 @@ pub(crate) fn complete_name(path: &CStr) -> bool {
     if !SYNC.load(Ordering::Relaxed) {
         return true;
     }
-    let Ok(dir) = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(parent(path)) else { return true };
-    match dir.sync_all() {
-        Ok(()) => true,
-        Err(e) => matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOTSUP | libc::EROFS)),
-    }
+    let dir = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(parent(path));
+    dir.map_or(true, |dir| is_synced(&dir))
 }
 
 /// Says that somebody is writing a file, also to processes that see others under other numbers.
