@@ -8,7 +8,11 @@
 #include "peer.h"
 
 #define LARGE 3000000
-#define HEAD(type, etag, n) "HTTP/1.1 200 OK\r\nContent-Type: " type "\r\nEtag: " etag "\r\nContent-Length: " #n "\r\n\r\n"
+#define THEN "Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n"  // 1700000000
+#define FIVE "Last-Modified: Thu, 01 Jan 1970 00:00:05 GMT\r\n"  // of the file systems in memory
+#define HEAD_AT(type, etag, date, n) \
+  "HTTP/1.1 200 OK\r\nContent-Type: " type "\r\nEtag: " etag "\r\n" date "Content-Length: " #n "\r\n\r\n"
+#define HEAD(type, etag, n) HEAD_AT(type, etag, THEN, n)
 #define TEXT "text/plain; charset=utf-8"
 #define NOT_FOUND "HTTP/1.1 404 Not Found\r\nContent-Length: 10         \r\n\r\nNot found\n"
 
@@ -97,7 +101,7 @@ static void reset(void) {
 // The head of the large file, in memory that is used again.
 static const char *large_head(const char *more) {
   static char head[300];
-  snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Type: " TEXT "\r\nEtag: \"1700000000.%d\"\r\nContent-Length: %d\r\n%s\r\n", LARGE, LARGE, more);
+  snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Type: " TEXT "\r\nEtag: \"1700000000.%d\"\r\n" THEN "Content-Length: %d\r\n%s\r\n", LARGE, LARGE, more);
   return head;
 }
 
@@ -278,7 +282,7 @@ static void own_file_system(void) {
   reset();
   s.opts.root_dir = "own";
   s.opts.fs = &own;
-  n = (size_t) snprintf(head, sizeof(head), HEAD(TEXT, "\"5.%d\"", %d), LARGE, LARGE);
+  n = (size_t) snprintf(head, sizeof(head), HEAD_AT(TEXT, "\"5.%d\"", FIVE, %d), LARGE, LARGE);
   open_site(&t, "GET /file HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&t.mgr, peer_has(&t.p, n + LARGE));
   CHECK(memcmp(t.p.buf, head, n) == 0 && memcmp(t.p.buf + n, s_large, LARGE) == 0);
@@ -320,16 +324,16 @@ static void packed(void) {
   s.opts.fs = &mg_fs_packed;
   CHECK(answered("GET /a.html HTTP/1.1\r\n\r\n", NOT_FOUND));
   mg_mem_files = s_files;
-  CHECK(answered("GET /a.html HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"5.9\"", 9) "<p>packed"));
-  CHECK(answered("GET /d/ HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"5.9\"", 9) "<p>packed"));
+  CHECK(answered("GET /a.html HTTP/1.1\r\n\r\n", HEAD_AT("text/html; charset=utf-8", "\"5.9\"", FIVE, 9) "<p>packed"));
+  CHECK(answered("GET /d/ HTTP/1.1\r\n\r\n", HEAD_AT("text/html; charset=utf-8", "\"5.9\"", FIVE, 9) "<p>packed"));
   CHECK(answered("GET /d HTTP/1.1\r\n\r\n", "HTTP/1.1 301 Moved\r\nLocation: /d/\r\nContent-Length: 0\r\n\r\n"));
   CHECK(answered("GET / HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n",
-                 "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nEtag: \"5.2\"\r\nContent-Length: 2\r\nContent-Encoding: "
+                 "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nEtag: \"5.2\"\r\n" FIVE "Vary: Accept-Encoding\r\nContent-Length: 2\r\nContent-Encoding: "
                  "gzip\r\n\r\nGZ"));
   CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
   // The path is the URI.
   s.opts.root_dir = "";
-  CHECK(answered("GET /web_root/a.html HTTP/1.1\r\n\r\n", HEAD("text/html; charset=utf-8", "\"5.9\"", 9) "<p>packed"));
+  CHECK(answered("GET /web_root/a.html HTTP/1.1\r\n\r\n", HEAD_AT("text/html; charset=utf-8", "\"5.9\"", FIVE, 9) "<p>packed"));
   mg_mem_files = NULL;
 }
 
@@ -347,6 +351,88 @@ static void one_file(void) {
   s.file = "";
   CHECK(answered("GET / HTTP/1.1\r\n\r\n", NOT_FOUND));
   CHECK(answered("HEAD / HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 10         \r\n\r\n"));
+}
+
+#define TAG "Etag: \"1700000000.5\"\r\n" THEN
+#define NOT_MODIFIED "HTTP/1.1 304 Not Modified\r\n" TAG "X: y\r\n\r\n"
+#define FAILED "HTTP/1.1 412 Precondition Failed\r\n" TAG "X: y\r\nContent-Length: 0\r\n\r\n"
+#define WHOLE "HTTP/1.1 200 OK\r\nContent-Type: " TEXT "\r\n" TAG "Content-Length: 5\r\nX: y\r\n\r\nsmall"
+#define PART(a, b, n, text)                                                                                                       \
+  "HTTP/1.1 206 Partial Content\r\nContent-Type: " TEXT "\r\n" TAG "Content-Length: " #n "\r\nContent-Range: bytes " #a "-" #b "/5\r\n" \
+  "X: y\r\n\r\n" text
+
+static void conditions(void) {
+  static const char *table[][2] = {
+      {"If-None-Match: W/\"1700000000.5\"", NOT_MODIFIED},
+      {"If-None-Match: \"x\", \"1700000000.5\"", NOT_MODIFIED},
+      {"If-None-Match: \"x\"\r\nIf-None-Match: \"1700000000.5\"", NOT_MODIFIED},
+      {"If-None-Match: *", NOT_MODIFIED},
+      {"If-None-Match: \"x\"", WHOLE},
+      {"If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT", NOT_MODIFIED},
+      {"If-Modified-Since: Tuesday, 14-Nov-23 22:13:20 GMT", NOT_MODIFIED},
+      {"If-Modified-Since: Tue Nov 14 22:13:20 2023", NOT_MODIFIED},
+      {"If-Modified-Since: Tue, 14 Nov 2023 22:13:19 GMT", WHOLE},
+      {"If-Modified-Since: today", WHOLE},
+      {"If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT\r\nIf-None-Match: \"x\"", WHOLE},
+      {"If-Match: \"1700000000.5\"", WHOLE},
+      {"If-Match: W/\"1700000000.5\"", FAILED},
+      {"If-Unmodified-Since: Tue, 14 Nov 2023 22:13:19 GMT", FAILED},
+      {"Range: bytes=1-99", PART(1, 4, 4, "mall")},
+      {"Range: bytes=1-2\r\nIf-Range: Tue, 14 Nov 2023 22:13:20 GMT", PART(1, 2, 2, "ma")},
+      {"Range: bytes=1-2\r\nIf-Range: \"1700000000.5\"", PART(1, 2, 2, "ma")},
+      {"Range: bytes=1-2\r\nIf-Range: W/\"1700000000.5\"", WHOLE},
+      {"Range: bytes=1-2\r\nIf-Range: Tue, 14 Nov 2023 22:13:19 GMT", WHOLE},
+      {"Range: bytes=1-2\r\nIf-None-Match: \"1700000000.5\"", NOT_MODIFIED},
+  };
+  size_t i;
+  for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+    char request[300];
+    reset();
+    s.opts.extra_headers = "X: y\r\n";
+    snprintf(request, sizeof(request), "GET /small HTTP/1.1\r\n%s\r\n\r\n", table[i][0]);
+    if (!answered(request, table[i][1])) {
+      fprintf(stderr, "for %s\n", table[i][0]);
+      CHECK(0);
+    }
+  }
+  // The answer to HEAD is the same, without the body.
+  CHECK(answered("HEAD /small HTTP/1.1\r\nIf-None-Match: *\r\n\r\n", NOT_MODIFIED));
+}
+
+static void methods(void) {
+  const char *others[] = {"DELETE", "PUT", "PATCH", "PROPFIND", "TRACE"}, *uris[] = {"/small", "/nowhere", "/d", "/d/"};
+  size_t i, k;
+  for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+    for (k = 0; k < sizeof(uris) / sizeof(uris[0]); k++) {
+      char request[100];
+      reset();
+      snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nContent-Length: 0\r\n\r\n", others[i], uris[k]);
+      CHECK(answered(request, "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, POST\r\nContent-Length: 19         \r\n\r\n"
+                              "Method not allowed\n"));
+    }
+  }
+  reset();
+  CHECK(answered("POST /small HTTP/1.1\r\nContent-Length: 0\r\n\r\n", HEAD(TEXT, "\"1700000000.5\"", 5) "small"));
+  CHECK(answered("GET /d?a=1&b=/x HTTP/1.1\r\n\r\n", "HTTP/1.1 301 Moved\r\nLocation: /d/?a=1&b=/x\r\nContent-Length: 0\r\n\r\n"));
+}
+
+#define VARIES "Etag: \"1700000000.2\"\r\n" THEN "Vary: Accept-Encoding\r\nContent-Length: 2\r\n"
+#define SCRIPT "HTTP/1.1 200 OK\r\nContent-Type: text/javascript; charset=utf-8\r\n"
+
+static void compressed_beside(void) {
+  reset();
+  CHECK(write_file("www/v.MJS", "1;") && write_file("www/v.MJS.gz", "GZ"));
+  CHECK(answered("GET /v.MJS HTTP/1.1\r\n\r\n", SCRIPT VARIES "\r\n1;"));
+  CHECK(answered("GET /v.MJS HTTP/1.1\r\nAccept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n", SCRIPT VARIES "Content-Encoding: gzip\r\n\r\nGZ"));
+  CHECK(answered("GET /v.MJS HTTP/1.1\r\nIf-None-Match: *\r\n\r\n",
+                 "HTTP/1.1 304 Not Modified\r\nEtag: \"1700000000.2\"\r\n" THEN "Vary: Accept-Encoding\r\n\r\n"));
+  s.opts.mime_types = "mjs=x/y";
+  CHECK(answered("GET /v.MJS HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: x/y\r\n" VARIES "\r\n1;"));
+  // One that is out of date is not there.
+  CHECK(mg_file_write(&mg_fs_posix, "www/v.MJS", "2;", 2));
+  CHECK(mg_fs_posix.rm("www/v.MJS.gz") && write_file("www/v.MJS.gz", "GZ") && write_file("www/w.MJS", "2;"));
+  CHECK(answered("GET /w.MJS HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nEtag: \"1700000000.2\"\r\n" THEN
+                                                 "Content-Length: 2\r\n\r\n2;"));
 }
 
 // Without a root there is nothing to serve, least of all the machine's own root.
@@ -489,6 +575,9 @@ int main(void) {
   own_file_system();
   packed();
   one_file();
+  conditions();
+  methods();
+  compressed_beside();
   no_root();
   too_long();
   directories();

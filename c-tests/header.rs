@@ -76,7 +76,7 @@ fn extension() -> String {
             }
         }
     }
-    text.replace("int flag", "enum mgx_flag flag")
+    text.replace("int flag", "enum mgx_flag flag").replace("(mg_str ", "(struct mg_str ")
 }
 
 /// Takes out the empty lines between `#define NAME <number>` lines.

@@ -1552,8 +1552,9 @@ extern bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, 
 // directory and for a `path` of NULL; an empty file gives an empty string that is not NULL.
 struct mg_str mg_file_read(struct mg_fs *fs, const char *path);
 
-// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole.
-// False on failure; the temporary file is gone in any case.
+// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole,
+// also after a crash of the machine (see `no_fsync` of struct mgx_options). False on failure, with the old file as it was; the
+// temporary file is gone in any case.
 bool mg_file_write(struct mg_fs *fs, const char *path, const void *buf, size_t len);
 
 // Frees memory of mg_calloc; NULL is fine.
@@ -1650,8 +1651,9 @@ extern void mg_http_reply(struct mg_connection *c, int status_code, const char *
 
 // Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
 // `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
-// are refused. Range, If-None-Match, HEAD and compressed files `NAME.gz` are understood. The head of the answer is in `c->send`
-// on return; what does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+// are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
+// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
+// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
 void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
 
 // Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
@@ -1670,8 +1672,9 @@ void mg_http_start_ota(struct mg_connection *c, struct mg_http_message *hm, void
 
 // Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
 // MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request; NULL answers `ok` or
-// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete; an upload
-// that fails leaves nothing.
+// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete and on the
+// disk (see `no_fsync` of struct mgx_options); an upload that fails leaves nothing. While it lasts the file has another name,
+// `NAME..PID-xxxxxxxxx`; what killed processes have left of such files goes when the next upload to their directory begins.
 void mg_http_start_upload(struct mg_connection *c,
                           struct mg_http_message *hm,
                           struct mg_str name,
@@ -1972,11 +1975,11 @@ extern bool mg_ota_end(void);
 void mg_ota_poll(struct mg_mgr *mgr);
 
 // Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
-// `{"version": "...", "url": "...", "size": N}`. If the version is not `1.0.0` (MG_OTA_FIRMWARE_VERSION), the image is fetched from
-// `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned true, or
-// else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
-// called before this function returns. There is one check at a time in a process; https needs a CA that this library is built
-// without. What the image contains is for mg_ota_end to verify.
+// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched
+// from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned
+// true, or else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
+// called before this function returns. There is one check at a time in a process; https needs a CA
+// (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
 void mg_ota_url_check(struct mg_mgr *mgr,
                       const char *metadata_url,
                       void (*fn)(const char *error_message));
@@ -2473,6 +2476,7 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
   const char *http_index;   // MG_HTTP_INDEX
 };
 extern void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *options);

@@ -17,6 +17,7 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
   const char *http_index;   // MG_HTTP_INDEX
 };
 #endif
@@ -348,6 +349,15 @@ void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 // frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
 // Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
 void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
+
+// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
+// an empty string takes them away, and https is refused again. It counts for the whole process.
+void mgx_ota_set_ca(struct mg_str pem);
+
+// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
+// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
+// others than visible ones of ASCII. It counts for the whole process.
+bool mgx_ota_set_version(const char *version);
 
 // Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
 // one thread stays in order. False when 64 MiB wait already, or the manager is not initialised. Output for a connection that is

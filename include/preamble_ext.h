@@ -17,6 +17,7 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
+  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
   const char *http_index;   // MG_HTTP_INDEX
 };
 #endif

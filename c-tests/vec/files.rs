@@ -191,7 +191,46 @@ fn listing(got: &[u8], want: &Value) -> Result<(), String> {
     same("rows", json!(rows), want["rows"].clone())
 }
 
+/// Files say when they were changed.
+fn dated(response: &str, varies: bool) -> String {
+    let Some((head, rest)) = response.split_once("\r\nEtag: \"") else { return response.to_string() };
+    let ((etag, rest), time) = (rest.split_once("\r\n").unwrap(), rest.split('.').next().unwrap().parse::<u32>().unwrap());
+    let date = match time {
+        0 => String::new(),
+        1_700_000_000 => "Tue, 14 Nov 2023 22:13:20".to_string(),
+        1..86400 => format!("Thu, 01 Jan 1970 {:02}:{:02}:{:02}", time / 3600, time / 60 % 60, time % 60),
+        _ => panic!("{time}"),
+    };
+    let vary = if varies { "Vary: Accept-Encoding\r\n" } else { "" };
+    // A reply to a pipelined request may follow.
+    let date = if date.is_empty() { date } else { format!("Last-Modified: {date} GMT\r\n") };
+    format!("{head}\r\nEtag: \"{etag}\r\n{date}{vary}{}", dated(rest, varies))
+}
+
+/// What this library answers: `now` of an entry that is superseded, for the reason it gives, and otherwise what the vector says,
+/// with the date of change, and with Vary where the tree has a compressed file.
+fn today(c: &Value) -> Value {
+    let mut c = c.clone();
+    if let Some(now) = c.get("now").cloned() {
+        assert!(c["superseded"].is_string(), "no reason in {c}");
+        c.as_object_mut().unwrap().remove("listing");
+        c["response"] = now;
+        return c;
+    }
+    let path = c["request"].as_str().unwrap_or_default().split(' ').nth(1).unwrap_or_default();
+    let file = c["serve_file"].as_str().map_or_else(|| format!("root{path}"), String::from);
+    let varies = Path::new(&format!("{file}.gz")).is_file();
+    for key in ["response", "head"] {
+        let Some(old) = bytes(&c[key]) else { continue };
+        // One character for each byte.
+        let text: String = old.iter().map(|b| char::from(*b)).collect();
+        c[key] = dated(&text, varies).into();
+    }
+    c
+}
+
 fn serve(c: &Value, want: &Value) -> Result<(), String> {
+    let want = &today(want);
     let opts = match (c.get("serve_file"), c["cfg"].as_str().unwrap()) {
         (Some(_), _) => Opts::new(&c["opts"], null_mut()),
         (None, cfg) => Opts::new(&load("serve_dir.json")["cfgs"][cfg], null_mut()),
@@ -386,6 +425,9 @@ fn packed(c: &Value, want: &Value) -> Result<(), String> {
             if let Some(title) = want.get("listing").map(|l| l["title"].clone()) {
                 want["listing"]["h1"] = title;
             }
+            if let Some(text) = want["response"].as_str() {
+                want["response"] = dated(text, c["request"].as_str().unwrap().contains(" /a.txt ")).into();
+            }
             let opts = Opts::new(c, raw);
             response(&c["request"], &want, |conn, hm| unsafe { mg_http_serve_dir(conn.0, hm, &opts.raw()) })
         }
@@ -418,7 +460,7 @@ fn better_packed(c: &Value) -> Value {
     if c["call"] == "serve_dir" {
         return with(
             &c,
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nEtag: \"0.5\"\r\nContent-Length: 5\r\n\r\n# one",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/markdown; charset=utf-8\r\nEtag: \"0.5\"\r\nContent-Length: 5\r\n\r\n# one",
         );
     }
     c["names"] = match c["path"].as_str().unwrap() {

@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::{bytes, heap};
-use crate::handler::{drain, limits, reply, ws};
+use crate::handler::{drain, limits, ota, reply, ws};
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::Conn;
 use crate::net::{conn, event, mailbox, output, quiet};
@@ -25,6 +25,9 @@ pub struct mgx_options {
     pub no_dirlist: bool,
     /// MG_TLS_SSLKEYLOGFILE: write TLS secrets to the file that the environment variable SSLKEYLOGFILE names.
     pub tls_keylog: bool,
+    /// Uploads and mg_file_write do not wait until a finished file is on the disk. Files belong to no manager: the last call of
+    /// mgx_mgr_options counts for the whole process. Here, where there was no member, so that the rest stays where it was.
+    pub no_fsync: bool,
     /// MG_HTTP_INDEX: the name of index pages. Copied.
     pub http_index: *const c_char,
 }
@@ -37,6 +40,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     let (Some(e), Some(o)) = (unsafe { (Engine::enter_mgr(mgr), opts.as_ref()) }) else { return };
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
+    crate::sys::fs_posix::set_sync(!o.no_fsync);
     e.io_size.store(o.io_size.max(MG_IO_SIZE), Ordering::Relaxed);
     *e.options.borrow_mut() = Options {
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
@@ -365,6 +369,23 @@ pub extern "C" fn mgx_version() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn mgx_api_version() -> *const c_char {
     c"7.22".as_ptr()
+}
+
+/// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
+/// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
+/// others than visible ones of ASCII. It counts for the whole process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ota_set_version(version: *const c_char) -> bool {
+    // SAFETY: a C string or NULL, as the caller promises.
+    ota::set_version(unsafe { bytes::cstr(version) })
+}
+
+/// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
+/// an empty string takes them away, and https is refused again. It counts for the whole process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ota_set_ca(pem: mg_str) {
+    // SAFETY: readable bytes, as the caller promises.
+    ota::set_ca(unsafe { pem.bytes() }, super::tls::mg_tls_init);
 }
 
 macro_rules! sizes {

@@ -74,8 +74,9 @@ pub unsafe extern "C" fn mg_file_read(fs: *mut mg_fs, path: *const c_char) -> mg
     }
 }
 
-/// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole.
-/// False on failure; the temporary file is gone in any case.
+/// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole,
+/// also after a crash of the machine (see `no_fsync` of struct mgx_options). False on failure, with the old file as it was; the
+/// temporary file is gone in any case.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_file_write(fs: *mut mg_fs, path: *const c_char, buf: *const c_void, len: usize) -> bool {
     // SAFETY: NULL, or a file system and a C string; buf covers len bytes, as the caller promises.

@@ -3,18 +3,35 @@
 use crate::abi::*;
 use crate::guard::bytes::cstr;
 use crate::handler::{ssi, static_files, upload};
+use crate::net::engine::Engine;
 use crate::net::handle::Conn;
 use crate::sys::fs::{self, Fs};
 use core::ffi::{c_char, c_long};
 
+/// Runs `f` with a frame open, so that the connection keeps its memory if a file system of the program, or another of its
+/// functions, closes it.
+///
+/// # Safety
+/// `c` is a connection.
+unsafe fn framed<T>(c: *mut mg_connection, f: impl FnOnce(Conn) -> T) -> T {
+    // SAFETY: as the caller promises.
+    let c = unsafe { Conn::new(c) };
+    let engine = c.engine();
+    engine.inspect(|e| e.enter());
+    let result = f(c);
+    engine.inspect(|e: &&Engine| e.leave());
+    result
+}
+
 /// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
 /// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
-/// are refused. Range, If-None-Match, HEAD and compressed files `NAME.gz` are understood. The head of the answer is in `c->send`
-/// on return; what does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+/// are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
+/// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
+/// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts) {
     // SAFETY: a connection, a message and options, as the caller promises.
-    unsafe { static_files::serve_dir(Conn::new(c), hm, opts) }
+    unsafe { framed(c, |c| static_files::serve_dir(c, hm, opts)) }
 }
 
 /// Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
@@ -26,7 +43,7 @@ pub unsafe extern "C" fn mg_http_serve_file(
     opts: *const mg_http_serve_opts,
 ) {
     // SAFETY: a connection, a message, a C string and options, as the caller promises.
-    unsafe { static_files::serve_file(Conn::new(c), hm, fs::path(path), opts) }
+    unsafe { framed(c, |c| static_files::serve_file(c, hm, fs::path(path), opts)) }
 }
 
 /// Answers with the file at `fullpath` after carrying out its server-side includes: `<!--#include file="NAME" -->` is looked for
@@ -34,7 +51,7 @@ pub unsafe extern "C" fn mg_http_serve_file(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char) {
     // SAFETY: a connection and C strings or NULL, as the caller promises.
-    unsafe { ssi::serve_path(Conn::new(c), cstr(root), fs::path(fullpath).unwrap_or_default()) }
+    unsafe { framed(c, |c| ssi::serve_path(c, cstr(root), fs::path(fullpath).unwrap_or_default())) }
 }
 
 /// Stores one piece of an upload as the query parameters `file` and `offset` say, and answers the request. Offset 0 replaces the
@@ -49,13 +66,14 @@ pub unsafe extern "C" fn mg_http_upload(
     max_size: usize,
 ) -> c_long {
     // SAFETY: a connection, a message, a file system and a C string, as the caller promises.
-    unsafe { upload::upload(Conn::new(c), hm, Fs::new(fs).unwrap_or_else(Fs::posix), cstr(dir), max_size) }
+    unsafe { framed(c, |c| upload::upload(c, hm, Fs::new(fs).unwrap_or_else(Fs::posix), cstr(dir), max_size)) }
 }
 
 /// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
 /// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request; NULL answers `ok` or
-/// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete; an upload
-/// that fails leaves nothing.
+/// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete and on the
+/// disk (see `no_fsync` of struct mgx_options); an upload that fails leaves nothing. While it lasts the file has another name,
+/// `NAME..PID-xxxxxxxxx`; what killed processes have left of such files goes when the next upload to their directory begins.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_start_upload(
     c: *mut mg_connection,
@@ -66,7 +84,12 @@ pub unsafe extern "C" fn mg_http_start_upload(
     r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
 ) {
     // SAFETY: a connection, a message, strings and a file system, as the caller promises.
-    unsafe { upload::start_file(Conn::new(c), hm, name.bytes(), dir.bytes(), Fs::new(fs).unwrap_or_else(Fs::posix), r#fn) }
+    unsafe {
+        framed(c, |c| {
+            let fs = Fs::new(fs).unwrap_or_else(Fs::posix);
+            upload::start_file(c, upload::Body::of(c, hm), name.bytes(), dir.bytes(), fs, r#fn);
+        });
+    }
 }
 
 /// Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
@@ -78,5 +101,5 @@ pub unsafe extern "C" fn mg_http_start_ota(
     r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
 ) {
     // SAFETY: a connection and a message, as the caller promises.
-    unsafe { upload::start_firmware(Conn::new(c), hm, r#fn) }
+    unsafe { framed(c, |c| upload::start_firmware(c, upload::Body::of(c, hm), r#fn)) }
 }

@@ -7,11 +7,11 @@ use crate::net::engine::Engine;
 use core::ffi::c_char;
 
 /// Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
-/// `{"version": "...", "url": "...", "size": N}`. If the version is not `1.0.0` (MG_OTA_FIRMWARE_VERSION), the image is fetched from
-/// `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned true, or
-/// else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
-/// called before this function returns. There is one check at a time in a process; https needs a CA that this library is built
-/// without. What the image contains is for mg_ota_end to verify.
+/// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched
+/// from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned
+/// true, or else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
+/// called before this function returns. There is one check at a time in a process; https needs a CA
+/// (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ota_url_check(
     mgr: *mut mg_mgr,

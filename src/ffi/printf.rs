@@ -157,7 +157,7 @@ pub unsafe extern "C" fn mg_print_ip(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut 
     // SAFETY: see mg_print_hex. The address is copied.
     unsafe {
         let a: *const mg_addr = VaArgs::new(ap).pointer().cast();
-        if a.is_null() { 0 } else { printers::display(&mut AnySink::new(r#fn, arg), addr::ip(&*a)) }
+        if a.is_null() { 0 } else { printers::display(&mut AnySink::new(r#fn, arg), addr::ip_of(&*a)) }
     }
 }
 

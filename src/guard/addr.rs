@@ -55,7 +55,7 @@ pub(crate) fn put(found: Ip, to: &mut mg_addr) {
 }
 
 /// The numbers of an address.
-pub(crate) fn ip(addr: &mg_addr) -> Ip {
+pub(crate) fn ip_of(addr: &mg_addr) -> Ip {
     let ip = addr.ip();
     if addr.is_ip6 { Ip::V6(ip, addr.scope_id) } else { Ip::V4([ip[0], ip[1], ip[2], ip[3]]) }
 }
@@ -65,6 +65,6 @@ pub(crate) struct Addr(pub(crate) mg_addr);
 
 impl core::fmt::Display for Addr {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}:{}", ip(&self.0), u16::from_be(self.0.port))
+        write!(f, "{}:{}", ip_of(&self.0), u16::from_be(self.0.port))
     }
 }

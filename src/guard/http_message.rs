@@ -46,6 +46,49 @@ pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message)
     }
 }
 
+/// A message that stays as it is, whatever becomes of the buffer that it was received in.
+pub(crate) struct Copy {
+    message: Box<mg_http_message>,
+    /// What its views point into.
+    _bytes: Vec<u8>,
+}
+
+impl Copy {
+    /// # Safety
+    /// `hm` is a parsed message. Of the bytes from its start on `received` are there, or so many as it has.
+    pub(crate) unsafe fn of(hm: *const mg_http_message, received: usize) -> Copy {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut message = Box::new(*hm);
+            let (start, len) = (message.head.buf, message.message.len.min(received).max(message.head.len));
+            let mut bytes = Vec::with_capacity(len + 1);
+            bytes.extend_from_slice(bytes::slice(start.cast(), len));
+            // Programs scan past the data with atoi and the like.
+            bytes.push(0);
+            let to = bytes.as_mut_ptr();
+            let moved = |s: &mut mg_str| {
+                let at = (s.buf as usize).wrapping_sub(start as usize);
+                if !s.buf.is_null() && at <= len {
+                    s.buf = to.wrapping_add(at).cast();
+                }
+            };
+            let m = &mut *message;
+            for s in [&mut m.method, &mut m.uri, &mut m.query, &mut m.proto, &mut m.body, &mut m.head, &mut m.message] {
+                moved(s);
+            }
+            for h in &mut m.headers {
+                moved(&mut h.name);
+                moved(&mut h.value);
+            }
+            Copy { message, _bytes: bytes }
+        }
+    }
+
+    pub(crate) fn as_ptr(&mut self) -> *mut mg_http_message {
+        &raw mut *self.message
+    }
+}
+
 impl mg_http_message {
     /// The slot of the first header called `name`, in any case.
     ///

@@ -7,6 +7,7 @@ mod users;
 use super::{reply, static_files, upload, ws};
 use crate::abi::*;
 use crate::guard::bytes::cstr;
+use crate::guard::http_message;
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
 use crate::proto::{glob, path::is_sane, urlcodec};
@@ -138,7 +139,8 @@ const FORBIDDEN: &[u8] = b"Not Authorised\n";
 unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
     // SAFETY: passed on to the caller.
     unsafe {
-        let (req, claim) = (Request::new(hm, false), Claim::of(hm));
+        // All that is to be known of the message, before the program is called.
+        let (req, claim, body) = (Request::new(hm, false), Claim::of(hm), upload::Body::of(c, hm));
         if req.foreign && req.is_sensitive() {
             json(c, 403, FORBIDDEN);
             return true;
@@ -154,19 +156,19 @@ unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
             None if req.is(b"/api/#") => json(c, 403, FORBIDDEN),
             Some(user) if req.is(b"/api/login") => login(c, &user),
             Some(_) if req.is(b"/api/ota") => {
-                upload::start_firmware(c, hm, Some(ota_done));
+                upload::start_firmware(c, body, Some(ota_done));
                 return false;
             }
             user if req.method == b"POST" || req.method == b"PUT" => {
                 let Some((set, name)) = req.file() else { return false };
-                let file = File::find(dash, user.as_ref(), set, name, Some(MG_DASH_WRITE));
+                let file = File::find(c, dash, user.as_ref(), set, name, Some(MG_DASH_WRITE));
                 if is_gone(c) {
                     return false;
                 }
                 match file {
                     Err((code, text)) => json(c, code, text),
                     Ok(f) => {
-                        upload::start_file(c, hm, &f.name, &f.dir, f.fs, Some(upload_done));
+                        upload::start_file(c, body, &f.name, &f.dir, f.fs, Some(upload_done));
                         return false;
                     }
                 }
@@ -214,6 +216,7 @@ impl File {
     /// # Safety
     /// As [`handle`].
     unsafe fn find(
+        c: Conn,
         dash: *mut mg_dash,
         user: Option<&User>,
         set: &[u8],
@@ -231,13 +234,13 @@ impl File {
             return Err((400, b"Bad file name\n"));
         }
         // Reading the set may put another name there.
-        if op.is_none() && !set.is_visible(user) {
+        if op.is_none() && !set.is_visible(user) || is_gone(c) {
             return Err((403, FORBIDDEN));
         }
         if !set.set_name(&decoded) {
             return Err((400, b"Bad file name\n"));
         }
-        if op.is_some_and(|op| !set.call(op, user)) {
+        if op.is_some_and(|op| !set.call(op, user)) || is_gone(c) {
             return Err((403, FORBIDDEN));
         }
         let dir = set.dir(user.as_ptr()).ok_or((500, &b"Upload dir error\n"[..]))?;
@@ -266,7 +269,12 @@ unsafe extern "C" fn upload_done(c: *mut mg_connection, message: *const c_char) 
 /// As [`handle`].
 unsafe fn file_sizes(c: Conn, dash: *mut mg_dash) {
     // SAFETY: passed on to the caller.
-    unsafe { fields::sets(dash) }.filter(|s| s.is_files() && s.is_array()).for_each(|s| send_size(c, s));
+    let mut sets = unsafe { fields::sets(dash) };
+    while let Some(set) = if is_gone(c) { None } else { sets.next() } {
+        if set.is_files() && set.is_array() {
+            send_size(c, set);
+        }
+    }
 }
 
 /// Answers a firmware update.
@@ -305,6 +313,9 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
     // SAFETY: passed on to the caller.
     unsafe {
         let (req, claim) = (Request::new(hm, true), Claim::of(hm));
+        // What may be handed to others after the program was called.
+        let (asked, mut copy) = (static_files::Request::new(hm), http_message::Copy::of(hm, usize::MAX));
+        let hm = copy.as_ptr();
         if req.is(b"/api/hi") {
             return json(c, 200, b"hi\n");
         }
@@ -313,10 +324,10 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
             return;
         }
         if req.is(b"/api/logout") {
-            return logout(c, user);
+            return logout(c, user.as_ref());
         }
         match (user, req.file()) {
-            (user, Some((set, name))) => file(c, dash, hm, user.as_ref(), &req, set, name),
+            (user, Some((set, name))) => file(c, dash, &asked, user.as_ref(), &req, set, name),
             (None, _) if req.is(b"/api/#") => json(c, 403, FORBIDDEN),
             (Some(user), _) if req.is(b"/api/websocket") => {
                 ws::upgrade(c, hm, ptr::null(), ptr::null_mut());
@@ -326,18 +337,21 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
             }
             (Some(user), _) => match api(c, dash, &user, &req) {
                 // A callback may have closed the connection.
-                Some((code, body)) if !is_gone(c) => json(c, code, &body),
-                Some(_) => {}
-                None => other(c, dash, hm, &req),
+                _ if is_gone(c) => {}
+                Some((code, body)) => json(c, code, &body),
+                None => other(c, dash, hm, &asked, &req),
             },
-            (None, _) => other(c, dash, hm, &req),
+            (None, _) => other(c, dash, hm, &asked, &req),
         }
     }
 }
 
-fn logout(c: Conn, user: Option<User>) {
+fn logout(c: Conn, user: Option<&User>) {
     if let Some(user) = user {
-        users::end(c, &user, b"{\"method\":\"logout\"}");
+        users::end(c, user, b"{\"method\":\"logout\"}");
+    }
+    if is_gone(c) {
+        return;
     }
     let cookie =
         [b"Set-Cookie: access_token=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 UTC; ", secure(c), b"HttpOnly; Max-Age=0; \r\n"];
@@ -349,7 +363,7 @@ fn logout(c: Conn, user: Option<User>) {
 unsafe fn file(
     c: Conn,
     dash: *mut mg_dash,
-    hm: *mut mg_http_message,
+    asked: &static_files::Request,
     user: Option<&User>,
     req: &Request,
     set: &[u8],
@@ -358,7 +372,7 @@ unsafe fn file(
     let delete = req.method == b"DELETE";
     // SAFETY: passed on to the caller.
     unsafe {
-        let file = File::find(dash, user, set, name, delete.then_some(MG_DASH_DELETE));
+        let file = File::find(c, dash, user, set, name, delete.then_some(MG_DASH_DELETE));
         if is_gone(c) {
             return;
         }
@@ -367,6 +381,9 @@ unsafe fn file(
             Err((code, text)) => json(c, code, text),
             Ok(file) if delete => {
                 file.fs.remove(&file.path());
+                if is_gone(c) {
+                    return;
+                }
                 if let Some(set) = fields::find(dash, set) {
                     send_size(c, set);
                 }
@@ -376,7 +393,7 @@ unsafe fn file(
             }
             Ok(file) => {
                 let opts = mg_http_serve_opts { fs: file.fs.as_ptr(), ..NO_OPTS };
-                static_files::serve_file(c, hm, Some(&file.path()), &opts);
+                static_files::serve_file_to(c, asked, Some(&file.path()), &opts);
             }
         }
     }
@@ -436,7 +453,7 @@ unsafe fn api(c: Conn, dash: *mut mg_dash, user: &User, req: &Request) -> Option
     }
     if req.is(b"/api/get") {
         // SAFETY: passed on to the caller.
-        return Some((200, unsafe { everything(dash, user) }));
+        return Some((200, unsafe { everything(c, dash, user) }));
     }
     if req.is(b"/api/set") {
         // SAFETY: passed on to the caller.
@@ -447,11 +464,15 @@ unsafe fn api(c: Conn, dash: *mut mg_dash, user: &User, req: &Request) -> Option
 
 /// # Safety
 /// As [`handle`].
-unsafe fn everything(dash: *mut mg_dash, user: &User) -> Vec<u8> {
+unsafe fn everything(c: Conn, dash: *mut mg_dash, user: &User) -> Vec<u8> {
     let mut out = b"{".to_vec();
     // SAFETY: passed on to the caller.
     for set in unsafe { fields::sets(dash) } {
-        let Some(value) = set.value(user) else { continue };
+        let value = set.value(user);
+        if is_gone(c) {
+            break;
+        }
+        let Some(value) = value else { continue };
         if out.len() > 1 {
             out.push(b',');
         }
@@ -473,17 +494,24 @@ unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize
     for set in unsafe { fields::sets(dash) } {
         let path = [b"$.", &set.name()[..]].concat();
         let Some(object) = crate::proto::json::token(body, &path).filter(|o| o.first() == Some(&b'{')) else { continue };
-        if !set.call(MG_DASH_WRITE, user) {
+        let allowed = set.call(MG_DASH_WRITE, user);
+        if is_gone(c) {
+            break;
+        }
+        if !allowed {
             continue;
         }
         let count = set.store(object);
         if count > 0 {
             set.call(MG_DASH_WRITE, user);
-            if let Some(e) = c.engine() {
-                sockets::send_change(e, set);
+            if !is_gone(c) {
+                c.engine().inspect(|e| sockets::send_change(e, set));
             }
         }
         total += count;
+        if is_gone(c) {
+            break;
+        }
     }
     total
 }
@@ -491,8 +519,8 @@ unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize
 fn delete(c: Conn, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Answer {
     let Some(set) = set.filter(|s| s.is_array()) else { return (404, line("null")) };
     let (Some(from), Some(to), true) = (number(from), number(to), set.has_fn()) else { return (403, line("false")) };
-    let count = (from..=to).take_while(|i| set.with_index(*i, || set.call(MG_DASH_DELETE, user))).count();
-    if count == 0 {
+    let count = (from..=to).take_while(|i| !is_gone(c) && set.with_index(*i, || set.call(MG_DASH_DELETE, user))).count();
+    if count == 0 || is_gone(c) {
         return (403, line("false"));
     }
     send_size(c, set);
@@ -501,7 +529,7 @@ fn delete(c: Conn, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Ans
 
 fn add(c: Conn, user: &User, set: Option<Set>, body: &[u8]) -> Answer {
     let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return (404, line("null")) };
-    if set.store(body) == 0 || !set.call(MG_DASH_ADD, user) {
+    if set.store(body) == 0 || !set.call(MG_DASH_ADD, user) || is_gone(c) {
         return (403, line("false"));
     }
     send_size(c, set);
@@ -514,11 +542,11 @@ fn change(c: Conn, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) -> 
     let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return missing() };
     let Some(i) = number(index) else { return missing() };
     set.with_index(i, || {
-        if set.read_element(user, i) != Some(true) {
+        if set.read_element(user, i) != Some(true) || is_gone(c) {
             return missing();
         }
         let count = set.store(body);
-        if count == 0 || !set.call(MG_DASH_WRITE, user) {
+        if count == 0 || !set.call(MG_DASH_WRITE, user) || is_gone(c) {
             return (403, line("false"));
         }
         if let Some(e) = c.engine() {
@@ -532,12 +560,12 @@ fn change(c: Conn, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) -> 
 ///
 /// # Safety
 /// As [`handle`].
-unsafe fn other(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message, req: &Request) {
+unsafe fn other(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message, asked: &static_files::Request, req: &Request) {
     // SAFETY: passed on to the caller. Nothing of the list is used after a handler was called.
     unsafe {
         if req.is(b"/") {
             let opts = mg_http_serve_opts { fs: &raw mut mg_fs_packed, ..NO_OPTS };
-            return static_files::serve_file(c, hm, Some(c"/dashboard.html"), &opts);
+            return static_files::serve_file_to(c, asked, Some(c"/dashboard.html"), &opts);
         }
         let mut next = (*dash).custom_handlers;
         while let Some(custom) = next.as_ref() {

@@ -25,7 +25,8 @@ unsafe extern "C" {
     fn mg_ota_device_id(buf: *mut c_char, len: usize);
 }
 
-/// What the switches MG_OTA_FIRMWARE_VERSION, MG_OTA_PULL_INTERVAL_SECONDS and MG_OTA_MAX_VERSION_LEN are in this library.
+/// What the switches MG_OTA_FIRMWARE_VERSION (unless the program says another), MG_OTA_PULL_INTERVAL_SECONDS and
+/// MG_OTA_MAX_VERSION_LEN are in this library.
 const VERSION: &str = "1.0.0";
 const INTERVAL_SECONDS: u32 = 60;
 const VERSION_SIZE: usize = 64;
@@ -43,6 +44,8 @@ enum Phase {
     Metadata,
     Connecting,
     Image,
+    /// The upload has the connection, also after its end, and calls `done`.
+    Writing,
 }
 
 #[derive(Clone)]
@@ -59,6 +62,40 @@ struct Check {
 }
 
 static CHECK: Mutex<Option<Check>> = Mutex::new(None);
+
+/// Starts TLS: mg_tls_init. Programs that fetch no updates by https need not contain it.
+pub(crate) type StartTls = unsafe extern "C" fn(*mut mg_connection, *const mg_tls_opts);
+
+/// Our own version, if it is not [`VERSION`], and whom to trust.
+struct Settings {
+    version: Option<Vec<u8>>,
+    trust: Option<(Vec<u8>, StartTls)>,
+}
+
+static SETTINGS: Mutex<Settings> = Mutex::new(Settings { version: None, trust: None });
+
+fn settings() -> MutexGuard<'static, Settings> {
+    SETTINGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn version() -> Vec<u8> {
+    settings().version.clone().unwrap_or_else(|| VERSION.into())
+}
+
+/// See `mgx_ota_set_version`.
+pub(crate) fn set_version(version: &[u8]) -> bool {
+    // It becomes part of a request, and is compared with one of at most so many characters.
+    let good = version.len() < VERSION_SIZE && version.iter().all(u8::is_ascii_graphic);
+    if good {
+        settings().version = (!version.is_empty()).then(|| version.to_vec());
+    }
+    good
+}
+
+/// See `mgx_ota_set_ca`.
+pub(crate) fn set_ca(pem: &[u8], start: StartTls) {
+    settings().trust = (!pem.is_empty()).then(|| (pem.to_vec(), start));
+}
 /// There is one: for a glance in every poll.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -118,7 +155,7 @@ pub(crate) fn start(e: &Engine, metadata_url: &[u8], callback: Callback) {
 
 /// Connects to the server that the check, which has no connection now, wants next. Err: nobody has been told of the failure yet.
 fn fetch(e: &Engine, url: &[u8]) -> Result<(), &'static CStr> {
-    if url::is_ssl(url) {
+    if url::is_ssl(url) && settings().trust.is_none() {
         return Err(c"MG_OTA_TLS_CA is not configured");
     }
     let url = CString::new(url).ok().filter(|u| u.as_bytes().len() < URL_SIZE).ok_or(c"Failed to connect")?;
@@ -176,25 +213,48 @@ fn set_deadline(c: Conn, check: &mut Check, ms: u64) {
     }
 }
 
+/// The server must be the one that the URL names. False: it is known already that it fails.
+fn secure(c: Conn, url: &[u8]) -> bool {
+    let trust = settings().trust.clone();
+    let Some((mut ca, start)) = trust else {
+        end(c, Some(c"MG_OTA_TLS_CA is not configured"));
+        return false;
+    };
+    let mut name = url::host(url).to_vec();
+    let view = |s: &mut Vec<u8>| mg_str { buf: s.as_mut_ptr().cast(), len: s.len() };
+    let options =
+        mg_tls_opts { ca: view(&mut ca), cert: mg_str::NULL, key: mg_str::NULL, name: view(&mut name), skip_verification: false };
+    // SAFETY: a connection, and options that live as long as the call.
+    unsafe { start(c.as_ptr(), &options) };
+    check_of(c).is_some() && !c.is_closed()
+}
+
 fn connected(c: Conn, now: &Check) {
+    if url::is_ssl(&now.url) && !secure(c, &now.url) {
+        return;
+    }
     let mut uri = url::uri(&now.url).unwrap_or(b"/").to_vec();
     if now.phase == Phase::Metadata {
         let mut id = [0u8; 128];
         // SAFETY: a buffer of its own size, whose last byte stays 0.
         unsafe { mg_ota_device_id(id.as_mut_ptr().cast(), id.len() - 1) };
+        if check_of(c).is_none() || c.is_closed() {
+            return;
+        }
         let id = id.split(|b| *b == 0).next().unwrap_or_default();
-        let mut coded = [0; 128 * 3 + 8];
-        let n = urlcodec::encode(id, &mut coded).unwrap_or(0);
         let separator = if uri.contains(&b'?') { '&' } else { '?' };
-        uri.extend(format!("{separator}arch={ARCH}&version={VERSION}&id=").bytes());
-        uri.extend(&coded[..n]);
+        uri.extend(format!("{separator}arch={ARCH}&version=").bytes());
+        uri.extend(encoded(&version()));
+        uri.extend(b"&id=");
+        uri.extend(encoded(id));
         uri.extend(format!("&interval={INTERVAL_SECONDS}&boot={MG_OTA_CONFIRMED}").bytes());
     } else if let Some(check) = check().as_mut() {
         check.phase = Phase::Image;
         set_deadline(c, check, IMAGE_MS);
     }
     let port = match url::port(&now.url) {
-        80 => String::new(),
+        443 if url::is_ssl(&now.url) => String::new(),
+        80 if !url::is_ssl(&now.url) => String::new(),
         port => format!(":{port}"),
     };
     let parts: [&[u8]; 6] =
@@ -202,6 +262,13 @@ fn connected(c: Conn, now: &Check) {
     if !output::append_parts(c, &parts) {
         end(c, Some(c"Out of memory"));
     }
+}
+
+fn encoded(text: &[u8]) -> Vec<u8> {
+    let mut coded = vec![0; text.len() * 3 + 8];
+    let n = urlcodec::encode(text, &mut coded).unwrap_or(0);
+    coded.truncate(n);
+    coded
 }
 
 struct Metadata {
@@ -246,7 +313,7 @@ unsafe fn metadata(c: Conn, hm: &mg_http_message) {
         let cut = message.as_bytes().len().min(99);
         return end(c, Some(&text(&message.as_bytes()[..cut])));
     };
-    if found.version == VERSION.as_bytes() {
+    if found.version == version() {
         return end(c, Some(c"Same version"));
     }
     let Some(e) = c.engine() else { return };
@@ -272,7 +339,11 @@ unsafe fn image(c: Conn, hm: &mg_http_message, now: &Check) {
         return end(c, Some(&text(message.as_bytes())));
     }
     // SAFETY: passed on to the caller.
-    unsafe { upload::start_firmware(c, hm, Some(done)) };
+    let body = unsafe { upload::Body::of(c, hm) };
+    if let Some(check) = check().as_mut() {
+        check.phase = Phase::Writing;
+    }
+    upload::start_firmware(c, body, Some(done));
 }
 
 /// The image has been written, or not.
@@ -302,6 +373,7 @@ pub(crate) fn poll(e: &Engine) -> bool {
             end(c, Some(&text(message.as_bytes())));
         }
         Some(_) => {}
+        None if now.phase == Phase::Writing => {}
         // It has gone without a word to us.
         None => {
             *check() = None;

@@ -23,13 +23,24 @@ const HEADERS: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n";
 
 /// Answers with the page that `file` holds, expanded. `list` is the `root_dir` of the program.
 pub(crate) fn serve(c: Conn, site: Site, list: &[u8], path: &[u8], file: Opened, fence: Fence<'_>, head_only: bool) {
-    let Some(page) = read(file) else { return reply::text(c, 500, b"", b"Page too large\n", head_only) };
+    let Some(page) = read(file) else {
+        if !c.is_closed() {
+            reply::text(c, 500, b"", b"Page too large\n", head_only);
+        }
+        return;
+    };
     let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0 };
     expansion.expand(path, &page, fence, 0);
+    if c.is_closed() {
+        // By the program's own file system.
+        return;
+    }
     if expansion.includes >= MAX_INCLUDES || expansion.out.len() >= MAX_SIZE {
         log_error!("{} page is too large, some includes are left out", c.id());
     }
-    reply::text(c, 200, HEADERS, &expansion.out, head_only);
+    if !c.is_closed() {
+        reply::text(c, 200, HEADERS, &expansion.out, head_only);
+    }
 }
 
 /// See `mg_http_serve_ssi`. Includes come from the directory of the page, or from `root`.
@@ -42,6 +53,7 @@ pub(crate) fn serve_path(c: Conn, root: &[u8], path: &CStr) {
             let dirs = [if dir.is_empty() { b"." } else { dir }, root];
             serve(c, site, root, path, file, Fence(&dirs), false);
         }
+        None if c.is_closed() => {}
         None => reply::text(c, 404, b"", b"Not found\n", false),
     }
 }

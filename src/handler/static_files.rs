@@ -8,9 +8,10 @@ use crate::net::engine::{End, Stream};
 use crate::net::handle::Conn;
 use crate::net::stream::{self, BLOCK};
 use crate::net::{output, sock};
+use crate::proto::precondition::{Preconditions, Verdict};
 use crate::proto::range::{self, Range};
 use crate::proto::webroot::{self, Refusal};
-use crate::proto::{accept, glob, listing, mime, urlcodec};
+use crate::proto::{accept, date, glob, listing, mime, urlcodec};
 use crate::sys::fs::{self, Fs, Handle};
 use crate::sys::fs_posix::{self, Fence};
 use crate::sys::log::log_error;
@@ -114,6 +115,14 @@ impl Site {
         }
     }
 
+    /// When the file at this path was changed.
+    fn modified(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<time_t> {
+        if self.native {
+            return self.open(path, fence).map(|file| file.mtime);
+        }
+        self.fs.status(path).filter(|(flags, ..)| flags & MG_FS_DIR == 0).map(|(_, _, mtime)| mtime)
+    }
+
     /// Whether a directory is not outside.
     fn holds(self, path: &[u8], fence: Fence<'_>) -> bool {
         !self.native || fence.holds(path)
@@ -131,32 +140,68 @@ impl Site {
 }
 
 /// What matters of a request: a copy, because file systems of the program may change `c->recv`.
-struct Request {
+pub(crate) struct Request {
     uri: Vec<u8>,
+    query: Vec<u8>,
     head_only: bool,
+    /// May be answered with a file.
+    allowed: bool,
+    /// Asks for nothing but the file.
+    reads: bool,
     gzip: bool,
     range: Option<Range>,
-    if_range: Option<Vec<u8>>,
-    if_none_match: Option<Vec<u8>>,
+    conditions: Preconditions,
 }
 
 impl Request {
     /// # Safety
     /// `hm` is a parsed message whose views are readable.
-    unsafe fn new(hm: *const mg_http_message) -> Request {
+    pub(crate) unsafe fn new(hm: *const mg_http_message) -> Request {
         // SAFETY: as the caller promises.
         unsafe {
             let hm = &*hm;
+            let method = hm.method.bytes();
+            let is = |name: &[u8]| method.eq_ignore_ascii_case(name);
+            let header = |name: &[u8]| hm.header(name).map(<[u8]>::to_vec);
+            let list = |name: &[u8]| joined(hm, name);
             Request {
                 uri: hm.uri.bytes().to_vec(),
-                head_only: hm.method.bytes().eq_ignore_ascii_case(b"HEAD"),
-                gzip: hm.header(b"Accept-Encoding").is_some_and(accept::gzip),
+                query: hm.query.bytes().to_vec(),
+                head_only: is(b"HEAD"),
+                allowed: [&b"GET"[..], b"HEAD", b"POST", b"OPTIONS"].into_iter().any(is),
+                reads: is(b"GET") || is(b"HEAD"),
+                gzip: list(b"Accept-Encoding").is_some_and(|v| accept::gzip(&v)),
                 range: hm.header(b"Range").and_then(range::parse),
-                if_range: hm.header(b"If-Range").map(<[u8]>::to_vec),
-                if_none_match: hm.header(b"If-None-Match").map(<[u8]>::to_vec),
+                conditions: Preconditions {
+                    if_match: list(b"If-Match"),
+                    if_none_match: list(b"If-None-Match"),
+                    if_modified_since: header(b"If-Modified-Since"),
+                    if_unmodified_since: header(b"If-Unmodified-Since"),
+                    if_range: header(b"If-Range"),
+                },
             }
         }
     }
+}
+
+/// A header that may come in several lines, which mean their list.
+///
+/// # Safety
+/// The views in `hm` are readable.
+unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Vec<u8>> {
+    let lines = hm.headers.iter().take_while(|h| h.name.len > 0);
+    // SAFETY: as the caller promises.
+    let values = unsafe { lines.filter(|h| h.name.bytes().eq_ignore_ascii_case(name)).map(|h| h.value.bytes()) };
+    values.map(<[u8]>::to_vec).reduce(|all, next| [&all[..], b", ", &next].concat())
+}
+
+/// Whether the method is one for files; the answer is given otherwise.
+fn is_allowed(c: Conn, req: &Request, o: &Opts<'_>) -> bool {
+    if !req.allowed {
+        let head = [b"Allow: GET, HEAD, POST\r\n", o.extra_headers].concat();
+        reply::text(c, 405, &head, b"Method not allowed\n", false);
+    }
+    req.allowed
 }
 
 /// See `mg_http_serve_dir`.
@@ -166,6 +211,9 @@ impl Request {
 pub(crate) unsafe fn serve_dir(c: Conn, hm: *const mg_http_message, opts: *const mg_http_serve_opts) {
     // SAFETY: passed on to the caller.
     let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
+    if !is_allowed(c, &req, &o) {
+        return;
+    }
     let mapped = match webroot::map(o.root, &req.uri) {
         // SAFETY: an Fs points at a file system.
         Ok(m) if m.root.is_empty() && !unsafe { fs_packed::is_packed(o.site.fs.as_ptr()) } => Err(Refusal::NoMatch),
@@ -185,11 +233,15 @@ pub(crate) unsafe fn serve_dir(c: Conn, hm: *const mg_http_message, opts: *const
         (_, Some(path)) => o.site.find(&path, Some(fence)),
         (_, None) => Found::Nothing,
     };
+    if c.is_closed() {
+        // By the program's own file system, here and in what follows.
+        return;
+    }
     match found {
         Found::File(file) => page(c, &req, &o, &mapped.path, file, fence),
         Found::Nothing => send(c, &req, &o, &mapped.path, None, Some(fence)),
         Found::Directory if req.uri.ends_with(b"/") => directory(c, &req, &o, &mapped.path, fence),
-        Found::Directory if o.site.holds(&mapped.path, fence) => redirect(c, &req.uri),
+        Found::Directory if o.site.holds(&mapped.path, fence) => redirect(c, &req),
         Found::Directory => send(c, &req, &o, b"", None, None),
     }
 }
@@ -224,16 +276,21 @@ fn directory(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], fence: Fence<'_>
         return send(c, req, o, &plain, None, Some(fence));
     }
     let here: &[u8] = if path.is_empty() && o.site.native { b"/" } else { path };
+    if c.is_closed() {
+        return;
+    }
     let is_dir = |p: &CString| o.site.fs.status(p).is_some_and(|(flags, ..)| flags & MG_FS_DIR != 0);
     match c_path(here).filter(|p| is_dir(p) && o.site.holds(here, fence)) {
+        _ if c.is_closed() => {}
         None => send(c, req, o, b"", None, None),
         Some(_) if !listed => reply::text(c, 403, b"", b"Forbidden\n", req.head_only),
         Some(dir) => list(c, req, o, &dir, path, fence),
     }
 }
 
-fn redirect(c: Conn, uri: &[u8]) {
-    let head = [b"HTTP/1.1 301 Moved\r\nLocation: ", &webroot::location(uri)[..], b"\r\nContent-Length: 0\r\n"].concat();
+fn redirect(c: Conn, req: &Request) {
+    let location = webroot::location(&req.uri, &req.query);
+    let head = [b"HTTP/1.1 301 Moved\r\nLocation: ", &location[..], b"\r\nContent-Length: 0\r\n"].concat();
     if reply::lines(c, 301, &head).is_some() {
         reply::complete(c);
     }
@@ -253,8 +310,11 @@ fn list(c: Conn, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], fence: Fe
         let name = name.to_bytes();
         let entry = c_path(&[path, b"/", name].concat()).and_then(|p| o.site.entry(&p, fence));
         if let Some((size, mtime)) = entry {
-            page.row(name, size, mtime);
+            page.row(name, size, seconds(mtime));
         }
+    }
+    if c.is_closed() {
+        return;
     }
     let page = page.finish();
     let mut head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n".to_vec();
@@ -276,9 +336,25 @@ fn append(to: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
 /// `hm` is a parsed message, `opts` NULL or valid options.
 pub(crate) unsafe fn serve_file(c: Conn, hm: *const mg_http_message, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
     // SAFETY: passed on to the caller.
-    let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
-    let file = path.and_then(|p| o.site.open(p, None));
-    send(c, &req, &o, path.map_or(b"", CStr::to_bytes), file, None);
+    unsafe { serve_file_to(c, &Request::new(hm), path, opts) }
+}
+
+/// The same for a request that was looked at before anything of the program was called.
+///
+/// # Safety
+/// `opts` is NULL or valid options.
+pub(crate) unsafe fn serve_file_to(c: Conn, req: &Request, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
+    // SAFETY: passed on to the caller.
+    let o = unsafe { Opts::new(opts) };
+    if is_allowed(c, req, &o) {
+        let file = path.and_then(|p| o.site.open(p, None));
+        send(c, req, &o, path.map_or(b"", CStr::to_bytes), file, None);
+    }
+}
+
+#[allow(clippy::useless_conversion)] // time_t is 32 bits wide on some targets
+fn seconds(time: time_t) -> i64 {
+    time.into()
 }
 
 /// The ETag of a file.
@@ -289,24 +365,51 @@ pub(crate) fn etag(size: u64, mtime: time_t) -> String {
 /// Sends `file`, which is what is at `path`, or its compressed form; when there is neither, the program's page for that.
 fn send(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>, fence: Option<Fence<'_>>) {
     let mut kind = mime::of(path, o.mime_types);
-    let packed = if req.gzip && !path.is_empty() { c_path(&[path, b".gz"].concat()) } else { None };
     // One that is older than what it was made from does not count.
-    let current = |packed: &Opened| file.as_ref().is_none_or(|file| packed.mtime >= file.mtime);
-    let packed = packed.and_then(|p| o.site.open(&p, fence)).filter(current);
+    let current = |mtime: &time_t| file.as_ref().is_none_or(|file| *mtime >= file.mtime);
+    let beside = if path.is_empty() { None } else { c_path(&[path, b".gz"].concat()) };
+    let (packed, varies) = match beside {
+        Some(p) if req.gzip => {
+            let packed = o.site.open(&p, fence).filter(|packed| current(&packed.mtime));
+            let there = packed.is_some();
+            (packed, there)
+        }
+        Some(p) => (None, o.site.modified(&p, fence).filter(current).is_some()),
+        None => (None, false),
+    };
     let gzip = packed.is_some();
     let file = packed.or(file).or_else(|| {
         let page = o.page404?;
         kind = mime::of(page.to_bytes(), o.mime_types);
         o.site.open(page, None)
     });
+    if c.is_closed() {
+        return;
+    }
     let Some(file) = file else { return reply::text(c, 404, o.extra_headers, b"Not found\n", req.head_only) };
 
     let etag = etag(file.size, file.mtime);
-    if req.if_none_match.as_ref().is_some_and(|v| v.eq_ignore_ascii_case(etag.as_bytes())) {
-        return reply::head(c, 304, o.extra_headers);
+    // File systems in memory may not know it.
+    let modified = Some(seconds(file.mtime)).filter(|t| *t > 0);
+    let mut about = format!("Etag: {etag}\r\n").into_bytes();
+    if let Some(date) = modified.and_then(date::http) {
+        append(&mut about, format_args!("Last-Modified: {date}\r\n"));
     }
-    // The rest of another version would not fit.
-    let range = req.range.filter(|_| req.if_range.as_ref().is_none_or(|v| v == etag.as_bytes()));
+    if varies {
+        about.extend_from_slice(b"Vary: Accept-Encoding\r\n");
+    }
+    let verdict = req.conditions.judge(etag.as_bytes(), modified, req.reads);
+    if verdict != Verdict::Send {
+        let (line, code, length): (&[u8], _, &[u8]) = match verdict {
+            Verdict::NotModified => (b"HTTP/1.1 304 Not Modified\r\n", 304, b""),
+            _ => (b"HTTP/1.1 412 Precondition Failed\r\n", 412, b"Content-Length: 0\r\n"),
+        };
+        if reply::lines(c, code, &[line, &about, o.extra_headers, length].concat()).is_some() {
+            reply::complete(c);
+        }
+        return;
+    }
+    let range = req.range.filter(|_| req.conditions.allow_range(etag.as_bytes(), modified));
     let (code, first, len) = match range.map(|r| r.within(file.size)) {
         None => (200, 0, file.size),
         Some(Some((first, last))) => (206, first, last - first + 1),
@@ -315,7 +418,9 @@ fn send(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>,
     let mut head = Vec::with_capacity(256 + o.extra_headers.len());
     append(&mut head, format_args!("HTTP/1.1 {code} {}\r\nContent-Type: ", reply::phrase(code)));
     head.extend_from_slice(kind);
-    append(&mut head, format_args!("\r\nEtag: {etag}\r\nContent-Length: {len}\r\n"));
+    head.extend_from_slice(b"\r\n");
+    head.extend_from_slice(&about);
+    append(&mut head, format_args!("Content-Length: {len}\r\n"));
     if gzip {
         head.extend_from_slice(b"Content-Encoding: gzip\r\n");
     }
@@ -338,6 +443,7 @@ fn body(c: Conn, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
     let descriptor = file.descriptor.filter(|_| plain && len > BLOCK as u64 && !sock::sigpipe_kills());
     let stream = if len == 0 { None } else { Some(Stream::new(file.file, descriptor, first, len)) };
     let mut stream = match stream {
+        _ if c.is_closed() => return,
         Some(None) => return reply::text(c, 500, b"", b"Cannot read the file\n", false),
         Some(Some(stream)) => stream,
         None => {
@@ -392,7 +498,6 @@ fn give_back(c: Conn) {
 fn done(c: Conn, rec: &Rec, end: End, last: bool) {
     give_back(c);
     if end == End::Cut {
-        log_error!("{} {}: a file became shorter while it was sent", c.id(), Bytes(b"HTTP"));
         c.update(|f| f.set_resp(false));
         // The announced length cannot be kept: only the end of the connection says so.
         rec.http.head_at.set(None);
@@ -401,5 +506,9 @@ fn done(c: Conn, rec: &Rec, end: End, last: bool) {
     }
     if last || end == End::Cut {
         c.update(|f| f.set_draining(true));
+    }
+    if end == End::Cut {
+        // Last, because it calls the program.
+        log_error!("{} {}: a file became shorter while it was sent", c.id(), Bytes(b"HTTP"));
     }
 }

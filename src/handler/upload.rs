@@ -11,9 +11,11 @@ use crate::proto::chunked::{Scan, Scanner};
 use crate::proto::{path::is_sane, urlcodec};
 use crate::sys::fs::{self, Failure, Fs, NewFile};
 use crate::sys::fs_posix::{self, Fence};
+use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
 use std::ffi::CString;
+use std::rc::Rc;
 
 unsafe extern "C" {
     // By their C names: a program may define them itself.
@@ -45,13 +47,15 @@ fn number(text: Option<Vec<u8>>) -> c_long {
 /// # Safety
 /// `hm` is a parsed message.
 pub(crate) unsafe fn upload(c: Conn, hm: *const mg_http_message, fs: Fs, dir: &[u8], max_size: usize) -> c_long {
-    // SAFETY: as the caller promises. The body is copied: file systems of the program may change `c->recv`.
-    let (query, body) = unsafe { ((*hm).query.bytes(), (*hm).body.bytes().to_vec()) };
-    let (code, text, result) = match store(query, &body, fs, dir, max_size) {
+    // SAFETY: as the caller promises. Copies: file systems of the program may change `c->recv`.
+    let (query, body) = unsafe { ((*hm).query.bytes().to_vec(), (*hm).body.bytes().to_vec()) };
+    let (code, text, result) = match store(&query, &body, fs, dir, max_size) {
         Ok(size) => (200, size.to_string().into_bytes(), size),
         Err((code, text, result)) => (code, text, result),
     };
-    reply::text(c, code, b"", &text, false);
+    if !c.is_closed() {
+        reply::text(c, code, b"", &text, false);
+    }
     result
 }
 
@@ -70,7 +74,7 @@ fn store(query: &[u8], body: &[u8], fs: Fs, dir: &[u8], max_size: usize) -> Resu
         return Ok(0);
     }
     let name = variable(query, b"file").filter(|name| !name.is_empty()).ok_or((400, b"file required".to_vec(), -1))?;
-    if name.contains(&0) || !is_sane(&name) {
+    if name.contains(&0) || !is_sane(&name) || fs::is_temporary(&name) {
         return Err((400, [&name, &b": invalid file"[..]].concat(), -2));
     }
     let Ok(offset) = usize::try_from(number(variable(query, b"offset"))) else {
@@ -89,7 +93,12 @@ fn store(query: &[u8], body: &[u8], fs: Fs, dir: &[u8], max_size: usize) -> Resu
     if flags & MG_FS_DIR != 0 || !is_inside(fs, dir, &path) {
         return Err(not_open());
     }
-    let stored = if offset == 0 { fs::write(fs, &c_path, body) } else { append(fs, &c_path, offset, body) };
+    let stored = if offset == 0 {
+        fs::sweep(fs, &c_path);
+        fs::write(fs, &c_path, body)
+    } else {
+        append(fs, &c_path, offset, body)
+    };
     match stored {
         Ok(()) => Ok(size as c_long),
         Err(Failure::Open) => Err(not_open()),
@@ -99,11 +108,12 @@ fn store(query: &[u8], body: &[u8], fs: Fs, dir: &[u8], max_size: usize) -> Resu
 
 fn append(fs: Fs, path: &CStr, offset: usize, body: &[u8]) -> Result<(), Failure> {
     let file = fs.open(path, MG_FS_WRITE).ok_or(Failure::Open)?;
-    if file.write(body) == body.len() {
+    // SAFETY: an Fs points at a file system.
+    let native = unsafe { fs_posix::is_native(fs.as_ptr()) };
+    if file.write(body) == body.len() && (!native || fs_posix::complete(file.fd)) {
         return Ok(());
     }
-    // SAFETY: an Fs points at a file system.
-    if unsafe { fs_posix::is_native(fs.as_ptr()) } {
+    if native {
         // The client may try this piece again.
         fs_posix::truncate(file.fd, offset as u64);
     }
@@ -151,10 +161,48 @@ enum Rest {
     Chunks(Scanner),
 }
 
-/// What the record of a connection keeps while its body is written.
+/// What a head says about the body behind it: taken before anything of the program is called, which may move `c->recv`.
+pub(crate) struct Body {
+    /// What is in front of the body in `c->recv`.
+    head: usize,
+    /// All that was there.
+    received: usize,
+    chunked: bool,
+    /// As announced.
+    len: usize,
+}
+
+impl Body {
+    /// # Safety
+    /// `hm` is a parsed message.
+    pub(crate) unsafe fn of(c: Conn, hm: *const mg_http_message) -> Body {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let hm = &*hm;
+            // Requests in front of this one have been handled.
+            let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
+            let before = if before <= c.recv_len() { before } else { 0 };
+            let chunked = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
+            Body { head: before + hm.head.len, received: c.recv_len(), chunked, len: hm.body.len }
+        }
+    }
+}
+
+/// What the record of a connection refers to while its body is written. Whoever writes is the program, too: it may poll
+/// meanwhile, so that more arrives, errors come, and the connection is closed. All of this waits until it has returned.
 struct Upload {
-    sink: Sink,
-    rest: Rest,
+    /// None before it is open, and when it is finished.
+    sink: RefCell<Option<Sink>>,
+    rest: RefCell<Rest>,
+    /// Bytes in front of the body that are still in `c->recv`.
+    head: Cell<usize>,
+    /// A function of the program is running.
+    busy: Cell<bool>,
+    /// `c->is_full` is ours.
+    paused: Cell<bool>,
+    /// What came while busy: MG_EV_ERROR, and MG_EV_CLOSE with what was in `c->recv`.
+    error: Cell<Option<CString>>,
+    closed: Cell<Option<Vec<u8>>>,
     /// `c->fn` of the program, and what it wants to be called at the end.
     handler: mg_event_handler_t,
     callback: Callback,
@@ -164,35 +212,25 @@ struct Upload {
 const BLOCK: usize = 512;
 
 /// See `mg_http_start_upload`.
-///
-/// # Safety
-/// `hm` is a parsed message.
-pub(crate) unsafe fn start_file(c: Conn, hm: *const mg_http_message, name: &[u8], dir: &[u8], fs: Fs, callback: Callback) {
-    if name.is_empty() || name.contains(&0) || name.ends_with(b"/") || !is_sane(name) {
+pub(crate) fn start_file(c: Conn, body: Body, name: &[u8], dir: &[u8], fs: Fs, callback: Callback) {
+    if name.is_empty() || name.contains(&0) || name.ends_with(b"/") || !is_sane(name) || fs::is_temporary(name) {
         return refuse(c, callback, c"bad name");
     }
-    let path = CString::new([dir, b"/", name].concat()).ok();
-    let path = path.filter(|p| fs.status(p).is_none_or(|(flags, ..)| flags & MG_FS_DIR == 0) && is_inside(fs, dir, p.to_bytes()));
-    match path.and_then(|p| NewFile::create(fs, &p)) {
-        // SAFETY: passed on to the caller.
-        Some(file) => unsafe { install(c, hm, Sink::File(file), callback, c"open failed") },
-        None => refuse(c, callback, c"open failed"),
-    }
+    // Both may be parts of c->recv.
+    let (dir, path) = (dir.to_vec(), CString::new([dir, b"/", name].concat()).ok());
+    start(c, body, callback, c"open failed", || {
+        let is_dir = |p: &CString| fs.status(p).is_some_and(|(flags, ..)| flags & MG_FS_DIR != 0);
+        let path = path.filter(|p| !is_dir(p) && is_inside(fs, &dir, p.to_bytes()))?;
+        fs::sweep(fs, &path);
+        NewFile::create(fs, &path).map(Sink::File)
+    });
 }
 
 /// See `mg_http_start_ota`.
-///
-/// # Safety
-/// `hm` is a parsed message.
-pub(crate) unsafe fn start_firmware(c: Conn, hm: *const mg_http_message, callback: Callback) {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        if mg_ota_begin((*hm).body.len) {
-            install(c, hm, Sink::Firmware, callback, c"ota begin failed");
-        } else {
-            refuse(c, callback, c"ota begin failed");
-        }
-    }
+pub(crate) fn start_firmware(c: Conn, body: Body, callback: Callback) {
+    let size = body.len;
+    // SAFETY: no conditions.
+    start(c, body, callback, c"ota begin failed", || unsafe { mg_ota_begin(size) }.then_some(Sink::Firmware));
 }
 
 /// Tells the program, or the client, how it ended; NULL for well.
@@ -217,28 +255,37 @@ fn refuse(c: Conn, callback: Callback, message: &CStr) {
 
 /// Takes the body away from the HTTP handler, which sees that the buffer has changed. What has arrived of it is taken in the event
 /// that is being delivered: it reaches `c->fn` next.
-///
-/// # Safety
-/// `hm` is a parsed message.
-unsafe fn install(c: Conn, hm: *const mg_http_message, sink: Sink, callback: Callback, failure: &CStr) {
-    let Some(rec) = c.rec() else {
-        sink.abandon();
-        return refuse(c, callback, failure);
-    };
-    // SAFETY: as the caller promises; the connection's own buffer.
-    unsafe {
-        let hm = &*hm;
-        let chunked = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
-        let rest = if chunked { Rest::Chunks(Scanner::new()) } else { Rest::Bytes(hm.body.len) };
-        // Requests in front of this one have been handled.
-        let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
-        let before = if before <= c.recv_len() { before } else { 0 };
-        iobuf::del(c.recv(), 0, before + hm.head.len);
-        rec.task.set(Some(Box::new(Upload { sink, rest, handler: c.handler(), callback })));
-    }
+fn start(c: Conn, body: Body, callback: Callback, failure: &CStr, open: impl FnOnce() -> Option<Sink>) {
+    let Some(rec) = c.rec().filter(|_| state(c).is_none()) else { return refuse(c, callback, failure) };
+    let upload = Rc::new(Upload {
+        sink: RefCell::default(),
+        rest: RefCell::new(if body.chunked { Rest::Chunks(Scanner::new()) } else { Rest::Bytes(body.len) }),
+        head: Cell::new(body.head),
+        busy: Cell::default(),
+        paused: Cell::default(),
+        error: Cell::default(),
+        closed: Cell::default(),
+        handler: c.handler(),
+        callback,
+    });
+    rec.task.set(Some(Box::new(upload.clone())));
     c.set_handler(Some(handler));
-    c.set_pfn(None);
-    c.set_pfn_data(ptr::null_mut());
+    let Some(sink) = upload.call(c, open) else {
+        upload.give_back(c);
+        refuse(c, callback, failure);
+        return upload.deliver_close(c);
+    };
+    *upload.sink.borrow_mut() = Some(sink);
+    if !c.is_closed() {
+        // The HTTP handler goes by the length, which must not be what it was: then the head goes with the first part of the body.
+        if c.recv_len() != body.received + body.head {
+            // SAFETY: the connection's own buffer.
+            unsafe { iobuf::del(c.recv(), 0, upload.head.take()) };
+        }
+        c.set_pfn(None);
+        c.set_pfn_data(ptr::null_mut());
+    }
+    upload.catch_up(c);
 }
 
 /// Sits in `c->fn` until the body is complete.
@@ -248,26 +295,23 @@ unsafe fn install(c: Conn, hm: *const mg_http_message, sink: Sink, callback: Cal
 unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
     // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
     let c = unsafe { Conn::new(c) };
+    let Some(upload) = state(c) else { return };
     match ev {
-        MG_EV_READ | MG_EV_POLL => take(c),
+        MG_EV_READ if upload.busy.get() => upload.pause(c),
+        MG_EV_READ | MG_EV_POLL => upload.go_on(c),
         MG_EV_ERROR => {
             // SAFETY: MG_EV_ERROR carries a C string; it is copied, because the program may call mg_error again.
             let message = unsafe { cstr(ev_data.cast()) }.to_vec();
-            end(c, Err(&CString::new(message).unwrap_or_default()));
+            upload.error.set(Some(CString::new(message).unwrap_or_default()));
+            upload.catch_up(c);
         }
         MG_EV_CLOSE => {
-            take(c);
-            end(c, Err(c"connection closed"));
-            // The program's handler has its place again.
-            if c.handler().is_some_and(|f| !ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _))) {
-                call_user(c, ev, ev_data);
-            }
+            // SAFETY: the connection's own buffer, which goes with this event.
+            upload.closed.set(Some(unsafe { c.recv_info().data() }.to_vec()));
+            upload.catch_up(c);
         }
         DRAIN => {
-            let Some((upload, rec)) = state(c).zip(c.rec()) else { return };
-            let own = upload.handler;
-            rec.task.set(Some(upload));
-            if let Some(f) = own {
+            if let Some(f) = upload.handler {
                 // SAFETY: the program's handler; it may change the terms of the drain.
                 unsafe { f(c.as_ptr(), ev, ev_data) };
             }
@@ -278,75 +322,150 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
 
 const DRAIN: c_int = mgx_event::MGX_EV_DRAIN as c_int;
 
-/// The state of the upload, out of the record.
-fn state(c: Conn) -> Option<Box<Upload>> {
-    let task = c.rec()?.task.take()?;
-    task.downcast::<Upload>().ok()
+/// The upload of this connection.
+fn state(c: Conn) -> Option<Rc<Upload>> {
+    let rec = c.rec()?;
+    let task = rec.task.take();
+    let upload = task.as_ref().and_then(|task| task.downcast_ref::<Rc<Upload>>()).cloned();
+    rec.task.set(task);
+    upload
 }
 
-/// Writes what has arrived.
-fn take(c: Conn) {
-    let Some(mut upload) = state(c) else { return };
-    // SAFETY: the connection's own data, copied: what writes it may be the program's.
-    let arrived = unsafe { c.recv_info().data() };
-    let mut data = Vec::new();
-    let (used, result) = match &mut upload.rest {
-        Rest::Bytes(left) => {
-            let n = arrived.len().min(*left);
-            let n = if n < *left { n - n % BLOCK } else { n };
-            data.extend_from_slice(&arrived[..n]);
-            *left -= n;
-            (n, if *left == 0 { Scan::Complete { consumed: n, decoded: n } } else { Scan::NeedMore })
-        }
-        Rest::Chunks(scanner) => {
-            let result = scanner.scan_with(arrived, |part| data.extend_from_slice(part));
-            (scanner.advance(), result)
-        }
-    };
-    // SAFETY: the connection's own buffer.
-    unsafe { iobuf::del(c.recv(), 0, used) };
-    let written = upload.sink.write(&data);
-    if c.is_closed() && c.rec().is_none() {
-        return upload.sink.abandon();
-    }
-    if let Some(rec) = c.rec() {
-        rec.task.set(Some(upload));
-    }
-    match result {
-        _ if !written => end(c, Err(c"write error")),
-        Scan::Invalid => end(c, Err(c"Invalid chunk")),
-        Scan::Complete { .. } => end(c, Ok(())),
-        Scan::NeedMore => {}
-    }
+/// Whether something is in a cell, which it stays in.
+fn is_some<T>(cell: &Cell<Option<T>>) -> bool {
+    let value = cell.take();
+    let there = value.is_some();
+    cell.set(value);
+    there
 }
 
-/// Gives the connection back and tells how it went. Does nothing the second time.
-fn end(c: Conn, result: Result<(), &CStr>) {
-    let Some(upload) = state(c) else { return };
-    let Upload { sink, handler: own, callback, .. } = *upload;
-    let result = match result {
-        Ok(()) => sink.finish(),
-        Err(_) => {
-            sink.abandon();
-            result
+impl Upload {
+    /// Calls what may be the program's.
+    fn call<T>(&self, c: Conn, f: impl FnOnce() -> T) -> T {
+        self.busy.set(true);
+        let result = f();
+        self.busy.set(false);
+        if self.paused.take() && !c.is_closed() {
+            c.update(|f| f.set_full(false));
+            if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
+                e.hold(rec);
+            }
         }
-    };
-    if c.handler().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _))) {
-        c.set_handler(own);
-        if c.pfn().is_none() {
-            c.set_pfn(Some(http::handler));
+        result
+    }
+
+    /// What has arrived while the program is busy is enough.
+    fn pause(&self, c: Conn) {
+        if !c.flags().is_full() {
+            c.update(|f| f.set_full(true));
+            self.paused.set(true);
         }
     }
-    tell(c, callback, result.map_or_else(CStr::as_ptr, |()| ptr::null()));
-    if c.is_closed() {
-        return;
+
+    /// Takes the next part of what has arrived.
+    fn next(&self, c: Conn) -> (Vec<u8>, usize, Scan) {
+        let mut behind = self.closed.take();
+        // SAFETY: the connection's own data, copied: what writes it may be the program's.
+        let arrived = behind.as_deref().unwrap_or_else(|| unsafe { c.recv_info().data() });
+        let head = self.head.take().min(arrived.len());
+        let arrived = &arrived[head..];
+        let mut data = Vec::new();
+        let (used, result) = match &mut *self.rest.borrow_mut() {
+            Rest::Bytes(left) => {
+                let n = arrived.len().min(*left);
+                let n = if n < *left { n - n % BLOCK } else { n };
+                data.extend_from_slice(&arrived[..n]);
+                *left -= n;
+                (n, if *left == 0 { Scan::Complete { consumed: n, decoded: n } } else { Scan::NeedMore })
+            }
+            Rest::Chunks(scanner) => {
+                let result = scanner.scan_with(arrived, |part| data.extend_from_slice(part));
+                (scanner.advance(), result)
+            }
+        };
+        match &mut behind {
+            Some(behind) => drop(behind.drain(..head + used)),
+            // SAFETY: the connection's own buffer.
+            None => _ = unsafe { iobuf::del(c.recv(), 0, head + used) },
+        }
+        self.closed.set(behind);
+        (data, used, result)
     }
-    if result.is_err() {
-        // The rest of the body is no request.
-        c.update(|f| f.set_draining(true));
+
+    /// Writes what has arrived.
+    fn go_on(&self, c: Conn) {
+        while !self.busy.get() && self.sink.borrow().is_some() {
+            if let Some(error) = self.error.take() {
+                return self.end(c, Err(&error));
+            }
+            let (data, used, result) = self.next(c);
+            let sink = self.sink.take();
+            let written = self.call(c, || sink.as_ref().is_some_and(|sink| sink.write(&data)));
+            *self.sink.borrow_mut() = sink;
+            match result {
+                _ if !written => return self.end(c, Err(c"write error")),
+                Scan::Invalid => return self.end(c, Err(c"Invalid chunk")),
+                Scan::Complete { .. } => return self.end(c, Ok(())),
+                // More may have arrived, or the connection have ended, while this was written.
+                Scan::NeedMore if used == 0 && !is_some(&self.error) => break,
+                Scan::NeedMore => {}
+            }
+        }
+        if !self.busy.get() && is_some(&self.closed) {
+            self.end(c, Err(c"connection closed"));
+        }
     }
-    let flags = c.flags();
-    if c.recv_len() > 0 && !flags.is_resp() && !flags.is_draining() && !flags.is_closing() {
-        call_count(c, MG_EV_READ, 0);
+
+    /// What came while the program was busy, or comes now.
+    fn catch_up(&self, c: Conn) {
+        if !self.busy.get() && (is_some(&self.error) || is_some(&self.closed)) {
+            self.go_on(c);
+        }
+    }
+
+    /// The program's handler has its place again.
+    fn give_back(&self, c: Conn) {
+        if c.handler().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _))) {
+            c.set_handler(self.handler);
+            if c.pfn().is_none() {
+                c.set_pfn(Some(http::handler));
+            }
+        }
+        if let Some(rec) = c.rec() {
+            rec.task.set(None);
+        }
+    }
+
+    /// MG_EV_CLOSE, which the program has not had.
+    fn deliver_close(&self, c: Conn) {
+        if self.closed.take().is_some() {
+            call_user(c, MG_EV_CLOSE, ptr::null_mut());
+        }
+    }
+
+    /// Gives the connection back and tells how it went. Does nothing the second time.
+    fn end(&self, c: Conn, result: Result<(), &CStr>) {
+        let Some(sink) = self.sink.take() else { return };
+        let result = self.call(c, || match result {
+            Ok(()) => sink.finish(),
+            Err(_) => {
+                sink.abandon();
+                result
+            }
+        });
+        self.give_back(c);
+        tell(c, self.callback, result.map_or_else(CStr::as_ptr, |()| ptr::null()));
+        self.deliver_close(c);
+        if c.is_closed() {
+            return;
+        }
+        if result.is_err() {
+            // The rest of the body is no request.
+            c.update(|f| f.set_draining(true));
+        }
+        let flags = c.flags();
+        if c.recv_len() > 0 && !flags.is_resp() && !flags.is_draining() && !flags.is_closing() {
+            call_count(c, MG_EV_READ, 0);
+        }
     }
 }

@@ -96,7 +96,8 @@ pub(crate) fn go_on(e: &Engine, c: Conn, rec: &Rec) {
         if rec.blocked.get() || flags.is_closing() || !send::can_send(flags) {
             return;
         }
-        let Some(stream) = rec.stream.take() else { return c.update(|f| f.set_streaming(false)) };
+        // None: its file is just being read, and the program, whose file system that is, polls meanwhile.
+        let Some(stream) = rec.stream.take() else { return };
         let copied = stream.descriptor.is_some();
         if !copied {
             fill(c, rec, stream);

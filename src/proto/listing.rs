@@ -36,7 +36,7 @@ const BOTTOM: &[u8] = br##"</tbody></table>
 (function () {
   var body = document.getElementById('tb');
   var wanted = /sc=([0-2])&so=(-?1)/.exec(location.hash);
-  var column = wanted ? +wanted[1] : 2, order = wanted ? +wanted[2] : 1;
+  var column = wanted ? +wanted[1] : 0, order = wanted ? +wanted[2] : 1;
   function isDir(row) { return row.cells[2].textContent === '[DIR]'; }
   function key(row) {
     var name = row.cells[column].getAttribute('name');

@@ -1,57 +1,162 @@
 //! The type of a file, from its name.
 
-const TYPES: &[(&[u8], &[u8])] = &[
-    (b"html", b"text/html; charset=utf-8"),
-    (b"htm", b"text/html; charset=utf-8"),
-    (b"shtml", b"text/html; charset=utf-8"),
-    (b"css", b"text/css; charset=utf-8"),
-    (b"js", b"text/javascript; charset=utf-8"),
-    (b"mjs", b"text/javascript; charset=utf-8"),
-    (b"gif", b"image/gif"),
-    (b"png", b"image/png"),
-    (b"jpg", b"image/jpeg"),
-    (b"jpeg", b"image/jpeg"),
-    (b"svg", b"image/svg+xml"),
-    (b"ico", b"image/x-icon"),
-    (b"webp", b"image/webp"),
-    (b"woff", b"font/woff"),
-    (b"ttf", b"font/ttf"),
-    (b"avi", b"video/x-msvideo"),
-    (b"mov", b"video/quicktime"),
-    (b"mp4", b"video/mp4"),
-    (b"mpeg", b"video/mpeg"),
-    (b"3gp", b"video/3gpp"),
-    (b"mp3", b"audio/mpeg"),
-    (b"wav", b"audio/wav"),
-    (b"csv", b"text/csv"),
-    (b"doc", b"application/msword"),
-    (b"exe", b"application/octet-stream"),
-    (b"gz", b"application/gzip"),
-    (b"tgz", b"application/tar-gz"),
-    (b"zip", b"application/zip"),
-    (b"json", b"application/json"),
-    (b"pdf", b"application/pdf"),
+// What a name without one of these gets is text, as it always was: `.bin` and `.tar` among them.
+const TYPES: &[(&str, &str)] = &[
+    ("html", "text/html; charset=utf-8"),
+    ("htm", "text/html; charset=utf-8"),
+    ("shtml", "text/html; charset=utf-8"),
+    ("css", "text/css; charset=utf-8"),
+    ("js", "text/javascript; charset=utf-8"),
+    ("mjs", "text/javascript; charset=utf-8"),
+    ("cjs", "text/javascript; charset=utf-8"),
+    ("json", "application/json"),
+    ("map", "application/json"),
+    ("jsonld", "application/ld+json"),
+    ("geojson", "application/geo+json"),
+    ("webmanifest", "application/manifest+json"),
+    ("wasm", "application/wasm"),
+    ("xml", "application/xml"),
+    ("xsl", "application/xml"),
+    ("xhtml", "application/xhtml+xml"),
+    ("rss", "application/rss+xml"),
+    ("atom", "application/atom+xml"),
+    ("md", "text/markdown; charset=utf-8"),
+    ("markdown", "text/markdown; charset=utf-8"),
+    ("csv", "text/csv"),
+    ("ics", "text/calendar; charset=utf-8"),
+    ("vtt", "text/vtt; charset=utf-8"),
+    ("vcf", "text/vcard; charset=utf-8"),
+    ("yaml", "application/yaml"),
+    ("yml", "application/yaml"),
+    ("toml", "application/toml"),
+    ("gif", "image/gif"),
+    ("png", "image/png"),
+    ("apng", "image/apng"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("jxl", "image/jxl"),
+    ("svg", "image/svg+xml"),
+    ("svgz", "image/svg+xml"),
+    ("ico", "image/x-icon"),
+    ("webp", "image/webp"),
+    ("avif", "image/avif"),
+    ("heic", "image/heic"),
+    ("heif", "image/heif"),
+    ("bmp", "image/bmp"),
+    ("tif", "image/tiff"),
+    ("tiff", "image/tiff"),
+    ("woff", "font/woff"),
+    ("woff2", "font/woff2"),
+    ("ttf", "font/ttf"),
+    ("otf", "font/otf"),
+    ("ttc", "font/collection"),
+    ("eot", "application/vnd.ms-fontobject"),
+    ("mp4", "video/mp4"),
+    ("m4v", "video/mp4"),
+    ("webm", "video/webm"),
+    ("ogv", "video/ogg"),
+    ("mov", "video/quicktime"),
+    ("avi", "video/x-msvideo"),
+    ("mkv", "video/x-matroska"),
+    ("mpeg", "video/mpeg"),
+    ("mpg", "video/mpeg"),
+    ("ts", "video/mp2t"),
+    ("3gp", "video/3gpp"),
+    ("m3u8", "application/vnd.apple.mpegurl"),
+    ("mpd", "application/dash+xml"),
+    ("mp3", "audio/mpeg"),
+    ("m4a", "audio/mp4"),
+    ("aac", "audio/aac"),
+    ("ogg", "audio/ogg"),
+    ("oga", "audio/ogg"),
+    ("opus", "audio/ogg"),
+    ("flac", "audio/flac"),
+    ("wav", "audio/wav"),
+    ("weba", "audio/webm"),
+    ("mid", "audio/midi"),
+    ("midi", "audio/midi"),
+    ("pdf", "application/pdf"),
+    ("rtf", "application/rtf"),
+    ("epub", "application/epub+zip"),
+    ("doc", "application/msword"),
+    ("xls", "application/vnd.ms-excel"),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ("odt", "application/vnd.oasis.opendocument.text"),
+    ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
+    ("odp", "application/vnd.oasis.opendocument.presentation"),
+    ("zip", "application/zip"),
+    ("gz", "application/gzip"),
+    ("tgz", "application/tar-gz"),
+    ("bz2", "application/x-bzip2"),
+    ("xz", "application/x-xz"),
+    ("zst", "application/zstd"),
+    ("7z", "application/x-7z-compressed"),
+    ("rar", "application/vnd.rar"),
+    ("jar", "application/java-archive"),
+    ("apk", "application/vnd.android.package-archive"),
+    ("exe", "application/octet-stream"),
+    ("dll", "application/octet-stream"),
+    ("iso", "application/octet-stream"),
+    ("img", "application/octet-stream"),
+    ("dmg", "application/octet-stream"),
+    ("deb", "application/vnd.debian.binary-package"),
 ];
 
 const OTHER: &[u8] = b"text/plain; charset=utf-8";
 
-/// The type of `path`. `own` is the program's list, `ext=type,ext=type`, where `*` stands for any: its first match counts.
+/// The type of `path`, whose suffix counts in any case. `own` is the program's list, `ext=type,ext=type`, where `*` stands for any:
+/// its first match counts.
 pub(crate) fn of<'a>(path: &[u8], own: &'a [u8]) -> &'a [u8] {
     let ext = &path[memchr::memrchr(b'.', path).map_or(0, |dot| dot + 1)..];
     let mut entries = own.split(|b| *b == b',').filter_map(|e| memchr::memchr(b'=', e).map(|i| (&e[..i], &e[i + 1..])));
-    let listed = entries.find(|(key, _)| *key == ext || *key == b"*");
-    listed.or_else(|| TYPES.iter().copied().find(|(key, _)| *key == ext)).map_or(OTHER, |(_, value)| value)
+    let listed = entries.find(|(key, _)| key.eq_ignore_ascii_case(ext) || *key == b"*").map(|(_, kind)| kind);
+    let known = || TYPES.iter().find(|(key, _)| key.as_bytes().eq_ignore_ascii_case(ext)).map(|(_, kind)| kind.as_bytes());
+    listed.or_else(known).unwrap_or(OTHER)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{TYPES, of};
+
+    #[test]
+    fn suffixes_are_listed_once_and_in_lower_case() {
+        for (at, (key, kind)) in TYPES.iter().enumerate() {
+            assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{key}");
+            assert!(TYPES[..at].iter().all(|(other, _)| other != key), "{key}");
+            assert!(kind.split('/').count() == 2 && kind.is_ascii(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn types_of_today() {
+        for (path, want) in [
+            ("a.wasm", "application/wasm"),
+            ("a.mjs", "text/javascript; charset=utf-8"),
+            ("a.woff2", "font/woff2"),
+            ("a.avif", "image/avif"),
+            ("a.webm", "video/webm"),
+            ("a.m4a", "audio/mp4"),
+            ("a.ogg", "audio/ogg"),
+            ("a.flac", "audio/flac"),
+            ("a.webmanifest", "application/manifest+json"),
+            ("a.md", "text/markdown; charset=utf-8"),
+            ("a.tar", "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(of(path.as_bytes(), b""), want.as_bytes(), "{path}");
+        }
+    }
 
     #[test]
     fn the_own_list_comes_first() {
         for (path, own, want) in [
             ("a.b/c.css", "", "text/css; charset=utf-8"),
-            ("a.CSS", "", "text/plain; charset=utf-8"),
+            ("a.CSS", "", "text/css; charset=utf-8"),
+            ("a.JSON", "", "application/json"),
+            ("a.TXT", "txt=x/y", "x/y"),
+            ("a.txt", "TXT=x/y", "x/y"),
             ("css", "", "text/css; charset=utf-8"),
             ("a.css", "txt=x,css=c/d; x=y", "c/d; x=y"),
             ("a.css", "*=any/any,css=never", "any/any"),

@@ -23,6 +23,7 @@ pub(crate) mod mqtt;
 pub(crate) mod multipart;
 pub(crate) mod num;
 pub(crate) mod path;
+pub(crate) mod precondition;
 pub(crate) mod range;
 pub(crate) mod resolv;
 pub(crate) mod sntp;

@@ -13,7 +13,12 @@ pub(crate) enum Range {
 
 /// None: not understood, or several ranges; then all of the file is meant. `bytes=5` is `bytes=5-`, as it always was here.
 pub(crate) fn parse(value: &[u8]) -> Option<Range> {
-    let spec = value.trim_ascii().strip_prefix(b"bytes=")?.trim_ascii();
+    let (unit, specs) = value.trim_ascii().split_at_checked(6)?;
+    if !unit.eq_ignore_ascii_case(b"bytes=") {
+        return None;
+    }
+    let mut specs = specs.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|s| !s.is_empty());
+    let (Some(spec), None) = (specs.next(), specs.next()) else { return None };
     let Some(dash) = memchr::memchr(b'-', spec) else { return number(spec).map(Range::From) };
     let (first, last) = (spec[..dash].trim_ascii(), spec[dash + 1..].trim_ascii());
     match (first, last) {
@@ -30,13 +35,13 @@ fn number(s: &[u8]) -> Option<u64> {
 }
 
 impl Range {
-    /// First and last byte in a file of `size` bytes. None: it cannot be satisfied. An end behind that of the file counts as
-    /// such, too.
+    /// First and last byte in a file of `size` bytes, to whose end a range that ends behind it is cut. None: it cannot be
+    /// satisfied.
     pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
         let end = size.checked_sub(1)?;
         let (first, last) = match self {
             Range::From(first) => (first, end),
-            Range::Between(first, last) => (first, last),
+            Range::Between(first, last) => (first, if first <= last { last.min(end) } else { last }),
             Range::Last(n) => (size.saturating_sub(n), end),
         };
         (first <= last && last <= end && self != Range::Last(0)).then_some((first, last))
@@ -62,9 +67,13 @@ mod tests {
             ("bytes=-100", all),
             ("bytes=-0", None),
             ("bytes=40-", None),
-            ("bytes=0-40", None),
+            ("bytes=0-40", all),
+            ("bytes=39-40", Some((39, 39))),
+            ("bytes=40-40", None),
+            ("Bytes=5-10", Some((5, 10))),
+            ("bytes=,5-10, ", Some((5, 10))),
             ("bytes=10-5", None),
-            ("bytes=0-99999999999999999999", None),
+            ("bytes=0-99999999999999999999", all),
             ("bytes=99999999999999999999-1", None),
         ] {
             assert_eq!(parse(value.as_bytes()).unwrap().within(40), want, "{value}");

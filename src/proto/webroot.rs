@@ -78,12 +78,14 @@ fn join<'a>(root: &'a [u8], rest: &[u8]) -> Result<Mapped<'a>, Refusal> {
     Ok(Mapped { root, path })
 }
 
-/// Where a directory is, with the slash that its URI lacks. Several slashes in front would be the name of another host.
-pub(crate) fn location(uri: &[u8]) -> Vec<u8> {
+/// Where a directory is, with the slash that its URI lacks, and with the query. Several slashes in front would be the name of
+/// another host.
+pub(crate) fn location(uri: &[u8], query: &[u8]) -> Vec<u8> {
     let host = uri.iter().take_while(|b| matches!(b, b'/' | b'\\')).count();
+    let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
     match &uri[host..] {
-        [] => b"/".to_vec(),
-        rest => [b"/", rest, b"/"].concat(),
+        [] => [b"/", mark, query].concat(),
+        rest => [b"/", rest, b"/", mark, query].concat(),
     }
 }
 
@@ -179,8 +181,10 @@ mod tests {
     #[test]
     fn a_location_is_on_this_host() {
         for (uri, want) in [("/d", "/d/"), ("//evil/d", "/evil/d/"), ("/\\evil", "/evil/"), ("/\\", "/"), ("d", "/d/")] {
-            assert_eq!(location(uri.as_bytes()), want.as_bytes(), "{uri}");
+            assert_eq!(location(uri.as_bytes(), b""), want.as_bytes(), "{uri}");
         }
+        assert_eq!(location(b"/d", b"a=1&b=/x"), b"/d/?a=1&b=/x");
+        assert_eq!(location(b"//", b"a"), b"/?a");
     }
 
     proptest! {
@@ -200,7 +204,7 @@ mod tests {
 
         #[test]
         fn locations_never_name_a_host(uri in "[/\\\\a]{0,6}") {
-            let location = location(uri.as_bytes());
+            let location = location(uri.as_bytes(), b"//a");
             prop_assert!(location.starts_with(b"/"));
             prop_assert!(!matches!(location.get(1), Some(b'/' | b'\\')));
         }

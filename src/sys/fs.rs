@@ -1,6 +1,6 @@
 //! Files of any file system: the helpers on top of a `struct mg_fs`.
 
-use super::random;
+use super::{fs_posix, random};
 use crate::abi::*;
 use crate::guard::{bytes::slice_mut, heap};
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -69,13 +69,39 @@ impl Fs {
         self.table().mv.is_some_and(|f| unsafe { f(from.as_ptr(), to.as_ptr()) })
     }
 
-    /// Puts a finished file in the place of another, in one step where the file system can. The new file is gone otherwise.
+    /// Whether this is the machine's own, whose descriptors can be used.
+    fn is_native(self) -> bool {
+        // SAFETY: see new().
+        unsafe { fs_posix::is_native(self.0) }
+    }
+
+    /// Puts a finished file in the place of another, in one step where the file system can. The new file is gone otherwise, and
+    /// the old one is what it was.
     fn replace(self, from: &CStr, to: &CStr) -> bool {
-        let done = self.rename(from, to) || self.remove(to) && self.rename(from, to);
+        let done = self.rename(from, to) || self.replace_in_steps(from, to);
         if !done {
             self.remove(from);
         }
         done
+    }
+
+    /// An empty directory gives way. Some file systems do not rename to a name that is there: the old file has another one
+    /// meanwhile.
+    fn replace_in_steps(self, from: &CStr, to: &CStr) -> bool {
+        match self.status(to) {
+            Some((flags, ..)) if flags & MG_FS_DIR != 0 => self.remove(to) && self.rename(from, to),
+            // SAFETY: see new().
+            Some(_) if !unsafe { fs_posix::renames(self.0) } => {
+                let old = temporary(to);
+                if !self.rename(to, &old) {
+                    return false;
+                }
+                let done = self.rename(from, to);
+                let _ = if done { self.remove(&old) } else { self.rename(&old, to) };
+                done
+            }
+            _ => false,
+        }
     }
 
     /// The names in a directory, each as long as the call.
@@ -129,16 +155,39 @@ impl Drop for Handle {
     }
 }
 
-/// A name beside `path` that nothing else has.
+/// Names are not longer than this.
+const NAME_MAX: usize = 255;
+const RANDOM: usize = 9;
+
+/// A name beside `path` that nothing else has: `NAME..PID-xxxxxxxxx`.
 fn temporary(path: &CStr) -> CString {
-    let name = [path.to_bytes(), b"..", &random::name::<9>()].concat();
-    CString::new(name).unwrap_or_default()
+    let path = path.to_bytes();
+    let suffix = [format!("..{}-", std::process::id()).as_bytes(), &random::name::<RANDOM>()].concat();
+    let name = path.len() - memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+    let cut = (name + suffix.len()).saturating_sub(NAME_MAX).min(name.saturating_sub(1));
+    CString::new([&path[..path.len() - cut], &suffix].concat()).unwrap_or_default()
 }
 
-/// Whether a name may be one of [`temporary`]: that of a file which is still being written.
+/// The process that is, or was, writing the file of this name, if the name may be one of [`temporary`].
+fn writer(name: &[u8]) -> Option<u32> {
+    let (rest, random) = name.split_at_checked(name.len().checked_sub(RANDOM)?)?;
+    let rest = rest.strip_suffix(b"-")?;
+    let digits = rest.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let (rest, pid) = rest.split_at(rest.len() - digits);
+    let own = rest.strip_suffix(b"..").is_some_and(|name| !name.is_empty()) && random.iter().all(u8::is_ascii_alphanumeric);
+    std::str::from_utf8(pid).ok().filter(|_| own)?.parse().ok().filter(|pid| *pid > 0)
+}
+
+/// Whether a name may be that of a file which is still being written.
 pub(crate) fn is_temporary(name: &[u8]) -> bool {
-    let suffix = name.len().checked_sub(11).and_then(|at| name[at..].strip_prefix(b".."));
-    name.len() > 11 && suffix.is_some_and(|s| s.iter().all(u8::is_ascii_alphanumeric))
+    writer(name).is_some()
+}
+
+/// Removes what killed processes have left in the directory of `path`.
+pub(crate) fn sweep(fs: Fs, path: &CStr) {
+    if fs.is_native() && fs.can_rename() {
+        fs_posix::sweep(path, writer);
+    }
 }
 
 /// Why a file was not written.
@@ -162,7 +211,14 @@ impl NewFile {
     pub(crate) fn create(fs: Fs, path: &CStr) -> Option<NewFile> {
         let temp = fs.can_rename().then(|| temporary(path));
         let file = match &temp {
-            Some(temp) => fs.open(temp, MG_FS_WRITE | MG_FS_EXCL),
+            Some(temp) => {
+                let file = fs.open(temp, MG_FS_WRITE | MG_FS_EXCL);
+                file.inspect(|file| {
+                    if fs.is_native() {
+                        fs_posix::lock(file.fd);
+                    }
+                })
+            }
             None => {
                 fs.remove(path);
                 fs.open(path, MG_FS_WRITE)
@@ -177,11 +233,18 @@ impl NewFile {
 
     /// Puts it in its place.
     pub(crate) fn finish(mut self) -> bool {
-        self.file = None;
-        match self.temp.take() {
+        let native = self.fs.is_native();
+        if native && !self.file.as_ref().is_some_and(|file| fs_posix::complete(file.fd)) {
+            return false;
+        }
+        // The machine's own files stay open, and so locked, until they have their name; others may not be renamed while open.
+        let file = self.file.take().filter(|_| native);
+        let done = match self.temp.take() {
             Some(temp) => self.fs.replace(&temp, &self.path),
             None => true,
-        }
+        };
+        drop(file);
+        done && (!native || fs_posix::complete_name(&self.path))
     }
 }
 
@@ -269,4 +332,35 @@ pub(crate) unsafe fn close_pair(pair: *mut mg_fd) {
 pub(crate) unsafe fn path<'a>(p: *const c_char) -> Option<&'a CStr> {
     // SAFETY: as the caller promises.
     (!p.is_null()).then(|| unsafe { CStr::from_ptr(p) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_that_are_being_written() {
+        let own = std::process::id();
+        for path in ["f", "d/f", "/f..1-123456789"] {
+            let name = temporary(&CString::new(path).unwrap());
+            assert!(name.to_bytes().starts_with(path.as_bytes()));
+            assert_eq!(writer(name.to_bytes()), Some(own));
+        }
+        let long = CString::new(format!("{}/{}", "d".repeat(300), "n".repeat(255))).unwrap();
+        let name = temporary(&long).into_bytes();
+        assert_eq!(name.iter().rposition(|b| *b == b'/'), Some(300));
+        assert_eq!(name.len() - 301, NAME_MAX);
+        assert_eq!(writer(&name), Some(own));
+    }
+
+    #[test]
+    fn names_of_others() {
+        for name in
+            ["", "f", "..1-123456789", "f..-123456789", "f.1-123456789", "f..1-12345678", "f..1-12345678.", "f..0-123456789"]
+        {
+            assert_eq!(writer(name.as_bytes()), None, "{name}");
+        }
+        assert_eq!(writer(b"f..99999999999-123456789"), None);
+        assert_eq!(writer(b"f..17-abcdefgh9"), Some(17));
+    }
 }

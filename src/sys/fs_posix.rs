@@ -5,11 +5,12 @@ use crate::guard::bytes::{cstr, slice, slice_mut};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::ManuallyDrop;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 use libc::time_t;
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -98,9 +99,8 @@ unsafe extern "C" fn mgc_posix_op(name: *const c_char, flags: c_int) -> *mut c_v
 fn has_bytes(file: &File) -> bool {
     let Ok(kind) = file.metadata().map(|m| m.file_type()) else { return false };
     if kind.is_char_device() {
-        let fd = std::os::fd::AsRawFd::as_raw_fd(file);
         // SAFETY: no pointers; the descriptor is open.
-        unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_RDONLY) };
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_RDONLY) };
     }
     !kind.is_dir() && !kind.is_fifo() && !kind.is_socket()
 }
@@ -179,6 +179,106 @@ pub(crate) unsafe fn is_native(fs: *const mg_fs) -> bool {
         && same(fs.cl.map(|f| f as usize), mgc_posix_cl as *const ())
         && same(fs.rd.map(|f| f as usize), mgc_posix_rd as *const ())
         && same(fs.sk.map(|f| f as usize), mgc_posix_sk as *const ())
+}
+
+/// Whether `fs` renames by the function above: in one step, or not at all.
+///
+/// # Safety
+/// As [`is_native`].
+pub(crate) unsafe fn renames(fs: *const mg_fs) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { (*fs).mv }.map(|f| f as usize) == Some(mgc_posix_mv as *const () as usize)
+}
+
+// ---- files that are to survive a crash
+
+static SYNC: AtomicBool = AtomicBool::new(true);
+
+/// See `mgx_options.no_fsync`.
+pub(crate) fn set_sync(on: bool) {
+    SYNC.store(on, Ordering::Relaxed);
+}
+
+/// Whether all that was written to a file is where it is to stay. It may be reported as late as when a descriptor is closed.
+pub(crate) fn complete(fd: *mut c_void) -> bool {
+    // SAFETY: no pointers; the descriptor is open, and its copy is used by nobody else.
+    let closed = |file: &mut File| unsafe {
+        let copy = libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0);
+        copy < 0 || libc::close(copy) == 0 || errno() == libc::EINTR
+    };
+    with_file(fd, |file| is_synced(file) && closed(file)).unwrap_or(false)
+}
+
+/// Some file systems have nothing to wait for.
+fn is_synced(file: &File) -> bool {
+    if !SYNC.load(Ordering::Relaxed) {
+        return true;
+    }
+    match file.sync_all() {
+        Ok(()) => true,
+        Err(e) => matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOTSUP | libc::EROFS)),
+    }
+}
+
+fn errno() -> c_int {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// The directory that a path is in.
+fn parent(path: &CStr) -> &Path {
+    match as_path(path.to_bytes()).parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether the new name of a file is on the disk, as far as the directory may be opened and its file system can say so.
+pub(crate) fn complete_name(path: &CStr) -> bool {
+    if !SYNC.load(Ordering::Relaxed) {
+        return true;
+    }
+    let dir = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(parent(path));
+    dir.map_or(true, |dir| is_synced(&dir))
+}
+
+/// Says that somebody is writing a file, also to processes that see others under other numbers.
+pub(crate) fn lock(fd: *mut c_void) {
+    // SAFETY: no pointers; the descriptor is open.
+    with_file(fd, |file| unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) });
+}
+
+/// Removes the files in the directory of `path` that a process was writing which is gone. `writer` tells it from the name.
+pub(crate) fn sweep(path: &CStr, writer: fn(&[u8]) -> Option<u32>) {
+    let dir = parent(path);
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.map_while(Result::ok) {
+        let Some(pid) = writer(entry.file_name().as_bytes()) else { continue };
+        let path = dir.join(entry.file_name());
+        if is_abandoned(&path, pid) {
+            // Another process may have been faster.
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// Whether nobody writes a file of ours any more. The number alone does not tell: it may be that of another process by now, as
+/// in containers, where a server has the same each time.
+fn is_abandoned(path: &Path, pid: u32) -> bool {
+    // SAFETY: no pointers; signal 0 is none.
+    let alive = i32::try_from(pid).is_ok_and(|pid| unsafe { libc::kill(pid, 0) } == 0 || errno() != libc::ESRCH);
+    let own = pid == std::process::id();
+    // SAFETY: no conditions.
+    let user = unsafe { libc::geteuid() };
+    if alive && !own || !fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.uid() == user) {
+        return false;
+    }
+    let Ok(file) = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | OPEN_FLAGS).open(path) else { return false };
+    // SAFETY: no pointers; the descriptor is open.
+    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => true,
+        // Not all file systems have locks.
+        _ => errno() != libc::EWOULDBLOCK && !own,
+    }
 }
 
 // ---- for clients: regular files only, and never out of a directory through a symbolic link
