@@ -8,7 +8,8 @@
 //        mqtt-server -c cert.pem -k key.pem mqtts://0.0.0.0:8883 https://0.0.0.0:8084
 //
 // All of both versions but authentication beyond user and password. What is kept in memory is bounded by the numbers below and in
-// session.h. Its parts are in the directory mqtt-server; -d needs -DWITH_SQLITE and -lsqlite3.
+// session.h. Its parts are in the directory mqtt-server. For -d build it with SQLite:
+//   cc -DWITH_SQLITE mqtt-server.c -lmongoose -lsqlite3 -o mqtt-server
 // flags:
 // flags: -DWITH_SQLITE -lsqlite3
 
@@ -203,6 +204,7 @@ static void on_publish(struct session *s, struct mg_mqtt_message *mm) {
   struct mg_str props = mg_str_n(mm->dgram.buf + mm->props_start, mm->props_size), topic = mm->topic;
   uint8_t first = (uint8_t) mm->dgram.buf[0], reason;
   struct message *m;
+  size_t i = 0;
   if (!are_props(props, s_publish_props) || (mm->qos > 0 && mm->id == 0) || (mm->qos == 0 && first & 8)) {
     end(s->c, PROTOCOL_ERROR);
     return;
@@ -212,19 +214,21 @@ static void on_publish(struct session *s, struct mg_mqtt_message *mm) {
     return;
   }
   if (mm->qos == 2) {
-    size_t i = 0;
     while (i < s->num_held && s->held[i] != mm->id) i++;
     if (i < s->num_held) return;  // sent again: it was delivered before
     if (i == MAX_HELD) {
       end(s->c, TOO_MANY);
       return;
     }
-    s->held[s->num_held++] = mm->id;
-    store_held(s, mm->id, true);
   }
   if ((m = message_new(topic, mm->data, props, mm->qos, first & 1)) == NULL) {
     MG_ERROR(("out of memory for messages"));
+    if (mm->qos > 0) s->c->is_closing = 1;  // at once: the acknowledgement that is queued must not leave
     return;
+  }
+  if (mm->qos == 2) {
+    s->held[s->num_held++] = mm->id;
+    store_held(s, mm->id, true);
   }
   publish(m, s);
   message_drop(m);

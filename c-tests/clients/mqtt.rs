@@ -182,6 +182,15 @@ fn our_client_and_our_broker() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A client without anything to say is not thrown out.
+fn idle_client_and_mosquitto() -> Result<(), Failed> {
+    let broker = Mosquitto::start("mqtt-idle", "allow_anonymous true")?;
+    let mut program = Command::new(build("c-tests/programs/mqtt_idle.c")?);
+    program.args([&broker.url(), "1", "4"]);
+    let said = client("mqtt-idle", program, 60)?;
+    Ok(ensure(said == "open, code 0\nstill open\n", || said.clone())?)
+}
+
 fn over_tls() -> Result<(), Failed> {
     let port = unused_port()?;
     let (file, cert, key) = (pem, pem("server-p256.pem"), pem("server-p256.key"));
@@ -344,6 +353,7 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     }));
     all.push(Trial::test("mqtt::mosquitto_clients_and_our_broker", mosquitto_clients));
     all.push(Trial::test("mqtt::our_client_and_mosquitto", our_client_and_mosquitto));
+    all.push(Trial::test("mqtt::idle_client_and_mosquitto", idle_client_and_mosquitto));
     all.push(Trial::test("mqtt::our_client_and_our_broker", our_client_and_our_broker));
     all.push(Trial::test("mqtt::over_websocket", over_websocket));
     all.push(Trial::test("mqtt::over_tls", over_tls));

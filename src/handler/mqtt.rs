@@ -10,7 +10,7 @@ use crate::net::engine::{Engine, MqttRec, Reason, Rec};
 use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
 use crate::net::output;
-use crate::net::recv::put_back;
+use crate::net::recv::{is_paused, put_back};
 use crate::proto::mqtt::{self, Fault, Fixed};
 use crate::sys::random;
 use core::ffi::{c_int, c_void};
@@ -314,7 +314,7 @@ fn hold_back(c: Conn, packet: usize) -> bool {
 
 /// A client keeps the promise of its CONNECT, and notices that the broker has gone.
 mod keepalive {
-    use super::{Conn, Engine, MqttRec, Rec, error, is_ours, mqtt, send_header};
+    use super::{Conn, Engine, MqttRec, Rec, error, is_ours, is_paused, mqtt, send_header};
 
     const TEXT: &str = "MQTT broker is silent";
 
@@ -386,7 +386,7 @@ mod keepalive {
         m.said.set(Some(said));
         // SAFETY: the connection's own buffer.
         let ciphertext = unsafe { (*c.rtls()).len };
-        if m.ciphertext.replace(ciphertext) != ciphertext || flags.is_full() {
+        if m.ciphertext.replace(ciphertext) != ciphertext || is_paused(e, c) {
             // A part of a long record; or the program does not listen.
             m.heard.set(now);
         }
