@@ -28,7 +28,6 @@ static int s_qos, s_count = -1, s_keepalive = 30, s_version = 4;
 static struct mg_connection *s_conn;  // NULL while there is none
 static bool s_ready, s_refused;
 static int s_published, s_done;
-static uint64_t s_heard, s_said;
 static struct sent s_sent[WINDOW];
 static uint8_t s_held[65536 / 8];  // ids of QoS 2 messages that the broker has not released: a bit each
 static volatile sig_atomic_t s_signal;
@@ -56,7 +55,6 @@ static void publish(struct mg_connection *c, struct sent *m) {
   opts.qos = (uint8_t) s_qos;
   opts.retransmit_id = m->id;  // 0 at first: a new id
   m->id = mg_mqtt_pub(c, &opts);
-  s_said = mg_millis();
 }
 
 static void publish_more(struct mg_connection *c) {
@@ -148,8 +146,6 @@ static void start_tls(struct mg_connection *c) {
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CONNECT && c->is_tls) {
     start_tls(c);
-  } else if (ev == MG_EV_READ) {
-    s_heard = mg_millis();
   } else if (ev == MG_EV_MQTT_OPEN) {
     int code = *(int *) ev_data;
     if (code != 0) {
@@ -180,7 +176,7 @@ static void login(struct mg_mgr *mgr) {
   memset(&opts, 0, sizeof(opts));
   memset(&expiry, 0, sizeof(expiry));
   opts.version = (uint8_t) s_version;
-  opts.keepalive = (uint16_t) s_keepalive;
+  opts.keepalive = (uint16_t) s_keepalive;  // the library pings, and raises MG_EV_ERROR when the broker is silent
   opts.client_id = mg_str(s_id);  // mg_str(NULL) is empty: a random one
   opts.user = mg_str(s_user);
   opts.pass = mg_str(s_pass);
@@ -191,21 +187,11 @@ static void login(struct mg_mgr *mgr) {
     opts.props = &expiry;
     opts.num_props = 1;
   }
-  s_heard = s_said = mg_millis();
   s_conn = mg_mqtt_connect(mgr, s_url, &opts, handler, NULL);
 }
 
 static void tick(void *arg) {
-  uint64_t now = mg_millis();
-  if (is_over()) return;
-  if (s_conn == NULL) {
-    login((struct mg_mgr *) arg);
-  } else if (s_keepalive > 0 && now - s_heard > s_keepalive * 1500ULL) {
-    mg_error(s_conn, "the broker is silent");
-  } else if (s_ready && s_keepalive > 0 && now - s_said > s_keepalive * 500ULL) {
-    mg_mqtt_ping(s_conn);
-    s_said = now;
-  }
+  if (s_conn == NULL && !is_over()) login((struct mg_mgr *) arg);
 }
 
 static void say_goodbye(struct mg_mgr *mgr) {

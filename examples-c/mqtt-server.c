@@ -1,316 +1,36 @@
 // An MQTT broker for versions 3.1.1 and 5, over TCP and over WebSocket, with TLS or without.
 //
-// usage: mqtt-server [-u USER -P PASSWORD] [-c CERT -k KEY] [URL...]     default mqtt://0.0.0.0:1883; Ctrl-C ends it
-//   try: mqtt-server mqtt://0.0.0.0:1883 http://0.0.0.0:8083        (the second is for WebSocket clients)
+// usage: mqtt-server [-u USER -P PASSWORD] [-c CERT -k KEY] [-n FILTER] [-d DATABASE] [URL...]
+//   URL          default mqtt://0.0.0.0:1883; http:// and https:// are for WebSocket clients. Ctrl-C ends it
+//   -n FILTER    a filter that nobody may subscribe to
+//   -d DATABASE  sessions and retained messages are kept there, so that a restart loses no message of QoS 1 or 2
+//   try: mqtt-server mqtt://0.0.0.0:1883 http://0.0.0.0:8083
 //        mqtt-server -c cert.pem -k key.pem mqtts://0.0.0.0:8883 https://0.0.0.0:8084
 //
-// Wildcards, retained messages, wills, sessions that outlive their connection, keep-alive supervision, take-over of a client id.
-// Messages are delivered with QoS 0 or 1; with QoS 2 they are accepted, each once. All is kept in memory, and bounded by the
-// numbers below. Not done: shared subscriptions, subscription identifiers, topic aliases, delayed wills, message expiry.
+// All of both versions but authentication beyond user and password. What is kept in memory is bounded by the numbers below and in
+// session.h. Its parts are in the directory mqtt-server. For -d build it with SQLite:
+//   cc -DWITH_SQLITE mqtt-server.c -lmongoose -lsqlite3 -o mqtt-server
+// flags:
+// flags: -DWITH_SQLITE -lsqlite3
 
-#include "mongoose.h"
+#include "mqtt-server/packet.h"
+#include "mqtt-server/session.h"
+#include "mqtt-server/store.h"
+#include "mqtt-server/topic.h"
 
 #define MAX_CONNS 2000
-#define MAX_SESSIONS 1000        // with a connection or without
-#define MAX_SUBS 50              // of one session
-#define MAX_NAME 1000            // bytes of a client id or a filter
-#define MAX_QUEUED 1000          // messages that wait for one session
-#define MAX_UNACKED 20           // of these, sent and not acknowledged
-#define MAX_HELD 100             // QoS 2 messages that one client has not released
+#define MAX_NAME 1000  // bytes of a client id or a filter
 #define MAX_PACKET (1024 * 1024)
-#define MAX_MEMORY (64 * 1024 * 1024)  // all messages together: retained, waiting, wills
-#define MAX_RETAINED 10000
-#define MAX_UNSENT (1024 * 1024)  // a client that does not read gets no more
+#define MAX_KEEPALIVE 60  // seconds; version 5 clients that promised more are told so, so that dead ones are noticed
 #define LOGIN_SECONDS 10
-#define MAX_PROPS 32
+#define TICK_MS 250
 
-enum { NO_LOCAL = 4, AS_PUBLISHED = 8 };  // bits of subscription options
-
-// Reason codes of version 5.
-enum { PROTOCOL_ERROR = 0x82, REFUSED_ID = 0x85, BAD_LOGIN = 0x86, SHUTTING_DOWN = 0x8b, TAKEN_OVER = 0x8e, SILENT = 0x8d, BAD_FILTER = 0x8f,
-       BAD_TOPIC = 0x90, TOO_MANY = 0x93, TOO_LARGE = 0x95, QUOTA = 0x97, NO_SHARING = 0x9e };
-
-struct message {
-  struct message *next;  // on the list of retained messages
-  size_t refs, size;
-  struct mg_str topic, data, props;
-  uint8_t qos;
-  bool retain;
-};
-
-// A QoS 1 message on its way to a client.
-struct queued {
-  struct queued *next;
-  struct message *m;
-  uint16_t id;
-  bool sent, retain;
-};
-
-struct subscription {
-  struct mg_str filter;
-  uint8_t options;
-};
-
-struct session {
-  struct session *next;
-  struct mg_connection *c;  // NULL while the client is away
-  struct mg_str id;
-  uint32_t expiry;  // seconds that it outlives its connection
-  uint64_t heard;   // when something last came, or when the connection ended
-  uint16_t keepalive, window;
-  struct message *will;
-  struct subscription subs[MAX_SUBS];
-  size_t num_subs, num_queued, num_held;
-  struct queued *queue;
-  uint16_t held[MAX_HELD];
-};
-
-static struct session *s_sessions;
-static struct message *s_retained;
-static size_t s_num_retained, s_memory;
-static const char *s_user, *s_pass;
+static const char *s_user, *s_pass, *s_denied;
 static struct mg_tls_opts s_tls;
-static bool s_ending;
 static volatile sig_atomic_t s_signal;
 
 static void on_signal(int number) {
   s_signal = number;
-}
-
-// ---- messages
-
-static struct message *message_new(struct mg_str topic, struct mg_str data, struct mg_str props, int qos, bool retain) {
-  size_t size = sizeof(struct message) + topic.len + data.len + props.len;
-  struct message *m = s_memory + size > MAX_MEMORY ? NULL : (struct message *) calloc(1, size);
-  if (m != NULL) {
-    char *p = (char *) (m + 1);
-    m->refs = 1;
-    m->size = size;
-    m->topic = mg_str_n((char *) memcpy(p, topic.buf, topic.len), topic.len);
-    if (data.len > 0) memcpy(p + topic.len, data.buf, data.len);
-    m->data = mg_str_n(p + topic.len, data.len);
-    if (props.len > 0) memcpy(p + topic.len + data.len, props.buf, props.len);
-    m->props = mg_str_n(p + topic.len + data.len, props.len);
-    m->qos = (uint8_t) qos;
-    m->retain = retain;
-    s_memory += size;
-  }
-  return m;
-}
-
-static void message_drop(struct message *m) {
-  if (m != NULL && --m->refs == 0) {
-    s_memory -= m->size;
-    free(m);
-  }
-}
-
-// ---- output. On a WebSocket each packet becomes a frame of its own.
-
-static void framed(struct mg_connection *c, size_t before) {
-  if (c->is_websocket && c->send.len > before) mg_ws_wrap(c, c->send.len - before, WEBSOCKET_OP_BINARY);
-}
-
-static void send_packet(struct mg_connection *c, uint8_t cmd, uint8_t flags, const void *body, size_t len) {
-  size_t before = c->send.len;
-  mg_mqtt_send_header(c, cmd, flags, (uint32_t) len);
-  mg_send(c, body, len);
-  framed(c, before);
-}
-
-static void send_ack(struct mg_connection *c, uint8_t cmd, uint16_t id) {
-  uint8_t body[2];
-  body[0] = (uint8_t) (id >> 8);
-  body[1] = (uint8_t) id;
-  send_packet(c, cmd, cmd == MQTT_CMD_PUBREL ? 2 : 0, body, sizeof(body));
-}
-
-static uint16_t send_message(struct mg_connection *c, const struct message *m, int qos, bool retain, uint16_t again) {
-  struct mg_mqtt_prop props[MAX_PROPS];
-  struct mg_mqtt_message mm;
-  struct mg_mqtt_opts o;
-  size_t before = c->send.len, ofs = 0;
-  uint16_t id;
-  memset(&mm, 0, sizeof(mm));
-  memset(&o, 0, sizeof(o));
-  mm.dgram = m->props;
-  mm.props_size = m->props.len;
-  while (o.num_props < MAX_PROPS && (ofs = mg_mqtt_next_prop(&mm, &props[o.num_props], ofs)) > 0) o.num_props++;
-  o.props = props;
-  o.topic = m->topic;
-  o.message = m->data;
-  o.qos = (uint8_t) qos;
-  o.retain = retain;
-  o.retransmit_id = again;
-  id = mg_mqtt_pub(c, &o);
-  framed(c, before);
-  return id;
-}
-
-// ---- queues of QoS 1 messages
-
-static bool is_used(const struct session *s, uint16_t id) {
-  const struct queued *q;
-  for (q = s->queue; q != NULL; q = q->next) {
-    if (q->id == id) return true;
-  }
-  return false;
-}
-
-// Sends what may be sent now.
-static void pump(struct session *s) {
-  size_t unacked = 0;
-  struct queued *q;
-  for (q = s->queue; q != NULL && s->c != NULL && unacked < s->window && s->c->send.len < MAX_UNSENT; q = q->next) {
-    unacked++;
-    if (q->sent) continue;
-    // The library counts packet ids for all connections together: those in use by this one are left out.
-    while (q->id == 0 && is_used(s, (uint16_t) (s->c->mgr->mqtt_id == 65535 ? 1 : s->c->mgr->mqtt_id + 1))) s->c->mgr->mqtt_id++;
-    q->id = send_message(s->c, q->m, 1, q->retain, q->id);
-    q->sent = true;
-  }
-}
-
-static void enqueue(struct session *s, struct message *m, bool retain) {
-  struct queued **last = &s->queue, *q;
-  if (s->num_queued >= MAX_QUEUED || (q = (struct queued *) calloc(1, sizeof(*q))) == NULL) return;
-  while (*last != NULL) last = &(*last)->next;
-  q->m = m;
-  q->retain = retain;
-  m->refs++;
-  s->num_queued++;
-  *last = q;
-  pump(s);
-}
-
-static void dequeue(struct session *s, struct queued **at) {
-  struct queued *q = *at;
-  *at = q->next;
-  s->num_queued--;
-  message_drop(q->m);
-  free(q);
-}
-
-static void acknowledged(struct session *s, uint16_t id) {
-  struct queued **at = &s->queue;
-  while (*at != NULL && !((*at)->sent && (*at)->id == id)) at = &(*at)->next;
-  if (*at != NULL) dequeue(s, at);
-  pump(s);
-}
-
-static void deliver(struct session *s, struct message *m, int qos, bool retain) {
-  if (qos > 0 && m->qos > 0) {
-    enqueue(s, m, retain);
-  } else if (s->c != NULL && s->c->send.len < MAX_UNSENT) {
-    send_message(s->c, m, 0, retain, 0);
-  }
-}
-
-// ---- topics
-
-static struct mg_str level(struct mg_str *s) {
-  struct mg_str l = *s;
-  char *slash = s->len == 0 ? NULL : (char *) memchr(s->buf, '/', s->len);
-  if (slash == NULL) {
-    s->buf = NULL;  // it was the last
-  } else {
-    l.len = (size_t) (slash - s->buf);
-    s->buf += l.len + 1;
-    s->len -= l.len + 1;
-  }
-  return l;
-}
-
-static bool is_match(struct mg_str filter, struct mg_str topic) {
-  if (topic.buf[0] == '$' && filter.buf[0] != '$') return false;  // such topics are not for wildcards
-  while (filter.buf != NULL) {
-    struct mg_str f = level(&filter), t;
-    if (f.len == 1 && f.buf[0] == '#') return true;  // also for the level above
-    if (topic.buf == NULL) return false;
-    t = level(&topic);
-    if (!(f.len == 1 && f.buf[0] == '+') && mg_strcmp(f, t) != 0) return false;
-  }
-  return topic.buf == NULL;
-}
-
-static bool is_topic(struct mg_str s) {
-  return s.len > 0 && memchr(s.buf, '+', s.len) == NULL && memchr(s.buf, '#', s.len) == NULL && memchr(s.buf, 0, s.len) == NULL;
-}
-
-static bool is_filter(struct mg_str s) {
-  bool last = false;
-  if (s.len == 0 || memchr(s.buf, 0, s.len) != NULL) return false;
-  while (s.buf != NULL) {
-    struct mg_str l = level(&s);
-    if (last || (l.len > 1 && (memchr(l.buf, '+', l.len) != NULL || memchr(l.buf, '#', l.len) != NULL))) return false;
-    last = l.len == 1 && l.buf[0] == '#';
-  }
-  return true;
-}
-
-static void retain(struct message *m) {
-  struct message **at = &s_retained;
-  while (*at != NULL && mg_strcmp((*at)->topic, m->topic) != 0) at = &(*at)->next;
-  if (*at != NULL) {
-    struct message *old = *at;
-    *at = old->next;
-    message_drop(old);
-    s_num_retained--;
-  }
-  if (m->data.len > 0 && s_num_retained < MAX_RETAINED) {
-    m->next = s_retained;
-    s_retained = m;
-    m->refs++;
-    s_num_retained++;
-  }
-}
-
-// To everybody who has subscribed, once, with the best of the matching subscriptions.
-static void publish(struct message *m, const struct session *from) {
-  struct session *s;
-  size_t i;
-  if (m->retain) retain(m);
-  for (s = s_sessions; s != NULL; s = s->next) {
-    int best = -1;
-    for (i = 0; i < s->num_subs; i++) {
-      struct subscription *sub = &s->subs[i];
-      if (sub->options & NO_LOCAL && s == from) continue;
-      if ((best < 0 || (sub->options & 3) > (best & 3)) && is_match(sub->filter, m->topic)) best = sub->options;
-    }
-    if (best >= 0) deliver(s, m, best & 3, m->retain && best & AS_PUBLISHED);
-  }
-}
-
-// ---- sessions
-
-static void unsubscribe(struct session *s, size_t i) {
-  free(s->subs[i].filter.buf);
-  s->subs[i] = s->subs[--s->num_subs];
-}
-
-static void session_free(struct session *s) {
-  struct session **at = &s_sessions;
-  while (*at != s) at = &(*at)->next;
-  *at = s->next;
-  while (s->num_subs > 0) unsubscribe(s, 0);
-  while (s->queue != NULL) dequeue(s, &s->queue);
-  message_drop(s->will);
-  free(s->id.buf);
-  free(s);
-}
-
-// The connection of a session has ended or is about to. What waits for the client is sent again when it comes back.
-static void detach(struct session *s) {
-  struct message *will = s->will;
-  struct queued *q;
-  if (s->c != NULL) s->c->fn_data = NULL;
-  s->c = NULL;
-  s->will = NULL;
-  s->heard = mg_millis();
-  for (q = s->queue; q != NULL; q = q->next) q->sent = false;
-  if (will != NULL) publish(will, s);
-  message_drop(will);
-  if (s->expiry == 0) session_free(s);
 }
 
 // Ends a connection; version 5 tells the client why.
@@ -320,212 +40,195 @@ static void end(struct mg_connection *c, uint8_t reason) {
   if (c->fn_data != NULL) detach((struct session *) c->fn_data);
 }
 
-static struct session *session_find(struct mg_str id) {
-  struct session *s = s_sessions;
-  while (s != NULL && mg_strcmp(s->id, id) != 0) s = s->next;
-  return s;
-}
+// ---- login
 
-static struct session *session_new(struct mg_str id) {
-  struct session *s, *oldest = NULL;
-  size_t n = 0;
-  for (s = s_sessions; s != NULL; s = s->next) {
-    n++;
-    if (s->c == NULL && (oldest == NULL || s->heard < oldest->heard)) oldest = s;
-  }
-  if (n >= MAX_SESSIONS && oldest != NULL) session_free(oldest), n--;  // longest away
-  if (n >= MAX_SESSIONS || (s = (struct session *) calloc(1, sizeof(*s))) == NULL) return NULL;
-  s->id = mg_strdup(id);
-  s->next = s_sessions;
-  s_sessions = s;
-  return s;
-}
-
-// ---- reading packets
-
-struct reader {
-  const uint8_t *p;
-  size_t len;
-  bool bad;
+struct login {
+  bool v5, clean, has_will;
+  uint8_t will_flags;
+  uint16_t keepalive, window, max_aliases;
+  uint32_t expiry, max_packet, will_delay;
+  struct mg_str props, id, will_props, topic, data, user, pass;
 };
 
-static struct mg_str get(struct reader *r, size_t n) {
-  struct mg_str s = mg_str_n((const char *) r->p, n);
-  if (r->len < n) {
-    r->bad = true;
-    return mg_str_n("", 0);
+static const uint8_t s_login_props[] = {MQTT_PROP_SESSION_EXPIRY_INTERVAL, MQTT_PROP_RECEIVE_MAXIMUM, MQTT_PROP_MAXIMUM_PACKET_SIZE,
+                                        MQTT_PROP_TOPIC_ALIAS_MAXIMUM, MQTT_PROP_REQUEST_RESPONSE_INFORMATION,
+                                        MQTT_PROP_REQUEST_PROBLEM_INFORMATION, MQTT_PROP_USER_PROPERTY,
+                                        MQTT_PROP_AUTHENTICATION_METHOD, MQTT_PROP_AUTHENTICATION_DATA, 0};
+static const uint8_t s_will_props[] = {MQTT_PROP_WILL_DELAY_INTERVAL, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
+                                       MQTT_PROP_CONTENT_TYPE, MQTT_PROP_RESPONSE_TOPIC, MQTT_PROP_CORRELATION_DATA, MQTT_PROP_USER_PROPERTY, 0};
+static const uint8_t s_publish_props[] = {MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, MQTT_PROP_TOPIC_ALIAS,
+                                          MQTT_PROP_RESPONSE_TOPIC, MQTT_PROP_CORRELATION_DATA, MQTT_PROP_USER_PROPERTY,
+                                          MQTT_PROP_CONTENT_TYPE, 0};
+static const uint8_t s_subscribe_props[] = {MQTT_PROP_SUBSCRIPTION_IDENTIFIER, MQTT_PROP_USER_PROPERTY, 0};
+static const uint8_t s_unsubscribe_props[] = {MQTT_PROP_USER_PROPERTY, 0};
+static const uint8_t s_disconnect_props[] = {MQTT_PROP_SESSION_EXPIRY_INTERVAL, MQTT_PROP_REASON_STRING, MQTT_PROP_USER_PROPERTY, 0};
+
+// What is in a CONNECT packet, behind the version. False when it is malformed.
+static bool read_login(struct login *l, struct reader *r) {
+  uint8_t flags = (uint8_t) get_number(r, 1);
+  l->keepalive = (uint16_t) get_number(r, 2);
+  l->props = get_props(r, l->v5);
+  l->expiry = number_of(l->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0);
+  l->window = (uint16_t) number_of(l->props, MQTT_PROP_RECEIVE_MAXIMUM, 65535);
+  l->max_packet = number_of(l->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
+  l->max_aliases = (uint16_t) number_of(l->props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
+  l->clean = (flags & 2) != 0;
+  l->has_will = (flags & 4) != 0;
+  l->will_flags = flags;
+  l->id = get_str(r);
+  if (!l->v5 && !l->clean) l->expiry = UINT32_MAX;
+  if (l->has_will) {
+    l->will_props = get_props(r, l->v5);
+    l->will_delay = number_of(l->will_props, MQTT_PROP_WILL_DELAY_INTERVAL, 0);
+    l->topic = get_str(r);
+    l->data = get_str(r);
   }
-  r->p += n;
-  r->len -= n;
-  return s;
+  if (flags & 0x80) l->user = get_str(r);
+  if (flags & 0x40) l->pass = get_str(r);
+  return !r->bad && r->len == 0 && !(flags & 1) && (flags & 0x18) != 0x18 && (l->has_will || !(flags & 0x38)) && l->window > 0 &&
+         l->max_packet > 0 && are_props(l->props, s_login_props) && are_props(l->will_props, s_will_props);
 }
 
-static unsigned get_number(struct reader *r, size_t bytes) {
-  struct mg_str s = get(r, bytes);
-  unsigned n = 0;
-  size_t i;
-  for (i = 0; i < s.len; i++) n = n << 8 | (uint8_t) s.buf[i];
-  return n;
-}
-
-static struct mg_str get_str(struct reader *r) {
-  return get(r, get_number(r, 2));
-}
-
-static size_t get_varint(struct reader *r) {
-  size_t n = 0, i, b = 128;
-  for (i = 0; i < 4 && b & 128; i++) n |= ((b = get_number(r, 1)) & 127) << (7 * i);
-  if (b & 128) r->bad = true;
-  return n;
-}
-
-static struct mg_str get_props(struct reader *r, bool v5) {
-  return get(r, v5 ? get_varint(r) : 0);
-}
-
-// The body of a packet.
-static struct reader body(const struct mg_mqtt_message *mm) {
-  struct reader r;
-  r.p = (uint8_t *) mm->dgram.buf;
-  r.len = mm->dgram.len;
-  r.bad = false;
-  get(&r, 1);
-  get_varint(&r);
-  return r;
-}
-
-// The number of a property, or `otherwise`. Properties that are malformed make the packet bad.
-static uint32_t number_of(struct mg_str props, int id, uint32_t otherwise, bool *bad) {
-  struct mg_mqtt_message mm;
-  struct mg_mqtt_prop p;
-  size_t ofs = 0, next;
-  memset(&mm, 0, sizeof(mm));
-  mm.dgram = props;
-  mm.props_size = props.len;
-  while ((next = mg_mqtt_next_prop(&mm, &p, ofs)) > 0) {
-    if (p.id == id) otherwise = p.iv;
-    ofs = next;
+static void send_connack(struct mg_connection *c, const struct login *l, bool present, uint8_t code, bool is_new_id) {
+  uint8_t answer[100], props[90], *p = props, *to = answer;
+  *to++ = present;
+  *to++ = code;
+  if (l->v5) {
+    p = put_prop(p, MQTT_PROP_RECEIVE_MAXIMUM, MAX_HELD, 2);
+    p = put_prop(p, MQTT_PROP_MAXIMUM_PACKET_SIZE, MAX_PACKET, 4);
+    p = put_prop(p, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, MAX_ALIASES, 2);
+    if (l->keepalive > MAX_KEEPALIVE) p = put_prop(p, MQTT_PROP_SERVER_KEEP_ALIVE, MAX_KEEPALIVE, 2);
+    if (is_new_id && code == 0) {
+      p = put_prop(p, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, (uint32_t) l->id.len, 2);
+      memcpy(p, l->id.buf, l->id.len);
+      p += l->id.len;
+    }
+    to = put_varint(to, (size_t) (p - props));
+    memcpy(to, props, (size_t) (p - props));
+    to += p - props;
   }
-  if (ofs != props.len) *bad = true;
-  return otherwise;
+  send_packet(c, MQTT_CMD_CONNACK, 0, answer, (size_t) (to - answer));
+  if (code != 0) c->is_draining = 1;
 }
 
-// ---- packets
+// The session of a client, an old one if there is one. NULL when there are too many.
+static struct session *take_session(const struct login *l, bool *present) {
+  struct session *s = session_find(l->id);
+  if (s != NULL && s->c != NULL) {
+    // The same client from elsewhere: the old connection ends. Without a life of its own the session goes with it.
+    end(s->c, TAKEN_OVER);
+    s = session_find(l->id);
+  }
+  if (s != NULL && l->clean) {
+    session_free(s);
+    s = NULL;
+  }
+  *present = s != NULL;
+  return s != NULL ? s : session_new(l->id);
+}
 
 static void on_connect(struct mg_connection *c, struct mg_mqtt_message *mm) {
   struct reader r = body(mm);
-  struct mg_str name = get_str(&r), props, id, will_props, topic, data, user, pass;
-  unsigned version = get_number(&r, 1), flags = get_number(&r, 1), keepalive = get_number(&r, 2);
-  bool v5 = version == 5, clean = (flags & 2) != 0, present = false;
-  uint32_t expiry, window;
+  struct mg_str name = get_str(&r);
+  unsigned version = get_number(&r, 1);
+  struct login l;
   struct message *will = NULL;
-  struct session *s;
-  uint8_t answer[64], code = 0;
+  struct session *s = NULL;
+  bool present = false, is_new_id;
+  uint8_t code = 0;
   char random[20];
-  size_t n = 0;
 
-  c->is_mqtt5 = v5;  // on a WebSocket the library does not see the packet
+  memset(&l, 0, sizeof(l));
+  c->is_mqtt5 = l.v5 = version == 5;  // on a WebSocket the library does not see the packet
   if (mg_strcmp(name, mg_str("MQTT")) != 0 || (version != 4 && version != 5)) {
     send_packet(c, MQTT_CMD_CONNACK, 0, "\0\1", 2);  // unacceptable protocol version
     c->is_draining = 1;
     return;
   }
-  props = get_props(&r, v5);
-  expiry = number_of(props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0, &r.bad);
-  window = number_of(props, MQTT_PROP_RECEIVE_MAXIMUM, MAX_UNACKED, &r.bad);
-  id = get_str(&r);
-  memset(&topic, 0, sizeof(topic));
-  data = will_props = topic;
-  if (flags & 4) {
-    will_props = get_props(&r, v5);
-    topic = get_str(&r);
-    data = get_str(&r);
-  }
-  user = flags & 0x80 ? get_str(&r) : mg_str("");
-  pass = flags & 0x40 ? get_str(&r) : mg_str("");
-  if (r.bad || r.len > 0 || flags & 1 || (flags & 0x18) == 0x18 || (!(flags & 4) && flags & 0x38) || window == 0) {
-    end(c, PROTOCOL_ERROR);
-    return;
-  }
-  if (s_user != NULL && (mg_strcmp(user, mg_str(s_user)) != 0 || mg_strcmp(pass, mg_str(s_pass)) != 0)) {
-    code = v5 ? BAD_LOGIN : 4;
-  } else if ((id.len == 0 && !clean && !v5) || id.len > MAX_NAME) {
-    code = v5 ? REFUSED_ID : 2;
-  } else if (flags & 4 && (!is_topic(topic) || (will = message_new(topic, data, will_props, flags >> 3 & 3, flags & 0x20)) == NULL)) {
-    code = v5 ? BAD_TOPIC : 3;
-  } else {
-    if (id.len == 0) id = mg_str_n(mg_random_str(random, sizeof(random)), 19);
-    s = session_find(id);
-    if (s != NULL && s->c != NULL) {
-      // The same client from elsewhere: the old connection ends. Without a life of its own the session goes with it.
-      end(s->c, TAKEN_OVER);
-      s = session_find(id);
-    }
-    if (s != NULL && clean) {
-      session_free(s);
-      s = NULL;
-    }
-    present = s != NULL;
-    if (s == NULL && (s = session_new(id)) == NULL) code = v5 ? QUOTA : 3;
-  }
-  answer[n++] = present;
-  answer[n++] = code;
-  if (v5) {
-    size_t len = code == 0 && id.buf == random ? 3 + id.len : 0;
-    answer[n++] = (uint8_t) (len + 9);
-    memcpy(answer + n, "\x29\0\x2a\0\x27\0\x10\0\0", 9);  // no subscription ids, no sharing, packets up to MAX_PACKET
-    n += 9;
-    if (len > 0) {
-      answer[n++] = MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER;
-      answer[n++] = 0;
-      answer[n++] = (uint8_t) id.len;
-      memcpy(answer + n, id.buf, id.len);
-      n += id.len;
-    }
-  }
-  send_packet(c, MQTT_CMD_CONNACK, 0, answer, n);
-  if (code != 0) {
-    message_drop(will);
+  if (!read_login(&l, &r)) {
+    if (l.v5) send_connack(c, &l, false, PROTOCOL_ERROR, false);
     c->is_draining = 1;
     return;
   }
+  is_new_id = l.id.len == 0;
+  if (has_prop(l.props, MQTT_PROP_AUTHENTICATION_METHOD)) {
+    code = BAD_METHOD;
+  } else if (s_user != NULL && (mg_strcmp(l.user, mg_str(s_user)) != 0 || mg_strcmp(l.pass, mg_str(s_pass)) != 0)) {
+    code = l.v5 ? BAD_LOGIN : 4;
+  } else if ((is_new_id && !l.clean && !l.v5) || l.id.len > MAX_NAME) {
+    code = l.v5 ? REFUSED_ID : 2;
+  } else if (l.has_will && !is_topic(l.topic)) {
+    code = l.v5 ? BAD_TOPIC : 3;
+  } else if (l.has_will &&
+             (will = message_new(l.topic, l.data, l.will_props, l.will_flags >> 3 & 3, (l.will_flags & 0x20) != 0)) == NULL) {
+    code = l.v5 ? QUOTA : 3;
+  } else {
+    if (is_new_id) l.id = mg_str_n(mg_random_str(random, sizeof(random)), 19);
+    if ((s = take_session(&l, &present)) == NULL) code = l.v5 ? QUOTA : 3;
+  }
+  send_connack(c, &l, present, code, is_new_id);
+  if (s == NULL) {
+    message_drop(will);
+    return;
+  }
   s->c = c;
+  message_drop(s->will);  // one that was delayed
   s->will = will;
-  s->keepalive = (uint16_t) keepalive;
+  s->will_delay = l.will_delay;
+  s->keepalive = l.v5 && l.keepalive > MAX_KEEPALIVE ? MAX_KEEPALIVE : l.keepalive;
   s->heard = mg_millis();
-  s->expiry = v5 ? expiry : clean ? 0 : UINT32_MAX;
-  s->window = (uint16_t) (window < MAX_UNACKED ? window : MAX_UNACKED);
+  s->expiry = l.expiry;
+  s->ends = NEVER;
+  s->window = l.window < MAX_UNACKED ? l.window : MAX_UNACKED;
+  s->max_packet = l.max_packet;
+  s->max_said = l.max_aliases < MAX_ALIASES ? l.max_aliases : MAX_ALIASES;
   c->fn_data = s;
+  store_session(s);
   pump(s);
 }
 
+// ---- messages from clients
+
+// The topic of a message, which an alias may stand for. On failure returns false, with the reason.
+static bool find_topic(struct session *s, struct mg_str *topic, struct mg_str props, uint8_t *reason) {
+  uint32_t alias = number_of(props, MQTT_PROP_TOPIC_ALIAS, 0);
+  *reason = BAD_ALIAS;
+  if (alias > MAX_ALIASES || (alias == 0 && has_prop(props, MQTT_PROP_TOPIC_ALIAS))) return false;
+  *reason = topic->len == 0 && s->c->is_mqtt5 ? PROTOCOL_ERROR : BAD_TOPIC;
+  if (topic->len > 0 && alias > 0 && is_topic(*topic)) alias_set(&s->heard_as[alias - 1], *topic);
+  if (topic->len == 0 && alias > 0) *topic = s->heard_as[alias - 1];
+  return is_topic(*topic);
+}
+
 static void on_publish(struct session *s, struct mg_mqtt_message *mm) {
-  struct mg_str props = mg_str_n(mm->dgram.buf + mm->props_start, mm->props_size);
-  uint8_t first = (uint8_t) mm->dgram.buf[0];
+  struct mg_str props = mg_str_n(mm->dgram.buf + mm->props_start, mm->props_size), topic = mm->topic;
+  uint8_t first = (uint8_t) mm->dgram.buf[0], reason;
   struct message *m;
-  bool bad = false;
-  number_of(props, 0, 0, &bad);
-  if (!is_topic(mm->topic)) {
-    end(s->c, BAD_TOPIC);
-    return;
-  }
-  if (bad || (mm->qos > 0 && mm->id == 0)) {
+  size_t i = 0;
+  if (!are_props(props, s_publish_props) || (mm->qos > 0 && mm->id == 0) || (mm->qos == 0 && first & 8)) {
     end(s->c, PROTOCOL_ERROR);
     return;
   }
+  if (!find_topic(s, &topic, props, &reason)) {
+    end(s->c, reason);
+    return;
+  }
   if (mm->qos == 2) {
-    size_t i = 0;
     while (i < s->num_held && s->held[i] != mm->id) i++;
     if (i < s->num_held) return;  // sent again: it was delivered before
     if (i == MAX_HELD) {
       end(s->c, TOO_MANY);
       return;
     }
-    s->held[s->num_held++] = mm->id;
   }
-  if ((m = message_new(mm->topic, mm->data, props, mm->qos, first & 1)) == NULL) {
+  if ((m = message_new(topic, mm->data, props, mm->qos, first & 1)) == NULL) {
     MG_ERROR(("out of memory for messages"));
+    if (mm->qos > 0) s->c->is_closing = 1;  // at once: the acknowledgement that is queued must not leave
     return;
+  }
+  if (mm->qos == 2) {
+    s->held[s->num_held++] = mm->id;
+    store_held(s, mm->id, true);
   }
   publish(m, s);
   message_drop(m);
@@ -534,62 +237,77 @@ static void on_publish(struct session *s, struct mg_mqtt_message *mm) {
 static void on_released(struct session *s, uint16_t id) {
   size_t i;
   for (i = 0; i < s->num_held; i++) {
-    if (s->held[i] == id) s->held[i] = s->held[--s->num_held];
+    if (s->held[i] != id) continue;
+    s->held[i] = s->held[--s->num_held];
+    store_held(s, id, false);
+    return;
   }
 }
 
+// ---- subscriptions
+
 // Adds or replaces a subscription. Returns the code for SUBACK.
-static uint8_t subscribe(struct session *s, struct mg_str filter, uint8_t options, bool *is_new) {
-  size_t i = 0;
+static uint8_t subscribe(struct session *s, struct mg_str filter, uint8_t options, uint32_t id, bool *is_new) {
+  struct subscription *sub = subscription_find(s, filter);
   bool v5 = s->c->is_mqtt5;
-  if (filter.len > 7 && memcmp(filter.buf, "$share/", 7) == 0) return (uint8_t) (v5 ? NO_SHARING : 0x80);
-  while (i < s->num_subs && mg_strcmp(s->subs[i].filter, filter) != 0) i++;
-  *is_new = i == s->num_subs;
-  if (i == MAX_SUBS || filter.len > MAX_NAME) return (uint8_t) (v5 ? QUOTA : 0x80);
+  *is_new = sub == NULL;
+  if (s_denied != NULL && mg_strcmp(filter, mg_str(s_denied)) == 0) return (uint8_t) (v5 ? REFUSED : 0x80);
+  if ((*is_new && s->num_subs == MAX_SUBS) || filter.len > MAX_NAME) return (uint8_t) (v5 ? QUOTA : 0x80);
   if (*is_new) {
-    s->subs[i].filter = mg_strdup(filter);
-    s->num_subs++;
+    sub = &s->subs[s->num_subs++];
+    memset(sub, 0, sizeof(*sub));
+    sub->filter = mg_strdup(filter);
   }
-  if ((options & 3) == 2) options = (options & ~3) | 1;
-  s->subs[i].options = options;
+  sub->options = options;
+  sub->id = id;
+  store_subscription(s, sub);
   return options & 3;
+}
+
+static bool are_options(uint8_t options, bool shared, bool v5) {
+  if ((options & 3) == 3 || options & (v5 ? 0xc0 : 0xfc)) return false;
+  return options >> 4 != 3 && !(shared && options & NO_LOCAL);
 }
 
 static void on_subscribe(struct session *s, struct mg_mqtt_message *mm) {
   struct reader r = body(mm), again;
   struct mg_connection *c = s->c;
-  uint8_t codes[3 + MAX_SUBS], fresh[MAX_SUBS];
-  size_t n = 0, head, i;
-  bool v5 = c->is_mqtt5;
-  struct message *m, *next;
+  uint8_t codes[3 + MAX_SUBS];
+  bool v5 = c->is_mqtt5, fresh[MAX_SUBS];
+  size_t n = 0, head = v5 ? 3 : 2, i;
+  struct mg_str props;
+  uint32_t id;
 
   get(&r, 2);
-  number_of(get_props(&r, v5), 0, 0, &r.bad);
+  props = get_props(&r, v5);
+  id = number_of(props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, 0);
+  if (mm->id == 0 || !are_props(props, s_subscribe_props) || (id == 0 && has_prop(props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER))) {
+    end(c, PROTOCOL_ERROR);
+    return;
+  }
   again = r;
-  codes[0] = (uint8_t) (mm->id >> 8);
-  codes[1] = (uint8_t) mm->id;
+  put_number(codes, mm->id, 2);
   codes[2] = 0;  // no properties
-  head = v5 ? 3 : 2;
   do {
     struct mg_str filter = get_str(&r);
     uint8_t options = (uint8_t) get_number(&r, 1);
-    bool is_new = false;
-    if (r.bad || !is_filter(filter) || (options & 3) == 3 || (options & (v5 ? 0xc0 : 0xfc)) || n == MAX_SUBS) {
+    if (r.bad || n == MAX_SUBS || !is_filter(filter) || !is_filter(selection(filter))) {
       end(c, BAD_FILTER);
       return;
     }
-    codes[head + n] = subscribe(s, filter, options, &is_new);
-    fresh[n++] = is_new;
+    if (!are_options(options, is_shared(filter), v5)) {
+      end(c, PROTOCOL_ERROR);
+      return;
+    }
+    codes[head + n] = subscribe(s, filter, options, id, &fresh[n]);
+    n++;
   } while (r.len > 0);
   send_packet(c, MQTT_CMD_SUBACK, 0, codes, head + n);
   for (i = 0; i < n; i++) {
-    struct mg_str filter = get_str(&again);
+    struct subscription *sub = subscription_find(s, get_str(&again));
     unsigned handling = get_number(&again, 1) >> 4;
-    if (codes[head + i] > 2 || handling == 2 || (handling == 1 && !fresh[i])) continue;
-    for (m = s_retained; m != NULL; m = next) {
-      next = m->next;
-      if (is_match(filter, m->topic)) deliver(s, m, codes[head + i], true);
-    }
+    if (codes[head + i] > 2 || sub == NULL || is_shared(sub->filter) || handling == 2 || (handling == 1 && !fresh[i])) continue;
+    send_retained(s, *sub);
   }
 }
 
@@ -597,39 +315,52 @@ static void on_unsubscribe(struct session *s, struct mg_mqtt_message *mm) {
   struct reader r = body(mm);
   struct mg_connection *c = s->c;
   uint8_t codes[3 + MAX_SUBS];
-  size_t n = 0;
+  size_t n = 2;
   bool v5 = c->is_mqtt5;
 
   get(&r, 2);
-  number_of(get_props(&r, v5), 0, 0, &r.bad);
-  codes[n++] = (uint8_t) (mm->id >> 8);
-  codes[n++] = (uint8_t) mm->id;
+  if (!are_props(get_props(&r, v5), s_unsubscribe_props) || mm->id == 0) r.bad = true;
+  put_number(codes, mm->id, 2);
   if (v5) codes[n++] = 0;
   do {
     struct mg_str filter = get_str(&r);
-    size_t i = 0;
+    struct subscription *sub = subscription_find(s, filter);
     if (r.bad || n == sizeof(codes)) {
       end(c, PROTOCOL_ERROR);
       return;
     }
-    while (i < s->num_subs && mg_strcmp(s->subs[i].filter, filter) != 0) i++;
-    if (v5) codes[n++] = i < s->num_subs ? 0 : 0x11;  // there was no such subscription
-    if (i < s->num_subs) unsubscribe(s, i);
+    if (v5) codes[n++] = sub != NULL ? 0 : 0x11;  // there was no such subscription
+    if (sub != NULL) unsubscribe(s, sub);
   } while (r.len > 0);
   send_packet(c, MQTT_CMD_UNSUBACK, 0, codes, n);
 }
+
+// ---- other packets
 
 static void on_disconnect(struct session *s, struct mg_mqtt_message *mm) {
   struct reader r = body(mm);
   struct mg_connection *c = s->c;
   unsigned reason = r.len > 0 ? get_number(&r, 1) : 0;
-  if (c->is_mqtt5 && r.len > 0) s->expiry = number_of(get_props(&r, true), MQTT_PROP_SESSION_EXPIRY_INTERVAL, s->expiry, &r.bad);
+  struct mg_str props = get_props(&r, c->is_mqtt5 && r.len > 0);
+  uint32_t expiry = number_of(props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, s->expiry);
+  if (r.bad || r.len > 0 || !are_props(props, s_disconnect_props) || (s->expiry == 0 && expiry > 0)) {
+    end(c, PROTOCOL_ERROR);
+    return;
+  }
+  s->expiry = expiry;
   if (reason != 4) {  // 4: with will
     message_drop(s->will);
     s->will = NULL;
   }
   c->is_draining = 1;
   detach(s);
+}
+
+// Whether an acknowledgement of version 5 says no.
+static bool is_refusal(const struct mg_connection *c, const struct mg_mqtt_message *mm) {
+  struct reader r = body(mm);
+  get(&r, 2);
+  return c->is_mqtt5 && r.len > 0 && get_number(&r, 1) >= 0x80;
 }
 
 static void on_packet(struct mg_connection *c, struct mg_mqtt_message *mm) {
@@ -644,14 +375,18 @@ static void on_packet(struct mg_connection *c, struct mg_mqtt_message *mm) {
     on_connect(c, mm);
   } else {
     s->heard = mg_millis();
-    if (mm->cmd == MQTT_CMD_PUBLISH) on_publish(s, mm);
-    else if (mm->cmd == MQTT_CMD_PUBACK) acknowledged(s, mm->id);
-    else if (mm->cmd == MQTT_CMD_PUBREL) on_released(s, mm->id);
-    else if (mm->cmd == MQTT_CMD_SUBSCRIBE) on_subscribe(s, mm);
-    else if (mm->cmd == MQTT_CMD_UNSUBSCRIBE) on_unsubscribe(s, mm);
-    else if (mm->cmd == MQTT_CMD_PINGREQ) send_packet(c, MQTT_CMD_PINGRESP, 0, "", 0);
-    else if (mm->cmd == MQTT_CMD_DISCONNECT) on_disconnect(s, mm);
-    else end(c, PROTOCOL_ERROR);
+    switch (mm->cmd) {
+      case MQTT_CMD_PUBLISH: on_publish(s, mm); break;
+      case MQTT_CMD_PUBACK:
+      case MQTT_CMD_PUBREC:
+      case MQTT_CMD_PUBCOMP: acknowledged(s, mm->cmd, mm->id, is_refusal(c, mm)); break;
+      case MQTT_CMD_PUBREL: on_released(s, mm->id); break;
+      case MQTT_CMD_SUBSCRIBE: on_subscribe(s, mm); break;
+      case MQTT_CMD_UNSUBSCRIBE: on_unsubscribe(s, mm); break;
+      case MQTT_CMD_PINGREQ: send_packet(c, MQTT_CMD_PINGRESP, 0, "", 0); break;
+      case MQTT_CMD_DISCONNECT: on_disconnect(s, mm); break;
+      default: end(c, PROTOCOL_ERROR);
+    }
   }
 }
 
@@ -679,10 +414,12 @@ static void on_websocket(struct mg_connection *c, struct mg_str data) {
   }
   while (!c->is_draining && !c->is_closing) {
     int rc = mg_mqtt_parse(in->partial->buf + done, in->partial->len - done, c->is_mqtt5 ? 5 : 4, &mm);
-    if (rc == MQTT_MALFORMED || in->partial->len > MAX_PACKET + MG_IO_SIZE) end(c, PROTOCOL_ERROR);
+    if (rc == MQTT_MALFORMED) end(c, PROTOCOL_ERROR);
+    else if (in->partial->len - done > MAX_PACKET + MG_IO_SIZE) end(c, TOO_LARGE);
     if (rc != MQTT_OK) break;
     // What the library does on a TCP connection.
     if (mm.cmd == MQTT_CMD_PUBLISH && mm.qos > 0) send_ack(c, mm.qos == 1 ? MQTT_CMD_PUBACK : MQTT_CMD_PUBREC, mm.id);
+    if (mm.cmd == MQTT_CMD_PUBREC && !is_refusal(c, &mm)) send_ack(c, MQTT_CMD_PUBREL, mm.id);
     if (mm.cmd == MQTT_CMD_PUBREL) send_ack(c, MQTT_CMD_PUBCOMP, mm.id);
     on_packet(c, &mm);
     done += mm.dgram.len;
@@ -716,27 +453,24 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
       mg_iobuf_free(input_of(c)->partial);
       free(input_of(c)->partial);
     }
-    if (s != NULL) {
-      if (s_ending) message_drop(s->will), s->will = NULL;
-      detach(s);
-    }
+    if (s != NULL) detach(s);
   }
+  // Acknowledgements are queued by now. They leave after this call.
+  if (ev == MG_EV_READ || ev == MG_EV_WRITE || ev == MG_EV_CLOSE) store_commit();
 }
 
-// Once a second: who is silent, who has not logged in, whose session is over?
+// Who is silent, who has not logged in, whose session is over, whose will is due?
 static void tick(void *arg) {
   struct mg_mgr *mgr = (struct mg_mgr *) arg;
   struct mg_connection *c;
-  struct session *s, *next;
   uint64_t now = mg_millis();
   for (c = mgr->conns; c != NULL; c = c->next) {
-    if (c->is_accepted && c->fn_data == NULL && !c->is_draining && now - input_of(c)->since > LOGIN_SECONDS * 1000) c->is_closing = 1;
-    if ((s = (struct session *) c->fn_data) != NULL && s->keepalive > 0 && now - s->heard > s->keepalive * 1500ULL) end(c, SILENT);
+    struct session *s = (struct session *) c->fn_data;
+    if (c->is_accepted && s == NULL && !c->is_draining && now - input_of(c)->since > LOGIN_SECONDS * 1000) c->is_closing = 1;
+    if (s != NULL && s->keepalive > 0 && now - s->heard > s->keepalive * 1500ULL) end(c, SILENT);
   }
-  for (s = s_sessions; s != NULL; s = next) {
-    next = s->next;
-    if (s->c == NULL && s->expiry != UINT32_MAX && now - s->heard > s->expiry * 1000ULL) session_free(s);
-  }
+  sessions_tick();
+  store_commit();
 }
 
 // Everybody is told; then the queues have two seconds to get empty.
@@ -756,8 +490,8 @@ static void say_goodbye(struct mg_mgr *mgr) {
 
 static int usage(const char *program) {
   fprintf(stderr,
-          "usage: %s [-u USER -P PASSWORD] [-c CERT -k KEY] [URL...]     default mqtt://0.0.0.0:1883; http:// for WebSocket;\n"
-          "       mqtts:// and https:// with CERT and KEY\n",
+          "usage: %s [-u USER -P PASSWORD] [-c CERT -k KEY] [-n DENIED_FILTER] [-d DATABASE] [URL...]\n"
+          "       default mqtt://0.0.0.0:1883; http:// for WebSocket; mqtts:// and https:// with CERT and KEY\n",
           program);
   return 2;
 }
@@ -770,15 +504,17 @@ static bool read_file(const char *path, struct mg_str *to) {
 
 int main(int argc, char **argv) {
   static const char *urls[] = {"mqtt://0.0.0.0:1883"};
-  const char **url = urls, *cert = NULL, *key = NULL;
+  const char **url = urls, *cert = NULL, *key = NULL, *database = NULL;
   struct mg_mgr mgr;
   int opt, i, n;
 
-  while ((opt = getopt(argc, argv, "u:P:c:k:")) != -1) {
+  while ((opt = getopt(argc, argv, "u:P:c:k:n:d:")) != -1) {
     if (opt == 'u') s_user = optarg;
     else if (opt == 'P') s_pass = optarg;
     else if (opt == 'c') cert = optarg;
     else if (opt == 'k') key = optarg;
+    else if (opt == 'n') s_denied = optarg;
+    else if (opt == 'd') database = optarg;
     else return usage(argv[0]);
   }
   if ((s_user == NULL) != (s_pass == NULL) || (cert == NULL) != (key == NULL)) return usage(argv[0]);
@@ -788,12 +524,13 @@ int main(int argc, char **argv) {
     if (cert == NULL && mg_url_is_ssl(url[i])) return usage(argv[0]);
   }
   if (cert != NULL && (!read_file(cert, &s_tls.cert) || !read_file(key, &s_tls.key))) return 1;
+  if (database != NULL && !store_open(database)) return 1;
   setvbuf(stdout, NULL, _IOLBF, 0);
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
-  mg_timer_add(&mgr, 1000, MG_TIMER_REPEAT, tick, &mgr);
+  mg_timer_add(&mgr, TICK_MS, MG_TIMER_REPEAT, tick, &mgr);
   for (i = 0; i < (n > 0 ? n : 1); i++) {
     bool http = strncmp(url[i], "http", 4) == 0;
     struct mg_connection *l = http ? mg_http_listen(&mgr, url[i], handler, NULL) : mg_mqtt_listen(&mgr, url[i], handler, NULL);
@@ -807,6 +544,7 @@ int main(int argc, char **argv) {
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   say_goodbye(&mgr);
   mg_mgr_free(&mgr);
+  store_close();
   while (s_sessions != NULL) session_free(s_sessions);
   while (s_retained != NULL) {
     struct message *m = s_retained;

@@ -1884,8 +1884,9 @@ extern char *mg_mprintf(const char *fmt, ...);
 // ports 1883 of `mqtt:` and 8883 of `mqtts:` need not be given. What is queued next, right after this call, follows the login.
 // MG_EV_MQTT_OPEN brings the broker's answer as an `int *`, 0 when it accepts; otherwise the connection closes. Messages arrive
 // as MG_EV_MQTT_MSG, all packets as MG_EV_MQTT_CMD, both with a `struct mg_mqtt_message *` that is valid during the call.
-// Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. Pings, repeated sending and subscribing anew after a
-// reconnect are the program's. NULL when the URL is empty or memory is short; other failures come as MG_EV_ERROR.
+// Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. With `keepalive` a PINGREQ goes out when nothing was sent or
+// received for three quarters of it, and a broker that is silent for one and a half times it raises MG_EV_ERROR. Repeated sending
+// and subscribing anew after a reconnect are the program's. NULL when the URL is empty or memory is short; other failures come as MG_EV_ERROR.
 struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
                                       const char *url,
                                       const struct mg_mqtt_opts *opts,

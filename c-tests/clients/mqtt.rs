@@ -1,7 +1,7 @@
 //! MQTT peers of other makers: mosquitto as broker of our client, paho and mosquitto's own clients with our broker.
 
 use crate::examples::unused_port;
-use crate::server::{Server, build, client};
+use crate::server::{Server, build, build_with, client};
 use crate::tools::{root, run, scratch, tool};
 use crate::websocket::peer_package;
 use libtest_mimic::{Failed, Trial};
@@ -182,6 +182,15 @@ fn our_client_and_our_broker() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A client without anything to say is not thrown out.
+fn idle_client_and_mosquitto() -> Result<(), Failed> {
+    let broker = Mosquitto::start("mqtt-idle", "allow_anonymous true")?;
+    let mut program = Command::new(build("c-tests/programs/mqtt_idle.c")?);
+    program.args([&broker.url(), "1", "4"]);
+    let said = client("mqtt-idle", program, 60)?;
+    Ok(ensure(said == "open, code 0\nstill open\n", || said.clone())?)
+}
+
 fn over_tls() -> Result<(), Failed> {
     let port = unused_port()?;
     let (file, cert, key) = (pem, pem("server-p256.pem"), pem("server-p256.key"));
@@ -267,12 +276,36 @@ fn over_websocket() -> Result<(), Failed> {
     Ok(())
 }
 
+const SANITIZED: &[&str] = &["-DWITH_SQLITE", "-lsqlite3", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+fn with_paho(mut python: Command) -> Result<Command, String> {
+    python.env("PYTHONPATH", peer_package("python3", "paho-mqtt")?).env("no_proxy", "127.0.0.1,localhost");
+    Ok(python)
+}
+
+/// Every rule of the protocol that a broker can show, one packet at a time. The broker must end without a leak.
+fn scenarios() -> Result<(), Failed> {
+    let mut broker = Command::new(build_with("examples-c/mqtt-server.c", SANITIZED)?);
+    broker.args(["-n", "denied", "mqtt://127.0.0.1:0"]);
+    let broker = Server::spawn("mqtt-scenarios", broker, 1)?;
+    client("mqtt-scenarios", with_paho(crate::scripts::command("mqtt_scenarios.py", &broker, &[])?)?, 100)?;
+    broker.stop()?;
+    Ok(())
+}
+
+/// A broker with a database that is killed, again and again.
+fn killed_in_the_middle() -> Result<(), Failed> {
+    let mut python = tool("python3")?;
+    python.env("PYTHONDONTWRITEBYTECODE", "1").arg(root("c-tests/scripts/mqtt_restart.py"));
+    python.arg(build_with("examples-c/mqtt-server.c", SANITIZED)?).arg(scratch("clients-mqtt-killed").join("database"));
+    client("mqtt-killed", with_paho(python)?, 100)?;
+    Ok(())
+}
+
 fn paho(test: &str, broker: Server, more: &[&str]) -> Result<(), Failed> {
     let port = broker.second_port().to_string();
     let args = [&[port.as_str()], more].concat();
-    let mut python = crate::scripts::command("mqtt_clients.py", &broker, &args)?;
-    python.env("PYTHONPATH", peer_package("python3", "paho-mqtt")?).env("no_proxy", "127.0.0.1,localhost");
-    client(test, python, 240)?;
+    client(test, with_paho(crate::scripts::command("mqtt_clients.py", &broker, &args)?)?, 240)?;
     broker.stop()?;
     Ok(())
 }
@@ -312,12 +345,15 @@ fn mosquitto_clients() -> Result<(), Failed> {
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("mqtt::restart_in_the_middle_of_a_stream", || restart_in_the_middle(&[])));
     all.push(Trial::test("mqtt::restart_in_the_middle_of_a_stream_of_version_5", || restart_in_the_middle(&["-5"])));
+    all.push(Trial::test("mqtt::scenarios", scenarios));
+    all.push(Trial::test("mqtt::broker_killed_in_the_middle", killed_in_the_middle));
     all.push(Trial::test("mqtt::paho_and_our_broker", || paho("mqtt-paho", our_broker("mqtt-paho", &[])?, &[])));
     all.push(Trial::test("mqtt::paho_and_our_broker_over_tls", || {
         paho("mqtt-paho-tls", our_tls_broker("mqtt-paho-tls")?, &[&pem("ca.pem")])
     }));
     all.push(Trial::test("mqtt::mosquitto_clients_and_our_broker", mosquitto_clients));
     all.push(Trial::test("mqtt::our_client_and_mosquitto", our_client_and_mosquitto));
+    all.push(Trial::test("mqtt::idle_client_and_mosquitto", idle_client_and_mosquitto));
     all.push(Trial::test("mqtt::our_client_and_our_broker", our_client_and_our_broker));
     all.push(Trial::test("mqtt::over_websocket", over_websocket));
     all.push(Trial::test("mqtt::over_tls", over_tls));

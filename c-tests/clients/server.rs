@@ -16,18 +16,24 @@ const STOP: Duration = Duration::from_secs(20);
 
 /// The program built from a C file against the shared library of this run.
 pub(crate) fn build(source: &str) -> Result<PathBuf, String> {
-    static BUILT: Mutex<Option<HashMap<String, Result<PathBuf, String>>>> = Mutex::new(None);
-    let mut built = BUILT.lock().unwrap();
-    built.get_or_insert_default().entry(source.to_string()).or_insert_with(|| compile(source)).clone()
+    build_with(source, &[])
 }
 
-fn compile(source: &str) -> Result<PathBuf, String> {
-    let dir = scratch(&format!("clients-build-{source}"));
+/// The same with more options for the compiler and the linker.
+pub(crate) fn build_with(source: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    static BUILT: Mutex<Option<HashMap<String, Result<PathBuf, String>>>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap();
+    let name = format!("{source}{}", flags.concat());
+    built.get_or_insert_default().entry(name.clone()).or_insert_with(|| compile(source, &name, flags)).clone()
+}
+
+fn compile(source: &str, name: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    let dir = scratch(&format!("clients-build-{name}"));
     let program = dir.join("program");
     let mut cc = tool("gcc")?;
     cc.args(["-std=gnu11", "-g", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(root("include"));
     cc.arg(root(source)).arg("-L").arg(library_dir()).arg("-lmongoose").arg("-lpthread").arg("-o").arg(&program);
-    cc.arg(format!("-Wl,-rpath,{}", library_dir().display()));
+    cc.arg(format!("-Wl,-rpath,{}", library_dir().display())).args(flags);
     succeed(cc, &dir)?;
     Ok(program)
 }

@@ -139,6 +139,7 @@ impl Program {
                 cc.arg(library_dir().join("libmongoose.a")).args(STATIC_LIBS);
             }
         }
+        cc.args(self.flags.iter().filter(|f| f.starts_with("-l")));
         cc.arg("-o").arg(&binary);
         succeed(cc, &scratch(&format!("{}-link-{}", self.name, binary.file_name().unwrap().to_string_lossy())))?;
         self.check_linkage(&binary, linkage)?;

@@ -6,10 +6,11 @@ use crate::guard::mqtt::{self as message, Opts};
 use crate::guard::{bytes, iobuf};
 use crate::net::conn::Client;
 use crate::net::connect;
-use crate::net::engine::{Engine, Rec};
-use crate::net::event::{call, error};
+use crate::net::engine::{Engine, MqttRec, Reason, Rec};
+use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
 use crate::net::output;
+use crate::net::recv::{is_paused, put_back};
 use crate::proto::mqtt::{self, Fault, Fixed};
 use crate::sys::random;
 use core::ffi::{c_int, c_void};
@@ -23,8 +24,18 @@ use core::ptr;
 pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
     // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
     let c = unsafe { Conn::new(c) };
-    if ev == MG_EV_READ {
-        run(c);
+    match ev {
+        MG_EV_READ => {
+            keepalive::heard(c);
+            run(c);
+        }
+        // Packets are left when another protocol handler gave way to this one.
+        MG_EV_POLL if c.recv_len() > 0 => run(c),
+        MG_EV_WRITE => keepalive::said(c),
+        _ => {}
+    }
+    if matches!(ev, MG_EV_POLL | MG_EV_READ | MG_EV_WRITE | MG_EV_CONNECT | MG_EV_TLS_HS) && !is_gone(c) {
+        keepalive::watch(c);
     }
 }
 
@@ -40,10 +51,13 @@ fn version(c: Conn) -> u8 {
     if c.flags().is_mqtt5() { 5 } else { 4 }
 }
 
+fn is_ours(c: Conn) -> bool {
+    c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
+}
+
 /// Nothing has come of the next packet: what the peer has sent so far was handled and acknowledged.
 pub(crate) fn is_between_packets(c: Conn) -> bool {
-    let is_ours = c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)));
-    is_ours && c.recv_len() == 0
+    is_ours(c) && c.recv_len() == 0
 }
 
 // ---- packets in
@@ -54,7 +68,7 @@ fn run(c: Conn) {
     if c.rec().is_some_and(|rec| rec.dispatching.replace(true)) {
         return;
     }
-    Reader { pfn: pfn(c), rest: Vec::new(), at: 0, refused: false }.packets(c);
+    Reader { pfn: pfn(c), copy: Vec::new(), refused: false }.packets(c);
     if let Some(rec) = c.rec().filter(|_| !is_gone(c)) {
         rec.dispatching.set(false);
     }
@@ -68,9 +82,8 @@ const NEAR: usize = 2048;
 struct Reader {
     /// The protocol handler at the beginning: ours, or the program's that calls ours.
     pfn: Option<usize>,
-    /// What waits outside, from `at` on.
-    rest: Vec<u8>,
-    at: usize,
+    /// A packet of which two events tell, for the second, because a handler of the first may empty `c->recv`.
+    copy: Vec<u8>,
     /// The broker refused us: that closes the connection, but what came with the refusal is handled.
     refused: bool,
 }
@@ -78,25 +91,32 @@ struct Reader {
 impl Reader {
     fn packets(&mut self, c: Conn) {
         while !self.is_over(c) {
-            let mut m = MaybeUninit::<mg_mqtt_message>::uninit();
-            // SAFETY: the connection's own data; parse fills m whatever it returns.
-            match unsafe { message::parse(c.recv_info().buf, c.recv_len(), version(c), m.as_mut_ptr()) } {
-                Ok(Some(len)) => {
-                    self.hold_back(c, len);
-                    if !self.packet(c, m.as_mut_ptr(), len) {
+            // SAFETY: the connection's own data, used for this call only.
+            match mqtt::parse(unsafe { bytes::slice(c.recv_info().buf, c.recv_len()) }, version(c)) {
+                Ok(Some(packet)) => {
+                    if !self.packet(c, packet.end) {
                         return;
                     }
                 }
-                Ok(None) if self.at < self.rest.len() => self.fetch(c, needed(c).saturating_sub(c.recv_len()).max(NEAR)),
-                Ok(None) => return expect(c),
+                Ok(None) => match c.rec() {
+                    _ if needed(c) > max_size(c) => return too_long(c),
+                    Some(rec) if has_aside(rec) => {
+                        if !put_back(c, rec, needed(c).saturating_sub(c.recv_len()).max(NEAR)) {
+                            return;
+                        }
+                    }
+                    _ => return ws::expect(c, needed(c)),
+                },
                 Err(mqtt::Malformed) => {
                     c.update(|f| f.set_closing(true));
                     break;
                 }
             }
         }
-        if !is_gone(c) {
-            self.fetch(c, usize::MAX);
+        let Some(rec) = c.rec().filter(|_| !is_gone(c)) else { return };
+        if put_back(c, rec, usize::MAX) && c.recv_len() > 0 && !c.flags().is_closing() {
+            // For the handler that has taken over: nothing may come that would wake the poll.
+            c.engine().into_iter().for_each(|e| e.hold(rec));
         }
     }
 
@@ -106,61 +126,71 @@ impl Reader {
         is_gone(c)
             || flags.is_draining() && c.engine().is_some_and(|e| !e.compat.get())
             || flags.is_closing() && !self.refused
-            || pfn(c) != self.pfn
+            || self.is_replaced(c)
     }
 
-    fn hold_back(&mut self, c: Conn, packet: usize) {
-        let now = c.recv_info();
-        if now.len - packet > FAR {
-            let keep = packet + NEAR;
-            // SAFETY: the connection's own buffer; keep lies inside the data, so there is a byte behind it.
-            unsafe {
-                // What waits already comes after this.
-                self.rest.splice(..self.at, now.data()[keep..].iter().copied());
-                self.at = 0;
-                *now.buf.add(keep) = 0;
-                (*c.recv()).len = keep;
-            }
-        }
+    fn is_replaced(&self, c: Conn) -> bool {
+        pfn(c) != self.pfn
     }
 
-    /// Puts up to `n` bytes of what waits outside behind the received data again.
-    fn fetch(&mut self, c: Conn, n: usize) {
-        let more = &self.rest[self.at..];
-        let more = &more[..more.len().min(n)];
-        if more.is_empty() {
-            return;
-        }
-        self.at += more.len();
-        // SAFETY: the connection's own buffer, and bytes of ours.
-        if unsafe { iobuf::add(c.recv(), c.recv_len(), more.as_ptr(), more.len()) } < more.len() {
+    /// Handles a packet and takes it off the buffer. False when nothing is left to be done.
+    fn packet(&mut self, c: Conn, len: usize) -> bool {
+        let mut m = MaybeUninit::<mg_mqtt_message>::uninit();
+        if !hold_back(c, len) {
             error(c, format_args!("OOM"));
+            return false;
         }
-    }
-
-    /// Handles a packet and takes it off the buffer. False when the buffer is not to be touched.
-    fn packet(&mut self, c: Conn, m: *mut mg_mqtt_message, len: usize) -> bool {
-        let before = c.recv_info();
+        let (start, before, arrived) = (c.recv_info().buf, c.recv_len() as u64, arrived(c));
+        // SAFETY: the connection's own data; parse fills m whatever it returns.
+        let parsed = unsafe { message::parse(start, len, version(c), m.as_mut_ptr()) };
+        let m = m.as_mut_ptr();
+        // SAFETY: filled by parse.
+        if !matches!(parsed, Ok(Some(_))) || !self.take_copy(unsafe { &*m }) {
+            error(c, format_args!("OOM"));
+            return false;
+        }
+        view(c, start);
+        // Handlers take from the front.
+        let taken = || (before + arrived_since(c, arrived)).saturating_sub(c.recv_len() as u64);
         if !self.act(c, m) || is_gone(c) {
             return false;
         }
-        let now = c.recv_info();
-        if now.buf != before.buf {
-            if now.len < before.len {
-                return false;
-            }
-            // SAFETY: both are as long as the packet at least.
-            unsafe { rebase(m, before.buf, now.buf, len) };
+        let now = if taken() == 0 { c.recv_info().buf } else { self.copy.as_mut_ptr() };
+        if now != start {
+            // SAFETY: both are as long as the packet.
+            unsafe { rebase(m, start, now, len) };
+            view(c, c.recv_info().buf);
         }
         call(c, MG_EV_MQTT_CMD, m.cast());
         if is_gone(c) {
             return false;
         }
-        let intact = c.recv_len() >= before.len;
-        // Otherwise nobody knows where the next packet would begin.
+        view(c, ptr::null_mut());
+        let taken = taken();
+        if taken > len as u64 && !self.is_replaced(c) {
+            // What followed was thrown away.
+            c.rec().into_iter().for_each(|rec| drop(rec.aside.take()));
+        }
+        // What they took of the packet need not be taken any more.
         // SAFETY: the connection's own buffer; del clamps to it.
-        unsafe { iobuf::del(c.recv(), 0, if intact { len } else { usize::MAX }) };
-        intact
+        unsafe { iobuf::del(c.recv(), 0, (len as u64).saturating_sub(taken) as usize) };
+        true
+    }
+
+    /// Copies a packet of which two events tell, with a zero behind it because handlers scan past the data. False when out of
+    /// memory.
+    fn take_copy(&mut self, m: &mg_mqtt_message) -> bool {
+        self.copy.clear();
+        if !matches!(m.cmd, mqtt::PUBLISH | mqtt::CONNACK) {
+            return true;
+        }
+        if self.copy.try_reserve(m.dgram.len + 1).is_err() {
+            return false;
+        }
+        // SAFETY: the packet is still in the buffer.
+        self.copy.extend_from_slice(unsafe { m.dgram.bytes() });
+        self.copy.push(0);
+        true
     }
 
     /// What comes before MG_EV_MQTT_CMD. False when a reply could not be queued.
@@ -170,6 +200,7 @@ impl Reader {
         match cmd {
             mqtt::CONNECT if c.flags().is_accepted() && mqtt::level(packet) == Some(5) => c.update(|f| f.set_mqtt5(true)),
             mqtt::CONNACK => {
+                keepalive::opened(c, packet);
                 // SAFETY: as above.
                 let ack = unsafe { (*m).ack };
                 // An int, as documented: on big-endian machines it makes a difference.
@@ -202,13 +233,27 @@ fn needed(c: Conn) -> usize {
     Fixed::parse(data).ok().flatten().map_or(0, |f| f.end)
 }
 
-/// Makes room for a packet of which only the beginning is there.
-fn expect(c: Conn) {
-    let max = c.engine().map_or(0, |e| e.options.borrow().max_recv_size);
-    ws::expect(c, needed(c).min(max));
+fn max_size(c: Conn) -> usize {
+    c.engine().map_or(usize::MAX, |e| e.options.borrow().max_recv_size)
 }
 
-/// Points the views of a message that lie in the old buffer into the new one.
+/// The peer has announced a packet that never fits into the receive buffer.
+fn too_long(c: Conn) {
+    if let Some(rec) = c.rec().filter(|rec| rec.reason.get() == Reason::None) {
+        rec.reason.set(Reason::Limit);
+    }
+    let text = format_args!("MG_MAX_RECV_SIZE");
+    if version(c) == 5 && c.engine().is_some_and(|e| !e.compat.get()) {
+        // Version 5 has a word for it.
+        output::append_bytes(c, &[mqtt::DISCONNECT << 4, 1, mqtt::TOO_LARGE]);
+        c.update(|f| f.set_draining(true));
+        report(c, text);
+    } else {
+        error(c, text);
+    }
+}
+
+/// Points the views of a message that lie in one buffer into another.
 ///
 /// # Safety
 /// `m` is a message; both buffers have `len` bytes.
@@ -221,6 +266,158 @@ unsafe fn rebase(m: *mut mg_mqtt_message, old: *mut u8, new: *mut u8, len: usize
                 (*view).buf = new.add(at).cast();
             }
         }
+    }
+}
+
+/// Says which block of `c->recv` a handler is about to look at; NULL afterwards.
+fn view(c: Conn, block: *mut u8) {
+    c.rec().into_iter().for_each(|rec| rec.viewed.set(block));
+}
+
+fn arrived(c: Conn) -> u64 {
+    c.rec().map_or(0, |rec| rec.arrived.get())
+}
+
+fn arrived_since(c: Conn, before: u64) -> u64 {
+    arrived(c).wrapping_sub(before)
+}
+
+fn has_aside(rec: &Rec) -> bool {
+    let aside = rec.aside.take();
+    let has = aside.is_some();
+    rec.aside.set(aside);
+    has
+}
+
+/// Moves most of what lies behind a packet outside, when there is much of it. False when out of memory.
+fn hold_back(c: Conn, packet: usize) -> bool {
+    let now = c.recv_info();
+    let Some(rec) = c.rec().filter(|_| now.len - packet > FAR) else { return true };
+    let mut aside = rec.aside.take().unwrap_or_default();
+    let keep = packet + NEAR;
+    let more = now.len - keep;
+    // What waits already comes after this.
+    let fits = aside.bytes.try_reserve(more).is_ok();
+    if fits {
+        let old = aside.at;
+        // SAFETY: the connection's own buffer; keep lies inside the data, so there is a byte behind it.
+        unsafe {
+            aside.bytes.splice(..old, now.data()[keep..].iter().copied());
+            *now.buf.add(keep) = 0;
+            (*c.recv()).len = keep;
+        }
+        aside.at = 0;
+    }
+    rec.aside.set(Some(aside));
+    fits
+}
+
+// ---- keep-alive
+
+/// A client keeps the promise of its CONNECT, and notices that the broker has gone.
+mod keepalive {
+    use super::{Conn, Engine, MqttRec, Rec, error, is_ours, is_paused, mqtt, send_header};
+
+    const TEXT: &str = "MQTT broker is silent";
+
+    fn watched<'a>(c: Conn) -> Option<(&'a Engine, &'a Rec, &'a MqttRec)> {
+        let (e, rec) = (c.engine()?, c.rec()?);
+        (rec.mqtt.keepalive.get() > 0).then_some((e, rec, &rec.mqtt))
+    }
+
+    /// The client has logged in.
+    pub(super) fn promise(c: Conn, seconds: u16) {
+        if let Some(rec) = c.rec().filter(|_| is_ours(c) && c.flags().is_client()) {
+            rec.mqtt.keepalive.set(u64::from(seconds) * 1000);
+        }
+    }
+
+    /// The last packet is queued: nothing more is to be sent.
+    pub(super) fn leave(c: Conn) {
+        c.rec().into_iter().for_each(|rec| rec.mqtt.keepalive.set(0));
+    }
+
+    /// The broker has answered the login, and may know better than the client what it wants.
+    pub(super) fn opened(c: Conn, connack: &[u8]) {
+        let Some(rec) = c.rec().filter(|_| c.flags().is_client()) else { return };
+        rec.mqtt.open.set(true);
+        if let Some(seconds) = mqtt::server_keepalive(connack).filter(|_| c.flags().is_mqtt5()) {
+            promise(c, seconds);
+        }
+    }
+
+    pub(super) fn heard(c: Conn) {
+        if let Some((e, _, m)) = watched(c) {
+            m.heard.set(e.now.get());
+            m.asked.set(None);
+        }
+    }
+
+    pub(super) fn said(c: Conn) {
+        if let Some((e, _, m)) = watched(c) {
+            m.said.set(Some(e.now.get()));
+        }
+    }
+
+    /// A packet was queued that the broker must answer.
+    pub(super) fn asked(c: Conn) {
+        if let Some((e, _, m)) = watched(c).filter(|(_, _, m)| m.open.get()) {
+            m.asked.set(m.asked.get().or(Some(e.now.get())));
+        }
+    }
+
+    /// Does what is due, and says when to look again.
+    ///
+    /// Whatever comes from the broker shows that it lives, but it need not say anything unless it is asked: it is when nothing
+    /// was sent, or received, for three quarters of the time. So at one and a half times it has had the chance to answer.
+    pub(super) fn watch(c: Conn) {
+        let Some((e, rec, m)) = watched(c) else { return };
+        let (flags, now, time) = (c.flags(), e.now.get(), m.keepalive.get());
+        if flags.is_closing() || flags.is_draining() || rec.eof.get() {
+            return;
+        }
+        if flags.is_resolving() || flags.is_connecting() || flags.is_tls_hs() {
+            return m.said.set(None);
+        }
+        let said = m.said.get().unwrap_or_else(|| {
+            // CONNECT leaves now, and is a question.
+            m.heard.set(now);
+            m.asked.set(Some(now));
+            now
+        });
+        m.said.set(Some(said));
+        // SAFETY: the connection's own buffer.
+        let ciphertext = unsafe { (*c.rtls()).len };
+        if m.ciphertext.replace(ciphertext) != ciphertext || is_paused(e, c) {
+            // A part of a long record; or the program does not listen.
+            m.heard.set(now);
+        }
+        let (heard, asked) = (m.heard.get(), m.asked.get());
+        let (early, late) = (time - time / 4, time + time / 2);
+        let silent_at = asked.map_or(u64::MAX, |at| (heard + late).max(at + early));
+        if now >= silent_at {
+            if rec.readable.get() {
+                // Perhaps it has spoken while nobody polled.
+                return e.set_alarm(rec, now);
+            }
+            return error(c, format_args!("{TEXT}"));
+        }
+        let quiet_at = if asked.is_none() { heard + early } else { u64::MAX };
+        let mut ping_at = quiet_at.min(said + early);
+        if !m.open.get() {
+            ping_at = u64::MAX;
+        } else if now >= ping_at {
+            if rec.blocked.get() {
+                // A ping would be in the way as well, and whoever does not read must show a sign of life too.
+                m.asked.set(asked.or(Some(now)));
+            } else if now >= quiet_at || c.send_len() == 0 {
+                send_header(c, mqtt::PINGREQ, 0, 0);
+            }
+            // Otherwise what is queued leaves now, and does as well.
+            m.said.set(Some(now));
+            return watch(c);
+        }
+        e.set_alarm(rec, ping_at.min(silent_at));
     }
 }
 
@@ -280,6 +477,9 @@ fn append(c: Conn, first: u8, parts: &[&[u8]]) -> Result<bool, Fault> {
 
 /// See `mg_mqtt_send_header`.
 pub(crate) fn send_header(c: Conn, cmd: u8, flags: u8, len: u32) {
+    if cmd == mqtt::PINGREQ {
+        keepalive::asked(c);
+    }
     queue(c, || Ok(output::append_bytes(c, &mqtt::header(cmd, flags, len as usize)?)));
 }
 
@@ -292,7 +492,9 @@ fn qos(o: Opts) -> u8 {
 pub(crate) fn login(c: Conn, o: Opts) {
     let version = if o.version() == 0 { 4 } else { o.version() };
     c.update(|f| f.set_mqtt5(version == 5));
-    queue(c, || append(c, mqtt::CONNECT << 4, &[&login_body(o, version)?]));
+    if queue(c, || append(c, mqtt::CONNECT << 4, &[&login_body(o, version)?])) {
+        keepalive::promise(c, o.keepalive());
+    }
 }
 
 fn login_body(o: Opts, version: u8) -> Result<Vec<u8>, Fault> {
@@ -394,6 +596,7 @@ pub(crate) fn disconnect(c: Conn, o: Opts) {
         let reason: &[u8] = if version(c) == 5 { &[0] } else { &[] };
         append(c, mqtt::DISCONNECT << 4, &[reason, &props(c, o)?])
     });
+    keepalive::leave(c);
 }
 
 /// See `mg_mqtt_connect`.

@@ -63,6 +63,11 @@ pub(crate) fn close(c: Conn) {
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
     resolve::closed(e, c);
+    let viewed = rec.viewed.replace(ptr::null_mut());
+    if !viewed.is_null() && viewed == c.recv_info().buf {
+        e.keep(viewed);
+        c.set_recv_info(mg_iobuf { buf: ptr::null_mut(), size: 0, len: 0, ..c.recv_info() });
+    }
     // SAFETY: the buffers are the connection's own, and no handler will see them again.
     unsafe {
         e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);

@@ -8,6 +8,8 @@ use super::shutdown::Terms;
 pub(crate) struct View {
     pub(crate) draining: bool,
     pub(crate) eof: bool,
+    /// A handler further up the stack polls: what came before the end of the stream waits for its return.
+    pub(crate) dispatching: bool,
     /// Bytes wait to be sent.
     pub(crate) pending: bool,
     /// A request was dispatched and its answer is not complete (`is_resp`).
@@ -33,7 +35,7 @@ pub(crate) enum Verdict {
 }
 
 pub(crate) fn judge(v: View) -> Verdict {
-    if !v.draining && !v.eof {
+    if !v.draining && (!v.eof || v.dispatching) {
         return Verdict::Live;
     }
     let until = |at: u64, reason| if v.now >= at { Verdict::Close(reason) } else { Verdict::Wait(at) };
@@ -62,6 +64,7 @@ mod tests {
     const IDLE: View = View {
         draining: false,
         eof: false,
+        dispatching: false,
         pending: false,
         responding: false,
         streaming: false,
@@ -110,6 +113,12 @@ mod tests {
     #[test]
     fn half_close_with_nothing_pending_closes_at_once() {
         assert_eq!(judge(View { eof: true, ..IDLE }), Verdict::Close(Reason::PeerClosed));
+    }
+
+    #[test]
+    fn half_close_with_input_still_to_be_handled_leaves_the_connection_alone() {
+        assert_eq!(judge(View { eof: true, dispatching: true, ..IDLE }), Verdict::Live);
+        assert_eq!(judge(View { eof: true, dispatching: true, draining: true, ..IDLE }), Verdict::Close(Reason::Drained));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
         say(c);
     }
     super::announce::announce(c, rec);
-    if c.recv_len() > 0 && !flags.is_udp() {
+    if c.recv_len() > 0 && !flags.is_udp() && super::recv::unshare(e, c, rec) {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
@@ -40,6 +40,7 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
     View {
         draining: flags.is_draining(),
         eof: rec.eof.get(),
+        dispatching: rec.dispatching.get(),
         pending: tls::has_output(c, rec) || flags.is_streaming() && rec.blocked.get(),
         responding: flags.is_resp() && flags.is_accepted(),
         streaming: flags.is_streaming(),

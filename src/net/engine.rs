@@ -119,6 +119,8 @@ pub(crate) struct Rec {
     pub(crate) queued_seen: Cell<u64>,
     pub(crate) queued_at: Cell<u64>,
     pub(crate) deadline: Cell<Option<u64>>,
+    /// When the protocol handler wants a turn, whatever else the connection waits for: no deadline is later.
+    pub(crate) alarm: Cell<Option<u64>>,
     /// A lingering socket is closed at the first of these: when nothing comes, and in any case.
     pub(crate) linger_idle: Cell<u64>,
     pub(crate) linger_end: Cell<u64>,
@@ -158,6 +160,13 @@ pub(crate) struct Rec {
     pub(crate) pressed: Cell<bool>,
     /// A protocol handler has called the program about what is in the receive buffer, and must not be called again meanwhile.
     pub(crate) dispatching: Cell<bool>,
+    /// Bytes that the engine ever put behind the data in `c->recv`. What a handler took away follows from this and the length.
+    pub(crate) arrived: Cell<u64>,
+    /// What follows the data in `c->recv` and waits outside, because a protocol handler at work there would move it too often. It
+    /// is put back before anything is read.
+    pub(crate) aside: Cell<Option<Box<Aside>>>,
+    /// The block of `c->recv` whose data a handler is looking at: it stays as it is until the handler returns.
+    pub(crate) viewed: Cell<*mut u8>,
     /// The `c->pfn` for which requests wait in the buffer until the peer reads what was answered; 0 when none do.
     pub(crate) choked: Cell<usize>,
     pub(crate) http: HttpRec,
@@ -170,6 +179,13 @@ pub(crate) struct Rec {
     /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
     pub(crate) task: Cell<Option<Box<dyn Any>>>,
     pub(crate) tls: tls::State,
+}
+
+/// Received bytes outside the receive buffer; those before `at` are back in it.
+#[derive(Default)]
+pub(crate) struct Aside {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) at: usize,
 }
 
 /// A drain through the extension API, before `is_draining` is set.
@@ -274,6 +290,31 @@ pub(crate) struct MqttRec {
     /// Bytes of replies queued since `queued()` was `replies_from`.
     pub(crate) replies: Cell<u64>,
     pub(crate) replies_from: Cell<u64>,
+    /// Milliseconds between two packets that the broker was promised; 0 when nobody is waiting for ours.
+    pub(crate) keepalive: Cell<u64>,
+    /// The broker has accepted us.
+    pub(crate) open: Cell<bool>,
+    /// When something was last sent and received; None before the connection is established.
+    pub(crate) said: Cell<Option<u64>>,
+    pub(crate) heard: Cell<u64>,
+    /// Since when the broker owes an answer.
+    pub(crate) asked: Cell<Option<u64>>,
+    /// Ciphertext that was buffered at the last look.
+    pub(crate) ciphertext: Cell<usize>,
+}
+
+impl MqttRec {
+    fn reset(&self) {
+        let MqttRec { replies, replies_from, keepalive, open, said, heard, asked, ciphertext } = self;
+        replies.set(0);
+        replies_from.set(0);
+        keepalive.set(0);
+        open.set(false);
+        said.set(None);
+        heard.set(0);
+        asked.set(None);
+        ciphertext.set(0);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -353,6 +394,8 @@ pub(crate) struct Engine {
     frames: Cell<usize>,
     /// Closed connections, freed when no frame is left.
     graveyard: RefCell<Vec<*mut mg_connection>>,
+    /// Blocks that handlers on the stack may still look at, freed with them.
+    kept: RefCell<Vec<*mut u8>>,
     /// The next connection of each walk over the list that is in progress.
     pub(crate) cursors: RefCell<Vec<*mut mg_connection>>,
     pub(crate) conns: Cell<usize>,
@@ -425,6 +468,7 @@ impl Engine {
             free_slots: RefCell::default(),
             frames: Cell::new(0),
             graveyard: RefCell::default(),
+            kept: RefCell::default(),
             cursors: RefCell::default(),
             conns: Cell::new(0),
             held: RefCell::default(),
@@ -516,6 +560,7 @@ impl Engine {
     }
 
     pub(crate) fn free_rec(&self, rec: &Rec) {
+        rec.alarm.set(None);
         self.set_deadline(rec, None);
         let slot = rec.slot.get();
         rec.reset(slot);
@@ -523,6 +568,7 @@ impl Engine {
     }
 
     pub(crate) fn set_deadline(&self, rec: &Rec, at: Option<u64>) {
+        let at = at.into_iter().chain(rec.alarm.get()).min();
         if rec.deadline.get() == at {
             return;
         }
@@ -532,6 +578,15 @@ impl Engine {
         }
         if let Some(new) = at {
             deadlines.insert((new, rec.slot.get()));
+        }
+    }
+
+    /// Gives the protocol handler an MG_EV_POLL at this time at the latest. An earlier deadline stays: when it has passed, the
+    /// handler says anew what it wants.
+    pub(crate) fn set_alarm(&self, rec: &Rec, at: u64) {
+        rec.alarm.set(Some(at));
+        if rec.deadline.get().is_none_or(|old| old > at) {
+            self.set_deadline(rec, Some(at));
         }
     }
 
@@ -584,12 +639,21 @@ impl Engine {
         self.dead.get()
     }
 
+    /// Keeps a block of C's heap until no handler is on the stack.
+    pub(crate) fn keep(&self, block: *mut u8) {
+        self.kept.borrow_mut().push(block);
+    }
+
     pub(crate) fn bury(&self, c: *mut mg_connection) {
         self.graveyard.borrow_mut().push(c);
     }
 
     /// Frees closed connections. Call only when no frame but the caller's own is open and it holds none of them.
     pub(crate) fn reap(&self) {
+        while let Some(block) = self.kept.borrow_mut().pop() {
+            // SAFETY: nobody looks at it any more.
+            unsafe { heap::free(block) };
+        }
         loop {
             let Some(c) = self.graveyard.borrow_mut().pop() else { return };
             // SAFETY: closed, off the list, and no frame uses it. Its buffers went with MG_EV_CLOSE, but its handlers may have
@@ -627,6 +691,7 @@ impl Default for Rec {
             queued_seen: Cell::default(),
             queued_at: Cell::default(),
             deadline: Cell::default(),
+            alarm: Cell::default(),
             linger_idle: Cell::default(),
             linger_end: Cell::default(),
             accept_after: Cell::default(),
@@ -648,6 +713,9 @@ impl Default for Rec {
             from: Cell::default(),
             pressed: Cell::default(),
             dispatching: Cell::default(),
+            arrived: Cell::default(),
+            aside: Cell::default(),
+            viewed: Cell::new(core::ptr::null_mut()),
             choked: Cell::default(),
             http: HttpRec::default(),
             ws: WsRec::default(),
@@ -700,17 +768,17 @@ impl Rec {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
         reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason eof_told last_look told_of_drain errno attempts socket_file datagrams flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
+            linger_idle linger_end linger_bytes accept_after reason eof_told last_look told_of_drain errno attempts socket_file datagrams flushed leave read_at head_began from pressed dispatching arrived aside choked stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
         self.attempt_of.set(core::ptr::null_mut());
+        self.viewed.set(core::ptr::null_mut());
         self.fd.set(-1);
         self.slot.set(slot);
         self.generation.set(self.generation.get().wrapping_add(1));
         self.http.reset();
         self.ws.reset();
-        self.mqtt.replies.set(0);
-        self.mqtt.replies_from.set(0);
+        self.mqtt.reset();
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn linger(e: &Engine, rec: &Rec, fd: c_int) {
     e.lingering.borrow_mut().push_back(rec.slot.get());
     rec.linger_idle.set(e.now.get().saturating_add(terms.linger_idle_ms));
     e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
+    rec.alarm.set(None);
     e.set_deadline(rec, None);
     if rec.readable.get() || rec.hup.get() {
         linger_on(e, rec);

@@ -312,6 +312,7 @@ fn expire(e: &Engine) {
         let first = e.deadlines.borrow().first().copied();
         let Some((_, slot)) = first.filter(|(at, _)| *at <= e.now.get()) else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
+        rec.alarm.set(rec.alarm.get().filter(|at| *at > e.now.get()));
         e.set_deadline(rec, None);
         if e.limited.get() {
             e.expired.borrow_mut().push(slot);

@@ -6,8 +6,9 @@ use super::handle::Conn;
 use super::sock::{self, Io};
 use super::{ending, send};
 use crate::abi::*;
-use crate::guard::{addr::Addr, iobuf};
+use crate::guard::{addr::Addr, heap, iobuf};
 use crate::sys::log::log_error;
+use core::ptr;
 
 /// Reads of one connection in one turn, so that a fast sender does not starve the others.
 pub(crate) const READS: usize = 16;
@@ -17,6 +18,13 @@ const PIPELINE: usize = 64 * 1024;
 
 /// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
 pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
+    if !unshare(e, c, rec) {
+        error(c, format_args!("OOM"));
+        return false;
+    }
+    if !put_back(c, rec, usize::MAX) {
+        return false;
+    }
     let (io, max, step) = (c.recv(), e.options.borrow().max_recv_size, e.io_size());
     let now = c.recv_info();
     if now.len >= max {
@@ -43,15 +51,74 @@ pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
     ok
 }
 
+/// Gives `c->recv` a block of its own when a handler further up the stack is looking at the present one. False when out of memory.
+pub(crate) fn unshare(e: &Engine, c: Conn, rec: &Rec) -> bool {
+    let now = c.recv_info();
+    if now.buf.is_null() || now.buf != rec.viewed.get() {
+        return true;
+    }
+    let block = heap::calloc(now.size);
+    if block.is_null() {
+        return false;
+    }
+    // SAFETY: the connection's own buffer, and a new one of the same size.
+    unsafe {
+        ptr::copy_nonoverlapping(now.buf, block, now.len);
+        (*c.recv()).buf = block;
+    }
+    rec.viewed.set(ptr::null_mut());
+    e.keep(now.buf);
+    true
+}
+
+/// Takes back a receive buffer without data, unless a handler is looking at it.
+pub(crate) fn return_empty(e: &Engine, c: Conn, rec: &Rec) {
+    if c.recv_len() == 0 && (c.recv_info().buf != rec.viewed.get() || rec.viewed.get().is_null()) {
+        // SAFETY: the connection's own buffer, empty.
+        unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
+    }
+}
+
+/// Puts up to `n` bytes of what waits outside behind the received data again. False when that failed: an error was raised.
+pub(crate) fn put_back(c: Conn, rec: &Rec, n: usize) -> bool {
+    let Some(mut aside) = rec.aside.take() else { return true };
+    let more = &aside.bytes[aside.at..];
+    let more = &more[..more.len().min(n)];
+    // SAFETY: the connection's own buffer, and bytes of ours.
+    let added = unsafe { iobuf::add(c.recv(), c.recv_len(), more.as_ptr(), more.len()) };
+    if added < more.len() {
+        error(c, format_args!("OOM"));
+        return false;
+    }
+    rec.arrived.set(rec.arrived.get() + added as u64);
+    aside.at += added;
+    if aside.at < aside.bytes.len() {
+        rec.aside.set(Some(aside));
+    }
+    true
+}
+
+/// How many bytes wait outside.
+fn aside_len(rec: &Rec) -> usize {
+    let aside = rec.aside.take();
+    let len = aside.as_ref().map_or(0, |a| a.bytes.len() - a.at);
+    rec.aside.set(aside);
+    len
+}
+
 /// Whether nothing may be read for now.
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
     let http = || flags.is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn);
     let piled_up = || c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size) && http();
+    // A handler polls while what is in the buffer waits for its return.
+    let waiting =
+        |rec: &Rec| rec.dispatching.get() && c.recv_len() + aside_len(rec) >= PIPELINE.min(e.options.borrow().max_recv_size);
     let choked = || c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()));
     flags.is_full()
         || flags.is_draining() && !e.compat.get()
         || flags.is_resp() && piled_up()
+        || c.rec().is_some_and(waiting)
         || c.send_len() > 0 && flags.is_accepted() && choked()
 }
 
@@ -116,10 +183,7 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
     if rec.readable.get() {
         e.hold(rec);
     }
-    if c.recv_len() == 0 {
-        // SAFETY: the connection's own buffer, empty.
-        unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
-    }
+    return_empty(e, c, rec);
 }
 
 /// Puts one datagram behind what the program has not consumed, whole or not at all. `Io::Done(0)`: there is nothing to tell of it.
@@ -164,6 +228,7 @@ pub(crate) fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
         rec.read_at.set(e.now.get());
         count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
+        rec.arrived.set(rec.arrived.get() + n as u64);
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
             // Handlers scan past the data with atoi, strtol, strstr.

@@ -353,11 +353,9 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
     if rec.readable.get() {
         e.hold(rec);
     }
-    // SAFETY: the connection's own buffers; the one for ciphertext is zero behind its data.
+    recv::return_empty(e, c, rec);
+    // SAFETY: the connection's own buffer, zero behind its data.
     unsafe {
-        if c.recv_len() == 0 {
-            e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get());
-        }
         if (*c.rtls()).len == 0 {
             e.buffers.return_send(c.rtls());
         }

@@ -16,6 +16,11 @@ pub(crate) const PINGREQ: u8 = 12;
 pub(crate) const PINGRESP: u8 = 13;
 pub(crate) const DISCONNECT: u8 = 14;
 
+const SERVER_KEEPALIVE: u8 = 0x13;
+
+/// Reason code: packet too large.
+pub(crate) const TOO_LARGE: u8 = 0x95;
+
 /// The largest number that four bytes of seven bits hold: the most that may follow a fixed header.
 pub(crate) const MAX_VARINT: usize = (1 << 28) - 1;
 
@@ -122,6 +127,22 @@ fn short(data: &[u8], at: usize) -> Result<u16, Malformed> {
 pub(crate) fn level(connect: &[u8]) -> Option<u8> {
     let fixed = Fixed::parse(connect).ok()??;
     connect.get(fixed.body..)?.strip_prefix(b"\0\x04MQTT")?.first().copied()
+}
+
+/// The keep-alive, in seconds, that a CONNACK of version 5 tells the client to use instead of its own.
+pub(crate) fn server_keepalive(connack: &[u8]) -> Option<u16> {
+    let fixed = Fixed::parse(connack).ok()??;
+    let rest = connack.get(fixed.body + 2..fixed.end)?;
+    let (len, n) = varint(rest).ok()??;
+    let props = rest.get(n..n + len)?;
+    let mut ofs = 0;
+    while let Some((id, value, next)) = property(props, ofs) {
+        match value {
+            Value::Number(n) if id == SERVER_KEEPALIVE => return u16::try_from(n).ok(),
+            _ => ofs = next,
+        }
+    }
+    None
 }
 
 /// Whether an acknowledgement of version 5 says that the packet was refused.
@@ -346,6 +367,14 @@ mod tests {
     }
 
     #[test]
+    fn the_keep_alive_of_the_server_is_found_among_other_properties() {
+        assert_eq!(server_keepalive(b"\x20\x03\0\0\0"), None);
+        assert_eq!(server_keepalive(b"\x20\x02\0\0"), None);
+        assert_eq!(server_keepalive(b"\x20\x08\0\0\x05\x24\x01\x13\x01\x02"), Some(258));
+        assert_eq!(server_keepalive(b"\x20\x07\0\0\x05\x24\x01\x13\x01"), None);
+    }
+
+    #[test]
     fn a_reason_from_0x80_on_is_a_refusal() {
         assert!(is_refusal(b"\x50\x03\0\x01\x80"));
         assert!(!is_refusal(b"\x50\x03\0\x01\x10"));
@@ -445,6 +474,7 @@ mod tests {
                 ofs = next;
             }
             level(&input);
+            server_keepalive(&input);
             is_refusal(&input);
         }
     }

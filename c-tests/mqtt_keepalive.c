@@ -1,0 +1,292 @@
+// The keep-alive of MQTT clients: pings by themselves, and what becomes of a broker that falls silent. The clock is the machine's,
+// and a test can turn it on.
+// timeout: 100
+// valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
+#include "tls.h"
+
+static uint64_t s_ahead;  // of the machine's clock
+
+uint64_t mg_millis(void) {
+  return real_ms() + s_ahead;
+}
+
+static struct mg_mgr mgr;
+static struct mg_connection *s_listener, *s_client;
+
+// ---- the broker
+
+static bool s_answers_login, s_answers_pings;
+static int s_logins, s_pings, s_others;
+static const char *s_connack;
+static size_t s_connack_len;
+static struct mg_connection *s_broker;
+
+static void broker(struct mg_connection *c, int ev, void *ev_data) {
+  if (c->is_listening) return;
+  if (ev == MG_EV_ACCEPT) {
+    struct mg_tls_opts o = server_tls();
+    s_broker = c;
+    if (c->is_tls) mg_tls_init(c, &o);
+  } else if (ev == MG_EV_MQTT_CMD) {
+    struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
+    if (mm->cmd == MQTT_CMD_CONNECT) {
+      s_logins++;
+      if (s_answers_login) mg_send(c, s_connack, s_connack_len);
+    } else if (mm->cmd == MQTT_CMD_PINGREQ) {
+      s_pings++;
+      CHECK(s_answers_login);
+      if (s_answers_pings) mg_mqtt_pong(c);
+    } else {
+      s_others++;
+    }
+  } else if (ev == MG_EV_CLOSE) {
+    s_broker = NULL;
+  }
+}
+
+// ---- the client
+
+static char s_error[100];
+static int s_opens, s_closes, s_pongs;
+
+static void client(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT && c->is_tls) {
+    struct mg_tls_opts o = client_tls();
+    mg_tls_init(c, &o);
+  }
+  if (ev == MG_EV_MQTT_OPEN) s_opens++;
+  if (ev == MG_EV_MQTT_CMD && ((struct mg_mqtt_message *) ev_data)->cmd == MQTT_CMD_PINGRESP) s_pongs++;
+  if (ev == MG_EV_ERROR) mg_snprintf(s_error, sizeof(s_error), "%s", (char *) ev_data);
+  if (ev == MG_EV_CLOSE) s_closes++, s_client = NULL;
+}
+
+static void begin(const char *scheme, int version, int keepalive) {
+  struct mg_mqtt_opts o;
+  char url[60];
+  memset(&o, 0, sizeof(o));
+  o.clean = true;
+  o.version = (uint8_t) version;
+  o.keepalive = (uint16_t) keepalive;
+  s_logins = s_pings = s_others = s_opens = s_closes = s_pongs = 0;
+  s_error[0] = '\0';
+  s_answers_login = s_answers_pings = true;
+  s_connack = version == 5 ? "\x20\3\0\0\0" : "\x20\2\0\0";
+  s_connack_len = version == 5 ? 5 : 4;
+  mg_mgr_init(&mgr);
+  mg_snprintf(url, sizeof(url), "%s://127.0.0.1:0", scheme);
+  s_listener = mg_mqtt_listen(&mgr, url, broker, NULL);
+  CHECK(s_listener != NULL);
+  s_client = mg_mqtt_connect(&mgr, url_of(s_listener, scheme), &o, client, NULL);
+}
+
+static void end(void) {
+  mg_mgr_free(&mgr);
+}
+
+static void pass(uint64_t ms) {
+  s_ahead += ms;
+  poll_often(&mgr);
+}
+
+// Polls as lazily as a program can.
+static void sleep_until_closed_or(const int *count, int wanted) {
+  uint64_t until = real_ms() + 20000;
+  while (*count < wanted && s_closes == 0 && real_ms() < until) mg_mgr_poll(&mgr, 10000);
+  CHECK(*count >= wanted);
+}
+
+static void a_sleeping_program_keeps_its_promise(const char *scheme) {
+  uint64_t start = real_ms();
+  begin(scheme, 4, 1);
+  sleep_until_closed_or(&s_pings, 2);
+  CHECK(real_ms() - start >= 1400);
+  CHECK_EQ(s_closes, 0);
+  // The broker falls silent.
+  s_answers_pings = false;
+  sleep_until_closed_or(&s_closes, 1);
+  CHECK(strcmp(s_error, "MQTT broker is silent") == 0);
+  end();
+}
+
+static void nothing_is_sent_before_it_is_due(void) {
+  begin("mqtt", 4, 100);
+  POLL_UNTIL(&mgr, s_opens == 1);
+  pass(74000);
+  CHECK_EQ(s_pings, 0);
+  pass(1500);
+  CHECK(s_pings == 1 && s_pongs == 1);
+  // Who sends something else needs no ping, as long as the broker says something too.
+  pass(74000);
+  mg_mqtt_pub(s_client, NULL);
+  mg_mqtt_pong(s_broker);
+  pass(0);
+  pass(74000);
+  CHECK(s_pings == 1 && s_others == 1);
+  // Pings of the program's own are as good.
+  mg_mqtt_ping(s_client);
+  pass(0);
+  pass(74000);
+  CHECK_EQ(s_pings, 2);
+  pass(1500);
+  CHECK_EQ(s_pings, 3);
+  CHECK_EQ(s_pongs, 4);
+  CHECK_EQ(s_closes, 0);
+  end();
+}
+
+static void who_only_publishes_notices_a_silent_broker(void) {
+  int i;
+  begin("mqtt", 5, 100);
+  POLL_UNTIL(&mgr, s_opens == 1);
+  s_answers_pings = false;
+  for (i = 0; i < 14; i++) {
+    mg_mqtt_pub(s_client, NULL);
+    pass(10000);
+    CHECK_EQ(s_closes, 0);
+  }
+  CHECK_EQ(s_pings, 1);
+  CHECK_EQ(s_others, 14);
+  for (i = 0; i < 2 && s_client != NULL; i++) {
+    mg_mqtt_pub(s_client, NULL);
+    pass(10000);
+  }
+  CHECK(s_closes == 1 && strcmp(s_error, "MQTT broker is silent") == 0);
+  end();
+}
+
+// What leaves by chance at the moment when a ping is due takes its place, and is no question.
+static void a_packet_in_the_place_of_a_ping(void) {
+  int i;
+  begin("mqtt", 4, 100);
+  POLL_UNTIL(&mgr, s_opens == 1);
+  pass(50000);
+  mg_mqtt_pong(s_broker);
+  pass(0);
+  for (i = 0; i < 20; i++) {
+    mg_mqtt_pub(s_client, NULL);
+    pass(25500);
+  }
+  CHECK(s_others == 20 && s_pings > 0 && s_closes == 0);
+  end();
+}
+
+static void a_broker_that_never_accepts(void) {
+  begin("mqtt", 4, 100);
+  s_answers_login = false;
+  POLL_UNTIL(&mgr, s_logins == 1);
+  pass(149000);
+  CHECK(s_pings == 0 && s_closes == 0);
+  pass(2000);
+  CHECK(s_pings == 0 && s_closes == 1 && strcmp(s_error, "MQTT broker is silent") == 0);
+  end();
+}
+
+// It was the program that slept, not the broker.
+static void a_program_that_does_not_poll_blames_nobody(void) {
+  begin("mqtt", 4, 100);
+  POLL_UNTIL(&mgr, s_opens == 1);
+  pass(1000000);
+  CHECK(s_pings == 1 && s_pongs == 1 && s_closes == 0);
+  mg_mqtt_pub(s_client, NULL);
+  mg_mqtt_pong(s_broker);
+  s_ahead += 1000000;
+  pass(1000000);
+  CHECK(s_closes == 0 && s_error[0] == '\0');
+  // It does not listen.
+  s_client->is_full = 1;
+  pass(80000);
+  pass(80000);
+  pass(80000);
+  CHECK_EQ(s_closes, 0);
+  s_client->is_full = 0;
+  pass(0);
+  CHECK(s_closes == 0 && s_pongs >= 3);
+  end();
+}
+
+static void after_the_last_word_nothing_is_sent(void) {
+  begin("mqtt", 5, 100);
+  POLL_UNTIL(&mgr, s_opens == 1);
+  mg_mqtt_disconnect(s_client, NULL);
+  pass(0);
+  pass(80000);
+  pass(80000);
+  CHECK(s_pings == 0 && s_closes == 0 && s_others == 1);
+  end();
+}
+
+static void no_keepalive_no_pings(void) {
+  begin("mqtt", 4, 0);
+  POLL_UNTIL(&mgr, s_opens == 1);
+  pass(1000000);
+  pass(1000000);
+  CHECK(s_pings == 0 && s_closes == 0);
+  end();
+}
+
+static void the_broker_may_choose(void) {
+  begin("mqtt", 5, 100);
+  s_connack = "\x20\6\0\0\3\x13\0\x0a";  // ten seconds
+  s_connack_len = 8;
+  POLL_UNTIL(&mgr, s_opens == 1);
+  pass(7000);
+  CHECK_EQ(s_pings, 0);
+  pass(1000);
+  CHECK(s_pings == 1 && s_pongs == 1);
+  end();
+}
+
+static void every_connection_has_its_own(void) {
+  struct mg_mqtt_opts o;
+  int i;
+  begin("mqtt", 4, 100);
+  memset(&o, 0, sizeof(o));
+  for (i = 0; i < 3; i++) {
+    POLL_UNTIL(&mgr, s_opens == 2 * i + 1);
+    pass(80000);
+    CHECK_EQ(s_pings, i + 1);
+    mg_close_conn(s_client);
+    // One without, which may get the same record.
+    s_client = mg_mqtt_connect(&mgr, url_of(s_listener, "mqtt"), NULL, client, NULL);
+    POLL_UNTIL(&mgr, s_opens == 2 * i + 2);
+    pass(80000);
+    CHECK_EQ(s_pings, i + 1);
+    mg_close_conn(s_client);
+    o.keepalive = 100;
+    s_client = mg_mqtt_connect(&mgr, url_of(s_listener, "mqtt"), &o, client, NULL);
+  }
+  end();
+}
+
+// Time limits of the extension API, and connections without MG_EV_POLL, get in nobody's way.
+static void beside_limits(void) {
+  struct mgx_limits l;
+  begin("mqtt", 4, 1);
+  memset(&l, 0, sizeof(l));
+  l.idle_timeout_ms = 60000;
+  mgx_mgr_limits(&mgr, &l);
+  mgx_conn_poll_events(s_client, false);
+  sleep_until_closed_or(&s_pings, 2);
+  s_answers_pings = false;
+  sleep_until_closed_or(&s_closes, 1);
+  CHECK(strcmp(s_error, "MQTT broker is silent") == 0);
+  end();
+}
+
+int main(void) {
+  mg_log_set(MG_LL_NONE);
+  nothing_is_sent_before_it_is_due();
+  who_only_publishes_notices_a_silent_broker();
+  a_packet_in_the_place_of_a_ping();
+  a_broker_that_never_accepts();
+  a_program_that_does_not_poll_blames_nobody();
+  after_the_last_word_nothing_is_sent();
+  no_keepalive_no_pings();
+  the_broker_may_choose();
+  every_connection_has_its_own();
+  beside_limits();
+  a_sleeping_program_keeps_its_promise("mqtt");
+  a_sleeping_program_keeps_its_promise("mqtts");
+  pem_free();
+  return DONE();
+}
