@@ -2,10 +2,10 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
-use super::lock::Lock;
 use super::handle::Conn;
 use super::list::Quiet;
 use super::list::Trail;
+use super::lock::Lock;
 use super::lookup::Resolver;
 use super::mailbox::Wakeup;
 use super::poller::{self, Poller, Ready};
