@@ -27,7 +27,9 @@ pub unsafe extern "C" fn mg_mqtt_connect(
 ) -> *mut mg_connection {
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: None, pfn_data: ptr::null_mut() };
     // SAFETY: a manager, a C string or NULL, and options or NULL, as the caller promises.
-    unsafe { Engine::enter_mgr(mgr).and_then(|e| mqtt::connect(&e, client, Opts::new(opts))).map_or(ptr::null_mut(), Conn::as_ptr) }
+    unsafe {
+        Engine::enter_mgr(mgr).and_then(|e| mqtt::connect(&e, client, Opts::new(opts))).map_or(ptr::null_mut(), Conn::as_ptr)
+    }
 }
 
 /// Opens a listener as mg_listen does, for MQTT: connections it accepts get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG

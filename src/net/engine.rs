@@ -3,10 +3,10 @@
 
 use super::attempts::Attempts;
 use super::buffers::Buffers;
-use super::lock::Lock;
 use super::handle::Conn;
 use super::list::Quiet;
 use super::list::Trail;
+use super::lock::Lock;
 use super::lookup::Resolver;
 use super::mailbox::Wakeup;
 use super::poller::{self, Poller, Ready};
