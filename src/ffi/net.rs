@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::bytes;
-use crate::handler::{drain, ota};
+use crate::handler::{drain, http, ota};
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
@@ -161,14 +161,24 @@ pub unsafe extern "C" fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
     // SAFETY: a connection and len bytes, as the caller promises.
-    unsafe { output::send(Conn::new(c), buf.cast(), len) }
+    unsafe {
+        let c = Conn::new(c);
+        let sent = output::send(c, buf.cast(), len);
+        http::written(c);
+        sent
+    }
 }
 
 /// As mg_printf, with the arguments in `*ap`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) -> usize {
     // SAFETY: a connection, a format and its arguments, as the caller promises.
-    unsafe { output::vprintf(Conn::new(c), fmt, ap) }
+    unsafe {
+        let c = Conn::new(c);
+        let n = output::vprintf(c, fmt, ap);
+        http::written(c);
+        n
+    }
 }
 
 /// The body of mg_error.

@@ -7,7 +7,7 @@ use crate::guard::bytes::cstr;
 use crate::guard::iobuf;
 use crate::net::event::{call_count, call_user};
 use crate::net::handle::Conn;
-use crate::proto::chunked::{Scan, Scanner};
+use crate::proto::http::chunked::{Scan, Scanner};
 use crate::proto::{path::is_sane, urlcodec};
 use crate::sys::fs::{self, Failure, Fs, NewFile};
 use crate::sys::fs_posix::{self, Fence};
@@ -228,7 +228,9 @@ unsafe fn install(c: Conn, hm: *const mg_http_message, sink: Sink, callback: Cal
     // SAFETY: as the caller promises; the connection's own buffer.
     unsafe {
         let hm = &*hm;
-        let chunked = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
+        // The header may stand behind those that the program sees.
+        let named = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
+        let chunked = named || rec.http.dispatching.get() && rec.http.chunked.get();
         let rest = if chunked { Rest::Chunks(Scanner::new()) } else { Rest::Bytes(hm.body.len) };
         // Requests in front of this one have been handled.
         let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);

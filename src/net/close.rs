@@ -59,9 +59,12 @@ pub(crate) fn close(c: Conn) {
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
     resolve::closed(e, c);
-    // SAFETY: the buffers are the connection's own, and no handler will see them again.
+    // SAFETY: the buffers are the connection's own, and no handler will see them again. One that polls may still be looking at what
+    // was received: that is freed with the connection.
     unsafe {
-        e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
+        if !rec.is_dispatching() {
+            e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
+        }
         if c.flags().is_secure() {
             tls::drop_state(e, c, rec);
             iobuf::del(c.send(), 0, usize::MAX);

@@ -17,7 +17,7 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
         return;
     }
     super::announce::announce(c, rec);
-    if c.recv_len() > 0 && !flags.is_udp() {
+    if c.recv_len() > 0 && !flags.is_udp() && !rec.is_dispatching() {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }

@@ -12,7 +12,11 @@ use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
-use crate::proto::{chunked, ws::Utf8};
+pub(crate) use crate::proto::http::framing::CloseAfter;
+use crate::proto::{
+    http::{chunked, outgoing::Outgoing},
+    ws::Utf8,
+};
 use crate::sys::fs::Handle;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
@@ -107,6 +111,8 @@ pub(crate) struct Rec {
     pub(crate) lingering: Cell<bool>,
     /// Bytes handed to the kernel.
     pub(crate) sent: Cell<u64>,
+    /// Bytes ever put into the receive buffer.
+    pub(crate) arrived: Cell<u64>,
     /// Most bytes the receive buffer has held since it was taken from the spare blocks.
     pub(crate) recv_used: Cell<usize>,
     /// When the drain (or the wait after the peer's end of stream) began, when output last moved, and when it last grew.
@@ -195,8 +201,10 @@ pub(crate) fn count(counter: &Cell<u64>, n: u64) {
 #[derive(Default)]
 pub(crate) struct HttpRec {
     pub(crate) phase: Cell<Phase>,
-    /// `recv.len` when the handler left: what was kept is valid only if the buffer has merely grown since.
+    /// `recv.len` when the handler left, and where in the stream of received bytes the buffer began: what was kept is valid only
+    /// if the buffer has merely grown since.
     pub(crate) left: Cell<usize>,
+    pub(crate) left_at: Cell<u64>,
     /// Head bytes known to hold no blank line.
     pub(crate) scanned: Cell<usize>,
     pub(crate) head_len: Cell<usize>,
@@ -215,6 +223,20 @@ pub(crate) struct HttpRec {
     /// End of the message being dispatched, inside `c->recv`.
     pub(crate) end: Cell<usize>,
     pub(crate) dispatching: Cell<bool>,
+    /// Empty lines that were skipped in front of the current message.
+    pub(crate) blank: Cell<usize>,
+    /// The current request is HEAD: its answer has no body.
+    pub(crate) head_only: Cell<bool>,
+    /// The current request is of HTTP/1.0 and asks for the connection to be kept, which its answer confirms.
+    pub(crate) keep_alive: Cell<bool>,
+    /// The last reply head written by the library says so.
+    pub(crate) kept: Cell<bool>,
+    /// The body of the current message is chunked.
+    pub(crate) chunked: Cell<bool>,
+    /// What the program has written: requests of a client, the answer of a server.
+    pub(crate) outgoing: Cell<Option<Box<Outgoing>>>,
+    /// `Authorization: ...`, from the URL of a client.
+    pub(crate) authorization: Cell<Option<Box<[u8]>>>,
     /// A library function completed the answer to the last request.
     pub(crate) answered: Cell<bool>,
     /// The head of that answer says that it is the last.
@@ -267,16 +289,6 @@ pub(crate) enum Phase {
     Refused,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) enum CloseAfter {
-    #[default]
-    No,
-    /// The request says `Connection: close`.
-    Asked,
-    /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
-    Http10,
-}
-
 pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
 
 /// How a file ended.
@@ -310,6 +322,7 @@ impl Drop for Stream {
 }
 
 pub(crate) type AtLimit = fn(Conn) -> bool;
+pub(crate) type BeforeSend = fn(Conn, &Rec);
 
 const CHUNK: usize = 64;
 
@@ -365,6 +378,8 @@ pub(crate) struct Engine {
     pub(crate) dead: Cell<bool>,
     /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
     pub(crate) ws_strict: Cell<bool>,
+    /// WebSocket clients may send text that is not UTF-8.
+    pub(crate) ws_any_text: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -380,6 +395,8 @@ pub(crate) struct Engine {
     pub(crate) quiet_pfns: Cell<[usize; 2]>,
     /// Whom to ask when a receive buffer has reached its limit. True: no error is to be raised.
     pub(crate) at_limit: Cell<Option<AtLimit>>,
+    /// Who looks at output before it leaves.
+    pub(crate) before_send: Cell<Option<BeforeSend>>,
     /// What TLS connections share.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) tls: OnceCell<Box<dyn Any>>,
@@ -424,6 +441,7 @@ impl Engine {
             reuseport: Cell::new(false),
             door,
             ws_strict: Cell::new(false),
+            ws_any_text: Cell::new(false),
             compat: Cell::new(false),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
@@ -434,6 +452,7 @@ impl Engine {
             resolver: Resolver::default(),
             quiet_pfns: Cell::default(),
             at_limit: Cell::default(),
+            before_send: Cell::default(),
             tls: OnceCell::new(),
         }))
     }
@@ -585,6 +604,7 @@ impl Default for Rec {
             dirty: Cell::default(),
             lingering: Cell::default(),
             sent: Cell::default(),
+            arrived: Cell::default(),
             recv_used: Cell::default(),
             drain_since: Cell::default(),
             progress_at: Cell::default(),
@@ -623,6 +643,12 @@ impl Drop for Rec {
 }
 
 impl Rec {
+    /// The program is looking at what is in the receive buffer: nothing of it is moved or taken off meanwhile, whoever polls.
+    #[inline]
+    pub(crate) fn is_dispatching(&self) -> bool {
+        self.http.dispatching.get() || self.ws.dispatching.get() || self.dispatching.get()
+    }
+
     pub(crate) fn terms(&self) -> Terms {
         // SAFETY: a box of ours, replaced only by set_terms.
         self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { p.as_ref() }.terms)
@@ -655,7 +681,7 @@ impl Rec {
         macro_rules! reset {
             ($($field:ident)*) => { $(self.$field.take();)* };
         }
-        reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
+        reset!(own registered readable hup eof blocked armed lingering sent arrived recv_used drain_since progress_at queued_seen queued_at
             linger_idle linger_end linger_bytes accept_after reason flushed leave read_at head_began from pressed dispatching choked stream abandoned task tls);
         self.set_terms(None);
         self.conn.set(core::ptr::null_mut());
@@ -698,16 +724,24 @@ impl HttpRec {
         self.close.set(CloseAfter::No);
         self.requests.set(0);
         self.head_at.set(None);
+        self.head_only.set(false);
+        self.keep_alive.set(false);
+        self.kept.set(false);
+        self.outgoing.take();
+        self.authorization.take();
     }
 
     /// Forgets what is known of the message at the start of the buffer.
     pub(crate) fn next_message(&self) {
         self.phase.set(Phase::Head);
         self.left.set(0);
+        self.left_at.set(0);
         self.scanned.set(0);
         self.head_len.set(0);
         self.need.set(None);
         self.too_long.set(false);
+        self.blank.set(0);
+        self.chunked.set(false);
         self.chunks.set(chunked::Scanner::default());
     }
 }

@@ -48,7 +48,13 @@ pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let http = || flags.is_streaming() || c.pfn().map(|f| f as usize) == Some(e.quiet_pfns.get()[0]);
     let piled_up = || c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size) && http();
     let choked = || c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()));
+    // In a poll of a handler that looks at the buffer there is only the room that is there.
+    let looked_at = || {
+        let io = c.recv_info();
+        io.len >= io.size && c.rec().is_some_and(|rec| rec.http.dispatching.get() || rec.ws.dispatching.get())
+    };
     flags.is_full()
+        || e.frames() > 1 && looked_at()
         || flags.is_draining() && !e.compat.get()
         || flags.is_resp() && piled_up()
         || c.send_len() > 0 && flags.is_accepted() && choked()
@@ -119,7 +125,7 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
     if rec.readable.get() {
         e.hold(rec);
     }
-    if c.recv_len() == 0 {
+    if c.recv_len() == 0 && !rec.is_dispatching() {
         // SAFETY: the connection's own buffer, empty.
         unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
     }
@@ -137,6 +143,7 @@ pub(crate) fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
         rec.read_at.set(e.now.get());
         count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
+        rec.arrived.set(rec.arrived.get().wrapping_add(n as u64));
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
             // Handlers scan past the data with atoi, strtol, strstr.

@@ -353,7 +353,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
     }
     // SAFETY: the connection's own buffers; the one for ciphertext is zero behind its data.
     unsafe {
-        if c.recv_len() == 0 {
+        if c.recv_len() == 0 && !rec.is_dispatching() {
             e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get());
         }
         if (*c.rtls()).len == 0 {
