@@ -1578,7 +1578,8 @@ void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, siz
 void mg_http_bauth(struct mg_connection *c, const char *user, const char *pass);
 
 // Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
-// the request on MG_EV_CONNECT or right after this call.
+// the request on MG_EV_CONNECT or right after this call. When the URL has a user (`http://user:pass@host/`), requests whose
+// whole head is queued when it leaves, and that have no Authorization header, get one with these credentials.
 struct mg_connection *mg_http_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
 // Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
