@@ -6,8 +6,8 @@ use crate::guard::mqtt::{self as message, Opts};
 use crate::guard::{bytes, iobuf};
 use crate::net::conn::Client;
 use crate::net::connect;
-use crate::net::engine::{Engine, Rec};
-use crate::net::event::{call, error};
+use crate::net::engine::{Engine, Reason, Rec};
+use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
 use crate::net::output;
 use crate::proto::mqtt::{self, Fault, Fixed};
@@ -200,10 +200,26 @@ fn needed(c: Conn) -> usize {
     Fixed::parse(data).ok().flatten().map_or(0, |f| f.end)
 }
 
-/// Makes room for a packet of which only the beginning is there.
+/// The reason that MQTT 5 has for it.
+const PACKET_TOO_LARGE: u8 = 0x95;
+
+/// Makes room for a packet of which only the beginning is there. One that is larger than the receive buffer may become ends the
+/// connection.
 fn expect(c: Conn) {
-    let max = c.engine().map_or(0, |e| e.options.borrow().max_recv_size);
-    ws::expect(c, needed(c).min(max));
+    let max = c.engine().map_or(usize::MAX, |e| e.options.borrow().max_recv_size);
+    if needed(c) <= max {
+        return ws::expect(c, needed(c));
+    }
+    // It never fits.
+    if version(c) < 5 {
+        return error(c, format_args!("MG_MAX_RECV_SIZE"));
+    }
+    if let Some(rec) = c.rec() {
+        rec.reason.set(Reason::Limit);
+    }
+    output::append_bytes(c, &[mqtt::DISCONNECT << 4, 1, PACKET_TOO_LARGE]);
+    c.update(|f| f.set_draining(true));
+    report(c, format_args!("MG_MAX_RECV_SIZE"));
 }
 
 /// Points the views of a message that lie in the old buffer into the new one.
