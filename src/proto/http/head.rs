@@ -520,6 +520,58 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_reads_every_header_by_the_same_rules() {
+        let many = "A: b\r\n".repeat(40);
+        for front in ["", &many] {
+            let server =
+                |lines: &str| read(format!("POST / HTTP/1.1\r\n{front}{lines}\r\n\r\n").as_bytes(), Reader::Server).is_ok();
+            for ok in ["X: 1", "Content-Length: 1", "Cookie: a\r\nCookie: b", "Connection: a\r\nconnection: b", "Expect: x"] {
+                assert!(server(ok), "{ok:?}");
+            }
+            for bad in ["no colon at all", "A\rB: c", "A/b: c", "Authorization: a\r\nAuthorization: a", "Content-Length: x"] {
+                assert!(!server(bad), "{bad:?}");
+            }
+            assert!(read(format!("HTTP/1.1 200 OK\r\n{front}A/b: c\r\n\r\n").as_bytes(), Reader::Client).is_ok());
+        }
+    }
+
+    #[test]
+    fn empty_lines_are_counted() {
+        for (text, want) in [
+            ("", (0, 0)),
+            ("a", (0, 0)),
+            ("\r\n", (2, 1)),
+            ("\n\r\n\na\n", (4, 3)),
+            ("\r", (0, 0)),
+            ("\r\n\r", (2, 1)),
+            ("\r\r\n", (0, 0)),
+        ] {
+            assert_eq!(blank_lines(text.as_bytes()), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn absolute_targets_have_a_host_and_a_path() {
+        for (target, want) in [
+            ("http://h/a", Some(("h", "/a"))),
+            ("HTTPS://u:p@h:8/a/b@c", Some(("h:8", "/a/b@c"))),
+            ("a+b-c.1://h", Some(("h", "/"))),
+            ("http:///a", Some(("", "/a"))),
+            ("http://u@/a", Some(("", "/a"))),
+            ("/a", None),
+            ("*", None),
+            ("h:80", None),
+            ("1http://h/", None),
+            ("ht/tp://h/", None),
+            ("http:/h", None),
+            ("", None),
+        ] {
+            let text = |b| std::str::from_utf8(b).unwrap();
+            assert_eq!(absolute(target.as_bytes()).map(|(h, p)| (text(h), text(p))), want, "{target:?}");
+        }
+    }
+
+    #[test]
     fn status_stays_inside_an_int() {
         assert_eq!(status(b"99999999999"), i32::MAX);
         assert_eq!(status(b"-99999999999"), i32::MIN);
@@ -546,9 +598,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_give_parts_inside_the_buffer(buf in prop_oneof![heads(), prop::collection::vec(any::<u8>(), 0..80)]) {
-            if let Ok(Some((h, _))) = parsed(&buf) {
-                prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
-                prop_assert!([h.method, h.uri, h.query.unwrap_or(h.uri), h.proto].iter().all(|s| inside(&buf[..h.len], s)));
+            for reader in [Reader::Program, Reader::Server, Reader::Client] {
+                if let Ok(Some((h, _))) = read(&buf, reader) {
+                    prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
+                    prop_assert!([h.method, h.uri, h.query.unwrap_or(h.uri), h.proto].iter().all(|s| inside(&buf[..h.len], s)));
+                    absolute(h.uri);
+                }
             }
         }
 

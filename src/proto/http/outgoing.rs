@@ -154,16 +154,17 @@ impl Outgoing {
     fn head(&mut self, data: &[u8], leaving: bool, answers: Option<bool>) -> (usize, Option<Seen>) {
         let joined;
         let all = if self.partial.is_empty() {
-            let (blank, _) = head::blank_lines(data);
-            if blank > 0 {
-                return (blank, None);
-            }
             data
         } else {
             joined = [&self.partial[..], data].concat();
             &joined
         };
         let before = self.partial.len();
+        let (blank, _) = head::blank_lines(all);
+        if blank > before {
+            self.partial.clear();
+            return (blank - before, None);
+        }
         match head::parse(all, Reader::Client, 0, |_, _, _| {}) {
             Ok(None) if all.len() > MAX_HEAD => {}
             Ok(None) if leaving => {
@@ -222,6 +223,108 @@ impl Outgoing {
                 }
             },
             State::Head | State::Lost => data.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
+    const GET: &str = "GET / HTTP/1.1\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 6\r\n\r\nHEAD /";
+    const CHUNKS: &str = "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n";
+
+    /// Which responses have no body, when the requests leave in these pieces.
+    fn heads(pieces: &[&[u8]]) -> Vec<bool> {
+        let mut out = Outgoing::new(7);
+        for piece in pieces {
+            let mut at = 0;
+            while let Some(n) = out.request(&piece[at..]) {
+                at += n;
+            }
+        }
+        assert_eq!(out.at, 7 + pieces.iter().map(|p| p.len() as u64).sum::<u64>());
+        (0..out.requests)
+            .map(|_| {
+                let head = out.answers_head();
+                out.answered();
+                head
+            })
+            .collect()
+    }
+
+    #[test]
+    fn methods_are_remembered_however_the_requests_leave() {
+        for (text, want) in [
+            ([HEAD, GET, POST, HEAD, CHUNKS, HEAD].concat(), vec![true, false, false, true, false, true]),
+            (["\r\n", HEAD, "\r\n", HEAD].concat(), vec![true, true]),
+            (["CONNECT a:1 HTTP/1.1\r\n\r\n", HEAD].concat(), vec![true]),
+            ([HEAD, "\x16\x03\x01", HEAD].concat(), vec![true]),
+            ([HEAD, "HTTP/1.1 200 OK\r\n\r\n", HEAD].concat(), vec![true]),
+        ] {
+            let bytes = text.as_bytes();
+            assert_eq!(heads(&[bytes]), want, "{text:?}");
+            assert_eq!(heads(&bytes.chunks(1).collect::<Vec<_>>()), want, "{text:?} byte by byte");
+            for cut in 0..bytes.len() {
+                assert_eq!(heads(&[&bytes[..cut], &bytes[cut..]]), want, "{text:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_without_credentials_are_found_if_they_are_whole() {
+        let mut out = Outgoing::new(0);
+        assert_eq!(out.request([POST, GET].concat().as_bytes()), Some(POST.len() + GET.len()));
+        assert_eq!(out.request(&GET.as_bytes()[..5]), None);
+        assert_eq!(out.request(&GET.as_bytes()[5..]), None);
+        assert_eq!(out.request(GET.as_bytes()), Some(GET.len()));
+    }
+
+    #[test]
+    fn what_is_not_answered_is_not_remembered_without_end() {
+        let mut out = Outgoing::new(0);
+        for _ in 0..2 * MAX_WAITING {
+            while out.request(HEAD.as_bytes()).is_none() {}
+        }
+        assert_eq!(out.heads.len(), MAX_WAITING);
+    }
+
+    #[test]
+    fn a_response_is_complete_with_its_last_byte() {
+        for (text, head, close) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", false, true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, false),
+            ("HTTP/1.1 204 N\r\n\r\n", false, false),
+            ("HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n", false, false),
+        ] {
+            let bytes = text.as_bytes();
+            for leaving in [false, true] {
+                for cut in 0..bytes.len() {
+                    let mut out = Outgoing::new(0);
+                    assert_eq!(out.response(&bytes[..cut], head, leaving), Progress::More, "{text:?} cut at {cut}");
+                    let at = out.at as usize;
+                    assert_eq!(out.response(&bytes[at..], head, leaving), Progress::Complete { close }, "{text:?} cut at {cut}");
+                    assert_eq!(out.at as usize, bytes.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_say_where_it_ends_does_not_end() {
+        for text in [
+            "HTTP/1.1 200 OK\r\n\r\nhello",
+            "HTTP/1.1 101 S\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+            "hello\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+        ] {
+            for leaving in [false, true] {
+                assert_eq!(Outgoing::new(0).response(text.as_bytes(), false, leaving), Progress::More, "{text:?}");
+            }
         }
     }
 }
