@@ -107,6 +107,14 @@ static void a_fault_is_named_once_and_ends_it(void) {
   end(&p);
 }
 
+static void text_is_utf_8(void) {
+  struct peer p = open_with(quiet);
+  CHECK(ws_say(&p, 0x01, "\xe2\x82", 2) && ws_say(&p, 0x80, "\xac", 1) && ws_say(&p, 0x82, "\xff\xfe", 2) && ws_say(&p, 0x81, "\xff\xfe", 2));
+  ENDS_WITH(&p, "\x88\x02\x03\xef");
+  CHECK(strcmp(seen, "128:1 1:3 130:2 ") == 0);
+  end(&p);
+}
+
 static void what_a_server_puts_up_with(void) {
   struct peer p = open_with(quiet);
   // Without a mask; length in a longer form; the end of a message that never began.
@@ -214,6 +222,7 @@ int main(void) {
   a_handler_may_answer_itself();
   queued_frames_leave_before_a_drain_ends();
   a_fault_is_named_once_and_ends_it();
+  text_is_utf_8();
   what_a_server_puts_up_with();
   many_close_frames_do_no_harm();
   ext_close();

@@ -255,7 +255,8 @@ fn malformed_listen() {
 
 fn give_up() {
     // Nothing arrived yet; half of the body arrived; a head without length; the head of an answer to HEAD.
-    let cases: [(&str, &[u8], Option<&[u8]>); 4] = [
+    type Case = (&'static str, &'static [u8], Option<&'static [u8]>);
+    let cases: [Case; 4] = [
         ("GET", b"", None),
         ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", None),
         ("GET", b"HTTP/1.1 200 OK\r\n\r\n", Some(b"")),

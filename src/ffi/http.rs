@@ -83,7 +83,7 @@ pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *cons
 }
 
 /// Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
-/// chunk, which completes the answer. Raises MG_EV_ERROR `OOM` when out of memory.
+/// chunk, which completes the answer. To a HEAD request nothing is queued. Raises MG_EV_ERROR `OOM` when out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize) {
     // SAFETY: a connection and len bytes, as the caller promises.
