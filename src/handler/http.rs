@@ -7,7 +7,7 @@ use crate::guard::{bytes, http_message, iobuf};
 use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec, count};
 use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
-use crate::net::output;
+use crate::net::{output, send};
 use crate::proto::http::framing::{Body, Framing, Side};
 use crate::proto::http::head::{self, Malformed, Reader, blank_lines};
 use crate::proto::http::outgoing::{Outgoing, Progress};
@@ -650,6 +650,9 @@ fn followed<R>(c: Conn, rec: &Rec, at: u64, f: impl FnOnce(&mut Outgoing, &[u8])
 /// Output is about to leave.
 fn before_send(c: Conn, rec: &Rec) {
     let flags = c.flags();
+    if !send::can_send(flags) {
+        return;
+    }
     if flags.is_client() && is_http(c) {
         follow_requests(c, rec);
     } else if flags.is_resp() {
@@ -689,6 +692,7 @@ pub(crate) fn follow_answer(c: Conn, rec: &Rec, leaving: bool) {
         h.announced.set(h.announced.get() || close);
         if h.close.get() == CloseAfter::Http10 {
             // What a program writes to such a client itself says how it goes on, or the program does.
+            h.head_only.set(false);
             c.update(|f| f.set_resp(false));
         } else {
             reply::complete(c);
