@@ -220,8 +220,8 @@ fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> boo
     if most == 0 || bytes <= most || !c.flags().is_accepted() {
         return false;
     }
-    rec.http.phase.set(Phase::Refused);
     limits::refuse(c, rec, code, Reason::Limit);
+    rec.http.phase.set(Phase::Refused);
     // SAFETY: the connection's own buffer.
     unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     true
@@ -692,7 +692,6 @@ pub(crate) fn follow_answer(c: Conn, rec: &Rec, leaving: bool) {
         h.announced.set(h.announced.get() || close);
         if h.close.get() == CloseAfter::Http10 {
             // What a program writes to such a client itself says how it goes on, or the program does.
-            h.head_only.set(false);
             c.update(|f| f.set_resp(false));
         } else {
             reply::complete(c);

@@ -203,7 +203,6 @@ pub(crate) fn complete(c: Conn) {
     c.update(|f| f.set_resp(false));
     if let Some(rec) = c.rec() {
         rec.http.answered.set(true);
-        rec.http.head_only.set(false);
         if !rec.http.dispatching.get() {
             http::close_when_answered(c, rec);
         }
