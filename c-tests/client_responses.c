@@ -12,6 +12,8 @@ struct test {
 };
 
 #define OK "HTTP/1.1 200 OK\r\n"
+#define FOUR(n) "X" #n "a: 1\r\nX" #n "b: 1\r\nX" #n "c: 1\r\nX" #n "d: 1\r\n"
+#define MANY FOUR(1) FOUR(2) FOUR(3) FOUR(4) FOUR(5) FOUR(6) FOUR(7) FOUR(8)
 #define CHUNKED OK "Transfer-Encoding: chunked\r\n\r\n"
 
 static const struct test tests[] = {
@@ -21,19 +23,32 @@ static const struct test tests[] = {
     {{"HTTP/1.0 200 OK\nContent-Length: 2\n\nhi"}, FIN, "H200 M200:hi ", "C "},
     {{"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi"}, FIN, "H200 M200:hi ", "C "},
     {{OK "Connection: close\r\nContent-Length: 2\r\n\r\nhi"}, STAY, "H200 M200:hi ", "C "},
-    // Cut short by the server: as far as it came
-    {{OK "Content-Length: 10\r\n\r\nshort"}, FIN, "H200 ", "M200:short C "},
-    {{OK "Content-Length: 10\r\n\r\nshort"}, STAY, "H200 ", "M200:short C "},
-    {{OK "Content-Length: 10\r\n\r\n"}, FIN, "H200 ", "M200: C "},
-    {{OK "Content-Le"}, FIN, "", "C "},
+    {{OK "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"}, FIN, "H200 M200:hello ", "C "},
+    {{OK "Content-Length: 5, 05\r\n\r\nhello"}, FIN, "H200 M200:hello ", "C "},
+    // More headers than a message has room for: those that frame the message count wherever they stand.
+    {{OK MANY "Content-Length: 5\r\n\r\nhello" OK "Content-Length: 1\r\n\r\n!"}, FIN, "H200 M200:hello H200 M200:! ", "C "},
+    {{OK MANY "Transfer-Encoding: chunked\r\nA: b\r\n\r\n1\r\n!\r\n0\r\n\r\n"}, FIN, "H200 M200:! ", "C "},
+    // Empty lines in front, eight at most
+    {{"\r\n" OK "Content-Length: 1\r\n\r\na\r\n\n\r\n" OK "Content-Length: 1\r\n\r\nb\r\n"}, FIN, "H200 M200:a H200 M200:b ", "C "},
+    {{"\n\n\n\n\r\n\r\n\r\n\r\n" OK "Content-Length: 1\r\n\r\na"}, FIN, "H200 M200:a ", "C "},
+    {{"\n\n\n\n\r\n\r\n\r\n\r\n\n" OK "Content-Length: 1\r\n\r\na"}, STAY, "E0:Invalid response C ", ""},
+    // Cut short by the server. Who gives up himself knows.
+    {{OK "Content-Length: 10\r\n\r\nshort"}, FIN, "H200 ", "E0:Truncated response C "},
+    {{OK "Content-Length: 10\r\n\r\nshort"}, STAY, "H200 ", "C "},
+    {{OK "Content-Length: 10\r\n\r\n"}, FIN, "H200 ", "E0:Truncated response C "},
+    {{OK "Content-Le"}, FIN, "", "E0:Truncated response C "},
+    {{"HTT"}, FIN, "", "E0:Truncated response C "},
+    {{"SSH-2.0-x"}, FIN, "", "E0:Invalid response C "},
     {{""}, FIN, "", "C "},
+    {{"\r\n\r"}, FIN, "", "C "},
     // Chunks
     {{CHUNKED "5\r\nhel", "lo\r\n0\r\n\r\n"}, FIN, "H200 M200:hello ", "C "},
     {{CHUNKED "0\r\n\r\n"}, FIN, "H200 M200: ", "C "},
     {{CHUNKED "005;a=\"b\"\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: x\r\n\r\n"}, FIN, "H200 M200:hello! ", "C "},
     {{"HTTP/1.0 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"}, FIN, "H200 M200:hi ", "C "},
     {{CHUNKED "1", "0\r", "\n0123456789abcdef\r\n", "0\r\n", "\r\n"}, FIN, "H200 M200:0123456789abcdef ", "C "},
-    {{CHUNKED "5\r\nhello\r\n"}, FIN, "H200 ", "C "},
+    {{CHUNKED "5\r\nhello\r\n"}, FIN, "H200 ", "E0:Truncated response C "},
+    {{CHUNKED "5\r\nhello\r\n0\r\n"}, FIN, "H200 ", "E0:Truncated response C "},
     {{CHUNKED "5\r\nhello\r\n"}, STAY, "H200 ", "C "},
     // Until the connection ends
     {{OK "\r\nuntil ", "close"}, FIN, "H200 ", "M200:until close C "},
@@ -59,20 +74,24 @@ static const struct test tests[] = {
     // Redirects are the program's business.
     {{"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"}, STAY, "H301 M301: ", "C "},
     {{"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\nhi"}, FIN, "H307 M307:hi ", "C "},
-    // Nothing that a client can understand: the end, without a word
-    {{"garbage\r\n\r\n"}, STAY, "C ", ""},
-    {{"SSH-2.0-x\r\n\r\n"}, STAY, "C ", ""},
-    {{"\r\n" OK "\r\n\r\n"}, STAY, "C ", ""},
-    {{"HTTP/1.1 200 O\1K\r\n\r\n"}, STAY, "C ", ""},
-    {{OK "Content-Length: x\r\n\r\n"}, STAY, "C ", ""},
-    {{OK "Content-Length: -1\r\n\r\n"}, STAY, "C ", ""},
-    {{OK "Content-Length: 1\r\nContent-Length: 1\r\n\r\na"}, STAY, "C ", ""},
-    {{OK "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na"}, STAY, "C ", ""},
-    {{OK "Content-Length: 18446744073709551615\r\n\r\na"}, STAY, "C ", ""},
-    {{OK "No colon\r\n\r\n"}, STAY, "C ", ""},
-    {{OK "A : b\r\n\r\n"}, STAY, "C ", ""},
-    {{OK "A: b\r\n folded\r\n\r\n"}, STAY, "C ", ""},
-    {{OK "Content-Length: 1\r\n\r\na", "garbage\r\n\r\n"}, STAY, "H200 M200:a C ", ""},
+    // Nothing that a client can understand
+    {{"garbage\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{"SSH-2.0-x\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{"HTTP/1.1 200 O\1K\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: x\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: -1\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: 1\r\nContent-Length: 2\r\n\r\na"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: 18446744073709551615\r\n\r\na"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "No colon\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "A : b\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "A: b\r\n folded\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: 1\r\n\r\na", "garbage\r\n\r\n"}, STAY, "H200 M200:a E0:Invalid response C ", ""},
+    {{"SSH-2.0-x\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: 1, 2\r\n\r\na"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Content-Length: 1,\r\n\r\na"}, STAY, "E0:Invalid response C ", ""},
+    {{OK MANY "Content-Length: x\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
+    {{OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"}, STAY, "E0:Invalid response C ", ""},
     // These are reported.
     {{OK "Transfer-Encoding: gzip\r\n\r\n"}, STAY, "H200 E0:Invalid Transfer-Encoding C ", ""},
     {{CHUNKED "zz\r\n"}, STAY, "H200 E0:Invalid chunk C ", ""},

@@ -80,13 +80,16 @@ static struct peer ask(mg_event_handler_t fn, const char *request, size_t enough
 }
 
 // Replies "1", "2", ... to `count` requests, the last one with the announcement if the connection then closes.
-static void expect_replies(mg_event_handler_t fn, const char *request, int count, bool stays_open) {
+// Those that are to be kept open for HTTP/1.0 say so: `kept` of them, from the first on.
+static void expect_kept(mg_event_handler_t fn, const char *request, int count, int kept, bool stays_open) {
   static const char one[] = "HTTP/1.1 200 OK\r\nContent-Length: 1          \r\n\r\n";
   const size_t len = sizeof(one);  // with the digit
   char want[10 * sizeof(one)];
-  struct peer p = ask(fn, request, (size_t) count * len + (stays_open ? 0 : strlen("Connection: close\r\n")));
+  struct peer p = ask(fn, request, (size_t) count * len + (size_t) kept * strlen("Connection: keep-alive\r\n") +
+                                       (stays_open ? 0 : strlen("Connection: close\r\n")));
   int i, failed = checks_failed;
   for (i = 0; i < count; i++) snprintf(want + (size_t) i * len, sizeof(one) + 1, "%s%c", one, '1' + i);
+  for (i = 0; i < count; i++) CHECK_EQ(peer_drop_line(&p, (size_t) i * len, "\r\nConnection: keep-alive"), i < kept);
   for (i = 0; i < count; i++) CHECK_EQ(peer_drop_close(&p, (size_t) i * len), !stays_open && i == count - 1);
   CHECK(peer_got(&p, want));
   CHECK_EQ(open_at_end, stays_open);
@@ -95,15 +98,20 @@ static void expect_replies(mg_event_handler_t fn, const char *request, int count
   peer_free(&p);
 }
 
+static void expect_replies(mg_event_handler_t fn, const char *request, int count, bool stays_open) {
+  expect_kept(fn, request, count, 0, stays_open);
+}
+
 static void http_1_0(void) {
   expect_replies(at_once, GET_10, 1, false);
   expect_replies(at_once, GET_10 GET_10, 2, false);
   expect_replies(at_once, GET_10 GET_10 GET_10, 3, false);
   expect_replies(later, GET_10, 1, false);
   expect_replies(later, GET_10 GET_10, 2, false);
-  expect_replies(at_once, GET_10_KEEP, 1, true);
-  expect_replies(at_once, GET_10_KEEP GET_10_KEEP, 2, true);
-  expect_replies(at_once, GET_10_KEEP GET_10, 2, false);
+  expect_kept(at_once, GET_10_KEEP, 1, 1, true);
+  expect_kept(later, GET_10_KEEP, 1, 1, true);
+  expect_kept(at_once, GET_10_KEEP GET_10_KEEP, 2, 2, true);
+  expect_kept(at_once, GET_10_KEEP GET_10, 2, 1, false);
   expect_replies(at_once, GET_10 GET, 2, true);  // the last one decides
   expect_replies(at_once, GET, 1, true);
 }

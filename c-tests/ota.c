@@ -220,8 +220,7 @@ int main(void) {
   s_cut = true, s_metadata = NULL;
   check(url, "connection closed");
   metadata(json, sizeof(json), "2", image_url, (unsigned long) s_image_size);
-  mg_snprintf(want, 100, "Bad metadata: %s", json);
-  check(url, want);
+  check(url, "Truncated response");
   s_cut = false;
   metadata(json, sizeof(json), "1.0.1", image_url, (unsigned long) s_image_size);
   check(url, "NULL");

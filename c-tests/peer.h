@@ -200,10 +200,9 @@ static inline bool peer_got_str(const struct peer *p, struct mg_str s) {
   return peer_got_bytes(p, s.buf, s.len);
 }
 
-// Takes the line `Connection: close` out of the head that begins at `ofs`. Returns how many there were.
-static inline int peer_drop_close(struct peer *p, size_t ofs) {
-  static const char line[] = "\r\nConnection: close";
-  const size_t n = sizeof(line) - 1;
+// Takes a line, given as CR LF and its text, out of the head that begins at `ofs`. Returns how many there were.
+static inline int peer_drop_line(struct peer *p, size_t ofs, const char *line) {
+  const size_t n = strlen(line);
   size_t i;
   int found = 0;
   for (i = ofs; i + n <= p->len && !(i > ofs && memcmp(p->buf + i, "\r\n\r\n", 4) == 0);) {
@@ -216,6 +215,10 @@ static inline int peer_drop_close(struct peer *p, size_t ofs) {
     }
   }
   return found;
+}
+
+static inline int peer_drop_close(struct peer *p, size_t ofs) {
+  return peer_drop_line(p, ofs, "\r\nConnection: close");
 }
 
 static inline void peer_free(struct peer *p) {

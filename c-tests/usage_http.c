@@ -162,7 +162,7 @@ static void many_requests_in_one_segment(void) {
 // ---- what is malformed gets no answer; what was asked before does
 static void malformed(void) {
   static const char *const bad[] = {
-      "GET / HTTP/1.1\r\nA B: c\r\n\r\n", "GET /\r\n\r\n", "\r\nGET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+      "GET / HTTP/1.1\r\nA B: c\r\n\r\n", "GET /\r\n\r\n", " \r\nGET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
       "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n",
   };
   size_t i;

@@ -29,6 +29,8 @@ mod http;
 mod mdns;
 #[path = "vec/mqtt.rs"]
 mod mqtt;
+#[path = "../fuzz/oracle.rs"]
+mod oracle;
 #[path = "vec/reference.rs"]
 mod reference;
 #[path = "vec/smuggling.rs"]

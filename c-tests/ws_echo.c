@@ -106,7 +106,7 @@ static void plain_http(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 static void refused(struct mg_connection *c, int ev, void *ev_data) {
-  if (ev == MG_EV_ERROR) CHECK(strcmp((char *) ev_data, "ws handshake error") == 0);
+  if (ev == MG_EV_ERROR) CHECK(strcmp((char *) ev_data, "ws handshake error: 200") == 0);
   if (ev == MG_EV_CLOSE) CHECK(!c->is_draining && !c->is_websocket);
   client(c, ev == MG_EV_CLOSE ? MG_EV_POLL : ev, ev_data);
   if (ev == MG_EV_CLOSE) closed = true;

@@ -86,14 +86,25 @@ static struct mg_str header_lines(struct mg_http_message *hm) {
   return mg_str_n(hm->head.buf + first, hm->head.len - first);
 }
 
-// Whether a header such as "Connection: a, b" has this word.
+// Whether there is such a header, also behind the first 30, which are all that mg_http_get_header looks at.
+static bool has_header(struct mg_http_message *hm, const char *header, struct mg_str *value) {
+  struct mg_str lines = header_lines(hm), name;
+  while (next_header(&lines, &name, value)) {
+    if (is(name, header)) return true;
+  }
+  return false;
+}
+
+// Whether a header such as "Connection: a, b", which may have several lines, has this word.
 static bool lists(struct mg_http_message *hm, const char *header, struct mg_str word) {
-  struct mg_str *value = mg_http_get_header(hm, header), item, rest;
-  if (value == NULL) return false;
-  for (rest = *value; mg_span(rest, &item, &rest, ',');) {
-    while (item.len > 0 && item.buf[0] == ' ') item.buf++, item.len--;
-    while (item.len > 0 && item.buf[item.len - 1] == ' ') item.len--;
-    if (mg_strcasecmp(item, word) == 0) return true;
+  struct mg_str lines = header_lines(hm), name, value, item, rest;
+  while (next_header(&lines, &name, &value)) {
+    if (!is(name, header)) continue;
+    for (rest = value; mg_span(rest, &item, &rest, ',');) {
+      while (item.len > 0 && item.buf[0] == ' ') item.buf++, item.len--;
+      while (item.len > 0 && item.buf[item.len - 1] == ' ') item.len--;
+      if (mg_strcasecmp(item, word) == 0) return true;
+    }
   }
   return false;
 }
@@ -111,11 +122,12 @@ static bool is_ours(struct mg_http_message *hm, struct mg_str name) {
 
 // How the body of a message ends. False for codings that we do not know.
 static bool find_body(struct mg_http_message *hm, struct body *b) {
-  struct mg_str *coding = mg_http_get_header(hm, "Transfer-Encoding");
+  struct mg_str coding;
   memset(b, 0, sizeof(*b));
-  if (coding != NULL) {
+  if (has_header(hm, "Transfer-Encoding", &coding)) {
     b->kind = CHUNKED;
-    return is(*coding, "chunked");
+    while (coding.len > 0 && coding.buf[coding.len - 1] == ' ') coding.len--;
+    return is(coding, "chunked");
   }
   if (hm->body.len == (size_t) -1) {
     b->kind = UNTIL_CLOSE;
@@ -284,11 +296,15 @@ static void print_request(struct pair *p, struct mg_http_message *hm) {
   mg_iobuf_free(to);
   mg_xprintf(mg_pfn_iobuf, to, "%.*s %.*s%s%.*s HTTP/1.1\r\n", (int) hm->method.len, hm->method.buf, (int) hm->uri.len,
              hm->uri.buf, hm->query.buf != NULL ? "?" : "", (int) hm->query.len, hm->query.len > 0 ? hm->query.buf : "");
-  if (mg_http_get_header(hm, "Host") == NULL) {
+  // The host of a target such as http://host/path counts more than the header; hm has it in its place.
+  if (mg_http_get_header(hm, "Host") != NULL) {
+    host = *mg_http_get_header(hm, "Host");
+    mg_xprintf(mg_pfn_iobuf, to, "Host: %.*s\r\n", (int) host.len, host.buf);
+  } else if (!has_header(hm, "Host", &value)) {
     mg_xprintf(mg_pfn_iobuf, to, "Host: %.*s:%d\r\n", (int) host.len, host.buf, mg_url_port(s_upstream));
   }
   while (next_header(&rest, &name, &value)) {
-    if (is_ours(hm, name)) continue;
+    if (is_ours(hm, name) || (is(name, "Host") && mg_http_get_header(hm, "Host") != NULL)) continue;
     mg_xprintf(mg_pfn_iobuf, to, "%.*s: %.*s\r\n", (int) name.len, name.buf, (int) value.len, value.buf);
   }
   mg_xprintf(mg_pfn_iobuf, to, "X-Forwarded-For: ");
@@ -300,7 +316,7 @@ static void print_request(struct pair *p, struct mg_http_message *hm) {
     struct mg_str *protocol = mg_http_get_header(hm, "Upgrade");
     mg_xprintf(mg_pfn_iobuf, to, "Connection: Upgrade\r\nUpgrade: %.*s\r\n", (int) protocol->len, protocol->buf);
   }
-  if (p->request.kind == LENGTH || mg_http_get_header(hm, "Content-Length") != NULL) {
+  if (p->request.kind == LENGTH || has_header(hm, "Content-Length", &value)) {
     mg_xprintf(mg_pfn_iobuf, to, "Content-Length: %llu\r\n", (unsigned long long) p->request.left);
   } else if (p->request.kind == CHUNKED) {
     mg_xprintf(mg_pfn_iobuf, to, "Transfer-Encoding: chunked\r\n");

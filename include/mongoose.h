@@ -1583,7 +1583,8 @@ void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, siz
 void mg_http_bauth(struct mg_connection *c, const char *user, const char *pass);
 
 // Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
-// the request on MG_EV_CONNECT or right after this call.
+// the request on MG_EV_CONNECT or right after this call. When the URL has a user (`http://user:pass@host/`), requests whose
+// whole head is queued when it leaves, and that have no Authorization header, get one with these credentials.
 struct mg_connection *mg_http_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
 // Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
@@ -1642,11 +1643,11 @@ size_t mg_http_next_multipart(struct mg_str body, size_t ofs, struct mg_http_par
 int mg_http_parse(const char *s, size_t len, struct mg_http_message *hm);
 
 // Appends one chunk of a chunked HTTP message. The caller has sent the head, with `Transfer-Encoding: chunked`. Empty text
-// makes the last chunk, which ends the response.
+// makes the last chunk, which ends the response. In the answer to a HEAD request nothing is appended.
 extern void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...);
 
 // Appends an HTTP response: status line, `headers` (each ends with CR LF; NULL for none), Content-Length, and the formatted
-// body. The response is then complete.
+// body. The response is then complete. The answer to a HEAD request has no body, but the length that it would have.
 extern void mg_http_reply(struct mg_connection *c, int status_code, const char *headers, const char *body_fmt, ...);
 
 // Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
@@ -1695,7 +1696,7 @@ long mg_http_upload(struct mg_connection *c, struct mg_http_message *hm, struct 
 struct mg_str mg_http_var(struct mg_str buf, struct mg_str name);
 
 // Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
-// chunk, which completes the answer. Raises MG_EV_ERROR `OOM` when out of memory.
+// chunk, which completes the answer. To a HEAD request nothing is queued. Raises MG_EV_ERROR `OOM` when out of memory.
 void mg_http_write_chunk(struct mg_connection *c, const char *buf, size_t len);
 
 // Takes up to `len` received bytes that no TLS layer has seen yet from `c->rtls`. Returns how many, or MG_IO_WAIT when there
@@ -2407,9 +2408,10 @@ bool mg_wifi_scan(void);
 struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t fn, void *fn_data);
 
 // Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
-// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. MG_EV_WS_OPEN comes, with the response
-// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
-// is queued before that follows the handshake. Returns NULL as mg_connect does, and when mg_random has no random numbers.
+// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. Without an Authorization header among
+// them, user and password of the URL are sent as Basic credentials. MG_EV_WS_OPEN comes, with the response
+// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR with its status when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
+// is queued before that follows the handshake. Returns NULL as mg_connect does.
 extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *url,
                                            mg_event_handler_t fn,

@@ -346,8 +346,9 @@ enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 
 // Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
-// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
-// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+// frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the
+// port. Off at the start, because programs written for the mg_* API live with peers that are not so exact. Text must be UTF-8
+// unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code 1007.
 void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
 
 // Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;

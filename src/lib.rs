@@ -14,7 +14,7 @@
 //! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, proto, fmt, sys |
 //!
 //! Nothing imports `ffi`. A function of the C API is found by its name: `mg_http_reply` is exported in `ffi/http.rs`, its
-//! behaviour is in `handler/`, its parsing in `proto/http.rs`. `c-tests/rooms.rs` checks the table.
+//! behaviour is in `handler/`, its parsing in `proto/http/`. `c-tests/rooms.rs` checks the table.
 
 pub mod abi;
 mod ffi;

@@ -39,6 +39,17 @@ many = ["X-%d: %d" % (i, i) for i in range(100)]
 got, _ = through(forwarded(["GET / HTTP/1.1", "Host: h"] + many).encode())
 check(got == forwarded(["GET / HTTP/1.1", "Host: h"] + many + ["X-Forwarded-For: 127.0.0.1"]), got)
 
+for line, body, sent in (
+    ("Content-Length: 5", "hello", "hello"),
+    ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+):
+    got, _ = through(forwarded(["POST / HTTP/1.1", "Host: h"] + many + [line], body).encode())
+    check(got == forwarded(["POST / HTTP/1.1", "Host: h"] + many + ["X-Forwarded-For: 127.0.0.1", line], sent), got)
+
+# A target with a host, which counts more than the header.
+got, _ = through(b"GET http://other:81/a?b HTTP/1.1\r\nHost: h\r\nConnection: x-mine\r\nX-Mine: 1\r\nConnection: keep-alive\r\n\r\n")
+check(got == forwarded(["GET /a?b HTTP/1.1", "Host: other:81", "X-Forwarded-For: 127.0.0.1"]), got)
+
 # Bodies: with a length, without, in chunks, which are made anew.
 for method in ("POST", "PUT", "PATCH", "DELETE", "GET", "REPORT"):
     got, _ = through(b"%s /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" % method.encode())
@@ -73,7 +84,6 @@ check(response.headers["connection"] == "keep-alive")
 
 # Refused, and nothing of it is passed on.
 for status, data in (
-    (400, b"GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     (400, b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n"),

@@ -255,24 +255,31 @@ fn malformed_listen() {
 
 fn give_up() {
     // Nothing arrived yet; half of the body arrived; a head without length; the head of an answer to HEAD.
-    let cases: [(&[u8], Option<&[u8]>); 4] = [
-        (b"", None),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Some(b"half")),
-        (b"HTTP/1.1 200 OK\r\n\r\n", Some(b"")),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", Some(b"")),
+    type Case = (&'static str, &'static [u8], Option<&'static [u8]>);
+    let cases: [Case; 4] = [
+        ("GET", b"", None),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", None),
+        ("GET", b"HTTP/1.1 200 OK\r\n\r\n", Some(b"")),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", Some(b"")),
     ];
-    for (answer, want) in cases {
+    for (method, answer, want) in cases {
         for polls in [0, 20] {
             let (body, events) = (RefCell::new(None), RefCell::new(Vec::new()));
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let m = Manager::new();
-            let c = m.http_connect(listener.local_addr().unwrap().port(), |_, ev, data| {
+            let c = m.http_connect(listener.local_addr().unwrap().port(), |c, ev, data| {
                 events.borrow_mut().push(ev);
+                if ev == MG_EV_CONNECT {
+                    assert!(c.send(format!("{method} / HTTP/1.1\r\n\r\n").as_bytes()));
+                }
                 if ev == MG_EV_HTTP_MSG {
                     *body.borrow_mut() = Some(text(message(data).body));
                 }
             });
             let mut peer = listener.accept().unwrap().0;
+            if polls > 0 {
+                m.until("the request", || events.borrow().contains(&MG_EV_WRITE));
+            }
             peer.write_all(answer).unwrap();
             (0..polls).for_each(|_| m.poll(1));
             closing(c);

@@ -76,7 +76,12 @@ impl<'a> Reader<'a> {
     }
 
     fn request(&mut self) -> Option<Request> {
-        let line = self.line(true)?;
+        let mut line = self.line(true)?;
+        for _ in 0..8 {
+            if line.is_empty() {
+                line = self.line(true)?;
+            }
+        }
         let word = |text: &'a [u8]| -> Option<(&'a [u8], &'a [u8])> {
             let end = text.iter().position(|b| *b == b' ')?;
             let blanks = text[end..].iter().take_while(|b| **b == b' ').count();
@@ -98,14 +103,13 @@ impl<'a> Reader<'a> {
         }
 
         let (mut lengths, mut codings) = (Vec::new(), Vec::new());
-        for n in 0.. {
+        loop {
             let line = self.line(true)?;
             if line.is_empty() {
                 break;
             }
             let (name, value) = Self::field(line)?;
             match &name[..] {
-                "content-length" | "transfer-encoding" if n >= 30 => return None,
                 "content-length" => lengths.push(value),
                 "transfer-encoding" => codings.push(value),
                 _ => {}
@@ -122,7 +126,21 @@ impl<'a> Reader<'a> {
             }
             _ => return None,
         };
-        Some((path.to_vec(), body))
+        Some((Self::origin(path)?.to_vec(), body))
+    }
+
+    /// The path of an absolute URI; any other target as it is.
+    fn origin(target: &[u8]) -> Option<&[u8]> {
+        let text = std::str::from_utf8(target).unwrap_or_default();
+        let Some((scheme, rest)) = text.split_once("://") else { return Some(target) };
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        if !is_scheme {
+            return Some(target);
+        }
+        let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+        let host = authority.rsplit('@').next().unwrap();
+        (!host.is_empty()).then_some(path.as_bytes())
     }
 
     fn chunks(&mut self) -> Option<Vec<u8>> {

@@ -4,7 +4,7 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use crate::engine::{Seen, Step, quiesce, receive, shown};
-use crate::lib::{bytes, cases, hex, of_kind, same, unhex, usize_of};
+use crate::lib::{bytes, cases, function, hex, of_kind, same, unhex, usize_of};
 use crate::net::*;
 use libtest_mimic::Trial;
 use mongoose::abi::*;
@@ -139,6 +139,8 @@ fn play(
 fn server(c: &Value, want: &[Step]) -> Result<(), String> {
     const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let (seen, m) = (Seen::default(), Manager::new());
+    // The vectors are those of the original, which takes text of any bytes.
+    unsafe { function::<unsafe extern "C" fn(*mut mg_mgr, bool)>("mgx_mgr_ws_strict")(m.raw, false) };
     let listener = m.http_listen(|c, ev, data| match ev {
         _ if c.flags.is_listening() => {}
         MG_EV_READ => {}

@@ -149,8 +149,12 @@ fn responses() -> Result<(), Failed> {
         (&format!("{head}Sec-WebSocket-Accept: xyz=\r\n\r\n"), OPEN, REFUSED),
         ("HTTP/1.1 101\r\n\r\n", OPEN, REFUSED),
         ("HTTP/1.1 101 OK\r\nno colon\r\n\r\n", REFUSED, REFUSED),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", REFUSED, REFUSED),
-        ("HTTP/1.1 403 Forbidden\r\n\r\n\x01\x01a", REFUSED, REFUSED),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            &["ws handshake error: 200", "close"],
+            &["ws handshake error: 200", "close"],
+        ),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n\x01\x01a", &["ws handshake error: 403", "close"], &["ws handshake error: 403", "close"]),
         ("\x01", &["not http", "close"], &["not http", "close"]),
     ];
     for strict in [false, true] {

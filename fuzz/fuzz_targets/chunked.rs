@@ -5,17 +5,11 @@
 use libfuzzer_sys::fuzz_target;
 
 // No exported function leads straight to the scanner, so its source is compiled in.
-#[allow(dead_code)]
-#[path = "../../src/proto/chunked.rs"]
-mod chunked;
-#[allow(dead_code)]
-#[path = "../../src/proto/http.rs"]
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/proto/http/mod.rs"]
 mod http;
-#[allow(dead_code)]
-#[path = "../../src/proto/strict.rs"]
-mod strict;
 
-use chunked::{Scan, Scanner};
+use http::chunked::{self, Scan, Scanner};
 
 fuzz_target!(|input: (u16, &[u8])| {
     let (cut, body) = (usize::from(input.0).min(input.1.len()), input.1);

@@ -21,8 +21,8 @@ fuzz_target!(|input: (u16, [u8; 4], &[u8])| {
         assert!(h.len <= data.len() && (2..=14).contains(&h.len));
         assert!((0..h.len).all(|n| Header::parse(&data[..n]).is_none()));
         for (from_server, open) in [(true, true), (true, false), (false, true), (false, false)] {
-            let strict = Rules { from_server, strict: true }.fault(&h, open);
-            let lenient = Rules { from_server, strict: false }.fault(&h, open);
+            let strict = Rules { from_server, strict: true, any_text: false }.fault(&h, open);
+            let lenient = Rules { from_server, strict: false, any_text: false }.fault(&h, open);
             assert!(strict.is_some() || lenient.is_none());
             if let (None, Ok(payload)) = (strict, usize::try_from(h.payload)) {
                 assert_eq!(Head::new(h.first, payload, h.mask).bytes(), &data[..h.len]);

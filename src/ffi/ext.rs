@@ -57,13 +57,15 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
 }
 
 /// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
-/// frames, lengths must be in their shortest form, text must be UTF-8, both sides of the handshake are checked in full, and the
-/// Host header names the port. Off at the start, because programs written for the mg_* API live with peers that are not so exact.
+/// frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the
+/// port. Off at the start, because programs written for the mg_* API live with peers that are not so exact. Text must be UTF-8
+/// unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code 1007.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.
     if let Some(e) = unsafe { Engine::of(mgr) } {
         e.ws_strict.set(on);
+        e.ws_any_text.set(!on);
     }
 }
 

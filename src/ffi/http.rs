@@ -8,6 +8,7 @@ use crate::net::connect;
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
 use crate::net::output;
+use crate::proto::creds;
 use crate::sys::log::log_error;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use core::ffi::{c_char, c_int, c_void};
@@ -31,7 +32,8 @@ pub unsafe extern "C" fn mg_http_listen(
 }
 
 /// Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
-/// the request on MG_EV_CONNECT or right after this call.
+/// the request on MG_EV_CONNECT or right after this call. When the URL has a user (`http://user:pass@host/`), requests whose
+/// whole head is queued when it leaves, and that have no Authorization header, get one with these credentials.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_connect(
     mgr: *mut mg_mgr,
@@ -44,7 +46,12 @@ pub unsafe extern "C" fn mg_http_connect(
     unsafe {
         let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
         http::introduce(Some(&e));
-        connect::connect(&e, client).map_or(ptr::null_mut(), Conn::as_ptr)
+        let credentials = creds::authorization(bytes::cstr(url)).map(Vec::into_boxed_slice);
+        let c = connect::connect(&e, client);
+        if let Some(rec) = c.and_then(Conn::rec) {
+            rec.http.authorization.set(credentials);
+        }
+        c.map_or(ptr::null_mut(), Conn::as_ptr)
     }
 }
 
@@ -74,7 +81,7 @@ pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *cons
 }
 
 /// Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
-/// chunk, which completes the answer. Raises MG_EV_ERROR `OOM` when out of memory.
+/// chunk, which completes the answer. To a HEAD request nothing is queued. Raises MG_EV_ERROR `OOM` when out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize) {
     // SAFETY: a connection and len bytes, as the caller promises.

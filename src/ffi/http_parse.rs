@@ -28,7 +28,7 @@ use core::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message) -> c_int {
     // SAFETY: s covers len bytes, hm is the caller's struct.
-    unsafe { http_message::parse(s.cast(), len, hm).len }
+    unsafe { http_message::parse(s.cast(), len, hm) }
 }
 
 /// Returns the length of the request or response head at the start of `buf`, up to and with its blank line; 0 when it is
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn mg_http_creds(
     unsafe {
         let hm = &*hm;
         let (user, pass) = (slice_mut(user.cast(), userlen), slice_mut(pass.cast(), passlen));
-        creds::creds(hm.header(b"Authorization"), hm.header(b"Cookie"), hm.query.bytes(), user, pass);
+        creds::creds(hm.header(b"Authorization"), hm.header_lines(b"Cookie"), hm.query.bytes(), user, pass);
     }
 }
 

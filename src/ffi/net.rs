@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::bytes;
-use crate::handler::{drain, ota};
+use crate::handler::{drain, http, ota};
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
@@ -180,7 +180,9 @@ pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len:
     unsafe {
         let c = Conn::new(c);
         enter!(c, false);
-        output::send(c, buf.cast(), len)
+        let sent = output::send(c, buf.cast(), len);
+        http::written(c);
+        sent
     }
 }
 
@@ -191,7 +193,9 @@ pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, a
     unsafe {
         let c = Conn::new(c);
         enter!(c, 0);
-        output::print(c, fmt, ap)
+        let n = output::print(c, fmt, ap);
+        http::written(c);
+        n
     }
 }
 

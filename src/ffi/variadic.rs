@@ -48,16 +48,17 @@ unsafe extern "C" {
     pub fn mg_error(c: *mut mg_connection, fmt: *const c_char, ...);
 
     /// Appends one chunk of a chunked HTTP message. The caller has sent the head, with `Transfer-Encoding: chunked`. Empty text
-    /// makes the last chunk, which ends the response.
+    /// makes the last chunk, which ends the response. In the answer to a HEAD request nothing is appended.
     pub fn mg_http_printf_chunk(c: *mut mg_connection, fmt: *const c_char, ...);
 
     /// Appends an HTTP response: status line, `headers` (each ends with CR LF; NULL for none), Content-Length, and the formatted
-    /// body. The response is then complete.
+    /// body. The response is then complete. The answer to a HEAD request has no body, but the length that it would have.
     pub fn mg_http_reply(c: *mut mg_connection, status_code: c_int, headers: *const c_char, body_fmt: *const c_char, ...);
 
     /// Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
-    /// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. MG_EV_WS_OPEN comes, with the response
-    /// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
+    /// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. Without an Authorization header among
+    /// them, user and password of the URL are sent as Basic credentials. MG_EV_WS_OPEN comes, with the response
+    /// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR with its status when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
     /// is queued before that follows the handshake. Returns NULL as mg_connect does, and when mg_random has no random numbers.
     pub fn mg_ws_connect(
         mgr: *mut mg_mgr,

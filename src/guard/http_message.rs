@@ -3,36 +3,36 @@
 use super::bytes;
 use crate::{
     abi::{MG_MAX_HTTP_HEADERS, mg_http_header, mg_http_message, mg_str},
-    proto::http,
+    proto::http::head::{self, Head, Malformed, Reader},
 };
 use core::{ffi::c_int, ptr};
-
-/// What `mg_http_parse` returns, and what else is known of the head.
-pub(crate) struct Parsed {
-    pub(crate) len: c_int,
-    /// Some header name is made of more than letters and hyphens.
-    pub(crate) odd_names: bool,
-}
 
 /// See `mg_http_parse`.
 ///
 /// # Safety
 /// `buf` is NULL or covers `len` bytes, `hm` points at memory for a message. The views in `*hm` are as short-lived as `buf`.
 #[inline]
-pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message) -> Parsed {
-    let without = |len| Parsed { len, odd_names: false };
+pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message) -> c_int {
+    // SAFETY: passed on to the caller.
+    match unsafe { read(bytes::slice(buf, len), Reader::Program, hm) } {
+        Ok(Some(head)) => c_int::try_from(head.len).unwrap_or(-1),
+        Ok(None) => 0,
+        Err(Malformed) => -1,
+    }
+}
+
+/// Parses the head at the start of `buf` and fills `*hm`, with zeros if there is none.
+///
+/// # Safety
+/// `hm` points at memory for a message. The views in `*hm` are as short-lived as `buf`.
+#[inline]
+pub(crate) unsafe fn read(buf: &[u8], reader: Reader, hm: *mut mg_http_message) -> Result<Option<Head<'_>>, Malformed> {
     // SAFETY: the parser reports MG_MAX_HTTP_HEADERS headers at most; the caller vouches for the rest. All-zero is a valid message.
     unsafe {
         ptr::write_bytes(hm, 0, 1);
-        let buf = bytes::slice(buf, len);
         let headers: *mut mg_http_header = (&raw mut (*hm).headers).cast();
         let fill = |i, name, value| *headers.add(i) = mg_http_header { name: mg_str::of(name), value: mg_str::of(value) };
-        let head = match http::parse(buf, MG_MAX_HTTP_HEADERS, fill) {
-            Ok(Some(head)) => head,
-            Ok(None) => return without(0),
-            Err(http::Malformed) => return without(-1),
-        };
-        let Ok(n) = c_int::try_from(head.len) else { return without(-1) };
+        let Some(head) = head::parse(buf, reader, MG_MAX_HTTP_HEADERS, fill)? else { return Ok(None) };
         (*hm).method = mg_str::of(head.method);
         (*hm).uri = mg_str::of(head.uri);
         if let Some(query) = head.query {
@@ -42,7 +42,7 @@ pub(crate) unsafe fn parse(buf: *const u8, len: usize, hm: *mut mg_http_message)
         (*hm).head = mg_str::of(&buf[..head.len]);
         (*hm).body = mg_str { len: head.body_len, ..mg_str::of(&buf[head.len..]) };
         (*hm).message = mg_str { len: head.message_len, ..mg_str::of(buf) };
-        Parsed { len: n, odd_names: head.odd_names }
+        Ok(Some(head))
     }
 }
 
@@ -98,6 +98,55 @@ impl mg_http_message {
         let used = self.headers.iter().take_while(|h| h.name.len > 0);
         // SAFETY: passed on to the caller.
         used.enumerate().find(|(_, h)| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name)).map(|(i, _)| i)
+    }
+
+    /// The values of all headers called `name`, in any case: a list may be spread over several lines.
+    ///
+    /// # Safety
+    /// As [`Self::header`].
+    pub(crate) unsafe fn header_lines<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        // SAFETY: passed on to the caller, as in the next line.
+        let named =
+            self.headers.iter().take_while(|h| h.name.len > 0).filter(|h| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name));
+        // SAFETY: as above.
+        named.map(|h| unsafe { h.value.bytes() })
+    }
+
+    /// The path of a target in absolute form becomes the URI, its authority the Host (RFC 9112, 3.2.2). False when it names no
+    /// authority.
+    ///
+    /// # Safety
+    /// As [`Self::header_index`].
+    #[inline]
+    pub(crate) unsafe fn resolve_target(&mut self) -> bool {
+        // SAFETY: passed on to the caller.
+        match unsafe { self.uri.bytes() } {
+            [] | [b'/', ..] => true,
+            // SAFETY: as above.
+            _ => unsafe { self.resolve_absolute() },
+        }
+    }
+
+    #[cold]
+    unsafe fn resolve_absolute(&mut self) -> bool {
+        // SAFETY: passed on to the caller, here and below.
+        let Some((authority, path)) = head::absolute(unsafe { self.uri.bytes() }) else { return true };
+        let host = mg_str::of(authority);
+        self.uri = mg_str::of(path);
+        let mut named = false;
+        for header in &mut self.headers {
+            if header.name.len == 0 {
+                if !named {
+                    *header = mg_http_header { name: mg_str::of(b"Host"), value: host };
+                }
+                break;
+            }
+            // SAFETY: as above.
+            if unsafe { header.name.bytes() }.eq_ignore_ascii_case(b"Host") {
+                (named, header.value) = (true, host);
+            }
+        }
+        host.len > 0
     }
 
     /// The value of the first header called `name`, in any case.

@@ -7,9 +7,12 @@ use crate::guard::{bytes, http_message, iobuf};
 use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec, count};
 use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
-use crate::net::output;
 use crate::net::protocol::Protocol;
-use crate::proto::{chunked, http, strict};
+use crate::net::{output, send};
+use crate::proto::http::framing::{Body, Framing, Side};
+use crate::proto::http::head::{self, Malformed, Reader, blank_lines};
+use crate::proto::http::outgoing::{Outgoing, Progress};
+use crate::proto::http::{self, chunked, strict};
 use core::ffi::{c_int, c_long, c_void};
 use core::mem::MaybeUninit;
 
@@ -53,6 +56,7 @@ pub(crate) fn install(c: Conn) {
 pub(crate) fn introduce(e: Option<&Engine>) {
     if let Some(e) = e {
         e.protocols.add(&PROTOCOL);
+        e.before_send.set(Some(before_send));
     }
 }
 
@@ -63,6 +67,8 @@ pub(crate) fn is_http(c: Conn) -> bool {
 
 /// Requests handled before other connections have their turn.
 const BATCH: usize = 256;
+/// Empty lines that are skipped in front of a message.
+const BLANK_LINES: usize = 8;
 /// No further request is handled while so many bytes wait to be sent: their sender does not read.
 const OUTPUT_MAX: usize = 1 << 20;
 
@@ -76,8 +82,7 @@ fn run(c: Conn, fresh: usize, closing: bool) {
     if h.phase.get() == Phase::Refused {
         return;
     }
-    // What is remembered holds only if the buffer has merely grown.
-    if c.recv_len() != h.left.get() + fresh {
+    if !has_merely_grown(c, rec, fresh) {
         h.next_message();
     }
     let server = c.flags().is_accepted();
@@ -92,6 +97,9 @@ fn run(c: Conn, fresh: usize, closing: bool) {
             h.more.set(true);
             c.engine().inspect(|e| e.hold(rec));
             break;
+        }
+        if skip_blank_lines(c, rec) {
+            continue;
         }
         handled += 1;
         match step(c, rec, closing) {
@@ -112,13 +120,79 @@ fn run(c: Conn, fresh: usize, closing: bool) {
     if gone(c, closing) {
         return;
     }
-    h.left.set(c.recv_len());
+    note_left(c, rec);
+    if closing && c.recv_len() > 0 {
+        return truncated(c, rec);
+    }
     close_when_answered(c, rec);
+}
+
+/// Whether what was in the buffer when the handler left it is still at its start. Programs may put bytes there themselves.
+fn has_merely_grown(c: Conn, rec: &Rec, fresh: usize) -> bool {
+    let h = &rec.http;
+    let moved = c.recv_at(rec).wrapping_sub(h.left_at.get()) as i64;
+    moved == 0 || moved < 0 && c.recv_len() == h.left.get() + fresh
+}
+
+fn note_left(c: Conn, rec: &Rec) {
+    rec.http.left.set(c.recv_len());
+    rec.http.left_at.set(c.recv_at(rec));
+}
+
+/// Takes an empty line in front of a message off the buffer.
+fn skip_blank_lines(c: Conn, rec: &Rec) -> bool {
+    let h = &rec.http;
+    if h.phase.get() != Phase::Head {
+        return false;
+    }
+    // SAFETY: the connection's own data; the slice is not used after anything is called.
+    let (len, lines) = blank_lines(unsafe { c.recv_info().data() });
+    // With too many of them the first is left where it is, and is no head.
+    if lines == 0 || h.blank.get() + lines > BLANK_LINES {
+        return false;
+    }
+    h.blank.set(h.blank.get() + lines);
+    h.scanned.set(0);
+    consume(c, rec, len);
+    true
+}
+
+/// The connection of a client ends in the middle of a response. Who closed it, or was told of an error, knows.
+fn truncated(c: Conn, rec: &Rec) {
+    let h = &rec.http;
+    let by_peer = matches!(rec.reason.get(), Reason::PeerClosed | Reason::Reset);
+    // SAFETY: the connection's own data; the slice is not used after anything is called.
+    let data = unsafe { c.recv_info().data() };
+    if !by_peer || h.phase.get() == Phase::Refused || data == b"\r" {
+        return;
+    }
+    let is_response = data.iter().zip(b"HTTP/").all(|(a, b)| a.eq_ignore_ascii_case(b));
+    h.phase.set(Phase::Refused);
+    error(c, format_args!("{} response", if is_response { "Truncated" } else { "Invalid" }));
+}
+
+/// Whether what a client has received so far may become a message: its first line may be that of one, or has not ended.
+fn may_be_message(data: &[u8]) -> bool {
+    const LONGEST: usize = 8192;
+    if data.iter().zip(b"HTTP/").all(|(a, b)| a.eq_ignore_ascii_case(b)) {
+        return true;
+    }
+    let start = &data[..data.len().min(LONGEST)];
+    let Some(end) = memchr::memchr(b'\n', start) else { return start.len() < LONGEST };
+    let line = start[..end].trim_ascii_end();
+    head::is_version(line.rsplit(|b| *b == b' ').next().unwrap_or_default())
 }
 
 /// A handler closed the connection, or freed the manager.
 fn gone(c: Conn, closing: bool) -> bool {
     c.is_closed() && !closing || c.engine().is_none_or(Engine::is_dead)
+}
+
+/// Whether another message may follow behind the one being handled: empty lines are none.
+pub(crate) fn has_more(c: Conn, rec: &Rec) -> bool {
+    // SAFETY: the connection's own data; the slice is not used after anything is called.
+    let rest = unsafe { c.recv_info().data() }.get(rec.http.end.get()..).unwrap_or_default();
+    rest.iter().any(|b| !matches!(b, b'\r' | b'\n'))
 }
 
 /// Takes handled bytes off the buffer.
@@ -148,8 +222,8 @@ fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> boo
     if most == 0 || bytes <= most || !c.flags().is_accepted() {
         return false;
     }
-    rec.http.phase.set(Phase::Refused);
     limits::refuse(c, rec, code, Reason::Limit);
+    rec.http.phase.set(Phase::Refused);
     // SAFETY: the connection's own buffer.
     unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     true
@@ -166,6 +240,7 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
         // A head that arrives in small pieces is searched once.
         Phase::Head if h.scanned.get() > 0 => match http::request_len_after(data, h.scanned.get()) {
             Ok(Some(_)) => {}
+            Ok(None) if c.flags().is_client() && !may_be_message(data) => return malformed(c, rec, data),
             Ok(None) => {
                 h.scanned.set(data.len());
                 let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
@@ -200,25 +275,21 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
     }
 
     let mut hm = MaybeUninit::<mg_http_message>::uninit();
-    // SAFETY: data is readable; parse fills hm whatever it returns.
-    let parsed = unsafe { http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr()) };
-    // SAFETY: as above.
-    let hm = unsafe { hm.assume_init_mut() };
-    let head_len = match usize::try_from(parsed.len) {
-        Ok(0) => {
+    // SAFETY: data is the connection's own; hm is used before the buffer changes.
+    let (framing, hm) = match unsafe { read(c, rec, data, &mut hm) } {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            if c.flags().is_client() && !may_be_message(data) {
+                return malformed(c, rec, data);
+            }
             h.scanned.set(data.len());
             let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
             return if refused { Step::Leave } else { Step::Wait };
         }
-        Ok(n) => n,
-        Err(_) => return malformed(c, rec, data),
+        Err(Malformed) => return malformed(c, rec, data),
     };
-    // SAFETY: the views in hm are those of data.
-    let plan = unsafe { Plan::new(c, hm, &data[head_len..], parsed.odd_names) };
-    if plan.ambiguous {
-        return malformed(c, rec, data);
-    }
-    if plan.interim {
+    let (mut framing, head_len) = (framing, hm.head.len);
+    if framing.interim {
         // A final response follows; nobody waits for this one.
         h.next_message();
         return Step::Next(head_len);
@@ -230,158 +301,84 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
     if h.phase.get() == Phase::Head {
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
-        if let Some(left) = announce_head(c, rec, hm, &plan, data.len() > head_len, closing) {
+        if let Some(left) = announce_head(c, rec, hm, &framing, data.len() > head_len, closing) {
             return left;
         }
-        // SAFETY: the connection's own data again: the handler may have moved the buffer. Its length is the same.
+        // SAFETY: the connection's own data again: the handler may have moved the buffer, or changed it in place.
         let moved = unsafe { c.recv_info().data() };
         if moved.as_ptr() != data.as_ptr() {
+            let mut again = MaybeUninit::<mg_http_message>::uninit();
             // SAFETY: as at the first look.
-            unsafe {
-                let parsed = http_message::parse(moved.as_ptr(), moved.len(), hm);
-                if parsed.len <= 0 {
-                    return refuse(c, rec, c.queued(rec), None);
-                }
-                Plan::new(c, hm, &moved[hm.head.len..], parsed.odd_names);
+            match unsafe { read(c, rec, moved, &mut again) } {
+                Ok(Some((new, message))) => (framing, *hm) = (new, *message),
+                _ => return refuse(c, rec, c.queued(rec), None),
             }
         }
     }
     // After the handler has had the chance to take the body over.
-    if plan.coding.is_none() && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
+    if framing.body != Body::Chunked && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
         return Step::Leave;
     }
-    match plan.coding {
-        Some(strict::Coding::Unknown) => return fail(c, rec, 501, "Invalid Transfer-Encoding"),
-        Some(strict::Coding::Invalid) => return fail(c, rec, 400, "Invalid Transfer-Encoding"),
-        Some(strict::Coding::Chunked) | None => {}
+    match framing.body {
+        Body::UnknownCoding => return fail(c, rec, 501, "Invalid Transfer-Encoding"),
+        Body::InvalidCoding => return fail(c, rec, 400, "Invalid Transfer-Encoding"),
+        _ => {}
     }
-    if plan.length_missing && !c.flags().is_client() {
+    if framing.length_missing && !c.flags().is_client() {
         h.phase.set(Phase::Refused);
         reply::head(c, 411, &[]);
         c.update(|f| f.set_draining(true));
         return Step::Leave;
     }
-    finish(c, rec, hm, &plan, closing)
+    finish(c, rec, hm, &framing, closing)
 }
 
-/// What the head says about the body.
-struct Plan {
-    coding: Option<strict::Coding>,
-    length_missing: bool,
-    until_close: bool,
-    /// A 1xx response that another one follows.
-    interim: bool,
-    /// Not everybody agrees on what this request is or where its body ends: Transfer-Encoding before HTTP/1.1, a length that no
-    /// body can have, something that is no header name, a first line that is neither a request's nor a response's.
-    ambiguous: bool,
-    expects: bool,
-    close: CloseAfter,
-}
-
-impl Plan {
-    /// # Safety
-    /// The views in `hm` are readable. `hm` is corrected where there is no body whatever the headers say. `rest` is what was
-    /// received behind the head.
-    unsafe fn new(c: Conn, hm: &mut mg_http_message, rest: &[u8], odd_names: bool) -> Plan {
-        // SAFETY: passed on to the caller.
-        unsafe {
-            let (method, proto) = (hm.method.bytes(), hm.proto.bytes());
-            let response = method.len() > 5 && method[..5].eq_ignore_ascii_case(b"HTTP/");
-            let http10 = proto.eq_ignore_ascii_case(b"HTTP/1.0");
-            let (mut coding, mut connection, mut expect, mut length) = (None, None, None, None);
-            for header in hm.headers.iter().take_while(|h| h.name.len > 0) {
-                let slot = match header.name.len {
-                    17 if header.name.bytes().eq_ignore_ascii_case(b"Transfer-Encoding") => &mut coding,
-                    14 if header.name.bytes().eq_ignore_ascii_case(b"Content-Length") => &mut length,
-                    10 if header.name.bytes().eq_ignore_ascii_case(b"Connection") => &mut connection,
-                    6 if header.name.bytes().eq_ignore_ascii_case(b"Expect") => &mut expect,
-                    _ => continue,
-                };
-                *slot = slot.or(Some(header.value.bytes()));
-            }
-            let client = c.flags().is_client();
-            let status = if response { http::status(hm.uri.bytes()) } else { 0 };
-            let interim = client && (100..200).contains(&status) && status != 101;
-            let until_close = response && hm.body.len == usize::MAX && coding.is_none();
-            // The headers of these may speak of a body that is not there. Some servers, the original among them, send one.
-            let is_next = || rest.iter().zip(b"HTTP/").all(|(a, b)| a == b);
-            let bodyless = client && matches!(status, 101 | 204 | 304) && (until_close || is_next());
-            if bodyless {
-                hm.body.len = 0;
-                hm.message.len = hm.head.len;
-            }
-            let misleading = || {
-                odd_names && !has_token_names(hm)
-                    || !overflow_is_sound(hm)
-                    || !response && coding.is_some() && !has_codings(proto)
-            };
-            let impossible = || length.is_some_and(|v| http::content_length(v) != Some(hm.body.len));
-            // Something between a request and a response, sent to a server.
-            let neither = !client && response && !http::is_version(method);
-            let ambiguous = neither || !client && misleading() || !bodyless && impossible();
-            let has = |token: &[u8]| {
-                connection.is_some_and(|v: &[u8]| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
-            };
-            let close = if response || client {
-                CloseAfter::No
-            } else if has(b"close") {
-                CloseAfter::Asked
-            } else if http10 && !has(b"keep-alive") {
-                CloseAfter::Http10
-            } else {
-                CloseAfter::No
-            };
-            Plan {
-                coding: if bodyless { None } else { coding.map(strict::coding) },
-                length_missing: until_close && status >= 200 && status != 304,
-                until_close: until_close && !bodyless,
-                interim,
-                ambiguous,
-                expects: !response && !http10 && expect.is_some_and(|v: &[u8]| v.eq_ignore_ascii_case(b"100-continue")),
-                close,
-            }
-        }
-    }
-}
-
-/// # Safety
-/// The views in `hm` are readable.
-#[cold]
-unsafe fn has_token_names(hm: &mg_http_message) -> bool {
-    // SAFETY: passed on to the caller.
-    hm.headers.iter().take_while(|h| h.name.len > 0).all(|h| strict::is_token(unsafe { h.name.bytes() }))
-}
-
-/// Transfer codings came with HTTP/1.1.
-fn has_codings(proto: &[u8]) -> bool {
-    proto.get(5) == Some(&b'1') && proto.get(7) != Some(&b'0')
-}
-
-/// Whether the headers that found no slot are well-formed.
+/// Reads the head at the start of `data`, and what it says about the body.
 ///
 /// # Safety
-/// The views in `hm` are readable.
+/// The views in the message are as short-lived as the bytes of `data`.
 #[inline]
-unsafe fn overflow_is_sound(hm: &mg_http_message) -> bool {
-    let last = &hm.headers[MG_MAX_HTTP_HEADERS - 1];
-    if last.name.len == 0 {
-        return true;
+unsafe fn read<'m>(
+    c: Conn,
+    rec: &Rec,
+    data: &[u8],
+    hm: &'m mut MaybeUninit<mg_http_message>,
+) -> Result<Option<(Framing, &'m mut mg_http_message)>, Malformed> {
+    let client = c.flags().is_client();
+    let (reader, side) =
+        if client { (Reader::Client, Side::Client { head: answers_head(rec) }) } else { (Reader::Server, Side::Server) };
+    // SAFETY: passed on to the caller.
+    let Some(head) = (unsafe { http_message::read(data, reader, hm.as_mut_ptr()) })? else { return Ok(None) };
+    let framing = Framing::new(&head, side, &data[head.len..])?;
+    // SAFETY: filled above, with views of `data`.
+    let hm = unsafe { hm.assume_init_mut() };
+    if let Body::Length(n) = framing.body {
+        (hm.body.len, hm.message.len) = (n, head.len + n);
     }
-    // SAFETY: passed on to the caller; the last name lies inside the head.
-    unsafe {
-        let head = hm.head.bytes();
-        let rest = &head[last.name.buf as usize - hm.head.buf as usize..];
-        strict::are_headers(rest)
+    // SAFETY: as above.
+    if !head.is_response() && !unsafe { hm.resolve_target() } {
+        return Err(Malformed);
     }
+    Ok(Some((framing, hm)))
 }
 
 /// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to go on with.
-fn announce_head(c: Conn, rec: &Rec, hm: &mut mg_http_message, plan: &Plan, body_begun: bool, closing: bool) -> Option<Step> {
+fn announce_head(
+    c: Conn,
+    rec: &Rec,
+    hm: &mut mg_http_message,
+    framing: &Framing,
+    body_begun: bool,
+    closing: bool,
+) -> Option<Step> {
     let h = &rec.http;
-    let before = c.recv_len();
+    let before = c.recv_at(rec);
     let queued = c.queued(rec);
     h.head_mark.set(queued);
-    h.close.set(plan.close);
+    h.close.set(framing.close);
+    h.head_only.set(framing.head);
+    h.keep_alive.set(framing.keep_alive);
+    h.chunked.set(framing.body == Body::Chunked);
     h.answered.set(false);
     h.dispatching.set(true);
     call(c, MG_EV_HTTP_HDRS, (hm as *mut mg_http_message).cast());
@@ -390,13 +387,13 @@ fn announce_head(c: Conn, rec: &Rec, hm: &mut mg_http_message, plan: &Plan, body
         return Some(Step::Leave);
     }
     let untouched = c.queued(rec) == queued && !c.flags().is_draining() && !c.flags().is_closing();
-    let incomplete = plan.coding == Some(strict::Coding::Chunked) || hm.body.len > 0;
-    if plan.expects && incomplete && !body_begun && untouched && !(c.recv_len() == before && is_too_long(c, hm)) {
+    let incomplete = framing.body == Body::Chunked || hm.body.len > 0;
+    if framing.expects && incomplete && !body_begun && untouched && !(c.recv_at(rec) == before && is_too_long(c, hm)) {
         // Whoever takes the body wants it to come.
         output::append_bytes(c, b"HTTP/1.1 100 Continue\r\n\r\n");
         h.head_mark.set(c.queued(rec));
     }
-    if c.recv_len() != before {
+    if c.recv_at(rec) != before {
         // The program reads the body itself from here on.
         c.set_pfn(None);
         h.next_message();
@@ -413,13 +410,13 @@ fn scan(h: &HttpRec, data: &[u8]) -> chunked::Scan {
 }
 
 /// Delivers MG_EV_HTTP_MSG when the whole message is there.
-fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, plan: &Plan, closing: bool) -> Step {
+fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; nothing is called while the slice is in use.
     let data = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
     let head_len = hm.head.len;
     let end;
-    if plan.coding.is_some() {
+    if framing.body == Body::Chunked {
         match scan(h, data) {
             chunked::Scan::NeedMore => {
                 h.need.set(None);
@@ -437,25 +434,25 @@ fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, plan: &Plan, closing: bo
             }
         }
     } else if hm.body.len <= data.len() - head_len {
-        end = hm.message.len;
-    } else if closing && c.flags().is_client() {
-        // A response without a length ends here, and one that was cut is delivered as far as it came.
+        end = hm.message.len + framing.stray;
+    } else if closing && c.flags().is_client() && framing.body == Body::UntilClose {
         hm.message.len = data.len();
         hm.body.len = data.len() - head_len;
         end = data.len();
     } else {
-        h.need.set(if plan.until_close { Some(usize::MAX) } else { Some(hm.message.len) });
-        if !plan.until_close && is_too_long(c, hm) {
+        let until_close = framing.body == Body::UntilClose;
+        h.need.set(Some(if until_close { usize::MAX } else { hm.message.len }));
+        if !until_close && is_too_long(c, hm) {
             // The program may still take the body over in this MG_EV_READ. After that it is asked no more.
             h.too_long.set(true);
             c.engine().inspect(|e| e.hold(rec));
         }
         return Step::Wait;
     }
-    deliver(c, rec, hm, end, plan, closing)
+    deliver(c, rec, hm, end, framing, closing)
 }
 
-fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan, closing: bool) -> Step {
+fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
     let server = c.flags().is_accepted();
     if let Some(e) = c.engine().filter(|_| server) {
@@ -464,15 +461,23 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
     }
+    if !server {
+        with_outgoing(rec, Outgoing::answered);
+    }
     h.next_message();
     h.mark.set(c.queued(rec));
+    with_outgoing(rec, |out| {
+        if server {
+            out.restart(h.mark.get())
+        }
+    });
     h.dispatched.set(true);
     h.end.set(end);
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
-    h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { plan.close });
+    h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { framing.close });
     h.answered.set(false);
     h.announced.set(false);
-    let before = c.recv_len();
+    let before = c.recv_at(rec);
     h.dispatching.set(true);
     call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
     h.dispatching.set(false);
@@ -480,11 +485,12 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, plan: &Plan
     if gone(c, closing) {
         return Step::Leave;
     }
-    if c.recv_len() != before {
-        // Emptied by the handler: nothing left to take off.
-        h.left.set(c.recv_len());
-        return Step::Leave;
+    if c.recv_at(rec) != before {
+        // Emptied by the handler: nothing left to take off. What has arrived since is for whoever is in charge now.
+        note_left(c, rec);
+        return if is_http(c) && c.recv_len() > 0 { Step::Next(0) } else { Step::Leave };
     }
+    follow_answer(c, rec, false);
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
     let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && h.announced.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
@@ -522,12 +528,19 @@ pub(crate) fn close_when_answered(c: Conn, rec: &Rec) {
     }
 }
 
-/// A message that cannot be parsed, or not in one way only: no error event, and what was queued for earlier ones is sent.
+/// A message that cannot be parsed, or not in one way only. A client is told. On a server there is no error event, and what was
+/// queued for earlier requests is sent.
 #[cold]
 fn malformed(c: Conn, rec: &Rec, data: &[u8]) -> Step {
-    let answer = if c.flags().is_client() { Some(false) } else { strict::expects_answer(data) };
+    if c.flags().is_client() {
+        rec.http.phase.set(Phase::Refused);
+        error(c, format_args!("Invalid response"));
+        return Step::Wait;
+    }
+    let answer = strict::expects_answer(data);
+    rec.http.head_only.set(data.starts_with(b"HEAD "));
     match answer {
-        Some(true) => refuse(c, rec, c.queued(rec), Some(strict::status_of(data, MG_MAX_HTTP_HEADERS))),
+        Some(true) => refuse(c, rec, c.queued(rec), Some(400)),
         Some(false) => refuse(c, rec, c.queued(rec), None),
         // Where the head ends is all that still matters.
         None => {
@@ -593,12 +606,110 @@ fn refuse(c: Conn, rec: &Rec, queued: u64, code: Option<c_int>) -> Step {
 fn at_limit(c: Conn) -> bool {
     let Some(rec) = c.rec().filter(|_| is_http(c) && c.flags().is_accepted()) else { return false };
     let h = &rec.http;
-    if h.phase.get() == Phase::Refused || c.recv_len() != h.left.get() {
+    if h.dispatching.get() {
+        return true;
+    }
+    if h.phase.get() == Phase::Refused || c.recv_at(rec) != h.left_at.get() {
         return false;
     }
     let code = if h.phase.get() == Phase::Body { 413 } else { 431 };
     fail(c, rec, code, "MG_MAX_RECV_SIZE");
     true
+}
+
+// ---- what the program writes
+
+fn with_outgoing<R>(rec: &Rec, f: impl FnOnce(&mut Outgoing) -> R) -> Option<R> {
+    let cell = &rec.http.outgoing;
+    let mut out = cell.take()?;
+    let result = f(&mut out);
+    cell.set(Some(out));
+    Some(result)
+}
+
+/// The response that is being received answers HEAD.
+fn answers_head(rec: &Rec) -> bool {
+    with_outgoing(rec, |out| out.answers_head()) == Some(true)
+}
+
+/// The same, made when there is none yet; `at` is where it begins to follow. With it what is queued and was not followed.
+fn followed<R>(c: Conn, rec: &Rec, at: u64, f: impl FnOnce(&mut Outgoing, &[u8]) -> R) -> R {
+    let mut out = rec.http.outgoing.take().unwrap_or_else(|| Box::new(Outgoing::new(at)));
+    let from = out.at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok());
+    // SAFETY: the connection's own data, which `f` only looks at.
+    let queued = unsafe { c.send_info().data() };
+    let fresh = from.and_then(|from| queued.get(from..));
+    if fresh.is_none() {
+        // Some of it has left unseen, or was taken off the buffer.
+        out.lose();
+        out.at = c.queued(rec);
+    }
+    let result = f(&mut out, fresh.unwrap_or_default());
+    rec.http.outgoing.set(Some(out));
+    result
+}
+
+/// Output is about to leave.
+fn before_send(c: Conn, rec: &Rec) {
+    let flags = c.flags();
+    if !send::can_send(flags) {
+        return;
+    }
+    if flags.is_client() && is_http(c) {
+        follow_requests(c, rec);
+    } else if flags.is_resp() {
+        follow_answer(c, rec, true);
+    }
+}
+
+/// Notes which requests a client sends, and adds the credentials of its URL to those that have none.
+fn follow_requests(c: Conn, rec: &Rec) {
+    while let Some(end) = followed(c, rec, rec.sent.get(), |out, fresh| out.request(fresh).map(|_| out.at)) {
+        let line = rec.http.authorization.take();
+        if let (Some(line), Some(ofs)) = (&line, end.checked_sub(rec.sent.get() + 1)) {
+            // SAFETY: the connection's own data, for this expression only.
+            let cr = unsafe { c.send_info().data() }.get((ofs as usize).wrapping_sub(1)) == Some(&b'\r');
+            let at = ofs as usize - usize::from(cr);
+            // SAFETY: the connection's own buffer; the place lies inside its data.
+            let added = unsafe { iobuf::add(c.send(), at, line.as_ptr(), line.len()) };
+            with_outgoing(rec, |out| out.at += added as u64);
+        }
+        rec.http.authorization.set(line);
+    }
+}
+
+/// Whether the program has written all of an answer itself: then it is complete, and the next request may be looked at. When its
+/// end is not announced, the program says when it is. `leaving`: what is queued is about to leave.
+pub(crate) fn follow_answer(c: Conn, rec: &Rec, leaving: bool) {
+    let h = &rec.http;
+    let flags = c.flags();
+    if !flags.is_resp() || !flags.is_accepted() || !h.dispatched.get() || c.queued(rec) == h.mark.get() || !is_http(c) {
+        return;
+    }
+    if c.engine().is_none_or(|e| e.compat.get()) {
+        return;
+    }
+    let progress = followed(c, rec, h.mark.get(), |out, fresh| out.response(fresh, h.head_only.get(), leaving));
+    if let Progress::Complete { close } = progress {
+        h.announced.set(h.announced.get() || close);
+        if h.close.get() == CloseAfter::Http10 {
+            // What a program writes to such a client itself says how it goes on, or the program does.
+            c.update(|f| f.set_resp(false));
+        } else {
+            reply::complete(c);
+        }
+        if !h.dispatching.get() && c.recv_len() > 0 {
+            c.engine().inspect(|e| e.hold(rec));
+        }
+    }
+}
+
+/// The program has queued something with mg_send or mg_printf.
+#[inline]
+pub(crate) fn written(c: Conn) {
+    if c.flags().is_resp() && c.flags().is_accepted() {
+        c.rec().inspect(|rec| follow_answer(c, rec, false));
+    }
 }
 
 #[cfg(test)]

@@ -97,6 +97,10 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
 pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
     rec.reason.set(reason);
     c.update(|f| f.set_draining(true));
+    if rec.http.phase.get() != Phase::Body {
+        // Its method is not known yet.
+        rec.http.head_only.set(false);
+    }
     reply::refusal(c, status);
     if let Some(e) = c.engine() {
         e.touch(rec);

@@ -3,7 +3,7 @@
 use super::http;
 use crate::abi::va_list;
 use crate::guard::bytes;
-use crate::net::announce::{CLOSE, has_connection, says_close};
+use crate::net::announce::{CLOSE, KEEP_ALIVE, has_connection, says_close};
 use crate::net::engine::{CloseAfter, Rec};
 use crate::net::event::error;
 use crate::net::handle::Conn;
@@ -90,35 +90,56 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
     }
     let h = &rec.http;
     let http = http::is_http(c);
-    let more = c.recv_len() > h.end.get();
     match http::closes(c, rec) {
         CloseAfter::No => false,
         // Asked for: an answer given at once is the last, whatever follows in the buffer.
-        CloseAfter::Asked => http && (h.dispatching.get() || !more),
-        CloseAfter::Http10 => http && !more,
+        CloseAfter::Asked => http && (h.dispatching.get() || !http::has_more(c, rec)),
+        CloseAfter::Http10 => http && !http::has_more(c, rec),
     }
 }
 
-/// Whether a head with this status and these headers is to announce the end of the connection.
-fn announces(c: Conn, code: c_int, headers: &[u8]) -> bool {
-    code != 101 && c.rec().is_some_and(|rec| is_last(c, rec)) && !has_connection(headers)
+/// What a head with this status and these headers says about the connection, unless the program says something itself.
+fn connection_line(c: Conn, code: c_int, headers: &[u8]) -> &'static [u8] {
+    let Some(rec) = c.rec().filter(|_| code != 101) else { return b"" };
+    let line = if is_last(c, rec) {
+        CLOSE
+    } else if rec.http.keep_alive.get() && c.engine().is_some_and(|e| !e.compat.get()) {
+        // To a client of HTTP/1.0 silence means the end.
+        KEEP_ALIVE
+    } else {
+        return b"";
+    };
+    if has_connection(headers) { b"" } else { line }
 }
 
 /// Remembers the head that ends where `c->send` ends now: the end of the connection may yet have to be announced in it.
-fn remember(c: Conn, code: c_int, headers: &[u8], start: usize, last: bool) {
+fn remember(c: Conn, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
     if let Some(rec) = c.rec() {
+        let last = line == CLOSE;
         rec.http.announced.set(last || says_close(headers));
+        rec.http.kept.set(line == KEEP_ALIVE);
         let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, c.send_len() - start));
         rec.http.head_at.set(at);
     }
 }
 
+/// The current request is HEAD: its answer is a head that says how long the body would be.
+fn is_head_only(c: Conn) -> bool {
+    c.rec().is_some_and(|rec| rec.http.head_only.get())
+}
+
+/// Takes what was appended behind `start` off `c->send` again.
+fn cut(c: Conn, start: usize) {
+    // SAFETY: the connection's own buffer, which becomes shorter.
+    unsafe { (*c.send()).len = start.min(c.send_len()) };
+}
+
 /// Appends status line, headers and a length to be filled in by [`set_length`]. Returns where the length goes.
 fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
-    let last = announces(c, code, headers);
+    let line = connection_line(c, code, headers);
     let start = c.send_len();
     let mut code_text = [0; 20];
-    let parts: [&[u8]; 8] = [
+    let parts: [&[u8]; 9] = [
         b"HTTP/1.1 ",
         if code < 0 { b"-" } else { b"" },
         number(&mut code_text, code.unsigned_abs() as usize),
@@ -126,32 +147,32 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
         phrase(code).as_bytes(),
         b"\r\n",
         headers,
-        if last { LAST_LENGTH } else { LENGTH },
+        line,
+        LENGTH,
     ];
     if !output::append_parts(c, &parts) {
         error(c, format_args!("OOM"));
         return None;
     }
-    remember(c, code, headers, start, last);
+    remember(c, code, headers, start, line);
     Some(c.send_len() - 15)
 }
 
 /// Appends a head: status line and header lines as they are, and what ends it. Some(true): it says that it is the last of its
 /// connection.
 pub(crate) fn lines(c: Conn, code: c_int, head: &[u8]) -> Option<bool> {
-    let last = announces(c, code, head);
+    let line = connection_line(c, code, head);
     let start = c.send_len();
-    if !output::append_parts(c, &[head, if last { CLOSE } else { b"" }, b"\r\n"]) {
+    if !output::append_parts(c, &[head, line, b"\r\n"]) {
         error(c, format_args!("OOM"));
         return None;
     }
-    remember(c, code, head, start, last);
-    Some(last)
+    remember(c, code, head, start, line);
+    Some(line == CLOSE)
 }
 
 /// The end of a head, with ten columns and a blank for the length.
 const LENGTH: &[u8] = b"Content-Length:            \r\n\r\n";
-const LAST_LENGTH: &[u8] = b"Connection: close\r\nContent-Length:            \r\n\r\n";
 
 /// Decimal digits of `n`, at the end of `buf`.
 fn number(buf: &mut [u8; 20], mut n: usize) -> &[u8] {
@@ -192,7 +213,7 @@ pub(crate) fn complete(c: Conn) {
 pub(crate) fn text(c: Conn, code: c_int, headers: &[u8], body: &[u8], head_only: bool) {
     let Some(at) = begin(c, code, headers) else { return };
     set_length(c, at, body.len());
-    if !head_only && !output::append_bytes(c, body) {
+    if !head_only && !is_head_only(c) && !output::append_bytes(c, body) {
         return error(c, format_args!("OOM"));
     }
     complete(c);
@@ -207,7 +228,7 @@ pub(crate) fn head(c: Conn, code: c_int, headers: &[u8]) {
 pub(crate) fn refusal(c: Conn, code: c_int) {
     let Some(at) = begin(c, code, &[]) else { return };
     let text = phrase(code);
-    if output::append_parts(c, &[text.as_bytes(), b"\n"]) {
+    if is_head_only(c) || output::append_parts(c, &[text.as_bytes(), b"\n"]) {
         set_length(c, at, text.len() + 1);
     }
     complete(c);
@@ -219,9 +240,13 @@ pub(crate) fn refusal(c: Conn, code: c_int) {
 /// `body` and `ap` fit each other.
 pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_char, ap: *mut va_list) {
     let Some(at) = begin(c, code, headers) else { return };
+    let start = c.send_len();
     // SAFETY: passed on to the caller.
     let n = unsafe { output::vprintf(c, body, ap) };
     set_length(c, at, n);
+    if is_head_only(c) {
+        cut(c, start);
+    }
     complete(c);
 }
 
@@ -229,7 +254,7 @@ pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_
 pub(crate) fn reply_bytes(c: Conn, code: c_int, headers: &[u8], body: &[u8]) {
     let Some(at) = begin(c, code, headers) else { return };
     set_length(c, at, body.len());
-    if output::append_bytes(c, body) {
+    if is_head_only(c) || output::append_bytes(c, body) {
         complete(c);
     } else {
         error(c, format_args!("OOM"));
@@ -242,11 +267,13 @@ pub(crate) fn write_chunk(c: Conn, data: &[u8]) {
     let mut size = std::io::Cursor::new(&mut memory[..]);
     let _ = std::io::Write::write_fmt(&mut size, format_args!("{:x}\r\n", data.len()));
     let n = size.position() as usize;
-    if !output::append_parts(c, &[&memory[..n], data, b"\r\n"]) {
+    if !is_head_only(c) && !output::append_parts(c, &[&memory[..n], data, b"\r\n"]) {
         return error(c, format_args!("OOM"));
     }
     if data.is_empty() {
         complete(c);
+    } else {
+        http::written(c);
     }
 }
 
@@ -261,8 +288,7 @@ pub(crate) unsafe fn printf_chunk(c: Conn, fmt: *const c_char, ap: *mut va_list)
     // SAFETY: the connection's own buffer; the rest is the caller's.
     let n = if ok { unsafe { crate::fmt::to_iobuf(c.send(), fmt, ap) } } else { None };
     let (Some(n), true) = (n, n.is_some() && output::append_bytes(c, b"\r\n")) else {
-        // SAFETY: the connection's own buffer.
-        unsafe { (*c.send()).len = start.min(c.send_len()) };
+        cut(c, start);
         return error(c, format_args!("OOM"));
     };
     // SAFETY: as above.
@@ -272,7 +298,12 @@ pub(crate) unsafe fn printf_chunk(c: Conn, fmt: *const c_char, ap: *mut va_list)
             *digit = b"0123456789abcdef"[(n >> (28 - 4 * i)) & 15];
         }
     }
+    if is_head_only(c) {
+        cut(c, start);
+    }
     if n == 0 {
         complete(c);
+    } else {
+        http::written(c);
     }
 }

@@ -7,7 +7,7 @@ use crate::guard::bytes::cstr;
 use crate::guard::iobuf;
 use crate::net::event::{call_count, call_user};
 use crate::net::handle::Conn;
-use crate::proto::chunked::{Scan, Scanner};
+use crate::proto::http::chunked::{Scan, Scanner};
 use crate::proto::{path::is_sane, urlcodec};
 use crate::sys::fs::{self, Failure, Fs, NewFile};
 use crate::sys::fs_posix::{self, Fence};
@@ -165,8 +165,6 @@ enum Rest {
 pub(crate) struct Body {
     /// What is in front of the body in `c->recv`.
     head: usize,
-    /// All that was there.
-    received: usize,
     chunked: bool,
     /// As announced.
     len: usize,
@@ -182,8 +180,10 @@ impl Body {
             // Requests in front of this one have been handled.
             let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
             let before = if before <= c.recv_len() { before } else { 0 };
-            let chunked = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
-            Body { head: before + hm.head.len, received: c.recv_len(), chunked, len: hm.body.len }
+            // The header may stand behind those that the program sees.
+            let named = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
+            let chunked = named || c.rec().is_some_and(|rec| rec.http.dispatching.get() && rec.http.chunked.get());
+            Body { head: before + hm.head.len, chunked, len: hm.body.len }
         }
     }
 }
@@ -277,11 +277,8 @@ fn start(c: Conn, body: Body, callback: Callback, failure: &CStr, open: impl FnO
     };
     *upload.sink.borrow_mut() = Some(sink);
     if !c.is_closed() {
-        // The HTTP handler goes by the length, which must not be what it was: then the head goes with the first part of the body.
-        if c.recv_len() != body.received + body.head {
-            // SAFETY: the connection's own buffer.
-            unsafe { iobuf::del(c.recv(), 0, upload.head.take()) };
-        }
+        // SAFETY: the connection's own buffer.
+        unsafe { iobuf::del(c.recv(), 0, upload.head.take()) };
         c.set_pfn(None);
         c.set_pfn_data(ptr::null_mut());
     }

@@ -10,12 +10,13 @@ use crate::guard::{bytes, http_message, iobuf};
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::{Engine, Reason, Rec};
-use crate::net::event::{call, error};
+use crate::net::event::{call, error, report};
 use crate::net::handle::Conn;
 use crate::net::output;
 use crate::net::protocol::Protocol;
+use crate::net::record::Reset;
 use crate::proto::ws::{self, Header, Rules};
-use crate::proto::{http, url};
+use crate::proto::{creds, http, url};
 use crate::sys::{log::log_error, random};
 use core::ffi::{c_char, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -74,8 +75,8 @@ fn is_over(c: Conn) -> bool {
 /// Handles what has been received.
 pub(crate) fn run(c: Conn) {
     let Some(rec) = c.rec() else { return };
-    // While a frame is being handled further up the stack nothing moves.
-    if rec.ws.dispatching.get() || is_over(c) {
+    // While a frame, or the request for the upgrade, is being handled further up the stack nothing moves.
+    if rec.ws.dispatching.get() || rec.http.dispatching.get() || is_over(c) {
         return;
     }
     if rec.ws.failed.get() {
@@ -85,29 +86,29 @@ pub(crate) fn run(c: Conn) {
     if !c.flags().is_websocket() && !open(c, rec) {
         return;
     }
-    frames(c, rec);
+    while frames(c, rec) {}
 }
 
 fn is_gone(c: Conn) -> bool {
     c.is_closed() || c.engine().is_none_or(Engine::is_dead)
 }
 
-/// Runs what calls the program. False when there is nothing to go on with: the connection is gone, or a handler has emptied the
-/// buffer.
-fn calling(c: Conn, rec: &Rec, program: impl FnOnce()) -> bool {
-    let before = c.recv_len();
+/// Runs what calls the program about the bytes that end at `end` in the buffer. False when the buffer is not what it was: the
+/// connection is gone, or the handler has taken something off, and then the rest of those bytes goes too.
+fn calling(c: Conn, rec: &Rec, end: usize, program: impl FnOnce()) -> bool {
+    let before = c.recv_at(rec);
     rec.ws.dispatching.set(true);
     program();
     if is_gone(c) {
         return false;
     }
     rec.ws.dispatching.set(false);
-    if c.recv_len() >= before {
+    let taken = c.recv_at(rec).wrapping_sub(before) as i64;
+    if taken <= 0 {
         return true;
     }
-    // Where the next frame would begin is not known any more.
-    // SAFETY: the connection's own buffer.
-    unsafe { (*c.recv()).len = 0 };
+    // SAFETY: the connection's own buffer; del clamps to it.
+    unsafe { iobuf::del(c.recv(), 0, end.saturating_sub(taken as usize)) };
     if is_ours(c) {
         c.set_pfn_data(ptr::null_mut());
     }
@@ -135,18 +136,19 @@ enum Step {
     Leave,
 }
 
-fn frames(c: Conn, rec: &Rec) {
+/// Handles the frames in the buffer. True: a handler has taken something off, and there is more.
+fn frames(c: Conn, rec: &Rec) -> bool {
     let kept = Some(c.pfn_data() as usize).filter(|n| *n <= c.recv_len()).unwrap_or(0);
     let mut place = Place { kept, at: kept };
     while !is_over(c) {
         match frame(c, rec, &mut place) {
             Step::Next => {}
             Step::Wait => break,
-            Step::Leave => return,
+            Step::Leave => return !is_over(c) && c.recv_len() > 0 && !rec.ws.failed.get(),
         }
     }
     if is_gone(c) {
-        return;
+        return false;
     }
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe {
@@ -156,19 +158,23 @@ fn frames(c: Conn, rec: &Rec) {
             iobuf::del(c.recv(), place.kept, place.at - place.kept);
         }
     }
+    false
 }
 
 /// Looks at the frame that begins at `place.at`.
 fn frame(c: Conn, rec: &Rec, place: &mut Place) -> Step {
     let Some(h) = received(c).get(place.at..).and_then(Header::parse) else { return Step::Wait };
-    let rules = Rules { from_server: c.flags().is_client(), strict: is_strict(c) };
+    let any_text = c.engine().is_some_and(|e| e.ws_any_text.get() || e.compat.get());
+    let rules = Rules { from_server: c.flags().is_client(), strict: is_strict(c), any_text };
     if let Some(fault) = rules.fault(&h, place.kept > 0) {
         return fail(c, rec, ws::PROTOCOL_ERROR, fault);
     }
     let max = c.engine().map_or(0, |e| e.options.borrow().max_recv_size);
     let Some(payload) = usize::try_from(h.payload).ok().filter(|n| *n <= room(c, place, &h, max)) else {
         rec.reason.set(Reason::Limit);
-        return fail(c, rec, ws::TOO_BIG, "message too long");
+        let step = fail(c, rec, ws::TOO_BIG, "message too long");
+        report(c, format_args!("MG_MAX_RECV_SIZE"));
+        return step;
     };
     let start = place.at + h.len;
     let open = received(c).first().filter(|_| place.kept > 0).copied();
@@ -223,7 +229,7 @@ fn is_text(rec: &Rec, h: &Header, open: Option<u8>, data: &[u8]) -> bool {
 /// Handles a whole frame with its payload unmasked.
 fn act(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>) -> Step {
     let intact = match h.opcode() {
-        ws::TEXT | ws::BINARY if h.is_final() => deliver(c, rec, MG_EV_WS_MSG, h.first, payload),
+        ws::TEXT | ws::BINARY if h.is_final() => deliver(c, rec, place, MG_EV_WS_MSG, h.first, payload),
         ws::TEXT | ws::BINARY => {
             received(c)[0] = h.first;
             place.kept = 1;
@@ -233,18 +239,18 @@ fn act(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>)
         ws::CONTINUE => add(c, rec, place, h, payload),
         ws::PING => {
             pong(c, rec, &received(c)[payload.clone()]);
-            deliver(c, rec, MG_EV_WS_CTL, h.first, payload)
+            deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload)
         }
-        ws::PONG => deliver(c, rec, MG_EV_WS_CTL, h.first, payload),
-        ws::CLOSE => return close(c, rec, h, payload),
-        op => calling(c, rec, || error(c, format_args!("unknown WS op {op}"))),
+        ws::PONG => deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload),
+        ws::CLOSE => return close(c, rec, place, h, payload),
+        op => calling(c, rec, place.at, || error(c, format_args!("unknown WS op {op}"))),
     };
     if intact { Step::Next } else { Step::Leave }
 }
 
-fn deliver(c: Conn, rec: &Rec, ev: c_int, first: u8, payload: Range<usize>) -> bool {
+fn deliver(c: Conn, rec: &Rec, place: &Place, ev: c_int, first: u8, payload: Range<usize>) -> bool {
     let mut message = mg_ws_message { data: mg_str::of(&received(c)[payload]), flags: first };
-    calling(c, rec, || call(c, ev, (&raw mut message).cast()))
+    calling(c, rec, place.at, || call(c, ev, (&raw mut message).cast()))
 }
 
 /// Answers to Pings that may wait to be sent.
@@ -288,7 +294,7 @@ fn keep(c: Conn, place: &mut Place, payload: Range<usize>) {
 
 /// The next piece of a fragmented message.
 fn add(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>) -> bool {
-    if !deliver(c, rec, MG_EV_WS_CTL, h.first, payload.clone()) {
+    if !deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload.clone()) {
         return false;
     }
     if place.kept == 0 || is_over(c) {
@@ -301,17 +307,17 @@ fn add(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>)
     let (first, whole) = (received(c)[0], 1..place.kept);
     place.kept = 0;
     c.set_pfn_data(ptr::null_mut());
-    deliver(c, rec, MG_EV_WS_MSG, first, whole)
+    deliver(c, rec, place, MG_EV_WS_MSG, first, whole)
 }
 
 /// The peer's Close frame: answered unless it is an answer, and the last thing that is looked at.
-fn close(c: Conn, rec: &Rec, h: &Header, payload: Range<usize>) -> Step {
+fn close(c: Conn, rec: &Rec, place: &Place, h: &Header, payload: Range<usize>) -> Step {
     let (mut copy, len) = ([0; 125], payload.len());
     copy[..len].copy_from_slice(&received(c)[payload.clone()]);
     if let Some(code) = ws::close_fault(&copy[..len]) {
         return fail(c, rec, code, "malformed Close frame");
     }
-    let intact = deliver(c, rec, MG_EV_WS_CTL, h.first, payload);
+    let intact = deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload);
     if is_gone(c) {
         return Step::Leave;
     }
@@ -423,9 +429,9 @@ pub(crate) unsafe fn vprintf(c: Conn, op: u8, fmt: *const c_char, ap: *mut va_li
 
 // ---- handshakes
 
-/// Whether a header's value, a list, has this token.
-fn has_token(value: Option<&[u8]>, token: &[u8]) -> bool {
-    value.is_some_and(|v| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
+/// Whether a header's lines, one list, have this token.
+fn has_token<'a>(mut lines: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bool {
+    lines.any(|v| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
 }
 
 /// The status and headers to refuse an upgrade with.
@@ -444,8 +450,8 @@ unsafe fn refusal(hm: &mg_http_message, strict: bool) -> Option<(c_int, &'static
         }
         let good = hm.method.bytes() == b"GET"
             && hm.proto.bytes() == b"HTTP/1.1"
-            && has_token(hm.header(b"Upgrade"), b"websocket")
-            && has_token(hm.header(b"Connection"), b"upgrade")
+            && has_token(hm.header_lines(b"Upgrade"), b"websocket")
+            && has_token(hm.header_lines(b"Connection"), b"upgrade")
             && ws::is_key(key);
         if good { None } else { Some((400, b"")) }
     }
@@ -481,8 +487,7 @@ pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, fmt: *const c_ch
     // SAFETY: the connection's own data, and views of the caller's message.
     let (chosen, offered) =
         unsafe { (c.send_info().data().get(extra..).unwrap_or_default(), (*hm).header(b"Sec-WebSocket-Protocol")) };
-    let is_chosen =
-        chosen.split(|b| *b == b'\n').any(|l| l.get(..23).is_some_and(|name| name.eq_ignore_ascii_case(&PROTOCOL[..23])));
+    let is_chosen = has_line(chosen, &PROTOCOL[..23]);
     // A client takes one of what it offered, not the list.
     if let Some(first) = offered.and_then(|list| list.split(|b| *b == b',').next()).filter(|_| !is_chosen) {
         ok = ok && output::append_parts(c, &[PROTOCOL, first.trim_ascii(), b"\r\n"]);
@@ -535,15 +540,26 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, fmt: *const c_char, ap:
         &key,
         b"\r\n",
     ];
-    let ok = output::append_parts(c, &parts);
+    let mut ok = output::append_parts(c, &parts);
+    let extra = c.send_len();
     if !fmt.is_null() {
         // SAFETY: passed on to the caller.
         unsafe { output::vprintf(c, fmt, ap) };
+    }
+    // SAFETY: the connection's own data, for this expression only.
+    let is_authorized = has_line(unsafe { c.send_info().data() }.get(extra..).unwrap_or_default(), b"Authorization:");
+    if let Some(line) = creds::authorization(text).filter(|_| !is_authorized) {
+        ok = ok && output::append_bytes(c, &line);
     }
     if !(ok && output::append_bytes(c, b"\r\n")) {
         error(c, format_args!("OOM"));
     }
     Some(c)
+}
+
+/// Whether one of these header lines begins with `name`.
+fn has_line(lines: &[u8], name: &[u8]) -> bool {
+    lines.split(|b| *b == b'\n').any(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
 /// Whether the response is an answer to our own request. Servers that give no sensible value, but answer 101, are put up with:
@@ -581,19 +597,23 @@ fn open(c: Conn, rec: &Rec) -> bool {
     };
     let mut hm = MaybeUninit::<mg_http_message>::uninit();
     // SAFETY: data is readable; parse fills hm whatever it returns. The views in hm are those of data.
-    let (good, hm) = unsafe {
-        let n = http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr()).len;
+    let (n, good, hm) = unsafe {
+        let n = http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr());
         let hm = hm.assume_init_mut();
         let is_101 = head_len >= 15 && data[9..12] == *b"101";
-        (n > 0 && is_101 && is_answer(hm, &rec.ws.accept.get(), is_strict(c)), hm)
+        (n, n > 0 && is_101 && is_answer(hm, &rec.ws.accept.get(), is_strict(c)), hm)
     };
     if !good {
         rec.ws.failed.set(true);
-        error(c, format_args!("ws handshake error"));
+        // SAFETY: the views in hm are readable until the program is called.
+        match unsafe { http::status(hm.uri.bytes()) } {
+            status if n > 0 && status != 101 => error(c, format_args!("ws handshake error: {status}")),
+            _ => error(c, format_args!("ws handshake error")),
+        }
         return false;
     }
     c.update(|f| f.set_websocket(true));
-    if !calling(c, rec, || call(c, MG_EV_WS_OPEN, (&raw mut *hm).cast())) {
+    if !calling(c, rec, head_len, || call(c, MG_EV_WS_OPEN, (&raw mut *hm).cast())) {
         return false;
     }
     // SAFETY: the connection's own buffer; del clamps to it.

@@ -5,6 +5,7 @@ use super::handle::Conn;
 use crate::guard::iobuf;
 
 pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
+pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
 
 /// True when header lines carry a Connection header.
 pub(crate) fn has_connection(headers: &[u8]) -> bool {
@@ -28,9 +29,11 @@ pub(crate) fn announce(c: Conn, rec: &Rec) {
         return;
     }
     let Some(ofs) = at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok()) else { return };
+    if rec.http.kept.take() {
+        return replace(c, rec, ofs, len);
+    }
     // SAFETY: the connection's own buffer; the slice is gone before it changes.
-    let head = unsafe { c.send_info().data() };
-    let Some(head) = ofs.checked_add(len).and_then(|end| head.get(ofs..end)) else { return };
+    let Some(head) = (unsafe { queued_head(c, ofs, len) }) else { return };
     if head.starts_with(b"HTTP/1.1 ")
         && head.ends_with(b"\r\n\r\n")
         && !head.starts_with(b"HTTP/1.1 101")
@@ -40,6 +43,30 @@ pub(crate) fn announce(c: Conn, rec: &Rec) {
         // SAFETY: the connection's own buffer.
         let added = unsafe { iobuf::add(c.send(), end_of_headers, CLOSE.as_ptr(), CLOSE.len()) };
         rec.http.announced.set(added > 0);
+    }
+}
+
+/// # Safety
+/// The buffer does not change while the slice is used.
+unsafe fn queued_head<'a>(c: Conn, ofs: usize, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: passed on to the caller.
+    let queued = unsafe { c.send_info().data() };
+    queued.get(ofs..ofs.checked_add(len)?)
+}
+
+/// Where the head says that the connection is kept, because an HTTP/1.0 client wants to know, it says the opposite now.
+#[cold]
+fn replace(c: Conn, rec: &Rec, ofs: usize, len: usize) {
+    // SAFETY: the connection's own buffer; the slice is gone before it changes.
+    let at =
+        unsafe { queued_head(c, ofs, len) }.and_then(|head| head.windows(KEEP_ALIVE.len()).rposition(|line| line == KEEP_ALIVE));
+    if let Some(at) = at {
+        // SAFETY: the connection's own buffer. What is put there is shorter than what was taken away.
+        unsafe {
+            iobuf::del(c.send(), ofs + at, KEEP_ALIVE.len());
+            let added = iobuf::add(c.send(), ofs + at, CLOSE.as_ptr(), CLOSE.len());
+            rec.http.announced.set(added > 0);
+        }
     }
 }
 

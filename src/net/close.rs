@@ -68,9 +68,12 @@ pub(crate) fn close(c: Conn) {
         e.keep(viewed);
         c.set_recv_info(mg_iobuf { buf: ptr::null_mut(), size: 0, len: 0, ..c.recv_info() });
     }
-    // SAFETY: the buffers are the connection's own, and no handler will see them again.
+    // SAFETY: the buffers are the connection's own, and no handler will see them again. One that polls may still be looking at what
+    // was received: that is freed with the connection.
     unsafe {
-        e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
+        if !rec.is_dispatching() {
+            e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
+        }
         if c.flags().is_secure() {
             tls::drop_state(e, c, rec);
             iobuf::del(c.send(), 0, usize::MAX);

@@ -11,16 +11,20 @@ use super::lookup::Resolver;
 use super::mailbox::Wakeup;
 use super::poller::{self, Poller, Ready};
 use super::protocol::Protocols;
+use super::record::{Reset, record};
 use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
 use super::unix::SocketFile;
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
-use crate::proto::{chunked, ws::Utf8};
+pub(crate) use crate::proto::http::framing::CloseAfter;
+use crate::proto::{
+    http::{chunked, outgoing::Outgoing},
+    ws::Utf8,
+};
 use crate::sys::{fs::Handle, thread};
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
-use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -85,100 +89,102 @@ pub(crate) enum Reason {
     Error,
 }
 
-/// The engine's record of one connection or lingering socket. Cells, because handlers re-enter the library at any point.
-pub(crate) struct Rec {
-    pub(crate) conn: Cell<*mut mg_connection>,
-    pub(crate) fd: Cell<i32>,
-    pub(crate) slot: Cell<u32>,
-    /// Counts the uses of this slot, so that an event for an earlier one is told apart.
-    pub(crate) generation: Cell<u32>,
-    /// The library opened or accepted the socket itself, so it may linger on it.
-    pub(crate) own: Cell<bool>,
-    pub(crate) registered: Cell<bool>,
-    /// Input may wait in the kernel: set by an event, cleared by a read that did not fill its buffer.
-    pub(crate) readable: Cell<bool>,
-    /// The peer's end of stream is on its way: read on until it has been read.
-    pub(crate) hup: Cell<bool>,
-    pub(crate) eof: Cell<bool>,
-    /// The last send did not take everything; an event says when to go on.
-    pub(crate) blocked: Cell<bool>,
-    /// Registered for writability as well.
-    pub(crate) armed: Cell<bool>,
-    /// On the list of connections to look at in the next poll although no event may come.
-    pub(crate) held: Cell<bool>,
-    /// On the list of connections that got output outside their own turn.
-    pub(crate) dirty: Cell<bool>,
-    pub(crate) lingering: Cell<bool>,
-    /// Bytes handed to the kernel.
-    pub(crate) sent: Cell<u64>,
-    /// Most bytes the receive buffer has held since it was taken from the spare blocks.
-    pub(crate) recv_used: Cell<usize>,
-    /// When the drain (or the wait after the peer's end of stream) began, when output last moved, and when it last grew.
-    pub(crate) drain_since: Cell<Option<u64>>,
-    pub(crate) progress_at: Cell<u64>,
-    pub(crate) queued_seen: Cell<u64>,
-    pub(crate) queued_at: Cell<u64>,
-    pub(crate) deadline: Cell<Option<u64>>,
-    /// When the protocol handler wants a turn, whatever else the connection waits for: no deadline is later.
-    pub(crate) alarm: Cell<Option<u64>>,
-    /// A lingering socket is closed at the first of these: when nothing comes, and in any case.
-    pub(crate) linger_idle: Cell<u64>,
-    pub(crate) linger_end: Cell<u64>,
-    /// A listener that ran out of descriptors takes no connections before this time.
-    pub(crate) accept_after: Cell<u64>,
-    pub(crate) reason: Cell<Reason>,
-    /// The handler knows of the peer's end of stream.
-    pub(crate) eof_told: Cell<bool>,
-    /// The library began the drain because nothing was in progress: what has arrived since is served first.
-    pub(crate) last_look: Cell<bool>,
-    /// Requests dispatched before MGX_EV_DRAIN was delivered.
-    pub(crate) told_of_drain: Cell<u32>,
-    /// Of the system call that failed, if it was one that ended the connection.
-    pub(crate) errno: Cell<i32>,
-    /// What a client connection does until it is connected, and for the socket of a further attempt, whose it is.
-    pub(crate) attempts: Cell<Option<Box<Attempts>>>,
-    pub(crate) attempt_of: Cell<*mut mg_connection>,
-    /// The file of a listener on a Unix socket.
-    pub(crate) socket_file: Cell<Option<Box<SocketFile>>>,
-    /// Where in `c->send` the texts begin that are datagrams of their own.
-    pub(crate) datagrams: RefCell<Vec<usize>>,
-    /// Everything was sent: the socket may linger.
-    pub(crate) flushed: Cell<bool>,
-    /// Bytes that may still be forgotten on a lingering socket.
-    pub(crate) linger_bytes: Cell<u64>,
-    /// The program's own time limits for the end of this connection.
-    pub(crate) terms: Cell<Option<NonNull<ConnTerms>>>,
-    /// Where a drain asked for through the extension API stands.
-    pub(crate) leave: Cell<Leave>,
-    /// When the connection was accepted, and when something last arrived on it.
-    pub(crate) read_at: Cell<u64>,
-    /// When the first byte of what is in the receive buffer arrived.
-    pub(crate) head_began: Cell<u64>,
-    /// The peer's address when it was accepted; programs may replace `c->rem`.
-    pub(crate) from: Cell<[u8; 16]>,
-    /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
-    pub(crate) pressed: Cell<bool>,
-    /// A protocol handler has called the program about what is in the receive buffer, and must not be called again meanwhile.
-    pub(crate) dispatching: Cell<bool>,
-    /// Bytes that the engine ever put behind the data in `c->recv`. What a handler took away follows from this and the length.
-    pub(crate) arrived: Cell<u64>,
-    /// What follows the data in `c->recv` and waits outside, because a protocol handler at work there would move it too often. It
-    /// is put back before anything is read.
-    pub(crate) aside: Cell<Option<Box<Aside>>>,
-    /// The block of `c->recv` whose data a handler is looking at: it stays as it is until the handler returns.
-    pub(crate) viewed: Cell<*mut u8>,
-    /// The `c->pfn` for which requests wait in the buffer until the peer reads what was answered; 0 when none do.
-    pub(crate) choked: Cell<usize>,
-    pub(crate) http: HttpRec,
-    pub(crate) ws: WsRec,
-    pub(crate) mqtt: MqttRec,
-    /// The file that is being sent; the connection has a flag for it.
-    pub(crate) stream: Cell<Option<Box<Stream>>>,
-    /// What was left of a file that was given up.
-    pub(crate) abandoned: Cell<u64>,
-    /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
-    pub(crate) task: Cell<Option<Box<dyn Any>>>,
-    pub(crate) tls: tls::State,
+record! {
+    /// The engine's record of one connection or lingering socket. Cells, because handlers re-enter the library at any point.
+    pub(crate) struct Rec {
+        conn: Cell<*mut mg_connection> = core::ptr::null_mut(),
+        fd: Cell<i32> = -1,
+        @keep slot: Cell<u32>,
+        /// Counts the uses of this slot, so that an event for an earlier one is told apart.
+        @keep generation: Cell<u32>,
+        /// The library opened or accepted the socket itself, so it may linger on it.
+        own: Cell<bool>,
+        registered: Cell<bool>,
+        /// Input may wait in the kernel: set by an event, cleared by a read that did not fill its buffer.
+        readable: Cell<bool>,
+        /// The peer's end of stream is on its way: read on until it has been read.
+        hup: Cell<bool>,
+        eof: Cell<bool>,
+        /// The last send did not take everything; an event says when to go on.
+        blocked: Cell<bool>,
+        /// Registered for writability as well.
+        armed: Cell<bool>,
+        /// On the list of connections to look at in the next poll although no event may come.
+        @keep held: Cell<bool>,
+        /// On the list of connections that got output outside their own turn.
+        @keep dirty: Cell<bool>,
+        lingering: Cell<bool>,
+        /// Bytes handed to the kernel.
+        sent: Cell<u64>,
+        /// Bytes ever put into the receive buffer. What a handler took off follows from this and the length.
+        arrived: Cell<u64>,
+        /// Most bytes the receive buffer has held since it was taken from the spare blocks.
+        recv_used: Cell<usize>,
+        /// When the drain (or the wait after the peer's end of stream) began, when output last moved, and when it last grew.
+        drain_since: Cell<Option<u64>>,
+        progress_at: Cell<u64>,
+        queued_seen: Cell<u64>,
+        queued_at: Cell<u64>,
+        @keep deadline: Cell<Option<u64>>,
+        /// When the protocol handler wants a turn, whatever else the connection waits for: no deadline is later.
+        alarm: Cell<Option<u64>>,
+        /// A lingering socket is closed at the first of these: when nothing comes, and in any case.
+        linger_idle: Cell<u64>,
+        linger_end: Cell<u64>,
+        /// A listener that ran out of descriptors takes no connections before this time.
+        accept_after: Cell<u64>,
+        reason: Cell<Reason>,
+        /// The handler knows of the peer's end of stream.
+        eof_told: Cell<bool>,
+        /// The library began the drain because nothing was in progress: what has arrived since is served first.
+        last_look: Cell<bool>,
+        /// Requests dispatched before MGX_EV_DRAIN was delivered.
+        told_of_drain: Cell<u32>,
+        /// Of the system call that failed, if it was one that ended the connection.
+        errno: Cell<i32>,
+        /// What a client connection does until it is connected, and for the socket of a further attempt, whose it is.
+        attempts: Cell<Option<Box<Attempts>>>,
+        attempt_of: Cell<*mut mg_connection> = core::ptr::null_mut(),
+        /// The file of a listener on a Unix socket.
+        socket_file: Cell<Option<Box<SocketFile>>>,
+        /// Where in `c->send` the texts begin that are datagrams of their own.
+        datagrams: RefCell<Vec<usize>>,
+        /// Everything was sent: the socket may linger.
+        flushed: Cell<bool>,
+        /// Bytes that may still be forgotten on a lingering socket.
+        linger_bytes: Cell<u64>,
+        /// The program's own time limits for the end of this connection.
+        terms: RefCell<Option<Box<ConnTerms>>>,
+        /// Where a drain asked for through the extension API stands.
+        leave: Cell<Leave>,
+        /// When the connection was accepted, and when something last arrived on it.
+        read_at: Cell<u64>,
+        /// When the first byte of what is in the receive buffer arrived.
+        head_began: Cell<u64>,
+        /// The peer's address when it was accepted; programs may replace `c->rem`.
+        from: Cell<[u8; 16]>,
+        /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
+        pressed: Cell<bool>,
+        /// A protocol handler has called the program about what is in the receive buffer, and must not be called again meanwhile.
+        dispatching: Cell<bool>,
+        /// What follows the data in `c->recv` and waits outside, because a protocol handler at work there would move it too often. It
+        /// is put back before anything is read.
+        aside: Cell<Option<Box<Aside>>>,
+        /// The block of `c->recv` whose data a handler is looking at: it stays as it is until the handler returns.
+        viewed: Cell<*mut u8> = core::ptr::null_mut(),
+        /// The `c->pfn` for which requests wait in the buffer until the peer reads what was answered; 0 when none do.
+        choked: Cell<usize>,
+        http: HttpRec,
+        ws: WsRec,
+        mqtt: MqttRec,
+        /// The file that is being sent; the connection has a flag for it.
+        stream: Cell<Option<Box<Stream>>>,
+        /// What was left of a file that was given up.
+        abandoned: Cell<u64>,
+        /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
+        task: Cell<Option<Box<dyn Any>>>,
+        tls: tls::State,
+    }
 }
 
 /// Received bytes outside the receive buffer; those before `at` are back in it.
@@ -228,92 +234,97 @@ pub(crate) fn count(counter: &Cell<u64>, n: u64) {
     counter.set(counter.get().wrapping_add(n));
 }
 
-/// What the HTTP handler remembers between events.
-#[derive(Default)]
-pub(crate) struct HttpRec {
-    pub(crate) phase: Cell<Phase>,
-    /// `recv.len` when the handler left: what was kept is valid only if the buffer has merely grown since.
-    pub(crate) left: Cell<usize>,
-    /// Head bytes known to hold no blank line.
-    pub(crate) scanned: Cell<usize>,
-    pub(crate) head_len: Cell<usize>,
-    /// Length of the whole message; unknown while chunks are coming.
-    pub(crate) need: Cell<Option<usize>>,
-    pub(crate) chunks: Cell<chunked::Scanner>,
-    /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
-    pub(crate) too_long: Cell<bool>,
-    /// `queued()` when the current request was announced, and when the last one was dispatched, if one was; and the time of that.
-    pub(crate) head_mark: Cell<u64>,
-    pub(crate) mark: Cell<u64>,
-    pub(crate) dispatched: Cell<bool>,
-    pub(crate) asked_at: Cell<u64>,
-    /// Requests wait in the buffer for the next turn of this connection.
-    pub(crate) more: Cell<bool>,
-    /// End of the message being dispatched, inside `c->recv`.
-    pub(crate) end: Cell<usize>,
-    pub(crate) dispatching: Cell<bool>,
-    /// A library function completed the answer to the last request.
-    pub(crate) answered: Cell<bool>,
-    /// The head of that answer says that it is the last.
-    pub(crate) announced: Cell<bool>,
-    pub(crate) close: Cell<CloseAfter>,
-    /// Requests dispatched on this connection.
-    pub(crate) requests: Cell<u32>,
-    /// Where in the stream of queued bytes the last reply head written by the library begins, and its length.
-    pub(crate) head_at: Cell<Option<(u64, usize)>>,
+record! {
+    /// What the HTTP handler remembers between events.
+    pub(crate) struct HttpRec {
+        phase: Cell<Phase>,
+        /// `recv.len` when the handler left, and where in the stream of received bytes the buffer began: what was kept is valid only
+        /// if the buffer has merely grown since.
+        left: Cell<usize>,
+        left_at: Cell<u64>,
+        /// Head bytes known to hold no blank line.
+        scanned: Cell<usize>,
+        head_len: Cell<usize>,
+        /// Length of the whole message; unknown while chunks are coming.
+        need: Cell<Option<usize>>,
+        chunks: Cell<chunked::Scanner>,
+        /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
+        too_long: Cell<bool>,
+        /// `queued()` when the current request was announced, and when the last one was dispatched, if one was; and the time of that.
+        head_mark: Cell<u64>,
+        mark: Cell<u64>,
+        dispatched: Cell<bool>,
+        asked_at: Cell<u64>,
+        /// Requests wait in the buffer for the next turn of this connection.
+        more: Cell<bool>,
+        /// End of the message being dispatched, inside `c->recv`.
+        end: Cell<usize>,
+        dispatching: Cell<bool>,
+        /// Empty lines that were skipped in front of the current message.
+        blank: Cell<usize>,
+        /// The current request is HEAD: its answer has no body.
+        head_only: Cell<bool>,
+        /// The current request is of HTTP/1.0 and asks for the connection to be kept, which its answer confirms.
+        keep_alive: Cell<bool>,
+        /// The last reply head written by the library says so.
+        kept: Cell<bool>,
+        /// The body of the current message is chunked.
+        chunked: Cell<bool>,
+        /// What the program has written: requests of a client, the answer of a server.
+        outgoing: Cell<Option<Box<Outgoing>>>,
+        /// `Authorization: ...`, from the URL of a client.
+        authorization: Cell<Option<Box<[u8]>>>,
+        /// A library function completed the answer to the last request.
+        answered: Cell<bool>,
+        /// The head of that answer says that it is the last.
+        announced: Cell<bool>,
+        close: Cell<CloseAfter>,
+        /// Requests dispatched on this connection.
+        requests: Cell<u32>,
+        /// Where in the stream of queued bytes the last reply head written by the library begins, and its length.
+        head_at: Cell<Option<(u64, usize)>>,
+    }
 }
 
-/// What the WebSocket handler remembers between events. How much of a fragmented message lies at the front of `c->recv` is in
-/// `c->pfn_data`.
-#[derive(Default)]
-pub(crate) struct WsRec {
-    /// What a server must answer to our key.
-    pub(crate) accept: Cell<[u8; 28]>,
-    /// A handler is at work further up the stack.
-    pub(crate) dispatching: Cell<bool>,
-    /// The peer broke the protocol: whatever else it sends is not looked at.
-    pub(crate) failed: Cell<bool>,
-    /// We have sent a Close frame.
-    pub(crate) close_sent: Cell<bool>,
-    /// The end of the last fragment of a text.
-    pub(crate) text: Cell<Utf8>,
-    /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
-    pub(crate) pongs: Cell<usize>,
-    pub(crate) pongs_end: Cell<u64>,
-    /// The payload of a Ping that is answered when those have been sent.
-    pub(crate) late_pong: Cell<Option<Box<[u8]>>>,
+record! {
+    /// What the WebSocket handler remembers between events. How much of a fragmented message lies at the front of `c->recv` is in
+    /// `c->pfn_data`.
+    pub(crate) struct WsRec {
+        /// What a server must answer to our key.
+        accept: Cell<[u8; 28]>,
+        /// A handler is at work further up the stack.
+        dispatching: Cell<bool>,
+        /// The peer broke the protocol: whatever else it sends is not looked at.
+        failed: Cell<bool>,
+        /// We have sent a Close frame.
+        close_sent: Cell<bool>,
+        /// The end of the last fragment of a text.
+        text: Cell<Utf8>,
+        /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
+        pongs: Cell<usize>,
+        pongs_end: Cell<u64>,
+        /// The payload of a Ping that is answered when those have been sent.
+        late_pong: Cell<Option<Box<[u8]>>>,
+    }
 }
 
-/// What the MQTT handler remembers between events.
-#[derive(Default)]
-pub(crate) struct MqttRec {
-    /// Bytes of replies queued since `queued()` was `replies_from`.
-    pub(crate) replies: Cell<u64>,
-    pub(crate) replies_from: Cell<u64>,
-    /// Milliseconds between two packets that the broker was promised; 0 when nobody is waiting for ours.
-    pub(crate) keepalive: Cell<u64>,
-    /// The broker has accepted us.
-    pub(crate) open: Cell<bool>,
-    /// When something was last sent and received; None before the connection is established.
-    pub(crate) said: Cell<Option<u64>>,
-    pub(crate) heard: Cell<u64>,
-    /// Since when the broker owes an answer.
-    pub(crate) asked: Cell<Option<u64>>,
-    /// Ciphertext that was buffered at the last look.
-    pub(crate) ciphertext: Cell<usize>,
-}
-
-impl MqttRec {
-    fn reset(&self) {
-        let MqttRec { replies, replies_from, keepalive, open, said, heard, asked, ciphertext } = self;
-        replies.set(0);
-        replies_from.set(0);
-        keepalive.set(0);
-        open.set(false);
-        said.set(None);
-        heard.set(0);
-        asked.set(None);
-        ciphertext.set(0);
+record! {
+    /// What the MQTT handler remembers between events.
+    pub(crate) struct MqttRec {
+        /// Bytes of replies queued since `queued()` was `replies_from`.
+        replies: Cell<u64>,
+        replies_from: Cell<u64>,
+        /// Milliseconds between two packets that the broker was promised; 0 when nobody is waiting for ours.
+        keepalive: Cell<u64>,
+        /// The broker has accepted us.
+        open: Cell<bool>,
+        /// When something was last sent and received; None before the connection is established.
+        said: Cell<Option<u64>>,
+        heard: Cell<u64>,
+        /// Since when the broker owes an answer.
+        asked: Cell<Option<u64>>,
+        /// Ciphertext that was buffered at the last look.
+        ciphertext: Cell<usize>,
     }
 }
 
@@ -327,16 +338,6 @@ pub(crate) enum Phase {
     Body,
     /// The message was refused: whatever else arrives is not looked at.
     Refused,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) enum CloseAfter {
-    #[default]
-    No,
-    /// The request says `Connection: close`.
-    Asked,
-    /// HTTP/1.0 without keep-alive: after the last request that is in the buffer.
-    Http10,
 }
 
 pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
@@ -370,6 +371,8 @@ impl Drop for Stream {
         unsafe { heap::free(self.pair.cast()) };
     }
 }
+
+pub(crate) type BeforeSend = fn(Conn, &Rec);
 
 const CHUNK: usize = 64;
 
@@ -432,6 +435,8 @@ pub(crate) struct Engine {
     pub(crate) dead: Cell<bool>,
     /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
     pub(crate) ws_strict: Cell<bool>,
+    /// WebSocket clients may send text that is not UTF-8.
+    pub(crate) ws_any_text: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -444,6 +449,8 @@ pub(crate) struct Engine {
     pub(crate) trail: RefCell<Trail>,
     pub(crate) resolver: Resolver,
     pub(crate) protocols: Protocols,
+    /// Who looks at output before it leaves.
+    pub(crate) before_send: Cell<Option<BeforeSend>>,
     /// What TLS connections share.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) tls: OnceCell<Box<dyn Any>>,
@@ -492,6 +499,7 @@ impl Engine {
             reuseport: Cell::new(false),
             door,
             ws_strict: Cell::new(false),
+            ws_any_text: Cell::new(false),
             compat: Cell::new(false),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
@@ -501,6 +509,7 @@ impl Engine {
             trail: RefCell::default(),
             resolver: Resolver::default(),
             protocols: Protocols::default(),
+            before_send: Cell::default(),
             tls: OnceCell::new(),
         }))
     }
@@ -548,7 +557,7 @@ impl Engine {
         let slot = free.pop().unwrap_or_default();
         drop(free);
         let rec = self.rec(slot as usize).expect("a slot on the free list exists");
-        rec.reset(slot);
+        rec.renew(slot);
         rec
     }
 
@@ -563,7 +572,7 @@ impl Engine {
         rec.alarm.set(None);
         self.set_deadline(rec, None);
         let slot = rec.slot.get();
-        rec.reset(slot);
+        rec.renew(slot);
         self.free_slots.borrow_mut().push(slot);
     }
 
@@ -667,77 +676,22 @@ impl Engine {
     }
 }
 
-impl Default for Rec {
-    fn default() -> Rec {
-        Rec {
-            conn: Cell::new(core::ptr::null_mut()),
-            fd: Cell::new(-1),
-            slot: Cell::default(),
-            generation: Cell::default(),
-            own: Cell::default(),
-            registered: Cell::default(),
-            readable: Cell::default(),
-            hup: Cell::default(),
-            eof: Cell::default(),
-            blocked: Cell::default(),
-            armed: Cell::default(),
-            held: Cell::default(),
-            dirty: Cell::default(),
-            lingering: Cell::default(),
-            sent: Cell::default(),
-            recv_used: Cell::default(),
-            drain_since: Cell::default(),
-            progress_at: Cell::default(),
-            queued_seen: Cell::default(),
-            queued_at: Cell::default(),
-            deadline: Cell::default(),
-            alarm: Cell::default(),
-            linger_idle: Cell::default(),
-            linger_end: Cell::default(),
-            accept_after: Cell::default(),
-            reason: Cell::default(),
-            eof_told: Cell::default(),
-            last_look: Cell::default(),
-            told_of_drain: Cell::default(),
-            errno: Cell::default(),
-            attempts: Cell::default(),
-            attempt_of: Cell::new(core::ptr::null_mut()),
-            socket_file: Cell::default(),
-            datagrams: RefCell::default(),
-            flushed: Cell::default(),
-            linger_bytes: Cell::default(),
-            terms: Cell::default(),
-            leave: Cell::default(),
-            read_at: Cell::default(),
-            head_began: Cell::default(),
-            from: Cell::default(),
-            pressed: Cell::default(),
-            dispatching: Cell::default(),
-            arrived: Cell::default(),
-            aside: Cell::default(),
-            viewed: Cell::new(core::ptr::null_mut()),
-            choked: Cell::default(),
-            http: HttpRec::default(),
-            ws: WsRec::default(),
-            mqtt: MqttRec::default(),
-            stream: Cell::default(),
-            abandoned: Cell::default(),
-            task: Cell::default(),
-            tls: tls::State::default(),
-        }
-    }
-}
-
-impl Drop for Rec {
-    fn drop(&mut self) {
-        self.set_terms(None);
-    }
-}
-
 impl Rec {
+    /// Ready for a new connection.
+    fn renew(&self, slot: u32) {
+        self.reset();
+        self.slot.set(slot);
+        self.generation.set(self.generation.get().wrapping_add(1));
+    }
+
+    /// The program is looking at what is in the receive buffer: nothing of it is moved or taken off meanwhile, whoever polls.
+    #[inline]
+    pub(crate) fn is_dispatching(&self) -> bool {
+        self.http.dispatching.get() || self.ws.dispatching.get() || self.dispatching.get()
+    }
+
     pub(crate) fn terms(&self) -> Terms {
-        // SAFETY: a box of ours, replaced only by set_terms.
-        self.terms.get().map_or(Terms::DEFAULT, |p| unsafe { p.as_ref() }.terms)
+        self.terms.borrow().as_ref().map_or(Terms::DEFAULT, |t| t.terms)
     }
 
     /// A protocol handler is in the middle of something, such as an upload.
@@ -750,77 +704,119 @@ impl Rec {
 
     /// All that the program said about the end of this connection, if it did.
     pub(crate) fn conn_terms(&self) -> Option<ConnTerms> {
-        // SAFETY: as above.
-        self.terms.get().map(|p| unsafe { p.as_ref() }.clone())
+        self.terms.borrow().as_deref().cloned()
     }
 
     pub(crate) fn set_terms(&self, terms: Option<ConnTerms>) {
-        let new = terms.map(|t| NonNull::from(Box::leak(Box::new(t))));
-        if let Some(old) = self.terms.replace(new) {
-            // SAFETY: made by Box::leak above, and nobody else has it.
-            drop(unsafe { Box::from_raw(old.as_ptr()) });
-        }
-    }
-
-    /// Ready for a new connection. `held`, `dirty` and `deadline` stay: they say which lists the slot is on.
-    fn reset(&self, slot: u32) {
-        macro_rules! reset {
-            ($($field:ident)*) => { $(self.$field.take();)* };
-        }
-        reset!(own registered readable hup eof blocked armed lingering sent recv_used drain_since progress_at queued_seen queued_at
-            linger_idle linger_end linger_bytes accept_after reason eof_told last_look told_of_drain errno attempts socket_file datagrams flushed leave read_at head_began from pressed dispatching arrived aside choked stream abandoned task tls);
-        self.set_terms(None);
-        self.conn.set(core::ptr::null_mut());
-        self.attempt_of.set(core::ptr::null_mut());
-        self.viewed.set(core::ptr::null_mut());
-        self.fd.set(-1);
-        self.slot.set(slot);
-        self.generation.set(self.generation.get().wrapping_add(1));
-        self.http.reset();
-        self.ws.reset();
-        self.mqtt.reset();
-    }
-}
-
-impl WsRec {
-    pub(crate) fn reset(&self) {
-        let WsRec { accept, dispatching, failed, close_sent, text, pongs, pongs_end, late_pong } = self;
-        accept.set([0; 28]);
-        dispatching.set(false);
-        failed.set(false);
-        close_sent.set(false);
-        text.take();
-        pongs.set(0);
-        pongs_end.set(0);
-        late_pong.take();
+        self.terms.replace(terms.map(Box::new));
     }
 }
 
 impl HttpRec {
-    pub(crate) fn reset(&self) {
-        self.next_message();
-        self.mark.set(0);
-        self.head_mark.set(0);
-        self.dispatched.set(false);
-        self.asked_at.set(0);
-        self.more.set(false);
-        self.end.set(0);
-        self.dispatching.set(false);
-        self.answered.set(false);
-        self.announced.set(false);
-        self.close.set(CloseAfter::No);
-        self.requests.set(0);
-        self.head_at.set(None);
-    }
-
     /// Forgets what is known of the message at the start of the buffer.
     pub(crate) fn next_message(&self) {
         self.phase.set(Phase::Head);
         self.left.set(0);
+        self.left_at.set(0);
         self.scanned.set(0);
         self.head_len.set(0);
         self.need.set(None);
         self.too_long.set(false);
+        self.blank.set(0);
+        self.chunked.set(false);
         self.chunks.set(chunked::Scanner::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::probe::{Boxed, Probe, Sample, samples};
+    use super::*;
+
+    samples! {
+        bool = true;
+        i32 = 7;
+        u32 = 7;
+        u64 = 7;
+        usize = 7;
+        Option<u64> = Some(7);
+        Option<usize> = Some(7);
+        Option<(u64, usize)> = Some((7, 7));
+        [u8; 16] = [7; 16];
+        [u8; 28] = [7; 28];
+        Vec<usize> = vec![7];
+        Reason = Reason::Limit;
+        Leave = Leave::Quiet(7);
+        Phase = Phase::Body;
+        CloseAfter = CloseAfter::Http10;
+        Utf8 = {
+            let mut begun = Utf8::default();
+            begun.feed(b"\xe2");
+            begun
+        };
+    }
+
+    impl Sample for chunked::Scanner {
+        fn sample() -> Option<Self> {
+            let mut scanner = chunked::Scanner::default();
+            scanner.scan(b"5\r\nab");
+            Some(scanner)
+        }
+        fn is_like(&self, other: &Self) -> bool {
+            format!("{self:?}") == format!("{other:?}")
+        }
+    }
+
+    impl Sample for Option<&'static tls::Ops> {
+        fn sample() -> Option<Self> {
+            None
+        }
+        fn is_like(&self, other: &Self) -> bool {
+            self.is_some() == other.is_some()
+        }
+    }
+
+    impl Boxed for Box<Attempts> {}
+    impl Boxed for Box<SocketFile> {}
+    impl Boxed for Box<Stream> {}
+    impl Boxed for Box<Aside> {
+        fn boxed() -> Option<Self> {
+            Some(Box::default())
+        }
+    }
+    impl Boxed for Box<Outgoing> {}
+    impl Boxed for Box<[u8]> {
+        fn boxed() -> Option<Self> {
+            Some(Box::default())
+        }
+    }
+    impl Boxed for Box<dyn Any> {
+        fn boxed() -> Option<Self> {
+            Some(Box::new(7))
+        }
+    }
+    impl Boxed for Box<ConnTerms> {
+        fn boxed() -> Option<Self> {
+            // SAFETY: all-zero options are valid, and have no reason.
+            Some(Box::new(unsafe { ConnTerms::new(&core::mem::zeroed()) }))
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_used_again_equals_a_fresh_one() {
+        let (used, fresh) = (Rec::default(), Rec::default());
+        used.dirty();
+        let mut stale = Vec::new();
+        used.stale(&fresh, &mut stale);
+        for member in ["readable", "flushed", "choked", "http", "requests", "ws", "close_sent", "mqtt", "replies", "task", "tls"]
+        {
+            assert!(stale.contains(&member), "{member} was not made dirty");
+        }
+        let generation = used.generation.get();
+        used.renew(3);
+        stale.clear();
+        used.stale(&fresh, &mut stale);
+        assert_eq!(stale, Vec::<&str>::new());
+        assert_eq!((used.slot.get(), used.generation.get()), (3, generation + 1));
     }
 }

@@ -162,6 +162,12 @@ impl Conn {
         rec.sent.get() + self.send_len() as u64
     }
 
+    /// Where in the stream of received bytes the receive buffer begins. It moves when something is taken off the buffer, never
+    /// when something arrives.
+    pub(crate) fn recv_at(self, rec: &Rec) -> u64 {
+        rec.arrived.get().wrapping_sub(self.recv_len() as u64)
+    }
+
     /// MG_EV_CLOSE has been delivered: nothing may be dispatched any more.
     #[inline]
     pub(crate) fn is_closed(self) -> bool {

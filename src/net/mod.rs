@@ -24,6 +24,7 @@ pub(crate) mod poller;
 pub(crate) mod protocol;
 pub(crate) mod queue;
 pub(crate) mod quiet;
+pub(crate) mod record;
 pub(crate) mod recv;
 pub(crate) mod resolve;
 #[cfg(feature = "tls")]

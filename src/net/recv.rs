@@ -73,7 +73,11 @@ pub(crate) fn unshare(e: &Engine, c: Conn, rec: &Rec) -> bool {
 
 /// Takes back a receive buffer without data, unless a handler is looking at it.
 pub(crate) fn return_empty(e: &Engine, c: Conn, rec: &Rec) {
-    if c.recv_len() == 0 && (c.recv_info().buf != rec.viewed.get() || rec.viewed.get().is_null()) {
+    if c.recv_len() == 0
+        && !rec.http.dispatching.get()
+        && !rec.ws.dispatching.get()
+        && (c.recv_info().buf != rec.viewed.get() || rec.viewed.get().is_null())
+    {
         // SAFETY: the connection's own buffer, empty.
         unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
     }
@@ -115,7 +119,13 @@ pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let waiting =
         |rec: &Rec| rec.dispatching.get() && c.recv_len() + aside_len(rec) >= PIPELINE.min(e.options.borrow().max_recv_size);
     let choked = || c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()));
+    // In a poll of a handler that looks at the buffer there is only the room that is there.
+    let looked_at = || {
+        let io = c.recv_info();
+        io.len >= io.size && c.rec().is_some_and(|rec| rec.http.dispatching.get() || rec.ws.dispatching.get())
+    };
     flags.is_full()
+        || e.frames() > 1 && looked_at()
         || flags.is_draining() && !e.compat.get()
         || flags.is_resp() && piled_up()
         || c.rec().is_some_and(waiting)
@@ -228,7 +238,7 @@ pub(crate) fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
         rec.read_at.set(e.now.get());
         count(&e.stats.bytes_in, n as u64);
         (*io).len += n;
-        rec.arrived.set(rec.arrived.get() + n as u64);
+        rec.arrived.set(rec.arrived.get().wrapping_add(n as u64));
         rec.recv_used.set(rec.recv_used.get().max((*io).len));
         if (*io).len < (*io).size {
             // Handlers scan past the data with atoi, strtol, strstr.

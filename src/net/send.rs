@@ -30,6 +30,9 @@ pub(crate) fn press(e: &Engine, c: Conn, rec: &Rec) {
 
 /// One send, and MG_EV_WRITE for what it took.
 pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
+    if let Some(look) = e.before_send.get().filter(|_| c.send_len() > 0) {
+        look(c, rec);
+    }
     let flags = c.flags();
     if flags.is_secure() {
         return tls::send_queued(e, c, rec);

@@ -3,6 +3,7 @@
 
 use super::engine::{Engine, Rec};
 use super::handle::Conn;
+use super::record::record;
 use super::sock::Io;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
@@ -22,17 +23,11 @@ pub(crate) struct Ops {
     pub(crate) unsent: fn(&Rec) -> usize,
 }
 
-/// A connection's TLS state, in its record.
-#[derive(Default)]
-pub(crate) struct State {
-    pub(crate) ops: Cell<Option<&'static Ops>>,
-    pub(crate) session: RefCell<Option<Box<dyn Any>>>,
-}
-
-impl State {
-    pub(crate) fn take(&self) {
-        self.ops.set(None);
-        self.session.take();
+record! {
+    /// A connection's TLS state, in its record.
+    pub(crate) struct State {
+        ops: Cell<Option<&'static Ops>>,
+        session: RefCell<Option<Box<dyn Any>>>,
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP credentials.
 
-use super::{http, urlcodec};
+use super::{http, url, urlcodec};
 use base64::{
     Engine,
     alphabet::STANDARD,
@@ -15,7 +15,14 @@ static BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeCon
 
 /// Finds the credentials of a request in its `Authorization` and `Cookie` headers and its query, and writes them as C strings,
 /// cut where they do not fit. The first source that applies counts, even when there is nothing in it.
-pub(crate) fn creds(authorization: Option<&[u8]>, cookie: Option<&[u8]>, query: &[u8], user: &mut [u8], pass: &mut [u8]) {
+pub(crate) fn creds<'a>(
+    authorization: Option<&[u8]>,
+    cookies: impl IntoIterator<Item = &'a [u8]>,
+    query: &[u8],
+    user: &mut [u8],
+    pass: &mut [u8],
+) {
+    let mut cookies = cookies.into_iter().peekable();
     put(user, b"");
     put(pass, b"");
     let authorization = authorization.unwrap_or_default();
@@ -27,8 +34,9 @@ pub(crate) fn creds(authorization: Option<&[u8]>, cookie: Option<&[u8]>, query: 
         }
     } else if let Some(token) = after(authorization, b"Bearer ") {
         put(pass, token);
-    } else if let Some(cookie) = cookie {
-        put(pass, http::parameter(cookie, b"access_token").unwrap_or_default());
+    } else if cookies.peek().is_some() {
+        // Several lines are one list (RFC 9113, 8.2.3).
+        put(pass, cookies.find_map(|cookie| http::parameter(cookie, b"access_token")).unwrap_or_default());
     } else if let Some(coded) = urlcodec::var(query, b"access_token") {
         match urlcodec::decode(coded, pass, true) {
             Ok(_) => {}
@@ -41,6 +49,34 @@ pub(crate) fn creds(authorization: Option<&[u8]>, cookie: Option<&[u8]>, query: 
             Err(urlcodec::DecodeError::Escape) => put(pass, b""),
         }
     }
+}
+
+/// The header line for user and password of a URL, if it has any.
+pub(crate) fn authorization(url: &[u8]) -> Option<Vec<u8>> {
+    let (user, password) = (url::user(url), url::password(url));
+    if user.is_empty() && password.is_empty() {
+        return None;
+    }
+    let mut plain = plain(user);
+    plain.push(b':');
+    plain.extend(self::plain(password));
+    let mut line = b"Authorization: Basic ".to_vec();
+    let start = line.len();
+    line.resize(start + plain.len().div_ceil(3) * 4, 0);
+    // There is exactly the room that padded base64 takes.
+    base64::engine::general_purpose::STANDARD.encode_slice(plain, &mut line[start..]).ok()?;
+    line.extend(b"\r\n");
+    Some(line)
+}
+
+/// A part of a URL without its percent-encoding; as it is, when that makes no sense.
+fn plain(text: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; text.len() + 1];
+    match urlcodec::decode(text, &mut out, false) {
+        Ok(len) => out.truncate(len),
+        Err(_) => out = text.to_vec(),
+    }
+    out
 }
 
 /// What follows `scheme`, unless that is nothing.
@@ -75,7 +111,7 @@ mod tests {
 
     fn run(authorization: &str, query: &str, room: usize) -> (String, String) {
         let (mut user, mut pass) = (vec![0xff; room], vec![0xff; room]);
-        creds(Some(authorization.as_bytes()), None, query.as_bytes(), &mut user, &mut pass);
+        creds(Some(authorization.as_bytes()), [], query.as_bytes(), &mut user, &mut pass);
         let text = |b: Vec<u8>| String::from_utf8(b.split(|&b| b == 0).next().unwrap().to_vec()).unwrap();
         (text(user), text(pass))
     }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod accept;
-pub(crate) mod chunked;
 pub(crate) mod creds;
 pub(crate) mod date;
 pub(crate) mod dns;
@@ -28,7 +27,6 @@ pub(crate) mod range;
 pub(crate) mod resolv;
 pub(crate) mod sntp;
 pub(crate) mod ssi;
-pub(crate) mod strict;
 pub(crate) mod url;
 pub(crate) mod urlcodec;
 pub(crate) mod webroot;

@@ -1,6 +1,6 @@
 //! Parts of a multipart body (RFC 2046, 5.1; RFC 7578). The boundary is not told: it is found in the body.
 
-use super::{http, strict::is_token_byte};
+use super::http::{self, strict::is_token_byte};
 use memchr::memmem;
 
 #[derive(Debug, PartialEq, Eq)]

@@ -189,7 +189,7 @@ impl Claim {
             let hm = &*hm;
             let header = hm.header(b"Authorization");
             claim.authorization = header.is_some();
-            creds::creds(header, hm.header(b"Cookie"), hm.query.bytes(), &mut claim.user, &mut claim.pass);
+            creds::creds(header, hm.header_lines(b"Cookie"), hm.query.bytes(), &mut claim.user, &mut claim.pass);
         }
         claim
     }

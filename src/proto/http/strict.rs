@@ -1,9 +1,7 @@
-//! What the HTTP engine asks of a request beyond what `mg_http_parse` accepts, and which refused requests are answered.
+//! What is refused because another parser might read it differently, and which refused requests are answered.
 //!
 //! Two parsers that read one stream of bytes differently see different requests: that is how requests are smuggled past a
 //! proxy. So what another parser might well read differently is refused, for good.
-
-use super::http::framing_name;
 
 /// Whether every byte may stand in a token, such as a header name (RFC 9110, 5.6.2). Empty is none.
 pub(crate) fn is_token(text: &[u8]) -> bool {
@@ -69,7 +67,7 @@ pub(crate) fn coding(value: &[u8]) -> Coding {
 /// Made for heads that no parser accepts: lines may end in LF, CRLF or CR, and hold any bytes.
 pub(crate) fn expects_answer(data: &[u8]) -> Option<bool> {
     #[cfg(test)]
-    super::meter::add(data.len());
+    crate::proto::meter::add(data.len());
     let first = memchr::memchr(b'\n', data);
     let method = data.iter().position(|&b| !is_token_byte(b)).unwrap_or(data.len());
     if method == 0 && !data.is_empty() || data.get(method).is_some_and(|b| *b != b' ') {
@@ -94,7 +92,7 @@ pub(crate) fn expects_answer_now(data: &[u8]) -> bool {
 pub(crate) fn end_of_head(data: &[u8], seen: usize) -> Option<usize> {
     let from = seen.saturating_sub(2).min(data.len());
     #[cfg(test)]
-    super::meter::add(data.len() - from);
+    crate::proto::meter::add(data.len() - from);
     memchr::memchr_iter(b'\n', &data[from..]).map(|i| from + i + 1).find_map(|next| match data.get(next..)? {
         [b'\n', ..] => Some(next + 1),
         [b'\r', b'\n', ..] => Some(next + 2),
@@ -113,22 +111,6 @@ fn has_host(lines: &[u8]) -> bool {
         memchr::memchr(b':', line).is_some_and(|colon| line[..colon].trim_ascii_end().eq_ignore_ascii_case(b"host"))
     };
     lines.split(|b| matches!(b, b'\r' | b'\n')).any(is_host)
-}
-
-/// The status that says what is wrong with the malformed head at the start of `data`: too many headers, if the message's framing
-/// hides behind those that are looked at.
-pub(crate) fn status_of(data: &[u8], max_headers: usize) -> i32 {
-    let head = &data[..end_of_head(data, 0).unwrap_or(data.len())];
-    let lines = head.split(|b| *b == b'\n').skip(1 + max_headers);
-    if lines.flat_map(|line| line.split(|b| *b == b'\r')).any(framing_name) { 431 } else { 400 }
-}
-
-/// Whether the header lines that nobody parses are at least header lines. `rest` ends with the head.
-#[cold]
-pub(crate) fn are_headers(rest: &[u8]) -> bool {
-    let mut lines =
-        rest.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).take_while(|l| !l.is_empty());
-    lines.all(|line| memchr::memchr(b':', line).is_some_and(|colon| is_token(&line[..colon])) && !line.contains(&b'\r'))
 }
 
 #[cfg(test)]
@@ -212,27 +194,5 @@ mod tests {
             });
             assert_eq!(found, end, "{head:?}");
         }
-    }
-
-    #[test]
-    fn hidden_framing_is_told_from_other_mistakes() {
-        let head = |last: &str| format!("GET / HTTP/1.1\r\nA: b\r\nC: d\r\n{last}\r\n\r\n");
-        for (last, want) in [
-            ("Content-Length: 5", 431),
-            ("transfer-encoding : x", 431),
-            ("E: f\rContent-Length: 5", 431),
-            (" Content-Length: 5", 431),
-            ("X-Content-Length: 5", 400),
-            ("\r\nContent-Length: 5", 400),
-        ] {
-            assert_eq!(status_of(head(last).as_bytes(), 2), want, "{last:?}");
-            assert_eq!(status_of(head(last).as_bytes(), 3), 400, "{last:?}");
-        }
-    }
-
-    #[test]
-    fn header_lines_are_told_from_others() {
-        assert!(are_headers(b"A: b\r\nC:\n\r\n") && are_headers(b"\r\n") && are_headers(b""));
-        assert!(!are_headers(b"A : b\r\n\r\n") && !are_headers(b": b\n") && !are_headers(b"A\n") && !are_headers(b"A: b\rc\n"));
     }
 }

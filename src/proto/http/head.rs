@@ -1,4 +1,41 @@
-//! HTTP/1 message heads.
+//! Message heads.
+
+use super::strict::is_token;
+
+/// Whose rules a head is read by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A program that calls `mg_http_parse`. Headers for which it has no room are not looked at.
+    Program,
+    /// A server: what another parser might read differently is malformed, in every header.
+    Server,
+    /// A client: as a server, but names may hold what no token does, and equal Content-Lengths are one.
+    Client,
+}
+
+impl Reader {
+    /// The headers that must not be repeated.
+    fn once(self) -> u8 {
+        match self {
+            Reader::Program => CONTENT_LENGTH | TRANSFER_ENCODING | AUTHORIZATION | COOKIE | CONNECTION,
+            Reader::Server => CONTENT_LENGTH | TRANSFER_ENCODING | AUTHORIZATION,
+            Reader::Client => TRANSFER_ENCODING | AUTHORIZATION,
+        }
+    }
+}
+
+/// What the headers say that the engine acts on, wherever they stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fields<'a> {
+    pub(crate) length: Option<usize>,
+    pub(crate) coding: Option<&'a [u8]>,
+    /// Connection has `close`, or `keep-alive`, in one of its lines.
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    /// Expect is `100-continue`.
+    pub(crate) expects: bool,
+    pub(crate) authorized: bool,
+}
 
 /// A `Head::body_len` and `Head::message_len` that only the end of the connection tells.
 pub(crate) const UNTIL_CLOSE: usize = usize::MAX;
@@ -20,8 +57,18 @@ pub(crate) struct Head<'a> {
     pub(crate) len: usize,
     pub(crate) body_len: usize,
     pub(crate) message_len: usize,
-    /// Some header name is made of more than letters and hyphens.
-    pub(crate) odd_names: bool,
+    pub(crate) fields: Fields<'a>,
+}
+
+impl Head<'_> {
+    pub(crate) fn is_response(&self) -> bool {
+        is_response(self.method)
+    }
+}
+
+#[inline]
+fn is_response(method: &[u8]) -> bool {
+    method.len() > 5 && method[..5].eq_ignore_ascii_case(b"HTTP/")
 }
 
 /// The length of the head at the start of `buf`, None while its blank line has not arrived.
@@ -51,11 +98,26 @@ pub(crate) fn request_len_after(buf: &[u8], seen: usize) -> Result<Option<usize>
     }
 }
 
+/// Empty lines in front of a message, which a robust reader skips (RFC 9112, 2.2): how many bytes they take, and how many they
+/// are. A CR at the end of `buf` may yet become one.
+pub(crate) fn blank_lines(buf: &[u8]) -> (usize, usize) {
+    let (mut len, mut lines) = (0, 0);
+    loop {
+        len += match buf.get(len..) {
+            Some([b'\n', ..]) => 1,
+            Some([b'\r', b'\n', ..]) => 2,
+            _ => return (len, lines),
+        };
+        lines += 1;
+    }
+}
+
 /// Parses the head at the start of `buf`, None while it is incomplete. `header` gets the index, name and value of each header,
 /// of `max_headers` at most, also when the head turns out to be malformed further on.
 #[inline]
 pub(crate) fn parse<'a>(
     buf: &'a [u8],
+    reader: Reader,
     max_headers: usize,
     mut header: impl FnMut(usize, &'a [u8], &'a [u8]),
 ) -> Result<Option<Head<'a>>, Malformed> {
@@ -68,7 +130,7 @@ pub(crate) fn parse<'a>(
     let proto_start = skip(head, uri_end, |b| b == b' ');
     let (proto_end, mut at) = line_end(head, proto_start)?;
     let (method, target, proto) = (&head[..method_end], &head[uri_start..uri_end], &head[proto_start..proto_end]);
-    let is_response = method.len() > 5 && method[..5].eq_ignore_ascii_case(b"HTTP/");
+    let is_response = is_response(method);
     let (uri, query) = match target.iter().position(|&b| b == b'?') {
         Some(i) => (&target[..i], Some(&target[i + 1..])),
         None => (target, None),
@@ -77,19 +139,21 @@ pub(crate) fn parse<'a>(
         return Err(Malformed);
     }
 
+    let once = reader.once();
     let mut count = 0;
     let mut seen = 0u8;
-    let mut body = None;
-    let mut odd_names = false;
+    let mut fields = Fields::default();
     while !is_blank_line(&head[at..]) {
-        if count == max_headers {
+        if count >= max_headers && reader == Reader::Program {
             refuse_framing(&head[at..])?;
             break;
         }
         let mut name_end = next_unusual(head, at);
         if head.get(name_end) != Some(&b':') {
-            odd_names = true;
             name_end = token_end(head, name_end, b':');
+            if reader == Reader::Server && !is_token(&head[at..name_end]) {
+                return Err(Malformed);
+            }
         }
         if name_end == at || head.get(name_end) != Some(&b':') {
             return Err(Malformed);
@@ -97,15 +161,17 @@ pub(crate) fn parse<'a>(
         let start = skip(head, name_end + 1, is_blank);
         let (end, next) = line_end(head, start)?;
         let (name, value) = (&head[at..name_end], trim_end(&head[start..end]));
-        let once = at_most_once(name);
-        if seen & once != 0 {
-            return Err(Malformed);
+        let known = known(name);
+        if known != 0 {
+            if seen & known & once != 0 {
+                return Err(Malformed);
+            }
+            seen |= known;
+            fields.note(known, value, reader)?;
         }
-        seen |= once;
-        if once == CONTENT_LENGTH {
-            body = Some(content_length(value).ok_or(Malformed)?);
+        if count < max_headers {
+            header(count, name, value);
         }
-        header(count, name, value);
         count += 1;
         at = next;
     }
@@ -114,14 +180,55 @@ pub(crate) fn parse<'a>(
     if seen & CONTENT_LENGTH != 0 && seen & TRANSFER_ENCODING != 0 {
         return Err(Malformed);
     }
-    let (body_len, message_len) = match body {
-        // The original's answer, kept for this function; who serves the request has to compare the header with `body_len`.
-        Some(usize::MAX) if !is_response => (0, len),
+    let (body_len, message_len) = match fields.length {
+        // The original's answer to a program.
+        Some(usize::MAX) if !is_response && reader == Reader::Program => (0, len),
         Some(n) => (n, len.checked_add(n).ok_or(Malformed)?),
         None if is_response && uri != b"204" => (UNTIL_CLOSE, UNTIL_CLOSE),
         None => (0, len),
     };
-    Ok(Some(Head { method, uri, query, proto, len, body_len, message_len, odd_names }))
+    Ok(Some(Head { method, uri, query, proto, len, body_len, message_len, fields }))
+}
+
+impl<'a> Fields<'a> {
+    /// Takes note of a header that is `known`.
+    #[inline]
+    fn note(&mut self, known: u8, value: &'a [u8], reader: Reader) -> Result<(), Malformed> {
+        match known {
+            CONTENT_LENGTH => {
+                let length = if reader == Reader::Client { one_length(value) } else { content_length(value) };
+                if self.length.is_some_and(|before| Some(before) != length) {
+                    return Err(Malformed);
+                }
+                self.length = Some(length.ok_or(Malformed)?);
+            }
+            TRANSFER_ENCODING => self.coding = Some(value),
+            CONNECTION => {
+                let has = |token: &[u8]| value.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token));
+                self.close |= has(b"close");
+                self.keep_alive |= has(b"keep-alive");
+            }
+            AUTHORIZATION => self.authorized = true,
+            EXPECT => self.expects |= value.eq_ignore_ascii_case(b"100-continue"),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The authority, without user and password, and the path of a target in absolute form (RFC 9112, 3.2.2), from which the query
+/// has been taken off. An empty path is the slash that it stands for. None for any other form.
+pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    if !target.first()?.is_ascii_alphabetic() {
+        return None;
+    }
+    let scheme = target.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+-.".contains(b))?;
+    let rest = target[scheme..].strip_prefix(b"://")?;
+    let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+    let authority = &rest[..end];
+    let host = authority.iter().rposition(|b| *b == b'@').map_or(0, |at| at + 1);
+    let path = if end < rest.len() { &rest[end..] } else { &target[scheme + 1..scheme + 2] };
+    Some((&authority[host..], path))
 }
 
 /// The number at the start of a status or URI, by the rules of C's `atoi`, but kept inside an `int`.
@@ -177,7 +284,7 @@ fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> 
         skip(buf, i, |b| !hit(b))
     };
     #[cfg(test)]
-    super::meter::add(found - from + 1);
+    crate::proto::meter::add(found - from + 1);
     found
 }
 
@@ -289,18 +396,30 @@ pub(crate) fn content_length(value: &[u8]) -> Option<usize> {
     })
 }
 
+/// The same, or a list of equal numbers: a server, or a proxy in front of it, has said the same thing twice (RFC 9110, 8.6).
+fn one_length(value: &[u8]) -> Option<usize> {
+    let mut numbers = value.split(|b| *b == b',').map(|n| content_length(n.trim_ascii()));
+    let first = numbers.next()??;
+    numbers.all(|n| n == Some(first)).then_some(first)
+}
+
 const CONTENT_LENGTH: u8 = 1;
 const TRANSFER_ENCODING: u8 = 2;
+const AUTHORIZATION: u8 = 4;
+const COOKIE: u8 = 8;
+const CONNECTION: u8 = 16;
+const EXPECT: u8 = 32;
 
-/// A bit for each header that must not be repeated, 0 for all others.
+/// A bit for each header that means something here, 0 for all others.
 #[inline]
-fn at_most_once(name: &[u8]) -> u8 {
+fn known(name: &[u8]) -> u8 {
     let (known, bit): (&[u8], u8) = match name.len() {
         14 => (b"Content-Length", CONTENT_LENGTH),
         17 => (b"Transfer-Encoding", TRANSFER_ENCODING),
-        13 => (b"Authorization", 4),
-        6 => (b"Cookie", 8),
-        10 => (b"Connection", 16),
+        13 => (b"Authorization", AUTHORIZATION),
+        6 if name[0] | 0x20 == b'e' => (b"Expect", EXPECT),
+        6 => (b"Cookie", COOKIE),
+        10 => (b"Connection", CONNECTION),
         _ => return 0,
     };
     if name.eq_ignore_ascii_case(known) { bit } else { 0 }
@@ -316,7 +435,7 @@ fn refuse_framing(rest: &[u8]) -> Result<(), Malformed> {
 /// Whether a line, of whatever form, names a header that says where the message ends.
 pub(crate) fn framing_name(line: &[u8]) -> bool {
     let name = line.split(|&b| b == b':').next().unwrap_or(line).trim_ascii();
-    at_most_once(name) & (CONTENT_LENGTH | TRANSFER_ENCODING) != 0
+    known(name) & (CONTENT_LENGTH | TRANSFER_ENCODING) != 0
 }
 
 #[cfg(test)]
@@ -327,8 +446,12 @@ mod tests {
     type Headers = Vec<(Vec<u8>, Vec<u8>)>;
 
     fn parsed(buf: &[u8]) -> Result<Option<(Head<'_>, Headers)>, Malformed> {
+        read(buf, Reader::Program)
+    }
+
+    fn read(buf: &[u8], reader: Reader) -> Result<Option<(Head<'_>, Headers)>, Malformed> {
         let mut headers = Headers::new();
-        let head = parse(buf, 30, |i, name, value| {
+        let head = parse(buf, reader, 30, |i, name, value| {
             assert_eq!(i, headers.len());
             assert!(inside(buf, name) && inside(buf, value));
             headers.push((name.to_vec(), value.to_vec()));
@@ -397,6 +520,58 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_reads_every_header_by_the_same_rules() {
+        let many = "A: b\r\n".repeat(40);
+        for front in ["", &many] {
+            let server =
+                |lines: &str| read(format!("POST / HTTP/1.1\r\n{front}{lines}\r\n\r\n").as_bytes(), Reader::Server).is_ok();
+            for ok in ["X: 1", "Content-Length: 1", "Cookie: a\r\nCookie: b", "Connection: a\r\nconnection: b", "Expect: x"] {
+                assert!(server(ok), "{ok:?}");
+            }
+            for bad in ["no colon at all", "A\rB: c", "A/b: c", "Authorization: a\r\nAuthorization: a", "Content-Length: x"] {
+                assert!(!server(bad), "{bad:?}");
+            }
+            assert!(read(format!("HTTP/1.1 200 OK\r\n{front}A/b: c\r\n\r\n").as_bytes(), Reader::Client).is_ok());
+        }
+    }
+
+    #[test]
+    fn empty_lines_are_counted() {
+        for (text, want) in [
+            ("", (0, 0)),
+            ("a", (0, 0)),
+            ("\r\n", (2, 1)),
+            ("\n\r\n\na\n", (4, 3)),
+            ("\r", (0, 0)),
+            ("\r\n\r", (2, 1)),
+            ("\r\r\n", (0, 0)),
+        ] {
+            assert_eq!(blank_lines(text.as_bytes()), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn absolute_targets_have_a_host_and_a_path() {
+        for (target, want) in [
+            ("http://h/a", Some(("h", "/a"))),
+            ("HTTPS://u:p@h:8/a/b@c", Some(("h:8", "/a/b@c"))),
+            ("a+b-c.1://h", Some(("h", "/"))),
+            ("http:///a", Some(("", "/a"))),
+            ("http://u@/a", Some(("", "/a"))),
+            ("/a", None),
+            ("*", None),
+            ("h:80", None),
+            ("1http://h/", None),
+            ("ht/tp://h/", None),
+            ("http:/h", None),
+            ("", None),
+        ] {
+            let text = |b| std::str::from_utf8(b).unwrap();
+            assert_eq!(absolute(target.as_bytes()).map(|(h, p)| (text(h), text(p))), want, "{target:?}");
+        }
+    }
+
+    #[test]
     fn status_stays_inside_an_int() {
         assert_eq!(status(b"99999999999"), i32::MAX);
         assert_eq!(status(b"-99999999999"), i32::MIN);
@@ -423,9 +598,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_give_parts_inside_the_buffer(buf in prop_oneof![heads(), prop::collection::vec(any::<u8>(), 0..80)]) {
-            if let Ok(Some((h, _))) = parsed(&buf) {
-                prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
-                prop_assert!([h.method, h.uri, h.query.unwrap_or(h.uri), h.proto].iter().all(|s| inside(&buf[..h.len], s)));
+            for reader in [Reader::Program, Reader::Server, Reader::Client] {
+                if let Ok(Some((h, _))) = read(&buf, reader) {
+                    prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
+                    prop_assert!([h.method, h.uri, h.query.unwrap_or(h.uri), h.proto].iter().all(|s| inside(&buf[..h.len], s)));
+                    absolute(h.uri);
+                }
             }
         }
 

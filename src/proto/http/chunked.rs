@@ -78,7 +78,7 @@ impl Scanner {
     /// The same as [`Self::scan`], with the data that is new.
     pub(crate) fn scan_with(&mut self, body: &[u8], mut data: impl FnMut(&[u8])) -> Scan {
         #[cfg(test)]
-        super::meter::add(body.len() - self.pos.min(body.len()));
+        crate::proto::meter::add(body.len() - self.pos.min(body.len()));
         while let Some(&b) = body.get(self.pos) {
             let mut used = 1;
             self.state = match (self.state, b) {

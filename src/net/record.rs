@@ -1,0 +1,164 @@
+//! Records that are used again and again. One definition gives the struct, its fresh state and the way back to it, so that no
+//! member can be forgotten when a record is given to the next connection.
+
+use core::cell::{Cell, RefCell};
+
+/// A member that can be made fresh again.
+pub(crate) trait Reset {
+    fn reset(&self);
+}
+
+impl<T: Default> Reset for Cell<T> {
+    #[inline]
+    fn reset(&self) {
+        self.take();
+    }
+}
+
+impl<T: Default> Reset for RefCell<T> {
+    #[inline]
+    fn reset(&self) {
+        self.take();
+    }
+}
+
+/// Defines a struct of cells with `Default` and [`Reset`]. A member is fresh with its type's default, or with what follows `=`;
+/// `@keep` in front of it says that a reset leaves it alone.
+macro_rules! record {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $(@$keep:ident)? $field:ident: $t:ty $(= $fresh:expr)?,)*
+    }) => {
+        $(#[$meta])*
+        $vis struct $name {
+            $($(#[$field_meta])* pub(crate) $field: $t,)*
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name { $($field: record!(@fresh $($fresh)?),)* }
+            }
+        }
+
+        impl $crate::net::record::Reset for $name {
+            fn reset(&self) {
+                let $name { $($field,)* } = self;
+                $(record!(@reset $field [$($keep)?] $($fresh)?);)*
+            }
+        }
+
+        #[cfg(test)]
+        impl $crate::net::record::probe::Probe for $name {
+            fn dirty(&self) {
+                let $name { $($field,)* } = self;
+                $($crate::net::record::probe::Probe::dirty($field);)*
+            }
+
+            fn stale(&self, fresh: &$name, stale: &mut Vec<&'static str>) {
+                $(record!(@stale self fresh stale $field [$($keep)?]);)*
+            }
+        }
+    };
+    (@fresh) => { Default::default() };
+    (@fresh $fresh:expr) => { core::cell::Cell::new($fresh) };
+    (@reset $field:ident [$($keep:ident)?] $fresh:expr) => { $field.set($fresh) };
+    (@reset $field:ident [keep]) => { let _ = $field; };
+    (@reset $field:ident []) => { $crate::net::record::Reset::reset($field) };
+    (@stale $self:ident $fresh:ident $stale:ident $field:ident [keep]) => {};
+    (@stale $self:ident $fresh:ident $stale:ident $field:ident []) => {
+        let before = $stale.len();
+        $crate::net::record::probe::Probe::stale(&$self.$field, &$fresh.$field, $stale);
+        if $stale.len() > before {
+            $stale.push(stringify!($field));
+        }
+    };
+}
+pub(crate) use record;
+
+/// Makes members differ from fresh ones, and finds those that do.
+#[cfg(test)]
+pub(crate) mod probe {
+    use super::*;
+
+    pub(crate) trait Probe {
+        fn dirty(&self);
+        fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>);
+    }
+
+    /// A value that is not the fresh one, and what tells them apart.
+    pub(crate) trait Sample: Sized {
+        fn sample() -> Option<Self>;
+        fn is_like(&self, other: &Self) -> bool;
+    }
+
+    impl<T: Sample> Probe for Cell<T> {
+        fn dirty(&self) {
+            if let Some(sample) = T::sample() {
+                self.set(sample);
+            }
+        }
+
+        fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>) {
+            // SAFETY: nothing else uses the cells meanwhile.
+            if !unsafe { (*self.as_ptr()).is_like(&*fresh.as_ptr()) } {
+                stale.push("");
+            }
+        }
+    }
+
+    impl<T: Sample> Probe for RefCell<T> {
+        fn dirty(&self) {
+            if let Some(sample) = T::sample() {
+                self.replace(sample);
+            }
+        }
+
+        fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>) {
+            if !self.borrow().is_like(&fresh.borrow()) {
+                stale.push("");
+            }
+        }
+    }
+
+    impl<T> Sample for *mut T {
+        fn sample() -> Option<Self> {
+            Some(core::ptr::dangling_mut())
+        }
+        fn is_like(&self, other: &Self) -> bool {
+            self == other
+        }
+    }
+
+    impl<T> Sample for Option<Box<T>>
+    where
+        T: ?Sized,
+        Box<T>: Boxed,
+    {
+        fn sample() -> Option<Self> {
+            <Box<T> as Boxed>::boxed().map(Some)
+        }
+        fn is_like(&self, other: &Self) -> bool {
+            self.is_some() == other.is_some()
+        }
+    }
+
+    /// Boxes that a test can make; None for those that take a file or a socket.
+    pub(crate) trait Boxed: Sized {
+        fn boxed() -> Option<Self> {
+            None
+        }
+    }
+
+    macro_rules! samples {
+        ($($t:ty = $value:expr;)*) => {
+            $(impl Sample for $t {
+                fn sample() -> Option<Self> {
+                    Some($value)
+                }
+                fn is_like(&self, other: &Self) -> bool {
+                    self == other
+                }
+            })*
+        };
+    }
+    pub(crate) use samples;
+}

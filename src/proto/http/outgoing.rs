@@ -1,0 +1,330 @@
+//! What a program writes itself: which requests a client has sent, and where a server's response ends. Bytes in, in the order in
+//! which they are queued; they may come in any pieces.
+
+use super::chunked::{Scan, Scanner};
+use super::framing::{Body, Framing, Side};
+use super::head::{self, Reader};
+use std::collections::VecDeque;
+
+/// What comes behind a longer head is not followed.
+const MAX_HEAD: usize = 64 * 1024;
+/// HEAD requests that may wait for their responses.
+const MAX_WAITING: usize = 4096;
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Head,
+    Length(usize),
+    Chunked(Scanner),
+    /// Nobody knows where the next message begins.
+    Lost,
+}
+
+/// The messages in what is queued on a connection.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    state: State,
+    /// The beginning of a head, when it has left before its end was queued.
+    partial: Vec<u8>,
+    /// How far the stream of queued bytes was followed.
+    pub(crate) at: u64,
+    /// The response that is being followed says that the connection ends.
+    close: bool,
+    requests: u64,
+    responses: u64,
+    /// The numbers of the HEAD requests that wait for a response.
+    heads: VecDeque<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    More,
+    /// The response ends here. `close`: its head says that the connection ends too.
+    Complete {
+        close: bool,
+    },
+}
+
+/// What is to be known of a head.
+struct Seen {
+    framing: Framing,
+    connect: bool,
+    authorized: bool,
+    close: bool,
+    tunnel: bool,
+}
+
+impl Outgoing {
+    pub(crate) fn new(at: u64) -> Outgoing {
+        Outgoing { state: State::Head, partial: Vec::new(), at, close: false, requests: 0, responses: 0, heads: VecDeque::new() }
+    }
+
+    /// The next message begins here.
+    pub(crate) fn restart(&mut self, at: u64) {
+        self.state = State::Head;
+        self.partial.clear();
+        self.at = at;
+    }
+
+    /// Nothing is known any more of what follows.
+    pub(crate) fn lose(&mut self) {
+        self.state = State::Lost;
+    }
+
+    /// Follows a client's requests through `data`, which begins at `self.at` and is about to leave. Some: a request without
+    /// Authorization; its head, with the empty line, ends so far into `data`, and what lies behind it has not been looked at.
+    pub(crate) fn request(&mut self, data: &[u8]) -> Option<usize> {
+        let mut used = 0;
+        let mut bare = None;
+        while used < data.len() && bare.is_none() {
+            let rest = &data[used..];
+            if !matches!(self.state, State::Head) {
+                used += self.body(rest);
+                continue;
+            }
+            let is_whole = self.partial.is_empty();
+            let (n, seen) = self.head(rest, true, None);
+            used += n;
+            let Some(seen) = seen else { continue };
+            if !seen.connect {
+                // The answer to CONNECT is taken off the buffer by the program.
+                self.count(seen.framing.head);
+            }
+            bare = (is_whole && !seen.authorized && !seen.connect).then_some(used);
+        }
+        self.at += used as u64;
+        bare
+    }
+
+    fn count(&mut self, head: bool) {
+        if head && self.heads.len() < MAX_WAITING {
+            self.heads.push_back(self.requests);
+        }
+        self.requests += 1;
+    }
+
+    /// Whether the next response answers a HEAD request.
+    pub(crate) fn answers_head(&self) -> bool {
+        self.heads.front() == Some(&self.responses)
+    }
+
+    /// A final response was received.
+    pub(crate) fn answered(&mut self) {
+        if self.answers_head() {
+            self.heads.pop_front();
+        }
+        self.responses += 1;
+    }
+
+    /// Follows a server's response through `data`, which begins at `self.at`. `head`: it answers HEAD. `leaving`: the data will
+    /// not be there at the next call.
+    pub(crate) fn response(&mut self, data: &[u8], head: bool, leaving: bool) -> Progress {
+        let mut used = 0;
+        let mut progress = Progress::More;
+        while used < data.len() && progress == Progress::More {
+            let rest = &data[used..];
+            if matches!(self.state, State::Head) {
+                let (n, seen) = self.head(rest, leaving, Some(head));
+                used += n;
+                let Some(seen) = seen else {
+                    if n == 0 {
+                        break;
+                    }
+                    continue;
+                };
+                if seen.framing.interim {
+                    continue;
+                }
+                self.close = seen.close;
+                if seen.tunnel {
+                    self.lose();
+                }
+            } else {
+                used += self.body(rest);
+            }
+            if matches!(self.state, State::Head) {
+                progress = Progress::Complete { close: self.close };
+            }
+        }
+        self.at += used as u64;
+        progress
+    }
+
+    /// Takes a head, or what there is of it, off `data`. `answers`: it is a response, perhaps to HEAD.
+    fn head(&mut self, data: &[u8], leaving: bool, answers: Option<bool>) -> (usize, Option<Seen>) {
+        let joined;
+        let all = if self.partial.is_empty() {
+            data
+        } else {
+            joined = [&self.partial[..], data].concat();
+            &joined
+        };
+        let before = self.partial.len();
+        let (blank, _) = head::blank_lines(all);
+        if blank > before {
+            self.partial.clear();
+            return (blank - before, None);
+        }
+        match head::parse(all, Reader::Client, 0, |_, _, _| {}) {
+            Ok(None) if all.len() > MAX_HEAD => {}
+            Ok(None) if leaving => {
+                self.partial.extend(data);
+                return (data.len(), None);
+            }
+            Ok(None) => return (0, None),
+            Ok(Some(head)) => {
+                let framing = Framing::new(&head, Side::Client { head: answers == Some(true) }, b"");
+                if let (Ok(framing), true) = (framing, head.is_response() == answers.is_some()) {
+                    self.state = match framing.body {
+                        Body::Length(0) => State::Head,
+                        Body::Length(n) => State::Length(n),
+                        Body::Chunked => State::Chunked(Scanner::new()),
+                        _ => State::Lost,
+                    };
+                    let seen = Seen {
+                        framing,
+                        connect: head.method.eq_ignore_ascii_case(b"CONNECT"),
+                        authorized: head.fields.authorized,
+                        close: head.fields.close,
+                        tunnel: head.is_response() && head.uri == b"101",
+                    };
+                    let used = head.len - before;
+                    self.partial.clear();
+                    return (used, Some(seen));
+                }
+            }
+            Err(head::Malformed) => {}
+        }
+        self.partial.clear();
+        self.lose();
+        (data.len(), None)
+    }
+
+    /// Takes what belongs to a body off `data`. Behind its last byte comes a head.
+    fn body(&mut self, data: &[u8]) -> usize {
+        match &mut self.state {
+            State::Length(left) => {
+                let used = data.len().min(*left);
+                *left -= used;
+                if *left == 0 {
+                    self.state = State::Head;
+                }
+                used
+            }
+            State::Chunked(scanner) => match scanner.scan(data) {
+                Scan::NeedMore => scanner.advance(),
+                Scan::Complete { consumed, .. } => {
+                    self.state = State::Head;
+                    consumed
+                }
+                Scan::Invalid => {
+                    self.lose();
+                    data.len()
+                }
+            },
+            State::Head | State::Lost => data.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
+    const GET: &str = "GET / HTTP/1.1\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 6\r\n\r\nHEAD /";
+    const CHUNKS: &str = "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n";
+
+    /// Which responses have no body, when the requests leave in these pieces.
+    fn heads(pieces: &[&[u8]]) -> Vec<bool> {
+        let mut out = Outgoing::new(7);
+        for piece in pieces {
+            let mut at = 0;
+            while let Some(n) = out.request(&piece[at..]) {
+                at += n;
+            }
+        }
+        assert_eq!(out.at, 7 + pieces.iter().map(|p| p.len() as u64).sum::<u64>());
+        (0..out.requests)
+            .map(|_| {
+                let head = out.answers_head();
+                out.answered();
+                head
+            })
+            .collect()
+    }
+
+    #[test]
+    fn methods_are_remembered_however_the_requests_leave() {
+        for (text, want) in [
+            ([HEAD, GET, POST, HEAD, CHUNKS, HEAD].concat(), vec![true, false, false, true, false, true]),
+            (["\r\n", HEAD, "\r\n", HEAD].concat(), vec![true, true]),
+            (["CONNECT a:1 HTTP/1.1\r\n\r\n", HEAD].concat(), vec![true]),
+            ([HEAD, "\x16\x03\x01", HEAD].concat(), vec![true]),
+            ([HEAD, "HTTP/1.1 200 OK\r\n\r\n", HEAD].concat(), vec![true]),
+        ] {
+            let bytes = text.as_bytes();
+            assert_eq!(heads(&[bytes]), want, "{text:?}");
+            assert_eq!(heads(&bytes.chunks(1).collect::<Vec<_>>()), want, "{text:?} byte by byte");
+            for cut in 0..bytes.len() {
+                assert_eq!(heads(&[&bytes[..cut], &bytes[cut..]]), want, "{text:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_without_credentials_are_found_if_they_are_whole() {
+        let mut out = Outgoing::new(0);
+        assert_eq!(out.request([POST, GET].concat().as_bytes()), Some(POST.len() + GET.len()));
+        assert_eq!(out.request(&GET.as_bytes()[..5]), None);
+        assert_eq!(out.request(&GET.as_bytes()[5..]), None);
+        assert_eq!(out.request(GET.as_bytes()), Some(GET.len()));
+    }
+
+    #[test]
+    fn what_is_not_answered_is_not_remembered_without_end() {
+        let mut out = Outgoing::new(0);
+        for _ in 0..2 * MAX_WAITING {
+            while out.request(HEAD.as_bytes()).is_none() {}
+        }
+        assert_eq!(out.heads.len(), MAX_WAITING);
+    }
+
+    #[test]
+    fn a_response_is_complete_with_its_last_byte() {
+        for (text, head, close) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", false, true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, false),
+            ("HTTP/1.1 204 N\r\n\r\n", false, false),
+            ("HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n", false, false),
+        ] {
+            let bytes = text.as_bytes();
+            for leaving in [false, true] {
+                for cut in 0..bytes.len() {
+                    let mut out = Outgoing::new(0);
+                    assert_eq!(out.response(&bytes[..cut], head, leaving), Progress::More, "{text:?} cut at {cut}");
+                    let at = out.at as usize;
+                    assert_eq!(out.response(&bytes[at..], head, leaving), Progress::Complete { close }, "{text:?} cut at {cut}");
+                    assert_eq!(out.at as usize, bytes.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_say_where_it_ends_does_not_end() {
+        for text in [
+            "HTTP/1.1 200 OK\r\n\r\nhello",
+            "HTTP/1.1 101 S\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+            "hello\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+        ] {
+            for leaving in [false, true] {
+                assert_eq!(Outgoing::new(0).response(text.as_bytes(), false, leaving), Progress::More, "{text:?}");
+            }
+        }
+    }
+}
