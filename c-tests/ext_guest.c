@@ -129,10 +129,14 @@ int main(void) {
   rounds = 0;
   LOOP_UNTIL(seen.once == 1 && seen.ticks >= 5);
   CHECK(rounds < 100);
-  while (mgr.timers != NULL) {
+  {
     struct mg_timer *t = mgr.timers;
-    mg_timer_free(&mgr.timers, t);
-    mg_free(t);
+    CHECK(t != NULL && t->next == NULL);
+    mgx_timer_cancel(&mgr, t);
+    CHECK(mgr.timers == NULL);
+    mgx_timer_cancel(&mgr, t);
+    mgx_timer_cancel(&mgr, NULL);
+    mgx_timer_cancel(NULL, t);
   }
 
   // What is closed between two polls ends in the next.

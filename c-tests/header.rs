@@ -83,7 +83,7 @@ fn extension() -> String {
     builder.generate().unwrap().write(&mut text);
     let mut text = String::from_utf8(text).unwrap();
     for name in
-        ["mg_connection", "mg_http_message", "mg_mgr", "mg_mqtt_message", "mg_rpc_req", "mg_str", "mg_ws_message", "mgx_options"]
+        ["mg_connection", "mg_http_message", "mg_mgr", "mg_mqtt_message", "mg_rpc_req", "mg_str", "mg_timer", "mg_ws_message", "mgx_options"]
     {
         for place in ["", "const ", "("] {
             for before in [" ", "(", "\n"] {

@@ -470,6 +470,9 @@ size_t mgx_sizeof(const char *struct_name);
 // What mg_wakeup sent: ev_data of MG_EV_WAKEUP, or any other `struct struct mg_str *`.
 const char *mgx_str_data(const struct mg_str *s, size_t *len);
 
+// Ends and frees a timer of mg_timer_add before its time; does nothing when it is over already. May be called in its callback.
+void mgx_timer_cancel(struct mg_mgr *mgr, struct mg_timer *timer);
+
 // This library's own version.
 const char *mgx_version(void);
 

@@ -7,7 +7,7 @@ use crate::handler::{drain, reply, rpc, ws};
 use crate::net::conn::Client;
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
-use crate::net::{guest, on_signal, output};
+use crate::net::{guest, on_signal, output, timer};
 use crate::proto::ws as frames;
 use crate::sys::log;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
@@ -16,7 +16,7 @@ use core::ptr;
 /// Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
-    if c.is_null() || buf.is_null() && len > 0 {
+    if c.is_null() || (buf.is_null() && len > 0) {
         return false;
     }
     // SAFETY: a connection and len bytes, as the caller promises.
@@ -78,7 +78,7 @@ fn is_frame(op: c_int, len: usize) -> bool {
 /// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *const c_void, len: usize) -> usize {
-    if c.is_null() || buf.is_null() && len > 0 || !is_frame(op, len) {
+    if c.is_null() || (buf.is_null() && len > 0) || !is_frame(op, len) {
         return 0;
     }
     // SAFETY: a connection and len bytes, as the caller promises.
@@ -89,13 +89,22 @@ pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *con
 /// connection is no WebSocket.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send_ws_to(mgr: *mut mg_mgr, conn_id: c_ulong, op: c_int, buf: *const c_void, len: usize) -> bool {
-    if mgr.is_null() || buf.is_null() && len > 0 || len > crate::net::mailbox::LIMIT || !is_frame(op, len) {
+    if mgr.is_null() || (buf.is_null() && len > 0) || len > crate::net::mailbox::LIMIT || !is_frame(op, len) {
         return false;
     }
     #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
     // SAFETY: a manager and len bytes, as the caller promises.
     unsafe {
         drain::send_to(mgr, conn_id.into(), frames::FIN | op as u8, bytes::slice(buf.cast(), len))
+    }
+}
+
+/// Ends and frees a timer of mg_timer_add before its time; does nothing when it is over already. May be called in its callback.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_timer_cancel(mgr: *mut mg_mgr, timer: *mut mg_timer) {
+    if !mgr.is_null() && !timer.is_null() {
+        // SAFETY: a manager, as the caller promises; the timer is its own when it is on its list.
+        unsafe { timer::cancel(&raw mut (*mgr).timers, timer) }
     }
 }
 

@@ -47,6 +47,9 @@ impl Default for Options {
     }
 }
 
+/// Queues a frame with this first byte and this payload.
+pub(crate) type MakeFrame = fn(Conn, u8, &[u8]);
+
 impl Drop for Engine {
     fn drop(&mut self) {
         for block in self.records.get_mut().drain(..) {
@@ -349,7 +352,7 @@ pub(crate) struct Engine {
     pub(crate) hook: Cell<Option<fn(&Engine)>>,
     pub(crate) hook_at: Cell<u64>,
     /// Makes a WebSocket frame, with this first byte, of what another thread sent.
-    pub(crate) frame: Cell<Option<fn(Conn, u8, &[u8])>>,
+    pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
     pub(crate) limits: Cell<mgx_limits>,
     /// mgx_mgr_limits was called: connections are looked at when their deadlines expire.
