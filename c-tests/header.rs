@@ -82,9 +82,17 @@ fn extension() -> String {
     let mut text = Vec::new();
     builder.generate().unwrap().write(&mut text);
     let mut text = String::from_utf8(text).unwrap();
-    for name in
-        ["mg_connection", "mg_http_message", "mg_mgr", "mg_mqtt_message", "mg_rpc_req", "mg_str", "mg_timer", "mg_ws_message", "mgx_options"]
-    {
+    for name in [
+        "mg_connection",
+        "mg_http_message",
+        "mg_mgr",
+        "mg_mqtt_message",
+        "mg_rpc_req",
+        "mg_str",
+        "mg_timer",
+        "mg_ws_message",
+        "mgx_options",
+    ] {
         for place in ["", "const ", "("] {
             for before in [" ", "(", "\n"] {
                 text = text.replace(&format!("{before}{place}{name} *"), &format!("{before}{place}struct {name} *"));
