@@ -36,10 +36,11 @@ pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, he
 /// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_void, len: usize) {
-    if !c.is_null() && !(buf.is_null() && len > 0) {
-        // SAFETY: a connection and len bytes, as the caller promises.
-        unsafe { reply::write_chunk(Conn::new(c), bytes::slice(buf.cast(), len)) }
+    if c.is_null() || (buf.is_null() && len > 0) {
+        return;
     }
+    // SAFETY: a connection and len bytes, as the caller promises.
+    unsafe { reply::write_chunk(Conn::new(c), bytes::slice(buf.cast(), len)) }
 }
 
 /// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
