@@ -43,6 +43,7 @@ help:
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
+	@echo 'make test-bindings  those of the bindings for other languages; make deps-bindings installs what they need'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
@@ -141,3 +142,5 @@ clean:
 	$(CARGO) clean
 
 .PHONY: help build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
+
+include bindings/rules.mk

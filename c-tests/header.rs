@@ -17,13 +17,26 @@ fn read(path: &str) -> String {
 }
 
 /// Where mongoose_ext.h comes from.
-const EXTENSION: [&str; 3] = ["src/abi/ext.rs", "src/ffi/drain.rs", "src/ffi/ext.rs"];
+const EXTENSION: [&str; 6] = [
+    "src/abi/ext.rs",
+    "src/ffi/drain.rs",
+    "src/ffi/ext.rs",
+    "src/ffi/ext_action.rs",
+    "src/ffi/ext_const.rs",
+    "src/ffi/ext_message.rs",
+];
+
+/// Functions of the names of macros, which include/preamble_ext.h declares.
+const MACROS: &str = "src/ffi/ext_symbols.rs";
 
 /// cbindgen follows the `mod` lines of the first file. The extension functions have a header of their own.
 fn sources() -> Vec<String> {
     let mut files = vec!["src/abi/mod.rs".to_string()];
     let areas = read("src/ffi/mod.rs");
-    let extension = |m: &&str| EXTENSION.contains(&format!("src/ffi/{m}.rs").as_str());
+    let extension = |m: &&str| {
+        let file = format!("src/ffi/{m}.rs");
+        file == MACROS || EXTENSION.contains(&file.as_str())
+    };
     let names = areas.lines().filter_map(|l| l.strip_prefix("mod ")?.strip_suffix(';')).filter(|m| !extension(m));
     files.extend(names.map(|m| format!("src/ffi/{m}.rs")));
     files
@@ -69,7 +82,17 @@ fn extension() -> String {
     let mut text = Vec::new();
     builder.generate().unwrap().write(&mut text);
     let mut text = String::from_utf8(text).unwrap();
-    for name in ["mg_connection", "mg_mgr", "mgx_options"] {
+    for name in [
+        "mg_connection",
+        "mg_http_message",
+        "mg_mgr",
+        "mg_mqtt_message",
+        "mg_rpc_req",
+        "mg_str",
+        "mg_timer",
+        "mg_ws_message",
+        "mgx_options",
+    ] {
         for place in ["", "const ", "("] {
             for before in [" ", "(", "\n"] {
                 text = text.replace(&format!("{before}{place}{name} *"), &format!("{before}{place}struct {name} *"));
@@ -148,7 +171,8 @@ fn list(names: impl Iterator<Item = String>) -> String {
 
 #[test]
 fn exports_match_header() {
-    let wanted = &(&declared(&sources()) | &undeclared()) | &EXTENSION.iter().flat_map(|f| functions(f)).collect();
+    let wanted =
+        &(&declared(&sources()) | &undeclared()) | &EXTENSION.iter().chain([&MACROS]).flat_map(|f| functions(f)).collect();
     let exported = exported();
     let missing = list((&wanted - &exported).into_iter());
     let extra = list((&exported - &wanted).into_iter());

@@ -7,6 +7,20 @@
 
 #include "mongoose.h"
 
+// The macros of these names are functions too, for languages that look them up and for their addresses.
+#ifdef __cplusplus
+extern "C" {
+#endif
+uint16_t(mg_htons)(uint16_t n);
+uint32_t(mg_htonl)(uint32_t n);
+uint64_t(mg_htonll)(uint64_t n);
+#ifdef __cplusplus
+}
+#else  // in C++ it would hide the struct
+typedef struct mg_str mgx_str;
+mgx_str(mg_str)(const char *s);
+#endif
+
 // Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS
@@ -232,6 +246,12 @@ void mgx_conn_abort(struct mg_connection *c);
 // Closes a connection in its next turn and discards what it has not sent yet: `is_closing = 1`.
 void mgx_conn_close(struct mg_connection *c);
 
+// Takes the first `n` received bytes away, or all there are. Returns how many.
+size_t mgx_conn_consume(struct mg_connection *c, size_t n);
+
+// c->data: MG_DATA_SIZE bytes for the program, zero at the start.
+void *mgx_conn_data(struct mg_connection *c);
+
 // Ends a connection in order: a request in progress is answered, with `Connection: close`; a keep-alive connection without one
 // may send one more within `idle_grace_ms`; a WebSocket gets a Close frame after its queued frames. Sets is_draining in the
 // end. `opts` NULL: all defaults; nothing of it is used after the call. Returns false for listeners and UDP, which it closes.
@@ -246,6 +266,12 @@ unsigned long mgx_conn_id(const struct mg_connection *c);
 // The same for the local address.
 size_t mgx_conn_local(const struct mg_connection *c, char *buf, size_t len);
 
+// The manager of a connection.
+struct mg_mgr *mgx_conn_mgr(const struct mg_connection *c);
+
+// The next connection in the list that mgx_mgr_first begins, newest first; NULL at its end.
+struct mg_connection *mgx_conn_next(const struct mg_connection *c);
+
 // How far the end of the connection has come. MGX_CLOSED for NULL.
 enum mgx_phase mgx_conn_phase(const struct mg_connection *c);
 
@@ -254,6 +280,9 @@ enum mgx_phase mgx_conn_phase(const struct mg_connection *c);
 // mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
 // written straight into c->send, are noticed within 100 ms or at the end of the current wait.
 void mgx_conn_poll_events(struct mg_connection *c, bool on);
+
+// Received bytes of a connection that nobody has consumed yet; valid until the next call into the library.
+const char *mgx_conn_recv(const struct mg_connection *c, size_t *len);
 
 // Writes the peer's address, as `1.2.3.4:80` or `[::1]:80`, into `buf`, cut to `len` - 1 characters and NUL-terminated. Returns
 // the full length.
@@ -272,11 +301,53 @@ void mgx_conn_set_user_data(struct mg_connection *c, void *data);
 // c->fn_data; NULL for NULL.
 void *mgx_conn_user_data(const struct mg_connection *c);
 
+// The value of a constant by its name ("MG_EV_HTTP_MSG", "MGX_REASON_DRAINED", "MG_DATA_SIZE"); INT_MIN, which none of them has,
+// when unknown.
+int mgx_const(const char *name);
+
 // As mg_error, with a message that is no format.
 void mgx_error(struct mg_connection *c, const char *message);
 
+// Begins an answer whose length is not known: status line, `headers` (each ends with CR LF; NULL for none) and
+// `Transfer-Encoding: chunked`. mgx_http_chunk goes on.
+void mgx_http_begin(struct mg_connection *c, int status, const char *headers);
+
+// The body. In MG_EV_HTTP_HDRS `*len` is the announced length, of which the part in mgx_conn_recv has arrived.
+const char *mgx_http_body(const struct mg_http_message *hm, size_t *len);
+
+// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
+void mgx_http_chunk(struct mg_connection *c, const void *buf, size_t len);
+
+// The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
+const char *mgx_http_header(const struct mg_http_message *hm, const char *name, size_t *len);
+
+// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
+// False when there are not that many.
+bool mgx_http_header_at(const struct mg_http_message *hm,
+                        size_t index,
+                        const char **name,
+                        size_t *name_len,
+                        const char **value,
+                        size_t *value_len);
+
+// Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
+// handler's call, as what the functions below return. NULL and 0 for NULL.
+const char *mgx_http_method(const struct mg_http_message *hm, size_t *len);
+
+// Request: the protocol version. Response: the reason phrase.
+const char *mgx_http_proto(const struct mg_http_message *hm, size_t *len);
+
+// What follows the first `?` of the URI; NULL when there is none.
+const char *mgx_http_query(const struct mg_http_message *hm, size_t *len);
+
 // As mg_http_reply, with a body of `body_len` bytes of any kind. `headers` NULL: none.
 void mgx_http_reply(struct mg_connection *c, int status, const char *headers, const void *body, size_t body_len);
+
+// Response: the status code; 0 when there is none.
+int mgx_http_status(const struct mg_http_message *hm);
+
+// Request: the path, still percent-encoded, without the query. Response: the status code; see mgx_http_status.
+const char *mgx_http_uri(const struct mg_http_message *hm, size_t *len);
 
 // Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
 // It may be a Unix stream socket, whose file is left alone. It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
@@ -293,6 +364,9 @@ bool mgx_listen_reuseport(struct mg_mgr *mgr, bool on);
 
 // The socket of a listener, to hand it to a successor process; -1 for anything else. It stays the library's.
 int mgx_listener_fd(const struct mg_connection *c);
+
+// Logs `text`, which is no format, with the usual prefix, when `level` (MG_LL_*) is up to the log level.
+void mgx_log(int level, const char *text);
 
 // mg_log_level.
 int mgx_log_get(void);
@@ -319,12 +393,27 @@ bool mgx_mgr_drain_cancel(struct mg_mgr *mgr);
 // Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.
 bool mgx_mgr_drain_init(struct mg_mgr *mgr);
 
+// Has signal `signo` start the drain of a manager, as mgx_mgr_drain with these options, which are copied; NULL: all defaults.
+// Several managers may share a signal, and one may have several. The handler that the program had before comes back when the last
+// manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
+bool mgx_mgr_drain_on_signal(struct mg_mgr *mgr, int signo, const struct mgx_mgr_drain_opts *opts);
+
 // Fills `*status` with the state of the drain in numbers; also before one has begun.
 void mgx_mgr_drain_status(const struct mg_mgr *mgr, struct mgx_drain_status *status);
 
 // Polls until the drain is done and what lingers has ended, at most until the deadline; starts a drain with all defaults when
 // none has begun. True when nothing had to be closed by force.
 bool mgx_mgr_drain_wait(struct mg_mgr *mgr);
+
+// A descriptor for the event loop of another library, in which the manager is a guest: readable, level-triggered, when
+// mg_mgr_poll(mgr, 0) has something to do. It stays the library's: only wait for it. -1 for a manager that is not initialised.
+//
+// A loop waits for it, at most as long as mgx_mgr_timeout_ms says, and then calls mg_mgr_poll(mgr, 0). MG_EV_POLL comes only with
+// those calls.
+int mgx_mgr_fd(const struct mg_mgr *mgr);
+
+// The newest connection of a manager; NULL when there is none.
+struct mg_connection *mgx_mgr_first(const struct mg_mgr *mgr);
 
 // For the readiness page that a load balancer asks: false from the lame duck phase on.
 bool mgx_mgr_is_ready(const struct mg_mgr *mgr);
@@ -345,11 +434,42 @@ enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
 // Fills `*stats` with the manager's counters.
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 
+// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next timer
+// or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the program
+// did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads and signal
+// handlers may call makes the descriptor readable.
+int mgx_mgr_timeout_ms(struct mg_mgr *mgr);
+
 // Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
 // frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the
 // port. Off at the start, because programs written for the mg_* API live with peers that are not so exact. Text must be UTF-8
 // unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code 1007.
 void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
+
+// MQTT_CMD_* value, for MG_EV_MQTT_CMD.
+int mgx_mqtt_cmd(const struct mg_mqtt_message *mm);
+
+// Packet id; 0 when the packet has none.
+int mgx_mqtt_id(const struct mg_mqtt_message *mm);
+
+// Its payload.
+const char *mgx_mqtt_payload(const struct mg_mqtt_message *mm, size_t *len);
+
+// Its quality of service.
+int mgx_mqtt_qos(const struct mg_mqtt_message *mm);
+
+// The topic of a published message.
+const char *mgx_mqtt_topic(const struct mg_mqtt_message *mm, size_t *len);
+
+// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
+// other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
+void mgx_rpc_err(struct mg_rpc_req *r, const char *error);
+
+// mg_rpc_ok with a result that is no format but JSON as it stands; NULL means `null`.
+void mgx_rpc_ok(struct mg_rpc_req *r, const char *result);
+
+// Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
+bool mgx_send(struct mg_connection *c, const void *buf, size_t len);
 
 // Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
 // an empty string takes them away, and https is refused again. It counts for the whole process.
@@ -365,8 +485,18 @@ bool mgx_ota_set_version(const char *version);
 // gone is dropped.
 bool mgx_send_to(struct mg_mgr *mgr, unsigned long conn_id, const void *buf, size_t len);
 
+// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
+// connection is no WebSocket.
+bool mgx_send_ws_to(struct mg_mgr *mgr, unsigned long conn_id, int op, const void *buf, size_t len);
+
 // The size of a public struct, by its name ("mg_connection"); 0 when unknown. A binding checks its own layouts with it.
 size_t mgx_sizeof(const char *struct_name);
+
+// What mg_wakeup sent: ev_data of MG_EV_WAKEUP, or any other `struct struct mg_str *`.
+const char *mgx_str_data(const struct mg_str *s, size_t *len);
+
+// Ends and frees a timer of mg_timer_add before its time; does nothing when it is over already. May be called in its callback.
+void mgx_timer_cancel(struct mg_mgr *mgr, struct mg_timer *timer);
 
 // This library's own version.
 const char *mgx_version(void);
@@ -381,6 +511,22 @@ size_t mgx_write(struct mg_connection *c, const char *text);
 // reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
 // before, and to what is no WebSocket.
 void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
+
+// mg_ws_connect with header lines that are no format. `headers` NULL: none.
+struct mg_connection *mgx_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data, const char *headers);
+
+// The payload of a WebSocket message or control frame.
+const char *mgx_ws_data(const struct mg_ws_message *wm, size_t *len);
+
+// The first byte of the frame; its low four bits are a WEBSOCKET_OP_* value.
+int mgx_ws_flags(const struct mg_ws_message *wm);
+
+// mg_ws_send that tolerates NULL: queues one message or control frame. Returns the number of bytes queued, 0 for an `op` that is
+// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
+size_t mgx_ws_send(struct mg_connection *c, int op, const void *buf, size_t len);
+
+// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
+void mgx_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *headers);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -7,6 +7,20 @@
 
 #include "mongoose.h"
 
+// The macros of these names are functions too, for languages that look them up and for their addresses.
+#ifdef __cplusplus
+extern "C" {
+#endif
+uint16_t(mg_htons)(uint16_t n);
+uint32_t(mg_htonl)(uint32_t n);
+uint64_t(mg_htonll)(uint64_t n);
+#ifdef __cplusplus
+}
+#else  // in C++ it would hide the struct
+typedef struct mg_str mgx_str;
+mgx_str(mg_str)(const char *s);
+#endif
+
 // Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS

@@ -172,7 +172,7 @@ pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *c
     #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
     // SAFETY: a manager and len bytes, as the caller promises.
     unsafe {
-        drain::send_to(mgr, conn_id.into(), bytes::slice(buf.cast(), len))
+        drain::send_to(mgr, conn_id.into(), 0, bytes::slice(buf.cast(), len))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::handler::{drain, http, ota};
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
-use crate::net::{close, connect, event, mgr, output, sock, wakeup};
+use crate::net::{close, connect, event, mgr, on_signal, output, sock, wakeup};
 use crate::sys::log::log_error;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::ptr;
@@ -38,7 +38,10 @@ pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
 pub unsafe extern "C" fn mg_mgr_free(mgr: *mut mg_mgr) {
     if !mgr.is_null() {
         // SAFETY: a manager, as the caller promises.
-        unsafe { mgr::free(mgr) }
+        unsafe {
+            Engine::of(mgr).inspect(|e| on_signal::forget(e));
+            mgr::free(mgr)
+        }
     }
 }
 

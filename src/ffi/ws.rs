@@ -6,8 +6,21 @@ use crate::handler::ws;
 use crate::net::conn::Client;
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
+use crate::net::output;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
+
+/// Header lines in a format; NULL for none.
+///
+/// # Safety
+/// `fmt` is NULL, or fits `ap`.
+unsafe fn formatted(c: Conn, fmt: *const c_char, ap: *mut va_list) -> bool {
+    if !fmt.is_null() {
+        // SAFETY: passed on to the caller.
+        unsafe { output::vprintf(c, fmt, ap) };
+    }
+    true
+}
 
 /// The body of mg_ws_connect.
 #[unsafe(no_mangle)]
@@ -21,14 +34,16 @@ pub unsafe extern "C" fn mgc_ws_connect(
 ) -> *mut mg_connection {
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: None, pfn_data: ptr::null_mut() };
     // SAFETY: a manager, a C string or NULL, and arguments that fit the format, as the caller promises.
-    unsafe { Engine::enter_mgr(mgr).and_then(|e| ws::connect(&e, client, fmt, ap)).map_or(ptr::null_mut(), Conn::as_ptr) }
+    unsafe {
+        Engine::enter_mgr(mgr).and_then(|e| ws::connect(&e, client, |c| formatted(c, fmt, ap))).map_or(ptr::null_mut(), Conn::as_ptr)
+    }
 }
 
 /// The body of mg_ws_upgrade.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
     // SAFETY: a connection, a message and arguments that fit the format, as the caller promises.
-    unsafe { ws::upgrade(Conn::new(c), hm, fmt, ap) }
+    unsafe { ws::upgrade(Conn::new(c), hm, |c| formatted(c, fmt, ap)) }
 }
 
 /// Queues `len` bytes as one WebSocket message or control frame, masked on a client's connection. `op` is a WEBSOCKET_OP_* value.

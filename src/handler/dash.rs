@@ -330,7 +330,7 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
             (user, Some((set, name))) => file(c, dash, &asked, user.as_ref(), &req, set, name),
             (None, _) if req.is(b"/api/#") => json(c, 403, FORBIDDEN),
             (Some(user), _) if req.is(b"/api/websocket") => {
-                ws::upgrade(c, hm, ptr::null(), ptr::null_mut());
+                ws::upgrade(c, hm, |_| true);
                 if c.flags().is_websocket() {
                     sockets::open(c, user, dash);
                 }

@@ -17,6 +17,7 @@ use core::ffi::c_int;
 /// Gives the extension its part in polls, when it has something to do.
 pub(crate) fn install(e: &Engine) {
     e.hook.set(Some(step));
+    e.frame.set(Some(super::ws::send_from_outside));
 }
 
 /// In place of a number of requests: MGX_EV_DRAIN has come twice.
@@ -484,15 +485,15 @@ pub(crate) fn phase(c: Conn) -> mgx_phase {
     }
 }
 
-/// See `mgx_send_to`.
+/// See `mgx_send_to` and, with the first byte of a frame, `mgx_send_ws_to`.
 ///
 /// # Safety
 /// As [`ring`].
-pub(crate) unsafe fn send_to(mgr: *mut mg_mgr, id: u64, bytes: &[u8]) -> bool {
+pub(crate) unsafe fn send_to(mgr: *mut mg_mgr, id: u64, frame: u8, bytes: &[u8]) -> bool {
     // SAFETY: as in ring.
     unsafe {
         let engine: *mut Engine = (*mgr).tls_ctx.cast();
-        !engine.is_null() && (*engine).door.send(id, bytes)
+        !engine.is_null() && (*engine).door.send(id, frame, bytes)
     }
 }
 

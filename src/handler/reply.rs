@@ -261,6 +261,15 @@ pub(crate) fn reply_bytes(c: Conn, code: c_int, headers: &[u8], body: &[u8]) {
     }
 }
 
+/// Begins an answer in chunks. See `mgx_http_begin`.
+pub(crate) fn begin_chunked(c: Conn, code: c_int, headers: &[u8]) {
+    let mut code_text = [0; 20];
+    let code_text = number(&mut code_text, code.unsigned_abs() as usize);
+    let parts: [&[u8]; 7] =
+        [b"HTTP/1.1 ", code_text, b" ", phrase(code).as_bytes(), b"\r\n", headers, b"Transfer-Encoding: chunked\r\n"];
+    lines(c, code, &parts.concat());
+}
+
 /// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.
 pub(crate) fn write_chunk(c: Conn, data: &[u8]) {
     let mut memory = [0; 20];

@@ -111,6 +111,23 @@ pub(crate) unsafe fn ok(r: *mut mg_rpc_req, result: impl FnOnce(&mut AnySink<'_>
 /// # Safety
 /// `r` is a consistent request.
 pub(crate) unsafe fn error(r: *mut mg_rpc_req, code: i32, message: impl FnOnce(&mut AnySink<'_>)) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        error_object(r, |out| {
+            out.bytes(b"{\"code\":");
+            printers::integer(out, code.into());
+            out.bytes(b",\"message\":");
+            message(out);
+            out.bytes(b"}");
+        });
+    }
+}
+
+/// Prints an error response with the error object that `error` prints.
+///
+/// # Safety
+/// `r` is a consistent request.
+pub(crate) unsafe fn error_object(r: *mut mg_rpc_req, error: impl FnOnce(&mut AnySink<'_>)) {
     // SAFETY: the caller vouches for r.
     unsafe {
         let id = json::token((*r).frame.bytes(), b"$.id");
@@ -121,11 +138,9 @@ pub(crate) unsafe fn error(r: *mut mg_rpc_req, code: i32, message: impl FnOnce(&
             out.bytes(id);
             out.bytes(b",");
         }
-        out.bytes(b"\"error\":{\"code\":");
-        printers::integer(out, code.into());
-        out.bytes(b",\"message\":");
-        message(out);
-        out.bytes(b"}}");
+        out.bytes(b"\"error\":");
+        error(out);
+        out.bytes(b"}");
     }
 }
 

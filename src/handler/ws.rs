@@ -396,6 +396,13 @@ fn unwrapped(c: Conn, len: usize) -> usize {
     }
 }
 
+/// A frame from another thread; dropped when the connection is no WebSocket. A client's follows its handshake.
+pub(crate) fn send_from_outside(c: Conn, head: u8, payload: &[u8]) {
+    if c.flags().is_websocket() || is_ours(c) {
+        send(c, head & !ws::FIN, payload);
+    }
+}
+
 /// Makes a frame of the last `len` bytes of `c->send`. See `mg_ws_wrap`.
 pub(crate) fn wrap(c: Conn, len: usize, op: u8) -> usize {
     let Some(mask) = new_mask(c) else { return unwrapped(c, len) };
@@ -460,8 +467,8 @@ unsafe fn refusal(hm: &mg_http_message, strict: bool) -> Option<(c_int, &'static
 /// See `mg_ws_upgrade`.
 ///
 /// # Safety
-/// `hm` is a message with readable views; `fmt` is NULL, or fits `ap`.
-pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
+/// `hm` is a message with readable views.
+pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, add_headers: impl FnOnce(Conn) -> bool) {
     // SAFETY: the caller's message.
     let (refused, key) = unsafe { (refusal(&*hm, is_strict(c)), (*hm).header(b"Sec-WebSocket-Key").unwrap_or_default()) };
     if let Some((code, headers)) = refused {
@@ -479,10 +486,7 @@ pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, fmt: *const c_ch
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
     let mut ok = output::append_parts(c, &[HEAD, &ws::accept(key), b"\r\n"]);
     let extra = c.send_len();
-    if !fmt.is_null() {
-        // SAFETY: passed on to the caller.
-        unsafe { output::vprintf(c, fmt, ap) };
-    }
+    ok = ok && add_headers(c);
     const PROTOCOL: &[u8] = b"Sec-WebSocket-Protocol: ";
     // SAFETY: the connection's own data, and views of the caller's message.
     let (chosen, offered) =
@@ -505,8 +509,8 @@ pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, fmt: *const c_ch
 /// See `mg_ws_connect`.
 ///
 /// # Safety
-/// `client.url` is NULL or a C string; `fmt` is NULL, or fits `ap`.
-pub(crate) unsafe fn connect(e: &Engine, client: Client, fmt: *const c_char, ap: *mut va_list) -> Option<Conn> {
+/// `client.url` is NULL or a C string.
+pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnce(Conn) -> bool) -> Option<Conn> {
     let mut random = [0; 16];
     if !random::fill(&mut random) {
         log_error!("no random numbers for a WebSocket key");
@@ -542,10 +546,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, fmt: *const c_char, ap:
     ];
     let mut ok = output::append_parts(c, &parts);
     let extra = c.send_len();
-    if !fmt.is_null() {
-        // SAFETY: passed on to the caller.
-        unsafe { output::vprintf(c, fmt, ap) };
-    }
+    ok = ok && add_headers(c);
     // SAFETY: the connection's own data, for this expression only.
     let is_authorized = has_line(unsafe { c.send_info().data() }.get(extra..).unwrap_or_default(), b"Authorization:");
     if let Some(line) = creds::authorization(text).filter(|_| !is_authorized) {

@@ -55,6 +55,9 @@ impl Default for Options {
     }
 }
 
+/// Queues a frame with this first byte and this payload.
+pub(crate) type MakeFrame = fn(Conn, u8, &[u8]);
+
 impl Drop for Engine {
     fn drop(&mut self) {
         for block in self.records.get_mut().drain(..) {
@@ -418,6 +421,8 @@ pub(crate) struct Engine {
     /// The extension API's part of a poll, once something of it is in use, and when it is due at the latest.
     pub(crate) hook: Cell<Option<fn(&Engine)>>,
     pub(crate) hook_at: Cell<u64>,
+    /// Makes a WebSocket frame, with this first byte, of what another thread sent.
+    pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
     pub(crate) limits: Cell<mgx_limits>,
     /// mgx_mgr_limits was called: connections are looked at when their deadlines expire.
@@ -490,6 +495,7 @@ impl Engine {
             lame: Cell::new(false),
             hook: Cell::default(),
             hook_at: Cell::new(u64::MAX),
+            frame: Cell::default(),
             shutdown: Shutdown::default(),
             limits: Cell::default(),
             limited: Cell::new(false),

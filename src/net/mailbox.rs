@@ -8,16 +8,54 @@ use std::collections::VecDeque;
 /// Bytes that may wait; a sender is refused beyond that.
 pub(crate) const LIMIT: usize = 64 << 20;
 
-pub(crate) struct Wakeup {
-    fd: c_int,
+/// Something that threads and signal handlers share, behind a short spin lock that is held with signals blocked.
+pub(crate) struct Guarded<T> {
     lock: AtomicBool,
-    queue: UnsafeCell<Pages>,
+    value: UnsafeCell<T>,
 }
 
-// SAFETY: the queue is only touched with the lock held.
-unsafe impl Send for Wakeup {}
-// SAFETY: as above.
-unsafe impl Sync for Wakeup {}
+// SAFETY: the value is only touched with the lock held.
+unsafe impl<T: Send> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    pub(crate) const fn new(value: T) -> Guarded<T> {
+        Guarded { lock: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// In a child process: a thread that held the lock does not exist here.
+    fn forget_owner(&self) {
+        self.lock.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: sigset_t is plain data, filled before use; the value is ours while the lock is held.
+        unsafe {
+            let (mut all, mut old) = core::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
+            while self.lock.swap(true, Ordering::Acquire) {
+                libc::sched_yield();
+            }
+            let r = f(&mut *self.value.get());
+            self.lock.store(false, Ordering::Release);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
+            r
+        }
+    }
+}
+
+pub(crate) struct Wakeup {
+    fd: c_int,
+    queue: Guarded<Pages>,
+}
+
+/// What waits for a connection.
+pub(crate) struct Message {
+    pub(crate) id: u64,
+    /// First byte of a WebSocket frame that is to be made of the text, or 0.
+    pub(crate) frame: u8,
+    pub(crate) text: Vec<u8>,
+}
 
 /// A growable run of bytes in pages of its own.
 struct Pages {
@@ -25,6 +63,9 @@ struct Pages {
     size: usize,
     len: usize,
 }
+
+// SAFETY: mappings of its own.
+unsafe impl Send for Pages {}
 
 impl Pages {
     const EMPTY: Pages = Pages { base: core::ptr::null_mut(), size: 0, len: 0 };
@@ -75,7 +116,7 @@ impl Wakeup {
     pub(crate) fn new() -> Option<Wakeup> {
         // SAFETY: no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-        (fd >= 0).then_some(Wakeup { fd, lock: AtomicBool::new(false), queue: UnsafeCell::new(Pages::EMPTY) })
+        (fd >= 0).then_some(Wakeup { fd, queue: Guarded::new(Pages::EMPTY) })
     }
 
     pub(crate) fn fd(&self) -> c_int {
@@ -84,8 +125,8 @@ impl Wakeup {
 
     /// In a child process: the same descriptor number, but no longer the parent's eventfd, and nothing of the parent's mail.
     pub(crate) fn renew(&self) -> bool {
-        self.lock.store(false, Ordering::Relaxed);
-        self.locked(|q| q.len = 0);
+        self.queue.forget_owner();
+        self.queue.with(|q| q.len = 0);
         // SAFETY: no pointers; both descriptors are ours.
         unsafe {
             let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
@@ -97,28 +138,13 @@ impl Wakeup {
         }
     }
 
-    fn locked<R>(&self, f: impl FnOnce(&mut Pages) -> R) -> R {
-        // SAFETY: sigset_t is plain data, filled before use; the queue is ours while the lock is held.
-        unsafe {
-            let (mut all, mut old) = core::mem::zeroed();
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
-            while self.lock.swap(true, Ordering::Acquire) {
-                libc::sched_yield();
-            }
-            let r = f(&mut *self.queue.get());
-            self.lock.store(false, Ordering::Release);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
-            r
-        }
-    }
-
     /// From any thread or signal handler. False when too much is waiting already.
-    pub(crate) fn send(&self, id: u64, message: &[u8]) -> bool {
-        let mut head = [0; 12];
+    pub(crate) fn send(&self, id: u64, frame: u8, message: &[u8]) -> bool {
+        let mut head = [0; 13];
         head[..8].copy_from_slice(&id.to_ne_bytes());
-        head[8..].copy_from_slice(&(message.len() as u32).to_ne_bytes());
-        let ok = self.locked(|q| q.push([&head, message]));
+        head[8..12].copy_from_slice(&(message.len() as u32).to_ne_bytes());
+        head[12] = frame;
+        let ok = self.queue.with(|q| q.push([&head, message]));
         self.ring();
         ok
     }
@@ -132,20 +158,20 @@ impl Wakeup {
     }
 
     /// Everything that waits, oldest first.
-    pub(crate) fn receive(&self) -> VecDeque<(u64, Vec<u8>)> {
+    pub(crate) fn receive(&self) -> VecDeque<Message> {
         let mut count: u64 = 0;
         // SAFETY: reads eight bytes onto the stack.
         unsafe { libc::read(self.fd, (&raw mut count).cast(), 8) };
-        let mut pages = self.locked(|q| core::mem::replace(q, Pages::EMPTY));
+        let mut pages = self.queue.with(|q| core::mem::replace(q, Pages::EMPTY));
         let mut messages = VecDeque::new();
         // SAFETY: len bytes at base were written by push.
         let mut rest = unsafe { crate::guard::bytes::slice(pages.base, pages.len) };
-        while let Some((head, tail)) = rest.split_first_chunk::<12>() {
+        while let Some((head, tail)) = rest.split_first_chunk::<13>() {
             let mut id = [0; 8];
             id.copy_from_slice(&head[..8]);
             let n = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]) as usize;
             let (message, tail) = tail.split_at(n.min(tail.len()));
-            messages.push_back((u64::from_ne_bytes(id), message.to_vec()));
+            messages.push_back(Message { id: u64::from_ne_bytes(id), frame: head[12], text: message.to_vec() });
             rest = tail;
         }
         pages.unmap();
@@ -155,7 +181,7 @@ impl Wakeup {
 
 impl Drop for Wakeup {
     fn drop(&mut self) {
-        self.queue.get_mut().unmap();
+        self.queue.with(|q| core::mem::replace(q, Pages::EMPTY)).unmap();
         // SAFETY: our own descriptor.
         unsafe { libc::close(self.fd) };
     }
@@ -168,19 +194,22 @@ mod tests {
     #[test]
     fn messages_of_several_threads_keep_their_order_and_none_is_lost() {
         let w = Wakeup::new().unwrap();
-        let mut got: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut got = Vec::new();
         std::thread::scope(|s| {
             for id in 1..=4u64 {
                 let w = &w;
-                s.spawn(move || (0..1000u32).for_each(|n| assert!(w.send(id, &[&n.to_ne_bytes()[..], &[7; 100]].concat()))));
+                s.spawn(move || (0..1000u32).for_each(|n| assert!(w.send(id, 0, &[&n.to_ne_bytes()[..], &[7; 100]].concat()))));
             }
             while got.len() < 4000 {
                 got.extend(w.receive());
             }
         });
         for id in 1..=4 {
-            let numbers: Vec<u32> =
-                got.iter().filter(|m| m.0 == id).map(|m| u32::from_ne_bytes(m.1[..4].try_into().unwrap())).collect();
+            let numbers: Vec<u32> = got
+                .iter()
+                .filter(|m: &&Message| m.id == id)
+                .map(|m| u32::from_ne_bytes(m.text[..4].try_into().unwrap()))
+                .collect();
             assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
         }
     }
@@ -189,9 +218,9 @@ mod tests {
     fn a_sender_is_refused_when_too_much_waits() {
         let w = Wakeup::new().unwrap();
         let big = vec![0; 16000];
-        let sent = (0..10_000).take_while(|_| w.send(1, &big)).count();
+        let sent = (0..10_000).take_while(|_| w.send(1, 0, &big)).count();
         assert!(sent > 4000 && sent < 4300, "{sent}");
         assert_eq!(w.receive().len(), sent);
-        assert!(w.send(1, b"again"));
+        assert!(w.send(1, 0, b"again"));
     }
 }

@@ -179,7 +179,7 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
 }
 
 /// How long this poll may sleep: until the program's limit, a timer or a deadline. None: for ever.
-fn limit(e: &Engine, ms: c_int) -> Option<u64> {
+pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     let mut limit = u64::try_from(ms).ok();
     if limit == Some(0) {
         return limit;

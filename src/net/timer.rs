@@ -72,6 +72,22 @@ pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
     }
 }
 
+/// Takes a timer off the list and frees it, if it is there and `mg_timer_add` made it.
+///
+/// # Safety
+/// As [`unlink`].
+pub(crate) unsafe fn cancel(head: *mut *mut mg_timer, t: *mut mg_timer) {
+    // SAFETY: t is a timer when it is on the list.
+    unsafe {
+        if link(head, t).is_some() {
+            unlink(head, t);
+            if (*t).flags & MG_TIMER_AUTODELETE as c_uint != 0 {
+                heap::free(t.cast());
+            }
+        }
+    }
+}
+
 /// Takes all timers off the list and frees those that `mg_timer_add` made; the others are the program's.
 ///
 /// # Safety

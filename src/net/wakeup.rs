@@ -5,7 +5,7 @@ use super::conn;
 use super::engine::Engine;
 use super::event::call;
 use super::handle::Conn;
-use super::mailbox::Wakeup;
+use super::mailbox::{Message, Wakeup};
 use crate::abi::*;
 use core::sync::atomic::Ordering;
 use std::collections::HashMap;
@@ -45,27 +45,32 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
         }
         let most = (*engine).io_size.load(Ordering::Relaxed) - 8;
         let message = &message[..message.len().min(most)];
-        (*engine).wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, message))
+        (*engine).wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, 0, message))
     }
 }
 
 /// Output that other threads queued through the engine's own door, and other reasons to have been woken.
 pub(crate) fn answer_door(e: &Engine) {
-    each(e, &e.door, |c, bytes| {
-        // SAFETY: a vector of ours.
-        unsafe { super::output::send(c, bytes.as_ptr(), bytes.len()) };
+    each(e, &e.door, |c, message| match (message.frame, e.frame.get()) {
+        (0, _) => {
+            // SAFETY: a vector of ours.
+            unsafe { super::output::send(c, message.text.as_ptr(), message.text.len()) };
+        }
+        (head, Some(frame)) => frame(c, head, &message.text),
+        _ => {}
     });
 }
 
 /// Hands out what waits, each message to the connection it is for; those for connections that are gone are dropped.
-fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(Conn, Vec<u8>)) {
+fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(Conn, Message)) {
     let messages = wakeup.receive();
     // Looking for each id in the list is fine for a few messages only.
     let mut by_id: HashMap<u64, Conn> = HashMap::new();
     if messages.len() > 8 {
         by_id.extend(super::list::list(e).map(|c| (c.id64(), c)));
     }
-    for (id, message) in messages {
+    for message in messages {
+        let id = message.id;
         let known = by_id.get(&id).copied();
         let found = known.or_else(|| super::list::list(e).find(|c| c.id64() == id));
         if let Some(c) = found.filter(|c| !c.is_closed()) {
@@ -82,7 +87,7 @@ pub(crate) fn deliver(e: &Engine) {
     // SAFETY: the queue lives as long as the engine, and a frame is open.
     let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };
     each(e, wakeup, |c, mut message| {
-        let mut text = mg_str { buf: message.as_mut_ptr().cast(), len: message.len() };
+        let mut text = mg_str { buf: message.text.as_mut_ptr().cast(), len: message.text.len() };
         call(c, MG_EV_WAKEUP, (&raw mut text).cast());
     });
 }

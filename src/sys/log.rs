@@ -152,6 +152,15 @@ pub(crate) fn message(level: c_int, file: &CStr, line: u32, args: Arguments<'_>)
     }
 }
 
+/// A message of the program's, of any length, through the program's own mg_log if it has one.
+pub(crate) fn whole(level: c_int, text: &[u8]) {
+    // SAFETY: the arguments match the format.
+    unsafe {
+        mg_log_prefix(level, c"".as_ptr(), 0, c"".as_ptr());
+        mg_log(c"%.*s".as_ptr(), c_int::try_from(text.len()).unwrap_or(c_int::MAX), text.as_ptr());
+    }
+}
+
 /// Bytes from outside as text in a message.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 

@@ -1,0 +1,3 @@
+module libmongoose-rs/bindings/go
+
+go 1.19

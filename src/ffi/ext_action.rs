@@ -1,0 +1,186 @@
+//! The extension API: what a handler and other threads do, without variable arguments.
+
+use crate::abi::*;
+use crate::fmt::engine::Out;
+use crate::guard::bytes;
+use crate::handler::{drain, reply, rpc, ws};
+use crate::net::conn::Client;
+use crate::net::engine::Engine;
+use crate::net::handle::Conn;
+use crate::net::{guest, on_signal, output, timer};
+use crate::proto::ws as frames;
+use crate::sys::log;
+use core::ffi::{c_char, c_int, c_ulong, c_void};
+use core::ptr;
+
+/// Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
+    if c.is_null() || (buf.is_null() && len > 0) {
+        return false;
+    }
+    // SAFETY: a connection and len bytes, as the caller promises.
+    unsafe { output::send(Conn::new(c), buf.cast(), len) }
+}
+
+/// Begins an answer whose length is not known: status line, `headers` (each ends with CR LF; NULL for none) and
+/// `Transfer-Encoding: chunked`. mgx_http_chunk goes on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, headers: *const c_char) {
+    if !c.is_null() {
+        // SAFETY: a connection and a C string or NULL, as the caller promises.
+        unsafe { reply::begin_chunked(Conn::new(c), status, bytes::cstr(headers)) }
+    }
+}
+
+/// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_void, len: usize) {
+    if c.is_null() || (buf.is_null() && len > 0) {
+        return;
+    }
+    // SAFETY: a connection and len bytes, as the caller promises.
+    unsafe { reply::write_chunk(Conn::new(c), bytes::slice(buf.cast(), len)) }
+}
+
+/// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, headers: *const c_char) {
+    if !c.is_null() && !hm.is_null() {
+        // SAFETY: a connection, a message and a C string or NULL, as the caller promises.
+        unsafe { ws::upgrade(Conn::new(c), hm, |c| output::append_bytes(c, bytes::cstr(headers))) }
+    }
+}
+
+/// mg_ws_connect with header lines that are no format. `headers` NULL: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ws_connect(
+    mgr: *mut mg_mgr,
+    url: *const c_char,
+    r#fn: mg_event_handler_t,
+    fn_data: *mut c_void,
+    headers: *const c_char,
+) -> *mut mg_connection {
+    let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: None, pfn_data: ptr::null_mut() };
+    // SAFETY: a manager and C strings or NULL, as the caller promises.
+    unsafe {
+        let add = |c| output::append_bytes(c, bytes::cstr(headers));
+        Engine::of(mgr).and_then(|e| ws::connect(e, client, add)).map_or(ptr::null_mut(), Conn::as_ptr)
+    }
+}
+
+/// Whether a frame may be of this kind and length.
+fn is_frame(op: c_int, len: usize) -> bool {
+    matches!(op, WEBSOCKET_OP_CONTINUE..=WEBSOCKET_OP_BINARY)
+        || matches!(op, WEBSOCKET_OP_CLOSE..=WEBSOCKET_OP_PONG) && len <= 125
+}
+
+/// mg_ws_send that tolerates NULL: queues one message or control frame. Returns the number of bytes queued, 0 for an `op` that is
+/// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *const c_void, len: usize) -> usize {
+    if c.is_null() || (buf.is_null() && len > 0) || !is_frame(op, len) {
+        return 0;
+    }
+    // SAFETY: a connection and len bytes, as the caller promises.
+    unsafe { ws::send(Conn::new(c), op as u8, bytes::slice(buf.cast(), len)) }
+}
+
+/// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
+/// connection is no WebSocket.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_send_ws_to(mgr: *mut mg_mgr, conn_id: c_ulong, op: c_int, buf: *const c_void, len: usize) -> bool {
+    if mgr.is_null() || (buf.is_null() && len > 0) || len > crate::net::mailbox::LIMIT || !is_frame(op, len) {
+        return false;
+    }
+    #[allow(clippy::useless_conversion)] // c_ulong is 32 bits wide on some targets
+    // SAFETY: a manager and len bytes, as the caller promises.
+    unsafe {
+        drain::send_to(mgr, conn_id.into(), frames::FIN | op as u8, bytes::slice(buf.cast(), len))
+    }
+}
+
+/// Ends and frees a timer of mg_timer_add before its time; does nothing when it is over already. May be called in its callback.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_timer_cancel(mgr: *mut mg_mgr, timer: *mut mg_timer) {
+    if !mgr.is_null() && !timer.is_null() {
+        // SAFETY: a manager, as the caller promises; the timer is its own when it is on its list.
+        unsafe { timer::cancel(&raw mut (*mgr).timers, timer) }
+    }
+}
+
+/// Logs `text`, which is no format, with the usual prefix, when `level` (MG_LL_*) is up to the log level.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_log(level: c_int, text: *const c_char) {
+    if !text.is_null() && level > MG_LL_NONE && log::enabled(level) {
+        // SAFETY: a C string, as the caller promises.
+        log::whole(level, unsafe { bytes::cstr(text) });
+    }
+}
+
+/// The JSON text of a result; NULL means `null`.
+///
+/// # Safety
+/// A C string or NULL.
+unsafe fn json<'a>(text: *const c_char) -> &'a [u8] {
+    // SAFETY: passed on to the caller.
+    if text.is_null() { b"null" } else { unsafe { bytes::cstr(text) } }
+}
+
+/// mg_rpc_ok with a result that is no format but JSON as it stands; NULL means `null`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_rpc_ok(r: *mut mg_rpc_req, result: *const c_char) {
+    if !r.is_null() {
+        // SAFETY: a request and a C string or NULL, as the caller promises.
+        unsafe { rpc::ok(r, |out| out.bytes(json(result))) }
+    }
+}
+
+/// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
+/// other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_rpc_err(r: *mut mg_rpc_req, error: *const c_char) {
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a request and a C string or NULL, as the caller promises.
+    unsafe {
+        let text = json(error);
+        if text.trim_ascii_start().starts_with(b"{") {
+            rpc::error_object(r, |out| out.bytes(text))
+        } else {
+            rpc::error(r, -32603, |out| out.bytes(text))
+        }
+    }
+}
+
+/// A descriptor for the event loop of another library, in which the manager is a guest: readable, level-triggered, when
+/// mg_mgr_poll(mgr, 0) has something to do. It stays the library's: only wait for it. -1 for a manager that is not initialised.
+///
+/// A loop waits for it, at most as long as mgx_mgr_timeout_ms says, and then calls mg_mgr_poll(mgr, 0). MG_EV_POLL comes only with
+/// those calls.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_fd(mgr: *const mg_mgr) -> c_int {
+    // SAFETY: a manager or NULL, as the caller promises.
+    unsafe { Engine::of(mgr.cast_mut()) }.map_or(-1, guest::fd)
+}
+
+/// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next timer
+/// or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the program
+/// did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads and signal
+/// handlers may call makes the descriptor readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int {
+    // SAFETY: a manager or NULL, as the caller promises.
+    let limit = unsafe { Engine::of(mgr) }.and_then(guest::timeout);
+    limit.map_or(-1, |ms| ms.try_into().unwrap_or(c_int::MAX))
+}
+
+/// Has signal `signo` start the drain of a manager, as mgx_mgr_drain with these options, which are copied; NULL: all defaults.
+/// Several managers may share a signal, and one may have several. The handler that the program had before comes back when the last
+/// manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_drain_on_signal(mgr: *mut mg_mgr, signo: c_int, opts: *const mgx_mgr_drain_opts) -> bool {
+    // SAFETY: a manager and options or NULL, as the caller promises.
+    unsafe { Engine::of(mgr).is_some_and(|e| on_signal::add(e, signo, opts.as_ref())) }
+}

@@ -1,0 +1,195 @@
+//! The extension API: what ev_data holds, without structs, bit fields or macros.
+
+use crate::abi::*;
+use crate::guard::bytes;
+use crate::proto::http;
+use core::ffi::{c_char, c_int};
+use core::ptr;
+
+/// Hands a view to C: its length into `*len`, if there is one, and where it begins.
+///
+/// # Safety
+/// `len` is NULL or the caller's.
+unsafe fn view(s: Option<mg_str>, len: *mut usize) -> *const c_char {
+    let s = s.filter(|s| !s.buf.is_null()).unwrap_or(mg_str::NULL);
+    if !len.is_null() {
+        // SAFETY: passed on to the caller.
+        unsafe { *len = s.len };
+    }
+    s.buf
+}
+
+/// Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
+/// handler's call, as what the functions below return. NULL and 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_method(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
+    // SAFETY: a message or NULL, and room for a length or NULL, as the caller promises.
+    unsafe { view(hm.as_ref().map(|hm| hm.method), len) }
+}
+
+/// Request: the path, still percent-encoded, without the query. Response: the status code; see mgx_http_status.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_uri(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
+    // SAFETY: as in mgx_http_method.
+    unsafe { view(hm.as_ref().map(|hm| hm.uri), len) }
+}
+
+/// What follows the first `?` of the URI; NULL when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_query(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
+    // SAFETY: as in mgx_http_method.
+    unsafe { view(hm.as_ref().map(|hm| hm.query), len) }
+}
+
+/// Request: the protocol version. Response: the reason phrase.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_proto(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
+    // SAFETY: as in mgx_http_method.
+    unsafe { view(hm.as_ref().map(|hm| hm.proto), len) }
+}
+
+/// The body. In MG_EV_HTTP_HDRS `*len` is the announced length, of which the part in mgx_conn_recv has arrived.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_body(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
+    // SAFETY: as in mgx_http_method.
+    unsafe { view(hm.as_ref().map(|hm| hm.body), len) }
+}
+
+/// The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_header(hm: *const mg_http_message, name: *const c_char, len: *mut usize) -> *const c_char {
+    // SAFETY: as in mgx_http_method; name is a C string or NULL.
+    unsafe { view(hm.as_ref().and_then(|hm| hm.header_index(bytes::cstr(name)).map(|i| hm.headers[i].value)), len) }
+}
+
+/// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
+/// False when there are not that many.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_header_at(
+    hm: *const mg_http_message,
+    index: usize,
+    name: *mut *const c_char,
+    name_len: *mut usize,
+    value: *mut *const c_char,
+    value_len: *mut usize,
+) -> bool {
+    // SAFETY: a message and room for pointers and lengths, or NULL, as the caller promises.
+    unsafe {
+        let header = hm.as_ref().and_then(|hm| hm.headers.get(index)).filter(|h| h.name.len > 0);
+        for (to, len, part) in [(name, name_len, header.map(|h| h.name)), (value, value_len, header.map(|h| h.value))] {
+            let text = view(part, len);
+            if !to.is_null() {
+                *to = text;
+            }
+        }
+        header.is_some()
+    }
+}
+
+/// Response: the status code; 0 when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_status(hm: *const mg_http_message) -> c_int {
+    // SAFETY: a message or NULL, as the caller promises.
+    unsafe { hm.as_ref().map_or(0, |hm| http::status(hm.uri.bytes())) }
+}
+
+/// The payload of a WebSocket message or control frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ws_data(wm: *const mg_ws_message, len: *mut usize) -> *const c_char {
+    // SAFETY: a message or NULL, and room for a length or NULL, as the caller promises.
+    unsafe { view(wm.as_ref().map(|wm| wm.data), len) }
+}
+
+/// The first byte of the frame; its low four bits are a WEBSOCKET_OP_* value.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_ws_flags(wm: *const mg_ws_message) -> c_int {
+    // SAFETY: a message or NULL, as the caller promises.
+    unsafe { wm.as_ref() }.map_or(0, |wm| wm.flags.into())
+}
+
+/// The topic of a published message.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mqtt_topic(mm: *const mg_mqtt_message, len: *mut usize) -> *const c_char {
+    // SAFETY: a message or NULL, and room for a length or NULL, as the caller promises.
+    unsafe { view(mm.as_ref().map(|mm| mm.topic), len) }
+}
+
+/// Its payload.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mqtt_payload(mm: *const mg_mqtt_message, len: *mut usize) -> *const c_char {
+    // SAFETY: as in mgx_mqtt_topic.
+    unsafe { view(mm.as_ref().map(|mm| mm.data), len) }
+}
+
+/// Its quality of service.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mqtt_qos(mm: *const mg_mqtt_message) -> c_int {
+    // SAFETY: a message or NULL, as the caller promises.
+    unsafe { mm.as_ref() }.map_or(0, |mm| mm.qos.into())
+}
+
+/// Packet id; 0 when the packet has none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mqtt_id(mm: *const mg_mqtt_message) -> c_int {
+    // SAFETY: as in mgx_mqtt_qos.
+    unsafe { mm.as_ref() }.map_or(0, |mm| mm.id.into())
+}
+
+/// MQTT_CMD_* value, for MG_EV_MQTT_CMD.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mqtt_cmd(mm: *const mg_mqtt_message) -> c_int {
+    // SAFETY: as in mgx_mqtt_qos.
+    unsafe { mm.as_ref() }.map_or(0, |mm| mm.cmd.into())
+}
+
+/// What mg_wakeup sent: ev_data of MG_EV_WAKEUP, or any other `struct mg_str *`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_str_data(s: *const mg_str, len: *mut usize) -> *const c_char {
+    // SAFETY: a string or NULL, and room for a length or NULL, as the caller promises.
+    unsafe { view(s.as_ref().copied(), len) }
+}
+
+/// Received bytes of a connection that nobody has consumed yet; valid until the next call into the library.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_recv(c: *const mg_connection, len: *mut usize) -> *const c_char {
+    // SAFETY: a connection or NULL, and room for a length or NULL, as the caller promises.
+    unsafe { view(c.as_ref().map(|c| mg_str { buf: c.recv.buf.cast(), len: c.recv.len }), len) }
+}
+
+/// Takes the first `n` received bytes away, or all there are. Returns how many.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_consume(c: *mut mg_connection, n: usize) -> usize {
+    if c.is_null() {
+        return 0;
+    }
+    // SAFETY: a connection, as the caller promises.
+    unsafe { crate::guard::iobuf::del(&raw mut (*c).recv, 0, n) }
+}
+
+/// c->data: MG_DATA_SIZE bytes for the program, zero at the start.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_data(c: *mut mg_connection) -> *mut core::ffi::c_void {
+    // SAFETY: a connection or NULL, as the caller promises.
+    if c.is_null() { ptr::null_mut() } else { unsafe { (&raw mut (*c).data).cast() } }
+}
+
+/// The manager of a connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_mgr(c: *const mg_connection) -> *mut mg_mgr {
+    // SAFETY: a connection or NULL, as the caller promises.
+    unsafe { c.as_ref() }.map_or(ptr::null_mut(), |c| c.mgr)
+}
+
+/// The next connection in the list that mgx_mgr_first begins, newest first; NULL at its end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_conn_next(c: *const mg_connection) -> *mut mg_connection {
+    // SAFETY: a connection or NULL, as the caller promises.
+    unsafe { c.as_ref() }.map_or(ptr::null_mut(), |c| c.next)
+}
+
+/// The newest connection of a manager; NULL when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_first(mgr: *const mg_mgr) -> *mut mg_connection {
+    // SAFETY: a manager or NULL, as the caller promises.
+    unsafe { mgr.as_ref() }.map_or(ptr::null_mut(), |mgr| mgr.conns)
+}

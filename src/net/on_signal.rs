@@ -1,0 +1,110 @@
+//! Signals that start the drain of a manager: one table for the process, because signals are the process's. It is read in signal
+//! handlers, so it takes no memory, and its lock is held with signals blocked.
+
+use super::engine::Engine;
+use super::mailbox::Guarded;
+use crate::abi::{mgx_drain_opts, mgx_mgr_drain_opts};
+use crate::proto::ws;
+use core::ffi::c_int;
+use core::ptr;
+
+const ENTRIES: usize = 64;
+/// Room for the longest reason of a Close frame, and a NUL.
+const REASON: usize = 124;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    signo: c_int,
+    /// NULL: free.
+    engine: *const Engine,
+    opts: mgx_mgr_drain_opts,
+    reason: [u8; REASON],
+    has_reason: bool,
+    /// What the program did with this signal before its first entry; the same in all entries of a signal.
+    before: libc::sigaction,
+}
+
+struct Table([Option<Entry>; ENTRIES]);
+
+// SAFETY: engines are only followed with the lock held, and leave the table before they are freed.
+unsafe impl Send for Table {}
+
+static TABLE: Guarded<Table> = Guarded::new(Table([None; ENTRIES]));
+
+/// The signal handler.
+extern "C" fn drain_all(signo: c_int) {
+    // SAFETY: the thread's errno, which a handler leaves as it was.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        TABLE.with(|table| {
+            for entry in table.0.iter().flatten().filter(|entry| entry.signo == signo) {
+                let mut opts = entry.opts;
+                opts.conn.ws_close_reason = if entry.has_reason { entry.reason.as_ptr().cast() } else { ptr::null() };
+                (*entry.engine).shutdown.request.post(&opts);
+                (*entry.engine).door.ring();
+            }
+        });
+        *errno = before;
+    }
+}
+
+/// See `mgx_mgr_drain_on_signal`.
+///
+/// # Safety
+/// The reason in `opts` is NULL or a C string.
+pub(crate) unsafe fn add(e: &Engine, signo: c_int, opts: Option<&mgx_mgr_drain_opts>) -> bool {
+    // SAFETY: numbers and a pointer, for which zero is NULL.
+    let mut opts = opts.copied().unwrap_or_else(|| unsafe { core::mem::zeroed() });
+    // SAFETY: passed on to the caller.
+    let text = ws::clip(unsafe { crate::guard::bytes::cstr(opts.conn.ws_close_reason) });
+    let mut reason = [0; REASON];
+    reason[..text.len()].copy_from_slice(text);
+    let has_reason = !opts.conn.ws_close_reason.is_null();
+    opts.conn = mgx_drain_opts { ws_close_reason: ptr::null(), ..opts.conn };
+    TABLE.with(|table| {
+        let same = |entry: &Entry| entry.signo == signo && ptr::eq(entry.engine, e);
+        let old = table.0.iter().position(|slot| slot.as_ref().is_some_and(same));
+        let Some(at) = old.or_else(|| table.0.iter().position(Option::is_none)) else { return false };
+        let known = table.0.iter().flatten().find(|entry| entry.signo == signo).map(|entry| entry.before);
+        let Some(before) = known.or_else(|| catch(signo)) else { return false };
+        table.0[at] = Some(Entry { signo, engine: e, opts, reason, has_reason, before });
+        true
+    })
+}
+
+/// Installs the handler. Returns what was there before; None when this signal cannot be caught.
+fn catch(signo: c_int) -> Option<libc::sigaction> {
+    // SAFETY: plain data, filled before use.
+    unsafe {
+        let (mut new, mut old): (libc::sigaction, libc::sigaction) = (core::mem::zeroed(), core::mem::zeroed());
+        new.sa_sigaction = drain_all as *const () as usize;
+        new.sa_flags = libc::SA_RESTART;
+        libc::sigemptyset(&mut new.sa_mask);
+        if libc::sigaction(signo, &new, &mut old) == 0 {
+            return Some(old);
+        }
+    }
+    None
+}
+
+/// Takes a manager out of the table, before its engine goes.
+pub(crate) fn forget(e: &Engine) {
+    TABLE.with(|table| {
+        for at in 0..ENTRIES {
+            let Some(entry) = table.0[at].filter(|entry| ptr::eq(entry.engine, e)) else { continue };
+            table.0[at] = None;
+            if table.0.iter().flatten().any(|other| other.signo == entry.signo) {
+                continue;
+            }
+            // SAFETY: plain data. Whatever the program installed since then stays.
+            unsafe {
+                let mut now: libc::sigaction = core::mem::zeroed();
+                if libc::sigaction(entry.signo, ptr::null(), &mut now) == 0 && now.sa_sigaction == drain_all as *const () as usize
+                {
+                    libc::sigaction(entry.signo, &entry.before, ptr::null_mut());
+                }
+            }
+        }
+    });
+}
