@@ -71,6 +71,7 @@ pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler
 /// labels or is too long, and when the datagram could not be sent; the listener stays.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool {
+    enter!(@raw c, false);
     // SAFETY: a connection and a C string, as the caller promises.
     unsafe { mdns::query(Conn::new(c), bytes::cstr(name), rtype) }
 }
@@ -82,6 +83,7 @@ pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_cha
 /// forgotten.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_resolve(c: *mut mg_connection, url: *const c_char) {
+    enter!(@raw c);
     // SAFETY: a connection and a C string, as the caller promises.
     unsafe { resolve::start(Conn::new(c), bytes::cstr(url)) }
 }
@@ -90,6 +92,7 @@ pub unsafe extern "C" fn mg_resolve(c: *mut mg_connection, url: *const c_char) {
 /// this by itself.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
+    enter!(@raw c);
     // SAFETY: a connection, as the caller promises.
     let c = unsafe { Conn::new(c) };
     if let Some(e) = c.engine() {

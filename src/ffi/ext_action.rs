@@ -16,6 +16,7 @@ use core::ptr;
 /// Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
+    enter!(@raw c, false);
     if c.is_null() || (buf.is_null() && len > 0) {
         return false;
     }
@@ -27,6 +28,7 @@ pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len
 /// `Transfer-Encoding: chunked`. mgx_http_chunk goes on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, headers: *const c_char) {
+    enter!(@raw c);
     if !c.is_null() {
         // SAFETY: a connection and a C string or NULL, as the caller promises.
         unsafe { reply::begin_chunked(Conn::new(c), status, bytes::cstr(headers)) }
@@ -36,6 +38,7 @@ pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, he
 /// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_void, len: usize) {
+    enter!(@raw c);
     if c.is_null() || (buf.is_null() && len > 0) {
         return;
     }
@@ -46,6 +49,7 @@ pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_voi
 /// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, headers: *const c_char) {
+    enter!(@raw c);
     if !c.is_null() && !hm.is_null() {
         // SAFETY: a connection, a message and a C string or NULL, as the caller promises.
         unsafe { ws::upgrade(Conn::new(c), hm, |c| output::append_bytes(c, bytes::cstr(headers))) }
@@ -65,7 +69,7 @@ pub unsafe extern "C" fn mgx_ws_connect(
     // SAFETY: a manager and C strings or NULL, as the caller promises.
     unsafe {
         let add = |c| output::append_bytes(c, bytes::cstr(headers));
-        Engine::of(mgr).and_then(|e| ws::connect(e, client, add)).map_or(ptr::null_mut(), Conn::as_ptr)
+        Engine::enter_mgr(mgr).and_then(|e| ws::connect(&e, client, add)).map_or(ptr::null_mut(), Conn::as_ptr)
     }
 }
 
@@ -79,6 +83,7 @@ fn is_frame(op: c_int, len: usize) -> bool {
 /// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *const c_void, len: usize) -> usize {
+    enter!(@raw c, 0);
     if c.is_null() || (buf.is_null() && len > 0) || !is_frame(op, len) {
         return 0;
     }
@@ -172,7 +177,7 @@ pub unsafe extern "C" fn mgx_mgr_fd(mgr: *const mg_mgr) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int {
     // SAFETY: a manager or NULL, as the caller promises.
-    let limit = unsafe { Engine::of(mgr) }.and_then(guest::timeout);
+    let limit = unsafe { Engine::enter_mgr(mgr) }.and_then(|e| guest::timeout(&e));
     limit.map_or(-1, |ms| ms.try_into().unwrap_or(c_int::MAX))
 }
 
@@ -182,5 +187,5 @@ pub unsafe extern "C" fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_on_signal(mgr: *mut mg_mgr, signo: c_int, opts: *const mgx_mgr_drain_opts) -> bool {
     // SAFETY: a manager and options or NULL, as the caller promises.
-    unsafe { Engine::of(mgr).is_some_and(|e| on_signal::add(e, signo, opts.as_ref())) }
+    unsafe { Engine::enter_mgr(mgr).is_some_and(|e| on_signal::add(&e, signo, opts.as_ref())) }
 }

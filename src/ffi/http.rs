@@ -76,6 +76,7 @@ pub unsafe extern "C" fn mgc_http_reply(
 /// The body of mg_http_printf_chunk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) {
+    enter!(@raw c);
     // SAFETY: as above.
     unsafe { reply::printf_chunk(Conn::new(c), fmt, ap) }
 }
@@ -84,6 +85,7 @@ pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *cons
 /// chunk, which completes the answer. To a HEAD request nothing is queued. Raises MG_EV_ERROR `OOM` when out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize) {
+    enter!(@raw c);
     // SAFETY: a connection and len bytes, as the caller promises.
     unsafe { reply::write_chunk(Conn::new(c), bytes::slice(buf.cast(), len)) }
 }
@@ -92,6 +94,7 @@ pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const 
 /// empty; with `pass` NULL or empty the colon is left out. When out of memory nothing is queued and the failure is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_bauth(c: *mut mg_connection, user: *const c_char, pass: *const c_char) {
+    enter!(@raw c);
     // SAFETY: a connection and C strings or NULL, as the caller promises.
     let (c, user, pass) = unsafe { (Conn::new(c), bytes::cstr(user), bytes::cstr(pass)) };
     let plain = if pass.is_empty() { user.to_vec() } else { [user, b":", pass].concat() };

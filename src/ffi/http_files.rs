@@ -30,6 +30,7 @@ unsafe fn framed<T>(c: *mut mg_connection, f: impl FnOnce(Conn) -> T) -> T {
 /// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts) {
+    enter!(@raw c);
     // SAFETY: a connection, a message and options, as the caller promises.
     unsafe { framed(c, |c| static_files::serve_dir(c, hm, opts)) }
 }
@@ -42,6 +43,7 @@ pub unsafe extern "C" fn mg_http_serve_file(
     path: *const c_char,
     opts: *const mg_http_serve_opts,
 ) {
+    enter!(@raw c);
     // SAFETY: a connection, a message, a C string and options, as the caller promises.
     unsafe { framed(c, |c| static_files::serve_file(c, hm, fs::path(path), opts)) }
 }
@@ -50,6 +52,7 @@ pub unsafe extern "C" fn mg_http_serve_file(
 /// beside the page, `<!--#include virtual="/NAME" -->` below `root`. What cannot be included is left out.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char) {
+    enter!(@raw c);
     // SAFETY: a connection and C strings or NULL, as the caller promises.
     unsafe { framed(c, |c| ssi::serve_path(c, cstr(root), fs::path(fullpath).unwrap_or_default())) }
 }

@@ -10,8 +10,12 @@
 // Exports are public to the linker, not to Rust.
 #![allow(unreachable_pub)]
 
-/// Begins a call on a connection: returns when another thread keeps its manager's engine busy.
+/// Begins a call on a connection, or on a pointer to one: returns when another thread keeps its manager's engine busy.
 macro_rules! enter {
+    (@raw $c:expr $(, $busy:expr)?) => {
+        // SAFETY: NULL or a connection, as the caller of every export promises.
+        let Ok(_entry) = (unsafe { $crate::net::entry::enter_conn($c) }) else { return $($busy)? };
+    };
     ($c:expr $(, $busy:expr)?) => {
         let Ok(_entry) = $c.entry() else { return $($busy)? };
     };

@@ -57,6 +57,7 @@ pub unsafe extern "C" fn mg_mqtt_listen(
 /// then nothing is queued.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_login(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
+    enter!(@raw c);
     // SAFETY: a connection and options or NULL, as the caller promises.
     unsafe { mqtt::login(Conn::new(c), Opts::new(opts)) }
 }
@@ -67,6 +68,7 @@ pub unsafe extern "C" fn mg_mqtt_login(c: *mut mg_connection, opts: *const mg_mq
 /// `retransmit_id`, and 0 after MG_EV_ERROR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_pub(c: *mut mg_connection, opts: *const mg_mqtt_opts) -> u16 {
+    enter!(@raw c, 0);
     // SAFETY: a connection and options or NULL, as the caller promises.
     unsafe { mqtt::publish(Conn::new(c), Opts::new(opts)) }
 }
@@ -75,6 +77,7 @@ pub unsafe extern "C" fn mg_mqtt_pub(c: *mut mg_connection, opts: *const mg_mqtt
 /// is `mgr->mqtt_id` after the call. The answer arrives as MG_EV_MQTT_CMD with MQTT_CMD_SUBACK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_sub(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
+    enter!(@raw c);
     // SAFETY: a connection and options or NULL, as the caller promises.
     unsafe { mqtt::subscription(Conn::new(c), SUBSCRIBE, Opts::new(opts)) }
 }
@@ -82,6 +85,7 @@ pub unsafe extern "C" fn mg_mqtt_sub(c: *mut mg_connection, opts: *const mg_mqtt
 /// Queues an UNSUBSCRIBE packet with `topic` and, on an MQTT 5 connection, `props`. Otherwise as mg_mqtt_sub.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_unsub(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
+    enter!(@raw c);
     // SAFETY: a connection and options or NULL, as the caller promises.
     unsafe { mqtt::subscription(Conn::new(c), UNSUBSCRIBE, Opts::new(opts)) }
 }
@@ -103,6 +107,7 @@ pub unsafe extern "C" fn mg_mqtt_parse(buf: *const u8, len: usize, version: u8, 
 /// than 268435455 raise MG_EV_ERROR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_send_header(c: *mut mg_connection, cmd: u8, flags: u8, len: u32) {
+    enter!(@raw c);
     // SAFETY: a connection, as the caller promises.
     mqtt::send_header(unsafe { Conn::new(c) }, cmd, flags, len);
 }
@@ -110,6 +115,7 @@ pub unsafe extern "C" fn mg_mqtt_send_header(c: *mut mg_connection, cmd: u8, fla
 /// Queues a PINGREQ packet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_ping(c: *mut mg_connection) {
+    enter!(@raw c);
     // SAFETY: a connection, as the caller promises.
     mqtt::send_header(unsafe { Conn::new(c) }, PINGREQ, 0, 0);
 }
@@ -117,6 +123,7 @@ pub unsafe extern "C" fn mg_mqtt_ping(c: *mut mg_connection) {
 /// Queues a PINGRESP packet, the answer to PINGREQ.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_pong(c: *mut mg_connection) {
+    enter!(@raw c);
     // SAFETY: a connection, as the caller promises.
     mqtt::send_header(unsafe { Conn::new(c) }, PINGRESP, 0, 0);
 }
@@ -125,6 +132,7 @@ pub unsafe extern "C" fn mg_mqtt_pong(c: *mut mg_connection) {
 /// is sent, set `c->is_draining`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_disconnect(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
+    enter!(@raw c);
     // SAFETY: a connection and options or NULL, as the caller promises.
     unsafe { mqtt::disconnect(Conn::new(c), Opts::new(opts)) }
 }

@@ -19,9 +19,9 @@ pub unsafe extern "C" fn mg_ota_url_check(
     r#fn: Option<unsafe extern "C" fn(error_message: *const c_char)>,
 ) {
     // SAFETY: a manager and a C string, as the caller promises.
-    if let Some(e) = unsafe { Engine::of(mgr) } {
+    if let Some(e) = unsafe { Engine::enter_mgr(mgr) } {
         // SAFETY: as above.
-        ota::start(e, unsafe { bytes::cstr(metadata_url) }, r#fn);
+        ota::start(&e, unsafe { bytes::cstr(metadata_url) }, r#fn);
     }
 }
 
@@ -29,5 +29,5 @@ pub unsafe extern "C" fn mg_ota_url_check(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ota_poll(mgr: *mut mg_mgr) {
     // SAFETY: a manager, as the caller promises.
-    unsafe { Engine::of(mgr) }.map(ota::poll);
+    unsafe { Engine::enter_mgr(mgr) }.map(|e| ota::poll(&e));
 }

@@ -27,6 +27,7 @@ pub unsafe extern "C" fn mg_sntp_connect(
 /// Sends one SNTP request to `c->rem`; mg_sntp_connect does it by itself. Does nothing while the server's address is not known yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sntp_request(c: *mut mg_connection) {
+    enter!(@raw c);
     // SAFETY: a connection, as the caller promises.
     sntp::request(unsafe { Conn::new(c) });
 }

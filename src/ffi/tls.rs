@@ -18,6 +18,7 @@ use core::ffi::{c_long, c_void};
 /// Bad options and failures are reported with MG_EV_ERROR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts) {
+    enter!(@raw c);
     if c.is_null() || opts.is_null() {
         return;
     }

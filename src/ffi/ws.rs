@@ -35,13 +35,16 @@ pub unsafe extern "C" fn mgc_ws_connect(
     let client = Client { url, handler: r#fn, handler_data: fn_data, pfn: None, pfn_data: ptr::null_mut() };
     // SAFETY: a manager, a C string or NULL, and arguments that fit the format, as the caller promises.
     unsafe {
-        Engine::enter_mgr(mgr).and_then(|e| ws::connect(&e, client, |c| formatted(c, fmt, ap))).map_or(ptr::null_mut(), Conn::as_ptr)
+        Engine::enter_mgr(mgr)
+            .and_then(|e| ws::connect(&e, client, |c| formatted(c, fmt, ap)))
+            .map_or(ptr::null_mut(), Conn::as_ptr)
     }
 }
 
 /// The body of mg_ws_upgrade.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
+    enter!(@raw c);
     // SAFETY: a connection, a message and arguments that fit the format, as the caller promises.
     unsafe { ws::upgrade(Conn::new(c), hm, |c| formatted(c, fmt, ap)) }
 }
@@ -52,6 +55,7 @@ pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_
 /// peer's answer, which drains the connection.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize {
+    enter!(@raw c, 0);
     // SAFETY: a connection and len bytes, as the caller promises.
     unsafe { ws::send(Conn::new(c), op as u8, bytes::slice(buf.cast(), len)) }
 }
@@ -60,6 +64,7 @@ pub unsafe extern "C" fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, l
 /// WebSocket; see mg_ws_send. Returns the new length of `c->send`, the old one when out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize {
+    enter!(@raw c, 0);
     // SAFETY: a connection, as the caller promises.
     unsafe { ws::wrap(Conn::new(c), len, op as u8) }
 }
@@ -67,6 +72,7 @@ pub unsafe extern "C" fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int
 /// As mg_ws_printf, with the arguments in `*ap`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ws_vprintf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ap: *mut va_list) -> usize {
+    enter!(@raw c, 0);
     // SAFETY: a connection, a format and its arguments, as the caller promises.
     unsafe { ws::vprintf(Conn::new(c), op as u8, fmt, ap) }
 }

@@ -588,8 +588,8 @@ unsafe fn other(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message, asked: &s
 pub(crate) unsafe fn send_change(mgr: *mut mg_mgr, set: *mut mg_field_set) {
     // SAFETY: as the caller promises.
     unsafe {
-        if let (Some(e), Some(set)) = (Engine::of(mgr), Set::new(set)) {
-            sockets::send_change(e, set);
+        if let (Some(e), Some(set)) = (Engine::enter_mgr(mgr), Set::new(set)) {
+            sockets::send_change(&e, set);
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::engine::Engine;
 use super::fork;
 use super::handle::Conn;
-use crate::abi::mg_mgr;
+use crate::abi::{mg_connection, mg_mgr};
 use crate::sys::{log::log_error, thread};
 
 /// How long another thread's call waits for the engine. A handler that waits for that thread would never return.
@@ -96,4 +96,14 @@ impl Conn {
     pub(crate) fn entry<'e>(self) -> Result<Option<Entry<'e>>, Busy> {
         self.engine().map(Engine::entry).transpose()
     }
+}
+
+/// As [`Conn::entry`], with Ok(None) for NULL.
+///
+/// # Safety
+/// `c` is NULL or a connection.
+#[inline]
+pub(crate) unsafe fn enter_conn<'e>(c: *mut mg_connection) -> Result<Option<Entry<'e>>, Busy> {
+    // SAFETY: passed on to the caller.
+    if c.is_null() { Ok(None) } else { unsafe { Conn::new(c) }.entry() }
 }
