@@ -17,7 +17,7 @@ mod tools;
 fn main() {
     let args = Arguments::from_args();
     if !args.list {
-        tools::link_soname();
+        tools::link_shared();
         header::generate();
     }
     let mut all: Vec<Trial> = Vec::new();
