@@ -60,6 +60,7 @@ help:
 	@echo 'make build      build the release library: $(BUILD_DIR)/libmongoose.so and libmongoose.a'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= MG_DATA_SIZE=$(DATA_SIZE) MG_MAX_HTTP_HEADERS=$(MAX_HTTP_HEADERS)'
 	@echo '                LIBNAME=mongoose-rs leaves libmongoose.so to another package; FORCE=1 overwrites a foreign library'
+	@echo 'make reproducible  the same bytes from two directories'
 	@echo 'make packages   build and use each kind of package; make deps-packages installs what that needs'
 	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS and curves'
 	@echo 'make uninstall  with the same settings'
@@ -91,7 +92,9 @@ serve: build
 	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(BUILD_DIR)/http-server
 	$(BUILD_DIR)/http-server
 
+# As root on Debian it installs; otherwise it says what is missing, and stops.
 deps:
+	@$(CARGO) --version >/dev/null 2>&1 || { echo '$(NO_CARGO)' >&2; exit 1; }
 	@missing=; for t in $(TOOLS); do \
 	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
 	done; \
@@ -108,13 +111,16 @@ deps:
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
 	done
 
-# First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the
-# vectors, real clients and the C programs.
-test: deps lint
-	$(CARGO) test --no-fail-fast
+# First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the vectors,
+# real clients, and the C programs against the shared library. Many tests wait more than they work, so that more of them than
+# there are processors run at a time.
+TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
+test: deps lint features
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --no-fail-fast
 	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
-	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx \
+	  --skip ::static --skip install:: --skip example::
 	c-tests/tsan.sh
 
 lint:
@@ -195,6 +201,10 @@ uninstall:
 packages: build
 	packaging/check.sh $(BUILD_DIR)
 
+# Two release builds in other directories, with other cargo homes, must give the same bytes.
+reproducible:
+	packaging/reproducible.sh
+
 deps-packages: deps
 	@missing=; for t in meson:meson ninja:ninja-build; do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; done; \
 	if [ -z "$$missing" ]; then :; \
@@ -204,4 +214,4 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
+.PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
