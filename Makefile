@@ -112,11 +112,9 @@ deps:
 	done
 
 # First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the vectors,
-# real clients, and the C programs against the shared library. Many tests wait more than they work, so that more of them than
-# there are processors run at a time.
-TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
+# real clients, and the C programs against the shared library.
 test: deps lint features
-	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --no-fail-fast
+	$(CARGO) test --no-fail-fast
 	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx \
