@@ -10,8 +10,23 @@ DESTDIR ?=
 CARGO ?= cargo
 DURATION ?= 30
 CC ?= cc
-BUILD_DIR ?= target/release
-STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+# As cargo does: its target directory, and in it one for the target when CARGO_BUILD_TARGET names one.
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+BUILD_DIR ?= $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+OBJCOPY ?= objcopy
+# Not -lgcc_s: compilers add what they need of libgcc themselves, and there is none for -static.
+STATIC_LIBS = -lutil -lrt -lpthread -lm -ldl
+
+# LIBNAME=mongoose-rs is for systems where another package owns libmongoose.so, such as Debian's libsuitesparse-dev: see
+# docs/installing.md.
+LIBNAME ?= mongoose
+FORCE ?= 0
+
+# No path of the machine that builds goes into the library.
+CARGO_HOME_DIR = $(or $(CARGO_HOME),$(HOME)/.cargo)
+REMAP = --remap-path-prefix=$(CURDIR)=/mongoose --remap-path-prefix=$(CARGO_HOME_DIR)=/cargo
+MAPS = -ffile-prefix-map=$(CURDIR)=/mongoose -ffile-prefix-map=$(CARGO_HOME_DIR)=/cargo
+NO_CARGO = cargo is missing: install Rust, for example with rustup (https://rustup.rs)
 
 # Sizes in the binary layout: MG_DATA_SIZE and MG_MAX_HTTP_HEADERS, if given, reach build.rs through the environment.
 DATA_SIZE = $(or $(MG_DATA_SIZE),32)
@@ -30,16 +45,24 @@ NODE_PACKAGES = ws
 PEERS = target/peers
 
 L = $(DESTDIR)$(LIBDIR)
-I = $(DESTDIR)$(INCLUDEDIR)
 CMAKE_DIR = $(LIBDIR)/cmake/mongoose
-FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+SO = lib$(LIBNAME).so
+HEADERS = $(INCLUDEDIR)$(if $(filter-out mongoose,$(LIBNAME)),/$(LIBNAME))
+I = $(DESTDIR)$(HEADERS)
+# Where -lmongoose finds the library, whatever its name.
+LINKDIR = $(LIBDIR)$(if $(filter-out mongoose,$(LIBNAME)),/$(LIBNAME))
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(HEADERS)|g' -e 's|@LIBNAME@|$(LIBNAME)|g' -e 's|@LINKDIR@|$(LINKDIR)|g' \
        -e 's|@VERSION@|$(VERSION)|g' -e 's|@SOVERSION@|$(SOVERSION)|g' -e 's|@STATIC_LIBS@|$(STATIC_LIBS)|g' \
-       -e "s|@INCLUDEDIR_FROM_CMAKE@|$$(realpath -m --relative-to=$(CMAKE_DIR) $(INCLUDEDIR))|g"
+       -e "s|@INCLUDEDIR_FROM_CMAKE@|$$(realpath -m --relative-to=$(CMAKE_DIR) $(HEADERS))|g"
 
 help:
 	@echo 'make serve      build, and run examples-c/http-server.c on http://localhost:8000'
 	@echo 'make build      build the release library: $(BUILD_DIR)/libmongoose.so and libmongoose.a'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= MG_DATA_SIZE=$(DATA_SIZE) MG_MAX_HTTP_HEADERS=$(MAX_HTTP_HEADERS)'
+	@echo '                LIBNAME=mongoose-rs leaves libmongoose.so to another package; FORCE=1 overwrites a foreign library'
+	@echo 'make reproducible  the same bytes from two directories'
+	@echo 'make packages   build and use each kind of package; make deps-packages installs what that needs'
+	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS and curves'
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
@@ -54,14 +77,25 @@ help:
 	@echo 'make bench-tls  HTTPS, beside nginx'
 	@echo 'make clean      remove what was built'
 
+# Without cargo - under sudo it is often not on the path - what is built already will do.
 build:
-	$(CARGO) build --release
+	@if $(CARGO) --version >/dev/null 2>&1; then \
+	  set -x; RUSTFLAGS="$(RUSTFLAGS) $(REMAP)" CFLAGS="$(CFLAGS) $(MAPS)" $(CARGO) rustc --release --lib --crate-type staticlib; \
+	elif [ -f $(BUILD_DIR)/libmongoose.a ]; then \
+	  echo 'cargo is missing: taking what is in $(BUILD_DIR)'; \
+	else \
+	  echo '$(NO_CARGO)' >&2; exit 1; \
+	fi
+	CC="$(CC)" packaging/link.sh $(BUILD_DIR)/libmongoose.a $(BUILD_DIR)/libmongoose.so libmongoose.so.$(SOVERSION)
+	ln -sf libmongoose.so $(BUILD_DIR)/libmongoose.so.$(SOVERSION)
 
 serve: build
 	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(BUILD_DIR)/http-server
 	$(BUILD_DIR)/http-server
 
+# As root on Debian it installs; otherwise it says what is missing, and stops.
 deps:
+	@$(CARGO) --version >/dev/null 2>&1 || { echo '$(NO_CARGO)' >&2; exit 1; }
 	@missing=; for t in $(TOOLS); do \
 	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
 	done; \
@@ -79,19 +113,31 @@ deps:
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
 	done
 
-# First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the
-# vectors, real clients and the C programs.
-test: deps lint
+# First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the vectors,
+# real clients, and the C programs against the shared library.
+test: deps lint features
 	$(CARGO) test --no-fail-fast
 	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
 	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
-	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx
+	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx \
+	  --skip ::static --skip install:: --skip example::
 	c-tests/tsan.sh
 
 lint:
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
 	$(CARGO) fmt --check
 	$(CARGO) clippy --quiet --all-targets -- -D warnings
+
+# The oldest compiler that Cargo.toml allows, with the vectors. rustup must be there.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv:
+	rustup toolchain install $(MSRV) --profile minimal
+	CARGO_TARGET_DIR=$(TARGET_DIR)/msrv $(CARGO) +$(MSRV) test --test vectors
+
+features:
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,ecc
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tls
 
 # The pure rooms under Miri: needs a nightly toolchain with the components miri and rust-src.
 miri:
@@ -120,27 +166,54 @@ install: build install-files
 
 # Installs what is in BUILD_DIR.
 install-files:
-	install -d $(L)/pkgconfig $(DESTDIR)$(CMAKE_DIR) $(I)
-	install -m 755 $(BUILD_DIR)/libmongoose.so $(L)/libmongoose.so.$(VERSION)
-	ln -sf libmongoose.so.$(VERSION) $(L)/libmongoose.so.$(SOVERSION)
-	ln -sf libmongoose.so.$(SOVERSION) $(L)/libmongoose.so
-	install -m 644 $(BUILD_DIR)/libmongoose.a $(L)/libmongoose.a
+	@packaging/foreign.sh $(FORCE) $(L)/$(SO) $(L)/$(SO).$(SOVERSION) $(L)/lib$(LIBNAME).a $(I)/mongoose.h
+	install -d $(L)/pkgconfig $(DESTDIR)$(CMAKE_DIR) $(L)/cmake/unofficial-mongoose $(I) $(DESTDIR)$(LINKDIR)
+	CC="$(CC)" packaging/link.sh $(BUILD_DIR)/libmongoose.a $(L)/$(SO).$(VERSION) $(SO).$(SOVERSION)
+	chmod 755 $(L)/$(SO).$(VERSION)
+	ln -sf $(SO).$(VERSION) $(L)/$(SO).$(SOVERSION)
+	ln -sf $(SO).$(SOVERSION) $(L)/$(SO)
+	$(OBJCOPY) --strip-debug -D -R .llvmbc -R .llvmcmd $(BUILD_DIR)/libmongoose.a $(L)/lib$(LIBNAME).a
+	chmod 644 $(L)/lib$(LIBNAME).a
+	@if [ $(LIBNAME) != mongoose ]; then \
+	  set -x; ln -sf ../$(SO).$(SOVERSION) $(DESTDIR)$(LINKDIR)/libmongoose.so; ln -sf ../lib$(LIBNAME).a $(DESTDIR)$(LINKDIR)/libmongoose.a; \
+	  sed -e 's|-lmongoose|-l$(LIBNAME)|' -e 's|^Name: .*|Name: $(LIBNAME)|' -e 's|@LINKDIR@|$(LIBDIR)|' packaging/mongoose.pc | $(FILL) > $(L)/pkgconfig/$(LIBNAME).pc; \
+	fi
 	sed -e 's/^\(#define MGX_BUILT_DATA_SIZE\) .*/\1 $(DATA_SIZE)/' \
 	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' include/mongoose.h > $(I)/mongoose.h
 	install -m 644 include/mongoose_ext.h $(I)/mongoose_ext.h
 	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
+	$(FILL) packaging/mongoose-static.pc > $(L)/pkgconfig/mongoose-static.pc
 	$(FILL) packaging/mongoose-config.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config.cmake
 	$(FILL) packaging/mongoose-config-version.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config-version.cmake
-	chmod 644 $(I)/mongoose.h $(L)/pkgconfig/mongoose.pc $(DESTDIR)$(CMAKE_DIR)/*.cmake
+	cp packaging/unofficial-mongoose-config.cmake $(L)/cmake/unofficial-mongoose/
+	chmod 644 $(I)/mongoose.h $(L)/pkgconfig/*mongoose*.pc $(DESTDIR)$(CMAKE_DIR)/*.cmake $(L)/cmake/unofficial-mongoose/*.cmake
+	@[ -n "$(DESTDIR)" ] || CC="$(CC)" packaging/loader.sh "$(LIBDIR)" "$(LINKDIR)" "$(HEADERS)" $(SO).$(SOVERSION)
 
 uninstall:
-	rm -f $(L)/libmongoose.so.$(VERSION) $(L)/libmongoose.so.$(SOVERSION) $(L)/libmongoose.so $(L)/libmongoose.a
-	rm -f $(I)/mongoose.h $(I)/mongoose_ext.h $(L)/pkgconfig/mongoose.pc
-	rm -rf $(DESTDIR)$(CMAKE_DIR)
+	@packaging/foreign.sh $(FORCE) $(L)/$(SO) $(L)/$(SO).$(SOVERSION) $(L)/lib$(LIBNAME).a $(I)/mongoose.h
+	rm -f $(L)/$(SO).$(VERSION) $(L)/$(SO).$(SOVERSION) $(L)/$(SO) $(L)/lib$(LIBNAME).a
+	rm -f $(I)/mongoose.h $(I)/mongoose_ext.h
+	rm -f $(L)/pkgconfig/mongoose.pc $(L)/pkgconfig/mongoose-static.pc $(L)/pkgconfig/$(LIBNAME).pc
+	rm -rf $(DESTDIR)$(CMAKE_DIR) $(L)/cmake/unofficial-mongoose
+	@[ $(LIBNAME) = mongoose ] || rm -rf $(DESTDIR)$(LINKDIR) $(I)
+
+# Builds and uses each kind of package from an empty directory.
+packages: build
+	packaging/check.sh $(BUILD_DIR)
+
+# Two release builds in other directories, with other cargo homes, must give the same bytes.
+reproducible:
+	packaging/reproducible.sh
+
+deps-packages: deps
+	@missing=; for t in meson:meson ninja:ninja-build; do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else echo "make packages needs these Debian packages: apt-get install$$missing"; exit 1; fi
 
 clean:
 	$(CARGO) clean
 
-.PHONY: help build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
+.PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
 
 include bindings/rules.mk

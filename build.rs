@@ -1,17 +1,20 @@
 //! Compiles the C shim for variadic and replaceable functions, fixes the layout settings, and names the shared library.
 
-use std::{env, process::Command};
+use std::{env, path::PathBuf, process::Command};
 
-/// rustc accepts `+export-symbols` on native libraries from this version on; without it a cdylib hides the shim's functions.
+/// rustc accepts `+export-symbols` on native libraries from this version on. Before, its own shared library lacks the shim's
+/// functions; the one that packaging/link.sh links from the static library has them with every version.
 const EXPORTS_C_SYMBOLS_SINCE: u32 = 95;
 
 fn main() {
+    let mut sizes = Vec::new();
     for (name, default, range) in [("MG_DATA_SIZE", 32, 8..=65536), ("MG_MAX_HTTP_HEADERS", 30, 5..=1024)] {
         println!("cargo:rerun-if-env-changed={name}");
         let value = env::var(name).unwrap_or_else(|_| default.to_string());
         match value.parse::<usize>() {
             Ok(n) if range.contains(&n) && (name != "MG_DATA_SIZE" || n % 8 == 0) => {
-                println!("cargo:rustc-env={name}={n}")
+                println!("cargo:rustc-env={name}={n}");
+                sizes.push(n.to_string());
             }
             _ => {
                 panic!("{name}={value}: want a number from {} to {} (MG_DATA_SIZE: a multiple of 8)", range.start(), range.end())
@@ -27,21 +30,44 @@ fn main() {
     let shim = "src/fmt/variadic.c";
     println!("cargo:rerun-if-changed={shim}");
     let mut cc = cc::Build::new();
-    cc.file(shim).std("c99").warnings(true).extra_warnings(true).flag_if_supported("-fvisibility=hidden").pic(true);
+    cc.file(shim).std("c99").warnings(true).extra_warnings(true).pic(true);
+    for flag in ["-fvisibility=hidden", "-fstack-protector-strong"] {
+        cc.flag_if_supported(flag);
+    }
+    // Landing pads for indirect calls, and shadow stacks.
+    match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("x86_64") => cc.flag_if_supported("-fcf-protection=full"),
+        Ok("aarch64") => cc.flag_if_supported("-mbranch-protection=standard"),
+        _ => &mut cc,
+    };
+    if sizes != ["32", "30"] {
+        println!("cargo:rustc-cfg=mg_other_sizes");
+        cc.define("MGX_OTHER_SIZES", None);
+        cc.define("MG_DATA_SIZE", &*sizes[0]).define("MG_MAX_HTTP_HEADERS", &*sizes[1]);
+    }
     cc.link_lib_modifier("+whole-archive");
-    let minor = rustc_minor();
-    if minor >= EXPORTS_C_SYMBOLS_SINCE {
+    if rustc_minor() >= EXPORTS_C_SYMBOLS_SINCE {
         cc.link_lib_modifier("+export-symbols");
-    } else {
-        println!(
-            "cargo:warning=rustc 1.{minor} cannot export C functions from a shared library (needs 1.{EXPORTS_C_SYMBOLS_SINCE}): \
-             libmongoose.so will lack the variadic functions; libmongoose.a is complete"
-        );
     }
     cc.compile("mongoose_variadic");
 
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libmongoose.so.7");
+        link_soname();
+    }
+}
+
+/// Programs that were linked to the library in cargo's directory look for it there under its soname.
+fn link_soname() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    // <profile>/build/<package>/out
+    let Some(dir) = out.ancestors().nth(3) else { return };
+    let link = dir.join("libmongoose.so.7");
+    #[cfg(unix)]
+    if let Err(e) = std::os::unix::fs::symlink("libmongoose.so", &link) {
+        if e.kind() != std::io::ErrorKind::AlreadyExists {
+            println!("cargo:warning={}: {e}", link.display());
+        }
     }
 }
 

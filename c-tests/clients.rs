@@ -39,7 +39,7 @@ mod websocket;
 fn main() {
     let args = Arguments::from_args();
     if !args.list {
-        tools::link_soname();
+        tools::link_shared();
     }
     let mut all: Vec<Trial> = Vec::new();
     // The longest first, so that the others run beside it.

@@ -8,6 +8,10 @@ use std::{
     process::Command,
 };
 
+#[allow(unreachable_pub)] // shared with other tests
+#[path = "run/linked.rs"]
+mod linked;
+
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -158,11 +162,15 @@ fn undeclared() -> BTreeSet<String> {
 
 /// Symbols that the shared library offers.
 fn exported() -> BTreeSet<String> {
-    let library = std::env::current_exe().unwrap().with_file_name("libmongoose.so");
+    let library = linked::shared_dir().join("libmongoose.so");
     let nm = Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().expect("nm (Debian package: binutils)");
     assert!(nm.status.success(), "nm {}: {}", library.display(), String::from_utf8_lossy(&nm.stderr));
     let names = String::from_utf8(nm.stdout).unwrap();
-    names.lines().map(|l| l.split_whitespace().last().unwrap().split('@').next().unwrap().to_string()).collect()
+    names
+        .lines()
+        .filter(|l| !l.ends_with(" MONGOOSE_7"))
+        .map(|l| l.split_whitespace().last().unwrap().split('@').next().unwrap().to_string())
+        .collect()
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {

@@ -15,9 +15,12 @@ mod programs;
 mod tools;
 
 fn main() {
-    let args = Arguments::from_args();
+    let mut args = Arguments::from_args();
+    // The programs wait for timers and peers more than they work.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    args.test_threads.get_or_insert(2 * processors);
     if !args.list {
-        tools::link_soname();
+        tools::link_shared();
         header::generate();
     }
     let mut all: Vec<Trial> = Vec::new();

@@ -76,6 +76,15 @@
 #error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
 #endif
 
+// A library with other sizes knows by these names which sizes its caller was compiled with: a program for one library does not
+// link with the other, or ends with a message when it calls it.
+#if MGX_BUILT_DATA_SIZE != 32 || MGX_BUILT_MAX_HTTP_HEADERS != 30
+#define MGX_SIZED(name, data, headers) MGX_SIZED_(name, data, headers)
+#define MGX_SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
+#define mg_mgr_init MGX_SIZED(mg_mgr_init, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
+#define mg_http_parse MGX_SIZED(mg_http_parse, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
+#endif
+
 #ifndef MG_DASH_MAX_USER_NAME
 #define MG_DASH_MAX_USER_NAME 32
 #elif MG_DASH_MAX_USER_NAME != 32
@@ -376,6 +385,13 @@
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
+
+// For programs; the library's own checks do not depend on it.
+#if MG_ENABLE_ASSERT
+#include <assert.h>
+#elif !defined(assert)
+#define assert(x)
+#endif
 
 // ---- Integers and bytes
 #define MG_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
@@ -2411,7 +2427,7 @@ struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t f
 // `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. Without an Authorization header among
 // them, user and password of the URL are sent as Basic credentials. MG_EV_WS_OPEN comes, with the response
 // as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR with its status when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
-// is queued before that follows the handshake. Returns NULL as mg_connect does.
+// is queued before that follows the handshake. Returns NULL as mg_connect does, and when mg_random has no random numbers.
 extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *url,
                                            mg_event_handler_t fn,
@@ -2465,6 +2481,13 @@ extern "C" {
 // For mg_mem_files: defined by the program, if at all.
 extern const struct mg_mem_file mg_packed_files[];
 
+// Parts of programs that other files of them call: defined by the program, if at all, and never by the library.
+extern struct mg_mgr g_mgr;
+void mg_dash_init(struct mg_mgr *mgr);
+void mg_dash_poll(struct mg_mgr *mgr);
+void mg_mqtt_init(struct mg_mgr *mgr);
+void mg_mqtt_poll(struct mg_mgr *mgr);
+
 // Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
 #if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
     defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
@@ -2515,6 +2538,7 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
   mg_mgr_init(mgr);
   mgx_mgr_options(mgr, &options);
 }
+#undef mg_mgr_init
 #define mg_mgr_init(mgr) mgx_mgr_init_as_compiled(mgr)
 #endif
 

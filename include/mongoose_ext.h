@@ -85,10 +85,15 @@ enum mgx_mgr_phase {
 // Events of the extension, delivered like those of the mg_* API.
 enum mgx_event {
   // A drain of the manager has reached this connection: an event stream or a long poll can say good-bye. `ev_data` is a
-  // `struct mgx_drain_opts *`; changes count.
+  // `struct mgx_drain_opts *`; changes count. Comes once more when an answer begins during the drain, of the connection or of
+  // the manager, and does not end in the same call.
   MGX_EV_DRAIN = 1296498689,
   // c->send grew above mgx_limits.max_send_queue. `ev_data` is a `size_t *` with its length.
   MGX_EV_BACKPRESSURE = 1296498690,
+  // The peer has sent its last byte while output is queued or an answer is pending: it may have half-closed the connection, or
+  // be gone. `ev_data` is NULL. The connection closes when all is sent; an answer that has not begun, or does not go on, is
+  // awaited for `half_close_ms` of struct mgx_limits.
+  MGX_EV_EOF = 1296498691,
 };
 
 // The bit fields of struct mg_connection, in their order.
@@ -401,8 +406,7 @@ bool mgx_mgr_drain_on_signal(struct mg_mgr *mgr, int signo, const struct mgx_mgr
 // Fills `*status` with the state of the drain in numbers; also before one has begun.
 void mgx_mgr_drain_status(const struct mg_mgr *mgr, struct mgx_drain_status *status);
 
-// Polls until the drain is done and what lingers has ended, at most until the deadline; starts a drain with all defaults when
-// none has begun. True when nothing had to be closed by force.
+// Polls until the drain is done, at most until its deadline; starts a drain with all defaults when none has begun. True when nothing had to be closed by force.
 bool mgx_mgr_drain_wait(struct mg_mgr *mgr);
 
 // A descriptor for the event loop of another library, in which the manager is a guest: readable, level-triggered, when
@@ -461,6 +465,15 @@ int mgx_mqtt_qos(const struct mg_mqtt_message *mm);
 // The topic of a published message.
 const char *mgx_mqtt_topic(const struct mg_mqtt_message *mm, size_t *len);
 
+// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
+// an empty string takes them away, and https is refused again. It counts for the whole process.
+void mgx_ota_set_ca(struct mg_str pem);
+
+// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
+// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
+// others than visible ones of ASCII. It counts for the whole process.
+bool mgx_ota_set_version(const char *version);
+
 // In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
 // other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
 void mgx_rpc_err(struct mg_rpc_req *r, const char *error);
@@ -470,15 +483,6 @@ void mgx_rpc_ok(struct mg_rpc_req *r, const char *result);
 
 // Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
 bool mgx_send(struct mg_connection *c, const void *buf, size_t len);
-
-// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
-// an empty string takes them away, and https is refused again. It counts for the whole process.
-void mgx_ota_set_ca(struct mg_str pem);
-
-// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
-// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
-// others than visible ones of ASCII. It counts for the whole process.
-bool mgx_ota_set_version(const char *version);
 
 // Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
 // one thread stays in order. False when 64 MiB wait already, or the manager is not initialised. Output for a connection that is

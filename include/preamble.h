@@ -73,6 +73,15 @@
 #error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
 #endif
 
+// A library with other sizes knows by these names which sizes its caller was compiled with: a program for one library does not
+// link with the other, or ends with a message when it calls it.
+#if MGX_BUILT_DATA_SIZE != 32 || MGX_BUILT_MAX_HTTP_HEADERS != 30
+#define MGX_SIZED(name, data, headers) MGX_SIZED_(name, data, headers)
+#define MGX_SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
+#define mg_mgr_init MGX_SIZED(mg_mgr_init, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
+#define mg_http_parse MGX_SIZED(mg_http_parse, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
+#endif
+
 #ifndef MG_DASH_MAX_USER_NAME
 #define MG_DASH_MAX_USER_NAME 32
 #elif MG_DASH_MAX_USER_NAME != 32
@@ -373,6 +382,13 @@
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
+
+// For programs; the library's own checks do not depend on it.
+#if MG_ENABLE_ASSERT
+#include <assert.h>
+#elif !defined(assert)
+#define assert(x)
+#endif
 
 // ---- Integers and bytes
 #define MG_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)

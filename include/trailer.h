@@ -6,6 +6,13 @@ extern "C" {
 // For mg_mem_files: defined by the program, if at all.
 extern const struct mg_mem_file mg_packed_files[];
 
+// Parts of programs that other files of them call: defined by the program, if at all, and never by the library.
+extern struct mg_mgr g_mgr;
+void mg_dash_init(struct mg_mgr *mgr);
+void mg_dash_poll(struct mg_mgr *mgr);
+void mg_mqtt_init(struct mg_mgr *mgr);
+void mg_mqtt_poll(struct mg_mgr *mgr);
+
 // Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
 #if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
     defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
@@ -56,6 +63,7 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
   mg_mgr_init(mgr);
   mgx_mgr_options(mgr, &options);
 }
+#undef mg_mgr_init
 #define mg_mgr_init(mgr) mgx_mgr_init_as_compiled(mgr)
 #endif
 

@@ -1,7 +1,7 @@
 //! The clients of c-tests/scripts: Python and Node, mostly with what they bring along, sometimes with raw sockets.
 
 use crate::server::{Server, client};
-use crate::tools::{library_dir, root, tool};
+use crate::tools::{root, shared_dir, tool};
 use libtest_mimic::{Failed, Trial};
 use std::process::Command;
 
@@ -101,7 +101,7 @@ fn broken_pipes_kill_nobody(test: &str) -> Result<(), Failed> {
 /// A binding: the library is loaded into Python and is the server there.
 fn python_binding(test: &str) -> Result<(), Failed> {
     let mut python = tool("python3")?;
-    python.arg("-B").arg(root("c-tests/scripts/binding.py")).arg(library_dir().join("libmongoose.so"));
+    python.arg("-B").arg(root("c-tests/scripts/binding.py")).arg(shared_dir().join("libmongoose.so"));
     client(test, python, 60)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A C program running as a server: built once, started on free ports, watched, and ended as its user would end it.
 
-use crate::tools::{library_dir, root, scratch, succeed, tool};
+use crate::tools::{root, scratch, shared_dir, succeed, tool};
 use std::{
     collections::HashMap,
     fs,
@@ -32,8 +32,8 @@ fn compile(source: &str, name: &str, flags: &[&str]) -> Result<PathBuf, String> 
     let program = dir.join("program");
     let mut cc = tool("gcc")?;
     cc.args(["-std=gnu11", "-g", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(root("include"));
-    cc.arg(root(source)).arg("-L").arg(library_dir()).arg("-lmongoose").arg("-lpthread").arg("-o").arg(&program);
-    cc.arg(format!("-Wl,-rpath,{}", library_dir().display())).args(flags);
+    cc.arg(root(source)).arg("-L").arg(shared_dir()).arg("-lmongoose").arg("-lpthread").arg("-o").arg(&program);
+    cc.arg(format!("-Wl,-rpath,{}", shared_dir().display())).args(flags);
     succeed(cc, &dir)?;
     Ok(program)
 }

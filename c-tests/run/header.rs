@@ -299,7 +299,37 @@ fn switches(all: &mut Vec<Trial>) {
             if calls == passes { Ok(()) } else { Err(format!("calls mgx_mgr_options: {calls}").into()) }
         }));
     }
+    all.push(Trial::test("switch::assert", assert_macro));
     all.push(Trial::test("switch::config_file_only_with_arch_custom", config_file));
+}
+
+/// `assert` checks with MG_ENABLE_ASSERT, and is empty without, unless the program has one; it may include assert.h later too.
+fn assert_macro() -> Result<(), Failed> {
+    let dir = scratch("switch-assert");
+    let checks = "int main(int n, char **v) {\n  (void) v, (void) n;\n  assert(n == 77);\n  return 0;\n}\n";
+    let own = "#define assert(x) ((x) ? (void) 0 : exit(5))\n";
+    for (flags, before, after, code) in [
+        (&["-DMG_ENABLE_ASSERT=1"][..], "", "", 134),
+        (&["-DMG_ENABLE_ASSERT=0"], "", "", 0),
+        (&[], "", "", 0),
+        (&[], "#include <assert.h>\n", "", 134),
+        (&[], "", "#include <assert.h>\n", 134),
+        (&[], own, "", 5),
+    ] {
+        for compiler in ["gcc", "clang", "g++"] {
+            let strict = [STRICT, flags, if compiler == "g++" { &["-xc++", "-std=c++17"] } else { STRICT_C }].concat();
+            let source = format!("{before}#include \"mongoose.h\"\n{after}{checks}");
+            succeed(compile(compiler, &strict, &source, &dir)?, &dir)?;
+            let mut link = tool("gcc")?;
+            link.arg(dir.join("header.o")).arg("-o").arg(dir.join("program"));
+            succeed(link, &dir)?;
+            let outcome = run(Command::new(dir.join("program")), &dir, Duration::from_secs(60))?;
+            if outcome.code != code {
+                return Err(format!("{compiler} {flags:?} {before}{after}: want {code}\n{}", outcome.text()).into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// mongoose_config.h is the program's, and read only when MG_ARCH says so.

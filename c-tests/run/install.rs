@@ -1,6 +1,9 @@
 //! `make install`, and programs built against what it installs.
 
-use crate::tools::{library_dir, root, run, scratch, succeed, tool};
+use crate::{
+    programs::{STATIC_LIBS, library_dir},
+    tools::{root, run, scratch, succeed, tool},
+};
 use libtest_mimic::{Failed, Trial};
 use std::{
     fs,
@@ -55,22 +58,28 @@ fn works(program: &Path, dir: &Path, libraries: &Path) -> Result<(), String> {
 
 fn pkg_config() -> Result<(), Failed> {
     let (dir, prefix) = installed("install-pkg-config")?;
-    for (name, options) in [("shared", &["--cflags", "--libs"][..]), ("static", &["--static", "--cflags", "--libs"])] {
+    // Against the shared library, against the static one though both are there, and without any shared library at all.
+    for (name, package, options) in
+        [("shared", "mongoose", &[][..]), ("archive", "mongoose-static", &[]), ("static", "mongoose", &["--static"])]
+    {
         let mut pkg_config = tool("pkg-config")?;
-        pkg_config.args(options).arg("mongoose >= 7.22").env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        pkg_config.args(options).args(["--cflags", "--libs"]).arg(format!("{package} >= 7.22"));
+        pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
         let flags = succeed(pkg_config, &dir)?.stdout;
         let program = dir.join(name);
         let mut cc = tool("gcc")?;
-        cc.arg(dir.join("main.c")).arg("-o").arg(&program);
+        cc.arg(dir.join("main.c")).arg("-o").arg(&program).args(flags.split_whitespace());
         if name == "static" {
-            // Of the library alone: the C library stays shared.
-            let archive = prefix.join("lib/libmongoose.a");
-            cc.arg(archive).args(flags.split_whitespace().filter(|f| *f != "-lmongoose"));
-        } else {
-            cc.args(flags.split_whitespace());
+            cc.arg("-static");
         }
         succeed(cc, &dir)?;
         works(&program, &dir, &prefix.join("lib"))?;
+        let mut readelf = tool("readelf")?;
+        readelf.arg("-d").arg(&program);
+        let needs = succeed(readelf, &dir)?.stdout.contains("libmongoose.so.7");
+        if needs != (name == "shared") {
+            return Err(format!("{name}: needs libmongoose.so.7: {needs}").into());
+        }
     }
     Ok(())
 }
@@ -121,10 +130,12 @@ fn staged() -> Result<(), Failed> {
     for file in [
         "cmake/mongoose/mongoose-config-version.cmake",
         "cmake/mongoose/mongoose-config.cmake",
+        "cmake/unofficial-mongoose/unofficial-mongoose-config.cmake",
         "libmongoose.a",
         "libmongoose.so",
         "libmongoose.so.7",
         "libmongoose.so.7.22.0",
+        "pkgconfig/mongoose-static.pc",
         "pkgconfig/mongoose.pc",
     ] {
         wanted.push(format!("{lib}/{file}"));
@@ -155,7 +166,7 @@ fn static_size() -> Result<(), Failed> {
     for (example, wanted) in [("http-server", false), ("https-server", true)] {
         let mut cc = tool("gcc")?;
         cc.arg("-I").arg(root("include")).arg(root(&format!("examples-c/{example}.c"))).arg(library_dir().join("libmongoose.a"));
-        cc.args(["-Wl,--gc-sections", "-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-o"]).arg(dir.join(example));
+        cc.args(["-Wl,--gc-sections", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-o"]).arg(dir.join(example));
         succeed(cc, &dir)?;
         let mut nm = tool("nm")?;
         nm.arg(dir.join(example));
@@ -168,9 +179,128 @@ fn static_size() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A library built for other sizes, in its own target directory.
+fn other_sizes(dir: &Path) -> Result<PathBuf, String> {
+    let target = root("target/sizes");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root("")).args(["rustc", "--quiet", "--lib", "--crate-type", "staticlib", "--target-dir"]).arg(&target);
+    cargo.env("MG_DATA_SIZE", "64").env("MG_MAX_HTTP_HEADERS", "40").env_remove("CARGO_BUILD_TARGET");
+    succeed(cargo, dir)?;
+    let prefix = dir.join("other");
+    let build = format!("BUILD_DIR={}", target.join("debug").display());
+    let settings = [build, format!("PREFIX={}", prefix.display()), "MG_DATA_SIZE=64".into(), "MG_MAX_HTTP_HEADERS=40".into()];
+    make("install-files", dir, &settings)?;
+    Ok(prefix)
+}
+
+/// A program that meets a library of other sizes than its header says does not link, or ends with a message; one of the same
+/// sizes runs.
+fn sizes_must_agree() -> Result<(), Failed> {
+    const MANAGER: &str = "struct mg_mgr mgr;\n  mg_mgr_init(&mgr);\n  mg_mgr_free(&mgr);";
+    const MESSAGE: &str = "struct mg_http_message hm;\n  if (mg_http_parse(\"GET / HTTP/1.0\\n\\n\", 16, &hm) != 16) return 3;";
+    let (dir, default) = installed("install-sizes")?;
+    let other = other_sizes(&dir)?;
+    for (name, body, flag) in [("mgr", MANAGER, "-DX"), ("http", MESSAGE, "-DX"), ("options", MANAGER, "-DMG_IO_SIZE=65536")] {
+        let source = dir.join(format!("{name}.c"));
+        fs::write(&source, format!("#include \"mongoose.h\"\nint main(void) {{\n  {body}\n  return 0;\n}}\n"))?;
+        for (header, library) in [(&default, &default), (&other, &other), (&default, &other), (&other, &default)] {
+            let agree = header == library;
+            let told = |text: &str| text.contains("MG_DATA_SIZE") && text.contains("64");
+            let kind = |p: &PathBuf| if *p == default { "default" } else { "other" };
+            let what = format!("{name}: header {}, library {}", kind(header), kind(library));
+            let built = |link: &Path, shared: bool| -> Result<PathBuf, String> {
+                let program = dir.join(format!("{name}-{shared}"));
+                let mut cc = tool("gcc")?;
+                cc.arg(flag).arg("-I").arg(header.join("include")).arg(&source).arg("-o").arg(&program);
+                if shared {
+                    cc.arg("-L").arg(link.join("lib")).arg("-lmongoose");
+                } else {
+                    cc.arg(link.join("lib/libmongoose.a")).args(STATIC_LIBS);
+                }
+                succeed(cc, &dir).map(|_| program)
+            };
+            // Linked with its own shared library, and started with the other.
+            let outcomes = [(built(header, true), "shared"), (built(library, false), "static")];
+            for (program, linkage) in outcomes {
+                let result = program.and_then(|p| works(&p, &dir, &library.join("lib")));
+                match result {
+                    Ok(()) if agree => {}
+                    Err(e) if !agree && told(&e) && !e.contains("exit code 13") => {}
+                    other => return Err(format!("{what}, {linkage}: {other:?}").into()),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Another project's library of the same name is not overwritten, nor removed; beside it there is room for ours under another
+/// name, which -lmongoose finds all the same.
+fn foreign() -> Result<(), Failed> {
+    let dir = scratch("install-foreign");
+    let prefix = dir.join("prefix");
+    let lib = prefix.join("lib");
+    fs::create_dir_all(&lib)?;
+    let theirs = lib.join("libmongoose.so");
+    fs::write(&theirs, "a graph partitioner")?;
+    let setting = format!("PREFIX={}", prefix.display());
+    for target in ["install-files", "uninstall"] {
+        match make(target, &dir, std::slice::from_ref(&setting)) {
+            Err(e) if e.contains("other software") && e.contains("FORCE=1") => {}
+            other => return Err(format!("{target}: {other:?}").into()),
+        }
+    }
+    let renamed = [setting.clone(), "LIBNAME=mongoose-rs".to_string()];
+    make("install-files", &dir, &renamed)?;
+    fs::write(dir.join("main.c"), PROGRAM)?;
+    for package in ["mongoose", "mongoose-rs", "mongoose-static"] {
+        let mut pkg_config = tool("pkg-config")?;
+        pkg_config.args(["--cflags", "--libs", package]).env("PKG_CONFIG_PATH", lib.join("pkgconfig"));
+        let flags = succeed(pkg_config, &dir)?.stdout;
+        let mut cc = tool("gcc")?;
+        cc.arg(dir.join("main.c")).arg("-o").arg(dir.join("main")).args(flags.split_whitespace());
+        succeed(cc, &dir)?;
+        works(&dir.join("main"), &dir, &lib)?;
+    }
+    make("uninstall", &dir, &renamed)?;
+    let mut left = Vec::new();
+    tree(&prefix, &prefix, &mut left);
+    if left != ["lib/libmongoose.so"] || fs::read_to_string(&theirs)? != "a graph partitioner" {
+        return Err(format!("left: {left:?}").into());
+    }
+    make("install-files", &dir, &[setting, "FORCE=1".to_string()])?;
+    if fs::metadata(&theirs)?.len() > 100_000 { Ok(()) } else { Err("FORCE=1 has not installed the library".into()) }
+}
+
+/// What installation leaves in the libraries: no bitcode, no debug information, no path of the machine that built them, a version
+/// for each symbol of the API, and nothing else to see.
+fn clean_libraries() -> Result<(), Failed> {
+    let (dir, prefix) = installed("install-clean")?;
+    let mut readelf = tool("readelf")?;
+    readelf.args(["-SW"]).arg(prefix.join("lib/libmongoose.a"));
+    let sections = succeed(readelf, &dir)?.stdout;
+    for section in [".llvmbc", ".debug_info"] {
+        if sections.contains(section) {
+            return Err(format!("libmongoose.a contains {section}").into());
+        }
+    }
+    let mut nm = tool("nm")?;
+    nm.args(["-D", "--defined-only"]).arg(prefix.join("lib/libmongoose.so"));
+    let names = succeed(nm, &dir)?.stdout;
+    let is_ours = |l: &str| l.ends_with(" MONGOOSE_7") || (l.contains(" mg") && l.ends_with("@@MONGOOSE_7"));
+    let others: Vec<&str> = names.lines().filter(|l| !is_ours(l)).collect();
+    if !others.is_empty() || !names.contains(" mg_printf@@") {
+        return Err(format!("{others:?}").into());
+    }
+    Ok(())
+}
+
 pub fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("install::static_program_without_tls", static_size));
     all.push(Trial::test("install::program_built_through_pkg_config", pkg_config));
     all.push(Trial::test("install::program_built_through_cmake", cmake));
+    all.push(Trial::test("install::sizes_must_agree", sizes_must_agree));
+    all.push(Trial::test("install::foreign_library_is_kept", foreign));
+    all.push(Trial::test("install::libraries_are_clean", clean_libraries));
     all.push(Trial::test("install::staged_with_other_sizes_and_uninstalled", staged));
 }

@@ -6,7 +6,7 @@
 //! flags; several such lines make several variants), `not under: valgrind asan: why`, `valgrind: ...: why` (more of its
 //! options).
 
-use crate::tools::{Outcome, library_dir, root, run, scratch, succeed, tool};
+use crate::tools::{Outcome, root, run, scratch, shared_dir, succeed, tool};
 use libtest_mimic::{Failed, Trial};
 use std::{
     fs,
@@ -16,8 +16,13 @@ use std::{
     time::Duration,
 };
 
+/// Where cargo has put libmongoose.a for this run.
+pub fn library_dir() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().to_path_buf()
+}
+
 /// What a program linked to the static library needs beside it.
-pub const STATIC_LIBS: &[&str] = &["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+pub const STATIC_LIBS: &[&str] = &["-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 const SANITIZE: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
 const VALGRIND: &[&str] = &[
@@ -132,8 +137,8 @@ impl Program {
         match linkage {
             Linkage::Shared => {
                 let mut rpath = std::ffi::OsString::from("-Wl,-rpath,");
-                rpath.push(library_dir());
-                cc.arg("-L").arg(library_dir()).args(["-lmongoose", "-lpthread"]).arg(rpath);
+                rpath.push(shared_dir());
+                cc.arg("-L").arg(shared_dir()).args(["-lmongoose", "-lpthread"]).arg(rpath);
             }
             Linkage::Static => {
                 cc.arg(library_dir().join("libmongoose.a")).args(STATIC_LIBS);

@@ -1,13 +1,17 @@
 //! Running compilers and programs: with a time limit, in directories of their own, and never silently without a tool.
 
 use std::{
-    env, fs, io,
+    env, fs,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+#[path = "linked.rs"]
+mod linked;
+pub use linked::shared_dir;
 
 /// What to install when a program is missing.
 const PACKAGES: &[(&str, &str)] = &[
@@ -42,21 +46,11 @@ pub fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Where cargo has put libmongoose.so and libmongoose.a for this run.
-pub fn library_dir() -> PathBuf {
-    env::current_exe().unwrap().parent().unwrap().to_path_buf()
-}
-
-/// Programs look for the library under its soname, and find no other: cargo's own search path, which would come first, ends
-/// with directories that may hold an older one. To be called before there are threads.
-pub fn link_soname() {
-    let link = library_dir().join("libmongoose.so.7");
-    match std::os::unix::fs::symlink("libmongoose.so", &link) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => panic!("{}: {e}", link.display()),
-        _ => {}
-    }
+/// Programs find this library, and no other: cargo's own search path, which would come first, ends with directories that may
+/// hold an older one. To be called before there are threads.
+pub fn link_shared() {
     // SAFETY: there is only this thread.
-    unsafe { env::set_var("LD_LIBRARY_PATH", library_dir()) };
+    unsafe { env::set_var("LD_LIBRARY_PATH", shared_dir()) };
 }
 
 /// A fresh directory under the target directory.

@@ -5,8 +5,11 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 use std::{path::PathBuf, sync::LazyLock};
 
+#[path = "../run/linked.rs"]
+mod linked;
+
 static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
-    let path = std::env::current_exe().unwrap().with_file_name("libmongoose.so");
+    let path = linked::shared_dir().join("libmongoose.so");
     // SAFETY: our own library; it has no initialisers. mg_log_level is an int.
     unsafe {
         let library = Library::new(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

@@ -163,7 +163,7 @@ pub unsafe extern "C" fn mgx_mgr_phase(mgr: *const mg_mgr) -> mgx_mgr_phase {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_is_ready(mgr: *const mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
-    unsafe { Engine::of(mgr.cast_mut()) }.is_some_and(|e| e.shutdown.is_running() && !e.shutdown.request.is_waiting())
+    unsafe { Engine::of(mgr.cast_mut()) }.is_some_and(|e| !e.shutdown.is_asked())
 }
 
 /// Polls until the drain is done, at most until its deadline; starts a drain with all defaults when none has begun. True when nothing had to be closed by force.
@@ -171,7 +171,7 @@ pub unsafe extern "C" fn mgx_mgr_is_ready(mgr: *const mg_mgr) -> bool {
 pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
     let Some(e) = (unsafe { Engine::enter_mgr(mgr) }) else { return false };
-    if e.shutdown.is_running() && !e.shutdown.request.is_waiting() {
+    if !e.shutdown.is_asked() {
         // SAFETY: as above.
         unsafe { mgx_mgr_drain(mgr, core::ptr::null()) };
     }

@@ -182,7 +182,7 @@ pub extern "C" fn mgx_mgr_new() -> *mut mg_mgr {
     let mgr: *mut mg_mgr = heap::new_zeroed();
     if !mgr.is_null() {
         // SAFETY: room for a manager.
-        unsafe { super::net::mg_mgr_init(mgr) };
+        unsafe { super::net::init(mgr) };
     }
     mgr
 }

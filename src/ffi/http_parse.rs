@@ -27,6 +27,7 @@ use core::{
 /// Content-Length next to Transfer-Encoding or not a plain number, either of them behind the last header kept, a stray CR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message) -> c_int {
+    super::check_sizes();
     // SAFETY: s covers len bytes, hm is the caller's struct.
     unsafe { http_message::parse(s.cast(), len, hm) }
 }

@@ -56,3 +56,14 @@ mod util;
 mod variadic;
 mod wifi;
 mod ws;
+
+/// Ends the process when this library has other sizes than the default, and its caller was compiled for those: see variadic.c.
+fn check_sizes() {
+    #[cfg(mg_other_sizes)]
+    {
+        unsafe extern "C" {
+            safe fn mgc_check_sizes();
+        }
+        mgc_check_sizes();
+    }
+}

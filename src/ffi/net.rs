@@ -21,6 +21,14 @@ fn pointer(c: Option<Conn>) -> *mut mg_connection {
 /// mg_connect then returns NULL. Free it with mg_mgr_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
+    super::check_sizes();
+    // SAFETY: passed on to the caller.
+    unsafe { init(mgr) }
+}
+
+/// # Safety
+/// Room for a manager.
+pub(super) unsafe fn init(mgr: *mut mg_mgr) {
     // SAFETY: room for a manager, as the caller promises.
     unsafe {
         mgr::init(mgr);

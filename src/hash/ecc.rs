@@ -1,10 +1,7 @@
 //! The curves P-256 and P-384: ECDSA and ECDH over the constant-time code of the RustCrypto packages. Keys and signatures are plain
 //! big-endian bytes: a private key has `size` bytes, a public key (x, y) and a signature (r, s) twice as many.
 
-use ecdsa::hazmat::{sign_prehashed, sign_prehashed_rfc6979};
-use p256::NonZeroScalar;
-use p256::elliptic_curve::Curve as _;
-use sha2::{Sha256, Sha384};
+use super::md;
 use zeroize::{Zeroize, Zeroizing};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,12 +12,16 @@ pub(crate) enum Curve {
 
 /// The same code for both curves: their packages have the same shape.
 macro_rules! curve {
-    ($name:ident, $package:ident, $size:literal, $hash:ty) => {
+    ($name:ident, $package:ident, $curve:ident, $uint:ident, $size:literal, $hmac:path) => {
         mod $name {
+            use super::{Zeroize, Zeroizing};
+            use ecdsa::hazmat::SignPrimitive;
             use $package::ecdsa::signature::hazmat::PrehashVerifier;
             use $package::ecdsa::{Signature, VerifyingKey};
-            use $package::elliptic_curve::sec1::ToSec1Point;
-            use $package::{PublicKey, SecretKey, ecdh};
+            use $package::elliptic_curve::PrimeField;
+            use $package::elliptic_curve::ops::Reduce;
+            use $package::elliptic_curve::sec1::ToEncodedPoint;
+            use $package::{FieldBytes, NonZeroScalar, PublicKey, Scalar, SecretKey, ecdh};
 
             pub(super) const SIZE: usize = $size;
 
@@ -39,17 +40,17 @@ macro_rules! curve {
             }
 
             pub(super) fn public_key(key: &[u8]) -> Option<Vec<u8>> {
-                Some(private(key)?.public_key().to_sec1_point(false).as_bytes()[1..].to_vec())
+                Some(private(key)?.public_key().to_encoded_point(false).as_bytes()[1..].to_vec())
             }
 
             pub(super) fn is_public_key(key: &[u8]) -> bool {
                 public(key).is_some()
             }
 
-            pub(super) fn shared_secret(other: &[u8], key: &[u8]) -> Option<super::Zeroizing<Vec<u8>>> {
+            pub(super) fn shared_secret(other: &[u8], key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
                 let (other, key) = (public(other)?, private(key)?);
                 let secret = ecdh::diffie_hellman(key.to_nonzero_scalar(), other.as_affine());
-                Some(super::Zeroizing::new(secret.raw_secret_bytes().to_vec()))
+                Some(Zeroizing::new(secret.raw_secret_bytes().to_vec()))
             }
 
             /// A short hash stands for the same number with zeros in front.
@@ -57,10 +58,65 @@ macro_rules! curve {
                 [&vec![0; SIZE.saturating_sub(hash.len())], hash].concat()
             }
 
-            pub(super) fn sign(key: &[u8], hash: &[u8], noise: &[u8]) -> Option<Vec<u8>> {
-                let key = private(key)?.to_nonzero_scalar();
-                let (signature, _) = super::sign_prehashed_rfc6979::<_, $hash>(&key, &padded(hash), noise);
-                Some(signature.to_bytes().to_vec())
+            /// The nonces of RFC 6979, 3.2 (with `noise`: 3.6), for a key below the order of the curve.
+            pub(super) struct Nonces {
+                key: [u8; SIZE],
+                value: [u8; SIZE],
+                first: bool,
+            }
+
+            impl Nonces {
+                pub(super) fn new(private: &[u8], hash: &FieldBytes, noise: &[u8]) -> Nonces {
+                    let mut nonces = Nonces { key: [0; SIZE], value: [1; SIZE], first: true };
+                    // bits2octets: one number stands for all that are equal modulo the order.
+                    let reduced = <Scalar as Reduce<$package::elliptic_curve::bigint::$uint>>::reduce_bytes(hash).to_repr();
+                    for step in [0, 1] {
+                        nonces.stir(&[&[step], private, &reduced, noise]);
+                    }
+                    nonces
+                }
+
+                fn stir(&mut self, pieces: &[&[u8]]) {
+                    let pieces = [&[&self.value[..]], pieces].concat();
+                    self.key = $hmac(&self.key, &pieces);
+                    self.value = $hmac(&self.key, &[&self.value]);
+                }
+
+                /// The next number from 1 to below the order.
+                pub(super) fn next(&mut self) -> Zeroizing<FieldBytes> {
+                    loop {
+                        if !std::mem::take(&mut self.first) {
+                            self.stir(&[&[0]]);
+                        }
+                        self.value = $hmac(&self.key, &[&self.value]);
+                        let bytes = Zeroizing::new(FieldBytes::from(self.value));
+                        if bool::from(NonZeroScalar::from_repr(*bytes).is_some()) {
+                            return bytes;
+                        }
+                    }
+                }
+            }
+
+            impl Drop for Nonces {
+                fn drop(&mut self) {
+                    self.key.zeroize();
+                    self.value.zeroize();
+                }
+            }
+
+            /// `turn` makes of each nonce the one that is taken.
+            pub(super) fn sign(key: &[u8], hash: &[u8], noise: &[u8], turn: impl Fn(&mut FieldBytes)) -> Option<Vec<u8>> {
+                let scalar = Zeroizing::new(*private(key)?.to_nonzero_scalar());
+                let hash = ecdsa::hazmat::bits2field::<$package::$curve>(&padded(hash)).ok()?;
+                let mut nonces = Nonces::new(key, &hash, noise);
+                loop {
+                    let mut bytes = nonces.next();
+                    turn(&mut bytes);
+                    let nonce = Option::<NonZeroScalar>::from(NonZeroScalar::from_repr(*bytes)).map(|n| Zeroizing::new(*n));
+                    if let Some((signature, _)) = nonce.and_then(|nonce| scalar.try_sign_prehashed(*nonce, &hash).ok()) {
+                        return Some(signature.to_bytes().to_vec());
+                    }
+                }
             }
 
             pub(super) fn verify(key: &[u8], hash: &[u8], signature: &[u8]) -> bool {
@@ -71,8 +127,8 @@ macro_rules! curve {
     };
 }
 
-curve!(secp256r1, p256, 32, super::Sha256);
-curve!(secp384r1, p384, 48, super::Sha384);
+curve!(secp256r1, p256, NistP256, U256, 32, super::md::hmac_sha256_of);
+curve!(secp384r1, p384, NistP384, U384, 48, super::md::hmac_sha384_of);
 
 macro_rules! on {
     ($curve:expr, $what:ident$(($($arg:expr),*))?) => {
@@ -104,7 +160,7 @@ impl Curve {
 
     /// ECDSA. The nonce comes from key, hash and random numbers (RFC 6979, 3.6).
     pub(crate) fn sign(self, private: &[u8], hash: &[u8], noise: &[u8; 32]) -> Option<Vec<u8>> {
-        on!(self, sign(private, hash, noise))
+        on!(self, sign(private, hash, noise, |_| ()))
     }
 
     pub(crate) fn verify(self, public: &[u8], hash: &[u8], signature: &[u8]) -> bool {
@@ -116,19 +172,7 @@ impl Curve {
 /// that equal tokens are equal, whichever library signed them. Two signatures of one hash with two nonces that are related would give
 /// the key away: whoever has signed with the one must not sign the same with the other.
 pub(crate) fn es256(private: &[u8], hash: &[u8; 32]) -> Option<Vec<u8>> {
-    let key = secp256r1::private(private)?.to_nonzero_scalar();
-    let order = p256::NistP256::ORDER;
-    let mut nonces = rfc6979::KGenerator::<Sha256, _>::new(private, hash, &[], order.as_ref());
-    loop {
-        let mut bytes = p256::FieldBytes::default();
-        nonces.fill_next_k(&mut bytes);
-        bytes.reverse();
-        let nonce = NonZeroScalar::from_repr(bytes).into_option().map(Zeroizing::new);
-        bytes.zeroize();
-        if let Some((signature, _)) = nonce.and_then(|nonce| sign_prehashed::<p256::NistP256>(&key, &nonce, hash).ok()) {
-            return Some(signature.to_bytes().to_vec());
-        }
-    }
+    secp256r1::sign(private, hash, &[], |nonce| nonce.reverse())
 }
 
 /// The scalar of a P-256 key in DER: `ECPrivateKey` of RFC 5915 ("SEC1"), or that in the `PrivateKeyInfo` of PKCS#8. A public key
@@ -168,8 +212,8 @@ mod tests {
             let (private, public, signature) = (unhex(private), unhex(public), unhex(signature));
             assert_eq!(curve.public_key(&private).unwrap(), public, "{curve:?}");
             let plain = match curve {
-                Curve::P256 => secp256r1::sign(&private, &hash, &[]),
-                Curve::P384 => secp384r1::sign(&private, &hash, &[]),
+                Curve::P256 => secp256r1::sign(&private, &hash, &[], |_| ()),
+                Curve::P384 => secp384r1::sign(&private, &hash, &[], |_| ()),
             };
             assert_eq!(plain.unwrap(), signature, "{curve:?}");
             let noisy = curve.sign(&private, &hash, &[1; 32]).unwrap();

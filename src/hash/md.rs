@@ -87,6 +87,25 @@ pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().into()).unwrap_or([0; 32])
 }
 
+/// Of several pieces in a row, with a key as long as the digest.
+#[cfg(feature = "ecc")]
+pub(crate) fn hmac_sha256_of(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
+    pieces.iter().fold(Hmac::<Sha256>::new(&fitted(key)), |mac, piece| mac.chain_update(piece)).finalize().into_bytes().into()
+}
+
+#[cfg(feature = "ecc")]
+pub(crate) fn hmac_sha384_of(key: &[u8; 48], pieces: &[&[u8]]) -> [u8; 48] {
+    pieces.iter().fold(Hmac::<Sha384>::new(&fitted(key)), |mac, piece| mac.chain_update(piece)).finalize().into_bytes().into()
+}
+
+/// A key shorter than a block, filled up with zeros (RFC 2104).
+#[cfg(feature = "ecc")]
+fn fitted<U: ArraySize<ArrayType<u8> = [u8; B]>, const N: usize, const B: usize>(key: &[u8; N]) -> Array<u8, U> {
+    let mut block = [0; B];
+    block[..N].copy_from_slice(key);
+    Array(block)
+}
+
 /// Whether `mac` is the one, found out in a time that does not depend on it.
 pub(crate) fn is_hmac_sha256(key: &[u8], data: &[u8], mac: &[u8]) -> bool {
     Hmac::<Sha256>::new_from_slice(key).is_ok_and(|sum| sum.chain_update(data).verify_slice(mac).is_ok())

@@ -79,7 +79,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
         }
     }
     // When a handler did all this itself, the struct may hold another manager by now, or be gone.
-    if !e.is_dead() && !(e.shutdown.is_running() && !e.shutdown.request.is_waiting()) {
+    if !e.is_dead() && e.shutdown.is_asked() {
         finish_lingering(e);
     }
     if !e.is_dead() {

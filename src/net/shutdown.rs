@@ -100,6 +100,11 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
+    /// A drain has begun, or will in the next poll.
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.is_running() || self.request.is_waiting()
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.phase.get() == mgx_mgr_phase::MGX_MGR_RUNNING
     }

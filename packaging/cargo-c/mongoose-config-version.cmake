@@ -1,0 +1,12 @@
+# The API is compatible with earlier versions of the same major version.
+set(PACKAGE_VERSION "7.22.0")
+string(REGEX MATCH "^[0-9]+" _mongoose_major "7.22.0")
+if(PACKAGE_FIND_VERSION VERSION_LESS_EQUAL PACKAGE_VERSION AND PACKAGE_FIND_VERSION_MAJOR EQUAL _mongoose_major)
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+else()
+  set(PACKAGE_VERSION_COMPATIBLE FALSE)
+endif()
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+unset(_mongoose_major)

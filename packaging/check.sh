@@ -1,0 +1,126 @@
+#!/bin/sh
+# check.sh BUILD_DIR: builds and uses each kind of package from an empty directory. What cannot run on this machine is checked for
+# syntax, and said so. Called by `make packages`.
+set -eu
+cd "$(dirname "$0")/.."
+source=$(pwd) build=$1
+work=$source/target/packages
+rm -rf "$work"
+mkdir -p "$work"
+for tool in cmake meson ninja pkg-config python3; do
+  command -v $tool >/dev/null || { echo "$tool is missing: make deps-packages"; exit 1; }
+done
+
+# A user's project: main.c and what $2... copies into it.
+project() {
+  mkdir -p "$work/$1"
+  cat > "$work/$1/main.c" <<'END'
+#include "mongoose.h"
+int main(void) {
+  struct mg_mgr mgr;
+  char text[32];
+  mg_mgr_init(&mgr);
+  mg_snprintf(text, sizeof(text), "%m", MG_ESC("hello"));
+  mg_mgr_free(&mgr);
+  return strcmp(text, "\"hello\"");
+}
+END
+  cd "$work/$1"
+}
+
+prefix=$work/prefix
+make -s -C "$source" install-files PREFIX="$prefix" BUILD_DIR="$(cd "$build" && pwd)" >"$work/install.log"
+export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+
+project pkg-config
+cc main.c $(pkg-config --cflags --libs mongoose) -Wl,-rpath,"$prefix/lib" -o shared && ./shared
+cc main.c $(pkg-config --cflags --libs mongoose-static) -o archive && ./archive
+cc -static main.c $(pkg-config --static --cflags --libs mongoose) -o static 2>static.log && ./static
+echo 'pkg-config: shared, archive, static: works'
+
+project cmake
+cat > CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.13)
+project(user C)
+find_package(mongoose 7.22 REQUIRED)
+find_package(unofficial-mongoose REQUIRED)
+foreach(target mongoose::mongoose mongoose::static unofficial::mongoose::mongoose)
+  string(REPLACE ":" "_" name ${target})
+  add_executable(${name} main.c)
+  target_link_libraries(${name} ${target})
+endforeach()
+END
+cmake -S . -B b -DCMAKE_PREFIX_PATH="$prefix" >log && cmake --build b >>log
+for program in b/mongoose__mongoose b/mongoose__static b/unofficial__mongoose__mongoose; do $program; done
+echo 'CMake find_package: works'
+
+project fetch
+cat > CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.14)
+project(user C)
+include(FetchContent)
+FetchContent_Declare(mongoose SOURCE_DIR ${MONGOOSE_SOURCE})
+FetchContent_MakeAvailable(mongoose)
+add_executable(app main.c)
+target_link_libraries(app unofficial::mongoose::mongoose)
+END
+for shared in OFF ON; do
+  cmake -S . -B b -DMONGOOSE_SOURCE="$source" -DBUILD_SHARED_LIBS=$shared >log && cmake --build b >>log 2>&1 || { cat log; exit 1; }
+  b/app
+done
+echo 'CMake FetchContent, static and shared: works'
+
+project meson
+mkdir -p subprojects
+ln -s "$source" subprojects/mongoose
+cp "$source/packaging/mongoose.wrap" subprojects/
+cat > meson.build <<'END'
+project('user', 'c')
+executable('app', 'main.c', dependencies: dependency('mongoose', fallback: ['mongoose', 'mongoose_dep']))
+END
+PKG_CONFIG_PATH= meson setup b --wrap-mode=forcefallback >log && ninja -C b >>log 2>&1 || { cat log; exit 1; }
+b/app
+meson setup system >>log && ninja -C system >>log
+LD_LIBRARY_PATH=$prefix/lib system/app
+echo 'Meson, subproject and installed: works'
+
+project dropin
+cp "$source/packaging/dropin/mongoose.c" "$source/include/mongoose.h" .
+cc -std=c99 -Wall -Wextra -Wpedantic -Werror main.c mongoose.c -L"$prefix/lib" -lmongoose -Wl,-rpath,"$prefix/lib" -o app && ./app
+echo 'two-file drop-in: works'
+
+cd "$source"
+cargo package --list --allow-dirty >"$work/crate.list"
+# All that the README links to or names is in the package.
+for file in $(grep -o '](\([^)#:]*\))' README.md | tr -d '()]'); do
+  grep -q "^$file\(/\|\$\)" "$work/crate.list" || { echo "the package lacks $file"; exit 1; }
+done
+echo 'cargo package: complete'
+
+if command -v cargo-deny >/dev/null; then
+  cargo deny check
+else
+  cargo metadata --format-version 1 | python3 -c '
+import json, re, sys, tomllib
+allowed = tomllib.load(open("deny.toml", "rb"))["licenses"]["allow"]
+for p in json.load(sys.stdin)["packages"]:
+    if not any(all(l in allowed for l in re.findall(r"[A-Z0-9][\w.-]+", a) if l != "AND") for a in re.split(r" OR |/", p["license"] or "none")):
+        sys.exit("%s: licence %s" % (p["name"], p["license"]))'
+  echo 'cargo deny: not installed; deny.toml is well-formed, and all licences are on its list'
+fi
+
+if command -v cargo-cbuild >/dev/null; then
+  cargo cinstall --release --prefix "$work/cargo-c" --libdir "$work/cargo-c/lib"
+  project cargo-c-user
+  cp "$work/cmake/CMakeLists.txt" . && sed -i '/unofficial-mongoose/d' CMakeLists.txt
+  cmake -S . -B b -DCMAKE_PREFIX_PATH="$work/cargo-c" >log && cmake --build b >>log && b/mongoose__static
+  echo 'cargo-c: works'
+else
+  python3 - <<'END'
+import os, tomllib
+capi = tomllib.load(open("Cargo.toml", "rb"))["package"]["metadata"]["capi"]
+for asset in capi["install"]["include"]["asset"] + capi["install"]["data"]["asset"]:
+    assert os.path.exists(asset["from"]), asset
+END
+  echo 'cargo-c: not installed; what it would install is there'
+fi
