@@ -29,10 +29,10 @@ impl core::ops::Deref for Entry<'_> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if !self.outermost {
-            return;
-        }
         let e = self.e;
+        if !self.outermost {
+            return e.leave();
+        }
         if e.is_dead() && e.frames() == 1 {
             // Nobody else can know the engine any more.
             return e.leave();
@@ -52,6 +52,7 @@ impl Engine {
     pub(crate) fn entry(&self) -> Result<Entry<'_>, Busy> {
         let me = thread::id();
         if self.lock.is_mine(me) {
+            self.enter();
             return Ok(Entry { e: self, outermost: false });
         }
         self.first_entry(me)
