@@ -1,5 +1,6 @@
 // `Connection: close` stands in the last reply whose head the library wrote, once, and nowhere else.
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #include "peer.h"
 
@@ -23,6 +24,7 @@ enum what {
   PRINTED_THEN_REPLY_THEN_DRAIN,
   DRAIN_SECOND_REPLY,
   LATER_REPLY_AFTER_DRAIN,
+  NO_REPLY_BUT_DRAIN,
   LATER_REPLY_THEN_DRAIN,
   CLOSE_AND_REPLY_LATER
 };
@@ -108,6 +110,9 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
       if (messages == 2) c->is_draining = 1;
       break;
     case LATER_REPLY_AFTER_DRAIN:
+      mgx_conn_drain(c, NULL);
+      break;
+    case NO_REPLY_BUT_DRAIN:
       c->is_draining = 1;
       break;
     case LATER_REPLY_THEN_DRAIN:
@@ -159,6 +164,7 @@ static void a_reply_on_a_draining_connection_says_connection_close(void) {
   expect(REPLY_THEN_DRAIN, GET, OK_2, 1, false);
   expect(LATER_REPLY_AFTER_DRAIN, GET, OK_2, 1, false);
   expect(LATER_REPLY_THEN_DRAIN, GET, OK_2, 1, false);
+  expect(NO_REPLY_BUT_DRAIN, GET, "", 0, false);  // nobody waits for a reply that has not begun
 }
 
 static void a_header_of_the_program_is_not_doubled(void) {

@@ -1,6 +1,7 @@
 // How long a drain waits, with a clock turned by hand: 60 s for a reader that stands still, 30 s for an answer that does not
-// begin, 5 s of silence for an endless answer to a peer that is gone, 1 s (10 s in all) for what the peer still sends.
+// begin when the library began the drain and not at all when the flag did, 5 s after the peer's end of stream, 1 s (10 s in all) for what the peer still sends.
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #include "clock.h"
 #include "peer.h"
@@ -127,10 +128,39 @@ static void a_peer_that_half_closes_and_never_reads(void) {
   finish(&mgr, &p);
 }
 
+static void never(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  (void) ev_data;
+}
+
 static void silent(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) CHECK(mgx_conn_drain(c, NULL));
+  (void) ev_data;
+}
+
+static void silent_by_flag(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) c->is_draining = 1;
   (void) ev_data;
+}
+
+// With nothing queued the flag ends the connection in its turn, whatever is_resp says.
+static void the_flag_waits_for_nothing(bool in_handler) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, in_handler ? silent_by_flag : never, &p, 0);
+  if (!in_handler) {
+    poll_often(&mgr);
+    CHECK(conn != NULL && conn->is_resp);
+    if (conn != NULL) conn->is_draining = 1;
+    mg_mgr_poll(&mgr, 10000);
+  }
+  CHECK_EQ(closes, 1);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK_EQ(p.len, 0);
+  finish(&mgr, &p);
 }
 
 static void an_answer_that_never_begins(void) {
@@ -164,11 +194,6 @@ static void an_answer_that_begins_in_time(void) {
   finish(&mgr, &p);
 }
 
-static void never(struct mg_connection *c, int ev, void *ev_data) {
-  note(c, ev);
-  (void) ev_data;
-}
-
 static void an_answer_that_never_begins_to_a_peer_that_half_closed(void) {
   struct mg_mgr mgr;
   struct peer p;
@@ -177,7 +202,7 @@ static void an_answer_that_never_begins_to_a_peer_that_half_closed(void) {
   CHECK_EQ(closes, 0);
   peer_shut(&p);
   poll_often(&mgr);
-  turn_clock(&mgr, 29999);
+  turn_clock(&mgr, 4999);
   CHECK_EQ(closes, 0);
   turn_clock(&mgr, 1);
   CHECK_EQ(closes, 1);
@@ -342,7 +367,8 @@ static void a_poll_sleeps_no_longer_than_the_deadline(void) {
   mg_mgr_poll(&mgr, 60000);
   CHECK(real_ms() - start_ms < 30000);
   clock_ms += 50;
-  mg_mgr_poll(&mgr, 60000);
+  mg_mgr_poll(&mgr, 60000);  // the time is up,
+  mg_mgr_poll(&mgr, 60000);  // so the connection's turn is due
   CHECK(real_ms() - start_ms < 30000);
   CHECK_EQ(closes, 1);
   finish(&mgr, &p);
@@ -354,6 +380,8 @@ int main(void) {
   a_peer_that_never_reads();
   a_peer_that_reads_now_and_then();
   a_peer_that_half_closes_and_never_reads();
+  the_flag_waits_for_nothing(true);
+  the_flag_waits_for_nothing(false);
   an_answer_that_never_begins();
   an_answer_that_begins_in_time();
   an_answer_that_never_begins_to_a_peer_that_half_closed();

@@ -53,8 +53,8 @@ static void bring(struct peer *p, enum state state, int grace) {
     case HALF_A_HEAD: CHECK(peer_say(p, "GET /hi HTT")); break;
     case HALF_A_BODY: CHECK(peer_say(p, "POST /hi HTTP/1.1\r\nContent-Length: 5\r\n\r\nx")); break;
     case HALF_A_CHUNK: CHECK(peer_say(p, "POST /hi HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx")); break;
-    case UNANSWERED: case BY_FLAG: ask(&mgr, p, GET("/later")); break;
-    case NOT_READ: case NOT_READ_GRACE: ask(&mgr, p, GET("/big")); break;
+    case UNANSWERED: ask(&mgr, p, GET("/later")); break;
+    case NOT_READ: case NOT_READ_GRACE: case BY_FLAG: ask(&mgr, p, GET("/big")); break;
     case ENDLESS: ask(&mgr, p, GET("/chunks")); break;
     case RAW: victim->pfn = NULL; break;
     case WEBSOCKET: ask(&mgr, p, "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"); break;

@@ -1,6 +1,7 @@
 // mg_mgr_free while a drain is in any of its phases: one MG_EV_CLOSE for each connection, nothing leaks, nobody is called any
 // more. What was still queued is discarded.
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #include "peer.h"
 
@@ -54,12 +55,14 @@ static void silent(struct mg_connection *c, int ev, void *ev_data) {
 
 static void silent_drain(struct mg_connection *c, int ev, void *ev_data) {
   silent(c, ev, ev_data);
-  if (ev == MG_EV_HTTP_MSG) c->is_draining = 1;
+  if (ev == MG_EV_HTTP_MSG) CHECK(mgx_conn_drain(c, NULL));
 }
 
 static void small_drain(struct mg_connection *c, int ev, void *ev_data) {
-  silent_drain(c, ev, ev_data);
-  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "hi");
+  silent(c, ev, ev_data);
+  if (ev != MG_EV_HTTP_MSG) return;
+  c->is_draining = 1;
+  mg_http_reply(c, 200, "", "hi");
 }
 
 static void start(struct mg_mgr *mgr, mg_event_handler_t fn, struct peer *p) {

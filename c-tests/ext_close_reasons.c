@@ -111,7 +111,7 @@ static void response_timeout(void) {
   struct peer p;
   start(&p);
   ask(&mgr, &p, GET("/never"));
-  last->is_draining = 1;
+  CHECK(mgx_conn_drain(last, NULL));
   poll_often(&mgr);
   turn_clock(30000);
   finish(&p, MGX_REASON_RESPONSE_TIMEOUT);

@@ -47,6 +47,9 @@ static void one_of_several_idle_connections(void) {
   CHECK(mgx_conn_drain(chosen, NULL));
   CHECK_EQ(mgx_conn_phase(chosen), MGX_DRAINING);
   CHECK(mgx_conn_drain(chosen, NULL));
+  turn_clock(999);
+  CHECK_EQ(closed, 0);
+  turn_clock(1);
   expect_end(&mgr, &b, "");
   CHECK_EQ(closed, 1);
   CHECK_EQ(reason, MGX_REASON_DRAINED);
@@ -214,23 +217,26 @@ static void half_a_request_without_its_end(const char *half, enum mgx_reason why
   finish(&p);
 }
 
-static void chunks_until_the_last(int grace) {
+static void chunks_until_the_last(bool asks_once_more) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/chunks"));
   expect_open(&mgr, &p, CHUNKS);
-  CHECK(drain(last, grace, 0));
+  CHECK(drain(last, 20000, 0));
   turn_clock(10000);
   CHECK(last != NULL);
   if (last != NULL) mg_http_printf_chunk(last, "two");
   expect_open(&mgr, &p, "00000003\r\ntwo\r\n");
   if (last != NULL) mg_http_printf_chunk(last, "");
-  if (grace == 0) {
-    expect_end(&mgr, &p, "00000000\r\n\r\n");
+  // Its head was sent before the drain and could not announce it, so the client may ask once more.
+  expect_open(&mgr, &p, "00000000\r\n\r\n");
+  if (!asks_once_more) {
+    turn_clock(19999);
+    CHECK_EQ(closed, 0);
+    turn_clock(1);
+    expect_end(&mgr, &p, "");
   } else {
-    // Its head was sent before the drain and could not announce it, so the client may ask once more.
-    expect_open(&mgr, &p, "00000000\r\n\r\n");
     ask(&mgr, &p, GET("/hi"));
     expect_end(&mgr, &p, HI_CLOSE);
   }
@@ -271,7 +277,7 @@ static void a_large_answer_on_its_way(int grace) {
   if (grace == 0) CHECK_EQ(mgx_conn_phase(last), MGX_FLUSHING);
   want = make_reply("200 OK", "", big_body, BIG);
   POLL_UNTIL(&mgr, peer_has(&p, want.len));
-  if (grace > 0) turn_clock((uint64_t) grace);
+  turn_clock(grace > 0 ? (uint64_t) grace : 1000);
   POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(peer_got_str(&p, want));
@@ -292,7 +298,7 @@ static void an_answer_that_is_not_read(int grace) {
   ask(&mgr, &p, GET("/big"));
   poll_often(&mgr);
   CHECK(mgx_conn_drain(last, &opts));
-  turn_clock((uint64_t) grace);
+  turn_clock(grace > 0 ? (uint64_t) grace : 1000);
   turn_clock(2999);
   CHECK_EQ(closed, 0);
   turn_clock(1);
@@ -326,9 +332,11 @@ static void lingers_as_long_as_it_is_told(void) {
   memset(&opts, 0, sizeof(opts));
   opts.linger_idle_ms = 200;
   opts.linger_total_ms = 500;
+  opts.idle_grace_ms = 1;
   start(server);
   join(&mgr, listener, &p);
   CHECK(mgx_conn_drain(last, &opts));
+  turn_clock(1);
   expect_end(&mgr, &p, "");
   mgx_mgr_drain_status(&mgr, &status);
   CHECK_EQ(status.lingering, 1);
@@ -349,6 +357,7 @@ static void lingers_as_long_as_it_is_told(void) {
   opts.linger_idle_ms = opts.linger_total_ms = -1;
   join(&mgr, listener, &p);
   CHECK(mgx_conn_drain(last, &opts));
+  turn_clock(1);
   expect_end(&mgr, &p, "");
   turn_clock(1000000000);
   CHECK(peer_send(&p, big_body, 999));
@@ -382,6 +391,9 @@ static void raw_tcp(void) {
   start_raw(&p);
   if (last != NULL) mg_send(last, big_body, BIG);
   CHECK(mgx_conn_drain(last, NULL));
+  POLL_UNTIL(&mgr, peer_has(&p, BIG));
+  CHECK_EQ(closed, 0);
+  turn_clock(1000);
   POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(peer_got_bytes(&p, big_body, BIG));
@@ -498,13 +510,13 @@ int main(void) {
                                         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6          \r\n\r\nhiabcd");
   half_a_request_without_its_end("GET /hi HTTP/1.1\r\nHos", MGX_REASON_HEADER_TIMEOUT);
   half_a_request_without_its_end("POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", MGX_REASON_BODY_TIMEOUT);
-  chunks_until_the_last(0);
-  chunks_until_the_last(20000);
+  chunks_until_the_last(false);
+  chunks_until_the_last(true);
   an_endless_stream();
   a_large_answer_on_its_way(0);
-  a_large_answer_on_its_way(1000);
+  a_large_answer_on_its_way(2000);
   an_answer_that_is_not_read(0);
-  an_answer_that_is_not_read(1000);
+  an_answer_that_is_not_read(2000);
   pipelined_requests();
   lingers_as_long_as_it_is_told();
   raw_tcp();

@@ -91,7 +91,7 @@ static void queueing(struct mg_connection *c, int ev, void *ev_data) {
 static void queued_frames_leave_before_a_drain_ends(void) {
   struct peer p = open_with(queueing);
   CHECK(ws_text(&p, "a") && ws_text(&p, "b"));
-  ENDS_WITH(&p, "\x81\x01" "0\x81\x01" "1\x81\x01" "2");
+  ENDS_WITH(&p, "\x81\x01" "0\x81\x01" "1\x81\x01" "2\x88\x02\x03\xe8");
   end(&p);
 }
 

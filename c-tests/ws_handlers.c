@@ -165,7 +165,7 @@ static void draining_inside_a_loop_leaves_the_buffer_alone(void) {
   n += ws_frame(frames + n, 0x82, "\x01" "b", 2);
   CHECK(peer_send(&p, frames, n));
   POLL_UNTIL(&mgr, peer_read(&p));
-  WS_GOT(&p, "\x82\x02\x01" "a\x82\x05\x04" "quit\x82\x03\x02" "zz");
+  WS_GOT(&p, "\x82\x02\x01" "a\x82\x05\x04" "quit\x82\x03\x02" "zz\x88\x02\x03\xe8");
   CHECK_EQ(packets, 3);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(strstr(seen, "close") != NULL);

@@ -110,7 +110,7 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
     }
     // While a file is sent, another handler sits in `c->pfn`; none while one is received.
     let no_http = !http::is_http(c) && !flags.is_streaming() && !rec.has_task();
-    if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused || no_http && terms.terms.idle_grace_ms == 0 {
+    if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused {
         start_draining(e, c, rec);
     } else if no_http {
         rec.leave.set(Leave::Quiet(now));
@@ -231,7 +231,7 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
     let terms = rec.terms();
     if !is_busy(c, rec) && !rec.readable.get() {
         // A client that was not told may already have sent its next request.
-        let told = last || rec.http.announced.get() || terms.idle_grace_ms == 0;
+        let told = last || rec.http.announced.get();
         if told {
             if !rec.http.announced.get() {
                 rec.last_look.set(true);

@@ -15,7 +15,7 @@ use crate::abi::*;
 use crate::sys::{log::log_error, thread, time};
 use core::ffi::c_int;
 use core::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// With up to this many connections, a glance at each before sleeping is cheaper than asking the kernel twice.
 const FEW: usize = 256;
@@ -50,10 +50,11 @@ pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
 /// # Safety
 /// `mgr` is initialised, or zero-filled and holding nothing.
 pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
-    // SAFETY: the caller's manager.
-    unsafe { super::timer::free_all(&raw mut (*mgr).timers) };
     // SAFETY: as the caller promises.
-    let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else { return };
+    let Ok(entry) = unsafe { Engine::of(mgr) }.map(Engine::entry).transpose() else { return };
+    // SAFETY: the caller's manager, which no other thread uses now.
+    unsafe { super::timer::free_all(&raw mut (*mgr).timers) };
+    let Some(entry) = entry else { return };
     let e: &Engine = &entry;
     if !e.polled.get() {
         // A child process gives up what its parent works with.
@@ -100,10 +101,15 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
 }
 
 /// Waits for the sockets that linger, no longer than each may, and in no case longer than the default: what was promised is
-/// a graceful end.
+/// a graceful end. A program's own mg_millis may stand still.
 fn finish_lingering(e: &Engine) {
+    let began = Instant::now();
     let end = time::millis().saturating_add(LINGER_TOTAL_MS);
-    while !e.is_dead() && !e.lingering.borrow().is_empty() && time::millis() < end {
+    while !e.is_dead()
+        && !e.lingering.borrow().is_empty()
+        && time::millis() < end
+        && began.elapsed() < Duration::from_millis(LINGER_TOTAL_MS)
+    {
         // SAFETY: the engine is not dead, so the manager is still the caller's.
         unsafe { poll(e.mgr, 1000) };
     }
