@@ -51,6 +51,8 @@ pub enum mgx_mgr_phase {
     MGX_MGR_IDLE_GRACE,
     /// What is in flight is being finished.
     MGX_MGR_FINISHING,
+    /// The last server-side connection is gone and no socket lingers any more, or the deadline has passed. A program may exit
+    /// without harm to any client.
     MGX_MGR_DONE,
 }
 
@@ -99,7 +101,7 @@ pub enum mgx_flag {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mgx_drain_opts {
-    /// Default 0: none. How long a keep-alive connection without a request in progress may still deliver one last request,
+    /// Default 1000. How long a keep-alive connection without a request in progress may still deliver one last request,
     /// which is answered with `Connection: close`. -1: until it does. What is not HTTP: until nothing has arrived for this long.
     pub idle_grace_ms: c_int,
     /// Default 30000. How long an answer that is pending or does not end is waited for, and a request that does not go on.
@@ -130,7 +132,8 @@ pub struct mgx_mgr_drain_opts {
     pub idle_grace_ms: c_int,
     /// Default 30000, from the call. Last step: whatever is left is closed by force.
     pub deadline_ms: c_int,
-    /// Default 0. Idle connections are closed spread over this time, so that clients do not all reconnect at once.
+    /// Default 0. The drain reaches connections spread over this time, WebSockets and other long-lived ones too, so that clients
+    /// do not all reconnect at once.
     pub spread_ms: c_int,
     /// For each connection that is drained.
     pub conn: mgx_drain_opts,

@@ -193,8 +193,11 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
 pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut mgx_drain_status) {
     // SAFETY: a manager and a status or NULL, as the caller promises.
     unsafe {
-        if let (Some(e), false) = (Engine::enter_mgr(mgr.cast_mut()), status.is_null()) {
-            *status = drain::status(&e);
+        if let Some(status) = status.as_mut() {
+            *status = match Engine::enter_mgr(mgr.cast_mut()) {
+                Some(e) => drain::status(&e),
+                None => mgx_drain_status { phase: mgx_mgr_phase(mgr), ..core::mem::zeroed() },
+            };
         }
     }
 }

@@ -143,8 +143,10 @@ pub unsafe extern "C" fn mg_wrapfd(
 pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
     unsafe {
-        let _entry = Engine::of(mgr).map(Engine::entry);
-        conn::alloc(mgr)
+        match Engine::of(mgr).map(Engine::entry).transpose() {
+            Ok(_entry) => conn::alloc(mgr),
+            Err(_) => ptr::null_mut(),
+        }
     }
 }
 

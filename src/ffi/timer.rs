@@ -52,7 +52,7 @@ pub unsafe extern "C" fn mg_timer_expired(expiration: *mut u64, period: u64, now
 }
 
 /// Makes a timer that `mg_mgr_poll` polls, see `mg_timer_init`. The manager owns it: it is released after its call, or with
-/// the manager when it repeats. Returns NULL when memory has run out.
+/// the manager when it repeats. Returns NULL when memory has run out, or when another thread keeps the manager busy.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_add(
     mgr: *mut mg_mgr,
@@ -61,13 +61,12 @@ pub unsafe extern "C" fn mg_timer_add(
     r#fn: Option<unsafe extern "C" fn(*mut c_void)>,
     arg: *mut c_void,
 ) -> *mut mg_timer {
+    // SAFETY: a manager, as the caller promises.
+    let Ok(_entry) = unsafe { Engine::of(mgr) }.map(Engine::entry).transpose() else { return ptr::null_mut() };
     let timer = heap::new_zeroed::<mg_timer>();
     if !timer.is_null() {
-        // SAFETY: mgr is an initialised manager, timer a fresh block. The list can be changed while another thread sleeps only.
-        unsafe {
-            let _entry = Engine::of(mgr).map(Engine::entry);
-            mg_timer_init(&raw mut (*mgr).timers, timer, milliseconds, flags | MG_TIMER_AUTODELETE as c_uint, r#fn, arg)
-        }
+        // SAFETY: mgr is an initialised manager, timer a fresh block. The list is changed while other threads sleep only.
+        unsafe { mg_timer_init(&raw mut (*mgr).timers, timer, milliseconds, flags | MG_TIMER_AUTODELETE as c_uint, r#fn, arg) }
     }
     timer
 }
