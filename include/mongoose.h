@@ -2218,7 +2218,7 @@ struct mg_str mg_strdup(struct mg_str s);
 uint64_t mg_timegm(unsigned int year, unsigned int month, unsigned int day, unsigned int hour, unsigned int min, unsigned int sec);
 
 // Makes a timer that `mg_mgr_poll` polls, see `mg_timer_init`. The manager owns it: it is released after its call, or with
-// the manager when it repeats. Returns NULL when memory has run out.
+// the manager when it repeats. Returns NULL when memory has run out, or when another thread keeps the manager busy.
 struct mg_timer *mg_timer_add(struct mg_mgr *mgr, uint64_t milliseconds, unsigned int flags, void (*fn)(void*), void *arg);
 
 // A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the time when it is true

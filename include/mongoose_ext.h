@@ -79,6 +79,8 @@ enum mgx_mgr_phase {
   MGX_MGR_IDLE_GRACE,
   // What is in flight is being finished.
   MGX_MGR_FINISHING,
+  // The last server-side connection is gone and no socket lingers any more, or the deadline has passed. A program may exit
+  // without harm to any client.
   MGX_MGR_DONE,
 };
 
@@ -121,7 +123,7 @@ enum mgx_flag {
 
 // How one connection is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
 struct mgx_drain_opts {
-  // Default 0: none. How long a keep-alive connection without a request in progress may still deliver one last request,
+  // Default 1000. How long a keep-alive connection without a request in progress may still deliver one last request,
   // which is answered with `Connection: close`. -1: until it does. What is not HTTP: until nothing has arrived for this long.
   int idle_grace_ms;
   // Default 30000. How long an answer that is pending or does not end is waited for, and a request that does not go on.
@@ -150,7 +152,8 @@ struct mgx_mgr_drain_opts {
   int idle_grace_ms;
   // Default 30000, from the call. Last step: whatever is left is closed by force.
   int deadline_ms;
-  // Default 0. Idle connections are closed spread over this time, so that clients do not all reconnect at once.
+  // Default 0. The drain reaches connections spread over this time, WebSockets and other long-lived ones too, so that clients
+  // do not all reconnect at once.
   int spread_ms;
   // For each connection that is drained.
   struct mgx_drain_opts conn;
