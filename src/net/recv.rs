@@ -111,25 +111,34 @@ fn aside_len(rec: &Rec) -> usize {
 }
 
 /// Whether nothing may be read for now.
+#[inline]
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
     let flags = c.flags();
-    let http = || flags.is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn);
-    let piled_up = || c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size) && http();
-    // A handler polls while what is in the buffer waits for its return.
-    let waiting =
-        |rec: &Rec| rec.dispatching.get() && c.recv_len() + aside_len(rec) >= PIPELINE.min(e.options.borrow().max_recv_size);
-    let choked = || c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()));
-    // In a poll of a handler that looks at the buffer there is only the room that is there.
-    let looked_at = || {
-        let io = c.recv_info();
-        io.len >= io.size && c.rec().is_some_and(|rec| rec.http.dispatching.get() || rec.ws.dispatching.get())
-    };
     flags.is_full()
-        || e.frames() > 1 && looked_at()
         || flags.is_draining() && !e.compat.get()
-        || flags.is_resp() && piled_up()
-        || c.rec().is_some_and(waiting)
-        || c.send_len() > 0 && flags.is_accepted() && choked()
+        || flags.is_resp() && is_piled_up(e, c)
+        || c.send_len() > 0 && flags.is_accepted() && is_choked(c)
+        || e.frames() > 1 && is_looked_at(e, c)
+}
+
+/// Enough waits behind the request that is being answered.
+fn is_piled_up(e: &Engine, c: Conn) -> bool {
+    c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size)
+        && (c.flags().is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn))
+}
+
+fn is_choked(c: Conn) -> bool {
+    c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()))
+}
+
+/// In a poll of a handler that looks at the buffer there is only the room that is there; or, where a protocol can go on in another
+/// block, as much as may wait for the handler's return.
+#[cold]
+fn is_looked_at(e: &Engine, c: Conn) -> bool {
+    let Some(rec) = c.rec() else { return false };
+    let io = c.recv_info();
+    io.len >= io.size && (rec.http.dispatching.get() || rec.ws.dispatching.get())
+        || rec.dispatching.get() && io.len + aside_len(rec) >= PIPELINE.min(e.options.borrow().max_recv_size)
 }
 
 pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
