@@ -1,0 +1,266 @@
+// Managers that live on in child processes: prefork servers, children that free their copy, daemons. A child gets a poller of its
+// own at its first call and takes nothing from its parent.
+// timeout: 180
+#include "mongoose.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "peer.h"
+
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static struct mg_mgr mgr;
+
+static void says_its_id(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%d\n", (int) getpid());
+  (void) ev_data;
+}
+
+// A child ends with its parent's end of the pipe, whatever happens to the parent.
+static void serves_until(int pipe_end) {
+  struct pollfd p;
+  p.fd = pipe_end;
+  p.events = POLLIN;
+  while (poll(&p, 1, 0) == 0) mg_mgr_poll(&mgr, 20);
+}
+
+static pid_t begin_child(int *pipe_end) {
+  int ends[2];
+  pid_t pid;
+  CHECK(pipe(ends) == 0);
+  pid = fork();
+  if (pid == 0) {
+    close(ends[1]);
+    *pipe_end = ends[0];
+  } else {
+    close(ends[0]);
+    *pipe_end = ends[1];
+  }
+  CHECK(pid >= 0);
+  return pid;
+}
+
+static void end_child(pid_t pid, int pipe_end) {
+  int status = -1;
+  close(pipe_end);
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+}
+
+static const char *body_of(struct peer *p) {
+  const char *at;
+  peer_read(p);
+  if (p->len == 0 || p->buf[p->len - 1] != '\n') return NULL;
+  p->buf[p->len] = '\0';
+  at = strstr(p->buf, "\r\n\r\n");
+  return at == NULL ? NULL : at + 4;
+}
+
+// The process that answers; 0 when none does within 20 seconds.
+static pid_t answered_by(struct peer *p) {
+  uint64_t until = real_ms() + 20000;
+  const char *body = NULL;
+  while ((body = body_of(p)) == NULL && p->end == PEER_OPEN && real_ms() < until) usleep(200);
+  return body == NULL ? 0 : (pid_t) atoi(body);
+}
+
+static pid_t polled_and_answered_by(struct peer *p) {
+  const char *body = NULL;
+  POLL_UNTIL(&mgr, (body = body_of(p)) != NULL);
+  return body == NULL ? 0 : (pid_t) atoi(body);
+}
+
+enum { CHILDREN = 3, CONNECTIONS = 200 };
+
+static void prefork(bool polled_before, bool at_once) {
+  struct mg_connection *l = serve(&mgr, says_its_id, NULL);
+  static struct peer p[CONNECTIONS];
+  pid_t pids[CHILDREN];
+  int ends[CHILDREN], i, k, lost = 0, strange = 0;
+  if (polled_before) poll_often(&mgr);
+  for (i = 0; i < CHILDREN; i++) {
+    if ((pids[i] = begin_child(&ends[i])) == 0) {
+      for (k = 0; k < i; k++) close(ends[k]);
+      serves_until(ends[i]);
+      mg_mgr_free(&mgr);
+      _exit(checks_failed);
+    }
+  }
+  for (i = 0; i < CONNECTIONS; i++) {
+    peer_open(&p[i], l);
+    CHECK(peer_say(&p[i], GET));
+    if (!at_once) lost += answered_by(&p[i]) == 0;
+    if (!at_once) peer_free(&p[i]);
+  }
+  for (i = 0; at_once && i < CONNECTIONS; i++) {
+    pid_t by = answered_by(&p[i]);
+    bool known = false;
+    for (k = 0; k < CHILDREN; k++) known = known || by == pids[k];
+    lost += by == 0;
+    strange += by != 0 && !known;
+  }
+  CHECK_EQ(lost, 0);
+  CHECK_EQ(strange, 0);
+  for (i = 0; i < CHILDREN; i++) end_child(pids[i], ends[i]);
+  for (i = 0; at_once && i < CONNECTIONS; i++) peer_free(&p[i]);
+  // The parent's copy works as before.
+  peer_open(&p[0], l);
+  CHECK(peer_say(&p[0], GET));
+  CHECK_EQ(polled_and_answered_by(&p[0]), getpid());
+  peer_free(&p[0]);
+  mg_mgr_free(&mgr);
+}
+
+// The child frees its copy, before or after it has polled; the parent has a connection open and goes on.
+static void a_child_frees_its_copy(bool polls_before, bool closes_first) {
+  struct mg_connection *l = serve(&mgr, says_its_id, NULL), *c, *next;
+  struct peer kept, fresh;
+  int status = -1;
+  pid_t pid;
+  CHECK(mg_wakeup_init(&mgr));
+  peer_open(&kept, l);
+  CHECK(peer_say(&kept, GET));
+  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  kept.len = 0;
+  pid = fork();
+  if (pid == 0) {
+    if (polls_before) poll_often(&mgr);
+    for (c = mgr.conns; closes_first && c != NULL; c = next) {
+      next = c->next;
+      mg_close_conn(c);
+    }
+    mg_mgr_free(&mgr);
+    _exit(mgr.conns != NULL || mgr.epoll_fd != -1);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+  CHECK(!peer_read(&kept));
+  CHECK(peer_say(&kept, GET));
+  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  peer_open(&fresh, l);
+  CHECK(peer_say(&fresh, GET));
+  CHECK_EQ(polled_and_answered_by(&fresh), getpid());
+  peer_free(&kept);
+  peer_free(&fresh);
+  mg_mgr_free(&mgr);
+}
+
+// A child of a parent that goes on polling: it drops what it inherited and opens its own, and neither disturbs the other.
+static void a_child_of_a_polling_parent(void) {
+  struct mg_connection *l = serve(&mgr, says_its_id, NULL), *c, *own;
+  struct peer kept, p;
+  unsigned short port = 0;
+  int end, i, report[2];
+  pid_t pid;
+  peer_open(&kept, l);
+  CHECK(peer_say(&kept, GET));
+  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  kept.len = 0;
+  CHECK(pipe(report) == 0);
+  pid = begin_child(&end);
+  if (pid == 0) {
+    for (c = mgr.conns; c != NULL; c = c->next) c->is_closing = 1;
+    mg_mgr_poll(&mgr, 0);
+    own = mg_http_listen(&mgr, "http://127.0.0.1:0", says_its_id, NULL);
+    port = own == NULL ? 0 : port_of(own);
+    if (write(report[1], &port, sizeof(port)) != (ssize_t) sizeof(port)) _exit(2);
+    serves_until(end);
+    mg_mgr_free(&mgr);
+    _exit(checks_failed);
+  }
+  CHECK(read(report[0], &port, sizeof(port)) == (ssize_t) sizeof(port));
+  for (i = 0; i < 20; i++) {
+    peer_dial(&p, port, 0);
+    CHECK(peer_say(&p, GET));
+    CHECK_EQ(answered_by(&p), pid);
+    peer_free(&p);
+    CHECK(peer_say(&kept, GET));
+    CHECK_EQ(polled_and_answered_by(&kept), getpid());
+    kept.len = 0;
+  }
+  end_child(pid, end);
+  CHECK(peer_say(&kept, GET));
+  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  close(report[0]), close(report[1]);
+  peer_free(&kept);
+  mg_mgr_free(&mgr);
+}
+
+// Timers and messages of threads reach the child's own poll.
+static void wakes(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_WAKEUP) *(int *) c->fn_data += 1;
+  (void) ev_data;
+}
+
+static void messages_reach_the_child(void) {
+  int woken = 0, status = -1, i;
+  struct mg_connection *l = serve(&mgr, wakes, &woken);
+  pid_t pid;
+  CHECK(mg_wakeup_init(&mgr));
+  poll_often(&mgr);
+  pid = fork();
+  if (pid == 0) {
+    mg_wakeup(&mgr, l->id, "x", 1);
+    for (i = 0; i < 50 && woken == 0; i++) mg_mgr_poll(&mgr, 100);
+    mg_mgr_free(&mgr);
+    _exit(woken != 1);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+  poll_often(&mgr);
+  CHECK_EQ(woken, 0);  // it was the child's
+  CHECK(mg_wakeup(&mgr, l->id, "x", 1));
+  POLL_UNTIL(&mgr, woken == 1);
+  mg_mgr_free(&mgr);
+}
+
+// daemon(): the manager is made before, and the process that made it is gone.
+static void a_daemon(void) {
+  struct mg_connection *l;
+  struct peer p;
+  int report[2], stop[2], status = -1, i;
+  struct { unsigned short port; pid_t pid; } daemon_is;
+  pid_t pid;
+  memset(&daemon_is, 0, sizeof(daemon_is));
+  CHECK(pipe(report) == 0 && pipe(stop) == 0);
+  pid = fork();
+  if (pid == 0) {
+    close(stop[1]);
+    l = serve(&mgr, says_its_id, NULL);
+    poll_often(&mgr);
+    if (fork() != 0) _exit(0);
+    setsid();
+    daemon_is.port = port_of(l);
+    daemon_is.pid = getpid();
+    if (write(report[1], &daemon_is, sizeof(daemon_is)) != (ssize_t) sizeof(daemon_is)) _exit(2);
+    serves_until(stop[0]);
+    mg_mgr_free(&mgr);
+    _exit(0);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+  CHECK(read(report[0], &daemon_is, sizeof(daemon_is)) == (ssize_t) sizeof(daemon_is));
+  for (i = 0; i < 20; i++) {
+    peer_dial(&p, daemon_is.port, 0);
+    CHECK(peer_say(&p, GET));
+    CHECK_EQ(answered_by(&p), daemon_is.pid);
+    peer_free(&p);
+  }
+  close(report[0]), close(report[1]), close(stop[0]), close(stop[1]);
+}
+
+int main(void) {
+  mg_log_set(MG_LL_ERROR);
+  prefork(false, false);
+  prefork(false, true);
+  prefork(true, true);
+  a_child_frees_its_copy(false, false);
+  a_child_frees_its_copy(true, false);
+  a_child_frees_its_copy(false, true);
+  a_child_of_a_polling_parent();
+  messages_reach_the_child();
+  a_daemon();
+  return DONE();
+}
