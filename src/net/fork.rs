@@ -25,6 +25,8 @@ pub(crate) fn renew(e: &Engine) {
         if !wakeup.renew() {
             log_error!("cannot create a wakeup descriptor in a child process");
         }
+        // A message sent before this first call rang the parent's.
+        wakeup.ring();
     }
     if let Err(err) = e.poller.add(e.door.fd(), poller::DOOR, false) {
         log_error!("cannot watch the wakeup descriptor: {err}");

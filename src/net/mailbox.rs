@@ -1,8 +1,9 @@
 //! A byte queue behind a short spin lock and an eventfd, for messages from other threads and signal handlers.
 
+use crate::sys::thread;
 use core::cell::UnsafeCell;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::collections::VecDeque;
 
 /// Bytes that may wait; a sender is refused beyond that.
@@ -10,7 +11,8 @@ pub(crate) const LIMIT: usize = 64 << 20;
 
 /// Something that threads and signal handlers share, behind a short spin lock that is held with signals blocked.
 pub(crate) struct Guarded<T> {
-    lock: AtomicBool,
+    /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
+    lock: AtomicU32,
     value: UnsafeCell<T>,
 }
 
@@ -19,12 +21,7 @@ unsafe impl<T: Send> Sync for Guarded<T> {}
 
 impl<T> Guarded<T> {
     pub(crate) const fn new(value: T) -> Guarded<T> {
-        Guarded { lock: AtomicBool::new(false), value: UnsafeCell::new(value) }
-    }
-
-    /// In a child process: a thread that held the lock does not exist here.
-    fn forget_owner(&self) {
-        self.lock.store(false, Ordering::Relaxed);
+        Guarded { lock: AtomicU32::new(0), value: UnsafeCell::new(value) }
     }
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
@@ -33,11 +30,17 @@ impl<T> Guarded<T> {
             let (mut all, mut old) = core::mem::zeroed();
             libc::sigfillset(&mut all);
             libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
-            while self.lock.swap(true, Ordering::Acquire) {
+            let process = thread::current_generation().wrapping_add(1);
+            loop {
+                let held = self.lock.load(Ordering::Relaxed);
+                // Whoever held it during a fork does not exist in the child.
+                if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                    break;
+                }
                 libc::sched_yield();
             }
             let r = f(&mut *self.value.get());
-            self.lock.store(false, Ordering::Release);
+            self.lock.store(0, Ordering::Release);
             libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
             r
         }
@@ -62,13 +65,15 @@ struct Pages {
     base: *mut u8,
     size: usize,
     len: usize,
+    /// Whose they are: a process as in [`Guarded`].
+    process: u32,
 }
 
 // SAFETY: mappings of its own.
 unsafe impl Send for Pages {}
 
 impl Pages {
-    const EMPTY: Pages = Pages { base: core::ptr::null_mut(), size: 0, len: 0 };
+    const EMPTY: Pages = Pages { base: core::ptr::null_mut(), size: 0, len: 0, process: 0 };
 
     fn push(&mut self, parts: [&[u8]; 2]) -> bool {
         let need = self.len + parts[0].len() + parts[1].len();
@@ -123,10 +128,8 @@ impl Wakeup {
         self.fd
     }
 
-    /// In a child process: the same descriptor number, but no longer the parent's eventfd, and nothing of the parent's mail.
+    /// In a child process: the same descriptor number, but no longer the parent's eventfd.
     pub(crate) fn renew(&self) -> bool {
-        self.queue.forget_owner();
-        self.queue.with(|q| q.len = 0);
         // SAFETY: no pointers; both descriptors are ours.
         unsafe {
             let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
@@ -138,13 +141,24 @@ impl Wakeup {
         }
     }
 
+    fn mail<R>(&self, f: impl FnOnce(&mut Pages) -> R) -> R {
+        self.queue.with(|queue| {
+            let process = thread::current_generation().wrapping_add(1);
+            if queue.process != process {
+                // The parent's mail, perhaps in the middle of a change.
+                *queue = Pages { process, ..Pages::EMPTY };
+            }
+            f(queue)
+        })
+    }
+
     /// From any thread or signal handler. False when too much is waiting already.
     pub(crate) fn send(&self, id: u64, frame: u8, message: &[u8]) -> bool {
         let mut head = [0; 13];
         head[..8].copy_from_slice(&id.to_ne_bytes());
         head[8..12].copy_from_slice(&(message.len() as u32).to_ne_bytes());
         head[12] = frame;
-        let ok = self.queue.with(|q| q.push([&head, message]));
+        let ok = self.mail(|q| q.push([&head, message]));
         self.ring();
         ok
     }
@@ -162,7 +176,7 @@ impl Wakeup {
         let mut count: u64 = 0;
         // SAFETY: reads eight bytes onto the stack.
         unsafe { libc::read(self.fd, (&raw mut count).cast(), 8) };
-        let mut pages = self.queue.with(|q| core::mem::replace(q, Pages::EMPTY));
+        let mut pages = self.mail(|q| core::mem::replace(q, Pages::EMPTY));
         let mut messages = VecDeque::new();
         // SAFETY: len bytes at base were written by push.
         let mut rest = unsafe { crate::guard::bytes::slice(pages.base, pages.len) };
@@ -181,7 +195,7 @@ impl Wakeup {
 
 impl Drop for Wakeup {
     fn drop(&mut self) {
-        self.queue.with(|q| core::mem::replace(q, Pages::EMPTY)).unmap();
+        self.mail(|q| core::mem::replace(q, Pages::EMPTY)).unmap();
         // SAFETY: our own descriptor.
         unsafe { libc::close(self.fd) };
     }
