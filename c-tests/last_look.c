@@ -145,7 +145,6 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   for (tls = 0; tls < 2; tls++) {
     secure = tls == 1;
-    if (secure && MG_TLS == MG_TLS_NONE) break;
     for (end = 0; end < (int) ENDS; end++) {
       for (when = 0; when < (int) MOMENTS; when++) {
         for (at = 0; at < 4; at++) {

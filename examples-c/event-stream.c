@@ -137,7 +137,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
       mg_http_reply(c, 404, "", "%s", mg_strcmp(hm->method, mg_str("HEAD")) == 0 ? "" : "GET /, GET /events, POST /say\n");
     }
   } else if (ev == (int) MGX_EV_DRAIN && c->data[0] != 0) {
-    // A stream has no end of its own: it is told to end here. The browser asks again after five seconds, perhaps another server.
+    // A stream has no end of its own: it is told to end here, also one that begins while the server is leaving. The
+    // browser asks again after five seconds, perhaps another server.
     struct mg_iobuf event = {NULL, 0, 0, 512};
     mg_xprintf(mg_pfn_iobuf, &event, "retry: 5000\nevent: bye\ndata:\n\n");
     push(c, &event);
@@ -146,6 +147,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     c->data[0] = 0;
     c->is_resp = 0;
     c->is_draining = 1;
+  } else if (ev == (int) MGX_EV_EOF && c->data[0] != 0) {
+    c->is_draining = 1;  // browsers do not half-close: this one is gone
   }
 }
 
@@ -177,7 +180,6 @@ int main(int argc, char **argv) {
   printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
   fflush(stdout);
   while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
-  mgx_mgr_drain_wait(&s_mgr);  // for what still lingers
   printf("%lu messages, %lu ticks\n", s_said, s_ticks);
   mg_mgr_free(&s_mgr);
   return 0;

@@ -73,7 +73,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
     mg_ws_send(c, wm->data.buf, wm->data.len, wm->flags & 15);
   } else if (ev == (int) MGX_EV_DRAIN && c->data[0] == EVENTS) {
-    // Without this the stream would hold up the drain until the deadline.
+    // Without this the stream would hold up the drain until the deadline. The event comes when the drain reaches the
+    // connection, and once more when a stream begins afterwards.
     c->data[0] = NOTHING;
     mg_http_printf_chunk(c, "event: bye\ndata:\n\n");
     mg_http_printf_chunk(c, "");
@@ -108,7 +109,7 @@ int main(int argc, char **argv) {
   printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
   fflush(stdout);
   while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
-  all = mgx_mgr_drain_wait(&s_mgr);  // for what still lingers
+  all = mgx_mgr_drain_wait(&s_mgr);  // whether nobody was forced
   mgx_mgr_drain_status(&s_mgr, &status);
   printf("%lu requests served while leaving, %lu connections drained, %lu closed by force\n", (unsigned long) status.served,
          (unsigned long) status.drained, (unsigned long) status.forced);
