@@ -236,7 +236,16 @@ static void while_a_handler_waits_for_the_thread(void) {
 
 // ---- the end of the manager
 
+static int polled;
+
+static void counts_polls(struct mg_connection *c, int ev, void *ev_data) {
+  server(c, ev, ev_data);
+  if (ev == MG_EV_POLL && c->is_accepted) ADD(polled, 1);
+}
+
 static void *polls_once(void *arg) {
+  mg_mgr_poll(&mgr, 0);
+  ADD(polled, 1);
   mg_mgr_poll(&mgr, 60000);
   return arg;
 }
@@ -249,10 +258,12 @@ static void freed_while_a_poll_sleeps(void) {
   int i;
   for (i = 0; i < 20; i++) {
     forget();
-    l = serve(&mgr, server, NULL);
+    l = serve(&mgr, counts_polls, NULL);
     join(&mgr, l, &p);
+    polled = 0;
     CHECK(pthread_create(&thread, NULL, polls_once, NULL) == 0);
-    if (i > 0) usleep(10000);
+    WAIT_UNTIL(LOAD(polled) >= 2);
+    usleep(10000);
     mg_mgr_free(&mgr);
     CHECK(mgr.conns == NULL && mgr.timers == NULL && mgr.epoll_fd == -1);
     pthread_join(thread, NULL);

@@ -24,11 +24,10 @@ pub unsafe extern "C" fn mg_http_listen(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
-    let c = unsafe { Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data)) };
-    if let Some(c) = c {
-        http::install(c);
+    unsafe {
+        let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
+        conn::listen(&e, url, r#fn, fn_data).inspect(|c| http::install(*c)).map_or(ptr::null_mut(), Conn::as_ptr)
     }
-    c.map_or(ptr::null_mut(), Conn::as_ptr)
 }
 
 /// Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write

@@ -31,6 +31,8 @@ pub unsafe extern "C" fn mg_modbus_listen(
         return ptr::null_mut();
     }
     // SAFETY: a manager and a C string, as the caller promises.
-    let listener = unsafe { Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data)) };
-    listener.inspect(|c| c.set_pfn(Some(modbus::handler))).map_or(ptr::null_mut(), Conn::as_ptr)
+    unsafe {
+        let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
+        conn::listen(&e, url, r#fn, fn_data).inspect(|c| c.set_pfn(Some(modbus::handler))).map_or(ptr::null_mut(), Conn::as_ptr)
+    }
 }

@@ -44,11 +44,10 @@ pub unsafe extern "C" fn mg_mqtt_listen(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager and a C string, as the caller promises.
-    let c = unsafe { Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data)) };
-    if let Some(c) = c {
-        c.set_pfn(Some(mqtt::handler));
+    unsafe {
+        let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
+        conn::listen(&e, url, r#fn, fn_data).inspect(|c| c.set_pfn(Some(mqtt::handler))).map_or(ptr::null_mut(), Conn::as_ptr)
     }
-    c.map_or(ptr::null_mut(), Conn::as_ptr)
 }
 
 /// Queues a CONNECT packet; mg_mqtt_connect has done so already. `opts` may be NULL. `version` 5 makes the connection an MQTT 5

@@ -42,7 +42,8 @@ impl Drop for Entry<'_> {
             // The sleeping thread does not know of new timers, deadlines and output.
             e.door.ring();
         }
-        e.lock.release();
+        // The thread that sleeps frees a dead engine as soon as it has the lock.
+        if e.is_dead() { e.lock.release_last() } else { e.lock.release() }
     }
 }
 

@@ -43,6 +43,11 @@ impl Lock {
         }
     }
 
+    /// Releases the lock of an engine that the next owner may free: nothing is touched afterwards.
+    pub(crate) fn release_last(&self) {
+        self.owner.store(0, Ordering::Release);
+    }
+
     /// A poll loop that never sleeps would take the lock back at once.
     #[cold]
     fn hand_over(&self) {
