@@ -38,7 +38,7 @@ TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-
         update-ca-certificates:ca-certificates \
         mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
         dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2 \
-        chronyd:chrony
+        chronyd:chrony nginx:nginx-light haproxy:haproxy
 # Packages of other languages, which are put into a directory of this project.
 PYTHON_PACKAGES = websockets paho-mqtt zeroconf pymodbus pyjwt cryptography
 NODE_PACKAGES = ws
@@ -96,7 +96,7 @@ serve: build
 # As root on Debian it installs; otherwise it says what is missing, and stops.
 deps:
 	@$(CARGO) --version >/dev/null 2>&1 || { echo '$(NO_CARGO)' >&2; exit 1; }
-	@missing=; for t in $(TOOLS); do \
+	@missing=; for t in $(TOOLS); do PATH=$$PATH:/usr/sbin; \
 	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
 	done; \
 	echo '#include <sqlite3.h>' | $(CC) -E - >/dev/null 2>&1 || missing="$$missing libsqlite3-dev"; \

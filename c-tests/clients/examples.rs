@@ -557,6 +557,18 @@ fn graceful_server() -> Result<(), Failed> {
 }
 
 /// The second signal makes it hurry.
+/// The configurations that docs/draining.md recommends.
+fn behind(proxy: &str, config: &str) -> Result<(), Failed> {
+    let name = format!("behind-{proxy}");
+    let server = build("examples-c/graceful-server.c")?;
+    tool(proxy)?;
+    let mut python = tool("python3")?;
+    python.env("PYTHONDONTWRITEBYTECODE", "1").arg(root("c-tests/scripts/behind_proxies.py"));
+    python.arg(server).arg(proxy).arg(root(config));
+    client(&name, python, 180)?;
+    Ok(())
+}
+
 fn graceful_server_in_a_hurry() -> Result<(), Failed> {
     let server = Server::start("hurry", "examples-c/graceful-server.c", &["http://127.0.0.1:0", "60000", "120000"], 1)?;
     server.terminate();
@@ -595,6 +607,8 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
         ("drain_one", drain_one),
         ("graceful_server", graceful_server),
         ("graceful_server_in_a_hurry", graceful_server_in_a_hurry),
+        ("restarts_behind_nginx", || behind("nginx", "docs/proxies/nginx.conf")),
+        ("restarts_behind_haproxy", || behind("haproxy", "docs/proxies/haproxy.cfg")),
         ("timers", timers),
     ];
     for &(name, test) in list {

@@ -32,6 +32,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("ip", "iproute2"),
     ("wrk", "wrk"),
+    ("nginx", "nginx-light"),
+    ("haproxy", "haproxy"),
     ("python3", "python3"),
     ("mosquitto", "mosquitto"),
     ("mosquitto_passwd", "mosquitto"),
@@ -64,9 +66,11 @@ pub fn scratch(name: &str) -> PathBuf {
 
 /// A command, or which Debian package has it.
 pub fn tool(name: &str) -> Result<Command, String> {
-    let there = env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|d| d.join(name).is_file());
-    if there {
-        return Ok(Command::new(name));
+    // Debian keeps servers where not everybody's PATH leads.
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).map(|d| d.join(name)).find(|p| p.is_file());
+    if let Some(found) = found {
+        return Ok(Command::new(found));
     }
     let package = PACKAGES.iter().find(|p| p.0 == name).map_or(name, |p| p.1);
     Err(format!("{name} is missing; install the Debian package {package}"))
