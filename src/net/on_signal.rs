@@ -19,7 +19,8 @@ struct Entry {
     engine: *const Engine,
     opts: mgx_mgr_drain_opts,
     reason: [u8; REASON],
-    has_reason: bool,
+    /// 0 or 1: without a `bool`, in which None would hide, the empty table is all zero and takes no room in the file.
+    has_reason: u8,
     /// What the program did with this signal before its first entry; the same in all entries of a signal.
     before: libc::sigaction,
 }
@@ -40,7 +41,7 @@ extern "C" fn drain_all(signo: c_int) {
         TABLE.with(|table| {
             for entry in table.0.iter().flatten().filter(|entry| entry.signo == signo) {
                 let mut opts = entry.opts;
-                opts.conn.ws_close_reason = if entry.has_reason { entry.reason.as_ptr().cast() } else { ptr::null() };
+                opts.conn.ws_close_reason = if entry.has_reason != 0 { entry.reason.as_ptr().cast() } else { ptr::null() };
                 (*entry.engine).shutdown.request.post(&opts);
                 (*entry.engine).door.ring();
             }
@@ -60,7 +61,7 @@ pub(crate) unsafe fn add(e: &Engine, signo: c_int, opts: Option<&mgx_mgr_drain_o
     let text = ws::clip(unsafe { crate::guard::bytes::cstr(opts.conn.ws_close_reason) });
     let mut reason = [0; REASON];
     reason[..text.len()].copy_from_slice(text);
-    let has_reason = !opts.conn.ws_close_reason.is_null();
+    let has_reason = u8::from(!opts.conn.ws_close_reason.is_null());
     opts.conn = mgx_drain_opts { ws_close_reason: ptr::null(), ..opts.conn };
     TABLE.with(|table| {
         let same = |entry: &Entry| entry.signo == signo && ptr::eq(entry.engine, e);
