@@ -154,6 +154,23 @@ fn rooms_import_what_the_table_allows() {
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
+/// What only `platform`, and what is at the border to C or to the application's own functions, may name.
+#[test]
+fn the_operating_system_is_behind_the_platform() {
+    let free_of_it = ["net", "handler", "proto", "hash", "fmt", "tls"];
+    let names = ["libc::", "mio::", "std::net", "std::fs", "std::time", "std::os", "std::process", "std::thread"];
+    let mut bad = Vec::new();
+    each(|room, file, code| {
+        // Tests may call whom they like.
+        let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
+        let is_test = file.ends_with("tests.rs") || file.ends_with("float_and_c.rs");
+        for name in names.iter().filter(|name| free_of_it.contains(&room) && !is_test && code.contains(*name)) {
+            bad.push(format!("{}: {room} names {name}", file.display()));
+        }
+    });
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
 #[test]
 fn safe_rooms_have_no_unsafe_code() {
     let rooms = rooms();

@@ -8,10 +8,11 @@
 //! | `proto` | protocol code: bytes in, values out; no I/O, no unsafe | hash |
 //! | `hash` | digests, signatures, base64, checksums over well-kept crates; no unsafe | - |
 //! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, guard, hash, proto |
-//! | `sys` | the machine: clock, random numbers, log, file systems | abi, guard, fmt |
-//! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, sys |
-//! | `net` | the engine: poll loop, sockets, connections, draining, timers, wakeups | abi, guard, sys, fmt, proto, tls |
-//! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, proto, fmt, sys |
+//! | `platform` | the operating system: sockets, readiness, wakeups, signals, clocks, threads, files; a folder for each system | abi, guard |
+//! | `sys` | what applications may replace: random numbers, log, file systems | abi, guard, fmt, platform |
+//! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, platform, sys |
+//! | `net` | the engine: poll loop, connections, draining, timers, wakeups | abi, guard, platform, sys, fmt, proto, tls |
+//! | `handler` | the protocol handlers that sit in `c->pfn` | abi, guard, net, platform, proto, fmt, sys |
 //!
 //! Nothing imports `ffi`. A function of the C API is found by its name: `mg_http_reply` is exported in `ffi/http.rs`, its
 //! behaviour is in `handler/`, its parsing in `proto/http/`. `c-tests/rooms.rs` checks the table.
@@ -23,6 +24,7 @@ mod guard;
 mod handler;
 mod hash;
 mod net;
+mod platform;
 mod proto;
 mod sys;
 #[cfg(feature = "tls")]

@@ -3,7 +3,7 @@
 #![allow(non_camel_case_types, non_snake_case)]
 
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
-use libc::time_t;
+pub(crate) use libc::time_t;
 
 /// Asserts size and member offsets on 64-bit targets, where they are the published ABI.
 macro_rules! layout {

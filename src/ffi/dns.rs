@@ -10,8 +10,8 @@ use crate::net::resolve;
 use crate::proto::dns;
 use crate::proto::ip::Ip;
 use core::ffi::{c_char, c_uint, c_void};
+use core::net::IpAddr;
 use core::ptr;
-use std::net::IpAddr;
 
 /// Parses a DNS message of at most 512 bytes with at most one question; `buf` may be NULL when `len` is 0. `*dm` gets the id, the
 /// name asked for, and from a response the first IPv4 or IPv6 address among the first ten answers, `name` then being the name

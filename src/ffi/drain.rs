@@ -5,7 +5,8 @@ use crate::handler::drain;
 use crate::net::engine::{Engine, Reason};
 use crate::net::handle::Conn;
 use crate::net::shutdown::ConnTerms;
-use crate::net::{mgr, sock, stream, tls};
+use crate::net::{mgr, stream, tls};
+use crate::platform::sock;
 use core::ffi::c_int;
 
 /// All-zero options: every default.

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     let (Some(e), Some(o)) = (unsafe { (Engine::enter_mgr(mgr), opts.as_ref()) }) else { return };
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
-    crate::sys::fs_posix::set_sync(!o.no_fsync);
+    crate::platform::files::set_sync(!o.no_fsync);
     e.io_size.store(o.io_size.max(MG_IO_SIZE), Ordering::Relaxed);
     *e.options.borrow_mut() = Options {
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
@@ -285,10 +285,10 @@ pub unsafe extern "C" fn mgx_conn_local(c: *const mg_connection, buf: *mut c_cha
 fn address(a: &mg_addr) -> String {
     let port = u16::from_be(a.port);
     if a.is_ip6 {
-        std::net::SocketAddrV6::new(a.ip().into(), port, 0, a.scope_id.into()).to_string()
+        core::net::SocketAddrV6::new(a.ip().into(), port, 0, a.scope_id.into()).to_string()
     } else {
         let [a, b, c, d, ..] = a.ip();
-        std::net::SocketAddrV4::new([a, b, c, d].into(), port).to_string()
+        core::net::SocketAddrV4::new([a, b, c, d].into(), port).to_string()
     }
 }
 

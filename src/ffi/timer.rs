@@ -4,7 +4,7 @@ use crate::abi::{MG_TIMER_AUTODELETE, mg_mgr, mg_timer};
 use crate::guard::heap;
 use crate::net::engine::Engine;
 use crate::net::timer;
-use crate::sys::time;
+use crate::platform::clock as time;
 use core::ffi::{c_uint, c_void};
 use core::ptr;
 

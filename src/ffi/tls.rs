@@ -7,7 +7,7 @@ use crate::handler::http;
 use crate::net::handle::Conn;
 #[cfg(feature = "tls")]
 use crate::net::secure;
-use crate::net::sock::{self, Io};
+use crate::platform::sock::{self, Io};
 use core::ffi::{c_long, c_void};
 
 /// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and

@@ -5,6 +5,7 @@ use super::{
     sink::{self, BufferSink, Callback, IobufSink},
     text::Text,
 };
+use crate::guard::bytes::nul_at;
 use crate::{
     abi::{mg_iobuf, mg_pm_t, va_list},
     guard::bytes,
@@ -76,14 +77,8 @@ impl<O: Callback> Args<O> for VaArgs {
         if s.is_null() {
             return Text::of(&[]);
         }
-        // SAFETY: a C string, or an array of at least max bytes; neither function reads past a NUL.
-        unsafe {
-            let len = match max {
-                Some(max) => libc::strnlen(s, max),
-                None => libc::strlen(s),
-            };
-            Text::new(s.cast(), len)
-        }
+        // SAFETY: a C string, or an array of at least max bytes.
+        unsafe { Text::new(s.cast(), nul_at(s, max)) }
     }
 
     fn print(&mut self, out: &mut O) -> usize {

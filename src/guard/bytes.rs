@@ -1,7 +1,7 @@
 //! Views of C memory. Every view is made for one use and never kept across a call into the program.
 
 use crate::abi::mg_str;
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_long};
 
 /// The bytes at `p`; empty when `p` is NULL or `n` is 0.
 ///
@@ -14,6 +14,37 @@ pub(crate) unsafe fn slice<'a>(p: *const u8, n: usize) -> &'a [u8] {
     }
     // SAFETY: non-NULL, and the caller vouches for the rest.
     unsafe { core::slice::from_raw_parts(p, n) }
+}
+
+/// The bytes in front of the NUL at `p`, of which at most `max` are looked at. `p` is not NULL.
+///
+/// # Safety
+/// `max` bytes at `p` are readable, or all up to a NUL, and nobody writes them during `'a`.
+#[inline]
+pub(crate) unsafe fn until_nul<'a>(p: *const c_char, max: Option<usize>) -> &'a [u8] {
+    // SAFETY: as the caller promises.
+    unsafe { core::slice::from_raw_parts(p.cast(), nul_at(p, max)) }
+}
+
+/// How many bytes stand in front of the NUL at `p`, of which at most `max` are looked at.
+///
+/// # Safety
+/// As [`until_nul`].
+#[inline]
+pub(crate) unsafe fn nul_at(p: *const c_char, max: Option<usize>) -> usize {
+    // SAFETY: as the caller promises; neither function reads past a NUL.
+    unsafe {
+        match max {
+            Some(max) => libc::strnlen(p, max),
+            None => libc::strlen(p),
+        }
+    }
+}
+
+/// As C's strtol with base 0 reads a text; 0 when there is no number.
+pub(crate) fn number(text: &CStr) -> c_long {
+    // SAFETY: a C string.
+    unsafe { libc::strtol(text.as_ptr(), core::ptr::null_mut(), 0) }
 }
 
 /// The same, writable.

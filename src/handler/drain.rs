@@ -11,7 +11,8 @@ use crate::net::list::list;
 use crate::net::shutdown::{ConnTerms, IDLE_GRACE_MS, Terms, ms};
 use crate::net::{announce, ending, linger, stream, tls};
 use crate::net::{close, conn};
-use crate::sys::{random, time};
+use crate::platform::clock as time;
+use crate::sys::random;
 use core::ffi::c_int;
 
 /// Gives the extension its part in polls, when it has something to do.

@@ -6,12 +6,13 @@ use crate::guard::bytes::{cstr, slice};
 use crate::net::engine::Engine;
 use crate::net::event::call;
 use crate::net::handle::Conn;
-use crate::net::{conn, output, resolve, sock};
+use crate::net::{conn, output, resolve};
+use crate::platform::sock;
 use crate::proto::dns;
 use crate::proto::mdns::{self, Kind, Question, Response, Service};
 use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::net::Ipv4Addr;
 use core::ptr;
-use std::net::Ipv4Addr;
 
 const GROUP: [u8; 4] = [224, 0, 0, 251];
 

@@ -8,9 +8,10 @@ use crate::net::engine::Engine;
 use crate::net::event::call;
 use crate::net::handle::Conn;
 use crate::net::output;
+use crate::platform::clock as time;
 use crate::proto::sntp::{self, Timestamp};
 use crate::sys::log::{log_error, log_info};
-use crate::sys::{random, time};
+use crate::sys::random;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 

@@ -3,11 +3,11 @@
 use super::reply;
 use super::static_files::{Opened, Site};
 use crate::net::handle::Conn;
+use crate::platform::files::Fence;
 use crate::proto::path::is_sane;
 use crate::proto::ssi::{Piece, pieces};
 use crate::proto::webroot;
 use crate::sys::fs::Fs;
-use crate::sys::fs_posix::Fence;
 use crate::sys::log::log_error;
 use core::ffi::CStr;
 use std::ffi::CString;

@@ -6,19 +6,19 @@ use crate::guard::bytes::cstr;
 use crate::net::engine::Rec;
 use crate::net::engine::{End, Stream};
 use crate::net::handle::Conn;
+use crate::net::output;
 use crate::net::stream::{self, BLOCK};
-use crate::net::{output, sock};
+use crate::platform::files::{self, Fence};
+use crate::platform::sock;
 use crate::proto::precondition::{Preconditions, Verdict};
 use crate::proto::range::{self, Range};
 use crate::proto::webroot::{self, Refusal};
 use crate::proto::{accept, date, glob, listing, mime, urlcodec};
 use crate::sys::fs::{self, Fs, Handle};
-use crate::sys::fs_posix::{self, Fence};
 use crate::sys::log::log_error;
 use crate::sys::{fs_packed, log::Bytes};
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
-use libc::time_t;
 use std::ffi::CString;
 use std::io::Write;
 
@@ -84,18 +84,18 @@ enum Found {
 impl Site {
     pub(crate) fn new(fs: Fs) -> Site {
         // SAFETY: an Fs points at a file system.
-        Site { fs, native: unsafe { fs_posix::is_native(fs.as_ptr()) } }
+        Site { fs, native: unsafe { files::is_native(fs.as_ptr()) } }
     }
 
     /// What a path leads to. `fence`: directories that it must not leave through links, where there are links.
     fn find(self, path: &CStr, fence: Option<Fence<'_>>) -> Found {
         if self.native {
-            return match fs_posix::open(path, fence) {
-                fs_posix::Found::File { fd, size, mtime } => {
-                    Found::File(Opened { descriptor: fs_posix::descriptor(fd), file: Handle { fs: self.fs, fd }, size, mtime })
+            return match files::open(path, fence) {
+                files::Found::File { fd, size, mtime } => {
+                    Found::File(Opened { descriptor: files::descriptor(fd), file: Handle { fs: self.fs, fd }, size, mtime })
                 }
-                fs_posix::Found::Directory => Found::Directory,
-                fs_posix::Found::Nothing => Found::Nothing,
+                files::Found::Directory => Found::Directory,
+                files::Found::Nothing => Found::Nothing,
             };
         }
         let Some((flags, size, mtime)) = self.fs.status(path) else { return Found::Nothing };
@@ -131,7 +131,7 @@ impl Site {
     /// Size, None for a directory, and time of change of an entry; None when it is gone, or a link that leads outside.
     fn entry(self, path: &CStr, fence: Fence<'_>) -> Option<(Option<u64>, time_t)> {
         if self.native {
-            let (dir, size, mtime) = fs_posix::entry(path.to_bytes(), fence)?;
+            let (dir, size, mtime) = files::entry(path.to_bytes(), fence)?;
             return Some(((!dir).then_some(size), mtime));
         }
         let (flags, size, mtime) = self.fs.status(path)?;

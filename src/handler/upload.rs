@@ -3,14 +3,14 @@
 
 use super::{http, reply};
 use crate::abi::*;
-use crate::guard::bytes::cstr;
+use crate::guard::bytes::{self, cstr};
 use crate::guard::iobuf;
 use crate::net::event::{call_count, call_user};
 use crate::net::handle::Conn;
+use crate::platform::files::{self, Fence};
 use crate::proto::http::chunked::{Scan, Scanner};
 use crate::proto::{path::is_sane, urlcodec};
 use crate::sys::fs::{self, Failure, Fs, NewFile};
-use crate::sys::fs_posix::{self, Fence};
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
@@ -37,9 +37,7 @@ fn variable(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
 
 /// As strtol with base 0 reads it; 0 when there is no number.
 fn number(text: Option<Vec<u8>>) -> c_long {
-    let text = CString::new(text.unwrap_or_default()).unwrap_or_default();
-    // SAFETY: a C string.
-    unsafe { libc::strtol(text.as_ptr(), ptr::null_mut(), 0) }
+    bytes::number(&CString::new(text.unwrap_or_default()).unwrap_or_default())
 }
 
 /// See `mg_http_upload`.
@@ -63,7 +61,7 @@ pub(crate) unsafe fn upload(c: Conn, hm: *const mg_http_message, fs: Fs, dir: &[
 fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
     let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
     // SAFETY: an Fs points at a file system.
-    !unsafe { fs_posix::is_native(fs.as_ptr()) } || parent == dir || Fence(&[dir]).holds(parent)
+    !unsafe { files::is_native(fs.as_ptr()) } || parent == dir || Fence(&[dir]).holds(parent)
 }
 
 type Refused = (c_int, Vec<u8>, c_long);
@@ -109,13 +107,13 @@ fn store(query: &[u8], body: &[u8], fs: Fs, dir: &[u8], max_size: usize) -> Resu
 fn append(fs: Fs, path: &CStr, offset: usize, body: &[u8]) -> Result<(), Failure> {
     let file = fs.open(path, MG_FS_WRITE).ok_or(Failure::Open)?;
     // SAFETY: an Fs points at a file system.
-    let native = unsafe { fs_posix::is_native(fs.as_ptr()) };
-    if file.write(body) == body.len() && (!native || fs_posix::complete(file.fd)) {
+    let native = unsafe { files::is_native(fs.as_ptr()) };
+    if file.write(body) == body.len() && (!native || files::complete(file.fd)) {
         return Ok(());
     }
     if native {
         // The client may try this piece again.
-        fs_posix::truncate(file.fd, offset as u64);
+        files::truncate(file.fd, offset as u64);
     }
     Err(Failure::Write)
 }

@@ -9,15 +9,16 @@ use super::conn;
 use super::engine::{Engine, Reason, Rec};
 use super::event::os_error;
 use super::handle::Conn;
-use super::poller;
 use super::resolve::{self, Question};
-use super::sock::{self, Io};
 use crate::abi::*;
+use crate::platform::clock as time;
+use crate::platform::errno;
+use crate::platform::poller;
+use crate::platform::sock::{self, Io};
+use crate::platform::sock::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use crate::sys::log::log_error;
-use crate::sys::time;
 use core::ffi::c_int;
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// The next address is tried after this long.
 const DELAY_MS: u64 = 250;
@@ -45,7 +46,7 @@ pub(crate) struct Failure(pub(crate) Option<&'static str>, pub(crate) c_int);
 impl Failure {
     /// Says nothing about the peer.
     fn is_local(self) -> bool {
-        matches!(self.1, libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT)
+        matches!(self.1, errno::ENETUNREACH | errno::EHOSTUNREACH | errno::EADDRNOTAVAIL | errno::EAFNOSUPPORT)
     }
 
     pub(crate) fn report(self, c: Conn) {
@@ -84,7 +85,7 @@ impl Attempt {
         let token = poller::token(rec.slot.get(), rec.generation.get());
         if let Err(err) = e.poller.add(fd.as_raw_fd(), token, true) {
             e.free_rec(rec);
-            return Err(Failure(Some("socket()"), err.raw_os_error().unwrap_or(libc::EMFILE)));
+            return Err(Failure(Some("socket()"), err.raw_os_error().unwrap_or(errno::EMFILE)));
         }
         rec.attempt_of.set(c.as_ptr());
         rec.blocked.set(true);
@@ -212,7 +213,7 @@ pub(crate) fn step(e: &Engine, c: Conn, rec: &Rec) {
     if limit(e, &a).is_some_and(|at| now >= at) {
         rec.attempts.set(Some(a));
         resolve::cancel(e, c);
-        return os_error(c, libc::ETIMEDOUT, format_args!("connect timeout"));
+        return os_error(c, errno::ETIMEDOUT, format_args!("connect timeout"));
     }
     let mut ask = None;
     while now >= a.next {

@@ -6,10 +6,10 @@ use super::event::call;
 use super::handle::Conn;
 use super::linger;
 use super::resolve;
-use super::sock;
 use super::tls;
 use crate::abi::*;
 use crate::guard::{heap, iobuf};
+use crate::platform::sock;
 use core::cell::Cell;
 use core::ptr;
 

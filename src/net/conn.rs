@@ -4,11 +4,13 @@ use super::attempts::{self, Failure};
 use super::engine::{Engine, Rec, count};
 use super::event::call;
 use super::handle::Conn;
-use super::poller;
-use super::sock::{self, Io, SockAddr};
-use super::{linger, resolve, send, unix};
+use super::{linger, resolve, send};
 use crate::abi::*;
 use crate::guard::{addr, bytes::cstr, heap};
+use crate::platform::errno;
+use crate::platform::poller;
+use crate::platform::sock::{self, Io, SockAddr};
+use crate::platform::socket_file;
 use crate::proto::url::{self, Listening};
 use crate::sys::log::{Bytes, log_error};
 use core::ffi::{c_char, c_int, c_void};
@@ -165,7 +167,7 @@ pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
 fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
     let invalid = |what| {
         log_error!("invalid listening URL {}: {what}", Bytes(text));
-        libc::EINVAL
+        errno::EINVAL
     };
     let failed = |(step, errno)| {
         log_error!("{step} {}: {}", Bytes(text), sock::words(errno));
@@ -174,7 +176,7 @@ fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
     let (fd, file) = match url::listening(text).map_err(invalid)? {
         Listening::Unix(path) => {
             let backlog = e.options.borrow().listen_backlog;
-            unix::listen(path, backlog).map(|(fd, file)| (fd, Some(Box::new(file)))).map_err(failed)?
+            socket_file::listen(path, backlog).map(|(fd, file)| (fd, Some(Box::new(file)))).map_err(failed)?
         }
         Listening::Inet { host, port } => {
             let mut addr = mg_addr { port: port.to_be(), ..mg_addr::ZERO };
@@ -190,7 +192,7 @@ fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
     if !register(e, c, rec, fd, false) {
         sock::close(fd);
         rec.socket_file.take();
-        return Err(libc::EMFILE);
+        return Err(errno::EMFILE);
     }
     c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
     Ok(())
@@ -200,7 +202,7 @@ fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
 pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
     let Some(udp) = sock::listens(fd) else {
         log_error!("descriptor {fd} is no socket that listens");
-        sock::set_errno(libc::EINVAL);
+        sock::set_errno(errno::EINVAL);
         return None;
     };
     let loc = sock::local(fd).filter(|_| sock::adopt(fd))?;
@@ -327,7 +329,7 @@ pub(crate) fn connect_unix(e: &Engine, c: Conn, path: &[u8]) {
         return call(c, MG_EV_RESOLVE, ptr::null_mut());
     }
     c.set_rem(mg_addr::ZERO);
-    let Some(addr) = SockAddr::unix(path) else { return Failure(Some("connect"), libc::ENAMETOOLONG).report(c) };
+    let Some(addr) = SockAddr::unix(path) else { return Failure(Some("connect"), errno::ENAMETOOLONG).report(c) };
     let fd = match sock::open_unix() {
         Ok(fd) => fd,
         Err(errno) => return Failure(Some("socket()"), errno).report(c),
@@ -345,7 +347,7 @@ pub(crate) fn connect_unix(e: &Engine, c: Conn, path: &[u8]) {
             register(e, c, rec, fd, true);
         }
         // Nothing is under way: the queue of the listener is full.
-        Io::Wait => Failure(Some("connect"), libc::EAGAIN).report(c),
+        Io::Wait => Failure(Some("connect"), errno::EAGAIN).report(c),
         Io::Failed(errno) => Failure(Some("connect"), errno).report(c),
     }
 }
@@ -416,8 +418,8 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
         }
         match sock::accept(rec.fd.get()) {
             Ok((fd, rem)) => accepted(e, listener, fd, rem),
-            Err(libc::EAGAIN) => return rec.readable.set(false),
-            Err(errno @ (libc::EMFILE | libc::ENFILE)) if !e.lingering.borrow().is_empty() => {
+            Err(errno::EAGAIN) => return rec.readable.set(false),
+            Err(errno @ (errno::EMFILE | errno::ENFILE)) if !e.lingering.borrow().is_empty() => {
                 log_error!("{} accept: {}, giving up lingering sockets", listener.id(), sock::words(errno));
                 linger::stop_lingering(e, 0);
             }

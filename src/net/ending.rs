@@ -4,9 +4,9 @@ use super::drain::View;
 use super::engine::{Engine, Leave, Reason, Rec};
 use super::handle::Conn;
 use super::shutdown::HALF_CLOSE_MS;
-use super::sock;
 use super::tls;
 use crate::guard::iobuf;
+use crate::platform::sock;
 
 /// What the engine does right after the outermost handler has returned: a drain that it sets takes effect.
 pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {

@@ -9,20 +9,21 @@ use super::list::Trail;
 use super::lock::Lock;
 use super::lookup::Resolver;
 use super::mailbox::Wakeup;
-use super::poller::{self, Poller, Ready};
 use super::protocol::Protocols;
 use super::record::{Reset, record};
 use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
-use super::unix::SocketFile;
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
+use crate::platform::poller::{self, Poller, Ready};
+use crate::platform::socket_file::SocketFile;
+use crate::platform::thread;
 pub(crate) use crate::proto::http::framing::CloseAfter;
 use crate::proto::{
     http::{chunked, outgoing::Outgoing},
     ws::Utf8,
 };
-use crate::sys::{fs::Handle, thread};
+use crate::sys::fs::Handle;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};

@@ -5,7 +5,8 @@ use super::engine::Engine;
 use super::fork;
 use super::handle::Conn;
 use crate::abi::{mg_connection, mg_mgr};
-use crate::sys::{log::log_error, thread};
+use crate::platform::thread;
+use crate::sys::log::log_error;
 
 /// How long another thread's call waits for the engine. A handler that waits for that thread would never return.
 const PATIENCE_MS: u64 = 1000;

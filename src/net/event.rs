@@ -2,8 +2,8 @@
 
 use super::engine::Reason;
 use super::handle::Conn;
-use super::sock;
 use crate::abi::*;
+use crate::platform::sock;
 use crate::sys::log::{Bytes, log_error};
 use core::ffi::{c_int, c_void};
 

@@ -2,8 +2,9 @@
 //! wakeup descriptors among it, so the child gets its own at its first call.
 
 use super::engine::Engine;
-use super::poller;
-use crate::sys::{log::log_error, thread};
+use crate::platform::poller;
+use crate::platform::thread;
+use crate::sys::log::log_error;
 
 /// Whether the engine has come here through a fork, unnoticed so far.
 #[inline]

@@ -3,7 +3,7 @@
 
 use super::engine::{Engine, Rec};
 use super::shutdown::LINGER_MAX;
-use super::sock::{self, Io};
+use crate::platform::sock::{self, Io};
 use core::ffi::c_int;
 use core::ptr;
 

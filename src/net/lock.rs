@@ -1,6 +1,6 @@
 //! A lock that one thread owns and may take again and again.
 
-use crate::sys::thread;
+use crate::platform::thread;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Default)]

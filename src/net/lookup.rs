@@ -1,10 +1,10 @@
 //! What the resolver remembers: lookups, and the questions they ask. What is done with them is in `resolve.rs`.
 
 use crate::abi::{mg_addr, mg_connection};
-use crate::sys::names::Names;
+use crate::platform::names::Names;
+use crate::platform::sock::OwnedFd;
 use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::OwnedFd;
 
 #[derive(Default)]
 pub(crate) struct Resolver {

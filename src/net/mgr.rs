@@ -5,17 +5,19 @@ use super::close;
 use super::engine::{Engine, Reason};
 use super::handle::Conn;
 use super::list::list;
-use super::poller::{self, Ready};
 use super::quiet;
 use super::resolve;
 use super::shutdown::LINGER_TOTAL_MS;
-use super::sock;
 use super::{ending, linger, recv, tls, turn};
 use crate::abi::*;
-use crate::sys::{log::log_error, thread, time};
+use crate::platform::clock::{self, self as time};
+use crate::platform::poller::{self, Ready};
+use crate::platform::thread;
+use crate::platform::{signal, sock};
+use crate::sys::log::log_error;
 use core::ffi::c_int;
 use core::ptr;
-use std::time::{Duration, Instant};
+use core::time::Duration;
 
 /// With up to this many connections, a glance at each before sleeping is cheaper than asking the kernel twice.
 const FEW: usize = 256;
@@ -33,7 +35,7 @@ pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
         (*mgr).dns4.url = resolve::DNS4.as_ptr();
         (*mgr).dns6.url = resolve::DNS6.as_ptr();
         (*mgr).dnstimeout = 3000;
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        signal::ignore_broken_pipes();
         match Engine::new(mgr) {
             Ok(e) => {
                 (*mgr).epoll_fd = e.poller.fd();
@@ -103,13 +105,9 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
 /// Waits for the sockets that linger, no longer than each may, and in no case longer than the default: what was promised is
 /// a graceful end. A program's own mg_millis may stand still.
 fn finish_lingering(e: &Engine) {
-    let began = Instant::now();
+    let began = clock::Stopwatch::start();
     let end = time::millis().saturating_add(LINGER_TOTAL_MS);
-    while !e.is_dead()
-        && !e.lingering.borrow().is_empty()
-        && time::millis() < end
-        && began.elapsed() < Duration::from_millis(LINGER_TOTAL_MS)
-    {
+    while !e.is_dead() && !e.lingering.borrow().is_empty() && time::millis() < end && began.ms() < LINGER_TOTAL_MS {
         // SAFETY: the engine is not dead, so the manager is still the caller's.
         unsafe { poll(e.mgr, 1000) };
     }

@@ -4,6 +4,7 @@
 use super::engine::Engine;
 use super::mailbox::Guarded;
 use crate::abi::{mgx_drain_opts, mgx_mgr_drain_opts};
+use crate::platform::signal::{self, Previous};
 use crate::proto::ws;
 use core::ffi::c_int;
 use core::ptr;
@@ -22,7 +23,7 @@ struct Entry {
     /// 0 or 1: without a `bool`, in which None would hide, the empty table is all zero and takes no room in the file.
     has_reason: u8,
     /// What the program did with this signal before its first entry; the same in all entries of a signal.
-    before: libc::sigaction,
+    before: Previous,
 }
 
 struct Table([Option<Entry>; ENTRIES]);
@@ -34,20 +35,19 @@ static TABLE: Guarded<Table> = Guarded::new(Table([None; ENTRIES]));
 
 /// The signal handler.
 extern "C" fn drain_all(signo: c_int) {
-    // SAFETY: the thread's errno, which a handler leaves as it was.
-    unsafe {
-        let errno = libc::__errno_location();
-        let before = *errno;
+    signal::keeping_errno(|| {
         TABLE.with(|table| {
             for entry in table.0.iter().flatten().filter(|entry| entry.signo == signo) {
                 let mut opts = entry.opts;
                 opts.conn.ws_close_reason = if entry.has_reason != 0 { entry.reason.as_ptr().cast() } else { ptr::null() };
-                (*entry.engine).shutdown.request.post(&opts);
-                (*entry.engine).door.ring();
+                // SAFETY: an engine leaves the table before it is freed; the reason is a C string of the entry.
+                unsafe {
+                    (*entry.engine).shutdown.request.post(&opts);
+                    (*entry.engine).door.ring();
+                }
             }
         });
-        *errno = before;
-    }
+    });
 }
 
 /// See `mgx_mgr_drain_on_signal`.
@@ -68,25 +68,10 @@ pub(crate) unsafe fn add(e: &Engine, signo: c_int, opts: Option<&mgx_mgr_drain_o
         let old = table.0.iter().position(|slot| slot.as_ref().is_some_and(same));
         let Some(at) = old.or_else(|| table.0.iter().position(Option::is_none)) else { return false };
         let known = table.0.iter().flatten().find(|entry| entry.signo == signo).map(|entry| entry.before);
-        let Some(before) = known.or_else(|| catch(signo)) else { return false };
+        let Some(before) = known.or_else(|| signal::catch(signo, drain_all)) else { return false };
         table.0[at] = Some(Entry { signo, engine: e, opts, reason, has_reason, before });
         true
     })
-}
-
-/// Installs the handler. Returns what was there before; None when this signal cannot be caught.
-fn catch(signo: c_int) -> Option<libc::sigaction> {
-    // SAFETY: plain data, filled before use.
-    unsafe {
-        let (mut new, mut old): (libc::sigaction, libc::sigaction) = (core::mem::zeroed(), core::mem::zeroed());
-        new.sa_sigaction = drain_all as *const () as usize;
-        new.sa_flags = libc::SA_RESTART;
-        libc::sigemptyset(&mut new.sa_mask);
-        if libc::sigaction(signo, &new, &mut old) == 0 {
-            return Some(old);
-        }
-    }
-    None
 }
 
 /// Takes a manager out of the table, before its engine goes.
@@ -98,14 +83,7 @@ pub(crate) fn forget(e: &Engine) {
             if table.0.iter().flatten().any(|other| other.signo == entry.signo) {
                 continue;
             }
-            // SAFETY: plain data. Whatever the program installed since then stays.
-            unsafe {
-                let mut now: libc::sigaction = core::mem::zeroed();
-                if libc::sigaction(entry.signo, ptr::null(), &mut now) == 0 && now.sa_sigaction == drain_all as *const () as usize
-                {
-                    libc::sigaction(entry.signo, &entry.before, ptr::null_mut());
-                }
-            }
+            signal::restore(entry.signo, drain_all, &entry.before);
         }
     });
 }

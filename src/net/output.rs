@@ -2,9 +2,9 @@
 
 use super::event::{call_count, error, os_error};
 use super::handle::Conn;
-use super::sock::{self, Io};
 use crate::abi::*;
 use crate::guard::iobuf;
+use crate::platform::sock::{self, Io};
 use core::ffi::c_char;
 
 /// See `mg_send`.

@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::handle::Conn;
 use super::list::list;
 use super::turn;
-use crate::sys::time;
+use crate::platform::clock as time;
 use core::cmp::Reverse;
 
 /// Programs write flags of such connections without a word to us; how often we look.

@@ -3,10 +3,10 @@
 use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, error};
 use super::handle::Conn;
-use super::sock::{self, Io};
 use super::{ending, send};
 use crate::abi::*;
 use crate::guard::{addr::Addr, heap, iobuf};
+use crate::platform::sock::{self, Io};
 use crate::sys::log::log_error;
 use core::ptr;
 

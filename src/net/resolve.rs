@@ -18,22 +18,25 @@ use super::event::error;
 use super::handle::Conn;
 pub(crate) use super::lookup::Question;
 use super::lookup::{Lookup, Query, Socket};
-use super::sock::{self, Io};
-use super::{output, poller};
+use super::output;
 use crate::abi::*;
 use crate::guard::addr::Addr;
 use crate::guard::{addr, bytes, bytes::cstr, iobuf};
+use crate::platform::clock as time;
+use crate::platform::errno;
+use crate::platform::poller;
+use crate::platform::sock::{self, Io};
+use crate::platform::sock::{AsRawFd, FromRawFd, OwnedFd};
 use crate::proto::dns::{self, Reply};
 use crate::proto::ip::Ip;
 use crate::proto::{resolv, url};
 use crate::sys::log::{Bytes, log_error};
-use crate::sys::{random, time};
+use crate::sys::random;
 use core::ffi::{CStr, c_int, c_void};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ptr;
 use std::collections::VecDeque;
 use std::ffi::CString;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 pub(crate) const DNS4: &CStr = c"udp://8.8.8.8:53";
 pub(crate) const DNS6: &CStr = c"udp://[2001:4860:4860::8888]:53";
@@ -51,7 +54,7 @@ pub(crate) fn start(c: Conn, text: &[u8]) {
             Ok(path) => conn::connect_unix(e, c, path),
             Err(what) => {
                 log_error!("{} invalid URL {}: {what}", c.id(), Bytes(text));
-                Failure(Some("connect"), libc::EINVAL).report(c);
+                Failure(Some("connect"), errno::EINVAL).report(c);
             }
         }
         return e.leave();
@@ -300,7 +303,7 @@ fn send_to(e: &Engine, via: Conn, q: &mut Query) -> bool {
             q.socket = Some(socket);
             sent
         }
-        Err(libc::EMFILE | libc::ENFILE) => put(via.fd()),
+        Err(errno::EMFILE | errno::ENFILE) => put(via.fd()),
         Err(errno) => Io::Failed(errno),
     };
     matches!(sent, Io::Done(_))
@@ -318,7 +321,7 @@ fn socket(e: &Engine, server: &mg_addr) -> Result<Socket, c_int> {
     let token = poller::token(rec.slot.get(), rec.generation.get());
     if let Err(err) = e.poller.add(fd.as_raw_fd(), token, false) {
         e.free_rec(rec);
-        return Err(err.raw_os_error().unwrap_or(libc::EMFILE));
+        return Err(err.raw_os_error().unwrap_or(errno::EMFILE));
     }
     Ok(Socket { fd, slot: rec.slot.get() })
 }

@@ -3,10 +3,11 @@
 use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, os_error};
 use super::handle::Conn;
-use super::sock::{self, Io};
-use super::{ending, poller, tls};
+use super::{ending, tls};
 use crate::abi::*;
 use crate::guard::addr::Addr;
+use crate::platform::poller;
+use crate::platform::sock::{self, Io};
 use crate::sys::log::{hexdump, log_error, log_info};
 use core::ptr;
 

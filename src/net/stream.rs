@@ -4,11 +4,11 @@ use super::engine::{Done, End, Engine, Rec, Stream};
 use super::event::call_count;
 use super::handle::Conn;
 use super::output;
-use super::sock::{self, Io};
 use super::tls;
 use super::{ending, send};
 use crate::abi::*;
 use crate::guard::heap;
+use crate::platform::sock::{self, Io};
 use crate::sys::fs::Handle;
 
 /// What `c->send` is filled up to.

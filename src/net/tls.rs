@@ -4,7 +4,7 @@
 use super::engine::{Engine, Rec};
 use super::handle::Conn;
 use super::record::record;
-use super::sock::Io;
+use crate::platform::sock::Io;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;

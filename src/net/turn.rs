@@ -5,11 +5,11 @@ use super::drain::{self, Verdict};
 use super::engine::{Engine, Reason, Rec};
 use super::event::{call, call_count, call_user};
 use super::handle::Conn;
-use super::sock;
 use super::stream;
 use super::tls;
 use super::{attempts, close, conn, ending, recv, send};
 use crate::abi::*;
+use crate::platform::sock;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 

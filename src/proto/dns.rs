@@ -1,7 +1,7 @@
 //! DNS messages. There are two readers of names: a lenient one, which the C parsers and mDNS are specified by, and a strict one
 //! for the replies that the resolver believes.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 pub(crate) const A: u16 = 1;
 pub(crate) const CNAME: u16 = 5;

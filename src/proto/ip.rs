@@ -1,7 +1,7 @@
 //! Addresses in text, and lists of networks.
 
 use super::num;
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Ip {
@@ -56,7 +56,7 @@ fn v6(s: &[u8]) -> Option<Ip> {
     const MAPPED: &[u8] = b"::ffff:";
     if let Some((head, tail)) = s.split_at_checked(MAPPED.len()) {
         if let (true, Some(ip)) = (head.eq_ignore_ascii_case(MAPPED), v4(tail)) {
-            return Some(Ip::V6(std::net::Ipv4Addr::from(ip).to_ipv6_mapped().octets(), 0));
+            return Some(Ip::V6(core::net::Ipv4Addr::from(ip).to_ipv6_mapped().octets(), 0));
         }
     }
     let (s, scope) = match memchr::memchr(b'%', s) {
@@ -211,7 +211,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
         fn what_std_prints(v4: [u8; 4], v6: [u8; 16]) {
-            prop_assert_eq!(parse(std::net::Ipv4Addr::from(v4).to_string().as_bytes()), Some(Ip::V4(v4)));
+            prop_assert_eq!(parse(core::net::Ipv4Addr::from(v4).to_string().as_bytes()), Some(Ip::V4(v4)));
             let text = Ipv6Addr::from(v6).to_string();
             prop_assert_eq!(parse(format!("[{text}]").as_bytes()), Some(Ip::V6(v6, 0)));
         }

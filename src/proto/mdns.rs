@@ -1,7 +1,7 @@
 //! mDNS and DNS-SD messages: questions that may be for us, answers to them, and what others answer.
 
 use super::dns::{self, A, HEADER, RESPONSE, Record, Text, header, record};
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
 pub(crate) const PTR: u16 = 12;

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn hosts_files() {
         let text = b"# comment\n\n127.0.0.1 localhost\n ::1\tLocalHost ip6 # trailing\r\n10.0.0.1 a.example a\n10.0.0.2 a\nx y z\n fe80::1 v6only";
-        let (v4, v6) = (|last| Ip::V4([10, 0, 0, last]), Ip::V6(std::net::Ipv6Addr::LOCALHOST.octets(), 0));
+        let (v4, v6) = (|last| Ip::V4([10, 0, 0, last]), Ip::V6(core::net::Ipv6Addr::LOCALHOST.octets(), 0));
         assert_eq!(hosts(text, b"LOCALHOST", false, parse), [Ip::V4([127, 0, 0, 1]), v6]);
         assert_eq!(hosts(text, b"localhost", true, parse), [v6, Ip::V4([127, 0, 0, 1])]);
         assert_eq!(hosts(text, b"A", false, parse), [v4(1), v4(2)]);

@@ -1,8 +1,9 @@
 //! Files of any file system: the helpers on top of a `struct mg_fs`.
 
-use super::{fs_posix, random};
+use super::random;
 use crate::abi::*;
 use crate::guard::{bytes::slice_mut, heap};
+use crate::platform::files as fs_posix;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 use libc::time_t;

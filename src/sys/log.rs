@@ -83,7 +83,7 @@ pub(crate) fn prefix(level: c_int, file: &[u8], line: c_int, function: &[u8]) {
     const WIDTH: usize = 40;
     let slash = memchr::memrchr(b'/', file).or_else(|| memchr::memrchr(b'\\', file));
     let mut text = Line::<{ WIDTH - 1 }>::new();
-    let now = super::time::millis();
+    let now = crate::platform::clock::millis();
     let _ = write!(text, "{now:<6x} {level} ");
     text.push(&file[slash.map_or(0, |i| i + 1)..]);
     let _ = write!(text, ":{line}:");

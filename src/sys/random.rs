@@ -1,8 +1,8 @@
 //! Random numbers.
 
 use crate::guard::bytes::slice_mut;
+use crate::platform::clock::millis;
 use crate::sys::log::log_error;
-use crate::sys::time::millis;
 use core::ffi::c_void;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

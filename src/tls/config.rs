@@ -9,6 +9,7 @@ use super::keys;
 use super::verify::{Verifier, anchors};
 use crate::hash::md::sha256_of;
 use crate::sys::random;
+use core::net::IpAddr;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, ring};
 use rustls::pki_types::ServerName;
@@ -16,7 +17,6 @@ use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni, ServerConfi
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
 use std::cell::RefCell;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What `struct mg_tls_opts` has. Nothing of it is kept.

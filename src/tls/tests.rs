@@ -3,6 +3,7 @@
 use super::config::{self, Cache, Error, Options, explain};
 use super::verify::{Verifier, anchors};
 use crate::hash::base64;
+use core::net::{IpAddr, Ipv4Addr};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
@@ -11,7 +12,6 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -1,8 +1,8 @@
 //! The few fields of a certificate that webpki keeps to itself, for the certificates that it does not take.
 
 use crate::proto::date::unix_time;
+use core::time::Duration;
 use rustls::pki_types::UnixTime;
-use std::time::Duration;
 
 /// One DER element.
 pub(super) struct Element<'a> {

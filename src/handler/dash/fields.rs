@@ -2,7 +2,7 @@
 
 use super::users::User;
 use crate::abi::*;
-use crate::guard::bytes::{cstr, slice_mut};
+use crate::guard::bytes::{cstr, slice_mut, until_nul};
 pub(super) use crate::proto::escape::json_string as quoted;
 use crate::proto::json::{self, Escapes, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
@@ -234,8 +234,7 @@ unsafe fn text<'a>(field: &mg_field) -> &'a [u8] {
         if field.value_size == 0 {
             return cstr(field.value.cast());
         }
-        let n = libc::strnlen(field.value.cast(), field.value_size);
-        core::slice::from_raw_parts(field.value.cast(), n)
+        until_nul(field.value.cast(), Some(field.value_size))
     }
 }
 

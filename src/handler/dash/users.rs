@@ -5,9 +5,10 @@ use crate::abi::*;
 use crate::guard::bytes::cstr;
 use crate::guard::heap;
 use crate::net::handle::Conn;
+use crate::platform::clock as time;
 use crate::proto::creds;
 use crate::sys::log::log_error;
-use crate::sys::{random, time};
+use crate::sys::random;
 use core::ffi::{c_char, c_int};
 use std::sync::{Mutex, MutexGuard};
 

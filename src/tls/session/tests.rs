@@ -1,6 +1,6 @@
 use super::*;
 use crate::tls::config::{Cache, Options};
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

@@ -41,3 +41,16 @@ extern "C" fn mgc_millis() -> u64 {
     unsafe { libc::clock_gettime(CLOCK, &mut t) };
     (t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000)
 }
+
+/// Time that passes whatever the application's own clock says.
+pub(crate) struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Stopwatch {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    pub(crate) fn ms(&self) -> u64 {
+        self.0.elapsed().as_millis() as u64
+    }
+}

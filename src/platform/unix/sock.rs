@@ -2,8 +2,10 @@
 
 use crate::abi::{mg_addr, mg_addr_bytes};
 use core::ffi::c_int;
+// Descriptors that close themselves.
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
 use std::io;
+pub(crate) use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// What a transfer came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,0 +1,24 @@
+//! The ground that the engine stands on: descriptors, readiness, clocks, threads, files. The engine knows bytes, connections and
+//! time; what is the operating system's is here, in one folder for each system, chosen when the library is compiled. Every folder
+//! has the same modules with the same functions:
+//!
+//! | module | what |
+//! |---|---|
+//! | `sock` | sockets: open, listen, accept, connect, read, write, end. All non-blocking; results are `Io::{Done, Wait, Failed}` |
+//! | `errno` | the numbers of errors that the engine tells apart |
+//! | `socket_file` | listeners that have a place in the file system |
+//! | `poller` | readiness, edge triggered: noted once, and cleared only by `Io::Wait` |
+//! | `waker` | ends the poller's wait, and carries messages, from other threads and signal handlers |
+//! | `signal` | signals that start a drain |
+//! | `clock` | milliseconds since the start, wall clock |
+//! | `thread` | who is calling, and from which process |
+//! | `files` | the functions of `mg_fs_posix`, and opening files without leaving a directory |
+//! | `names` | the texts about host names that the system keeps |
+//!
+//! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
+
+#[cfg(unix)]
+mod unix;
+
+#[cfg(unix)]
+pub(crate) use unix::*;

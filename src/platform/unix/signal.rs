@@ -1,0 +1,46 @@
+//! Signals.
+
+use core::ffi::c_int;
+use core::ptr;
+
+pub(crate) type Handler = extern "C" fn(c_int);
+
+/// What a process did with a signal before.
+#[derive(Clone, Copy)]
+pub(crate) struct Previous(libc::sigaction);
+
+/// Installs a handler. Returns what was there before; None when this signal cannot be caught.
+pub(crate) fn catch(signo: c_int, handler: Handler) -> Option<Previous> {
+    // SAFETY: plain data, filled before use.
+    unsafe {
+        let (mut new, mut old): (libc::sigaction, libc::sigaction) = (core::mem::zeroed(), core::mem::zeroed());
+        new.sa_sigaction = handler as *const () as usize;
+        new.sa_flags = libc::SA_RESTART;
+        libc::sigemptyset(&mut new.sa_mask);
+        (libc::sigaction(signo, &new, &mut old) == 0).then_some(Previous(old))
+    }
+}
+
+/// Takes a handler back. Whatever the application has installed since then stays.
+pub(crate) fn restore(signo: c_int, handler: Handler, before: &Previous) {
+    // SAFETY: plain data.
+    unsafe {
+        let mut now: libc::sigaction = core::mem::zeroed();
+        if libc::sigaction(signo, ptr::null(), &mut now) == 0 && now.sa_sigaction == handler as *const () as usize {
+            libc::sigaction(signo, &before.0, ptr::null_mut());
+        }
+    }
+}
+
+/// Runs `f` in a signal handler, which must leave errno as it was.
+pub(crate) fn keeping_errno(f: impl FnOnce()) {
+    let before = super::sock::errno();
+    f();
+    super::sock::set_errno(before);
+}
+
+/// Writing to a connection that the peer has reset must not end the process.
+pub(crate) fn ignore_broken_pipes() {
+    // SAFETY: no pointers.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}

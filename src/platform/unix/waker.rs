@@ -1,0 +1,165 @@
+//! What other threads and signal handlers may touch: an eventfd, a lock that signal handlers can take, and memory that they can grow.
+
+use super::{sock, thread};
+use core::cell::UnsafeCell;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Bytes that may wait; a sender is refused beyond that.
+pub(crate) const LIMIT: usize = 64 << 20;
+
+/// Something that threads and signal handlers share, behind a short spin lock that is held with signals blocked.
+pub(crate) struct Guarded<T> {
+    /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
+    lock: AtomicU32,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is only touched with the lock held.
+unsafe impl<T: Send> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    pub(crate) const fn new(value: T) -> Guarded<T> {
+        Guarded { lock: AtomicU32::new(0), value: UnsafeCell::new(value) }
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: sigset_t is plain data, filled before use; the value is ours while the lock is held.
+        unsafe {
+            let (mut all, mut old) = core::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
+            let process = thread::current_generation().wrapping_add(1);
+            loop {
+                let held = self.lock.load(Ordering::Relaxed);
+                // Whoever held it during a fork does not exist in the child.
+                if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                    break;
+                }
+                libc::sched_yield();
+            }
+            let r = f(&mut *self.value.get());
+            self.lock.store(0, Ordering::Release);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
+            r
+        }
+    }
+}
+
+/// Ends the wait of the poller that watches its descriptor.
+pub(crate) struct Waker(c_int);
+
+impl Waker {
+    pub(crate) fn new() -> Option<Waker> {
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        (fd >= 0).then_some(Waker(fd))
+    }
+
+    pub(crate) fn fd(&self) -> c_int {
+        self.0
+    }
+
+    /// In a child process: the same descriptor number, but no longer the parent's eventfd.
+    pub(crate) fn renew(&self) -> bool {
+        // SAFETY: no pointers; both descriptors are ours.
+        unsafe {
+            let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+            let ok = fd >= 0 && libc::dup3(fd, self.0, libc::O_CLOEXEC) >= 0;
+            if fd >= 0 {
+                libc::close(fd);
+            }
+            ok
+        }
+    }
+
+    /// From any thread or signal handler. False when the descriptor is broken.
+    pub(crate) fn wake(&self) -> bool {
+        let one: u64 = 1;
+        // SAFETY: writes eight bytes from the stack. A full counter is as good as a written one.
+        let n = unsafe { libc::write(self.0, (&raw const one).cast(), 8) };
+        n == 8 || sock::errno() == libc::EAGAIN
+    }
+
+    /// Has been heard: the next wake ends a wait again.
+    pub(crate) fn reset(&self) {
+        let mut count: u64 = 0;
+        // SAFETY: reads eight bytes onto the stack.
+        unsafe { libc::read(self.0, (&raw mut count).cast(), 8) };
+    }
+}
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        // SAFETY: our own descriptor.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+/// A growable run of bytes in pages of its own.
+pub(crate) struct Pages {
+    base: *mut u8,
+    size: usize,
+    len: usize,
+    /// Whose they are: a process as in [`Guarded`].
+    pub(crate) process: u32,
+}
+
+// SAFETY: mappings of its own.
+unsafe impl Send for Pages {}
+
+impl Pages {
+    pub(crate) const EMPTY: Pages = Pages { base: core::ptr::null_mut(), size: 0, len: 0, process: 0 };
+
+    /// Appends both parts, or nothing. False when that is too much or out of memory.
+    pub(crate) fn push(&mut self, parts: [&[u8]; 2]) -> bool {
+        let need = self.len + parts[0].len() + parts[1].len();
+        if need > self.size && !self.grow(need) {
+            return false;
+        }
+        for part in parts {
+            // SAFETY: there is room for all parts behind len.
+            unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), self.base.add(self.len), part.len()) };
+            self.len += part.len();
+        }
+        true
+    }
+
+    /// None yet, of this process.
+    pub(crate) const fn of(process: u32) -> Pages {
+        Pages { process, ..Pages::EMPTY }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: len bytes at base were written by push.
+        unsafe { crate::guard::bytes::slice(self.base, self.len) }
+    }
+
+    fn grow(&mut self, need: usize) -> bool {
+        if need > LIMIT {
+            return false;
+        }
+        let size = need.next_power_of_two().max(16384);
+        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping; the old one is copied before it goes.
+        unsafe {
+            let p = libc::mmap(core::ptr::null_mut(), size, prot, flags, -1, 0);
+            if p == libc::MAP_FAILED {
+                return false;
+            }
+            if self.len > 0 {
+                core::ptr::copy_nonoverlapping(self.base, p.cast(), self.len);
+            }
+            self.unmap();
+            (self.base, self.size) = (p.cast(), size);
+        }
+        true
+    }
+
+    pub(crate) fn unmap(&mut self) {
+        if !self.base.is_null() {
+            // SAFETY: our own mapping of this size.
+            unsafe { libc::munmap(self.base.cast(), self.size) };
+        }
+    }
+}
