@@ -75,6 +75,7 @@ help:
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make bench-tls  HTTPS, beside nginx'
+	@echo 'make bench-instructions  instructions for one request, by module (valgrind)'
 	@echo 'make clean      remove what was built'
 
 # Without cargo - under sudo it is often not on the path - what is built already will do.
@@ -162,6 +163,9 @@ bench: build
 bench-tls: build
 	benches/tls.sh
 
+bench-instructions: build
+	benches/instructions.sh $(BUILD_DIR) include
+
 install: build install-files
 
 # Installs what is in BUILD_DIR.
@@ -214,6 +218,6 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
+.PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk

@@ -142,11 +142,12 @@ fn note_left(c: Conn, rec: &Rec) {
 /// Takes an empty line in front of a message off the buffer.
 fn skip_blank_lines(c: Conn, rec: &Rec) -> bool {
     let h = &rec.http;
-    if h.phase.get() != Phase::Head {
+    // SAFETY: the connection's own data; the slice is not used after anything is called.
+    let data = unsafe { c.recv_info().data() };
+    if h.phase.get() != Phase::Head || !matches!(data, [b'\r' | b'\n', ..]) {
         return false;
     }
-    // SAFETY: the connection's own data; the slice is not used after anything is called.
-    let (len, lines) = blank_lines(unsafe { c.recv_info().data() });
+    let (len, lines) = blank_lines(data);
     // With too many of them the first is left where it is, and is no head.
     if lines == 0 || h.blank.get() + lines > BLANK_LINES {
         return false;
@@ -200,9 +201,9 @@ fn consume(c: Conn, rec: &Rec, n: usize) {
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe {
         if n > 0 && n == c.recv_len() {
-            rec.recv_used.set(0);
-            let used = c.recv_info();
-            bytes::slice_mut(used.buf, used.len).fill(0);
+            // What lies there is wiped when the block goes back to the spares.
+            rec.recv_used.set(rec.recv_used.get().max(n));
+            *c.recv_info().buf = 0;
             (*c.recv()).len = 0;
         } else if n > 0 {
             iobuf::del(c.recv(), 0, n);
@@ -218,10 +219,13 @@ enum Step {
 }
 
 /// Refuses a request of more bytes than mgx_limits allows, whoever sent it.
+#[inline]
 fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> bool {
-    if most == 0 || bytes <= most || !c.flags().is_accepted() {
-        return false;
-    }
+    most != 0 && bytes > most && c.flags().is_accepted() && refuse_size(c, rec, code)
+}
+
+#[cold]
+fn refuse_size(c: Conn, rec: &Rec, code: c_int) -> bool {
     limits::refuse(c, rec, code, Reason::Limit);
     rec.http.phase.set(Phase::Refused);
     // SAFETY: the connection's own buffer.
@@ -461,16 +465,9 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &F
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
     }
-    if !server {
-        with_outgoing(rec, Outgoing::answered);
-    }
     h.next_message();
     h.mark.set(c.queued(rec));
-    with_outgoing(rec, |out| {
-        if server {
-            out.restart(h.mark.get())
-        }
-    });
+    with_outgoing(rec, |out| if server { out.restart(h.mark.get()) } else { out.answered() });
     h.dispatched.set(true);
     h.end.set(end);
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);

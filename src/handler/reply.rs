@@ -138,19 +138,26 @@ fn cut(c: Conn, start: usize) {
 fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
     let line = connection_line(c, code, headers);
     let start = c.send_len();
-    let mut code_text = [0; 20];
-    let parts: [&[u8]; 9] = [
-        b"HTTP/1.1 ",
-        if code < 0 { b"-" } else { b"" },
-        number(&mut code_text, code.unsigned_abs() as usize),
-        b" ",
-        phrase(code).as_bytes(),
-        b"\r\n",
-        headers,
-        line,
-        LENGTH,
-    ];
-    if !output::append_parts(c, &parts) {
+    let queued = if code == 200 {
+        output::append_parts(c, &[b"HTTP/1.1 200 OK\r\n", headers, line, LENGTH])
+    } else {
+        let mut code_text = [0; 20];
+        output::append_parts(
+            c,
+            &[
+                b"HTTP/1.1 ",
+                if code < 0 { b"-" } else { b"" },
+                number(&mut code_text, code.unsigned_abs() as usize),
+                b" ",
+                phrase(code).as_bytes(),
+                b"\r\n",
+                headers,
+                line,
+                LENGTH,
+            ],
+        )
+    };
+    if !queued {
         error(c, format_args!("OOM"));
         return None;
     }

@@ -9,11 +9,15 @@ use super::tls;
 use crate::guard::iobuf;
 
 /// What the engine does right after the outermost handler has returned: a drain that it sets takes effect.
+#[inline]
 pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
-    let flags = c.flags();
-    if !flags.is_draining() || c.is_closed() {
-        return;
+    if c.flags().is_draining() && !c.is_closed() {
+        settle_drain(e, c, rec);
     }
+}
+
+fn settle_drain(e: &Engine, c: Conn, rec: &Rec) {
+    let flags = c.flags();
     let begins = rec.drain_since.get().is_none() || rec.eof.get();
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
     if e.compat.get() {

@@ -631,11 +631,16 @@ impl Engine {
         let n = self.frames.get() - 1;
         self.frames.set(n);
         if n == 0 {
-            self.reap();
-            if self.is_dead() {
-                // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
-                drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
-            }
+            self.end_frames();
+        }
+    }
+
+    #[inline(never)]
+    fn end_frames(&self) {
+        self.reap();
+        if self.is_dead() {
+            // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
+            drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
         }
     }
 

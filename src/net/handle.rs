@@ -211,7 +211,20 @@ const BUSY: u32 = {
     f.0
 };
 
+/// Without any of these, no flag keeps a connection from being read.
+const MAY_PAUSE: u32 = {
+    let mut f = Flags(0);
+    f.set_full(true);
+    f.set_draining(true);
+    f.set_resp(true);
+    f.0
+};
+
 impl Flags {
+    #[inline]
+    pub(crate) fn may_be_paused(self) -> bool {
+        self.0 & MAY_PAUSE != 0
+    }
     #[inline]
     pub(crate) fn is_busy(self) -> bool {
         self.0 & BUSY != 0

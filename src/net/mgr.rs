@@ -138,7 +138,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         // SAFETY: the list of the manager's timers.
         unsafe {
             let timers = &raw mut (*mgr).timers;
-            if super::timer::poll(timers, e.now.get()) && !e.is_dead() {
+            if !(*timers).is_null() && super::timer::poll(timers, e.now.get()) && !e.is_dead() {
                 super::timer::calm(timers);
             }
         }

@@ -113,12 +113,14 @@ fn aside_len(rec: &Rec) -> usize {
 /// Whether nothing may be read for now.
 #[inline]
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
-    let flags = c.flags();
-    flags.is_full()
-        || flags.is_draining() && !e.compat.get()
-        || flags.is_resp() && is_piled_up(e, c)
-        || c.send_len() > 0 && flags.is_accepted() && is_choked(c)
+    c.flags().may_be_paused() && is_paused_by_flags(e, c)
+        || c.send_len() > 0 && c.flags().is_accepted() && is_choked(c)
         || e.frames() > 1 && is_looked_at(e, c)
+}
+
+fn is_paused_by_flags(e: &Engine, c: Conn) -> bool {
+    let flags = c.flags();
+    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && is_piled_up(e, c)
 }
 
 /// Enough waits behind the request that is being answered.
