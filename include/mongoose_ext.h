@@ -326,6 +326,10 @@ const char *mgx_http_body(const struct mg_http_message *hm, size_t *len);
 // Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
 void mgx_http_chunk(struct mg_connection *c, const void *buf, size_t len);
 
+// In MG_EV_HTTP_CHUNK of versions before 7.14: the program has taken the chunk. The message then ends with an empty chunk in place of
+// MG_EV_HTTP_MSG.
+void mgx_http_delete_chunk(struct mg_connection *c);
+
 // The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
 const char *mgx_http_header(const struct mg_http_message *hm, const char *name, size_t *len);
 
@@ -446,6 +450,12 @@ void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 // did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads and signal
 // handlers may call makes the descriptor readable.
 int mgx_mgr_timeout_ms(struct mg_mgr *mgr);
+
+// Says for which version 7.x of the API the program was written, such as 713 for 7.13. mg_mgr_init does that for a program which
+// defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as a fourth argument, and
+// MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
+void mgx_mgr_written_for(struct mg_mgr *mgr,
+                         int version);
 
 // Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
 // frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the

@@ -413,6 +413,27 @@ fn scan(h: &HttpRec, data: &[u8]) -> chunked::Scan {
     found
 }
 
+/// MG_EV_HTTP_CHUNK of versions before 7.14, when the program is that old: the whole body at once, and if the program takes it, an
+/// empty one. Returns true when there is no MG_EV_HTTP_MSG to deliver any more.
+fn chunks_of_older_versions(c: Conn, rec: &Rec, hm: &mg_http_message) -> bool {
+    let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
+    if !older || hm.body.len == 0 {
+        return false;
+    }
+    let before = c.recv_at(rec);
+    rec.http.chunk_deleted.set(false);
+    // `message` is the member that the header calls `chunk`, too.
+    let mut chunk = mg_http_message { message: hm.body, ..*hm };
+    call(c, MGX_EV_HTTP_CHUNK, (&raw mut chunk).cast());
+    if c.is_closed() || c.recv_at(rec) != before || !rec.http.chunk_deleted.take() {
+        return c.is_closed() || c.recv_at(rec) != before;
+    }
+    let nothing = mg_str { buf: hm.body.buf, len: 0 };
+    let mut last = mg_http_message { message: nothing, body: nothing, ..*hm };
+    call(c, MGX_EV_HTTP_CHUNK, (&raw mut last).cast());
+    true
+}
+
 /// Delivers MG_EV_HTTP_MSG when the whole message is there.
 fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
@@ -476,7 +497,9 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &F
     h.announced.set(false);
     let before = c.recv_at(rec);
     h.dispatching.set(true);
-    call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
+    if !chunks_of_older_versions(c, rec, hm) {
+        call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
+    }
     h.dispatching.set(false);
     h.end.set(0);
     if gone(c, closing) {

@@ -25,6 +25,7 @@ use crate::proto::{
 use crate::sys::{fs::Handle, thread};
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
+use core::ffi::c_int;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -263,6 +264,8 @@ record! {
         /// End of the message being dispatched, inside `c->recv`.
         end: Cell<usize>,
         dispatching: Cell<bool>,
+        /// The program has taken the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
+        chunk_deleted: Cell<bool>,
         /// Empty lines that were skipped in front of the current message.
         blank: Cell<usize>,
         /// The current request is HEAD: its answer has no body.
@@ -444,6 +447,8 @@ pub(crate) struct Engine {
     pub(crate) ws_any_text: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
+    /// The version that the program was written for, when it is an older one (`mgx_mgr_written_for`).
+    pub(crate) written_for: Cell<c_int>,
     /// The time of this poll, in milliseconds of mg_millis.
     pub(crate) now: Cell<u64>,
     /// The link that leads to the connection whose turn it is; NULL when not known.
@@ -507,6 +512,7 @@ impl Engine {
             ws_strict: Cell::new(false),
             ws_any_text: Cell::new(false),
             compat: Cell::new(false),
+            written_for: Cell::new(722),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
