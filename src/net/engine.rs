@@ -816,6 +816,21 @@ mod tests {
     }
 
     #[test]
+    fn an_event_for_an_earlier_use_of_a_slot_is_nobodys() {
+        let e = Engine::new(core::ptr::null_mut()).unwrap();
+        let first = e.new_rec();
+        let slot = first.slot.get();
+        let token = poller::token(slot, first.generation.get());
+        assert!(e.rec_for(token).is_some());
+        e.free_rec(first);
+        assert!(e.rec_for(token).is_none());
+        let second = e.new_rec();
+        assert_eq!(second.slot.get(), slot);
+        assert!(e.rec_for(token).is_none());
+        assert!(e.rec_for(poller::token(slot, second.generation.get())).is_some());
+    }
+
+    #[test]
     fn a_record_that_is_used_again_equals_a_fresh_one() {
         let (used, fresh) = (Rec::default(), Rec::default());
         used.dirty();
