@@ -62,7 +62,7 @@ static void expect(const char *mode, const char *request, const char *answer, bo
 int main(void) {
   struct peer p;
   uint64_t end;
-  size_t i, sent = 0;
+  size_t i, sent = 0, held = 0, seen;
   static unsigned char flood[12 * 1000];
   bool stuck = false;
   int still = 0;

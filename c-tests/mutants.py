@@ -227,6 +227,8 @@ def main():
             taken[pure] = time.time() - began
         return trees[pure]
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     excuses, survivors, used = argued(), [], set()
     tally, began, fresh = collections.Counter(), time.time(), 0
 
