@@ -72,6 +72,7 @@ help:
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
 	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
+	@echo 'make mutants    IN=proto,net,handler SAMPLE=N: change the code in one place at a time, and see what no test notices'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make bench-tls  HTTPS, beside nginx'
@@ -221,3 +222,4 @@ clean:
 .PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk
+include c-tests/mutants.mk

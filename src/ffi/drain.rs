@@ -59,7 +59,7 @@ fn close_soon(c: Conn) {
     enter!(c);
     c.update(|f| f.set_closing(true));
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::bytes;
-use crate::handler::{drain, http, ota};
+use crate::handler::{drain, http};
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
@@ -59,12 +59,7 @@ pub unsafe extern "C" fn mg_mgr_free(mgr: *mut mg_mgr) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: a manager, as the caller promises.
-    unsafe {
-        let Some(entry) = Engine::enter_mgr(mgr) else { return };
-        if ota::poll(&entry) {
-            mgr::poll(mgr, ms)
-        }
-    }
+    unsafe { mgr::poll(mgr, ms) }
 }
 
 /// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::engine::{Digits, Out};
+use super::text::{Digits, Out};
 use core::fmt::Write;
 
 /// The smallest double has so many digits behind the point; no other has more. What is asked for beyond them is zeros.

@@ -1,7 +1,7 @@
 //! The HTTP engine: the handler in `c->pfn` of HTTP listeners' connections and of HTTP clients. It turns what has been received
 //! into MG_EV_HTTP_HDRS and MG_EV_HTTP_MSG, one request at a time.
 
-use super::{limits, reply, ws};
+use super::{reply, ws};
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
 use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec, count};
@@ -226,7 +226,7 @@ fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> boo
 
 #[cold]
 fn refuse_size(c: Conn, rec: &Rec, code: c_int) -> bool {
-    limits::refuse(c, rec, code, Reason::Limit);
+    reply::over_limit(c, rec, code, Reason::Limit);
     rec.http.phase.set(Phase::Refused);
     // SAFETY: the connection's own buffer.
     unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
@@ -589,7 +589,7 @@ fn fail(c: Conn, rec: &Rec, code: c_int, text: &str) -> Step {
         return Step::Wait;
     }
     report(c, format_args!("{text}"));
-    if c.is_closed() || c.flags().is_closing() || c.engine().is_none_or(Engine::is_dead) {
+    if c.is_gone() || c.flags().is_closing() {
         return Step::Leave;
     }
     refuse(c, rec, begun, Some(code))

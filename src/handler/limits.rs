@@ -81,7 +81,7 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
     rec.reason.set(reason);
     match reason {
         Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
-        Reason::HeaderTimeout | Reason::BodyTimeout => return refuse(c, rec, 408, reason),
+        Reason::HeaderTimeout | Reason::BodyTimeout => return reply::over_limit(c, rec, 408, reason),
         _ => {
             if c.flags().is_websocket() {
                 ws::send_close(c, 1001, b"");
@@ -91,18 +91,4 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
         }
     }
     e.touch(rec);
-}
-
-/// Answers a request that went beyond a limit, and ends the connection.
-pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
-    rec.reason.set(reason);
-    c.update(|f| f.set_draining(true));
-    if rec.http.phase.get() != Phase::Body {
-        // Its method is not known yet.
-        rec.http.head_only.set(false);
-    }
-    reply::refusal(c, status);
-    if let Some(e) = c.engine() {
-        e.touch(rec);
-    }
 }

@@ -4,7 +4,7 @@ use super::http;
 use crate::abi::va_list;
 use crate::guard::bytes;
 use crate::net::announce::{CLOSE, KEEP_ALIVE, has_connection, says_close};
-use crate::net::engine::{CloseAfter, Rec};
+use crate::net::engine::{CloseAfter, Phase, Reason, Rec};
 use crate::net::event::error;
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -239,6 +239,20 @@ pub(crate) fn refusal(c: Conn, code: c_int) {
         set_length(c, at, text.len() + 1);
     }
     complete(c);
+}
+
+/// Answers a request that went beyond a limit, and ends the connection.
+pub(crate) fn over_limit(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
+    rec.reason.set(reason);
+    c.update(|f| f.set_draining(true));
+    if rec.http.phase.get() != Phase::Body {
+        // Its method is not known yet.
+        rec.http.head_only.set(false);
+    }
+    refusal(c, status);
+    if let Some(e) = c.engine() {
+        e.touch(rec);
+    }
 }
 
 /// See `mg_http_reply`.

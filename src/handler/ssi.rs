@@ -1,7 +1,7 @@
 //! Server-side includes: pages made of pages.
 
 use super::reply;
-use super::static_files::{Opened, Site};
+use super::site::{Opened, Site};
 use crate::net::handle::Conn;
 use crate::proto::path::is_sane;
 use crate::proto::ssi::{Piece, pieces};

@@ -9,38 +9,21 @@ use super::conn;
 use super::engine::{Engine, Reason, Rec};
 use super::event::os_error;
 use super::handle::Conn;
+use super::lookup::{Attempt, Question};
+pub(crate) use super::lookup::{Attempts, Failure};
 use super::poller;
-use super::resolve::{self, Question};
+use super::resolve;
 use super::sock::{self, Io};
 use crate::abi::*;
 use crate::sys::log::log_error;
 use crate::sys::time;
 use core::ffi::c_int;
-use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// The next address is tried after this long.
 const DELAY_MS: u64 = 250;
 /// Addresses of one name that are tried.
 const MOST: usize = 32;
-
-pub(crate) struct Attempts {
-    began: u64,
-    /// Not tried yet.
-    left: VecDeque<mg_addr>,
-    /// Under way beside the connection's own, oldest first.
-    others: Vec<Attempt>,
-    /// When the next is tried.
-    next: u64,
-    /// How to ask for more addresses.
-    question: Option<Question>,
-    asking: bool,
-    failure: Option<Failure>,
-}
-
-/// The call that failed, or None for a socket whose attempt was under way, and errno.
-#[derive(Clone, Copy)]
-pub(crate) struct Failure(pub(crate) Option<&'static str>, pub(crate) c_int);
 
 impl Failure {
     /// Says nothing about the peer.
@@ -59,13 +42,6 @@ impl Failure {
             }
         }
     }
-}
-
-/// A socket that connects, and its record.
-struct Attempt {
-    fd: OwnedFd,
-    slot: u32,
-    addr: mg_addr,
 }
 
 impl Attempt {
@@ -292,7 +268,7 @@ pub(crate) fn ready(e: &Engine, attempt: &Rec) {
     // SAFETY: attempts end before their connection does.
     let c = unsafe { Conn::new(attempt.attempt_of.get()) };
     if let Some(rec) = c.rec() {
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
     }
 }
 

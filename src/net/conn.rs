@@ -66,11 +66,13 @@ fn link(e: &Engine, c: Conn) {
         (*e.mgr).conns = c.as_ptr();
     }
     e.conns.set(e.conns.get() + 1);
-    e.quiet.linked(c);
+    if let Some(rec) = c.rec() {
+        e.quiet.linked(c.id64(), rec.slot.get());
+    }
 }
 
 pub(crate) fn unlink(e: &Engine, c: Conn) {
-    e.quiet.unlinked(c);
+    e.quiet.unlinked(c.id64());
     for cursor in e.cursors.borrow_mut().iter_mut() {
         if *cursor == c.as_ptr() {
             *cursor = c.next();

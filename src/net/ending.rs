@@ -30,7 +30,7 @@ fn settle_drain(e: &Engine, c: Conn, rec: &Rec) {
     if c.recv_len() > 0
         && !flags.is_udp()
         && !(rec.http.dispatching.get() || rec.ws.dispatching.get())
-        && super::recv::unshare(e, c, rec)
+        && super::view::unshare(e, c, rec)
     {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };

@@ -1,13 +1,10 @@
 //! The engine behind a manager: everything that C must not see. It hangs from `mgr->tls_ctx`, holds one record per connection
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
-use super::attempts::Attempts;
 use super::buffers::Buffers;
 use super::handle::Conn;
-use super::list::Quiet;
-use super::list::Trail;
 use super::lock::Lock;
-use super::lookup::Resolver;
+use super::lookup::{Attempts, Resolver};
 use super::mailbox::Wakeup;
 use super::poller::{self, Poller, Ready};
 use super::protocol::Protocols;
@@ -15,6 +12,7 @@ use super::record::{Reset, record};
 use super::shutdown::{ConnTerms, Shutdown, Terms};
 use super::tls;
 use super::unix::SocketFile;
+use super::visits::{Quiet, Trail};
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 pub(crate) use crate::proto::http::framing::CloseAfter;
@@ -73,8 +71,7 @@ impl Drop for Engine {
     }
 }
 
-/// Why a connection ended. The order is that of the extension API's `enum mgx_reason`.
-#[allow(dead_code)] // some reasons are reported from later areas
+/// Why a connection ended. `mgx_close_reason` translates it into what C knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Reason {
     #[default]
@@ -424,6 +421,8 @@ pub(crate) struct Engine {
     /// The extension API's part of a poll, once something of it is in use, and when it is due at the latest.
     pub(crate) hook: Cell<Option<fn(&Engine)>>,
     pub(crate) hook_at: Cell<u64>,
+    /// What comes first in a poll: a firmware update that must not take for ever. False: the manager has gone.
+    pub(crate) before_poll: Cell<Option<fn(&Engine) -> bool>>,
     /// Makes a WebSocket frame, with this first byte, of what another thread sent.
     pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
@@ -500,6 +499,7 @@ impl Engine {
             lame: Cell::new(false),
             hook: Cell::default(),
             hook_at: Cell::new(u64::MAX),
+            before_poll: Cell::default(),
             frame: Cell::default(),
             shutdown: Shutdown::default(),
             limits: Cell::default(),
@@ -623,6 +623,13 @@ impl Engine {
     pub(crate) fn touch(&self, rec: &Rec) {
         if self.current.get() != rec.conn.get() && !rec.dirty.replace(true) {
             self.dirty.borrow_mut().push(rec.slot.get());
+        }
+    }
+
+    /// There is something for this connection: when the walk leaves it out, it has a turn all the same.
+    pub(crate) fn visit(&self, c: Conn, rec: &Rec) {
+        if self.quiet.used.get() && c.flags().is_quiet() {
+            self.quiet.visit(c.id64(), rec.slot.get());
         }
     }
 
@@ -817,6 +824,21 @@ mod tests {
             // SAFETY: all-zero options are valid, and have no reason.
             Some(Box::new(unsafe { ConnTerms::new(&core::mem::zeroed()) }))
         }
+    }
+
+    #[test]
+    fn an_event_for_an_earlier_use_of_a_slot_is_nobodys() {
+        let e = Engine::new(core::ptr::null_mut()).unwrap();
+        let first = e.new_rec();
+        let slot = first.slot.get();
+        let token = poller::token(slot, first.generation.get());
+        assert!(e.rec_for(token).is_some());
+        e.free_rec(first);
+        assert!(e.rec_for(token).is_none());
+        let second = e.new_rec();
+        assert_eq!(second.slot.get(), slot);
+        assert!(e.rec_for(token).is_none());
+        assert!(e.rec_for(poller::token(slot, second.generation.get())).is_some());
     }
 
     #[test]

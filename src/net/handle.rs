@@ -2,6 +2,7 @@
 //! handler of the program may change anything between two of our instructions.
 
 use super::engine::{Engine, Rec};
+use super::protocol::Protocol;
 use crate::abi::*;
 use core::ffi::{c_int, c_void};
 
@@ -142,6 +143,12 @@ impl Conn {
         unsafe { Engine::of(self.mgr()) }
     }
 
+    /// The protocol whose handler is in `c->pfn`.
+    #[inline]
+    pub(crate) fn protocol(self, e: &Engine) -> Option<&'static Protocol> {
+        self.pfn().and_then(|f| e.protocols.find(f))
+    }
+
     /// The engine's own record of this connection, if it has one.
     #[inline]
     pub(crate) fn rec<'e>(self) -> Option<&'e Rec> {
@@ -172,6 +179,11 @@ impl Conn {
     #[inline]
     pub(crate) fn is_closed(self) -> bool {
         self.flags().is_closed()
+    }
+
+    /// Nobody has anything to do with the connection any more: it was closed, or its manager is gone.
+    pub(crate) fn is_gone(self) -> bool {
+        self.is_closed() || self.engine().is_none_or(Engine::is_dead)
     }
 }
 

@@ -123,6 +123,9 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: as the caller promises.
     let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else { return };
     let e: &Engine = &entry;
+    if !e.ending.get() && e.before_poll.get().is_some_and(|step| !step(e)) {
+        return;
+    }
     e.polled.set(true);
     let mut ready = e.ready.take();
     ready.clear();
@@ -268,7 +271,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
         if rec.readable.get() && recv::is_paused(e, c) {
             e.hold(rec);
         }
@@ -287,7 +290,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
                 e.hold(rec);
             } else {
                 c.update(|f| f.set_readable(rec.readable.get()));
-                e.quiet.visit(c, rec);
+                e.visit(c, rec);
             }
         }
     }
@@ -299,7 +302,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
         if c.is_closed() {
             continue;
         }
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
         let failure = Failure(None, sock::take_error(rec.fd.get()));
         if c.flags().is_connecting() {
             attempts::failed(e, c, rec, failure)
@@ -333,7 +336,7 @@ fn expire(e: &Engine) {
             // A listener that paused. Others are judged in their turn anyway.
             c.update(|f| f.set_readable(!f.is_full()));
         }
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
     }
 }
 
@@ -387,7 +390,7 @@ fn flush_dirty(e: &Engine) {
         turn::flush(e, c, rec);
         if !e.is_dead() && !c.is_closed() {
             // Whether it ends now is for its next turn to say.
-            e.quiet.visit(c, rec);
+            e.visit(c, rec);
         }
         if !e.is_dead() {
             e.current.set(ptr::null_mut());

@@ -4,11 +4,11 @@ use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, error};
 use super::handle::Conn;
 use super::sock::{self, Io};
+use super::view;
 use super::{ending, send};
 use crate::abi::*;
-use crate::guard::{addr::Addr, heap, iobuf};
+use crate::guard::{addr::Addr, iobuf};
 use crate::sys::log::log_error;
-use core::ptr;
 
 /// Reads of one connection in one turn, so that a fast sender does not starve the others.
 pub(crate) const READS: usize = 16;
@@ -18,7 +18,7 @@ const PIPELINE: usize = 64 * 1024;
 
 /// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
 pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    if !unshare(e, c, rec) {
+    if !view::unshare(e, c, rec) {
         error(c, format_args!("OOM"));
         return false;
     }
@@ -49,26 +49,6 @@ pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
         error(c, format_args!("OOM"));
     }
     ok
-}
-
-/// Gives `c->recv` a block of its own when a handler further up the stack is looking at the present one. False when out of memory.
-pub(crate) fn unshare(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    let now = c.recv_info();
-    if now.buf.is_null() || now.buf != rec.viewed.get() {
-        return true;
-    }
-    let block = heap::calloc(now.size);
-    if block.is_null() {
-        return false;
-    }
-    // SAFETY: the connection's own buffer, and a new one of the same size.
-    unsafe {
-        ptr::copy_nonoverlapping(now.buf, block, now.len);
-        (*c.recv()).buf = block;
-    }
-    rec.viewed.set(ptr::null_mut());
-    e.keep(now.buf);
-    true
 }
 
 /// Takes back a receive buffer without data, unless a handler is looking at it.

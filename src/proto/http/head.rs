@@ -225,7 +225,7 @@ impl<'a> Fields<'a> {
     fn note(&mut self, known: u8, value: &'a [u8], reader: Reader) -> Result<(), Malformed> {
         match known {
             CONTENT_LENGTH => {
-                let length = if reader == Reader::Client { one_length(value) } else { content_length(value) };
+                let length = if reader == Reader::Client { response_length(value) } else { content_length(value) };
                 if self.length.is_some_and(|before| Some(before) != length) {
                     return Err(Malformed);
                 }
@@ -422,7 +422,7 @@ fn starts_http(text: &[u8]) -> bool {
 }
 
 /// The number in a Content-Length: digits only, and in range.
-pub(crate) fn content_length(value: &[u8]) -> Option<usize> {
+fn content_length(value: &[u8]) -> Option<usize> {
     if value.is_empty() {
         return None;
     }
@@ -432,8 +432,8 @@ pub(crate) fn content_length(value: &[u8]) -> Option<usize> {
     })
 }
 
-/// The same, or a list of equal numbers: a server, or a proxy in front of it, has said the same thing twice (RFC 9110, 8.6).
-fn one_length(value: &[u8]) -> Option<usize> {
+/// The same in a response, or a list of equal numbers: a server, or a proxy in front of it, has said the same thing twice (RFC 9110, 8.6).
+pub(crate) fn response_length(value: &[u8]) -> Option<usize> {
     let mut numbers = value.split(|b| *b == b',').map(|n| content_length(n.trim_ascii()));
     let first = numbers.next()??;
     numbers.all(|n| n == Some(first)).then_some(first)
