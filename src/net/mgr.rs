@@ -150,6 +150,11 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     }
 }
 
+/// A poll of a manager that has nothing to wait for.
+pub(crate) fn idle(ms: c_int) {
+    thread::sleep_ms(u64::try_from(ms).unwrap_or(1000));
+}
+
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     if e.poller.is_waiting() {
