@@ -30,6 +30,7 @@ fn main() {
     programs::tool_trials(&mut all);
     programs::trials(&mut all);
     install::trials(&mut all);
+    torture::fault_trial(&mut all);
     if torture::is_asked_for() {
         all.retain(|t| torture::KINDS.iter().any(|kind| t.name().ends_with(kind)));
         let done = libtest_mimic::run(&args, all);

@@ -93,7 +93,7 @@ impl Markers {
 pub struct Program {
     pub name: String,
     source: PathBuf,
-    flags: Vec<String>,
+    pub flags: Vec<String>,
     pub args: Vec<String>,
     valgrind: Vec<String>,
     pub timeout: Duration,

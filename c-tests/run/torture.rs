@@ -50,3 +50,21 @@ pub fn short_trials(all: &mut Vec<Trial>, stem: &str, program: &Arc<Program>, sk
         all.push(Trial::test(format!("{}::{kind}", program.name), body).with_ignored_flag(skip("short")));
     }
 }
+
+/// `victim.c`, while each system call fails in turn.
+pub fn fault_trial(all: &mut Vec<Trial>) {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let mut victim = Program::new("torture::victim", root("c-tests/preload/victim.c"));
+    victim.flags = vec!["-ldl".into()];
+    victim.timeout = Duration::from_secs(300);
+    let body = move || {
+        let mut program = Command::new(victim.shared()?);
+        program.env("LD_PRELOAD", preload("faults", &BUILT)?);
+        let outcome = victim.start("faults", program, victim.timeout)?;
+        if is_asked_for() {
+            print!("{}", outcome.stdout);
+        }
+        if outcome.code == 0 { Ok(()) } else { Err(Failed::from(outcome.text())) }
+    };
+    all.push(Trial::test("torture::victim::faults", body));
+}
