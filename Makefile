@@ -67,6 +67,7 @@ help:
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
 	@echo 'make test-bindings  those of the bindings for other languages; make deps-bindings installs what they need'
+	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls that fail; ONLY=name takes some'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make lint       formatting and clippy'
@@ -223,3 +224,4 @@ clean:
 
 include bindings/rules.mk
 include c-tests/mutants.mk
+include c-tests/rules.mk

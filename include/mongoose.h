@@ -1940,12 +1940,13 @@ void mg_mgr_free(struct mg_mgr *mgr);
 // Initialises a manager: zero-fills the struct, creates the poller (its descriptor is in `epoll_fd`), sets the default name
 // servers and time-outs, and makes the process ignore SIGPIPE. What the struct held before is forgotten. Set `userdata`,
 // `extraconnsize` and the resolver's fields afterwards. A failure to create the poller is logged; every mg_listen and
-// mg_connect then returns NULL. Free it with mg_mgr_free.
+// mg_connect then returns NULL, and mgx_mgr_ok says false. Free it with mg_mgr_free.
 void mg_mgr_init(struct mg_mgr *mgr);
 
 // One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
 // runs the timers, and gives every connection its turn, newest first: MG_EV_POLL with the time in milliseconds as
-// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early.
+// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early. Where mg_mgr_init has failed, or
+// mg_mgr_free was called, there is only the wait, of one second for a negative `ms`.
 void mg_mgr_poll(struct mg_mgr *mgr, int ms);
 
 // Milliseconds since the machine started, from a clock that never goes back. A program may define its own, which the

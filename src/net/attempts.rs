@@ -50,6 +50,7 @@ impl Attempt {
         // SAFETY: just opened, and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         sock::set_stream_options(fd.as_raw_fd());
+        sock::tell_rest(fd.as_raw_fd());
         if c.flags().dscp() > 0 {
             sock::set_tos(fd.as_raw_fd(), addr.is_ip6, c_int::from(c.flags().dscp()) << 2);
         }

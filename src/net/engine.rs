@@ -10,6 +10,7 @@ use super::poller::{self, Poller, Ready};
 use super::protocol::Protocols;
 use super::record::{Reset, record};
 use super::shutdown::{ConnTerms, Shutdown, Terms};
+use super::sock::Scratch;
 use super::tls;
 use super::unix::SocketFile;
 use super::visits::{Quiet, Trail};
@@ -101,8 +102,10 @@ record! {
         /// The library opened or accepted the socket itself, so it may linger on it.
         own: Cell<bool>,
         registered: Cell<bool>,
-        /// Input may wait in the kernel: set by an event, cleared by a read that did not fill its buffer.
+        /// Input may wait in the kernel: set by an event, cleared by EAGAIN or by the kernel's word that nothing is left.
         readable: Cell<bool>,
+        /// The kernel says with each read what is left behind it.
+        told: Cell<bool>,
         /// The peer's end of stream is on its way: read on until it has been read.
         hup: Cell<bool>,
         eof: Cell<bool>,
@@ -391,6 +394,7 @@ pub(crate) struct Engine {
     /// This process has polled the manager.
     pub(crate) polled: Cell<bool>,
     pub(crate) buffers: Buffers,
+    pub(crate) scratch: RefCell<Scratch>,
     /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
     pub(crate) wakeup: AtomicPtr<Wakeup>,
     /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
@@ -479,6 +483,7 @@ impl Engine {
             process: Cell::new(thread::generation()),
             polled: Cell::new(false),
             buffers: Buffers::default(),
+            scratch: RefCell::default(),
             wakeup: AtomicPtr::default(),
             records: UnsafeCell::default(),
             free_slots: RefCell::default(),
@@ -563,7 +568,7 @@ impl Engine {
             // SAFETY: as in rec().
             let records = unsafe { &mut *self.records.get() };
             let first = (records.len() * CHUNK) as u32;
-            records.push(Box::into_raw(Box::new(core::array::from_fn(|_| Rec::default()))));
+            records.push(block_of_records());
             free.extend((first..first + CHUNK as u32).rev());
         }
         let slot = free.pop().unwrap_or_default();
@@ -698,6 +703,18 @@ impl Engine {
             }
         }
     }
+}
+
+/// Made where it stays: it is too large for the stack of a small thread.
+fn block_of_records() -> *mut [Rec; CHUNK] {
+    let mut block = Box::<[Rec; CHUNK]>::new_uninit();
+    let first: *mut Rec = block.as_mut_ptr().cast();
+    for i in 0..CHUNK {
+        // SAFETY: inside the block.
+        unsafe { first.add(i).write(Rec::default()) };
+    }
+    // SAFETY: all of it was just written.
+    Box::into_raw(unsafe { block.assume_init() })
 }
 
 impl Rec {

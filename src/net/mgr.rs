@@ -121,7 +121,12 @@ fn finish_lingering(e: &Engine) {
 /// `mgr` is initialised, or zero-filled.
 pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: as the caller promises.
-    let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else { return };
+    let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else {
+        if !mgr.is_null() {
+            idle(ms);
+        }
+        return;
+    };
     let e: &Engine = &entry;
     if !e.ending.get() && e.before_poll.get().is_some_and(|step| !step(e)) {
         return;
@@ -157,6 +162,11 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     if !e.is_dead() {
         flush_dirty(e);
     }
+}
+
+/// A poll of a manager that has nothing to wait for.
+pub(crate) fn idle(ms: c_int) {
+    thread::sleep_ms(u64::try_from(ms).unwrap_or(1000));
 }
 
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {

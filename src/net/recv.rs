@@ -142,11 +142,11 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
         }
         let buf = c.recv_info();
         let room = buf.size - buf.len;
-        let got = if udp {
-            read_datagram(c, rec, most)
+        let (got, emptied) = if udp {
+            (read_datagram(e, c, rec, most), false)
         } else {
             // SAFETY: room bytes behind the data belong to the buffer.
-            unsafe { sock::recv(rec.fd.get(), buf.buf.add(buf.len), room) }
+            unsafe { sock::recv_stream(rec.fd.get(), buf.buf.add(buf.len), room, rec.told.get()) }
         };
         match got {
             Io::Done(0) if udp => continue,
@@ -157,9 +157,8 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
                 c.update(|f| f.set_half_closed());
             }
             Io::Done(n) => {
-                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it, or
-                // it took one message of several: nobody knows what a program has wrapped.
-                rec.readable.set(udp || !rec.own.get() || n == room || rec.hup.get());
+                // The end of the stream is no byte that is left.
+                rec.readable.set(!emptied || rec.hup.get());
                 received(e, c, rec, n);
             }
             Io::Wait => rec.readable.set(false),
@@ -188,27 +187,34 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// Puts one datagram behind what the program has not consumed, whole or not at all. `Io::Done(0)`: there is nothing to tell of it.
-fn read_datagram(c: Conn, rec: &Rec, most: usize) -> Io {
+fn read_datagram(e: &Engine, c: Conn, rec: &Rec, most: usize) -> Io {
     let buf = c.recv_info();
     let room = buf.size - buf.len;
-    let mut rest = sock::Rest::uninit();
+    // What does not fit the buffer goes there. Taken, because the log is the program's, which may poll.
+    let mut scratch = e.scratch.take();
+    let rest = scratch.room();
     // SAFETY: room bytes behind the data belong to the buffer.
-    let (got, from) = unsafe { sock::recv_from(rec.fd.get(), buf.buf.add(buf.len), room, &mut rest) };
-    let Io::Done(n @ 1..) = got else { return got };
+    let (got, from) = unsafe { sock::recv_from(rec.fd.get(), buf.buf.add(buf.len), room, rest) };
+    let Io::Done(n @ 1..) = got else {
+        e.scratch.replace(scratch);
+        return got;
+    };
     let len = buf.len.saturating_add(n);
     // SAFETY: the connection's own buffer, which has room for all when it has grown; the kernel wrote what did not fit before.
     let fits = len <= most
         && (n <= room
-            || unsafe {
-                // All of the room is in use.
-                (*c.recv()).len = buf.size;
-                let grown = iobuf::resize(c.recv(), len);
-                (*c.recv()).len = buf.len;
-                if grown {
-                    core::ptr::copy_nonoverlapping(rest.as_ptr().cast(), c.recv_info().buf.add(buf.size), n - room);
-                }
-                grown
-            });
+            || n - room <= rest.len()
+                && unsafe {
+                    // All of the room is in use.
+                    (*c.recv()).len = buf.size;
+                    let grown = iobuf::resize(c.recv(), len);
+                    (*c.recv()).len = buf.len;
+                    if grown {
+                        core::ptr::copy_nonoverlapping(rest.as_ptr().cast(), c.recv_info().buf.add(buf.size), n - room);
+                    }
+                    grown
+                });
+    e.scratch.replace(scratch);
     if !fits {
         log_error!("{} a datagram of {n} bytes from {} does not fit: dropped", c.id(), Addr(from));
         return Io::Done(0);

@@ -194,8 +194,8 @@ fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
             return Io::Done(0);
         }
         // SAFETY: a slice of the session's block.
-        let sent = unsafe { sock::send(rec.fd.get(), out.as_ptr(), out.len(), more) };
-        if let Io::Done(n) = sent {
+        let (n, sent) = unsafe { plain::offer(rec, out.as_ptr(), out.len(), more, usize::MAX) };
+        if n > 0 {
             rec.progress_at.set(e.now.get());
             t.session.out.sent(n);
         }
@@ -257,17 +257,15 @@ fn drive(e: &Engine, c: Conn, rec: &Rec) -> bool {
 
 fn send_clear(e: &Engine, c: Conn, rec: &Rec, clear: usize) -> bool {
     // SAFETY: clear bytes at the front of the connection's own buffer.
-    match unsafe { sock::send(rec.fd.get(), c.send_info().buf, clear, false) } {
-        Io::Done(n) => {
-            plain::moved(e, rec, n);
-            // SAFETY: as above.
-            unsafe { iobuf::del(c.send(), 0, n) };
-            with(rec, |t| t.clear = clear - n);
-            if n < clear {
-                plain::block(e, c, rec);
-            }
-            n == clear
-        }
+    let (n, io) = unsafe { plain::offer(rec, c.send_info().buf, clear, false, usize::MAX) };
+    if n > 0 {
+        plain::moved(e, rec, n);
+        // SAFETY: as above.
+        unsafe { iobuf::del(c.send(), 0, n) };
+        with(rec, |t| t.clear = clear - n);
+    }
+    match io {
+        Io::Done(_) => true,
         Io::Wait => {
             plain::block(e, c, rec);
             false
@@ -435,7 +433,7 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
     }
     let io = c.rtls();
     // SAFETY: the connection's own buffer; room bytes behind the data belong to it.
-    let (got, room) = unsafe {
+    let (got, emptied) = unsafe {
         if (*io).len == (*io).size {
             let more = if (*io).len == 0 { INPUT } else { MG_IO_SIZE };
             if (*io).len + more > MOST_INPUT || !e.buffers.grow(io, more, true) {
@@ -444,7 +442,7 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
             }
         }
         let room = (*io).size - (*io).len;
-        (sock::recv(rec.fd.get(), (*io).buf.add((*io).len), room), room)
+        sock::recv_stream(rec.fd.get(), (*io).buf.add((*io).len), room, rec.told.get())
     };
     match got {
         Io::Done(0) => {
@@ -454,7 +452,7 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
         Io::Done(n) => {
             // SAFETY: as above.
             unsafe { (*io).len += n };
-            rec.readable.set(!rec.own.get() || n == room || rec.hup.get());
+            rec.readable.set(!emptied || rec.hup.get());
             true
         }
         Io::Wait => {
@@ -616,7 +614,7 @@ fn leave(c: Conn, rec: &Rec) {
             let out = t.session.out.bytes();
             if !out.is_empty() {
                 // SAFETY: a slice of the session's block.
-                unsafe { sock::send(rec.fd.get(), out.as_ptr(), out.len(), false) };
+                unsafe { plain::offer(rec, out.as_ptr(), out.len(), false, usize::MAX) };
             }
         });
     }
