@@ -217,3 +217,4 @@ clean:
 .PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
 
 include bindings/rules.mk
+include fuzz/rules.mk
