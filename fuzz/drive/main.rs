@@ -85,6 +85,11 @@ impl Place {
     }
 }
 
+/// The line with which Rust, AddressSanitizer or libFuzzer begins to tell of a finding.
+fn is_finding(line: &str) -> bool {
+    ["panicked at", "==ERROR: ", "== ERROR: "].iter().any(|sign| line.contains(sign))
+}
+
 /// The lines that the child writes until it ends. `look` is called at least once a second, and says whether to go on.
 fn follow(mut child: Child, mut look: impl FnMut(Option<&str>) -> bool) -> (bool, Vec<String>) {
     let (to, from) = mpsc::channel();
@@ -122,7 +127,7 @@ fn follow(mut child: Child, mut look: impl FnMut(Option<&str>) -> bool) -> (bool
         }
     }
     let ended_well = child.wait().unwrap().success() || stopping.is_some();
-    let found = lines.iter().any(|l| l.contains("panicked at") || l.contains("ERROR: "));
+    let found = lines.iter().any(|l| is_finding(l));
     (ended_well && !found, lines)
 }
 
@@ -215,6 +220,7 @@ fn fuzz(place: &Place, seconds: u64) -> bool {
             "-max_len=4096".into(),
             "-rss_limit_mb=1024".into(),
             "-print_final_stats=1".into(),
+            "-print_funcs=0".into(),
             format!("-artifact_prefix={}/{target}-", place.findings().display()),
         ]);
         command.args(dictionary(place, target).map(|d| format!("-dict={}", d.display())));
@@ -246,7 +252,7 @@ fn fuzz(place: &Place, seconds: u64) -> bool {
             row.finding = true;
             findings += 1;
             eprintln!("{target}: a finding");
-            let from = lines.iter().position(|l| l.contains("panicked at") || l.contains("ERROR:")).unwrap_or(0);
+            let from = lines.iter().position(|l| is_finding(l)).unwrap_or(0);
             lines[from..].iter().take(25).for_each(|l| eprintln!("  {l}"));
             if let Some(l) = lines.iter().find(|l| l.contains("Test unit written to")) {
                 eprintln!("  {l}");
