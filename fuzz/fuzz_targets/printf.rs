@@ -42,24 +42,21 @@ fn text(bytes: &[u8]) -> String {
 macro_rules! print {
     ($print:ident, $c:ident, $fmt:ident, $buf:expr, $len:expr) => {{
         let (buf, len, fmt) = ($buf, $len, $fmt.as_ptr());
-        let width = c_int::from($c.width.unwrap_or(0));
         // SAFETY: a buffer of its length, and the arguments that the format was made for.
         unsafe {
-            match (&$c.value, $c.star && $c.width.is_some()) {
-                (Value::Int(_, v), false) => $print(buf, len, fmt, *v),
-                (Value::Int(_, v), true) => $print(buf, len, fmt, width, *v),
-                (Value::Long(_, v), false) => $print(buf, len, fmt, *v),
-                (Value::Long(_, v), true) => $print(buf, len, fmt, width, *v),
-                (Value::Double(_, v), false) => $print(buf, len, fmt, *v),
-                (Value::Double(_, v), true) => $print(buf, len, fmt, width, *v),
-                (Value::Text(v), star) => {
+            match &$c.value {
+                Value::Int(_, v) => $print(buf, len, fmt, *v),
+                Value::Long(_, v) => $print(buf, len, fmt, *v),
+                Value::Double(_, v) => $print(buf, len, fmt, *v),
+                Value::Text(v) => {
                     let s = CString::new(text(v)).unwrap();
-                    if star { $print(buf, len, fmt, width, s.as_ptr()) } else { $print(buf, len, fmt, s.as_ptr()) }
+                    match $c.precision.filter(|_| $c.star) {
+                        Some(n) => $print(buf, len, fmt, c_int::from(n), s.as_ptr()),
+                        None => $print(buf, len, fmt, s.as_ptr()),
+                    }
                 }
-                (Value::Char(v), false) => $print(buf, len, fmt, c_int::from(*v)),
-                (Value::Char(v), true) => $print(buf, len, fmt, width, c_int::from(*v)),
-                (Value::Pointer(v), false) => $print(buf, len, fmt, *v),
-                (Value::Pointer(v), true) => $print(buf, len, fmt, width, *v),
+                Value::Char(v) => $print(buf, len, fmt, c_int::from(*v)),
+                Value::Pointer(v) => $print(buf, len, fmt, *v),
             }
         }
     }};
@@ -77,13 +74,14 @@ fuzz_target!(|c: Conversion| {
     };
     let mut spec = String::from("%");
     spec.extend([(c.left, '-'), (c.zero, '0'), (c.plus, '+')].iter().filter(|f| f.0).map(|f| f.1));
-    match c.width {
-        Some(_) if c.star => spec.push('*'),
-        Some(n) => spec += &n.to_string(),
-        None => {}
+    if let Some(n) = c.width {
+        spec += &n.to_string();
     }
-    if let Some(n) = c.precision {
-        spec += &format!(".{n}");
+    match c.precision {
+        // A width cannot be an argument.
+        Some(_) if c.star && letter == "s" => spec += ".*",
+        Some(n) => spec += &format!(".{n}"),
+        None => {}
     }
     let fmt = CString::new(format!("{}{spec}{letter}{}", text(&c.before), text(&c.after))).unwrap();
     let mut long = vec![1 as c_char; 4096];
