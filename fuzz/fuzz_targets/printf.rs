@@ -97,7 +97,7 @@ fuzz_target!(|c: Conversion| {
     // Whole numbers and strings, without what the two are known to differ in.
     let plain = !c.plus
         && !c.zero
-        && (c.precision.is_none() || letter == "s")
+        && (c.precision.is_none() || letter == "s" && c.width.is_none())
         && ["d", "u", "x", "lld", "llu", "llx", "s"].contains(&letter);
     if plain {
         let mut theirs = vec![1 as c_char; 4096];
