@@ -70,6 +70,7 @@ help:
 	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls that fail; ONLY=name takes some'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
 	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
@@ -225,3 +226,4 @@ clean:
 include bindings/rules.mk
 include c-tests/mutants.mk
 include c-tests/rules.mk
+include fuzz/rules.mk

@@ -169,6 +169,38 @@ fn safe_rooms_have_no_unsafe_code() {
     assert!(bad.is_empty(), "unsafe code in {}", bad.join(", "));
 }
 
+/// The places where code is unsafe: blocks, and impls of unsafe traits. Functions that are unsafe to call have their blocks inside.
+fn unsafe_blocks(code: &str) -> usize {
+    let words = code.match_indices("unsafe").filter(|(at, _)| {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        !code[..*at].ends_with(is_part) && !code[at + 6..].starts_with(is_part)
+    });
+    words.filter(|(at, _)| code[at + 6..].trim_start().starts_with('{') || word(&code[at + 6..]) == "impl").count()
+}
+
+/// How many there may be in each room: lower the number when the count has fallen.
+const UNSAFE: &str = include_str!("unsafe.tsv");
+
+#[test]
+fn unsafe_blocks_become_fewer() {
+    let mut counts = BTreeMap::<String, usize>::new();
+    each(|room, _, code| *counts.entry(room.to_string()).or_default() += unsafe_blocks(code));
+    let allowed: BTreeMap<String, usize> =
+        UNSAFE.lines().filter_map(|l| l.split_once('\t')).map(|(room, n)| (room.to_string(), n.parse().unwrap())).collect();
+    println!("unsafe blocks by room:");
+    for (room, n) in &counts {
+        println!("{room}\t{n}");
+    }
+    println!("all\t{}", counts.values().sum::<usize>());
+    assert_eq!(counts, allowed, "more than c-tests/unsafe.tsv allows, or fewer: then write the new number there");
+}
+
+#[test]
+fn unsafe_blocks_are_counted() {
+    let text = "unsafe fn f() { unsafe { g() } } // unsafe {\nunsafe impl Send for T {} let s = \"unsafe {\"; unsafe extern \"C\" {} not_unsafe{}";
+    assert_eq!(unsafe_blocks(&code(text)), 2);
+}
+
 #[test]
 fn imports_are_seen() {
     let code = code(
