@@ -67,14 +67,18 @@ help:
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
 	@echo 'make test-bindings  those of the bindings for other languages; make deps-bindings installs what they need'
+	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls that fail; ONLY=name takes some'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
 	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
+	@echo 'make mutants    IN=proto,net,handler SAMPLE=N: change the code in one place at a time, and see what no test notices'
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make bench-tls  HTTPS, beside nginx'
+	@echo 'make bench-instructions  instructions for one request, by module (valgrind)'
 	@echo 'make clean      remove what was built'
 
 # Without cargo - under sudo it is often not on the path - what is built already will do.
@@ -162,6 +166,9 @@ bench: build
 bench-tls: build
 	benches/tls.sh
 
+bench-instructions: build
+	benches/instructions.sh $(BUILD_DIR) include
+
 install: build install-files
 
 # Installs what is in BUILD_DIR.
@@ -214,6 +221,9 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls install install-files uninstall clean
+.PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk
+include c-tests/mutants.mk
+include c-tests/rules.mk
+include fuzz/rules.mk

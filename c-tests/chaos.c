@@ -4,6 +4,7 @@
 //
 // chaos [first seed [number of seeds [polls for each]]]
 // timeout: 60
+// not under: short: progress is counted in polls
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

@@ -1,5 +1,6 @@
 // What a client's own requests mean for it: responses to HEAD, credentials from URLs, and what is too much for WebSocket and MQTT
 // clients.
+// not under: short: what is one segment must arrive as one
 
 #include "client.h"
 #include "ws_peer.h"

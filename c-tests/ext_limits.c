@@ -269,6 +269,46 @@ static void requests_of_one_connection(void) {
   finish(&p);
 }
 
+// The preset: each of its limits is on, and is kept.
+static void the_preset(void) {
+  const struct mgx_limits *l = mgx_limits_public();
+  struct peer slow, idle, still, long_head, many[2];
+  char *head = make_body(l->max_header_bytes + 100);
+  struct mgx_limits few;
+  CHECK(l->max_conns > 0 && l->max_conns_per_ip > 0 && l->write_timeout_ms > 0 && l->max_ws_message > 0);
+  start(l);
+  join(&mgr, listener, &slow);
+  CHECK(peer_say(&slow, "GET / HT"));
+  join(&mgr, listener, &idle);
+  ask(&mgr, &idle, GET("/hi"));
+  expect_open(&mgr, &idle, HI);
+  join(&mgr, listener, &still);
+  CHECK(peer_say(&still, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  join(&mgr, listener, &long_head);
+  CHECK(peer_say(&long_head, "GET / HTTP/1.1\r\nA: "));
+  CHECK(peer_send(&long_head, head, l->max_header_bytes + 100));
+  POLL_UNTIL(&mgr, (peer_read(&long_head), strncmp(long_head.buf == NULL ? "" : long_head.buf, "HTTP/1.1 431", 12) == 0));
+  turn_clock((uint64_t) l->header_timeout_ms + 1);
+  POLL_UNTIL(&mgr, (peer_read(&slow), slow.len == strlen(TIMEOUT)));
+  turn_clock((uint64_t) l->body_timeout_ms);
+  POLL_UNTIL(&mgr, (peer_read(&still), still.len == strlen(TIMEOUT)));
+  turn_clock((uint64_t) l->idle_timeout_ms);
+  POLL_UNTIL(&mgr, peer_read(&idle));
+  peer_free(&slow), peer_free(&idle), peer_free(&still), peer_free(&long_head);
+  free(head);
+  finish(NULL);
+  // To change some of it, it is copied.
+  few = *l;
+  few.max_conns_per_ip = 1;
+  start(&few);
+  join(&mgr, listener, &many[0]);
+  peer_open(&many[1], listener);
+  POLL_UNTIL(&mgr, peer_read(&many[1]));
+  CHECK_EQ(stats().refused, 1);
+  peer_free(&many[0]);
+  finish(&many[1]);
+}
+
 static void counters(void) {
   struct mgx_drain_opts opts;
   struct mgx_stats s;
@@ -316,6 +356,7 @@ int main(void) {
   output_that_stands_still();
   requests_of_one_connection();
   counters();
+  the_preset();
   free(big_body);
   return DONE();
 }

@@ -66,7 +66,10 @@ fn bindings(files: &[String]) -> Bindings {
          #ifndef MONGOOSE_H\n#define MONGOOSE_H\n\n{}",
         read("include/preamble.h")
     );
-    let mut builder = Builder::new().with_config(config).with_header(top).with_trailer(read("include/trailer.h") + "\n#endif\n");
+    let mut builder = Builder::new()
+        .with_config(config)
+        .with_header(top)
+        .with_trailer(read("include/trailer.h") + &read("include/compat.h") + "\n#endif\n");
     for file in files {
         builder = builder.with_src(root(file));
     }
@@ -106,6 +109,83 @@ fn extension() -> String {
     text.replace("int flag", "enum mgx_flag flag").replace("(mg_str ", "(struct mg_str ")
 }
 
+/// Lines that are different for programs of earlier 7.x versions: where they stand, the version that dropped them, and what they were
+/// then. Members have both names, in a union without a name and with the same layout.
+const EARLIER: &[(&str, &str, u32, &str)] = &[
+    ("struct mg_str {", "  char *buf;", 715, "  MGX_ALSO { const char *ptr; char *buf; };"),
+    (
+        "struct mg_addr {",
+        "  union mg_addr_bytes addr;",
+        712,
+        "  MGX_ALSO { union mg_addr_bytes addr; uint32_t ip; uint8_t ip6[16]; };",
+    ),
+    ("struct mg_addr {", "  union mg_addr_bytes addr;", 722, "  MGX_ALSO { union mg_addr_bytes addr; uint8_t ip[16]; };"),
+    (
+        "typedef void (*mg_event_handler_t)",
+        "typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*);",
+        714,
+        "typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*, void*);",
+    ),
+    ("struct mg_connection {", "  struct mg_addr rem;", 706, "  MGX_ALSO { struct mg_addr rem; struct mg_addr peer; };"),
+    (
+        "struct mg_connection {",
+        "  char data[MG_DATA_SIZE];",
+        710,
+        "  MGX_ALSO { char data[MG_DATA_SIZE]; char label[MG_DATA_SIZE]; };",
+    ),
+    ("struct mg_http_message {", "  struct mg_str message;", 714, "  MGX_ALSO { struct mg_str message; struct mg_str chunk; };"),
+    ("struct mg_mqtt_opts {", "  struct mg_str topic;", 711, "  MGX_ALSO { struct mg_str topic; struct mg_str will_topic; };"),
+    (
+        "struct mg_mqtt_opts {",
+        "  struct mg_str message;",
+        711,
+        "  MGX_ALSO { struct mg_str message; struct mg_str will_message; };",
+    ),
+    ("struct mg_mqtt_opts {", "  uint8_t qos;", 711, "  MGX_ALSO { uint8_t qos; uint8_t will_qos; };"),
+    ("struct mg_mqtt_opts {", "  bool retain;", 711, "  MGX_ALSO { bool retain; bool will_retain; };"),
+    (
+        "struct mg_tls_opts {",
+        "  struct mg_str ca;",
+        722,
+        "  MGX_ALSO { struct mg_str ca; struct mg_str client_ca; struct mg_str server_ca; };",
+    ),
+    (
+        "struct mg_tls_opts {",
+        "  struct mg_str cert;",
+        722,
+        "  MGX_ALSO { struct mg_str cert; struct mg_str srvcert; struct mg_str server_cert; struct mg_str client_cert; };",
+    ),
+    (
+        "struct mg_tls_opts {",
+        "  struct mg_str key;",
+        722,
+        "  MGX_ALSO { struct mg_str key; struct mg_str certkey; struct mg_str srvkey; struct mg_str server_key; struct mg_str client_key; };",
+    ),
+    ("struct mg_tls_opts {", "  struct mg_str name;", 722, "  MGX_ALSO { struct mg_str name; struct mg_str srvname; };"),
+];
+
+fn for_earlier_versions(text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(String::from).collect();
+    // The last version first: it is the #else of those before it.
+    for (place, line, before, earlier) in EARLIER.iter().rev() {
+        let from = lines.iter().position(|l| l.starts_with(place)).unwrap_or_else(|| panic!("no {place}"));
+        let at = from + lines[from..].iter().position(|l| l == line).unwrap_or_else(|| panic!("no {line} in {place}"));
+        // Inside the alternative that a later version has made already.
+        if at > 0 && lines[at - 1] == "#else" {
+            lines[at] = line.to_string();
+            let start = at - 3;
+            lines[start] = lines[start].replacen("#if", "#elif", 1);
+            lines.splice(start..start, [format!("#if MGX_COMPAT_7 < {before}"), earlier.to_string()]);
+        } else {
+            lines.splice(at..at, [format!("#if MGX_COMPAT_7 < {before}"), earlier.to_string(), "#else".into()]);
+            let endif = at + 3;
+            lines[endif] = line.to_string();
+            lines.insert(endif + 1, "#endif".into());
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
 /// Takes out the empty lines between `#define NAME <number>` lines.
 fn join_constants(text: &str) -> String {
     let constant = |l: &str| l.starts_with("#define ") && l.rsplit(' ').next().unwrap().parse::<i32>().is_ok();
@@ -120,7 +200,7 @@ fn join_constants(text: &str) -> String {
 fn header_is_current() {
     let mut text = Vec::new();
     bindings(&sources()).write(&mut text);
-    let text = join_constants(&String::from_utf8(text).unwrap());
+    let text = for_earlier_versions(&join_constants(&String::from_utf8(text).unwrap()));
     let path = root("include/mongoose.h");
     if std::env::var_os("MONGOOSE_WRITE_HEADER").is_some() {
         fs::write(path, text).unwrap();
@@ -160,6 +240,9 @@ fn undeclared() -> BTreeSet<String> {
     section.lines().skip(1).map(|l| l.split('\t').nth(1).unwrap().to_string()).collect()
 }
 
+/// Functions of earlier versions that programs define: include/compat.h declares them.
+const EARLIER_FUNCTIONS: [&str; 2] = ["mg_unlist", "mg_unpack"];
+
 /// Symbols that the shared library offers.
 fn exported() -> BTreeSet<String> {
     let library = linked::shared_dir().join("libmongoose.so");
@@ -179,8 +262,9 @@ fn list(names: impl Iterator<Item = String>) -> String {
 
 #[test]
 fn exports_match_header() {
-    let wanted =
-        &(&declared(&sources()) | &undeclared()) | &EXTENSION.iter().chain([&MACROS]).flat_map(|f| functions(f)).collect();
+    let earlier = EARLIER_FUNCTIONS.map(String::from);
+    let wanted = &(&declared(&sources()) | &undeclared())
+        | &EXTENSION.iter().chain([&MACROS]).flat_map(|f| functions(f)).chain(earlier).collect();
     let exported = exported();
     let missing = list((&wanted - &exported).into_iter());
     let extra = list((&exported - &wanted).into_iter());

@@ -1,4 +1,5 @@
-//! The table in src/lib.rs, checked: which room may import which, and which must do without unsafe code.
+//! The table in src/lib.rs, checked: which room may import which, and which must do without unsafe code. Files import each other in no
+//! circle but those that are stated here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -185,6 +186,38 @@ fn safe_rooms_have_no_unsafe_code() {
     assert!(bad.is_empty(), "unsafe code in {}", bad.join(", "));
 }
 
+/// The places where code is unsafe: blocks, and impls of unsafe traits. Functions that are unsafe to call have their blocks inside.
+fn unsafe_blocks(code: &str) -> usize {
+    let words = code.match_indices("unsafe").filter(|(at, _)| {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        !code[..*at].ends_with(is_part) && !code[at + 6..].starts_with(is_part)
+    });
+    words.filter(|(at, _)| code[at + 6..].trim_start().starts_with('{') || word(&code[at + 6..]) == "impl").count()
+}
+
+/// How many there may be in each room: lower the number when the count has fallen.
+const UNSAFE: &str = include_str!("unsafe.tsv");
+
+#[test]
+fn unsafe_blocks_become_fewer() {
+    let mut counts = BTreeMap::<String, usize>::new();
+    each(|room, _, code| *counts.entry(room.to_string()).or_default() += unsafe_blocks(code));
+    let allowed: BTreeMap<String, usize> =
+        UNSAFE.lines().filter_map(|l| l.split_once('\t')).map(|(room, n)| (room.to_string(), n.parse().unwrap())).collect();
+    println!("unsafe blocks by room:");
+    for (room, n) in &counts {
+        println!("{room}\t{n}");
+    }
+    println!("all\t{}", counts.values().sum::<usize>());
+    assert_eq!(counts, allowed, "more than c-tests/unsafe.tsv allows, or fewer: then write the new number there");
+}
+
+#[test]
+fn unsafe_blocks_are_counted() {
+    let text = "unsafe fn f() { unsafe { g() } } // unsafe {\nunsafe impl Send for T {} let s = \"unsafe {\"; unsafe extern \"C\" {} not_unsafe{}";
+    assert_eq!(unsafe_blocks(&code(text)), 2);
+}
+
 #[test]
 fn imports_are_seen() {
     let code = code(
@@ -192,4 +225,170 @@ fn imports_are_seen() {
     );
     let names: Vec<String> = imported(&code).into_iter().filter(|n| !n.is_empty()).collect();
     assert_eq!(names, ["abi", "guard", "proto", "sys"]);
+}
+
+// ---- import circles
+
+/// The files that may import each other in a circle: the rest of `src` has an order in which it can be read.
+const CIRCLES: [(&[&str], &str); 3] = [
+    (
+        &["net/engine", "net/handle", "net/protocol", "net/tls"],
+        "one definition in four files: a record holds what TLS and the protocol of a connection are asked, by functions that take the \
+         connection, and a connection is a handle on its record",
+    ),
+    (
+        &["net/attempts", "net/conn", "net/resolve"],
+        "connecting goes round: a name leads to addresses, those to attempts, and attempts that fail to more addresses",
+    ),
+    (
+        &["handler/http", "handler/reply", "handler/ws"],
+        "an answer that is complete lets the next request in, and a request may be answered by the library or become a WebSocket",
+    ),
+];
+
+/// The modules of `src` by path, such as `net/engine`; `net/mod.rs` is `net`.
+fn modules() -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    each(|_, file, code| {
+        let name = file.with_extension("").display().to_string();
+        let own = ["#[cfg(test)]\nmod tests", "#[cfg(test)]\npub(crate) mod"].iter().filter_map(|s| code.find(s)).min();
+        all.insert(name.trim_end_matches("/mod").to_string(), code[..own.unwrap_or(code.len())].to_string());
+    });
+    all
+}
+
+/// The paths of a `use` tree, or of an expression, that begins here. `prefix` are the segments in front of it.
+fn paths<'a>(mut s: &'a str, prefix: &[&'a str], found: &mut Vec<Vec<&'a str>>) -> &'a str {
+    let mut path = prefix.to_vec();
+    loop {
+        s = s.trim_start();
+        if let Some(mut group) = s.strip_prefix('{') {
+            loop {
+                group = group.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+                let Some(c) = group.chars().next() else { return group };
+                if c == '}' {
+                    return &group[1..];
+                }
+                let rest = paths(group, &path, found);
+                group = if rest.len() < group.len() { rest } else { &group[c.len_utf8()..] };
+            }
+        }
+        let segment = word(s);
+        if segment.is_empty() {
+            found.push(path);
+            return s;
+        }
+        path.push(segment);
+        s = &s[segment.len()..];
+        match s.strip_prefix("::") {
+            Some(rest) => s = rest,
+            None => {
+                found.push(path);
+                return s;
+            }
+        }
+    }
+}
+
+/// The modules that a module names through `crate::`, `super::` and `self::`. What a folder's mod.rs re-exports of its own files is
+/// one namespace with it.
+fn names_of<'a>(name: &str, code: &str, all: &'a BTreeMap<String, String>) -> BTreeSet<&'a str> {
+    let own: Vec<&str> = name.split('/').collect();
+    let is_folder = source().join(name).join("mod.rs").exists();
+    let mut found = Vec::new();
+    for (start, len) in [("crate::", 0), ("super::", own.len() - 1), ("self::", own.len())] {
+        for (at, _) in code.match_indices(start) {
+            if !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+                paths(&code[at + start.len()..], &own[..len], &mut found);
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    for path in found {
+        let mut steps: Vec<&str> = Vec::new();
+        for step in path {
+            if step == "super" { _ = steps.pop() } else { steps.push(step) }
+        }
+        let target = (1..=steps.len()).rev().find_map(|n| all.get_key_value(&steps[..n].join("/")));
+        if let Some((target, _)) = target.filter(|(t, _)| *t != name && !(is_folder && t.starts_with(&format!("{name}/")))) {
+            names.insert(target.as_str());
+        }
+    }
+    names
+}
+
+/// The sets of modules that reach each other.
+fn circles(all: &BTreeMap<String, String>) -> Vec<Vec<String>> {
+    let direct: BTreeMap<&str, BTreeSet<&str>> =
+        all.iter().map(|(name, code)| (name.as_str(), names_of(name, code, all))).collect();
+    let reach = |from: &str| {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<&str> = direct[from].iter().copied().collect();
+        while let Some(name) = next.pop() {
+            if seen.insert(name) {
+                next.extend(&direct[name]);
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&str, BTreeSet<&str>> = direct.keys().map(|name| (*name, reach(name))).collect();
+    let mut found: Vec<Vec<String>> = Vec::new();
+    for (name, seen) in &reached {
+        if seen.contains(name) && !found.iter().flatten().any(|n| n == name) {
+            found.push(seen.iter().filter(|other| reached[*other].contains(name)).map(|n| n.to_string()).collect());
+        }
+    }
+    found
+}
+
+#[test]
+fn no_import_circles_but_the_stated_ones() {
+    let found = circles(&modules());
+    let mut bad = Vec::new();
+    for circle in &found {
+        match CIRCLES.iter().find(|(files, _)| circle.iter().all(|f| files.contains(&f.as_str()))) {
+            Some((_, why)) => println!("{}: {why}", circle.join(", ")),
+            None => bad.push(format!("these files import each other in a circle: {}", circle.join(", "))),
+        }
+    }
+    for (files, _) in CIRCLES {
+        let is_whole = found.iter().any(|circle| circle.iter().eq(files));
+        if !is_whole {
+            bad.push(format!("{} is no circle any more: make the entry smaller", files.join(", ")));
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn circles_are_seen() {
+    let all: BTreeMap<String, String> = [
+        ("net", ""),
+        ("net/a", "use super::{b::{self, B}, c};"),
+        ("net/b", "fn f() { crate::handler::x::y(); }"),
+        ("net/c", "use super::b::B;"),
+        ("handler/x", "use crate::{fmt, net::{c, a::A}};"),
+        ("fmt", ""),
+        ("fmt/p", "fn f() { super::super::fmt::q() }"),
+    ]
+    .map(|(name, code)| (name.to_string(), code.to_string()))
+    .into();
+    assert_eq!(circles(&all), [["handler/x", "net/a", "net/b", "net/c"]]);
+}
+
+#[test]
+fn architecture_lists_the_files_of_net() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md")).unwrap();
+    let listed: BTreeSet<String> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("| `")?.split_once("` |"))
+        .filter(|(_, job)| job.trim_matches([' ', '|']).len() > 10)
+        .map(|(name, _)| name.to_string())
+        .collect();
+    let files: BTreeSet<String> =
+        files(&source().join("net")).iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_string()).collect();
+    let missing: Vec<_> = files.iter().filter(|f| *f != "mod.rs" && !listed.contains(*f)).collect();
+    assert!(missing.is_empty(), "docs/architecture.md has no row for {missing:?} of src/net");
+    let gone: Vec<_> = listed.iter().filter(|f| f.ends_with(".rs") && !files.contains(*f)).collect();
+    assert!(gone.is_empty(), "docs/architecture.md has rows for {gone:?}, which src/net does not have");
 }

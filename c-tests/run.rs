@@ -13,6 +13,8 @@ mod install;
 mod programs;
 #[path = "run/tools.rs"]
 mod tools;
+#[path = "run/torture.rs"]
+mod torture;
 
 fn main() {
     let mut args = Arguments::from_args();
@@ -28,5 +30,12 @@ fn main() {
     programs::tool_trials(&mut all);
     programs::trials(&mut all);
     install::trials(&mut all);
+    torture::fault_trial(&mut all);
+    if torture::is_asked_for() {
+        all.retain(|t| torture::KINDS.iter().any(|kind| t.name().ends_with(kind)));
+        let done = libtest_mimic::run(&args, all);
+        println!("torture: {} passed, {} failed", done.num_passed, done.num_failed);
+        done.exit();
+    }
     libtest_mimic::run(&args, all).exit();
 }

@@ -168,6 +168,7 @@ int main(int argc, char **argv) {
   }
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&s_mgr);
+  mgx_mgr_limits(&s_mgr, mgx_limits_public());
   mgx_mgr_drain_init(&s_mgr);
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);

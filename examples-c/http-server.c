@@ -10,6 +10,7 @@
 //   curl localhost:8000/api/stats                            connections and requests so far
 
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #define JSON_HEADERS "Content-Type: application/json\r\n"
 // A string of a message as the argument of %m. Length 0 would mean "up to the terminator", which messages do not have.
@@ -98,6 +99,7 @@ int main(int argc, char **argv) {
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
+  mgx_mgr_limits(&mgr, mgx_limits_public());
   if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
     fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
     mg_mgr_free(&mgr);

@@ -13,6 +13,7 @@
 //   curl --cacert cert.pem https://localhost:8443/echo -d hello
 
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 struct server {
   struct mg_tls_opts tls;
@@ -94,6 +95,7 @@ int main(int argc, char **argv) {
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
+  mgx_mgr_limits(&mgr, mgx_limits_public());
   if (read_file(cert, &s.tls.cert) && read_file(key, &s.tls.key) && (ca == NULL || read_file(ca, &s.tls.ca))) {
     if ((listener = mg_http_listen(&mgr, url, handler, &s)) == NULL) {
       fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);

@@ -6,6 +6,7 @@
 //   curl localhost:8000/lines/1000000                       so many lines, in chunks; no length is known
 
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #define PART 16384           // what is made at a time
 #define QUEUE (4 * PART)     // more than this is not queued
@@ -86,6 +87,7 @@ int main(int argc, char **argv) {
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
+  mgx_mgr_limits(&mgr, mgx_limits_public());
   if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
     fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
     mg_mgr_free(&mgr);

@@ -188,12 +188,9 @@ int main(int argc, char **argv) {
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   // Neither many clients nor slow ones, nor long bodies, take more memory than this.
-  memset(&limits, 0, sizeof(limits));
+  limits = *mgx_limits_public();
   limits.max_conns = 1000;
-  limits.max_header_bytes = 16 * 1024;
   limits.max_body_bytes = 16 * 1024;
-  limits.header_timeout_ms = limits.body_timeout_ms = 10000;
-  limits.idle_timeout_ms = limits.write_timeout_ms = 60000;
   mgx_mgr_limits(&mgr, &limits);
   if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
     fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);

@@ -11,6 +11,7 @@
 //   curl -I localhost:8000/large-file                 length and ETag
 
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 static struct mg_http_serve_opts s_opts;
 static volatile sig_atomic_t s_signal;
@@ -64,6 +65,7 @@ int main(int argc, char **argv) {
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
+  mgx_mgr_limits(&mgr, mgx_limits_public());
   if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
     fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
     mg_mgr_free(&mgr);

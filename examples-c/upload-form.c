@@ -10,6 +10,7 @@
 //   curl -O localhost:8000/files/photo.jpg                       and back
 
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #define MAX_SIZE ((size_t) 1 << 30)
 
@@ -114,6 +115,7 @@ int main(int argc, char **argv) {
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
+  mgx_mgr_limits(&mgr, mgx_limits_public());
   if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
     fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
     mg_mgr_free(&mgr);

@@ -7,6 +7,7 @@
 //   ws.send('hello')
 
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 // Clients that do not read what they get are given up above this many unsent bytes.
 #define TOO_MUCH (1024 * 1024)
@@ -68,6 +69,7 @@ static void say_goodbye(struct mg_mgr *mgr) {
 
 int main(int argc, char **argv) {
   struct mg_mgr mgr;
+  struct mgx_limits limits;
   struct mg_connection *listener;
   const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
 
@@ -80,6 +82,10 @@ int main(int argc, char **argv) {
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
+  // Strangers may come, but WebSocket peers may be silent for as long as they like.
+  limits = *mgx_limits_public();
+  limits.idle_timeout_ms = 0;
+  mgx_mgr_limits(&mgr, &limits);
   mg_timer_add(&mgr, TICK_MS, MG_TIMER_REPEAT, tick, &mgr);
   if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
     fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);

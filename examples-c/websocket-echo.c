@@ -3,6 +3,7 @@
 // usage: websocket-echo [URL]     default http://0.0.0.0:8000; Ctrl-C ends it
 
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 // A peer that sends without reading must not fill our memory: above this many unsent bytes nothing more is read.
 #define ENOUGH (1024 * 1024)
@@ -46,6 +47,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 
 int main(int argc, char **argv) {
   struct mg_mgr mgr;
+  struct mgx_limits limits;
   struct mg_connection *listener;
   const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
 
@@ -58,6 +60,10 @@ int main(int argc, char **argv) {
   signal(SIGTERM, on_signal);
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
+  // Strangers may come, but WebSocket peers may be silent for as long as they like.
+  limits = *mgx_limits_public();
+  limits.idle_timeout_ms = 0;
+  mgx_mgr_limits(&mgr, &limits);
   if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
     fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
     mg_mgr_free(&mgr);

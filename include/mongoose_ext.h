@@ -144,6 +144,38 @@ struct mgx_drain_opts {
   int ws_close_timeout_ms;
 };
 
+// Limits on what peers may do. Zero-initialise: 0 in a member means off.
+struct mgx_limits {
+  // Accepted connections of this manager; one more is accepted and closed at once.
+  size_t max_conns;
+  // The same for one peer address.
+  size_t max_conns_per_ip;
+  // From accept, or the first byte of a request, to the end of its head: 408 and drain.
+  int header_timeout_ms;
+  // No progress of a request body: 408 and drain.
+  int body_timeout_ms;
+  // No request in progress, and nothing received or sent: drain.
+  int idle_timeout_ms;
+  // No write progress while output is queued: close.
+  int write_timeout_ms;
+  // 431 and drain.
+  size_t max_header_bytes;
+  // 413 and drain.
+  size_t max_body_bytes;
+  // WebSocket message, fragments joined: Close 1009 and drain.
+  size_t max_ws_message;
+  // c->send above this: MGX_EV_BACKPRESSURE once, and again after it fell below half.
+  size_t max_send_queue;
+  // Requests of one keep-alive connection; the last reply says `Connection: close`.
+  unsigned int max_requests;
+  // How long an answer that has not begun, or does not go on, is awaited after the peer's half-close. 0: 5 s. -1: the end of
+  // stream means that the peer is gone: close at once.
+  int half_close_ms;
+  // How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
+  // 0: as long as the system tries.
+  int connect_timeout_ms;
+};
+
 // How a manager is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
 struct mgx_mgr_drain_opts {
   // Default 0. First step: still accepting, because a load balancer needs time to notice; every reply closes.
@@ -180,38 +212,6 @@ struct mgx_drain_status {
   size_t unsent_bytes;
   uint64_t elapsed_ms;
   uint64_t remaining_ms;
-};
-
-// Limits on what peers may do. Zero-initialise: 0 in a member means off.
-struct mgx_limits {
-  // Accepted connections of this manager; one more is accepted and closed at once.
-  size_t max_conns;
-  // The same for one peer address.
-  size_t max_conns_per_ip;
-  // From accept, or the first byte of a request, to the end of its head: 408 and drain.
-  int header_timeout_ms;
-  // No progress of a request body: 408 and drain.
-  int body_timeout_ms;
-  // No request in progress, and nothing received or sent: drain.
-  int idle_timeout_ms;
-  // No write progress while output is queued: close.
-  int write_timeout_ms;
-  // 431 and drain.
-  size_t max_header_bytes;
-  // 413 and drain.
-  size_t max_body_bytes;
-  // WebSocket message, fragments joined: Close 1009 and drain.
-  size_t max_ws_message;
-  // c->send above this: MGX_EV_BACKPRESSURE once, and again after it fell below half.
-  size_t max_send_queue;
-  // Requests of one keep-alive connection; the last reply says `Connection: close`.
-  unsigned int max_requests;
-  // How long an answer that has not begun, or does not go on, is awaited after the peer's half-close. 0: 5 s. -1: the end of
-  // stream means that the peer is gone: close at once.
-  int half_close_ms;
-  // How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
-  // 0: as long as the system tries.
-  int connect_timeout_ms;
 };
 
 // Counters of a manager, since mg_mgr_init.
@@ -326,6 +326,10 @@ const char *mgx_http_body(const struct mg_http_message *hm, size_t *len);
 // Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
 void mgx_http_chunk(struct mg_connection *c, const void *buf, size_t len);
 
+// In MG_EV_HTTP_CHUNK of versions before 7.14: the program has taken the chunk. The message then ends with an empty chunk in place of
+// MG_EV_HTTP_MSG.
+void mgx_http_delete_chunk(struct mg_connection *c);
+
 // The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
 const char *mgx_http_header(const struct mg_http_message *hm, const char *name, size_t *len);
 
@@ -356,6 +360,13 @@ int mgx_http_status(const struct mg_http_message *hm);
 
 // Request: the path, still percent-encoded, without the query. Response: the status code; see mgx_http_status.
 const char *mgx_http_uri(const struct mg_http_message *hm, size_t *len);
+
+// Limits for a server that strangers can reach: mgx_mgr_limits(&mgr, mgx_limits_public()). Nobody occupies it with slow heads
+// (10 s) or bodies (30 s without progress), with answers that are not read (60 s), with idle connections (60 s), with many (10,000;
+// 256 from one address), or with large heads (16 KiB) and WebSocket messages (1 MiB). Bodies may be as long as MG_MAX_RECV_SIZE
+// allows, and uploads to files longer. To differ, copy the struct and change members; behind a reverse proxy, which is one address,
+// set max_conns_per_ip to 0, and for WebSocket or MQTT peers that may be silent, idle_timeout_ms.
+const struct mgx_limits *mgx_limits_public(void);
 
 // Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
 // It may be a Unix stream socket, whose file is left alone. It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
@@ -431,6 +442,10 @@ void mgx_mgr_limits(struct mg_mgr *mgr, const struct mgx_limits *limits);
 // A manager on the heap, initialised. NULL when out of memory. Free it with mgx_mgr_delete.
 struct mg_mgr *mgx_mgr_new(void);
 
+// Whether mg_mgr_init succeeded, and mg_mgr_free was not called since. It fails when the process or the system has no descriptors
+// or memory left.
+bool mgx_mgr_ok(const struct mg_mgr *mgr);
+
 // Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
 // then on. NULL pointers have no effect.
 void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *opts);
@@ -446,6 +461,12 @@ void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 // did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads and signal
 // handlers may call makes the descriptor readable.
 int mgx_mgr_timeout_ms(struct mg_mgr *mgr);
+
+// Says for which version 7.x of the API the program was written, such as 713 for 7.13. mg_mgr_init does that for a program which
+// defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as a fourth argument, and
+// MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
+void mgx_mgr_written_for(struct mg_mgr *mgr,
+                         int version);
 
 // Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
 // frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the

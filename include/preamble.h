@@ -57,6 +57,19 @@
 #error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
 #endif
 
+// ---- The version that the program was written for, when it is an earlier 7.x: 713 for 7.13. See docs/migrating.md.
+#ifndef MGX_COMPAT_7
+#define MGX_COMPAT_7 722
+#elif MGX_COMPAT_7 < 700 || MGX_COMPAT_7 > 799
+#error MGX_COMPAT_7: the version that the program was written for, such as 713 for 7.13
+#endif
+#if MGX_COMPAT_7 < 722
+// A member that had other names: -Wpedantic knows unions without a name since C11 only.
+#define MGX_ALSO __extension__ union
+// struct mg_str s = {"text", 4};
+#pragma GCC diagnostic ignored "-Wmissing-braces"
+#endif
+
 // ---- Settings that are part of the binary layout. `make install` writes the values that the library was built with.
 #define MGX_BUILT_DATA_SIZE 32
 #define MGX_BUILT_MAX_HTTP_HEADERS 30

@@ -17,7 +17,11 @@ void mg_mqtt_poll(struct mg_mgr *mgr);
 #if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
     defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
     MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
+#define MGX_SETTINGS
+#endif
 
+#if defined(MGX_SETTINGS) || MGX_COMPAT_7 < 714
+#ifdef MGX_SETTINGS
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS
 struct mgx_options {
@@ -32,8 +36,11 @@ struct mgx_options {
 };
 extern void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *options);
 #endif
+#endif
+extern void mgx_mgr_written_for(struct mg_mgr *mgr, int version);
 
 static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
+#ifdef MGX_SETTINGS
   struct mgx_options options;
   memset(&options, 0, sizeof(options));
 #ifdef MGX_SET_MAX_RECV_SIZE
@@ -60,8 +67,14 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
 #if !MG_ENABLE_LOG
   mg_log_level = MG_LL_NONE;
 #endif
+#endif
   mg_mgr_init(mgr);
+#ifdef MGX_SETTINGS
   mgx_mgr_options(mgr, &options);
+#endif
+#if MGX_COMPAT_7 < 714
+  mgx_mgr_written_for(mgr, MGX_COMPAT_7);
+#endif
 }
 #undef mg_mgr_init
 #define mg_mgr_init(mgr) mgx_mgr_init_as_compiled(mgr)

@@ -222,6 +222,12 @@ const ACCEPTED: &[&str] = &[
     "-DMG_TLS=MG_TLS_OPENSSL",
     "-DMG_TLS=MG_TLS_WOLFSSL",
     "-DMG_TLS_SSLKEYLOGFILE",
+    "-DMGX_COMPAT_7=700",
+    "-DMGX_COMPAT_7=707",
+    "-DMGX_COMPAT_7=711",
+    "-DMGX_COMPAT_7=713 -DMG_ENABLE_DIRLIST=0",
+    "-DMGX_COMPAT_7=714",
+    "-DMGX_COMPAT_7=722",
     "-DMG_UECC_SUPPORTS_secp256k1=1",
 ];
 
@@ -229,6 +235,7 @@ const ACCEPTED: &[&str] = &[
 const REFUSED: &[(&str, &str)] = &[
     ("MG_ARCH=MG_ARCH_ESP32", "MG_ARCH_UNIX"),
     ("MG_ARCH=MG_ARCH_WIN32", "MG_ARCH_UNIX"),
+    ("MGX_COMPAT_7=7", "713 for 7.13"),
     ("MG_DASH_MAX_USER_NAME=33", "32"),
     ("MG_DATA_SIZE=64", "default 32"),
     ("MG_ENABLE_FATFS=1", "0 in the library"),

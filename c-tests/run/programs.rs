@@ -3,10 +3,11 @@
 //!
 //! The first lines of a program may say, in comments of their own:
 //! `C only` (not built as C++), `args: ...` (its arguments), `timeout: N` (seconds, 60 without it), `flags: ...` (compiler
-//! flags; several such lines make several variants), `not under: valgrind asan: why`, `valgrind: ...: why` (more of its
+//! flags; several such lines make several variants), `not under: valgrind asan short: why`, `valgrind: ...: why` (more of its
 //! options).
 
 use crate::tools::{Outcome, root, run, scratch, shared_dir, succeed, tool};
+use crate::torture;
 use libtest_mimic::{Failed, Trial};
 use std::{
     fs,
@@ -90,12 +91,12 @@ impl Markers {
 
 /// One program with one set of flags. What several trials need is built once, by the first of them.
 pub struct Program {
-    name: String,
+    pub name: String,
     source: PathBuf,
-    flags: Vec<String>,
-    args: Vec<String>,
+    pub flags: Vec<String>,
+    pub args: Vec<String>,
     valgrind: Vec<String>,
-    timeout: Duration,
+    pub timeout: Duration,
     dir: PathBuf,
     object: OnceLock<Result<PathBuf, String>>,
     shared: OnceLock<Result<PathBuf, String>>,
@@ -174,7 +175,7 @@ impl Program {
         self.object.get_or_init(|| self.compile(Language::C, &[], "c.o")).as_deref().map_err(Clone::clone)
     }
 
-    fn shared(&self) -> Result<&Path, String> {
+    pub fn shared(&self) -> Result<&Path, String> {
         let build = || self.link("gcc", self.object()?, Linkage::Shared, &[]);
         self.shared.get_or_init(build).as_deref().map_err(Clone::clone)
     }
@@ -193,9 +194,9 @@ impl Program {
         self.link("gcc", &object, Linkage::Static, SANITIZE)
     }
 
-    fn start(&self, kind: &str, mut command: Command, limit: Duration) -> Result<Outcome, String> {
+    pub fn start(&self, kind: &str, mut command: Command, limit: Duration) -> Result<Outcome, String> {
         let dir = scratch(&format!("{}-run-{kind}", self.name));
-        command.args(&self.args).current_dir(&dir);
+        command.args(&self.args).current_dir(&dir).env("LIBRARY_BUILD", if cfg!(debug_assertions) { "debug" } else { "release" });
         run(command, &dir, limit)
     }
 
@@ -268,6 +269,7 @@ pub fn trials(all: &mut Vec<Trial>) {
             }
             all.push(trial(p, "valgrind", |p| passed(p.run_valgrind())).with_ignored_flag(skip("valgrind")));
             all.push(trial(p, "asan", |p| passed(p.run_sanitized())).with_ignored_flag(skip("asan")));
+            torture::short_trials(all, &stem, p, skip);
         }
     }
     for (stem, path) in sources("examples-c") {

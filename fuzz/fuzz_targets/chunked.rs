@@ -1,15 +1,6 @@
 //! Chunked bodies: arriving in two pieces or at once makes no difference, and the data is as long as announced.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-// No exported function leads straight to the scanner, so its source is compiled in.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/proto/http/mod.rs"]
-mod http;
-
-use http::chunked::{self, Scan, Scanner};
+use crate::proto::http::chunked::{self, Scan, Scanner};
 
 fuzz_target!(|input: (u16, &[u8])| {
     let (cut, body) = (usize::from(input.0).min(input.1.len()), input.1);

@@ -1,16 +1,6 @@
 //! Credentials: what does not fit is cut, and the result is always C strings.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-// No exported function leads straight to it, so the source is compiled in.
-#[allow(unused)]
-#[path = "../../src/hash/mod.rs"]
-mod hash;
-#[allow(unused)]
-#[path = "../../src/proto/mod.rs"]
-mod proto;
+use crate::proto;
 
 fuzz_target!(|input: (u8, u8, Option<&[u8]>, Option<&[u8]>, &[u8])| {
     let (user_len, pass_len, authorization, cookie, query) = input;

@@ -1,14 +1,7 @@
 //! DNS messages: the parsers stay inside, what is encoded is found again, and a reply is believed only when it fits its question.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
+use crate::proto::dns;
 use mongoose::abi::{mg_dns_message, mg_dns_rr};
-
-// No exported function leads straight to the strict parser, so its source is compiled in.
-#[allow(dead_code)]
-#[path = "../../src/proto/dns.rs"]
-mod dns;
 
 unsafe extern "C" {
     fn mg_dns_parse(buf: *const u8, len: usize, dm: *mut mg_dns_message) -> bool;

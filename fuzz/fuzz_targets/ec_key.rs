@@ -1,9 +1,6 @@
 //! Private keys in files: what comes out is a key of the curve that was written in the file, and nothing else does.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int, c_void};
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::mg_str;
 
 unsafe extern "C" {

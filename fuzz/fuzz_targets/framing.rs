@@ -1,20 +1,9 @@
 //! Requests as a server reads them, against httparse; and whatever a program writes, in any pieces.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-// No exported function leads straight to it, so the source is compiled in.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/proto/http/mod.rs"]
-mod http;
-#[path = "../oracle.rs"]
-mod oracle;
-
-use http::framing::{Body, Framing, Side};
-use http::head::{self, Reader};
-use http::outgoing::Outgoing;
-use oracle::Verdict;
+use crate::oracle::{self, Verdict};
+use crate::proto::http::framing::{Body, Framing, Side};
+use crate::proto::http::head::{self, Reader};
+use crate::proto::http::outgoing::{Outgoing, Progress};
 
 /// Our server's view.
 fn ours(input: &[u8]) -> Verdict<'_> {
@@ -69,7 +58,7 @@ fuzz_target!(|input: (u16, &[u8])| {
     let respond = |pieces: [&[u8]; 2]| {
         let mut out = Outgoing::new(0);
         let first = out.response(pieces[0], false, true);
-        if first == http::outgoing::Progress::More { out.response(pieces[1], false, true) } else { first }
+        if first == Progress::More { out.response(pieces[1], false, true) } else { first }
     };
     let whole = respond([data, b""]);
     assert!(whole == respond([&data[..cut], &data[cut..]]));

@@ -1,9 +1,6 @@
 //! Heads: every string of a parsed message lies inside the input, and no prefix of a good head is good or malformed.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int, c_uchar};
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::{mg_http_message, mg_str};
 
 unsafe extern "C" {

@@ -1,9 +1,6 @@
 //! JSON lookup: what is found lies inside the text.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int};
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::mg_str;
 
 unsafe extern "C" {

@@ -1,9 +1,6 @@
 //! Tokens: what is signed is verified, by both algorithms, what is not is refused, and any change is noticed.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int, c_void};
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::{mg_jwt_opts, mg_str};
 use std::sync::LazyLock;
 

@@ -1,18 +1,7 @@
 //! mDNS datagrams: nothing in them leads outside, and what we answer can be read again.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-// No exported function leads straight to these, so their sources are compiled in.
-#[allow(dead_code)]
-#[path = "../../src/proto/dns.rs"]
-mod dns;
-#[allow(dead_code)]
-#[path = "../../src/proto/mdns.rs"]
-mod mdns;
-
-use mdns::{Kind, Service};
+use crate::proto::dns;
+use crate::proto::mdns::{self, Kind, Service};
 
 fuzz_target!(|input: (&[u8], &[u8], &[u8], u16)| {
     let (bytes, host, srvcproto, port) = input;

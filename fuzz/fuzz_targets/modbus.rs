@@ -1,11 +1,8 @@
 //! Modbus frames, as they come and in pieces, with a handler that changes the request: the answers are frames that belong to the
 //! requests in their order, and where the pieces end does not matter.
 
-#![no_main]
-
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::*;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;

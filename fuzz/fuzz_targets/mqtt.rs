@@ -1,11 +1,8 @@
 //! MQTT: every string of a parsed packet lies inside it, properties come to an end, and a stream gives the same packets and replies
 //! however it is cut. Handlers that edit the buffer, drain or close in any event break nothing.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int, c_long, c_void};
 use core::mem::MaybeUninit;
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::*;
 use std::cell::LazyCell;
 

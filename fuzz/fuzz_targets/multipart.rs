@@ -1,8 +1,5 @@
 //! multipart/form-data: parts lie inside the body and the walk comes to an end.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::{mg_http_part, mg_str};
 
 unsafe extern "C" {

@@ -1,11 +1,8 @@
 //! The whole way of a server's input, from the socket to the program: HTTP, WebSocket, uploads, files, dashboard. Whatever arrives,
 //! the program sees the same messages whether it comes at once or in two pieces, and the connection ends.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::*;
 use std::cell::RefCell;
 
@@ -129,7 +126,8 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, data: *mut c_void
                     4 => drop(mg_http_upload(c, hm, &raw mut NOWHERE, c"d".as_ptr(), 1 << 20)),
                     5 => {
                         let mut opts: mg_http_serve_opts = core::mem::zeroed();
-                        (opts.root_dir, opts.ssi_pattern, opts.fs) = (c"/w,/x=/w/d".as_ptr(), c"#.shtml".as_ptr(), &raw mut mg_fs_packed);
+                        (opts.root_dir, opts.ssi_pattern, opts.fs) =
+                            (c"/w,/x=/w/d".as_ptr(), c"#.shtml".as_ptr(), &raw mut mg_fs_packed);
                         mg_http_serve_dir(c, hm, &opts);
                     }
                     _ => mgx_http_reply(c, 200, c"A: b\r\n".as_ptr(), (*hm).body.buf.cast(), (*hm).body.len),

@@ -1,10 +1,9 @@
 //! SNTP messages: there is a time exactly when a server of a known version says so, and the clock is set to that time or left alone.
 
-#![no_main]
-
 use core::cell::Cell;
-use libfuzzer_sys::fuzz_target;
 use mongoose as _; // it has the functions
+use std::sync::LazyLock;
+use std::time::Instant;
 
 unsafe extern "C" {
     fn mg_sntp_parse(buf: *const u8, len: usize) -> i64;
@@ -13,13 +12,14 @@ unsafe extern "C" {
 }
 
 thread_local! {
-    static UPTIME: Cell<u64> = const { Cell::new(0) };
+    static UPTIME: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// The library takes the clock of the program.
+/// The library takes the clock of the program; in the other targets it goes on.
 #[unsafe(no_mangle)]
 extern "C" fn mg_millis() -> u64 {
-    UPTIME.get()
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    UPTIME.get().unwrap_or_else(|| START.elapsed().as_millis() as u64)
 }
 
 const SINCE_1900: u64 = 2_208_988_800;
@@ -45,7 +45,7 @@ fuzz_target!(|input: (u8, [u32; 6], u64, u16, Box<[u8]>)| {
     }
     let message = message.into_boxed_slice();
     let uptime = if cut >= 1 << 15 { uptime } else { uptime % (1 << 41) };
-    UPTIME.set(uptime);
+    UPTIME.set(Some(uptime));
     // SAFETY: the message is a block of exactly its length; there is one thread.
     unsafe {
         mg_boot_timestamp_ms = 7;

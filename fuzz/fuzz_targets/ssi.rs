@@ -1,18 +1,6 @@
 //! Server-side includes: text and directives in their order make up the page.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-// No exported function leads straight to it, so the source is compiled in.
-#[allow(unused)]
-#[path = "../../src/hash/mod.rs"]
-mod hash;
-#[allow(unused)]
-#[path = "../../src/proto/mod.rs"]
-mod proto;
-
-use proto::ssi::{Piece, pieces};
+use crate::proto::ssi::{Piece, pieces};
 
 fuzz_target!(|page: &[u8]| {
     let mut at = 0;

@@ -1,35 +1,14 @@
 //! Certificates and keys: as options, in PEM or DER, and as what a peer shows. Nothing that is not the test server's own
 //! certificate is believed to be it.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use rustls::pki_types::{CertificateDer, PrivateSec1KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
-// No exported function leads straight to it, so the source is compiled in.
-#[allow(unused)]
-#[path = "../../src/hash/mod.rs"]
-mod hash;
-#[allow(unused)]
-#[path = "../../src/proto/mod.rs"]
-mod proto;
-#[allow(unused)]
-#[path = "../../src/tls/mod.rs"]
-mod tls;
-
-/// Nothing is logged.
-mod sys {
-    pub mod log {
-        macro_rules! log_info { ($($arg:tt)+) => { let _ = format_args!($($arg)+); }; }
-        pub(crate) use log_info;
-    }
-}
-
-use tls::config::{Cache, Options, explain};
+use crate::hash;
+use crate::tls::config::{Cache, Options, explain};
 
 const CA: &[u8] = include_bytes!("../../c-tests/certs/ca.pem");
 const CERT: &[u8] = include_bytes!("../../c-tests/certs/server-p256.pem");
@@ -92,7 +71,9 @@ fuzz_target!(|data: &[u8]| {
     let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let server = builder.with_protocol_versions(&[&rustls::version::TLS12, &rustls::version::TLS13]).unwrap();
     let server = Arc::new(server.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(shown))));
-    for options in [Options { ca: CA, name: b"localhost", ..Options::default() }, Options { name: b"localhost", ..Options::default() }] {
+    for options in
+        [Options { ca: CA, name: b"localhost", ..Options::default() }, Options { name: b"localhost", ..Options::default() }]
+    {
         let (config, name) = cache.client(&options, Ipv4Addr::LOCALHOST.into()).unwrap();
         let client = ClientConnection::new(config, name).unwrap();
         match talk(client, ServerConnection::new(server.clone()).unwrap()) {

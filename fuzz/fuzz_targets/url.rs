@@ -1,9 +1,6 @@
 //! URLs: every part lies inside the text, and the path is its end.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int, c_ushort};
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::mg_str;
 use std::ffi::CString;
 

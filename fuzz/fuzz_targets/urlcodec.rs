@@ -1,9 +1,6 @@
 //! URL coding: decoding undoes encoding, in place too, and variables lie inside their text.
 
-#![no_main]
-
 use core::ffi::{c_char, c_int};
-use libfuzzer_sys::fuzz_target;
 use mongoose::abi::mg_str;
 
 unsafe extern "C" {

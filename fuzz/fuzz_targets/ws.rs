@@ -1,19 +1,7 @@
 //! WebSocket frames: headers come back as they were written, no prefix of one is one, masking undoes itself, and text that is
 //! checked in pieces is text.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-// No exported function leads straight to it, so the source is compiled in.
-#[allow(unused)]
-#[path = "../../src/hash/mod.rs"]
-mod hash;
-#[allow(unused)]
-#[path = "../../src/proto/mod.rs"]
-mod proto;
-
-use proto::ws::{self, Head, Header, Rules, Utf8};
+use crate::proto::ws::{self, Head, Header, Rules, Utf8};
 
 fuzz_target!(|input: (u16, [u8; 4], &[u8])| {
     let (cut, mask, data) = (usize::from(input.0).min(input.2.len()), input.1, input.2);

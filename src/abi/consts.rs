@@ -23,6 +23,10 @@ pub const MG_IO_SIZE: usize = 16384;
 pub const MG_MAX_RECV_SIZE: usize = 3 * 1024 * 1024;
 /// cbindgen:ignore
 pub const MG_INVALID_SOCKET: c_int = -1;
+/// MG_EV_HTTP_CHUNK of versions before 7.14, which had other numbers: see include/compat.h.
+///
+/// cbindgen:ignore
+pub const MGX_EV_HTTP_CHUNK: c_int = -714;
 
 pub const MG_DNS_RTYPE_A: c_int = 1;
 pub const MG_DNS_RTYPE_AAAA: c_int = 28;

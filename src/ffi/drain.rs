@@ -60,7 +60,7 @@ fn close_soon(c: Conn) {
     enter!(c);
     c.update(|f| f.set_closing(true));
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
     }
 }
 
@@ -200,6 +200,32 @@ pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut m
                 None => mgx_drain_status { phase: mgx_mgr_phase(mgr), ..core::mem::zeroed() },
             };
         }
+    }
+}
+
+/// Says for which version 7.x of the API the program was written, such as 713 for 7.13. mg_mgr_init does that for a program which
+/// defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as a fourth argument, and
+/// MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_written_for(mgr: *mut mg_mgr, version: c_int) {
+    // SAFETY: a manager or NULL, as the caller promises.
+    if let Some(e) = unsafe { Engine::of(mgr) } {
+        e.written_for.set(version);
+    }
+}
+
+/// In MG_EV_HTTP_CHUNK of versions before 7.14: the program has taken the chunk. The message then ends with an empty chunk in place of
+/// MG_EV_HTTP_MSG.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_delete_chunk(c: *mut mg_connection) {
+    if c.is_null() {
+        return;
+    }
+    // SAFETY: a connection, as the caller promises.
+    let c = unsafe { Conn::new(c) };
+    enter!(c);
+    if let Some(rec) = c.rec() {
+        rec.http.chunk_deleted.set(rec.http.dispatching.get());
     }
 }
 

@@ -69,6 +69,24 @@ pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
     }
 }
 
+/// Whether mg_mgr_init succeeded, and mg_mgr_free was not called since. It fails when the process or the system has no descriptors
+/// or memory left.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_ok(mgr: *const mg_mgr) -> bool {
+    // SAFETY: a manager or NULL, as the caller promises.
+    unsafe { Engine::of(mgr.cast_mut()) }.is_some()
+}
+
+/// Limits for a server that strangers can reach: mgx_mgr_limits(&mgr, mgx_limits_public()). Nobody occupies it with slow heads
+/// (10 s) or bodies (30 s without progress), with answers that are not read (60 s), with idle connections (60 s), with many (10,000;
+/// 256 from one address), or with large heads (16 KiB) and WebSocket messages (1 MiB). Bodies may be as long as MG_MAX_RECV_SIZE
+/// allows, and uploads to files longer. To differ, copy the struct and change members; behind a reverse proxy, which is one address,
+/// set max_conns_per_ip to 0, and for WebSocket or MQTT peers that may be silent, idle_timeout_ms.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgx_limits_public() -> *const mgx_limits {
+    &limits::PUBLIC
+}
+
 /// Sets limits and time-outs, all off until then; they hold from the next poll on. Copied. NULL pointers have no effect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_limits(mgr: *mut mg_mgr, limits: *const mgx_limits) {

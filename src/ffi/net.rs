@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::bytes;
-use crate::handler::{drain, http, ota};
+use crate::handler::{drain, http};
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
 use crate::net::handle::Conn;
@@ -19,7 +19,7 @@ fn pointer(c: Option<Conn>) -> *mut mg_connection {
 /// Initialises a manager: zero-fills the struct, creates the poller (its descriptor is in `epoll_fd`), sets the default name
 /// servers and time-outs, and makes the process ignore SIGPIPE. What the struct held before is forgotten. Set `userdata`,
 /// `extraconnsize` and the resolver's fields afterwards. A failure to create the poller is logged; every mg_listen and
-/// mg_connect then returns NULL. Free it with mg_mgr_free.
+/// mg_connect then returns NULL, and mgx_mgr_ok says false. Free it with mg_mgr_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
     super::check_sizes();
@@ -56,16 +56,12 @@ pub unsafe extern "C" fn mg_mgr_free(mgr: *mut mg_mgr) {
 
 /// One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
 /// runs the timers, and gives every connection its turn, newest first: MG_EV_POLL with the time in milliseconds as
-/// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early.
+/// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early. Where mg_mgr_init has failed, or
+/// mg_mgr_free was called, there is only the wait, of one second for a negative `ms`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: a manager, as the caller promises.
-    unsafe {
-        let Some(entry) = Engine::enter_mgr(mgr) else { return };
-        if ota::poll(&entry) {
-            mgr::poll(mgr, ms)
-        }
-    }
+    unsafe { mgr::poll(mgr, ms) }
 }
 
 /// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,

@@ -3,35 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::float::{self, Notation, Style};
-use super::text::Text;
+pub(crate) use super::text::Out;
+use super::text::{Digits, Text};
 use core::ffi::{c_int, c_long};
-
-/// Where output goes.
-pub(crate) trait Out {
-    fn text(&mut self, s: Text<'_>);
-
-    #[inline]
-    fn bytes(&mut self, s: &[u8]) {
-        self.text(Text::of(s));
-    }
-
-    /// How many bytes may still come that are not just dropped.
-    fn room(&self) -> usize {
-        usize::MAX
-    }
-
-    /// `n` times `c`.
-    fn fill(&mut self, c: u8, n: usize) {
-        let block = [c; 32];
-        // Widths and precisions can be huge, and memory of a fixed size is full soon.
-        let mut n = n.min(self.room());
-        while n > 0 {
-            let part = n.min(block.len());
-            self.bytes(&block[..part]);
-            n -= part;
-        }
-    }
-}
 
 /// Where arguments come from, in the order of the conversions.
 pub(crate) trait Args<O: Out> {
@@ -228,44 +202,6 @@ impl Input<'_> {
         let conversion = self.0.first().copied();
         self.0 = self.0.get(1..).unwrap_or_default();
         Spec { prefix, left, zero, width, precision, size, conversion }
-    }
-}
-
-/// Digits of a number, written from the end.
-pub(super) struct Digits {
-    buf: [u8; 24],
-    start: usize,
-}
-
-impl Digits {
-    pub(super) fn of(mut v: u64, base: u64) -> Digits {
-        let mut d = Digits { buf: [0; 24], start: 24 };
-        loop {
-            d.push(b"0123456789abcdef"[(v % base) as usize]);
-            v /= base;
-            if v == 0 {
-                return d;
-            }
-        }
-    }
-
-    pub(super) fn signed(v: i64) -> Digits {
-        let mut d = Digits::of(v.unsigned_abs(), 10);
-        if v < 0 {
-            d.push(b'-');
-        }
-        d
-    }
-
-    #[inline]
-    fn push(&mut self, c: u8) {
-        self.start -= 1;
-        self.buf[self.start] = c;
-    }
-
-    #[inline]
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.buf[self.start..]
     }
 }
 

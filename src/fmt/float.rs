@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::engine::{Digits, Out};
+use super::text::{Digits, Out};
 use core::fmt::Write;
 
 /// The smallest double has so many digits behind the point; no other has more. What is asked for beyond them is zeros.
@@ -55,48 +55,49 @@ impl Number {
         Number { digits: [0; MAX_TEXT], len: 0, zeros: 0, exponent: None }
     }
 
-    /// `x`, which is not negative, with so many digits behind the point.
-    fn fixed(x: f64, precision: usize) -> Number {
-        let mut n = Number::new();
+    /// Becomes `x`, which is not negative, with so many digits behind the point. All that follows works in place: two of these are
+    /// much on the stack of a small thread.
+    #[inline(never)]
+    fn fixed(&mut self, x: f64, precision: usize) {
         let stored = precision.min(MAX_FRACTION);
+        (self.len, self.exponent) = (0, None);
         // The buffer holds the longest text there is.
-        let _ = write!(n, "{x:.stored$}");
-        n.zeros = precision - stored;
-        n
+        let _ = write!(self, "{x:.stored$}");
+        self.zeros = precision - stored;
     }
 
     /// The same with one digit in front of the point, and an exponent.
-    fn scientific(x: f64, precision: usize) -> Number {
-        let mut n = Number::new();
+    #[inline(never)]
+    fn scientific(&mut self, x: f64, precision: usize) {
         let stored = precision.min(MAX_SIGNIFICANT);
-        let _ = write!(n, "{x:.stored$e}");
-        let e = n.text().iter().position(|&c| c == b'e').unwrap_or(n.len);
-        n.exponent = core::str::from_utf8(n.text().get(e + 1..).unwrap_or_default()).ok().and_then(|s| s.parse().ok());
-        n.len = e;
-        n.zeros = precision - stored;
-        n
+        self.len = 0;
+        let _ = write!(self, "{x:.stored$e}");
+        let e = self.text().iter().position(|&c| c == b'e').unwrap_or(self.len);
+        self.exponent = core::str::from_utf8(self.text().get(e + 1..).unwrap_or_default()).ok().and_then(|s| s.parse().ok());
+        self.len = e;
+        self.zeros = precision - stored;
     }
 
     /// Whichever of the two is shorter by C's rule, with so many significant digits; without zeros at the end unless `alternate`.
-    fn general(x: f64, precision: usize, alternate: bool) -> Number {
+    fn general(&mut self, x: f64, precision: usize, alternate: bool) {
         let precision = precision.max(1);
-        let scientific = Number::scientific(x, precision - 1);
+        self.scientific(x, precision - 1);
         // The exponent of the rounded number decides.
-        let exponent = scientific.exponent.unwrap_or(0);
-        let mut n = match usize::try_from(i64::try_from(precision).unwrap_or(i64::MAX) - 1 - i64::from(exponent)) {
-            Ok(behind) if exponent >= -4 => Number { exponent: None, ..Number::fixed(x, behind) },
-            _ => scientific,
-        };
-        if !alternate && n.text().contains(&b'.') {
-            n.zeros = 0;
-            while n.text().last() == Some(&b'0') {
-                n.len -= 1;
-            }
-            if n.text().last() == Some(&b'.') {
-                n.len -= 1;
+        let exponent = self.exponent.unwrap_or(0);
+        if let Ok(behind) = usize::try_from(i64::try_from(precision).unwrap_or(i64::MAX) - 1 - i64::from(exponent)) {
+            if exponent >= -4 {
+                self.fixed(x, behind);
             }
         }
-        n
+        if !alternate && self.text().contains(&b'.') {
+            self.zeros = 0;
+            while self.text().last() == Some(&b'0') {
+                self.len -= 1;
+            }
+            if self.text().last() == Some(&b'.') {
+                self.len -= 1;
+            }
+        }
     }
 
     fn text(&self) -> &[u8] {
@@ -149,11 +150,12 @@ pub(crate) fn double(out: &mut impl Out, x: f64, notation: Notation, style: &Sty
         return padded(out, sign, false, style, text, 0, b"");
     }
     let (x, precision) = (x.abs(), style.precision.unwrap_or(6));
-    let mut n = match notation {
-        Notation::Fixed => Number::fixed(x, precision),
-        Notation::Scientific => Number::scientific(x, precision),
-        Notation::General => Number::general(x, precision, style.alternate),
-    };
+    let mut n = Number::new();
+    match notation {
+        Notation::Fixed => n.fixed(x, precision),
+        Notation::Scientific => n.scientific(x, precision),
+        Notation::General => n.general(x, precision, style.alternate),
+    }
     if style.alternate && !n.text().contains(&b'.') {
         let _ = n.write_str(".");
     }

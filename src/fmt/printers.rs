@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::engine::{Digits, Out};
+use super::text::{Digits, Out};
 use crate::proto::escape;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use core::fmt::{Display, Write};

@@ -1,7 +1,7 @@
 //! Destinations. A program may call back into the library while a sink is in use, so a sink keeps no reference to C memory and
 //! reads every field of an iobuf anew.
 
-use super::{engine::Out, text::Text};
+use super::text::{Out, Text};
 use crate::{
     abi::{mg_iobuf, mg_pfn_t},
     guard::iobuf,

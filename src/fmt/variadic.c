@@ -180,6 +180,12 @@ FILE_SYSTEM(posix);
 FILE_SYSTEM(packed);
 API const struct mg_mem_file *mg_mem_files = NULL;
 
+// ---- files of the generator before 7.15, which define these
+REPLACEABLE const char *mg_unlist(size_t no) { return (void) no, (const char *) NULL; }
+REPLACEABLE const char *mg_unpack(const char *name, size_t *size, time_t *mtime) {
+  return (void) name, (void) size, (void) mtime, (const char *) NULL;
+}
+
 PRIVATE bool mgc_file_printf(struct mg_fs *fs, const char *path, const char *fmt, va_list *ap);
 
 API bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...) {

@@ -32,7 +32,16 @@ pub(crate) unsafe fn read(buf: &[u8], reader: Reader, hm: *mut mg_http_message) 
         ptr::write_bytes(hm, 0, 1);
         let headers: *mut mg_http_header = (&raw mut (*hm).headers).cast();
         let fill = |i, name, value| *headers.add(i) = mg_http_header { name: mg_str::of(name), value: mg_str::of(value) };
-        let Some(head) = head::parse(buf, reader, MG_MAX_HTTP_HEADERS, fill)? else { return Ok(None) };
+        // Less than a usual head is the beginning of one.
+        let plain = if buf.len() < 16 { None } else { head::parse_plain(buf, reader, MG_MAX_HTTP_HEADERS, fill) };
+        let head = match plain {
+            Some(head) => head,
+            None => {
+                ptr::write_bytes(hm, 0, 1);
+                let Some(head) = head::parse(buf, reader, MG_MAX_HTTP_HEADERS, fill)? else { return Ok(None) };
+                head
+            }
+        };
         (*hm).method = mg_str::of(head.method);
         (*hm).uri = mg_str::of(head.uri);
         if let Some(query) = head.query {

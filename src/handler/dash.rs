@@ -53,7 +53,7 @@ pub(crate) unsafe fn handle(c: Conn, ev: c_int, ev_data: *mut c_void) {
                 reply::complete(c);
             }
             MG_EV_HTTP_MSG => message(c, dash, ev_data.cast()),
-            MG_EV_CLOSE if c.flags().is_listening() => users::end_all(c, dash),
+            MG_EV_CLOSE if c.flags().is_listening() => sockets::end_all(c, dash),
             MG_EV_CLOSE => sockets::close(c),
             _ => {}
         }
@@ -148,8 +148,9 @@ unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
         if req.is(b"/api/hi") || req.is(b"/api/logout") {
             return false;
         }
+        sockets::end_expired(c, dash);
         let user = users::find(c, dash, claim);
-        if is_gone(c) {
+        if c.is_gone() {
             return false;
         }
         match user {
@@ -162,7 +163,7 @@ unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
             user if req.method == b"POST" || req.method == b"PUT" => {
                 let Some((set, name)) = req.file() else { return false };
                 let file = File::find(c, dash, user.as_ref(), set, name, Some(MG_DASH_WRITE));
-                if is_gone(c) {
+                if c.is_gone() {
                     return false;
                 }
                 match file {
@@ -177,11 +178,6 @@ unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
         }
         true
     }
-}
-
-/// A callback has closed the connection, or freed the manager.
-fn is_gone(c: Conn) -> bool {
-    c.is_closed() || c.engine().is_some_and(Engine::is_dead)
 }
 
 fn secure(c: Conn) -> &'static [u8] {
@@ -234,13 +230,13 @@ impl File {
             return Err((400, b"Bad file name\n"));
         }
         // Reading the set may put another name there.
-        if op.is_none() && !set.is_visible(user) || is_gone(c) {
+        if op.is_none() && !set.is_visible(user) || c.is_gone() {
             return Err((403, FORBIDDEN));
         }
         if !set.set_name(&decoded) {
             return Err((400, b"Bad file name\n"));
         }
-        if op.is_some_and(|op| !set.call(op, user)) || is_gone(c) {
+        if op.is_some_and(|op| !set.call(op, user)) || c.is_gone() {
             return Err((403, FORBIDDEN));
         }
         let dir = set.dir(user.as_ptr()).ok_or((500, &b"Upload dir error\n"[..]))?;
@@ -270,7 +266,7 @@ unsafe extern "C" fn upload_done(c: *mut mg_connection, message: *const c_char) 
 unsafe fn file_sizes(c: Conn, dash: *mut mg_dash) {
     // SAFETY: passed on to the caller.
     let mut sets = unsafe { fields::sets(dash) };
-    while let Some(set) = if is_gone(c) { None } else { sets.next() } {
+    while let Some(set) = if c.is_gone() { None } else { sets.next() } {
         if set.is_files() && set.is_array() {
             send_size(c, set);
         }
@@ -319,8 +315,9 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
         if req.is(b"/api/hi") {
             return json(c, 200, b"hi\n");
         }
+        sockets::end_expired(c, dash);
         let user = users::find(c, dash, claim);
-        if is_gone(c) {
+        if c.is_gone() {
             return;
         }
         if req.is(b"/api/logout") {
@@ -337,7 +334,7 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
             }
             (Some(user), _) => match api(c, dash, &user, &req) {
                 // A callback may have closed the connection.
-                _ if is_gone(c) => {}
+                _ if c.is_gone() => {}
                 Some((code, body)) => json(c, code, &body),
                 None => other(c, dash, hm, &asked, &req),
             },
@@ -348,9 +345,9 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
 
 fn logout(c: Conn, user: Option<&User>) {
     if let Some(user) = user {
-        users::end(c, user, b"{\"method\":\"logout\"}");
+        sockets::end_session(c, user, b"{\"method\":\"logout\"}");
     }
-    if is_gone(c) {
+    if c.is_gone() {
         return;
     }
     let cookie =
@@ -373,7 +370,7 @@ unsafe fn file(
     // SAFETY: passed on to the caller.
     unsafe {
         let file = File::find(c, dash, user, set, name, delete.then_some(MG_DASH_DELETE));
-        if is_gone(c) {
+        if c.is_gone() {
             return;
         }
         match file {
@@ -381,13 +378,13 @@ unsafe fn file(
             Err((code, text)) => json(c, code, text),
             Ok(file) if delete => {
                 file.fs.remove(&file.path());
-                if is_gone(c) {
+                if c.is_gone() {
                     return;
                 }
                 if let Some(set) = fields::find(dash, set) {
                     send_size(c, set);
                 }
-                if !is_gone(c) {
+                if !c.is_gone() {
                     reply::text(c, 200, b"", b"true", false);
                 }
             }
@@ -469,7 +466,7 @@ unsafe fn everything(c: Conn, dash: *mut mg_dash, user: &User) -> Vec<u8> {
     // SAFETY: passed on to the caller.
     for set in unsafe { fields::sets(dash) } {
         let value = set.value(user);
-        if is_gone(c) {
+        if c.is_gone() {
             break;
         }
         let Some(value) = value else { continue };
@@ -495,7 +492,7 @@ unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize
         let path = [b"$.", &set.name()[..]].concat();
         let Some(object) = crate::proto::json::token(body, &path).filter(|o| o.first() == Some(&b'{')) else { continue };
         let allowed = set.call(MG_DASH_WRITE, user);
-        if is_gone(c) {
+        if c.is_gone() {
             break;
         }
         if !allowed {
@@ -504,12 +501,12 @@ unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize
         let count = set.store(object);
         if count > 0 {
             set.call(MG_DASH_WRITE, user);
-            if !is_gone(c) {
+            if !c.is_gone() {
                 c.engine().inspect(|e| sockets::send_change(e, set));
             }
         }
         total += count;
-        if is_gone(c) {
+        if c.is_gone() {
             break;
         }
     }
@@ -519,8 +516,8 @@ unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize
 fn delete(c: Conn, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Answer {
     let Some(set) = set.filter(|s| s.is_array()) else { return (404, line("null")) };
     let (Some(from), Some(to), true) = (number(from), number(to), set.has_fn()) else { return (403, line("false")) };
-    let count = (from..=to).take_while(|i| !is_gone(c) && set.with_index(*i, || set.call(MG_DASH_DELETE, user))).count();
-    if count == 0 || is_gone(c) {
+    let count = (from..=to).take_while(|i| !c.is_gone() && set.with_index(*i, || set.call(MG_DASH_DELETE, user))).count();
+    if count == 0 || c.is_gone() {
         return (403, line("false"));
     }
     send_size(c, set);
@@ -529,7 +526,7 @@ fn delete(c: Conn, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Ans
 
 fn add(c: Conn, user: &User, set: Option<Set>, body: &[u8]) -> Answer {
     let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return (404, line("null")) };
-    if set.store(body) == 0 || !set.call(MG_DASH_ADD, user) || is_gone(c) {
+    if set.store(body) == 0 || !set.call(MG_DASH_ADD, user) || c.is_gone() {
         return (403, line("false"));
     }
     send_size(c, set);
@@ -542,11 +539,11 @@ fn change(c: Conn, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) -> 
     let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return missing() };
     let Some(i) = number(index) else { return missing() };
     set.with_index(i, || {
-        if set.read_element(user, i) != Some(true) || is_gone(c) {
+        if set.read_element(user, i) != Some(true) || c.is_gone() {
             return missing();
         }
         let count = set.store(body);
-        if count == 0 || !set.call(MG_DASH_WRITE, user) || is_gone(c) {
+        if count == 0 || !set.call(MG_DASH_WRITE, user) || c.is_gone() {
             return (403, line("false"));
         }
         if let Some(e) = c.engine() {

@@ -1,7 +1,7 @@
 //! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
 //! in `net::drain`; here is what comes before that bit is set.
 
-use super::{http, limits, mqtt, ws};
+use super::{http, limits, mqtt, reply, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
 use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
@@ -264,7 +264,7 @@ fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u
         rec.reason.set(Reason::ResponseTimeout);
         start_draining(e, c, rec);
     } else {
-        limits::refuse(c, rec, 408, if is_body_coming(rec) { Reason::BodyTimeout } else { Reason::HeaderTimeout });
+        reply::over_limit(c, rec, 408, if is_body_coming(rec) { Reason::BodyTimeout } else { Reason::HeaderTimeout });
     }
     u64::MAX
 }

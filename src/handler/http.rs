@@ -1,7 +1,7 @@
 //! The HTTP engine: the handler in `c->pfn` of HTTP listeners' connections and of HTTP clients. It turns what has been received
 //! into MG_EV_HTTP_HDRS and MG_EV_HTTP_MSG, one request at a time.
 
-use super::{limits, reply, ws};
+use super::{reply, ws};
 use crate::abi::*;
 use crate::guard::{bytes, http_message, iobuf};
 use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec, count};
@@ -142,11 +142,12 @@ fn note_left(c: Conn, rec: &Rec) {
 /// Takes an empty line in front of a message off the buffer.
 fn skip_blank_lines(c: Conn, rec: &Rec) -> bool {
     let h = &rec.http;
-    if h.phase.get() != Phase::Head {
+    // SAFETY: the connection's own data; the slice is not used after anything is called.
+    let data = unsafe { c.recv_info().data() };
+    if h.phase.get() != Phase::Head || !matches!(data, [b'\r' | b'\n', ..]) {
         return false;
     }
-    // SAFETY: the connection's own data; the slice is not used after anything is called.
-    let (len, lines) = blank_lines(unsafe { c.recv_info().data() });
+    let (len, lines) = blank_lines(data);
     // With too many of them the first is left where it is, and is no head.
     if lines == 0 || h.blank.get() + lines > BLANK_LINES {
         return false;
@@ -200,9 +201,9 @@ fn consume(c: Conn, rec: &Rec, n: usize) {
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe {
         if n > 0 && n == c.recv_len() {
-            rec.recv_used.set(0);
-            let used = c.recv_info();
-            bytes::slice_mut(used.buf, used.len).fill(0);
+            // What lies there is wiped when the block goes back to the spares.
+            rec.recv_used.set(rec.recv_used.get().max(n));
+            *c.recv_info().buf = 0;
             (*c.recv()).len = 0;
         } else if n > 0 {
             iobuf::del(c.recv(), 0, n);
@@ -218,11 +219,14 @@ enum Step {
 }
 
 /// Refuses a request of more bytes than mgx_limits allows, whoever sent it.
+#[inline]
 fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> bool {
-    if most == 0 || bytes <= most || !c.flags().is_accepted() {
-        return false;
-    }
-    limits::refuse(c, rec, code, Reason::Limit);
+    most != 0 && bytes > most && c.flags().is_accepted() && refuse_size(c, rec, code)
+}
+
+#[cold]
+fn refuse_size(c: Conn, rec: &Rec, code: c_int) -> bool {
+    reply::over_limit(c, rec, code, Reason::Limit);
     rec.http.phase.set(Phase::Refused);
     // SAFETY: the connection's own buffer.
     unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
@@ -409,6 +413,27 @@ fn scan(h: &HttpRec, data: &[u8]) -> chunked::Scan {
     found
 }
 
+/// MG_EV_HTTP_CHUNK of versions before 7.14, when the program is that old: the whole body at once, and if the program takes it, an
+/// empty one. Returns true when there is no MG_EV_HTTP_MSG to deliver any more.
+fn chunks_of_older_versions(c: Conn, rec: &Rec, hm: &mg_http_message) -> bool {
+    let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
+    if !older || hm.body.len == 0 {
+        return false;
+    }
+    let before = c.recv_at(rec);
+    rec.http.chunk_deleted.set(false);
+    // `message` is the member that the header calls `chunk`, too.
+    let mut chunk = mg_http_message { message: hm.body, ..*hm };
+    call(c, MGX_EV_HTTP_CHUNK, (&raw mut chunk).cast());
+    if c.is_closed() || c.recv_at(rec) != before || !rec.http.chunk_deleted.take() {
+        return c.is_closed() || c.recv_at(rec) != before;
+    }
+    let nothing = mg_str { buf: hm.body.buf, len: 0 };
+    let mut last = mg_http_message { message: nothing, body: nothing, ..*hm };
+    call(c, MGX_EV_HTTP_CHUNK, (&raw mut last).cast());
+    true
+}
+
 /// Delivers MG_EV_HTTP_MSG when the whole message is there.
 fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
@@ -461,16 +486,9 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &F
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
     }
-    if !server {
-        with_outgoing(rec, Outgoing::answered);
-    }
     h.next_message();
     h.mark.set(c.queued(rec));
-    with_outgoing(rec, |out| {
-        if server {
-            out.restart(h.mark.get())
-        }
-    });
+    with_outgoing(rec, |out| if server { out.restart(h.mark.get()) } else { out.answered() });
     h.dispatched.set(true);
     h.end.set(end);
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
@@ -479,7 +497,9 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &F
     h.announced.set(false);
     let before = c.recv_at(rec);
     h.dispatching.set(true);
-    call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
+    if !chunks_of_older_versions(c, rec, hm) {
+        call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
+    }
     h.dispatching.set(false);
     h.end.set(0);
     if gone(c, closing) {
@@ -569,7 +589,7 @@ fn fail(c: Conn, rec: &Rec, code: c_int, text: &str) -> Step {
         return Step::Wait;
     }
     report(c, format_args!("{text}"));
-    if c.is_closed() || c.flags().is_closing() || c.engine().is_none_or(Engine::is_dead) {
+    if c.is_gone() || c.flags().is_closing() {
         return Step::Leave;
     }
     refuse(c, rec, begun, Some(code))

@@ -9,6 +9,23 @@ use crate::net::list::list;
 use crate::net::tls;
 use core::ffi::c_int;
 
+/// See `mgx_limits_public`.
+pub(crate) static PUBLIC: mgx_limits = mgx_limits {
+    max_conns: 10_000,
+    max_conns_per_ip: 256,
+    header_timeout_ms: 10_000,
+    body_timeout_ms: 30_000,
+    idle_timeout_ms: 60_000,
+    write_timeout_ms: 60_000,
+    max_header_bytes: 16 << 10,
+    max_body_bytes: 0,
+    max_ws_message: 1 << 20,
+    max_send_queue: 0,
+    max_requests: 0,
+    half_close_ms: 0,
+    connect_timeout_ms: 0,
+};
+
 /// See `mgx_mgr_limits`.
 pub(crate) fn set(e: &Engine, l: mgx_limits) {
     e.limits.set(l);
@@ -81,7 +98,7 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
     rec.reason.set(reason);
     match reason {
         Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
-        Reason::HeaderTimeout | Reason::BodyTimeout => return refuse(c, rec, 408, reason),
+        Reason::HeaderTimeout | Reason::BodyTimeout => return reply::over_limit(c, rec, 408, reason),
         _ => {
             if c.flags().is_websocket() {
                 ws::send_close(c, 1001, b"");
@@ -91,18 +108,4 @@ fn check(e: &Engine, c: Conn, rec: &Rec) {
         }
     }
     e.touch(rec);
-}
-
-/// Answers a request that went beyond a limit, and ends the connection.
-pub(crate) fn refuse(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
-    rec.reason.set(reason);
-    c.update(|f| f.set_draining(true));
-    if rec.http.phase.get() != Phase::Body {
-        // Its method is not known yet.
-        rec.http.head_only.set(false);
-    }
-    reply::refusal(c, status);
-    if let Some(e) = c.engine() {
-        e.touch(rec);
-    }
 }

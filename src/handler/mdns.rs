@@ -4,7 +4,7 @@
 use crate::abi::*;
 use crate::guard::bytes::{cstr, slice};
 use crate::net::engine::Engine;
-use crate::net::event::call;
+use crate::net::event::{call, invoke};
 use crate::net::handle::Conn;
 use crate::net::{conn, output, resolve};
 use crate::platform::sock;
@@ -96,7 +96,7 @@ fn asked(e: &Engine, c: Conn, bytes: &[u8], question: &Question) {
         // before it is read, not even a method.
         // SAFETY: the program's own handler; then NULL, or what it left behind.
         unsafe {
-            f(c.as_ptr(), MG_EV_MDNS_REQ, (&raw mut req).cast());
+            invoke(Some(e), f, c, MG_EV_MDNS_REQ, (&raw mut req).cast(), c.handler_data());
             if req.addr as usize != 0 {
                 addr = *req.addr;
             }

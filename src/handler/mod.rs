@@ -10,6 +10,7 @@ pub(crate) mod mqtt;
 pub(crate) mod ota;
 pub(crate) mod reply;
 pub(crate) mod rpc;
+pub(crate) mod site;
 pub(crate) mod sntp;
 pub(crate) mod ssi;
 pub(crate) mod static_files;

@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::guard::{bytes, iobuf};
-use crate::net::engine::{Engine, Rec};
+use crate::net::engine::Rec;
 use crate::net::event::{call, error};
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -28,13 +28,9 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
     }
 }
 
-fn gone(c: Conn) -> bool {
-    c.is_closed() || c.engine().is_none_or(Engine::is_dead)
-}
-
 fn run(c: Conn, rec: &Rec) {
     rec.choked.set(0);
-    while !gone(c) && !c.flags().is_closing() && !c.flags().is_draining() {
+    while !c.is_gone() && !c.flags().is_closing() && !c.flags().is_draining() {
         if c.send_len() >= OUTPUT_MAX {
             // Nothing more is read either: each request that is taken from the front of the buffer moves all that are behind it.
             return rec.choked.set(handler as *const () as usize);
@@ -49,7 +45,7 @@ fn run(c: Conn, rec: &Rec) {
                 head.copy_from_slice(&data[..HEAD]);
                 let pdu = data[HEAD..size].to_vec();
                 let answer = modbus::request(&pdu).and_then(|request| ask(c, rec, request));
-                if gone(c) {
+                if c.is_gone() {
                     return;
                 }
                 let answer = answer.unwrap_or_else(|code| modbus::exception(pdu[0], code));
@@ -74,7 +70,7 @@ fn ask(c: Conn, rec: &Rec, mut request: Request) -> Result<Vec<u8>, u8> {
     let mut req = mg_modbus_req { func: request.func, error: 0, addr: request.addr, u, len: count as u16 };
     rec.dispatching.set(true);
     call(c, MG_EV_MODBUS_REQ, (&raw mut req).cast());
-    if gone(c) {
+    if c.is_gone() {
         return Err(modbus::DEVICE_FAILURE);
     }
     rec.dispatching.set(false);

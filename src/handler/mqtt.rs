@@ -34,13 +34,9 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
         MG_EV_WRITE => keepalive::said(c),
         _ => {}
     }
-    if matches!(ev, MG_EV_POLL | MG_EV_READ | MG_EV_WRITE | MG_EV_CONNECT | MG_EV_TLS_HS) && !is_gone(c) {
+    if matches!(ev, MG_EV_POLL | MG_EV_READ | MG_EV_WRITE | MG_EV_CONNECT | MG_EV_TLS_HS) && !c.is_gone() {
         keepalive::watch(c);
     }
-}
-
-fn is_gone(c: Conn) -> bool {
-    c.is_closed() || c.engine().is_none_or(Engine::is_dead)
 }
 
 fn pfn(c: Conn) -> Option<usize> {
@@ -69,7 +65,7 @@ fn run(c: Conn) {
         return;
     }
     Reader { pfn: pfn(c), copy: Vec::new(), refused: false }.packets(c);
-    if let Some(rec) = c.rec().filter(|_| !is_gone(c)) {
+    if let Some(rec) = c.rec().filter(|_| !c.is_gone()) {
         rec.dispatching.set(false);
     }
 }
@@ -113,7 +109,7 @@ impl Reader {
                 }
             }
         }
-        let Some(rec) = c.rec().filter(|_| !is_gone(c)) else { return };
+        let Some(rec) = c.rec().filter(|_| !c.is_gone()) else { return };
         if put_back(c, rec, usize::MAX) && c.recv_len() > 0 && !c.flags().is_closing() {
             // For the handler that has taken over: nothing may come that would wake the poll.
             c.engine().into_iter().for_each(|e| e.hold(rec));
@@ -123,7 +119,7 @@ impl Reader {
     /// No further packet may be handled: the connection is gone or going, or another protocol handler has taken over.
     fn is_over(&self, c: Conn) -> bool {
         let flags = c.flags();
-        is_gone(c)
+        c.is_gone()
             || flags.is_draining() && c.engine().is_some_and(|e| !e.compat.get())
             || flags.is_closing() && !self.refused
             || self.is_replaced(c)
@@ -152,7 +148,7 @@ impl Reader {
         view(c, start);
         // Handlers take from the front.
         let taken = || (before + arrived_since(c, arrived)).saturating_sub(c.recv_len() as u64);
-        if !self.act(c, m) || is_gone(c) {
+        if !self.act(c, m) || c.is_gone() {
             return false;
         }
         let now = if taken() == 0 { c.recv_info().buf } else { self.copy.as_mut_ptr() };
@@ -162,7 +158,7 @@ impl Reader {
             view(c, c.recv_info().buf);
         }
         call(c, MG_EV_MQTT_CMD, m.cast());
-        if is_gone(c) {
+        if c.is_gone() {
             return false;
         }
         view(c, ptr::null_mut());
@@ -206,7 +202,7 @@ impl Reader {
                 // An int, as documented: on big-endian machines it makes a difference.
                 let mut code = c_int::from(ack);
                 call(c, MG_EV_MQTT_OPEN, (&raw mut code).cast());
-                if !is_gone(c) && ack != 0 {
+                if !c.is_gone() && ack != 0 {
                     self.refused = true;
                     c.update(|f| f.set_closing(true));
                 }

@@ -12,8 +12,8 @@ use crate::net::handle::Conn;
 use crate::net::list::list;
 use crate::net::output;
 use crate::platform::clock as time;
-use crate::proto::http::status;
-use crate::proto::{json, num, url, urlcodec};
+use crate::proto::http::{head::response_length, status};
+use crate::proto::{json, url, urlcodec};
 use crate::sys::log::log_error;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
@@ -144,6 +144,7 @@ pub(crate) fn start(e: &Engine, metadata_url: &[u8], callback: Callback) {
         *running = Some(Check { callback, mgr: e.mgr as usize, conn: 0, phase: Phase::Metadata, deadline: 0, url, size: 0 });
         IS_RUNNING.store(true, Ordering::Relaxed);
     }
+    e.before_poll.set(Some(poll));
     // The program may free the manager when it is told of a failure.
     e.enter();
     if let Err(message) = fetch(e, metadata_url) {
@@ -294,7 +295,7 @@ unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
     // SAFETY: passed on to the caller.
     let (code, body, length) = unsafe { (status(hm.uri.bytes()), hm.body.bytes(), hm.header(b"Content-Length")) };
     // The connection may have ended too early.
-    if code != 200 || length.is_some_and(|v| num::size(v) != Some(body.len())) {
+    if code != 200 || length.is_some_and(|v| response_length(v) != Some(body.len())) {
         return None;
     }
     let url = string(body, b"$.url", URL_SIZE)?;

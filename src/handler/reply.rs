@@ -4,7 +4,7 @@ use super::http;
 use crate::abi::va_list;
 use crate::guard::bytes;
 use crate::net::announce::{CLOSE, KEEP_ALIVE, has_connection, says_close};
-use crate::net::engine::{CloseAfter, Rec};
+use crate::net::engine::{CloseAfter, Phase, Reason, Rec};
 use crate::net::event::error;
 use crate::net::handle::Conn;
 use crate::net::output;
@@ -138,19 +138,26 @@ fn cut(c: Conn, start: usize) {
 fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
     let line = connection_line(c, code, headers);
     let start = c.send_len();
-    let mut code_text = [0; 20];
-    let parts: [&[u8]; 9] = [
-        b"HTTP/1.1 ",
-        if code < 0 { b"-" } else { b"" },
-        number(&mut code_text, code.unsigned_abs() as usize),
-        b" ",
-        phrase(code).as_bytes(),
-        b"\r\n",
-        headers,
-        line,
-        LENGTH,
-    ];
-    if !output::append_parts(c, &parts) {
+    let queued = if code == 200 {
+        output::append_parts(c, &[b"HTTP/1.1 200 OK\r\n", headers, line, LENGTH])
+    } else {
+        let mut code_text = [0; 20];
+        output::append_parts(
+            c,
+            &[
+                b"HTTP/1.1 ",
+                if code < 0 { b"-" } else { b"" },
+                number(&mut code_text, code.unsigned_abs() as usize),
+                b" ",
+                phrase(code).as_bytes(),
+                b"\r\n",
+                headers,
+                line,
+                LENGTH,
+            ],
+        )
+    };
+    if !queued {
         error(c, format_args!("OOM"));
         return None;
     }
@@ -232,6 +239,20 @@ pub(crate) fn refusal(c: Conn, code: c_int) {
         set_length(c, at, text.len() + 1);
     }
     complete(c);
+}
+
+/// Answers a request that went beyond a limit, and ends the connection.
+pub(crate) fn over_limit(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
+    rec.reason.set(reason);
+    c.update(|f| f.set_draining(true));
+    if rec.http.phase.get() != Phase::Body {
+        // Its method is not known yet.
+        rec.http.head_only.set(false);
+    }
+    refusal(c, status);
+    if let Some(e) = c.engine() {
+        e.touch(rec);
+    }
 }
 
 /// See `mg_http_reply`.

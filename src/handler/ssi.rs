@@ -1,7 +1,7 @@
 //! Server-side includes: pages made of pages.
 
 use super::reply;
-use super::static_files::{Opened, Site};
+use super::site::{Opened, Site};
 use crate::net::handle::Conn;
 use crate::platform::files::Fence;
 use crate::proto::path::is_sane;

@@ -1,5 +1,6 @@
 //! Serving files and directories. See `mg_http_serve_dir` and `mg_http_serve_file`.
 
+use super::site::{Found, Opened, Site};
 use super::{http, reply, ssi};
 use crate::abi::*;
 use crate::guard::bytes::cstr;
@@ -14,7 +15,8 @@ use crate::proto::precondition::{Preconditions, Verdict};
 use crate::proto::range::{self, Range};
 use crate::proto::webroot::{self, Refusal};
 use crate::proto::{accept, date, glob, listing, mime, urlcodec};
-use crate::sys::fs::{self, Fs, Handle};
+use crate::sys::fs::{self, Fs};
+use crate::platform::files::Fence;
 use crate::sys::log::log_error;
 use crate::sys::{fs_packed, log::Bytes};
 use core::ffi::{CStr, c_int, c_void};
@@ -56,86 +58,6 @@ impl<'a> Opts<'a> {
                 site: Site::new(Fs::new(o.fs).unwrap_or_else(Fs::posix)),
             }
         }
-    }
-}
-
-/// Where files come from.
-#[derive(Clone, Copy)]
-pub(crate) struct Site {
-    pub(crate) fs: Fs,
-    /// The machine's own file system, not changed by the program: links can be looked at, and descriptors be used.
-    native: bool,
-}
-
-/// An open regular file.
-pub(crate) struct Opened {
-    pub(crate) file: Handle,
-    descriptor: Option<i32>,
-    pub(crate) size: u64,
-    mtime: time_t,
-}
-
-enum Found {
-    File(Opened),
-    Directory,
-    Nothing,
-}
-
-impl Site {
-    pub(crate) fn new(fs: Fs) -> Site {
-        // SAFETY: an Fs points at a file system.
-        Site { fs, native: unsafe { files::is_native(fs.as_ptr()) } }
-    }
-
-    /// What a path leads to. `fence`: directories that it must not leave through links, where there are links.
-    fn find(self, path: &CStr, fence: Option<Fence<'_>>) -> Found {
-        if self.native {
-            return match files::open(path, fence) {
-                files::Found::File { fd, size, mtime } => {
-                    Found::File(Opened { descriptor: files::descriptor(fd), file: Handle { fs: self.fs, fd }, size, mtime })
-                }
-                files::Found::Directory => Found::Directory,
-                files::Found::Nothing => Found::Nothing,
-            };
-        }
-        let Some((flags, size, mtime)) = self.fs.status(path) else { return Found::Nothing };
-        if flags & MG_FS_DIR != 0 {
-            return Found::Directory;
-        }
-        match self.fs.open(path, MG_FS_READ) {
-            Some(file) => Found::File(Opened { file, descriptor: None, size: size as u64, mtime }),
-            None => Found::Nothing,
-        }
-    }
-
-    pub(crate) fn open(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<Opened> {
-        match self.find(path, fence) {
-            Found::File(opened) => Some(opened),
-            _ => None,
-        }
-    }
-
-    /// When the file at this path was changed.
-    fn modified(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<time_t> {
-        if self.native {
-            return self.open(path, fence).map(|file| file.mtime);
-        }
-        self.fs.status(path).filter(|(flags, ..)| flags & MG_FS_DIR == 0).map(|(_, _, mtime)| mtime)
-    }
-
-    /// Whether a directory is not outside.
-    fn holds(self, path: &[u8], fence: Fence<'_>) -> bool {
-        !self.native || fence.holds(path)
-    }
-
-    /// Size, None for a directory, and time of change of an entry; None when it is gone, or a link that leads outside.
-    fn entry(self, path: &CStr, fence: Fence<'_>) -> Option<(Option<u64>, time_t)> {
-        if self.native {
-            let (dir, size, mtime) = files::entry(path.to_bytes(), fence)?;
-            return Some(((!dir).then_some(size), mtime));
-        }
-        let (flags, size, mtime) = self.fs.status(path)?;
-        Some(((flags & MG_FS_DIR == 0).then_some(size as u64), mtime))
     }
 }
 

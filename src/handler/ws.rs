@@ -66,10 +66,7 @@ fn is_strict(c: Conn) -> bool {
 /// No further frame may be handled: the connection is gone or going, or another protocol handler has taken over.
 fn is_over(c: Conn) -> bool {
     let flags = c.flags();
-    c.is_closed()
-        || c.engine().is_none_or(|e| e.is_dead() || flags.is_draining() && !e.compat.get())
-        || flags.is_closing()
-        || !is_ours(c)
+    c.is_gone() || flags.is_draining() && c.engine().is_some_and(|e| !e.compat.get()) || flags.is_closing() || !is_ours(c)
 }
 
 /// Handles what has been received.
@@ -89,17 +86,13 @@ pub(crate) fn run(c: Conn) {
     while frames(c, rec) {}
 }
 
-fn is_gone(c: Conn) -> bool {
-    c.is_closed() || c.engine().is_none_or(Engine::is_dead)
-}
-
 /// Runs what calls the program about the bytes that end at `end` in the buffer. False when the buffer is not what it was: the
 /// connection is gone, or the handler has taken something off, and then the rest of those bytes goes too.
 fn calling(c: Conn, rec: &Rec, end: usize, program: impl FnOnce()) -> bool {
     let before = c.recv_at(rec);
     rec.ws.dispatching.set(true);
     program();
-    if is_gone(c) {
+    if c.is_gone() {
         return false;
     }
     rec.ws.dispatching.set(false);
@@ -147,7 +140,7 @@ fn frames(c: Conn, rec: &Rec) -> bool {
             Step::Leave => return !is_over(c) && c.recv_len() > 0 && !rec.ws.failed.get(),
         }
     }
-    if is_gone(c) {
+    if c.is_gone() {
         return false;
     }
     // SAFETY: the connection's own buffer; del clamps to it.
@@ -318,7 +311,7 @@ fn close(c: Conn, rec: &Rec, place: &Place, h: &Header, payload: Range<usize>) -
         return fail(c, rec, code, "malformed Close frame");
     }
     let intact = deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload);
-    if is_gone(c) {
+    if c.is_gone() {
         return Step::Leave;
     }
     if !rec.ws.close_sent.get() {
@@ -589,7 +582,7 @@ fn open(c: Conn, rec: &Rec) -> bool {
         }
         Err(http::Malformed) => {
             error(c, format_args!("not http"));
-            if !is_gone(c) {
+            if !c.is_gone() {
                 // SAFETY: the connection's own buffer.
                 unsafe { (*c.recv()).len = 0 };
             }

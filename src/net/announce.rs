@@ -9,8 +9,11 @@ pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
 
 /// True when header lines carry a Connection header.
 pub(crate) fn has_connection(headers: &[u8]) -> bool {
-    let is_name = |line: &[u8]| line.get(..11).is_some_and(|name| name.eq_ignore_ascii_case(b"connection:"));
-    is_name(headers) || memchr::memchr_iter(b'\n', headers).any(|i| is_name(&headers[i + 1..]))
+    const NAME: &[u8] = b"connection:";
+    let is_name = |at: usize| headers[at..at + NAME.len()].eq_ignore_ascii_case(NAME);
+    // The last place where it may begin.
+    let Some(last) = headers.len().checked_sub(NAME.len()) else { return false };
+    is_name(0) || memchr::memchr_iter(b'\n', &headers[..last]).any(|i| is_name(i + 1))
 }
 
 /// True when header lines say that the connection ends.

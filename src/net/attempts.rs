@@ -9,7 +9,9 @@ use super::conn;
 use super::engine::{Engine, Reason, Rec};
 use super::event::os_error;
 use super::handle::Conn;
-use super::resolve::{self, Question};
+use super::lookup::{Attempt, Question};
+pub(crate) use super::lookup::{Attempts, Failure};
+use super::resolve;
 use crate::abi::*;
 use crate::platform::clock as time;
 use crate::platform::errno;
@@ -18,30 +20,11 @@ use crate::platform::sock::{self, Io};
 use crate::platform::sock::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use crate::sys::log::log_error;
 use core::ffi::c_int;
-use std::collections::VecDeque;
 
 /// The next address is tried after this long.
 const DELAY_MS: u64 = 250;
 /// Addresses of one name that are tried.
 const MOST: usize = 32;
-
-pub(crate) struct Attempts {
-    began: u64,
-    /// Not tried yet.
-    left: VecDeque<mg_addr>,
-    /// Under way beside the connection's own, oldest first.
-    others: Vec<Attempt>,
-    /// When the next is tried.
-    next: u64,
-    /// How to ask for more addresses.
-    question: Option<Question>,
-    asking: bool,
-    failure: Option<Failure>,
-}
-
-/// The call that failed, or None for a socket whose attempt was under way, and errno.
-#[derive(Clone, Copy)]
-pub(crate) struct Failure(pub(crate) Option<&'static str>, pub(crate) c_int);
 
 impl Failure {
     /// Says nothing about the peer.
@@ -62,19 +45,13 @@ impl Failure {
     }
 }
 
-/// A socket that connects, and its record.
-struct Attempt {
-    fd: OwnedFd,
-    slot: u32,
-    addr: mg_addr,
-}
-
 impl Attempt {
     fn start(e: &Engine, c: Conn, addr: mg_addr) -> Result<Attempt, Failure> {
         let fd = sock::open(addr.is_ip6, false).map_err(|errno| Failure(Some("socket()"), errno))?;
         // SAFETY: just opened, and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         sock::set_stream_options(fd.as_raw_fd());
+        sock::tell_rest(fd.as_raw_fd());
         if c.flags().dscp() > 0 {
             sock::set_tos(fd.as_raw_fd(), addr.is_ip6, c_int::from(c.flags().dscp()) << 2);
         }
@@ -293,7 +270,7 @@ pub(crate) fn ready(e: &Engine, attempt: &Rec) {
     // SAFETY: attempts end before their connection does.
     let c = unsafe { Conn::new(attempt.attempt_of.get()) };
     if let Some(rec) = c.rec() {
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
     }
 }
 

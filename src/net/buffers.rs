@@ -161,3 +161,75 @@ impl Drop for Buffers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(size: usize, fill: u8) -> mg_iobuf {
+        let buf = heap::calloc(size);
+        // SAFETY: a new block of that size.
+        unsafe { ptr::write_bytes(buf, fill, size) };
+        mg_iobuf { buf, size, len: 0, align: 0 }
+    }
+
+    #[test]
+    fn receive_blocks_come_back_wiped() {
+        let buffers = Buffers::default();
+        let mut io = block(4096, b'x');
+        let before = io.buf;
+        // SAFETY: consistent buffers, and blocks of 4,096 bytes.
+        unsafe {
+            buffers.return_recv(&mut io, 4096, 4096);
+            assert!(io.buf.is_null());
+            assert!(buffers.lend_recv(&mut io, 4096));
+            assert_eq!(io.buf, before);
+            assert!(core::slice::from_raw_parts(io.buf, 4096).iter().all(|b| *b == 0));
+            heap::free(io.buf);
+        }
+    }
+
+    #[test]
+    fn receive_blocks_of_another_size_are_not_lent() {
+        let buffers = Buffers::default();
+        let mut io = block(4096, 0);
+        // SAFETY: consistent buffers.
+        unsafe {
+            buffers.return_recv(&mut io, 4096, 0);
+            assert!(buffers.lend_recv(&mut io, 8192));
+            assert_eq!((io.size, buffers.recv.borrow().len()), (8192, 1));
+            heap::free(io.buf);
+        }
+    }
+
+    #[test]
+    fn spare_blocks_have_a_bound() {
+        let buffers = Buffers::default();
+        for _ in 0..2 * SMALL {
+            // SAFETY: consistent buffers that nobody else uses.
+            unsafe {
+                buffers.return_recv(&mut block(4096, 0), 4096, 0);
+                buffers.return_send(&mut block(4096, 0));
+            }
+        }
+        assert_eq!((buffers.recv.borrow().len(), buffers.send.borrow().len()), (SMALL, SMALL));
+        let large = crate::abi::MG_IO_SIZE + 1;
+        for _ in 0..2 * LARGE {
+            // SAFETY: as above.
+            unsafe { buffers.return_send(&mut block(large, 0)) };
+        }
+        assert_eq!((buffers.large.borrow().len(), buffers.large_bytes.get()), (LARGE, LARGE * large));
+        for _ in 0..40 {
+            // SAFETY: as above.
+            unsafe { buffers.return_send(&mut block(1 << 20, 0)) };
+        }
+        let sum: usize = buffers.large.borrow().iter().map(|(_, size)| size).sum();
+        assert_eq!(buffers.large_bytes.get(), sum);
+        assert!((LARGE_BYTES - (1 << 20)..=LARGE_BYTES).contains(&sum), "{sum}");
+        // SAFETY: more than may be kept at all.
+        unsafe { buffers.return_send(&mut block(LARGE_BYTES + 1, 0)) };
+        assert_eq!(buffers.large_bytes.get(), sum);
+        buffers.trim();
+        assert_eq!((buffers.large.borrow().len(), buffers.large_bytes.get()), (0, 0));
+    }
+}

@@ -68,11 +68,13 @@ fn link(e: &Engine, c: Conn) {
         (*e.mgr).conns = c.as_ptr();
     }
     e.conns.set(e.conns.get() + 1);
-    e.quiet.linked(c);
+    if let Some(rec) = c.rec() {
+        e.quiet.linked(c.id64(), rec.slot.get());
+    }
 }
 
 pub(crate) fn unlink(e: &Engine, c: Conn) {
-    e.quiet.unlinked(c);
+    e.quiet.unlinked(c.id64());
     for cursor in e.cursors.borrow_mut().iter_mut() {
         if *cursor == c.as_ptr() {
             *cursor = c.next();
@@ -188,6 +190,7 @@ fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
     };
     let rec = c.rec().unwrap_or_else(|| attach(e, c));
     rec.own.set(true);
+    rec.told.set(file.is_none() && !url::is_udp(text) && sock::tell_rest(fd));
     rec.socket_file.set(file);
     if !register(e, c, rec, fd, false) {
         sock::close(fd);
@@ -210,6 +213,7 @@ pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t,
     let rec = c.rec()?;
     if !udp {
         sock::set_stream_options(fd);
+        rec.told.set(sock::tell_rest(fd));
     }
     if !register(e, c, rec, fd, false) {
         discard(e, c);
@@ -310,6 +314,7 @@ pub(crate) fn connect_resolved(c: Conn) {
                 }
             } else {
                 sock::set_stream_options(fd);
+                rec.told.set(sock::tell_rest(fd));
                 c.set_fd(fd);
                 rec.fd.set(fd);
                 call(c, MG_EV_RESOLVE, ptr::null_mut());
@@ -467,6 +472,7 @@ fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
     let Some(c) = new(e) else { return sock::close(fd) };
     let Some(rec) = c.rec() else { return };
     rec.own.set(true);
+    rec.told.set(listener.rec().is_some_and(|l| l.told.get()));
     c.set_rem(rem);
     if !register(e, c, rec, fd, false) {
         sock::close(fd);

@@ -9,11 +9,15 @@ use crate::guard::iobuf;
 use crate::platform::sock;
 
 /// What the engine does right after the outermost handler has returned: a drain that it sets takes effect.
+#[inline]
 pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
-    let flags = c.flags();
-    if !flags.is_draining() || c.is_closed() {
-        return;
+    if c.flags().is_draining() && !c.is_closed() {
+        settle_drain(e, c, rec);
     }
+}
+
+fn settle_drain(e: &Engine, c: Conn, rec: &Rec) {
+    let flags = c.flags();
     let begins = rec.drain_since.get().is_none() || rec.eof.get();
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
     if e.compat.get() {
@@ -26,7 +30,7 @@ pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
     if c.recv_len() > 0
         && !flags.is_udp()
         && !(rec.http.dispatching.get() || rec.ws.dispatching.get())
-        && super::recv::unshare(e, c, rec)
+        && super::view::unshare(e, c, rec)
     {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };

@@ -1,18 +1,17 @@
 //! The engine behind a manager: everything that C must not see. It hangs from `mgr->tls_ctx`, holds one record per connection
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
-use super::attempts::Attempts;
 use super::buffers::Buffers;
 use super::handle::Conn;
-use super::list::Quiet;
-use super::list::Trail;
 use super::lock::Lock;
-use super::lookup::Resolver;
+use super::lookup::{Attempts, Resolver};
 use super::mailbox::Wakeup;
 use super::protocol::Protocols;
 use super::record::{Reset, record};
 use super::shutdown::{ConnTerms, Shutdown, Terms};
+use crate::platform::sock::Scratch;
 use super::tls;
+use super::visits::{Quiet, Trail};
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::guard::{heap, iobuf};
 use crate::platform::poller::{self, Poller, Ready};
@@ -26,6 +25,7 @@ use crate::proto::{
 use crate::sys::fs::Handle;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
+use core::ffi::c_int;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -73,8 +73,7 @@ impl Drop for Engine {
     }
 }
 
-/// Why a connection ended. The order is that of the extension API's `enum mgx_reason`.
-#[allow(dead_code)] // some reasons are reported from later areas
+/// Why a connection ended. `mgx_close_reason` translates it into what C knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Reason {
     #[default]
@@ -104,8 +103,10 @@ record! {
         /// The library opened or accepted the socket itself, so it may linger on it.
         own: Cell<bool>,
         registered: Cell<bool>,
-        /// Input may wait in the kernel: set by an event, cleared by a read that did not fill its buffer.
+        /// Input may wait in the kernel: set by an event, cleared by EAGAIN or by the kernel's word that nothing is left.
         readable: Cell<bool>,
+        /// The kernel says with each read what is left behind it.
+        told: Cell<bool>,
         /// The peer's end of stream is on its way: read on until it has been read.
         hup: Cell<bool>,
         eof: Cell<bool>,
@@ -264,6 +265,8 @@ record! {
         /// End of the message being dispatched, inside `c->recv`.
         end: Cell<usize>,
         dispatching: Cell<bool>,
+        /// The program has taken the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
+        chunk_deleted: Cell<bool>,
         /// Empty lines that were skipped in front of the current message.
         blank: Cell<usize>,
         /// The current request is HEAD: its answer has no body.
@@ -392,6 +395,7 @@ pub(crate) struct Engine {
     /// This process has polled the manager.
     pub(crate) polled: Cell<bool>,
     pub(crate) buffers: Buffers,
+    pub(crate) scratch: RefCell<Scratch>,
     /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
     pub(crate) wakeup: AtomicPtr<Wakeup>,
     /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
@@ -422,6 +426,8 @@ pub(crate) struct Engine {
     /// The extension API's part of a poll, once something of it is in use, and when it is due at the latest.
     pub(crate) hook: Cell<Option<fn(&Engine)>>,
     pub(crate) hook_at: Cell<u64>,
+    /// What comes first in a poll: a firmware update that must not take for ever. False: the manager has gone.
+    pub(crate) before_poll: Cell<Option<fn(&Engine) -> bool>>,
     /// Makes a WebSocket frame, with this first byte, of what another thread sent.
     pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
@@ -445,6 +451,8 @@ pub(crate) struct Engine {
     pub(crate) ws_any_text: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
+    /// The version that the program was written for, when it is an older one (`mgx_mgr_written_for`).
+    pub(crate) written_for: Cell<c_int>,
     /// The time of this poll, in milliseconds of mg_millis.
     pub(crate) now: Cell<u64>,
     /// The link that leads to the connection whose turn it is; NULL when not known.
@@ -476,6 +484,7 @@ impl Engine {
             process: Cell::new(thread::generation()),
             polled: Cell::new(false),
             buffers: Buffers::default(),
+            scratch: RefCell::default(),
             wakeup: AtomicPtr::default(),
             records: UnsafeCell::default(),
             free_slots: RefCell::default(),
@@ -496,6 +505,7 @@ impl Engine {
             lame: Cell::new(false),
             hook: Cell::default(),
             hook_at: Cell::new(u64::MAX),
+            before_poll: Cell::default(),
             frame: Cell::default(),
             shutdown: Shutdown::default(),
             limits: Cell::default(),
@@ -508,6 +518,7 @@ impl Engine {
             ws_strict: Cell::new(false),
             ws_any_text: Cell::new(false),
             compat: Cell::new(false),
+            written_for: Cell::new(722),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
@@ -558,7 +569,7 @@ impl Engine {
             // SAFETY: as in rec().
             let records = unsafe { &mut *self.records.get() };
             let first = (records.len() * CHUNK) as u32;
-            records.push(Box::into_raw(Box::new(core::array::from_fn(|_| Rec::default()))));
+            records.push(block_of_records());
             free.extend((first..first + CHUNK as u32).rev());
         }
         let slot = free.pop().unwrap_or_default();
@@ -621,6 +632,13 @@ impl Engine {
         }
     }
 
+    /// There is something for this connection: when the walk leaves it out, it has a turn all the same.
+    pub(crate) fn visit(&self, c: Conn, rec: &Rec) {
+        if self.quiet.used.get() && c.flags().is_quiet() {
+            self.quiet.visit(c.id64(), rec.slot.get());
+        }
+    }
+
     #[inline]
     pub(crate) fn enter(&self) {
         self.frames.set(self.frames.get() + 1);
@@ -632,11 +650,16 @@ impl Engine {
         let n = self.frames.get() - 1;
         self.frames.set(n);
         if n == 0 {
-            self.reap();
-            if self.is_dead() {
-                // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
-                drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
-            }
+            self.end_frames();
+        }
+    }
+
+    #[inline(never)]
+    fn end_frames(&self) {
+        self.reap();
+        if self.is_dead() {
+            // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
+            drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
         }
     }
 
@@ -681,6 +704,18 @@ impl Engine {
             }
         }
     }
+}
+
+/// Made where it stays: it is too large for the stack of a small thread.
+fn block_of_records() -> *mut [Rec; CHUNK] {
+    let mut block = Box::<[Rec; CHUNK]>::new_uninit();
+    let first: *mut Rec = block.as_mut_ptr().cast();
+    for i in 0..CHUNK {
+        // SAFETY: inside the block.
+        unsafe { first.add(i).write(Rec::default()) };
+    }
+    // SAFETY: all of it was just written.
+    Box::into_raw(unsafe { block.assume_init() })
 }
 
 impl Rec {
@@ -807,6 +842,21 @@ mod tests {
             // SAFETY: all-zero options are valid, and have no reason.
             Some(Box::new(unsafe { ConnTerms::new(&core::mem::zeroed()) }))
         }
+    }
+
+    #[test]
+    fn an_event_for_an_earlier_use_of_a_slot_is_nobodys() {
+        let e = Engine::new(core::ptr::null_mut()).unwrap();
+        let first = e.new_rec();
+        let slot = first.slot.get();
+        let token = poller::token(slot, first.generation.get());
+        assert!(e.rec_for(token).is_some());
+        e.free_rec(first);
+        assert!(e.rec_for(token).is_none());
+        let second = e.new_rec();
+        assert_eq!(second.slot.get(), slot);
+        assert!(e.rec_for(token).is_none());
+        assert!(e.rec_for(poller::token(slot, second.generation.get())).is_some());
     }
 
     #[test]

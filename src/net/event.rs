@@ -1,6 +1,6 @@
 //! Delivering events: first to the protocol handler, then to the program's.
 
-use super::engine::Reason;
+use super::engine::{Engine, Reason};
 use super::handle::Conn;
 use crate::abi::*;
 use crate::platform::sock;
@@ -18,7 +18,7 @@ pub(crate) fn call(c: Conn, ev: c_int, data: *mut c_void) {
     }
     if let Some(pfn) = c.pfn() {
         // SAFETY: a handler that the program or the library installed for this connection.
-        unsafe { pfn(c.as_ptr(), ev, data) };
+        unsafe { invoke(engine, pfn, c, ev, data, c.pfn_data()) };
     }
     if closing_event || !c.is_closed() {
         call_user(c, ev, data);
@@ -33,7 +33,33 @@ pub(crate) fn call(c: Conn, ev: c_int, data: *mut c_void) {
 pub(crate) fn call_user(c: Conn, ev: c_int, data: *mut c_void) {
     if let Some(f) = c.handler() {
         // SAFETY: the program's own handler.
-        unsafe { f(c.as_ptr(), ev, data) };
+        unsafe { invoke(c.engine(), f, c, ev, data, c.handler_data()) };
+    }
+}
+
+/// Handlers had the argument `fn_data` before this version.
+const THREE_ARGUMENTS_SINCE: c_int = 714;
+
+type Handler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void);
+type OlderHandler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void, *mut c_void);
+
+/// Calls one handler, in the way of the version that the manager's program was written for.
+///
+/// # Safety
+/// A handler of this connection, and what fits the event.
+#[inline]
+pub(crate) unsafe fn invoke(engine: Option<&Engine>, f: Handler, c: Conn, ev: c_int, data: *mut c_void, arg: *mut c_void) {
+    match engine {
+        Some(e) if e.written_for.get() < THREE_ARGUMENTS_SINCE => {
+            // SAFETY: the program said that its handlers take four arguments. Those of the library, and of parts of the program
+            // that are newer, take three: in the C calling conventions, where the caller cleans up, they do not see the last.
+            unsafe {
+                let f = core::mem::transmute::<Handler, OlderHandler>(f);
+                f(c.as_ptr(), ev, data, arg);
+            }
+        }
+        // SAFETY: as the caller promises.
+        _ => unsafe { f(c.as_ptr(), ev, data) },
     }
 }
 

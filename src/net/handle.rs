@@ -2,6 +2,7 @@
 //! handler of the program may change anything between two of our instructions.
 
 use super::engine::{Engine, Rec};
+use super::protocol::Protocol;
 use crate::abi::*;
 use core::ffi::{c_int, c_void};
 
@@ -142,6 +143,12 @@ impl Conn {
         unsafe { Engine::of(self.mgr()) }
     }
 
+    /// The protocol whose handler is in `c->pfn`.
+    #[inline]
+    pub(crate) fn protocol(self, e: &Engine) -> Option<&'static Protocol> {
+        self.pfn().and_then(|f| e.protocols.find(f))
+    }
+
     /// The engine's own record of this connection, if it has one.
     #[inline]
     pub(crate) fn rec<'e>(self) -> Option<&'e Rec> {
@@ -172,6 +179,11 @@ impl Conn {
     #[inline]
     pub(crate) fn is_closed(self) -> bool {
         self.flags().is_closed()
+    }
+
+    /// Nobody has anything to do with the connection any more: it was closed, or its manager is gone.
+    pub(crate) fn is_gone(self) -> bool {
+        self.is_closed() || self.engine().is_none_or(Engine::is_dead)
     }
 }
 
@@ -211,7 +223,20 @@ const BUSY: u32 = {
     f.0
 };
 
+/// Without any of these, no flag keeps a connection from being read.
+const MAY_PAUSE: u32 = {
+    let mut f = Flags(0);
+    f.set_full(true);
+    f.set_draining(true);
+    f.set_resp(true);
+    f.0
+};
+
 impl Flags {
+    #[inline]
+    pub(crate) fn may_be_paused(self) -> bool {
+        self.0 & MAY_PAUSE != 0
+    }
     #[inline]
     pub(crate) fn is_busy(self) -> bool {
         self.0 & BUSY != 0

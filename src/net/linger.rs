@@ -29,7 +29,7 @@ pub(crate) fn linger(e: &Engine, rec: &Rec, fd: c_int) {
 /// Reads a lingering socket empty, up to a bound.
 pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
     for _ in 0..64 {
-        match sock::discard(rec.fd.get()) {
+        match sock::discard(rec.fd.get(), &mut e.scratch.borrow_mut()) {
             Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
             Io::Done(n) => {
                 let left = rec.linger_bytes.get().saturating_sub(n as u64);
@@ -78,7 +78,7 @@ pub(crate) fn stop_lingering(e: &Engine, keep: usize) {
         let Some(rec) = e.rec(slot as usize) else { return };
         // What has arrived is read, so that closing sends no reset on its account.
         for _ in 0..256 {
-            if !matches!(sock::discard(rec.fd.get()), Io::Done(1..)) {
+            if !matches!(sock::discard(rec.fd.get(), &mut e.scratch.borrow_mut()), Io::Done(1..)) {
                 break;
             }
         }

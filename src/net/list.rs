@@ -1,12 +1,8 @@
 //! The connections of a manager, in their order: walking over them while handlers add and remove some.
 
-use super::engine::{Engine, Rec};
+use super::engine::Engine;
 use super::handle::Conn;
-use crate::abi::mg_connection;
-use core::cell::{Cell, RefCell};
-use core::cmp::Reverse;
 use core::ptr;
-use std::collections::BTreeMap;
 
 /// The connections on the list, newest first. The next one is fetched before the body runs, and skipped if it goes meanwhile.
 pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
@@ -21,92 +17,4 @@ pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
         next = c.next();
         Some(c)
     })
-}
-
-/// The addresses that the last walk came by. A list of thousands of idle connections is mostly waiting for memory, one
-/// connection after the other; knowing where it will lead, the walk asks for the memory some steps ahead. The addresses are
-/// hints: nothing is read through them.
-#[derive(Default)]
-pub(crate) struct Trail {
-    seen: Vec<*const mg_connection>,
-    at: usize,
-}
-
-impl Trail {
-    const AHEAD: usize = 12;
-
-    #[inline]
-    pub(super) fn pass(&mut self, c: *const mg_connection) {
-        match self.seen.get_mut(self.at) {
-            Some(old) if *old == c => {}
-            Some(old) => *old = c,
-            None => self.seen.push(c),
-        }
-        self.at += 1;
-        if let Some(next) = self.seen.get(self.at + Self::AHEAD) {
-            prefetch(*next);
-        }
-    }
-
-    pub(super) fn end(&mut self) {
-        self.seen.truncate(self.at);
-        self.at = 0;
-    }
-}
-
-#[inline]
-fn prefetch(c: *const mg_connection) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing and cannot fault.
-    unsafe {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        for ofs in [0, 128, 192, 256] {
-            _mm_prefetch::<_MM_HINT_T0>(c.cast::<i8>().wrapping_add(ofs));
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = c;
-}
-
-#[derive(Default)]
-pub(crate) struct Quiet {
-    pub(super) used: Cell<bool>,
-    /// The other connections: slots by id, newest first.
-    pub(super) loud: RefCell<BTreeMap<Reverse<u64>, u32>>,
-    /// Quiet ones to visit in the next walk.
-    pub(super) visit: RefCell<Vec<(u64, u32)>>,
-    pub(super) scanned_at: Cell<u64>,
-    /// Connections that the program put on the list itself were seen there: they are found by walking over all.
-    pub(super) strangers: Cell<bool>,
-}
-
-impl Quiet {
-    /// Whether the walk can leave somebody out.
-    pub(crate) fn is_used(&self) -> bool {
-        self.used.get() && !self.strangers.get()
-    }
-
-    /// Everybody has a turn anyway.
-    pub(crate) fn forget_visits(&self) {
-        self.visit.borrow_mut().clear();
-    }
-
-    pub(crate) fn linked(&self, c: Conn) {
-        if let Some(rec) = c.rec().filter(|_| self.used.get()) {
-            self.loud.borrow_mut().insert(Reverse(c.id64()), rec.slot.get());
-        }
-    }
-
-    pub(crate) fn unlinked(&self, c: Conn) {
-        if self.used.get() {
-            self.loud.borrow_mut().remove(&Reverse(c.id64()));
-        }
-    }
-
-    /// There is something for this connection.
-    pub(crate) fn visit(&self, c: Conn, rec: &Rec) {
-        if self.used.get() && c.flags().is_quiet() {
-            self.visit.borrow_mut().push((c.id64(), rec.slot.get()));
-        }
-    }
 }

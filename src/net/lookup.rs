@@ -1,9 +1,11 @@
-//! What the resolver remembers: lookups, and the questions they ask. What is done with them is in `resolve.rs`.
+//! What is remembered on the way from a name to a connection: lookups, the questions they ask, and attempts to connect. What is done
+//! with them is in `resolve.rs` and `attempts.rs`.
 
 use crate::abi::{mg_addr, mg_connection};
 use crate::platform::names::Names;
 use crate::platform::sock::OwnedFd;
 use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
 use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Default)]
@@ -74,4 +76,30 @@ impl Lookup {
         let next = self.query.as_ref().filter(|q| q.can_ask_again()).map_or(u64::MAX, |q| q.next);
         self.expires.min(next)
     }
+}
+
+/// What a client connection tries until it is connected.
+pub(crate) struct Attempts {
+    pub(super) began: u64,
+    /// Not tried yet.
+    pub(super) left: VecDeque<mg_addr>,
+    /// Under way beside the connection's own, oldest first.
+    pub(super) others: Vec<Attempt>,
+    /// When the next is tried.
+    pub(super) next: u64,
+    /// How to ask for more addresses.
+    pub(super) question: Option<Question>,
+    pub(super) asking: bool,
+    pub(super) failure: Option<Failure>,
+}
+
+/// The call that failed, or None for a socket whose attempt was under way, and errno.
+#[derive(Clone, Copy)]
+pub(crate) struct Failure(pub(crate) Option<&'static str>, pub(crate) c_int);
+
+/// A socket that connects, and its record.
+pub(super) struct Attempt {
+    pub(super) fd: OwnedFd,
+    pub(super) slot: u32,
+    pub(super) addr: mg_addr,
 }

@@ -119,8 +119,16 @@ fn finish_lingering(e: &Engine) {
 /// `mgr` is initialised, or zero-filled.
 pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: as the caller promises.
-    let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else { return };
+    let Some(entry) = (unsafe { Engine::enter_mgr(mgr) }) else {
+        if !mgr.is_null() {
+            idle(ms);
+        }
+        return;
+    };
     let e: &Engine = &entry;
+    if !e.ending.get() && e.before_poll.get().is_some_and(|step| !step(e)) {
+        return;
+    }
     e.polled.set(true);
     let mut ready = e.ready.take();
     ready.clear();
@@ -136,7 +144,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         // SAFETY: the list of the manager's timers.
         unsafe {
             let timers = &raw mut (*mgr).timers;
-            if super::timer::poll(timers, e.now.get()) && !e.is_dead() {
+            if !(*timers).is_null() && super::timer::poll(timers, e.now.get()) && !e.is_dead() {
                 super::timer::calm(timers);
             }
         }
@@ -152,6 +160,11 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     if !e.is_dead() {
         flush_dirty(e);
     }
+}
+
+/// A poll of a manager that has nothing to wait for.
+pub(crate) fn idle(ms: c_int) {
+    thread::sleep_ms(u64::try_from(ms).unwrap_or(1000));
 }
 
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
@@ -266,7 +279,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
         if rec.readable.get() && recv::is_paused(e, c) {
             e.hold(rec);
         }
@@ -285,7 +298,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
                 e.hold(rec);
             } else {
                 c.update(|f| f.set_readable(rec.readable.get()));
-                e.quiet.visit(c, rec);
+                e.visit(c, rec);
             }
         }
     }
@@ -297,7 +310,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
         if c.is_closed() {
             continue;
         }
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
         let failure = Failure(None, sock::take_error(rec.fd.get()));
         if c.flags().is_connecting() {
             attempts::failed(e, c, rec, failure)
@@ -331,7 +344,7 @@ fn expire(e: &Engine) {
             // A listener that paused. Others are judged in their turn anyway.
             c.update(|f| f.set_readable(!f.is_full()));
         }
-        e.quiet.visit(c, rec);
+        e.visit(c, rec);
     }
 }
 
@@ -385,7 +398,7 @@ fn flush_dirty(e: &Engine) {
         turn::flush(e, c, rec);
         if !e.is_dead() && !c.is_closed() {
             // Whether it ends now is for its next turn to say.
-            e.quiet.visit(c, rec);
+            e.visit(c, rec);
         }
         if !e.is_dead() {
             e.current.set(ptr::null_mut());

@@ -1,4 +1,9 @@
 //! The engine: poll loop, sockets, connections, draining, timers, wakeups. Owns descriptors and time.
+//!
+//! `engine`, `handle`, `protocol` and `tls` import each other: they are one definition in four files, because a connection is a
+//! handle on its record, and the record holds what its protocol and its TLS layer are asked, by functions that take the connection.
+//! `attempts`, `conn` and `resolve` do, too: names lead to addresses, those to attempts, failed attempts to more names. All
+//! others have an order; `c-tests/rooms.rs` checks it, and docs/architecture.md says what each is for.
 
 pub(crate) mod announce;
 pub(crate) mod attempts;
@@ -36,4 +41,6 @@ pub(crate) mod stream;
 pub(crate) mod timer;
 pub(crate) mod tls;
 pub(crate) mod turn;
+pub(crate) mod view;
+pub(crate) mod visits;
 pub(crate) mod wakeup;

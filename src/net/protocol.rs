@@ -1,7 +1,6 @@
 //! What the engine needs to know of the protocol of a connection. Each protocol describes itself once; the handler in `c->pfn`
 //! says which one it is, whoever put it there.
 
-use super::engine::Engine;
 use super::handle::Conn;
 use crate::abi::mg_connection;
 use core::cell::Cell;
@@ -37,12 +36,5 @@ impl Protocols {
     #[inline]
     pub(crate) fn find(&self, handler: Handler) -> Option<&'static Protocol> {
         self.0.iter().map_while(Cell::get).find(|p| core::ptr::fn_addr_eq(p.handler, handler))
-    }
-}
-
-impl Conn {
-    #[inline]
-    pub(crate) fn protocol(self, e: &Engine) -> Option<&'static Protocol> {
-        self.pfn().and_then(|f| e.protocols.find(f))
     }
 }

@@ -15,17 +15,17 @@ const SCAN_MS: u64 = 100;
 pub(crate) fn set(e: &Engine, c: Conn, on: bool) {
     let q = &e.quiet;
     if !on && !q.used.replace(true) {
-        list(e).for_each(|c| q.linked(c));
+        list(e).filter_map(|c| Some((c, c.rec()?))).for_each(|(c, rec)| q.linked(c.id64(), rec.slot.get()));
     }
     c.update(|f| f.set_quiet(!on));
-    if on {
-        q.linked(c)
-    } else {
-        q.unlinked(c)
+    if !on {
+        q.unlinked(c.id64());
     }
-    if let Some(rec) = c.rec().filter(|_| !on) {
+    match c.rec() {
+        Some(rec) if on => q.linked(c.id64(), rec.slot.get()),
         // What is under way goes on.
-        q.visit(c, rec);
+        Some(rec) => e.visit(c, rec),
+        None => {}
     }
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn scan(e: &Engine) {
         q.strangers.set(false);
         for c in list(e) {
             match c.rec() {
-                Some(rec) if c.flags().is_quiet() && turn::is_due(e, c) => q.visit(c, rec),
+                Some(rec) if c.flags().is_quiet() && turn::is_due(e, c) => e.visit(c, rec),
                 Some(_) => {}
                 None => q.strangers.set(true),
             }

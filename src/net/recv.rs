@@ -3,12 +3,12 @@
 use super::engine::{Engine, Reason, Rec, count};
 use super::event::{call_count, error};
 use super::handle::Conn;
+use super::view;
 use super::{ending, send};
 use crate::abi::*;
-use crate::guard::{addr::Addr, heap, iobuf};
+use crate::guard::{addr::Addr, iobuf};
 use crate::platform::sock::{self, Io};
 use crate::sys::log::log_error;
-use core::ptr;
 
 /// Reads of one connection in one turn, so that a fast sender does not starve the others.
 pub(crate) const READS: usize = 16;
@@ -18,7 +18,7 @@ const PIPELINE: usize = 64 * 1024;
 
 /// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
 pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    if !unshare(e, c, rec) {
+    if !view::unshare(e, c, rec) {
         error(c, format_args!("OOM"));
         return false;
     }
@@ -49,26 +49,6 @@ pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
         error(c, format_args!("OOM"));
     }
     ok
-}
-
-/// Gives `c->recv` a block of its own when a handler further up the stack is looking at the present one. False when out of memory.
-pub(crate) fn unshare(e: &Engine, c: Conn, rec: &Rec) -> bool {
-    let now = c.recv_info();
-    if now.buf.is_null() || now.buf != rec.viewed.get() {
-        return true;
-    }
-    let block = heap::calloc(now.size);
-    if block.is_null() {
-        return false;
-    }
-    // SAFETY: the connection's own buffer, and a new one of the same size.
-    unsafe {
-        ptr::copy_nonoverlapping(now.buf, block, now.len);
-        (*c.recv()).buf = block;
-    }
-    rec.viewed.set(ptr::null_mut());
-    e.keep(now.buf);
-    true
 }
 
 /// Takes back a receive buffer without data, unless a handler is looking at it.
@@ -113,12 +93,14 @@ fn aside_len(rec: &Rec) -> usize {
 /// Whether nothing may be read for now.
 #[inline]
 pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
-    let flags = c.flags();
-    flags.is_full()
-        || flags.is_draining() && !e.compat.get()
-        || flags.is_resp() && is_piled_up(e, c)
-        || c.send_len() > 0 && flags.is_accepted() && is_choked(c)
+    c.flags().may_be_paused() && is_paused_by_flags(e, c)
+        || c.send_len() > 0 && c.flags().is_accepted() && is_choked(c)
         || e.frames() > 1 && is_looked_at(e, c)
+}
+
+fn is_paused_by_flags(e: &Engine, c: Conn) -> bool {
+    let flags = c.flags();
+    flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && is_piled_up(e, c)
 }
 
 /// Enough waits behind the request that is being answered.
@@ -160,11 +142,11 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
         }
         let buf = c.recv_info();
         let room = buf.size - buf.len;
-        let got = if udp {
-            read_datagram(c, rec, most)
+        let (got, emptied) = if udp {
+            (read_datagram(e, c, rec, most), false)
         } else {
             // SAFETY: room bytes behind the data belong to the buffer.
-            unsafe { sock::recv(rec.fd.get(), buf.buf.add(buf.len), room) }
+            unsafe { sock::recv_stream(rec.fd.get(), buf.buf.add(buf.len), room, rec.told.get()) }
         };
         match got {
             Io::Done(0) if udp => continue,
@@ -175,9 +157,8 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
                 c.update(|f| f.set_half_closed());
             }
             Io::Done(n) => {
-                // A read that did not fill the buffer has emptied the socket, unless the end of the stream is behind it, or
-                // it took one message of several: nobody knows what a program has wrapped.
-                rec.readable.set(udp || !rec.own.get() || n == room || rec.hup.get());
+                // The end of the stream is no byte that is left.
+                rec.readable.set(!emptied || rec.hup.get());
                 received(e, c, rec, n);
             }
             Io::Wait => rec.readable.set(false),
@@ -206,27 +187,34 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// Puts one datagram behind what the program has not consumed, whole or not at all. `Io::Done(0)`: there is nothing to tell of it.
-fn read_datagram(c: Conn, rec: &Rec, most: usize) -> Io {
+fn read_datagram(e: &Engine, c: Conn, rec: &Rec, most: usize) -> Io {
     let buf = c.recv_info();
     let room = buf.size - buf.len;
-    let mut rest = sock::Rest::uninit();
+    // What does not fit the buffer goes there. Taken, because the log is the program's, which may poll.
+    let mut scratch = e.scratch.take();
+    let rest = scratch.room();
     // SAFETY: room bytes behind the data belong to the buffer.
-    let (got, from) = unsafe { sock::recv_from(rec.fd.get(), buf.buf.add(buf.len), room, &mut rest) };
-    let Io::Done(n @ 1..) = got else { return got };
+    let (got, from) = unsafe { sock::recv_from(rec.fd.get(), buf.buf.add(buf.len), room, rest) };
+    let Io::Done(n @ 1..) = got else {
+        e.scratch.replace(scratch);
+        return got;
+    };
     let len = buf.len.saturating_add(n);
     // SAFETY: the connection's own buffer, which has room for all when it has grown; the kernel wrote what did not fit before.
     let fits = len <= most
         && (n <= room
-            || unsafe {
-                // All of the room is in use.
-                (*c.recv()).len = buf.size;
-                let grown = iobuf::resize(c.recv(), len);
-                (*c.recv()).len = buf.len;
-                if grown {
-                    core::ptr::copy_nonoverlapping(rest.as_ptr().cast(), c.recv_info().buf.add(buf.size), n - room);
-                }
-                grown
-            });
+            || n - room <= rest.len()
+                && unsafe {
+                    // All of the room is in use.
+                    (*c.recv()).len = buf.size;
+                    let grown = iobuf::resize(c.recv(), len);
+                    (*c.recv()).len = buf.len;
+                    if grown {
+                        core::ptr::copy_nonoverlapping(rest.as_ptr().cast(), c.recv_info().buf.add(buf.size), n - room);
+                    }
+                    grown
+                });
+    e.scratch.replace(scratch);
     if !fits {
         log_error!("{} a datagram of {n} bytes from {} does not fit: dropped", c.id(), Addr(from));
         return Io::Done(0);

@@ -357,7 +357,7 @@ pub(crate) fn ready(e: &Engine, rec: &Rec) {
     // SAFETY: what a lookup hangs on is alive.
     if let Some(via) = via.map(|via| unsafe { Conn::new(via) }) {
         if let Some(rec) = via.rec() {
-            e.quiet.visit(via, rec);
+            e.visit(via, rec);
         }
     }
 }

@@ -63,10 +63,6 @@ fn with<T>(rec: &Rec, f: impl FnOnce(&mut Tls) -> T) -> Option<T> {
     rec.tls.session.borrow_mut().as_deref_mut().and_then(<dyn Any>::downcast_mut).map(f)
 }
 
-fn is_over(e: &Engine, c: Conn) -> bool {
-    e.is_dead() || c.is_closed()
-}
-
 /// See `mg_tls_init`.
 pub(crate) fn init(c: Conn, o: &Options) {
     let flags = c.flags();
@@ -198,8 +194,8 @@ fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
             return Io::Done(0);
         }
         // SAFETY: a slice of the session's block.
-        let sent = unsafe { sock::send(rec.fd.get(), out.as_ptr(), out.len(), more) };
-        if let Io::Done(n) = sent {
+        let (n, sent) = unsafe { plain::offer(rec, out.as_ptr(), out.len(), more, usize::MAX) };
+        if n > 0 {
             rec.progress_at.set(e.now.get());
             t.session.out.sent(n);
         }
@@ -228,7 +224,7 @@ fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
 /// Sends what was queued before an upgrade, begins the handshake, and sends ciphertext that waits. True when the way is free.
 fn drive(e: &Engine, c: Conn, rec: &Rec) -> bool {
     let flags = c.flags();
-    if is_over(e, c) || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || rec.blocked.get() {
+    if c.is_gone() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || rec.blocked.get() {
         return false;
     }
     let Some((clear, started)) = with(rec, |t| (t.clear.min(c.send_len()), t.session.is_started())) else {
@@ -261,17 +257,15 @@ fn drive(e: &Engine, c: Conn, rec: &Rec) -> bool {
 
 fn send_clear(e: &Engine, c: Conn, rec: &Rec, clear: usize) -> bool {
     // SAFETY: clear bytes at the front of the connection's own buffer.
-    match unsafe { sock::send(rec.fd.get(), c.send_info().buf, clear, false) } {
-        Io::Done(n) => {
-            plain::moved(e, rec, n);
-            // SAFETY: as above.
-            unsafe { iobuf::del(c.send(), 0, n) };
-            with(rec, |t| t.clear = clear - n);
-            if n < clear {
-                plain::block(e, c, rec);
-            }
-            n == clear
-        }
+    let (n, io) = unsafe { plain::offer(rec, c.send_info().buf, clear, false, usize::MAX) };
+    if n > 0 {
+        plain::moved(e, rec, n);
+        // SAFETY: as above.
+        unsafe { iobuf::del(c.send(), 0, n) };
+        with(rec, |t| t.clear = clear - n);
+    }
+    match io {
+        Io::Done(_) => true,
         Io::Wait => {
             plain::block(e, c, rec);
             false
@@ -322,13 +316,13 @@ fn turn(e: &Engine, c: Conn, rec: &Rec) {
         return c.update(|f| f.set_closing(true));
     }
     drive(e, c, rec);
-    if is_over(e, c) || c.flags().is_closing() || with(rec, |t| t.session.is_started()) != Some(true) {
+    if c.is_gone() || c.flags().is_closing() || with(rec, |t| t.session.is_started()) != Some(true) {
         return;
     }
     if rec.readable.get() {
         read(e, c, rec);
     }
-    if is_over(e, c) || c.flags().is_closing() {
+    if c.is_gone() || c.flags().is_closing() {
         return;
     }
     if handshake_ends(e, rec).is_none_or(|at| e.now.get() < at) {
@@ -340,11 +334,11 @@ fn turn(e: &Engine, c: Conn, rec: &Rec) {
 
 fn read(e: &Engine, c: Conn, rec: &Rec) {
     for _ in 0..READS {
-        if !read_once(e, c, rec) || is_over(e, c) || c.flags().is_closing() {
+        if !read_once(e, c, rec) || c.is_gone() || c.flags().is_closing() {
             break;
         }
     }
-    if is_over(e, c) {
+    if c.is_gone() {
         return;
     }
     // Input that was decrypted already, or could be, brings no event.
@@ -390,7 +384,7 @@ fn read_once(e: &Engine, c: Conn, rec: &Rec) -> bool {
     } else if n > 0 {
         recv::received(e, c, rec, n);
     }
-    if is_over(e, c) {
+    if c.is_gone() {
         return false;
     }
     match step {
@@ -439,7 +433,7 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
     }
     let io = c.rtls();
     // SAFETY: the connection's own buffer; room bytes behind the data belong to it.
-    let (got, room) = unsafe {
+    let (got, emptied) = unsafe {
         if (*io).len == (*io).size {
             let more = if (*io).len == 0 { INPUT } else { MG_IO_SIZE };
             if (*io).len + more > MOST_INPUT || !e.buffers.grow(io, more, true) {
@@ -448,7 +442,7 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
             }
         }
         let room = (*io).size - (*io).len;
-        (sock::recv(rec.fd.get(), (*io).buf.add((*io).len), room), room)
+        sock::recv_stream(rec.fd.get(), (*io).buf.add((*io).len), room, rec.told.get())
     };
     match got {
         Io::Done(0) => {
@@ -458,7 +452,7 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
         Io::Done(n) => {
             // SAFETY: as above.
             unsafe { (*io).len += n };
-            rec.readable.set(!rec.own.get() || n == room || rec.hup.get());
+            rec.readable.set(!emptied || rec.hup.get());
             true
         }
         Io::Wait => {
@@ -506,7 +500,7 @@ fn established(e: &Engine, c: Conn, rec: &Rec) {
         push(e, c, rec, false);
     }
     call(c, MG_EV_TLS_HS, ptr::null_mut());
-    if !is_over(e, c) {
+    if !c.is_gone() {
         ending::settle(e, c, rec);
     }
 }
@@ -549,7 +543,7 @@ fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
         plain::dump(c, "->", &bytes);
     }
     call_count(c, MG_EV_WRITE, taken);
-    if !is_over(e, c) {
+    if !c.is_gone() {
         ending::settle(e, c, rec);
     }
 }
@@ -620,7 +614,7 @@ fn leave(c: Conn, rec: &Rec) {
             let out = t.session.out.bytes();
             if !out.is_empty() {
                 // SAFETY: a slice of the session's block.
-                unsafe { sock::send(rec.fd.get(), out.as_ptr(), out.len(), false) };
+                unsafe { plain::offer(rec, out.as_ptr(), out.len(), false, usize::MAX) };
             }
         });
     }
@@ -639,7 +633,7 @@ fn may_send_more(rec: &Rec) -> bool {
 /// See `mg_tls_send`.
 pub(crate) fn send(c: Conn, data: &[u8]) -> Io {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return Io::Failed(0) };
-    if !c.flags().is_secure() || is_over(e, c) || c.flags().is_closing() || with(rec, |t| t.session.has_failed()) != Some(false) {
+    if !c.flags().is_secure() || c.is_gone() || c.flags().is_closing() || with(rec, |t| t.session.has_failed()) != Some(false) {
         return Io::Failed(0);
     }
     let ready = with(rec, |t| !t.session.is_handshaking()) == Some(true);

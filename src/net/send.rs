@@ -29,7 +29,31 @@ pub(crate) fn press(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-/// One send, and MG_EV_WRITE for what it took.
+/// How often in one turn a socket is offered the rest of what it took in part, so that others get theirs.
+const OFFERS: usize = 16;
+
+/// Sends until all has left, or the socket takes no more: that it takes less than it is offered does not mean that it is full, and
+/// no event would come. How many bytes have left, and why it ended: `Io::Done` when all have, or after `most` calls.
+///
+/// # Safety
+/// `buf` points at `len` readable bytes.
+pub(crate) unsafe fn offer(rec: &Rec, buf: *const u8, len: usize, more: bool, most: usize) -> (usize, Io) {
+    let mut total = 0;
+    for _ in 0..most {
+        // SAFETY: what is left of the bytes.
+        match unsafe { sock::send(rec.fd.get(), buf.add(total), len - total, more) } {
+            Io::Done(n @ 1..) => total += n,
+            Io::Done(0) if len > total => return (total, Io::Wait),
+            other => return (total, other),
+        }
+        if total == len {
+            break;
+        }
+    }
+    (total, Io::Done(total))
+}
+
+/// Sends what is queued, and MG_EV_WRITE for what has left.
 pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
     if let Some(look) = e.before_send.get().filter(|_| c.send_len() > 0) {
         look(c, rec);
@@ -53,14 +77,18 @@ pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
         return send_datagrams(e, c, rec);
     }
     // SAFETY: len bytes at buf are the connection's output.
-    match unsafe { sock::send(rec.fd.get(), out.buf, out.len, flags.is_streaming()) } {
-        Io::Done(n) => {
-            if n < out.len {
-                block(e, c, rec);
-            }
-            sent(e, c, rec, n);
+    let (n, end) = unsafe { offer(rec, out.buf, out.len, flags.is_streaming(), OFFERS) };
+    if end == Io::Wait {
+        block(e, c, rec);
+    }
+    if n > 0 {
+        sent(e, c, rec, n);
+        if e.is_dead() || c.is_closed() {
+            return;
         }
-        Io::Wait => block(e, c, rec),
+    }
+    match end {
+        Io::Done(_) | Io::Wait => {}
         Io::Failed(errno) => {
             rec.errno.set(errno);
             rec.reason.set(Reason::Reset);

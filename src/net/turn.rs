@@ -3,7 +3,7 @@
 
 use super::drain::{self, Verdict};
 use super::engine::{Engine, Reason, Rec};
-use super::event::{call, call_count, call_user};
+use super::event::{call, call_count, call_user, invoke};
 use super::handle::Conn;
 use super::stream;
 use super::tls;
@@ -45,7 +45,7 @@ fn poll_event(e: &Engine, c: Conn) {
     if let Some(pfn) = c.pfn() {
         if c.recv_len() > 0 || !e.protocols.find(pfn).is_some_and(|p| p.skips_poll) {
             // SAFETY: a handler that the program or the library installed for this connection.
-            unsafe { pfn(c.as_ptr(), MG_EV_POLL, data) };
+            unsafe { invoke(Some(e), pfn, c, MG_EV_POLL, data, c.pfn_data()) };
             if c.is_closed() {
                 return;
             }

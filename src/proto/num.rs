@@ -22,7 +22,7 @@ pub(crate) fn unsigned(s: &[u8], base: i32) -> Option<u64> {
     }
 }
 
-/// A size in decimal, with spaces and tabs around it allowed: the rule for Content-Length.
+/// A size in decimal, with spaces and tabs around it allowed.
 pub(crate) fn size(s: &[u8]) -> Option<usize> {
     let blank = |c: &u8| matches!(c, b' ' | b'\t');
     let start = s.iter().position(|c| !blank(c))?;
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_lengths() {
+    fn sizes() {
         let max = usize::MAX.to_string();
         assert_eq!(size(max.as_bytes()), Some(usize::MAX));
         assert_eq!(size(format!("{max}0").as_bytes()), None);

@@ -192,6 +192,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn schemes_without_a_port_of_their_own() {
+        for scheme in ["tcp", "tcps", "ssl", "tls", "udp", "unix"] {
+            assert_eq!(port_or_default(format!("{scheme}://h").as_bytes()), 0, "{scheme}");
+        }
+    }
+
+    #[test]
     fn ports_that_are_none() {
         for url in
             ["http://h:65536", "http://h:-1", "http://h:99999999999999999999999", "http://h:++1", "http://h:+ 1", "http://h: "]

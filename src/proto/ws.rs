@@ -246,6 +246,17 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn continuations_of_nothing() {
+        let rules = Rules { from_server: false, strict: false, any_text: false };
+        let fault = |first, payload| rules.fault(&Header { first, mask: Some([0; 4]), len: 6, payload }, false);
+        assert_eq!((fault(0x80, 0), fault(0x81, 1)), (None, None));
+        for (first, payload) in [(0x80, 1), (0, 0), (0, 1)] {
+            assert_eq!(fault(first, payload), Some("continuation of nothing"), "{first} {payload}");
+        }
+        assert_eq!(Header::parse(&[0x81, 0]).map(|h| h.opcode()), Some(TEXT));
+    }
+
+    #[test]
     fn the_accept_value_of_the_rfc() {
         assert_eq!(&accept(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert!(is_accept(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") && !is_accept(b"xyz=") && !is_accept(b"s3pPLMBiTxaQ9kYGzzhZRbK+x+o*"));

@@ -5,16 +5,41 @@ use crate::guard::{
     bytes::{cstr, slice, slice_mut},
     heap,
 };
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 use libc::time_t;
+use std::ffi::CString;
 
 unsafe extern "C" {
     // By its C name: a program's copy of it may be the valid one.
     static mut mg_mem_files: *const mg_mem_file;
+    // What files of the generator before 7.15 define; those of src/fmt/variadic.c have nothing.
+    fn mg_unlist(no: usize) -> *const c_char;
+    fn mg_unpack(name: *const c_char, size: *mut usize, mtime: *mut time_t) -> *const c_char;
 }
 
-/// The files of the program, each with its path.
+/// A file of the older generator.
+fn older(name: &CStr) -> Option<mg_mem_file> {
+    let mut file = mg_mem_file { path: ptr::null(), data: ptr::null(), size: 0, mtime: 0 };
+    // SAFETY: the program's function gets a C string and writable results.
+    file.data = unsafe { mg_unpack(name.as_ptr(), &mut file.size, &mut file.mtime) }.cast();
+    (!file.data.is_null()).then_some(file)
+}
+
+/// The paths of the older generator's files.
+fn older_paths() -> impl Iterator<Item = &'static [u8]> {
+    // SAFETY: the program's function; its names are constants.
+    let names = (0..).map(|i| unsafe { mg_unlist(i) }).take_while(|name| !name.is_null());
+    // SAFETY: a C string.
+    names.map(|name| unsafe { cstr(name) })
+}
+
+/// The paths of all files.
+fn paths() -> impl Iterator<Item = &'static [u8]> {
+    files().map(|(path, _)| path).chain(older_paths())
+}
+
+/// The files in `mg_mem_files`, each with its path.
 fn files() -> impl Iterator<Item = (&'static [u8], mg_mem_file)> {
     // SAFETY: a plain pointer.
     let mut at = unsafe { (&raw const mg_mem_files).read() };
@@ -35,7 +60,8 @@ fn files() -> impl Iterator<Item = (&'static [u8], mg_mem_file)> {
 }
 
 fn find(path: &[u8]) -> Option<mg_mem_file> {
-    files().find(|(p, _)| *p == path).map(|(_, file)| file)
+    let listed = files().find(|(p, _)| *p == path).map(|(_, file)| file);
+    listed.or_else(|| older(&CString::new(path).ok()?))
 }
 
 /// What follows the directory in the path of something below it.
@@ -72,7 +98,7 @@ unsafe extern "C" fn mgc_packed_st(path: *const c_char, size: *mut usize, mtime:
     unsafe {
         let path = cstr(path);
         let Some(file) = find(path) else {
-            return if files().any(|(p, _)| below(path, p).is_some()) { MG_FS_DIR } else { 0 };
+            return if paths().any(|p| below(path, p).is_some()) { MG_FS_DIR } else { 0 };
         };
         if !size.is_null() {
             *size = file.size;
@@ -93,7 +119,7 @@ unsafe extern "C" fn mgc_packed_ls(
     // SAFETY: a C string or NULL.
     let (dir, Some(f)) = (unsafe { cstr(dir) }, f) else { return };
     let mut last = Vec::new();
-    for (path, _) in files() {
+    for path in paths() {
         let Some(rest) = below(dir, path) else { continue };
         let name = rest.split(|b| *b == b'/').next().unwrap_or_default();
         if last.split_last().is_some_and(|(_, name_before)| name_before == name) {

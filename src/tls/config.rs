@@ -31,6 +31,9 @@ pub(crate) struct Options<'a> {
     pub(crate) http: bool,
 }
 
+/// Most bytes of early data that are skipped (RFC 8446, 4.2.10).
+const EARLY_DATA: u32 = 1 << 20;
+
 /// How many configurations are kept.
 const KEPT: usize = 32;
 
@@ -136,6 +139,9 @@ pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVers
     let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = protocols(o);
     config.ticketer = ring::Ticketer::new().map_err(other)?;
+    // Early data is neither asked for nor taken where there is a ticketer. This is how much of it is skipped: a client may have the
+    // ticket of another server, whose limit nobody knows.
+    config.max_early_data_size = EARLY_DATA;
     Ok(config)
 }
 

@@ -65,8 +65,25 @@ fn say_goodbye(c: Conn, last_words: &[u8]) {
     c.update(|f| f.set_draining(true));
 }
 
+/// Ends a session, and closes its connections.
+pub(super) fn end_session(c: Conn, user: &User, last_words: &[u8]) {
+    if users::end(user) {
+        close_all(c, user.as_ptr(), last_words);
+    }
+}
+
+/// Ends the sessions whose time is up.
+pub(super) fn end_expired(c: Conn, dash: *mut mg_dash) {
+    users::expired(dash).for_each(|u| end_session(c, &u, b""));
+}
+
+/// Ends all sessions of a dashboard.
+pub(super) fn end_all(c: Conn, dash: *mut mg_dash) {
+    users::of_dash(dash, false).iter().for_each(|u| end_session(c, u, b""));
+}
+
 /// Closes the connections of a user.
-pub(super) fn close_all(c: Conn, user: *mut mg_dash_user, last_words: &[u8]) {
+fn close_all(c: Conn, user: *mut mg_dash_user, last_words: &[u8]) {
     let Some(e) = c.engine() else { return };
     list::list(e).filter(|c| is_open(*c) && user_of(*c) == user).for_each(|c| say_goodbye(c, last_words));
 }

@@ -1,6 +1,5 @@
 //! Users of dashboards and their sessions.
 
-use super::sockets;
 use crate::abi::*;
 use crate::guard::bytes::cstr;
 use crate::guard::heap;
@@ -130,7 +129,7 @@ fn same_secret(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// The users of a dashboard, all held.
-fn of_dash(dash: *mut mg_dash, guest: bool) -> Vec<User> {
+pub(super) fn of_dash(dash: *mut mg_dash, guest: bool) -> Vec<User> {
     let mut all = users();
     let mine = all.iter_mut().filter(|e| e.dash == dash && e.guest == guest && !e.ended);
     mine.map(|e| {
@@ -156,20 +155,9 @@ fn create(dash: *mut mg_dash, guest: bool, name: &[u8], token: &[u8], level: c_i
     Some(User(p))
 }
 
-/// Ends a session: its token is worth nothing any more, and its WebSocket connections are closed.
-pub(super) fn end(c: Conn, user: &User, last_words: &[u8]) {
-    let mut all = users();
-    let entry = all.iter_mut().find(|e| e.user == user.0 && !e.guest);
-    let ended = entry.map(|e| e.ended = true).is_some();
-    drop(all);
-    if ended {
-        sockets::close_all(c, user.0, last_words);
-    }
-}
-
-/// Ends all sessions of a dashboard.
-pub(super) fn end_all(c: Conn, dash: *mut mg_dash) {
-    of_dash(dash, false).iter().for_each(|u| end(c, u, b""));
+/// Ends a session: its token is worth nothing any more. False when it had ended, or is nobody's.
+pub(super) fn end(user: &User) -> bool {
+    users().iter_mut().find(|e| e.user == user.0 && !e.guest).map(|e| e.ended = true).is_some()
 }
 
 /// What a request says about its sender.
@@ -196,6 +184,12 @@ impl Claim {
     }
 }
 
+/// Sessions whose time is up.
+pub(super) fn expired(dash: *mut mg_dash) -> impl Iterator<Item = User> {
+    let now = time::millis();
+    of_dash(dash, false).into_iter().filter(move |user| user.fields().expire < now)
+}
+
 /// The user who sends a request: everybody is the guest where there is no authentication; else a session that exists, or a new one
 /// for whom the program lets in.
 ///
@@ -211,12 +205,6 @@ pub(super) unsafe fn find(c: Conn, dash: *mut mg_dash, mut claim: Claim) -> Opti
         unsafe { (*dash).guest = guest.as_ptr() };
         return Some(guest);
     };
-    let now = time::millis();
-    for user in of_dash(dash, false) {
-        if user.fields().expire < now {
-            end(c, &user, b"");
-        }
-    }
     let pass = claim.pass.split(|b| *b == 0).next().unwrap_or_default();
     if pass.is_empty() {
         return None;

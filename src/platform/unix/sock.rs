@@ -246,6 +246,70 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     }
 }
 
+/// Linux: each recvmsg tells how many bytes are left behind those it took. Not in the libc crate.
+#[cfg(target_os = "linux")]
+const TCP_INQ: c_int = 36;
+
+/// Asks the kernel to say with each read what is left behind it, for [`recv_stream`]. True when it will. Accepted sockets inherit
+/// that from their listener.
+#[cfg(target_os = "linux")]
+pub(crate) fn tell_rest(fd: c_int) -> bool {
+    set(fd, libc::IPPROTO_TCP, TCP_INQ, 1)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn tell_rest(_fd: c_int) -> bool {
+    false
+}
+
+/// Reads from a stream. Also whether the kernel vouches that nothing is left behind what was read, which it does only where
+/// [`tell_rest`] was true.
+///
+/// That a read took less than it might have proves nothing: the kernel stops at urgent data and between messages with descriptors,
+/// and platforms may have reasons of their own. Only EAGAIN does, one more call for each request, or the kernel's word, which is
+/// part of the call that is made anyway.
+///
+/// # Safety
+/// As [`recv`].
+#[cfg(target_os = "linux")]
+pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, told: bool) -> (Io, bool) {
+    if !told {
+        // Where the peer could send descriptors along, there must be no room for them.
+        // SAFETY: passed on to the caller.
+        return (unsafe { recv(fd, buf, len) }, false);
+    }
+    // One message: its header, and an int.
+    let mut control = [0u64; 4];
+    let mut part = libc::iovec { iov_base: buf.cast(), iov_len: len };
+    // SAFETY: all-zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    let io = retry(|| {
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        // SAFETY: the caller vouches for buf; the other parts of the message are ours.
+        unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) }
+    });
+    if !matches!(io, Io::Done(1..)) {
+        return (io, false);
+    }
+    // SAFETY: the kernel has filled in the message, and its control part is aligned for a header.
+    let left = unsafe {
+        libc::CMSG_FIRSTHDR(&raw const message)
+            .as_ref()
+            .filter(|head| (head.cmsg_level, head.cmsg_type) == (libc::IPPROTO_TCP, TCP_INQ))
+            .map(|head| libc::CMSG_DATA(head).cast::<c_int>().read_unaligned())
+    };
+    (io, left == Some(0))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _told: bool) -> (Io, bool) {
+    // SAFETY: passed on to the caller.
+    (unsafe { recv(fd, buf, len) }, false)
+}
+
 /// # Safety
 /// `buf` points at `len` writable bytes.
 pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
@@ -256,18 +320,29 @@ pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
 /// No datagram is longer.
 pub(crate) const DATAGRAM: usize = 1 << 16;
 
-/// Room for what of a datagram does not fit the buffer it is read to.
-pub(crate) type Rest = core::mem::MaybeUninit<[u8; DATAGRAM]>;
+/// Memory of a manager for what is looked at once: too much for the stack of a small thread. Nothing of it is ever initialised.
+#[derive(Default)]
+pub(crate) struct Scratch(Vec<u8>);
 
-/// Takes one datagram: its first `len` bytes go to `buf`, the others to `rest`.
+impl Scratch {
+    /// `DATAGRAM` bytes; none when out of memory.
+    pub(crate) fn room(&mut self) -> &mut [core::mem::MaybeUninit<u8>] {
+        if self.0.capacity() < DATAGRAM && self.0.try_reserve_exact(DATAGRAM).is_err() {
+            return &mut [];
+        }
+        self.0.spare_capacity_mut()
+    }
+}
+
+/// Takes one datagram, whose length is the result: its first `len` bytes go to `buf`, the others to `rest`, as far as there is room.
 ///
 /// # Safety
 /// As [`recv`].
-pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut Rest) -> (Io, mg_addr) {
+pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut [core::mem::MaybeUninit<u8>]) -> (Io, mg_addr) {
     let mut s = SockAddr::empty();
     let mut parts = [
         libc::iovec { iov_base: buf.cast(), iov_len: len },
-        libc::iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: DATAGRAM },
+        libc::iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: rest.len() },
     ];
     // SAFETY: all-zero is a valid msghdr.
     let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
@@ -277,7 +352,7 @@ pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut R
     let io = retry(|| {
         message.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
         // SAFETY: the caller vouches for buf; the other parts of the message are ours.
-        unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) }
+        unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT | libc::MSG_TRUNC) }
     });
     (io, s.to_addr())
 }
@@ -416,15 +491,16 @@ fn is_tcp_closed(_fd: c_int) -> bool {
     false
 }
 
-/// Bytes that one [`discard`] takes off a stream.
-const DISCARD: usize = 1 << 16;
-
 /// Reads and forgets the next bytes of a TCP stream without copying them.
-pub(crate) fn discard(fd: c_int) -> Io {
+pub(crate) fn discard(fd: c_int, scratch: &mut Scratch) -> Io {
     // With MSG_TRUNC the kernel does not write to the buffer (tcp(7)), but tools that check memory want one.
-    let mut nowhere = core::mem::MaybeUninit::<[u8; DISCARD]>::uninit();
-    // SAFETY: the buffer covers DISCARD bytes.
-    retry(|| unsafe { libc::recv(fd, nowhere.as_mut_ptr().cast(), DISCARD, libc::MSG_DONTWAIT | libc::MSG_TRUNC) })
+    let mut small = [core::mem::MaybeUninit::uninit(); 512];
+    let mut nowhere = scratch.room();
+    if nowhere.is_empty() {
+        nowhere = &mut small;
+    }
+    // SAFETY: the buffer has the length given.
+    retry(|| unsafe { libc::recv(fd, nowhere.as_mut_ptr().cast(), nowhere.len(), libc::MSG_DONTWAIT | libc::MSG_TRUNC) })
 }
 
 pub(crate) fn shutdown_write(fd: c_int) {

@@ -66,7 +66,8 @@ impl Framing {
     #[inline]
     fn request(head: &Head<'_>, side: Side) -> Result<Framing, Malformed> {
         let fields = &head.fields;
-        let http10 = head.proto.eq_ignore_ascii_case(b"HTTP/1.0");
+        // The parser has seen to what stands before it.
+        let http10 = head.proto.ends_with(b"/1.0");
         if fields.coding.is_some() && side == Side::Server && !has_codings(head.proto) {
             return Err(Malformed);
         }

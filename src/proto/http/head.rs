@@ -68,7 +68,7 @@ impl Head<'_> {
 
 #[inline]
 fn is_response(method: &[u8]) -> bool {
-    method.len() > 5 && method[..5].eq_ignore_ascii_case(b"HTTP/")
+    method.len() > 5 && starts_http(method)
 }
 
 /// The length of the head at the start of `buf`, None while its blank line has not arrived.
@@ -122,8 +122,30 @@ pub(crate) fn parse<'a>(
     mut header: impl FnMut(usize, &'a [u8], &'a [u8]),
 ) -> Result<Option<Head<'a>>, Malformed> {
     let Some(len) = request_len(buf)? else { return Ok(None) };
-    let head = &buf[..len];
+    parts(&buf[..len], reader, max_headers, &mut header).map(Some)
+}
 
+/// [`parse`] in one look, without a search for the end of the head first. None when the head is incomplete
+/// or malformed: which of these, [`parse`] says. `header` may have been called in vain then.
+#[inline]
+pub(crate) fn parse_plain<'a>(
+    buf: &'a [u8],
+    reader: Reader,
+    max_headers: usize,
+    mut header: impl FnMut(usize, &'a [u8], &'a [u8]),
+) -> Option<Head<'a>> {
+    parts(buf, reader, max_headers, &mut header).ok()
+}
+
+/// Reads lines up to the blank one, which `head` may go on behind. Every control character is looked at on the way, so the blank
+/// line is the one that [`request_len`] finds.
+#[inline]
+fn parts<'a>(
+    head: &'a [u8],
+    reader: Reader,
+    max_headers: usize,
+    header: &mut impl FnMut(usize, &'a [u8], &'a [u8]),
+) -> Result<Head<'a>, Malformed> {
     let method_end = token_end(head, 0, b' ');
     let uri_start = skip(head, method_end, |b| b == b' ');
     let uri_end = token_end(head, uri_start, b' ');
@@ -143,10 +165,17 @@ pub(crate) fn parse<'a>(
     let mut count = 0;
     let mut seen = 0u8;
     let mut fields = Fields::default();
-    while !is_blank_line(&head[at..]) {
+    let len = loop {
+        match &head[at..] {
+            [b'\n', ..] => break at + 1,
+            [b'\r', b'\n', ..] => break at + 2,
+            [] => return Err(Malformed),
+            _ => {}
+        }
         if count >= max_headers && reader == Reader::Program {
-            refuse_framing(&head[at..])?;
-            break;
+            let len = request_len(head)?.ok_or(Malformed)?;
+            refuse_framing(&head[at..len])?;
+            break len;
         }
         let mut name_end = next_unusual(head, at);
         if head.get(name_end) != Some(&b':') {
@@ -174,7 +203,7 @@ pub(crate) fn parse<'a>(
         }
         count += 1;
         at = next;
-    }
+    };
 
     // Two ways to frame one body is how requests are smuggled.
     if seen & CONTENT_LENGTH != 0 && seen & TRANSFER_ENCODING != 0 {
@@ -187,7 +216,7 @@ pub(crate) fn parse<'a>(
         None if is_response && uri != b"204" => (UNTIL_CLOSE, UNTIL_CLOSE),
         None => (0, len),
     };
-    Ok(Some(Head { method, uri, query, proto, len, body_len, message_len, fields }))
+    Ok(Head { method, uri, query, proto, len, body_len, message_len, fields })
 }
 
 impl<'a> Fields<'a> {
@@ -196,7 +225,7 @@ impl<'a> Fields<'a> {
     fn note(&mut self, known: u8, value: &'a [u8], reader: Reader) -> Result<(), Malformed> {
         match known {
             CONTENT_LENGTH => {
-                let length = if reader == Reader::Client { one_length(value) } else { content_length(value) };
+                let length = if reader == Reader::Client { response_length(value) } else { content_length(value) };
                 if self.length.is_some_and(|before| Some(before) != length) {
                     return Err(Malformed);
                 }
@@ -281,7 +310,15 @@ fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> 
             }
             i += 8;
         }
-        skip(buf, i, |b| !hit(b))
+        let rest = buf.len().saturating_sub(i);
+        match buf.last_chunk() {
+            // The last bytes, with zeros behind them: no caller goes on past those.
+            Some(word) if rest > 0 => {
+                let hits = hits(u64::from_le_bytes(*word) >> (64 - 8 * rest)) & TOP_BITS;
+                i + (hits.trailing_zeros() / 8) as usize
+            }
+            _ => skip(buf, i, |b| !hit(b)),
+        }
     };
     #[cfg(test)]
     crate::proto::meter::add(found - from + 1);
@@ -354,11 +391,6 @@ fn line_end(head: &[u8], from: usize) -> Result<(usize, usize), Malformed> {
     }
 }
 
-#[inline]
-fn is_blank_line(rest: &[u8]) -> bool {
-    matches!(rest, [] | [b'\n', ..] | [b'\r', b'\n', ..])
-}
-
 /// Where the run of token characters that starts at `from` ends: printable ASCII but for `stop`, and what has the shape of a
 /// UTF-8 sequence.
 #[inline]
@@ -381,12 +413,16 @@ fn token_end(head: &[u8], from: usize, stop: u8) -> usize {
 
 #[inline]
 pub(crate) fn is_version(proto: &[u8]) -> bool {
-    matches!(proto, [_, _, _, _, _, major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
-        && proto[..5].eq_ignore_ascii_case(b"HTTP/")
+    matches!(proto, [_, _, _, _, _, b'0'..=b'9', b'.', b'0'..=b'9']) && starts_http(proto)
+}
+
+#[inline]
+fn starts_http(text: &[u8]) -> bool {
+    matches!(text, [b'H' | b'h', b'T' | b't', b'T' | b't', b'P' | b'p', b'/', ..])
 }
 
 /// The number in a Content-Length: digits only, and in range.
-pub(crate) fn content_length(value: &[u8]) -> Option<usize> {
+fn content_length(value: &[u8]) -> Option<usize> {
     if value.is_empty() {
         return None;
     }
@@ -396,8 +432,8 @@ pub(crate) fn content_length(value: &[u8]) -> Option<usize> {
     })
 }
 
-/// The same, or a list of equal numbers: a server, or a proxy in front of it, has said the same thing twice (RFC 9110, 8.6).
-fn one_length(value: &[u8]) -> Option<usize> {
+/// The same in a response, or a list of equal numbers: a server, or a proxy in front of it, has said the same thing twice (RFC 9110, 8.6).
+pub(crate) fn response_length(value: &[u8]) -> Option<usize> {
     let mut numbers = value.split(|b| *b == b',').map(|n| content_length(n.trim_ascii()));
     let first = numbers.next()??;
     numbers.all(|n| n == Some(first)).then_some(first)
@@ -603,6 +639,22 @@ mod tests {
                     prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
                     prop_assert!([h.method, h.uri, h.query.unwrap_or(h.uri), h.proto].iter().all(|s| inside(&buf[..h.len], s)));
                     absolute(h.uri);
+                }
+            }
+        }
+
+        #[test]
+        fn one_look_finds_what_two_find(buf in heads(), tail in prop_oneof![Just(vec![]), heads()], cut in 0usize..200) {
+            let whole = [&buf[..], &tail].concat();
+            for buf in [&buf[..], &whole, &buf[..cut.min(buf.len())]] {
+                for reader in [Reader::Program, Reader::Server, Reader::Client] {
+                    for most in [1, 30] {
+                        let (mut once, mut twice) = (Vec::new(), Vec::new());
+                        let plain = parse_plain(buf, reader, most, |_, name, value| once.push((name, value)));
+                        let parsed = parse(buf, reader, most, |_, name, value| twice.push((name, value)));
+                        prop_assert_eq!(format!("{:?}", plain), format!("{:?}", parsed.ok().flatten()));
+                        prop_assert!(plain.is_none() || once == twice);
+                    }
                 }
             }
         }

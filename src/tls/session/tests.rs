@@ -187,3 +187,170 @@ fn output_blocks_are_used_again() {
     out.sent(usize::MAX);
     assert_eq!(out.release().map(|b| b.len()), Some(25));
 }
+
+/// Records of a client that sends early data which the server has never agreed to, with all that follows in the handshake.
+fn early(len: usize, kx: &[&'static dyn rustls::crypto::SupportedKxGroup]) -> Result<(), String> {
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+    use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+    use std::io::Write;
+    let (ca, cert, key) = (file("ca.pem"), file("server-p256.pem"), file("server-p256.key"));
+    let options = Options { cert: &cert, key: &key, ..Options::default() };
+    let cache = Cache::default();
+    let (client, name) = cache.client(&Options { ca: &ca, name: b"localhost", ..Options::default() }, PEER).unwrap();
+    let mut client = (*client).clone();
+    client.enable_early_data = true;
+    let client = Arc::new(client);
+    let server = cache.server(&options).unwrap();
+    // The client was here before, when this server took early data.
+    let mut before = (*server).clone();
+    before.ticketer = Arc::new(never::Never);
+    before.session_storage = ServerSessionMemoryCache::new(10);
+    before.max_early_data_size = u32::MAX;
+    let mut a = rustls::ClientConnection::new(client.clone(), name.clone()).unwrap();
+    let mut b = rustls::ServerConnection::new(Arc::new(before)).unwrap();
+    for _ in 0..4 {
+        let mut wire = Vec::new();
+        while a.wants_write() {
+            a.write_tls(&mut wire).unwrap();
+        }
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            b.read_tls(&mut rest).unwrap();
+            b.process_new_packets().unwrap();
+        }
+        let mut wire = Vec::new();
+        while b.wants_write() {
+            b.write_tls(&mut wire).unwrap();
+        }
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            a.read_tls(&mut rest).unwrap();
+            a.process_new_packets().unwrap();
+        }
+    }
+    let mut server = server;
+    if !kx.is_empty() {
+        let provider = Arc::new(rustls::crypto::CryptoProvider { kx_groups: kx.to_vec(), ..ring::default_provider() });
+        let mut other = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(server.cert_resolver.clone());
+        other.session_storage = Arc::new(NoServerSessionStorage {});
+        other.ticketer = server.ticketer.clone();
+        other.max_early_data_size = server.max_early_data_size;
+        server = Arc::new(other);
+    }
+    let mut a = rustls::ClientConnection::new(client, name).unwrap();
+    a.set_buffer_limit(None);
+    let mut early = a.early_data().ok_or("the client sends no early data")?;
+    let text = data(len);
+    let mut at = 0;
+    while at < len {
+        at += early.write(&text[at..]).unwrap();
+    }
+    let mut b = End::new(Role::Server(server));
+    for round in 0.. {
+        let mut wire = Vec::new();
+        while a.wants_write() {
+            a.write_tls(&mut wire).unwrap();
+        }
+        b.input.extend(&wire);
+        b.run(1000);
+        if let Some(Step::Failed(e)) = &b.last {
+            return Err(e.to_string());
+        }
+        let wire = b.output(usize::MAX);
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            a.read_tls(&mut rest).unwrap();
+            a.process_new_packets().map_err(|e| e.to_string())?;
+        }
+        if !a.is_handshaking() && round > 5 {
+            break;
+        }
+    }
+    assert!(!a.is_early_data_accepted() && b.got.is_empty() && !b.session.is_handshaking());
+    a.writer().write_all(b"late").unwrap();
+    let mut wire = Vec::new();
+    a.write_tls(&mut wire).unwrap();
+    b.input.extend(&wire);
+    b.run(1000);
+    assert_eq!(b.got, b"late");
+    Ok(())
+}
+
+mod never {
+    #[derive(Debug, Default)]
+    pub(super) struct Never;
+    impl rustls::server::ProducesTickets for Never {
+        fn enabled(&self) -> bool {
+            false
+        }
+        fn lifetime(&self) -> u32 {
+            0
+        }
+        fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+        fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+    }
+}
+
+#[test]
+fn early_data_is_skipped() {
+    use rustls::crypto::ring::kx_group::SECP384R1;
+    for len in [1, 1000, 16_384, 40_000, 300_000] {
+        assert_eq!(early(len, &[]), Ok(()), "{len}");
+        // The same where a HelloRetryRequest comes first.
+        assert_eq!(early(len, &[SECP384R1]), Ok(()), "{len}");
+    }
+    // Not for ever.
+    assert!(early(2 << 20, &[]).is_err());
+}
+
+#[test]
+fn whatever_a_peer_does_wrong_it_is_told_by_an_alert() {
+    let inputs: [&[u8]; 9] = [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        &[0; 100],
+        &[0x16, 3, 1, 0xff, 0xff, 1, 2, 3],
+        &[0x16, 3, 1, 0, 0],
+        &[0x16, 3, 1, 0, 4, 99, 0, 0, 0],
+        &[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0],
+        &[0x17, 3, 3, 0, 3, 1, 2, 3],
+        &[0x14, 3, 3, 0, 1, 2],
+        &[0x16, 9, 9, 0, 4, 1, 0, 0, 0],
+    ];
+    for at_server in [true, false] {
+        for input in inputs {
+            let (mut client, mut server) = pair();
+            client.run(0);
+            client.output(usize::MAX);
+            let end = if at_server { &mut server } else { &mut client };
+            end.input.extend(input);
+            end.run(100);
+            let out = end.output(usize::MAX);
+            assert!(!end.failed() || out.first() == Some(&0x15), "{at_server} {input:02x?}: {:?} {out:02x?}", end.last);
+            assert!(end.failed() || matches!(end.last, Some(Step::Blocked)), "{:?}", end.last);
+        }
+        // After the handshake: records of each kind that nobody has protected.
+        for input in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 3, 0, 1, 0], &[0x17, 3, 3, 0, 30], &[0x15, 3, 3, 0, 2, 2, 80]] {
+            let (mut client, mut server) = pair();
+            talk(&mut client, &mut server, usize::MAX, 100);
+            let end = if at_server { &mut server } else { &mut client };
+            end.input.extend(input);
+            end.input.extend([0; 40]);
+            end.run(100);
+            let out = end.output(usize::MAX);
+            assert!(
+                end.failed() && out.first().is_some_and(|b| *b == 0x17 || *b == 0x15),
+                "{at_server} {input:02x?}: {:?} {out:02x?}",
+                end.last
+            );
+        }
+    }
+}

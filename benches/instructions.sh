@@ -1,0 +1,88 @@
+#!/bin/sh
+# Counts the user instructions that the release library spends on one keep-alive request of hello.c, in all and by module. Two runs
+# of different length are subtracted, so neither start-up nor the end counts. The figure does not depend on the machine's load.
+#
+# usage: benches/instructions.sh [LIBDIR [INCLUDEDIR]]    default: target/release include
+set -eu
+
+missing=
+for tool in gcc:gcc valgrind:valgrind python3:python3; do
+  command -v "${tool%%:*}" > /dev/null || missing="$missing ${tool#*:}"
+done
+if [ -n "$missing" ]; then
+  echo "$0 needs these Debian packages:$missing" >&2
+  exit 1
+fi
+
+here=$(cd "$(dirname "$0")" && pwd)
+lib=$(cd "${1:-$here/../target/release}" && pwd)
+include=$(cd "${2:-$here/../include}" && pwd)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+ln -s "$lib/libmongoose.so" "$dir/libmongoose.so"
+ln -s "$lib/libmongoose.so" "$dir/libmongoose.so.7"
+gcc -O2 -I"$include" "$here/hello.c" -L"$dir" -lmongoose -Wl,-rpath,"$dir" -o "$dir/hello"
+
+python3 - "$dir" <<'PY'
+import collections, re, signal, socket, subprocess, sys, time
+
+directory = sys.argv[1]
+REQUEST = b'GET / HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n'
+SHORT, LONG = 1000, 5000
+
+
+def connect(server, port):
+    while server.poll() is None:
+        try:
+            return socket.create_connection(('127.0.0.1', port))
+        except ConnectionRefusedError:
+            time.sleep(.05)
+    sys.exit('the server has ended: its output is above')
+
+
+def run(requests):
+    """Instructions by function, with `requests` requests on one connection, one after the other."""
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        port = s.getsockname()[1]
+    out = f'{directory}/callgrind.{requests}'
+    server = subprocess.Popen(['valgrind', '--quiet', '--tool=callgrind', f'--callgrind-out-file={out}', f'{directory}/hello', str(port), 'keep'])
+    try:
+        with connect(server, port) as s:
+            for _ in range(requests):
+                s.sendall(REQUEST)
+                reply = b''
+                while not reply.endswith(b'Hello, World!\n'):
+                    more = s.recv(4096)
+                    if not more:
+                        sys.exit(f'the connection has ended after {reply!r}')
+                    reply += more
+            server.send_signal(signal.SIGINT)
+            server.wait()
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.wait()
+    text = subprocess.run(['callgrind_annotate', '--threshold=100', '--auto=no', out], check=True, capture_output=True, text=True).stdout
+    found = collections.Counter()
+    for count, name in re.findall(r'^ *([\d,]+) \([^)]*\)  (.+)$', text, re.M):
+        found[name] += int(count.replace(',', ''))
+    return found
+
+
+short, long = run(SHORT), run(LONG)
+modules = collections.Counter()
+total = 0
+for name in long:
+    n = long[name] - short[name]
+    if name == 'PROGRAM TOTALS':
+        total = n
+        continue
+    module = re.search(r'mongoose::(\w+::\w+)', name)
+    where = re.search(r'\[.*/([^/]+)\]$', name)
+    modules[module[1] if module else where[1] if where else 'other'] += n
+per = LONG - SHORT
+print(f'{total / per:8.0f}  instructions for a keep-alive request')
+for module, n in modules.most_common():
+    if round(n / per) > 0:
+        print(f'{n / per:8.0f}  {module}')
+PY

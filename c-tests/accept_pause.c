@@ -1,0 +1,65 @@
+// A listener that finds no descriptor asks again after 100 ms, and not in each poll: one line in the log for each time.
+// not under: valgrind: it lets accept succeed, closes the socket and then reports EMFILE
+#include "clock.h"
+#include "peer.h"
+
+static int s_accepts, s_logged;
+static char s_line[400];
+static size_t s_len;
+
+static void log_char(char c, void *arg) {
+  if (c != '\n' && s_len < sizeof(s_line) - 1) {
+    s_line[s_len++] = c;
+  } else if (c == '\n') {
+    s_line[s_len] = '\0';
+    if (strstr(s_line, "accept: ") != NULL) s_logged++;
+    s_len = 0;
+  }
+  (void) arg;
+}
+
+static void server(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) s_accepts++;
+  (void) c, (void) ev_data;
+}
+
+int main(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l;
+  struct rlimit limit, low;
+  struct peer p;
+  int fd, highest = 0;
+  mg_log_set_fn(log_char, NULL);
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", server, NULL);
+  peer_open(&p, l);
+  for (fd = 0; fd < 4096; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0) highest = fd;
+  }
+  getrlimit(RLIMIT_NOFILE, &limit);
+  low = limit;
+  low.rlim_cur = (rlim_t) highest + 1;
+  CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  while (dup(0) >= 0) continue;
+
+  POLL_UNTIL(&mgr, s_logged == 1);
+  poll_often(&mgr);
+  CHECK_EQ(s_logged, 1);
+  clock_ms += 99;
+  poll_often(&mgr);
+  CHECK_EQ(s_logged, 1);
+  clock_ms += 1;
+  POLL_UNTIL(&mgr, s_logged == 2);
+  poll_often(&mgr);
+  CHECK_EQ(s_logged, 2);
+  CHECK_EQ(s_accepts, 0);
+  // There are descriptors again.
+  setrlimit(RLIMIT_NOFILE, &limit);
+  poll_often(&mgr);
+  CHECK_EQ(s_accepts, 0);
+  clock_ms += 100;
+  POLL_UNTIL(&mgr, s_accepts == 1);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  return DONE();
+}

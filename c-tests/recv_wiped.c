@@ -1,0 +1,62 @@
+// A receive buffer goes from one connection to the next: nothing that the first received is in it, as far as its memory reaches.
+#include "peer.h"
+
+static int s_reads, s_closes, s_seen;
+static struct mg_connection *s_conn;
+static const char *s_mode = "";
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) {
+    size_t i;
+    s_reads++;
+    s_conn = c;
+    for (i = c->recv.len; i < c->recv.size; i++) {
+      if (c->recv.buf[i] == '#') s_seen++;
+    }
+    if (s_mode[0] == 'd') mg_iobuf_del(&c->recv, 0, c->recv.len);
+    if (s_mode[0] == 'l') c->recv.len = 0;
+    if (s_mode[0] == 'p') mg_iobuf_del(&c->recv, 0, c->recv.len / 2);
+  }
+  if (ev == MG_EV_CLOSE && c->is_accepted) s_closes++;
+  (void) ev_data;
+}
+
+static void pass_on(const char *mode, bool http) {
+  static char secret[9000];
+  struct mg_mgr mgr;
+  struct mg_connection *l;
+  struct peer p;
+  int i;
+  memset(secret, '#', sizeof(secret));
+  s_mode = mode;
+  mg_mgr_init(&mgr);
+  l = http ? mg_http_listen(&mgr, "http://127.0.0.1:0", handler, NULL) : mg_listen(&mgr, "tcp://127.0.0.1:0", handler, NULL);
+  for (i = 0; i < 3; i++) {
+    s_reads = s_closes = s_seen = 0;
+    peer_open(&p, l);
+    if (http) CHECK(peer_say(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n"));
+    CHECK(peer_send(&p, secret, sizeof(secret)));
+    POLL_UNTIL(&mgr, s_reads > 0);
+    poll_often(&mgr);
+    peer_free(&p);
+    POLL_UNTIL(&mgr, s_closes == 1);
+    s_seen = 0;
+    s_reads = s_closes = 0;
+    peer_open(&p, l);
+    CHECK(peer_say(&p, "x"));
+    POLL_UNTIL(&mgr, s_reads > 0);
+    CHECK_EQ(s_seen, 0);
+    peer_free(&p);
+    POLL_UNTIL(&mgr, s_closes == 1);
+  }
+  mg_mgr_free(&mgr);
+}
+
+int main(void) {
+  pass_on("keep", false);
+  pass_on("delete", false);
+  pass_on("len = 0", false);
+  pass_on("part", false);
+  pass_on("keep", true);
+  return DONE();
+}

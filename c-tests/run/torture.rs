@@ -1,0 +1,70 @@
+//! C programs under bad conditions, made by the preloads of c-tests/preload: transfers of one and of seven bytes, and system calls
+//! that fail. `make torture` runs all of it, `make test` a part.
+
+use crate::programs::Program;
+use crate::tools::{Outcome, root, scratch, succeed, tool};
+use libtest_mimic::{Failed, Trial};
+use std::{env, path::PathBuf, process::Command, sync::Arc, sync::OnceLock, time::Duration};
+
+/// Programs of each protocol, which `make test` runs with short transfers, too.
+const ALWAYS: &[&str] = &["http_pipeline", "usage_http", "tls_echo", "tls_records", "ws_echo", "mqtt_client", "unix_sockets"];
+
+/// How the names of these trials end.
+pub const KINDS: &[&str] = &["::short1", "::short7", "::faults"];
+
+pub fn is_asked_for() -> bool {
+    env::var_os("MONGOOSE_TORTURE").is_some()
+}
+
+fn preload(name: &'static str, built: &'static OnceLock<Result<PathBuf, String>>) -> Result<PathBuf, String> {
+    let build = || {
+        let library = scratch(&format!("preload-{name}")).join(format!("{name}.so"));
+        let mut cc = tool("gcc")?;
+        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]);
+        cc.arg(root("c-tests/preload").join(format!("{name}.c"))).arg("-o").arg(&library).arg("-ldl");
+        succeed(cc, &scratch(&format!("preload-{name}-build")))?;
+        Ok(library)
+    };
+    built.get_or_init(build).clone()
+}
+
+fn short_io(p: &Program, bytes: usize) -> Result<Outcome, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let mut program = Command::new(p.shared()?);
+    program.env("LD_PRELOAD", preload("short_io", &BUILT)?).env("SHORT_IO", bytes.to_string());
+    // Hundreds of calls for one.
+    p.start(&format!("short{bytes}"), program, p.timeout * 3)
+}
+
+/// `stem` with transfers cut, unless its first lines say that it cannot.
+pub fn short_trials(all: &mut Vec<Trial>, stem: &str, program: &Arc<Program>, skip: impl Fn(&str) -> bool) {
+    if !is_asked_for() && !ALWAYS.contains(&stem) {
+        return;
+    }
+    for bytes in [1, 7] {
+        let (p, kind) = (program.clone(), format!("short{bytes}"));
+        let body = move || {
+            let outcome = short_io(&p, bytes)?;
+            if outcome.code == 0 { Ok(()) } else { Err(Failed::from(outcome.text())) }
+        };
+        all.push(Trial::test(format!("{}::{kind}", program.name), body).with_ignored_flag(skip("short")));
+    }
+}
+
+/// `victim.c`, while each system call fails in turn.
+pub fn fault_trial(all: &mut Vec<Trial>) {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let mut victim = Program::new("torture::victim", root("c-tests/preload/victim.c"));
+    victim.flags = vec!["-ldl".into()];
+    victim.timeout = Duration::from_secs(300);
+    let body = move || {
+        let mut program = Command::new(victim.shared()?);
+        program.env("LD_PRELOAD", preload("faults", &BUILT)?);
+        let outcome = victim.start("faults", program, victim.timeout)?;
+        if is_asked_for() {
+            print!("{}", outcome.stdout);
+        }
+        if outcome.code == 0 { Ok(()) } else { Err(Failed::from(outcome.text())) }
+    };
+    all.push(Trial::test("torture::victim::faults", body));
+}

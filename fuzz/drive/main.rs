@@ -1,0 +1,336 @@
+//! Drives the targets.
+//!
+//! - `drive smoke PROGRAM`: every target once over its seeds.
+//! - `drive fuzz PROGRAM SECONDS`: all targets, with so many seconds in all. PROGRAM is built with the feature `libfuzzer`.
+//! - `drive minimise PROGRAM`: the corpora in fuzz/corpus become the smallest sets that reach what the last runs reached.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+mod seeds;
+
+/// An input that takes longer has found something.
+const SECONDS_PER_INPUT: u64 = 10;
+/// A smoke that takes longer hangs.
+const SMOKE_SECONDS: u64 = 30;
+/// Larger inputs are not kept in the repository, nor more of them for one target.
+const KEPT_SIZE: usize = 512;
+const KEPT: usize = 40;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn interrupt(_: libc::c_int) {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+struct Place {
+    root: PathBuf,
+    work: PathBuf,
+    program: PathBuf,
+}
+
+impl Place {
+    fn targets(&self) -> Vec<String> {
+        let out = Command::new(&self.program).env_remove("FUZZ_TARGET").output().expect("the targets are built");
+        let names: Vec<String> = String::from_utf8(out.stdout).unwrap().lines().map(String::from).collect();
+        assert!(!names.is_empty(), "{} has no targets", self.program.display());
+        let only = std::env::var("TARGETS").unwrap_or_default();
+        let only: Vec<&str> = only.split_whitespace().collect();
+        if let Some(name) = only.iter().find(|o| !names.iter().any(|n| n == *o)) {
+            panic!("there is no target {name}");
+        }
+        names.into_iter().filter(|n| only.is_empty() || only.contains(&n.as_str())).collect()
+    }
+
+    /// Where a target's inputs are while it runs; new ones stay there.
+    fn inputs(&self, target: &str) -> PathBuf {
+        self.work.join("inputs").join(target)
+    }
+
+    fn findings(&self) -> PathBuf {
+        self.work.join("findings")
+    }
+
+    /// The directory with the seeds of a target in files.
+    fn write_seeds(&self, target: &str, fresh: bool) -> PathBuf {
+        let dir = self.inputs(target);
+        if fresh {
+            let _ = fs::remove_dir_all(&dir);
+        }
+        fs::create_dir_all(&dir).unwrap();
+        for (n, seed) in seeds::of(&self.root, target).iter().enumerate() {
+            fs::write(dir.join(format!("seed-{n:04}")), seed).unwrap();
+        }
+        dir
+    }
+
+    fn command(&self, target: &str) -> Command {
+        let tmp = self.work.join("tmp");
+        fs::create_dir_all(&tmp).unwrap();
+        let mut command = Command::new(&self.program);
+        command.env("FUZZ_TARGET", target).env("TMPDIR", "/tmp").current_dir(tmp).stdin(Stdio::null()).stdout(Stdio::null());
+        // Managers live as long as the process.
+        command.env("ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1");
+        command
+    }
+}
+
+/// The line with which Rust, AddressSanitizer or libFuzzer begins to tell of a finding.
+fn is_finding(line: &str) -> bool {
+    ["panicked at", "==ERROR: ", "== ERROR: "].iter().any(|sign| line.contains(sign))
+}
+
+/// The lines that the child writes until it ends. `look` is called at least once a second, and says whether to go on.
+fn follow(mut child: Child, mut look: impl FnMut(Option<&str>) -> bool) -> (bool, Vec<String>) {
+    let (to, from) = mpsc::channel();
+    let stderr = child.stderr.take().unwrap();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+            if to.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let (mut lines, mut stopping) = (Vec::new(), None::<Instant>);
+    loop {
+        let line = match from.recv_timeout(Duration::from_millis(500)) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if !look(line.as_deref()) || interrupted() {
+            let pid = child.id() as libc::pid_t;
+            let since = *stopping.get_or_insert_with(|| {
+                // SAFETY: our child, which has not been waited for.
+                unsafe { libc::kill(pid, libc::SIGINT) };
+                Instant::now()
+            });
+            if since.elapsed() > Duration::from_secs(5) {
+                let _ = child.kill();
+            }
+        }
+        if let Some(line) = line {
+            if lines.len() == 4000 {
+                lines.drain(..2000);
+            }
+            lines.push(line);
+        }
+    }
+    let ended_well = child.wait().unwrap().success() || stopping.is_some();
+    let found = lines.iter().any(|l| is_finding(l));
+    (ended_well && !found, lines)
+}
+
+fn smoke(place: &Place) -> bool {
+    let (mut passed, mut failed) = (0, Vec::new());
+    for target in place.targets() {
+        let dir = place.write_seeds(&target, true);
+        let inputs = fs::read_dir(&dir).unwrap().count();
+        let began = Instant::now();
+        let child = place.command(&target).arg(&dir).stderr(Stdio::piped()).spawn().unwrap();
+        let (good, lines) = follow(child, |_| began.elapsed().as_secs() < SMOKE_SECONDS);
+        if interrupted() {
+            break;
+        }
+        let in_time = began.elapsed().as_secs() < SMOKE_SECONDS;
+        let verdict = if good && in_time { "ok" } else { "FAILED" };
+        println!("{target}: {inputs} inputs, {} ms, {verdict}", began.elapsed().as_millis());
+        if good && in_time {
+            passed += 1;
+        } else {
+            lines.iter().rev().take(20).rev().for_each(|l| println!("  {l}"));
+            failed.push(target);
+        }
+    }
+    println!("fuzz: {passed} passed, {} failed", failed.len());
+    failed.is_empty() && !interrupted()
+}
+
+#[derive(Default)]
+struct Row {
+    target: String,
+    executions: u64,
+    rate: u64,
+    coverage: u64,
+    inputs: u64,
+    seconds: f64,
+    finding: bool,
+}
+
+/// The number behind a word in a line of libFuzzer's.
+fn number(line: &str, word: &str) -> Option<u64> {
+    line[line.find(word)? + word.len()..].trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+impl Row {
+    fn read(&mut self, line: &str) {
+        if line.starts_with('#') {
+            self.executions = number(line, "#").unwrap_or(self.executions).max(self.executions);
+            self.rate = number(line, "exec/s:").unwrap_or(self.rate);
+            self.coverage = number(line, "cov:").unwrap_or(self.coverage);
+            self.inputs = number(line, "corp:").unwrap_or(self.inputs);
+        } else if line.starts_with("stat::number_of_executed_units:") {
+            self.executions = number(line, "units:").unwrap_or(self.executions);
+        }
+    }
+}
+
+fn dictionary(place: &Place, target: &str) -> Option<PathBuf> {
+    let name = match target {
+        "http_client" | "http_response" | "framing" | "server" | "http_parse" | "creds" | "chunked" => "http",
+        "json" | "json_getters" | "rpc" | "ota" => "json",
+        "pem" | "tls_options" | "ec_key" => "pem",
+        "ws" | "ws_client" => "ws",
+        "mqtt" | "mqtt_client" => "mqtt",
+        "tls_records" => "tls",
+        "der" | "x509" => "der",
+        other => other,
+    };
+    Some(place.root.join("fuzz").join(format!("{name}.dict"))).filter(|p| p.exists())
+}
+
+fn fuzz(place: &Place, seconds: u64) -> bool {
+    let targets = place.targets();
+    fs::create_dir_all(place.findings()).unwrap();
+    let began = Instant::now();
+    let deadline = began + Duration::from_secs(seconds);
+    let (mut rows, mut findings, mut total) = (Vec::new(), 0, 0);
+    let on_screen = std::io::stderr().is_terminal();
+    for (k, target) in targets.iter().enumerate() {
+        if interrupted() {
+            break;
+        }
+        // What one did not need is left for the others.
+        let share = deadline.saturating_duration_since(Instant::now()) / (targets.len() - k) as u32;
+        let dir = place.write_seeds(target, false);
+        let mut command = place.command(target);
+        command.arg(&dir);
+        command.args([
+            format!("-timeout={SECONDS_PER_INPUT}"),
+            "-max_len=4096".into(),
+            "-rss_limit_mb=1024".into(),
+            "-print_final_stats=1".into(),
+            "-print_funcs=0".into(),
+            format!("-artifact_prefix={}/{target}-", place.findings().display()),
+        ]);
+        command.args(dictionary(place, target).map(|d| format!("-dict={}", d.display())));
+        let (mut row, start) = (Row { target: target.clone(), ..Row::default() }, Instant::now());
+        let mut shown = Instant::now();
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (good, lines) = follow(child, |line| {
+            line.iter().for_each(|l| row.read(l));
+            let interval = if on_screen { 500 } else { 10_000 };
+            if shown.elapsed() >= Duration::from_millis(interval) {
+                shown = Instant::now();
+                let left = deadline.saturating_duration_since(shown).as_secs();
+                let end = if on_screen { "\x1b[K\r" } else { "\n" };
+                eprint!(
+                    "target {} of {}: {target}, {} executions ({} in all), {}/s, {left} s left, {findings} findings{end}",
+                    k + 1,
+                    targets.len(),
+                    row.executions,
+                    total + row.executions,
+                    row.rate,
+                );
+            }
+            // Reading the seeds counts, too.
+            start.elapsed() < share
+        });
+        row.seconds = start.elapsed().as_secs_f64();
+        row.rate = (row.executions as f64 / row.seconds.max(0.001)) as u64;
+        if !good {
+            row.finding = true;
+            findings += 1;
+            eprintln!("{target}: a finding");
+            let from = lines.iter().position(|l| is_finding(l)).unwrap_or(0);
+            lines[from..].iter().take(25).for_each(|l| eprintln!("  {l}"));
+            if let Some(l) = lines.iter().find(|l| l.contains("Test unit written to")) {
+                eprintln!("  {l}");
+            }
+        }
+        total += row.executions;
+        rows.push(row);
+    }
+    println!("{:<16} {:>12} {:>9} {:>8} {:>7} {:>8} findings", "target", "executions", "per s", "edges", "inputs", "seconds");
+    for r in &rows {
+        let found = u8::from(r.finding);
+        println!(
+            "{:<16} {:>12} {:>9} {:>8} {:>7} {:>8.1} {found}",
+            r.target, r.executions, r.rate, r.coverage, r.inputs, r.seconds
+        );
+    }
+    let whole = began.elapsed().as_secs_f64();
+    println!("{:<16} {total:>12} {:>9.0} {:>8} {:>7} {whole:>8.1} {findings}", "all", total as f64 / whole.max(0.001), "", "");
+    println!("fuzz: {} passed, {findings} failed", rows.len() - findings);
+    if interrupted() {
+        println!("interrupted: {} of {} targets have had their time", rows.len().saturating_sub(1), targets.len());
+    }
+    findings == 0
+}
+
+fn minimise(place: &Place) -> bool {
+    fs::create_dir_all(place.root.join("fuzz/corpus")).unwrap();
+    for target in place.targets() {
+        let from = place.write_seeds(&target, false);
+        let to = place.work.join("minimised").join(&target);
+        let _ = fs::remove_dir_all(&to);
+        fs::create_dir_all(&to).unwrap();
+        let child = place
+            .command(&target)
+            .args(["-set_cover_merge=1", "-max_len=512"])
+            .args([&to, &from])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (good, lines) = follow(child, |_| true);
+        if interrupted() || !good {
+            lines.iter().rev().take(5).rev().for_each(|l| eprintln!("  {l}"));
+            eprintln!("{target}: not minimised");
+            return false;
+        }
+        // The seeds are made anew from the vectors.
+        let path = seeds::corpus(&place.root, &target);
+        let _ = fs::remove_file(&path);
+        let known = seeds::of(&place.root, &target);
+        let mut kept: Vec<Vec<u8>> = fs::read_dir(&to).unwrap().map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
+        kept.retain(|i| i.len() <= KEPT_SIZE && !known.contains(i));
+        kept.sort_by_key(Vec::len);
+        let kept: BTreeSet<String> = kept.iter().take(KEPT).map(|i| seeds::escape(i)).collect();
+        if !kept.is_empty() {
+            let mut file = fs::File::create(&path).unwrap();
+            kept.iter().for_each(|line| writeln!(file, "{line}").unwrap());
+        }
+        println!("{target}: {} inputs", kept.len());
+    }
+    true
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf();
+    let place = |program: &str| Place {
+        work: root.join("target/fuzz"),
+        program: fs::canonicalize(program).unwrap_or_else(|e| panic!("{program}: {e}")),
+        root: root.clone(),
+    };
+    let handler: extern "C" fn(libc::c_int) = interrupt;
+    // SAFETY: the handler stores a flag.
+    unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+    let good = match args.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
+        ["smoke", program] => smoke(&place(program)),
+        ["fuzz", program, seconds] => fuzz(&place(program), seconds.parse().expect("SECONDS is a number")),
+        ["minimise", program] => minimise(&place(program)),
+        _ => panic!("drive smoke PROGRAM | fuzz PROGRAM SECONDS | minimise PROGRAM"),
+    };
+    ExitCode::from(u8::from(!good))
+}

@@ -1,0 +1,87 @@
+//! Where served files come from: the machine's own file system or one of the program, and what a path leads to in it.
+
+use crate::abi::*;
+use crate::sys::fs::{Fs, Handle};
+use crate::platform::files::{self, Fence};
+use core::ffi::CStr;
+use libc::time_t;
+
+/// Where files come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) fs: Fs,
+    /// The machine's own file system, not changed by the program: links can be looked at, and descriptors be used.
+    pub(super) native: bool,
+}
+
+/// An open regular file.
+pub(crate) struct Opened {
+    pub(crate) file: Handle,
+    pub(super) descriptor: Option<i32>,
+    pub(crate) size: u64,
+    pub(super) mtime: time_t,
+}
+
+pub(super) enum Found {
+    File(Opened),
+    Directory,
+    Nothing,
+}
+
+impl Site {
+    pub(crate) fn new(fs: Fs) -> Site {
+        // SAFETY: an Fs points at a file system.
+        Site { fs, native: unsafe { files::is_native(fs.as_ptr()) } }
+    }
+
+    /// What a path leads to. `fence`: directories that it must not leave through links, where there are links.
+    pub(super) fn find(self, path: &CStr, fence: Option<Fence<'_>>) -> Found {
+        if self.native {
+            return match files::open(path, fence) {
+                files::Found::File { fd, size, mtime } => {
+                    Found::File(Opened { descriptor: files::descriptor(fd), file: Handle { fs: self.fs, fd }, size, mtime })
+                }
+                files::Found::Directory => Found::Directory,
+                files::Found::Nothing => Found::Nothing,
+            };
+        }
+        let Some((flags, size, mtime)) = self.fs.status(path) else { return Found::Nothing };
+        if flags & MG_FS_DIR != 0 {
+            return Found::Directory;
+        }
+        match self.fs.open(path, MG_FS_READ) {
+            Some(file) => Found::File(Opened { file, descriptor: None, size: size as u64, mtime }),
+            None => Found::Nothing,
+        }
+    }
+
+    pub(crate) fn open(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<Opened> {
+        match self.find(path, fence) {
+            Found::File(opened) => Some(opened),
+            _ => None,
+        }
+    }
+
+    /// When the file at this path was changed.
+    pub(super) fn modified(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<time_t> {
+        if self.native {
+            return self.open(path, fence).map(|file| file.mtime);
+        }
+        self.fs.status(path).filter(|(flags, ..)| flags & MG_FS_DIR == 0).map(|(_, _, mtime)| mtime)
+    }
+
+    /// Whether a directory is not outside.
+    pub(super) fn holds(self, path: &[u8], fence: Fence<'_>) -> bool {
+        !self.native || fence.holds(path)
+    }
+
+    /// Size, None for a directory, and time of change of an entry; None when it is gone, or a link that leads outside.
+    pub(super) fn entry(self, path: &CStr, fence: Fence<'_>) -> Option<(Option<u64>, time_t)> {
+        if self.native {
+            let (dir, size, mtime) = files::entry(path.to_bytes(), fence)?;
+            return Some(((!dir).then_some(size), mtime));
+        }
+        let (flags, size, mtime) = self.fs.status(path)?;
+        Some(((flags & MG_FS_DIR == 0).then_some(size as u64), mtime))
+    }
+}

@@ -1,0 +1,94 @@
+//! Whom the walk over the connections visits, by id and slot.
+
+use crate::abi::mg_connection;
+use core::cell::{Cell, RefCell};
+use core::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// The addresses that the last walk came by. A list of thousands of idle connections is mostly waiting for memory, one
+/// connection after the other; knowing where it will lead, the walk asks for the memory some steps ahead. The addresses are
+/// hints: nothing is read through them. Measured with 9,000 idle connections: 47 us instead of 66 us for a walk, 61 us instead
+/// of 80 us when something else has used the cache since.
+#[derive(Default)]
+pub(crate) struct Trail {
+    seen: Vec<*const mg_connection>,
+    at: usize,
+}
+
+impl Trail {
+    const AHEAD: usize = 12;
+
+    #[inline]
+    pub(super) fn pass(&mut self, c: *const mg_connection) {
+        match self.seen.get_mut(self.at) {
+            Some(old) if *old == c => {}
+            Some(old) => *old = c,
+            None => self.seen.push(c),
+        }
+        self.at += 1;
+        if let Some(next) = self.seen.get(self.at + Self::AHEAD) {
+            prefetch(*next);
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        self.seen.truncate(self.at);
+        self.at = 0;
+    }
+}
+
+#[inline]
+fn prefetch(c: *const mg_connection) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and cannot fault.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for ofs in [0, 128, 192, 256] {
+            _mm_prefetch::<_MM_HINT_T0>(c.cast::<i8>().wrapping_add(ofs));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = c;
+}
+
+/// Which connections the walk leaves out. See `quiet.rs`.
+#[derive(Default)]
+pub(crate) struct Quiet {
+    pub(super) used: Cell<bool>,
+    /// The other connections: slots by id, newest first.
+    pub(super) loud: RefCell<BTreeMap<Reverse<u64>, u32>>,
+    /// Quiet ones to visit in the next walk.
+    pub(super) visit: RefCell<Vec<(u64, u32)>>,
+    pub(super) scanned_at: Cell<u64>,
+    /// Connections that the program put on the list itself were seen there: they are found by walking over all.
+    pub(super) strangers: Cell<bool>,
+}
+
+impl Quiet {
+    /// Whether the walk can leave somebody out.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.get() && !self.strangers.get()
+    }
+
+    /// Everybody has a turn anyway.
+    pub(crate) fn forget_visits(&self) {
+        self.visit.borrow_mut().clear();
+    }
+
+    pub(super) fn linked(&self, id: u64, slot: u32) {
+        if self.used.get() {
+            self.loud.borrow_mut().insert(Reverse(id), slot);
+        }
+    }
+
+    pub(super) fn unlinked(&self, id: u64) {
+        if self.used.get() {
+            self.loud.borrow_mut().remove(&Reverse(id));
+        }
+    }
+
+    /// There is something for this quiet connection.
+    pub(super) fn visit(&self, id: u64, slot: u32) {
+        self.visit.borrow_mut().push((id, slot));
+    }
+}
