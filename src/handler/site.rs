@@ -1,8 +1,8 @@
 //! Where served files come from: the machine's own file system or one of the program, and what a path leads to in it.
 
 use crate::abi::*;
-use crate::sys::fs::{Fs, Handle};
 use crate::platform::files::{self, Fence};
+use crate::sys::fs::{Fs, Handle};
 use core::ffi::CStr;
 use libc::time_t;
 
