@@ -380,6 +380,8 @@ impl Drop for Stream {
 }
 
 pub(crate) type BeforeSend = fn(Conn, &Rec);
+/// False: the manager is gone.
+pub(crate) type BeforePoll = fn(&Engine) -> bool;
 
 const CHUNK: usize = 64;
 
@@ -427,7 +429,7 @@ pub(crate) struct Engine {
     pub(crate) hook: Cell<Option<fn(&Engine)>>,
     pub(crate) hook_at: Cell<u64>,
     /// What comes first in a poll: a firmware update that must not take for ever. False: the manager has gone.
-    pub(crate) before_poll: Cell<Option<fn(&Engine) -> bool>>,
+    pub(crate) before_poll: Cell<Option<BeforePoll>>,
     /// Makes a WebSocket frame, with this first byte, of what another thread sent.
     pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
