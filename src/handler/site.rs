@@ -4,7 +4,6 @@ use crate::abi::*;
 use crate::platform::files::{self, Fence};
 use crate::sys::fs::{Fs, Handle};
 use core::ffi::CStr;
-use libc::time_t;
 
 /// Where files come from.
 #[derive(Clone, Copy)]
