@@ -115,14 +115,7 @@ fn c_record(r: &dns::Record) -> mg_dns_rr {
     mg_dns_rr { nlen: r.name_len as u16, atype: r.rtype, aclass: r.class, alen: r.data_len as u16 }
 }
 
-fn respond(
-    c: Conn,
-    query: &[u8],
-    question: &Question,
-    req: &mg_mdns_req,
-    record: Option<mg_dnssd_record>,
-    own: Option<mg_addr>,
-) {
+fn respond(c: Conn, query: &[u8], question: &Question, req: &mg_mdns_req, record: Option<mg_dnssd_record>, own: Option<mg_addr>) {
     // SAFETY: what the handler pointed at: a name of its own, or ours.
     let host = unsafe { if req.respname.buf.is_null() { host(c).unwrap_or_default() } else { req.respname.bytes() } };
     let nothing = Service { srvcproto: b"", txt: b"", port: 0 };
