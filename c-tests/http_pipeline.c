@@ -1,6 +1,6 @@
 // Many requests in one go: all are answered in order, other connections have their turn in between, and a client that does not
 // read what it asked for costs a bounded amount of memory.
-// not under: valgrind: it would take minutes
+// not under: valgrind short: it would take minutes
 
 #include "peer.h"
 

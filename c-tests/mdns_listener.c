@@ -43,6 +43,24 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) c;
 }
 
+// As programs do: what they point at is in the frame of the handler.
+static void fn_with_locals(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_MDNS_REQ) {
+    struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
+    struct mg_addr addr;
+    struct mg_dnssd_record service;
+    // Compilers would warn, and leave out what nobody can read.
+    void *volatile p = &addr, *volatile q = &service;
+    void *(*volatile copy)(void *, const void *, size_t) = memcpy;
+    copy(p, &s_addr, sizeof(addr));
+    copy(q, &record, sizeof(service));
+    req->is_resp = true;
+    req->addr = (struct mg_addr *) p;
+    req->r = (struct mg_dnssd_record *) q;
+  }
+  (void) c;
+}
+
 static struct mg_connection *listen_as(const char *name, mg_event_handler_t handler) {
   struct mg_connection *c = mg_mdns_listen(&mgr, handler, (void *) name);
   if (c == NULL) return NULL;
@@ -99,6 +117,14 @@ static void requests_and_answers(void) {
   CHECK_EQ(answers_to(c, LIT(ptr)), 1);
   record.srvcproto = mg_str("._tcp");
   CHECK_EQ(answers_to(c, LIT(ptr)), 0);
+  record.srvcproto = mg_str("_http._tcp");
+  silent = listen_as("dev", fn_with_locals);
+  CHECK_EQ(answers_to(silent, LIT(txt)), 1);
+  CHECK(memmem(heard, heard_len, "\3a=b", 4) != NULL);
+  CHECK_EQ(answers_to(silent, LIT(ptr)), 1);
+  CHECK(memmem(heard, heard_len, "\x0a\0\0\7", 4) != NULL);
+  silent->is_closing = 1;
+  mg_mgr_poll(&mgr, 0);
   // Without a handler.
   silent = listen_as("dev", NULL);
   CHECK(mgr.mdns == silent);

@@ -1,6 +1,7 @@
 // HTTPS between a client and a server of one manager: bodies of all sizes within the polls that programs count on, the order of the
 // events, and mg_tls_init before and after the connection is up.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
+// not under: short: it counts polls
 #include "tls.h"
 
 static struct side server, client;

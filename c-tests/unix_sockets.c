@@ -1,5 +1,6 @@
 // Unix sockets: the URL says where, the function that is called says what is spoken there. The file goes with the listener that made
 // it, one that nobody listens at any more is replaced, and nothing else is touched.
+// not under: short: megabytes byte by byte take minutes
 
 #include "mongoose.h"
 #include "mongoose_ext.h"

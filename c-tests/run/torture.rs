@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use std::{env, path::PathBuf, process::Command, sync::Arc, sync::OnceLock, time::Duration};
 
 /// Programs of each protocol, which `make test` runs with short transfers, too.
-const ALWAYS: &[&str] = &["http_pipeline", "usage_http", "tls_echo", "tls_records", "ws_echo", "mqtt_client", "unix_sockets"];
+const ALWAYS: &[&str] = &["client_connections", "http_replies", "usage_http", "mqtt_client", "ws_echo"];
 
 /// How the names of these trials end.
 pub const KINDS: &[&str] = &["::short1", "::short7", "::faults"];

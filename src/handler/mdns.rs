@@ -91,20 +91,24 @@ fn asked(e: &Engine, c: Conn, bytes: &[u8], question: &Question) {
         is_unicast: question.unicast,
     };
     let mut addr = mg_addr::ZERO;
+    let mut record = mg_dnssd_record { srvcproto: mg_str::NULL, txt: mg_str::NULL, port: 0 };
     if let Some(f) = c.handler() {
-        // Programs point `addr` at a variable of the handler, which is gone by now but not yet overwritten. So nothing is called
-        // before it is read, not even a method.
+        // Programs point `addr` and `r` at variables of the handler, which are gone by now but not yet overwritten. So nothing is
+        // called before both are read, not even a method, and neither pointer is followed again.
         // SAFETY: the program's own handler; then NULL, or what it left behind.
         unsafe {
             invoke(Some(e), f, c, MG_EV_MDNS_REQ, (&raw mut req).cast(), c.handler_data());
             if req.addr as usize != 0 {
                 addr = *req.addr;
             }
+            if req.r as usize != 0 {
+                record = *req.r;
+            }
         }
     }
     if !e.is_dead() && !c.is_closed() && req.is_resp && !req.is_listing {
         let own = (!req.addr.is_null() && !addr.is_ip6).then_some(addr);
-        respond(c, bytes, question, &req, own);
+        respond(c, bytes, question, &req, (!req.r.is_null()).then_some(record), own);
     }
 }
 
@@ -112,12 +116,9 @@ fn c_record(r: &dns::Record) -> mg_dns_rr {
     mg_dns_rr { nlen: r.name_len as u16, atype: r.rtype, aclass: r.class, alen: r.data_len as u16 }
 }
 
-fn respond(c: Conn, query: &[u8], question: &Question, req: &mg_mdns_req, own: Option<mg_addr>) {
-    // SAFETY: what the handler pointed at: records and names of its own, or of ours.
-    let (host, record) = unsafe {
-        let name = if req.respname.buf.is_null() { host(c).unwrap_or_default() } else { req.respname.bytes() };
-        (name, req.r.as_ref())
-    };
+fn respond(c: Conn, query: &[u8], question: &Question, req: &mg_mdns_req, record: Option<mg_dnssd_record>, own: Option<mg_addr>) {
+    // SAFETY: what the handler pointed at: a name of its own, or ours.
+    let host = unsafe { if req.respname.buf.is_null() { host(c).unwrap_or_default() } else { req.respname.bytes() } };
     let nothing = Service { srvcproto: b"", txt: b"", port: 0 };
     // SAFETY: as above.
     let service =

@@ -204,6 +204,9 @@ fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
     if let Some(Io::Failed(errno)) = sent {
         rec.errno.set(errno);
         rec.reason.set(Reason::Reset);
+        if c.flags().is_client() && !c.flags().is_closing() && with(rec, |t| t.session.is_handshaking()) == Some(true) {
+            error(c, format_args!("socket error"));
+        }
         c.update(|f| f.set_closing(true));
         return false;
     }
