@@ -88,6 +88,15 @@ static int answers_to(struct mg_connection *c, const void *data, size_t len) {
 #define QUERY(name, type) "\x12\x34\0\0\0\1\0\0\0\0\0\0" name LOCAL "\0" type "\0\1"
 #define RESPONSE(number) "\0\0\x84\0\0\0\0" number "\0\0\0\0"
 
+// Whether the last answer has these bytes in it.
+static bool was_heard(const char *bytes, size_t n) {
+  size_t i;
+  for (i = 0; i + n <= heard_len; i++) {
+    if (memcmp((const char *) heard + i, bytes, n) == 0) return true;
+  }
+  return false;
+}
+
 static void requests_and_answers(void) {
   static const char a[] = QUERY("\3DEV", "\1"), ptr[] = QUERY("\5_http\4_tcp", "\x0c"), txt[] = QUERY("\3dev\5_http\4_tcp", "\x10");
   static const char two[] = "\0\0\0\0\0\3\0\0\0\0\0\0\3foo" LOCAL "\0\1\0\1\3dev" LOCAL "\0\1\0\1\3dev\xc0\x10\0\1\0\1";
@@ -120,9 +129,9 @@ static void requests_and_answers(void) {
   record.srvcproto = mg_str("_http._tcp");
   silent = listen_as("dev", fn_with_locals);
   CHECK_EQ(answers_to(silent, LIT(txt)), 1);
-  CHECK(memmem(heard, heard_len, "\3a=b", 4) != NULL);
+  CHECK(was_heard("\3a=b", 4));
   CHECK_EQ(answers_to(silent, LIT(ptr)), 1);
-  CHECK(memmem(heard, heard_len, "\x0a\0\0\7", 4) != NULL);
+  CHECK(was_heard("\x0a\0\0\7", 4));
   silent->is_closing = 1;
   mg_mgr_poll(&mgr, 0);
   // Without a handler.
