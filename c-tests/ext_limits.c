@@ -287,7 +287,7 @@ static void the_preset(void) {
   join(&mgr, listener, &long_head);
   CHECK(peer_say(&long_head, "GET / HTTP/1.1\r\nA: "));
   CHECK(peer_send(&long_head, head, l->max_header_bytes + 100));
-  POLL_UNTIL(&mgr, (peer_read(&long_head), strncmp(long_head.buf == NULL ? "" : long_head.buf, "HTTP/1.1 431", 12) == 0));
+  POLL_UNTIL(&mgr, (peer_read(&long_head), long_head.len >= 12 && memcmp(long_head.buf, "HTTP/1.1 431", 12) == 0));
   turn_clock((uint64_t) l->header_timeout_ms + 1);
   POLL_UNTIL(&mgr, (peer_read(&slow), slow.len == strlen(TIMEOUT)));
   turn_clock((uint64_t) l->body_timeout_ms);
