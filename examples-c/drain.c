@@ -39,6 +39,7 @@ static void answer_those_due(void *arg) {
     if (due(c) == 0 || due(c) > now) continue;
     set_due(c, 0);
     mg_http_reply(c, 200, "", "Here it is\n");
+    if (s_signal != 0) c->is_draining = 1;
   }
 }
 
@@ -60,11 +61,14 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-// Nobody new, nothing new from those who are here; what they wait for is still sent.
+// Nobody new, nothing new from those who are here; what is queued for them is still sent. A connection that is set draining with
+// nothing queued ends at once, so those that wait for their answer are left until they have it.
 static void stop(struct mg_mgr *mgr) {
   uint64_t end = mg_millis() + GRACE_MS;
   struct mg_connection *c;
-  for (c = mgr->conns; c != NULL; c = c->next) c->is_draining = 1;
+  for (c = mgr->conns; c != NULL; c = c->next) {
+    if (due(c) == 0) c->is_draining = 1;
+  }
   while (mgr->conns != NULL && mg_millis() < end) mg_mgr_poll(mgr, 50);
 }
 

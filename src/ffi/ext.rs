@@ -79,7 +79,7 @@ pub unsafe extern "C" fn mgx_mgr_ok(mgr: *const mg_mgr) -> bool {
 
 /// Limits for a server that strangers can reach: mgx_mgr_limits(&mgr, mgx_limits_public()). Nobody occupies it with slow heads
 /// (10 s) or bodies (30 s without progress), with answers that are not read (60 s), with idle connections (60 s), with many (10,000;
-/// 256 from one address), or with large heads (16 KiB) and WebSocket messages (1 MiB). Bodies may be as long as MG_MAX_RECV_SIZE
+/// 1000 from one address), or with large heads (16 KiB) and WebSocket messages (3 MiB). Bodies may be as long as MG_MAX_RECV_SIZE
 /// allows, and uploads to files longer. To differ, copy the struct and change members; behind a reverse proxy, which is one address,
 /// set max_conns_per_ip to 0, and for WebSocket or MQTT peers that may be silent, idle_timeout_ms.
 #[unsafe(no_mangle)]

@@ -12,14 +12,14 @@ use core::ffi::c_int;
 /// See `mgx_limits_public`.
 pub(crate) static PUBLIC: mgx_limits = mgx_limits {
     max_conns: 10_000,
-    max_conns_per_ip: 256,
+    max_conns_per_ip: 1000,
     header_timeout_ms: 10_000,
     body_timeout_ms: 30_000,
     idle_timeout_ms: 60_000,
     write_timeout_ms: 60_000,
     max_header_bytes: 16 << 10,
     max_body_bytes: 0,
-    max_ws_message: 1 << 20,
+    max_ws_message: 3 << 20,
     max_send_queue: 0,
     max_requests: 0,
     half_close_ms: 0,
