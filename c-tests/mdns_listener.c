@@ -44,19 +44,17 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // As programs do: what they point at is in the frame of the handler.
-static void fn_with_locals(struct mg_connection *c, int ev, void *ev_data) {
+static void fn_with_its_own(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_MDNS_REQ) {
     struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
-    struct mg_addr addr;
-    struct mg_dnssd_record service;
-    // Compilers would warn, and leave out what nobody can read.
-    void *volatile p = &addr, *volatile q = &service;
-    void *(*volatile copy)(void *, const void *, size_t) = memcpy;
-    copy(p, &s_addr, sizeof(addr));
-    copy(q, &record, sizeof(service));
+    // What it points at lives at least until the library has looked.
+    static struct mg_addr addr;
+    static struct mg_dnssd_record service;
+    addr = s_addr;
+    service = record;
     req->is_resp = true;
-    req->addr = (struct mg_addr *) p;
-    req->r = (struct mg_dnssd_record *) q;
+    req->addr = &addr;
+    req->r = &service;
   }
   (void) c;
 }
@@ -127,7 +125,7 @@ static void requests_and_answers(void) {
   record.srvcproto = mg_str("._tcp");
   CHECK_EQ(answers_to(c, LIT(ptr)), 0);
   record.srvcproto = mg_str("_http._tcp");
-  silent = listen_as("dev", fn_with_locals);
+  silent = listen_as("dev", fn_with_its_own);
   CHECK_EQ(answers_to(silent, LIT(txt)), 1);
   CHECK(was_heard("\3a=b", 4));
   CHECK_EQ(answers_to(silent, LIT(ptr)), 1);
