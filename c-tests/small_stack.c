@@ -12,7 +12,8 @@
 
 static bool secure;
 static volatile int port, stop;
-static int answers, looked_up;
+static int answers;
+static volatile int looked_up;
 
 static void lookup_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ERROR) looked_up++;
@@ -98,6 +99,7 @@ static size_t used(void) {
   pthread_t thread;
   char url[50];
   size_t i, n;
+  int lookups = looked_up;
   int type = MAP_PRIVATE | MAP_ANONYMOUS;
   unsigned char *stack = (unsigned char *) mmap(NULL, STACK, PROT_READ | PROT_WRITE, type, -1, 0);
   memset(stack, 0xa5, STACK);
@@ -116,7 +118,8 @@ static size_t used(void) {
   n = (size_t) answers;
   mg_snprintf(url, sizeof(url), "%s://127.0.0.1:%d/ws", secure ? "wss" : "ws", port);
   CHECK(mg_ws_connect(&mgr, url, client_fn, (void *) "", NULL) != NULL);
-  POLL_UNTIL(&mgr, (size_t) answers > n && mgr.conns == NULL);
+  // The lookup fails when the kernel reports the closed port, or when its time is over.
+  POLL_UNTIL(&mgr, (size_t) answers > n && mgr.conns == NULL && looked_up > lookups);
   mg_mgr_free(&mgr);
   stop = 1;
   pthread_join(thread, NULL);
@@ -147,7 +150,6 @@ int main(void) {
   n = used();
   printf("%s build: HTTPS needs %lu bytes of stack\n", debug ? "debug" : "release", (unsigned long) n);
   CHECK(n < (debug ? 128 : 48) * 1024);
-  CHECK(looked_up > 0);
   pem_free();
   return DONE();
 }
