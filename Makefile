@@ -143,7 +143,7 @@ features:
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,ecc
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tls
 
-# The pure rooms under Miri: needs a nightly toolchain with the components miri and rust-src.
+# The pure modules under Miri: needs a nightly toolchain with the components miri and rust-src.
 miri:
 	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- proto:: hash:: fmt:: \
 	  --skip any_bytes_are_scanned --skip is_no_work

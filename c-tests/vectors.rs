@@ -4,42 +4,42 @@
 
 use libtest_mimic::{Arguments, Trial};
 
-#[path = "vec/lib.rs"]
+#[path = "vectors/lib.rs"]
 mod lib;
 #[macro_use]
-#[path = "vec/net.rs"]
+#[path = "vectors/net.rs"]
 mod net;
-#[path = "vec/dash.rs"]
+#[path = "vectors/dash.rs"]
 mod dash;
-#[path = "vec/device.rs"]
+#[path = "vectors/device.rs"]
 mod device;
-#[path = "vec/dns.rs"]
+#[path = "vectors/dns.rs"]
 mod dns;
-#[path = "vec/engine.rs"]
+#[path = "vectors/engine.rs"]
 mod engine;
-#[path = "vec/engine_rules.rs"]
+#[path = "vectors/engine_rules.rs"]
 mod engine_rules;
-#[path = "vec/files.rs"]
+#[path = "vectors/files.rs"]
 mod files;
-#[path = "vec/fmt.rs"]
+#[path = "vectors/fmt.rs"]
 mod fmt;
-#[path = "vec/http.rs"]
+#[path = "vectors/http.rs"]
 mod http;
-#[path = "vec/mdns.rs"]
+#[path = "vectors/mdns.rs"]
 mod mdns;
-#[path = "vec/mqtt.rs"]
+#[path = "vectors/mqtt.rs"]
 mod mqtt;
 #[path = "../fuzz/oracle.rs"]
 mod oracle;
-#[path = "vec/reference.rs"]
+#[path = "vectors/reference.rs"]
 mod reference;
-#[path = "vec/smuggling.rs"]
+#[path = "vectors/smuggling.rs"]
 mod smuggling;
-#[path = "vec/text.rs"]
+#[path = "vectors/text.rs"]
 mod text;
-#[path = "vec/tls.rs"]
+#[path = "vectors/tls.rs"]
 mod tls;
-#[path = "vec/ws.rs"]
+#[path = "vectors/ws.rs"]
 mod ws;
 
 fn main() {

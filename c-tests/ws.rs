@@ -9,15 +9,15 @@ mod cases;
 #[path = "ws/handshakes.rs"]
 mod handshakes;
 #[allow(dead_code, unreachable_pub)] // shared with the vectors
-#[path = "vec/lib.rs"]
+#[path = "vectors/lib.rs"]
 mod lib;
 #[allow(dead_code, unreachable_pub)]
-#[path = "vec/net.rs"]
+#[path = "vectors/net.rs"]
 mod net;
-#[path = "ws/play.rs"]
-mod play;
 #[path = "ws/random.rs"]
 mod random;
+#[path = "ws/script.rs"]
+mod script;
 
 fn main() {
     let args = Arguments::from_args();

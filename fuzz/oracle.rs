@@ -1,6 +1,6 @@
 //! httparse as a second opinion on heads, and the classes in which it and we are known to differ. Whatever is in none of them is
 //! read alike: accepted or not, with the same end, method, target and headers. Shared by the fuzz target `framing` and by
-//! `c-tests/vec/smuggling.rs`.
+//! `c-tests/vectors/smuggling.rs`.
 
 /// What a parser makes of the bytes.
 #[derive(Debug, PartialEq, Eq)]

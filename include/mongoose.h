@@ -695,7 +695,7 @@ enum mg_event {
   MG_EV_MDNS_RESP = 21,
   // `struct mg_modbus_req *`: a request.
   MG_EV_MODBUS_REQ = 22,
-  // The first number that a program may use for its own events.
+  // The first number that an application may use for its own events.
   MG_EV_USER = 23,
 };
 
@@ -758,7 +758,7 @@ enum mg_ota_status {
 // An elliptic curve of the key helpers.
 struct MG_UECC_Curve_t;
 
-// Defined by no program and no library: `mgr->ifp` is always NULL.
+// Defined by no application and no library: `mgr->ifp` is always NULL.
 struct mg_tcpip_if;
 
 // A DNS server.
@@ -807,7 +807,7 @@ struct mg_mgr {
   bool use_dns6;
   // The id handed out last.
   unsigned long nextid;
-  // The program's own; set it after mg_mgr_init.
+  // The application's own; set it after mg_mgr_init.
   void *userdata;
   // Of the TLS layer.
   void *tls_ctx;
@@ -823,7 +823,7 @@ struct mg_mgr {
   int epoll_fd;
   // Always NULL: there is no built-in TCP/IP stack.
   struct mg_tcpip_if *ifp;
-  // Bytes to allocate behind each struct mg_connection, for the program.
+  // Bytes to allocate behind each struct mg_connection, for the application.
   size_t extraconnsize;
   // Of mg_wakeup.
   union mg_pipe pipe;
@@ -873,8 +873,8 @@ typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*, void*);
 typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*);
 #endif
 
-// A connection: listener, accepted, client or wrapped descriptor. The program reads and writes its members, in the thread that
-// polls the manager.
+// A connection: listener, accepted, client or wrapped descriptor. The application reads and writes its members, in the thread
+// that polls the manager.
 struct mg_connection {
   // Next in `mgr->conns`.
   struct mg_connection *next;
@@ -900,7 +900,7 @@ struct mg_connection {
   struct mg_iobuf prof;
   // TLS: received bytes that are still encrypted.
   struct mg_iobuf rtls;
-  // The program's event handler; may be replaced at any time.
+  // The application's event handler; may be replaced at any time.
   mg_event_handler_t fn;
   // Its argument.
   void *fn_data;
@@ -908,7 +908,7 @@ struct mg_connection {
   mg_event_handler_t pfn;
   // Its argument.
   void *pfn_data;
-  // Free for the program; zero at the start.
+  // Free for the application; zero at the start.
 #if MGX_COMPAT_7 < 710
   MGX_ALSO { char data[MG_DATA_SIZE]; char label[MG_DATA_SIZE]; };
 #else
@@ -952,16 +952,16 @@ struct mg_connection {
   // Speaks MQTT 5.
   //
   unsigned int is_mqtt5: 1;
-  // Set by the program: log all traffic. Accepted connections take it over from their listener.
+  // Set by the application: log all traffic. Accepted connections take it over from their listener.
   //
   unsigned int is_hexdumping: 1;
-  // Set by the program: send what is queued, then close.
+  // Set by the application: send what is queued, then close.
   //
   unsigned int is_draining: 1;
-  // Close at the end of this connection's turn.
+  // Close when this connection has been serviced.
   //
   unsigned int is_closing: 1;
-  // Set and cleared by the program: while set nothing is read from the socket.
+  // Set and cleared by the application: while set nothing is read from the socket.
   //
   unsigned int is_full: 1;
   // The TLS layer waits for room to send.
@@ -994,13 +994,13 @@ struct mg_str {
 struct mg_field {
   const char *name;
   enum mg_val_type type;
-  // The program's variable.
+  // The application's variable.
   void *value;
   // Its size in bytes; 0 makes it read-only.
   size_t value_size;
 };
 
-// An HTTP handler of the program beside the dashboard's own.
+// An HTTP handler of the application beside the dashboard's own.
 struct mg_dash_custom_handler {
   struct mg_dash_custom_handler *next;
   // Pattern for mg_match.
@@ -1230,7 +1230,7 @@ struct mg_mqtt_opts {
 #endif
   // Login: protocol level, 4 (3.1.1, also for 0) or 5.
   uint8_t version;
-  // Login: seconds; announced only, the program sends the pings.
+  // Login: seconds; announced only, the application sends the pings.
   uint16_t keepalive;
   // Publish: send again under this packet id.
   uint16_t retransmit_id;
@@ -1272,7 +1272,7 @@ struct mg_mqtt_message {
   size_t props_size;
 };
 
-// A ring of messages in the program's memory, for one writing and one reading context, without locks.
+// A ring of messages in the application's memory, for one writing and one reading context, without locks.
 struct mg_queue {
   // The memory.
   char *buf;
@@ -1294,7 +1294,7 @@ struct mg_rpc_req {
   mg_pfn_t pfn;
   // Its argument.
   void *pfn_data;
-  // The program's own.
+  // The application's own.
   void *req_data;
   // The request text.
   struct mg_str frame;
@@ -1381,7 +1381,7 @@ struct mg_wifi_data {
   bool apmode;
 };
 
-// A file compiled into the program. An array of these ends with an entry whose `path` is NULL.
+// A file compiled into the application. An array of these ends with an entry whose `path` is NULL.
 struct mg_mem_file {
   const char *path;
   // Content; an entry with NULL here counts as absent.
@@ -1497,20 +1497,20 @@ extern "C" {
 // Messages above this level are not logged; MG_LL_DEBUG at the start.
 extern int mg_log_level;
 
-// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the program sets it.
+// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the application sets it.
 extern uint64_t mg_boot_timestamp_ms;
 
-// The machine's own file system. Programs may copy and change it.
+// The machine's own file system. Applications may copy and change it.
 extern struct mg_fs mg_fs_posix;
 
 // Read-only file system over mg_mem_files.
 extern struct mg_fs mg_fs_packed;
 
-// The files compiled into the program: the program may assign an array; NULL at the start.
+// The files compiled into the application: the application may assign an array; NULL at the start.
 extern const struct mg_mem_file *mg_mem_files;
 
 // Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
-// for network stacks of the program's own. NULL when out of memory. Free it with mg_close_conn.
+// for network stacks of the application's own. NULL when out of memory. Free it with mg_close_conn.
 struct mg_connection *mg_alloc_conn(struct mg_mgr *mgr);
 
 // Reads an IP address: nothing at all (0.0.0.0), `localhost` (127.0.0.1), IPv4 `a.b.c.d`, or IPv6, with or without
@@ -1547,11 +1547,12 @@ size_t mg_base64url_encode(const uint8_t *p, size_t n, char *buf, size_t len);
 // Zeroes `len` bytes at `buf`, which may be NULL. Never optimised away: for secrets.
 void mg_bzero(mg_volatile_byte *buf, size_t len);
 
-// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Programs may send events of their own, from MG_EV_USER on.
+// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Applications may send events of their own, from MG_EV_USER
+// on.
 void mg_call(struct mg_connection *c, int ev, void *ev_data);
 
-// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that a program gets from the library, keeps
-// or frees comes from here. A program may define its own mg_calloc and mg_free, which the library then uses.
+// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that an application gets from the library,
+// keeps or frees comes from here. An application may define its own mg_calloc and mg_free, which the library then uses.
 extern void *mg_calloc(size_t count, size_t size);
 
 // Compares two NUL-terminated strings, ASCII letters without regard to case. Returns 0 when they are equal, otherwise the
@@ -1580,7 +1581,7 @@ struct mg_connection *mg_connect(struct mg_mgr *mgr,
                                  void *fn_data);
 
 // Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
-// connecting. The resolver calls it; programs need it only with a resolver of their own.
+// connecting. The resolver calls it; applications need it only with a resolver of their own.
 void mg_connect_resolved(struct mg_connection *c);
 
 // As mg_connect, with a protocol handler that gets every event before `fn`.
@@ -1875,7 +1876,7 @@ size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *opts, ch
 
 // Checks a token's signature with the key `opts->secret` and puts its claims and a NUL into `buf`. Returns their length, 0 on
 // failure: another algorithm, a wrong signature, a malformed token, or a buffer that is too small. Whether the token has expired
-// is for the program to see. May be called from any thread.
+// is for the application to see. May be called from any thread.
 size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
 // Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
@@ -1888,8 +1889,8 @@ struct mg_connection *mg_listen(struct mg_mgr *mgr,
                                 mg_event_handler_t fn,
                                 void *fn_data);
 
-// Writes formatted text and CR LF to the log, whatever the log level. Programs use MG_INFO and its like, which look at the
-// level first. A program may define its own mg_log and mg_log_prefix, which the library then uses.
+// Writes formatted text and CR LF to the log, whatever the log level. Applications use MG_INFO and its like, which look at
+// the level first. An application may define its own mg_log and mg_log_prefix, which the library then uses.
 extern void mg_log(const char *fmt, ...);
 
 // Writes the 40 characters before a log message: time, level `ll`, base name of `file`, `line`, and `fname`, the function.
@@ -1944,12 +1945,12 @@ void mg_mgr_free(struct mg_mgr *mgr);
 void mg_mgr_init(struct mg_mgr *mgr);
 
 // One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
-// runs the timers, and gives every connection its turn, newest first: MG_EV_POLL with the time in milliseconds as
+// runs the timers, and services every connection, newest first: MG_EV_POLL with the time in milliseconds as
 // `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early. Where mg_mgr_init has failed, or
 // mg_mgr_free was called, there is only the wait, of one second for a negative `ms`.
 void mg_mgr_poll(struct mg_mgr *mgr, int ms);
 
-// Milliseconds since the machine started, from a clock that never goes back. A program may define its own, which the
+// Milliseconds since the machine started, from a clock that never goes back. An application may define its own, which the
 // library then uses.
 extern uint64_t mg_millis(void);
 
@@ -1974,8 +1975,9 @@ extern char *mg_mprintf(const char *fmt, ...);
 // MG_EV_MQTT_OPEN brings the broker's answer as an `int *`, 0 when it accepts; otherwise the connection closes. Messages arrive
 // as MG_EV_MQTT_MSG, all packets as MG_EV_MQTT_CMD, both with a `struct mg_mqtt_message *` that is valid during the call.
 // Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. With `keepalive` a PINGREQ goes out when nothing was sent or
-// received for three quarters of it, and a broker that is silent for one and a half times it raises MG_EV_ERROR. Repeated sending
-// and subscribing anew after a reconnect are the program's. NULL when the URL is empty or memory is short; other failures come as MG_EV_ERROR.
+// received for three quarters of it, and a broker that is silent for one and a half times it raises MG_EV_ERROR. Repeated
+// sending and subscribing anew after a reconnect are the application's. NULL when the URL is empty or memory is short; other
+// failures come as MG_EV_ERROR.
 struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
                                       const char *url,
                                       const struct mg_mqtt_opts *opts,
@@ -1988,8 +1990,8 @@ void mg_mqtt_disconnect(struct mg_connection *c, const struct mg_mqtt_opts *opts
 
 // Opens a listener as mg_listen does, for MQTT: connections it accepts get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG
 // for messages in front of that. Messages with QoS 1 and 2 are acknowledged; CONNECT, SUBSCRIBE, UNSUBSCRIBE and PINGREQ are for
-// the program to answer with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set for a client that logs in
-// with version 5. NULL when the listener cannot be opened.
+// the application to answer with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set for a client that logs
+// in with version 5. NULL when the listener cannot be opened.
 struct mg_connection *mg_mqtt_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
 // Queues a CONNECT packet; mg_mqtt_connect has done so already. `opts` may be NULL. `version` 5 makes the connection an MQTT 5
@@ -2019,8 +2021,8 @@ void mg_mqtt_pong(struct mg_connection *c);
 // `retransmit_id`, and 0 after MG_EV_ERROR.
 uint16_t mg_mqtt_pub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Queues the first bytes of a packet: type, flags, and `len`, the number of bytes that the program then adds with mg_send. More
-// than 268435455 raise MG_EV_ERROR.
+// Queues the first bytes of a packet: type, flags, and `len`, the number of bytes that the application then adds with mg_send.
+// More than 268435455 raise MG_EV_ERROR.
 void mg_mqtt_send_header(struct mg_connection *c, uint8_t cmd, uint8_t flags, uint32_t len);
 
 // Queues a SUBSCRIBE packet with `topic`, `qos` and, on an MQTT 5 connection, `props`; other members are not read. Its packet id
@@ -2030,7 +2032,7 @@ void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 // Queues an UNSUBSCRIBE packet with `topic` and, on an MQTT 5 connection, `props`. Otherwise as mg_mqtt_sub.
 void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Copies a `struct mg_addr` that the program saved at `from` back into `c->rem`: a UDP client answers to the group again.
+// Copies a `struct mg_addr` that the application saved at `from` back into `c->rem`: a UDP client answers to the group again.
 void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
 
 // Wall clock time in milliseconds since 1970, once SNTP has told it: `mg_millis()` plus `mg_boot_timestamp_ms`, which is
@@ -2050,18 +2052,18 @@ uint16_t mg_ntohs(uint16_t net);
 // log, when the address is malformed or taken.
 bool mg_open_listener(struct mg_connection *c, const char *url);
 
-// Begins a firmware update. The library's own three functions accept everything and keep nothing; a program may define its
-// own, which the library then uses.
+// Begins a firmware update. The library's own three functions accept everything and keep nothing; an application may define
+// its own, which the library then uses.
 extern bool mg_ota_begin(size_t new_firmware_size);
 
 // Puts the device's id, which is sent with the question for updates, into `buf` of `len` bytes. The library's own id is `0`;
-// a program may define this function itself, which the library then uses.
+// an application may define this function itself, which the library then uses.
 extern void mg_ota_device_id(char *buf, size_t len);
 
 // Ends a firmware update, a failed one too.
 extern bool mg_ota_end(void);
 
-// Ends a check for updates whose time is up. mg_mgr_poll calls it; programs need not.
+// Ends a check for updates whose time is up. mg_mgr_poll calls it; applications need not.
 void mg_ota_poll(struct mg_mgr *mgr);
 
 // Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
@@ -2156,7 +2158,7 @@ size_t mg_queue_next(struct mg_queue *q, char **buf);
 extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 
 // Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false, with zeros in `buf`, when it has
-// none to give. A program may define its own, which the library then uses. May be called from any thread.
+// none to give. An application may define its own, which the library then uses. May be called from any thread.
 extern bool mg_random(void *buf, size_t len);
 
 // Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`; or, when
@@ -2268,7 +2270,7 @@ bool mg_span(struct mg_str s, struct mg_str *a, struct mg_str *b, char sep);
 // A view of the `n` bytes at `s`.
 struct mg_str mg_str_n(const char *s, size_t n);
 
-// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Programs write it `mg_str(s)`.
+// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Applications write it `mg_str(s)`.
 struct mg_str mg_str_s(const char *s);
 
 // Reads an unsigned number into the integer of `val_len` bytes (1, 2, 4 or 8) at `val`. `base` is 2, 10 or 16; or 0 for
@@ -2334,11 +2336,11 @@ void mg_tls_free(struct mg_connection *c);
 void mg_tls_handshake(struct mg_connection *c);
 
 // Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
-// nothing of them is needed after the call. Programs call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after
-// mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the peer
-// sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile and
-// MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its own.
-// Bad options and failures are reported with MG_EV_ERROR.
+// nothing of them is needed after the call. Applications call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time
+// after mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the
+// peer sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile
+// and MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its
+// own. Bad options and failures are reported with MG_EV_ERROR.
 void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
 // Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.

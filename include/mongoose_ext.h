@@ -44,7 +44,7 @@ enum mgx_reason {
   MGX_REASON_DRAINED,
   MGX_REASON_PEER_CLOSED,
   MGX_REASON_RESET,
-  // The program set is_closing or called mg_close_conn.
+  // The application set is_closing or called mg_close_conn.
   MGX_REASON_CLOSED_BY_USER,
   // Output did not move.
   MGX_REASON_FLUSH_TIMEOUT,
@@ -79,8 +79,8 @@ enum mgx_mgr_phase {
   MGX_MGR_IDLE_GRACE,
   // What is in flight is being finished.
   MGX_MGR_FINISHING,
-  // The last server-side connection is gone and no socket lingers any more, or the deadline has passed. A program may exit
-  // without harm to any client.
+  // The last server-side connection is gone and no socket lingers any more, or the deadline has passed. An application may
+  // exit without harm to any client.
   MGX_MGR_DONE,
 };
 
@@ -248,16 +248,16 @@ enum mgx_reason mgx_close_reason(const struct mg_connection *c);
 // Bytes that did not reach the kernel, the rest of a file that was being served among them; meaningful inside MG_EV_CLOSE.
 size_t mgx_close_unsent(const struct mg_connection *c);
 
-// Closes a connection in its next turn with a reset, so that nothing of it lives on in the kernel: for abusive peers.
+// Closes a connection in its next poll with a reset, so that nothing of it lives on in the kernel: for abusive peers.
 void mgx_conn_abort(struct mg_connection *c);
 
-// Closes a connection in its next turn and discards what it has not sent yet: `is_closing = 1`.
+// Closes a connection in its next poll and discards what it has not sent yet: `is_closing = 1`.
 void mgx_conn_close(struct mg_connection *c);
 
 // Takes the first `n` received bytes away, or all there are. Returns how many.
 size_t mgx_conn_consume(struct mg_connection *c, size_t n);
 
-// c->data: MG_DATA_SIZE bytes for the program, zero at the start.
+// c->data: MG_DATA_SIZE bytes for the application, zero at the start.
 void *mgx_conn_data(struct mg_connection *c);
 
 // Ends a connection in order: a request in progress is answered, with `Connection: close`; a keep-alive connection without one
@@ -299,7 +299,7 @@ size_t mgx_conn_remote(const struct mg_connection *c, char *buf, size_t len);
 // Bytes waiting to be sent.
 size_t mgx_conn_send_queue(const struct mg_connection *c);
 
-// Sets one of the bit fields that programs may set: MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP,
+// Sets one of the bit fields that applications may set: MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP,
 // MGX_IS_HEXDUMPING. False, without effect, for the others.
 bool mgx_conn_set_flag(struct mg_connection *c, enum mgx_flag flag, bool on);
 
@@ -326,8 +326,8 @@ const char *mgx_http_body(const struct mg_http_message *hm, size_t *len);
 // Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
 void mgx_http_chunk(struct mg_connection *c, const void *buf, size_t len);
 
-// In MG_EV_HTTP_CHUNK of versions before 7.14: the program has taken the chunk. The message then ends with an empty chunk in place of
-// MG_EV_HTTP_MSG.
+// In MG_EV_HTTP_CHUNK of versions before 7.14: the application has taken the chunk. The message then ends with an empty chunk in
+// place of MG_EV_HTTP_MSG.
 void mgx_http_delete_chunk(struct mg_connection *c);
 
 // The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
@@ -393,8 +393,8 @@ int mgx_log_get(void);
 // Sets mg_log_level.
 void mgx_log_set(int level);
 
-// Restores the original's behaviour for programs that depend on it: reading goes on while a connection drains, the last reply
-// is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
+// Restores the original's behaviour for applications that depend on it: reading goes on while a connection drains, the last
+// reply is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
 void mgx_mgr_compat(struct mg_mgr *mgr, bool on);
 
 // mg_mgr_free for a manager of mgx_mgr_new, and frees its memory. NULL is fine.
@@ -413,8 +413,8 @@ bool mgx_mgr_drain_cancel(struct mg_mgr *mgr);
 bool mgx_mgr_drain_init(struct mg_mgr *mgr);
 
 // Has signal `signo` start the drain of a manager, as mgx_mgr_drain with these options, which are copied; NULL: all defaults.
-// Several managers may share a signal, and one may have several. The handler that the program had before comes back when the last
-// manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
+// Several managers may share a signal, and one may have several. The handler that the application had before comes back when the
+// last manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
 bool mgx_mgr_drain_on_signal(struct mg_mgr *mgr, int signo, const struct mgx_mgr_drain_opts *opts);
 
 // Fills `*status` with the state of the drain in numbers; also before one has begun.
@@ -456,22 +456,22 @@ enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
 // Fills `*stats` with the manager's counters.
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 
-// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next timer
-// or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the program
-// did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads and signal
-// handlers may call makes the descriptor readable.
+// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next
+// timer or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the
+// application did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads
+// and signal handlers may call makes the descriptor readable.
 int mgx_mgr_timeout_ms(struct mg_mgr *mgr);
 
-// Says for which version 7.x of the API the program was written, such as 713 for 7.13. mg_mgr_init does that for a program which
-// defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as a fourth argument, and
-// MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
-void mgx_mgr_written_for(struct mg_mgr *mgr,
-                         int version);
+// Says for which version 7.x of the API the application was written, such as 713 for 7.13. mg_mgr_init does that for an
+// application which defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as
+// a fourth argument, and MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
+void mgx_mgr_written_for(struct mg_mgr *mgr, int version);
 
 // Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
 // frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the
-// port. Off at the start, because programs written for the mg_* API live with peers that are not so exact. Text must be UTF-8
-// unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code 1007.
+// port. Off at the start, because applications written for the mg_* API live with peers that are not so exact. Text must be
+// UTF-8 unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code
+// 1007.
 void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
 
 // MQTT_CMD_* value, for MG_EV_MQTT_CMD.

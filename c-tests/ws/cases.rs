@@ -1,7 +1,7 @@
 //! The table of cases.
 
 use crate::lib::unhex;
-use crate::play::{Form, Frame, Mode, Script, Stage, echo, frame, play};
+use crate::script::{Form, Frame, Mode, Script, Stage, echo, frame, run_script};
 use libtest_mimic::{Failed, Trial};
 
 const CONTINUE: u8 = 0;
@@ -370,7 +370,7 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
 fn run(cases: &[Case], mode: Mode) -> Result<(), Failed> {
     let stage = Stage::new(mode, echo);
     let bad: Vec<String> =
-        cases.iter().filter_map(|c| play(&stage, &c.script(mode)).err().map(|e| format!("case {}: {e}", c.id))).collect();
+        cases.iter().filter_map(|c| run_script(&stage, &c.script(mode)).err().map(|e| format!("case {}: {e}", c.id))).collect();
     if bad.is_empty() {
         return Ok(());
     }

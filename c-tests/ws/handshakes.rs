@@ -1,7 +1,7 @@
 //! Handshakes: which are refused and how, and what may follow them in the same bytes.
 
 use crate::net::{Conn, c_text};
-use crate::play::{Mode, REQUEST, Side, Stage, collect, frame, read_request, response, unmasked};
+use crate::script::{Mode, REQUEST, Side, Stage, collect, frame, read_request, response, unmasked};
 use libtest_mimic::{Failed, Trial};
 use mongoose::abi::*;
 use std::cell::RefCell;

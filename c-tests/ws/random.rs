@@ -1,6 +1,6 @@
 //! Frames put together at random, most of them good: what comes back does not depend on how they are cut.
 
-use crate::play::{Form, Frame, Mode, Side, Stage, collect, echo, frame, unmasked};
+use crate::script::{Form, Frame, Mode, Side, Stage, collect, echo, frame, unmasked};
 use libtest_mimic::{Failed, Trial};
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;

@@ -1,4 +1,5 @@
-//! Constants of the API that have one value in every build. Those that a program may set with -D stand in `include/preamble.h`.
+//! Constants of the API that have one value in every build. Those that an application may set with -D stand in
+//! `include/preamble.h`.
 
 use super::*;
 
@@ -181,7 +182,7 @@ pub enum mg_event {
     MG_EV_MDNS_RESP = 21,
     /// `struct mg_modbus_req *`: a request.
     MG_EV_MODBUS_REQ = 22,
-    /// The first number that a program may use for its own events.
+    /// The first number that an application may use for its own events.
     MG_EV_USER = 23,
 }
 

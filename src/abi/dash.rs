@@ -44,7 +44,7 @@ pub struct mg_field_set {
 }
 layout!(mg_field_set, 48, name @ 0, fields @ 8, r#fn @ 16, index @ 24, get_dir @ 32, next @ 40);
 
-/// An HTTP handler of the program beside the dashboard's own.
+/// An HTTP handler of the application beside the dashboard's own.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_dash_custom_handler {

@@ -23,7 +23,7 @@ pub enum mgx_reason {
     MGX_REASON_DRAINED,
     MGX_REASON_PEER_CLOSED,
     MGX_REASON_RESET,
-    /// The program set is_closing or called mg_close_conn.
+    /// The application set is_closing or called mg_close_conn.
     MGX_REASON_CLOSED_BY_USER,
     /// Output did not move.
     MGX_REASON_FLUSH_TIMEOUT,
@@ -51,8 +51,8 @@ pub enum mgx_mgr_phase {
     MGX_MGR_IDLE_GRACE,
     /// What is in flight is being finished.
     MGX_MGR_FINISHING,
-    /// The last server-side connection is gone and no socket lingers any more, or the deadline has passed. A program may exit
-    /// without harm to any client.
+    /// The last server-side connection is gone and no socket lingers any more, or the deadline has passed. An application may
+    /// exit without harm to any client.
     MGX_MGR_DONE,
 }
 

@@ -44,7 +44,7 @@ pub struct mg_fd {
 }
 layout!(mg_fd, 16, fd @ 0, fs @ 8);
 
-/// A file compiled into the program. An array of these ends with an entry whose `path` is NULL.
+/// A file compiled into the application. An array of these ends with an entry whose `path` is NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_mem_file {

@@ -3,11 +3,11 @@
 
 use super::*;
 
-/// Defined by no program and no library: `mgr->ifp` is always NULL.
+/// Defined by no application and no library: `mgr->ifp` is always NULL.
 pub struct mg_tcpip_if;
 
-/// A connection: listener, accepted, client or wrapped descriptor. The program reads and writes its members, in the thread that
-/// polls the manager.
+/// A connection: listener, accepted, client or wrapped descriptor. The application reads and writes its members, in the thread
+/// that polls the manager.
 #[repr(C)]
 pub struct mg_connection {
     /// Next in `mgr->conns`.
@@ -30,7 +30,7 @@ pub struct mg_connection {
     pub prof: mg_iobuf,
     /// TLS: received bytes that are still encrypted.
     pub rtls: mg_iobuf,
-    /// The program's event handler; may be replaced at any time.
+    /// The application's event handler; may be replaced at any time.
     pub r#fn: mg_event_handler_t,
     /// Its argument.
     pub fn_data: *mut c_void,
@@ -38,7 +38,7 @@ pub struct mg_connection {
     pub pfn: mg_event_handler_t,
     /// Its argument.
     pub pfn_data: *mut c_void,
-    /// Free for the program; zero at the start.
+    /// Free for the application; zero at the start.
     pub data: [c_char; MG_DATA_SIZE],
     /// TLS state.
     pub tls: *mut c_void,
@@ -90,19 +90,19 @@ pub struct mg_connection {
     ///
     /// cbindgen:bitfield=1
     pub is_mqtt5: c_uint,
-    /// Set by the program: log all traffic. Accepted connections take it over from their listener.
+    /// Set by the application: log all traffic. Accepted connections take it over from their listener.
     ///
     /// cbindgen:bitfield=1
     pub is_hexdumping: c_uint,
-    /// Set by the program: send what is queued, then close.
+    /// Set by the application: send what is queued, then close.
     ///
     /// cbindgen:bitfield=1
     pub is_draining: c_uint,
-    /// Close at the end of this connection's turn.
+    /// Close when this connection has been serviced.
     ///
     /// cbindgen:bitfield=1
     pub is_closing: c_uint,
-    /// Set and cleared by the program: while set nothing is read from the socket.
+    /// Set and cleared by the application: while set nothing is read from the socket.
     ///
     /// cbindgen:bitfield=1
     pub is_full: c_uint,
@@ -129,7 +129,7 @@ pub struct mg_connection {
 pub struct mg_field {
     pub name: *const c_char,
     pub r#type: mg_val_type,
-    /// The program's variable.
+    /// The application's variable.
     pub value: *mut c_void,
     /// Its size in bytes; 0 makes it read-only.
     pub value_size: usize,
@@ -165,6 +165,6 @@ pub type MG_UECC_Curve = *const MG_UECC_Curve_t;
 #[unsafe(no_mangle)]
 pub static mut mg_log_level: c_int = ();
 
-/// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the program sets it.
+/// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the application sets it.
 #[unsafe(no_mangle)]
 pub static mut mg_boot_timestamp_ms: u64 = ();

@@ -29,7 +29,7 @@ pub struct mg_mgr {
     pub use_dns6: bool,
     /// The id handed out last.
     pub nextid: c_ulong,
-    /// The program's own; set it after mg_mgr_init.
+    /// The application's own; set it after mg_mgr_init.
     pub userdata: *mut c_void,
     /// Of the TLS layer.
     pub tls_ctx: *mut c_void,
@@ -45,7 +45,7 @@ pub struct mg_mgr {
     pub epoll_fd: c_int,
     /// Always NULL: there is no built-in TCP/IP stack.
     pub ifp: *mut mg_tcpip_if,
-    /// Bytes to allocate behind each struct mg_connection, for the program.
+    /// Bytes to allocate behind each struct mg_connection, for the application.
     pub extraconnsize: usize,
     /// Of mg_wakeup.
     pub pipe: mg_pipe,

@@ -33,7 +33,7 @@ pub struct mg_mqtt_opts {
     pub qos: u8,
     /// Login: protocol level, 4 (3.1.1, also for 0) or 5.
     pub version: u8,
-    /// Login: seconds; announced only, the program sends the pings.
+    /// Login: seconds; announced only, the application sends the pings.
     pub keepalive: u16,
     /// Publish: send again under this packet id.
     pub retransmit_id: u16,

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A ring of messages in the program's memory, for one writing and one reading context, without locks.
+/// A ring of messages in the application's memory, for one writing and one reading context, without locks.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_queue {

@@ -12,7 +12,7 @@ pub struct mg_rpc_req {
     pub pfn: mg_pfn_t,
     /// Its argument.
     pub pfn_data: *mut c_void,
-    /// The program's own.
+    /// The application's own.
     pub req_data: *mut c_void,
     /// The request text.
     pub frame: mg_str,

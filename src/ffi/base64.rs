@@ -1,6 +1,6 @@
 //! Base64.
 
-use crate::guard::bytes::{slice, slice_mut};
+use crate::ffi_util::bytes::{slice, slice_mut};
 use crate::hash::base64;
 use core::ffi::c_char;
 
@@ -13,7 +13,7 @@ fn terminated(buf: &mut [u8], n: Option<usize>) -> usize {
     n
 }
 
-/// Decodes `n` characters at `src`, which may overlap `dst`: programs decode in place.
+/// Decodes `n` characters at `src`, which may overlap `dst`: applications decode in place.
 ///
 /// # Safety
 /// `src` covers `n` bytes, `dst` covers `len` bytes.

@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::handler::dash;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use core::ffi::{c_int, c_void};
 
 /// Event handler of a dashboard: for mg_http_listen, with a `struct mg_dash` as fn_data, which stays where it is as long as the
@@ -11,7 +11,7 @@ use core::ffi::{c_int, c_void};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dash_ev_handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
     // SAFETY: a connection of a dashboard and data that fits the event, as the caller promises.
-    unsafe { dash::handle(Conn::new(c), ev, ev_data) }
+    unsafe { dash::handle(ConnRef::new(c), ev, ev_data) }
 }
 
 /// Tells all open dashboards of a manager that a set has changed: an array with `*index < 0` its size, with another index that

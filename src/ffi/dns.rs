@@ -1,11 +1,11 @@
 //! DNS, mDNS and service discovery.
 
 use crate::abi::*;
-use crate::guard::{addr, bytes};
+use crate::ffi_util::{addr, bytes};
 use crate::handler::mdns;
 use crate::net::conn;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::resolve;
 use crate::proto::dns;
 use crate::proto::ip::Ip;
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize,
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
-    unsafe { Engine::enter_mgr(mgr) }.and_then(|e| mdns::listen(&e, r#fn, fn_data)).map_or(ptr::null_mut(), Conn::as_ptr)
+    unsafe { Engine::enter_mgr(mgr) }.and_then(|e| mdns::listen(&e, r#fn, fn_data)).map_or(ptr::null_mut(), ConnRef::as_ptr)
 }
 
 /// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler
 pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool {
     enter!(@raw c, false);
     // SAFETY: a connection and a C string, as the caller promises.
-    unsafe { mdns::query(Conn::new(c), bytes::cstr(name), rtype) }
+    unsafe { mdns::query(ConnRef::new(c), bytes::cstr(name), rtype) }
 }
 
 /// Finds the address of a URL's host and stores it with the port in `c->rem`; mg_connect does this by itself. A numeric host,
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_cha
 pub unsafe extern "C" fn mg_resolve(c: *mut mg_connection, url: *const c_char) {
     enter!(@raw c);
     // SAFETY: a connection and a C string, as the caller promises.
-    unsafe { resolve::start(Conn::new(c), bytes::cstr(url)) }
+    unsafe { resolve::start(ConnRef::new(c), bytes::cstr(url)) }
 }
 
 /// Forgets that a connection waits for an address: neither MG_EV_RESOLVE nor an error will come of it. Closing a connection does
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn mg_resolve(c: *mut mg_connection, url: *const c_char) {
 pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
     enter!(@raw c);
     // SAFETY: a connection, as the caller promises.
-    let c = unsafe { Conn::new(c) };
+    let c = unsafe { ConnRef::new(c) };
     if let Some(e) = c.engine() {
         resolve::cancel(e, c);
     }

@@ -3,9 +3,10 @@
 use crate::abi::*;
 use crate::handler::drain;
 use crate::net::engine::{Engine, Reason};
-use crate::net::handle::Conn;
-use crate::net::shutdown::ConnTerms;
-use crate::net::{mgr, stream, tls};
+use crate::net::handle::ConnRef;
+use crate::net::shutdown::DrainConfig;
+use crate::net::tls::table as tls;
+use crate::net::{mgr, stream};
 use crate::platform::sock;
 use core::ffi::c_int;
 
@@ -25,42 +26,42 @@ pub unsafe extern "C" fn mgx_conn_drain(c: *mut mg_connection, opts: *const mgx_
     }
     // SAFETY: a connection and options or NULL, as the caller promises.
     unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         enter!(c, false);
         let opts = opts.as_ref().copied().unwrap_or_else(defaults);
-        c.engine().is_some_and(|e| drain::drain_conn(e, c, &ConnTerms::new(&opts)))
+        c.engine().is_some_and(|e| drain::drain_conn(e, c, &DrainConfig::new(&opts)))
     }
 }
 
-/// Closes a connection in its next turn and discards what it has not sent yet: `is_closing = 1`.
+/// Closes a connection in its next poll and discards what it has not sent yet: `is_closing = 1`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_close(c: *mut mg_connection) {
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        close_soon(unsafe { Conn::new(c) });
+        close_soon(unsafe { ConnRef::new(c) });
     }
 }
 
-/// Closes a connection in its next turn with a reset, so that nothing of it lives on in the kernel: for abusive peers.
+/// Closes a connection in its next poll with a reset, so that nothing of it lives on in the kernel: for abusive peers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_abort(c: *mut mg_connection) {
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        let c = unsafe { Conn::new(c) };
+        let c = unsafe { ConnRef::new(c) };
         enter!(c);
         if let Some(rec) = c.rec().filter(|rec| rec.own.get() && rec.fd.get() >= 0) {
             sock::set_abort(rec.fd.get());
-            tls::part_silently(rec);
+            tls::suppress_close_notify(rec);
         }
         close_soon(c);
     }
 }
 
-fn close_soon(c: Conn) {
+fn close_soon(c: ConnRef) {
     enter!(c);
     c.update(|f| f.set_closing(true));
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
-        e.visit(c, rec);
+        e.wake(c, rec);
     }
 }
 
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn mgx_conn_phase(c: *const mg_connection) -> mgx_phase {
         return mgx_phase::MGX_CLOSED;
     }
     // SAFETY: a connection, as the caller promises.
-    drain::phase(unsafe { Conn::new(c.cast_mut()) })
+    drain::phase(unsafe { ConnRef::new(c.cast_mut()) })
 }
 
 /// The errno of the system call that failed, such as ECONNREFUSED; meaningful inside MG_EV_ERROR and MG_EV_CLOSE. 0 when it was
@@ -82,7 +83,7 @@ pub unsafe extern "C" fn mgx_close_errno(c: *const mg_connection) -> c_int {
         return 0;
     }
     // SAFETY: a connection, as the caller promises.
-    unsafe { Conn::new(c.cast_mut()) }.rec().map_or(0, |rec| rec.errno.get())
+    unsafe { ConnRef::new(c.cast_mut()) }.rec().map_or(0, |rec| rec.errno.get())
 }
 
 /// Why the connection ends; meaningful inside MG_EV_CLOSE.
@@ -93,7 +94,7 @@ pub unsafe extern "C" fn mgx_close_reason(c: *const mg_connection) -> mgx_reason
         return MGX_REASON_NONE;
     }
     // SAFETY: a connection, as the caller promises.
-    let rec = unsafe { Conn::new(c.cast_mut()) }.rec();
+    let rec = unsafe { ConnRef::new(c.cast_mut()) }.rec();
     match rec.map_or(Reason::None, |rec| rec.reason.get()) {
         Reason::None => MGX_REASON_NONE,
         Reason::Drained => MGX_REASON_DRAINED,
@@ -115,7 +116,7 @@ pub unsafe extern "C" fn mgx_close_reason(c: *const mg_connection) -> mgx_reason
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_close_unsent(c: *const mg_connection) -> usize {
     // SAFETY: a connection or NULL, as the caller promises.
-    if c.is_null() { 0 } else { stream::unsent(unsafe { Conn::new(c.cast_mut()) }) }
+    if c.is_null() { 0 } else { stream::unsent(unsafe { ConnRef::new(c.cast_mut()) }) }
 }
 
 /// Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.
@@ -133,7 +134,7 @@ pub unsafe extern "C" fn mgx_mgr_drain(mgr: *mut mg_mgr, opts: *const mgx_mgr_dr
     if mgr.is_null() {
         return false;
     }
-    // SAFETY: a manager and options or NULL, as the caller promises; other threads touch nothing but the request and the door.
+    // SAFETY: a manager and options or NULL, as the caller promises; other threads touch nothing but the request and the waker.
     unsafe {
         let engine: *mut Engine = (*mgr).tls_ctx.cast();
         if engine.is_null() {
@@ -141,7 +142,7 @@ pub unsafe extern "C" fn mgx_mgr_drain(mgr: *mut mg_mgr, opts: *const mgx_mgr_dr
         }
         let opts = opts.as_ref().copied().unwrap_or_else(|| core::mem::zeroed());
         (*engine).shutdown.request.post(&opts);
-        (*engine).door.ring()
+        (*engine).waker.wake()
     }
 }
 
@@ -181,7 +182,7 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     while !e.is_dead() && !is_done() {
         // SAFETY: as above.
         unsafe { mgr::poll(mgr, 1000) };
-        if e.frames() == 1 {
+        if e.callback_depth() == 1 {
             // Waiting may take long, and all the while connections come and go.
             e.reap();
         }
@@ -203,9 +204,9 @@ pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut m
     }
 }
 
-/// Says for which version 7.x of the API the program was written, such as 713 for 7.13. mg_mgr_init does that for a program which
-/// defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as a fourth argument, and
-/// MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
+/// Says for which version 7.x of the API the application was written, such as 713 for 7.13. mg_mgr_init does that for an
+/// application which defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as
+/// a fourth argument, and MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_written_for(mgr: *mut mg_mgr, version: c_int) {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -214,23 +215,23 @@ pub unsafe extern "C" fn mgx_mgr_written_for(mgr: *mut mg_mgr, version: c_int) {
     }
 }
 
-/// In MG_EV_HTTP_CHUNK of versions before 7.14: the program has taken the chunk. The message then ends with an empty chunk in place of
-/// MG_EV_HTTP_MSG.
+/// In MG_EV_HTTP_CHUNK of versions before 7.14: the application has taken the chunk. The message then ends with an empty chunk in
+/// place of MG_EV_HTTP_MSG.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_delete_chunk(c: *mut mg_connection) {
     if c.is_null() {
         return;
     }
     // SAFETY: a connection, as the caller promises.
-    let c = unsafe { Conn::new(c) };
+    let c = unsafe { ConnRef::new(c) };
     enter!(c);
     if let Some(rec) = c.rec() {
         rec.http.chunk_deleted.set(rec.http.dispatching.get());
     }
 }
 
-/// Restores the original's behaviour for programs that depend on it: reading goes on while a connection drains, the last reply
-/// is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
+/// Restores the original's behaviour for applications that depend on it: reading goes on while a connection drains, the last
+/// reply is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_compat(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.

@@ -1,11 +1,11 @@
 //! The extension API.
 
 use crate::abi::*;
-use crate::guard::{bytes, heap};
+use crate::ffi_util::{bytes, heap};
 use crate::handler::{drain, limits, ota, reply, ws};
 use crate::net::engine::{Engine, Options};
-use crate::net::handle::Conn;
-use crate::net::{conn, event, mailbox, output, quiet};
+use crate::net::handle::ConnRef;
+use crate::net::{conn, event, mailbox, no_poll, output};
 use crate::proto::ws as frames;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
@@ -58,8 +58,9 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
 
 /// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
 /// frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the
-/// port. Off at the start, because programs written for the mg_* API live with peers that are not so exact. Text must be UTF-8
-/// unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code 1007.
+/// port. Off at the start, because applications written for the mg_* API live with peers that are not so exact. Text must be
+/// UTF-8 unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code
+/// 1007.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -128,10 +129,10 @@ pub unsafe extern "C" fn mgx_conn_poll_events(c: *mut mg_connection, on: bool) {
         return;
     }
     // SAFETY: a connection, as the caller promises.
-    let c = unsafe { Conn::new(c) };
+    let c = unsafe { ConnRef::new(c) };
     enter!(c);
     if let (Some(e), false) = (c.engine(), c.is_closed()) {
-        quiet::set(e, c, on);
+        no_poll::set(e, c, on);
     }
 }
 
@@ -146,8 +147,8 @@ pub unsafe extern "C" fn mgx_listen_reuseport(mgr: *mut mg_mgr, on: bool) -> boo
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_listener_fd(c: *const mg_connection) -> c_int {
     // SAFETY: a connection or NULL, as the caller promises.
-    let c = if c.is_null() { None } else { Some(unsafe { Conn::new(c.cast_mut()) }) };
-    c.filter(|c| c.flags().is_listening()).map_or(-1, Conn::fd)
+    let c = if c.is_null() { None } else { Some(unsafe { ConnRef::new(c.cast_mut()) }) };
+    c.filter(|c| c.flags().is_listening()).map_or(-1, ConnRef::fd)
 }
 
 /// Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
@@ -169,14 +170,14 @@ pub unsafe extern "C" fn mgx_listen_fd(
     if let Some(c) = c.filter(|_| http) {
         crate::handler::http::install(c);
     }
-    c.map_or(core::ptr::null_mut(), Conn::as_ptr)
+    c.map_or(core::ptr::null_mut(), ConnRef::as_ptr)
 }
 
 /// Ends the wait of mg_mgr_poll. From any thread or signal handler. False for a manager that is not initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_wakeup_mgr(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
-    !mgr.is_null() && unsafe { drain::ring(mgr) }
+    !mgr.is_null() && unsafe { drain::wake_mgr(mgr) }
 }
 
 /// Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
@@ -244,7 +245,7 @@ pub unsafe extern "C" fn mgx_conn_flag(c: *const mg_connection, flag: c_int) -> 
     c.flags.bit(bit)
 }
 
-/// Sets one of the bit fields that programs may set: MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP,
+/// Sets one of the bit fields that applications may set: MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP,
 /// MGX_IS_HEXDUMPING. False, without effect, for the others.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_set_flag(c: *mut mg_connection, flag: c_int, on: bool) -> bool {
@@ -322,7 +323,7 @@ pub unsafe extern "C" fn mgx_http_reply(
     enter!(@raw c);
     if !c.is_null() {
         // SAFETY: a connection, a C string and body_len bytes, as the caller promises.
-        unsafe { reply::reply_bytes(Conn::new(c), status, bytes::cstr(headers), bytes::slice(body.cast(), body_len)) }
+        unsafe { reply::reply_bytes(ConnRef::new(c), status, bytes::cstr(headers), bytes::slice(body.cast(), body_len)) }
     }
 }
 
@@ -334,7 +335,7 @@ pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason
     enter!(@raw c);
     if !c.is_null() {
         // SAFETY: a connection and a C string or NULL, as the caller promises.
-        let (c, reason) = unsafe { (Conn::new(c), bytes::cstr(reason)) };
+        let (c, reason) = unsafe { (ConnRef::new(c), bytes::cstr(reason)) };
         if c.flags().is_websocket() {
             ws::send_close(c, if frames::is_code(code) { code as u16 } else { 1000 }, reason);
         }
@@ -352,7 +353,7 @@ pub unsafe extern "C" fn mgx_error(c: *mut mg_connection, message: *const c_char
             let message = bytes::cstr(message);
             let n = message.len().min(63);
             text[..n].copy_from_slice(&message[..n]);
-            event::error_text(Conn::new(c), &mut text);
+            event::error_text(ConnRef::new(c), &mut text);
         }
     }
 }
@@ -367,7 +368,7 @@ pub unsafe extern "C" fn mgx_write(c: *mut mg_connection, text: *const c_char) -
     // SAFETY: a connection and a C string or NULL, as the caller promises.
     unsafe {
         let text = bytes::cstr(text);
-        if output::send(Conn::new(c), text.as_ptr(), text.len()) { text.len() } else { 0 }
+        if output::send(ConnRef::new(c), text.as_ptr(), text.len()) { text.len() } else { 0 }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The extension API: what a handler and other threads do, without variable arguments.
 
 use crate::abi::*;
+use crate::ffi_util::bytes;
 use crate::fmt::engine::Out;
-use crate::guard::bytes;
 use crate::handler::{drain, reply, rpc, ws};
 use crate::net::conn::Client;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::{guest, on_signal, output, timer};
 use crate::proto::ws as frames;
 use crate::sys::log;
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len
         return false;
     }
     // SAFETY: a connection and len bytes, as the caller promises.
-    unsafe { output::send(Conn::new(c), buf.cast(), len) }
+    unsafe { output::send(ConnRef::new(c), buf.cast(), len) }
 }
 
 /// Begins an answer whose length is not known: status line, `headers` (each ends with CR LF; NULL for none) and
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, he
     enter!(@raw c);
     if !c.is_null() {
         // SAFETY: a connection and a C string or NULL, as the caller promises.
-        unsafe { reply::begin_chunked(Conn::new(c), status, bytes::cstr(headers)) }
+        unsafe { reply::begin_chunked(ConnRef::new(c), status, bytes::cstr(headers)) }
     }
 }
 
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_voi
         return;
     }
     // SAFETY: a connection and len bytes, as the caller promises.
-    unsafe { reply::write_chunk(Conn::new(c), bytes::slice(buf.cast(), len)) }
+    unsafe { reply::write_chunk(ConnRef::new(c), bytes::slice(buf.cast(), len)) }
 }
 
 /// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_
     enter!(@raw c);
     if !c.is_null() && !hm.is_null() {
         // SAFETY: a connection, a message and a C string or NULL, as the caller promises.
-        unsafe { ws::upgrade(Conn::new(c), hm, |c| output::append_bytes(c, bytes::cstr(headers))) }
+        unsafe { ws::upgrade(ConnRef::new(c), hm, |c| output::append_bytes(c, bytes::cstr(headers))) }
     }
 }
 
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn mgx_ws_connect(
     // SAFETY: a manager and C strings or NULL, as the caller promises.
     unsafe {
         let add = |c| output::append_bytes(c, bytes::cstr(headers));
-        Engine::enter_mgr(mgr).and_then(|e| ws::connect(&e, client, add)).map_or(ptr::null_mut(), Conn::as_ptr)
+        Engine::enter_mgr(mgr).and_then(|e| ws::connect(&e, client, add)).map_or(ptr::null_mut(), ConnRef::as_ptr)
     }
 }
 
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *con
         return 0;
     }
     // SAFETY: a connection and len bytes, as the caller promises.
-    unsafe { ws::send(Conn::new(c), op as u8, bytes::slice(buf.cast(), len)) }
+    unsafe { ws::send(ConnRef::new(c), op as u8, bytes::slice(buf.cast(), len)) }
 }
 
 /// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
@@ -170,10 +170,10 @@ pub unsafe extern "C" fn mgx_mgr_fd(mgr: *const mg_mgr) -> c_int {
     unsafe { Engine::of(mgr.cast_mut()) }.map_or(-1, guest::fd)
 }
 
-/// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next timer
-/// or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the program
-/// did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads and signal
-/// handlers may call makes the descriptor readable.
+/// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next
+/// timer or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the
+/// application did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads
+/// and signal handlers may call makes the descriptor readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -182,8 +182,8 @@ pub unsafe extern "C" fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int {
 }
 
 /// Has signal `signo` start the drain of a manager, as mgx_mgr_drain with these options, which are copied; NULL: all defaults.
-/// Several managers may share a signal, and one may have several. The handler that the program had before comes back when the last
-/// manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
+/// Several managers may share a signal, and one may have several. The handler that the application had before comes back when the
+/// last manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_on_signal(mgr: *mut mg_mgr, signo: c_int, opts: *const mgx_mgr_drain_opts) -> bool {
     // SAFETY: a manager and options or NULL, as the caller promises.

@@ -1,7 +1,7 @@
 //! The extension API: constants by name, for languages that cannot read a header.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use core::ffi::{c_char, c_int};
 
 macro_rules! values {

@@ -1,7 +1,7 @@
 //! The extension API: what ev_data holds, without structs, bit fields or macros.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use crate::proto::http;
 use core::ffi::{c_char, c_int};
 use core::ptr;
@@ -163,10 +163,10 @@ pub unsafe extern "C" fn mgx_conn_consume(c: *mut mg_connection, n: usize) -> us
         return 0;
     }
     // SAFETY: a connection, as the caller promises.
-    unsafe { crate::guard::iobuf::del(&raw mut (*c).recv, 0, n) }
+    unsafe { crate::ffi_util::iobuf::del(&raw mut (*c).recv, 0, n) }
 }
 
-/// c->data: MG_DATA_SIZE bytes for the program, zero at the start.
+/// c->data: MG_DATA_SIZE bytes for the application, zero at the start.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_data(c: *mut mg_connection) -> *mut core::ffi::c_void {
     // SAFETY: a connection or NULL, as the caller promises.

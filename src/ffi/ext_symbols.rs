@@ -1,7 +1,7 @@
 //! Functions of the names that are macros in C, for languages that look symbols up by name. `include/preamble_ext.h` declares them.
 
 use crate::abi::mg_str;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use core::ffi::c_char;
 
 /// Turns a 16-bit number from the machine's byte order into that of the network.

@@ -1,7 +1,7 @@
 //! Files: the file systems and what is built on them.
 
 use crate::abi::*;
-use crate::guard::bytes::{cstr, slice, slice_mut};
+use crate::ffi_util::bytes::{cstr, slice, slice_mut};
 use crate::handler::static_files;
 use crate::sys::fs::{self, Fs};
 use crate::sys::fs_packed;
@@ -12,7 +12,7 @@ use libc::time_t;
 /// Data; `src/fmt/variadic.c` defines it. cbindgen reads `static` items only where they look defined.
 #[cfg(cbindgen)]
 mod data {
-    /// The machine's own file system. Programs may copy and change it.
+    /// The machine's own file system. Applications may copy and change it.
     #[unsafe(no_mangle)]
     pub static mut mg_fs_posix: mg_fs = ();
 
@@ -20,7 +20,7 @@ mod data {
     #[unsafe(no_mangle)]
     pub static mut mg_fs_packed: mg_fs = ();
 
-    /// The files compiled into the program: the program may assign an array; NULL at the start.
+    /// The files compiled into the application: the application may assign an array; NULL at the start.
     #[unsafe(no_mangle)]
     pub static mut mg_mem_files: *const mg_mem_file = ();
 }
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn mgc_file_printf(fs: *mut mg_fs, path: *const c_char, fm
     unsafe {
         let formatted = crate::fmt::to_iobuf(&mut text, fmt, ap).is_some();
         let done = formatted && mg_file_write(fs, path, text.buf.cast(), text.len);
-        crate::guard::iobuf::free(&mut text);
+        crate::ffi_util::iobuf::free(&mut text);
         done
     }
 }

@@ -1,7 +1,7 @@
 //! Digests.
 
 use crate::abi::{mg_md5_ctx, mg_sha1_ctx, mg_sha256_ctx, mg_sha384_ctx};
-use crate::guard::bytes::{slice, slice_mut};
+use crate::ffi_util::bytes::{slice, slice_mut};
 use crate::hash::md::{self, U64, U128};
 
 /// A 64-bit count kept as two words, low word first.

@@ -1,12 +1,12 @@
 //! HTTP connections and replies.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use crate::handler::{http, reply};
 use crate::net::conn::{self, Client};
 use crate::net::connect;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::proto::creds;
 use crate::sys::log::log_error;
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn mg_http_listen(
     // SAFETY: a manager and a C string, as the caller promises.
     unsafe {
         let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
-        conn::listen(&e, url, r#fn, fn_data).inspect(|c| http::install(*c)).map_or(ptr::null_mut(), Conn::as_ptr)
+        conn::listen(&e, url, r#fn, fn_data).inspect(|c| http::install(*c)).map_or(ptr::null_mut(), ConnRef::as_ptr)
     }
 }
 
@@ -47,10 +47,10 @@ pub unsafe extern "C" fn mg_http_connect(
         http::introduce(Some(&e));
         let credentials = creds::authorization(bytes::cstr(url)).map(Vec::into_boxed_slice);
         let c = connect::connect(&e, client);
-        if let Some(rec) = c.and_then(Conn::rec) {
+        if let Some(rec) = c.and_then(ConnRef::rec) {
             rec.http.authorization.set(credentials);
         }
-        c.map_or(ptr::null_mut(), Conn::as_ptr)
+        c.map_or(ptr::null_mut(), ConnRef::as_ptr)
     }
 }
 
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn mgc_http_reply(
 ) {
     // SAFETY: a connection, C strings and arguments that fit the format, as the caller promises.
     unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         // Out of memory, a handler of MG_EV_ERROR may close the connection while the reply is being written.
         enter!(c);
         reply::reply(c, code, bytes::cstr(headers), fmt, ap);
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn mgc_http_reply(
 pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) {
     enter!(@raw c);
     // SAFETY: as above.
-    unsafe { reply::printf_chunk(Conn::new(c), fmt, ap) }
+    unsafe { reply::printf_chunk(ConnRef::new(c), fmt, ap) }
 }
 
 /// Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *cons
 pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize) {
     enter!(@raw c);
     // SAFETY: a connection and len bytes, as the caller promises.
-    unsafe { reply::write_chunk(Conn::new(c), bytes::slice(buf.cast(), len)) }
+    unsafe { reply::write_chunk(ConnRef::new(c), bytes::slice(buf.cast(), len)) }
 }
 
 /// Queues the line `Authorization: Basic ...` for these credentials, while a request head is being composed. `user` NULL is
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const 
 pub unsafe extern "C" fn mg_http_bauth(c: *mut mg_connection, user: *const c_char, pass: *const c_char) {
     enter!(@raw c);
     // SAFETY: a connection and C strings or NULL, as the caller promises.
-    let (c, user, pass) = unsafe { (Conn::new(c), bytes::cstr(user), bytes::cstr(pass)) };
+    let (c, user, pass) = unsafe { (ConnRef::new(c), bytes::cstr(user), bytes::cstr(pass)) };
     let plain = if pass.is_empty() { user.to_vec() } else { [user, b":", pass].concat() };
     let mut code = vec![0; plain.len().div_ceil(3) * 4];
     // The buffer has exactly the size that padded base64 takes.

@@ -1,25 +1,25 @@
 //! HTTP with files: serving, server-side includes, uploads.
 
 use crate::abi::*;
-use crate::guard::bytes::cstr;
+use crate::ffi_util::bytes::cstr;
 use crate::handler::{ssi, static_files, upload};
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::sys::fs::{self, Fs};
 use core::ffi::{c_char, c_long};
 
-/// Runs `f` with a frame open, so that the connection keeps its memory if a file system of the program, or another of its
+/// Runs `f` with a callback open, so that the connection keeps its memory if a file system of the application, or another of its
 /// functions, closes it.
 ///
 /// # Safety
 /// `c` is a connection.
-unsafe fn framed<T>(c: *mut mg_connection, f: impl FnOnce(Conn) -> T) -> T {
+unsafe fn framed<T>(c: *mut mg_connection, f: impl FnOnce(ConnRef) -> T) -> T {
     // SAFETY: as the caller promises.
-    let c = unsafe { Conn::new(c) };
+    let c = unsafe { ConnRef::new(c) };
     let engine = c.engine();
     engine.inspect(|e| e.enter());
     let result = f(c);
-    engine.inspect(|e: &&Engine| e.leave());
+    engine.inspect(|e: &&Engine| e.exit());
     result
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     abi::{mg_http_message, mg_http_part, mg_str},
-    guard::{
+    ffi_util::{
         bytes::{cstr, slice, slice_mut},
         http_message,
     },

@@ -1,6 +1,6 @@
 //! Growable buffers.
 
-use crate::{abi::mg_iobuf, guard::iobuf, sys::log::log_error};
+use crate::{abi::mg_iobuf, ffi_util::iobuf, sys::log::log_error};
 use core::ffi::c_void;
 
 /// Makes `*io` an empty buffer of at least `size` bytes whose capacity is always a multiple of `align` (0: exact).

@@ -2,7 +2,7 @@
 //! an object and `[index]` for an element of an array: `$.users[0].name`. Nothing here keeps or changes the text.
 
 use crate::abi::*;
-use crate::guard::{
+use crate::ffi_util::{
     bytes::{cstr, slice_mut},
     heap,
 };

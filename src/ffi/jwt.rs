@@ -1,7 +1,7 @@
 //! JSON Web Tokens.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 #[cfg(feature = "ecc")]
 use crate::hash::ecc::{self, Curve};
 use crate::hash::md;
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn mg_jwt_sign_hs256(opts: *const mg_jwt_opts, buf: *mut c
 
 /// Checks a token's signature with the key `opts->secret` and puts its claims and a NUL into `buf`. Returns their length, 0 on
 /// failure: another algorithm, a wrong signature, a malformed token, or a buffer that is too small. Whether the token has expired
-/// is for the program to see. May be called from any thread.
+/// is for the application to see. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_jwt_verify_hs256(jwt: mg_str, opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: a token, options with a readable key and room for len bytes, as the caller promises.

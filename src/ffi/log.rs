@@ -2,11 +2,11 @@
 
 use crate::{
     abi::{mg_pfn_t, va_list},
+    ffi_util::bytes,
     fmt::{
         VaArgs,
         engine::{Out, format},
     },
-    guard::bytes,
     sys::log,
 };
 use core::ffi::{c_char, c_int, c_void};

@@ -5,7 +5,7 @@
 //! A pointer is valid for what its C type says, or NULL where the documentation says what NULL means. A pointer with a length
 //! covers that many bytes. A `const char *` without a length ends with a NUL. Functions that take a manager or a connection
 //! are called from the thread that polls the manager, unless the documentation says otherwise. Those that reach into the
-//! engine take its lock all the same (`net/entry.rs`), because programs call them from other threads.
+//! engine take its lock all the same (`net/entry.rs`), because applications call them from other threads.
 
 // Exports are public to the linker, not to Rust.
 #![allow(unreachable_pub)]

@@ -1,11 +1,11 @@
 //! Modbus TCP.
 
 use crate::abi::*;
-use crate::guard::bytes::cstr;
+use crate::ffi_util::bytes::cstr;
 use crate::handler::modbus;
 use crate::net::conn;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::sys::log::log_error;
 use core::ffi::{c_char, c_void};
 use core::ptr;
@@ -33,6 +33,8 @@ pub unsafe extern "C" fn mg_modbus_listen(
     // SAFETY: a manager and a C string, as the caller promises.
     unsafe {
         let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
-        conn::listen(&e, url, r#fn, fn_data).inspect(|c| c.set_pfn(Some(modbus::handler))).map_or(ptr::null_mut(), Conn::as_ptr)
+        conn::listen(&e, url, r#fn, fn_data)
+            .inspect(|c| c.set_pfn(Some(modbus::handler)))
+            .map_or(ptr::null_mut(), ConnRef::as_ptr)
     }
 }

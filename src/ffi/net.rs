@@ -1,19 +1,19 @@
 //! Manager, connections, sending.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use crate::handler::{drain, http};
 use crate::net::conn::{self, Client};
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::{close, connect, event, mgr, on_signal, output, wakeup};
 use crate::platform::sock;
 use crate::sys::log::log_error;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::ptr;
 
-fn pointer(c: Option<Conn>) -> *mut mg_connection {
-    c.map_or(ptr::null_mut(), Conn::as_ptr)
+fn pointer(c: Option<ConnRef>) -> *mut mg_connection {
+    c.map_or(ptr::null_mut(), ConnRef::as_ptr)
 }
 
 /// Initialises a manager: zero-fills the struct, creates the poller (its descriptor is in `epoll_fd`), sets the default name
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn mg_mgr_free(mgr: *mut mg_mgr) {
 }
 
 /// One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
-/// runs the timers, and gives every connection its turn, newest first: MG_EV_POLL with the time in milliseconds as
+/// runs the timers, and services every connection, newest first: MG_EV_POLL with the time in milliseconds as
 /// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early. Where mg_mgr_init has failed, or
 /// mg_mgr_free was called, there is only the wait, of one second for a negative `ms`.
 #[unsafe(no_mangle)]
@@ -111,11 +111,11 @@ pub unsafe extern "C" fn mg_connect_svc(
 }
 
 /// Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
-/// connecting. The resolver calls it; programs need it only with a resolver of their own.
+/// connecting. The resolver calls it; applications need it only with a resolver of their own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_connect_resolved(c: *mut mg_connection) {
     // SAFETY: a connection, as the caller promises.
-    let c = unsafe { Conn::new(c) };
+    let c = unsafe { ConnRef::new(c) };
     enter!(c);
     conn::connect_resolved(c);
 }
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn mg_wrapfd(
 }
 
 /// Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
-/// for network stacks of the program's own. NULL when out of memory. Free it with mg_close_conn.
+/// for network stacks of the application's own. NULL when out of memory. Free it with mg_close_conn.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
 pub unsafe extern "C" fn mg_close_conn(c: *mut mg_connection) {
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        let c = unsafe { Conn::new(c) };
+        let c = unsafe { ConnRef::new(c) };
         enter!(c);
         close::close(c);
     }
@@ -166,17 +166,18 @@ pub unsafe extern "C" fn mg_close_conn(c: *mut mg_connection) {
 pub unsafe extern "C" fn mg_open_listener(c: *mut mg_connection, url: *const c_char) -> bool {
     // SAFETY: a connection and a C string, as the caller promises.
     unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         enter!(c, false);
         conn::open_listener(c, url)
     }
 }
 
-/// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Programs may send events of their own, from MG_EV_USER on.
+/// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Applications may send events of their own, from MG_EV_USER
+/// on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
     // SAFETY: a connection, as the caller promises.
-    let c = unsafe { Conn::new(c) };
+    let c = unsafe { ConnRef::new(c) };
     enter!(c);
     event::call(c, ev, ev_data);
 }
@@ -188,7 +189,7 @@ pub unsafe extern "C" fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut
 pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
     // SAFETY: a connection and len bytes, as the caller promises.
     unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         enter!(c, false);
         let sent = output::send(c, buf.cast(), len);
         http::written(c);
@@ -201,7 +202,7 @@ pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len:
 pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) -> usize {
     // SAFETY: a connection, a format and its arguments, as the caller promises.
     unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         enter!(c, 0);
         let n = output::print(c, fmt, ap);
         http::written(c);
@@ -216,7 +217,7 @@ pub unsafe extern "C" fn mgc_error(c: *mut mg_connection, fmt: *const c_char, ap
     // SAFETY: a connection, a format and its arguments, as the caller promises.
     unsafe {
         crate::fmt::to_buffer(&mut text, fmt, ap);
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         enter!(c);
         event::error_text(c, &mut text);
     }
@@ -248,16 +249,16 @@ pub unsafe extern "C" fn mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool {
     // SAFETY: a connection, as the caller promises.
-    let c = unsafe { Conn::new(c) };
+    let c = unsafe { ConnRef::new(c) };
     c.update(|f| f.set_dscp(dscp));
     sock::set_tos(c.fd(), c.loc().is_ip6, c_int::from(dscp & 63) << 2)
 }
 
-/// Copies a `struct mg_addr` that the program saved at `from` back into `c->rem`: a UDP client answers to the group again.
+/// Copies a `struct mg_addr` that the application saved at `from` back into `c->rem`: a UDP client answers to the group again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_multicast_restore(c: *mut mg_connection, from: *mut u8) {
     // SAFETY: a connection and an address of any alignment, as the caller promises.
-    unsafe { Conn::new(c).set_rem(from.cast::<mg_addr>().read_unaligned()) };
+    unsafe { ConnRef::new(c).set_rem(from.cast::<mg_addr>().read_unaligned()) };
 }
 
 /// Joins the IPv4 multicast group `ip` (text) on any interface.
@@ -266,8 +267,8 @@ pub unsafe extern "C" fn mg_multicast_add(c: *mut mg_connection, ip: *mut c_char
     let mut group = mg_addr::ZERO;
     // SAFETY: a connection and a C string, as the caller promises; the union's bytes are all initialised.
     unsafe {
-        let ok = crate::guard::addr::parse(bytes::cstr(ip), &mut group) && !group.is_ip6;
-        if !ok || !sock::join_group(Conn::new(c).fd(), group.addr.ip4) {
+        let ok = crate::ffi_util::addr::parse(bytes::cstr(ip), &mut group) && !group.is_ip6;
+        if !ok || !sock::join_group(ConnRef::new(c).fd(), group.addr.ip4) {
             log_error!("{} cannot join multicast group", (*c).id);
         }
     }
@@ -280,7 +281,7 @@ pub unsafe extern "C" fn mg_getlocaddr(c: *mut mg_connection, to: *mut mg_addr, 
     unsafe {
         match sock::local_towards(&*to) {
             Ok(found) => *addr = found,
-            Err((step, errno)) => event::os_error(Conn::new(c), errno, format_args!("{step}: {errno}")),
+            Err((step, errno)) => event::os_error(ConnRef::new(c), errno, format_args!("{step}: {errno}")),
         }
     }
 }

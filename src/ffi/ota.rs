@@ -1,7 +1,7 @@
 //! Firmware updates from the network.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use crate::handler::ota;
 use crate::net::engine::Engine;
 use core::ffi::c_char;
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn mg_ota_url_check(
     }
 }
 
-/// Ends a check for updates whose time is up. mg_mgr_poll calls it; programs need not.
+/// Ends a check for updates whose time is up. mg_mgr_poll calls it; applications need not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ota_poll(mgr: *mut mg_mgr) {
     // SAFETY: a manager, as the caller promises.

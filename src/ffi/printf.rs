@@ -4,11 +4,11 @@
 use super::queue::{mg_queue_add, mg_queue_book};
 use crate::{
     abi::{mg_addr, mg_iobuf, mg_pfn_t, mg_queue, va_list},
-    fmt::{self, VaArgs, engine::Out, printers, sink::AnySink, sink::IobufSink},
-    guard::{
+    ffi_util::{
         addr::{self, Addr},
         bytes, iobuf,
     },
+    fmt::{self, VaArgs, engine::Out, printers, sink::AnySink, sink::IobufSink},
     proto::ip::Ip,
 };
 use core::ffi::{c_char, c_int, c_void};
@@ -101,13 +101,13 @@ pub unsafe extern "C" fn mg_pfn_stdout(c: c_char, _param: *mut c_void) {
 /// Arguments of a printer: a length and a pointer. A negative length counts as 0.
 unsafe fn block<'a>(args: &mut VaArgs) -> &'a [u8] {
     let n = usize::try_from(args.int()).unwrap_or(0);
-    // SAFETY: the program passed a block of that length.
+    // SAFETY: the application passed a block of that length.
     unsafe { bytes::slice(args.pointer().cast(), n) }
 }
 
 /// An argument of a printer: a pointer to `N` bytes, or NULL.
 unsafe fn array<'a, const N: usize>(args: &mut VaArgs) -> Option<&'a [u8; N]> {
-    // SAFETY: the program passed such a pointer.
+    // SAFETY: the application passed such a pointer.
     unsafe { args.pointer().cast::<[u8; N]>().as_ref() }
 }
 

@@ -1,4 +1,4 @@
-//! A queue of messages between two threads, or an interrupt handler and the rest of a program, without locks: one side
+//! A queue of messages between two threads, or an interrupt handler and the rest of an application, without locks: one side
 //! only calls `mg_queue_book` and `mg_queue_add` (or `mg_queue_printf`), the other only `mg_queue_next` and
 //! `mg_queue_del`.
 

@@ -2,12 +2,12 @@
 
 use crate::{
     abi::{mg_rpc, mg_rpc_req, mg_str, va_list},
+    ffi_util::bytes,
     fmt::{
         VaArgs,
         engine::{Out, format},
         sink::AnySink,
     },
-    guard::bytes,
     handler::rpc,
 };
 use core::ffi::{c_char, c_int, c_void};

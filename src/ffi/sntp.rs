@@ -1,10 +1,10 @@
 //! Time from servers.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use crate::handler::sntp;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use core::ffi::{c_char, c_void};
 use core::ptr;
 
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn mg_sntp_connect(
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
     // SAFETY: a manager, and a C string or NULL, as the caller promises.
-    unsafe { Engine::enter_mgr(mgr).and_then(|e| sntp::connect(&e, url, r#fn, fn_data)).map_or(ptr::null_mut(), Conn::as_ptr) }
+    unsafe { Engine::enter_mgr(mgr).and_then(|e| sntp::connect(&e, url, r#fn, fn_data)).map_or(ptr::null_mut(), ConnRef::as_ptr) }
 }
 
 /// Sends one SNTP request to `c->rem`; mg_sntp_connect does it by itself. Does nothing while the server's address is not known yet.
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn mg_sntp_connect(
 pub unsafe extern "C" fn mg_sntp_request(c: *mut mg_connection) {
     enter!(@raw c);
     // SAFETY: a connection, as the caller promises.
-    sntp::request(unsafe { Conn::new(c) });
+    sntp::request(unsafe { ConnRef::new(c) });
 }
 
 /// Reads a time server's message of `len` bytes. Returns milliseconds since 1970 and sets `mg_boot_timestamp_ms`; -1 when the

@@ -1,13 +1,13 @@
 //! Strings and numbers in text.
 
 use crate::abi::mg_str;
-use crate::guard::bytes::cstr;
-use crate::guard::heap;
+use crate::ffi_util::bytes::cstr;
+use crate::ffi_util::heap;
 use crate::proto::{glob, num};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-/// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Programs write it `mg_str(s)`.
+/// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Applications write it `mg_str(s)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_str_s(s: *const c_char) -> mg_str {
     // SAFETY: s is NULL or a C string.
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn mg_match(str: mg_str, pattern: mg_str, caps: *mut mg_st
             }
         }
     });
-    // Behind a wildcard that ends the pattern there is no terminator, and programs leave no room for one.
+    // Behind a wildcard that ends the pattern there is no terminator, and applications leave no room for one.
     if !(next.is_null() || matched && p.last().is_some_and(|&c| glob::is_run(c))) {
         // SAFETY: caps has one entry more.
         unsafe { next.write(mg_str::NULL) };

@@ -1,7 +1,7 @@
 //! Timers and clocks.
 
 use crate::abi::{MG_TIMER_AUTODELETE, mg_mgr, mg_timer};
-use crate::guard::heap;
+use crate::ffi_util::heap;
 use crate::net::engine::Engine;
 use crate::net::timer;
 use crate::platform::clock as time;

@@ -1,21 +1,21 @@
 //! TLS, and the raw socket I/O behind it.
 
 use crate::abi::*;
-use crate::guard::{bytes, iobuf};
+use crate::ffi_util::{bytes, iobuf};
 #[cfg(feature = "tls")]
 use crate::handler::http;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 #[cfg(feature = "tls")]
-use crate::net::secure;
+use crate::net::tls::driver;
 use crate::platform::sock::{self, Io};
 use core::ffi::{c_long, c_void};
 
 /// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
-/// nothing of them is needed after the call. Programs call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after
-/// mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the peer
-/// sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile and
-/// MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its own.
-/// Bad options and failures are reported with MG_EV_ERROR.
+/// nothing of them is needed after the call. Applications call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time
+/// after mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the
+/// peer sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile
+/// and MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its
+/// own. Bad options and failures are reported with MG_EV_ERROR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts) {
     enter!(@raw c);
@@ -24,9 +24,9 @@ pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_
     }
     // SAFETY: a connection and its options, as the caller promises.
     unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         #[cfg(feature = "tls")]
-        secure::init(
+        driver::init(
             c,
             &crate::tls::config::Options {
                 ca: (*opts).ca.bytes(),
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn mg_tls_free(c: *mut mg_connection) {
     #[cfg(feature = "tls")]
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        secure::free(unsafe { Conn::new(c) });
+        driver::free(unsafe { ConnRef::new(c) });
     }
     #[cfg(not(feature = "tls"))]
     let _ = c;
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, 
     }
     // SAFETY: a connection and len bytes, as the caller promises.
     #[cfg(feature = "tls")]
-    return unsafe { result(secure::send(Conn::new(c), bytes::slice(buf.cast(), len))) };
+    return unsafe { result(driver::send(ConnRef::new(c), bytes::slice(buf.cast(), len))) };
     #[cfg(not(feature = "tls"))]
     MG_IO_ERR.into()
 }
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, le
     }
     // SAFETY: a connection and room for len bytes, as the caller promises.
     #[cfg(feature = "tls")]
-    return unsafe { result(secure::recv(Conn::new(c), bytes::slice_mut(buf.cast(), len))) };
+    return unsafe { result(driver::recv(ConnRef::new(c), bytes::slice_mut(buf.cast(), len))) };
     #[cfg(not(feature = "tls"))]
     MG_IO_ERR.into()
 }
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
     }
     // SAFETY: a connection, as the caller promises.
     #[cfg(feature = "tls")]
-    return unsafe { Conn::new(c) }.rec().map_or(0, secure::pending);
+    return unsafe { ConnRef::new(c) }.rec().map_or(0, driver::pending);
     #[cfg(not(feature = "tls"))]
     0
 }
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
     #[cfg(feature = "tls")]
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
-        secure::flush(unsafe { Conn::new(c) });
+        driver::flush(unsafe { ConnRef::new(c) });
     }
     #[cfg(not(feature = "tls"))]
     let _ = c;
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn mg_tls_ctx_free(mgr: *mut mg_mgr) {
 pub unsafe extern "C" fn mg_io_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long {
     // SAFETY: a connection and len bytes, as the caller promises.
     let sent = unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         if c.is_closed() {
             return MG_IO_ERR.into();
         }

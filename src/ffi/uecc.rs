@@ -1,18 +1,18 @@
 //! Keys on the curves P-256 and P-384. Keys and signatures are big-endian bytes: a private key has n of them (32 or 48), a public
-//! key 2n (X, Y), a signature 2n (r, s). The header declares these functions for programs that set MG_TLS to MG_TLS_BUILTIN, which
-//! is why they carry that condition; build.rs fulfils it when the library is built with elliptic curves.
+//! key 2n (X, Y), a signature 2n (r, s). The header declares these functions for applications that set MG_TLS to MG_TLS_BUILTIN,
+//! which is why they carry that condition; build.rs fulfils it when the library is built with elliptic curves.
 
 #![cfg(any(cbindgen, feature = "ecc"))]
 
 use crate::abi::*;
-use crate::guard::bytes::{slice, slice_mut};
+use crate::ffi_util::bytes::{slice, slice_mut};
 use crate::hash::ecc::Curve;
 use crate::proto::ec_key;
 use crate::sys::random;
 use core::ffi::{c_int, c_uint};
 use zeroize::Zeroizing;
 
-/// Programs get the addresses of these.
+/// Applications get the addresses of these.
 static NAMES: [(Curve, u8); 2] = [(Curve::P256, 0), (Curve::P384, 0)];
 
 fn name(i: usize) -> MG_UECC_Curve {

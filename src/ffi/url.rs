@@ -2,7 +2,7 @@
 //! they return are views of it.
 
 use crate::abi::mg_str;
-use crate::guard::bytes::cstr;
+use crate::ffi_util::bytes::cstr;
 use crate::proto::url;
 use core::ffi::{c_char, c_ushort};
 

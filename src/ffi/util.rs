@@ -1,7 +1,7 @@
 //! Addresses, byte order, checksums, randomness and other small things.
 
 use crate::abi::{mg_addr, mg_addr_bytes, mg_str, mg_volatile_byte};
-use crate::guard::bytes::{slice, slice_mut};
+use crate::ffi_util::bytes::{slice, slice_mut};
 use crate::hash::crc;
 use crate::proto::ip::{self, BadAcl, Ip};
 use crate::proto::{date, path};

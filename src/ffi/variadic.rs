@@ -1,5 +1,5 @@
-//! Declarations of what `src/fmt/variadic.c` defines: functions with variable arguments, functions that a program may replace,
-//! and the log level. They are here for the C header.
+//! Declarations of what `src/fmt/variadic.c` defines: functions with variable arguments, functions that an application may
+//! replace, and the log level. They are here for the C header.
 
 #![allow(dead_code)]
 
@@ -7,8 +7,8 @@ use crate::abi::*;
 use core::ffi::{c_char, c_int, c_void};
 
 unsafe extern "C" {
-    /// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that a program gets from the library, keeps
-    /// or frees comes from here. A program may define its own mg_calloc and mg_free, which the library then uses.
+    /// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that an application gets from the library,
+    /// keeps or frees comes from here. An application may define its own mg_calloc and mg_free, which the library then uses.
     pub fn mg_calloc(count: usize, size: usize) -> *mut c_void;
 
     /// Frees memory of mg_calloc; NULL is fine.
@@ -87,26 +87,26 @@ unsafe extern "C" {
     /// JSON of the message (use `%m` for a string); `fmt` NULL means `null`. A request without id gets a response without id.
     pub fn mg_rpc_err(r: *mut mg_rpc_req, code: c_int, fmt: *const c_char, ...);
 
-    /// Writes formatted text and CR LF to the log, whatever the log level. Programs use MG_INFO and its like, which look at the
-    /// level first. A program may define its own mg_log and mg_log_prefix, which the library then uses.
+    /// Writes formatted text and CR LF to the log, whatever the log level. Applications use MG_INFO and its like, which look at
+    /// the level first. An application may define its own mg_log and mg_log_prefix, which the library then uses.
     pub fn mg_log(fmt: *const c_char, ...);
 
     /// Writes the 40 characters before a log message: time, level `ll`, base name of `file`, `line`, and `fname`, the function.
     pub fn mg_log_prefix(ll: c_int, file: *const c_char, line: c_int, fname: *const c_char);
 
-    /// Milliseconds since the machine started, from a clock that never goes back. A program may define its own, which the
+    /// Milliseconds since the machine started, from a clock that never goes back. An application may define its own, which the
     /// library then uses.
     pub fn mg_millis() -> u64;
 
     /// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false, with zeros in `buf`, when it has
-    /// none to give. A program may define its own, which the library then uses. May be called from any thread.
+    /// none to give. An application may define its own, which the library then uses. May be called from any thread.
     pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
 
     /// Formats a text and replaces a file's content with it, as mg_file_write does. For the format see mg_xprintf.
     pub fn mg_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ...) -> bool;
 
-    /// Begins a firmware update. The library's own three functions accept everything and keep nothing; a program may define its
-    /// own, which the library then uses.
+    /// Begins a firmware update. The library's own three functions accept everything and keep nothing; an application may define
+    /// its own, which the library then uses.
     pub fn mg_ota_begin(new_firmware_size: usize) -> bool;
 
     /// Writes the next piece of a firmware update.
@@ -116,7 +116,7 @@ unsafe extern "C" {
     pub fn mg_ota_end() -> bool;
 
     /// Puts the device's id, which is sent with the question for updates, into `buf` of `len` bytes. The library's own id is `0`;
-    /// a program may define this function itself, which the library then uses.
+    /// an application may define this function itself, which the library then uses.
     pub fn mg_ota_device_id(buf: *mut c_char, len: usize);
 
     /// Messages above this level (MG_LL_NONE .. MG_LL_VERBOSE) are not logged. MG_LL_DEBUG at the start.

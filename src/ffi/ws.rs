@@ -1,11 +1,11 @@
 //! WebSocket.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use crate::handler::ws;
 use crate::net::conn::Client;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
@@ -14,7 +14,7 @@ use core::ptr;
 ///
 /// # Safety
 /// `fmt` is NULL, or fits `ap`.
-unsafe fn formatted(c: Conn, fmt: *const c_char, ap: *mut va_list) -> bool {
+unsafe fn formatted(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> bool {
     if !fmt.is_null() {
         // SAFETY: passed on to the caller.
         unsafe { output::vprintf(c, fmt, ap) };
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn mgc_ws_connect(
     unsafe {
         Engine::enter_mgr(mgr)
             .and_then(|e| ws::connect(&e, client, |c| formatted(c, fmt, ap)))
-            .map_or(ptr::null_mut(), Conn::as_ptr)
+            .map_or(ptr::null_mut(), ConnRef::as_ptr)
     }
 }
 
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn mgc_ws_connect(
 pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
     enter!(@raw c);
     // SAFETY: a connection, a message and arguments that fit the format, as the caller promises.
-    unsafe { ws::upgrade(Conn::new(c), hm, |c| formatted(c, fmt, ap)) }
+    unsafe { ws::upgrade(ConnRef::new(c), hm, |c| formatted(c, fmt, ap)) }
 }
 
 /// Queues `len` bytes as one WebSocket message or control frame, masked on a client's connection. `op` is a WEBSOCKET_OP_* value.
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_
 pub unsafe extern "C" fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize {
     enter!(@raw c, 0);
     // SAFETY: a connection and len bytes, as the caller promises.
-    unsafe { ws::send(Conn::new(c), op as u8, bytes::slice(buf.cast(), len)) }
+    unsafe { ws::send(ConnRef::new(c), op as u8, bytes::slice(buf.cast(), len)) }
 }
 
 /// Makes one WebSocket frame of the last `len` bytes of `c->send`, which is how the output of other functions is sent over a
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, l
 pub unsafe extern "C" fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize {
     enter!(@raw c, 0);
     // SAFETY: a connection, as the caller promises.
-    unsafe { ws::wrap(Conn::new(c), len, op as u8) }
+    unsafe { ws::wrap(ConnRef::new(c), len, op as u8) }
 }
 
 /// As mg_ws_printf, with the arguments in `*ap`.
@@ -74,5 +74,5 @@ pub unsafe extern "C" fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int
 pub unsafe extern "C" fn mg_ws_vprintf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ap: *mut va_list) -> usize {
     enter!(@raw c, 0);
     // SAFETY: a connection, a format and its arguments, as the caller promises.
-    unsafe { ws::vprintf(Conn::new(c), op as u8, fmt, ap) }
+    unsafe { ws::vprintf(ConnRef::new(c), op as u8, fmt, ap) }
 }

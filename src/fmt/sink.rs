@@ -1,27 +1,27 @@
-//! Destinations. A program may call back into the library while a sink is in use, so a sink keeps no reference to C memory and
-//! reads every field of an iobuf anew.
+//! Destinations. An application may call back into the library while a sink is in use, so a sink keeps no reference to C memory
+//! and reads every field of an iobuf anew.
 
 use super::text::{Out, Text};
 use crate::{
     abi::{mg_iobuf, mg_pfn_t},
-    guard::iobuf,
+    ffi_util::iobuf,
 };
 use core::ffi::{c_char, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 unsafe extern "C" {
-    // By its C name: its address is what a program passes.
+    // By its C name: its address is what an application passes.
     fn mg_pfn_iobuf(ch: c_char, param: *mut c_void);
 }
 
-/// A sink that a printer of the program can write to.
+/// A sink that a printer of the application can write to.
 pub(crate) trait Callback: Out {
     /// The character function and its argument, good until the sink is used again.
     fn callback(&mut self) -> (mg_pfn_t, *mut c_void);
 }
 
-/// Counts the texts that iobufs had no memory for. Printers of the program append through functions that return nothing, so
+/// Counts the texts that iobufs had no memory for. Printers of the application append through functions that return nothing, so
 /// whoever wants to know compares this before and after.
 static LOST: AtomicUsize = AtomicUsize::new(0);
 
@@ -136,7 +136,7 @@ impl BufferSink {
     pub(crate) fn flush(&mut self) {
         if let Some(spill) = self.spill {
             // SAFETY: the first `used` bytes have been written.
-            spill(unsafe { crate::guard::bytes::slice(self.start, self.used) });
+            spill(unsafe { crate::ffi_util::bytes::slice(self.start, self.used) });
             self.used = 0;
         }
     }
@@ -180,7 +180,7 @@ impl Callback for BufferSink {
     }
 }
 
-/// Whatever a program passes as its character function: the library's own ones are written to in slices.
+/// Whatever an application passes as its character function: the library's own ones are written to in slices.
 pub(crate) enum AnySink<'a> {
     Iobuf(IobufSink),
     Buffer(&'a mut BufferSink),

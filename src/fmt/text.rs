@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-/// Readable bytes, held as a pointer instead of a slice: programs print from a buffer into the same buffer.
+/// Readable bytes, held as a pointer instead of a slice: applications print from a buffer into the same buffer.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'a> {
     start: *const u8,

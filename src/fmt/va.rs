@@ -5,10 +5,10 @@ use super::{
     sink::{self, BufferSink, Callback, IobufSink},
     text::Text,
 };
-use crate::guard::bytes::nul_at;
+use crate::ffi_util::bytes::nul_at;
 use crate::{
     abi::{mg_iobuf, mg_pm_t, va_list},
-    guard::bytes,
+    ffi_util::bytes,
 };
 use core::ffi::{c_char, c_int, c_long, c_void};
 
@@ -26,7 +26,7 @@ mod c {
     }
 }
 
-/// The arguments of a C call, which match its format: so the program promised.
+/// The arguments of a C call, which match its format: so the application promised.
 pub(crate) struct VaArgs(*mut va_list);
 
 impl VaArgs {
@@ -96,7 +96,7 @@ impl<O: Callback> Args<O> for VaArgs {
 /// # Safety
 /// `io` is a consistent buffer, `fmt` NULL or a C string, and the arguments behind `ap` match it.
 pub(crate) unsafe fn to_iobuf(io: *mut mg_iobuf, fmt: *const c_char, ap: *mut va_list) -> Option<usize> {
-    // SAFETY: passed on to the caller. Printers of the program change io, so its fields are read again after them.
+    // SAFETY: passed on to the caller. Printers of the application change io, so its fields are read again after them.
     unsafe {
         let before = (*io).len;
         let lost = sink::lost();

@@ -1,4 +1,4 @@
-//! Dashboards: the program's variables, lists and files over HTTP, changes of them over WebSocket.
+//! Dashboards: the application's variables, lists and files over HTTP, changes of them over WebSocket.
 
 mod fields;
 mod sockets;
@@ -6,10 +6,10 @@ mod users;
 
 use super::{reply, static_files, upload, ws};
 use crate::abi::*;
-use crate::guard::bytes::cstr;
-use crate::guard::http_message;
+use crate::ffi_util::bytes::cstr;
+use crate::ffi_util::http_message;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::proto::{glob, path::is_sane, urlcodec};
 use crate::sys::fs::Fs;
 use core::ffi::{c_char, c_int, c_void};
@@ -21,7 +21,7 @@ use std::ffi::CString;
 use users::{Claim, User};
 
 unsafe extern "C" {
-    // By its C name: a program's copy of it may be the valid one.
+    // By its C name: an application's copy of it may be the valid one.
     static mut mg_fs_packed: mg_fs;
 }
 
@@ -34,7 +34,7 @@ const ANSWERED: c_char = b'A' as c_char;
 ///
 /// # Safety
 /// `c` is the connection the event is for, `c->fn_data` a dashboard, `ev_data` fits the event.
-pub(crate) unsafe fn handle(c: Conn, ev: c_int, ev_data: *mut c_void) {
+pub(crate) unsafe fn handle(c: ConnRef, ev: c_int, ev_data: *mut c_void) {
     let dash: *mut mg_dash = c.handler_data().cast();
     if dash.is_null() {
         return;
@@ -60,17 +60,17 @@ pub(crate) unsafe fn handle(c: Conn, ev: c_int, ev_data: *mut c_void) {
     }
 }
 
-fn is_answered(c: Conn) -> bool {
-    // SAFETY: a connection, see Conn::new.
+fn is_answered(c: ConnRef) -> bool {
+    // SAFETY: a connection, see ConnRef::new.
     unsafe { (*c.as_ptr()).data[0] == ANSWERED }
 }
 
-fn set_answered(c: Conn, on: bool) {
+fn set_answered(c: ConnRef, on: bool) {
     // SAFETY: as above.
     unsafe { (*c.as_ptr()).data[0] = if on { ANSWERED } else { 0 } };
 }
 
-/// What matters of a request: a copy, because the program's callbacks may change `c->recv`.
+/// What matters of a request: a copy, because the application's callbacks may change `c->recv`.
 struct Request {
     method: Vec<u8>,
     uri: Vec<u8>,
@@ -126,7 +126,7 @@ impl Request {
     }
 }
 
-fn json(c: Conn, code: c_int, body: &[u8]) {
+fn json(c: ConnRef, code: c_int, body: &[u8]) {
     reply::text(c, code, JSON, body, false);
 }
 
@@ -136,10 +136,10 @@ const FORBIDDEN: &[u8] = b"Not Authorised\n";
 ///
 /// # Safety
 /// As [`handle`].
-unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
+unsafe fn head(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
     // SAFETY: passed on to the caller.
     unsafe {
-        // All that is to be known of the message, before the program is called.
+        // All that is to be known of the message, before the application is called.
         let (req, claim, body) = (Request::new(hm, false), Claim::of(hm), upload::Body::of(c, hm));
         if req.foreign && req.is_sensitive() {
             json(c, 403, FORBIDDEN);
@@ -180,11 +180,11 @@ unsafe fn head(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
     }
 }
 
-fn secure(c: Conn) -> &'static [u8] {
+fn secure(c: ConnRef) -> &'static [u8] {
     if c.flags().is_tls() { b"Secure; " } else { b"" }
 }
 
-fn login(c: Conn, user: &User) {
+fn login(c: ConnRef, user: &User) {
     let cookie = [
         b"Set-Cookie: access_token=",
         &user.token()[..],
@@ -207,12 +207,12 @@ struct File {
 }
 
 impl File {
-    /// Asks the program about a file; `op` None: to read it. Status and text of the refusal.
+    /// Asks the application about a file; `op` None: to read it. Status and text of the refusal.
     ///
     /// # Safety
     /// As [`handle`].
     unsafe fn find(
-        c: Conn,
+        c: ConnRef,
         dash: *mut mg_dash,
         user: Option<&User>,
         set: &[u8],
@@ -252,7 +252,7 @@ impl File {
 unsafe extern "C" fn upload_done(c: *mut mg_connection, message: *const c_char) {
     // SAFETY: called by the upload with its connection and NULL or a C string.
     unsafe {
-        let c = Conn::new(c);
+        let c = ConnRef::new(c);
         end(c, message);
         let dash: *mut mg_dash = c.handler_data().cast();
         if message.is_null() && !dash.is_null() {
@@ -263,7 +263,7 @@ unsafe extern "C" fn upload_done(c: *mut mg_connection, message: *const c_char) 
 
 /// # Safety
 /// As [`handle`].
-unsafe fn file_sizes(c: Conn, dash: *mut mg_dash) {
+unsafe fn file_sizes(c: ConnRef, dash: *mut mg_dash) {
     // SAFETY: passed on to the caller.
     let mut sets = unsafe { fields::sets(dash) };
     while let Some(set) = if c.is_gone() { None } else { sets.next() } {
@@ -276,12 +276,12 @@ unsafe fn file_sizes(c: Conn, dash: *mut mg_dash) {
 /// Answers a firmware update.
 unsafe extern "C" fn ota_done(c: *mut mg_connection, message: *const c_char) {
     // SAFETY: as above.
-    unsafe { end(Conn::new(c), message) }
+    unsafe { end(ConnRef::new(c), message) }
 }
 
 /// # Safety
 /// `message` is NULL or a C string.
-unsafe fn end(c: Conn, message: *const c_char) {
+unsafe fn end(c: ConnRef, message: *const c_char) {
     if c.is_closed() {
         return;
     }
@@ -295,7 +295,7 @@ unsafe fn end(c: Conn, message: *const c_char) {
 }
 
 /// Tells everybody the size of an array.
-fn send_size(c: Conn, set: Set) {
+fn send_size(c: ConnRef, set: Set) {
     if let Some(e) = c.engine() {
         set.with_index(-1, || sockets::send_change(e, set));
     }
@@ -305,11 +305,11 @@ fn send_size(c: Conn, set: Set) {
 ///
 /// # Safety
 /// As [`handle`].
-unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
+unsafe fn message(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) {
     // SAFETY: passed on to the caller.
     unsafe {
         let (req, claim) = (Request::new(hm, true), Claim::of(hm));
-        // What may be handed to others after the program was called.
+        // What may be handed to others after the application was called.
         let (asked, mut copy) = (static_files::Request::new(hm), http_message::Copy::of(hm, usize::MAX));
         let hm = copy.as_ptr();
         if req.is(b"/api/hi") {
@@ -343,7 +343,7 @@ unsafe fn message(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message) {
     }
 }
 
-fn logout(c: Conn, user: Option<&User>) {
+fn logout(c: ConnRef, user: Option<&User>) {
     if let Some(user) = user {
         sockets::end_session(c, user, b"{\"method\":\"logout\"}");
     }
@@ -358,7 +358,7 @@ fn logout(c: Conn, user: Option<&User>) {
 /// # Safety
 /// As [`handle`].
 unsafe fn file(
-    c: Conn,
+    c: ConnRef,
     dash: *mut mg_dash,
     asked: &static_files::Request,
     user: Option<&User>,
@@ -425,7 +425,7 @@ fn is_below_zero(text: &[u8]) -> bool {
 ///
 /// # Safety
 /// As [`handle`].
-unsafe fn api(c: Conn, dash: *mut mg_dash, user: &User, req: &Request) -> Option<Answer> {
+unsafe fn api(c: ConnRef, dash: *mut mg_dash, user: &User, req: &Request) -> Option<Answer> {
     // SAFETY: passed on to the caller.
     let set = |parts: &[&[u8]]| parts.first().and_then(|name| unsafe { fields::find(dash, name) });
     if let Some(p) = req.parts(b"/api/del/*/*/*").or_else(|| req.parts(b"/api/del/*/*")) {
@@ -461,7 +461,7 @@ unsafe fn api(c: Conn, dash: *mut mg_dash, user: &User, req: &Request) -> Option
 
 /// # Safety
 /// As [`handle`].
-unsafe fn everything(c: Conn, dash: *mut mg_dash, user: &User) -> Vec<u8> {
+unsafe fn everything(c: ConnRef, dash: *mut mg_dash, user: &User) -> Vec<u8> {
     let mut out = b"{".to_vec();
     // SAFETY: passed on to the caller.
     for set in unsafe { fields::sets(dash) } {
@@ -485,7 +485,7 @@ unsafe fn everything(c: Conn, dash: *mut mg_dash, user: &User) -> Vec<u8> {
 ///
 /// # Safety
 /// As [`handle`].
-unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize {
+unsafe fn assign(c: ConnRef, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize {
     let mut total = 0;
     // SAFETY: passed on to the caller.
     for set in unsafe { fields::sets(dash) } {
@@ -513,7 +513,7 @@ unsafe fn assign(c: Conn, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize
     total
 }
 
-fn delete(c: Conn, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Answer {
+fn delete(c: ConnRef, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Answer {
     let Some(set) = set.filter(|s| s.is_array()) else { return (404, line("null")) };
     let (Some(from), Some(to), true) = (number(from), number(to), set.has_fn()) else { return (403, line("false")) };
     let count = (from..=to).take_while(|i| !c.is_gone() && set.with_index(*i, || set.call(MG_DASH_DELETE, user))).count();
@@ -524,7 +524,7 @@ fn delete(c: Conn, user: &User, set: Option<Set>, from: &[u8], to: &[u8]) -> Ans
     (200, line(count))
 }
 
-fn add(c: Conn, user: &User, set: Option<Set>, body: &[u8]) -> Answer {
+fn add(c: ConnRef, user: &User, set: Option<Set>, body: &[u8]) -> Answer {
     let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return (404, line("null")) };
     if set.store(body) == 0 || !set.call(MG_DASH_ADD, user) || c.is_gone() {
         return (403, line("false"));
@@ -534,7 +534,7 @@ fn add(c: Conn, user: &User, set: Option<Set>, body: &[u8]) -> Answer {
 }
 
 /// Changes an element of an array.
-fn change(c: Conn, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) -> Answer {
+fn change(c: ConnRef, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) -> Answer {
     let missing = || (404, line("null"));
     let Some(set) = set.filter(|s| s.is_array() && s.has_fn()) else { return missing() };
     let Some(i) = number(index) else { return missing() };
@@ -553,11 +553,11 @@ fn change(c: Conn, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) -> 
     })
 }
 
-/// The page itself, and what the program handles.
+/// The page itself, and what the application handles.
 ///
 /// # Safety
 /// As [`handle`].
-unsafe fn other(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message, asked: &static_files::Request, req: &Request) {
+unsafe fn other(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message, asked: &static_files::Request, req: &Request) {
     // SAFETY: passed on to the caller. Nothing of the list is used after a handler was called.
     unsafe {
         if req.is(b"/") {
@@ -581,7 +581,7 @@ unsafe fn other(c: Conn, dash: *mut mg_dash, hm: *mut mg_http_message, asked: &s
 /// See `mg_dash_send_change`.
 ///
 /// # Safety
-/// `mgr` is a manager, `set` a set of the program, or NULL.
+/// `mgr` is a manager, `set` a set of the application, or NULL.
 pub(crate) unsafe fn send_change(mgr: *mut mg_mgr, set: *mut mg_field_set) {
     // SAFETY: as the caller promises.
     unsafe {

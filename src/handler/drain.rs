@@ -4,13 +4,14 @@
 use super::{http, limits, mqtt, reply, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
-use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
+use crate::net::engine::{ConnState, DrainState, Engine, Phase, Reason};
 use crate::net::event::call;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::list::list;
-use crate::net::shutdown::{ConnTerms, IDLE_GRACE_MS, Terms, ms};
-use crate::net::{announce, ending, linger, stream, tls};
+use crate::net::shutdown::{DrainConfig, DrainTimeouts, IDLE_GRACE_MS, ms};
+use crate::net::tls::table as tls;
 use crate::net::{close, conn};
+use crate::net::{connection_close, ending, linger, stream};
 use crate::platform::clock as time;
 use crate::sys::random;
 use core::ffi::c_int;
@@ -33,49 +34,49 @@ fn wake(e: &Engine) {
 }
 
 /// Whether a request has begun to arrive or waits for its answer.
-fn is_busy(c: Conn, rec: &Rec) -> bool {
+fn is_busy(c: ConnRef, rec: &ConnState) -> bool {
     c.flags().is_resp() || c.recv_len() > 0 || is_body_coming(rec) || tls::has_part(c)
 }
 
 /// Whether the body of a request is being received, by the HTTP handler or as an upload.
-fn is_body_coming(rec: &Rec) -> bool {
+fn is_body_coming(rec: &ConnState) -> bool {
     rec.http.phase.get() == Phase::Body || rec.has_task()
 }
 
 /// Whether nothing is in progress on an accepted connection.
-fn is_idle(c: Conn, rec: &Rec) -> bool {
+fn is_idle(c: ConnRef, rec: &ConnState) -> bool {
     !is_busy(c, rec) && !tls::has_output(c, rec)
 }
 
 /// Ends a connection on which nothing is in progress, unless something arrives before it is closed.
-fn end_idle(e: &Engine, c: Conn, rec: &Rec) {
+fn end_idle(e: &Engine, c: ConnRef, rec: &ConnState) {
     rec.last_look.set(true);
     start_draining(e, c, rec);
 }
 
-fn start_draining(e: &Engine, c: Conn, rec: &Rec) {
-    rec.leave.set(Leave::No);
+fn start_draining(e: &Engine, c: ConnRef, rec: &ConnState) {
+    rec.drain_state.set(DrainState::No);
     c.update(|f| f.set_draining(true));
     e.touch(rec);
 }
 
 /// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
-fn close_websocket(e: &Engine, c: Conn, rec: &Rec, terms: &ConnTerms, now: u64) {
+fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig, now: u64) {
     ws::send_close(c, terms.ws_code, &terms.ws_reason);
-    rec.leave.set(Leave::WebSocket(now.saturating_add(terms.ws_timeout_ms)));
+    rec.drain_state.set(DrainState::WebSocket(now.saturating_add(terms.ws_timeout_ms)));
     e.touch(rec);
 }
 
 /// Whether the last answer is complete and its head, perhaps only now, says that it is the last.
-fn answer_announces(e: &Engine, c: Conn, rec: &Rec) -> bool {
+fn answer_says_close(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !e.compat.get() {
-        announce::announce(c, rec);
+        connection_close::add_connection_close(c, rec);
     }
-    !c.flags().is_resp() && rec.http.answered.get() && rec.http.announced.get()
+    !c.flags().is_resp() && rec.http.answered.get() && rec.http.says_close.get()
 }
 
 /// See `mgx_conn_drain`.
-pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
+pub(crate) fn drain_conn(e: &Engine, c: ConnRef, terms: &DrainConfig) -> bool {
     let flags = c.flags();
     if flags.is_listening() || flags.is_udp() {
         c.update(|f| f.set_draining(true));
@@ -85,7 +86,7 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
         c.update(|f| f.set_draining(true));
         return true;
     };
-    rec.set_terms(Some(terms.clone()));
+    rec.set_drain_config(Some(terms.clone()));
     if flags.is_draining() {
         return true;
     }
@@ -93,14 +94,14 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
     let now = time::millis();
     let grace_ends = now.saturating_add(terms.terms.idle_grace_ms);
     rec.told_of_drain.set(rec.http.requests.get());
-    match rec.leave.get() {
-        Leave::No | Leave::Spread(_) => {}
-        Leave::Grace(until, requests) => {
-            rec.leave.set(Leave::Grace(until.min(grace_ends), requests));
+    match rec.drain_state.get() {
+        DrainState::No | DrainState::Spread(_) => {}
+        DrainState::Grace(until, requests) => {
+            rec.drain_state.set(DrainState::Grace(until.min(grace_ends), requests));
             return true;
         }
-        Leave::WebSocket(until) => {
-            rec.leave.set(Leave::WebSocket(until.min(now.saturating_add(terms.ws_timeout_ms))));
+        DrainState::WebSocket(until) => {
+            rec.drain_state.set(DrainState::WebSocket(until.min(now.saturating_add(terms.ws_timeout_ms))));
             return true;
         }
         _ => return true,
@@ -114,13 +115,13 @@ pub(crate) fn drain_conn(e: &Engine, c: Conn, terms: &ConnTerms) -> bool {
     if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused {
         start_draining(e, c, rec);
     } else if no_http {
-        rec.leave.set(Leave::Quiet(now));
-    } else if answer_announces(e, c, rec) {
+        rec.drain_state.set(DrainState::Quiet(now));
+    } else if answer_says_close(e, c, rec) {
         start_draining(e, c, rec);
     } else if is_busy(c, rec) {
-        rec.leave.set(Leave::Finish(now));
+        rec.drain_state.set(DrainState::Finish(now));
     } else {
-        rec.leave.set(Leave::Grace(grace_ends, rec.http.requests.get()));
+        rec.drain_state.set(DrainState::Grace(grace_ends, rec.http.requests.get()));
     }
     true
 }
@@ -141,8 +142,8 @@ fn step(e: &Engine) {
     }
     let mut next = u64::MAX;
     for c in list(e) {
-        if let Some(rec) = c.rec().filter(|rec| rec.leave.get() != Leave::No && !c.flags().is_draining()) {
-            next = next.min(leave(e, c, rec, now)).min(NO_LIMIT);
+        if let Some(rec) = c.rec().filter(|rec| rec.drain_state.get() != DrainState::No && !c.flags().is_draining()) {
+            next = next.min(step_conn(e, c, rec, now)).min(NO_LIMIT);
         }
     }
     if !s.is_running() {
@@ -153,20 +154,21 @@ fn step(e: &Engine) {
 }
 
 /// Looks at one connection that is to leave. Returns when to look again.
-fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
-    if let Leave::Spread(at) = rec.leave.get() {
+fn step_conn(e: &Engine, c: ConnRef, rec: &ConnState, now: u64) -> u64 {
+    if let DrainState::Spread(at) = rec.drain_state.get() {
         if now >= at {
             reach(e, c);
         }
         return if now >= at { now } else { at };
     }
-    let upgraded = c.flags().is_websocket() && !matches!(rec.leave.get(), Leave::WebSocket(_));
+    let upgraded = c.flags().is_websocket() && !matches!(rec.drain_state.get(), DrainState::WebSocket(_));
     let begun = c.flags().is_resp() && rec.http.requests.get() != rec.told_of_drain.get();
-    let spoke = matches!(rec.leave.get(), Leave::Quiet(since) if rec.read_at.get() > since) && rec.told_of_drain.get() != TOLD;
+    let spoke =
+        matches!(rec.drain_state.get(), DrainState::Quiet(since) if rec.read_at.get() > since) && rec.told_of_drain.get() != TOLD;
     if upgraded || begun || spoke {
         rec.told_of_drain.set(if spoke { TOLD } else { rec.http.requests.get() });
-        let Some(terms) = rec.conn_terms().and_then(|terms| tell(e, c, &terms)) else { return u64::MAX };
-        rec.set_terms(Some(terms.clone()));
+        let Some(terms) = rec.drain_config().and_then(|terms| tell(e, c, &terms)) else { return u64::MAX };
+        rec.set_drain_config(Some(terms.clone()));
         if upgraded && c.flags().is_websocket() && !c.flags().is_draining() {
             close_websocket(e, c, rec, &terms, now);
         }
@@ -174,7 +176,7 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
             return u64::MAX;
         }
     }
-    let terms = rec.terms();
+    let terms = rec.drain_timeouts();
     let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
     let is_stuck = rec.blocked.get() && (tls::has_output(c, rec) || c.flags().is_streaming());
     if is_stuck && now >= stuck {
@@ -182,16 +184,16 @@ fn leave(e: &Engine, c: Conn, rec: &Rec, now: u64) -> u64 {
         start_draining(e, c, rec);
         return u64::MAX;
     }
-    let next = leave_in_state(e, c, rec, now, terms);
+    let next = step_in_state(e, c, rec, now, terms);
     if is_stuck { next.min(stuck) } else { next }
 }
 
-fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64 {
-    match rec.leave.get() {
-        Leave::No | Leave::Spread(_) => u64::MAX,
-        Leave::Grace(until, requests) => {
+fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: DrainTimeouts) -> u64 {
+    match rec.drain_state.get() {
+        DrainState::No | DrainState::Spread(_) => u64::MAX,
+        DrainState::Grace(until, requests) => {
             if is_busy(c, rec) || rec.http.requests.get() != requests {
-                rec.leave.set(Leave::Last(now));
+                rec.drain_state.set(DrainState::Last(now));
                 return finish(e, c, rec, now, now, true);
             }
             // While an earlier answer is on its way the peer has no reason to ask again.
@@ -202,9 +204,9 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
             end_idle(e, c, rec);
             u64::MAX
         }
-        Leave::Finish(since) => finish(e, c, rec, now, since, false),
-        Leave::Last(since) => finish(e, c, rec, now, since, true),
-        Leave::Quiet(since) => {
+        DrainState::Finish(since) => finish(e, c, rec, now, since, false),
+        DrainState::Last(since) => finish(e, c, rec, now, since, true),
+        DrainState::Quiet(since) => {
             let quiet = rec.read_at.get().max(since).saturating_add(terms.idle_grace_ms);
             // What MQTT has not acknowledged is sent again elsewhere: who never falls silent may go between two packets.
             let most = if mqtt::is_between_packets(c) { terms.idle_grace_ms } else { terms.response_ms };
@@ -218,7 +220,7 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
             start_draining(e, c, rec);
             u64::MAX
         }
-        Leave::WebSocket(until) => {
+        DrainState::WebSocket(until) => {
             if now >= until {
                 start_draining(e, c, rec);
             }
@@ -228,18 +230,18 @@ fn leave_in_state(e: &Engine, c: Conn, rec: &Rec, now: u64, terms: Terms) -> u64
 }
 
 /// Looks at a connection with a request that is finished first. Returns when to look again.
-fn finish(e: &Engine, c: Conn, rec: &Rec, now: u64, since: u64, last: bool) -> u64 {
-    let terms = rec.terms();
+fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: bool) -> u64 {
+    let terms = rec.drain_timeouts();
     if !is_busy(c, rec) && !rec.readable.get() {
         // A client that was not told may already have sent its next request.
-        let told = last || rec.http.announced.get();
+        let told = last || rec.http.says_close.get();
         if told {
-            if !rec.http.announced.get() {
+            if !rec.http.says_close.get() {
                 rec.last_look.set(true);
             }
             start_draining(e, c, rec);
         } else {
-            rec.leave.set(Leave::Grace(now.saturating_add(terms.idle_grace_ms), rec.http.requests.get()));
+            rec.drain_state.set(DrainState::Grace(now.saturating_add(terms.idle_grace_ms), rec.http.requests.get()));
         }
         return now;
     }
@@ -283,7 +285,7 @@ fn begin(e: &Engine) {
             s.drained_before.set(e.stats.drained.get());
             s.forced_before.set(e.stats.forced.get());
             // SAFETY: the reason is alive during this call.
-            *s.conn.borrow_mut() = Some(unsafe { ConnTerms::new(&o.conn) });
+            *s.conn.borrow_mut() = Some(unsafe { DrainConfig::new(&o.conn) });
             e.lame.set(true);
             let lame_duck = ms(o.lame_duck_ms, 0);
             s.phase_ends.set(now.saturating_add(lame_duck));
@@ -324,8 +326,8 @@ fn close_listeners(e: &Engine) {
             return;
         }
         let Some(rec) = c.rec().filter(|_| !c.is_closed()) else { continue };
-        if spread > 0 && rec.leave.get() == Leave::No {
-            rec.leave.set(Leave::Spread(e.now.get().saturating_add(random::below(spread))));
+        if spread > 0 && rec.drain_state.get() == DrainState::No {
+            rec.drain_state.set(DrainState::Spread(e.now.get().saturating_add(random::below(spread))));
         } else {
             reach(e, c);
         }
@@ -333,7 +335,7 @@ fn close_listeners(e: &Engine) {
 }
 
 /// The drain of the manager reaches a connection.
-fn reach(e: &Engine, c: Conn) {
+fn reach(e: &Engine, c: ConnRef) {
     let Some(mut terms) = e.shutdown.conn.borrow().clone() else { return };
     terms.terms.idle_grace_ms = e.shutdown.idle_grace_ms.get();
     if let Some(terms) = tell(e, c, &terms) {
@@ -342,7 +344,7 @@ fn reach(e: &Engine, c: Conn) {
 }
 
 /// Delivers MGX_EV_DRAIN. Returns the time limits as the handler wants them; None when the connection is gone.
-fn tell(e: &Engine, c: Conn, terms: &ConnTerms) -> Option<ConnTerms> {
+fn tell(e: &Engine, c: ConnRef, terms: &DrainConfig) -> Option<DrainConfig> {
     let int = |n: u64| c_int::try_from(n).unwrap_or(-1);
     let mut reason = [0u8; 124];
     reason[..terms.ws_reason.len()].copy_from_slice(&terms.ws_reason);
@@ -361,8 +363,8 @@ fn tell(e: &Engine, c: Conn, terms: &ConnTerms) -> Option<ConnTerms> {
     if e.is_dead() || c.is_closed() {
         return None;
     }
-    // SAFETY: the reason is still the one above or the program's own.
-    Some(unsafe { ConnTerms::new(&o) })
+    // SAFETY: the reason is still the one above or the application's own.
+    Some(unsafe { DrainConfig::new(&o) })
 }
 
 /// Moves the manager's drain on. Returns when to look again.
@@ -372,15 +374,15 @@ fn advance(e: &Engine, now: u64) -> u64 {
         MGX_MGR_RUNNING | MGX_MGR_DONE => return u64::MAX,
         MGX_MGR_LAME_DUCK => return s.phase_ends.get().min(s.deadline.get()),
         MGX_MGR_IDLE_GRACE => {
-            let in_grace = |leave| matches!(leave, Leave::Spread(_) | Leave::Grace(..) | Leave::Quiet(_));
-            let waiting = |c: Conn| c.rec().is_some_and(|rec| in_grace(rec.leave.get()));
+            let in_grace = |state| matches!(state, DrainState::Spread(_) | DrainState::Grace(..) | DrainState::Quiet(_));
+            let waiting = |c: ConnRef| c.rec().is_some_and(|rec| in_grace(rec.drain_state.get()));
             if now >= s.phase_ends.get() || !list(e).any(waiting) {
                 s.phase.set(MGX_MGR_FINISHING);
             }
         }
         MGX_MGR_FINISHING => {}
     }
-    let served = |c: &Conn| c.flags().is_accepted() || c.flags().is_listening();
+    let served = |c: &ConnRef| c.flags().is_accepted() || c.flags().is_listening();
     let forced = now >= s.deadline.get();
     if !list(e).any(|c| served(&c)) {
         if forced {
@@ -472,9 +474,9 @@ pub(crate) fn status(e: &Engine) -> mgx_drain_status {
 }
 
 /// See `mgx_conn_phase`.
-pub(crate) fn phase(c: Conn) -> mgx_phase {
+pub(crate) fn phase(c: ConnRef) -> mgx_phase {
     let flags = c.flags();
-    let leaving = c.rec().is_some_and(|rec| rec.leave.get() != Leave::No || rec.eof.get());
+    let leaving = c.rec().is_some_and(|rec| rec.drain_state.get() != DrainState::No || rec.eof.get());
     if c.is_closed() {
         mgx_phase::MGX_CLOSED
     } else if !flags.is_draining() && !leaving {
@@ -489,12 +491,12 @@ pub(crate) fn phase(c: Conn) -> mgx_phase {
 /// See `mgx_send_to` and, with the first byte of a frame, `mgx_send_ws_to`.
 ///
 /// # Safety
-/// As [`ring`].
+/// As [`wake_mgr`].
 pub(crate) unsafe fn send_to(mgr: *mut mg_mgr, id: u64, frame: u8, bytes: &[u8]) -> bool {
-    // SAFETY: as in ring.
+    // SAFETY: as in wake_mgr.
     unsafe {
         let engine: *mut Engine = (*mgr).tls_ctx.cast();
-        !engine.is_null() && (*engine).door.send(id, frame, bytes)
+        !engine.is_null() && (*engine).waker.send(id, frame, bytes)
     }
 }
 
@@ -502,10 +504,10 @@ pub(crate) unsafe fn send_to(mgr: *mut mg_mgr, id: u64, frame: u8, bytes: &[u8])
 ///
 /// # Safety
 /// `mgr` is a live manager.
-pub(crate) unsafe fn ring(mgr: *mut mg_mgr) -> bool {
-    // SAFETY: tls_ctx does not change between mg_mgr_init and mg_mgr_free; the door is only read.
+pub(crate) unsafe fn wake_mgr(mgr: *mut mg_mgr) -> bool {
+    // SAFETY: tls_ctx does not change between mg_mgr_init and mg_mgr_free; the waker is only read.
     unsafe {
         let engine: *mut Engine = (*mgr).tls_ctx.cast();
-        !engine.is_null() && (*engine).door.ring()
+        !engine.is_null() && (*engine).waker.wake()
     }
 }

@@ -3,10 +3,10 @@
 
 use super::{reply, ws};
 use crate::abi::*;
-use crate::guard::{bytes, http_message, iobuf};
-use crate::net::engine::{CloseAfter, Engine, HttpRec, Leave, Phase, Reason, Rec, count};
+use crate::ffi_util::{bytes, http_message, iobuf};
+use crate::net::engine::{CloseAfter, ConnState, DrainState, Engine, HttpState, Phase, Reason, count};
 use crate::net::event::{call, error, report};
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::protocol::Protocol;
 use crate::net::{output, send};
 use crate::proto::http::framing::{Body, Framing, Side};
@@ -21,8 +21,8 @@ use core::mem::MaybeUninit;
 /// # Safety
 /// `c` is the connection the event is for; `ev_data` fits the event.
 pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     match ev {
         MG_EV_READ => {
             // SAFETY: MG_EV_READ carries the number of bytes.
@@ -30,7 +30,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_dat
             run(c, usize::try_from(n).unwrap_or(0), false);
         }
         MG_EV_POLL if is_waiting(c) => run(c, 0, false),
-        MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.choked.get() != 0) => run(c, 0, false),
+        MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.write_throttled.get() != 0) => run(c, 0, false),
         // What a client got so far of a response is delivered. A request that was cut short is not: it may mean anything.
         MG_EV_CLOSE if c.flags().is_client() && !c.flags().is_draining() => run(c, 0, true),
         _ => {}
@@ -38,7 +38,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_dat
 }
 
 /// A server connection with something in its buffer.
-fn is_waiting(c: Conn) -> bool {
+fn is_waiting(c: ConnRef) -> bool {
     let flags = c.flags();
     flags.is_accepted() && !flags.is_draining() && c.recv_len() > 0
 }
@@ -47,7 +47,7 @@ static PROTOCOL: Protocol =
     Protocol { handler, skips_poll: true, answers_in_turn: true, at_limit: Some(at_limit), drain_begins: None };
 
 /// Installs the handler on a listener or a client.
-pub(crate) fn install(c: Conn) {
+pub(crate) fn install(c: ConnRef) {
     c.set_pfn(Some(handler));
     introduce(c.engine());
 }
@@ -61,18 +61,18 @@ pub(crate) fn introduce(e: Option<&Engine>) {
 }
 
 /// Whether `c->pfn` is still this handler.
-pub(crate) fn is_http(c: Conn) -> bool {
+pub(crate) fn is_http(c: ConnRef) -> bool {
     c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
 }
 
-/// Requests handled before other connections have their turn.
+/// Requests handled before other connections are serviced.
 const BATCH: usize = 256;
 /// Empty lines that are skipped in front of a message.
 const BLANK_LINES: usize = 8;
 /// No further request is handled while so many bytes wait to be sent: their sender does not read.
 const OUTPUT_MAX: usize = 1 << 20;
 
-fn run(c: Conn, fresh: usize, closing: bool) {
+fn run(c: ConnRef, fresh: usize, closing: bool) {
     let Some(rec) = c.rec() else { return };
     let h = &rec.http;
     // While a message is being handled further up the stack it must not be handled again.
@@ -87,15 +87,15 @@ fn run(c: Conn, fresh: usize, closing: bool) {
     }
     let server = c.flags().is_accepted();
     let mut handled = 0;
-    rec.choked.set(0);
+    rec.write_throttled.set(0);
     while !gone(c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
         if server && c.send_len() >= OUTPUT_MAX {
-            rec.choked.set(handler as *const () as usize);
+            rec.write_throttled.set(handler as *const () as usize);
             break;
         }
         if server && handled == BATCH {
             h.more.set(true);
-            c.engine().inspect(|e| e.hold(rec));
+            c.engine().inspect(|e| e.requeue(rec));
             break;
         }
         if skip_blank_lines(c, rec) {
@@ -107,7 +107,7 @@ fn run(c: Conn, fresh: usize, closing: bool) {
             Step::Next(end) => consume(c, rec, end),
             Step::Wait => break,
             // The buffer was taken over, or is gone.
-            Step::Leave => return,
+            Step::Stop => return,
         }
         if c.flags().is_websocket() && !gone(c, closing) {
             // What follows the request are frames.
@@ -127,20 +127,20 @@ fn run(c: Conn, fresh: usize, closing: bool) {
     close_when_answered(c, rec);
 }
 
-/// Whether what was in the buffer when the handler left it is still at its start. Programs may put bytes there themselves.
-fn has_merely_grown(c: Conn, rec: &Rec, fresh: usize) -> bool {
+/// Whether what was in the buffer when the handler left it is still at its start. Applications may put bytes there themselves.
+fn has_merely_grown(c: ConnRef, rec: &ConnState, fresh: usize) -> bool {
     let h = &rec.http;
     let moved = c.recv_at(rec).wrapping_sub(h.left_at.get()) as i64;
     moved == 0 || moved < 0 && c.recv_len() == h.left.get() + fresh
 }
 
-fn note_left(c: Conn, rec: &Rec) {
+fn note_left(c: ConnRef, rec: &ConnState) {
     rec.http.left.set(c.recv_len());
     rec.http.left_at.set(c.recv_at(rec));
 }
 
 /// Takes an empty line in front of a message off the buffer.
-fn skip_blank_lines(c: Conn, rec: &Rec) -> bool {
+fn skip_blank_lines(c: ConnRef, rec: &ConnState) -> bool {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { c.recv_info().data() };
@@ -159,7 +159,7 @@ fn skip_blank_lines(c: Conn, rec: &Rec) -> bool {
 }
 
 /// The connection of a client ends in the middle of a response. Who closed it, or was told of an error, knows.
-fn truncated(c: Conn, rec: &Rec) {
+fn truncated(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let by_peer = matches!(rec.reason.get(), Reason::PeerClosed | Reason::Reset);
     // SAFETY: the connection's own data; the slice is not used after anything is called.
@@ -185,19 +185,19 @@ fn may_be_message(data: &[u8]) -> bool {
 }
 
 /// A handler closed the connection, or freed the manager.
-fn gone(c: Conn, closing: bool) -> bool {
+fn gone(c: ConnRef, closing: bool) -> bool {
     c.is_closed() && !closing || c.engine().is_none_or(Engine::is_dead)
 }
 
 /// Whether another message may follow behind the one being handled: empty lines are none.
-pub(crate) fn has_more(c: Conn, rec: &Rec) -> bool {
+pub(crate) fn has_more(c: ConnRef, rec: &ConnState) -> bool {
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let rest = unsafe { c.recv_info().data() }.get(rec.http.end.get()..).unwrap_or_default();
     rest.iter().any(|b| !matches!(b, b'\r' | b'\n'))
 }
 
 /// Takes handled bytes off the buffer.
-fn consume(c: Conn, rec: &Rec, n: usize) {
+fn consume(c: ConnRef, rec: &ConnState, n: usize) {
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe {
         if n > 0 && n == c.recv_len() {
@@ -215,17 +215,17 @@ enum Step {
     /// The message was handled; it ends here.
     Next(usize),
     Wait,
-    Leave,
+    Stop,
 }
 
 /// Refuses a request of more bytes than mgx_limits allows, whoever sent it.
 #[inline]
-fn over_limit(c: Conn, rec: &Rec, most: usize, bytes: usize, code: c_int) -> bool {
+fn over_limit(c: ConnRef, rec: &ConnState, most: usize, bytes: usize, code: c_int) -> bool {
     most != 0 && bytes > most && c.flags().is_accepted() && refuse_size(c, rec, code)
 }
 
 #[cold]
-fn refuse_size(c: Conn, rec: &Rec, code: c_int) -> bool {
+fn refuse_size(c: ConnRef, rec: &ConnState, code: c_int) -> bool {
     reply::over_limit(c, rec, code, Reason::Limit);
     rec.http.phase.set(Phase::Refused);
     // SAFETY: the connection's own buffer.
@@ -234,7 +234,7 @@ fn refuse_size(c: Conn, rec: &Rec, code: c_int) -> bool {
 }
 
 /// Looks at the message at the start of the buffer.
-fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
+fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { c.recv_info().data() };
@@ -248,17 +248,17 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
             Ok(None) => {
                 h.scanned.set(data.len());
                 let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
-                return if refused { Step::Leave } else { Step::Wait };
+                return if refused { Step::Stop } else { Step::Wait };
             }
             Err(_) => return malformed(c, rec, data),
         },
-        Phase::Spoilt => {
+        Phase::Malformed => {
             let end = strict::end_of_head(data, h.scanned.replace(size));
             if end.is_some() {
                 return malformed(c, rec, data);
             }
             let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
-            return if refused { Step::Leave } else { Step::Wait };
+            return if refused { Step::Stop } else { Step::Wait };
         }
         Phase::Body if !closing => match h.need.get() {
             Some(need) if data.len() < need => {
@@ -270,7 +270,7 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
             None => match scan(h, data) {
                 chunked::Scan::NeedMore => {
                     let refused = over_limit(c, rec, most.max_body_bytes, size.saturating_sub(known_head), 413);
-                    return if refused { Step::Leave } else { Step::Wait };
+                    return if refused { Step::Stop } else { Step::Wait };
                 }
                 chunked::Scan::Complete { .. } | chunked::Scan::Invalid => {}
             },
@@ -288,7 +288,7 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
             }
             h.scanned.set(data.len());
             let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
-            return if refused { Step::Leave } else { Step::Wait };
+            return if refused { Step::Stop } else { Step::Wait };
         }
         Err(Malformed) => return malformed(c, rec, data),
     };
@@ -300,7 +300,7 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
     }
 
     if over_limit(c, rec, most.max_header_bytes, head_len, 431) {
-        return Step::Leave;
+        return Step::Stop;
     }
     if h.phase.get() == Phase::Head {
         h.phase.set(Phase::Body);
@@ -321,7 +321,7 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
     }
     // After the handler has had the chance to take the body over.
     if framing.body != Body::Chunked && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
-        return Step::Leave;
+        return Step::Stop;
     }
     match framing.body {
         Body::UnknownCoding => return fail(c, rec, 501, "Invalid Transfer-Encoding"),
@@ -332,7 +332,7 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
         h.phase.set(Phase::Refused);
         reply::head(c, 411, &[]);
         c.update(|f| f.set_draining(true));
-        return Step::Leave;
+        return Step::Stop;
     }
     finish(c, rec, hm, &framing, closing)
 }
@@ -343,8 +343,8 @@ fn step(c: Conn, rec: &Rec, closing: bool) -> Step {
 /// The views in the message are as short-lived as the bytes of `data`.
 #[inline]
 unsafe fn read<'m>(
-    c: Conn,
-    rec: &Rec,
+    c: ConnRef,
+    rec: &ConnState,
     data: &[u8],
     hm: &'m mut MaybeUninit<mg_http_message>,
 ) -> Result<Option<(Framing, &'m mut mg_http_message)>, Malformed> {
@@ -368,8 +368,8 @@ unsafe fn read<'m>(
 
 /// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to go on with.
 fn announce_head(
-    c: Conn,
-    rec: &Rec,
+    c: ConnRef,
+    rec: &ConnState,
     hm: &mut mg_http_message,
     framing: &Framing,
     body_begun: bool,
@@ -388,7 +388,7 @@ fn announce_head(
     call(c, MG_EV_HTTP_HDRS, (hm as *mut mg_http_message).cast());
     h.dispatching.set(false);
     if gone(c, closing) {
-        return Some(Step::Leave);
+        return Some(Step::Stop);
     }
     let untouched = c.queued(rec) == queued && !c.flags().is_draining() && !c.flags().is_closing();
     let incomplete = framing.body == Body::Chunked || hm.body.len > 0;
@@ -398,24 +398,24 @@ fn announce_head(
         h.head_mark.set(c.queued(rec));
     }
     if c.recv_at(rec) != before {
-        // The program reads the body itself from here on.
+        // The application reads the body itself from here on.
         c.set_pfn(None);
         h.next_message();
-        return Some(Step::Leave);
+        return Some(Step::Stop);
     }
-    c.flags().is_draining().then_some(Step::Leave)
+    c.flags().is_draining().then_some(Step::Stop)
 }
 
-fn scan(h: &HttpRec, data: &[u8]) -> chunked::Scan {
+fn scan(h: &HttpState, data: &[u8]) -> chunked::Scan {
     let mut scanner = h.chunks.get();
     let found = scanner.scan(data.get(h.head_len.get()..).unwrap_or_default());
     h.chunks.set(scanner);
     found
 }
 
-/// MG_EV_HTTP_CHUNK of versions before 7.14, when the program is that old: the whole body at once, and if the program takes it, an
-/// empty one. Returns true when there is no MG_EV_HTTP_MSG to deliver any more.
-fn chunks_of_older_versions(c: Conn, rec: &Rec, hm: &mg_http_message) -> bool {
+/// MG_EV_HTTP_CHUNK of versions before 7.14, when the application is that old: the whole body at once, and if the application
+/// takes it, an empty one. Returns true when there is no MG_EV_HTTP_MSG to deliver any more.
+fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mg_http_message) -> bool {
     let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
     if !older || hm.body.len == 0 {
         return false;
@@ -435,7 +435,7 @@ fn chunks_of_older_versions(c: Conn, rec: &Rec, hm: &mg_http_message) -> bool {
 }
 
 /// Delivers MG_EV_HTTP_MSG when the whole message is there.
-fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
+fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; nothing is called while the slice is in use.
     let data = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
@@ -468,16 +468,16 @@ fn finish(c: Conn, rec: &Rec, hm: &mut mg_http_message, framing: &Framing, closi
         let until_close = framing.body == Body::UntilClose;
         h.need.set(Some(if until_close { usize::MAX } else { hm.message.len }));
         if !until_close && is_too_long(c, hm) {
-            // The program may still take the body over in this MG_EV_READ. After that it is asked no more.
+            // The application may still take the body over in this MG_EV_READ. After that it is asked no more.
             h.too_long.set(true);
-            c.engine().inspect(|e| e.hold(rec));
+            c.engine().inspect(|e| e.requeue(rec));
         }
         return Step::Wait;
     }
     deliver(c, rec, hm, end, framing, closing)
 }
 
-fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &Framing, closing: bool) -> Step {
+fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
     let server = c.flags().is_accepted();
     if let Some(e) = c.engine().filter(|_| server) {
@@ -494,7 +494,7 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &F
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
     h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { framing.close });
     h.answered.set(false);
-    h.announced.set(false);
+    h.says_close.set(false);
     let before = c.recv_at(rec);
     h.dispatching.set(true);
     if !chunks_of_older_versions(c, rec, hm) {
@@ -503,16 +503,16 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &F
     h.dispatching.set(false);
     h.end.set(0);
     if gone(c, closing) {
-        return Step::Leave;
+        return Step::Stop;
     }
     if c.recv_at(rec) != before {
         // Emptied by the handler: nothing left to take off. What has arrived since is for whoever is in charge now.
         note_left(c, rec);
-        return if is_http(c) && c.recv_len() > 0 { Step::Next(0) } else { Step::Leave };
+        return if is_http(c) && c.recv_len() > 0 { Step::Next(0) } else { Step::Stop };
     }
     follow_answer(c, rec, false);
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
-    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && h.announced.get();
+    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && h.says_close.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
     if server && asked && answered {
         c.update(|f| f.set_draining(true));
@@ -521,21 +521,21 @@ fn deliver(c: Conn, rec: &Rec, hm: &mut mg_http_message, end: usize, framing: &F
 }
 
 /// A drain wants the next answer to be the last.
-fn is_leaving(c: Conn, rec: &Rec) -> bool {
-    c.flags().is_accepted() && (rec.leave.get() != Leave::No || c.engine().is_some_and(|e| e.lame.get()))
+fn is_leaving(c: ConnRef, rec: &ConnState) -> bool {
+    c.flags().is_accepted() && (rec.drain_state.get() != DrainState::No || c.engine().is_some_and(|e| e.lame.get()))
 }
 
 /// Whether, and how, the connection ends after the current answer.
-pub(crate) fn closes(c: Conn, rec: &Rec) -> CloseAfter {
+pub(crate) fn closes(c: ConnRef, rec: &ConnState) -> CloseAfter {
     if is_leaving(c, rec) { CloseAfter::Asked } else { rec.http.close.get() }
 }
 
 /// Drains after the last answer to a client that said, or implied, that it wants no more.
-pub(crate) fn close_when_answered(c: Conn, rec: &Rec) {
+pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let flags = c.flags();
     // A client that a drain has not told yet may be about to ask again.
-    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && h.announced.get())
+    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && h.says_close.get())
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()
@@ -551,7 +551,7 @@ pub(crate) fn close_when_answered(c: Conn, rec: &Rec) {
 /// A message that cannot be parsed, or not in one way only. A client is told. On a server there is no error event, and what was
 /// queued for earlier requests is sent.
 #[cold]
-fn malformed(c: Conn, rec: &Rec, data: &[u8]) -> Step {
+fn malformed(c: ConnRef, rec: &ConnState, data: &[u8]) -> Step {
     if c.flags().is_client() {
         rec.http.phase.set(Phase::Refused);
         error(c, format_args!("Invalid response"));
@@ -564,7 +564,7 @@ fn malformed(c: Conn, rec: &Rec, data: &[u8]) -> Step {
         Some(false) => refuse(c, rec, c.queued(rec), None),
         // Where the head ends is all that still matters.
         None => {
-            rec.http.phase.set(Phase::Spoilt);
+            rec.http.phase.set(Phase::Malformed);
             rec.http.scanned.set(data.len());
             Step::Wait
         }
@@ -574,7 +574,7 @@ fn malformed(c: Conn, rec: &Rec, data: &[u8]) -> Step {
 /// A request that was announced with MG_EV_HTTP_HDRS and cannot be received: MG_EV_ERROR, and the end. Whoever expects an answer
 /// gets one.
 #[cold]
-fn fail(c: Conn, rec: &Rec, code: c_int, text: &str) -> Step {
+fn fail(c: ConnRef, rec: &ConnState, code: c_int, text: &str) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { c.recv_info().data() };
@@ -590,14 +590,14 @@ fn fail(c: Conn, rec: &Rec, code: c_int, text: &str) -> Step {
     }
     report(c, format_args!("{text}"));
     if c.is_gone() || c.flags().is_closing() {
-        return Step::Leave;
+        return Step::Stop;
     }
     refuse(c, rec, begun, Some(code))
 }
 
 /// Whether a request can never be in the receive buffer as a whole, and its client expects to be told.
 #[cold]
-fn is_too_long(c: Conn, hm: &mg_http_message) -> bool {
+fn is_too_long(c: ConnRef, hm: &mg_http_message) -> bool {
     let limit = c.engine().map_or(usize::MAX, |e| e.options.borrow().max_recv_size);
     // SAFETY: the message is being handled, so its views are good.
     c.flags().is_accepted()
@@ -606,9 +606,9 @@ fn is_too_long(c: Conn, hm: &mg_http_message) -> bool {
 }
 
 /// Ends the connection of a request: no more of its input is looked at. `code` is the answer, if there is to be one; `queued` is
-/// what was queued when the request began, in case the program has answered it.
+/// what was queued when the request began, in case the application has answered it.
 #[cold]
-fn refuse(c: Conn, rec: &Rec, queued: u64, code: Option<c_int>) -> Step {
+fn refuse(c: ConnRef, rec: &ConnState, queued: u64, code: Option<c_int>) -> Step {
     let h = &rec.http;
     // The answer to an earlier request may still be to come: this one would be taken for it.
     let owes_another = h.dispatched.get() && queued == h.mark.get();
@@ -619,11 +619,11 @@ fn refuse(c: Conn, rec: &Rec, queued: u64, code: Option<c_int>) -> Step {
     }
     // SAFETY: the connection's own buffer.
     unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
-    Step::Leave
+    Step::Stop
 }
 
 /// What the poll loop asks when the buffer of a connection is full. True: no error is to be raised.
-fn at_limit(c: Conn) -> bool {
+fn at_limit(c: ConnRef) -> bool {
     let Some(rec) = c.rec().filter(|_| is_http(c) && c.flags().is_accepted()) else { return false };
     let h = &rec.http;
     if h.dispatching.get() {
@@ -637,9 +637,9 @@ fn at_limit(c: Conn) -> bool {
     true
 }
 
-// ---- what the program writes
+// ---- what the application writes
 
-fn with_outgoing<R>(rec: &Rec, f: impl FnOnce(&mut Outgoing) -> R) -> Option<R> {
+fn with_outgoing<R>(rec: &ConnState, f: impl FnOnce(&mut Outgoing) -> R) -> Option<R> {
     let cell = &rec.http.outgoing;
     let mut out = cell.take()?;
     let result = f(&mut out);
@@ -648,12 +648,12 @@ fn with_outgoing<R>(rec: &Rec, f: impl FnOnce(&mut Outgoing) -> R) -> Option<R> 
 }
 
 /// The response that is being received answers HEAD.
-fn answers_head(rec: &Rec) -> bool {
+fn answers_head(rec: &ConnState) -> bool {
     with_outgoing(rec, |out| out.answers_head()) == Some(true)
 }
 
 /// The same, made when there is none yet; `at` is where it begins to follow. With it what is queued and was not followed.
-fn followed<R>(c: Conn, rec: &Rec, at: u64, f: impl FnOnce(&mut Outgoing, &[u8]) -> R) -> R {
+fn followed<R>(c: ConnRef, rec: &ConnState, at: u64, f: impl FnOnce(&mut Outgoing, &[u8]) -> R) -> R {
     let mut out = rec.http.outgoing.take().unwrap_or_else(|| Box::new(Outgoing::new(at)));
     let from = out.at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok());
     // SAFETY: the connection's own data, which `f` only looks at.
@@ -670,7 +670,7 @@ fn followed<R>(c: Conn, rec: &Rec, at: u64, f: impl FnOnce(&mut Outgoing, &[u8])
 }
 
 /// Output is about to leave.
-fn before_send(c: Conn, rec: &Rec) {
+fn before_send(c: ConnRef, rec: &ConnState) {
     let flags = c.flags();
     if !send::can_send(flags) {
         return;
@@ -683,7 +683,7 @@ fn before_send(c: Conn, rec: &Rec) {
 }
 
 /// Notes which requests a client sends, and adds the credentials of its URL to those that have none.
-fn follow_requests(c: Conn, rec: &Rec) {
+fn follow_requests(c: ConnRef, rec: &ConnState) {
     while let Some(end) = followed(c, rec, rec.sent.get(), |out, fresh| out.request(fresh).map(|_| out.at)) {
         let line = rec.http.authorization.take();
         if let (Some(line), Some(ofs)) = (&line, end.checked_sub(rec.sent.get() + 1)) {
@@ -698,9 +698,9 @@ fn follow_requests(c: Conn, rec: &Rec) {
     }
 }
 
-/// Whether the program has written all of an answer itself: then it is complete, and the next request may be looked at. When its
-/// end is not announced, the program says when it is. `leaving`: what is queued is about to leave.
-pub(crate) fn follow_answer(c: Conn, rec: &Rec, leaving: bool) {
+/// Whether the application has written all of an answer itself: then it is complete, and the next request may be looked at. When
+/// its end is not announced, the application says when it is. `leaving`: what is queued is about to leave.
+pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
     let h = &rec.http;
     let flags = c.flags();
     if !flags.is_resp() || !flags.is_accepted() || !h.dispatched.get() || c.queued(rec) == h.mark.get() || !is_http(c) {
@@ -711,22 +711,22 @@ pub(crate) fn follow_answer(c: Conn, rec: &Rec, leaving: bool) {
     }
     let progress = followed(c, rec, h.mark.get(), |out, fresh| out.response(fresh, h.head_only.get(), leaving));
     if let Progress::Complete { close } = progress {
-        h.announced.set(h.announced.get() || close);
+        h.says_close.set(h.says_close.get() || close);
         if h.close.get() == CloseAfter::Http10 {
-            // What a program writes to such a client itself says how it goes on, or the program does.
+            // What an application writes to such a client itself says how it goes on, or the application does.
             c.update(|f| f.set_resp(false));
         } else {
             reply::complete(c);
         }
         if !h.dispatching.get() && c.recv_len() > 0 {
-            c.engine().inspect(|e| e.hold(rec));
+            c.engine().inspect(|e| e.requeue(rec));
         }
     }
 }
 
-/// The program has queued something with mg_send or mg_printf.
+/// The application has queued something with mg_send or mg_printf.
 #[inline]
-pub(crate) fn written(c: Conn) {
+pub(crate) fn written(c: ConnRef) {
     if c.flags().is_resp() && c.flags().is_accepted() {
         c.rec().inspect(|rec| follow_answer(c, rec, false));
     }

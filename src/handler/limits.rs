@@ -3,10 +3,10 @@
 
 use super::{http, reply, ws};
 use crate::abi::mgx_limits;
-use crate::net::engine::{Engine, Leave, Phase, Reason, Rec};
-use crate::net::handle::Conn;
+use crate::net::engine::{ConnState, DrainState, Engine, Phase, Reason};
+use crate::net::handle::ConnRef;
 use crate::net::list::list;
-use crate::net::tls;
+use crate::net::tls::table as tls;
 use core::ffi::c_int;
 
 /// See `mgx_limits_public`.
@@ -45,9 +45,9 @@ pub(crate) fn step(e: &Engine) {
     for slot in e.expired.take() {
         let Some(rec) = e.rec(slot as usize).filter(|rec| !rec.conn.get().is_null()) else { continue };
         // SAFETY: the connection of a record in use.
-        let c = unsafe { Conn::new(rec.conn.get()) };
+        let c = unsafe { ConnRef::new(rec.conn.get()) };
         let flags = c.flags();
-        let closing = matches!(rec.leave.get(), Leave::WebSocket(_));
+        let closing = matches!(rec.drain_state.get(), DrainState::WebSocket(_));
         if flags.is_accepted() && !flags.is_draining() && !flags.is_closing() && !closing && !rec.eof.get() {
             check(e, c, rec);
         }
@@ -55,7 +55,7 @@ pub(crate) fn step(e: &Engine) {
 }
 
 /// What a connection is waited for, since when, and how long it may take.
-fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
+fn waits_for(e: &Engine, c: ConnRef, rec: &ConnState) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = http::is_http(c);
     if tls::has_output(c, rec) || c.flags().is_streaming() {
@@ -67,7 +67,7 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     }
     match rec.http.phase.get() {
         Phase::Body if http => Some((Reason::BodyTimeout, rec.read_at.get(), l.body_timeout_ms)),
-        Phase::Head | Phase::Spoilt if http && c.recv_len() > 0 => {
+        Phase::Head | Phase::Malformed if http && c.recv_len() > 0 => {
             Some((Reason::HeaderTimeout, rec.head_began.get(), l.header_timeout_ms))
         }
         Phase::Head if http && rec.http.requests.get() == 0 && l.header_timeout_ms > 0 => {
@@ -77,9 +77,9 @@ fn waits_for(e: &Engine, c: Conn, rec: &Rec) -> Option<(Reason, u64, c_int)> {
     }
 }
 
-fn check(e: &Engine, c: Conn, rec: &Rec) {
+fn check(e: &Engine, c: ConnRef, rec: &ConnState) {
     if let Some(at) = tls::handshake_ends(e, rec) {
-        // Its turn sees to it.
+        // Its service call sees to it.
         return e.set_deadline(rec, Some(at));
     }
     let now = e.now.get();

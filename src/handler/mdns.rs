@@ -2,10 +2,10 @@
 //! MG_EV_MDNS_RESP and resolve names in `.local`.
 
 use crate::abi::*;
-use crate::guard::bytes::{cstr, slice};
+use crate::ffi_util::bytes::{cstr, slice};
 use crate::net::engine::Engine;
 use crate::net::event::{call, invoke};
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::{conn, output, resolve};
 use crate::platform::sock;
 use crate::proto::dns;
@@ -17,7 +17,7 @@ use core::ptr;
 const GROUP: [u8; 4] = [224, 0, 0, 251];
 
 /// See `mg_mdns_listen`.
-pub(crate) fn listen(e: &Engine, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+pub(crate) fn listen(e: &Engine, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     // SAFETY: a C string.
     let c = unsafe { conn::listen(e, c"udp://224.0.0.251:5353".as_ptr(), f, data) }?;
     c.set_pfn(Some(handler));
@@ -30,7 +30,7 @@ pub(crate) fn listen(e: &Engine, f: mg_event_handler_t, data: *mut c_void) -> Op
 }
 
 /// See `mg_mdns_query`.
-pub(crate) fn query(c: Conn, name: &[u8], rtype: c_uint) -> bool {
+pub(crate) fn query(c: ConnRef, name: &[u8], rtype: c_uint) -> bool {
     let (Some(name), Ok(rtype)) = (dns::encode(name), u16::try_from(rtype)) else { return false };
     output::datagram(c, &dns::query(0, 0, &name, rtype), &c.loc())
 }
@@ -38,13 +38,13 @@ pub(crate) fn query(c: Conn, name: &[u8], rtype: c_uint) -> bool {
 /// # Safety
 /// `c` is the connection the event is for.
 unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     let Some(e) = c.engine() else { return };
     match ev {
         MG_EV_POLL => resolve::step(e, c),
         MG_EV_READ => {
-            // A copy, which no handler can touch. MG_EV_READ goes on to the program with an empty buffer.
+            // A copy, which no handler can touch. MG_EV_READ goes on to the application with an empty buffer.
             // SAFETY: the connection's own buffer.
             let bytes = unsafe { slice(c.recv_info().buf, c.recv_len()) }.to_vec();
             // SAFETY: as above.
@@ -61,7 +61,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
                 Some(Kind::Response) => heard(e, c, &bytes),
                 None => {}
             }
-            e.leave();
+            e.exit();
         }
         _ => {}
     }
@@ -70,13 +70,13 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
 // ---- questions
 
 /// The name that the listener answers to.
-fn host<'a>(c: Conn) -> Option<&'a [u8]> {
+fn host<'a>(c: ConnRef) -> Option<&'a [u8]> {
     let name: *const c_char = c.handler_data().cast();
-    // SAFETY: the program's C string, or NULL.
+    // SAFETY: the application's C string, or NULL.
     (!name.is_null()).then(|| unsafe { cstr(name) })
 }
 
-fn asked(e: &Engine, c: Conn, bytes: &[u8], question: &Question) {
+fn asked(e: &Engine, c: ConnRef, bytes: &[u8], question: &Question) {
     let Some(name) = question.to_host(host(c)) else { return };
     let mut rr = c_record(&question.record);
     let is_ptr = question.record.rtype == mdns::PTR;
@@ -93,9 +93,9 @@ fn asked(e: &Engine, c: Conn, bytes: &[u8], question: &Question) {
     let mut addr = mg_addr::ZERO;
     let mut record = mg_dnssd_record { srvcproto: mg_str::NULL, txt: mg_str::NULL, port: 0 };
     if let Some(f) = c.handler() {
-        // Programs point `addr` and `r` at variables of the handler, which are gone by now but not yet overwritten. So nothing is
-        // called before both are read, not even a method, and neither pointer is followed again.
-        // SAFETY: the program's own handler; then NULL, or what it left behind.
+        // Applications point `addr` and `r` at variables of the handler, which are gone by now but not yet overwritten. So
+        // nothing is called before both are read, not even a method, and neither pointer is followed again.
+        // SAFETY: the application's own handler; then NULL, or what it left behind.
         unsafe {
             invoke(Some(e), f, c, MG_EV_MDNS_REQ, (&raw mut req).cast(), c.handler_data());
             if req.addr as usize != 0 {
@@ -116,7 +116,14 @@ fn c_record(r: &dns::Record) -> mg_dns_rr {
     mg_dns_rr { nlen: r.name_len as u16, atype: r.rtype, aclass: r.class, alen: r.data_len as u16 }
 }
 
-fn respond(c: Conn, query: &[u8], question: &Question, req: &mg_mdns_req, record: Option<mg_dnssd_record>, own: Option<mg_addr>) {
+fn respond(
+    c: ConnRef,
+    query: &[u8],
+    question: &Question,
+    req: &mg_mdns_req,
+    record: Option<mg_dnssd_record>,
+    own: Option<mg_addr>,
+) {
     // SAFETY: what the handler pointed at: a name of its own, or ours.
     let host = unsafe { if req.respname.buf.is_null() { host(c).unwrap_or_default() } else { req.respname.bytes() } };
     let nothing = Service { srvcproto: b"", txt: b"", port: 0 };
@@ -133,7 +140,7 @@ fn respond(c: Conn, query: &[u8], question: &Question, req: &mg_mdns_req, record
 
 // ---- answers
 
-fn heard(e: &Engine, c: Conn, bytes: &[u8]) {
+fn heard(e: &Engine, c: ConnRef, bytes: &[u8]) {
     for (name, ip) in mdns::addresses(bytes) {
         resolve::announced(e, name.as_bytes(), ip);
         if e.is_dead() || c.is_closed() {

@@ -1,10 +1,10 @@
 //! Modbus TCP: the handler in `c->pfn` of the connections of mg_modbus_listen.
 
 use crate::abi::*;
-use crate::guard::{bytes, iobuf};
-use crate::net::engine::Rec;
+use crate::ffi_util::{bytes, iobuf};
+use crate::net::engine::ConnState;
 use crate::net::event::{call, error};
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::proto::modbus::{self, HEAD, Request, Scan, Values};
 use crate::sys::log::log_error;
@@ -19,8 +19,8 @@ const OUTPUT_MAX: usize = 1 << 20;
 /// # Safety
 /// `c` is the connection the event is for.
 pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     if matches!(ev, MG_EV_READ | MG_EV_WRITE) {
         if let Some(rec) = c.rec().filter(|rec| c.flags().is_accepted() && !rec.dispatching.get()) {
             run(c, rec);
@@ -28,12 +28,12 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
     }
 }
 
-fn run(c: Conn, rec: &Rec) {
-    rec.choked.set(0);
+fn run(c: ConnRef, rec: &ConnState) {
+    rec.write_throttled.set(0);
     while !c.is_gone() && !c.flags().is_closing() && !c.flags().is_draining() {
         if c.send_len() >= OUTPUT_MAX {
             // Nothing more is read either: each request that is taken from the front of the buffer moves all that are behind it.
-            return rec.choked.set(handler as *const () as usize);
+            return rec.write_throttled.set(handler as *const () as usize);
         }
         // SAFETY: the connection's own data, copied before anything is called.
         let data = unsafe { c.recv_info().data() };
@@ -52,16 +52,16 @@ fn run(c: Conn, rec: &Rec) {
                 if !output::append_bytes(c, &modbus::frame(head, &answer)) {
                     return error(c, format_args!("OOM"));
                 }
-                // SAFETY: the connection's own buffer; del clamps to what the program has left of it.
+                // SAFETY: the connection's own buffer; del clamps to what the application has left of it.
                 unsafe { iobuf::del(c.recv(), 0, size) };
             }
         }
     }
 }
 
-/// Has the program carry out the request, and makes the answer of what it leaves. The values stay ours: a program that puts another
-/// pointer in their place has answered nothing, and more of them than were asked for there are not.
-fn ask(c: Conn, rec: &Rec, mut request: Request) -> Result<Vec<u8>, u8> {
+/// Has the application carry out the request, and makes the answer of what it leaves. The values stay ours: an application that
+/// puts another pointer in their place has answered nothing, and more of them than were asked for there are not.
+fn ask(c: ConnRef, rec: &ConnState, mut request: Request) -> Result<Vec<u8>, u8> {
     let (values, count): (*mut c_void, usize) = match &mut request.values {
         Values::Bits(bits) => (bits.as_mut_ptr().cast(), bits.len()),
         Values::Regs(regs) => (regs.as_mut_ptr().cast(), regs.len()),
@@ -84,7 +84,7 @@ fn ask(c: Conn, rec: &Rec, mut request: Request) -> Result<Vec<u8>, u8> {
     }
     let len = count.min(req.len.into());
     match &mut request.values {
-        // SAFETY: our own values, which the program may have written: any byte is one.
+        // SAFETY: our own values, which the application may have written: any byte is one.
         Values::Bits(bits) => *bits = unsafe { bytes::slice(values.cast(), len) }.to_vec(),
         Values::Regs(regs) => regs.truncate(len),
     }

@@ -2,13 +2,13 @@
 
 use super::ws;
 use crate::abi::*;
-use crate::guard::mqtt::{self as message, Opts};
-use crate::guard::{bytes, iobuf};
+use crate::ffi_util::mqtt::{self as message, Opts};
+use crate::ffi_util::{bytes, iobuf};
 use crate::net::conn::Client;
 use crate::net::connect;
-use crate::net::engine::{Engine, MqttRec, Reason, Rec};
+use crate::net::engine::{ConnState, Engine, MqttState, Reason};
 use crate::net::event::{call, error, report};
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::net::recv::{is_paused, put_back};
 use crate::proto::mqtt::{self, Fault, Fixed};
@@ -22,8 +22,8 @@ use core::ptr;
 /// # Safety
 /// `c` is the connection the event is for.
 pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     match ev {
         MG_EV_READ => {
             keepalive::heard(c);
@@ -39,27 +39,27 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
     }
 }
 
-fn pfn(c: Conn) -> Option<usize> {
+fn pfn(c: ConnRef) -> Option<usize> {
     c.pfn().map(|f| f as usize)
 }
 
-fn version(c: Conn) -> u8 {
+fn version(c: ConnRef) -> u8 {
     if c.flags().is_mqtt5() { 5 } else { 4 }
 }
 
-fn is_ours(c: Conn) -> bool {
+fn is_ours(c: ConnRef) -> bool {
     c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
 }
 
 /// Nothing has come of the next packet: what the peer has sent so far was handled and acknowledged.
-pub(crate) fn is_between_packets(c: Conn) -> bool {
+pub(crate) fn is_between_packets(c: ConnRef) -> bool {
     is_ours(c) && c.recv_len() == 0
 }
 
 // ---- packets in
 
 /// Handles what has been received.
-fn run(c: Conn) {
+fn run(c: ConnRef) {
     // While a packet is being handled further up the stack nothing moves.
     if c.rec().is_some_and(|rec| rec.dispatching.replace(true)) {
         return;
@@ -76,7 +76,7 @@ const FAR: usize = MG_IO_SIZE;
 const NEAR: usize = 2048;
 
 struct Reader {
-    /// The protocol handler at the beginning: ours, or the program's that calls ours.
+    /// The protocol handler at the beginning: ours, or the application's that calls ours.
     pfn: Option<usize>,
     /// A packet of which two events tell, for the second, because a handler of the first may empty `c->recv`.
     copy: Vec<u8>,
@@ -85,7 +85,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn packets(&mut self, c: Conn) {
+    fn packets(&mut self, c: ConnRef) {
         while !self.is_over(c) {
             // SAFETY: the connection's own data, used for this call only.
             match mqtt::parse(unsafe { bytes::slice(c.recv_info().buf, c.recv_len()) }, version(c)) {
@@ -112,12 +112,12 @@ impl Reader {
         let Some(rec) = c.rec().filter(|_| !c.is_gone()) else { return };
         if put_back(c, rec, usize::MAX) && c.recv_len() > 0 && !c.flags().is_closing() {
             // For the handler that has taken over: nothing may come that would wake the poll.
-            c.engine().into_iter().for_each(|e| e.hold(rec));
+            c.engine().into_iter().for_each(|e| e.requeue(rec));
         }
     }
 
     /// No further packet may be handled: the connection is gone or going, or another protocol handler has taken over.
-    fn is_over(&self, c: Conn) -> bool {
+    fn is_over(&self, c: ConnRef) -> bool {
         let flags = c.flags();
         c.is_gone()
             || flags.is_draining() && c.engine().is_some_and(|e| !e.compat.get())
@@ -125,12 +125,12 @@ impl Reader {
             || self.is_replaced(c)
     }
 
-    fn is_replaced(&self, c: Conn) -> bool {
+    fn is_replaced(&self, c: ConnRef) -> bool {
         pfn(c) != self.pfn
     }
 
     /// Handles a packet and takes it off the buffer. False when nothing is left to be done.
-    fn packet(&mut self, c: Conn, len: usize) -> bool {
+    fn packet(&mut self, c: ConnRef, len: usize) -> bool {
         let mut m = MaybeUninit::<mg_mqtt_message>::uninit();
         if !hold_back(c, len) {
             error(c, format_args!("OOM"));
@@ -190,7 +190,7 @@ impl Reader {
     }
 
     /// What comes before MG_EV_MQTT_CMD. False when a reply could not be queued.
-    fn act(&mut self, c: Conn, m: *mut mg_mqtt_message) -> bool {
+    fn act(&mut self, c: ConnRef, m: *mut mg_mqtt_message) -> bool {
         // SAFETY: m is ours; its packet is in the buffer until a handler is called.
         let (cmd, qos, id, packet) = unsafe { ((*m).cmd, (*m).qos, (*m).id, (*m).dgram.bytes()) };
         match cmd {
@@ -223,18 +223,18 @@ impl Reader {
 }
 
 /// Where the packet at the start of the buffer ends; 0 when that is not known yet.
-fn needed(c: Conn) -> usize {
+fn needed(c: ConnRef) -> usize {
     // SAFETY: the connection's own data, used for this call only.
     let data = unsafe { bytes::slice(c.recv_info().buf, c.recv_len()) };
     Fixed::parse(data).ok().flatten().map_or(0, |f| f.end)
 }
 
-fn max_size(c: Conn) -> usize {
+fn max_size(c: ConnRef) -> usize {
     c.engine().map_or(usize::MAX, |e| e.options.borrow().max_recv_size)
 }
 
 /// The peer has announced a packet that never fits into the receive buffer.
-fn too_long(c: Conn) {
+fn too_long(c: ConnRef) {
     if let Some(rec) = c.rec().filter(|rec| rec.reason.get() == Reason::None) {
         rec.reason.set(Reason::Limit);
     }
@@ -266,19 +266,19 @@ unsafe fn rebase(m: *mut mg_mqtt_message, old: *mut u8, new: *mut u8, len: usize
 }
 
 /// Says which block of `c->recv` a handler is about to look at; NULL afterwards.
-fn view(c: Conn, block: *mut u8) {
+fn view(c: ConnRef, block: *mut u8) {
     c.rec().into_iter().for_each(|rec| rec.viewed.set(block));
 }
 
-fn arrived(c: Conn) -> u64 {
+fn arrived(c: ConnRef) -> u64 {
     c.rec().map_or(0, |rec| rec.arrived.get())
 }
 
-fn arrived_since(c: Conn, before: u64) -> u64 {
+fn arrived_since(c: ConnRef, before: u64) -> u64 {
     arrived(c).wrapping_sub(before)
 }
 
-fn has_aside(rec: &Rec) -> bool {
+fn has_aside(rec: &ConnState) -> bool {
     let aside = rec.aside.take();
     let has = aside.is_some();
     rec.aside.set(aside);
@@ -286,7 +286,7 @@ fn has_aside(rec: &Rec) -> bool {
 }
 
 /// Moves most of what lies behind a packet outside, when there is much of it. False when out of memory.
-fn hold_back(c: Conn, packet: usize) -> bool {
+fn hold_back(c: ConnRef, packet: usize) -> bool {
     let now = c.recv_info();
     let Some(rec) = c.rec().filter(|_| now.len - packet > FAR) else { return true };
     let mut aside = rec.aside.take().unwrap_or_default();
@@ -312,29 +312,29 @@ fn hold_back(c: Conn, packet: usize) -> bool {
 
 /// A client keeps the promise of its CONNECT, and notices that the broker has gone.
 mod keepalive {
-    use super::{Conn, Engine, MqttRec, Rec, error, is_ours, is_paused, mqtt, send_header};
+    use super::{ConnRef, ConnState, Engine, MqttState, error, is_ours, is_paused, mqtt, send_header};
 
     const TEXT: &str = "MQTT broker is silent";
 
-    fn watched<'a>(c: Conn) -> Option<(&'a Engine, &'a Rec, &'a MqttRec)> {
+    fn watched<'a>(c: ConnRef) -> Option<(&'a Engine, &'a ConnState, &'a MqttState)> {
         let (e, rec) = (c.engine()?, c.rec()?);
         (rec.mqtt.keepalive.get() > 0).then_some((e, rec, &rec.mqtt))
     }
 
     /// The client has logged in.
-    pub(super) fn promise(c: Conn, seconds: u16) {
+    pub(super) fn promise(c: ConnRef, seconds: u16) {
         if let Some(rec) = c.rec().filter(|_| is_ours(c) && c.flags().is_client()) {
             rec.mqtt.keepalive.set(u64::from(seconds) * 1000);
         }
     }
 
     /// The last packet is queued: nothing more is to be sent.
-    pub(super) fn leave(c: Conn) {
+    pub(super) fn stop(c: ConnRef) {
         c.rec().into_iter().for_each(|rec| rec.mqtt.keepalive.set(0));
     }
 
     /// The broker has answered the login, and may know better than the client what it wants.
-    pub(super) fn opened(c: Conn, connack: &[u8]) {
+    pub(super) fn opened(c: ConnRef, connack: &[u8]) {
         let Some(rec) = c.rec().filter(|_| c.flags().is_client()) else { return };
         rec.mqtt.open.set(true);
         if let Some(seconds) = mqtt::server_keepalive(connack).filter(|_| c.flags().is_mqtt5()) {
@@ -342,21 +342,21 @@ mod keepalive {
         }
     }
 
-    pub(super) fn heard(c: Conn) {
+    pub(super) fn heard(c: ConnRef) {
         if let Some((e, _, m)) = watched(c) {
             m.heard.set(e.now.get());
             m.asked.set(None);
         }
     }
 
-    pub(super) fn said(c: Conn) {
+    pub(super) fn said(c: ConnRef) {
         if let Some((e, _, m)) = watched(c) {
             m.said.set(Some(e.now.get()));
         }
     }
 
     /// A packet was queued that the broker must answer.
-    pub(super) fn asked(c: Conn) {
+    pub(super) fn asked(c: ConnRef) {
         if let Some((e, _, m)) = watched(c).filter(|(_, _, m)| m.open.get()) {
             m.asked.set(m.asked.get().or(Some(e.now.get())));
         }
@@ -366,7 +366,7 @@ mod keepalive {
     ///
     /// Whatever comes from the broker shows that it lives, but it need not say anything unless it is asked: it is when nothing
     /// was sent, or received, for three quarters of the time. So at one and a half times it has had the chance to answer.
-    pub(super) fn watch(c: Conn) {
+    pub(super) fn watch(c: ConnRef) {
         let Some((e, rec, m)) = watched(c) else { return };
         let (flags, now, time) = (c.flags(), e.now.get(), m.keepalive.get());
         if flags.is_closing() || flags.is_draining() || rec.eof.get() {
@@ -385,7 +385,7 @@ mod keepalive {
         // SAFETY: the connection's own buffer.
         let ciphertext = unsafe { (*c.rtls()).len };
         if m.ciphertext.replace(ciphertext) != ciphertext || is_paused(e, c) {
-            // A part of a long record; or the program does not listen.
+            // A part of a long record; or the application does not listen.
             m.heard.set(now);
         }
         let (heard, asked) = (m.heard.get(), m.asked.get());
@@ -424,7 +424,7 @@ mod keepalive {
 const REPLIES_MAX: u64 = 1 << 20;
 
 /// Whether the peer takes no replies, but makes us write more of them.
-fn is_flooding(c: Conn, rec: &Rec, len: usize) -> bool {
+fn is_flooding(c: ConnRef, rec: &ConnState, len: usize) -> bool {
     let queued = rec.mqtt.replies.get() + len as u64;
     rec.mqtt.replies.set(queued);
     if queued < REPLIES_MAX {
@@ -437,7 +437,7 @@ fn is_flooding(c: Conn, rec: &Rec, len: usize) -> bool {
 }
 
 /// Queues the reply that the protocol demands. False when that failed.
-fn reply(c: Conn, cmd: u8, id: u16) -> bool {
+fn reply(c: ConnRef, cmd: u8, id: u16) -> bool {
     let [high, low] = id.to_be_bytes();
     let packet: &[u8] = match cmd {
         mqtt::PUBREL => &[cmd << 4 | 2, 2, high, low],
@@ -456,7 +456,7 @@ fn reply(c: Conn, cmd: u8, id: u16) -> bool {
 }
 
 /// Queues the output of `append`, or raises MG_EV_ERROR.
-fn queue(c: Conn, append: impl FnOnce() -> Result<bool, Fault>) -> bool {
+fn queue(c: ConnRef, append: impl FnOnce() -> Result<bool, Fault>) -> bool {
     match append() {
         Ok(true) => return true,
         Ok(false) => error(c, format_args!("OOM")),
@@ -466,13 +466,13 @@ fn queue(c: Conn, append: impl FnOnce() -> Result<bool, Fault>) -> bool {
 }
 
 /// Appends all of a packet made of these parts, or nothing.
-fn append(c: Conn, first: u8, parts: &[&[u8]]) -> Result<bool, Fault> {
+fn append(c: ConnRef, first: u8, parts: &[&[u8]]) -> Result<bool, Fault> {
     let head = mqtt::header(first >> 4, first & 15, parts.iter().map(|p| p.len()).sum())?;
     Ok(output::append_parts(c, &[&[&head[..]], parts].concat()))
 }
 
 /// See `mg_mqtt_send_header`.
-pub(crate) fn send_header(c: Conn, cmd: u8, flags: u8, len: u32) {
+pub(crate) fn send_header(c: ConnRef, cmd: u8, flags: u8, len: u32) {
     if cmd == mqtt::PINGREQ {
         keepalive::asked(c);
     }
@@ -485,7 +485,7 @@ fn qos(o: Opts) -> u8 {
 }
 
 /// See `mg_mqtt_login`.
-pub(crate) fn login(c: Conn, o: Opts) {
+pub(crate) fn login(c: ConnRef, o: Opts) {
     let version = if o.version() == 0 { 4 } else { o.version() };
     c.update(|f| f.set_mqtt5(version == 5));
     if queue(c, || append(c, mqtt::CONNECT << 4, &[&login_body(o, version)?])) {
@@ -533,7 +533,7 @@ fn login_body(o: Opts, version: u8) -> Result<Vec<u8>, Fault> {
 }
 
 /// The next packet id of the manager.
-fn next_id(c: Conn) -> u16 {
+fn next_id(c: ConnRef) -> u16 {
     let mgr = c.mgr();
     if mgr.is_null() {
         return 1;
@@ -546,7 +546,7 @@ fn next_id(c: Conn) -> u16 {
 }
 
 /// What stands between the topic or id and the payload.
-fn props(c: Conn, o: Opts) -> Result<Vec<u8>, Fault> {
+fn props(c: ConnRef, o: Opts) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::new();
     if version(c) == 5 {
         o.put_props(&mut out)?;
@@ -555,7 +555,7 @@ fn props(c: Conn, o: Opts) -> Result<Vec<u8>, Fault> {
 }
 
 /// See `mg_mqtt_pub`.
-pub(crate) fn publish(c: Conn, o: Opts) -> u16 {
+pub(crate) fn publish(c: ConnRef, o: Opts) -> u16 {
     let (qos, topic) = (qos(o), o.topic());
     let mut id = o.retransmit_id();
     let again = qos > 0 && id != 0;
@@ -572,11 +572,11 @@ pub(crate) fn publish(c: Conn, o: Opts) -> u16 {
 }
 
 /// See `mg_mqtt_sub` and `mg_mqtt_unsub`.
-pub(crate) fn subscription(c: Conn, cmd: u8, o: Opts) {
+pub(crate) fn subscription(c: ConnRef, cmd: u8, o: Opts) {
     queue(c, || append(c, cmd << 4 | 2, &[&subscription_body(c, cmd, o)?]));
 }
 
-fn subscription_body(c: Conn, cmd: u8, o: Opts) -> Result<Vec<u8>, Fault> {
+fn subscription_body(c: ConnRef, cmd: u8, o: Opts) -> Result<Vec<u8>, Fault> {
     let mut out = next_id(c).to_be_bytes().to_vec();
     out.extend(props(c, o)?);
     mqtt::put_text(&mut out, o.topic())?;
@@ -587,19 +587,19 @@ fn subscription_body(c: Conn, cmd: u8, o: Opts) -> Result<Vec<u8>, Fault> {
 }
 
 /// See `mg_mqtt_disconnect`.
-pub(crate) fn disconnect(c: Conn, o: Opts) {
+pub(crate) fn disconnect(c: ConnRef, o: Opts) {
     queue(c, || {
         let reason: &[u8] = if version(c) == 5 { &[0] } else { &[] };
         append(c, mqtt::DISCONNECT << 4, &[reason, &props(c, o)?])
     });
-    keepalive::leave(c);
+    keepalive::stop(c);
 }
 
 /// See `mg_mqtt_connect`.
 ///
 /// # Safety
 /// `client.url` is NULL or a C string.
-pub(crate) unsafe fn connect(e: &Engine, client: Client, o: Opts) -> Option<Conn> {
+pub(crate) unsafe fn connect(e: &Engine, client: Client, o: Opts) -> Option<ConnRef> {
     // SAFETY: passed on to the caller.
     let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
     login(c, o);

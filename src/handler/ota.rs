@@ -3,12 +3,12 @@
 
 use super::{http, upload};
 use crate::abi::*;
-use crate::guard::bytes::cstr;
+use crate::ffi_util::bytes::cstr;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::Engine;
 use crate::net::event::error;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::list::list;
 use crate::net::output;
 use crate::platform::clock as time;
@@ -22,11 +22,11 @@ use std::ffi::CString;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 unsafe extern "C" {
-    // By its C name: a program may define it itself.
+    // By its C name: an application may define it itself.
     fn mg_ota_device_id(buf: *mut c_char, len: usize);
 }
 
-/// What the switches MG_OTA_FIRMWARE_VERSION (unless the program says another), MG_OTA_PULL_INTERVAL_SECONDS and
+/// What the switches MG_OTA_FIRMWARE_VERSION (unless the application says another), MG_OTA_PULL_INTERVAL_SECONDS and
 /// MG_OTA_MAX_VERSION_LEN are in this library.
 const VERSION: &str = "1.0.0";
 const INTERVAL_SECONDS: u32 = 60;
@@ -64,7 +64,7 @@ struct Check {
 
 static CHECK: Mutex<Option<Check>> = Mutex::new(None);
 
-/// Starts TLS: mg_tls_init. Programs that fetch no updates by https need not contain it.
+/// Starts TLS: mg_tls_init. Applications that fetch no updates by https need not contain it.
 pub(crate) type StartTls = unsafe extern "C" fn(*mut mg_connection, *const mg_tls_opts);
 
 /// Our own version, if it is not [`VERSION`], and whom to trust.
@@ -100,19 +100,19 @@ pub(crate) fn set_ca(pem: &[u8], start: StartTls) {
 /// There is one: for a glance in every poll.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// Never held while the program is called.
+/// Never held while the application is called.
 fn check() -> MutexGuard<'static, Option<Check>> {
     CHECK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The check that this connection works for.
-fn check_of(c: Conn) -> Option<Check> {
+fn check_of(c: ConnRef) -> Option<Check> {
     check().clone().filter(|check| check.mgr == c.mgr() as usize && check.conn == c.id64())
 }
 
 fn tell(callback: Callback, message: Option<&CStr>) {
     match (callback, message) {
-        // SAFETY: the program's function; the text lives for the length of the call.
+        // SAFETY: the application's function; the text lives for the length of the call.
         (Some(f), _) => unsafe { f(message.map_or(ptr::null(), CStr::as_ptr)) },
         (None, Some(text)) => log_error!("OTA: {}", text.to_string_lossy()),
         (None, None) => {}
@@ -120,7 +120,7 @@ fn tell(callback: Callback, message: Option<&CStr>) {
 }
 
 /// Ends the check that this connection works for, if there is one, and the connection.
-fn end(c: Conn, message: Option<&CStr>) {
+fn end(c: ConnRef, message: Option<&CStr>) {
     let Some(Check { callback, .. }) = check_of(c) else { return };
     *check() = None;
     IS_RUNNING.store(false, Ordering::Relaxed);
@@ -145,14 +145,14 @@ pub(crate) fn start(e: &Engine, metadata_url: &[u8], callback: Callback) {
         IS_RUNNING.store(true, Ordering::Relaxed);
     }
     e.before_poll.set(Some(poll));
-    // The program may free the manager when it is told of a failure.
+    // The application may free the manager when it is told of a failure.
     e.enter();
     if let Err(message) = fetch(e, metadata_url) {
         *check() = None;
         IS_RUNNING.store(false, Ordering::Relaxed);
         tell(callback, Some(message));
     }
-    e.leave();
+    e.exit();
 }
 
 /// Connects to the server that the check, which has no connection now, wants next. Err: nobody has been told of the failure yet.
@@ -181,8 +181,8 @@ fn fetch(e: &Engine, url: &[u8]) -> Result<(), &'static CStr> {
 /// # Safety
 /// `c` is the connection the event is for; `ev_data` fits the event.
 unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     if ev == MG_EV_OPEN {
         return adopt(c);
     }
@@ -201,14 +201,14 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
 }
 
 /// The connection that `fetch` is opening.
-fn adopt(c: Conn) {
+fn adopt(c: ConnRef) {
     if let Some(check) = check().as_mut().filter(|check| check.conn == 0 && check.mgr == c.mgr() as usize) {
         check.conn = c.id64();
         set_deadline(c, check, CONNECT_MS);
     }
 }
 
-fn set_deadline(c: Conn, check: &mut Check, ms: u64) {
+fn set_deadline(c: ConnRef, check: &mut Check, ms: u64) {
     check.deadline = time::millis().saturating_add(ms);
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
         e.set_deadline(rec, Some(check.deadline));
@@ -216,7 +216,7 @@ fn set_deadline(c: Conn, check: &mut Check, ms: u64) {
 }
 
 /// The server must be the one that the URL names. False: it is known already that it fails.
-fn secure(c: Conn, url: &[u8]) -> bool {
+fn secure(c: ConnRef, url: &[u8]) -> bool {
     let trust = settings().trust.clone();
     let Some((mut ca, start)) = trust else {
         end(c, Some(c"MG_OTA_TLS_CA is not configured"));
@@ -231,7 +231,7 @@ fn secure(c: Conn, url: &[u8]) -> bool {
     check_of(c).is_some() && !c.is_closed()
 }
 
-fn connected(c: Conn, now: &Check) {
+fn connected(c: ConnRef, now: &Check) {
     if url::is_ssl(&now.url) && !secure(c, &now.url) {
         return;
     }
@@ -307,7 +307,7 @@ unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
 
 /// # Safety
 /// The views in `hm` are readable.
-unsafe fn metadata(c: Conn, hm: &mg_http_message) {
+unsafe fn metadata(c: ConnRef, hm: &mg_http_message) {
     // SAFETY: passed on to the caller.
     let (found, body) = unsafe { (parse(hm), hm.body.bytes()) };
     let Some(found) = found else {
@@ -333,7 +333,7 @@ unsafe fn metadata(c: Conn, hm: &mg_http_message) {
 
 /// # Safety
 /// `hm` is a parsed message.
-unsafe fn image(c: Conn, hm: &mg_http_message, now: &Check) {
+unsafe fn image(c: ConnRef, hm: &mg_http_message, now: &Check) {
     // SAFETY: passed on to the caller.
     let code = unsafe { status(hm.uri.bytes()) };
     if code != 200 || hm.body.len != now.size {
@@ -356,11 +356,11 @@ unsafe extern "C" fn done(c: *mut mg_connection, message: *const c_char) {
     // SAFETY: the caller's connection and text, which is copied.
     unsafe {
         let message = if message.is_null() { None } else { Some(text(cstr(message))) };
-        end(Conn::new(c), message.as_deref());
+        end(ConnRef::new(c), message.as_deref());
     }
 }
 
-/// See `mg_ota_poll`. False when the program freed the manager meanwhile.
+/// See `mg_ota_poll`. False when the application freed the manager meanwhile.
 pub(crate) fn poll(e: &Engine) -> bool {
     if !IS_RUNNING.load(Ordering::Relaxed) {
         return true;
@@ -371,7 +371,7 @@ pub(crate) fn poll(e: &Engine) -> bool {
         Some(c) if time::millis() >= now.deadline => {
             let message = if now.phase == Phase::Metadata { "Metadata timeout" } else { "OTA timeout" };
             error(c, format_args!("{message}"));
-            // If the program has taken the connection's handler away.
+            // If the application has taken the connection's handler away.
             end(c, Some(&text(message.as_bytes())));
         }
         Some(_) => {}
@@ -384,6 +384,6 @@ pub(crate) fn poll(e: &Engine) -> bool {
         }
     }
     let alive = !e.is_dead();
-    e.leave();
+    e.exit();
     alive
 }

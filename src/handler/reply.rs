@@ -2,11 +2,11 @@
 
 use super::http;
 use crate::abi::va_list;
-use crate::guard::bytes;
-use crate::net::announce::{CLOSE, KEEP_ALIVE, has_connection, says_close};
-use crate::net::engine::{CloseAfter, Phase, Reason, Rec};
+use crate::ffi_util::bytes;
+use crate::net::connection_close::{CLOSE, KEEP_ALIVE, has_connection, says_close};
+use crate::net::engine::{CloseAfter, ConnState, Phase, Reason};
 use crate::net::event::error;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use core::ffi::{c_char, c_int};
 
@@ -81,7 +81,7 @@ pub(crate) fn phrase(code: c_int) -> &'static str {
 }
 
 /// Whether a reply written now is the last of its connection, so that its head says so.
-fn is_last(c: Conn, rec: &Rec) -> bool {
+fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     if c.engine().is_none_or(|e| e.compat.get()) {
         return false;
     }
@@ -98,8 +98,8 @@ fn is_last(c: Conn, rec: &Rec) -> bool {
     }
 }
 
-/// What a head with this status and these headers says about the connection, unless the program says something itself.
-fn connection_line(c: Conn, code: c_int, headers: &[u8]) -> &'static [u8] {
+/// What a head with this status and these headers says about the connection, unless the application says something itself.
+fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
     let Some(rec) = c.rec().filter(|_| code != 101) else { return b"" };
     let line = if is_last(c, rec) {
         CLOSE
@@ -113,10 +113,10 @@ fn connection_line(c: Conn, code: c_int, headers: &[u8]) -> &'static [u8] {
 }
 
 /// Remembers the head that ends where `c->send` ends now: the end of the connection may yet have to be announced in it.
-fn remember(c: Conn, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
+fn remember(c: ConnRef, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
     if let Some(rec) = c.rec() {
         let last = line == CLOSE;
-        rec.http.announced.set(last || says_close(headers));
+        rec.http.says_close.set(last || says_close(headers));
         rec.http.kept.set(line == KEEP_ALIVE);
         let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, c.send_len() - start));
         rec.http.head_at.set(at);
@@ -124,18 +124,18 @@ fn remember(c: Conn, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
 }
 
 /// The current request is HEAD: its answer is a head that says how long the body would be.
-fn is_head_only(c: Conn) -> bool {
+fn is_head_only(c: ConnRef) -> bool {
     c.rec().is_some_and(|rec| rec.http.head_only.get())
 }
 
 /// Takes what was appended behind `start` off `c->send` again.
-fn cut(c: Conn, start: usize) {
+fn cut(c: ConnRef, start: usize) {
     // SAFETY: the connection's own buffer, which becomes shorter.
     unsafe { (*c.send()).len = start.min(c.send_len()) };
 }
 
 /// Appends status line, headers and a length to be filled in by [`set_length`]. Returns where the length goes.
-fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
+fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
     let line = connection_line(c, code, headers);
     let start = c.send_len();
     let queued = if code == 200 {
@@ -167,7 +167,7 @@ fn begin(c: Conn, code: c_int, headers: &[u8]) -> Option<usize> {
 
 /// Appends a head: status line and header lines as they are, and what ends it. Some(true): it says that it is the last of its
 /// connection.
-pub(crate) fn lines(c: Conn, code: c_int, head: &[u8]) -> Option<bool> {
+pub(crate) fn lines(c: ConnRef, code: c_int, head: &[u8]) -> Option<bool> {
     let line = connection_line(c, code, head);
     let start = c.send_len();
     if !output::append_parts(c, &[head, line, b"\r\n"]) {
@@ -195,7 +195,7 @@ fn number(buf: &mut [u8; 20], mut n: usize) -> &[u8] {
 }
 
 /// Writes a body length into the ten columns kept for it.
-fn set_length(c: Conn, at: usize, len: usize) {
+fn set_length(c: ConnRef, at: usize, len: usize) {
     let mut memory = [0; 20];
     let digits = number(&mut memory, len);
     // SAFETY: the connection's own buffer.
@@ -206,7 +206,7 @@ fn set_length(c: Conn, at: usize, len: usize) {
 }
 
 /// The answer is complete: the next request may be looked at.
-pub(crate) fn complete(c: Conn) {
+pub(crate) fn complete(c: ConnRef) {
     c.update(|f| f.set_resp(false));
     if let Some(rec) = c.rec() {
         rec.http.answered.set(true);
@@ -217,7 +217,7 @@ pub(crate) fn complete(c: Conn) {
 }
 
 /// A reply with this body; to HEAD only its head.
-pub(crate) fn text(c: Conn, code: c_int, headers: &[u8], body: &[u8], head_only: bool) {
+pub(crate) fn text(c: ConnRef, code: c_int, headers: &[u8], body: &[u8], head_only: bool) {
     let Some(at) = begin(c, code, headers) else { return };
     set_length(c, at, body.len());
     if !head_only && !is_head_only(c) && !output::append_bytes(c, body) {
@@ -227,12 +227,12 @@ pub(crate) fn text(c: Conn, code: c_int, headers: &[u8], body: &[u8], head_only:
 }
 
 /// A reply without a body.
-pub(crate) fn head(c: Conn, code: c_int, headers: &[u8]) {
+pub(crate) fn head(c: ConnRef, code: c_int, headers: &[u8]) {
     text(c, code, headers, b"", false);
 }
 
 /// The library's own answer to a request that it refuses, one line long. The connection is draining.
-pub(crate) fn refusal(c: Conn, code: c_int) {
+pub(crate) fn refusal(c: ConnRef, code: c_int) {
     let Some(at) = begin(c, code, &[]) else { return };
     let text = phrase(code);
     if is_head_only(c) || output::append_parts(c, &[text.as_bytes(), b"\n"]) {
@@ -242,7 +242,7 @@ pub(crate) fn refusal(c: Conn, code: c_int) {
 }
 
 /// Answers a request that went beyond a limit, and ends the connection.
-pub(crate) fn over_limit(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
+pub(crate) fn over_limit(c: ConnRef, rec: &ConnState, status: c_int, reason: Reason) {
     rec.reason.set(reason);
     c.update(|f| f.set_draining(true));
     if rec.http.phase.get() != Phase::Body {
@@ -259,7 +259,7 @@ pub(crate) fn over_limit(c: Conn, rec: &Rec, status: c_int, reason: Reason) {
 ///
 /// # Safety
 /// `body` and `ap` fit each other.
-pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_char, ap: *mut va_list) {
+pub(crate) unsafe fn reply(c: ConnRef, code: c_int, headers: &[u8], body: *const c_char, ap: *mut va_list) {
     let Some(at) = begin(c, code, headers) else { return };
     let start = c.send_len();
     // SAFETY: passed on to the caller.
@@ -272,7 +272,7 @@ pub(crate) unsafe fn reply(c: Conn, code: c_int, headers: &[u8], body: *const c_
 }
 
 /// See `mgx_http_reply`.
-pub(crate) fn reply_bytes(c: Conn, code: c_int, headers: &[u8], body: &[u8]) {
+pub(crate) fn reply_bytes(c: ConnRef, code: c_int, headers: &[u8], body: &[u8]) {
     let Some(at) = begin(c, code, headers) else { return };
     set_length(c, at, body.len());
     if is_head_only(c) || output::append_bytes(c, body) {
@@ -283,7 +283,7 @@ pub(crate) fn reply_bytes(c: Conn, code: c_int, headers: &[u8], body: &[u8]) {
 }
 
 /// Begins an answer in chunks. See `mgx_http_begin`.
-pub(crate) fn begin_chunked(c: Conn, code: c_int, headers: &[u8]) {
+pub(crate) fn begin_chunked(c: ConnRef, code: c_int, headers: &[u8]) {
     let mut code_text = [0; 20];
     let code_text = number(&mut code_text, code.unsigned_abs() as usize);
     let parts: [&[u8]; 7] =
@@ -292,7 +292,7 @@ pub(crate) fn begin_chunked(c: Conn, code: c_int, headers: &[u8]) {
 }
 
 /// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.
-pub(crate) fn write_chunk(c: Conn, data: &[u8]) {
+pub(crate) fn write_chunk(c: ConnRef, data: &[u8]) {
     let mut memory = [0; 20];
     let mut size = std::io::Cursor::new(&mut memory[..]);
     let _ = std::io::Write::write_fmt(&mut size, format_args!("{:x}\r\n", data.len()));
@@ -311,7 +311,7 @@ pub(crate) fn write_chunk(c: Conn, data: &[u8]) {
 ///
 /// # Safety
 /// `fmt` and `ap` fit each other.
-pub(crate) unsafe fn printf_chunk(c: Conn, fmt: *const c_char, ap: *mut va_list) {
+pub(crate) unsafe fn printf_chunk(c: ConnRef, fmt: *const c_char, ap: *mut va_list) {
     let start = c.send_len();
     output::prepare(c);
     let ok = output::append_bytes(c, b"00000000\r\n");

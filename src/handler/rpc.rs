@@ -2,8 +2,8 @@
 
 use crate::{
     abi::{mg_rpc, mg_rpc_req, mg_str},
+    ffi_util::heap,
     fmt::{engine::Out, printers, sink::AnySink},
-    guard::heap,
     proto::{glob, json},
 };
 use core::ffi::c_void;

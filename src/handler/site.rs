@@ -1,7 +1,7 @@
-//! Where served files come from: the machine's own file system or one of the program, and what a path leads to in it.
+//! Where served files come from: the machine's own file system or one of the application, and what a path leads to in it.
 
 use crate::abi::*;
-use crate::platform::files::{self, Fence};
+use crate::platform::files::{self, ConfinedRoot};
 use crate::sys::fs::{Fs, Handle};
 use core::ffi::CStr;
 
@@ -9,7 +9,7 @@ use core::ffi::CStr;
 #[derive(Clone, Copy)]
 pub(crate) struct Site {
     pub(crate) fs: Fs,
-    /// The machine's own file system, not changed by the program: links can be looked at, and descriptors be used.
+    /// The machine's own file system, not changed by the application: links can be looked at, and descriptors be used.
     pub(super) native: bool,
 }
 
@@ -33,10 +33,10 @@ impl Site {
         Site { fs, native: unsafe { files::is_native(fs.as_ptr()) } }
     }
 
-    /// What a path leads to. `fence`: directories that it must not leave through links, where there are links.
-    pub(super) fn find(self, path: &CStr, fence: Option<Fence<'_>>) -> Found {
+    /// What a path leads to. `confined`: directories that it must not leave through links, where there are links.
+    pub(super) fn find(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
         if self.native {
-            return match files::open(path, fence) {
+            return match files::open(path, confined) {
                 files::Found::File { fd, size, mtime } => {
                     Found::File(Opened { descriptor: files::descriptor(fd), file: Handle { fs: self.fs, fd }, size, mtime })
                 }
@@ -54,30 +54,30 @@ impl Site {
         }
     }
 
-    pub(crate) fn open(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<Opened> {
-        match self.find(path, fence) {
+    pub(crate) fn open(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Option<Opened> {
+        match self.find(path, confined) {
             Found::File(opened) => Some(opened),
             _ => None,
         }
     }
 
     /// When the file at this path was changed.
-    pub(super) fn modified(self, path: &CStr, fence: Option<Fence<'_>>) -> Option<time_t> {
+    pub(super) fn modified(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Option<time_t> {
         if self.native {
-            return self.open(path, fence).map(|file| file.mtime);
+            return self.open(path, confined).map(|file| file.mtime);
         }
         self.fs.status(path).filter(|(flags, ..)| flags & MG_FS_DIR == 0).map(|(_, _, mtime)| mtime)
     }
 
     /// Whether a directory is not outside.
-    pub(super) fn holds(self, path: &[u8], fence: Fence<'_>) -> bool {
-        !self.native || fence.holds(path)
+    pub(super) fn holds(self, path: &[u8], confined: ConfinedRoot<'_>) -> bool {
+        !self.native || confined.holds(path)
     }
 
     /// Size, None for a directory, and time of change of an entry; None when it is gone, or a link that leads outside.
-    pub(super) fn entry(self, path: &CStr, fence: Fence<'_>) -> Option<(Option<u64>, time_t)> {
+    pub(super) fn entry(self, path: &CStr, confined: ConfinedRoot<'_>) -> Option<(Option<u64>, time_t)> {
         if self.native {
-            let (dir, size, mtime) = files::entry(path.to_bytes(), fence)?;
+            let (dir, size, mtime) = files::entry(path.to_bytes(), confined)?;
             return Some(((!dir).then_some(size), mtime));
         }
         let (flags, size, mtime) = self.fs.status(path)?;

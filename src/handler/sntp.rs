@@ -1,12 +1,12 @@
 //! SNTP: the handler in `c->pfn` of mg_sntp_connect. It asks once and takes the first answer from the server that was asked.
 
 use crate::abi::*;
-use crate::guard::bytes;
+use crate::ffi_util::bytes;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::Engine;
 use crate::net::event::call;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::platform::clock as time;
 use crate::proto::sntp::{self, Timestamp};
@@ -38,7 +38,7 @@ struct Sent {
 ///
 /// # Safety
 /// `url` is NULL or a C string.
-pub(crate) unsafe fn connect(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+pub(crate) unsafe fn connect(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     let url = if url.is_null() { c"udp://time.google.com:123".as_ptr() } else { url };
     let client = Client { url, handler: f, handler_data: data, pfn: Some(handler), pfn_data: ptr::null_mut() };
     // SAFETY: passed on to the caller.
@@ -50,8 +50,8 @@ pub(crate) unsafe fn connect(e: &Engine, url: *const c_char, f: mg_event_handler
 /// # Safety
 /// `c` is the connection the event is for.
 unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     match ev {
         MG_EV_OPEN => start(c),
         MG_EV_CONNECT => request(c),
@@ -64,7 +64,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
     }
 }
 
-fn query(c: Conn) -> Option<Query> {
+fn query(c: ConnRef) -> Option<Query> {
     let rec = c.rec()?;
     let task = rec.task.take()?;
     let query = task.downcast_ref::<Query>().copied();
@@ -72,7 +72,7 @@ fn query(c: Conn) -> Option<Query> {
     query
 }
 
-fn start(c: Conn) {
+fn start(c: ConnRef) {
     let deadline = time::millis().saturating_add(TIMEOUT_MS);
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
         rec.task.set(Some(Box::new(Query { deadline, sent: None })));
@@ -81,7 +81,7 @@ fn start(c: Conn) {
 }
 
 /// See `mg_sntp_request`.
-pub(crate) fn request(c: Conn) {
+pub(crate) fn request(c: ConnRef) {
     if c.flags().is_resolving() {
         return log_error!("{} the time server's address is not known yet", c.id());
     }
@@ -105,7 +105,7 @@ fn is_same(a: &mg_addr, b: &mg_addr) -> bool {
 }
 
 /// Takes the answer. What is not one is as good as not there: anybody can send that.
-fn receive(c: Conn) {
+fn receive(c: ConnRef) {
     let Some(sent) = query(c).and_then(|q| q.sent) else { return };
     // SAFETY: the connection's own data, used before anything is called.
     let message = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
@@ -116,7 +116,7 @@ fn receive(c: Conn) {
         unsafe { (*c.recv()).len = 0 };
         return;
     }
-    // For programs that look at the message themselves.
+    // For applications that look at the message themselves.
     sntp::set_origin(message, sntp::timestamp(sent.at));
     let now = time::millis();
     let found = sntp::parse(message, now).filter(|ms| *ms > 0 && sntp::is_usable(message, TIMEOUT_MS));

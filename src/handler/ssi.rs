@@ -2,8 +2,8 @@
 
 use super::reply;
 use super::site::{Opened, Site};
-use crate::net::handle::Conn;
-use crate::platform::files::Fence;
+use crate::net::handle::ConnRef;
+use crate::platform::files::ConfinedRoot;
 use crate::proto::path::is_sane;
 use crate::proto::ssi::{Piece, pieces};
 use crate::proto::webroot;
@@ -21,8 +21,8 @@ const MAX_SIZE: usize = 16 << 20;
 
 const HEADERS: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n";
 
-/// Answers with the page that `file` holds, expanded. `list` is the `root_dir` of the program.
-pub(crate) fn serve(c: Conn, site: Site, list: &[u8], path: &[u8], file: Opened, fence: Fence<'_>, head_only: bool) {
+/// Answers with the page that `file` holds, expanded. `list` is the `root_dir` of the application.
+pub(crate) fn serve(c: ConnRef, site: Site, list: &[u8], path: &[u8], file: Opened, confined: ConfinedRoot<'_>, head_only: bool) {
     let Some(page) = read(file) else {
         if !c.is_closed() {
             reply::text(c, 500, b"", b"Page too large\n", head_only);
@@ -30,9 +30,9 @@ pub(crate) fn serve(c: Conn, site: Site, list: &[u8], path: &[u8], file: Opened,
         return;
     };
     let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0 };
-    expansion.expand(path, &page, fence, 0);
+    expansion.expand(path, &page, confined, 0);
     if c.is_closed() {
-        // By the program's own file system.
+        // By the application's own file system.
         return;
     }
     if expansion.includes >= MAX_INCLUDES || expansion.out.len() >= MAX_SIZE {
@@ -44,14 +44,14 @@ pub(crate) fn serve(c: Conn, site: Site, list: &[u8], path: &[u8], file: Opened,
 }
 
 /// See `mg_http_serve_ssi`. Includes come from the directory of the page, or from `root`.
-pub(crate) fn serve_path(c: Conn, root: &[u8], path: &CStr) {
+pub(crate) fn serve_path(c: ConnRef, root: &[u8], path: &CStr) {
     let site = Site::new(Fs::posix());
     match site.open(path, None) {
         Some(file) => {
             let path = path.to_bytes();
             let dir = directory(path);
             let dirs = [if dir.is_empty() { b"." } else { dir }, root];
-            serve(c, site, root, path, file, Fence(&dirs), false);
+            serve(c, site, root, path, file, ConfinedRoot(&dirs), false);
         }
         None if c.is_closed() => {}
         None => reply::text(c, 404, b"", b"Not found\n", false),
@@ -85,15 +85,15 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    fn expand(&mut self, path: &[u8], page: &[u8], fence: Fence<'_>, depth: usize) {
+    fn expand(&mut self, path: &[u8], page: &[u8], confined: ConfinedRoot<'_>, depth: usize) {
         for piece in pieces(page) {
             match piece {
                 Piece::Text(text) => self.out.extend_from_slice(text),
-                Piece::File(name) => self.include(&[directory(path), name].concat(), fence, depth),
+                Piece::File(name) => self.include(&[directory(path), name].concat(), confined, depth),
                 Piece::Virtual(name) => {
                     let slash: &[u8] = if name.starts_with(b"/") { b"" } else { b"/" };
                     if let Ok(m) = webroot::map_plain(self.list, &[slash, name].concat()) {
-                        self.include(&m.path, Fence(&[m.root]), depth);
+                        self.include(&m.path, ConfinedRoot(&[m.root]), depth);
                     }
                 }
             }
@@ -101,15 +101,15 @@ impl Expansion<'_> {
     }
 
     /// What cannot be included is left out.
-    fn include(&mut self, path: &[u8], fence: Fence<'_>, depth: usize) {
+    fn include(&mut self, path: &[u8], confined: ConfinedRoot<'_>, depth: usize) {
         self.includes += 1;
         if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES || !is_sane(path) {
             return;
         }
-        let file = CString::new(path).ok().and_then(|p| self.site.open(&p, Some(fence)));
+        let file = CString::new(path).ok().and_then(|p| self.site.open(&p, Some(confined)));
         let Some(file) = file.filter(|f| f.size < (MAX_SIZE - self.out.len().min(MAX_SIZE)) as u64) else { return };
         if let Some(page) = read(file) {
-            self.expand(path, &page, fence, depth + 1);
+            self.expand(path, &page, confined, depth + 1);
         }
     }
 }

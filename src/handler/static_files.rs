@@ -3,15 +3,15 @@
 use super::site::{Found, Opened, Site};
 use super::{http, reply, ssi};
 use crate::abi::*;
-use crate::guard::bytes::cstr;
-use crate::net::engine::Rec;
+use crate::ffi_util::bytes::cstr;
+use crate::net::engine::ConnState;
 use crate::net::engine::{End, Stream};
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::net::stream::{self, BLOCK};
-use crate::platform::files::Fence;
+use crate::platform::files::ConfinedRoot;
 use crate::platform::sock;
-use crate::proto::precondition::{Preconditions, Verdict};
+use crate::proto::precondition::{Outcome, Preconditions};
 use crate::proto::range::{self, Range};
 use crate::proto::webroot::{self, Refusal};
 use crate::proto::{accept, date, glob, listing, mime, urlcodec};
@@ -60,7 +60,7 @@ impl<'a> Opts<'a> {
     }
 }
 
-/// What matters of a request: a copy, because file systems of the program may change `c->recv`.
+/// What matters of a request: a copy, because file systems of the application may change `c->recv`.
 pub(crate) struct Request {
     uri: Vec<u8>,
     query: Vec<u8>,
@@ -117,7 +117,7 @@ unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether the method is one for files; the answer is given otherwise.
-fn is_allowed(c: Conn, req: &Request, o: &Opts<'_>) -> bool {
+fn is_allowed(c: ConnRef, req: &Request, o: &Opts<'_>) -> bool {
     if !req.allowed {
         let head = [b"Allow: GET, HEAD, POST\r\n", o.extra_headers].concat();
         reply::text(c, 405, &head, b"Method not allowed\n", false);
@@ -129,7 +129,7 @@ fn is_allowed(c: Conn, req: &Request, o: &Opts<'_>) -> bool {
 ///
 /// # Safety
 /// `hm` is a parsed message, `opts` NULL or valid options.
-pub(crate) unsafe fn serve_dir(c: Conn, hm: *const mg_http_message, opts: *const mg_http_serve_opts) {
+pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *const mg_http_serve_opts) {
     // SAFETY: passed on to the caller.
     let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
     if !is_allowed(c, &req, &o) {
@@ -147,22 +147,22 @@ pub(crate) unsafe fn serve_dir(c: Conn, hm: *const mg_http_message, opts: *const
         Err(Refusal::TooLong) => return reply::text(c, 400, b"", b"Exceeded path size", req.head_only),
     };
     let roots = [mapped.root];
-    let fence = Fence(&roots);
+    let confined = ConfinedRoot(&roots);
     let found = match (&req.uri[..], c_path(&mapped.path)) {
         // An index page will show whether it is there.
         (b"/", _) => Found::Directory,
-        (_, Some(path)) => o.site.find(&path, Some(fence)),
+        (_, Some(path)) => o.site.find(&path, Some(confined)),
         (_, None) => Found::Nothing,
     };
     if c.is_closed() {
-        // By the program's own file system, here and in what follows.
+        // By the application's own file system, here and in what follows.
         return;
     }
     match found {
-        Found::File(file) => page(c, &req, &o, &mapped.path, file, fence),
-        Found::Nothing => send(c, &req, &o, &mapped.path, None, Some(fence)),
-        Found::Directory if req.uri.ends_with(b"/") => directory(c, &req, &o, &mapped.path, fence),
-        Found::Directory if o.site.holds(&mapped.path, fence) => redirect(c, &req),
+        Found::File(file) => page(c, &req, &o, &mapped.path, file, confined),
+        Found::Nothing => send(c, &req, &o, &mapped.path, None, Some(confined)),
+        Found::Directory if req.uri.ends_with(b"/") => directory(c, &req, &o, &mapped.path, confined),
+        Found::Directory if o.site.holds(&mapped.path, confined) => redirect(c, &req),
         Found::Directory => send(c, &req, &o, b"", None, None),
     }
 }
@@ -172,15 +172,15 @@ fn c_path(path: &[u8]) -> Option<CString> {
 }
 
 /// A file that exists: a page with includes, or bytes to send.
-fn page(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Opened, fence: Fence<'_>) {
+fn page(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Opened, confined: ConfinedRoot<'_>) {
     if o.ssi_pattern.is_some_and(|pattern| glob::matches(path, pattern, |_| {})) {
-        return ssi::serve(c, o.site, o.root, path, file, fence, req.head_only);
+        return ssi::serve(c, o.site, o.root, path, file, confined, req.head_only);
     }
-    send(c, req, o, path, Some(file), Some(fence));
+    send(c, req, o, path, Some(file), Some(confined));
 }
 
 /// The index page of a directory, or its listing.
-fn directory(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], fence: Fence<'_>) {
+fn directory(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], confined: ConfinedRoot<'_>) {
     let (index, listed) = c.engine().map_or((b"index.html".to_vec(), true), |e| {
         let options = e.options.borrow();
         (options.http_index.clone(), !options.no_dirlist)
@@ -188,28 +188,28 @@ fn directory(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], fence: Fence<'_>
     let below = |name: &[u8]| [path, b"/", name].concat();
     for name in [&index[..], b"index.shtml"] {
         let path = below(name);
-        if let Some(file) = c_path(&path).and_then(|p| o.site.open(&p, Some(fence))) {
-            return page(c, req, o, &path, file, fence);
+        if let Some(file) = c_path(&path).and_then(|p| o.site.open(&p, Some(confined))) {
+            return page(c, req, o, &path, file, confined);
         }
     }
     let (plain, packed) = (below(&index), below(&[&index[..], b".gz"].concat()));
-    if c_path(&packed).is_some_and(|p| o.site.open(&p, Some(fence)).is_some()) {
-        return send(c, req, o, &plain, None, Some(fence));
+    if c_path(&packed).is_some_and(|p| o.site.open(&p, Some(confined)).is_some()) {
+        return send(c, req, o, &plain, None, Some(confined));
     }
     let here: &[u8] = if path.is_empty() && o.site.native { b"/" } else { path };
     if c.is_closed() {
         return;
     }
     let is_dir = |p: &CString| o.site.fs.status(p).is_some_and(|(flags, ..)| flags & MG_FS_DIR != 0);
-    match c_path(here).filter(|p| is_dir(p) && o.site.holds(here, fence)) {
+    match c_path(here).filter(|p| is_dir(p) && o.site.holds(here, confined)) {
         _ if c.is_closed() => {}
         None => send(c, req, o, b"", None, None),
         Some(_) if !listed => reply::text(c, 403, b"", b"Forbidden\n", req.head_only),
-        Some(dir) => list(c, req, o, &dir, path, fence),
+        Some(dir) => list(c, req, o, &dir, path, confined),
     }
 }
 
-fn redirect(c: Conn, req: &Request) {
+fn redirect(c: ConnRef, req: &Request) {
     let location = webroot::location(&req.uri, &req.query);
     let head = [b"HTTP/1.1 301 Moved\r\nLocation: ", &location[..], b"\r\nContent-Length: 0\r\n"].concat();
     if reply::lines(c, 301, &head).is_some() {
@@ -217,7 +217,7 @@ fn redirect(c: Conn, req: &Request) {
     }
 }
 
-fn list(c: Conn, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], fence: Fence<'_>) {
+fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confined: ConfinedRoot<'_>) {
     let mut names = Vec::new();
     o.site.fs.list(dir, |name| names.push(name.to_owned()));
     if o.site.native {
@@ -229,7 +229,7 @@ fn list(c: Conn, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], fence: Fe
     let mut page = listing::Page::new(&uri[..n]);
     for name in names {
         let name = name.to_bytes();
-        let entry = c_path(&[path, b"/", name].concat()).and_then(|p| o.site.entry(&p, fence));
+        let entry = c_path(&[path, b"/", name].concat()).and_then(|p| o.site.entry(&p, confined));
         if let Some((size, mtime)) = entry {
             page.row(name, size, seconds(mtime));
         }
@@ -255,16 +255,16 @@ fn append(to: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
 ///
 /// # Safety
 /// `hm` is a parsed message, `opts` NULL or valid options.
-pub(crate) unsafe fn serve_file(c: Conn, hm: *const mg_http_message, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
+pub(crate) unsafe fn serve_file(c: ConnRef, hm: *const mg_http_message, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
     // SAFETY: passed on to the caller.
     unsafe { serve_file_to(c, &Request::new(hm), path, opts) }
 }
 
-/// The same for a request that was looked at before anything of the program was called.
+/// The same for a request that was looked at before anything of the application was called.
 ///
 /// # Safety
 /// `opts` is NULL or valid options.
-pub(crate) unsafe fn serve_file_to(c: Conn, req: &Request, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
+pub(crate) unsafe fn serve_file_to(c: ConnRef, req: &Request, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
     // SAFETY: passed on to the caller.
     let o = unsafe { Opts::new(opts) };
     if is_allowed(c, req, &o) {
@@ -283,19 +283,19 @@ pub(crate) fn etag(size: u64, mtime: time_t) -> String {
     format!("\"{mtime}.{size}\"")
 }
 
-/// Sends `file`, which is what is at `path`, or its compressed form; when there is neither, the program's page for that.
-fn send(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>, fence: Option<Fence<'_>>) {
+/// Sends `file`, which is what is at `path`, or its compressed form; when there is neither, the application's page for that.
+fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>, confined: Option<ConfinedRoot<'_>>) {
     let mut kind = mime::of(path, o.mime_types);
     // One that is older than what it was made from does not count.
     let current = |mtime: &time_t| file.as_ref().is_none_or(|file| *mtime >= file.mtime);
     let beside = if path.is_empty() { None } else { c_path(&[path, b".gz"].concat()) };
     let (packed, varies) = match beside {
         Some(p) if req.gzip => {
-            let packed = o.site.open(&p, fence).filter(|packed| current(&packed.mtime));
+            let packed = o.site.open(&p, confined).filter(|packed| current(&packed.mtime));
             let there = packed.is_some();
             (packed, there)
         }
-        Some(p) => (None, o.site.modified(&p, fence).filter(current).is_some()),
+        Some(p) => (None, o.site.modified(&p, confined).filter(current).is_some()),
         None => (None, false),
     };
     let gzip = packed.is_some();
@@ -319,10 +319,10 @@ fn send(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>,
     if varies {
         about.extend_from_slice(b"Vary: Accept-Encoding\r\n");
     }
-    let verdict = req.conditions.judge(etag.as_bytes(), modified, req.reads);
-    if verdict != Verdict::Send {
+    let verdict = req.conditions.evaluate(etag.as_bytes(), modified, req.reads);
+    if verdict != Outcome::Send {
         let (line, code, length): (&[u8], _, &[u8]) = match verdict {
-            Verdict::NotModified => (b"HTTP/1.1 304 Not Modified\r\n", 304, b""),
+            Outcome::NotModified => (b"HTTP/1.1 304 Not Modified\r\n", 304, b""),
             _ => (b"HTTP/1.1 412 Precondition Failed\r\n", 412, b"Content-Length: 0\r\n"),
         };
         if reply::lines(c, code, &[line, &about, o.extra_headers, length].concat()).is_some() {
@@ -356,8 +356,8 @@ fn send(c: Conn, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>,
 }
 
 /// Queues the head and the start of the body; the rest follows as it leaves.
-fn body(c: Conn, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
-    // Small files are read. The kernel's way writes nothing to the log, and waits for sockets that the program has not made
+fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
+    // Small files are read. The kernel's way writes nothing to the log, and waits for sockets that the application has not made
     // non-blocking.
     let flags = c.flags();
     let plain = !flags.is_udp() && !flags.is_hexdumping() && c.rec().is_some_and(|rec| rec.own.get());
@@ -376,7 +376,7 @@ fn body(c: Conn, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
     };
     let Some(last) = reply::lines(c, code, head) else { return };
     let Some(rec) = c.rec() else {
-        // A connection of the program's own, which has no turns.
+        // A connection of the application's own, which is never serviced.
         while stream.fill(c, BLOCK).is_some_and(|left| left > 0) {}
         return reply::complete(c);
     };
@@ -398,8 +398,8 @@ fn body(c: Conn, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
 /// # Safety
 /// `c` is the connection the event is for.
 unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     if ev == MG_EV_CLOSE {
         if let Some(rec) = c.rec() {
             stream::abandon(c, rec);
@@ -408,7 +408,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
     }
 }
 
-fn give_back(c: Conn) {
+fn give_back(c: ConnRef) {
     if c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _))) {
         c.set_pfn(Some(http::handler));
         c.set_pfn_data(ptr::null_mut());
@@ -416,7 +416,7 @@ fn give_back(c: Conn) {
 }
 
 /// The end of a file: requests are looked at again.
-fn done(c: Conn, rec: &Rec, end: End, last: bool) {
+fn done(c: ConnRef, rec: &ConnState, end: End, last: bool) {
     give_back(c);
     if end == End::Cut {
         c.update(|f| f.set_resp(false));
@@ -429,7 +429,7 @@ fn done(c: Conn, rec: &Rec, end: End, last: bool) {
         c.update(|f| f.set_draining(true));
     }
     if end == End::Cut {
-        // Last, because it calls the program.
+        // Last, because it calls the application.
         log_error!("{} {}: a file became shorter while it was sent", c.id(), Bytes(b"HTTP"));
     }
 }

@@ -3,11 +3,11 @@
 
 use super::{http, reply};
 use crate::abi::*;
-use crate::guard::bytes::{self, cstr};
-use crate::guard::iobuf;
+use crate::ffi_util::bytes::{self, cstr};
+use crate::ffi_util::iobuf;
 use crate::net::event::{call_count, call_user};
-use crate::net::handle::Conn;
-use crate::platform::files::{self, Fence};
+use crate::net::handle::ConnRef;
+use crate::platform::files::{self, ConfinedRoot};
 use crate::proto::http::chunked::{Scan, Scanner};
 use crate::proto::{path::is_sane, urlcodec};
 use crate::sys::fs::{self, Failure, Fs, NewFile};
@@ -18,7 +18,7 @@ use std::ffi::CString;
 use std::rc::Rc;
 
 unsafe extern "C" {
-    // By their C names: a program may define them itself.
+    // By their C names: an application may define them itself.
     fn mg_ota_begin(size: usize) -> bool;
     fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
     fn mg_ota_end() -> bool;
@@ -44,8 +44,8 @@ fn number(text: Option<Vec<u8>>) -> c_long {
 ///
 /// # Safety
 /// `hm` is a parsed message.
-pub(crate) unsafe fn upload(c: Conn, hm: *const mg_http_message, fs: Fs, dir: &[u8], max_size: usize) -> c_long {
-    // SAFETY: as the caller promises. Copies: file systems of the program may change `c->recv`.
+pub(crate) unsafe fn upload(c: ConnRef, hm: *const mg_http_message, fs: Fs, dir: &[u8], max_size: usize) -> c_long {
+    // SAFETY: as the caller promises. Copies: file systems of the application may change `c->recv`.
     let (query, body) = unsafe { ((*hm).query.bytes().to_vec(), (*hm).body.bytes().to_vec()) };
     let (code, text, result) = match store(&query, &body, fs, dir, max_size) {
         Ok(size) => (200, size.to_string().into_bytes(), size),
@@ -61,7 +61,7 @@ pub(crate) unsafe fn upload(c: Conn, hm: *const mg_http_message, fs: Fs, dir: &[
 fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
     let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
     // SAFETY: an Fs points at a file system.
-    !unsafe { files::is_native(fs.as_ptr()) } || parent == dir || Fence(&[dir]).holds(parent)
+    !unsafe { files::is_native(fs.as_ptr()) } || parent == dir || ConfinedRoot(&[dir]).holds(parent)
 }
 
 type Refused = (c_int, Vec<u8>, c_long);
@@ -159,7 +159,7 @@ enum Rest {
     Chunks(Scanner),
 }
 
-/// What a head says about the body behind it: taken before anything of the program is called, which may move `c->recv`.
+/// What a head says about the body behind it: taken before anything of the application is called, which may move `c->recv`.
 pub(crate) struct Body {
     /// What is in front of the body in `c->recv`.
     head: usize,
@@ -171,14 +171,14 @@ pub(crate) struct Body {
 impl Body {
     /// # Safety
     /// `hm` is a parsed message.
-    pub(crate) unsafe fn of(c: Conn, hm: *const mg_http_message) -> Body {
+    pub(crate) unsafe fn of(c: ConnRef, hm: *const mg_http_message) -> Body {
         // SAFETY: as the caller promises.
         unsafe {
             let hm = &*hm;
             // Requests in front of this one have been handled.
             let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
             let before = if before <= c.recv_len() { before } else { 0 };
-            // The header may stand behind those that the program sees.
+            // The header may stand behind those that the application sees.
             let named = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
             let chunked = named || c.rec().is_some_and(|rec| rec.http.dispatching.get() && rec.http.chunked.get());
             Body { head: before + hm.head.len, chunked, len: hm.body.len }
@@ -186,7 +186,7 @@ impl Body {
     }
 }
 
-/// What the record of a connection refers to while its body is written. Whoever writes is the program, too: it may poll
+/// What the record of a connection refers to while its body is written. Whoever writes is the application, too: it may poll
 /// meanwhile, so that more arrives, errors come, and the connection is closed. All of this waits until it has returned.
 struct Upload {
     /// None before it is open, and when it is finished.
@@ -194,14 +194,14 @@ struct Upload {
     rest: RefCell<Rest>,
     /// Bytes in front of the body that are still in `c->recv`.
     head: Cell<usize>,
-    /// A function of the program is running.
+    /// A function of the application is running.
     busy: Cell<bool>,
     /// `c->is_full` is ours.
     paused: Cell<bool>,
     /// What came while busy: MG_EV_ERROR, and MG_EV_CLOSE with what was in `c->recv`.
     error: Cell<Option<CString>>,
     closed: Cell<Option<Vec<u8>>>,
-    /// `c->fn` of the program, and what it wants to be called at the end.
+    /// `c->fn` of the application, and what it wants to be called at the end.
     handler: mg_event_handler_t,
     callback: Callback,
 }
@@ -210,7 +210,7 @@ struct Upload {
 const BLOCK: usize = 512;
 
 /// See `mg_http_start_upload`.
-pub(crate) fn start_file(c: Conn, body: Body, name: &[u8], dir: &[u8], fs: Fs, callback: Callback) {
+pub(crate) fn start_file(c: ConnRef, body: Body, name: &[u8], dir: &[u8], fs: Fs, callback: Callback) {
     if name.is_empty() || name.contains(&0) || name.ends_with(b"/") || !is_sane(name) || fs::is_temporary(name) {
         return refuse(c, callback, c"bad name");
     }
@@ -225,16 +225,16 @@ pub(crate) fn start_file(c: Conn, body: Body, name: &[u8], dir: &[u8], fs: Fs, c
 }
 
 /// See `mg_http_start_ota`.
-pub(crate) fn start_firmware(c: Conn, body: Body, callback: Callback) {
+pub(crate) fn start_firmware(c: ConnRef, body: Body, callback: Callback) {
     let size = body.len;
     // SAFETY: no conditions.
     start(c, body, callback, c"ota begin failed", || unsafe { mg_ota_begin(size) }.then_some(Sink::Firmware));
 }
 
-/// Tells the program, or the client, how it ended; NULL for well.
-fn tell(c: Conn, callback: Callback, message: *const c_char) {
+/// Tells the application, or the client, how it ended; NULL for well.
+fn tell(c: ConnRef, callback: Callback, message: *const c_char) {
     match callback {
-        // SAFETY: the program's function.
+        // SAFETY: the application's function.
         Some(f) => unsafe { f(c.as_ptr(), message) },
         None if c.is_closed() || c.flags().is_client() => {}
         None if message.is_null() => reply::text(c, 200, b"", b"ok\n", false),
@@ -244,7 +244,7 @@ fn tell(c: Conn, callback: Callback, message: *const c_char) {
 }
 
 /// Nothing has changed yet: the connection goes on as it was, unless nobody but us answers.
-fn refuse(c: Conn, callback: Callback, message: &CStr) {
+fn refuse(c: ConnRef, callback: Callback, message: &CStr) {
     tell(c, callback, message.as_ptr());
     if callback.is_none() {
         c.update(|f| f.set_draining(true));
@@ -253,7 +253,7 @@ fn refuse(c: Conn, callback: Callback, message: &CStr) {
 
 /// Takes the body away from the HTTP handler, which sees that the buffer has changed. What has arrived of it is taken in the event
 /// that is being delivered: it reaches `c->fn` next.
-fn start(c: Conn, body: Body, callback: Callback, failure: &CStr, open: impl FnOnce() -> Option<Sink>) {
+fn start(c: ConnRef, body: Body, callback: Callback, failure: &CStr, open: impl FnOnce() -> Option<Sink>) {
     let Some(rec) = c.rec().filter(|_| state(c).is_none()) else { return refuse(c, callback, failure) };
     let upload = Rc::new(Upload {
         sink: RefCell::default(),
@@ -288,14 +288,14 @@ fn start(c: Conn, body: Body, callback: Callback, failure: &CStr, open: impl FnO
 /// # Safety
 /// `c` is the connection the event is for; `ev_data` fits the event.
 unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     let Some(upload) = state(c) else { return };
     match ev {
         MG_EV_READ if upload.busy.get() => upload.pause(c),
         MG_EV_READ | MG_EV_POLL => upload.go_on(c),
         MG_EV_ERROR => {
-            // SAFETY: MG_EV_ERROR carries a C string; it is copied, because the program may call mg_error again.
+            // SAFETY: MG_EV_ERROR carries a C string; it is copied, because the application may call mg_error again.
             let message = unsafe { cstr(ev_data.cast()) }.to_vec();
             upload.error.set(Some(CString::new(message).unwrap_or_default()));
             upload.catch_up(c);
@@ -307,7 +307,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
         }
         DRAIN => {
             if let Some(f) = upload.handler {
-                // SAFETY: the program's handler; it may change the terms of the drain.
+                // SAFETY: the application's handler; it may change the terms of the drain.
                 unsafe { f(c.as_ptr(), ev, ev_data) };
             }
         }
@@ -318,7 +318,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
 const DRAIN: c_int = mgx_event::MGX_EV_DRAIN as c_int;
 
 /// The upload of this connection.
-fn state(c: Conn) -> Option<Rc<Upload>> {
+fn state(c: ConnRef) -> Option<Rc<Upload>> {
     let rec = c.rec()?;
     let task = rec.task.take();
     let upload = task.as_ref().and_then(|task| task.downcast_ref::<Rc<Upload>>()).cloned();
@@ -335,22 +335,22 @@ fn is_some<T>(cell: &Cell<Option<T>>) -> bool {
 }
 
 impl Upload {
-    /// Calls what may be the program's.
-    fn call<T>(&self, c: Conn, f: impl FnOnce() -> T) -> T {
+    /// Calls what may be the application's.
+    fn call<T>(&self, c: ConnRef, f: impl FnOnce() -> T) -> T {
         self.busy.set(true);
         let result = f();
         self.busy.set(false);
         if self.paused.take() && !c.is_closed() {
             c.update(|f| f.set_full(false));
             if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
-                e.hold(rec);
+                e.requeue(rec);
             }
         }
         result
     }
 
-    /// What has arrived while the program is busy is enough.
-    fn pause(&self, c: Conn) {
+    /// What has arrived while the application is busy is enough.
+    fn pause(&self, c: ConnRef) {
         if !c.flags().is_full() {
             c.update(|f| f.set_full(true));
             self.paused.set(true);
@@ -358,9 +358,9 @@ impl Upload {
     }
 
     /// Takes the next part of what has arrived.
-    fn next(&self, c: Conn) -> (Vec<u8>, usize, Scan) {
+    fn next(&self, c: ConnRef) -> (Vec<u8>, usize, Scan) {
         let mut behind = self.closed.take();
-        // SAFETY: the connection's own data, copied: what writes it may be the program's.
+        // SAFETY: the connection's own data, copied: what writes it may be the application's.
         let arrived = behind.as_deref().unwrap_or_else(|| unsafe { c.recv_info().data() });
         let head = self.head.take().min(arrived.len());
         let arrived = &arrived[head..];
@@ -388,7 +388,7 @@ impl Upload {
     }
 
     /// Writes what has arrived.
-    fn go_on(&self, c: Conn) {
+    fn go_on(&self, c: ConnRef) {
         while !self.busy.get() && self.sink.borrow().is_some() {
             if let Some(error) = self.error.take() {
                 return self.end(c, Err(&error));
@@ -411,15 +411,15 @@ impl Upload {
         }
     }
 
-    /// What came while the program was busy, or comes now.
-    fn catch_up(&self, c: Conn) {
+    /// What came while the application was busy, or comes now.
+    fn catch_up(&self, c: ConnRef) {
         if !self.busy.get() && (is_some(&self.error) || is_some(&self.closed)) {
             self.go_on(c);
         }
     }
 
-    /// The program's handler has its place again.
-    fn give_back(&self, c: Conn) {
+    /// The application's handler has its place again.
+    fn give_back(&self, c: ConnRef) {
         if c.handler().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _))) {
             c.set_handler(self.handler);
             if c.pfn().is_none() {
@@ -431,15 +431,15 @@ impl Upload {
         }
     }
 
-    /// MG_EV_CLOSE, which the program has not had.
-    fn deliver_close(&self, c: Conn) {
+    /// MG_EV_CLOSE, which the application has not had.
+    fn deliver_close(&self, c: ConnRef) {
         if self.closed.take().is_some() {
             call_user(c, MG_EV_CLOSE, ptr::null_mut());
         }
     }
 
     /// Gives the connection back and tells how it went. Does nothing the second time.
-    fn end(&self, c: Conn, result: Result<(), &CStr>) {
+    fn end(&self, c: ConnRef, result: Result<(), &CStr>) {
         let Some(sink) = self.sink.take() else { return };
         let result = self.call(c, || match result {
             Ok(()) => sink.finish(),

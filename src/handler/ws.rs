@@ -6,12 +6,12 @@
 
 use super::reply;
 use crate::abi::*;
-use crate::guard::{bytes, http_message, iobuf};
+use crate::ffi_util::{bytes, http_message, iobuf};
 use crate::net::conn::Client;
 use crate::net::connect;
-use crate::net::engine::{Engine, Reason, Rec};
+use crate::net::engine::{ConnState, Engine, Reason};
 use crate::net::event::{call, error, report};
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::net::protocol::Protocol;
 use crate::net::record::Reset;
@@ -28,8 +28,8 @@ use core::ptr;
 /// # Safety
 /// `c` is the connection the event is for.
 pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     match ev {
         MG_EV_READ => run(c),
         MG_EV_POLL if c.recv_len() > 0 => run(c),
@@ -38,7 +38,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
     }
 }
 
-fn is_ours(c: Conn) -> bool {
+fn is_ours(c: ConnRef) -> bool {
     c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
 }
 
@@ -59,18 +59,18 @@ fn quiet(e: &Engine) {
     e.protocols.add(&PROTOCOL);
 }
 
-fn is_strict(c: Conn) -> bool {
+fn is_strict(c: ConnRef) -> bool {
     c.engine().is_some_and(|e| e.ws_strict.get())
 }
 
 /// No further frame may be handled: the connection is gone or going, or another protocol handler has taken over.
-fn is_over(c: Conn) -> bool {
+fn is_over(c: ConnRef) -> bool {
     let flags = c.flags();
     c.is_gone() || flags.is_draining() && c.engine().is_some_and(|e| !e.compat.get()) || flags.is_closing() || !is_ours(c)
 }
 
 /// Handles what has been received.
-pub(crate) fn run(c: Conn) {
+pub(crate) fn run(c: ConnRef) {
     let Some(rec) = c.rec() else { return };
     // While a frame, or the request for the upgrade, is being handled further up the stack nothing moves.
     if rec.ws.dispatching.get() || rec.http.dispatching.get() || is_over(c) {
@@ -86,9 +86,9 @@ pub(crate) fn run(c: Conn) {
     while frames(c, rec) {}
 }
 
-/// Runs what calls the program about the bytes that end at `end` in the buffer. False when the buffer is not what it was: the
+/// Runs what calls the application about the bytes that end at `end` in the buffer. False when the buffer is not what it was: the
 /// connection is gone, or the handler has taken something off, and then the rest of those bytes goes too.
-fn calling(c: Conn, rec: &Rec, end: usize, program: impl FnOnce()) -> bool {
+fn calling(c: ConnRef, rec: &ConnState, end: usize, program: impl FnOnce()) -> bool {
     let before = c.recv_at(rec);
     rec.ws.dispatching.set(true);
     program();
@@ -109,7 +109,7 @@ fn calling(c: Conn, rec: &Rec, end: usize, program: impl FnOnce()) -> bool {
 }
 
 /// The received bytes. Every caller is done with them before it calls anything that could touch the buffer.
-fn received<'a>(c: Conn) -> &'a mut [u8] {
+fn received<'a>(c: ConnRef) -> &'a mut [u8] {
     // SAFETY: the connection's own data, used as said above.
     unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) }
 }
@@ -126,18 +126,18 @@ enum Step {
     Next,
     Wait,
     /// The buffer is not to be touched.
-    Leave,
+    Stop,
 }
 
 /// Handles the frames in the buffer. True: a handler has taken something off, and there is more.
-fn frames(c: Conn, rec: &Rec) -> bool {
+fn frames(c: ConnRef, rec: &ConnState) -> bool {
     let kept = Some(c.pfn_data() as usize).filter(|n| *n <= c.recv_len()).unwrap_or(0);
     let mut place = Place { kept, at: kept };
     while !is_over(c) {
         match frame(c, rec, &mut place) {
             Step::Next => {}
             Step::Wait => break,
-            Step::Leave => return !is_over(c) && c.recv_len() > 0 && !rec.ws.failed.get(),
+            Step::Stop => return !is_over(c) && c.recv_len() > 0 && !rec.ws.failed.get(),
         }
     }
     if c.is_gone() {
@@ -155,7 +155,7 @@ fn frames(c: Conn, rec: &Rec) -> bool {
 }
 
 /// Looks at the frame that begins at `place.at`.
-fn frame(c: Conn, rec: &Rec, place: &mut Place) -> Step {
+fn frame(c: ConnRef, rec: &ConnState, place: &mut Place) -> Step {
     let Some(h) = received(c).get(place.at..).and_then(Header::parse) else { return Step::Wait };
     let any_text = c.engine().is_some_and(|e| e.ws_any_text.get() || e.compat.get());
     let rules = Rules { from_server: c.flags().is_client(), strict: is_strict(c), any_text };
@@ -185,9 +185,9 @@ fn frame(c: Conn, rec: &Rec, place: &mut Place) -> Step {
     act(c, rec, place, &h, start..start + payload)
 }
 
-/// How long the payload of a frame may be: with what is kept it must fit the receive buffer, and the program's own limit for
+/// How long the payload of a frame may be: with what is kept it must fit the receive buffer, and the application's own limit for
 /// messages of its clients.
-fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
+fn room(c: ConnRef, place: &Place, h: &Header, max: usize) -> usize {
     let room = max.saturating_sub(place.kept + h.len);
     match c.engine().map_or(0, |e| e.limits.get().max_ws_message) {
         limit if limit > 0 && c.flags().is_accepted() && h.opcode() < ws::CLOSE => {
@@ -198,7 +198,7 @@ fn room(c: Conn, place: &Place, h: &Header, max: usize) -> usize {
 }
 
 /// Makes room for a frame of which only the beginning is there, a piece at a time: what the peer announces may never come.
-pub(super) fn expect(c: Conn, size: usize) {
+pub(super) fn expect(c: ConnRef, size: usize) {
     let now = c.recv_info();
     let size = size.min(2 * now.len + 65536);
     if let (Some(e), true) = (c.engine(), size > now.size) {
@@ -208,7 +208,7 @@ pub(super) fn expect(c: Conn, size: usize) {
 }
 
 /// Whether the text is good so far. `open` is the first byte of the fragmented message that this frame may continue.
-fn is_text(rec: &Rec, h: &Header, open: Option<u8>, data: &[u8]) -> bool {
+fn is_text(rec: &ConnState, h: &Header, open: Option<u8>, data: &[u8]) -> bool {
     let mut text = match (h.opcode(), open.map(|first| first & 15)) {
         (ws::TEXT, _) => ws::Utf8::default(),
         (ws::CONTINUE, Some(ws::TEXT)) => rec.ws.text.get(),
@@ -220,7 +220,7 @@ fn is_text(rec: &Rec, h: &Header, open: Option<u8>, data: &[u8]) -> bool {
 }
 
 /// Handles a whole frame with its payload unmasked.
-fn act(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>) -> Step {
+fn act(c: ConnRef, rec: &ConnState, place: &mut Place, h: &Header, payload: Range<usize>) -> Step {
     let intact = match h.opcode() {
         ws::TEXT | ws::BINARY if h.is_final() => deliver(c, rec, place, MG_EV_WS_MSG, h.first, payload),
         ws::TEXT | ws::BINARY => {
@@ -238,10 +238,10 @@ fn act(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>)
         ws::CLOSE => return close(c, rec, place, h, payload),
         op => calling(c, rec, place.at, || error(c, format_args!("unknown WS op {op}"))),
     };
-    if intact { Step::Next } else { Step::Leave }
+    if intact { Step::Next } else { Step::Stop }
 }
 
-fn deliver(c: Conn, rec: &Rec, place: &Place, ev: c_int, first: u8, payload: Range<usize>) -> bool {
+fn deliver(c: ConnRef, rec: &ConnState, place: &Place, ev: c_int, first: u8, payload: Range<usize>) -> bool {
     let mut message = mg_ws_message { data: mg_str::of(&received(c)[payload]), flags: first };
     calling(c, rec, place.at, || call(c, ev, (&raw mut message).cast()))
 }
@@ -251,7 +251,7 @@ const PONGS: usize = 256;
 
 /// Answers a Ping. When too many answers wait, because the peer does not read them, the last Ping is answered for all since, as
 /// RFC 6455 (5.5.3) allows: Pings must not fill the memory.
-fn pong(c: Conn, rec: &Rec, payload: &[u8]) {
+fn pong(c: ConnRef, rec: &ConnState, payload: &[u8]) {
     let w = &rec.ws;
     if rec.sent.get() >= w.pongs_end.get() {
         w.pongs.set(0);
@@ -266,7 +266,7 @@ fn pong(c: Conn, rec: &Rec, payload: &[u8]) {
 }
 
 /// The Ping that came last is answered when the earlier answers have left.
-fn late_pong(c: Conn) {
+fn late_pong(c: ConnRef) {
     let Some(rec) = c.rec().filter(|rec| rec.ws.pongs.get() >= PONGS) else { return };
     if rec.sent.get() < rec.ws.pongs_end.get() {
         return;
@@ -278,7 +278,7 @@ fn late_pong(c: Conn) {
 }
 
 /// Moves a payload down to the kept bytes. The header in front of it has left room for the byte that they begin with.
-fn keep(c: Conn, place: &mut Place, payload: Range<usize>) {
+fn keep(c: ConnRef, place: &mut Place, payload: Range<usize>) {
     let end = place.kept + payload.len();
     received(c).copy_within(payload, place.kept);
     place.kept = end;
@@ -286,7 +286,7 @@ fn keep(c: Conn, place: &mut Place, payload: Range<usize>) {
 }
 
 /// The next piece of a fragmented message.
-fn add(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>) -> bool {
+fn add(c: ConnRef, rec: &ConnState, place: &mut Place, h: &Header, payload: Range<usize>) -> bool {
     if !deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload.clone()) {
         return false;
     }
@@ -304,7 +304,7 @@ fn add(c: Conn, rec: &Rec, place: &mut Place, h: &Header, payload: Range<usize>)
 }
 
 /// The peer's Close frame: answered unless it is an answer, and the last thing that is looked at.
-fn close(c: Conn, rec: &Rec, place: &Place, h: &Header, payload: Range<usize>) -> Step {
+fn close(c: ConnRef, rec: &ConnState, place: &Place, h: &Header, payload: Range<usize>) -> Step {
     let (mut copy, len) = ([0; 125], payload.len());
     copy[..len].copy_from_slice(&received(c)[payload.clone()]);
     if let Some(code) = ws::close_fault(&copy[..len]) {
@@ -312,28 +312,28 @@ fn close(c: Conn, rec: &Rec, place: &Place, h: &Header, payload: Range<usize>) -
     }
     let intact = deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload);
     if c.is_gone() {
-        return Step::Leave;
+        return Step::Stop;
     }
     if !rec.ws.close_sent.get() {
         send(c, ws::CLOSE, &copy[..len]);
     }
     c.update(|f| f.set_draining(true));
-    if intact { Step::Next } else { Step::Leave }
+    if intact { Step::Next } else { Step::Stop }
 }
 
 /// The peer broke the protocol.
-fn fail(c: Conn, rec: &Rec, code: u16, why: &str) -> Step {
+fn fail(c: ConnRef, rec: &ConnState, code: u16, why: &str) -> Step {
     log_error!("{} WebSocket: {why}, closing with {code}", c.id());
     rec.ws.failed.set(true);
     send_close(c, code, b"");
     c.update(|f| f.set_draining(true));
-    Step::Leave
+    Step::Stop
 }
 
 // ---- frames out
 
 /// Queues a Close frame, unless one was queued before. `reason` is cut to what fits.
-pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
+pub(crate) fn send_close(c: ConnRef, code: u16, reason: &[u8]) {
     if !c.rec().is_some_and(|rec| rec.ws.close_sent.get()) {
         send(c, ws::CLOSE, &[&code.to_be_bytes(), ws::clip(reason)].concat());
     }
@@ -341,7 +341,7 @@ pub(crate) fn send_close(c: Conn, code: u16, reason: &[u8]) {
 
 /// What a frame of this connection is masked with: nothing unless it is a client. None: there are no random numbers, and the
 /// connection ends, because a mask that can be guessed is none.
-fn new_mask(c: Conn) -> Option<Option<[u8; 4]>> {
+fn new_mask(c: ConnRef) -> Option<Option<[u8; 4]>> {
     if !c.flags().is_client() {
         return Some(None);
     }
@@ -356,7 +356,7 @@ fn new_mask(c: Conn) -> Option<Option<[u8; 4]>> {
 }
 
 /// A frame from byte `at` of `c->send` on is complete but for its mask.
-fn finish(c: Conn, op: u8, mask: Option<[u8; 4]>, payload_at: usize) {
+fn finish(c: ConnRef, op: u8, mask: Option<[u8; 4]>, payload_at: usize) {
     if let Some(mask) = mask {
         // SAFETY: the connection's own data, used for this call only.
         let queued = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
@@ -368,7 +368,7 @@ fn finish(c: Conn, op: u8, mask: Option<[u8; 4]>, payload_at: usize) {
 }
 
 /// Queues a frame. Returns its length, 0 when out of memory or random numbers. See `mg_ws_send`.
-pub(crate) fn send(c: Conn, op: u8, payload: &[u8]) -> usize {
+pub(crate) fn send(c: ConnRef, op: u8, payload: &[u8]) -> usize {
     let Some(mask) = new_mask(c) else { return 0 };
     let head = ws::Head::new(op | ws::FIN, payload.len(), mask);
     let at = c.send_len() + head.bytes().len();
@@ -380,7 +380,7 @@ pub(crate) fn send(c: Conn, op: u8, payload: &[u8]) -> usize {
 }
 
 /// Takes back what cannot become a frame.
-fn unwrapped(c: Conn, len: usize) -> usize {
+fn unwrapped(c: ConnRef, len: usize) -> usize {
     // SAFETY: the connection's own buffer.
     unsafe {
         let len = (*c.send()).len.saturating_sub(len);
@@ -390,14 +390,14 @@ fn unwrapped(c: Conn, len: usize) -> usize {
 }
 
 /// A frame from another thread; dropped when the connection is no WebSocket. A client's follows its handshake.
-pub(crate) fn send_from_outside(c: Conn, head: u8, payload: &[u8]) {
+pub(crate) fn send_from_outside(c: ConnRef, head: u8, payload: &[u8]) {
     if c.flags().is_websocket() || is_ours(c) {
         send(c, head & !ws::FIN, payload);
     }
 }
 
 /// Makes a frame of the last `len` bytes of `c->send`. See `mg_ws_wrap`.
-pub(crate) fn wrap(c: Conn, len: usize, op: u8) -> usize {
+pub(crate) fn wrap(c: ConnRef, len: usize, op: u8) -> usize {
     let Some(mask) = new_mask(c) else { return unwrapped(c, len) };
     let head = ws::Head::new(op | ws::FIN, len, mask);
     let Some(at) = c.send_len().checked_sub(len) else { return c.send_len() };
@@ -416,7 +416,7 @@ pub(crate) fn wrap(c: Conn, len: usize, op: u8) -> usize {
 ///
 /// # Safety
 /// `fmt` and `ap` fit each other.
-pub(crate) unsafe fn vprintf(c: Conn, op: u8, fmt: *const c_char, ap: *mut va_list) -> usize {
+pub(crate) unsafe fn vprintf(c: ConnRef, op: u8, fmt: *const c_char, ap: *mut va_list) -> usize {
     let before = c.send_len();
     // SAFETY: passed on to the caller.
     let n = unsafe { output::vprintf(c, fmt, ap) };
@@ -461,7 +461,7 @@ unsafe fn refusal(hm: &mg_http_message, strict: bool) -> Option<(c_int, &'static
 ///
 /// # Safety
 /// `hm` is a message with readable views.
-pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, add_headers: impl FnOnce(Conn) -> bool) {
+pub(crate) unsafe fn upgrade(c: ConnRef, hm: *mut mg_http_message, add_headers: impl FnOnce(ConnRef) -> bool) {
     // SAFETY: the caller's message.
     let (refused, key) = unsafe { (refusal(&*hm, is_strict(c)), (*hm).header(b"Sec-WebSocket-Key").unwrap_or_default()) };
     if let Some((code, headers)) = refused {
@@ -503,7 +503,7 @@ pub(crate) unsafe fn upgrade(c: Conn, hm: *mut mg_http_message, add_headers: imp
 ///
 /// # Safety
 /// `client.url` is NULL or a C string.
-pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnce(Conn) -> bool) -> Option<Conn> {
+pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnce(ConnRef) -> bool) -> Option<ConnRef> {
     let mut random = [0; 16];
     if !random::fill(&mut random) {
         log_error!("no random numbers for a WebSocket key");
@@ -570,7 +570,7 @@ unsafe fn is_answer(hm: &mg_http_message, expected: &[u8], strict: bool) -> bool
 }
 
 /// The client's side of the handshake: true when frames may follow in the buffer.
-fn open(c: Conn, rec: &Rec) -> bool {
+fn open(c: ConnRef, rec: &ConnState) -> bool {
     let data: &[u8] = received(c);
     // A head that arrives in small pieces is searched once.
     let from = rec.http.scanned.get().min(data.len()).saturating_sub(8);
@@ -599,7 +599,7 @@ fn open(c: Conn, rec: &Rec) -> bool {
     };
     if !good {
         rec.ws.failed.set(true);
-        // SAFETY: the views in hm are readable until the program is called.
+        // SAFETY: the views in hm are readable until the application is called.
         match unsafe { http::status(hm.uri.bytes()) } {
             status if n > 0 && status != 101 => error(c, format_args!("ws handshake error: {status}")),
             _ => error(c, format_args!("ws handshake error")),

@@ -1,5 +1,5 @@
 //! Digests: block functions of the RustCrypto packages, driven on state that lives in the public context structs, so that a
-//! context is plain data that programs may copy.
+//! context is plain data that applications may copy.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;

@@ -1,14 +1,15 @@
-//! Connecting to a name with several addresses (RFC 8305): one after the other is tried, 250 ms apart or as soon as one has failed,
-//! and the first that answers is the connection. The program sees one connection; its `c->rem` says which address it was.
+//! Connecting to a name with several addresses (RFC 8305): one after the other is tried, 250 ms apart or as soon as one has
+//! failed, and the first that answers is the connection. The application sees one connection; its `c->rem` says which address it
+//! was.
 //!
 //! The first attempt is on the connection's own socket. Others have sockets that are records without a connection; one that wins
 //! takes the place of the connection's own. Addresses of the other kind are asked for when those of the first have not led
 //! anywhere at once, so a name that works costs one question.
 
 use super::conn;
-use super::engine::{Engine, Reason, Rec};
+use super::engine::{ConnState, Engine, Reason};
 use super::event::os_error;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::lookup::{Attempt, Question};
 pub(crate) use super::lookup::{Attempts, Failure};
 use super::resolve;
@@ -32,7 +33,7 @@ impl Failure {
         matches!(self.1, errno::ENETUNREACH | errno::EHOSTUNREACH | errno::EADDRNOTAVAIL | errno::EAFNOSUPPORT)
     }
 
-    pub(crate) fn report(self, c: Conn) {
+    pub(crate) fn report(self, c: ConnRef) {
         match self {
             Failure(Some(call), errno) => os_error(c, errno, format_args!("{call}: {errno}")),
             Failure(None, errno) => {
@@ -46,7 +47,7 @@ impl Failure {
 }
 
 impl Attempt {
-    fn start(e: &Engine, c: Conn, addr: mg_addr) -> Result<Attempt, Failure> {
+    fn start(e: &Engine, c: ConnRef, addr: mg_addr) -> Result<Attempt, Failure> {
         let fd = sock::open(addr.is_ip6, false).map_err(|errno| Failure(Some("socket()"), errno))?;
         // SAFETY: just opened, and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -120,7 +121,7 @@ impl Attempts {
 }
 
 /// Remembers what else can be tried when `c->rem`, whose turn comes first, does not answer.
-pub(crate) fn prepare(c: Conn, left: impl IntoIterator<Item = mg_addr>, question: Option<Question>) {
+pub(crate) fn prepare(c: ConnRef, left: impl IntoIterator<Item = mg_addr>, question: Option<Question>) {
     let Some(rec) = c.rec().filter(|rec| rec.fd.get() < 0) else { return };
     let left = left.into_iter().take(MOST - 1).collect();
     let began = time::millis();
@@ -129,15 +130,15 @@ pub(crate) fn prepare(c: Conn, left: impl IntoIterator<Item = mg_addr>, question
 }
 
 /// The next address, when there is no way to begin with the first.
-pub(crate) fn instead(rec: &Rec) -> Option<mg_addr> {
+pub(crate) fn instead(rec: &ConnState) -> Option<mg_addr> {
     let mut a = rec.attempts.take()?;
     let next = a.left.pop_front();
     rec.attempts.set(Some(a));
     next
 }
 
-/// Sees to it that the connection has a turn in time.
-pub(crate) fn set_alarm(e: &Engine, rec: &Rec) {
+/// Sees to it that the connection is serviced in time.
+pub(crate) fn set_alarm(e: &Engine, rec: &ConnState) {
     let Some(a) = rec.attempts.take() else { return };
     let next = (!a.left.is_empty() || a.question.is_some()).then_some(a.next);
     if let Some(at) = next.into_iter().chain(limit(e, &a)).min() {
@@ -152,7 +153,7 @@ fn limit(e: &Engine, a: &Attempts) -> Option<u64> {
 }
 
 /// The connection's own attempt has failed.
-pub(crate) fn failed(e: &Engine, c: Conn, rec: &Rec, failure: Failure) {
+pub(crate) fn failed(e: &Engine, c: ConnRef, rec: &ConnState, failure: Failure) {
     let Some(mut a) = rec.attempts.take() else { return failure.report(c) };
     a.note(failure);
     if !a.has_hope() || c.flags().is_closing() {
@@ -167,8 +168,8 @@ pub(crate) fn failed(e: &Engine, c: Conn, rec: &Rec, failure: Failure) {
     step(e, c, rec);
 }
 
-/// The turn of a connecting connection: what has become of its attempts, and time that is up.
-pub(crate) fn step(e: &Engine, c: Conn, rec: &Rec) {
+/// Services a connecting connection: what has become of its attempts, and time that is up.
+pub(crate) fn step(e: &Engine, c: ConnRef, rec: &ConnState) {
     let Some(mut a) = rec.attempts.take() else { return };
     let mut at = 0;
     while let Some(other) = a.others.get(at) {
@@ -224,7 +225,7 @@ pub(crate) fn step(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// Makes the socket of an attempt the connection's own. False when the connection has failed over it.
-fn adopt(e: &Engine, c: Conn, rec: &Rec, attempt: Attempt) -> bool {
+fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
     if let old @ 0.. = rec.fd.get() {
         sock::close(old);
     }
@@ -254,7 +255,7 @@ fn adopt(e: &Engine, c: Conn, rec: &Rec, attempt: Attempt) -> bool {
 }
 
 /// The addresses that were asked for, or none.
-pub(crate) fn more(e: &Engine, c: Conn, addrs: &[mg_addr]) {
+pub(crate) fn more(e: &Engine, c: ConnRef, addrs: &[mg_addr]) {
     let Some(rec) = c.rec() else { return };
     let Some(mut a) = rec.attempts.take() else { return };
     a.asking = false;
@@ -265,17 +266,17 @@ pub(crate) fn more(e: &Engine, c: Conn, addrs: &[mg_addr]) {
     }
 }
 
-/// Something has happened on the socket of an attempt: its connection must have a turn, if it has not anyway.
-pub(crate) fn ready(e: &Engine, attempt: &Rec) {
+/// Something has happened on the socket of an attempt: its connection must be serviced, if it is not anyway.
+pub(crate) fn ready(e: &Engine, attempt: &ConnState) {
     // SAFETY: attempts end before their connection does.
-    let c = unsafe { Conn::new(attempt.attempt_of.get()) };
+    let c = unsafe { ConnRef::new(attempt.attempt_of.get()) };
     if let Some(rec) = c.rec() {
-        e.visit(c, rec);
+        e.wake(c, rec);
     }
 }
 
 /// One has won, or the connection closes: the others go without a trace.
-pub(crate) fn end(e: &Engine, rec: &Rec) {
+pub(crate) fn end(e: &Engine, rec: &ConnState) {
     let Some(a) = rec.attempts.take() else { return };
     for other in a.others {
         other.give_up(e);

@@ -1,8 +1,8 @@
 //! Spare buffers of a manager. An idle connection owns none: it is lent one when there is something to read or to send. Each is
-//! an ordinary heap block, because programs free and resize the buffers of their connections themselves.
+//! an ordinary heap block, because applications free and resize the buffers of their connections themselves.
 
 use crate::abi::mg_iobuf;
-use crate::guard::{heap, iobuf};
+use crate::ffi_util::{heap, iobuf};
 use core::cell::{Cell, RefCell};
 use core::ptr;
 
@@ -126,7 +126,8 @@ impl Buffers {
             }
         } else if size <= LARGE_BYTES {
             let mut list = self.large.borrow_mut();
-            // The oldest make room: sizes that are still in use come back. A program's mg_free may call us, so not while borrowed.
+            // The oldest make room: sizes that are still in use come back. An application's mg_free may call us, so not while
+            // borrowed.
             while list.len() >= LARGE || self.large_bytes.get() + size > LARGE_BYTES {
                 let (old, old_size) = list.remove(0);
                 self.large_bytes.set(self.large_bytes.get() - old_size);

@@ -1,21 +1,21 @@
 //! How a connection ends.
 
 use super::conn::unlink;
-use super::engine::{Engine, Reason, Rec, count};
+use super::engine::{ConnState, Engine, Reason, count};
 use super::event::call;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::linger;
 use super::resolve;
-use super::tls;
+use super::tls::table as tls;
 use crate::abi::*;
-use crate::guard::{heap, iobuf};
+use crate::ffi_util::{heap, iobuf};
 use crate::platform::sock;
 use core::cell::Cell;
 use core::ptr;
 
 /// Ends a connection: its socket goes (or lingers, when a drain was completed), MG_EV_CLOSE comes once, and the memory is freed
 /// when no frame of ours uses it any more. See `mg_close_conn`.
-pub(crate) fn close(c: Conn) {
+pub(crate) fn close(c: ConnRef) {
     if c.is_closed() {
         return;
     }
@@ -38,7 +38,7 @@ pub(crate) fn close(c: Conn) {
         rec.reason.set(Reason::ClosedByUser);
     }
     if c.flags().is_secure() {
-        tls::leave(c, rec);
+        tls::close_notify_if_flushed(c, rec);
     }
     let fd = rec.fd.replace(-1);
     if lingers {
@@ -46,8 +46,8 @@ pub(crate) fn close(c: Conn) {
         sock::shutdown_write(fd);
     }
     if fd >= 0 && !lingers {
-        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the program's may be copied,
-        // and a listener may have been handed to another process.
+        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the application's may be
+        // copied, and a listener may have been handed to another process.
         if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
             e.poller.remove(fd);
         }
@@ -91,11 +91,11 @@ pub(crate) fn close(c: Conn) {
         }
         e.free_rec(rec);
     }
-    e.bury(c.as_ptr());
-    e.leave();
+    e.defer_free(c.as_ptr());
+    e.exit();
 }
 
-fn count_close(e: &Engine, c: Conn, rec: &Rec) {
+fn count_close(e: &Engine, c: ConnRef, rec: &ConnState) {
     let counter = match rec.reason.get() {
         Reason::Drained => &e.stats.drained,
         Reason::Forced => &e.stats.forced,
@@ -121,8 +121,8 @@ fn count_close(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-/// A connection that the program put together itself: no socket of ours, no record.
-fn close_foreign(c: Conn) {
+/// A connection that the application put together itself: no socket of ours, no record.
+fn close_foreign(c: ConnRef) {
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
     // SAFETY: the caller gives the connection up.
@@ -131,7 +131,7 @@ fn close_foreign(c: Conn) {
         iobuf::free(c.send());
         iobuf::free(&raw mut (*c.as_ptr()).rtls);
         match c.engine() {
-            Some(e) if e.frames() > 0 => e.bury(c.as_ptr()),
+            Some(e) if e.callback_depth() > 0 => e.defer_free(c.as_ptr()),
             _ => heap::free(c.as_ptr().cast()),
         }
     }

@@ -1,12 +1,12 @@
 //! Connections: how they come into being, how they are listed, and how they end.
 
 use super::attempts::{self, Failure};
-use super::engine::{Engine, Rec, count};
+use super::engine::{ConnState, Engine, count};
 use super::event::call;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::{linger, resolve, send};
 use crate::abi::*;
-use crate::guard::{addr, bytes::cstr, heap};
+use crate::ffi_util::{addr, bytes::cstr, heap};
 use crate::platform::errno;
 use crate::platform::poller;
 use crate::platform::sock::{self, Io, SockAddr};
@@ -37,7 +37,7 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
 }
 
 /// A connection of ours with a record, not yet on the list.
-fn new(e: &Engine) -> Option<Conn> {
+fn new(e: &Engine) -> Option<ConnRef> {
     if e.no_more.get() {
         return None;
     }
@@ -47,21 +47,21 @@ fn new(e: &Engine) -> Option<Conn> {
         log_error!("OOM");
         return None;
     }
-    // SAFETY: just allocated, freed through bury only.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: just allocated, freed through defer_free only.
+    let c = unsafe { ConnRef::new(c) };
     attach(e, c);
     Some(c)
 }
 
 /// Gives `c` its record.
-pub(crate) fn attach(e: &Engine, c: Conn) -> &Rec {
+pub(crate) fn attach(e: &Engine, c: ConnRef) -> &ConnState {
     let rec = e.new_rec();
     rec.conn.set(c.as_ptr());
     c.set_slot(Some(rec.slot.get() as usize));
     rec
 }
 
-fn link(e: &Engine, c: Conn) {
+fn link(e: &Engine, c: ConnRef) {
     // SAFETY: the manager is alive.
     unsafe {
         c.set_next((*e.mgr).conns);
@@ -69,12 +69,12 @@ fn link(e: &Engine, c: Conn) {
     }
     e.conns.set(e.conns.get() + 1);
     if let Some(rec) = c.rec() {
-        e.quiet.linked(c.id64(), rec.slot.get());
+        e.no_poll.linked(c.id64(), rec.slot.get());
     }
 }
 
-pub(crate) fn unlink(e: &Engine, c: Conn) {
-    e.quiet.unlinked(c.id64());
+pub(crate) fn unlink(e: &Engine, c: ConnRef) {
+    e.no_poll.unlinked(c.id64());
     for cursor in e.cursors.borrow_mut().iter_mut() {
         if *cursor == c.as_ptr() {
             *cursor = c.next();
@@ -91,7 +91,7 @@ pub(crate) fn unlink(e: &Engine, c: Conn) {
         }
         if *at == c.as_ptr() {
             *at = c.next();
-            // One that the program linked itself was not counted.
+            // One that the application linked itself was not counted.
             e.conns.set(e.conns.get().saturating_sub(usize::from(c.rec().is_some())));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
@@ -100,7 +100,7 @@ pub(crate) fn unlink(e: &Engine, c: Conn) {
     }
 }
 
-fn register(e: &Engine, c: Conn, rec: &Rec, fd: c_int, writable: bool) -> bool {
+fn register(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int, writable: bool) -> bool {
     c.set_fd(fd);
     rec.fd.set(fd);
     rec.armed.set(writable);
@@ -117,7 +117,7 @@ fn register(e: &Engine, c: Conn, rec: &Rec, fd: c_int, writable: bool) -> bool {
 ///
 /// # Safety
 /// `url` is a C string.
-pub(crate) unsafe fn listen(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+pub(crate) unsafe fn listen(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     let c = new(e)?;
     // SAFETY: the caller's C string.
     let text = unsafe { cstr(url) };
@@ -138,16 +138,16 @@ pub(crate) unsafe fn listen(e: &Engine, url: *const c_char, f: mg_event_handler_
 }
 
 /// Delivers MG_EV_OPEN inside the creating call. None when the handler closed the connection for good.
-fn opened(e: &Engine, c: Conn, data: *mut c_void) -> Option<Conn> {
+fn opened(e: &Engine, c: ConnRef, data: *mut c_void) -> Option<ConnRef> {
     e.enter();
     call(c, MG_EV_OPEN, data);
     let alive = !c.is_closed();
-    e.leave();
+    e.exit();
     alive.then_some(c)
 }
 
 /// Forgets a connection that never was on the list.
-fn discard(e: &Engine, c: Conn) {
+fn discard(e: &Engine, c: ConnRef) {
     if let Some(rec) = c.rec() {
         e.free_rec(rec);
     }
@@ -159,14 +159,14 @@ fn discard(e: &Engine, c: Conn) {
 ///
 /// # Safety
 /// `url` is a C string.
-pub(crate) unsafe fn open_listener(c: Conn, url: *const c_char) -> bool {
+pub(crate) unsafe fn open_listener(c: ConnRef, url: *const c_char) -> bool {
     let Some(e) = c.engine() else { return false };
     // SAFETY: the caller's C string.
     open(e, c, unsafe { cstr(url) }).inspect_err(|errno| sock::set_errno(*errno)).is_ok()
 }
 
 /// Opens the socket of a listener. Err: errno; the reason is in the log.
-fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
+fn open(e: &Engine, c: ConnRef, text: &[u8]) -> Result<(), c_int> {
     let invalid = |what| {
         log_error!("invalid listening URL {}: {what}", Bytes(text));
         errno::EINVAL
@@ -202,7 +202,7 @@ fn open(e: &Engine, c: Conn, text: &[u8]) -> Result<(), c_int> {
 }
 
 /// See `mgx_listen_fd`.
-pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     let Some(udp) = sock::listens(fd) else {
         log_error!("descriptor {fd} is no socket that listens");
         sock::set_errno(errno::EINVAL);
@@ -264,7 +264,7 @@ pub(crate) struct Client {
 ///
 /// # Safety
 /// `client.url` is a C string.
-pub(crate) unsafe fn open_client(e: &Engine, client: &Client, text: &[u8]) -> Option<Conn> {
+pub(crate) unsafe fn open_client(e: &Engine, client: &Client, text: &[u8]) -> Option<ConnRef> {
     let c = new(e)?;
     link(e, c);
     c.set_fd(-1);
@@ -282,7 +282,7 @@ pub(crate) unsafe fn open_client(e: &Engine, client: &Client, text: &[u8]) -> Op
 }
 
 /// See `mg_connect_resolved`.
-pub(crate) fn connect_resolved(c: Conn) {
+pub(crate) fn connect_resolved(c: ConnRef) {
     let Some(e) = c.engine() else { return };
     let rec = c.rec().unwrap_or_else(|| attach(e, c));
     e.enter();
@@ -290,7 +290,7 @@ pub(crate) fn connect_resolved(c: Conn) {
         // A listener, for example, of which only the name of somebody was asked.
         c.update(|f| f.set_resolving(false));
         call(c, MG_EV_RESOLVE, ptr::null_mut());
-        return e.leave();
+        return e.exit();
     }
     let udp = c.flags().is_udp();
     let mut opened = sock::open(c.rem().is_ip6, udp);
@@ -324,11 +324,11 @@ pub(crate) fn connect_resolved(c: Conn) {
             }
         }
     }
-    e.leave();
+    e.exit();
 }
 
 /// Connects to a Unix socket.
-pub(crate) fn connect_unix(e: &Engine, c: Conn, path: &[u8]) {
+pub(crate) fn connect_unix(e: &Engine, c: ConnRef, path: &[u8]) {
     let rec = c.rec().unwrap_or_else(|| attach(e, c));
     if rec.fd.get() >= 0 {
         return call(c, MG_EV_RESOLVE, ptr::null_mut());
@@ -357,12 +357,12 @@ pub(crate) fn connect_unix(e: &Engine, c: Conn, path: &[u8]) {
     }
 }
 
-pub(crate) fn has_socket(c: Conn) -> bool {
+pub(crate) fn has_socket(c: ConnRef) -> bool {
     c.rec().is_some_and(|rec| rec.fd.get() >= 0)
 }
 
-/// Even a connection that is up at once is reported in a later poll: programs fill `c->data` after mg_connect returned.
-fn start_connecting(e: &Engine, c: Conn, rec: &Rec, fd: c_int) {
+/// Even a connection that is up at once is reported in a later poll: applications fill `c->data` after mg_connect returned.
+fn start_connecting(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int) {
     match sock::connect(fd, &c.rem()) {
         Io::Failed(errno) => attempts::failed(e, c, rec, Failure(Some("connect"), errno)),
         Io::Done(_) | Io::Wait => {
@@ -374,7 +374,7 @@ fn start_connecting(e: &Engine, c: Conn, rec: &Rec, fd: c_int) {
 }
 
 /// A connecting socket became ready.
-pub(crate) fn finish_connecting(c: Conn) {
+pub(crate) fn finish_connecting(c: ConnRef) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
     if sock::peer(c.fd()).is_none() {
         return attempts::failed(e, c, rec, Failure(None, sock::take_error(c.fd())));
@@ -394,7 +394,7 @@ pub(crate) fn finish_connecting(c: Conn) {
 }
 
 /// After MG_EV_CONNECT and MG_EV_ACCEPT: without mg_tls_init, a TLS URL means nothing.
-fn check_tls(c: Conn) {
+fn check_tls(c: ConnRef) {
     let flags = c.flags();
     if !flags.is_tls_hs() && !flags.is_secure() {
         if flags.is_tls() && !flags.is_closing() {
@@ -404,13 +404,13 @@ fn check_tls(c: Conn) {
     }
 }
 
-/// Connections taken off one listener in one turn.
+/// Connections taken off one listener in one service call.
 const ACCEPTS: usize = 256;
 /// How long a listener waits after the process ran out of descriptors.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
-/// A listener's turn: takes the connections that wait, up to a bound.
-pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
+/// Services a listener: takes the connections that wait, up to a bound.
+pub(crate) fn accept(e: &Engine, listener: ConnRef, rec: &ConnState) {
     // The clock may have been set back meanwhile: no pause is longer than this one.
     let pause = rec.accept_after.get().saturating_sub(e.now.get());
     if (1..=ACCEPT_PAUSE_MS).contains(&pause) {
@@ -436,11 +436,11 @@ pub(crate) fn accept(e: &Engine, listener: Conn, rec: &Rec) {
             }
         }
     }
-    e.hold(rec);
+    e.requeue(rec);
 }
 
 /// Takes everything that waits on a listener.
-pub(crate) fn accept_all(e: &Engine, listener: Conn) {
+pub(crate) fn accept_all(e: &Engine, listener: ConnRef) {
     // No more than the kernel can have queued: others may be connecting all the while.
     const MOST: usize = 4096;
     for _ in 0..MOST {
@@ -464,7 +464,7 @@ fn has_room(e: &Engine, rem: &mg_addr) -> bool {
     most(limits.max_conns, e.stats.conns.get()) && (!counted || most(limits.max_conns_per_ip, from_there()))
 }
 
-fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
+fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
     if !has_room(e, &rem) {
         count(&e.stats.refused, 1);
         return sock::close(fd);
@@ -510,7 +510,7 @@ fn accepted(e: &Engine, listener: Conn, fd: c_int, rem: mg_addr) {
 }
 
 /// See `mg_wrapfd`.
-pub(crate) fn wrap(e: &Engine, fd: c_int, f: mg_event_handler_t, data: *mut c_void) -> Option<Conn> {
+pub(crate) fn wrap(e: &Engine, fd: c_int, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     let c = new(e)?;
     let rec = c.rec()?;
     if !register(e, c, rec, fd, false) {

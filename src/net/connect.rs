@@ -2,16 +2,16 @@
 
 use super::conn::{self, Client};
 use super::engine::Engine;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::resolve;
-use crate::guard::bytes::cstr;
+use crate::ffi_util::bytes::cstr;
 use crate::sys::log::log_error;
 
 /// See `mg_connect_svc`.
 ///
 /// # Safety
 /// `client.url` is NULL or a C string.
-pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
+pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<ConnRef> {
     // SAFETY: NULL or the caller's C string.
     let text = unsafe { cstr(client.url) };
     if text.is_empty() {
@@ -25,6 +25,6 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<Conn> {
         resolve::start(c, text);
     }
     let c = c.filter(|c| !c.is_closed());
-    e.leave();
+    e.exit();
     c
 }

@@ -1,11 +1,11 @@
 //! When a connection ends: the rules for draining and for the peer's half-close, as one function of what is known about it.
 
 use super::engine::Reason;
-use super::shutdown::Terms;
+use super::shutdown::DrainTimeouts;
 
-/// What is known about a connection that the program drains (`is_draining`) or whose peer has sent its last byte.
+/// What is known about a connection that the application drains (`is_draining`) or whose peer has sent its last byte.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct View {
+pub(crate) struct DrainInputs {
     pub(crate) draining: bool,
     pub(crate) eof: bool,
     /// A handler further up the stack polls: what came before the end of the stream waits for its return.
@@ -22,11 +22,11 @@ pub(crate) struct View {
     pub(crate) now: u64,
     /// How long an answer is waited for after the peer's end of stream.
     pub(crate) half_close_ms: u64,
-    pub(crate) terms: Terms,
+    pub(crate) terms: DrainTimeouts,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum DrainAction {
     /// Neither draining nor half-closed.
     Live,
     /// Look again at this time at the latest.
@@ -34,11 +34,11 @@ pub(crate) enum Verdict {
     Close(Reason),
 }
 
-pub(crate) fn judge(v: View) -> Verdict {
+pub(crate) fn next_action(v: DrainInputs) -> DrainAction {
     if !v.draining && (!v.eof || v.dispatching) {
-        return Verdict::Live;
+        return DrainAction::Live;
     }
-    let until = |at: u64, reason| if v.now >= at { Verdict::Close(reason) } else { Verdict::Wait(at) };
+    let until = |at: u64, reason| if v.now >= at { DrainAction::Close(reason) } else { DrainAction::Wait(at) };
     let last_move = v.progress_at.max(v.since);
     if v.pending {
         return until(last_move.saturating_add(v.terms.flush_ms), Reason::FlushTimeout);
@@ -47,13 +47,13 @@ pub(crate) fn judge(v: View) -> Verdict {
         return until(last_move.saturating_add(v.terms.response_ms), Reason::ResponseTimeout);
     }
     if v.draining {
-        return Verdict::Close(Reason::Drained);
+        return DrainAction::Close(Reason::Drained);
     }
     if v.responding {
         // A half-close or a departure: nobody can tell.
         return until(v.queued_at.max(v.since).saturating_add(v.half_close_ms), Reason::PeerClosed);
     }
-    Verdict::Close(Reason::PeerClosed)
+    DrainAction::Close(Reason::PeerClosed)
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::super::shutdown::{FLUSH_MS, HALF_CLOSE_MS};
     use super::*;
 
-    const IDLE: View = View {
+    const IDLE: DrainInputs = DrainInputs {
         draining: false,
         eof: false,
         dispatching: false,
@@ -73,58 +73,64 @@ mod tests {
         queued_at: 0,
         now: 1000,
         half_close_ms: HALF_CLOSE_MS,
-        terms: Terms::DEFAULT,
+        terms: DrainTimeouts::DEFAULT,
     };
 
     #[test]
     fn a_live_connection_is_left_alone() {
-        assert_eq!(judge(View { pending: true, responding: true, ..IDLE }), Verdict::Live);
+        assert_eq!(next_action(DrainInputs { pending: true, responding: true, ..IDLE }), DrainAction::Live);
     }
 
     #[test]
     fn a_drain_with_nothing_to_send_closes_at_once() {
-        assert_eq!(judge(View { draining: true, ..IDLE }), Verdict::Close(Reason::Drained));
+        assert_eq!(next_action(DrainInputs { draining: true, ..IDLE }), DrainAction::Close(Reason::Drained));
     }
 
     #[test]
     fn pending_output_is_waited_for_as_long_as_it_moves() {
-        let v = View { draining: true, pending: true, ..IDLE };
-        assert_eq!(judge(v), Verdict::Wait(1000 + FLUSH_MS));
-        assert_eq!(judge(View { progress_at: 50_000, now: 60_000, ..v }), Verdict::Wait(50_000 + FLUSH_MS));
-        assert_eq!(judge(View { now: 1000 + FLUSH_MS, ..v }), Verdict::Close(Reason::FlushTimeout));
+        let v = DrainInputs { draining: true, pending: true, ..IDLE };
+        assert_eq!(next_action(v), DrainAction::Wait(1000 + FLUSH_MS));
+        assert_eq!(next_action(DrainInputs { progress_at: 50_000, now: 60_000, ..v }), DrainAction::Wait(50_000 + FLUSH_MS));
+        assert_eq!(next_action(DrainInputs { now: 1000 + FLUSH_MS, ..v }), DrainAction::Close(Reason::FlushTimeout));
     }
 
     #[test]
     fn an_answer_that_is_not_queued_is_awaited_after_a_half_close_only() {
-        let v = View { responding: true, ..IDLE };
-        assert_eq!(judge(View { draining: true, ..v }), Verdict::Close(Reason::Drained));
-        assert_eq!(judge(View { eof: true, ..v }), Verdict::Wait(1000 + HALF_CLOSE_MS));
-        assert_eq!(judge(View { eof: true, now: 1000 + HALF_CLOSE_MS, ..v }), Verdict::Close(Reason::PeerClosed));
-        assert_eq!(judge(View { eof: true, half_close_ms: 0, ..v }), Verdict::Close(Reason::PeerClosed));
-        assert_eq!(judge(View { eof: true, draining: true, ..v }), Verdict::Close(Reason::Drained));
+        let v = DrainInputs { responding: true, ..IDLE };
+        assert_eq!(next_action(DrainInputs { draining: true, ..v }), DrainAction::Close(Reason::Drained));
+        assert_eq!(next_action(DrainInputs { eof: true, ..v }), DrainAction::Wait(1000 + HALF_CLOSE_MS));
+        assert_eq!(
+            next_action(DrainInputs { eof: true, now: 1000 + HALF_CLOSE_MS, ..v }),
+            DrainAction::Close(Reason::PeerClosed)
+        );
+        assert_eq!(next_action(DrainInputs { eof: true, half_close_ms: 0, ..v }), DrainAction::Close(Reason::PeerClosed));
+        assert_eq!(next_action(DrainInputs { eof: true, draining: true, ..v }), DrainAction::Close(Reason::Drained));
     }
 
     #[test]
     fn a_file_is_pending_until_its_last_byte() {
-        let v = View { draining: true, responding: true, streaming: true, ..IDLE };
-        assert!(matches!(judge(v), Verdict::Wait(_)));
+        let v = DrainInputs { draining: true, responding: true, streaming: true, ..IDLE };
+        assert!(matches!(next_action(v), DrainAction::Wait(_)));
     }
 
     #[test]
     fn half_close_with_nothing_pending_closes_at_once() {
-        assert_eq!(judge(View { eof: true, ..IDLE }), Verdict::Close(Reason::PeerClosed));
+        assert_eq!(next_action(DrainInputs { eof: true, ..IDLE }), DrainAction::Close(Reason::PeerClosed));
     }
 
     #[test]
     fn half_close_with_input_still_to_be_handled_leaves_the_connection_alone() {
-        assert_eq!(judge(View { eof: true, dispatching: true, ..IDLE }), Verdict::Live);
-        assert_eq!(judge(View { eof: true, dispatching: true, draining: true, ..IDLE }), Verdict::Close(Reason::Drained));
+        assert_eq!(next_action(DrainInputs { eof: true, dispatching: true, ..IDLE }), DrainAction::Live);
+        assert_eq!(
+            next_action(DrainInputs { eof: true, dispatching: true, draining: true, ..IDLE }),
+            DrainAction::Close(Reason::Drained)
+        );
     }
 
     #[test]
     fn half_close_during_an_endless_answer_closes_when_nothing_new_comes() {
-        let v = View { eof: true, responding: true, queued_at: 3000, ..IDLE };
-        assert_eq!(judge(v), Verdict::Wait(3000 + HALF_CLOSE_MS));
-        assert_eq!(judge(View { now: 8000, ..v }), Verdict::Close(Reason::PeerClosed));
+        let v = DrainInputs { eof: true, responding: true, queued_at: 3000, ..IDLE };
+        assert_eq!(next_action(v), DrainAction::Wait(3000 + HALF_CLOSE_MS));
+        assert_eq!(next_action(DrainInputs { now: 8000, ..v }), DrainAction::Close(Reason::PeerClosed));
     }
 }

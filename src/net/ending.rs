@@ -1,22 +1,22 @@
 //! What the engine knows about the end of a connection, for the rules in `drain.rs`.
 
-use super::drain::View;
-use super::engine::{Engine, Leave, Reason, Rec};
-use super::handle::Conn;
+use super::drain::DrainInputs;
+use super::engine::{ConnState, DrainState, Engine, Reason};
+use super::handle::ConnRef;
 use super::shutdown::HALF_CLOSE_MS;
-use super::tls;
-use crate::guard::iobuf;
+use super::tls::table as tls;
+use crate::ffi_util::iobuf;
 use crate::platform::sock;
 
 /// What the engine does right after the outermost handler has returned: a drain that it sets takes effect.
 #[inline]
-pub(crate) fn settle(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn settle(e: &Engine, c: ConnRef, rec: &ConnState) {
     if c.flags().is_draining() && !c.is_closed() {
         settle_drain(e, c, rec);
     }
 }
 
-fn settle_drain(e: &Engine, c: Conn, rec: &Rec) {
+fn settle_drain(e: &Engine, c: ConnRef, rec: &ConnState) {
     let flags = c.flags();
     let begins = rec.drain_since.get().is_none() || rec.eof.get();
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
@@ -26,7 +26,7 @@ fn settle_drain(e: &Engine, c: Conn, rec: &Rec) {
     if let Some(say) = c.protocol(e).filter(|_| begins).and_then(|p| p.drain_begins) {
         say(c);
     }
-    super::announce::announce(c, rec);
+    super::connection_close::add_connection_close(c, rec);
     if c.recv_len() > 0
         && !flags.is_udp()
         && !(rec.http.dispatching.get() || rec.ws.dispatching.get())
@@ -38,14 +38,14 @@ fn settle_drain(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// What is known about the end of this connection.
-pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
+pub(crate) fn drain_inputs(e: &Engine, c: ConnRef, rec: &ConnState) -> DrainInputs {
     let flags = c.flags();
     let queued = c.queued(rec);
     if queued != rec.queued_seen.get() {
         rec.queued_seen.set(queued);
         rec.queued_at.set(e.now.get());
     }
-    View {
+    DrainInputs {
         draining: flags.is_draining(),
         eof: rec.eof.get(),
         dispatching: rec.dispatching.get(),
@@ -57,7 +57,7 @@ pub(crate) fn view(e: &Engine, c: Conn, rec: &Rec) -> View {
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
         half_close_ms: half_close_ms(e),
-        terms: rec.terms(),
+        terms: rec.drain_timeouts(),
     }
 }
 
@@ -69,27 +69,27 @@ pub(crate) fn half_close_ms(e: &Engine) -> u64 {
     }
 }
 
-/// The last look: whether something has arrived. It is read in the next turn then.
-pub(crate) fn found_input(e: &Engine, rec: &Rec) -> bool {
+/// The last look: whether something has arrived. It is read in the next poll then.
+pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
     // The end of the stream, once read, is not read again.
     let found = !rec.eof.get() && (rec.readable.get() || sock::has_input(rec.fd.get()));
     if found {
         rec.readable.set(true);
-        e.hold(rec);
+        e.requeue(rec);
     }
     found
 }
 
 /// Right before a connection that seemed idle is closed: takes the drain back when a request has arrived meanwhile, which is
 /// answered as the last one.
-pub(crate) fn take_back(e: &Engine, c: Conn, rec: &Rec) -> bool {
+pub(crate) fn take_back(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !found_input(e, rec) {
         return false;
     }
     c.update(|f| f.set_draining(false));
     rec.drain_since.set(None);
     rec.reason.set(Reason::None);
-    rec.leave.set(Leave::Last(e.now.get()));
+    rec.drain_state.set(DrainState::Last(e.now.get()));
     e.hook_at.set(0);
     true
 }

@@ -2,17 +2,17 @@
 //! (and per lingering socket), the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::lock::Lock;
 use super::lookup::{Attempts, Resolver};
 use super::mailbox::Wakeup;
 use super::protocol::Protocols;
 use super::record::{Reset, record};
-use super::shutdown::{ConnTerms, Shutdown, Terms};
-use super::tls;
-use super::visits::{Quiet, Trail};
+use super::shutdown::{DrainConfig, DrainTimeouts, Shutdown};
+use super::tls::table as tls;
+use super::walk::{NoPoll, Trail};
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
-use crate::guard::{heap, iobuf};
+use crate::ffi_util::{heap, iobuf};
 use crate::platform::poller::{self, Poller, Ready};
 use crate::platform::sock::Scratch;
 use crate::platform::socket_file::SocketFile;
@@ -29,7 +29,7 @@ use core::ffi::c_int;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// What the program may set at run time instead of at compile time.
+/// What the application may set at run time instead of at compile time.
 pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
@@ -57,7 +57,7 @@ impl Default for Options {
 }
 
 /// Queues a frame with this first byte and this payload.
-pub(crate) type MakeFrame = fn(Conn, u8, &[u8]);
+pub(crate) type MakeFrame = fn(ConnRef, u8, &[u8]);
 
 impl Drop for Engine {
     fn drop(&mut self) {
@@ -94,7 +94,7 @@ pub(crate) enum Reason {
 
 record! {
     /// The engine's record of one connection or lingering socket. Cells, because handlers re-enter the library at any point.
-    pub(crate) struct Rec {
+    pub(crate) struct ConnState {
         conn: Cell<*mut mg_connection> = core::ptr::null_mut(),
         fd: Cell<i32> = -1,
         @keep slot: Cell<u32>,
@@ -115,9 +115,9 @@ record! {
         /// Registered for writability as well.
         armed: Cell<bool>,
         /// On the list of connections to look at in the next poll although no event may come.
-        @keep held: Cell<bool>,
+        @keep requeued: Cell<bool>,
         /// On the list of connections that got output outside their own turn.
-        @keep dirty: Cell<bool>,
+        @keep flush_pending: Cell<bool>,
         lingering: Cell<bool>,
         /// Bytes handed to the kernel.
         sent: Cell<u64>,
@@ -131,7 +131,7 @@ record! {
         queued_seen: Cell<u64>,
         queued_at: Cell<u64>,
         @keep deadline: Cell<Option<u64>>,
-        /// When the protocol handler wants a turn, whatever else the connection waits for: no deadline is later.
+        /// When the protocol handler wants to be serviced, whatever else the connection waits for: no deadline is later.
         alarm: Cell<Option<u64>>,
         /// A lingering socket is closed at the first of these: when nothing comes, and in any case.
         linger_idle: Cell<u64>,
@@ -158,19 +158,20 @@ record! {
         flushed: Cell<bool>,
         /// Bytes that may still be forgotten on a lingering socket.
         linger_bytes: Cell<u64>,
-        /// The program's own time limits for the end of this connection.
-        terms: RefCell<Option<Box<ConnTerms>>>,
+        /// The application's own time limits for the end of this connection.
+        terms: RefCell<Option<Box<DrainConfig>>>,
         /// Where a drain asked for through the extension API stands.
-        leave: Cell<Leave>,
+        drain_state: Cell<DrainState>,
         /// When the connection was accepted, and when something last arrived on it.
         read_at: Cell<u64>,
         /// When the first byte of what is in the receive buffer arrived.
         head_began: Cell<u64>,
-        /// The peer's address when it was accepted; programs may replace `c->rem`.
+        /// The peer's address when it was accepted; applications may replace `c->rem`.
         from: Cell<[u8; 16]>,
         /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
-        pressed: Cell<bool>,
-        /// A protocol handler has called the program about what is in the receive buffer, and must not be called again meanwhile.
+        backpressure_reported: Cell<bool>,
+        /// A protocol handler has called the application about what is in the receive buffer, and must not be called again
+        /// meanwhile.
         dispatching: Cell<bool>,
         /// What follows the data in `c->recv` and waits outside, because a protocol handler at work there would move it too often. It
         /// is put back before anything is read.
@@ -178,10 +179,10 @@ record! {
         /// The block of `c->recv` whose data a handler is looking at: it stays as it is until the handler returns.
         viewed: Cell<*mut u8> = core::ptr::null_mut(),
         /// The `c->pfn` for which requests wait in the buffer until the peer reads what was answered; 0 when none do.
-        choked: Cell<usize>,
-        http: HttpRec,
-        ws: WsRec,
-        mqtt: MqttRec,
+        write_throttled: Cell<usize>,
+        http: HttpState,
+        ws: WsState,
+        mqtt: MqttState,
         /// The file that is being sent; the connection has a flag for it.
         stream: Cell<Option<Box<Stream>>>,
         /// What was left of a file that was given up.
@@ -201,7 +202,7 @@ pub(crate) struct Aside {
 
 /// A drain through the extension API, before `is_draining` is set.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) enum Leave {
+pub(crate) enum DrainState {
     #[default]
     No,
     /// The drain of the manager reaches the connection at this time.
@@ -241,7 +242,7 @@ pub(crate) fn count(counter: &Cell<u64>, n: u64) {
 
 record! {
     /// What the HTTP handler remembers between events.
-    pub(crate) struct HttpRec {
+    pub(crate) struct HttpState {
         phase: Cell<Phase>,
         /// `recv.len` when the handler left, and where in the stream of received bytes the buffer began: what was kept is valid only
         /// if the buffer has merely grown since.
@@ -253,19 +254,19 @@ record! {
         /// Length of the whole message; unknown while chunks are coming.
         need: Cell<Option<usize>>,
         chunks: Cell<chunked::Scanner>,
-        /// The whole message never fits into the receive buffer: unless the program takes it over, it is refused.
+        /// The whole message never fits into the receive buffer: unless the application takes it over, it is refused.
         too_long: Cell<bool>,
         /// `queued()` when the current request was announced, and when the last one was dispatched, if one was; and the time of that.
         head_mark: Cell<u64>,
         mark: Cell<u64>,
         dispatched: Cell<bool>,
         asked_at: Cell<u64>,
-        /// Requests wait in the buffer for the next turn of this connection.
+        /// Requests wait in the buffer for the next poll of this connection.
         more: Cell<bool>,
         /// End of the message being dispatched, inside `c->recv`.
         end: Cell<usize>,
         dispatching: Cell<bool>,
-        /// The program has taken the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
+        /// The application has taken the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
         chunk_deleted: Cell<bool>,
         /// Empty lines that were skipped in front of the current message.
         blank: Cell<usize>,
@@ -277,14 +278,14 @@ record! {
         kept: Cell<bool>,
         /// The body of the current message is chunked.
         chunked: Cell<bool>,
-        /// What the program has written: requests of a client, the answer of a server.
+        /// What the application has written: requests of a client, the answer of a server.
         outgoing: Cell<Option<Box<Outgoing>>>,
         /// `Authorization: ...`, from the URL of a client.
         authorization: Cell<Option<Box<[u8]>>>,
         /// A library function completed the answer to the last request.
         answered: Cell<bool>,
         /// The head of that answer says that it is the last.
-        announced: Cell<bool>,
+        says_close: Cell<bool>,
         close: Cell<CloseAfter>,
         /// Requests dispatched on this connection.
         requests: Cell<u32>,
@@ -296,7 +297,7 @@ record! {
 record! {
     /// What the WebSocket handler remembers between events. How much of a fragmented message lies at the front of `c->recv` is in
     /// `c->pfn_data`.
-    pub(crate) struct WsRec {
+    pub(crate) struct WsState {
         /// What a server must answer to our key.
         accept: Cell<[u8; 28]>,
         /// A handler is at work further up the stack.
@@ -317,7 +318,7 @@ record! {
 
 record! {
     /// What the MQTT handler remembers between events.
-    pub(crate) struct MqttRec {
+    pub(crate) struct MqttState {
         /// Bytes of replies queued since `queued()` was `replies_from`.
         replies: Cell<u64>,
         replies_from: Cell<u64>,
@@ -340,14 +341,14 @@ pub(crate) enum Phase {
     #[default]
     Head,
     /// The head cannot be parsed any more, but who sent it may expect to be told: its end is waited for.
-    Spoilt,
+    Malformed,
     /// MG_EV_HTTP_HDRS was delivered, the body is not complete.
     Body,
     /// The message was refused: whatever else arrives is not looked at.
     Refused,
 }
 
-pub(crate) type Done = fn(Conn, &Rec, End, last: bool);
+pub(crate) type Done = fn(ConnRef, &ConnState, End, last: bool);
 
 /// How a file ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -360,7 +361,7 @@ pub(crate) enum End {
 /// An open file and what is left to send of it.
 pub(crate) struct Stream {
     pub(super) file: Handle,
-    /// For the program, in `c->pfn_data`: a copy.
+    /// For the application, in `c->pfn_data`: a copy.
     pub(super) pair: *mut mg_fd,
     /// The file's descriptor, when the kernel does the copying.
     pub(super) descriptor: Option<i32>,
@@ -379,7 +380,7 @@ impl Drop for Stream {
     }
 }
 
-pub(crate) type BeforeSend = fn(Conn, &Rec);
+pub(crate) type BeforeSend = fn(ConnRef, &ConnState);
 /// False: the manager is gone.
 pub(crate) type BeforePoll = fn(&Engine) -> bool;
 
@@ -401,25 +402,25 @@ pub(crate) struct Engine {
     /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
     pub(crate) wakeup: AtomicPtr<Wakeup>,
     /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
-    records: UnsafeCell<Vec<*mut [Rec; CHUNK]>>,
+    records: UnsafeCell<Vec<*mut [ConnState; CHUNK]>>,
     free_slots: RefCell<Vec<u32>>,
     /// Frames of ours on the stack that may still use a connection's memory.
-    frames: Cell<usize>,
+    callback_depth: Cell<usize>,
     /// Closed connections, freed when no frame is left.
-    graveyard: RefCell<Vec<*mut mg_connection>>,
+    pending_free: RefCell<Vec<*mut mg_connection>>,
     /// Blocks that handlers on the stack may still look at, freed with them.
     kept: RefCell<Vec<*mut u8>>,
     /// The next connection of each walk over the list that is in progress.
     pub(crate) cursors: RefCell<Vec<*mut mg_connection>>,
     pub(crate) conns: Cell<usize>,
-    pub(crate) held: RefCell<Vec<u32>>,
-    pub(crate) dirty: RefCell<Vec<u32>>,
+    pub(crate) requeued: RefCell<Vec<u32>>,
+    pub(crate) flush_pending: RefCell<Vec<u32>>,
     pub(crate) deadlines: RefCell<BTreeSet<(u64, u32)>>,
     /// Oldest first.
     pub(crate) lingering: RefCell<VecDeque<u32>>,
     /// No lingering socket is due before this time.
     pub(crate) linger_check: Cell<u64>,
-    /// The connection whose turn it is.
+    /// The connection being serviced.
     pub(crate) current: Cell<*mut mg_connection>,
     /// mg_mgr_free is at work: nothing may stay open.
     pub(crate) ending: Cell<bool>,
@@ -442,7 +443,7 @@ pub(crate) struct Engine {
     /// SO_REUSEPORT on listeners opened from now on.
     pub(crate) reuseport: Cell<bool>,
     /// What other threads want, whether or not mg_wakeup_init was called.
-    pub(crate) door: Wakeup,
+    pub(crate) waker: Wakeup,
     /// mg_mgr_free has been patient enough with handlers that open connections in MG_EV_CLOSE.
     pub(crate) no_more: Cell<bool>,
     /// The manager is gone; the last frame frees the engine.
@@ -453,15 +454,15 @@ pub(crate) struct Engine {
     pub(crate) ws_any_text: Cell<bool>,
     /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
-    /// The version that the program was written for, when it is an older one (`mgx_mgr_written_for`).
+    /// The version that the application was written for, when it is an older one (`mgx_mgr_written_for`).
     pub(crate) written_for: Cell<c_int>,
     /// The time of this poll, in milliseconds of mg_millis.
     pub(crate) now: Cell<u64>,
-    /// The link that leads to the connection whose turn it is; NULL when not known.
+    /// The link that leads to the connection being serviced; NULL when not known.
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
-    pub(crate) quiet: Quiet,
+    pub(crate) no_poll: NoPoll,
     pub(crate) trail: RefCell<Trail>,
     pub(crate) resolver: Resolver,
     pub(crate) protocols: Protocols,
@@ -475,8 +476,8 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(mgr: *mut mg_mgr) -> std::io::Result<Box<Engine>> {
         let poller = Poller::new()?;
-        let door = Wakeup::new().ok_or_else(std::io::Error::last_os_error)?;
-        poller.add(door.fd(), poller::DOOR, false)?;
+        let waker = Wakeup::new().ok_or_else(std::io::Error::last_os_error)?;
+        poller.add(waker.fd(), poller::WAKER, false)?;
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
@@ -490,13 +491,13 @@ impl Engine {
             wakeup: AtomicPtr::default(),
             records: UnsafeCell::default(),
             free_slots: RefCell::default(),
-            frames: Cell::new(0),
-            graveyard: RefCell::default(),
+            callback_depth: Cell::new(0),
+            pending_free: RefCell::default(),
             kept: RefCell::default(),
             cursors: RefCell::default(),
             conns: Cell::new(0),
-            held: RefCell::default(),
-            dirty: RefCell::default(),
+            requeued: RefCell::default(),
+            flush_pending: RefCell::default(),
             deadlines: RefCell::default(),
             lingering: RefCell::default(),
             linger_check: Cell::new(u64::MAX),
@@ -516,7 +517,7 @@ impl Engine {
             expired: RefCell::default(),
             stats: Stats::default(),
             reuseport: Cell::new(false),
-            door,
+            waker,
             ws_strict: Cell::new(false),
             ws_any_text: Cell::new(false),
             compat: Cell::new(false),
@@ -525,7 +526,7 @@ impl Engine {
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::default(),
-            quiet: Quiet::default(),
+            no_poll: NoPoll::default(),
             trail: RefCell::default(),
             resolver: Resolver::default(),
             protocols: Protocols::default(),
@@ -546,14 +547,14 @@ impl Engine {
     }
 
     #[inline]
-    pub(crate) fn rec(&self, slot: usize) -> Option<&Rec> {
+    pub(crate) fn rec(&self, slot: usize) -> Option<&ConnState> {
         // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing meanwhile. Blocks live as
         // long as the engine.
         unsafe { (&(*self.records.get())).get(slot / CHUNK).map(|block| &(**block)[slot % CHUNK]) }
     }
 
     /// All records, also those that are not in use.
-    pub(crate) fn recs(&self) -> impl Iterator<Item = &Rec> {
+    pub(crate) fn recs(&self) -> impl Iterator<Item = &ConnState> {
         // SAFETY: as in rec().
         let n = unsafe { (&(*self.records.get())).len() } * CHUNK;
         (0..n).filter_map(|slot| self.rec(slot))
@@ -565,7 +566,7 @@ impl Engine {
         unsafe { self.wakeup.load(Ordering::Acquire).as_ref() }
     }
 
-    pub(crate) fn new_rec(&self) -> &Rec {
+    pub(crate) fn new_rec(&self) -> &ConnState {
         let mut free = self.free_slots.borrow_mut();
         if free.is_empty() {
             // SAFETY: as in rec().
@@ -582,13 +583,13 @@ impl Engine {
     }
 
     /// The record an event is meant for; None when the slot has been given to another connection since.
-    pub(crate) fn rec_for(&self, token: usize) -> Option<&Rec> {
+    pub(crate) fn rec_for(&self, token: usize) -> Option<&ConnState> {
         let (slot, generation) = poller::split_token(token);
         self.rec(slot as usize)
             .filter(|rec| poller::token(rec.slot.get(), rec.generation.get()) == poller::token(slot, generation))
     }
 
-    pub(crate) fn free_rec(&self, rec: &Rec) {
+    pub(crate) fn free_rec(&self, rec: &ConnState) {
         rec.alarm.set(None);
         self.set_deadline(rec, None);
         let slot = rec.slot.get();
@@ -596,7 +597,7 @@ impl Engine {
         self.free_slots.borrow_mut().push(slot);
     }
 
-    pub(crate) fn set_deadline(&self, rec: &Rec, at: Option<u64>) {
+    pub(crate) fn set_deadline(&self, rec: &ConnState, at: Option<u64>) {
         let at = at.into_iter().chain(rec.alarm.get()).min();
         if rec.deadline.get() == at {
             return;
@@ -612,7 +613,7 @@ impl Engine {
 
     /// Gives the protocol handler an MG_EV_POLL at this time at the latest. An earlier deadline stays: when it has passed, the
     /// handler says anew what it wants.
-    pub(crate) fn set_alarm(&self, rec: &Rec, at: u64) {
+    pub(crate) fn set_alarm(&self, rec: &ConnState, at: u64) {
         rec.alarm.set(Some(at));
         if rec.deadline.get().is_none_or(|old| old > at) {
             self.set_deadline(rec, Some(at));
@@ -620,44 +621,44 @@ impl Engine {
     }
 
     /// Looks at this record again in the next poll, whether or not an event comes.
-    pub(crate) fn hold(&self, rec: &Rec) {
-        if !rec.held.replace(true) {
-            self.held.borrow_mut().push(rec.slot.get());
+    pub(crate) fn requeue(&self, rec: &ConnState) {
+        if !rec.requeued.replace(true) {
+            self.requeued.borrow_mut().push(rec.slot.get());
         }
     }
 
-    /// Remembers that output was queued outside the connection's own turn.
+    /// Remembers that output was queued outside the connection's own service call.
     #[inline]
-    pub(crate) fn touch(&self, rec: &Rec) {
-        if self.current.get() != rec.conn.get() && !rec.dirty.replace(true) {
-            self.dirty.borrow_mut().push(rec.slot.get());
+    pub(crate) fn touch(&self, rec: &ConnState) {
+        if self.current.get() != rec.conn.get() && !rec.flush_pending.replace(true) {
+            self.flush_pending.borrow_mut().push(rec.slot.get());
         }
     }
 
-    /// There is something for this connection: when the walk leaves it out, it has a turn all the same.
-    pub(crate) fn visit(&self, c: Conn, rec: &Rec) {
-        if self.quiet.used.get() && c.flags().is_quiet() {
-            self.quiet.visit(c.id64(), rec.slot.get());
+    /// There is something for this connection: it is serviced even when the walk leaves it out.
+    pub(crate) fn wake(&self, c: ConnRef, rec: &ConnState) {
+        if self.no_poll.used.get() && c.flags().is_no_poll() {
+            self.no_poll.wake(c.id64(), rec.slot.get());
         }
     }
 
     #[inline]
     pub(crate) fn enter(&self) {
-        self.frames.set(self.frames.get() + 1);
+        self.callback_depth.set(self.callback_depth.get() + 1);
     }
 
     /// Ends a frame. When it was the last, closed connections are freed, and so is the engine if its manager is gone.
     #[inline]
-    pub(crate) fn leave(&self) {
-        let n = self.frames.get() - 1;
-        self.frames.set(n);
+    pub(crate) fn exit(&self) {
+        let n = self.callback_depth.get() - 1;
+        self.callback_depth.set(n);
         if n == 0 {
-            self.end_frames();
+            self.end_callbacks();
         }
     }
 
     #[inline(never)]
-    fn end_frames(&self) {
+    fn end_callbacks(&self) {
         self.reap();
         if self.is_dead() {
             // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
@@ -670,8 +671,8 @@ impl Engine {
         self.io_size.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn frames(&self) -> usize {
-        self.frames.get()
+    pub(crate) fn callback_depth(&self) -> usize {
+        self.callback_depth.get()
     }
 
     /// The manager was freed by a handler further up the stack.
@@ -685,8 +686,8 @@ impl Engine {
         self.kept.borrow_mut().push(block);
     }
 
-    pub(crate) fn bury(&self, c: *mut mg_connection) {
-        self.graveyard.borrow_mut().push(c);
+    pub(crate) fn defer_free(&self, c: *mut mg_connection) {
+        self.pending_free.borrow_mut().push(c);
     }
 
     /// Frees closed connections. Call only when no frame but the caller's own is open and it holds none of them.
@@ -696,7 +697,7 @@ impl Engine {
             unsafe { heap::free(block) };
         }
         loop {
-            let Some(c) = self.graveyard.borrow_mut().pop() else { return };
+            let Some(c) = self.pending_free.borrow_mut().pop() else { return };
             // SAFETY: closed, off the list, and no frame uses it. Its buffers went with MG_EV_CLOSE, but its handlers may have
             // written to it since.
             unsafe {
@@ -709,18 +710,18 @@ impl Engine {
 }
 
 /// Made where it stays: it is too large for the stack of a small thread.
-fn block_of_records() -> *mut [Rec; CHUNK] {
-    let mut block = Box::<[Rec; CHUNK]>::new_uninit();
-    let first: *mut Rec = block.as_mut_ptr().cast();
+fn block_of_records() -> *mut [ConnState; CHUNK] {
+    let mut block = Box::<[ConnState; CHUNK]>::new_uninit();
+    let first: *mut ConnState = block.as_mut_ptr().cast();
     for i in 0..CHUNK {
         // SAFETY: inside the block.
-        unsafe { first.add(i).write(Rec::default()) };
+        unsafe { first.add(i).write(ConnState::default()) };
     }
     // SAFETY: all of it was just written.
     Box::into_raw(unsafe { block.assume_init() })
 }
 
-impl Rec {
+impl ConnState {
     /// Ready for a new connection.
     fn renew(&self, slot: u32) {
         self.reset();
@@ -728,14 +729,14 @@ impl Rec {
         self.generation.set(self.generation.get().wrapping_add(1));
     }
 
-    /// The program is looking at what is in the receive buffer: nothing of it is moved or taken off meanwhile, whoever polls.
+    /// The application is looking at what is in the receive buffer: nothing of it is moved or taken off meanwhile, whoever polls.
     #[inline]
     pub(crate) fn is_dispatching(&self) -> bool {
         self.http.dispatching.get() || self.ws.dispatching.get() || self.dispatching.get()
     }
 
-    pub(crate) fn terms(&self) -> Terms {
-        self.terms.borrow().as_ref().map_or(Terms::DEFAULT, |t| t.terms)
+    pub(crate) fn drain_timeouts(&self) -> DrainTimeouts {
+        self.terms.borrow().as_ref().map_or(DrainTimeouts::DEFAULT, |t| t.terms)
     }
 
     /// A protocol handler is in the middle of something, such as an upload.
@@ -746,17 +747,17 @@ impl Rec {
         has
     }
 
-    /// All that the program said about the end of this connection, if it did.
-    pub(crate) fn conn_terms(&self) -> Option<ConnTerms> {
+    /// All that the application said about the end of this connection, if it did.
+    pub(crate) fn drain_config(&self) -> Option<DrainConfig> {
         self.terms.borrow().as_deref().cloned()
     }
 
-    pub(crate) fn set_terms(&self, terms: Option<ConnTerms>) {
+    pub(crate) fn set_drain_config(&self, terms: Option<DrainConfig>) {
         self.terms.replace(terms.map(Box::new));
     }
 }
 
-impl HttpRec {
+impl HttpState {
     /// Forgets what is known of the message at the start of the buffer.
     pub(crate) fn next_message(&self) {
         self.phase.set(Phase::Head);
@@ -790,7 +791,7 @@ mod tests {
         [u8; 28] = [7; 28];
         Vec<usize> = vec![7];
         Reason = Reason::Limit;
-        Leave = Leave::Quiet(7);
+        DrainState = DrainState::Quiet(7);
         Phase = Phase::Body;
         CloseAfter = CloseAfter::Http10;
         Utf8 = {
@@ -839,10 +840,10 @@ mod tests {
             Some(Box::new(7))
         }
     }
-    impl Boxed for Box<ConnTerms> {
+    impl Boxed for Box<DrainConfig> {
         fn boxed() -> Option<Self> {
             // SAFETY: all-zero options are valid, and have no reason.
-            Some(Box::new(unsafe { ConnTerms::new(&core::mem::zeroed()) }))
+            Some(Box::new(unsafe { DrainConfig::new(&core::mem::zeroed()) }))
         }
     }
 
@@ -863,11 +864,12 @@ mod tests {
 
     #[test]
     fn a_record_that_is_used_again_equals_a_fresh_one() {
-        let (used, fresh) = (Rec::default(), Rec::default());
+        let (used, fresh) = (ConnState::default(), ConnState::default());
         used.dirty();
         let mut stale = Vec::new();
         used.stale(&fresh, &mut stale);
-        for member in ["readable", "flushed", "choked", "http", "requests", "ws", "close_sent", "mqtt", "replies", "task", "tls"]
+        for member in
+            ["readable", "flushed", "write_throttled", "http", "requests", "ws", "close_sent", "mqtt", "replies", "task", "tls"]
         {
             assert!(stale.contains(&member), "{member} was not made dirty");
         }

@@ -1,9 +1,9 @@
 //! The lock around a manager's engine. The thread that polls holds it, except while it sleeps in the kernel, so another thread
-//! that calls the API at any time finds the engine at rest. C programs do that, and the original lets them.
+//! that calls the API at any time finds the engine at rest. C applications do that, and the original lets them.
 
 use super::engine::Engine;
 use super::fork;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use crate::abi::{mg_connection, mg_mgr};
 use crate::platform::thread;
 use crate::sys::log::log_error;
@@ -32,16 +32,16 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let e = self.e;
         if !self.outermost {
-            return e.leave();
+            return e.exit();
         }
-        if e.is_dead() && e.frames() == 1 {
+        if e.is_dead() && e.callback_depth() == 1 {
             // Nobody else can know the engine any more.
-            return e.leave();
+            return e.exit();
         }
-        e.leave();
+        e.exit();
         if e.poller.is_waiting() {
             // The sleeping thread does not know of new timers, deadlines and output.
-            e.door.ring();
+            e.waker.wake();
         }
         // The thread that sleeps frees a dead engine as soon as it has the lock.
         if e.is_dead() { e.lock.release_last() } else { e.lock.release() }
@@ -93,7 +93,7 @@ impl Engine {
     }
 }
 
-impl Conn {
+impl ConnRef {
     /// Begins a call of the API on a connection; Ok(None) for one that the application put together itself.
     #[inline]
     pub(crate) fn entry<'e>(self) -> Result<Option<Entry<'e>>, Busy> {
@@ -101,12 +101,12 @@ impl Conn {
     }
 }
 
-/// As [`Conn::entry`], with Ok(None) for NULL.
+/// As [`ConnRef::entry`], with Ok(None) for NULL.
 ///
 /// # Safety
 /// `c` is NULL or a connection.
 #[inline]
 pub(crate) unsafe fn enter_conn<'e>(c: *mut mg_connection) -> Result<Option<Entry<'e>>, Busy> {
     // SAFETY: passed on to the caller.
-    if c.is_null() { Ok(None) } else { unsafe { Conn::new(c) }.entry() }
+    if c.is_null() { Ok(None) } else { unsafe { ConnRef::new(c) }.entry() }
 }

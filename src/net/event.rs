@@ -1,7 +1,7 @@
-//! Delivering events: first to the protocol handler, then to the program's.
+//! Delivering events: first to the protocol handler, then to the application's.
 
 use super::engine::{Engine, Reason};
-use super::handle::Conn;
+use super::handle::ConnRef;
 use crate::abi::*;
 use crate::platform::sock;
 use crate::sys::log::{Bytes, log_error};
@@ -10,29 +10,29 @@ use core::ffi::{c_int, c_void};
 /// Delivers an event; see `mg_call`. A connection that is closed in between gets nothing more; what a protocol handler derives
 /// from MG_EV_CLOSE itself, such as a response without a length, still arrives.
 #[inline]
-pub(crate) fn call(c: Conn, ev: c_int, data: *mut c_void) {
+pub(crate) fn call(c: ConnRef, ev: c_int, data: *mut c_void) {
     let engine = c.engine();
     let closing_event = c.is_closed();
     if let Some(e) = engine {
         e.enter();
     }
     if let Some(pfn) = c.pfn() {
-        // SAFETY: a handler that the program or the library installed for this connection.
+        // SAFETY: a handler that the application or the library installed for this connection.
         unsafe { invoke(engine, pfn, c, ev, data, c.pfn_data()) };
     }
     if closing_event || !c.is_closed() {
         call_user(c, ev, data);
     }
     if let Some(e) = engine {
-        e.leave();
+        e.exit();
     }
 }
 
-/// Delivers an event to the program's handler only.
+/// Delivers an event to the application's handler only.
 #[inline]
-pub(crate) fn call_user(c: Conn, ev: c_int, data: *mut c_void) {
+pub(crate) fn call_user(c: ConnRef, ev: c_int, data: *mut c_void) {
     if let Some(f) = c.handler() {
-        // SAFETY: the program's own handler.
+        // SAFETY: the application's own handler.
         unsafe { invoke(c.engine(), f, c, ev, data, c.handler_data()) };
     }
 }
@@ -48,11 +48,12 @@ type OlderHandler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void,
 /// # Safety
 /// A handler of this connection, and what fits the event.
 #[inline]
-pub(crate) unsafe fn invoke(engine: Option<&Engine>, f: Handler, c: Conn, ev: c_int, data: *mut c_void, arg: *mut c_void) {
+pub(crate) unsafe fn invoke(engine: Option<&Engine>, f: Handler, c: ConnRef, ev: c_int, data: *mut c_void, arg: *mut c_void) {
     match engine {
         Some(e) if e.written_for.get() < THREE_ARGUMENTS_SINCE => {
-            // SAFETY: the program said that its handlers take four arguments. Those of the library, and of parts of the program
-            // that are newer, take three: in the C calling conventions, where the caller cleans up, they do not see the last.
+            // SAFETY: the application said that its handlers take four arguments. Those of the library, and of parts of the
+            // application that are newer, take three: in the C calling conventions, where the caller cleans up, they do not see
+            // the last.
             unsafe {
                 let f = core::mem::transmute::<Handler, OlderHandler>(f);
                 f(c.as_ptr(), ev, data, arg);
@@ -64,7 +65,7 @@ pub(crate) unsafe fn invoke(engine: Option<&Engine>, f: Handler, c: Conn, ev: c_
 }
 
 /// Marks the connection for closing and delivers MG_EV_ERROR; see `mg_error`. `text` ends with a NUL.
-pub(crate) fn error_text(c: Conn, text: &mut [u8]) {
+pub(crate) fn error_text(c: ConnRef, text: &mut [u8]) {
     if let Some(rec) = c.rec().filter(|rec| rec.reason.get() == Reason::None) {
         rec.reason.set(Reason::Error);
     }
@@ -72,19 +73,19 @@ pub(crate) fn error_text(c: Conn, text: &mut [u8]) {
     report_text(c, text);
 }
 
-fn report_text(c: Conn, text: &mut [u8]) {
+fn report_text(c: ConnRef, text: &mut [u8]) {
     let shown = text.split(|b| *b == 0).next().unwrap_or_default();
     log_error!("{} {} {}", c.id(), c.fd(), Bytes(shown));
     call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
 }
 
 /// The same for a text of our own, of any length.
-pub(crate) fn error(c: Conn, message: core::fmt::Arguments) {
+pub(crate) fn error(c: ConnRef, message: core::fmt::Arguments) {
     with_text(message, |text| error_text(c, text));
 }
 
 /// The same when a system call has failed: its errno is kept for `mgx_close_errno`, and its words are for the log only.
-pub(crate) fn os_error(c: Conn, errno: c_int, message: core::fmt::Arguments) {
+pub(crate) fn os_error(c: ConnRef, errno: c_int, message: core::fmt::Arguments) {
     if let Some(rec) = c.rec() {
         rec.errno.set(errno);
         if rec.reason.get() == Reason::None {
@@ -100,7 +101,7 @@ pub(crate) fn os_error(c: Conn, errno: c_int, message: core::fmt::Arguments) {
 }
 
 /// MG_EV_ERROR on a connection that still has something to say before it closes.
-pub(crate) fn report(c: Conn, message: core::fmt::Arguments) {
+pub(crate) fn report(c: ConnRef, message: core::fmt::Arguments) {
     with_text(message, |text| report_text(c, text));
 }
 
@@ -119,7 +120,7 @@ fn with_text(message: core::fmt::Arguments, f: impl FnOnce(&mut [u8])) {
 
 /// Delivers MG_EV_READ or MG_EV_WRITE with its byte count.
 #[inline]
-pub(crate) fn call_count(c: Conn, ev: c_int, n: usize) {
+pub(crate) fn call_count(c: ConnRef, ev: c_int, n: usize) {
     let mut count = n as core::ffi::c_long;
     call(c, ev, (&raw mut count).cast());
 }

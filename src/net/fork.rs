@@ -22,14 +22,14 @@ pub(crate) fn renew(e: &Engine) {
     }
     // SAFETY: the manager is alive.
     unsafe { (*e.mgr).epoll_fd = e.poller.fd() };
-    for wakeup in [Some(&e.door), e.wakeup()].into_iter().flatten() {
+    for wakeup in [Some(&e.waker), e.wakeup()].into_iter().flatten() {
         if !wakeup.renew() {
             log_error!("cannot create a wakeup descriptor in a child process");
         }
         // A message sent before this first call rang the parent's.
-        wakeup.ring();
+        wakeup.wake();
     }
-    if let Err(err) = e.poller.add(e.door.fd(), poller::DOOR, false) {
+    if let Err(err) = e.poller.add(e.waker.fd(), poller::WAKER, false) {
         log_error!("cannot watch the wakeup descriptor: {err}");
     }
     for rec in e.recs().filter(|rec| rec.registered.get()) {

@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::list::list;
-use super::{mgr, quiet, turn};
+use super::{mgr, no_poll, service};
 use core::ffi::c_int;
 
 /// The poller's descriptor is itself readable while a socket in it has something to tell.
@@ -12,9 +12,9 @@ pub(crate) fn fd(e: &Engine) -> c_int {
 
 /// What the next poll would wait for, in milliseconds. None: without limit.
 pub(crate) fn timeout(e: &Engine) -> Option<u64> {
-    quiet::scan(e);
+    no_poll::scan(e);
     let due = e.shutdown.request.is_waiting()
-        || !e.dirty.borrow().is_empty()
-        || if e.quiet.is_used() { quiet::any_due(e) } else { list(e).any(|c| turn::is_due(e, c)) };
+        || !e.flush_pending.borrow().is_empty()
+        || if e.no_poll.is_used() { no_poll::any_due(e) } else { list(e).any(|c| service::is_due(e, c)) };
     if due { Some(0) } else { mgr::limit(e, -1) }
 }

@@ -1,13 +1,13 @@
 //! A copyable handle on a `struct mg_connection`. Each method reads or writes one field at the moment of the call, because a
-//! handler of the program may change anything between two of our instructions.
+//! handler of the application may change anything between two of our instructions.
 
-use super::engine::{Engine, Rec};
+use super::engine::{ConnState, Engine};
 use super::protocol::Protocol;
 use crate::abi::*;
 use core::ffi::{c_int, c_void};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Conn(*mut mg_connection);
+pub(crate) struct ConnRef(*mut mg_connection);
 
 macro_rules! fields {
     ($($get:ident $set:ident: $field:ident: $t:ty;)*) => {
@@ -15,26 +15,26 @@ macro_rules! fields {
             #[inline]
             #[allow(dead_code)]
             pub(crate) fn $get(self) -> $t {
-                // SAFETY: see Conn::new.
+                // SAFETY: see ConnRef::new.
                 unsafe { (*self.0).$field }
             }
             #[inline]
             #[allow(dead_code)]
             pub(crate) fn $set(self, v: $t) {
-                // SAFETY: see Conn::new.
+                // SAFETY: see ConnRef::new.
                 unsafe { (*self.0).$field = v }
             }
         )*
     };
 }
 
-impl Conn {
+impl ConnRef {
     /// # Safety
     /// `p` points at a `struct mg_connection` that stays allocated while the handle is used. For a connection of a manager that
-    /// means: while a frame of the engine is on the stack (`Engine::enter`), or until the program is called.
+    /// means: while a frame of the engine is on the stack (`Engine::enter`), or until the application is called.
     #[inline]
-    pub(crate) unsafe fn new(p: *mut mg_connection) -> Conn {
-        Conn(p)
+    pub(crate) unsafe fn new(p: *mut mg_connection) -> ConnRef {
+        ConnRef(p)
     }
 
     #[inline]
@@ -58,37 +58,37 @@ impl Conn {
 
     #[inline]
     pub(crate) fn loc(self) -> mg_addr {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { (*self.0).loc }
     }
 
     #[inline]
     pub(crate) fn rem(self) -> mg_addr {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { (*self.0).rem }
     }
 
     #[inline]
     pub(crate) fn set_loc(self, v: mg_addr) {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { assign(&raw mut (*self.0).loc, v) }
     }
 
     #[inline]
     pub(crate) fn set_rem(self, v: mg_addr) {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { assign(&raw mut (*self.0).rem, v) }
     }
 
     #[inline]
     pub(crate) fn fd(self) -> c_int {
-        // SAFETY: see Conn::new. The descriptor is stored as a pointer-sized integer.
+        // SAFETY: see ConnRef::new. The descriptor is stored as a pointer-sized integer.
         unsafe { (*self.0).fd as usize as c_int }
     }
 
     #[inline]
     pub(crate) fn set_fd(self, fd: c_int) {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { (*self.0).fd = fd as isize as *mut c_void }
     }
 
@@ -107,36 +107,36 @@ impl Conn {
 
     #[inline]
     pub(crate) fn recv(self) -> *mut mg_iobuf {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { &raw mut (*self.0).recv }
     }
 
     #[inline]
     pub(crate) fn send(self) -> *mut mg_iobuf {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { &raw mut (*self.0).send }
     }
 
     /// Ciphertext that was received and not yet decrypted.
     #[inline]
     pub(crate) fn rtls(self) -> *mut mg_iobuf {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { &raw mut (*self.0).rtls }
     }
 
     #[inline]
     pub(crate) fn recv_len(self) -> usize {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { (*self.0).recv.len }
     }
 
     #[inline]
     pub(crate) fn send_len(self) -> usize {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { (*self.0).send.len }
     }
 
-    /// The engine behind `c->mgr`; None for a connection that the program put together itself.
+    /// The engine behind `c->mgr`; None for a connection that the application put together itself.
     #[inline]
     pub(crate) fn engine<'e>(self) -> Option<&'e Engine> {
         // SAFETY: c->mgr is NULL or the manager of this connection.
@@ -151,27 +151,27 @@ impl Conn {
 
     /// The engine's own record of this connection, if it has one.
     #[inline]
-    pub(crate) fn rec<'e>(self) -> Option<&'e Rec> {
+    pub(crate) fn rec<'e>(self) -> Option<&'e ConnState> {
         // `prof` belongs to a build option that a prebuilt library never has on: its last word holds the slot number plus one.
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         let slot = unsafe { (*self.0).prof.align };
         let rec = self.engine()?.rec(slot.checked_sub(1)?)?;
         (rec.conn.get() == self.0).then_some(rec)
     }
 
     pub(crate) fn set_slot(self, slot: Option<usize>) {
-        // SAFETY: see Conn::new.
+        // SAFETY: see ConnRef::new.
         unsafe { (*self.0).prof.align = slot.map_or(0, |s| s + 1) }
     }
 
     /// Bytes ever queued on this connection: those that left plus those that wait.
-    pub(crate) fn queued(self, rec: &Rec) -> u64 {
+    pub(crate) fn queued(self, rec: &ConnState) -> u64 {
         rec.sent.get() + self.send_len() as u64
     }
 
     /// Where in the stream of received bytes the receive buffer begins. It moves when something is taken off the buffer, never
     /// when something arrives.
-    pub(crate) fn recv_at(self, rec: &Rec) -> u64 {
+    pub(crate) fn recv_at(self, rec: &ConnState) -> u64 {
         rec.arrived.get().wrapping_sub(self.recv_len() as u64)
     }
 
@@ -187,7 +187,7 @@ impl Conn {
     }
 }
 
-/// Copies the members only: programs compare addresses with memcmp, so what lies between them stays zero.
+/// Copies the members only: applications compare addresses with memcmp, so what lies between them stays zero.
 ///
 /// # Safety
 /// `to` is writable.
@@ -197,20 +197,20 @@ unsafe fn assign(to: *mut mg_addr, v: mg_addr) {
     unsafe { ((*to).addr, (*to).port, (*to).scope_id, (*to).is_ip6) = (v.addr, v.port, v.scope_id, v.is_ip6) }
 }
 
-/// The word of the bit fields has seven bits that C does not know. Programs copy them along but never look at them.
+/// The word of the bit fields has seven bits that C does not know. Applications copy them along but never look at them.
 const CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 6 } else { 1 << 25 };
 /// The peer's end of stream was read and the connection waits for its own last byte.
 const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 26 };
 /// The record has a file that is being sent.
 const STREAMING: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
 
-/// TLS was started: what goes in and out is for `secure.rs`.
+/// TLS was started: what goes in and out is for `tls/driver.rs`.
 const SECURE: u32 = if cfg!(target_endian = "big") { 1 << 2 } else { 1 << 29 };
 
-/// No MG_EV_POLL for the program's handler.
+/// No MG_EV_POLL for the application's handler.
 const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 3 } else { 1 << 28 };
 
-/// Any of these gives a connection more than an MG_EV_POLL in its turn.
+/// Any of these gives a connection more than an MG_EV_POLL when it is serviced.
 const BUSY: u32 = {
     let mut f = Flags(CLOSED | HALF_CLOSED | STREAMING);
     f.set_readable(true);
@@ -245,10 +245,10 @@ impl Flags {
     pub(crate) fn is_half_closed(self) -> bool {
         self.0 & HALF_CLOSED != 0
     }
-    pub(crate) fn is_quiet(self) -> bool {
+    pub(crate) fn is_no_poll(self) -> bool {
         self.0 & QUIET != 0
     }
-    pub(crate) fn set_quiet(&mut self, on: bool) {
+    pub(crate) fn set_no_poll(&mut self, on: bool) {
         self.0 = if on { self.0 | QUIET } else { self.0 & !QUIET };
     }
     pub(crate) fn set_half_closed(&mut self) {

@@ -1,19 +1,19 @@
 //! Lingering: after the last byte, what the peer still sends is read and forgotten, or the kernel would answer it with a reset
 //! that can destroy the end of the reply.
 
-use super::engine::{Engine, Rec};
+use super::engine::{ConnState, Engine};
 use super::shutdown::LINGER_MAX;
 use crate::platform::sock::{self, Io};
 use core::ffi::c_int;
 use core::ptr;
 
 /// Keeps the socket, whose sending side is shut down, until the peer has closed its own.
-pub(crate) fn linger(e: &Engine, rec: &Rec, fd: c_int) {
+pub(crate) fn linger(e: &Engine, rec: &ConnState, fd: c_int) {
     stop_lingering(e, LINGER_MAX - 1);
     rec.conn.set(ptr::null_mut());
     rec.fd.set(fd);
     rec.lingering.set(true);
-    let terms = rec.terms();
+    let terms = rec.drain_timeouts();
     rec.linger_end.set(e.now.get().saturating_add(terms.linger_total_ms));
     rec.linger_bytes.set(terms.linger_bytes);
     e.lingering.borrow_mut().push_back(rec.slot.get());
@@ -27,7 +27,7 @@ pub(crate) fn linger(e: &Engine, rec: &Rec, fd: c_int) {
 }
 
 /// Reads a lingering socket empty, up to a bound.
-pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
+pub(crate) fn linger_on(e: &Engine, rec: &ConnState) {
     for _ in 0..64 {
         match sock::discard(rec.fd.get(), &mut e.scratch.borrow_mut()) {
             Io::Done(0) | Io::Failed(_) => return end_lingering(e, rec),
@@ -37,12 +37,12 @@ pub(crate) fn linger_on(e: &Engine, rec: &Rec) {
                     return end_lingering(e, rec);
                 }
                 rec.linger_bytes.set(left);
-                rec.linger_idle.set(e.now.get().saturating_add(rec.terms().linger_idle_ms));
+                rec.linger_idle.set(e.now.get().saturating_add(rec.drain_timeouts().linger_idle_ms));
             }
             Io::Wait => return rec.readable.set(false),
         }
     }
-    e.hold(rec);
+    e.requeue(rec);
 }
 
 /// Closes the lingering sockets whose time is up.
@@ -59,7 +59,7 @@ pub(crate) fn expire_lingering(e: &Engine) {
     e.linger_check.set(next);
 }
 
-pub(crate) fn end_lingering(e: &Engine, rec: &Rec) {
+pub(crate) fn end_lingering(e: &Engine, rec: &ConnState) {
     sock::close(rec.fd.get());
     rec.lingering.set(false);
     let mut list = e.lingering.borrow_mut();

@@ -1,11 +1,11 @@
 //! The connections of a manager, in their order: walking over them while handlers add and remove some.
 
 use super::engine::Engine;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use core::ptr;
 
 /// The connections on the list, newest first. The next one is fetched before the body runs, and skipped if it goes meanwhile.
-pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
+pub(crate) fn list(e: &Engine) -> impl Iterator<Item = ConnRef> {
     // SAFETY: the manager lives as long as its engine is not dead; connections on its list are alive.
     let mut next = if e.is_dead() { ptr::null_mut() } else { unsafe { (*e.mgr).conns } };
     core::iter::from_fn(move || {
@@ -13,7 +13,7 @@ pub(crate) fn list(e: &Engine) -> impl Iterator<Item = Conn> {
             return None;
         }
         // SAFETY: as above; a closed connection keeps its memory and its `next` while a frame is open.
-        let c = unsafe { Conn::new(next) };
+        let c = unsafe { ConnRef::new(next) };
         next = c.next();
         Some(c)
     })

@@ -51,12 +51,12 @@ impl Wakeup {
         head[8..12].copy_from_slice(&(message.len() as u32).to_ne_bytes());
         head[12] = frame;
         let ok = self.mail(|q| q.push([&head, message]));
-        self.ring();
+        self.wake();
         ok
     }
 
     /// Ends the wait of the thread that polls. From any thread or signal handler. False when the descriptor is broken.
-    pub(crate) fn ring(&self) -> bool {
+    pub(crate) fn wake(&self) -> bool {
         self.waker.wake()
     }
 

@@ -3,12 +3,13 @@
 use super::attempts::{self, Failure};
 use super::close;
 use super::engine::{Engine, Reason};
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::list::list;
-use super::quiet;
+use super::no_poll;
 use super::resolve;
 use super::shutdown::LINGER_TOTAL_MS;
-use super::{ending, linger, recv, tls, turn};
+use super::tls::table as tls;
+use super::{ending, linger, recv, service};
 use crate::abi::*;
 use crate::platform::clock::{self, self as time};
 use crate::platform::poller::{self, Ready};
@@ -60,7 +61,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     let e: &Engine = &entry;
     if !e.polled.get() {
         // A child process gives up what its parent works with.
-        list(e).filter_map(Conn::rec).for_each(tls::part_silently);
+        list(e).filter_map(ConnRef::rec).for_each(tls::suppress_close_notify);
     }
     e.ending.set(true);
     // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
@@ -97,13 +98,13 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
         e.dead.set(true);
         if e.poller.is_waiting() {
             // The thread that sleeps there frees the engine.
-            e.door.ring();
+            e.waker.wake();
         }
     }
 }
 
 /// Waits for the sockets that linger, no longer than each may, and in no case longer than the default: what was promised is
-/// a graceful end. A program's own mg_millis may stand still.
+/// a graceful end. An application's own mg_millis may stand still.
 fn finish_lingering(e: &Engine) {
     let began = clock::Stopwatch::start();
     let end = time::millis().saturating_add(LINGER_TOTAL_MS);
@@ -150,7 +151,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         }
     }
     if !e.is_dead() {
-        if e.quiet.is_used() { quiet::walk(e) } else { walk(e) }
+        if e.no_poll.is_used() { no_poll::walk(e) } else { walk(e) }
     }
     if !e.is_dead() {
         if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {
@@ -175,17 +176,17 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
         return e.while_unlocked(&mut || thread::sleep_ms(ms));
     }
     let look = |ready: &mut Vec<Ready>| e.poller.wait(Some(Duration::ZERO), ready, |wait| wait());
-    quiet::scan(e);
+    no_poll::scan(e);
     if limit == Some(0) {
         return look(ready);
     }
-    if e.conns.get() > FEW && !e.quiet.is_used() {
+    if e.conns.get() > FEW && !e.no_poll.is_used() {
         look(ready);
         if !ready.is_empty() {
             return;
         }
     }
-    let due = if e.quiet.is_used() { quiet::any_due(e) } else { list(e).any(|c| turn::is_due(e, c)) };
+    let due = if e.no_poll.is_used() { no_poll::any_due(e) } else { list(e).any(|c| service::is_due(e, c)) };
     if due {
         return look(ready);
     }
@@ -195,14 +196,14 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     }
 }
 
-/// How long this poll may sleep: until the program's limit, a timer or a deadline. None: for ever.
+/// How long this poll may sleep: until the application's limit, a timer or a deadline. None: for ever.
 pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     let mut limit = u64::try_from(ms).ok();
     if limit == Some(0) {
         return limit;
     }
     let mut at_most = |n: u64| limit = Some(limit.map_or(n, |old| old.min(n)));
-    if e.held.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_paused(e, rec.conn.get()))) {
+    if e.requeued.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_paused(e, rec.conn.get()))) {
         at_most(0);
     }
     // SAFETY: the manager is alive.
@@ -235,14 +236,14 @@ pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
 
 fn is_paused(e: &Engine, c: *mut mg_connection) -> bool {
     // SAFETY: NULL, or the connection of a record in use.
-    !c.is_null() && recv::is_paused(e, unsafe { Conn::new(c) })
+    !c.is_null() && recv::is_paused(e, unsafe { ConnRef::new(c) })
 }
 
 /// Notes what the kernel reported, and lets what can only be noted here take effect: errors, lingering sockets, deadlines.
 fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
     for r in ready {
-        if r.token == poller::DOOR {
+        if r.token == poller::WAKER {
             super::wakeup::answer_door(e);
             continue;
         }
@@ -266,7 +267,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             continue;
         }
         // SAFETY: the connection of a record in use.
-        let c = unsafe { Conn::new(rec.conn.get()) };
+        let c = unsafe { ConnRef::new(rec.conn.get()) };
         if c.is_closed() {
             // A poll inside its MG_EV_CLOSE.
             continue;
@@ -279,26 +280,26 @@ fn apply(e: &Engine, ready: &[Ready]) {
             f.set_readable(rec.readable.get() && !f.is_full());
             f.set_writable(r.writable);
         });
-        e.visit(c, rec);
+        e.wake(c, rec);
         if rec.readable.get() && recv::is_paused(e, c) {
-            e.hold(rec);
+            e.requeue(rec);
         }
     }
-    for slot in e.held.take() {
+    for slot in e.requeued.take() {
         let Some(rec) = e.rec(slot as usize) else { continue };
-        rec.held.set(false);
+        rec.requeued.set(false);
         if rec.lingering.get() {
             linger::linger_on(e, rec);
         } else if rec.conn.get().is_null() {
             resolve::ready(e, rec);
         } else {
             // SAFETY: the connection of a record in use.
-            let c = unsafe { Conn::new(rec.conn.get()) };
+            let c = unsafe { ConnRef::new(rec.conn.get()) };
             if rec.readable.get() && recv::is_paused(e, c) {
-                e.hold(rec);
+                e.requeue(rec);
             } else {
                 c.update(|f| f.set_readable(rec.readable.get()));
-                e.visit(c, rec);
+                e.wake(c, rec);
             }
         }
     }
@@ -306,11 +307,11 @@ fn apply(e: &Engine, ready: &[Ready]) {
     for token in failed {
         let Some(rec) = e.rec_for(token).filter(|rec| !rec.conn.get().is_null()) else { continue };
         // SAFETY: the connection of a record in use.
-        let c = unsafe { Conn::new(rec.conn.get()) };
+        let c = unsafe { ConnRef::new(rec.conn.get()) };
         if c.is_closed() {
             continue;
         }
-        e.visit(c, rec);
+        e.wake(c, rec);
         let failure = Failure(None, sock::take_error(rec.fd.get()));
         if c.flags().is_connecting() {
             attempts::failed(e, c, rec, failure)
@@ -339,18 +340,18 @@ fn expire(e: &Engine) {
             continue;
         }
         // SAFETY: the connection of a record in use.
-        let c = unsafe { Conn::new(rec.conn.get()) };
+        let c = unsafe { ConnRef::new(rec.conn.get()) };
         if rec.readable.get() {
-            // A listener that paused. Others are judged in their turn anyway.
+            // A listener that paused. Others are serviced anyway.
             c.update(|f| f.set_readable(!f.is_full()));
         }
-        e.visit(c, rec);
+        e.wake(c, rec);
     }
 }
 
-/// Gives every connection its turn, newest first.
+/// Services every connection, newest first.
 fn walk(e: &Engine) {
-    e.quiet.forget_visits();
+    e.no_poll.forget_wakes();
     // SAFETY: the manager is alive, and connections on its list are.
     unsafe {
         let head = &raw mut (*e.mgr).conns;
@@ -363,17 +364,17 @@ fn walk(e: &Engine) {
                 break;
             }
             trail.pass(at);
-            let c = Conn::new(at);
+            let c = ConnRef::new(at);
             if let Some(cursor) = e.cursors.borrow_mut().last_mut() {
                 *cursor = c.next();
             }
-            turn::turn(e, c);
+            service::service(e, c);
             if e.is_dead() {
                 return;
             }
             if !c.is_closed() {
                 e.link.set(&raw mut (*at).next);
-            } else if e.frames() == 1 {
+            } else if e.callback_depth() == 1 {
                 e.reap();
             }
         }
@@ -384,21 +385,21 @@ fn walk(e: &Engine) {
     }
 }
 
-/// Output that other connections' handlers and timers queued on connections whose turn had passed leaves in this poll too.
+/// Output that other connections' handlers and timers queued on connections that were already serviced leaves in this poll too.
 fn flush_dirty(e: &Engine) {
-    for slot in e.dirty.take() {
+    for slot in e.flush_pending.take() {
         let Some(rec) = e.rec(slot as usize) else { continue };
-        if !rec.dirty.replace(false) || rec.conn.get().is_null() || e.is_dead() {
+        if !rec.flush_pending.replace(false) || rec.conn.get().is_null() || e.is_dead() {
             continue;
         }
         // SAFETY: the connection of a record in use.
-        let c = unsafe { Conn::new(rec.conn.get()) };
+        let c = unsafe { ConnRef::new(rec.conn.get()) };
         e.current.set(c.as_ptr());
         ending::settle(e, c, rec);
-        turn::flush(e, c, rec);
+        service::flush(e, c, rec);
         if !e.is_dead() && !c.is_closed() {
-            // Whether it ends now is for its next turn to say.
-            e.visit(c, rec);
+            // Whether it ends now is for its next service call to decide.
+            e.wake(c, rec);
         }
         if !e.is_dead() {
             e.current.set(ptr::null_mut());

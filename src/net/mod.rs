@@ -1,16 +1,16 @@
 //! The engine: poll loop, sockets, connections, draining, timers, wakeups. Owns descriptors and time.
 //!
-//! `engine`, `handle`, `protocol` and `tls` import each other: they are one definition in four files, because a connection is a
+//! `engine`, `handle`, `protocol` and `tls/table` import each other: they are one definition in four files, because a connection is a
 //! handle on its record, and the record holds what its protocol and its TLS layer are asked, by functions that take the connection.
 //! `attempts`, `conn` and `resolve` do, too: names lead to addresses, those to attempts, failed attempts to more names. All
-//! others have an order; `c-tests/rooms.rs` checks it, and docs/architecture.md says what each is for.
+//! others have an order; `c-tests/modules.rs` checks it, and docs/architecture.md says what each is for.
 
-pub(crate) mod announce;
 pub(crate) mod attempts;
 pub(crate) mod buffers;
 pub(crate) mod close;
 pub(crate) mod conn;
 pub(crate) mod connect;
+pub(crate) mod connection_close;
 pub(crate) mod drain;
 pub(crate) mod ending;
 pub(crate) mod engine;
@@ -25,22 +25,20 @@ pub(crate) mod lock;
 pub(crate) mod lookup;
 pub(crate) mod mailbox;
 pub(crate) mod mgr;
+pub(crate) mod no_poll;
 pub(crate) mod on_signal;
 pub(crate) mod output;
 pub(crate) mod protocol;
 pub(crate) mod queue;
-pub(crate) mod quiet;
 pub(crate) mod record;
 pub(crate) mod recv;
 pub(crate) mod resolve;
-#[cfg(feature = "tls")]
-pub(crate) mod secure;
 pub(crate) mod send;
+pub(crate) mod service;
 pub(crate) mod shutdown;
 pub(crate) mod stream;
 pub(crate) mod timer;
 pub(crate) mod tls;
-pub(crate) mod turn;
 pub(crate) mod view;
-pub(crate) mod visits;
 pub(crate) mod wakeup;
+pub(crate) mod walk;

@@ -22,7 +22,7 @@ struct Entry {
     reason: [u8; REASON],
     /// 0 or 1: without a `bool`, in which None would hide, the empty table is all zero and takes no room in the file.
     has_reason: u8,
-    /// What the program did with this signal before its first entry; the same in all entries of a signal.
+    /// What the application did with this signal before its first entry; the same in all entries of a signal.
     before: Previous,
 }
 
@@ -43,7 +43,7 @@ extern "C" fn drain_all(signo: c_int) {
                 // SAFETY: an engine leaves the table before it is freed; the reason is a C string of the entry.
                 unsafe {
                     (*entry.engine).shutdown.request.post(&opts);
-                    (*entry.engine).door.ring();
+                    (*entry.engine).waker.wake();
                 }
             }
         });
@@ -58,7 +58,7 @@ pub(crate) unsafe fn add(e: &Engine, signo: c_int, opts: Option<&mgx_mgr_drain_o
     // SAFETY: numbers and a pointer, for which zero is NULL.
     let mut opts = opts.copied().unwrap_or_else(|| unsafe { core::mem::zeroed() });
     // SAFETY: passed on to the caller.
-    let text = ws::clip(unsafe { crate::guard::bytes::cstr(opts.conn.ws_close_reason) });
+    let text = ws::clip(unsafe { crate::ffi_util::bytes::cstr(opts.conn.ws_close_reason) });
     let mut reason = [0; REASON];
     reason[..text.len()].copy_from_slice(text);
     let has_reason = u8::from(!opts.conn.ws_close_reason.is_null());

@@ -1,9 +1,9 @@
-//! Queueing output on a connection. Works on any `struct mg_connection`, also an all-zero one on the program's stack.
+//! Queueing output on a connection. Works on any `struct mg_connection`, also an all-zero one on the application's stack.
 
 use super::event::{call_count, error, os_error};
-use super::handle::Conn;
+use super::handle::ConnRef;
 use crate::abi::*;
-use crate::guard::iobuf;
+use crate::ffi_util::iobuf;
 use crate::platform::sock::{self, Io};
 use core::ffi::c_char;
 
@@ -11,7 +11,7 @@ use core::ffi::c_char;
 ///
 /// # Safety
 /// `buf` is NULL or covers `len` bytes, which are not those of `c->send`.
-pub(crate) unsafe fn send(c: Conn, buf: *const u8, len: usize) -> bool {
+pub(crate) unsafe fn send(c: ConnRef, buf: *const u8, len: usize) -> bool {
     if c.flags().is_udp() {
         // SAFETY: passed on to the caller.
         return unsafe { send_datagram(c, buf, len) };
@@ -24,7 +24,7 @@ pub(crate) unsafe fn send(c: Conn, buf: *const u8, len: usize) -> bool {
 ///
 /// # Safety
 /// As [`send`].
-pub(crate) unsafe fn append(c: Conn, buf: *const u8, len: usize) -> bool {
+pub(crate) unsafe fn append(c: ConnRef, buf: *const u8, len: usize) -> bool {
     if len == 0 {
         return true;
     }
@@ -49,7 +49,7 @@ pub(crate) unsafe fn append(c: Conn, buf: *const u8, len: usize) -> bool {
 }
 
 /// Appends all of the parts or, when out of memory, nothing.
-pub(crate) fn append_parts(c: Conn, parts: &[&[u8]]) -> bool {
+pub(crate) fn append_parts(c: ConnRef, parts: &[&[u8]]) -> bool {
     let at = c.send_len();
     // SAFETY: room for all parts is made first, and filled at once.
     unsafe {
@@ -65,7 +65,7 @@ pub(crate) fn append_parts(c: Conn, parts: &[&[u8]]) -> bool {
     true
 }
 
-pub(crate) fn append_bytes(c: Conn, bytes: &[u8]) -> bool {
+pub(crate) fn append_bytes(c: ConnRef, bytes: &[u8]) -> bool {
     // SAFETY: bytes is a slice of ours.
     unsafe { append(c, bytes.as_ptr(), bytes.len()) }
 }
@@ -74,7 +74,7 @@ pub(crate) fn append_bytes(c: Conn, bytes: &[u8]) -> bool {
 ///
 /// # Safety
 /// As [`send`].
-unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
+unsafe fn send_datagram(c: ConnRef, buf: *const u8, len: usize) -> bool {
     if c.is_closed() {
         // The number in c->fd may be another socket's by now.
         return false;
@@ -103,7 +103,7 @@ unsafe fn send_datagram(c: Conn, buf: *const u8, len: usize) -> bool {
 }
 
 /// One datagram to `to`, now. Unlike with mg_send, it is no reason to close the connection when there is no way to get there.
-pub(crate) fn datagram(c: Conn, bytes: &[u8], to: &mg_addr) -> bool {
+pub(crate) fn datagram(c: ConnRef, bytes: &[u8], to: &mg_addr) -> bool {
     if c.is_closed() {
         return false;
     }
@@ -121,7 +121,7 @@ pub(crate) fn datagram(c: Conn, bytes: &[u8], to: &mg_addr) -> bool {
 ///
 /// # Safety
 /// `fmt` and `ap` fit each other.
-pub(crate) unsafe fn vprintf(c: Conn, fmt: *const c_char, ap: *mut va_list) -> usize {
+pub(crate) unsafe fn vprintf(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> usize {
     prepare(c);
     // SAFETY: the connection's own buffer; the rest is the caller's.
     match unsafe { crate::fmt::to_iobuf(c.send(), fmt, ap) } {
@@ -142,13 +142,13 @@ pub(crate) unsafe fn vprintf(c: Conn, fmt: *const c_char, ap: *mut va_list) -> u
 ///
 /// # Safety
 /// As [`vprintf`].
-pub(crate) unsafe fn print(c: Conn, fmt: *const c_char, ap: *mut va_list) -> usize {
+pub(crate) unsafe fn print(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> usize {
     let at = c.send_len();
     // SAFETY: passed on to the caller.
     let n = unsafe { vprintf(c, fmt, ap) };
     if let Some(rec) = c.rec().filter(|_| n > 0 && c.flags().is_udp()) {
         let mut datagrams = rec.datagrams.borrow_mut();
-        // The program may have taken out what was printed before.
+        // The application may have taken out what was printed before.
         datagrams.retain(|begin| *begin < at);
         if at > 0 {
             datagrams.push(at);
@@ -158,7 +158,7 @@ pub(crate) unsafe fn print(c: Conn, fmt: *const c_char, ap: *mut va_list) -> usi
 }
 
 /// Gives an empty send buffer a spare block, before something writes to it that knows no spares.
-pub(crate) fn prepare(c: Conn) {
+pub(crate) fn prepare(c: ConnRef) {
     if let (Some(_), Some(e)) = (c.rec(), c.engine()) {
         let io = c.send_info();
         if io.buf.is_null() && io.size == 0 {

@@ -1,7 +1,7 @@
 //! What the engine needs to know of the protocol of a connection. Each protocol describes itself once; the handler in `c->pfn`
 //! says which one it is, whoever put it there.
 
-use super::handle::Conn;
+use super::handle::ConnRef;
 use crate::abi::mg_connection;
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
@@ -16,9 +16,9 @@ pub(crate) struct Protocol {
     /// Messages are answered one after the other: little is read ahead of the answer.
     pub(crate) answers_in_turn: bool,
     /// The receive buffer is full. True when that is dealt with, and no error is to be raised.
-    pub(crate) at_limit: Option<fn(Conn) -> bool>,
+    pub(crate) at_limit: Option<fn(ConnRef) -> bool>,
     /// The application has set `is_draining`: what the protocol says before it falls silent.
-    pub(crate) drain_begins: Option<fn(Conn)>,
+    pub(crate) drain_begins: Option<fn(ConnRef)>,
 }
 
 /// The protocols in use in one manager.

@@ -1,4 +1,4 @@
-//! The ring of messages in memory of the program. One context writes (`book`, `add`), one reads (`next`, `del`); each
+//! The ring of messages in memory of the application. One context writes (`book`, `add`), one reads (`next`, `del`); each
 //! owns one index and publishes it with a release store that the other one's acquire load meets, so that message bytes
 //! are seen before the index that covers them. A message is its length in 32 bits, then its bytes; length 0 means: go on
 //! at the start.

@@ -1,23 +1,23 @@
 //! Reading from the socket into `c->recv`, and MG_EV_READ.
 
-use super::engine::{Engine, Reason, Rec, count};
+use super::engine::{ConnState, Engine, Reason, count};
 use super::event::{call_count, error};
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::view;
 use super::{ending, send};
 use crate::abi::*;
-use crate::guard::{addr::Addr, iobuf};
+use crate::ffi_util::{addr::Addr, iobuf};
 use crate::platform::sock::{self, Io};
 use crate::sys::log::log_error;
 
-/// Reads of one connection in one turn, so that a fast sender does not starve the others.
+/// Reads of one connection in one service call, so that a fast sender does not starve the others.
 pub(crate) const READS: usize = 16;
 
 /// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
 const PIPELINE: usize = 64 * 1024;
 
 /// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
-pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
+pub(crate) fn make_room(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !view::unshare(e, c, rec) {
         error(c, format_args!("OOM"));
         return false;
@@ -52,7 +52,7 @@ pub(crate) fn make_room(e: &Engine, c: Conn, rec: &Rec) -> bool {
 }
 
 /// Takes back a receive buffer without data, unless a handler is looking at it.
-pub(crate) fn return_empty(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn return_empty(e: &Engine, c: ConnRef, rec: &ConnState) {
     if c.recv_len() == 0
         && !rec.http.dispatching.get()
         && !rec.ws.dispatching.get()
@@ -64,7 +64,7 @@ pub(crate) fn return_empty(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// Puts up to `n` bytes of what waits outside behind the received data again. False when that failed: an error was raised.
-pub(crate) fn put_back(c: Conn, rec: &Rec, n: usize) -> bool {
+pub(crate) fn put_back(c: ConnRef, rec: &ConnState, n: usize) -> bool {
     let Some(mut aside) = rec.aside.take() else { return true };
     let more = &aside.bytes[aside.at..];
     let more = &more[..more.len().min(n)];
@@ -83,7 +83,7 @@ pub(crate) fn put_back(c: Conn, rec: &Rec, n: usize) -> bool {
 }
 
 /// How many bytes wait outside.
-fn aside_len(rec: &Rec) -> usize {
+fn aside_len(rec: &ConnState) -> usize {
     let aside = rec.aside.take();
     let len = aside.as_ref().map_or(0, |a| a.bytes.len() - a.at);
     rec.aside.set(aside);
@@ -92,38 +92,38 @@ fn aside_len(rec: &Rec) -> usize {
 
 /// Whether nothing may be read for now.
 #[inline]
-pub(crate) fn is_paused(e: &Engine, c: Conn) -> bool {
+pub(crate) fn is_paused(e: &Engine, c: ConnRef) -> bool {
     c.flags().may_be_paused() && is_paused_by_flags(e, c)
-        || c.send_len() > 0 && c.flags().is_accepted() && is_choked(c)
-        || e.frames() > 1 && is_looked_at(e, c)
+        || c.send_len() > 0 && c.flags().is_accepted() && is_write_throttled(c)
+        || e.callback_depth() > 1 && is_looked_at(e, c)
 }
 
-fn is_paused_by_flags(e: &Engine, c: Conn) -> bool {
+fn is_paused_by_flags(e: &Engine, c: ConnRef) -> bool {
     let flags = c.flags();
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && is_piled_up(e, c)
 }
 
 /// Enough waits behind the request that is being answered.
-fn is_piled_up(e: &Engine, c: Conn) -> bool {
+fn is_piled_up(e: &Engine, c: ConnRef) -> bool {
     c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size)
         && (c.flags().is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn))
 }
 
-fn is_choked(c: Conn) -> bool {
-    c.rec().is_some_and(|rec| rec.choked.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.choked.get()))
+fn is_write_throttled(c: ConnRef) -> bool {
+    c.rec().is_some_and(|rec| rec.write_throttled.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.write_throttled.get()))
 }
 
 /// In a poll of a handler that looks at the buffer there is only the room that is there; or, where a protocol can go on in another
 /// block, as much as may wait for the handler's return.
 #[cold]
-fn is_looked_at(e: &Engine, c: Conn) -> bool {
+fn is_looked_at(e: &Engine, c: ConnRef) -> bool {
     let Some(rec) = c.rec() else { return false };
     let io = c.recv_info();
     io.len >= io.size && (rec.http.dispatching.get() || rec.ws.dispatching.get())
         || rec.dispatching.get() && io.len + aside_len(rec) >= PIPELINE.min(e.options.borrow().max_recv_size)
 }
 
-pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
     let udp = c.flags().is_udp();
     let most = e.options.borrow().max_recv_size;
     for _ in 0..READS {
@@ -181,16 +181,17 @@ pub(crate) fn read(e: &Engine, c: Conn, rec: &Rec) {
         return;
     }
     if rec.readable.get() {
-        e.hold(rec);
+        e.requeue(rec);
     }
     return_empty(e, c, rec);
 }
 
-/// Puts one datagram behind what the program has not consumed, whole or not at all. `Io::Done(0)`: there is nothing to tell of it.
-fn read_datagram(e: &Engine, c: Conn, rec: &Rec, most: usize) -> Io {
+/// Puts one datagram behind what the application has not consumed, whole or not at all. `Io::Done(0)`: there is nothing to tell
+/// of it.
+fn read_datagram(e: &Engine, c: ConnRef, rec: &ConnState, most: usize) -> Io {
     let buf = c.recv_info();
     let room = buf.size - buf.len;
-    // What does not fit the buffer goes there. Taken, because the log is the program's, which may poll.
+    // What does not fit the buffer goes there. Taken, because the log is the application's, which may poll.
     let mut scratch = e.scratch.take();
     let rest = scratch.room();
     // SAFETY: room bytes behind the data belong to the buffer.
@@ -224,7 +225,7 @@ fn read_datagram(e: &Engine, c: Conn, rec: &Rec, most: usize) -> Io {
 }
 
 /// `n` bytes were put behind the data of the receive buffer.
-pub(crate) fn received(e: &Engine, c: Conn, rec: &Rec, n: usize) {
+pub(crate) fn received(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
     let io = c.recv();
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
     unsafe {

@@ -1,11 +1,11 @@
 //! From a host name to `c->rem`.
 //!
 //! A lookup is a question to a DNS server, or to the local link for names in `.local`. It hangs on a connection of the manager,
-//! `via`: `mgr->dns4.c` or `dns6.c`, a TCP connection of its own, or the mDNS listener. What there is to tell the program is told
-//! in the turn of that connection, and when it closes, its lookups fail.
+//! `via`: `mgr->dns4.c` or `dns6.c`, a TCP connection of its own, or the mDNS listener. What there is to tell the application is told
+//! when that connection is serviced, and when it closes, its lookups fail.
 //!
 //! A forged reply must guess the id and the port that a question came from. If all questions came from the socket of
-//! `mgr->dns4.c`, the port would be known to everybody who was ever asked. So that connection is what programs know it to be -
+//! `mgr->dns4.c`, the port would be known to everybody who was ever asked. So that connection is what applications know it to be -
 //! opened at first need, on the list, reused, NULL after it closed, and closing it fails the lookups - but each question
 //! has a socket of its own, from a port that the kernel chooses at random, connected, so that the kernel drops what others send.
 //! Such a socket is a record without a connection. Only when the process has no descriptor left, and for `tcp:` URLs, the
@@ -13,15 +13,15 @@
 
 use super::attempts::{self, Failure};
 use super::conn::{self, Client};
-use super::engine::{Engine, Reason, Rec};
+use super::engine::{ConnState, Engine, Reason};
 use super::event::error;
-use super::handle::Conn;
+use super::handle::ConnRef;
 pub(crate) use super::lookup::Question;
 use super::lookup::{Lookup, Query, Socket};
 use super::output;
 use crate::abi::*;
-use crate::guard::addr::Addr;
-use crate::guard::{addr, bytes, bytes::cstr, iobuf};
+use crate::ffi_util::addr::Addr;
+use crate::ffi_util::{addr, bytes, bytes::cstr, iobuf};
 use crate::platform::clock as time;
 use crate::platform::errno;
 use crate::platform::poller;
@@ -45,7 +45,7 @@ const PORT: u16 = 53;
 // ---- starting
 
 /// See `mg_resolve`.
-pub(crate) fn start(c: Conn, text: &[u8]) {
+pub(crate) fn start(c: ConnRef, text: &[u8]) {
     let Some(e) = c.engine() else { return error(c, format_args!("resolver")) };
     e.enter();
     cancel(e, c);
@@ -57,7 +57,7 @@ pub(crate) fn start(c: Conn, text: &[u8]) {
                 Failure(Some("connect"), errno::EINVAL).report(c);
             }
         }
-        return e.leave();
+        return e.exit();
     }
     let mut rem = c.rem();
     rem.port = url::port_or_default(text).to_be();
@@ -74,7 +74,7 @@ pub(crate) fn start(c: Conn, text: &[u8]) {
         c.update(|f| f.set_resolving(true));
         if host.len() > 6 && host.ends_with(b".local") { ask_link(e, c, host) } else { ask_servers(e, c, host) }
     }
-    e.leave();
+    e.exit();
 }
 
 /// The addresses of names that the machine knows by itself.
@@ -90,7 +90,7 @@ fn own_names(e: &Engine, host: &[u8]) -> Vec<Ip> {
     }
 }
 
-fn ask_link(e: &Engine, c: Conn, host: &[u8]) {
+fn ask_link(e: &Engine, c: ConnRef, host: &[u8]) {
     const PATIENCE_MS: u64 = 500;
     // SAFETY: the manager is alive; its mDNS listener is on the list, or was forgotten when it closed.
     let mdns = unsafe { (*e.mgr).mdns };
@@ -98,7 +98,7 @@ fn ask_link(e: &Engine, c: Conn, host: &[u8]) {
         return error(c, format_args!("no mDNS listener, see mg_mdns_listen()"));
     }
     // SAFETY: as above.
-    let mdns = unsafe { Conn::new(mdns) };
+    let mdns = unsafe { ConnRef::new(mdns) };
     let Some(name) = dns::encode(host) else { return failed(c, host) };
     let expires = time::millis().saturating_add(PATIENCE_MS);
     let serial = insert(e, Lookup { c: c.as_ptr(), via: mdns.as_ptr(), host: host.to_vec(), expires, more: false, query: None });
@@ -108,8 +108,8 @@ fn ask_link(e: &Engine, c: Conn, host: &[u8]) {
     }
 }
 
-fn ask_servers(e: &Engine, c: Conn, host: &[u8]) {
-    // SAFETY: the manager is alive, and its URLs are the program's.
+fn ask_servers(e: &Engine, c: ConnRef, host: &[u8]) {
+    // SAFETY: the manager is alive, and its URLs are the application's.
     let (rtype, is_default) = unsafe {
         let rtype = if (*e.mgr).use_dns6 { dns::AAAA } else { dns::A };
         (rtype, is_default(cstr((*entry(e.mgr, rtype)).url)))
@@ -127,7 +127,7 @@ fn ask_servers(e: &Engine, c: Conn, host: &[u8]) {
 }
 
 /// Asks for more addresses of a name; they go to the attempts of `c`.
-pub(crate) fn ask_more(e: &Engine, c: Conn, question: Question) {
+pub(crate) fn ask_more(e: &Engine, c: ConnRef, question: Question) {
     let Question { host, name, rtype } = question;
     let names = VecDeque::from([name]);
     let query =
@@ -138,11 +138,11 @@ pub(crate) fn ask_more(e: &Engine, c: Conn, question: Question) {
 /// The lookup has found nothing.
 fn give_up(e: &Engine, lookup: &Lookup, text: core::fmt::Arguments) {
     // SAFETY: who waits is alive.
-    let c = unsafe { Conn::new(lookup.c) };
+    let c = unsafe { ConnRef::new(lookup.c) };
     if lookup.more { attempts::more(e, c, &[]) } else { error(c, text) }
 }
 
-fn failed(c: Conn, host: &[u8]) {
+fn failed(c: ConnRef, host: &[u8]) {
     error(c, format_args!("{} DNS lookup failed", Bytes(host)));
 }
 
@@ -166,7 +166,7 @@ fn conf(e: &Engine) -> resolv::Conf {
     resolv::conf(&e.resolver.names.conf(), addr::ip)
 }
 
-/// The one of `mgr->dns4` and `dns6` to ask for addresses of this kind. A server that the program has named is not
+/// The one of `mgr->dns4` and `dns6` to ask for addresses of this kind. A server that the application has named is not
 /// passed over for one that it has not.
 ///
 /// # Safety
@@ -209,7 +209,7 @@ pub(crate) unsafe fn open(e: &Engine, entry: *mut mg_dns) -> bool {
     }
 }
 
-fn connect(e: &Engine, url: &CStr) -> Option<Conn> {
+fn connect(e: &Engine, url: &CStr) -> Option<ConnRef> {
     let none = ptr::null_mut::<c_void>();
     let client = Client { url: url.as_ptr(), handler: None, handler_data: none, pfn: Some(handler), pfn_data: none };
     e.enter();
@@ -220,7 +220,7 @@ fn connect(e: &Engine, url: &CStr) -> Option<Conn> {
         conn::connect_resolved(c);
     }
     let c = c.filter(|c| !c.is_closed());
-    e.leave();
+    e.exit();
     c
 }
 
@@ -256,7 +256,7 @@ fn ask(e: &Engine, mut lookup: Lookup) {
         let timeout = u64::try_from((*mgr).dnstimeout).unwrap_or(0);
         lookup.expires = time::millis().saturating_add(timeout);
         plan(e, q, cstr((*entry).url), timeout);
-        Conn::new((*entry).c)
+        ConnRef::new((*entry).c)
     };
     lookup.via = via.as_ptr();
     if q.servers.is_empty() {
@@ -271,7 +271,7 @@ fn ask(e: &Engine, mut lookup: Lookup) {
 }
 
 /// Asks the next server, with a new id and from a new port. False when none can be asked.
-fn send(e: &Engine, via: Conn, q: &mut Query) -> bool {
+fn send(e: &Engine, via: ConnRef, q: &mut Query) -> bool {
     while q.can_ask_again() {
         q.asked += 1;
         q.next = time::millis().saturating_add(q.patience);
@@ -290,7 +290,7 @@ fn send(e: &Engine, via: Conn, q: &mut Query) -> bool {
     false
 }
 
-fn send_to(e: &Engine, via: Conn, q: &mut Query) -> bool {
+fn send_to(e: &Engine, via: ConnRef, q: &mut Query) -> bool {
     if !via.flags().is_udp() {
         return dns::framed(&q.message).is_some_and(|bytes| output::append_bytes(via, &bytes));
     }
@@ -334,19 +334,19 @@ fn close_socket(e: &Engine, q: &mut Query) {
 
 // ---- replies and time
 
-/// Sees to it that `via` has a turn at this time.
-fn wake_at(e: &Engine, via: Conn, at: u64) {
+/// Sees to it that `via` is serviced at this time.
+fn wake_at(e: &Engine, via: ConnRef, at: u64) {
     if let Some(rec) = via.rec() {
         e.set_deadline(rec, Some(rec.deadline.get().map_or(at, |old| old.min(at))));
     }
 }
 
-/// Something has arrived on the socket of a lookup: the connection that it hangs on must have a turn, if it has not anyway.
-pub(crate) fn ready(e: &Engine, rec: &Rec) {
+/// Something has arrived on the socket of a lookup: the connection that it hangs on must be serviced, if it is not anyway.
+pub(crate) fn ready(e: &Engine, rec: &ConnState) {
     if !rec.attempt_of.get().is_null() {
         return attempts::ready(e, rec);
     }
-    if !e.quiet.is_used() {
+    if !e.no_poll.is_used() {
         return;
     }
     let is_its = |l: &&Lookup| {
@@ -355,15 +355,15 @@ pub(crate) fn ready(e: &Engine, rec: &Rec) {
     };
     let via = e.resolver.lookups.borrow().values().find(is_its).map(|l| l.via);
     // SAFETY: what a lookup hangs on is alive.
-    if let Some(via) = via.map(|via| unsafe { Conn::new(via) }) {
+    if let Some(via) = via.map(|via| unsafe { ConnRef::new(via) }) {
         if let Some(rec) = via.rec() {
-            e.visit(via, rec);
+            e.wake(via, rec);
         }
     }
 }
 
-/// The turn of a connection that lookups hang on: replies that have arrived, and time that is up.
-pub(crate) fn step(e: &Engine, via: Conn) {
+/// Services a connection that lookups hang on: replies that have arrived, and time that is up.
+pub(crate) fn step(e: &Engine, via: ConnRef) {
     let ours = |l: &Lookup| l.via == via.as_ptr();
     let serials: Vec<u64> = e.resolver.lookups.borrow().iter().rev().filter(|(_, l)| ours(l)).map(|(n, _)| *n).collect();
     for serial in &serials {
@@ -414,19 +414,19 @@ fn received(e: &Engine, serial: u64) -> Option<Heard> {
             Io::Failed(_) => return Some(Heard::Refused),
         }
     }
-    e.hold(rec);
+    e.requeue(rec);
     None
 }
 
 fn is_closing(c: *mut mg_connection) -> bool {
     // SAFETY: who waits is alive.
-    unsafe { Conn::new(c) }.flags().is_closing()
+    unsafe { ConnRef::new(c) }.flags().is_closing()
 }
 
 fn answered(e: &Engine, serial: u64, heard: Heard) {
     let Some(mut lookup) = take(e, serial) else { return };
     // SAFETY: who waits is alive, and so is what the lookup hangs on.
-    let (c, via) = unsafe { (Conn::new(lookup.c), Conn::new(lookup.via)) };
+    let (c, via) = unsafe { (ConnRef::new(lookup.c), ConnRef::new(lookup.via)) };
     let Some(q) = &mut lookup.query else { return };
     match heard {
         Heard::Reply(Reply::Addresses(ips)) => {
@@ -484,7 +484,7 @@ fn known(ip: IpAddr) -> Ip {
 }
 
 /// Addresses with the port that the URL of `c` names.
-fn with_port(c: Conn, ips: &[Ip]) -> Vec<mg_addr> {
+fn with_port(c: ConnRef, ips: &[Ip]) -> Vec<mg_addr> {
     let full = |ip: &Ip| {
         let mut a = mg_addr { port: c.rem().port, ..mg_addr::ZERO };
         addr::put(*ip, &mut a);
@@ -494,7 +494,7 @@ fn with_port(c: Conn, ips: &[Ip]) -> Vec<mg_addr> {
 }
 
 /// The addresses of the host, and how to ask for others.
-fn found(c: Conn, ips: &[Ip], question: Option<Question>) {
+fn found(c: ConnRef, ips: &[Ip], question: Option<Question>) {
     let all = with_port(c, ips);
     let Some((first, rest)) = all.split_first() else { return };
     c.set_rem(*first);
@@ -525,7 +525,7 @@ fn done(e: &Engine, lookup: &Lookup) {
     unsafe {
         let shared = [(*e.mgr).dns4.c, (*e.mgr).dns6.c, (*e.mgr).mdns];
         if lookup.query.is_some() && !shared.contains(&lookup.via) {
-            Conn::new(lookup.via).update(|f| f.set_closing(true));
+            ConnRef::new(lookup.via).update(|f| f.set_closing(true));
         }
     }
 }
@@ -539,7 +539,7 @@ fn expire(e: &Engine, serial: u64) {
     }
     let Some(mut lookup) = take(e, serial) else { return };
     // SAFETY: what the lookup hangs on is alive.
-    let via = unsafe { Conn::new(lookup.via) };
+    let via = unsafe { ConnRef::new(lookup.via) };
     let Some(q) = &mut lookup.query else { return give_up(e, &lookup, format_args!("mDNS timeout")) };
     if now < lookup.expires {
         send(e, via, q);
@@ -556,8 +556,8 @@ fn expire(e: &Engine, serial: u64) {
 /// # Safety
 /// `c` is the connection the event is for.
 unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
-    // SAFETY: called by the engine, which has a frame open, or by the program for a connection of its own.
-    let c = unsafe { Conn::new(c) };
+    // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
+    let c = unsafe { ConnRef::new(c) };
     let Some(e) = c.engine() else { return };
     match ev {
         MG_EV_POLL => step(e, c),
@@ -568,7 +568,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
 }
 
 /// A reply to a question that had no socket of its own.
-fn datagram(e: &Engine, via: Conn) {
+fn datagram(e: &Engine, via: ConnRef) {
     // SAFETY: the connection's own buffer; the copy outlives what handlers do to it.
     let bytes = unsafe {
         let bytes = bytes::slice(via.recv_info().buf, via.recv_len()).to_vec();
@@ -582,7 +582,7 @@ fn datagram(e: &Engine, via: Conn) {
     }
 }
 
-fn stream(e: &Engine, via: Conn) {
+fn stream(e: &Engine, via: ConnRef) {
     loop {
         // SAFETY: the connection's own buffer, looked at before anything is called.
         let Some(bytes) = dns::frame(unsafe { bytes::slice(via.recv_info().buf, via.recv_len()) }).map(<[u8]>::to_vec) else {
@@ -598,7 +598,7 @@ fn stream(e: &Engine, via: Conn) {
 }
 
 /// Gives a reply to the lookup of `via` that it answers.
-fn hear(e: &Engine, via: Conn, bytes: &[u8], may_be: impl Fn(&Query) -> bool) {
+fn hear(e: &Engine, via: ConnRef, bytes: &[u8], may_be: impl Fn(&Query) -> bool) {
     let lookups = e.resolver.lookups.borrow();
     let answer = |(serial, l): (&u64, &Lookup)| {
         let q = l.query.as_ref().filter(|q| l.via == via.as_ptr() && !is_closing(l.c) && may_be(q))?;
@@ -618,7 +618,7 @@ pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
         let serial = e.resolver.lookups.borrow().iter().rev().find(|(_, l)| waits(l)).map(|(n, _)| *n);
         let Some(lookup) = serial.and_then(|serial| take(e, serial)) else { return };
         // SAFETY: who waits is alive.
-        found(unsafe { Conn::new(lookup.c) }, &[Ip::V4(ip.octets())], None);
+        found(unsafe { ConnRef::new(lookup.c) }, &[Ip::V4(ip.octets())], None);
         if e.is_dead() {
             return;
         }
@@ -628,7 +628,7 @@ pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
 // ---- the end
 
 /// See `mg_resolve_cancel`: forgets what `c` waits for.
-pub(crate) fn cancel(e: &Engine, c: Conn) {
+pub(crate) fn cancel(e: &Engine, c: ConnRef) {
     if let Some(rec) = c.rec() {
         attempts::end(e, rec);
     }
@@ -644,7 +644,7 @@ pub(crate) fn cancel(e: &Engine, c: Conn) {
 }
 
 /// The manager's own connections: what has closed is opened again when it is needed next.
-pub(crate) fn forget(e: &Engine, c: Conn) {
+pub(crate) fn forget(e: &Engine, c: ConnRef) {
     // SAFETY: the manager is alive.
     unsafe {
         for own in [&raw mut (*e.mgr).dns4.c, &raw mut (*e.mgr).dns6.c, &raw mut (*e.mgr).mdns] {
@@ -656,7 +656,7 @@ pub(crate) fn forget(e: &Engine, c: Conn) {
 }
 
 /// A connection has closed: what hung on it fails.
-pub(crate) fn closed(e: &Engine, via: Conn) {
+pub(crate) fn closed(e: &Engine, via: ConnRef) {
     loop {
         let serial = e.resolver.lookups.borrow().iter().rev().find(|(_, l)| l.via == via.as_ptr()).map(|(n, _)| *n);
         let Some(mut lookup) = serial.and_then(|serial| take(e, serial)) else { return };
@@ -665,7 +665,7 @@ pub(crate) fn closed(e: &Engine, via: Conn) {
             close_socket(e, q);
         }
         // SAFETY: who waits is alive.
-        let c = unsafe { Conn::new(lookup.c) };
+        let c = unsafe { ConnRef::new(lookup.c) };
         // One error is enough.
         if !e.is_dead() && c.rec().is_none_or(|rec| rec.reason.get() != Reason::Error) {
             give_up(e, &lookup, format_args!("{text}"));

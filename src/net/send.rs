@@ -1,35 +1,36 @@
 //! Sending what is queued, and what is known about output.
 
-use super::engine::{Engine, Reason, Rec, count};
+use super::ending;
+use super::engine::{ConnState, Engine, Reason, count};
 use super::event::{call_count, os_error};
-use super::handle::Conn;
-use super::{ending, tls};
+use super::handle::ConnRef;
+use super::tls::table as tls;
 use crate::abi::*;
-use crate::guard::addr::Addr;
+use crate::ffi_util::addr::Addr;
 use crate::platform::poller;
 use crate::platform::sock::{self, Io};
 use crate::sys::log::{hexdump, log_error, log_info};
 use core::ptr;
 
-/// Whether this kind of connection, in this state, can send at all. What programs write to a listener stays where it is.
+/// Whether this kind of connection, in this state, can send at all. What applications write to a listener stays where it is.
 pub(crate) fn can_send(flags: Flags) -> bool {
     !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
 }
 
-/// Tells the program once when more output is queued than it wanted, and again after it fell below half.
-pub(crate) fn press(e: &Engine, c: Conn, rec: &Rec) {
+/// Tells the application once when more output is queued than it wanted, and again after it fell below half.
+pub(crate) fn press(e: &Engine, c: ConnRef, rec: &ConnState) {
     let most = e.limits.get().max_send_queue;
     let mut queued = c.send_len();
-    if most == 0 || rec.pressed.get() && queued >= most / 2 {
+    if most == 0 || rec.backpressure_reported.get() && queued >= most / 2 {
         return;
     }
-    rec.pressed.set(queued > most);
+    rec.backpressure_reported.set(queued > most);
     if queued > most {
         super::event::call(c, mgx_event::MGX_EV_BACKPRESSURE as i32, (&raw mut queued).cast());
     }
 }
 
-/// How often in one turn a socket is offered the rest of what it took in part, so that others get theirs.
+/// How often in one service call a socket is offered the rest of what it took in part, so that others get theirs.
 const OFFERS: usize = 16;
 
 /// Sends until all has left, or the socket takes no more: that it takes less than it is offered does not mean that it is full, and
@@ -37,7 +38,7 @@ const OFFERS: usize = 16;
 ///
 /// # Safety
 /// `buf` points at `len` readable bytes.
-pub(crate) unsafe fn offer(rec: &Rec, buf: *const u8, len: usize, more: bool, most: usize) -> (usize, Io) {
+pub(crate) unsafe fn offer(rec: &ConnState, buf: *const u8, len: usize, more: bool, most: usize) -> (usize, Io) {
     let mut total = 0;
     for _ in 0..most {
         // SAFETY: what is left of the bytes.
@@ -54,7 +55,7 @@ pub(crate) unsafe fn offer(rec: &Rec, buf: *const u8, len: usize, more: bool, mo
 }
 
 /// Sends what is queued, and MG_EV_WRITE for what has left.
-pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     if let Some(look) = e.before_send.get().filter(|_| c.send_len() > 0) {
         look(c, rec);
     }
@@ -67,12 +68,12 @@ pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
         return;
     }
     if c.as_ptr() == e.wakeup_conn.get() {
-        // A program wrote to every connection on the list.
+        // An application wrote to every connection on the list.
         // SAFETY: the connection's own buffer.
         return unsafe { e.buffers.return_send(c.send()) };
     }
     // What MG_EV_WRITE queues waits for the next poll.
-    rec.dirty.set(false);
+    rec.flush_pending.set(false);
     if flags.is_udp() {
         return send_datagrams(e, c, rec);
     }
@@ -98,10 +99,10 @@ pub(crate) fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// The first `n` bytes of `c->send` have left: takes them out, and delivers MG_EV_WRITE.
-fn sent(e: &Engine, c: Conn, rec: &Rec, n: usize) {
+fn sent(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
     moved(e, rec, n);
     // SAFETY: n bytes at buf were just sent.
-    let shown = c.flags().is_hexdumping().then(|| unsafe { crate::guard::bytes::slice(c.send_info().buf, n) }.to_vec());
+    let shown = c.flags().is_hexdumping().then(|| unsafe { crate::ffi_util::bytes::slice(c.send_info().buf, n) }.to_vec());
     drop_front(e, c, n);
     if let Some(bytes) = shown {
         dump(c, "->", &bytes);
@@ -112,7 +113,7 @@ fn sent(e: &Engine, c: Conn, rec: &Rec, n: usize) {
     }
 }
 
-fn drop_front(e: &Engine, c: Conn, n: usize) {
+fn drop_front(e: &Engine, c: ConnRef, n: usize) {
     let out = c.send_info();
     // SAFETY: the rest lies inside the buffer; nobody was called since its length was read.
     unsafe {
@@ -126,14 +127,14 @@ fn drop_front(e: &Engine, c: Conn, n: usize) {
 }
 
 /// Sends what has been printed: each text goes whole or not at all.
-fn send_datagrams(e: &Engine, c: Conn, rec: &Rec) {
+fn send_datagrams(e: &Engine, c: ConnRef, rec: &ConnState) {
     let texts = rec.datagrams.borrow().len();
     for _ in 0..=texts {
         let (out, flags) = (c.send_info(), c.flags());
         if out.len == 0 || flags.is_closed() || flags.is_closing() {
             return;
         }
-        // The next text begins here, unless the program has taken it out.
+        // The next text begins here, unless the application has taken it out.
         let n = rec.datagrams.borrow().first().copied().unwrap_or(usize::MAX).min(out.len);
         // SAFETY: n bytes at buf are output of the connection.
         match unsafe { sock::send_to(rec.fd.get(), out.buf, n, &c.rem()) } {
@@ -154,7 +155,7 @@ fn send_datagrams(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-fn next_datagram(rec: &Rec, n: usize) {
+fn next_datagram(rec: &ConnState, n: usize) {
     rec.datagrams.borrow_mut().retain_mut(|at| {
         *at = at.saturating_sub(n);
         *at > 0
@@ -162,14 +163,14 @@ fn next_datagram(rec: &Rec, n: usize) {
 }
 
 /// The kernel took `n` bytes.
-pub(crate) fn moved(e: &Engine, rec: &Rec, n: usize) {
+pub(crate) fn moved(e: &Engine, rec: &ConnState, n: usize) {
     rec.sent.set(rec.sent.get() + n as u64);
     count(&e.stats.bytes_out, n as u64);
     rec.progress_at.set(e.now.get());
 }
 
 /// The kernel takes no more: an event will say when it does.
-pub(crate) fn block(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn block(e: &Engine, c: ConnRef, rec: &ConnState) {
     if !rec.blocked.replace(true) {
         // From now on it stands still.
         rec.progress_at.set(e.now.get());
@@ -183,7 +184,7 @@ pub(crate) fn block(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-pub(crate) fn dump(c: Conn, arrow: &str, data: &[u8]) {
+pub(crate) fn dump(c: ConnRef, arrow: &str, data: &[u8]) {
     log_info!("{} {} {arrow} {} {}", c.id(), Addr(c.loc()), Addr(c.rem()), data.len());
     hexdump(data);
 }

@@ -22,7 +22,7 @@ pub(crate) const LINGER_MAX: usize = 1024;
 
 /// The time limits of one connection's end. `u64::MAX`: none.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct DrainTimeouts {
     pub(crate) idle_grace_ms: u64,
     pub(crate) response_ms: u64,
     pub(crate) flush_ms: u64,
@@ -31,8 +31,8 @@ pub(crate) struct Terms {
     pub(crate) linger_bytes: u64,
 }
 
-impl Terms {
-    pub(crate) const DEFAULT: Terms = Terms {
+impl DrainTimeouts {
+    pub(crate) const DEFAULT: DrainTimeouts = DrainTimeouts {
         idle_grace_ms: IDLE_GRACE_MS,
         response_ms: RESPONSE_MS,
         flush_ms: FLUSH_MS,
@@ -44,8 +44,8 @@ impl Terms {
 
 /// What `mgx_drain_opts` says, with defaults filled in. `u64::MAX`: no limit.
 #[derive(Clone)]
-pub(crate) struct ConnTerms {
-    pub(crate) terms: Terms,
+pub(crate) struct DrainConfig {
+    pub(crate) terms: DrainTimeouts,
     pub(crate) ws_code: u16,
     pub(crate) ws_reason: Box<[u8]>,
     pub(crate) ws_timeout_ms: u64,
@@ -59,15 +59,15 @@ pub(crate) fn ms(n: c_int, default: u64) -> u64 {
     }
 }
 
-impl ConnTerms {
+impl DrainConfig {
     /// # Safety
     /// The reason is NULL or a C string.
-    pub(crate) unsafe fn new(o: &mgx_drain_opts) -> ConnTerms {
-        let d = Terms::DEFAULT;
+    pub(crate) unsafe fn new(o: &mgx_drain_opts) -> DrainConfig {
+        let d = DrainTimeouts::DEFAULT;
         // SAFETY: passed on to the caller.
-        let reason = unsafe { crate::guard::bytes::cstr(o.ws_close_reason) };
-        ConnTerms {
-            terms: Terms {
+        let reason = unsafe { crate::ffi_util::bytes::cstr(o.ws_close_reason) };
+        DrainConfig {
+            terms: DrainTimeouts {
                 idle_grace_ms: ms(o.idle_grace_ms, d.idle_grace_ms),
                 response_ms: ms(o.response_timeout_ms, d.response_ms),
                 flush_ms: ms(o.flush_timeout_ms, d.flush_ms),
@@ -91,7 +91,7 @@ pub(crate) struct Shutdown {
     pub(crate) deadline: Cell<u64>,
     pub(crate) idle_grace_ms: Cell<u64>,
     pub(crate) spread_ms: Cell<u64>,
-    pub(crate) conn: RefCell<Option<ConnTerms>>,
+    pub(crate) conn: RefCell<Option<DrainConfig>>,
     pub(crate) request: Request,
     /// Counters when the drain began, to tell what it did.
     pub(crate) served_before: Cell<u64>,
@@ -162,7 +162,7 @@ impl Request {
         }
         self.linger_bytes.store(o.conn.linger_bytes, Ordering::Relaxed);
         // SAFETY: passed on to the caller.
-        let reason = ws::clip(unsafe { crate::guard::bytes::cstr(o.conn.ws_close_reason) });
+        let reason = ws::clip(unsafe { crate::ffi_util::bytes::cstr(o.conn.ws_close_reason) });
         let mut text = [0; REASON * size_of::<usize>()];
         text[..reason.len()].copy_from_slice(reason);
         for (to, from) in self.reason.iter().zip(text.chunks_exact(size_of::<usize>())) {
@@ -246,7 +246,7 @@ mod tests {
         request.take(|o| {
             assert_eq!((o.lame_duck_ms, o.deadline_ms, o.conn.linger_bytes), (7, 5000, 99));
             // SAFETY: the text lives during this call.
-            assert_eq!(unsafe { crate::guard::bytes::cstr(o.conn.ws_close_reason) }, b"bye");
+            assert_eq!(unsafe { crate::ffi_util::bytes::cstr(o.conn.ws_close_reason) }, b"bye");
             seen += 1;
         });
         request.take(|_| seen += 1);

@@ -1,24 +1,24 @@
 //! A file on its way to the peer: in blocks through `c->send`, or from file to socket within the kernel.
 
-use super::engine::{Done, End, Engine, Rec, Stream};
+use super::engine::{ConnState, Done, End, Engine, Stream};
 use super::event::call_count;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::output;
-use super::tls;
+use super::tls::table as tls;
 use super::{ending, send};
 use crate::abi::*;
-use crate::guard::heap;
+use crate::ffi_util::heap;
 use crate::platform::sock::{self, Io};
 use crate::sys::fs::Handle;
 
 /// What `c->send` is filled up to.
 pub(crate) const BLOCK: usize = MG_IO_SIZE;
-/// Blocks in one turn, and bytes that the kernel copies in one turn, so that others get theirs.
+/// Blocks in one service call, and bytes that the kernel copies in one service call, so that others get theirs.
 const BLOCKS: usize = 8;
 const COPY: u64 = 1 << 20;
 
 /// Bytes that are queued, those of a file that are to follow, and what TLS has made of others that the socket has not taken.
-pub(crate) fn unsent(c: Conn) -> usize {
+pub(crate) fn unsent(c: ConnRef) -> usize {
     let behind = c.rec().map_or(0, |rec| {
         let stream = rec.stream.take();
         let of_file = stream.as_ref().map_or(rec.abandoned.get(), |s| s.left);
@@ -39,10 +39,10 @@ impl Stream {
     }
 
     /// Reads up to `max` bytes to the end of `c->send`. None: the file ended too early. Some: so many are left.
-    pub(crate) fn fill(&mut self, c: Conn, max: usize) -> Option<u64> {
+    pub(crate) fn fill(&mut self, c: ConnRef, max: usize) -> Option<u64> {
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(max);
         if n > 0 {
-            // Not straight into c->send, which a program's own file system might change.
+            // Not straight into c->send, which an application's own file system might change.
             let mut block = vec![0; n];
             let got = self.file.read(&mut block);
             if got == 0 || !output::append_bytes(c, &block[..got]) {
@@ -54,8 +54,8 @@ impl Stream {
         Some(self.left)
     }
 
-    /// Leaves the rest to the turns of the connection. The result is for `c->pfn_data`.
-    pub(crate) fn begin(mut self, c: Conn, rec: &Rec, last: bool, done: Done) -> *mut mg_fd {
+    /// Leaves the rest to later service calls. The result is for `c->pfn_data`.
+    pub(crate) fn begin(mut self, c: ConnRef, rec: &ConnState, last: bool, done: Done) -> *mut mg_fd {
         (self.last, self.done) = (last, Some(done));
         self.pair = heap::new_zeroed();
         if !self.pair.is_null() {
@@ -73,14 +73,14 @@ impl Stream {
 }
 
 /// Closes the file without sending the rest.
-pub(crate) fn abandon(c: Conn, rec: &Rec) {
+pub(crate) fn abandon(c: ConnRef, rec: &ConnState) {
     c.update(|f| f.set_streaming(false));
     if let Some(stream) = rec.stream.take() {
         rec.abandoned.set(stream.left);
     }
 }
 
-fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {
+fn finish(c: ConnRef, rec: &ConnState, stream: Box<Stream>, end: End) {
     let (done, last) = (stream.done, stream.last);
     drop(stream);
     c.update(|f| f.set_streaming(false));
@@ -90,20 +90,20 @@ fn finish(c: Conn, rec: &Rec, stream: Box<Stream>, end: End) {
 }
 
 /// Sends what the socket takes, up to a bound.
-pub(crate) fn go_on(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn go_on(e: &Engine, c: ConnRef, rec: &ConnState) {
     for _ in 0..BLOCKS {
         let flags = c.flags();
         if rec.blocked.get() || flags.is_closing() || !send::can_send(flags) {
             return;
         }
-        // None: its file is just being read, and the program, whose file system that is, polls meanwhile.
+        // None: its file is just being read, and the application, whose file system that is, polls meanwhile.
         let Some(stream) = rec.stream.take() else { return };
         let copied = stream.descriptor.is_some();
         if !copied {
             fill(c, rec, stream);
             send::send_queued(e, c, rec);
         } else if c.send_len() > 0 {
-            // What the program has queued meanwhile comes first.
+            // What the application has queued meanwhile comes first.
             return rec.stream.set(Some(stream));
         } else {
             copy(e, c, rec, stream);
@@ -120,10 +120,10 @@ pub(crate) fn go_on(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-fn fill(c: Conn, rec: &Rec, mut stream: Box<Stream>) {
+fn fill(c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
     let left = stream.fill(c, BLOCK.saturating_sub(c.send_len()));
     if c.is_closed() {
-        // By the program's own file system; the record may be another's by now.
+        // By the application's own file system; the record may be another's by now.
         return;
     }
     match left {
@@ -134,7 +134,7 @@ fn fill(c: Conn, rec: &Rec, mut stream: Box<Stream>) {
 }
 
 /// Sends the next part, which the kernel copies unless it must be encrypted, and delivers MG_EV_WRITE for it.
-fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
+fn copy(e: &Engine, c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
     let n = stream.left.min(COPY) as usize;
     let Some(descriptor) = stream.descriptor else { return rec.stream.set(Some(stream)) };
     let sent = if c.flags().is_secure() {
@@ -176,7 +176,7 @@ fn copy(e: &Engine, c: Conn, rec: &Rec, mut stream: Box<Stream>) {
 }
 
 /// Requests that arrived while the file was being sent.
-fn next_request(c: Conn) {
+fn next_request(c: ConnRef) {
     let flags = c.flags();
     if c.recv_len() > 0 && !flags.is_resp() && !flags.is_draining() && !flags.is_closing() {
         call_count(c, MG_EV_READ, 0);

@@ -1,7 +1,7 @@
 //! Lists of timers. A callback may free any timer, its own included, and add others.
 
 use crate::abi::{MG_TIMER_AUTODELETE, MG_TIMER_CALLED, MG_TIMER_REPEAT, MG_TIMER_RUN_NOW, mg_timer};
-use crate::guard::heap;
+use crate::ffi_util::heap;
 use core::ffi::{c_int, c_uint};
 use core::ptr;
 use std::cell::Cell;
@@ -88,7 +88,7 @@ pub(crate) unsafe fn cancel(head: *mut *mut mg_timer, t: *mut mg_timer) {
     }
 }
 
-/// Takes all timers off the list and frees those that `mg_timer_add` made; the others are the program's.
+/// Takes all timers off the list and frees those that `mg_timer_add` made; the others are the application's.
 ///
 /// # Safety
 /// `head` points at a list of timers.

@@ -1,12 +1,12 @@
 //! The block of `c->recv` that a handler further up the stack is looking at stays as it is.
 
-use super::engine::{Engine, Rec};
-use super::handle::Conn;
-use crate::guard::heap;
+use super::engine::{ConnState, Engine};
+use super::handle::ConnRef;
+use crate::ffi_util::heap;
 use core::ptr;
 
 /// Gives `c->recv` a block of its own when a handler further up the stack is looking at the present one. False when out of memory.
-pub(crate) fn unshare(e: &Engine, c: Conn, rec: &Rec) -> bool {
+pub(crate) fn unshare(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let now = c.recv_info();
     if now.buf.is_null() || now.buf != rec.viewed.get() {
         return true;

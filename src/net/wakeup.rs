@@ -4,7 +4,7 @@
 use super::conn;
 use super::engine::Engine;
 use super::event::call;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::mailbox::{Message, Wakeup};
 use crate::abi::*;
 use core::sync::atomic::Ordering;
@@ -49,9 +49,9 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
     }
 }
 
-/// Output that other threads queued through the engine's own door, and other reasons to have been woken.
+/// Output that other threads queued through the engine's own waker, and other reasons to have been woken.
 pub(crate) fn answer_door(e: &Engine) {
-    each(e, &e.door, |c, message| match (message.frame, e.frame.get()) {
+    each(e, &e.waker, |c, message| match (message.frame, e.frame.get()) {
         (0, _) => {
             // SAFETY: a vector of ours.
             unsafe { super::output::send(c, message.text.as_ptr(), message.text.len()) };
@@ -62,10 +62,10 @@ pub(crate) fn answer_door(e: &Engine) {
 }
 
 /// Hands out what waits, each message to the connection it is for; those for connections that are gone are dropped.
-fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(Conn, Message)) {
+fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
     let messages = wakeup.receive();
     // Looking for each id in the list is fine for a few messages only.
-    let mut by_id: HashMap<u64, Conn> = HashMap::new();
+    let mut by_id: HashMap<u64, ConnRef> = HashMap::new();
     if messages.len() > 8 {
         by_id.extend(super::list::list(e).map(|c| (c.id64(), c)));
     }
@@ -82,7 +82,7 @@ fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(Conn, Message)) {
     }
 }
 
-/// The wakeup connection's turn: hands out everything that has arrived.
+/// Services the wakeup connection: hands out everything that has arrived.
 pub(crate) fn deliver(e: &Engine) {
     // SAFETY: the queue lives as long as the engine, and a frame is open.
     let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };

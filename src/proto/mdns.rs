@@ -99,7 +99,7 @@ fn end(buf: &[u8]) -> Option<usize> {
 
 // ---- answers
 
-/// A service, as the program describes it.
+/// A service, as the application describes it.
 pub(crate) struct Service<'a> {
     /// Such as `_http._tcp`.
     pub(crate) srvcproto: &'a [u8],

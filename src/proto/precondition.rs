@@ -13,7 +13,7 @@ pub(crate) struct Preconditions {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Outcome {
     Send,
     /// 304
     NotModified,
@@ -44,7 +44,7 @@ fn is_any(list: &[u8]) -> bool {
 impl Preconditions {
     /// What they say about a file with this (strong) tag and time of change, in the order of RFC 9110, 13.2.2. Dates do not count
     /// where the time is not known; that of If-Modified-Since only counts if something is to be read.
-    pub(crate) fn judge(&self, etag: &[u8], modified: Option<i64>, reads: bool) -> Verdict {
+    pub(crate) fn evaluate(&self, etag: &[u8], modified: Option<i64>, reads: bool) -> Outcome {
         let own = etag.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(etag);
         let changed_after = |date: &Option<Vec<u8>>| Some(modified? > date::parse_http(date.as_ref()?)?);
         let failed = match &self.if_match {
@@ -52,13 +52,13 @@ impl Preconditions {
             None => changed_after(&self.if_unmodified_since) == Some(true),
         };
         if failed {
-            return Verdict::Failed;
+            return Outcome::Failed;
         }
         let known = match &self.if_none_match {
             Some(list) => is_any(list) || tags(list).any(|(_, tag)| tag == own),
             None => reads && changed_after(&self.if_modified_since) == Some(false),
         };
-        if known { Verdict::NotModified } else { Verdict::Send }
+        if known { Outcome::NotModified } else { Outcome::Send }
     }
 
     /// Whether a range may be sent: the rest of another version would not fit.
@@ -111,16 +111,16 @@ mod tests {
             ("\"x, 5.12\"", false, false),
             ("x, \"5.12\"", false, false),
         ] {
-            let none = conditions(&[("if-none-match", list)]).judge(TAG, TIME, true);
-            assert_eq!(none, if weak { Verdict::NotModified } else { Verdict::Send }, "{list}");
-            let all = conditions(&[("if-match", list)]).judge(TAG, TIME, true);
-            assert_eq!(all, if strong { Verdict::Send } else { Verdict::Failed }, "{list}");
+            let none = conditions(&[("if-none-match", list)]).evaluate(TAG, TIME, true);
+            assert_eq!(none, if weak { Outcome::NotModified } else { Outcome::Send }, "{list}");
+            let all = conditions(&[("if-match", list)]).evaluate(TAG, TIME, true);
+            assert_eq!(all, if strong { Outcome::Send } else { Outcome::Failed }, "{list}");
         }
     }
 
     #[test]
     fn dates_count_without_tags_only() {
-        use Verdict::*;
+        use Outcome::*;
         for (headers, want) in [
             (&[("if-modified-since", THEN)][..], NotModified),
             (&[("if-modified-since", AFTER)], NotModified),
@@ -136,10 +136,10 @@ mod tests {
             (&[("if-match", "\"5.12\""), ("if-none-match", "\"5.12\"")], NotModified),
             (&[("if-unmodified-since", BEFORE), ("if-modified-since", THEN)], Failed),
         ] {
-            assert_eq!(conditions(headers).judge(TAG, TIME, true), want, "{headers:?}");
+            assert_eq!(conditions(headers).evaluate(TAG, TIME, true), want, "{headers:?}");
         }
         let since = conditions(&[("if-modified-since", AFTER)]);
-        assert_eq!((since.judge(TAG, None, true), since.judge(TAG, TIME, false)), (Send, Send));
+        assert_eq!((since.evaluate(TAG, None, true), since.evaluate(TAG, TIME, false)), (Send, Send));
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_list_may_come(list in "[W/\", *5.12]{0,20}") {
-            let _ = conditions(&[("if-match", &list), ("if-none-match", &list), ("if-range", &list)]).judge(TAG, TIME, true);
+            let _ = conditions(&[("if-match", &list), ("if-none-match", &list), ("if-range", &list)]).evaluate(TAG, TIME, true);
         }
     }
 }

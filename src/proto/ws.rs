@@ -90,7 +90,7 @@ impl Rules {
         }
         match op {
             TEXT | BINARY if open => Some("new message inside a fragmented one"),
-            // Programs end messages that they never began, with an empty frame.
+            // Applications end messages that they never began, with an empty frame.
             CONTINUE if !open && (self.strict || !h.is_final() || h.payload > 0) => Some("continuation of nothing"),
             _ => None,
         }

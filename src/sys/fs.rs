@@ -2,7 +2,7 @@
 
 use super::random;
 use crate::abi::*;
-use crate::guard::{bytes::slice_mut, heap};
+use crate::ffi_util::{bytes::slice_mut, heap};
 use crate::platform::files as fs_posix;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
@@ -10,7 +10,7 @@ use libc::time_t;
 use std::ffi::CString;
 
 unsafe extern "C" {
-    // By its C name: a program's copy of it may be the valid one.
+    // By its C name: an application's copy of it may be the valid one.
     static mut mg_fs_posix: mg_fs;
 }
 
@@ -19,7 +19,7 @@ unsafe extern "C" {
 pub(crate) struct Fs(*mut mg_fs);
 
 impl Fs {
-    /// The machine's own, as the program may have changed it.
+    /// The machine's own, as the application may have changed it.
     pub(crate) fn posix() -> Fs {
         Fs(&raw mut mg_fs_posix)
     }
@@ -264,7 +264,7 @@ pub(crate) fn write(fs: Fs, path: &CStr, data: &[u8]) -> Result<(), Failure> {
     if file.write(data) && file.finish() { Ok(()) } else { Err(Failure::Write) }
 }
 
-/// See `mg_file_read`: a block with a NUL behind the content, for the program to free.
+/// See `mg_file_read`: a block with a NUL behind the content, for the application to free.
 pub(crate) fn read(fs: Fs, path: &CStr) -> Option<mg_str> {
     let (flags, size, _) = fs.status(path)?;
     if flags & MG_FS_DIR != 0 {

@@ -1,7 +1,7 @@
-//! The read-only file system in memory: the functions of `mg_fs_packed`. The program's list is looked at anew in every call.
+//! The read-only file system in memory: the functions of `mg_fs_packed`. The application's list is looked at anew in every call.
 
 use crate::abi::*;
-use crate::guard::{
+use crate::ffi_util::{
     bytes::{cstr, slice, slice_mut},
     heap,
 };
@@ -11,7 +11,7 @@ use libc::time_t;
 use std::ffi::CString;
 
 unsafe extern "C" {
-    // By its C name: a program's copy of it may be the valid one.
+    // By its C name: an application's copy of it may be the valid one.
     static mut mg_mem_files: *const mg_mem_file;
     // What files of the generator before 7.15 define; those of src/fmt/variadic.c have nothing.
     fn mg_unlist(no: usize) -> *const c_char;
@@ -21,14 +21,14 @@ unsafe extern "C" {
 /// A file of the older generator.
 fn older(name: &CStr) -> Option<mg_mem_file> {
     let mut file = mg_mem_file { path: ptr::null(), data: ptr::null(), size: 0, mtime: 0 };
-    // SAFETY: the program's function gets a C string and writable results.
+    // SAFETY: the application's function gets a C string and writable results.
     file.data = unsafe { mg_unpack(name.as_ptr(), &mut file.size, &mut file.mtime) }.cast();
     (!file.data.is_null()).then_some(file)
 }
 
 /// The paths of the older generator's files.
 fn older_paths() -> impl Iterator<Item = &'static [u8]> {
-    // SAFETY: the program's function; its names are constants.
+    // SAFETY: the application's function; its names are constants.
     let names = (0..).map(|i| unsafe { mg_unlist(i) }).take_while(|name| !name.is_null());
     // SAFETY: a C string.
     names.map(|name| unsafe { cstr(name) })
@@ -45,7 +45,7 @@ fn files() -> impl Iterator<Item = (&'static [u8], mg_mem_file)> {
     let mut at = unsafe { (&raw const mg_mem_files).read() };
     core::iter::from_fn(move || {
         while !at.is_null() {
-            // SAFETY: the program's array ends with an entry whose path is NULL, and stays as it is while it is set.
+            // SAFETY: the application's array ends with an entry whose path is NULL, and stays as it is while it is set.
             let (file, path) = unsafe { (*at, cstr((*at).path)) };
             if file.path.is_null() {
                 return None;
@@ -76,7 +76,7 @@ fn below<'a>(dir: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
 
 /// See `mg_unpacked`.
 pub(crate) fn unpacked(path: &[u8]) -> Option<&'static [u8]> {
-    // SAFETY: the program's own file.
+    // SAFETY: the application's own file.
     find(path).map(|f| unsafe { slice(f.data, f.size) })
 }
 
@@ -128,7 +128,7 @@ unsafe extern "C" fn mgc_packed_ls(
         last.clear();
         last.extend_from_slice(name);
         last.push(0);
-        // SAFETY: the program's function and its argument; the name ends with a NUL.
+        // SAFETY: the application's function and its argument; the name ends with a NUL.
         unsafe { f(last.as_ptr().cast(), arg) };
     }
 }
@@ -163,7 +163,7 @@ unsafe extern "C" fn mgc_packed_cl(fd: *mut c_void) {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mgc_packed_rd(fd: *mut c_void, buf: *mut c_void, len: usize) -> usize {
-    // SAFETY: NULL or from op; buf covers len bytes; the file's data is the program's.
+    // SAFETY: NULL or from op; buf covers len bytes; the file's data is the application's.
     unsafe {
         let Some(open) = fd.cast::<Open>().as_mut() else { return 0 };
         let rest = slice(open.data, open.size).get(open.at..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Log output. Nothing here uses the heap: a program's own `mg_calloc` may log.
+//! Log output. Nothing here uses the heap: an application's own `mg_calloc` may log.
 
 use crate::{
     abi::mg_pfn_t,
@@ -12,7 +12,8 @@ use core::fmt::{Arguments, Write};
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
 unsafe extern "C" {
-    // All by their C names: a program may define the functions itself, and a program's copy of the data may be the valid one.
+    // All by their C names: an application may define the functions itself, and an application's copy of the data may be the
+    // valid one.
     static mg_log_level: AtomicI32;
     fn mg_log(fmt: *const c_char, ...);
     fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);
@@ -29,7 +30,7 @@ pub(crate) fn set_function(f: mg_pfn_t, param: *mut c_void) {
     FUNCTION.store(f.map_or(core::ptr::null_mut(), |f| f as *mut c_void), Relaxed);
 }
 
-/// Writes to C's stream, since programs mix log and printf.
+/// Writes to C's stream, since applications mix log and printf.
 fn print(s: &[u8]) {
     // SAFETY: s is readable, and the stream is open for the life of the process.
     unsafe { libc::fwrite(s.as_ptr().cast(), 1, s.len(), stdout.load(Relaxed)) };
@@ -136,7 +137,7 @@ pub(crate) fn set_level(level: c_int) {
 
 #[inline]
 pub(crate) fn enabled(level: c_int) -> bool {
-    // SAFETY: defined in variadic.c; programs write it with plain stores.
+    // SAFETY: defined in variadic.c; applications write it with plain stores.
     level <= unsafe { &mg_log_level }.load(Relaxed)
 }
 
@@ -152,7 +153,7 @@ pub(crate) fn message(level: c_int, file: &CStr, line: u32, args: Arguments<'_>)
     }
 }
 
-/// A message of the program's, of any length, through the program's own mg_log if it has one.
+/// A message of the application's, of any length, through the application's own mg_log if it has one.
 pub(crate) fn whole(level: c_int, text: &[u8]) {
     // SAFETY: the arguments match the format.
     unsafe {

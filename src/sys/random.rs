@@ -1,6 +1,6 @@
 //! Random numbers.
 
-use crate::guard::bytes::slice_mut;
+use crate::ffi_util::bytes::slice_mut;
 use crate::platform::clock::millis;
 use crate::sys::log::log_error;
 use core::ffi::c_void;
@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 unsafe extern "C" {
-    /// Fills `len` bytes at `buf` with random bytes of the operating system, or returns false. A program may define this
-    /// function itself; the library then uses the program's. May be called from any thread.
+    /// Fills `len` bytes at `buf` with random bytes of the operating system, or returns false. An application may define this
+    /// function itself; the library then uses the application's. May be called from any thread.
     fn mg_random(buf: *mut c_void, len: usize) -> bool;
 }
 

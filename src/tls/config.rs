@@ -1,8 +1,8 @@
-//! Configurations of rustls from the options of `mg_tls_init`, and a store of them: programs give the same options for every
+//! Configurations of rustls from the options of `mg_tls_init`, and a store of them: applications give the same options for every
 //! connection.
 //!
-//! In ALPN, connections that carry HTTP offer and choose `http/1.1`. Others have no list: with one, a server refuses clients whose
-//! own list has nothing in common with it.
+//! In ALPN, connections that carry HTTP offer and choose `http/1.1`. Others have no list: with one, a server refuses clients
+//! whose own list has nothing in common with it.
 
 pub(crate) use super::error::{Error, explain};
 use super::keys;
@@ -27,7 +27,7 @@ pub(crate) struct Options<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) name: &'a [u8],
     pub(crate) skip_verification: bool,
-    /// The connection carries HTTP. Not from the program.
+    /// The connection carries HTTP. Not from the application.
     pub(crate) http: bool,
 }
 
@@ -74,7 +74,7 @@ fn kept<T>(list: &List<T>, digest: [u8; 32], make: impl FnOnce() -> Result<T, Er
         list.borrow_mut()[..=at].rotate_right(1);
         return Ok(list.borrow()[0].1.clone());
     }
-    // It writes to the log, and so may call the program, which may come here again.
+    // It writes to the log, and so may call the application, which may come here again.
     let config = Arc::new(make()?);
     let mut list = list.borrow_mut();
     list.truncate(KEPT - 1);
@@ -97,7 +97,7 @@ fn server_name(name: &[u8]) -> Result<Option<ServerName<'static>>, Error> {
     }
 }
 
-/// The random numbers of `mg_random`, which a program may have put in the place of ours. Without them there is no handshake.
+/// The random numbers of `mg_random`, which an application may have put in the place of ours. Without them there is no handshake.
 #[derive(Debug)]
 struct Random;
 

@@ -1,9 +1,9 @@
-//! Errors as programs see them: `MG_EV_ERROR` has room for 63 bytes, the log for the rest.
+//! Errors as applications see them: `MG_EV_ERROR` has room for 63 bytes, the log for the rest.
 
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage, PeerIncompatible};
 use std::fmt;
 
-/// What a program is told at most.
+/// What an application is told at most.
 const ROOM: usize = 63;
 
 /// Options that cannot be used.

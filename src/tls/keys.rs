@@ -1,4 +1,4 @@
-//! A program's own certificate chain and private key.
+//! An application's own certificate chain and private key.
 
 use super::error::Error;
 use super::pem;

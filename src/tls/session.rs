@@ -274,7 +274,7 @@ impl Session {
     }
 
     /// There will be nothing to tell.
-    pub(crate) fn forgo_close(&mut self) {
+    pub(crate) fn suppress_close_notify(&mut self) {
         self.close_sent = true;
     }
 

@@ -1,4 +1,4 @@
-//! Whom to believe. webpki does the work; beside it are the certificates that it does not take and programs have: a peer that
+//! Whom to believe. webpki does the work; beside it are the certificates that it does not take and applications have: a peer that
 //! shows an anchor of trust itself, X.509 version 1, and host names that stand only in the subject.
 
 use super::error::Error as Refused;

@@ -1,8 +1,8 @@
-//! Sets of variables: reading and writing them by way of the program's callbacks, as JSON.
+//! Sets of variables: reading and writing them by way of the application's callbacks, as JSON.
 
 use super::users::User;
 use crate::abi::*;
-use crate::guard::bytes::{cstr, slice_mut, until_nul};
+use crate::ffi_util::bytes::{cstr, slice_mut, until_nul};
 pub(super) use crate::proto::escape::json_string as quoted;
 use crate::proto::json::{self, Escapes, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
@@ -12,14 +12,14 @@ use std::io::Write;
 /// An answer does not become longer by one more element.
 const MAX_JSON: usize = 16 << 20;
 
-/// A set of the program, which stays where it is. Each method reads its members anew.
+/// A set of the application, which stays where it is. Each method reads its members anew.
 #[derive(Clone, Copy)]
 pub(super) struct Set(*mut mg_field_set);
 
 /// The sets of a dashboard.
 ///
 /// # Safety
-/// `dash` is a dashboard of the program, whose sets are not taken away while this is used.
+/// `dash` is a dashboard of the application, whose sets are not taken away while this is used.
 pub(super) unsafe fn sets(dash: *mut mg_dash) -> impl Iterator<Item = Set> {
     // SAFETY: as the caller promises.
     let mut next = unsafe { (*dash).sets };
@@ -51,7 +51,7 @@ impl Set {
     /// None for NULL.
     ///
     /// # Safety
-    /// `set` is NULL or a set of the program with all it points to, for as long as this is used.
+    /// `set` is NULL or a set of the application with all it points to, for as long as this is used.
     pub(super) unsafe fn new(set: *mut mg_field_set) -> Option<Set> {
         (!set.is_null()).then_some(Set(set))
     }
@@ -95,9 +95,9 @@ impl Set {
         f()
     }
 
-    /// Asks the program's callback; without one everything is allowed.
+    /// Asks the application's callback; without one everything is allowed.
     pub(super) fn call(self, op: mg_dash_op, user: &User) -> bool {
-        // SAFETY: the program's function; the user is held.
+        // SAFETY: the application's function; the user is held.
         self.get().r#fn.is_none_or(|f| unsafe { f(op, user.as_ptr()) })
     }
 
@@ -217,7 +217,7 @@ impl Set {
     /// The directory of a list of files.
     pub(super) fn dir(self, user: *const mg_dash_user) -> Option<Vec<u8>> {
         let (get_dir, mut buf) = (self.get().get_dir?, [0 as c_char; 512]);
-        // SAFETY: the program's function; its buffer is one byte longer than it knows.
+        // SAFETY: the application's function; its buffer is one byte longer than it knows.
         let good = unsafe { get_dir(user, buf.as_mut_ptr(), buf.len() - 1) };
         // SAFETY: the last byte is a NUL.
         good.then(|| unsafe { cstr(buf.as_ptr()) }.to_vec())
@@ -339,7 +339,7 @@ unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
 /// See `mg_dash_dir_read`.
 ///
 /// # Safety
-/// `set` is NULL or a set of the program, `user` NULL or a user.
+/// `set` is NULL or a set of the application, `user` NULL or a user.
 pub(crate) unsafe fn dir_read(set: *mut mg_field_set, user: *mut mg_dash_user) -> bool {
     // SAFETY: as the caller promises.
     let Some(set) = (unsafe { Set::new(set) }).filter(|s| s.is_array()) else { return false };

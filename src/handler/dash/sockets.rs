@@ -5,7 +5,7 @@ use super::users::{self, User};
 use crate::abi::*;
 use crate::handler::ws;
 use crate::net::engine::Engine;
-use crate::net::handle::Conn;
+use crate::net::handle::ConnRef;
 use crate::net::list;
 use crate::proto::ws::TEXT;
 use crate::sys::log::log_error;
@@ -20,19 +20,19 @@ const USER: usize = 8;
 const DASH: usize = 16;
 
 /// A pointer in `c->data`. A library built with a small MG_DATA_SIZE has no room for it.
-fn slot<T>(c: Conn, at: usize) -> Option<*mut *mut T> {
-    // SAFETY: a connection, see Conn::new; no reference is made.
+fn slot<T>(c: ConnRef, at: usize) -> Option<*mut *mut T> {
+    // SAFETY: a connection, see ConnRef::new; no reference is made.
     let data = unsafe { (&raw mut (*c.as_ptr()).data).cast::<u8>() };
     (at + size_of::<*mut T>() <= MG_DATA_SIZE).then(|| data.wrapping_add(at).cast())
 }
 
-fn user_of(c: Conn) -> *mut mg_dash_user {
+fn user_of(c: ConnRef) -> *mut mg_dash_user {
     // SAFETY: a slot inside c->data; any bytes are a pointer, which is only compared.
     slot::<mg_dash_user>(c, USER).map_or(ptr::null_mut(), |p| unsafe { p.read_unaligned() })
 }
 
 /// Remembers who listens on a connection that has become a WebSocket.
-pub(super) fn open(c: Conn, user: User, dash: *mut mg_dash) {
+pub(super) fn open(c: ConnRef, user: User, dash: *mut mg_dash) {
     if let (Some(u), Some(d)) = (slot::<mg_dash_user>(c, USER), slot::<mg_dash>(c, DASH)) {
         // SAFETY: slots inside c->data.
         unsafe {
@@ -43,7 +43,7 @@ pub(super) fn open(c: Conn, user: User, dash: *mut mg_dash) {
 }
 
 /// The connection is closed.
-pub(super) fn close(c: Conn) {
+pub(super) fn close(c: ConnRef) {
     if c.flags().is_websocket() && users::release(user_of(c)) {
         if let Some(u) = slot::<mg_dash_user>(c, USER) {
             // SAFETY: a slot inside c->data.
@@ -52,12 +52,12 @@ pub(super) fn close(c: Conn) {
     }
 }
 
-fn is_open(c: Conn) -> bool {
+fn is_open(c: ConnRef) -> bool {
     let flags = c.flags();
     flags.is_websocket() && !flags.is_closing() && !flags.is_draining() && !c.is_closed()
 }
 
-fn say_goodbye(c: Conn, last_words: &[u8]) {
+fn say_goodbye(c: ConnRef, last_words: &[u8]) {
     if !last_words.is_empty() {
         ws::send(c, TEXT, last_words);
     }
@@ -66,24 +66,24 @@ fn say_goodbye(c: Conn, last_words: &[u8]) {
 }
 
 /// Ends a session, and closes its connections.
-pub(super) fn end_session(c: Conn, user: &User, last_words: &[u8]) {
+pub(super) fn end_session(c: ConnRef, user: &User, last_words: &[u8]) {
     if users::end(user) {
         close_all(c, user.as_ptr(), last_words);
     }
 }
 
 /// Ends the sessions whose time is up.
-pub(super) fn end_expired(c: Conn, dash: *mut mg_dash) {
+pub(super) fn end_expired(c: ConnRef, dash: *mut mg_dash) {
     users::expired(dash).for_each(|u| end_session(c, &u, b""));
 }
 
 /// Ends all sessions of a dashboard.
-pub(super) fn end_all(c: Conn, dash: *mut mg_dash) {
+pub(super) fn end_all(c: ConnRef, dash: *mut mg_dash) {
     users::of_dash(dash, false).iter().for_each(|u| end_session(c, u, b""));
 }
 
 /// Closes the connections of a user.
-fn close_all(c: Conn, user: *mut mg_dash_user, last_words: &[u8]) {
+fn close_all(c: ConnRef, user: *mut mg_dash_user, last_words: &[u8]) {
     let Some(e) = c.engine() else { return };
     list::list(e).filter(|c| is_open(*c) && user_of(*c) == user).for_each(|c| say_goodbye(c, last_words));
 }
@@ -116,5 +116,5 @@ pub(super) fn send_change(e: &Engine, set: Set) {
         message.extend(b"}}");
         ws::send(c, TEXT, &message);
     }
-    e.leave();
+    e.exit();
 }

@@ -1,9 +1,9 @@
 //! Users of dashboards and their sessions.
 
 use crate::abi::*;
-use crate::guard::bytes::cstr;
-use crate::guard::heap;
-use crate::net::handle::Conn;
+use crate::ffi_util::bytes::cstr;
+use crate::ffi_util::heap;
+use crate::net::handle::ConnRef;
 use crate::platform::clock as time;
 use crate::proto::creds;
 use crate::sys::log::log_error;
@@ -31,7 +31,7 @@ struct Entry {
 unsafe impl Send for Entry {}
 
 /// All users of the process. Several managers may serve dashboards in threads of their own: hence the lock, which is never held
-/// while anything of the program is called.
+/// while anything of the application is called.
 static USERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 fn users() -> MutexGuard<'static, Vec<Entry>> {
@@ -60,7 +60,7 @@ impl User {
     }
 
     fn fields(&self) -> mg_dash_user {
-        // SAFETY: held, and the program's callbacks are not running.
+        // SAFETY: held, and the application's callbacks are not running.
         unsafe { *self.0 }
     }
 
@@ -190,18 +190,18 @@ pub(super) fn expired(dash: *mut mg_dash) -> impl Iterator<Item = User> {
     of_dash(dash, false).into_iter().filter(move |user| user.fields().expire < now)
 }
 
-/// The user who sends a request: everybody is the guest where there is no authentication; else a session that exists, or a new one
-/// for whom the program lets in.
+/// The user who sends a request: everybody is the guest where there is no authentication; else a session that exists, or a new
+/// one for whom the application lets in.
 ///
 /// # Safety
-/// `dash` is a dashboard of the program.
-pub(super) unsafe fn find(c: Conn, dash: *mut mg_dash, mut claim: Claim) -> Option<User> {
+/// `dash` is a dashboard of the application.
+pub(super) unsafe fn find(c: ConnRef, dash: *mut mg_dash, mut claim: Claim) -> Option<User> {
     // SAFETY: as the caller promises.
     let mg_dash { authenticate, session_auto_expiration_seconds: seconds, .. } = unsafe { *dash };
     let Some(authenticate) = authenticate else {
         let guest = of_dash(dash, true).into_iter().next();
         let guest = guest.or_else(|| create(dash, true, b"guest", b"", GUEST_LEVEL))?;
-        // SAFETY: as above. Guests stay allocated as long as the process: the program may look at this at any time.
+        // SAFETY: as above. Guests stay allocated as long as the process: the application may look at this at any time.
         unsafe { (*dash).guest = guest.as_ptr() };
         return Some(guest);
     };
@@ -222,7 +222,7 @@ pub(super) unsafe fn find(c: Conn, dash: *mut mg_dash, mut claim: Claim) -> Opti
             return Some(user);
         }
     }
-    // SAFETY: the program's function, and buffers of ours with a NUL in them.
+    // SAFETY: the application's function, and buffers of ours with a NUL in them.
     let level = unsafe { authenticate(claim.user.as_mut_ptr().cast(), claim.user.len(), claim.pass.as_ptr().cast()) };
     if level <= 0 {
         return None;

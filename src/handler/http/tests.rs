@@ -28,7 +28,7 @@ unsafe extern "C" fn note(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
             (seen.lowest, seen.highest) = (seen.lowest.min(here), seen.highest.max(here));
             seen.messages += 1;
             seen.body += (*data.cast::<mg_http_message>()).body.len;
-            let c = Conn::new(c);
+            let c = ConnRef::new(c);
             output::append_bytes(c, &vec![b'.'; seen.answer]);
             c.update(|f| f.set_resp(seen.later));
         }
@@ -38,7 +38,7 @@ unsafe extern "C" fn note(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
 /// A server's connection, or a client's.
 struct Stage {
     mgr: Box<mg_mgr>,
-    c: Conn,
+    c: ConnRef,
     seen: Box<Seen>,
 }
 
@@ -48,7 +48,7 @@ impl Stage {
         unsafe {
             let mut mgr: Box<mg_mgr> = Box::new(core::mem::zeroed());
             mgr::init(&raw mut *mgr);
-            let c = Conn::new(conn::alloc(&raw mut *mgr));
+            let c = ConnRef::new(conn::alloc(&raw mut *mgr));
             let engine = c.engine().unwrap();
             conn::attach(engine, c);
             engine.enter();
@@ -91,7 +91,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         let engine = self.c.engine().unwrap();
         close::close(self.c);
-        engine.leave();
+        engine.exit();
         // SAFETY: initialised above.
         unsafe { mgr::free(&raw mut *self.mgr) };
     }
@@ -180,7 +180,7 @@ fn requests_wait_while_their_sender_does_not_read() {
     assert_eq!(s.seen.messages, 2 * first);
     s.sent();
     assert_eq!((s.seen.messages, s.c.recv_len()), (25, 0));
-    assert_eq!(s.c.rec().unwrap().choked.get(), 0);
+    assert_eq!(s.c.rec().unwrap().write_throttled.get(), 0);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Clocks.
 
 unsafe extern "C" {
-    /// Milliseconds since the machine was started, by a clock that only moves forward. A program may define this function
-    /// itself; the library then uses the program's. May be called from any thread.
+    /// Milliseconds since the machine was started, by a clock that only moves forward. An application may define this function
+    /// itself; the library then uses the application's. May be called from any thread.
     fn mg_millis() -> u64;
     /// Wall clock time, in milliseconds since 1970, at which `mg_millis` was 0; 0 as long as it is not known. Set by
-    /// SNTP, or by the program.
+    /// SNTP, or by the application.
     static mut mg_boot_timestamp_ms: u64;
 }
 

@@ -1,7 +1,7 @@
 //! The machine's own file system: the functions of `mg_fs_posix`, and opening files for clients without leaving a directory.
 
 use crate::abi::*;
-use crate::guard::bytes::{cstr, slice, slice_mut};
+use crate::ffi_util::bytes::{cstr, slice, slice_mut};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::ManuallyDrop;
 use core::ptr;
@@ -70,7 +70,7 @@ unsafe extern "C" fn mgc_posix_ls(
     for entry in entries.map_while(Result::ok) {
         // A file name has no NUL inside.
         if let Ok(name) = CString::new(entry.file_name().as_bytes()) {
-            // SAFETY: the program's function and its argument.
+            // SAFETY: the application's function and its argument.
             unsafe { f(name.as_ptr(), arg) };
         }
     }
@@ -165,7 +165,7 @@ unsafe extern "C" fn mgc_posix_mkd(name: *const c_char) -> bool {
     unsafe { path(name) }.is_some_and(|p| fs::DirBuilder::new().mode(0o775).create(p).is_ok())
 }
 
-/// Whether files of `fs` are opened and read by the functions above, so that their descriptors may be used directly. Programs
+/// Whether files of `fs` are opened and read by the functions above, so that their descriptors may be used directly. Applications
 /// change copies of the table, and the table itself.
 ///
 /// # Safety
@@ -292,9 +292,9 @@ pub(crate) enum Found {
 
 /// Directories of which what clients ask for must be in one, links resolved. They themselves may be reached through links.
 #[derive(Clone, Copy)]
-pub(crate) struct Fence<'a>(pub(crate) &'a [&'a [u8]]);
+pub(crate) struct ConfinedRoot<'a>(pub(crate) &'a [&'a [u8]]);
 
-impl Fence<'_> {
+impl ConfinedRoot<'_> {
     /// Whether a path leads to something inside.
     pub(crate) fn holds(self, path: &[u8]) -> bool {
         fs::canonicalize(as_path(path)).is_ok_and(|real| self.holds_real(&real))
@@ -306,10 +306,10 @@ impl Fence<'_> {
 }
 
 /// Opens a file for a client. `path` has no part that leads up.
-pub(crate) fn open(path: &CStr, fence: Option<Fence<'_>>) -> Found {
-    let file = match fence {
+pub(crate) fn open(path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
+    let file = match confined {
         None => open_plain(path),
-        Some(fence) => open_inside(path, fence),
+        Some(confined) => open_inside(path, confined),
     };
     let Some((file, meta)) = file.and_then(|f| f.metadata().ok().map(|m| (f, m))) else { return Found::Nothing };
     if meta.is_dir() {
@@ -328,13 +328,13 @@ fn open_plain(path: &CStr) -> Option<File> {
 }
 
 /// A path without links stays where it points. Others are resolved and compared first; what is opened then is the resolved path.
-fn open_inside(path: &CStr, fence: Fence<'_>) -> Option<File> {
+fn open_inside(path: &CStr, confined: ConfinedRoot<'_>) -> Option<File> {
     match open_without_links(path) {
         Ok(file) => return Some(file),
         Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::ENAMETOOLONG) => return None,
         Err(_) => {}
     }
-    let real = fs::canonicalize(as_path(path.to_bytes())).ok().filter(|real| fence.holds_real(real))?;
+    let real = fs::canonicalize(as_path(path.to_bytes())).ok().filter(|real| confined.holds_real(real))?;
     let real = CString::new(real.as_os_str().as_bytes()).ok()?;
     match open_without_links(&real) {
         Ok(file) => Some(file),
@@ -367,10 +367,10 @@ fn open_without_links(_path: &CStr) -> Result<File, c_int> {
 }
 
 /// An entry of a listing: whether it is a directory, size, time of change. None for a link that leads outside.
-pub(crate) fn entry(path: &[u8], fence: Fence<'_>) -> Option<(bool, u64, time_t)> {
+pub(crate) fn entry(path: &[u8], confined: ConfinedRoot<'_>) -> Option<(bool, u64, time_t)> {
     let mut meta = fs::symlink_metadata(as_path(path)).ok()?;
     if meta.is_symlink() {
-        let real = fs::canonicalize(as_path(path)).ok().filter(|real| fence.holds_real(real))?;
+        let real = fs::canonicalize(as_path(path)).ok().filter(|real| confined.holds_real(real))?;
         meta = fs::metadata(real).ok()?;
     }
     Some((meta.is_dir(), meta.len(), meta.mtime() as time_t))

@@ -101,7 +101,7 @@ impl Poller {
 }
 
 /// The token of the engine's own wakeup descriptor.
-pub(crate) const DOOR: usize = usize::MAX;
+pub(crate) const WAKER: usize = usize::MAX;
 
 /// Slots take the lower half of an event's token, their generation the upper.
 const SLOT_BITS: u32 = usize::BITS / 2 + if usize::BITS == 32 { 4 } else { 0 };

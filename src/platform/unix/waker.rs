@@ -132,7 +132,7 @@ impl Pages {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: len bytes at base were written by push.
-        unsafe { crate::guard::bytes::slice(self.base, self.len) }
+        unsafe { crate::ffi_util::bytes::slice(self.base, self.len) }
     }
 
     fn grow(&mut self, need: usize) -> bool {

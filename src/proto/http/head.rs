@@ -5,7 +5,7 @@ use super::strict::is_token;
 /// Whose rules a head is read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// A program that calls `mg_http_parse`. Headers for which it has no room are not looked at.
+    /// An application that calls `mg_http_parse`. Headers for which it has no room are not looked at.
     Program,
     /// A server: what another parser might read differently is malformed, in every header.
     Server,
@@ -210,7 +210,7 @@ fn parts<'a>(
         return Err(Malformed);
     }
     let (body_len, message_len) = match fields.length {
-        // The original's answer to a program.
+        // The original's answer to an application.
         Some(usize::MAX) if !is_response && reader == Reader::Program => (0, len),
         Some(n) => (n, len.checked_add(n).ok_or(Malformed)?),
         None if is_response && uri != b"204" => (UNTIL_CLOSE, UNTIL_CLOSE),

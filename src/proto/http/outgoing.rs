@@ -1,5 +1,5 @@
-//! What a program writes itself: which requests a client has sent, and where a server's response ends. Bytes in, in the order in
-//! which they are queued; they may come in any pieces.
+//! What an application writes itself: which requests a client has sent, and where a server's response ends. Bytes in, in the
+//! order in which they are queued; they may come in any pieces.
 
 use super::chunked::{Scan, Scanner};
 use super::framing::{Body, Framing, Side};
@@ -87,7 +87,7 @@ impl Outgoing {
             used += n;
             let Some(seen) = seen else { continue };
             if !seen.connect {
-                // The answer to CONNECT is taken off the buffer by the program.
+                // The answer to CONNECT is taken off the buffer by the application.
                 self.count(seen.framing.head);
             }
             bare = (is_whole && !seen.authorized && !seen.connect).then_some(used);

@@ -1,37 +1,37 @@
 //! Connections without MG_EV_POLL (`mgx_conn_poll_events`): they leave the walk over all connections and are visited when there
-//! is something for them. Kept only once a program has switched the event off for one.
+//! is something for them. Kept only once an application has switched the event off for one.
 
 use super::engine::Engine;
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::list::list;
-use super::turn;
+use super::service;
 use crate::platform::clock as time;
 use core::cmp::Reverse;
 
-/// Programs write flags of such connections without a word to us; how often we look.
+/// Applications write flags of such connections without a word to us; how often we look.
 const SCAN_MS: u64 = 100;
 
 /// See `mgx_conn_poll_events`.
-pub(crate) fn set(e: &Engine, c: Conn, on: bool) {
-    let q = &e.quiet;
+pub(crate) fn set(e: &Engine, c: ConnRef, on: bool) {
+    let q = &e.no_poll;
     if !on && !q.used.replace(true) {
         list(e).filter_map(|c| Some((c, c.rec()?))).for_each(|(c, rec)| q.linked(c.id64(), rec.slot.get()));
     }
-    c.update(|f| f.set_quiet(!on));
+    c.update(|f| f.set_no_poll(!on));
     if !on {
         q.unlinked(c.id64());
     }
     match c.rec() {
         Some(rec) if on => q.linked(c.id64(), rec.slot.get()),
         // What is under way goes on.
-        Some(rec) => e.visit(c, rec),
+        Some(rec) => e.wake(c, rec),
         None => {}
     }
 }
 
 /// Looks, from time to time, for flags that were written without a word to us.
 pub(crate) fn scan(e: &Engine) {
-    let q = &e.quiet;
+    let q = &e.no_poll;
     if !q.used.get() {
         return;
     }
@@ -41,7 +41,7 @@ pub(crate) fn scan(e: &Engine) {
         q.strangers.set(false);
         for c in list(e) {
             match c.rec() {
-                Some(rec) if c.flags().is_quiet() && turn::is_due(e, c) => e.visit(c, rec),
+                Some(rec) if c.flags().is_no_poll() && service::is_due(e, c) => e.wake(c, rec),
                 Some(_) => {}
                 None => q.strangers.set(true),
             }
@@ -51,37 +51,37 @@ pub(crate) fn scan(e: &Engine) {
 
 /// Whether somebody has something to do although no event came.
 pub(crate) fn any_due(e: &Engine) -> bool {
-    let q = &e.quiet;
-    !q.visit.borrow().is_empty()
-        || q.loud.borrow().iter().filter_map(|(id, slot)| live(e, id.0, *slot)).any(|c| turn::is_due(e, c))
+    let q = &e.no_poll;
+    !q.woken.borrow().is_empty()
+        || q.polled.borrow().iter().filter_map(|(id, slot)| live(e, id.0, *slot)).any(|c| service::is_due(e, c))
 }
 
 /// The connection, unless the slot has been given to another since.
-fn live(e: &Engine, id: u64, slot: u32) -> Option<Conn> {
+fn live(e: &Engine, id: u64, slot: u32) -> Option<ConnRef> {
     let rec = e.rec(slot as usize).filter(|rec| !rec.conn.get().is_null())?;
     // SAFETY: the connection of a record in use.
-    let c = unsafe { Conn::new(rec.conn.get()) };
+    let c = unsafe { ConnRef::new(rec.conn.get()) };
     (c.id64() == id && !c.is_closed()).then_some(c)
 }
 
-/// Gives a turn to the connections that get MG_EV_POLL and to those that have something to do, newest first.
+/// Services the connections that get MG_EV_POLL and to those that have something to do, newest first.
 pub(crate) fn walk(e: &Engine) {
-    let mut all: Vec<(u64, u32)> = e.quiet.visit.take();
-    all.extend(e.quiet.loud.borrow().iter().map(|(id, slot)| (id.0, *slot)));
+    let mut all: Vec<(u64, u32)> = e.no_poll.woken.take();
+    all.extend(e.no_poll.polled.borrow().iter().map(|(id, slot)| (id.0, *slot)));
     all.sort_unstable_by_key(|(id, _)| Reverse(*id));
     all.dedup();
     for (id, slot) in all {
         let Some(c) = live(e, id, slot) else { continue };
-        turn::turn(e, c);
+        service::service(e, c);
         if e.is_dead() {
             return;
         }
         if c.is_closed() {
-            if e.frames() == 1 {
+            if e.callback_depth() == 1 {
                 e.reap();
             }
-        } else if c.flags().is_quiet() && turn::is_due(e, c) {
-            e.quiet.visit.borrow_mut().push((id, slot));
+        } else if c.flags().is_no_poll() && service::is_due(e, c) {
+            e.no_poll.woken.borrow_mut().push((id, slot));
         }
     }
 }

@@ -2,15 +2,15 @@
 //! `c->send` becomes records in a block of the session and leaves from there. The rest of the engine sees a connection that is
 //! secure (a private flag) and comes in through the table [`OPS`].
 
-use super::engine::{Engine, Reason, Rec};
-use super::event::{call, call_count, error};
-use super::handle::Conn;
-use super::recv::{self, READS};
-use super::stream;
-use super::tls::Ops;
-use super::{ending, send as plain};
+use super::table::Ops;
 use crate::abi::*;
-use crate::guard::{bytes, iobuf};
+use crate::ffi_util::{bytes, iobuf};
+use crate::net::engine::{ConnState, Engine, Reason};
+use crate::net::event::{call, call_count, error};
+use crate::net::handle::ConnRef;
+use crate::net::recv::{self, READS};
+use crate::net::stream;
+use crate::net::{ending, send as plain};
 use crate::platform::sock::{self, Io};
 use crate::sys::log::{log_at, log_error};
 use crate::tls::config::{Cache, Options, explain};
@@ -26,7 +26,7 @@ use std::sync::Arc;
 const INPUT: usize = 2 * MG_IO_SIZE;
 /// A handshake message may not need more.
 const MOST_INPUT: usize = 8 * MG_IO_SIZE;
-/// Plaintext encrypted for one send call: four full records; and how often in one turn.
+/// Plaintext encrypted for one send call: four full records; and how often in one service call.
 const BATCH: usize = 4 * MG_IO_SIZE;
 const BATCHES: usize = 16;
 /// Blocks for ciphertext kept for the next connection.
@@ -51,20 +51,30 @@ struct Tls {
     clear: usize,
 }
 
-static OPS: Ops =
-    Ops { turn, send_queued, send_file, farewell, leave, drop_state, may_send_more, part_silently, handshake_ends, unsent };
+static OPS: Ops = Ops {
+    service,
+    send_queued,
+    send_file,
+    send_close_notify,
+    close_notify_if_flushed,
+    drop_state,
+    may_send_more,
+    suppress_close_notify,
+    handshake_ends,
+    unsent,
+};
 
 fn shared(e: &Engine) -> &Shared {
     let any = e.tls.get_or_init(|| Box::<Shared>::default());
     any.downcast_ref().expect("nothing else is put there")
 }
 
-fn with<T>(rec: &Rec, f: impl FnOnce(&mut Tls) -> T) -> Option<T> {
+fn with<T>(rec: &ConnState, f: impl FnOnce(&mut Tls) -> T) -> Option<T> {
     rec.tls.session.borrow_mut().as_deref_mut().and_then(<dyn Any>::downcast_mut).map(f)
 }
 
 /// See `mg_tls_init`.
-pub(crate) fn init(c: Conn, o: &Options) {
+pub(crate) fn init(c: ConnRef, o: &Options) {
     let flags = c.flags();
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else {
         return error(c, format_args!("TLS needs a connection of a manager"));
@@ -117,7 +127,7 @@ pub(crate) fn init(c: Conn, o: &Options) {
     if !flags.is_connecting() && !flags.is_resolving() && rec.fd.get() >= 0 {
         // An upgrade goes on by itself.
         rec.readable.set(!rec.eof.get());
-        e.hold(rec);
+        e.requeue(rec);
     }
 }
 
@@ -126,7 +136,7 @@ fn ip(a: mg_addr) -> IpAddr {
 }
 
 /// See `mg_tls_free`.
-pub(crate) fn free(c: Conn) {
+pub(crate) fn free(c: ConnRef) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
     if with(rec, |t| t.session.is_started()) == Some(false) {
         // As if mg_tls_init had not been called. Later there is no way back to clear text.
@@ -139,7 +149,7 @@ pub(crate) fn free(c: Conn) {
 }
 
 /// The end of the TLS state of a connection.
-fn drop_state(e: &Engine, c: Conn, rec: &Rec) {
+fn drop_state(e: &Engine, c: ConnRef, rec: &ConnState) {
     c.set_tls(ptr::null_mut());
     let tls = rec.tls.session.take();
     if let Some(Ok(mut tls)) = tls.map(<Box<dyn Any>>::downcast::<Tls>) {
@@ -156,17 +166,17 @@ fn keep_block(e: &Engine, tls: &mut Tls) {
 }
 
 /// Bytes of ciphertext that the socket has not taken yet.
-fn unsent(rec: &Rec) -> usize {
+fn unsent(rec: &ConnState) -> usize {
     with(rec, |t| t.session.out.bytes().len()).unwrap_or(0)
 }
 
 /// Decrypted bytes that have not been delivered yet.
-pub(crate) fn pending(rec: &Rec) -> usize {
+pub(crate) fn pending(rec: &ConnState) -> usize {
     with(rec, |t| t.session.pending()).unwrap_or(0)
 }
 
 /// When an unfinished handshake is given up.
-fn handshake_ends(e: &Engine, rec: &Rec) -> Option<u64> {
+fn handshake_ends(e: &Engine, rec: &ConnState) -> Option<u64> {
     let limit = match e.limits.get().header_timeout_ms {
         0 => HANDSHAKE_MS,
         ms => u64::try_from(ms).unwrap_or(HANDSHAKE_MS),
@@ -175,8 +185,8 @@ fn handshake_ends(e: &Engine, rec: &Rec) -> Option<u64> {
 }
 
 /// Puts what is at hand through the session. Plaintext goes to `room`.
-fn advance(c: Conn, rec: &Rec, room: &mut [u8]) -> Option<Step> {
-    // SAFETY: the connection's own buffer; the session does not call the program.
+fn advance(c: ConnRef, rec: &ConnState, room: &mut [u8]) -> Option<Step> {
+    // SAFETY: the connection's own buffer; the session does not call the application.
     unsafe {
         let io = c.rtls();
         let (used, step) = with(rec, |t| t.session.advance(bytes::slice_mut((*io).buf, (*io).len), room))?;
@@ -187,7 +197,7 @@ fn advance(c: Conn, rec: &Rec, room: &mut [u8]) -> Option<Step> {
 }
 
 /// Sends ciphertext that waits. False when not all of it left.
-fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
+fn push(e: &Engine, c: ConnRef, rec: &ConnState, more: bool) -> bool {
     let sent = with(rec, |t| {
         let out = t.session.out.bytes();
         if out.is_empty() {
@@ -225,7 +235,7 @@ fn push(e: &Engine, c: Conn, rec: &Rec, more: bool) -> bool {
 }
 
 /// Sends what was queued before an upgrade, begins the handshake, and sends ciphertext that waits. True when the way is free.
-fn drive(e: &Engine, c: Conn, rec: &Rec) -> bool {
+fn drive(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let flags = c.flags();
     if c.is_gone() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || rec.blocked.get() {
         return false;
@@ -258,7 +268,7 @@ fn drive(e: &Engine, c: Conn, rec: &Rec) -> bool {
     push(e, c, rec, false)
 }
 
-fn send_clear(e: &Engine, c: Conn, rec: &Rec, clear: usize) -> bool {
+fn send_clear(e: &Engine, c: ConnRef, rec: &ConnState, clear: usize) -> bool {
     // SAFETY: clear bytes at the front of the connection's own buffer.
     let (n, io) = unsafe { plain::offer(rec, c.send_info().buf, clear, false, usize::MAX) };
     if n > 0 {
@@ -284,7 +294,7 @@ fn send_clear(e: &Engine, c: Conn, rec: &Rec, clear: usize) -> bool {
 
 /// What a peer sent before the upgrade was not protected, so it must never look as if it had been: the start of a handshake goes to the
 /// session, anything else is forgotten.
-fn take_early_input(c: Conn) {
+fn take_early_input(c: ConnRef) {
     // SAFETY: the connection's own buffers; nobody is called.
     unsafe {
         let early = (*c.recv()).data();
@@ -302,7 +312,7 @@ fn take_early_input(c: Conn) {
 }
 
 /// Ends a connection whose session has failed. The peer is told why, and gets the time to read it.
-fn fail(e: &Engine, c: Conn, rec: &Rec, err: &rustls::Error) {
+fn fail(e: &Engine, c: ConnRef, rec: &ConnState, err: &rustls::Error) {
     push(e, c, rec, false);
     rec.flushed.set(unsent(rec) == 0);
     log_at!(MG_LL_DEBUG, "{} TLS: {err}", c.id());
@@ -312,8 +322,8 @@ fn fail(e: &Engine, c: Conn, rec: &Rec, err: &rustls::Error) {
     error(c, format_args!("{}", explain(err)));
 }
 
-/// The reading part of a turn.
-fn turn(e: &Engine, c: Conn, rec: &Rec) {
+/// The reading part of a service call.
+fn service(e: &Engine, c: ConnRef, rec: &ConnState) {
     if with(rec, |t| t.session.has_failed()) == Some(true) {
         // A handler took the error back, but there is no way to go on.
         return c.update(|f| f.set_closing(true));
@@ -335,7 +345,7 @@ fn turn(e: &Engine, c: Conn, rec: &Rec) {
     error(c, format_args!("TLS handshake timeout"));
 }
 
-fn read(e: &Engine, c: Conn, rec: &Rec) {
+fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
     for _ in 0..READS {
         if !read_once(e, c, rec) || c.is_gone() || c.flags().is_closing() {
             break;
@@ -348,7 +358,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
     let unread = with(rec, |t| t.session.has_unread()) == Some(true);
     rec.readable.set(rec.readable.get() || unread && !rec.eof.get());
     if rec.readable.get() {
-        e.hold(rec);
+        e.requeue(rec);
     }
     recv::return_empty(e, c, rec);
     // SAFETY: the connection's own buffer, zero behind its data.
@@ -360,7 +370,7 @@ fn read(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// One read from the socket, if one is needed, and at most one MG_EV_READ. False when there is no more for now.
-fn read_once(e: &Engine, c: Conn, rec: &Rec) -> bool {
+fn read_once(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let Some((handshaking, unread, pending)) =
         with(rec, |t| (t.session.is_handshaking(), t.session.has_unread(), t.session.pending()))
     else {
@@ -405,12 +415,12 @@ fn read_once(e: &Engine, c: Conn, rec: &Rec) -> bool {
 }
 
 /// Decrypts into the free part of `c->recv` until it is full or nothing is left. Returns how much was put there.
-fn decrypt(c: Conn, rec: &Rec, has_room: bool) -> (usize, Step) {
+fn decrypt(c: ConnRef, rec: &ConnState, has_room: bool) -> (usize, Step) {
     let buf = c.recv_info();
     // SAFETY: the free part of the connection's own buffer.
     let room = unsafe { bytes::slice_mut(buf.buf.wrapping_add(buf.len), if has_room { buf.size - buf.len } else { 0 }) };
     let io = c.rtls();
-    // SAFETY: another buffer of the connection's own; the session does not call the program.
+    // SAFETY: another buffer of the connection's own; the session does not call the application.
     let input = unsafe { bytes::slice_mut((*io).buf, (*io).len) };
     let (mut used, mut total) = (0, 0);
     let step = with(rec, |t| {
@@ -430,7 +440,7 @@ fn decrypt(c: Conn, rec: &Rec, has_room: bool) -> (usize, Step) {
 }
 
 /// Reads ciphertext. False when none came.
-fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
+fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !rec.readable.get() {
         return false;
     }
@@ -476,7 +486,7 @@ fn fill(e: &Engine, c: Conn, rec: &Rec) -> bool {
 }
 
 /// The peer sends no more; `told` when it has said so under the protection of TLS.
-fn ended(e: &Engine, c: Conn, rec: &Rec, told: bool) {
+fn ended(e: &Engine, c: ConnRef, rec: &ConnState, told: bool) {
     rec.readable.set(false);
     if with(rec, |t| t.session.is_handshaking()) == Some(true) {
         if c.flags().is_client() {
@@ -494,7 +504,7 @@ fn ended(e: &Engine, c: Conn, rec: &Rec, told: bool) {
     c.update(|f| f.set_half_closed());
 }
 
-fn established(e: &Engine, c: Conn, rec: &Rec) {
+fn established(e: &Engine, c: ConnRef, rec: &ConnState) {
     c.update(|f| f.set_tls_hs(false));
     // The time limits of the connection begin now.
     rec.read_at.set(e.now.get());
@@ -509,11 +519,11 @@ fn established(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// Encrypts what is queued and sends it, with one MG_EV_WRITE for what was taken.
-fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
+fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     if !drive(e, c, rec) || with(rec, |t| t.session.is_handshaking()) != Some(false) || c.send_len() == 0 {
         return;
     }
-    rec.dirty.set(false);
+    rec.flush_pending.set(false);
     let flags = c.flags();
     let out = c.send_info();
     // SAFETY: the connection's own buffer; nobody is called before it is used up.
@@ -551,8 +561,8 @@ fn send_queued(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-fn encrypt(e: &Engine, c: Conn, rec: &Rec, data: &[u8]) -> Result<(), rustls::Error> {
-    // SAFETY: the connection's own buffer; the session does not call the program.
+fn encrypt(e: &Engine, c: ConnRef, rec: &ConnState, data: &[u8]) -> Result<(), rustls::Error> {
+    // SAFETY: the connection's own buffer; the session does not call the application.
     let input = unsafe { bytes::slice_mut((*c.rtls()).buf, (*c.rtls()).len) };
     let done = with(rec, |t| {
         if !t.session.out.has_block() {
@@ -564,7 +574,7 @@ fn encrypt(e: &Engine, c: Conn, rec: &Rec, data: &[u8]) -> Result<(), rustls::Er
 }
 
 /// Sends up to `len` bytes of a file. As `sock::send_file`, in bytes of the file.
-fn send_file(e: &Engine, c: Conn, rec: &Rec, file: i32, at: u64, len: usize) -> Io {
+fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: i32, at: u64, len: usize) -> Io {
     if !drive(e, c, rec) {
         return Io::Wait;
     }
@@ -597,19 +607,19 @@ fn send_file(e: &Engine, c: Conn, rec: &Rec, file: i32, at: u64, len: usize) -> 
 }
 
 /// Tells the peer that all has been sent. True when that has left, or cannot.
-fn farewell(e: &Engine, c: Conn, rec: &Rec) -> bool {
+fn send_close_notify(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     close_notify(c, rec);
     push(e, c, rec, false) || c.flags().is_closing()
 }
 
-fn close_notify(c: Conn, rec: &Rec) {
-    // SAFETY: the connection's own buffer; the session does not call the program.
+fn close_notify(c: ConnRef, rec: &ConnState) {
+    // SAFETY: the connection's own buffer; the session does not call the application.
     let input = unsafe { bytes::slice_mut((*c.rtls()).buf, (*c.rtls()).len) };
     with(rec, |t| t.session.close(input));
 }
 
 /// The connection is about to be closed. When nothing is lost by that, the peer may know.
-fn leave(c: Conn, rec: &Rec) {
+fn close_notify_if_flushed(c: ConnRef, rec: &ConnState) {
     let fine = !matches!(rec.reason.get(), Reason::Reset | Reason::Error) && rec.fd.get() >= 0;
     if fine && stream::unsent(c) == 0 {
         close_notify(c, rec);
@@ -624,17 +634,17 @@ fn leave(c: Conn, rec: &Rec) {
 }
 
 /// The peer is not told that all was sent.
-fn part_silently(rec: &Rec) {
-    with(rec, |t| t.session.forgo_close());
+fn suppress_close_notify(rec: &ConnState) {
+    with(rec, |t| t.session.suppress_close_notify());
 }
 
 /// The peer has ended the session, but not the TCP stream: something may still come.
-fn may_send_more(rec: &Rec) -> bool {
+fn may_send_more(rec: &ConnState) -> bool {
     with(rec, |t| t.session.is_closed()) == Some(true)
 }
 
 /// See `mg_tls_send`.
-pub(crate) fn send(c: Conn, data: &[u8]) -> Io {
+pub(crate) fn send(c: ConnRef, data: &[u8]) -> Io {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return Io::Failed(0) };
     if !c.flags().is_secure() || c.is_gone() || c.flags().is_closing() || with(rec, |t| t.session.has_failed()) != Some(false) {
         return Io::Failed(0);
@@ -652,7 +662,7 @@ pub(crate) fn send(c: Conn, data: &[u8]) -> Io {
 }
 
 /// See `mg_tls_recv`. Raises no event.
-pub(crate) fn recv(c: Conn, room: &mut [u8]) -> Io {
+pub(crate) fn recv(c: ConnRef, room: &mut [u8]) -> Io {
     let Some(rec) = c.rec().filter(|_| c.flags().is_secure()) else { return Io::Failed(0) };
     if with(rec, |t| t.session.is_handshaking()) == Some(true) {
         return Io::Wait;
@@ -668,7 +678,7 @@ pub(crate) fn recv(c: Conn, room: &mut [u8]) -> Io {
 }
 
 /// See `mg_tls_flush` and `mg_tls_handshake`.
-pub(crate) fn flush(c: Conn) {
+pub(crate) fn flush(c: ConnRef) {
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
         // The handshake begins when the handler has returned: until then it may look at what it received in clear.
         if c.flags().is_secure() && with(rec, |t| t.session.is_started()) == Some(true) {

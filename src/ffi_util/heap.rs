@@ -1,4 +1,5 @@
-//! Memory that a program may see, keep or free: always through `mg_calloc` and `mg_free`, which the program may define itself.
+//! Memory that an application may see, keep or free: always through `mg_calloc` and `mg_free`, which the application may define
+//! itself.
 
 use core::ffi::c_void;
 

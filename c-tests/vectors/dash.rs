@@ -16,11 +16,11 @@ use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
 pub fn trials(trials: &mut Vec<Trial>) {
-    table(trials, "dash.json", "vectors", |c| play(c, |recv| recv));
+    table(trials, "dash.json", "vectors", |c| run_script(c, |recv| recv));
     // No WebSocket frame behind the answer.
     table(trials, "dash.json", "quirks", |c| {
         assert_eq!(c["note"], "quirk: a WebSocket text frame is appended to the plain HTTP answer");
-        play(c, |recv| recv[..recv.iter().position(|b| *b == 0x81).unwrap()].to_vec())
+        run_script(c, |recv| recv[..recv.iter().position(|b| *b == 0x81).unwrap()].to_vec())
     });
 }
 
@@ -101,7 +101,7 @@ fn receive(m: &Manager, peer: &mut TcpStream, got: &mut Vec<u8>, want: usize) {
     }
 }
 
-fn dial(port: u16, request: &[u8]) -> TcpStream {
+fn connect(port: u16, request: &[u8]) -> TcpStream {
     let mut peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
     peer.set_nonblocking(true).unwrap();
     peer.write_all(request).unwrap();
@@ -121,7 +121,7 @@ fn frames(list: &Value) -> Vec<u8> {
     list.as_array().map_or(Vec::new(), |l| l.iter().flat_map(frame).collect())
 }
 
-fn play(c: &Value, expected: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<(), String> {
+fn run_script(c: &Value, expected: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<(), String> {
     use mg_val_type::*;
     let vars = vars();
     let mut text = [0; 16];
@@ -156,7 +156,7 @@ fn play(c: &Value, expected: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<(), String> 
     let listener = Conn(unsafe { mg_http_listen(m.raw, c"http://127.0.0.1:0".as_ptr(), Some(handler), (&raw mut dash).cast()) });
     let mut watcher = c["websocket_headers"].as_str().map(|headers| {
         let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-        dial(listener.port(), format!("GET /api/websocket HTTP/1.1\r\n{key}{headers}\r\n").as_bytes())
+        connect(listener.port(), format!("GET /api/websocket HTTP/1.1\r\n{key}{headers}\r\n").as_bytes())
     });
     if let Some(watcher) = &mut watcher {
         let mut got = Vec::new();
@@ -166,7 +166,7 @@ fn play(c: &Value, expected: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<(), String> 
     }
     for step in c["steps"].as_array().unwrap() {
         let want = expected(bytes(&step["recv"]).unwrap());
-        let mut peer = dial(listener.port(), &bytes(&step["request"]).unwrap());
+        let mut peer = connect(listener.port(), &bytes(&step["request"]).unwrap());
         let mut got = Vec::new();
         receive(&m, &mut peer, &mut got, want.len());
         let shown = |s: &[u8]| s.escape_ascii().to_string();

@@ -1,5 +1,5 @@
-//! MQTT's structs as C sees them: the message that handlers get, and the options that programs fill in only as far as the packet
-//! needs them.
+//! MQTT's structs as C sees them: the message that handlers get, and the options that applications fill in only as far as the
+//! packet needs them.
 
 use super::bytes;
 use crate::abi::{mg_mqtt_message, mg_mqtt_opts, mg_mqtt_prop, mg_str};
@@ -13,7 +13,7 @@ use core::{ptr, slice};
 /// `buf` is NULL or covers `len` bytes, `m` points at memory for a message. The views in `*m` are as short-lived as `buf`.
 pub(crate) unsafe fn parse(buf: *const u8, len: usize, version: u8, m: *mut mg_mqtt_message) -> Result<Option<usize>, Malformed> {
     // SAFETY: the caller vouches for both. All-zero is a valid message; what lies between its members is zero as well, because
-    // programs read `ack` as an int.
+    // applications read `ack` as an int.
     unsafe {
         ptr::write_bytes(m, 0, 1);
         (*m).dgram.buf = buf.cast_mut().cast();
@@ -39,7 +39,7 @@ pub(crate) unsafe fn parse(buf: *const u8, len: usize, version: u8, m: *mut mg_m
 /// # Safety
 /// `m` is a message whose packet is still there, `prop` points at memory for a property.
 pub(crate) unsafe fn next_prop(m: *const mg_mqtt_message, prop: *mut mg_mqtt_prop, ofs: usize) -> Option<usize> {
-    // SAFETY: as the caller promises. Programs move the views about, so the window is checked.
+    // SAFETY: as the caller promises. Applications move the views about, so the window is checked.
     unsafe {
         let end = (*m).props_start.checked_add((*m).props_size)?;
         let props = (*m).dgram.bytes().get((*m).props_start..end)?;
@@ -58,8 +58,8 @@ pub(crate) unsafe fn next_prop(m: *const mg_mqtt_message, prop: *mut mg_mqtt_pro
     }
 }
 
-/// A program's options; NULL stands for all-zero ones. Members that a packet does not need may hold anything, so each is read on
-/// its own, and only when it is wanted.
+/// An application's options; NULL stands for all-zero ones. Members that a packet does not need may hold anything, so each is
+/// read on its own, and only when it is wanted.
 #[derive(Clone, Copy)]
 pub(crate) struct Opts<'a>(*const mg_mqtt_opts, PhantomData<&'a u8>);
 

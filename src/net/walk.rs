@@ -51,44 +51,44 @@ fn prefetch(c: *const mg_connection) {
     let _ = c;
 }
 
-/// Which connections the walk leaves out. See `quiet.rs`.
+/// Which connections the walk leaves out. See `no_poll.rs`.
 #[derive(Default)]
-pub(crate) struct Quiet {
+pub(crate) struct NoPoll {
     pub(super) used: Cell<bool>,
     /// The other connections: slots by id, newest first.
-    pub(super) loud: RefCell<BTreeMap<Reverse<u64>, u32>>,
+    pub(super) polled: RefCell<BTreeMap<Reverse<u64>, u32>>,
     /// Quiet ones to visit in the next walk.
-    pub(super) visit: RefCell<Vec<(u64, u32)>>,
+    pub(super) woken: RefCell<Vec<(u64, u32)>>,
     pub(super) scanned_at: Cell<u64>,
-    /// Connections that the program put on the list itself were seen there: they are found by walking over all.
+    /// Connections that the application put on the list itself were seen there: they are found by walking over all.
     pub(super) strangers: Cell<bool>,
 }
 
-impl Quiet {
+impl NoPoll {
     /// Whether the walk can leave somebody out.
     pub(crate) fn is_used(&self) -> bool {
         self.used.get() && !self.strangers.get()
     }
 
-    /// Everybody has a turn anyway.
-    pub(crate) fn forget_visits(&self) {
-        self.visit.borrow_mut().clear();
+    /// Every connection is serviced anyway.
+    pub(crate) fn forget_wakes(&self) {
+        self.woken.borrow_mut().clear();
     }
 
     pub(super) fn linked(&self, id: u64, slot: u32) {
         if self.used.get() {
-            self.loud.borrow_mut().insert(Reverse(id), slot);
+            self.polled.borrow_mut().insert(Reverse(id), slot);
         }
     }
 
     pub(super) fn unlinked(&self, id: u64) {
         if self.used.get() {
-            self.loud.borrow_mut().remove(&Reverse(id));
+            self.polled.borrow_mut().remove(&Reverse(id));
         }
     }
 
     /// There is something for this quiet connection.
-    pub(super) fn visit(&self, id: u64, slot: u32) {
-        self.visit.borrow_mut().push((id, slot));
+    pub(super) fn wake(&self, id: u64, slot: u32) {
+        self.woken.borrow_mut().push((id, slot));
     }
 }

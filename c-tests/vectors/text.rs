@@ -683,7 +683,7 @@ struct Scene {
 
 struct Part(*mut Scene, usize);
 
-unsafe extern "C" fn play(arg: *mut c_void) {
+unsafe extern "C" fn run_script(arg: *mut c_void) {
     // SAFETY: arg is a Part that lives as long as the scene.
     unsafe {
         let part = &*arg.cast::<Part>();
@@ -718,7 +718,7 @@ fn scene(flags: c_int, act: fn(&mut Scene, usize), calls: &[usize], left: usize)
                 &raw mut (*s).mgr,
                 5,
                 (MG_TIMER_RUN_NOW | flags) as c_uint,
-                Some(play),
+                Some(run_script),
                 ptr::from_ref(part).cast_mut().cast(),
             );
             (*s).timers.push(t);

@@ -72,7 +72,7 @@ impl Copy {
             let (start, len) = (message.head.buf, message.message.len.min(received).max(message.head.len));
             let mut bytes = Vec::with_capacity(len + 1);
             bytes.extend_from_slice(bytes::slice(start.cast(), len));
-            // Programs scan past the data with atoi and the like.
+            // Applications scan past the data with atoi and the like.
             bytes.push(0);
             let to = bytes.as_mut_ptr();
             let moved = |s: &mut mg_str| {

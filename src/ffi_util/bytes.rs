@@ -1,4 +1,4 @@
-//! Views of C memory. Every view is made for one use and never kept across a call into the program.
+//! Views of C memory. Every view is made for one use and never kept across a call into the application.
 
 use crate::abi::mg_str;
 use core::ffi::{CStr, c_char, c_long};

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub fn trials(trials: &mut Vec<Trial>) {
     for case in load("events.json")["cases"].as_array().unwrap() {
         let case = case.clone();
-        trials.push(Trial::test(format!("events: {}", case["scenario"].as_str().unwrap()), move || Ok(play(&case)?)));
+        trials.push(Trial::test(format!("events: {}", case["scenario"].as_str().unwrap()), move || Ok(run_script(&case)?)));
     }
     table(trials, "reply_bytes.json", "vectors", reply_bytes);
     table(trials, "chunk_bytes.json", "vectors", chunk_bytes);
@@ -156,7 +156,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn play(case: &Value) -> Result<(), String> {
+fn run_script(case: &Value) -> Result<(), String> {
     let name = case["scenario"].as_str().unwrap();
     let trace = Trace {
         poll: Rc::default(),

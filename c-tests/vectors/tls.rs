@@ -27,7 +27,8 @@ pub fn trials(trials: &mut Vec<Trial>) {
         Arc::new(all["pki"].as_object().unwrap().iter().map(|(name, entry)| (name.clone(), contents(entry))).collect());
     for vector in vectors {
         let files = files.clone();
-        trials.push(Trial::test(format!("tls_matrix: {}", vector["name"].as_str().unwrap()), move || play(&vector, &files)));
+        trials
+            .push(Trial::test(format!("tls_matrix: {}", vector["name"].as_str().unwrap()), move || run_script(&vector, &files)));
     }
 }
 
@@ -75,7 +76,7 @@ fn note(events: &Events, ev: c_int, data: *mut c_void) {
     events.borrow_mut().push(name.into());
 }
 
-fn play(vector: &Value, files: &Arc<HashMap<String, Vec<u8>>>) -> Result<(), Failed> {
+fn run_script(vector: &Value, files: &Arc<HashMap<String, Vec<u8>>>) -> Result<(), Failed> {
     let sides: [Events; 2] = Default::default();
     let [client, server] = sides.clone();
     let manager = Manager::new();

@@ -1,4 +1,4 @@
-//! The table in src/lib.rs, checked: which room may import which, and which must do without unsafe code. Files import each other in no
+//! The table in src/lib.rs, checked: which module may import which, and which must do without unsafe code. Files import each other in no
 //! circle but those that are stated here.
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-struct Room {
+struct Module {
     imports: BTreeSet<String>,
     safe: bool,
 }
@@ -16,8 +16,8 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The rows of the table: name, job, rooms that may be imported ("all" of them, or "-" for none).
-fn rooms() -> BTreeMap<String, Room> {
+/// The rows of the table: name, job, modules that may be imported ("all" of them, or "-" for none).
+fn table() -> BTreeMap<String, Module> {
     let text = fs::read_to_string(source().join("lib.rs")).unwrap();
     let rows: Vec<Vec<&str>> = text
         .lines()
@@ -27,16 +27,16 @@ fn rooms() -> BTreeMap<String, Room> {
         .collect();
     let name = |row: &[&str]| row[0].trim_matches(|c| "[]`".contains(c)).to_string();
     let all: BTreeSet<String> = rows.iter().map(|r| name(r)).collect();
-    let room = |row: &Vec<&str>| {
+    let module = |row: &Vec<&str>| {
         let imports = match row[2] {
             "all" => all.clone(),
             "-" => BTreeSet::new(),
             list => list.split(',').map(|r| r.trim().trim_matches('`').to_string()).collect(),
         };
-        assert!(imports.is_subset(&all), "{row:?} names an unknown room");
-        (name(row), Room { imports, safe: row[1].contains("no unsafe") })
+        assert!(imports.is_subset(&all), "{row:?} names an unknown module");
+        (name(row), Module { imports, safe: row[1].contains("no unsafe") })
     };
-    rows.iter().map(room).collect()
+    rows.iter().map(module).collect()
 }
 
 /// The code without comments and without what stands in quotes.
@@ -122,7 +122,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     list.filter(|p| p.extension().is_some_and(|e| e == "rs")).collect()
 }
 
-/// The room of a file, and its code.
+/// The module of a file, and its code.
 fn each(mut visit: impl FnMut(&str, &Path, &str)) {
     let mut seen = 0;
     for path in files(&source()) {
@@ -130,25 +130,25 @@ fn each(mut visit: impl FnMut(&str, &Path, &str)) {
         if inside == Path::new("lib.rs") {
             continue;
         }
-        let room = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-        visit(room.trim_end_matches(".rs"), inside, &code(&fs::read_to_string(&path).unwrap()));
+        let module = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+        visit(module.trim_end_matches(".rs"), inside, &code(&fs::read_to_string(&path).unwrap()));
         seen += 1;
     }
     assert!(seen > 20, "only {seen} files found");
 }
 
 #[test]
-fn rooms_import_what_the_table_allows() {
-    let rooms = rooms();
+fn modules_import_what_the_table_allows() {
+    let modules = table();
     let mut bad = Vec::new();
-    each(|room, file, code| {
-        let Some(allowed) = rooms.get(room) else {
-            bad.push(format!("{}: not in a room of the table", file.display()));
+    each(|module, file, code| {
+        let Some(allowed) = modules.get(module) else {
+            bad.push(format!("{}: not in a module of the table", file.display()));
             return;
         };
         for name in imported(code) {
-            if rooms.contains_key(&name) && name != room && !allowed.imports.contains(&name) {
-                bad.push(format!("{}: {room} may not import {name}", file.display()));
+            if modules.contains_key(&name) && name != module && !allowed.imports.contains(&name) {
+                bad.push(format!("{}: {module} may not import {name}", file.display()));
             }
         }
     });
@@ -161,25 +161,25 @@ fn the_operating_system_is_behind_the_platform() {
     let free_of_it = ["net", "handler", "proto", "hash", "fmt", "tls"];
     let names = ["libc::", "mio::", "std::net", "std::fs", "std::time", "std::os", "std::process", "std::thread"];
     let mut bad = Vec::new();
-    each(|room, file, code| {
+    each(|module, file, code| {
         // Tests may call whom they like.
         let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
         let is_test = file.ends_with("tests.rs") || file.ends_with("float_and_c.rs");
-        for name in names.iter().filter(|name| free_of_it.contains(&room) && !is_test && code.contains(*name)) {
-            bad.push(format!("{}: {room} names {name}", file.display()));
+        for name in names.iter().filter(|name| free_of_it.contains(&module) && !is_test && code.contains(*name)) {
+            bad.push(format!("{}: {module} names {name}", file.display()));
         }
     });
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
 #[test]
-fn safe_rooms_have_no_unsafe_code() {
-    let rooms = rooms();
-    assert!(["proto", "hash", "tls"].iter().all(|room| rooms[*room].safe));
+fn safe_modules_have_no_unsafe_code() {
+    let modules = table();
+    assert!(["proto", "hash", "tls"].iter().all(|module| modules[*module].safe));
     let mut bad = Vec::new();
-    each(|room, file, code| {
+    each(|module, file, code| {
         let is_unsafe = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe");
-        if is_unsafe && rooms.get(room).is_some_and(|r| r.safe) {
+        if is_unsafe && modules.get(module).is_some_and(|r| r.safe) {
             bad.push(file.display().to_string());
         }
     });
@@ -195,18 +195,18 @@ fn unsafe_blocks(code: &str) -> usize {
     words.filter(|(at, _)| code[at + 6..].trim_start().starts_with('{') || word(&code[at + 6..]) == "impl").count()
 }
 
-/// How many there may be in each room: lower the number when the count has fallen.
+/// How many there may be in each module: lower the number when the count has fallen.
 const UNSAFE: &str = include_str!("unsafe.tsv");
 
 #[test]
 fn unsafe_blocks_become_fewer() {
     let mut counts = BTreeMap::<String, usize>::new();
-    each(|room, _, code| *counts.entry(room.to_string()).or_default() += unsafe_blocks(code));
+    each(|module, _, code| *counts.entry(module.to_string()).or_default() += unsafe_blocks(code));
     let allowed: BTreeMap<String, usize> =
-        UNSAFE.lines().filter_map(|l| l.split_once('\t')).map(|(room, n)| (room.to_string(), n.parse().unwrap())).collect();
-    println!("unsafe blocks by room:");
-    for (room, n) in &counts {
-        println!("{room}\t{n}");
+        UNSAFE.lines().filter_map(|l| l.split_once('\t')).map(|(module, n)| (module.to_string(), n.parse().unwrap())).collect();
+    println!("unsafe blocks by module:");
+    for (module, n) in &counts {
+        println!("{module}\t{n}");
     }
     println!("all\t{}", counts.values().sum::<usize>());
     assert_eq!(counts, allowed, "more than c-tests/unsafe.tsv allows, or fewer: then write the new number there");
@@ -232,7 +232,7 @@ fn imports_are_seen() {
 /// The files that may import each other in a circle: the rest of `src` has an order in which it can be read.
 const CIRCLES: [(&[&str], &str); 3] = [
     (
-        &["net/engine", "net/handle", "net/protocol", "net/tls"],
+        &["net/engine", "net/handle", "net/protocol", "net/tls/table"],
         "one definition in four files: a record holds what TLS and the protocol of a connection are asked, by functions that take the \
          connection, and a connection is a handle on its record",
     ),
@@ -385,9 +385,10 @@ fn architecture_lists_the_files_of_net() {
         .filter(|(_, job)| job.trim_matches([' ', '|']).len() > 10)
         .map(|(name, _)| name.to_string())
         .collect();
+    let net = source().join("net");
     let files: BTreeSet<String> =
-        files(&source().join("net")).iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_string()).collect();
-    let missing: Vec<_> = files.iter().filter(|f| *f != "mod.rs" && !listed.contains(*f)).collect();
+        files(&net).iter().map(|p| p.strip_prefix(&net).unwrap().to_str().unwrap().to_string()).collect();
+    let missing: Vec<_> = files.iter().filter(|f| !f.ends_with("mod.rs") && !listed.contains(*f)).collect();
     assert!(missing.is_empty(), "docs/architecture.md has no row for {missing:?} of src/net");
     let gone: Vec<_> = listed.iter().filter(|f| f.ends_with(".rs") && !files.contains(*f)).collect();
     assert!(gone.is_empty(), "docs/architecture.md has rows for {gone:?}, which src/net does not have");

@@ -78,7 +78,7 @@ fn closing(c: Conn) {
 }
 
 /// A peer of the program's own.
-fn dial(listener: Conn) -> TcpStream {
+fn connect(listener: Conn) -> TcpStream {
     let peer = TcpStream::connect(("127.0.0.1", listener.port())).unwrap();
     peer.set_nonblocking(true).unwrap();
     peer
@@ -308,8 +308,8 @@ fn poll_once() {
     let mut peers = Vec::new();
     for i in 0..30 {
         if i % 3 == 0 {
-            peers.push(dial(listener));
-            peers.push(dial(http));
+            peers.push(connect(listener));
+            peers.push(connect(http));
             let mut c = m.connect(&format!("tcp://127.0.0.1:{}", listener.port()), handler);
             c.pfn = Some(run_pfn);
             c.pfn_data = m.handler(|c, ev, _| note(&pfn_times, c, ev));
@@ -350,7 +350,7 @@ fn full() {
         MG_EV_READ => read.borrow_mut().extend(c.take()),
         _ => {}
     });
-    let mut peer = dial(listener);
+    let mut peer = connect(listener);
     m.until("accept", || accepted.get().is_some());
     let c = accepted.get().unwrap();
     for _ in 0..2 {
@@ -381,7 +381,7 @@ fn full_at_end() {
         MG_EV_READ | MG_EV_CLOSE | MG_EV_ERROR if !c.flags.is_listening() => events.borrow_mut().push(ev),
         _ => {}
     });
-    let mut peer = dial(listener);
+    let mut peer = connect(listener);
     m.until("accept", || accepted.get().is_some());
     peer.write_all(b"last words").unwrap();
     drop(peer);
@@ -609,7 +609,7 @@ fn close_between_polls() {
             events.borrow_mut().push(ev);
         }
     });
-    let mut peer = dial(listener);
+    let mut peer = connect(listener);
     m.until("accept", || m.conns().len() == 2);
     m.conns()[0].close_now();
     assert_eq!(*events.borrow(), [MG_EV_OPEN, MG_EV_ACCEPT, MG_EV_CLOSE]);
@@ -657,7 +657,7 @@ fn close_another() {
             MG_EV_CLOSE => closed.set(Some(polls_now.get())),
             _ => {}
         });
-        let _peers = [dial(listener), dial(listener)];
+        let _peers = [connect(listener), connect(listener)];
         m.until("accept", || m.conns().len() == 3);
         order.set(true);
         m.poll(0);
@@ -684,7 +684,7 @@ fn free_while_draining() {
         MG_EV_CLOSE if !c.flags.is_listening() => unsafe { mg_mgr_free(c.mgr) },
         _ => {}
     });
-    let mut peer = dial(listener);
+    let mut peer = connect(listener);
     let start = Instant::now();
     while !m.conns().is_empty() {
         m.poll(1);
@@ -771,7 +771,7 @@ fn error_cleared() {
     let m = Manager::new();
     // An error of the program's own: the connection goes on.
     let listener = m.listen("tcp://127.0.0.1:0", keep);
-    let mut peer = dial(listener);
+    let mut peer = connect(listener);
     peer.write_all(b"1").unwrap();
     m.until("the error", || errors.get() == 1);
     peer.write_all(b"2").unwrap();
@@ -870,7 +870,7 @@ fn swapped() {
         MG_EV_READ if c.pfn.is_none() => read.borrow_mut().extend(c.take()),
         _ => {}
     });
-    let mut peer = dial(listener);
+    let mut peer = connect(listener);
     peer.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     m.until("the answer", || !arrived(&peer).unwrap().is_empty());
     read.borrow_mut().clear();
@@ -1019,9 +1019,9 @@ fn send_to_earlier() {
         MG_EV_WRITE => written.set(polls.get()),
         _ => {}
     });
-    let mut old = dial(listener);
+    let mut old = connect(listener);
     m.until("accept", || m.conns().len() == 2);
-    let new = dial(listener);
+    let new = connect(listener);
     m.until("accept", || m.conns().len() == 3);
     old.write_all(b"pass it on").unwrap();
     m.until("read", || read.get() > 0);
@@ -1044,7 +1044,7 @@ fn writes_one_by_one(first: impl Fn(Conn), in_poll_event: bool) {
         }
         _ => {}
     });
-    let peer = dial(listener);
+    let peer = connect(listener);
     m.until("accept", || m.conns().len() == 2);
     first(m.conns()[0]);
     let (before, begun) = (m.polls.get(), Instant::now());
@@ -1089,7 +1089,7 @@ fn no_descriptors() {
             accepted.set(accepted.get() + 1);
         }
     });
-    let _peers = [dial(listener), dial(listener)];
+    let _peers = [connect(listener), connect(listener)];
     let limit = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
     let mut hoard = Vec::new();

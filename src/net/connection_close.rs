@@ -1,8 +1,8 @@
 //! `Connection: close`, put into a reply head that the library wrote and that has not left yet.
 
-use super::engine::Rec;
-use super::handle::Conn;
-use crate::guard::iobuf;
+use super::engine::ConnState;
+use super::handle::ConnRef;
+use crate::ffi_util::iobuf;
 
 pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
 pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
@@ -25,7 +25,7 @@ pub(crate) fn says_close(headers: &[u8]) -> bool {
 
 /// Adds the header to the last head the library queued on this connection, if it is still whole and where it was: handlers may
 /// edit `c->send`.
-pub(crate) fn announce(c: Conn, rec: &Rec) {
+pub(crate) fn add_connection_close(c: ConnRef, rec: &ConnState) {
     let Some((at, len)) = rec.http.head_at.take() else { return };
     if c.flags().is_resp() && at < rec.http.mark.get() {
         // Another answer follows.
@@ -45,13 +45,13 @@ pub(crate) fn announce(c: Conn, rec: &Rec) {
         let end_of_headers = ofs + len - 2;
         // SAFETY: the connection's own buffer.
         let added = unsafe { iobuf::add(c.send(), end_of_headers, CLOSE.as_ptr(), CLOSE.len()) };
-        rec.http.announced.set(added > 0);
+        rec.http.says_close.set(added > 0);
     }
 }
 
 /// # Safety
 /// The buffer does not change while the slice is used.
-unsafe fn queued_head<'a>(c: Conn, ofs: usize, len: usize) -> Option<&'a [u8]> {
+unsafe fn queued_head<'a>(c: ConnRef, ofs: usize, len: usize) -> Option<&'a [u8]> {
     // SAFETY: passed on to the caller.
     let queued = unsafe { c.send_info().data() };
     queued.get(ofs..ofs.checked_add(len)?)
@@ -59,7 +59,7 @@ unsafe fn queued_head<'a>(c: Conn, ofs: usize, len: usize) -> Option<&'a [u8]> {
 
 /// Where the head says that the connection is kept, because an HTTP/1.0 client wants to know, it says the opposite now.
 #[cold]
-fn replace(c: Conn, rec: &Rec, ofs: usize, len: usize) {
+fn replace(c: ConnRef, rec: &ConnState, ofs: usize, len: usize) {
     // SAFETY: the connection's own buffer; the slice is gone before it changes.
     let at =
         unsafe { queued_head(c, ofs, len) }.and_then(|head| head.windows(KEEP_ALIVE.len()).rposition(|line| line == KEEP_ALIVE));
@@ -68,7 +68,7 @@ fn replace(c: Conn, rec: &Rec, ofs: usize, len: usize) {
         unsafe {
             iobuf::del(c.send(), ofs + at, KEEP_ALIVE.len());
             let added = iobuf::add(c.send(), ofs + at, CLOSE.as_ptr(), CLOSE.len());
-            rec.http.announced.set(added > 0);
+            rec.http.says_close.set(added > 0);
         }
     }
 }

@@ -291,7 +291,7 @@ fn shown(data: &[u8]) -> String {
 }
 
 /// Plays a script to its end, which must be the end of the stream.
-pub(crate) fn play(stage: &Stage, script: &Script) -> Result<(), String> {
+pub(crate) fn run_script(stage: &Stage, script: &Script) -> Result<(), String> {
     let (m, mode) = (&stage.m, stage.mode);
     let mut peer = stage.connect_open();
     let mut segments: VecDeque<Vec<u8>> = script.frames.iter().map(|f| f.encode(mode.side == Side::Server)).collect();

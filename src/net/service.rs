@@ -1,12 +1,12 @@
-//! One connection's turn in a poll: MG_EV_POLL, then what is due - accept, finish connecting, read, write - and then whether
+//! Services one connection in a poll: MG_EV_POLL, then what is due - accept, finish connecting, read, write - and then whether
 //! it ends.
 
-use super::drain::{self, Verdict};
-use super::engine::{Engine, Reason, Rec};
+use super::drain::{self, DrainAction};
+use super::engine::{ConnState, Engine, Reason};
 use super::event::{call, call_count, call_user, invoke};
-use super::handle::Conn;
+use super::handle::ConnRef;
 use super::stream;
-use super::tls;
+use super::tls::table as tls;
 use super::{attempts, close, conn, ending, recv, send};
 use crate::abi::*;
 use crate::platform::sock;
@@ -16,7 +16,7 @@ use core::ptr;
 /// # Safety
 /// `c` is on the list of `e`'s manager and a frame is open.
 #[inline]
-pub(crate) fn turn(e: &Engine, c: Conn) {
+pub(crate) fn service(e: &Engine, c: ConnRef) {
     let before = c.flags();
     let resp_before = before.is_resp();
     poll_event(e, c);
@@ -31,7 +31,7 @@ pub(crate) fn turn(e: &Engine, c: Conn) {
     }
     match c.rec() {
         Some(rec) => busy_turn(e, c, rec, answered),
-        // A connection that the program linked itself has no socket of ours.
+        // A connection that the application linked itself has no socket of ours.
         None if after.is_closing() || after.is_draining() && c.send_len() == 0 => close::close(c),
         None => {}
     }
@@ -39,24 +39,24 @@ pub(crate) fn turn(e: &Engine, c: Conn) {
 
 /// MG_EV_POLL, past a protocol handler that has nothing to do on it.
 #[inline]
-fn poll_event(e: &Engine, c: Conn) {
+fn poll_event(e: &Engine, c: ConnRef) {
     let mut now = e.now.get();
     let data: *mut c_void = (&raw mut now).cast();
     if let Some(pfn) = c.pfn() {
         if c.recv_len() > 0 || !e.protocols.find(pfn).is_some_and(|p| p.skips_poll) {
-            // SAFETY: a handler that the program or the library installed for this connection.
+            // SAFETY: a handler that the application or the library installed for this connection.
             unsafe { invoke(Some(e), pfn, c, MG_EV_POLL, data, c.pfn_data()) };
             if c.is_closed() {
                 return;
             }
         }
     }
-    if !c.flags().is_quiet() {
+    if !c.flags().is_no_poll() {
         call_user(c, MG_EV_POLL, data);
     }
 }
 
-fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
+fn busy_turn(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
     e.current.set(c.as_ptr());
     io(e, c, rec, answered);
     if !e.is_dead() && !c.is_closed() {
@@ -71,7 +71,7 @@ fn busy_turn(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
     }
 }
 
-fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
+fn io(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
     if answered && (e.compat.get() || !c.flags().is_draining()) {
         call_count(c, MG_EV_READ, 0);
     }
@@ -90,7 +90,7 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
             conn::finish_connecting(c);
             if !e.is_dead() && !c.is_closed() && rec.readable.get() {
                 // The server spoke first: no other event will tell.
-                e.hold(rec);
+                e.requeue(rec);
             }
         } else {
             attempts::step(e, c, rec);
@@ -100,7 +100,7 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
             rec.readable.set(false);
             super::wakeup::deliver(e);
         } else if flags.is_secure() {
-            tls::turn(e, c, rec);
+            tls::service(e, c, rec);
         } else if rec.readable.get() {
             recv::read(e, c, rec);
         }
@@ -111,7 +111,7 @@ fn io(e: &Engine, c: Conn, rec: &Rec, answered: bool) {
 }
 
 /// Sends what is queued, and goes on with a file.
-pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
+pub(crate) fn flush(e: &Engine, c: ConnRef, rec: &ConnState) {
     if e.limited.get() && !c.is_closed() {
         send::press(e, c, rec);
         if e.is_dead() {
@@ -124,8 +124,8 @@ pub(crate) fn flush(e: &Engine, c: Conn, rec: &Rec) {
     }
 }
 
-/// The end of a turn: closes the connection, or says when to look again.
-fn conclude(e: &Engine, c: Conn, rec: &Rec) {
+/// The end of a service call: closes the connection, or says when to look again.
+fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
     let flags = c.flags();
     if flags.is_closing() {
         return close::close(c);
@@ -140,8 +140,8 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         return;
     }
     ending::settle(e, c, rec);
-    let mut verdict = drain::judge(ending::view(e, c, rec));
-    if rec.eof.get() && matches!(verdict, Verdict::Wait(_)) && !rec.eof_told.replace(true) {
+    let mut verdict = drain::next_action(ending::drain_inputs(e, c, rec));
+    if rec.eof.get() && matches!(verdict, DrainAction::Wait(_)) && !rec.eof_told.replace(true) {
         if sock::is_gone(rec.fd.get()) {
             rec.reason.set(Reason::Reset);
             return close::close(c);
@@ -158,20 +158,23 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
         if c.flags().is_closing() {
             return close::close(c);
         }
-        verdict = drain::judge(ending::view(e, c, rec));
+        verdict = drain::next_action(ending::drain_inputs(e, c, rec));
     }
-    if verdict == Verdict::Close(Reason::Drained) && rec.last_look.take() && ending::take_back(e, c, rec) {
+    if verdict == DrainAction::Close(Reason::Drained) && rec.last_look.take() && ending::take_back(e, c, rec) {
         return;
     }
-    if flags.is_secure() && matches!(verdict, Verdict::Close(Reason::Drained | Reason::PeerClosed)) && !tls::farewell(e, c, rec) {
-        verdict = drain::judge(ending::view(e, c, rec));
+    if flags.is_secure()
+        && matches!(verdict, DrainAction::Close(Reason::Drained | Reason::PeerClosed))
+        && !tls::send_close_notify(e, c, rec)
+    {
+        verdict = drain::next_action(ending::drain_inputs(e, c, rec));
     }
     match verdict {
-        Verdict::Live => {}
-        Verdict::Wait(at) => e.set_deadline(rec, Some(at)),
-        Verdict::Close(reason) => {
+        DrainAction::Live => {}
+        DrainAction::Wait(at) => e.set_deadline(rec, Some(at)),
+        DrainAction::Close(reason) => {
             rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
-            // A limit or a time-out that began the drain is what the program wants to hear of.
+            // A limit or a time-out that began the drain is what the application wants to hear of.
             if rec.reason.get() == Reason::None || !rec.flushed.get() {
                 rec.reason.set(reason);
             }
@@ -181,7 +184,7 @@ fn conclude(e: &Engine, c: Conn, rec: &Rec) {
 }
 
 /// Whether the connection has something to do although no event came for it: then the poll does not sleep.
-pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
+pub(crate) fn is_due(e: &Engine, c: ConnRef) -> bool {
     let flags = c.flags();
     if flags.is_closing() {
         return true;
@@ -190,7 +193,7 @@ pub(crate) fn is_due(e: &Engine, c: Conn) -> bool {
         return false;
     }
     let Some(rec) = c.rec() else { return false };
-    let ends = || flags.is_listening() || matches!(drain::judge(ending::view(e, c, rec)), Verdict::Close(_));
+    let ends = || flags.is_listening() || matches!(drain::next_action(ending::drain_inputs(e, c, rec)), DrainAction::Close(_));
     if (flags.is_draining() || rec.eof.get()) && ends() {
         return true;
     }

@@ -110,7 +110,7 @@ fn api(c: &Value) -> Result<(), String> {
 }
 
 /// Plays the segments and compares what came of each.
-fn play(
+fn run_script(
     c: &Value,
     want: &[Step],
     m: &Manager,
@@ -155,7 +155,7 @@ fn server(c: &Value, want: &[Step]) -> Result<(), String> {
         receive(&peer, &mut answer.borrow_mut());
         answer.borrow().ends_with(b"\r\n\r\n")
     });
-    play(c, want, &m, &seen, peer, <[u8]>::to_vec)
+    run_script(c, want, &m, &seen, peer, <[u8]>::to_vec)
 }
 
 fn handshake(c: &Value) -> Result<(), String> {
@@ -219,7 +219,7 @@ fn client(c: &Value, want: &[Step]) -> Result<(), String> {
     same("length of the key", key.len(), 24)?;
     same("request", &request.replace(key, "<KEY>"), &c["handshake_out"].as_str().unwrap().to_string())?;
     let end = peer.try_clone().unwrap();
-    play(c, want, &m, &seen, peer, unmasked)?;
+    run_script(c, want, &m, &seen, peer, unmasked)?;
     if !want.iter().any(|s| s.closed) {
         seen.events.borrow_mut().clear();
         end.shutdown(Shutdown::Both).unwrap();

@@ -1,0 +1,104 @@
+//! The engine's entry to TLS. What is behind it, `net::tls::driver` and rustls, is reached only through a table that
+//! `mg_tls_init` brings along: a statically linked program that never calls it contains none of it.
+
+use crate::net::engine::{ConnState, Engine};
+use crate::net::handle::ConnRef;
+use crate::net::record::record;
+use crate::platform::sock::Io;
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
+
+/// What the engine asks of the TLS layer of a secure connection.
+pub(crate) struct Ops {
+    pub(crate) service: fn(&Engine, ConnRef, &ConnState),
+    pub(crate) send_queued: fn(&Engine, ConnRef, &ConnState),
+    pub(crate) send_file: fn(&Engine, ConnRef, &ConnState, c_int, u64, usize) -> Io,
+    pub(crate) send_close_notify: fn(&Engine, ConnRef, &ConnState) -> bool,
+    pub(crate) close_notify_if_flushed: fn(ConnRef, &ConnState),
+    pub(crate) drop_state: fn(&Engine, ConnRef, &ConnState),
+    pub(crate) may_send_more: fn(&ConnState) -> bool,
+    pub(crate) suppress_close_notify: fn(&ConnState),
+    pub(crate) handshake_ends: fn(&Engine, &ConnState) -> Option<u64>,
+    pub(crate) unsent: fn(&ConnState) -> usize,
+}
+
+record! {
+    /// A connection's TLS state, in its record.
+    pub(crate) struct State {
+        ops: Cell<Option<&'static Ops>>,
+        session: RefCell<Option<Box<dyn Any>>>,
+    }
+}
+
+/// The reading part of a service call.
+pub(crate) fn service(e: &Engine, c: ConnRef, rec: &ConnState) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.service)(e, c, rec);
+    }
+}
+
+/// Encrypts and sends what is in `c->send`.
+pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.send_queued)(e, c, rec);
+    }
+}
+
+/// Encrypts and sends up to `len` bytes of a file, from `at`.
+pub(crate) fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: c_int, at: u64, len: usize) -> Io {
+    rec.tls.ops.get().map_or(Io::Failed(0), |ops| (ops.send_file)(e, c, rec, file, at, len))
+}
+
+/// Tells the peer that all has been sent. True when that has left, or cannot.
+pub(crate) fn send_close_notify(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
+    rec.tls.ops.get().is_none_or(|ops| (ops.send_close_notify)(e, c, rec))
+}
+
+/// The connection is about to be closed. When nothing is lost by that, the peer may know.
+pub(crate) fn close_notify_if_flushed(c: ConnRef, rec: &ConnState) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.close_notify_if_flushed)(c, rec);
+    }
+}
+
+/// The end of the TLS state of a connection.
+pub(crate) fn drop_state(e: &Engine, c: ConnRef, rec: &ConnState) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.drop_state)(e, c, rec);
+    }
+}
+
+/// The peer has ended the session, but not the TCP stream: something may still come.
+pub(crate) fn may_send_more(rec: &ConnState) -> bool {
+    rec.tls.ops.get().is_some_and(|ops| (ops.may_send_more)(rec))
+}
+
+/// The peer is not told that all was sent.
+pub(crate) fn suppress_close_notify(rec: &ConnState) {
+    if let Some(ops) = rec.tls.ops.get() {
+        (ops.suppress_close_notify)(rec);
+    }
+}
+
+/// Whether ciphertext has arrived that was not delivered: a record in part, or more than there was room for.
+pub(crate) fn has_part(c: ConnRef) -> bool {
+    let flags = c.flags();
+    // SAFETY: the connection's own buffer.
+    flags.is_secure() && !flags.is_tls_hs() && unsafe { (*c.rtls()).len > 0 }
+}
+
+/// When an unfinished handshake is given up.
+pub(crate) fn handshake_ends(e: &Engine, rec: &ConnState) -> Option<u64> {
+    rec.tls.ops.get().and_then(|ops| (ops.handshake_ends)(e, rec))
+}
+
+/// Bytes of ciphertext that the socket has not taken yet.
+pub(crate) fn unsent(rec: &ConnState) -> usize {
+    rec.tls.ops.get().map_or(0, |ops| (ops.unsent)(rec))
+}
+
+/// Whether bytes wait to be sent.
+pub(crate) fn has_output(c: ConnRef, rec: &ConnState) -> bool {
+    c.send_len() > 0 || c.flags().is_secure() && unsent(rec) > 0
+}
