@@ -1,6 +1,7 @@
 // Handlers that poll in every event, while the peer goes on sending: every request is handled once and whole, and gets its own
 // answer; what a handler was given does not change under its hands.
 
+#include "mongoose_ext.h"
 #include "ws_peer.h"
 
 static struct mg_mgr mgr;
@@ -217,6 +218,68 @@ static void responses(void) {
   POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
 }
 
+// A handler that waits for a body, as long as the peer may still send, gets all of it.
+static const size_t body_len = 1000000;
+static size_t waited_len;
+static bool eof_told;
+
+// What the peer has still to say, as far as the kernel takes it; then it says that this was all.
+static const char *unsaid;
+static size_t unsaid_len;
+static struct peer *uploader;
+
+static void push(void) {
+  ssize_t n = unsaid_len > 0 ? send(uploader->fd, unsaid, unsaid_len, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+  if (n > 0) unsaid += n, unsaid_len -= (size_t) n;
+  if (n > 0 && unsaid_len == 0) shutdown(uploader->fd, SHUT_WR);
+}
+
+static void waiting_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  if (ev == MGX_EV_EOF) eof_told = true;
+  if (ev == MG_EV_HTTP_HDRS) {
+    const char *head = hm->head.buf;
+    char first[30];
+    memcpy(first, head, sizeof(first));
+    while (c->recv.len < hm->head.len + body_len && !c->is_closing && !eof_told) {
+      push();
+      mg_mgr_poll(&mgr, 1);
+    }
+    waited_len = c->recv.len;
+    CHECK(memcmp(first, head, sizeof(first)) == 0);
+  } else if (ev == MG_EV_HTTP_MSG) {
+    mg_http_reply(c, 200, "", "%lu", (unsigned long) hm->body.len);
+  }
+}
+
+static void a_body_that_is_waited_for(void) {
+  struct mg_connection *l = mg_http_listen(&mgr, "http://127.0.0.1:0", waiting_fn, NULL);
+  char *request = (char *) calloc(1, body_len + 100);
+  struct peer p;
+  int n = sprintf(request, "POST /a HTTP/1.1\r\nContent-Length: %lu\r\n\r\n", (unsigned long) body_len);
+  size_t len = (size_t) n, want = len + body_len;
+  memset(request + len, 'x', body_len);
+  uploader = &p;
+  peer_open(&p, l);
+  unsaid = request, unsaid_len = want;
+  push();
+  POLL_UNTIL(&mgr, waited_len == want);
+  POLL_UNTIL(&mgr, peer_has(&p, 49 - 1 + 7));
+  CHECK(strstr(p.buf, "1000000") != NULL);
+  peer_free(&p);
+  // One that hangs up in between: the handler is told, and need not wait for ever.
+  waited_len = 0, eof_told = false;
+  peer_open(&p, l);
+  unsaid = request, unsaid_len = len + 1000;
+  push();
+  POLL_UNTIL(&mgr, waited_len == len + 1000);
+  CHECK(eof_told);
+  peer_free(&p);
+  free(request);
+  l->is_closing = 1;
+  POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   listener = serve(&mgr, server_fn, NULL);
@@ -226,6 +289,7 @@ int main(void) {
   a_peer_that_leaves();
   frames();
   responses();
+  a_body_that_is_waited_for();
   mg_mgr_free(&mgr);
   return DONE();
 }

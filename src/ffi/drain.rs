@@ -226,7 +226,7 @@ pub unsafe extern "C" fn mgx_http_delete_chunk(c: *mut mg_connection) {
     let c = unsafe { ConnRef::new(c) };
     enter!(c);
     if let Some(rec) = c.rec() {
-        rec.http.chunk_deleted.set(rec.http.dispatching.get());
+        rec.http.chunk_deleted.set(rec.dispatching.get());
     }
 }
 

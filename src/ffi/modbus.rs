@@ -33,8 +33,6 @@ pub unsafe extern "C" fn mg_modbus_listen(
     // SAFETY: a manager and a C string, as the caller promises.
     unsafe {
         let Some(e) = Engine::enter_mgr(mgr) else { return ptr::null_mut() };
-        conn::listen(&e, url, r#fn, fn_data)
-            .inspect(|c| c.set_pfn(Some(modbus::handler)))
-            .map_or(ptr::null_mut(), ConnRef::as_ptr)
+        conn::listen(&e, url, r#fn, fn_data).inspect(|c| modbus::install(*c)).map_or(ptr::null_mut(), ConnRef::as_ptr)
     }
 }

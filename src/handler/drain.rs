@@ -1,6 +1,7 @@
 //! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
 //! in `net::drain`; here is what comes before that bit is set.
 
+use super::connection_close::add_connection_close;
 use super::{http, limits, mqtt, reply, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
@@ -10,8 +11,7 @@ use crate::net::handle::ConnRef;
 use crate::net::list::list;
 use crate::net::shutdown::{DrainConfig, DrainTimeouts, IDLE_GRACE_MS, ms};
 use crate::net::tls::table as tls;
-use crate::net::{close, conn};
-use crate::net::{connection_close, ending, linger, stream};
+use crate::net::{close, conn, ending, linger, stream};
 use crate::platform::clock as time;
 use crate::sys::random;
 use core::ffi::c_int;
@@ -70,7 +70,7 @@ fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig,
 /// Whether the last answer is complete and its head, perhaps only now, says that it is the last.
 fn answer_says_close(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !e.compat.get() {
-        connection_close::add_connection_close(c, rec);
+        add_connection_close(c, rec);
     }
     !c.flags().is_resp() && rec.http.answered.get() && rec.http.says_close.get()
 }

@@ -8,6 +8,8 @@ use crate::net::engine::{CloseAfter, ConnState, DrainState, Engine, HttpState, P
 use crate::net::event::{call, error, report};
 use crate::net::handle::ConnRef;
 use crate::net::protocol::Protocol;
+use crate::net::recv::OUTPUT_MAX;
+use crate::net::view::dispatch;
 use crate::net::{output, send};
 use crate::proto::http::framing::{Body, Framing, Side};
 use crate::proto::http::head::{self, Malformed, Reader, blank_lines};
@@ -30,7 +32,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_dat
             run(c, usize::try_from(n).unwrap_or(0), false);
         }
         MG_EV_POLL if is_waiting(c) => run(c, 0, false),
-        MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.write_throttled.get() != 0) => run(c, 0, false),
+        MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.http.write_throttled.get()) => run(c, 0, false),
         // What a client got so far of a response is delivered. A request that was cut short is not: it may mean anything.
         MG_EV_CLOSE if c.flags().is_client() && !c.flags().is_draining() => run(c, 0, true),
         _ => {}
@@ -43,8 +45,14 @@ fn is_waiting(c: ConnRef) -> bool {
     flags.is_accepted() && !flags.is_draining() && c.recv_len() > 0
 }
 
-static PROTOCOL: Protocol =
-    Protocol { handler, skips_poll: true, answers_in_turn: true, at_limit: Some(at_limit), drain_begins: None };
+static PROTOCOL: Protocol = Protocol {
+    handler,
+    skips_poll: true,
+    answers_in_turn: true,
+    throttles_input: true,
+    at_limit: Some(at_limit),
+    before_send: Some(before_send),
+};
 
 /// Installs the handler on a listener or a client.
 pub(crate) fn install(c: ConnRef) {
@@ -56,7 +64,6 @@ pub(crate) fn install(c: ConnRef) {
 pub(crate) fn introduce(e: Option<&Engine>) {
     if let Some(e) = e {
         e.protocols.add(&PROTOCOL);
-        e.before_send.set(Some(before_send));
     }
 }
 
@@ -69,17 +76,12 @@ pub(crate) fn is_http(c: ConnRef) -> bool {
 const BATCH: usize = 256;
 /// Empty lines that are skipped in front of a message.
 const BLANK_LINES: usize = 8;
-/// No further request is handled while so many bytes wait to be sent: their sender does not read.
-const OUTPUT_MAX: usize = 1 << 20;
 
 fn run(c: ConnRef, fresh: usize, closing: bool) {
     let Some(rec) = c.rec() else { return };
     let h = &rec.http;
     // While a message is being handled further up the stack it must not be handled again.
-    if h.dispatching.get() {
-        return;
-    }
-    if h.phase.get() == Phase::Refused {
+    if rec.dispatching.get() || h.phase.get() == Phase::Refused {
         return;
     }
     if !has_merely_grown(c, rec, fresh) {
@@ -87,14 +89,14 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
     }
     let server = c.flags().is_accepted();
     let mut handled = 0;
-    rec.write_throttled.set(0);
+    h.write_throttled.set(false);
     while !gone(c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
         if server && c.send_len() >= OUTPUT_MAX {
-            rec.write_throttled.set(handler as *const () as usize);
+            h.write_throttled.set(true);
             break;
         }
         if server && handled == BATCH {
-            h.more.set(true);
+            rec.batch_pending.set(true);
             c.engine().inspect(|e| e.requeue(rec));
             break;
         }
@@ -384,9 +386,7 @@ fn announce_head(
     h.keep_alive.set(framing.keep_alive);
     h.chunked.set(framing.body == Body::Chunked);
     h.answered.set(false);
-    h.dispatching.set(true);
-    call(c, MG_EV_HTTP_HDRS, (hm as *mut mg_http_message).cast());
-    h.dispatching.set(false);
+    dispatch(c, rec, 0, || call(c, MG_EV_HTTP_HDRS, (hm as *mut mg_http_message).cast()));
     if gone(c, closing) {
         return Some(Step::Stop);
     }
@@ -496,15 +496,15 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     h.answered.set(false);
     h.says_close.set(false);
     let before = c.recv_at(rec);
-    h.dispatching.set(true);
-    if !chunks_of_older_versions(c, rec, hm) {
-        call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
-    }
-    h.dispatching.set(false);
-    h.end.set(0);
+    dispatch(c, rec, end, || {
+        if !chunks_of_older_versions(c, rec, hm) {
+            call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
+        }
+    });
     if gone(c, closing) {
         return Step::Stop;
     }
+    h.end.set(0);
     if c.recv_at(rec) != before {
         // Emptied by the handler: nothing left to take off. What has arrived since is for whoever is in charge now.
         note_left(c, rec);
@@ -626,7 +626,7 @@ fn refuse(c: ConnRef, rec: &ConnState, queued: u64, code: Option<c_int>) -> Step
 fn at_limit(c: ConnRef) -> bool {
     let Some(rec) = c.rec().filter(|_| is_http(c) && c.flags().is_accepted()) else { return false };
     let h = &rec.http;
-    if h.dispatching.get() {
+    if rec.dispatching.get() {
         return true;
     }
     if h.phase.get() == Phase::Refused || c.recv_at(rec) != h.left_at.get() {
@@ -718,7 +718,7 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
         } else {
             reply::complete(c);
         }
-        if !h.dispatching.get() && c.recv_len() > 0 {
+        if !rec.dispatching.get() && c.recv_len() > 0 {
             c.engine().inspect(|e| e.requeue(rec));
         }
     }

@@ -1,5 +1,6 @@
 //! The protocol handlers that sit in `c->pfn`, and JSON-RPC.
 
+mod connection_close;
 pub(crate) mod dash;
 pub(crate) mod drain;
 pub(crate) mod http;

@@ -6,19 +6,28 @@ use crate::net::engine::ConnState;
 use crate::net::event::{call, error};
 use crate::net::handle::ConnRef;
 use crate::net::output;
+use crate::net::protocol::Protocol;
+use crate::net::recv::OUTPUT_MAX;
+use crate::net::view::dispatch;
 use crate::proto::modbus::{self, HEAD, Request, Scan, Values};
 use crate::sys::log::log_error;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-/// No further request is handled while so many bytes wait to be sent: their client does not read.
-const OUTPUT_MAX: usize = 1 << 20;
+static PROTOCOL: Protocol =
+    Protocol { handler, skips_poll: true, answers_in_turn: false, throttles_input: true, at_limit: None, before_send: None };
+
+/// Installs the handler on a listener.
+pub(crate) fn install(c: ConnRef) {
+    c.set_pfn(Some(handler));
+    c.engine().inspect(|e| e.protocols.add(&PROTOCOL));
+}
 
 /// The protocol handler.
 ///
 /// # Safety
 /// `c` is the connection the event is for.
-pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
+unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_void) {
     // SAFETY: called by the engine, which has a callback open, or by the application for a connection of its own.
     let c = unsafe { ConnRef::new(c) };
     if matches!(ev, MG_EV_READ | MG_EV_WRITE) {
@@ -29,11 +38,10 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
 }
 
 fn run(c: ConnRef, rec: &ConnState) {
-    rec.write_throttled.set(0);
     while !c.is_gone() && !c.flags().is_closing() && !c.flags().is_draining() {
         if c.send_len() >= OUTPUT_MAX {
             // Nothing more is read either: each request that is taken from the front of the buffer moves all that are behind it.
-            return rec.write_throttled.set(handler as *const () as usize);
+            return;
         }
         // SAFETY: the connection's own data, copied before anything is called.
         let data = unsafe { c.recv_info().data() };
@@ -68,12 +76,10 @@ fn ask(c: ConnRef, rec: &ConnState, mut request: Request) -> Result<Vec<u8>, u8>
     };
     let u = mg_modbus_values { regs: values.cast() };
     let mut req = mg_modbus_req { func: request.func, error: 0, addr: request.addr, u, len: count as u16 };
-    rec.dispatching.set(true);
-    call(c, MG_EV_MODBUS_REQ, (&raw mut req).cast());
+    dispatch(c, rec, 0, || call(c, MG_EV_MODBUS_REQ, (&raw mut req).cast()));
     if c.is_gone() {
         return Err(modbus::DEVICE_FAILURE);
     }
-    rec.dispatching.set(false);
     if req.error != 0 {
         return Err(req.error);
     }

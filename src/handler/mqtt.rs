@@ -267,7 +267,10 @@ unsafe fn rebase(m: *mut mg_mqtt_message, old: *mut u8, new: *mut u8, len: usize
 
 /// Says which block of `c->recv` a handler is about to look at; NULL afterwards.
 fn view(c: ConnRef, block: *mut u8) {
-    c.rec().into_iter().for_each(|rec| rec.viewed.set(block));
+    if let Some(rec) = c.rec() {
+        rec.viewed.set(block);
+        rec.done_end.set(c.recv_at(rec));
+    }
 }
 
 fn arrived(c: ConnRef) -> u64 {

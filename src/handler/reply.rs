@@ -1,10 +1,10 @@
 //! HTTP replies and chunks: what the library itself writes of an answer.
 
+use super::connection_close::{CLOSE, KEEP_ALIVE, add_connection_close, has_connection, says_close};
 use super::http;
 use crate::abi::va_list;
 use crate::ffi_util::bytes;
-use crate::net::connection_close::{CLOSE, KEEP_ALIVE, has_connection, says_close};
-use crate::net::engine::{CloseAfter, ConnState, Phase, Reason};
+use crate::net::engine::{CloseAfter, ConnState, DrainBegins, Phase, Reason};
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::net::output;
@@ -88,12 +88,11 @@ fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     if c.flags().is_draining() {
         return true;
     }
-    let h = &rec.http;
     let http = http::is_http(c);
     match http::closes(c, rec) {
         CloseAfter::No => false,
         // Asked for: an answer given at once is the last, whatever follows in the buffer.
-        CloseAfter::Asked => http && (h.dispatching.get() || !http::has_more(c, rec)),
+        CloseAfter::Asked => http && (rec.dispatching.get() || !http::has_more(c, rec)),
         CloseAfter::Http10 => http && !http::has_more(c, rec),
     }
 }
@@ -120,6 +119,7 @@ fn remember(c: ConnRef, code: c_int, headers: &[u8], start: usize, line: &[u8]) 
         rec.http.kept.set(line == KEEP_ALIVE);
         let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, c.send_len() - start));
         rec.http.head_at.set(at);
+        rec.drain_begins.set(at.map(|_| add_connection_close as DrainBegins));
     }
 }
 
@@ -210,7 +210,7 @@ pub(crate) fn complete(c: ConnRef) {
     c.update(|f| f.set_resp(false));
     if let Some(rec) = c.rec() {
         rec.http.answered.set(true);
-        if !rec.http.dispatching.get() {
+        if !rec.dispatching.get() {
             http::close_when_answered(c, rec);
         }
     }

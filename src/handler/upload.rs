@@ -177,10 +177,10 @@ impl Body {
             let hm = &*hm;
             // Requests in front of this one have been handled.
             let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
-            let before = if before <= c.recv_len() { before } else { 0 };
+            let before = if before < c.recv_len() { before } else { 0 };
             // The header may stand behind those that the application sees.
             let named = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
-            let chunked = named || c.rec().is_some_and(|rec| rec.http.dispatching.get() && rec.http.chunked.get());
+            let chunked = named || c.rec().is_some_and(|rec| rec.dispatching.get() && rec.http.chunked.get());
             Body { head: before + hm.head.len, chunked, len: hm.body.len }
         }
     }

@@ -15,6 +15,7 @@ use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::net::protocol::Protocol;
 use crate::net::record::Reset;
+use crate::net::view::dispatch;
 use crate::proto::ws::{self, Header, Rules};
 use crate::proto::{creds, http, url};
 use crate::sys::{log::log_error, random};
@@ -43,20 +44,23 @@ fn is_ours(c: ConnRef) -> bool {
 }
 
 /// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered.
-fn quiet(e: &Engine) {
-    static PROTOCOL: Protocol = Protocol {
-        handler,
-        skips_poll: true,
-        answers_in_turn: false,
-        at_limit: None,
+fn introduce(e: &Engine) {
+    static PROTOCOL: Protocol =
+        Protocol { handler, skips_poll: true, answers_in_turn: false, throttles_input: false, at_limit: None, before_send: None };
+    e.protocols.add(&PROTOCOL);
+}
+
+/// The connection is a WebSocket from here on.
+fn set_websocket(c: ConnRef) {
+    c.update(|f| f.set_websocket(true));
+    if let Some(rec) = c.rec() {
         // Without a Close frame browsers report 1006.
-        drain_begins: Some(|c| {
+        rec.drain_begins.set(Some(|c, _| {
             if c.flags().is_websocket() {
                 send_close(c, 1000, b"");
             }
-        }),
-    };
-    e.protocols.add(&PROTOCOL);
+        }));
+    }
 }
 
 fn is_strict(c: ConnRef) -> bool {
@@ -73,7 +77,7 @@ fn is_over(c: ConnRef) -> bool {
 pub(crate) fn run(c: ConnRef) {
     let Some(rec) = c.rec() else { return };
     // While a frame, or the request for the upgrade, is being handled further up the stack nothing moves.
-    if rec.ws.dispatching.get() || rec.http.dispatching.get() || is_over(c) {
+    if rec.dispatching.get() || is_over(c) {
         return;
     }
     if rec.ws.failed.get() {
@@ -88,14 +92,12 @@ pub(crate) fn run(c: ConnRef) {
 
 /// Runs what calls the application about the bytes that end at `end` in the buffer. False when the buffer is not what it was: the
 /// connection is gone, or the handler has taken something off, and then the rest of those bytes goes too.
-fn calling(c: ConnRef, rec: &ConnState, end: usize, program: impl FnOnce()) -> bool {
+fn calling(c: ConnRef, rec: &ConnState, end: usize, f: impl FnOnce()) -> bool {
     let before = c.recv_at(rec);
-    rec.ws.dispatching.set(true);
-    program();
+    dispatch(c, rec, 0, f);
     if c.is_gone() {
         return false;
     }
-    rec.ws.dispatching.set(false);
     let taken = c.recv_at(rec).wrapping_sub(before) as i64;
     if taken <= 0 {
         return true;
@@ -472,7 +474,7 @@ pub(crate) unsafe fn upgrade(c: ConnRef, hm: *mut mg_http_message, add_headers: 
         rec.ws.reset();
         rec.http.head_at.set(None);
     }
-    c.engine().into_iter().for_each(quiet);
+    c.engine().into_iter().for_each(introduce);
     c.set_pfn(Some(handler));
     c.set_pfn_data(ptr::null_mut());
     const HEAD: &[u8] =
@@ -492,10 +494,8 @@ pub(crate) unsafe fn upgrade(c: ConnRef, hm: *mut mg_http_message, add_headers: 
     if !(ok && output::append_bytes(c, b"\r\n")) {
         return error(c, format_args!("OOM"));
     }
-    c.update(|f| {
-        f.set_websocket(true);
-        f.set_resp(false);
-    });
+    set_websocket(c);
+    c.update(|f| f.set_resp(false));
     call(c, MG_EV_WS_OPEN, hm.cast());
 }
 
@@ -509,7 +509,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnc
         log_error!("no random numbers for a WebSocket key");
         return None;
     }
-    quiet(e);
+    introduce(e);
     // SAFETY: passed on to the caller, as in the next block.
     let text = unsafe { bytes::cstr(client.url) };
     // SAFETY: as above.
@@ -606,7 +606,7 @@ fn open(c: ConnRef, rec: &ConnState) -> bool {
         }
         return false;
     }
-    c.update(|f| f.set_websocket(true));
+    set_websocket(c);
     if !calling(c, rec, head_len, || call(c, MG_EV_WS_OPEN, (&raw mut *hm).cast())) {
         return false;
     }

@@ -71,7 +71,7 @@ pub(crate) fn close(c: ConnRef) {
     // SAFETY: the buffers are the connection's own, and no handler will see them again. One that polls may still be looking at what
     // was received: that is freed with the connection.
     unsafe {
-        if !rec.is_dispatching() {
+        if !rec.dispatching.get() {
             e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
         }
         if c.flags().is_secure() {

@@ -8,8 +8,8 @@ use super::shutdown::DrainTimeouts;
 pub(crate) struct DrainInputs {
     pub(crate) draining: bool,
     pub(crate) eof: bool,
-    /// A handler further up the stack polls: what came before the end of the stream waits for its return.
-    pub(crate) dispatching: bool,
+    /// A handler further up the stack polls: part of what has arrived waits for its return.
+    pub(crate) unhandled: bool,
     /// Bytes wait to be sent.
     pub(crate) pending: bool,
     /// A request was dispatched and its answer is not complete (`is_resp`).
@@ -35,7 +35,7 @@ pub(crate) enum DrainAction {
 }
 
 pub(crate) fn next_action(v: DrainInputs) -> DrainAction {
-    if !v.draining && (!v.eof || v.dispatching) {
+    if !v.draining && !v.eof {
         return DrainAction::Live;
     }
     let until = |at: u64, reason| if v.now >= at { DrainAction::Close(reason) } else { DrainAction::Wait(at) };
@@ -49,7 +49,7 @@ pub(crate) fn next_action(v: DrainInputs) -> DrainAction {
     if v.draining {
         return DrainAction::Close(Reason::Drained);
     }
-    if v.responding {
+    if v.responding || v.unhandled {
         // A half-close or a departure: nobody can tell.
         return until(v.queued_at.max(v.since).saturating_add(v.half_close_ms), Reason::PeerClosed);
     }
@@ -64,7 +64,7 @@ mod tests {
     const IDLE: DrainInputs = DrainInputs {
         draining: false,
         eof: false,
-        dispatching: false,
+        unhandled: false,
         pending: false,
         responding: false,
         streaming: false,
@@ -119,12 +119,11 @@ mod tests {
     }
 
     #[test]
-    fn half_close_with_input_still_to_be_handled_leaves_the_connection_alone() {
-        assert_eq!(next_action(DrainInputs { eof: true, dispatching: true, ..IDLE }), DrainAction::Live);
-        assert_eq!(
-            next_action(DrainInputs { eof: true, dispatching: true, draining: true, ..IDLE }),
-            DrainAction::Close(Reason::Drained)
-        );
+    fn half_close_while_a_handler_is_at_work_is_waited_for_as_for_an_answer() {
+        let v = DrainInputs { eof: true, unhandled: true, ..IDLE };
+        assert_eq!(next_action(v), DrainAction::Wait(1000 + HALF_CLOSE_MS));
+        assert_eq!(next_action(DrainInputs { now: 1000 + HALF_CLOSE_MS, ..v }), DrainAction::Close(Reason::PeerClosed));
+        assert_eq!(next_action(DrainInputs { draining: true, ..v }), DrainAction::Close(Reason::Drained));
     }
 
     #[test]

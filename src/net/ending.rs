@@ -17,21 +17,14 @@ pub(crate) fn settle(e: &Engine, c: ConnRef, rec: &ConnState) {
 }
 
 fn settle_drain(e: &Engine, c: ConnRef, rec: &ConnState) {
-    let flags = c.flags();
-    let begins = rec.drain_since.get().is_none() || rec.eof.get();
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
     if e.compat.get() {
         return;
     }
-    if let Some(say) = c.protocol(e).filter(|_| begins).and_then(|p| p.drain_begins) {
-        say(c);
+    if let Some(begin) = rec.drain_begins.take() {
+        begin(c, rec);
     }
-    super::connection_close::add_connection_close(c, rec);
-    if c.recv_len() > 0
-        && !flags.is_udp()
-        && !(rec.http.dispatching.get() || rec.ws.dispatching.get())
-        && super::view::unshare(e, c, rec)
-    {
+    if c.recv_len() > 0 && !c.flags().is_udp() && !rec.dispatching.get() {
         // SAFETY: the connection's own buffer; what was not handled yet is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
@@ -48,7 +41,7 @@ pub(crate) fn drain_inputs(e: &Engine, c: ConnRef, rec: &ConnState) -> DrainInpu
     DrainInputs {
         draining: flags.is_draining(),
         eof: rec.eof.get(),
-        dispatching: rec.dispatching.get(),
+        unhandled: rec.dispatching.get() && rec.arrived.get().wrapping_sub(rec.done_end.get()) as i64 > 0,
         pending: tls::has_output(c, rec) || flags.is_streaming() && rec.blocked.get(),
         responding: flags.is_resp() && flags.is_accepted(),
         streaming: flags.is_streaming(),

@@ -178,8 +178,12 @@ record! {
         aside: Cell<Option<Box<Aside>>>,
         /// The block of `c->recv` whose data a handler is looking at: it stays as it is until the handler returns.
         viewed: Cell<*mut u8> = core::ptr::null_mut(),
-        /// The `c->pfn` for which requests wait in the buffer until the peer reads what was answered; 0 when none do.
-        write_throttled: Cell<usize>,
+        /// Where in the stream of received bytes ends what needs nothing more when it returns.
+        done_end: Cell<u64>,
+        /// Messages wait in the buffer for the next poll of this connection: nothing is read before that.
+        batch_pending: Cell<bool>,
+        /// What is to be done to the queued output when the connection begins to drain, once.
+        drain_begins: Cell<Option<DrainBegins>>,
         http: HttpState,
         ws: WsState,
         mqtt: MqttState,
@@ -261,11 +265,10 @@ record! {
         mark: Cell<u64>,
         dispatched: Cell<bool>,
         asked_at: Cell<u64>,
-        /// Requests wait in the buffer for the next poll of this connection.
-        more: Cell<bool>,
+        /// No further request is handled before the peer has read what was answered.
+        write_throttled: Cell<bool>,
         /// End of the message being dispatched, inside `c->recv`.
         end: Cell<usize>,
-        dispatching: Cell<bool>,
         /// The application has taken the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
         chunk_deleted: Cell<bool>,
         /// Empty lines that were skipped in front of the current message.
@@ -300,8 +303,6 @@ record! {
     pub(crate) struct WsState {
         /// What a server must answer to our key.
         accept: Cell<[u8; 28]>,
-        /// A handler is at work further up the stack.
-        dispatching: Cell<bool>,
         /// The peer broke the protocol: whatever else it sends is not looked at.
         failed: Cell<bool>,
         /// We have sent a Close frame.
@@ -348,6 +349,8 @@ pub(crate) enum Phase {
     Refused,
 }
 
+pub(crate) type DrainBegins = fn(ConnRef, &ConnState);
+
 pub(crate) type Done = fn(ConnRef, &ConnState, End, last: bool);
 
 /// How a file ended.
@@ -380,7 +383,6 @@ impl Drop for Stream {
     }
 }
 
-pub(crate) type BeforeSend = fn(ConnRef, &ConnState);
 /// False: the manager is gone.
 pub(crate) type BeforePoll = fn(&Engine) -> bool;
 
@@ -466,8 +468,6 @@ pub(crate) struct Engine {
     pub(crate) trail: RefCell<Trail>,
     pub(crate) resolver: Resolver,
     pub(crate) protocols: Protocols,
-    /// Who looks at output before it leaves.
-    pub(crate) before_send: Cell<Option<BeforeSend>>,
     /// What TLS connections share.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) tls: OnceCell<Box<dyn Any>>,
@@ -530,7 +530,6 @@ impl Engine {
             trail: RefCell::default(),
             resolver: Resolver::default(),
             protocols: Protocols::default(),
-            before_send: Cell::default(),
             tls: OnceCell::new(),
         }))
     }
@@ -729,12 +728,6 @@ impl ConnState {
         self.generation.set(self.generation.get().wrapping_add(1));
     }
 
-    /// The application is looking at what is in the receive buffer: nothing of it is moved or taken off meanwhile, whoever polls.
-    #[inline]
-    pub(crate) fn is_dispatching(&self) -> bool {
-        self.http.dispatching.get() || self.ws.dispatching.get() || self.dispatching.get()
-    }
-
     pub(crate) fn drain_timeouts(&self) -> DrainTimeouts {
         self.terms.borrow().as_ref().map_or(DrainTimeouts::DEFAULT, |t| t.terms)
     }
@@ -815,6 +808,15 @@ mod tests {
     impl Sample for Option<&'static tls::Ops> {
         fn sample() -> Option<Self> {
             None
+        }
+        fn is_like(&self, other: &Self) -> bool {
+            self.is_some() == other.is_some()
+        }
+    }
+
+    impl Sample for Option<DrainBegins> {
+        fn sample() -> Option<Self> {
+            Some(Some(|_, _| {}))
         }
         fn is_like(&self, other: &Self) -> bool {
             self.is_some() == other.is_some()

@@ -10,7 +10,6 @@ pub(crate) mod buffers;
 pub(crate) mod close;
 pub(crate) mod conn;
 pub(crate) mod connect;
-pub(crate) mod connection_close;
 pub(crate) mod drain;
 pub(crate) mod ending;
 pub(crate) mod engine;

@@ -1,6 +1,7 @@
 //! What the engine needs to know of the protocol of a connection. Each protocol describes itself once; the handler in `c->pfn`
 //! says which one it is, whoever put it there.
 
+use super::engine::ConnState;
 use super::handle::ConnRef;
 use crate::abi::mg_connection;
 use core::cell::Cell;
@@ -17,8 +18,10 @@ pub(crate) struct Protocol {
     pub(crate) answers_in_turn: bool,
     /// The receive buffer is full. True when that is dealt with, and no error is to be raised.
     pub(crate) at_limit: Option<fn(ConnRef) -> bool>,
-    /// The application has set `is_draining`: what the protocol says before it falls silent.
-    pub(crate) drain_begins: Option<fn(ConnRef)>,
+    /// No further message of a client is handled, so none is read, while [`super::recv::OUTPUT_MAX`] bytes wait to be sent to it.
+    pub(crate) throttles_input: bool,
+    /// Looks at the output that is about to leave.
+    pub(crate) before_send: Option<fn(ConnRef, &ConnState)>,
 }
 
 /// The protocols in use in one manager.

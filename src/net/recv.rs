@@ -13,6 +13,9 @@ use crate::sys::log::log_error;
 /// Reads of one connection in one service call, so that a fast sender does not starve the others.
 pub(crate) const READS: usize = 16;
 
+/// No further message of a peer is handled or read while so many bytes wait to be sent to it: it does not read.
+pub(crate) const OUTPUT_MAX: usize = 1 << 20;
+
 /// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
 const PIPELINE: usize = 64 * 1024;
 
@@ -53,11 +56,7 @@ pub(crate) fn make_room(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
 
 /// Takes back a receive buffer without data, unless a handler is looking at it.
 pub(crate) fn return_empty(e: &Engine, c: ConnRef, rec: &ConnState) {
-    if c.recv_len() == 0
-        && !rec.http.dispatching.get()
-        && !rec.ws.dispatching.get()
-        && (c.recv_info().buf != rec.viewed.get() || rec.viewed.get().is_null())
-    {
+    if c.recv_len() == 0 && (c.recv_info().buf != rec.viewed.get() || rec.viewed.get().is_null()) {
         // SAFETY: the connection's own buffer, empty.
         unsafe { e.buffers.return_recv(c.recv(), e.io_size(), rec.recv_used.get()) };
     }
@@ -94,8 +93,8 @@ fn aside_len(rec: &ConnState) -> usize {
 #[inline]
 pub(crate) fn is_paused(e: &Engine, c: ConnRef) -> bool {
     c.flags().may_be_paused() && is_paused_by_flags(e, c)
-        || c.send_len() > 0 && c.flags().is_accepted() && is_write_throttled(c)
-        || e.callback_depth() > 1 && is_looked_at(e, c)
+        || c.send_len() >= OUTPUT_MAX && is_write_throttled(e, c)
+        || e.callback_depth() > 1 && is_piled_up_behind_handler(e, c)
 }
 
 fn is_paused_by_flags(e: &Engine, c: ConnRef) -> bool {
@@ -109,18 +108,19 @@ fn is_piled_up(e: &Engine, c: ConnRef) -> bool {
         && (c.flags().is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn))
 }
 
-fn is_write_throttled(c: ConnRef) -> bool {
-    c.rec().is_some_and(|rec| rec.write_throttled.get() != 0 && c.pfn().map(|f| f as usize) == Some(rec.write_throttled.get()))
+/// Messages wait for their sender to read what was answered. Without any the end of the stream is looked for.
+fn is_write_throttled(e: &Engine, c: ConnRef) -> bool {
+    c.recv_len() > 0 && c.flags().is_accepted() && c.protocol(e).is_some_and(|p| p.throttles_input)
 }
 
-/// In a poll of a handler that looks at the buffer there is only the room that is there; or, where a protocol can go on in another
-/// block, as much as may wait for the handler's return.
+/// In a poll of a handler that looks at the buffer: as much as may wait for the handler's return has arrived.
 #[cold]
-fn is_looked_at(e: &Engine, c: ConnRef) -> bool {
-    let Some(rec) = c.rec() else { return false };
-    let io = c.recv_info();
-    io.len >= io.size && (rec.http.dispatching.get() || rec.ws.dispatching.get())
-        || rec.dispatching.get() && io.len + aside_len(rec) >= PIPELINE.min(e.options.borrow().max_recv_size)
+fn is_piled_up_behind_handler(e: &Engine, c: ConnRef) -> bool {
+    let Some(rec) = c.rec().filter(|rec| rec.dispatching.get()) else { return false };
+    let most = e.options.borrow().max_recv_size;
+    // It may be waiting for the body behind the head that it was given. What waits behind a whole request is bounded anyway.
+    let limit = if c.protocol(e).is_some_and(|p| p.answers_in_turn) { most } else { PIPELINE.min(most) };
+    c.recv_len() + aside_len(rec) >= limit
 }
 
 pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
@@ -137,7 +137,7 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
             rec.readable.set(false);
             break;
         }
-        if rec.http.more.take() || !(udp && is_at_limit || make_room(e, c, rec)) {
+        if rec.batch_pending.take() || !(udp && is_at_limit || make_room(e, c, rec)) {
             break;
         }
         let buf = c.recv_info();

@@ -56,8 +56,10 @@ pub(crate) unsafe fn offer(rec: &ConnState, buf: *const u8, len: usize, more: bo
 
 /// Sends what is queued, and MG_EV_WRITE for what has left.
 pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
-    if let Some(look) = e.before_send.get().filter(|_| c.send_len() > 0) {
-        look(c, rec);
+    if c.send_len() > 0 {
+        if let Some(look) = c.protocol(e).and_then(|p| p.before_send) {
+            look(c, rec);
+        }
     }
     let flags = c.flags();
     if flags.is_secure() {

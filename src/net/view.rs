@@ -1,9 +1,26 @@
-//! The block of `c->recv` that a handler further up the stack is looking at stays as it is.
+//! The application looks at what is in `c->recv`: until it returns, nothing of that is moved or taken off, whoever polls.
 
 use super::engine::{ConnState, Engine};
 use super::handle::ConnRef;
 use crate::ffi_util::heap;
 use core::ptr;
+
+/// Calls the application about the data at the start of `c->recv`, of which the first `done` bytes need nothing more afterwards. Input that arrives in a nested poll goes to another block, and no
+/// message is handled before this returns.
+#[inline]
+pub(crate) fn dispatch(c: ConnRef, rec: &ConnState, done: usize, f: impl FnOnce()) {
+    // What a response without a length contains is delivered while its connection closes.
+    let closing = c.is_closed();
+    rec.viewed.set(c.recv_info().buf);
+    rec.done_end.set(c.recv_at(rec).wrapping_add(done as u64));
+    rec.dispatching.set(true);
+    f();
+    // Otherwise the record may be another connection's by now.
+    if closing || !c.is_gone() {
+        rec.viewed.set(ptr::null_mut());
+        rec.dispatching.set(false);
+    }
+}
 
 /// Gives `c->recv` a block of its own when a handler further up the stack is looking at the present one. False when out of memory.
 pub(crate) fn unshare(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {

@@ -376,7 +376,7 @@ fn read_once(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     else {
         return false;
     };
-    if rec.eof.get() || !handshaking && (recv::is_paused(e, c) || rec.http.more.take()) {
+    if rec.eof.get() || !handshaking && (recv::is_paused(e, c) || rec.batch_pending.take()) {
         return false;
     }
     if !unread && !fill(e, c, rec) {

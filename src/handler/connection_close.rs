@@ -1,8 +1,8 @@
 //! `Connection: close`, put into a reply head that the library wrote and that has not left yet.
 
-use super::engine::ConnState;
-use super::handle::ConnRef;
 use crate::ffi_util::iobuf;
+use crate::net::engine::ConnState;
+use crate::net::handle::ConnRef;
 
 pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
 pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
