@@ -147,6 +147,65 @@ static void a_child_frees_its_copy(bool polls_before, bool closes_first) {
   mg_mgr_free(&mgr);
 }
 
+// A handler forks, and goes on in the child: what that does with its copy, in the handler or later, is nothing to the parent.
+enum { LISTENS_AND_EXITS, CLOSES_ALL, FREES, POLLS_ON };
+static int child_does;
+static pid_t forked;
+
+static void forks(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  struct mg_connection *other, *next;
+  if (ev != MG_EV_HTTP_MSG) return;
+  if (mg_match(hm->uri, mg_str("/fork"), NULL) && (forked = fork()) == 0) {
+    for (other = c->mgr->conns; child_does == CLOSES_ALL && other != NULL; other = next) {
+      next = other->next;
+      if (other != c) mg_close_conn(other);
+    }
+    if (child_does == LISTENS_AND_EXITS) {
+      if (mg_http_listen(c->mgr, "http://127.0.0.1:0", says_its_id, NULL) == NULL) _exit(1);
+      if (mg_http_connect(c->mgr, "http://127.0.0.1:9", says_its_id, NULL) == NULL) _exit(1);
+      _exit(0);
+    }
+    if (child_does == FREES) mg_mgr_free(c->mgr);
+    return;
+  }
+  says_its_id(c, ev, ev_data);
+}
+
+static void a_handler_forks(int what) {
+  struct mg_connection *l = serve(&mgr, forks, NULL);
+  struct peer kept, p;
+  pid_t me = getpid();
+  int status = -1, i;
+  child_does = what;
+  forked = 0;
+  peer_open(&kept, l);
+  CHECK(peer_say(&kept, GET));
+  CHECK_EQ(polled_and_answered_by(&kept), me);
+  kept.len = 0;
+  peer_open(&p, l);
+  CHECK(peer_say(&p, "GET /fork HTTP/1.1\r\nHost: a\r\n\r\n"));
+  for (i = 0; i < 10000 && forked == 0 && getpid() == me; i++) mg_mgr_poll(&mgr, 5);
+  if (getpid() != me) {
+    // The parent's requests are not for this process: it closes what it has and leaves.
+    if (what == POLLS_ON) poll_often(&mgr);
+    if (what != FREES) mg_mgr_free(&mgr);
+    _exit(0);
+  }
+  CHECK_EQ(polled_and_answered_by(&p), me);
+  CHECK(waitpid(forked, &status, 0) == forked);
+  CHECK_EQ(status, 0);
+  CHECK(peer_say(&kept, GET));
+  CHECK_EQ(polled_and_answered_by(&kept), me);
+  peer_free(&p);
+  peer_open(&p, l);
+  CHECK(peer_say(&p, GET));
+  CHECK_EQ(polled_and_answered_by(&p), me);
+  peer_free(&kept);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 // A child of a parent that goes on polling: it drops what it inherited and opens its own, and neither disturbs the other.
 static void a_child_of_a_polling_parent(void) {
   struct mg_connection *l = serve(&mgr, says_its_id, NULL), *c, *own;
@@ -260,6 +319,10 @@ int main(void) {
   a_child_frees_its_copy(true, false);
   a_child_frees_its_copy(false, true);
   a_child_of_a_polling_parent();
+  a_handler_forks(LISTENS_AND_EXITS);
+  a_handler_forks(CLOSES_ALL);
+  a_handler_forks(FREES);
+  a_handler_forks(POLLS_ON);
   messages_reach_the_child();
   a_daemon();
   return DONE();

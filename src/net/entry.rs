@@ -55,6 +55,10 @@ impl Engine {
         let me = thread::id();
         if self.lock.is_mine(me) {
             self.enter();
+            if fork::is_inherited(self) {
+                // A handler has forked, and goes on in the child.
+                fork::renew(self);
+            }
             return Ok(Entry { e: self, outermost: false });
         }
         self.first_entry(me)
