@@ -11,7 +11,7 @@ use super::shutdown::LINGER_TOTAL_MS;
 use super::tls::table as tls;
 use super::{ending, linger, recv, service};
 use crate::abi::*;
-use crate::platform::clock::{self, self as time};
+use crate::platform::clock as time;
 use crate::platform::poller::{self, Ready};
 use crate::platform::thread;
 use crate::platform::{signal, sock};
@@ -106,7 +106,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
 /// Waits for the sockets that linger, no longer than each may, and in no case longer than the default: what was promised is
 /// a graceful end. An application's own mg_millis may stand still.
 fn finish_lingering(e: &Engine) {
-    let began = clock::Stopwatch::start();
+    let began = time::Stopwatch::start();
     let end = time::millis().saturating_add(LINGER_TOTAL_MS);
     while !e.is_dead() && !e.lingering.borrow().is_empty() && time::millis() < end && began.ms() < LINGER_TOTAL_MS {
         // SAFETY: the engine is not dead, so the manager is still the caller's.
