@@ -68,6 +68,7 @@ help:
 	@echo 'make test       all tests'
 	@echo 'make test-bindings  those of the bindings for other languages; make deps-bindings installs what they need'
 	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls that fail; ONLY=name takes some'
+	@echo 'make soak       mixed traffic, with flat memory and descriptors; MINUTES=n, SEED=n'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'

@@ -2,4 +2,11 @@
 torture:
 	@MONGOOSE_TORTURE=1 $(CARGO) test --test c -- $(ONLY)
 
-.PHONY: torture
+# Mixed traffic for MINUTES (0.5 is half a one), with flat memory and descriptors: see c-tests/programs/soak.c. SEED draws other traffic.
+MINUTES = 1
+soak: build
+	@mkdir -p $(TARGET_DIR)/soak
+	$(CC) -O1 -g -Iinclude -Ic-tests $(abspath c-tests/programs/soak.c) -o $(TARGET_DIR)/soak/soak -L$(BUILD_DIR) -lmongoose -Wl,-rpath,$(abspath $(BUILD_DIR)) -lpthread
+	@cd $(TARGET_DIR)/soak && exec ./soak $(shell awk 'BEGIN { print int($(MINUTES) * 60) }') $(or $(SEED),1)
+
+.PHONY: torture soak
