@@ -234,7 +234,7 @@ pub unsafe extern "C" fn mgx_conn_set_user_data(c: *mut mg_connection, data: *mu
 
 /// The bit of a flag in the word of bit fields; dscp comes before the flags. None for a number that is no flag.
 fn flag_bit(flag: c_int) -> Option<u32> {
-    (0..=mgx_flag::MGX_IS_WRITABLE as c_int).contains(&flag).then_some(flag as u32 + 6)
+    (0..=mgx_flag::MGX_IS_WRITABLE as c_int).contains(&flag).then(|| flag as u32 + 6)
 }
 
 /// One of the bit fields. False for NULL and for unknown flags.

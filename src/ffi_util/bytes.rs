@@ -3,6 +3,11 @@
 use crate::abi::mg_str;
 use core::ffi::{CStr, c_char, c_long};
 
+/// No object is larger. Applications pass lengths such as -1 where they know that less is used, or by mistake.
+fn possible(n: usize) -> usize {
+    n.min(isize::MAX as usize)
+}
+
 /// The bytes at `p`; empty when `p` is NULL or `n` is 0.
 ///
 /// # Safety
@@ -13,7 +18,7 @@ pub(crate) unsafe fn slice<'a>(p: *const u8, n: usize) -> &'a [u8] {
         return &[];
     }
     // SAFETY: non-NULL, and the caller vouches for the rest.
-    unsafe { core::slice::from_raw_parts(p, n) }
+    unsafe { core::slice::from_raw_parts(p, possible(n)) }
 }
 
 /// The bytes in front of the NUL at `p`, of which at most `max` are looked at. `p` is not NULL.
@@ -57,7 +62,7 @@ pub(crate) unsafe fn slice_mut<'a>(p: *mut u8, n: usize) -> &'a mut [u8] {
         return &mut [];
     }
     // SAFETY: non-NULL, and the caller vouches for the rest.
-    unsafe { core::slice::from_raw_parts_mut(p, n) }
+    unsafe { core::slice::from_raw_parts_mut(p, possible(n)) }
 }
 
 /// The text of a C string without its NUL; empty when `p` is NULL.

@@ -160,6 +160,9 @@ fn parts<'a>(
     if method.is_empty() || uri.is_empty() || !(is_response || is_version(proto)) {
         return Err(Malformed);
     }
+    if is_response && reader == Reader::Client && !(is_version(method) && is_status(target)) {
+        return Err(Malformed);
+    }
 
     let once = reader.once();
     let mut count = 0;
@@ -416,6 +419,11 @@ pub(crate) fn is_version(proto: &[u8]) -> bool {
     matches!(proto, [_, _, _, _, _, b'0'..=b'9', b'.', b'0'..=b'9']) && starts_http(proto)
 }
 
+/// Three digits (RFC 9112, 4). Applications that call `mg_http_parse` see whatever stands there.
+fn is_status(text: &[u8]) -> bool {
+    text.len() == 3 && text.iter().all(u8::is_ascii_digit)
+}
+
 #[inline]
 fn starts_http(text: &[u8]) -> bool {
     matches!(text, [b'H' | b'h', b'T' | b't', b'T' | b't', b'P' | b'p', b'/', ..])
@@ -498,6 +506,26 @@ mod tests {
     fn inside(buf: &[u8], part: &[u8]) -> bool {
         let (outer, inner) = (buf.as_ptr_range(), part.as_ptr_range());
         outer.start <= inner.start && inner.end <= outer.end
+    }
+
+    #[test]
+    fn clients_take_a_status_of_three_digits_and_a_version_only() {
+        for (line, fine) in [
+            ("HTTP/1.1 200 OK", true),
+            ("HTTP/1.0 999", true),
+            ("http/2.0 204 x", true),
+            ("HTTP/1.1 20 OK", false),
+            ("HTTP/1.1 2000 OK", false),
+            ("HTTP/1.1 -20 OK", false),
+            ("HTTP/1.1 OK", false),
+            ("HTTP/1.1 200?x OK", false),
+            ("HTTP/x.y 200 OK", false),
+            ("HTTP/1.10 200 OK", false),
+        ] {
+            let text = format!("{line}\r\n\r\n");
+            assert_eq!(read(text.as_bytes(), Reader::Client).is_ok(), fine, "{line}");
+            assert!(parsed(text.as_bytes()).is_ok(), "{line}");
+        }
     }
 
     #[test]
