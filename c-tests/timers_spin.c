@@ -28,6 +28,17 @@ static void rearms_repeated(void *arg) {
   (void) arg;
 }
 
+static void polls_inside(void *arg) {
+  calls++;
+  mg_mgr_poll(&mgr, 0);
+  (void) arg;
+}
+
+static void arms_in_poll(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_POLL) mg_timer_add(c->mgr, 10, MG_TIMER_RUN_NOW, count, NULL);
+  (void) ev_data;
+}
+
 static void other(void *arg) {
   others++;
   (void) arg;
@@ -99,6 +110,18 @@ int main(void) {
   others_are_punctual(0, MG_TIMER_REPEAT, count, NULL);
   others_are_punctual(10, MG_TIMER_RUN_NOW, rearms_now, &ten);
   others_are_punctual(0, MG_TIMER_ONCE, rearms_once, NULL);
+  begin(0, MG_TIMER_REPEAT, polls_inside, NULL);
+  polls_wait("period 0, with a poll in its callback", 20);
+  begin(100000, MG_TIMER_ONCE, count, NULL);
+  CHECK(mg_listen(&mgr, "tcp://127.0.0.1:0", arms_in_poll, NULL) != NULL);
+  polls_wait("armed to run at once in each MG_EV_POLL", 20);
+  begin(UINT64_MAX, MG_TIMER_REPEAT, count, NULL);
+  mg_timer_add(&mgr, 0, MG_TIMER_REPEAT, other, NULL);
+  calls = 0;
+  for (rounds = 0; rounds < 5; rounds++) mg_mgr_poll(&mgr, 1);
+  CHECK_EQ(calls, 0);
+  CHECK_EQ(others, 5);
+  mg_mgr_free(&mgr);
   armed_outside(MG_TIMER_RUN_NOW);
   armed_outside(MG_TIMER_RUN_NOW | MG_TIMER_REPEAT);
   begin(0, MG_TIMER_ONCE, rearms_repeated, NULL);

@@ -249,7 +249,8 @@ int main(void) {
   multipart();
   mg_mgr_init(&mgr);
   CHECK(mg_modbus_listen(&mgr, "udp://127.0.0.1:0", NULL, NULL) == NULL);
-  CHECK(mg_modbus_listen(&mgr, "UDP://127.0.0.1:0", NULL, NULL) == NULL);
+  errno = 0;
+  CHECK(mg_modbus_listen(&mgr, "UDP://127.0.0.1:0", NULL, NULL) == NULL && errno == EINVAL);
   CHECK(mgr.conns == NULL);
   mg_mgr_free(&mgr);
   return DONE();

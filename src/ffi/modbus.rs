@@ -6,6 +6,7 @@ use crate::handler::modbus;
 use crate::net::conn;
 use crate::net::engine::Engine;
 use crate::net::handle::ConnRef;
+use crate::platform::{errno, sock};
 use crate::sys::log::log_error;
 use core::ffi::{c_char, c_void};
 use core::ptr;
@@ -28,6 +29,7 @@ pub unsafe extern "C" fn mg_modbus_listen(
     let text = unsafe { cstr(url) };
     if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"udp:")) {
         log_error!("{}: Modbus TCP cannot listen on UDP", String::from_utf8_lossy(text));
+        sock::set_errno(errno::EINVAL);
         return ptr::null_mut();
     }
     // SAFETY: a manager and a C string, as the caller promises.

@@ -140,6 +140,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     }
     e.now.set(time::millis());
     apply(e, &ready);
+    let idle = ready.is_empty();
     *e.ready.borrow_mut() = ready;
     if !e.is_dead() {
         // SAFETY: the list of the manager's timers.
@@ -160,6 +161,10 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     }
     if !e.is_dead() {
         flush_dirty(e);
+    }
+    if idle && !e.is_dead() {
+        // SAFETY: the list of the manager's timers.
+        unsafe { super::timer::calm(&raw mut (*mgr).timers) };
     }
 }
 

@@ -15,6 +15,21 @@ struct Poll {
     outer: *const Poll,
 }
 
+impl Poll {
+    /// Whether the callback of `t` has called this poll, directly or not. One that is always due would do so without end.
+    fn runs_outside(&self, t: *mut mg_timer) -> bool {
+        let mut poll = self.outer;
+        // SAFETY: polls that are registered are on this thread's stack.
+        while let Some(p) = unsafe { poll.as_ref() } {
+            if p.current.get() == t {
+                return true;
+            }
+            poll = p.outer;
+        }
+        false
+    }
+}
+
 thread_local! {
     /// The innermost poll of this thread. (A callback may poll, too.)
     static POLLS: Cell<*const Poll> = const { Cell::new(ptr::null()) };
@@ -107,7 +122,8 @@ pub(crate) unsafe fn free_all(head: *mut *mut mg_timer) {
 
 /// See `mg_timer_expired`.
 pub(crate) fn expired(t: &mut u64, period: u64, now: u64) -> bool {
-    let later = now.wrapping_add(period);
+    // A period beyond the end of time never ends, instead of at once.
+    let later = now.saturating_add(period);
     // Not started, or the clock has gone back.
     if *t == 0 || later < *t {
         *t = later;
@@ -115,7 +131,7 @@ pub(crate) fn expired(t: &mut u64, period: u64, now: u64) -> bool {
     if *t > now {
         return false;
     }
-    *t = if now - *t > period { later } else { t.wrapping_add(period) };
+    *t = if now - *t > period { later } else { t.saturating_add(period) };
     true
 }
 
@@ -123,8 +139,8 @@ fn has(flags: c_uint, flag: c_int) -> bool {
     flags & flag as c_uint != 0
 }
 
-/// Private: armed in a callback to run at once. It runs in the next poll, which does not hurry on its account, or a callback
-/// that arms its own timer anew would keep the loop spinning.
+/// Private: armed to run at once, in a timer's callback or in a poll that had nothing to do. It runs in the next poll, which does not
+/// hurry on its account: whoever arms a timer anew in its callback, or in each MG_EV_POLL, would keep the loop spinning.
 const UNHURRIED: c_uint = 1 << 30;
 
 fn is_immediate(t: &mg_timer) -> bool {
@@ -152,7 +168,7 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
             this.next.set((*t).next);
             let immediate = is_immediate(&*t);
             let due = expired(&mut (*t).expire, (*t).period_ms, now) || immediate;
-            if !due {
+            if !due || ((*t).period_ms == 0 && this.runs_outside(t)) {
                 continue;
             }
             (*t).flags &= !UNHURRIED;
@@ -204,7 +220,7 @@ pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option
     soonest
 }
 
-/// After a poll: timers that callbacks have armed to run at once can wait until the next poll comes round.
+/// After callbacks, or an idle poll: timers that were armed there to run at once can wait until the next poll comes round.
 ///
 /// # Safety
 /// `head` points at a list.
