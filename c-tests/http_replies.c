@@ -81,8 +81,17 @@ static void heads(void) {
   ASK("HEAD /chunks?a HTTP/1.1\r\n\r\n" TAIL, H "Transfer-Encoding: chunked\r\n\r\n" REPLY "hello", 2);
   ASK("GET /chunks HTTP/1.1\r\n\r\n" TAIL,
       H "Transfer-Encoding: chunked\r\n\r\n00000003\r\none\r\n3\r\ntwo\r\n00000000\r\n\r\n" REPLY "hello", 2);
+  static const char *const with_body[] = {H "Content-Length: 5\r\n\r\nworld", NULL};
+  static const char *const body_in_pieces[] = {H "Content-Length: 5\r\n", "\r\nw", "or", "ld", NULL};
   script = printed;
   ASK("HEAD /p HTTP/1.1\r\n\r\n" TAIL, H "Content-Length: 5\r\n\r\n" REPLY "hello", 2);
+  // From handlers that do not look at the method.
+  script = with_body;
+  ASK("HEAD /p HTTP/1.1\r\n\r\n" TAIL, H "Content-Length: 5\r\n\r\n" REPLY "hello", 2);
+  ASK("HEAD /p HTTP/1.1\r\n\r\nHEAD /reply HTTP/1.1\r\n\r\n" TAIL, H "Content-Length: 5\r\n\r\n" REPLY REPLY "hello", 3);
+  script = body_in_pieces;
+  ASK("HEAD /p HTTP/1.1\r\n\r\n" TAIL, H "Content-Length: 5\r\n\r\n" REPLY "hello", 2);
+  ASK("HEAD /p HTTP/1.1\r\n\r\nGET /p HTTP/1.1\r\n\r\n", H "Content-Length: 5\r\n\r\n" H "Content-Length: 5\r\n\r\nworld", 2);
 }
 
 // Each of these ends with its last byte, so that the next request is served.

@@ -710,7 +710,9 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
         return;
     }
     let progress = followed(c, rec, h.mark.get(), |out, fresh| out.response(fresh, h.head_only.get(), leaving));
-    if let Progress::Complete { close } = progress {
+    if let Progress::Complete { close, unwanted } = progress {
+        h.unwanted.set(unwanted);
+        drop_unwanted(c, rec);
         h.says_close.set(h.says_close.get() || close);
         if h.close.get() == CloseAfter::Http10 {
             // What an application writes to such a client itself says how it goes on, or the application does.
@@ -727,9 +729,25 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
 /// The application has queued something with mg_send or mg_printf.
 #[inline]
 pub(crate) fn written(c: ConnRef) {
-    if c.flags().is_resp() && c.flags().is_accepted() {
-        c.rec().inspect(|rec| follow_answer(c, rec, false));
+    if !c.flags().is_accepted() {
+        return;
     }
+    let Some(rec) = c.rec() else { return };
+    if c.flags().is_resp() {
+        follow_answer(c, rec, false);
+    } else if rec.http.unwanted.get() > 0 {
+        drop_unwanted(c, rec);
+    }
+}
+
+/// Takes off the queue what an application prints of a body behind the head that answers HEAD.
+fn drop_unwanted(c: ConnRef, rec: &ConnState) {
+    let h = &rec.http;
+    let end = with_outgoing(rec, |out| out.at).filter(|_| is_http(c));
+    let Some(at) = end.and_then(|end| usize::try_from(end.saturating_sub(rec.sent.get())).ok()) else { return };
+    // SAFETY: the connection's own buffer.
+    let dropped = unsafe { iobuf::del(c.send(), at, h.unwanted.get()) };
+    h.unwanted.set(h.unwanted.get() - dropped);
 }
 
 #[cfg(test)]

@@ -275,6 +275,8 @@ record! {
         blank: Cell<usize>,
         /// The current request is HEAD: its answer has no body.
         head_only: Cell<bool>,
+        /// So many bytes of a body may yet follow the answer to it that the application has printed. They are dropped.
+        unwanted: Cell<usize>,
         /// The current request is of HTTP/1.0 and asks for the connection to be kept, which its answer confirms.
         keep_alive: Cell<bool>,
         /// The last reply head written by the library says so.
@@ -761,6 +763,7 @@ impl HttpState {
         self.need.set(None);
         self.too_long.set(false);
         self.blank.set(0);
+        self.unwanted.set(0);
         self.chunked.set(false);
         self.chunks.set(chunked::Scanner::default());
     }

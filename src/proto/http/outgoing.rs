@@ -30,6 +30,8 @@ pub(crate) struct Outgoing {
     pub(crate) at: u64,
     /// The response that is being followed says that the connection ends.
     close: bool,
+    /// The length that a response to HEAD announces.
+    unwanted: usize,
     requests: u64,
     responses: u64,
     /// The numbers of the HEAD requests that wait for a response.
@@ -39,9 +41,11 @@ pub(crate) struct Outgoing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     More,
-    /// The response ends here. `close`: its head says that the connection ends too.
+    /// The response ends here. `close`: its head says that the connection ends too. `unwanted`: so many bytes of a body that HEAD
+    /// does not want may follow, from an application that does not look at the method.
     Complete {
         close: bool,
+        unwanted: usize,
     },
 }
 
@@ -52,11 +56,21 @@ struct Seen {
     authorized: bool,
     close: bool,
     tunnel: bool,
+    length: usize,
 }
 
 impl Outgoing {
     pub(crate) fn new(at: u64) -> Outgoing {
-        Outgoing { state: State::Head, partial: Vec::new(), at, close: false, requests: 0, responses: 0, heads: VecDeque::new() }
+        Outgoing {
+            state: State::Head,
+            partial: Vec::new(),
+            at,
+            close: false,
+            unwanted: 0,
+            requests: 0,
+            responses: 0,
+            heads: VecDeque::new(),
+        }
     }
 
     /// The next message begins here.
@@ -136,6 +150,7 @@ impl Outgoing {
                     continue;
                 }
                 self.close = seen.close;
+                self.unwanted = if head { seen.length } else { 0 };
                 if seen.tunnel {
                     self.lose();
                 }
@@ -143,7 +158,7 @@ impl Outgoing {
                 used += self.body(rest);
             }
             if matches!(self.state, State::Head) {
-                progress = Progress::Complete { close: self.close };
+                progress = Progress::Complete { close: self.close, unwanted: self.unwanted };
             }
         }
         self.at += used as u64;
@@ -187,6 +202,7 @@ impl Outgoing {
                         authorized: head.fields.authorized,
                         close: head.fields.close,
                         tunnel: head.is_response() && head.uri == b"101",
+                        length: head.fields.length.unwrap_or(0),
                     };
                     let used = head.len - before;
                     self.partial.clear();
@@ -297,16 +313,22 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, false),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", false, true),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", true, false),
             ("HTTP/1.1 204 N\r\n\r\n", false, false),
             ("HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n", false, false),
         ] {
             let bytes = text.as_bytes();
+            let unwanted = if head && text.contains("Length") { 5 } else { 0 };
             for leaving in [false, true] {
                 for cut in 0..bytes.len() {
                     let mut out = Outgoing::new(0);
                     assert_eq!(out.response(&bytes[..cut], head, leaving), Progress::More, "{text:?} cut at {cut}");
                     let at = out.at as usize;
-                    assert_eq!(out.response(&bytes[at..], head, leaving), Progress::Complete { close }, "{text:?} cut at {cut}");
+                    assert_eq!(
+                        out.response(&bytes[at..], head, leaving),
+                        Progress::Complete { close, unwanted },
+                        "{text:?} cut at {cut}"
+                    );
                     assert_eq!(out.at as usize, bytes.len());
                 }
             }
