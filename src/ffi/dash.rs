@@ -10,6 +10,7 @@ use core::ffi::{c_int, c_void};
 /// polls its manager. Uses `c->data`: byte 0, and the pointers at offsets 8 (user) and 16 (dashboard).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dash_ev_handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
+    enter!(@raw c);
     // SAFETY: a connection of a dashboard and data that fits the event, as the caller promises.
     unsafe { dash::handle(ConnRef::new(c), ev, ev_data) }
 }

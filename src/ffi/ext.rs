@@ -320,7 +320,7 @@ pub unsafe extern "C" fn mgx_http_reply(
     body: *const c_void,
     body_len: usize,
 ) {
-    enter!(@raw c);
+    enter!(@maybe c);
     if !c.is_null() {
         // SAFETY: a connection, a C string and body_len bytes, as the caller promises.
         unsafe { reply::reply_bytes(ConnRef::new(c), status, bytes::cstr(headers), bytes::slice(body.cast(), body_len)) }
@@ -332,7 +332,7 @@ pub unsafe extern "C" fn mgx_http_reply(
 /// before, and to what is no WebSocket.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason: *const c_char) {
-    enter!(@raw c);
+    enter!(@maybe c);
     if !c.is_null() {
         // SAFETY: a connection and a C string or NULL, as the caller promises.
         let (c, reason) = unsafe { (ConnRef::new(c), bytes::cstr(reason)) };
@@ -345,7 +345,7 @@ pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason
 /// As mg_error, with a message that is no format.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_error(c: *mut mg_connection, message: *const c_char) {
-    enter!(@raw c);
+    enter!(@maybe c);
     if !c.is_null() {
         // SAFETY: a connection and a C string or NULL, as the caller promises.
         unsafe {
@@ -361,7 +361,7 @@ pub unsafe extern "C" fn mgx_error(c: *mut mg_connection, message: *const c_char
 /// Queues a C string. Returns its length, or 0 when out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_write(c: *mut mg_connection, text: *const c_char) -> usize {
-    enter!(@raw c, 0);
+    enter!(@maybe c, 0);
     if c.is_null() {
         return 0;
     }

@@ -16,7 +16,7 @@ use core::ptr;
 /// Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
-    enter!(@raw c, false);
+    enter!(@maybe c, false);
     if c.is_null() || (buf.is_null() && len > 0) {
         return false;
     }
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len
 /// `Transfer-Encoding: chunked`. mgx_http_chunk goes on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, headers: *const c_char) {
-    enter!(@raw c);
+    enter!(@maybe c);
     if !c.is_null() {
         // SAFETY: a connection and a C string or NULL, as the caller promises.
         unsafe { reply::begin_chunked(ConnRef::new(c), status, bytes::cstr(headers)) }
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, he
 /// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_void, len: usize) {
-    enter!(@raw c);
+    enter!(@maybe c);
     if c.is_null() || (buf.is_null() && len > 0) {
         return;
     }
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_voi
 /// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, headers: *const c_char) {
-    enter!(@raw c);
+    enter!(@maybe c);
     if !c.is_null() && !hm.is_null() {
         // SAFETY: a connection, a message and a C string or NULL, as the caller promises.
         unsafe { ws::upgrade(ConnRef::new(c), hm, |c| output::append_bytes(c, bytes::cstr(headers))) }
@@ -83,7 +83,7 @@ fn is_frame(op: c_int, len: usize) -> bool {
 /// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *const c_void, len: usize) -> usize {
-    enter!(@raw c, 0);
+    enter!(@maybe c, 0);
     if c.is_null() || (buf.is_null() && len > 0) || !is_frame(op, len) {
         return 0;
     }

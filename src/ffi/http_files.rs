@@ -1,27 +1,12 @@
-//! HTTP with files: serving, server-side includes, uploads.
+//! HTTP with files: serving, server-side includes, uploads. A frame is open meanwhile (`enter!`), so that the connection keeps
+//! its memory if a file system of the application, or another of its functions, closes it.
 
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
 use crate::handler::{ssi, static_files, upload};
-use crate::net::engine::Engine;
 use crate::net::handle::ConnRef;
 use crate::sys::fs::{self, Fs};
 use core::ffi::{c_char, c_long};
-
-/// Runs `f` with a callback open, so that the connection keeps its memory if a file system of the application, or another of its
-/// functions, closes it.
-///
-/// # Safety
-/// `c` is a connection.
-unsafe fn framed<T>(c: *mut mg_connection, f: impl FnOnce(ConnRef) -> T) -> T {
-    // SAFETY: as the caller promises.
-    let c = unsafe { ConnRef::new(c) };
-    let engine = c.engine();
-    engine.inspect(|e| e.enter());
-    let result = f(c);
-    engine.inspect(|e: &&Engine| e.exit());
-    result
-}
 
 /// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
 /// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
@@ -31,8 +16,9 @@ unsafe fn framed<T>(c: *mut mg_connection, f: impl FnOnce(ConnRef) -> T) -> T {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts) {
     enter!(@raw c);
+    require!(hm);
     // SAFETY: a connection, a message and options, as the caller promises.
-    unsafe { framed(c, |c| static_files::serve_dir(c, hm, opts)) }
+    unsafe { static_files::serve_dir(ConnRef::new(c), hm, opts) }
 }
 
 /// Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
@@ -44,8 +30,9 @@ pub unsafe extern "C" fn mg_http_serve_file(
     opts: *const mg_http_serve_opts,
 ) {
     enter!(@raw c);
+    require!(hm);
     // SAFETY: a connection, a message, a C string and options, as the caller promises.
-    unsafe { framed(c, |c| static_files::serve_file(c, hm, fs::path(path), opts)) }
+    unsafe { static_files::serve_file(ConnRef::new(c), hm, fs::path(path), opts) }
 }
 
 /// Answers with the file at `fullpath` after carrying out its server-side includes: `<!--#include file="NAME" -->` is looked for
@@ -54,7 +41,7 @@ pub unsafe extern "C" fn mg_http_serve_file(
 pub unsafe extern "C" fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char) {
     enter!(@raw c);
     // SAFETY: a connection and C strings or NULL, as the caller promises.
-    unsafe { framed(c, |c| ssi::serve_path(c, cstr(root), fs::path(fullpath).unwrap_or_default())) }
+    unsafe { ssi::serve_path(ConnRef::new(c), cstr(root), fs::path(fullpath).unwrap_or_default()) }
 }
 
 /// Stores one piece of an upload as the query parameters `file` and `offset` say, and answers the request. Offset 0 replaces the
@@ -68,8 +55,10 @@ pub unsafe extern "C" fn mg_http_upload(
     dir: *const c_char,
     max_size: usize,
 ) -> c_long {
+    enter!(@raw c, -7);
+    require!(hm, -7);
     // SAFETY: a connection, a message, a file system and a C string, as the caller promises.
-    unsafe { framed(c, |c| upload::upload(c, hm, Fs::new(fs).unwrap_or_else(Fs::posix), cstr(dir), max_size)) }
+    unsafe { upload::upload(ConnRef::new(c), hm, Fs::new(fs).unwrap_or_else(Fs::posix), cstr(dir), max_size) }
 }
 
 /// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
@@ -86,12 +75,12 @@ pub unsafe extern "C" fn mg_http_start_upload(
     fs: *mut mg_fs,
     r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
 ) {
+    enter!(@raw c);
+    require!(hm);
     // SAFETY: a connection, a message, strings and a file system, as the caller promises.
     unsafe {
-        framed(c, |c| {
-            let fs = Fs::new(fs).unwrap_or_else(Fs::posix);
-            upload::start_file(c, upload::Body::of(c, hm), name.bytes(), dir.bytes(), fs, r#fn);
-        });
+        let (c, fs) = (ConnRef::new(c), Fs::new(fs).unwrap_or_else(Fs::posix));
+        upload::start_file(c, upload::Body::of(c, hm), name.bytes(), dir.bytes(), fs, r#fn);
     }
 }
 
@@ -103,6 +92,11 @@ pub unsafe extern "C" fn mg_http_start_ota(
     hm: *mut mg_http_message,
     r#fn: Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>,
 ) {
+    enter!(@raw c);
+    require!(hm);
     // SAFETY: a connection and a message, as the caller promises.
-    unsafe { framed(c, |c| upload::start_firmware(c, upload::Body::of(c, hm), r#fn)) }
+    unsafe {
+        let c = ConnRef::new(c);
+        upload::start_firmware(c, upload::Body::of(c, hm), r#fn);
+    }
 }

@@ -47,6 +47,7 @@ pub unsafe extern "C" fn mg_http_get_request_len(buf: *const c_uchar, buf_len: u
 /// `*hm`; its length may be 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_get_header(hm: *mut mg_http_message, name: *const c_char) -> *mut mg_str {
+    require!(hm, ptr::null_mut());
     // SAFETY: hm is a parsed message of the caller, name is a C string.
     unsafe {
         match (*hm).header_index(cstr(name)) {
@@ -59,6 +60,7 @@ pub unsafe extern "C" fn mg_http_get_header(hm: *mut mg_http_message, name: *con
 /// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 when there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_status(hm: *const mg_http_message) -> c_int {
+    require!(hm, 0);
     // SAFETY: hm is a parsed message of the caller.
     http::status(unsafe { (*hm).uri.bytes() })
 }
@@ -149,7 +151,11 @@ pub unsafe extern "C" fn mg_http_creds(
 ) {
     // SAFETY: hm is a parsed message of the caller; user and pass are different buffers of the given sizes.
     unsafe {
-        let hm = &*hm;
+        let Some(hm) = hm.as_ref() else {
+            let both = [(user, userlen), (pass, passlen)];
+            both.into_iter().filter(|(to, len)| !to.is_null() && *len > 0).for_each(|(to, _)| *to = 0);
+            return super::log_null();
+        };
         let (user, pass) = (slice_mut(user.cast(), userlen), slice_mut(pass.cast(), passlen));
         creds::creds(hm.header(b"Authorization"), hm.header_lines(b"Cookie"), hm.query.bytes(), user, pass);
     }

@@ -10,14 +10,31 @@
 // Exports are public to the linker, not to Rust.
 #![allow(unreachable_pub)]
 
-/// Begins a call on a connection, or on a pointer to one: returns when another thread keeps its manager's engine busy.
+/// Begins a call on a connection, or on a pointer to one: returns when there is none, and when another thread keeps its manager's
+/// engine busy.
 macro_rules! enter {
-    (@raw $c:expr $(, $busy:expr)?) => {
+    // NULL is fine.
+    (@maybe $c:expr $(, $busy:expr)?) => {
         // SAFETY: NULL or a connection, as the caller of every export promises.
         let Ok(_entry) = (unsafe { $crate::net::entry::enter_conn($c) }) else { return $($busy)? };
     };
+    (@raw $c:expr $(, $busy:expr)?) => {
+        require!($c $(, $busy)?);
+        enter!(@maybe $c $(, $busy)?);
+    };
     ($c:expr $(, $busy:expr)?) => {
+        require!($c.as_ptr() $(, $busy)?);
         let Ok(_entry) = $c.entry() else { return $($busy)? };
+    };
+}
+
+/// Returns when the application has passed NULL for what the function works on, such as the result of a function that failed.
+macro_rules! require {
+    ($p:expr $(, $failed:expr)?) => {
+        if $p.is_null() {
+            $crate::ffi::log_null();
+            return $($failed)?;
+        }
     };
 }
 
@@ -56,6 +73,11 @@ mod util;
 mod variadic;
 mod wifi;
 mod ws;
+
+#[cold]
+fn log_null() {
+    crate::sys::log::log_error!("called with NULL in the place of a connection, a manager or a message");
+}
 
 /// Ends the process when this library has other sizes than the default, and its caller was compiled for those: see variadic.c.
 fn check_sizes() {

@@ -23,6 +23,7 @@ fn pointer(c: Option<ConnRef>) -> *mut mg_connection {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
     super::check_sizes();
+    require!(mgr);
     // SAFETY: passed on to the caller.
     unsafe { init(mgr) }
 }
@@ -138,6 +139,7 @@ pub unsafe extern "C" fn mg_wrapfd(
 /// for network stacks of the application's own. NULL when out of memory. Free it with mg_close_conn.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
+    require!(mgr, ptr::null_mut());
     // SAFETY: a manager, as the caller promises.
     unsafe {
         match Engine::of(mgr).map(Engine::entry).transpose() {
@@ -237,6 +239,7 @@ pub unsafe extern "C" fn mg_wakeup_init(mgr: *mut mg_mgr) -> bool {
 /// mg_wakeup_init, for id 0, and when 64 MiB are waiting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_void, len: usize) -> bool {
+    require!(mgr, false);
     // SAFETY: a manager and len bytes, as the caller promises.
     unsafe {
         let message = bytes::slice(buf.cast(), len);
@@ -248,6 +251,7 @@ pub unsafe extern "C" fn mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_
 /// Sets the differentiated services code point (6 bits) of what the connection sends from now on. False when the kernel refuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool {
+    require!(c, false);
     // SAFETY: a connection, as the caller promises.
     let c = unsafe { ConnRef::new(c) };
     c.update(|f| f.set_dscp(dscp));
@@ -257,6 +261,7 @@ pub unsafe extern "C" fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool {
 /// Copies a `struct mg_addr` that the application saved at `from` back into `c->rem`: a UDP client answers to the group again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_multicast_restore(c: *mut mg_connection, from: *mut u8) {
+    require!(c);
     // SAFETY: a connection and an address of any alignment, as the caller promises.
     unsafe { ConnRef::new(c).set_rem(from.cast::<mg_addr>().read_unaligned()) };
 }

@@ -61,6 +61,7 @@ pub unsafe extern "C" fn mg_timer_add(
     r#fn: Option<unsafe extern "C" fn(*mut c_void)>,
     arg: *mut c_void,
 ) -> *mut mg_timer {
+    require!(mgr, ptr::null_mut());
     // SAFETY: a manager, as the caller promises.
     let Ok(_entry) = unsafe { Engine::of(mgr) }.map(Engine::entry).transpose() else { return ptr::null_mut() };
     let timer = heap::new_zeroed::<mg_timer>();

@@ -73,6 +73,7 @@ pub unsafe extern "C" fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, 
     if c.is_null() || buf.is_null() || len == 0 {
         return 0;
     }
+    enter!(@raw c, MG_IO_ERR.into());
     // SAFETY: a connection and len bytes, as the caller promises.
     #[cfg(feature = "tls")]
     return unsafe { result(driver::send(ConnRef::new(c), bytes::slice(buf.cast(), len))) };
@@ -87,6 +88,7 @@ pub unsafe extern "C" fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, le
     if c.is_null() || buf.is_null() || len == 0 {
         return 0;
     }
+    enter!(@raw c, MG_IO_ERR.into());
     // SAFETY: a connection and room for len bytes, as the caller promises.
     #[cfg(feature = "tls")]
     return unsafe { result(driver::recv(ConnRef::new(c), bytes::slice_mut(buf.cast(), len))) };
@@ -100,6 +102,7 @@ pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
     if c.is_null() {
         return 0;
     }
+    enter!(@raw c, 0);
     // SAFETY: a connection, as the caller promises.
     #[cfg(feature = "tls")]
     return unsafe { ConnRef::new(c) }.rec().map_or(0, driver::pending);
@@ -110,6 +113,7 @@ pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
 /// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
+    enter!(@maybe c);
     #[cfg(feature = "tls")]
     if !c.is_null() {
         // SAFETY: a connection, as the caller promises.
@@ -142,6 +146,7 @@ pub unsafe extern "C" fn mg_tls_ctx_free(mgr: *mut mg_mgr) {
 /// when the socket takes none now, or MG_IO_ERR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_io_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long {
+    enter!(@raw c, MG_IO_ERR.into());
     // SAFETY: a connection and len bytes, as the caller promises.
     let sent = unsafe {
         let c = ConnRef::new(c);
@@ -165,6 +170,7 @@ pub unsafe extern "C" fn mg_io_send(c: *mut mg_connection, buf: *const c_void, l
 /// are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_io_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long {
+    enter!(@raw c, MG_IO_ERR.into());
     // SAFETY: a connection and room for len bytes, as the caller promises.
     unsafe {
         let io = &raw mut (*c).rtls;

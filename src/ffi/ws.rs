@@ -45,6 +45,7 @@ pub unsafe extern "C" fn mgc_ws_connect(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
     enter!(@raw c);
+    require!(hm);
     // SAFETY: a connection, a message and arguments that fit the format, as the caller promises.
     unsafe { ws::upgrade(ConnRef::new(c), hm, |c| formatted(c, fmt, ap)) }
 }

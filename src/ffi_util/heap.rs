@@ -10,9 +10,12 @@ unsafe extern "C" {
     fn mgc_heap_is_libc() -> bool;
 }
 
-/// `n` zeroed bytes, or NULL.
+/// `n` zeroed bytes, or NULL. What no object can have is not asked for: some allocators end the process.
 #[inline]
 pub(crate) fn calloc(n: usize) -> *mut u8 {
+    if n > isize::MAX as usize {
+        return core::ptr::null_mut();
+    }
     // SAFETY: no conditions.
     unsafe { mg_calloc(1, n).cast() }
 }
@@ -52,7 +55,7 @@ pub(crate) unsafe fn resize(p: *mut u8, old: usize, new: usize, keep: usize) -> 
     const LARGE: usize = 128 * 1024;
     // SAFETY: the caller describes the block; each branch stays within old and new.
     unsafe {
-        if !p.is_null() && old >= LARGE && new >= LARGE && mgc_heap_is_libc() {
+        if !p.is_null() && old >= LARGE && (LARGE..=isize::MAX as usize).contains(&new) && mgc_heap_is_libc() {
             if old > keep {
                 core::ptr::write_bytes(p.add(keep), 0, old - keep);
             }

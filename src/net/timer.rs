@@ -15,21 +15,6 @@ struct Poll {
     outer: *const Poll,
 }
 
-impl Poll {
-    /// Whether the callback of `t` has called this poll, directly or not. One that is always due would do so without end.
-    fn runs_outside(&self, t: *mut mg_timer) -> bool {
-        let mut poll = self.outer;
-        // SAFETY: polls that are registered are on this thread's stack.
-        while let Some(p) = unsafe { poll.as_ref() } {
-            if p.current.get() == t {
-                return true;
-            }
-            poll = p.outer;
-        }
-        false
-    }
-}
-
 thread_local! {
     /// The innermost poll of this thread. (A callback may poll, too.)
     static POLLS: Cell<*const Poll> = const { Cell::new(ptr::null()) };
@@ -163,12 +148,20 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
     unsafe {
         let this = Poll { current: Cell::new(ptr::null_mut()), next: Cell::new(*head), outer: POLLS.get() };
         POLLS.set(&raw const this);
+        // Whether this poll was called, directly or not, by the callback of that timer: one that is always due would do so without end.
+        let runs = |t: *mut mg_timer| {
+            let mut poll = this.outer;
+            while !poll.is_null() && (*poll).current.get() != t {
+                poll = (*poll).outer;
+            }
+            !poll.is_null()
+        };
         while !this.next.get().is_null() {
             let t = this.next.get();
             this.next.set((*t).next);
             let immediate = is_immediate(&*t);
             let due = expired(&mut (*t).expire, (*t).period_ms, now) || immediate;
-            if !due || ((*t).period_ms == 0 && this.runs_outside(t)) {
+            if !due || (*t).period_ms == 0 && runs(t) {
                 continue;
             }
             (*t).flags &= !UNHURRIED;
