@@ -26,7 +26,6 @@ FORCE ?= 0
 CARGO_HOME_DIR = $(or $(CARGO_HOME),$(HOME)/.cargo)
 REMAP = --remap-path-prefix=$(CURDIR)=/mongoose --remap-path-prefix=$(CARGO_HOME_DIR)=/cargo
 MAPS = -ffile-prefix-map=$(CURDIR)=/mongoose -ffile-prefix-map=$(CARGO_HOME_DIR)=/cargo
-NO_CARGO = cargo is missing: install Rust, for example with rustup (https://rustup.rs)
 
 # Sizes in the binary layout: MG_DATA_SIZE and MG_MAX_HTTP_HEADERS, if given, reach build.rs through the environment.
 DATA_SIZE = $(or $(MG_DATA_SIZE),32)
@@ -61,6 +60,8 @@ help:
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= MG_DATA_SIZE=$(DATA_SIZE) MG_MAX_HTTP_HEADERS=$(MAX_HTTP_HEADERS)'
 	@echo '                LIBNAME=mongoose-rs leaves libmongoose.so to another package; FORCE=1 overwrites a foreign library'
 	@echo 'make reproducible  the same bytes from two directories'
+	@echo 'make pack       mongoose-pack, which puts files into a program: $(BUILD_DIR)/mongoose-pack -h'
+	@echo 'make dist       a tarball to unpack and use: $(DIST)/libmongoose-$(VERSION)-TARGET.tar.gz; CARGO_BUILD_TARGET=... for another one'
 	@echo 'make packages   build and use each kind of package; make deps-packages installs what that needs'
 	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS and curves'
 	@echo 'make uninstall  with the same settings'
@@ -89,7 +90,7 @@ build:
 	elif [ -f $(BUILD_DIR)/libmongoose.a ]; then \
 	  echo 'cargo is missing: taking what is in $(BUILD_DIR)'; \
 	else \
-	  echo '$(NO_CARGO)' >&2; exit 1; \
+	  packaging/no-cargo.sh; exit 1; \
 	fi
 	CC="$(CC)" packaging/link.sh $(BUILD_DIR)/libmongoose.a $(BUILD_DIR)/libmongoose.so libmongoose.so.$(SOVERSION)
 	ln -sf libmongoose.so $(BUILD_DIR)/libmongoose.so.$(SOVERSION)
@@ -98,9 +99,17 @@ serve: build
 	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(BUILD_DIR)/http-server
 	$(BUILD_DIR)/http-server
 
+pack:
+	@mkdir -p $(BUILD_DIR)
+	$(CC) -O2 examples-c/mongoose-pack.c -o $(BUILD_DIR)/mongoose-pack
+
+DIST ?= target/dist
+dist: build pack docs
+	packaging/dist.sh $(BUILD_DIR) $(VERSION) $(DIST)
+
 # As root on Debian it installs; otherwise it says what is missing, and stops.
 deps:
-	@$(CARGO) --version >/dev/null 2>&1 || { echo '$(NO_CARGO)' >&2; exit 1; }
+	@$(CARGO) --version >/dev/null 2>&1 || packaging/no-cargo.sh
 	@missing=; for t in $(TOOLS); do PATH=$$PATH:/usr/sbin; \
 	  command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
 	done; \
@@ -222,9 +231,10 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
+.PHONY: help pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk
 include c-tests/mutants.mk
 include c-tests/rules.mk
+include docs/rules.mk
 include fuzz/rules.mk

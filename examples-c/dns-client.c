@@ -1,26 +1,23 @@
 // Looks up the addresses of host names, all at once, and prints them in the order given.
 //
-// usage: dns-client [-s SERVER] [-t MS] [-6] NAME...
-//        -s SERVER  ask this server, such as udp://9.9.9.9:53 or tcp://[::1]:5300; default: what the system is configured to ask
-//        -t MS      give up after this many milliseconds, default 3000
-//        -6         look for IPv6 addresses only
+// usage: dns-client -h
 //        a NAME in .local is asked of the local link
 // try:   dns-client localhost example.org
 // exit:  0 when every name has an address
 
-#include "mongoose.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: dns-client [-s SERVER] [-t MS] [-6] NAME...\n"
+    "  -s SERVER   ask this server, such as udp://9.9.9.9:53 or tcp://[::1]:5300; default: what the system is configured to ask\n"
+    "  -t MS   give up after this many milliseconds, default 3000\n"
+    "  -6   look for IPv6 addresses only\n";
 
 struct lookup {
   const char *name;
   char text[80];
   bool found, done;
 };
-
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct lookup *l = (struct lookup *) c->fn_data;
@@ -35,34 +32,26 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static int usage(const char *program) {
-  fprintf(stderr, "usage: %s [-s SERVER] [-t MS] [-6] NAME...     SERVER such as udp://9.9.9.9:53\n", program);
-  return 2;
-}
-
 int main(int argc, char **argv) {
   struct mg_mgr mgr;
   struct lookup *lookups;
   const char *server = NULL;
-  int i, n, first, timeout = 3000, pending, failed = 0;
+  int opt, i, n, first, timeout = 3000, pending, failed = 0;
   bool six = false;
 
-  for (first = 1; first < argc && argv[first][0] == '-'; first++) {
-    const char *value = first + 1 < argc ? argv[first + 1] : NULL;
-    if (strcmp(argv[first], "-6") == 0) {
-      six = true;
-    } else if (strcmp(argv[first], "-s") == 0 && value != NULL) {
-      server = argv[++first];
-    } else if (strcmp(argv[first], "-t") == 0 && value != NULL && (timeout = atoi(value)) > 0) {
-      first++;
-    } else {
-      return usage(argv[0]);
+  while ((opt = getopt(argc, argv, "hs:t:6")) != -1) {
+    switch (opt) {
+      case 's': server = optarg; break;
+      case 't': timeout = atoi(optarg); break;
+      case '6': six = true; break;
+      default: return example_usage(s_usage, opt);
     }
   }
+  first = optind;
   n = argc - first;
-  if (n < 1 || (lookups = (struct lookup *) calloc((size_t) n, sizeof(*lookups))) == NULL) return usage(argv[0]);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  if (n < 1 || timeout <= 0) return example_usage(s_usage, '?');
+  if ((lookups = (struct lookup *) calloc((size_t) n, sizeof(*lookups))) == NULL) return 1;
+  example_catch_signals();
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   if (server != NULL) mgr.dns4.url = mgr.dns6.url = server;

@@ -1,21 +1,18 @@
 // One connection is ended in order while all others go on: the request it is in the middle of is answered, the answer says
 // `Connection: close`, and an idle keep-alive connection may still ask once more.
 //
-// usage: drain-one [URL]     default http://0.0.0.0:8000
+// usage: drain-one -h
 //
-//   /              the number of the connection
+//   /              the number of the connection; a browser gets a page with all connections, and a button to drain each
 //   /later         the same, after a second
 //   /connections   a list of all of them
 //   /drain?id=N    drains connection N
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "monitor.h"
 
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
+static const char *const s_usage =
+    "usage: drain-one [-l URL]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
 
 static void answer(struct mg_connection *c) {
   mg_http_reply(c, 200, "Content-Type: application/json\r\n", "{\"id\":%lu}\n", c->id);
@@ -76,10 +73,15 @@ static const char *reason_text(enum mgx_reason reason) {
   }
 }
 
+static const char *const s_script = MONITOR_REQUESTS "window.drain = id => fetch('/drain?id=' + id);\n";
+
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    if (mg_match(hm->uri, mg_str("/later"), NULL)) {
+    if (monitor_http(c, hm, "Draining one connection", "Each connection has a button: its request is answered, then it ends; all others go on.",
+                     s_script)) {
+      return;
+    } else if (mg_match(hm->uri, mg_str("/later"), NULL)) {
       uint64_t due = mg_millis() + 1000;
       memcpy(c->data, &due, sizeof(due));
     } else if (mg_match(hm->uri, mg_str("/connections"), NULL)) {
@@ -96,26 +98,20 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 int main(int argc, char **argv) {
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  const char *url = "http://0.0.0.0:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
+  int code = example_args(argc, argv, s_usage, &url);
 
-  if (argc > 2 || url[0] == '-') {
-    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
-    return 2;
-  }
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  if (code >= 0) return code;
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  mg_timer_add(&mgr, 200, MG_TIMER_REPEAT, monitor_tick, &mgr);
   mg_timer_add(&mgr, 50, MG_TIMER_REPEAT, answer_those_due, &mgr);
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   return 0;

@@ -1,25 +1,23 @@
 // Leaving without cutting anybody off: one flag on a connection, and on all of them when the program has to stop.
 //
-// usage: drain [URL]     default http://0.0.0.0:8000; SIGTERM or Ctrl-C ends it
+// usage: drain -h
 //
-//   /        a reply, and the connection stays open
+//   /        a reply, and the connection stays open; a browser gets a page with all connections, which goes on while they drain
 //   /once    a reply that is the last on its connection: the library adds `Connection: close`
 //   /later   a reply after a second
 //   /big     ten megabytes
 // try:  curl localhost:8000/later & curl -o /dev/null localhost:8000/big --limit-rate 3M & kill the server: both get everything.
 
-#include "mongoose.h"
+#include "monitor.h"
 
 #define BIG_SIZE (10 * 1000 * 1000)
 #define GRACE_MS 20000
 
+static const char *const s_usage =
+    "usage: drain [-l URL]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
+
 static char s_big[BIG_SIZE];
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
-
 // When the answer to the request of /later is due; 0: none is.
 static uint64_t due(const struct mg_connection *c) {
   uint64_t at;
@@ -46,7 +44,9 @@ static void answer_those_due(void *arg) {
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    if (mg_match(hm->uri, mg_str("/once"), NULL)) {
+    if (monitor_http(c, hm, "Draining", "Open some connections, then end the process with Ctrl-C: each gets its answer.", MONITOR_REQUESTS)) {
+      return;
+    } else if (mg_match(hm->uri, mg_str("/once"), NULL)) {
       mg_http_reply(c, 200, "", "Good-bye\n");
       c->is_draining = 1;
     } else if (mg_match(hm->uri, mg_str("/later"), NULL)) {
@@ -67,33 +67,27 @@ static void stop(struct mg_mgr *mgr) {
   uint64_t end = mg_millis() + GRACE_MS;
   struct mg_connection *c;
   for (c = mgr->conns; c != NULL; c = c->next) {
-    if (due(c) == 0) c->is_draining = 1;
+    if (due(c) == 0 && !monitor_is(c)) c->is_draining = 1;
   }
   while (mgr->conns != NULL && mg_millis() < end) mg_mgr_poll(mgr, 50);
 }
 
 int main(int argc, char **argv) {
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  const char *url = "http://0.0.0.0:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
+  int code = example_args(argc, argv, s_usage, &url);
 
-  if (argc > 2 || url[0] == '-') {
-    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
-    return 2;
-  }
+  if (code >= 0) return code;
   memset(s_big, 'x', sizeof(s_big));
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  mg_timer_add(&mgr, 200, MG_TIMER_REPEAT, monitor_tick, &mgr);
   mg_timer_add(&mgr, 50, MG_TIMER_REPEAT, answer_those_due, &mgr);
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   stop(&mgr);
   printf("%s\n", mgr.conns == NULL ? "all answered" : "some did not read their answer in time");

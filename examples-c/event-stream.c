@@ -1,6 +1,6 @@
 // Server-sent events: messages that are pushed to every browser that has the page open, over plain HTTP.
 //
-// usage: event-stream [URL [PERIOD_MS]]     default http://0.0.0.0:8000 and 1000; Ctrl-C or SIGTERM ends it
+// usage: event-stream -h
 //
 //   open http://localhost:8000 in a browser        the messages as they come, and a line to write one
 //   curl -N localhost:8000/events                  the stream itself
@@ -9,24 +9,28 @@
 // Each message has a number. A browser that was away says which one it saw last and gets what it missed, as far as it is kept.
 // When the program ends, the streams end in order, and browsers try again after a while.
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
 
 #define KEPT 32                // messages for those who come back
 #define TEXT_MAX 500
 #define QUEUE_MAX (64 * 1024)  // a client that reads slower than this gets no more ticks
 
-static const char *s_page =
-    "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Event stream</title></head><body>\n"
+static const char *const s_usage =
+    "usage: event-stream [-l URL] [-p MS]     Ctrl-C or SIGTERM ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
+    "  -p MS   time between ticks, default 1000\n";
+
+static const char *const s_body =
     "<h1>Event stream</h1>\n"
-    "<p>Ticks: <span id=\"ticks\">0</span>, listeners: <span id=\"listeners\">0</span>, <span id=\"state\">connecting</span></p>\n"
-    "<form id=\"form\"><input id=\"text\" maxlength=\"100\" autofocus> <button>Say</button></form>\n"
-    "<ul id=\"messages\"></ul>\n"
-    "<script>\n"
-    "const at = id => document.getElementById(id);\n"
+    "<p role=\"status\"><span id=\"state\" class=\"state\">connecting</span> Ticks: <b id=\"ticks\">0</b>, listeners: <b id=\"listeners\">0</b></p>\n"
+    "<form id=\"form\" class=\"row\"><label for=\"text\">Message</label> <input id=\"text\" maxlength=\"100\" autocomplete=\"off\" autofocus> <button>Say</button></form>\n"
+    "<ul id=\"messages\" class=\"log\" role=\"log\" aria-label=\"Messages\"></ul>\n";
+
+static const char *const s_script =
     "const source = new EventSource('/events');\n"
-    "source.onopen = () => at('state').textContent = 'connected';\n"
-    "source.onerror = () => at('state').textContent = 'disconnected';\n"
+    "const state = (text, kind) => { at('state').textContent = text; at('state').className = 'state ' + kind; };\n"
+    "source.onopen = () => state('connected', 'ok');\n"
+    "source.onerror = () => state('disconnected', 'bad');\n"
     "source.addEventListener('tick', e => {\n"
     "  const tick = JSON.parse(e.data);\n"
     "  at('ticks').textContent = tick.n;\n"
@@ -41,8 +45,7 @@ static const char *s_page =
     "  e.preventDefault();\n"
     "  if (at('text').value) fetch('/say', {method: 'POST', body: at('text').value});\n"
     "  at('text').value = '';\n"
-    "};\n"
-    "</script></body></html>\n";
+    "};\n";
 
 static struct mg_mgr s_mgr;
 static char s_kept[KEPT][TEXT_MAX + 1];
@@ -132,7 +135,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     } else if (mg_match(hm->uri, mg_str("/say"), NULL) && post) {
       say(c, hm);
     } else if (mg_match(hm->uri, mg_str("/"), NULL) && get) {
-      mg_http_reply(c, 200, "Content-Type: text/html; charset=utf-8\r\n", "%s", s_page);
+      example_page(c, "Event stream", s_body, s_script);
     } else {
       mg_http_reply(c, 404, "", "%s", mg_strcmp(hm->method, mg_str("HEAD")) == 0 ? "" : "GET /, GET /events, POST /say\n");
     }
@@ -158,28 +161,30 @@ static void on_signal(int number) {
 }
 
 int main(int argc, char **argv) {
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
-  int period = argc > 2 ? atoi(argv[2]) : 1000;
+  const char *url = "http://0.0.0.0:8000";
+  int opt, period = 1000;
   struct mg_connection *listener;
 
-  if (argc > 3 || url[0] == '-' || period <= 0) {
-    fprintf(stderr, "usage: %s [URL [PERIOD_MS]]     default http://0.0.0.0:8000 and 1000\n", argv[0]);
-    return 2;
+  while ((opt = getopt(argc, argv, "hl:p:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'p': period = atoi(optarg); break;
+      default: return example_usage(s_usage, opt);
+    }
   }
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc) period = atoi(argv[optind++]);
+  if (optind < argc || period <= 0) return example_usage(s_usage, '?');
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&s_mgr);
   mgx_mgr_limits(&s_mgr, mgx_limits_public());
   mgx_mgr_drain_init(&s_mgr);
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
-  if ((listener = mg_http_listen(&s_mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&s_mgr);
-    return 1;
-  }
+  listener = mg_http_listen(&s_mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&s_mgr, argv[0], url);
   mg_timer_add(&s_mgr, (uint64_t) period, MG_TIMER_REPEAT | MG_TIMER_AUTODELETE, tick, NULL);
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  example_ready(listener, "http");
   while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
   printf("%lu messages, %lu ticks\n", s_said, s_ticks);
   mg_mgr_free(&s_mgr);

@@ -1,16 +1,21 @@
 // A server that leaves without cutting anybody off, and in time: SIGTERM or Ctrl-C starts the drain, a second one makes it hurry.
 //
-// usage: graceful-server [URL [LAME_DUCK_MS [DEADLINE_MS]]]     defaults http://0.0.0.0:8000 2000 20000
+// usage: graceful-server -h
 //
-//   /          a reply
+//   /          a reply; a browser gets a page with the connections by state, which goes on while they drain
 //   /later     a reply after half a second
 //   /events    a stream of server-sent events, which says good-bye when the server leaves
 //   /ws        a WebSocket that echoes; when the server leaves it is closed with 1001, going away
 //   /healthz   200 or, from SIGTERM on, 503: what a load balancer or Kubernetes asks
 //   /drain     how far the drain is; both pages show the status in JSON
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "monitor.h"
+
+static const char *const s_usage =
+    "usage: graceful-server [-l URL] [-w LAME_DUCK_MS] [-t DEADLINE_MS]\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
+    "  -w MS   from the signal to the end of accepting, default 2000\n"
+    "  -t MS   from the signal to the end by force, default 20000\n";
 
 static struct mg_mgr s_mgr;
 static struct mgx_mgr_drain_opts s_drain;
@@ -55,7 +60,10 @@ static void reply_status(struct mg_connection *c, int code) {
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    if (mg_match(hm->uri, mg_str("/later"), NULL)) {
+    if (monitor_http(c, hm, "Graceful shutdown", "Open some connections, then send SIGTERM to the process and watch them leave.",
+                     MONITOR_SOCKETS)) {
+      return;
+    } else if (mg_match(hm->uri, mg_str("/later"), NULL)) {
       c->data[0] = ANSWER;
     } else if (mg_match(hm->uri, mg_str("/events"), NULL)) {
       mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -63,7 +71,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     } else if (mg_match(hm->uri, mg_str("/healthz"), NULL)) {
       reply_status(c, mgx_mgr_is_ready(&s_mgr) ? 200 : 503);
     } else if (mg_match(hm->uri, mg_str("/ws"), NULL)) {
-      mg_ws_upgrade(c, hm, NULL);
+      example_ws_upgrade(c, hm);
     } else if (mg_match(hm->uri, mg_str("/drain"), NULL)) {
       reply_status(c, 200);
     } else {
@@ -83,17 +91,26 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 int main(int argc, char **argv) {
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  const char *url = "http://0.0.0.0:8000";
   struct mg_connection *listener;
   struct mgx_drain_status status;
   bool all;
+  int opt;
 
-  if (argc > 4 || url[0] == '-') {
-    fprintf(stderr, "usage: %s [URL [LAME_DUCK_MS [DEADLINE_MS]]]     defaults http://0.0.0.0:8000 2000 20000\n", argv[0]);
-    return 2;
+  s_drain.lame_duck_ms = 2000;
+  s_drain.deadline_ms = 20000;
+  while ((opt = getopt(argc, argv, "hl:w:t:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'w': s_drain.lame_duck_ms = atoi(optarg); break;
+      case 't': s_drain.deadline_ms = atoi(optarg); break;
+      default: return example_usage(s_usage, opt);
+    }
   }
-  s_drain.lame_duck_ms = argc > 2 ? atoi(argv[2]) : 2000;
-  s_drain.deadline_ms = argc > 3 ? atoi(argv[3]) : 20000;
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc) s_drain.lame_duck_ms = atoi(argv[optind++]);
+  if (optind < argc) s_drain.deadline_ms = atoi(argv[optind++]);
+  if (optind < argc) return example_usage(s_usage, '?');
   s_drain.conn.response_timeout_ms = -1;  // the deadline is enough
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&s_mgr);
@@ -101,14 +118,11 @@ int main(int argc, char **argv) {
   mgx_mgr_drain_init(&s_mgr);
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
-  if ((listener = mg_http_listen(&s_mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&s_mgr);
-    return 1;
-  }
+  listener = mg_http_listen(&s_mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&s_mgr, argv[0], url);
+  mg_timer_add(&s_mgr, 200, MG_TIMER_REPEAT, monitor_tick, &s_mgr);
   mg_timer_add(&s_mgr, 500, MG_TIMER_REPEAT, each_half_second, NULL);
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  example_ready(listener, "http");
   while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
   all = mgx_mgr_drain_wait(&s_mgr);  // whether nobody was forced
   mgx_mgr_drain_status(&s_mgr, &status);

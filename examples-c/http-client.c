@@ -1,10 +1,14 @@
 // Fetches a URL and prints the answer: the head to stderr, the body to stdout.
 //
-// usage: http-client URL [SECONDS]     default: give up after 10 seconds
+// usage: http-client -h
 // try:   http-client http://localhost:8000/api/hello
 // exit:  0 when the status is below 400
 
-#include "mongoose.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: http-client [-t SECONDS] URL     such as http://localhost:8000/\n"
+    "  -t SECONDS   give up after so long; default 10\n";
 
 struct request {
   const char *url;
@@ -12,12 +16,6 @@ struct request {
   int status;
   bool failed, done;
 };
-
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct request *r = (struct request *) c->fn_data;
@@ -45,17 +43,20 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 int main(int argc, char **argv) {
   struct mg_mgr mgr;
   struct request r;
-  int seconds = argc > 2 ? atoi(argv[2]) : 10;
+  int opt, seconds = 10;
 
-  if (argc < 2 || argc > 3 || argv[1][0] == '-' || seconds <= 0) {
-    fprintf(stderr, "usage: %s URL [SECONDS]     such as http://localhost:8000/\n", argv[0]);
-    return 2;
+  while ((opt = getopt(argc, argv, "ht:")) != -1) {
+    switch (opt) {
+      case 't': seconds = atoi(optarg); break;
+      default: return example_usage(s_usage, opt);
+    }
   }
+  if (optind + 2 == argc) seconds = atoi(argv[optind + 1]);
+  if (optind == argc || optind + 2 < argc || seconds <= 0) return example_usage(s_usage, '?');
   memset(&r, 0, sizeof(r));
-  r.url = argv[1];
+  r.url = argv[optind];
   r.deadline = mg_millis() + (uint64_t) seconds * 1000;
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   if (mg_http_connect(&mgr, r.url, handler, &r) == NULL) r.done = true;

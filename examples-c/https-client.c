@@ -1,6 +1,6 @@
 // Fetches a URL over TLS and prints the answer: the head to stderr, the body to stdout.
 //
-// usage: https-client [-a CA | -i] [-c CERT -k KEY] [-t SECONDS] URL
+// usage: https-client -h
 //
 //   -a CA        check the server's certificate against these authorities, PEM or DER
 //   -i           do not check it at all
@@ -10,7 +10,14 @@
 // try:   https-client -a cert.pem https://localhost:8443/
 // exit:  0 when the status is below 400
 
-#include "mongoose.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: https-client [-a CA | -i] [-c CERT -k KEY] [-t SECONDS] URL     such as https://localhost:8443/\n"
+    "  -a CA   check the server's certificate against these authorities, PEM or DER\n"
+    "  -i   do not check it at all\n"
+    "  -c CERT -k KEY   show this certificate if the server asks for one\n"
+    "  -t SECONDS   give up after so long; default 10\n";
 
 struct request {
   const char *url;
@@ -19,12 +26,6 @@ struct request {
   int status;
   bool failed, done;
 };
-
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct request *r = (struct request *) c->fn_data;
@@ -62,34 +63,26 @@ int main(int argc, char **argv) {
   const char *ca = NULL, *cert = NULL, *key = NULL;
   struct mg_mgr mgr;
   struct request r;
-  int i, seconds = 10;
+  int opt, seconds = 10;
 
   memset(&r, 0, sizeof(r));
-  for (i = 1; i < argc; i++) {
-    if (i + 1 < argc && strcmp(argv[i], "-a") == 0) {
-      ca = argv[++i];
-    } else if (i + 1 < argc && strcmp(argv[i], "-c") == 0) {
-      cert = argv[++i];
-    } else if (i + 1 < argc && strcmp(argv[i], "-k") == 0) {
-      key = argv[++i];
-    } else if (i + 1 < argc && strcmp(argv[i], "-t") == 0) {
-      seconds = atoi(argv[++i]);
-    } else if (strcmp(argv[i], "-i") == 0) {
-      r.tls.skip_verification = true;
-    } else if (i + 1 == argc && argv[i][0] != '-') {
-      r.url = argv[i];
-    } else {
-      break;
+  while ((opt = getopt(argc, argv, "ha:c:k:t:i")) != -1) {
+    switch (opt) {
+      case 'a': ca = optarg; break;
+      case 'c': cert = optarg; break;
+      case 'k': key = optarg; break;
+      case 't': seconds = atoi(optarg); break;
+      case 'i': r.tls.skip_verification = true; break;
+      default: return example_usage(s_usage, opt);
     }
   }
+  if (optind + 1 == argc) r.url = argv[optind];
   if (r.url == NULL || seconds <= 0 || (ca == NULL && !r.tls.skip_verification && mg_url_is_ssl(r.url))) {
-    fprintf(stderr, "usage: %s [-a CA | -i] [-c CERT -k KEY] [-t SECONDS] URL     such as https://localhost:8443/\n", argv[0]);
-    return 2;
+    return example_usage(s_usage, '?');
   }
   r.tls.name = mg_url_host(r.url);
   r.deadline = mg_millis() + (uint64_t) seconds * 1000;
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   if (!read_file(ca, &r.tls.ca) || !read_file(cert, &r.tls.cert) || !read_file(key, &r.tls.key)) r.done = true;

@@ -1,6 +1,6 @@
 // An HTTPS server: files of a directory; /echo sends back what it is sent, and so does /websocket, message by message.
 //
-// usage: https-server -c CERT -k KEY [-a CA] [-d DIR] [URL]     default . and https://0.0.0.0:8443; Ctrl-C ends it
+// usage: https-server -h
 //
 //   -c CERT   the server's certificate, PEM or DER; a chain has its own certificate first
 //   -k KEY    its private key
@@ -12,20 +12,21 @@
 //   https-server -c cert.pem -k key.pem &
 //   curl --cacert cert.pem https://localhost:8443/echo -d hello
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: https-server -c CERT -k KEY [-a CA] [-d DIR] [-l URL]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default https://0.0.0.0:8443; port 0 is any free port\n"
+    "  -c CERT   the server's certificate, PEM or DER; a chain has its own certificate first\n"
+    "  -k KEY   its private key\n"
+    "  -a CA   refuse clients without a certificate of this authority\n"
+    "  -d DIR   the directory, default the current one\n";
 
 struct server {
   struct mg_tls_opts tls;
   const char *dir;
   unsigned long requests, handshakes;
 };
-
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct server *s = (struct server *) c->fn_data;
@@ -42,7 +43,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
       mg_send(c, hm->body.buf, hm->body.len);
       c->is_resp = 0;
     } else if (mg_match(hm->uri, mg_str("/websocket"), NULL)) {
-      mg_ws_upgrade(c, hm, NULL);
+      example_ws_upgrade(c, hm);
     } else {
       struct mg_http_serve_opts opts;
       memset(&opts, 0, sizeof(opts));
@@ -68,40 +69,32 @@ int main(int argc, char **argv) {
   struct server s;
   struct mg_mgr mgr;
   struct mg_connection *listener;
-  int i, result = 1;
+  int opt, result = 1;
 
   memset(&s, 0, sizeof(s));
   s.dir = ".";
-  for (i = 1; i < argc; i++) {
-    if (i + 1 < argc && strcmp(argv[i], "-c") == 0) {
-      cert = argv[++i];
-    } else if (i + 1 < argc && strcmp(argv[i], "-k") == 0) {
-      key = argv[++i];
-    } else if (i + 1 < argc && strcmp(argv[i], "-a") == 0) {
-      ca = argv[++i];
-    } else if (i + 1 < argc && strcmp(argv[i], "-d") == 0) {
-      s.dir = argv[++i];
-    } else if (i + 1 == argc && argv[i][0] != '-') {
-      url = argv[i];
-    } else {
-      break;
+  while ((opt = getopt(argc, argv, "hl:c:k:a:d:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'c': cert = optarg; break;
+      case 'k': key = optarg; break;
+      case 'a': ca = optarg; break;
+      case 'd': s.dir = optarg; break;
+      default: return example_usage(s_usage, opt);
     }
   }
-  if (i < argc || cert == NULL || key == NULL) {
-    fprintf(stderr, "usage: %s -c CERT -k KEY [-a CA] [-d DIR] [URL]     default . and https://0.0.0.0:8443\n", argv[0]);
-    return 2;
-  }
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc || cert == NULL || key == NULL) return example_usage(s_usage, '?');
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   mgx_mgr_limits(&mgr, mgx_limits_public());
   if (read_file(cert, &s.tls.cert) && read_file(key, &s.tls.key) && (ca == NULL || read_file(ca, &s.tls.ca))) {
-    if ((listener = mg_http_listen(&mgr, url, handler, &s)) == NULL) {
-      fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
+    listener = mg_http_listen(&mgr, url, handler, &s);
+    if (listener == NULL) {
+      example_cannot_listen(&mgr, argv[0], url);
     } else {
-      printf("%s://localhost:%u\n", listener->is_tls ? "https" : "http", mg_ntohs(listener->loc.port));
-      fflush(stdout);
+      example_ready(listener, listener->is_tls ? "https" : "http");
       while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
       printf("%lu requests, %lu handshakes\n", s.requests, s.handshakes);
       result = 0;

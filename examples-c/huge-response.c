@@ -1,27 +1,24 @@
 // Answers of any size that are never in memory as a whole: each part is queued when the one before has left.
 //
-// usage: huge-response [URL]     default http://0.0.0.0:8000; Ctrl-C ends it
+// usage: huge-response -h
 //
 //   curl -o /dev/null localhost:8000/bytes/10000000000      so many bytes, with their length in front
 //   curl localhost:8000/lines/1000000                       so many lines, in chunks; no length is known
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
 
 #define PART 16384           // what is made at a time
 #define QUEUE (4 * PART)     // more than this is not queued
+
+static const char *const s_usage =
+    "usage: huge-response [-l URL]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
 
 // In c->data: what is left of an answer.
 struct state {
   char kind;  // 'b' bytes, 'l' lines, 0 nothing
   uint64_t done, total;
 };
-
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static struct state *state(struct mg_connection *c) {
   return (struct state *) (void *) c->data;
@@ -75,26 +72,19 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 int main(int argc, char **argv) {
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  const char *url = "http://0.0.0.0:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
+  int code = example_args(argc, argv, s_usage, &url);
 
-  if (argc > 2 || url[0] == '-') {
-    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
-    return 2;
-  }
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  if (code >= 0) return code;
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   mgx_mgr_limits(&mgr, mgx_limits_public());
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   return 0;

@@ -1,23 +1,21 @@
 // Announces a host name and a service on the local link (mDNS, DNS-SD), and prints what it is asked.
 //
-// usage: mdns-server [-n NAME] [-s SERVICE] [-p PORT] [-t TEXT] [-a ADDRESS]     Ctrl-C ends it
-//        -n NAME     the host is NAME.local and the service NAME.SERVICE.local, default "demo"
-//        -s SERVICE  such as _ipp._tcp, default _http._tcp
-//        -p PORT     of the service, default 8000
-//        -t TEXT     what browsers of services are told, such as path=/index.html
-//        -a ADDRESS  the IPv4 address of the host, default: that of this machine
+// usage: mdns-server -h
 // try:   avahi-browse -rt _http._tcp, or dns-client demo.local
 
-#include "mongoose.h"
+#include "example.h"
 
-static volatile sig_atomic_t s_signal;
+static const char *const s_usage =
+    "usage: mdns-server [-n NAME] [-s SERVICE] [-p PORT] [-t TEXT] [-a ADDRESS]     Ctrl-C ends it\n"
+    "  -n NAME   without dots: the host is NAME.local and the service NAME.SERVICE.local, default demo\n"
+    "  -s SERVICE   such as _ipp._tcp, default _http._tcp\n"
+    "  -p PORT   of the service, default 8000\n"
+    "  -t TEXT   what browsers of services are told, such as path=/index.html\n"
+    "  -a ADDRESS   the IPv4 address of the host, default: that of this machine\n";
+
 static struct mg_dnssd_record s_record;
 static struct mg_addr s_addr;
 static bool s_has_addr;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static const char *type_name(int type) {
   return type == MG_DNS_RTYPE_A ? "A" : type == MG_DNS_RTYPE_PTR ? "PTR" : type == MG_DNS_RTYPE_SRV ? "SRV" : "TXT";
@@ -45,21 +43,22 @@ int main(int argc, char **argv) {
   struct mg_mgr mgr;
   const char *name = "demo", *service = "_http._tcp", *text = "";
   char txt[256];
-  int i, port = 8000;
+  int opt, port = 8000;
   size_t len;
 
-  for (i = 1; i + 1 < argc; i += 2) {
-    if (strcmp(argv[i], "-n") == 0) name = argv[i + 1];
-    else if (strcmp(argv[i], "-s") == 0) service = argv[i + 1];
-    else if (strcmp(argv[i], "-p") == 0) port = atoi(argv[i + 1]);
-    else if (strcmp(argv[i], "-t") == 0) text = argv[i + 1];
-    else if (strcmp(argv[i], "-a") == 0) s_has_addr = mg_aton(mg_str(argv[i + 1]), &s_addr) && !s_addr.is_ip6;
-    else break;
+  while ((opt = getopt(argc, argv, "hn:s:p:t:a:")) != -1) {
+    switch (opt) {
+      case 'n': name = optarg; break;
+      case 's': service = optarg; break;
+      case 'p': port = atoi(optarg); break;
+      case 't': text = optarg; break;
+      case 'a': s_has_addr = mg_aton(mg_str(optarg), &s_addr) && !s_addr.is_ip6; break;
+      default: return example_usage(s_usage, opt);
+    }
   }
   len = strlen(text);
-  if (i < argc || name[0] == '\0' || strlen(name) > 63 || strchr(name, '.') != NULL || port < 1 || port > 65535 || len > 200) {
-    fprintf(stderr, "usage: %s [-n NAME] [-s SERVICE] [-p PORT] [-t TEXT] [-a ADDRESS]     NAME without dots\n", argv[0]);
-    return 2;
+  if (optind < argc || name[0] == '\0' || strlen(name) > 63 || strchr(name, '.') != NULL || port < 1 || port > 65535 || len > 200) {
+    return example_usage(s_usage, '?');
   }
   // A TXT record is a list of strings, each with its length in front.
   txt[0] = (char) len;
@@ -68,12 +67,11 @@ int main(int argc, char **argv) {
   s_record.txt = mg_str_n(txt, len + 1);
   s_record.port = (uint16_t) port;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   if (mg_mdns_listen(&mgr, handler, (void *) name) == NULL) {
-    fprintf(stderr, "%s: cannot listen on 224.0.0.251:5353\n", argv[0]);
+    fprintf(stderr, "%s: cannot listen on 224.0.0.251:5353: is there a network that allows multicast?\n", argv[0]);
     mg_mgr_free(&mgr);
     return 1;
   }

@@ -1,23 +1,20 @@
 // A Modbus TCP server with a bank of registers and a bank of coils. Input registers and discrete inputs are the same banks, read-only.
 //
-// usage: modbus-server [-l URL] [-n SIZE] [-r] [-v]
-//   -l  where to listen, default tcp://0.0.0.0:502, port 0: any free port
-//   -n  registers, and coils, from address 0 on; default 1000, at most 65536
-//   -r  refuse to write
-//   -v  print each request
-// Ctrl-C ends it.
+// usage: modbus-server -h
 
-#include "mongoose.h"
+#include "example.h"
 
-static volatile sig_atomic_t s_signal;
+static const char *const s_usage =
+    "usage: modbus-server [-l URL] [-n SIZE] [-r] [-v]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default tcp://0.0.0.0:502; port 0 is any free port\n"
+    "  -n SIZE   registers, and coils, from address 0 on; default 1000, at most 65536\n"
+    "  -r   refuse to write\n"
+    "  -v   print each request\n";
+
 static uint16_t s_registers[65536];
 static bool s_coils[65536];
 static unsigned s_size = 1000;
 static bool s_read_only, s_verbose;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static void carry_out(struct mg_modbus_req *req) {
   unsigned i;
@@ -53,41 +50,32 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static int usage(const char *name) {
-  fprintf(stderr, "usage: %s [-l URL] [-n SIZE] [-r] [-v]\n", name);
-  return 2;
-}
-
 int main(int argc, char **argv) {
   const char *url = "tcp://0.0.0.0:502";
   struct mg_mgr mgr;
   struct mg_connection *listener;
-  int i;
+  int opt;
 
-  for (i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "-r") == 0) {
-      s_read_only = true;
-    } else if (strcmp(argv[i], "-v") == 0) {
-      s_verbose = true;
-    } else if (strcmp(argv[i], "-l") == 0 && i + 1 < argc) {
-      url = argv[++i];
-    } else if (strcmp(argv[i], "-n") == 0 && i + 1 < argc) {
-      if (!mg_str_to_num(mg_str(argv[++i]), 10, &s_size, sizeof(s_size)) || s_size > 65536) return usage(argv[0]);
-    } else {
-      return usage(argv[0]);
+  while ((opt = getopt(argc, argv, "hl:n:rv")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'n':
+        if (!mg_str_to_num(mg_str(optarg), 10, &s_size, sizeof(s_size)) || s_size > 65536) return example_usage(s_usage, '?');
+        break;
+      case 'r': s_read_only = true; break;
+      case 'v': s_verbose = true; break;
+      default: return example_usage(s_usage, opt);
     }
   }
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc) return example_usage(s_usage, '?');
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
-  if ((listener = mg_modbus_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("tcp://localhost:%u\n", mg_ntohs(listener->loc.port));
+  listener = mg_modbus_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "tcp");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   return 0;

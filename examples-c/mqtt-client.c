@@ -1,19 +1,30 @@
 // An MQTT client: prints the messages of a topic, and publishes to it. It connects again when the connection is lost; messages
 // that the broker had not acknowledged are then sent again.
 //
-// usage: mqtt-client [-t TOPIC] [-q QOS] [-m MESSAGE] [-n COUNT] [-i CLIENT_ID] [-u USER] [-P PASSWORD] [-k SECONDS] [-5] [-c CA.PEM] URL
-//   -t TOPIC    default mqtt-client/test; wildcards are fine without -m
-//   -m MESSAGE  publish it, with a number behind it, -n times (default 1), and end when the broker has acknowledged all;
+// usage: mqtt-client -h
 //               without -m: subscribe, and end after -n messages (default: never)
 //   -i ID       a session of this name: what arrives while we are away is delivered later
 //   -5          speak MQTT 5, otherwise 3.1.1
 //   try: mqtt-client mqtt://localhost:1883 & mqtt-client -q 1 -m hello -n 3 mqtt://localhost:1883
 //   exit: 0 when COUNT was reached, 1 when the broker refused something
 
-#include "mongoose.h"
+#include "example.h"
 
 #define RECONNECT_MS 500
 #define WINDOW 16  // messages sent and not acknowledged
+
+static const char *const s_usage =
+    "usage: mqtt-client [-t TOPIC] [-q QOS] [-m MESSAGE] [-n COUNT] [-i ID] [-u USER] [-P PASSWORD] [-k SECONDS] [-5] [-c CA] URL\n"
+    "  -t TOPIC   default mqtt-client/test; wildcards are fine without -m\n"
+    "  -q QOS   0, 1 or 2, default 0\n"
+    "  -m MESSAGE   publish it, with a number behind it, -n times (default 1), and end when the broker has acknowledged all;\n"
+    "      without -m: subscribe, and end after -n messages (default: never)\n"
+    "  -i ID   a session of this name: what arrives while we are away is delivered later\n"
+    "  -u USER -P PASSWORD   log in\n"
+    "  -k SECONDS   keep-alive, default 30\n"
+    "  -5   speak MQTT 5, otherwise 3.1.1\n"
+    "  -c CA   check the broker's certificate against this authority\n"
+    "  try: mqtt-client mqtt://localhost:1883 & mqtt-client -q 1 -m hello -n 3 mqtt://localhost:1883\n";
 
 // A message of ours on its way. With QoS 2 the broker takes it first (PUBREC), and is then told to pass it on (PUBREL).
 struct sent {
@@ -30,12 +41,6 @@ static bool s_ready, s_refused;
 static int s_published, s_done;
 static struct sent s_sent[WINDOW];
 static uint8_t s_held[65536 / 8];  // ids of QoS 2 messages that the broker has not released: a bit each
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
-
 static bool is_over(void) {
   return s_signal != 0 || s_refused || (s_count >= 0 && s_done >= s_count);
 }
@@ -201,19 +206,11 @@ static void say_goodbye(struct mg_mgr *mgr) {
   while (s_conn != NULL && mg_millis() < until) mg_mgr_poll(mgr, 50);
 }
 
-static int usage(const char *program) {
-  fprintf(stderr,
-          "usage: %s [-t TOPIC] [-q QOS] [-m MESSAGE] [-n COUNT] [-i CLIENT_ID] [-u USER] [-P PASSWORD] [-k SECONDS] [-5]\n"
-          "       [-c CA.PEM] URL     such as mqtt://localhost:1883 or mqtts://localhost:8883\n",
-          program);
-  return 2;
-}
-
 int main(int argc, char **argv) {
   struct mg_mgr mgr;
   int opt;
 
-  while ((opt = getopt(argc, argv, "t:q:m:n:i:u:P:k:5c:")) != -1) {
+  while ((opt = getopt(argc, argv, "ht:q:m:n:i:u:P:k:5c:")) != -1) {
     if (opt == 't') s_topic = optarg;
     else if (opt == 'q') s_qos = atoi(optarg);
     else if (opt == 'm') s_message = optarg;
@@ -224,14 +221,13 @@ int main(int argc, char **argv) {
     else if (opt == 'k') s_keepalive = atoi(optarg);
     else if (opt == '5') s_version = 5;
     else if (opt == 'c') s_ca = optarg;
-    else return usage(argv[0]);
+    else return example_usage(s_usage, opt);
   }
-  if (optind + 1 != argc || s_qos < 0 || s_qos > 2 || s_keepalive < 0 || s_keepalive > 65535) return usage(argv[0]);
+  if (optind + 1 != argc || s_qos < 0 || s_qos > 2 || s_keepalive < 0 || s_keepalive > 65535) return example_usage(s_usage, '?');
   if (s_message != NULL && s_count < 0) s_count = 1;
   s_url = argv[optind];
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   mg_timer_add(&mgr, RECONNECT_MS, MG_TIMER_REPEAT | MG_TIMER_RUN_NOW, tick, &mgr);

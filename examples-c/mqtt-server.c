@@ -1,11 +1,6 @@
 // An MQTT broker for versions 3.1.1 and 5, over TCP and over WebSocket, with TLS or without.
 //
-// usage: mqtt-server [-u USER -P PASSWORD] [-c CERT -k KEY] [-n FILTER] [-d DATABASE] [URL...]
-//   URL          default mqtt://0.0.0.0:1883; http:// and https:// are for WebSocket clients. Ctrl-C ends it
-//   -n FILTER    a filter that nobody may subscribe to
-//   -d DATABASE  sessions and retained messages are kept there, so that a restart loses no message of QoS 1 or 2
-//   try: mqtt-server mqtt://0.0.0.0:1883 http://0.0.0.0:8083
-//        mqtt-server -c cert.pem -k key.pem mqtts://0.0.0.0:8883 https://0.0.0.0:8084
+// usage: mqtt-server -h
 //
 // All of both versions but authentication beyond user and password. What is kept in memory is bounded by the numbers below and in
 // session.h. Its parts are in the directory mqtt-server. For -d build it with SQLite:
@@ -13,6 +8,7 @@
 // flags:
 // flags: -DWITH_SQLITE -lsqlite3
 
+#include "example.h"
 #include "mqtt-server/packet.h"
 #include "mqtt-server/session.h"
 #include "mqtt-server/store.h"
@@ -24,14 +20,19 @@
 #define MAX_KEEPALIVE 60  // seconds; version 5 clients that promised more are told so, so that dead ones are noticed
 #define LOGIN_SECONDS 10
 #define TICK_MS 250
+#define MAX_URLS 16
+
+static const char *const s_usage =
+    "usage: mqtt-server [-u USER -P PASSWORD] [-c CERT -k KEY] [-n FILTER] [-d DATABASE] [-l URL]...     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default mqtt://0.0.0.0:1883; may be repeated. http:// and https:// are for WebSocket clients\n"
+    "  -u USER -P PASSWORD   who may connect; without them everybody\n"
+    "  -c CERT -k KEY   for mqtts:// and https://\n"
+    "  -n FILTER   a filter that nobody may subscribe to\n"
+    "  -d DATABASE   sessions and retained messages are kept there, so that a restart loses no message of QoS 1 or 2\n"
+    "  try: mqtt-server -l mqtt://0.0.0.0:1883 -l http://0.0.0.0:8083\n";
 
 static const char *s_user, *s_pass, *s_denied;
 static struct mg_tls_opts s_tls;
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 // Ends a connection; version 5 tells the client why.
 static void end(struct mg_connection *c, uint8_t reason) {
@@ -441,7 +442,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     if (count_conns(c->mgr) > MAX_CONNS) c->is_closing = 1;
     else if (c->is_tls) mg_tls_init(c, &s_tls);
   } else if (ev == MG_EV_HTTP_MSG) {
-    mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);  // the library agrees to the protocol `mqtt`
+    example_ws_upgrade(c, (struct mg_http_message *) ev_data);  // the library agrees to the protocol `mqtt`
   } else if (ev == MG_EV_WS_MSG) {
     on_websocket(c, ((struct mg_ws_message *) ev_data)->data);
   } else if (ev == MG_EV_MQTT_CMD) {
@@ -488,14 +489,6 @@ static void say_goodbye(struct mg_mgr *mgr) {
   while (mgr->conns != NULL && mg_millis() < until) mg_mgr_poll(mgr, 50);
 }
 
-static int usage(const char *program) {
-  fprintf(stderr,
-          "usage: %s [-u USER -P PASSWORD] [-c CERT -k KEY] [-n DENIED_FILTER] [-d DATABASE] [URL...]\n"
-          "       default mqtt://0.0.0.0:1883; http:// for WebSocket; mqtts:// and https:// with CERT and KEY\n",
-          program);
-  return 2;
-}
-
 static bool read_file(const char *path, struct mg_str *to) {
   *to = mg_file_read(&mg_fs_posix, path);
   if (to->buf == NULL) fprintf(stderr, "cannot read %s\n", path);
@@ -503,42 +496,36 @@ static bool read_file(const char *path, struct mg_str *to) {
 }
 
 int main(int argc, char **argv) {
-  static const char *urls[] = {"mqtt://0.0.0.0:1883"};
-  const char **url = urls, *cert = NULL, *key = NULL, *database = NULL;
+  const char *url[MAX_URLS] = {"mqtt://0.0.0.0:1883"}, *cert = NULL, *key = NULL, *database = NULL;
   struct mg_mgr mgr;
-  int opt, i, n;
+  int opt, i, n = 0;
 
-  while ((opt = getopt(argc, argv, "u:P:c:k:n:d:")) != -1) {
-    if (opt == 'u') s_user = optarg;
+  while ((opt = getopt(argc, argv, "hl:u:P:c:k:n:d:")) != -1) {
+    if (opt == 'l' && n < MAX_URLS) url[n++] = optarg;
+    else if (opt == 'u') s_user = optarg;
     else if (opt == 'P') s_pass = optarg;
     else if (opt == 'c') cert = optarg;
     else if (opt == 'k') key = optarg;
     else if (opt == 'n') s_denied = optarg;
     else if (opt == 'd') database = optarg;
-    else return usage(argv[0]);
+    else return example_usage(s_usage, opt);
   }
-  if ((s_user == NULL) != (s_pass == NULL) || (cert == NULL) != (key == NULL)) return usage(argv[0]);
-  n = argc - optind;
-  if (n > 0) url = (const char **) argv + optind;
+  while (optind < argc && n < MAX_URLS) url[n++] = argv[optind++];
+  if (optind < argc || (s_user == NULL) != (s_pass == NULL) || (cert == NULL) != (key == NULL)) return example_usage(s_usage, '?');
   for (i = 0; i < n; i++) {
-    if (cert == NULL && mg_url_is_ssl(url[i])) return usage(argv[0]);
+    if (cert == NULL && mg_url_is_ssl(url[i])) return example_usage(s_usage, '?');
   }
   if (cert != NULL && (!read_file(cert, &s_tls.cert) || !read_file(key, &s_tls.key))) return 1;
   if (database != NULL && !store_open(database)) return 1;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   mg_timer_add(&mgr, TICK_MS, MG_TIMER_REPEAT, tick, &mgr);
   for (i = 0; i < (n > 0 ? n : 1); i++) {
     bool http = strncmp(url[i], "http", 4) == 0;
     struct mg_connection *l = http ? mg_http_listen(&mgr, url[i], handler, NULL) : mg_mqtt_listen(&mgr, url[i], handler, NULL);
-    if (l == NULL) {
-      fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url[i]);
-      mg_mgr_free(&mgr);
-      return 1;
-    }
+    if (l == NULL) return example_cannot_listen(&mgr, argv[0], url[i]);
     printf("%s%s://localhost:%u\n", http ? "ws" : "mqtt", l->is_tls ? "s" : "", mg_ntohs(l->loc.port));
   }
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);

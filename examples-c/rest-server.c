@@ -1,9 +1,6 @@
 // A collection of things that programs create, read, change and delete over HTTP, as JSON.
 //
-// usage: rest-server [-l URL] [-u USER:PASSWORD] [-n MOST]     Ctrl-C ends it
-//   -l   where to listen, default http://127.0.0.1:8000
-//   -u   who may use it; without it everybody
-//   -n   most things it keeps, default 1000
+// usage: rest-server -h
 //
 //   curl localhost:8000/things -d '{"name":"lamp","price":12.5}'          creates one: 201, and where it is
 //   curl localhost:8000/things                                            all
@@ -15,10 +12,15 @@
 // What a request is refused with: 400 not such an object, 401 not allowed, 404 no such thing, 405 not this method, 413 body too
 // long, 507 no room.
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
 
 #define JSON "Content-Type: application/json\r\n"
+
+static const char *const s_usage =
+    "usage: rest-server [-l URL] [-u USER:PASSWORD] [-n MOST]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://127.0.0.1:8000; port 0 is any free port\n"
+    "  -u USER:PASSWORD   who may use it; without it everybody\n"
+    "  -n MOST   most things it keeps, default 1000\n";
 
 struct thing {
   unsigned long id;  // 0: free
@@ -30,12 +32,6 @@ static struct thing *s_things;
 static size_t s_most = 1000;
 static unsigned long s_last_id;
 static const char *s_user;  // USER:PASSWORD
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
-
 static bool is(struct mg_str s, const char *text) {
   return mg_strcmp(s, mg_str(text)) == 0;
 }
@@ -157,34 +153,29 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static int usage(const char *name) {
-  fprintf(stderr, "usage: %s [-l URL] [-u USER:PASSWORD] [-n MOST]\n", name);
-  return 2;
-}
-
 int main(int argc, char **argv) {
   const char *url = "http://127.0.0.1:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
   struct mgx_limits limits;
-  int i;
+  int opt;
 
-  for (i = 1; i < argc; i += 2) {
-    if (argv[i][0] != '-' || i + 1 == argc) return usage(argv[0]);
-    switch (argv[i][1]) {
-      case 'l': url = argv[i + 1]; break;
-      case 'u': s_user = argv[i + 1]; break;
-      case 'n': s_most = (size_t) strtoul(argv[i + 1], NULL, 10); break;
-      default: return usage(argv[0]);
+  while ((opt = getopt(argc, argv, "hl:u:n:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'u': s_user = optarg; break;
+      case 'n': s_most = (size_t) strtoul(optarg, NULL, 10); break;
+      default: return example_usage(s_usage, opt);
     }
   }
-  if (s_most == 0 || s_most > 1000000 || (s_user != NULL && strchr(s_user, ':') == NULL)) return usage(argv[0]);
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc) return example_usage(s_usage, '?');
+  if (s_most == 0 || s_most > 1000000 || (s_user != NULL && strchr(s_user, ':') == NULL)) return example_usage(s_usage, '?');
   if ((s_things = (struct thing *) calloc(s_most, sizeof(*s_things))) == NULL) {
     fprintf(stderr, "%s: not enough memory for %lu things\n", argv[0], (unsigned long) s_most);
     return 1;
   }
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   // Neither many clients nor slow ones, nor long bodies, take more memory than this.
@@ -192,13 +183,9 @@ int main(int argc, char **argv) {
   limits.max_conns = 1000;
   limits.max_body_bytes = 16 * 1024;
   mgx_mgr_limits(&mgr, &limits);
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   free(s_things);

@@ -1,9 +1,7 @@
 // A reverse proxy: clients talk to it, it talks to the server behind it. Bodies of any size pass through in both directions in
 // pieces, no faster than the slower side takes them.
 //
-// usage: reverse-proxy [-l URL] [-t SECONDS] UPSTREAM_URL     Ctrl-C or SIGTERM ends it
-//   -l   where to listen, default http://0.0.0.0:8000
-//   -t   how long the server may be silent, default 60
+// usage: reverse-proxy -h
 //   UPSTREAM_URL   such as http://127.0.0.1:9000
 //
 // - A client's connection stays open for further requests, and so does the one to the server that belongs to it.
@@ -12,11 +10,16 @@
 // - 502: the server cannot be reached or makes no sense. 504: it is silent.
 // - WebSocket connections pass, too.
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
 
 #define QUEUE_MAX (256 * 1024)  // more than this does not wait to be sent
 #define HEAD_MAX (64 * 1024)
+
+static const char *const s_usage =
+    "usage: reverse-proxy [-l URL] [-t SECONDS] UPSTREAM_URL     Ctrl-C or SIGTERM ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
+    "  -t SECONDS   how long the server may be silent, default 60\n"
+    "  UPSTREAM_URL   such as http://127.0.0.1:9000\n";
 
 // How the end of a body is found, and where in it we are.
 enum kind { NONE, LENGTH, CHUNKED, UNTIL_CLOSE };
@@ -49,12 +52,6 @@ static const char *s_upstream;
 static uint64_t s_silence = 60000;
 static mg_event_handler_t s_http;  // the protocol handler of HTTP connections
 static bool s_leaving;
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
-
 static bool is(struct mg_str s, const char *text) {
   return mg_strcasecmp(s, mg_str(text)) == 0;
 }
@@ -525,45 +522,34 @@ static void leave(struct mg_mgr *mgr) {
   }
 }
 
-static int usage(const char *name) {
-  fprintf(stderr, "usage: %s [-l URL] [-t SECONDS] UPSTREAM_URL\n", name);
-  return 2;
-}
-
 int main(int argc, char **argv) {
   const char *url = "http://0.0.0.0:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
   uint64_t end;
-  int i;
+  int opt;
 
-  for (i = 1; i + 1 < argc; i += 2) {
-    if (argv[i][0] != '-') return usage(argv[0]);
-    switch (argv[i][1]) {
-      case 'l': url = argv[i + 1]; break;
-      case 't': s_silence = (uint64_t) atoi(argv[i + 1]) * 1000; break;
-      default: return usage(argv[0]);
+  while ((opt = getopt(argc, argv, "hl:t:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 't': s_silence = (uint64_t) atoi(optarg) * 1000; break;
+      default: return example_usage(s_usage, opt);
     }
   }
-  if (i + 1 != argc || argv[i][0] == '-' || s_silence == 0) return usage(argv[0]);
-  s_upstream = argv[i];
+  if (optind + 1 != argc || s_silence == 0) return example_usage(s_usage, '?');
+  s_upstream = argv[optind];
   if (mg_url_is_ssl(s_upstream) || mg_url_port(s_upstream) == 0 || mg_url_host(s_upstream).len == 0) {
     fprintf(stderr, "%s: want a server such as http://127.0.0.1:9000, not %s\n", argv[0], s_upstream);
     return 2;
   }
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   mgx_mgr_limits(&mgr, mgx_limits_public());
-  if ((listener = mg_http_listen(&mgr, url, on_client, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
+  listener = mg_http_listen(&mgr, url, on_client, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
   s_http = listener->pfn;
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   leave(&mgr);
   for (end = mg_millis() + 10000; mgr.conns != NULL && mg_millis() < end;) mg_mgr_poll(&mgr, 100);

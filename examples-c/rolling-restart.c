@@ -1,17 +1,21 @@
 // A server that is replaced by its next version without one failed request. Start it; to restart, start it again with the same
 // arguments: the new process asks the old one for the listening socket, says when it serves, and the old one leaves.
 //
-// usage: rolling-restart URL CONTROL      CONTROL: path of the UNIX socket on which processes hand the listener over
-//   try: rolling-restart http://0.0.0.0:8000 /tmp/control & sleep 5; rolling-restart http://0.0.0.0:8000 /tmp/control
+// usage: rolling-restart -h
 //
 // Both processes have the same socket, not two on one port. With SO_REUSEPORT each would have its own, with its own queue
 // of connections that are not accepted yet, and those in the queue of the one that closes are reset by the kernel.
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
 
 #include <pthread.h>
 #include <sys/un.h>
+
+static const char *const s_usage =
+    "usage: rolling-restart [-l URL] -c CONTROL     SIGTERM ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
+    "  -c CONTROL   path of the UNIX socket on which processes hand the listener over\n"
+    "  try: rolling-restart -c /tmp/control & sleep 5; rolling-restart -c /tmp/control\n";
 
 static struct mg_mgr s_mgr;
 static struct mgx_mgr_drain_opts s_drain;
@@ -124,21 +128,30 @@ int main(int argc, char **argv) {
   pthread_t thread;
   int old;
   bool all;
+  const char *url = "http://0.0.0.0:8000", *control = NULL;
+  int opt;
 
-  if (argc != 3) {
-    fprintf(stderr, "usage: %s URL CONTROL\n", argv[0]);
-    return 2;
+  while ((opt = getopt(argc, argv, "hl:c:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'c': control = optarg; break;
+      default: return example_usage(s_usage, opt);
+    }
   }
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc) control = argv[optind++];
+  if (optind < argc || control == NULL) return example_usage(s_usage, '?');
   s_drain.deadline_ms = 20000;
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&s_mgr);
   mgx_mgr_drain_init(&s_mgr);
   signal(SIGTERM, on_signal);
   signal(SIGINT, on_signal);
-  old = predecessor(argv[2]);
-  listener = old < 0 ? mg_http_listen(&s_mgr, argv[1], handler, NULL) : take_over(old);
-  if (listener == NULL || !open_control(argv[2])) {
-    fprintf(stderr, "%s: cannot listen on %s and %s\n", argv[0], argv[1], argv[2]);
+  old = predecessor(control);
+  listener = old < 0 ? mg_http_listen(&s_mgr, url, handler, NULL) : take_over(old);
+  if (listener == NULL) return example_cannot_listen(&s_mgr, argv[0], url);
+  if (!open_control(control)) {
+    fprintf(stderr, "%s: cannot create the socket %s: choose a path in a directory that you may write to\n", argv[0], control);
     mg_mgr_free(&s_mgr);
     return 1;
   }

@@ -1,8 +1,12 @@
 // Asks a time server, sets the offset of mg_now() and prints the time.
 //
-// usage: sntp-sync URL [COUNT]     such as udp://pool.ntp.org:123; COUNT: ask so often, once a second (default 1)
+// usage: sntp-sync -h
 
-#include "mongoose.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: sntp-sync [-n COUNT] URL     such as udp://pool.ntp.org:123\n"
+    "  -n COUNT   ask so often, once a second; default 1\n";
 
 static bool s_done;
 static int s_answers;
@@ -26,22 +30,28 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 
 int main(int argc, char **argv) {
   struct mg_mgr mgr;
-  int i, count = argc > 2 ? atoi(argv[2]) : 1;
+  const char *url;
+  int opt, i, count = 1;
 
-  if (argc < 2 || argc > 3 || argv[1][0] == '-' || count < 1) {
-    fprintf(stderr, "usage: %s URL [COUNT]     such as udp://pool.ntp.org:123\n", argv[0]);
-    return 2;
+  while ((opt = getopt(argc, argv, "hn:")) != -1) {
+    switch (opt) {
+      case 'n': count = atoi(optarg); break;
+      default: return example_usage(s_usage, opt);
+    }
   }
+  if (optind + 2 == argc) count = atoi(argv[optind + 1]);
+  if (optind == argc || optind + 2 < argc || count < 1) return example_usage(s_usage, '?');
+  url = argv[optind];
   setvbuf(stdout, NULL, _IOLBF, 0);
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   for (i = 0; i < count; i++) {
     uint64_t next = mg_millis() + 1000;
-    s_done = mg_sntp_connect(&mgr, argv[1], handler, NULL) == NULL;
+    s_done = mg_sntp_connect(&mgr, url, handler, NULL) == NULL;
     while (!s_done) mg_mgr_poll(&mgr, 1000);
     while (i + 1 < count && mg_millis() < next) mg_mgr_poll(&mgr, (int) (next - mg_millis()));
   }
   mg_mgr_free(&mgr);
-  if (s_answers < count) fprintf(stderr, "%s: %d of %d answers\n", argv[1], s_answers, count);
+  if (s_answers < count) fprintf(stderr, "%s: %d of %d answers\n", url, s_answers, count);
   return s_answers == count ? 0 : 1;
 }

@@ -1,25 +1,21 @@
 // Serves directories: files of any size, ranges, listings, server-side includes, compressed files (NAME.gz beside NAME).
 //
-// usage: static-server [-l URL] [-r ROOTS] [-s PATTERN] [-4 PAGE]     Ctrl-C ends it
-//   -l   where to listen, default http://0.0.0.0:8000
-//   -r   what to serve, default the current directory. Also a list: www,/data=/mnt/data serves /mnt/data as /data
-//   -s   names of pages with server-side includes, for example #.shtml
-//   -4   page for what is not found
+// usage: static-server -h
 //
 //   curl localhost:8000/                              index.html, or a listing
 //   curl -C - -O localhost:8000/large-file            goes on with a download that was cut off
 //   curl -I localhost:8000/large-file                 length and ETag
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: static-server [-l URL] [-r ROOTS] [-s PATTERN] [-4 PAGE]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
+    "  -r ROOTS   what to serve, default the current directory. Also a list: www,/data=/mnt/data serves /mnt/data as /data\n"
+    "  -s PATTERN   names of pages with server-side includes, for example #.shtml\n"
+    "  -4 PAGE   page for what is not found\n";
 
 static struct mg_http_serve_opts s_opts;
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
-
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
@@ -39,40 +35,31 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static int usage(const char *name) {
-  fprintf(stderr, "usage: %s [-l URL] [-r ROOTS] [-s PATTERN] [-4 PAGE]\n", name);
-  return 2;
-}
-
 int main(int argc, char **argv) {
   const char *url = "http://0.0.0.0:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
-  int i;
+  int opt;
 
   s_opts.root_dir = ".";
-  for (i = 1; i < argc; i += 2) {
-    if (argv[i][0] != '-' || i + 1 == argc) return usage(argv[0]);
-    switch (argv[i][1]) {
-      case 'l': url = argv[i + 1]; break;
-      case 'r': s_opts.root_dir = argv[i + 1]; break;
-      case 's': s_opts.ssi_pattern = argv[i + 1]; break;
-      case '4': s_opts.page404 = argv[i + 1]; break;
-      default: return usage(argv[0]);
+  while ((opt = getopt(argc, argv, "hl:r:s:4:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'r': s_opts.root_dir = optarg; break;
+      case 's': s_opts.ssi_pattern = optarg; break;
+      case '4': s_opts.page404 = optarg; break;
+      default: return example_usage(s_usage, opt);
     }
   }
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc) return example_usage(s_usage, '?');
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   mgx_mgr_limits(&mgr, mgx_limits_public());
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   return 0;

@@ -1,18 +1,16 @@
 // Sends back whatever arrives on a TCP port.
 //
-// usage: tcp-echo [PORT]     default 7000, 0: any free port; Ctrl-C ends it
+// usage: tcp-echo -h
 // try:   nc localhost 7000
 
-#include "mongoose.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: tcp-echo [-l URL]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default tcp://0.0.0.0:7000; port 0 is any free port\n";
 
 // A peer that sends without reading must not fill our memory: above this many unsent bytes nothing more is read.
 #define ENOUGH (256 * 1024)
-
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) {
@@ -30,26 +28,24 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 int main(int argc, char **argv) {
-  char url[40];
+  const char *url = "tcp://0.0.0.0:7000";
+  char of_port[40];
   struct mg_mgr mgr;
   struct mg_connection *listener;
+  int code = example_args(argc, argv, s_usage, &url);
 
-  if (argc > 2 || (argc == 2 && (argv[1][0] < '0' || argv[1][0] > '9'))) {
-    fprintf(stderr, "usage: %s [PORT]     default 7000, 0: any free port\n", argv[0]);
-    return 2;
+  if (code >= 0) return code;
+  if (strchr(url, ':') == NULL) {  // a port alone will do
+    mg_snprintf(of_port, sizeof(of_port), "tcp://0.0.0.0:%s", url);
+    url = of_port;
   }
-  mg_snprintf(url, sizeof(url), "tcp://0.0.0.0:%s", argc > 1 ? argv[1] : "7000");
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
-  if ((listener = mg_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("tcp://localhost:%u\n", mg_ntohs(listener->loc.port));
+  listener = mg_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "tcp");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   return 0;

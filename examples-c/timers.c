@@ -1,8 +1,12 @@
 // What timers can do: once, repeatedly, at once, cancelled; and a deadline without a timer.
 //
-// usage: timers [SECONDS]     default 3; Ctrl-C ends it earlier
+// usage: timers -h
 
-#include "mongoose.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: timers [-t SECONDS]     Ctrl-C ends it earlier\n"
+    "  -t SECONDS   default 3\n";
 
 struct app {
   struct mg_mgr mgr;
@@ -11,12 +15,6 @@ struct app {
   int ticks;
   bool done;
 };
-
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
 
 static void say(const struct app *app, const char *text) {
   printf("%5lu ms  %s\n", (unsigned long) (mg_millis() - app->start), text);
@@ -49,15 +47,18 @@ static void finish(void *arg) {
 int main(int argc, char **argv) {
   static struct app app;
   uint64_t next_note = 0;
-  int seconds = argc > 1 ? atoi(argv[1]) : 3;
+  int opt, seconds = 3;
 
-  if (argc > 2 || seconds <= 0) {
-    fprintf(stderr, "usage: %s [SECONDS]     default 3\n", argv[0]);
-    return 2;
+  while ((opt = getopt(argc, argv, "ht:")) != -1) {
+    switch (opt) {
+      case 't': seconds = atoi(optarg); break;
+      default: return example_usage(s_usage, opt);
+    }
   }
+  if (optind < argc) seconds = atoi(argv[optind++]);
+  if (optind < argc || seconds <= 0) return example_usage(s_usage, '?');
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_mgr_init(&app.mgr);
   app.start = mg_millis();
   mg_timer_add(&app.mgr, 1000, MG_TIMER_REPEAT | MG_TIMER_RUN_NOW, first, &app);

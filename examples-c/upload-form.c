@@ -1,6 +1,6 @@
 // Takes files from a browser or from curl, however large, and offers them again.
 //
-// usage: upload-form [URL [DIRECTORY]]     default http://0.0.0.0:8000 and ./uploads; Ctrl-C ends it
+// usage: upload-form -h
 //
 //   open http://localhost:8000 in a browser                      a form, and the files so far
 //   curl -T photo.jpg localhost:8000/upload/                     one request, written to disk as it arrives
@@ -9,20 +9,25 @@
 //   curl -F f=@notes.txt localhost:8000/form                     what a plain HTML form sends; small files only
 //   curl -O localhost:8000/files/photo.jpg                       and back
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
 
 #define MAX_SIZE ((size_t) 1 << 30)
 
-static const char *s_dir = "uploads";
-static volatile sig_atomic_t s_signal;
+static const char *const s_usage =
+    "usage: upload-form [-l URL] [-d DIRECTORY]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
+    "  -d DIRECTORY   where the files go, default DIR\n";
 
-static const char *s_page =
-    "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Upload</title></head><body>\n"
+static const char *s_dir = "uploads";
+
+static const char *const s_body =
     "<h1>Upload</h1>\n"
-    "<p><input type=\"file\" id=\"file\"> <progress id=\"bar\" value=\"0\" max=\"1\"></progress> <span id=\"text\"></span></p>\n"
-    "<p><a href=\"/files/\">Files</a></p>\n"
-    "<script>\n"
+    "<p><label for=\"file\">A file of any size, sent in pieces:</label></p>\n"
+    "<p class=\"row\"><input type=\"file\" id=\"file\"> <progress id=\"bar\" value=\"0\" max=\"1\" aria-label=\"Sent\"></progress>\n"
+    "<span id=\"text\" role=\"status\"></span></p>\n"
+    "<p><a href=\"/files/\">Files</a></p>\n";
+
+static const char *const s_script =
     "document.getElementById('file').onchange = async function () {\n"
     "  const file = this.files[0], bar = document.getElementById('bar'), text = document.getElementById('text');\n"
     "  const name = encodeURIComponent(file.name), step = 1 << 20;\n"
@@ -35,12 +40,7 @@ static const char *s_page =
     "    bar.value = offset / file.size;\n"
     "  }\n"
     "  text.textContent = 'stored ' + offset + ' bytes';\n"
-    "};\n"
-    "</script></body></html>\n";
-
-static void on_signal(int number) {
-  s_signal = number;
-}
+    "};\n";
 
 // The whole body has been written, or not.
 static void uploaded(struct mg_connection *c, const char *error) {
@@ -82,7 +82,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     mg_http_start_upload(c, hm, mg_str_n(file, n < 0 ? 0 : (size_t) n), mg_str(s_dir), &mg_fs_posix, uploaded);
   } else if (ev == MG_EV_HTTP_MSG) {
     if (mg_match(hm->uri, mg_str("/"), NULL)) {
-      mg_http_reply(c, 200, "Content-Type: text/html; charset=utf-8\r\n", "%s", s_page);
+      example_page(c, "Upload", s_body, s_script);
     } else if (mg_match(hm->uri, mg_str("/chunk"), NULL)) {
       mg_http_upload(c, hm, &mg_fs_posix, s_dir, MAX_SIZE);
     } else if (mg_match(hm->uri, mg_str("/form"), NULL)) {
@@ -101,28 +101,29 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 int main(int argc, char **argv) {
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  const char *url = "http://0.0.0.0:8000";
   struct mg_mgr mgr;
   struct mg_connection *listener;
+  int opt;
 
-  if (argc > 3 || url[0] == '-') {
-    fprintf(stderr, "usage: %s [URL [DIRECTORY]]\n", argv[0]);
-    return 2;
+  while ((opt = getopt(argc, argv, "hl:d:")) != -1) {
+    switch (opt) {
+      case 'l': url = optarg; break;
+      case 'd': s_dir = optarg; break;
+      default: return example_usage(s_usage, opt);
+    }
   }
-  if (argc > 2) s_dir = argv[2];
+  if (optind < argc) url = argv[optind++];
+  if (optind < argc) s_dir = argv[optind++];
+  if (optind < argc) return example_usage(s_usage, '?');
   mg_fs_posix.mkd(s_dir);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   mgx_mgr_limits(&mgr, mgx_limits_public());
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
-  fflush(stdout);
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   return 0;

@@ -1,23 +1,44 @@
 // A chat room: what one client says goes to all, and a timer tells everybody how many there are.
 //
-// usage: websocket-broadcast [URL]     default http://0.0.0.0:8000; Ctrl-C says good-bye to everybody and ends it
+// usage: websocket-broadcast -h
 //
-// Try it from a browser's console:
-//   ws = new WebSocket('ws://localhost:8000/'); ws.onmessage = (e) => console.log(e.data)
-//   ws.send('hello')
+// Open http://localhost:8000 in two browsers; programs connect to ws://localhost:8000.
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: websocket-broadcast [-l URL]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
 
 // Clients that do not read what they get are given up above this many unsent bytes.
 #define TOO_MUCH (1024 * 1024)
 #define TICK_MS 5000
 
-static volatile sig_atomic_t s_signal;
+static const char *const s_body =
+    "<h1>Chat</h1>\n"
+    "<p class=\"soft\">What one says goes to all. <span role=\"status\"><span id=\"state\" class=\"state\">connecting</span> <span id=\"here\">0</span> here</span></p>\n"
+    "<ul id=\"log\" class=\"log\" role=\"log\" aria-label=\"Messages\"></ul>\n"
+    "<form id=\"form\" class=\"row\"><label for=\"text\">Message</label> <input id=\"text\" maxlength=\"200\" autocomplete=\"off\" autofocus> <button>Say</button></form>\n";
 
-static void on_signal(int number) {
-  s_signal = number;
-}
+static const char *const s_script =
+    "const ws = new WebSocket(here('/'));\n"
+    "const state = (text, kind) => { at('state').textContent = text; at('state').className = 'state ' + kind; };\n"
+    "ws.onopen = () => state('connected', 'ok');\n"
+    "ws.onclose = e => state(e.code == 1001 ? 'the server has left' : 'disconnected', 'bad');\n"
+    "ws.onmessage = e => {\n"
+    "  let told = null;\n"
+    "  try { told = JSON.parse(e.data); } catch {}\n"
+    "  if (told && typeof told.here == 'number') { at('here').textContent = told.here; return; }\n"
+    "  const item = document.createElement('li');\n"
+    "  item.textContent = e.data;\n"
+    "  at('log').append(item);\n"
+    "  item.scrollIntoView();\n"
+    "};\n"
+    "at('form').onsubmit = e => {\n"
+    "  e.preventDefault();\n"
+    "  if (at('text').value) ws.send(at('text').value);\n"
+    "  at('text').value = '';\n"
+    "};\n";
 
 static int count_clients(struct mg_mgr *mgr) {
   struct mg_connection *c;
@@ -40,7 +61,12 @@ static void to_all(struct mg_mgr *mgr, struct mg_str text) {
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
-    mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    if (mg_http_get_header(hm, "Sec-WebSocket-Key") == NULL && example_is_browser(hm)) {
+      example_page(c, "Chat", s_body, s_script);
+    } else {
+      mg_ws_upgrade(c, hm, NULL);
+    }
   } else if (ev == MG_EV_WS_OPEN) {
     mg_ws_printf(c, WEBSOCKET_OP_TEXT, "{%m:%lu,%m:%d}", MG_ESC("you"), c->id, MG_ESC("here"), count_clients(c->mgr));
   } else if (ev == MG_EV_WS_MSG) {
@@ -71,15 +97,12 @@ int main(int argc, char **argv) {
   struct mg_mgr mgr;
   struct mgx_limits limits;
   struct mg_connection *listener;
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  const char *url = "http://0.0.0.0:8000";
+  int code = example_args(argc, argv, s_usage, &url);
 
-  if (argc > 2) {
-    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
-    return 2;
-  }
+  if (code >= 0) return code;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   // Strangers may come, but WebSocket peers may be silent for as long as they like.
@@ -87,12 +110,9 @@ int main(int argc, char **argv) {
   limits.idle_timeout_ms = 0;
   mgx_mgr_limits(&mgr, &limits);
   mg_timer_add(&mgr, TICK_MS, MG_TIMER_REPEAT, tick, &mgr);
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("ws://localhost:%u\n", mg_ntohs(listener->loc.port));
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "ws");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   say_goodbye(&mgr);
   printf("%d did not answer\n", count_clients(&mgr));

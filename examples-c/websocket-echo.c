@@ -1,38 +1,38 @@
 // Sends every WebSocket message back. A page to try it with is at the root.
 //
-// usage: websocket-echo [URL]     default http://0.0.0.0:8000; Ctrl-C ends it
+// usage: websocket-echo -h
 
-#include "mongoose.h"
-#include "mongoose_ext.h"
+#include "example.h"
+
+static const char *const s_usage =
+    "usage: websocket-echo [-l URL]     Ctrl-C ends it\n"
+    "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
 
 // A peer that sends without reading must not fill our memory: above this many unsent bytes nothing more is read.
 #define ENOUGH (1024 * 1024)
 
-static const char *s_page =
-    "<!DOCTYPE html><title>WebSocket echo</title>\n"
-    "<input id=text value='Hello!'> <button id=send>Send</button> <pre id=log></pre>\n"
-    "<script>\n"
-    "const log = (s) => { document.getElementById('log').textContent += s + '\\n'; };\n"
-    "const ws = new WebSocket(location.href.replace(/^http/, 'ws') + 'websocket');\n"
-    "ws.onopen = () => log('open');\n"
-    "ws.onclose = (e) => log('closed ' + e.code + ' ' + e.reason);\n"
-    "ws.onmessage = (e) => log('got ' + e.data);\n"
-    "document.getElementById('send').onclick = () => ws.send(document.getElementById('text').value);\n"
-    "</script>\n";
+static const char *const s_body =
+    "<h1>WebSocket echo</h1>\n"
+    "<p class=\"soft\">What is sent comes back. <span role=\"status\" id=\"state\" class=\"state\">connecting</span></p>\n"
+    "<form id=\"form\" class=\"row\"><label for=\"text\">Message</label> <input id=\"text\" value=\"Hello!\" autocomplete=\"off\"> <button>Send</button></form>\n"
+    "<ul id=\"log\" class=\"log\" role=\"log\" aria-label=\"Messages\"></ul>\n";
 
-static volatile sig_atomic_t s_signal;
-
-static void on_signal(int number) {
-  s_signal = number;
-}
+static const char *const s_script =
+    "const ws = new WebSocket(here('/websocket'));\n"
+    "const log = text => { const item = document.createElement('li'); item.textContent = text; at('log').append(item); item.scrollIntoView(); };\n"
+    "const state = (text, kind) => { at('state').textContent = text; at('state').className = 'state ' + kind; };\n"
+    "ws.onopen = () => state('open', 'ok');\n"
+    "ws.onclose = e => state('closed ' + e.code + ' ' + e.reason, 'bad');\n"
+    "ws.onmessage = e => log('← ' + e.data);\n"
+    "at('form').onsubmit = e => { e.preventDefault(); ws.send(at('text').value); log('→ ' + at('text').value); };\n";
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     if (mg_match(hm->uri, mg_str("/websocket"), NULL)) {
-      mg_ws_upgrade(c, hm, NULL);  // from here on this connection gets MG_EV_WS_* events
+      example_ws_upgrade(c, hm);  // from here on this connection gets MG_EV_WS_* events
     } else if (mg_match(hm->uri, mg_str("/"), NULL)) {
-      mg_http_reply(c, 200, "Content-Type: text/html\r\n", "%s", s_page);
+      example_page(c, "WebSocket echo", s_body, s_script);
     } else {
       mg_http_reply(c, 404, "", "Not found\n");
     }
@@ -49,27 +49,21 @@ int main(int argc, char **argv) {
   struct mg_mgr mgr;
   struct mgx_limits limits;
   struct mg_connection *listener;
-  const char *url = argc > 1 ? argv[1] : "http://0.0.0.0:8000";
+  const char *url = "http://0.0.0.0:8000";
+  int code = example_args(argc, argv, s_usage, &url);
 
-  if (argc > 2) {
-    fprintf(stderr, "usage: %s [URL]     default http://0.0.0.0:8000\n", argv[0]);
-    return 2;
-  }
+  if (code >= 0) return code;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
+  example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
   // Strangers may come, but WebSocket peers may be silent for as long as they like.
   limits = *mgx_limits_public();
   limits.idle_timeout_ms = 0;
   mgx_mgr_limits(&mgr, &limits);
-  if ((listener = mg_http_listen(&mgr, url, handler, NULL)) == NULL) {
-    fprintf(stderr, "%s: cannot listen on %s\n", argv[0], url);
-    mg_mgr_free(&mgr);
-    return 1;
-  }
-  printf("http://localhost:%u\n", mg_ntohs(listener->loc.port));
+  listener = mg_http_listen(&mgr, url, handler, NULL);
+  if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
+  example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   mg_mgr_free(&mgr);
   return 0;

@@ -81,6 +81,132 @@ fn dashboard_in_a_browser() -> Result<(), Failed> {
     Ok(())
 }
 
+/// What people see of an example, in a browser.
+fn page_of(name: &str) -> Result<(), Failed> {
+    let test = format!("page-{name}");
+    let server = Server::start(&test, &format!("examples-c/{name}.c"), &["-l", "http://127.0.0.1:0"], 1)?;
+    let mut command = script("pages_browser.py")?;
+    command.current_dir(scratch(&format!("clients-{test}-pictures")));
+    command.args([name, "127.0.0.1", &server.port().to_string(), &server.pid().to_string()]);
+    client(&test, command, 120)?;
+    server.ended()?;
+    Ok(())
+}
+
+/// All programs of examples-c are asked for help in the same way, and servers are told their address in the same way; one that
+/// cannot listen says what to do.
+fn options() -> Result<(), Failed> {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port();
+    let mut servers = 0;
+    for entry in std::fs::read_dir(root("examples-c"))? {
+        let path = entry?.path();
+        let Some(stem) = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".c")) else { continue };
+        let ask = |args: &[&str]| -> Result<crate::tools::Outcome, String> {
+            let mut program = Command::new(build(&format!("examples-c/{stem}.c"))?);
+            program.args(args);
+            run(program, &scratch(&format!("clients-options-{stem}")), Duration::from_secs(30))
+        };
+        let help = ask(&["-h"])?;
+        let usage = format!("usage: {stem} ");
+        ensure(help.code == 0 && help.stdout.starts_with(&usage) && help.stderr.is_empty(), || {
+            format!("{stem} -h: {}", help.text())
+        })?;
+        let wrong = ask(&["-Z"])?;
+        ensure(wrong.code == 2 && wrong.stderr.contains(&usage), || format!("{stem} -Z: {}", wrong.text()))?;
+        if !help.stdout.contains("-l URL   where to listen, default ") {
+            continue;
+        }
+        servers += 1;
+        let mut args = vec!["-l".to_string(), format!("tcp://127.0.0.1:{port}")];
+        match stem {
+            "udp-echo" => continue, // the port of this test is one of TCP
+            "reverse-proxy" => args.push("http://127.0.0.1:1".into()),
+            "rolling-restart" => args.extend(["-c".into(), "control".into()]),
+            "https-server" => {
+                let certs = root("c-tests/certs");
+                args.extend([
+                    "-c".into(),
+                    format!("{}/server-p256.pem", certs.display()),
+                    "-k".into(),
+                    format!("{}/server-p256.key", certs.display()),
+                ]);
+            }
+            _ => {}
+        }
+        let busy = ask(&args.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let advice = format!("cannot listen on tcp://127.0.0.1:{port}: another program has this port");
+        ensure(busy.code == 1 && busy.stderr.contains(&advice), || format!("{stem} {args:?}: {}", busy.text()))?;
+    }
+    Ok(ensure(servers >= 15, || format!("only {servers} servers"))?)
+}
+
+/// Files of all kinds are packed into a program, and served by it as they were.
+fn pack() -> Result<(), Failed> {
+    let dir = scratch("clients-pack");
+    let files: &[(&str, Vec<u8>)] = &[
+        ("web/index.html", b"<h1>packed</h1>".to_vec()),
+        ("web/css/style.css", b"body{}\n".to_vec()),
+        ("web/all bytes.bin", (0..70_000).map(|k| (k ^ (k >> 8)) as u8).collect()),
+        ("web/empty.txt", Vec::new()),
+        ("web/what??\"n\\\u{e4}.txt", b"odd name".to_vec()),
+        ("web/.hidden", b"secret".to_vec()),
+        ("web2/other.txt", b"other".to_vec()),
+    ];
+    for (name, content) in files {
+        std::fs::create_dir_all(dir.join(name).parent().unwrap())?;
+        std::fs::write(dir.join(name), content)?;
+    }
+    let pack = |args: &[&str]| -> Result<crate::tools::Outcome, String> {
+        let mut program = Command::new(build("examples-c/mongoose-pack.c")?);
+        program.current_dir(&dir).args(args);
+        run(program, &scratch("clients-pack-run"), Duration::from_secs(30))
+    };
+    let args = ["-s", "web", "web", "web2"];
+    let first = pack(&args)?;
+    ensure(first.code == 0, || first.text())?;
+    ensure(pack(&args)?.stdout == first.stdout, || "packed twice, it is not the same".into())?;
+    let to_file = pack(&["-o", "packed.c", "-s", "web", "web", "web2"])?;
+    ensure(to_file.code == 0 && to_file.stdout.is_empty(), || to_file.text())?;
+    ensure(std::fs::read_to_string(dir.join("packed.c"))? == first.stdout, || "-o writes something else".into())?;
+    for (args, want) in [
+        (&["-s", "web", "web/index.html", "web"][..], "are both /index.html"),
+        (&["no-such-file"], "no-such-file: No such file"),
+        (&["-n", "no name", "web"], "usage: mongoose-pack "),
+        (&[], "usage: mongoose-pack "),
+    ] {
+        let bad = pack(args)?;
+        ensure(bad.code != 0 && bad.stderr.contains(want), || format!("{args:?}: {}", bad.text()))?;
+    }
+    for (language, compiler, standard) in [("c", "gcc", "-std=c99"), ("c++", "g++", "-std=c++17")] {
+        let object = dir.join(format!("{language}.o"));
+        let mut cc = tool(compiler)?;
+        cc.args([standard, "-Wall", "-Wextra", "-Werror", "-x", language, "-I"]).arg(root("include"));
+        cc.arg("-c").arg(dir.join("packed.c")).arg("-o").arg(&object);
+        crate::tools::succeed(cc, &dir)?;
+        let program = crate::server::build_with("c-tests/programs/packed.c", &[object.to_str().unwrap()])?;
+        let mut command = Command::new(program);
+        command.arg("http://127.0.0.1:0");
+        let server = Server::spawn(&format!("pack-{language}"), command, 1)?;
+        for (path, want) in [
+            ("/", &files[0].1[..]),
+            ("/css/style.css", &files[1].1),
+            ("/all%20bytes.bin", &files[2].1),
+            ("/empty.txt", &files[3].1),
+            ("/what%3F%3F%22n%5C%C3%A4.txt", &files[4].1),
+            ("/web2/other.txt", &files[6].1),
+        ] {
+            let got = scratch("clients-pack-got").join("file");
+            curl(&server, path, &["-f", "-o", got.to_str().unwrap()])?;
+            // curl makes no file of an empty body in every version.
+            ensure(std::fs::read(&got).unwrap_or_default() == want, || format!("{path} is another file"))?;
+        }
+        ensure(curl(&server, "/.hidden", &["-f"]).is_err(), || ".hidden is packed".into())?;
+        server.stop()?;
+    }
+    Ok(())
+}
+
 fn rest_server() -> Result<(), Failed> {
     let args = ["-l", "http://127.0.0.1:0", "-u", "ann:secret", "-n", "3"];
     let server = Server::start("rest_server", "examples-c/rest-server.c", &args, 1)?;
@@ -598,6 +724,13 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
         ("dashboard_in_a_browser", dashboard_in_a_browser),
         ("event_stream", event_stream),
         ("event_stream_in_browsers", event_stream_in_browsers),
+        ("page_of_http_server", || page_of("http-server")),
+        ("page_of_graceful_server", || page_of("graceful-server")),
+        ("page_of_drain", || page_of("drain")),
+        ("page_of_drain_one", || page_of("drain-one")),
+        ("page_of_websocket_broadcast", || page_of("websocket-broadcast")),
+        ("options", options),
+        ("pack", pack),
         ("rest_server", rest_server),
         ("http_client", http_client),
         ("http_client_and_other_servers", http_client_and_other_servers),

@@ -1,0 +1,30 @@
+# The documentation: make docs builds it, make check-docs also tries links, spelling, man pages and the front page in a browser,
+# make deps-docs installs what both need (as root), or says what is missing.
+
+DOCS = target/docs
+DOCS_ENV = PYTHONPATH=$(CURDIR)/$(PEERS)/python PYTHONDONTWRITEBYTECODE=1
+DOCS_TOOLS = python3:python3 pip3:python3-pip hunspell:hunspell mandoc:mandoc chromium:chromium
+
+deps-docs:
+	@missing=; for t in $(DOCS_TOOLS); do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; done; \
+	hunspell -D 2>&1 </dev/null | grep -q en_GB || missing="$$missing hunspell-en-gb"; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else \
+	  echo "The documentation needs these Debian packages: apt-get install$$missing"; exit 1; \
+	fi
+	@for p in markdown websockets; do \
+	  [ -d $(PEERS)/python/$$p ] || python3 -m pip install --quiet --target $(PEERS)/python $$p || exit 1; \
+	done
+
+docs:
+	@$(DOCS_ENV) python3 -c 'import markdown' 2>/dev/null || $(MAKE) -s deps-docs
+	@$(DOCS_ENV) python3 docs/reference/build.py $(DOCS)
+
+check-docs: docs
+	@$(DOCS_ENV) python3 docs/reference/check.py $(DOCS)
+	@mkdir -p $(DOCS)/pictures
+	@cd $(DOCS)/pictures && $(DOCS_ENV) python3 $(CURDIR)/c-tests/scripts/docs_browser.py ../html
+
+.PHONY: deps-docs docs check-docs
