@@ -68,6 +68,8 @@ help:
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
 	@echo 'make test-bindings  those of the bindings for other languages; make deps-bindings installs what they need'
+	@echo 'make docs       the reference: target/docs/html/index.html, and man pages; make deps-docs installs what it needs'
+	@echo 'make check-docs tries its links, spelling, man pages, and the front page in a browser; make pictures takes those in docs/'
 	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls that fail; ONLY=name takes some'
 	@echo 'make soak       mixed traffic, with flat memory and descriptors; MINUTES=n, SEED=n'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'

@@ -27,4 +27,10 @@ check-docs: docs
 	@mkdir -p $(DOCS)/pictures
 	@cd $(DOCS)/pictures && $(DOCS_ENV) python3 $(CURDIR)/c-tests/scripts/docs_browser.py ../html
 
-.PHONY: deps-docs docs check-docs
+# The pictures in docs/ anew.
+pictures: docs build
+	@mkdir -p $(DOCS)/pictures
+	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(DOCS)/pictures/http-server
+	cd $(DOCS)/pictures && $(DOCS_ENV) python3 $(CURDIR)/docs/reference/pictures.py ./http-server ../html
+
+.PHONY: deps-docs docs check-docs pictures
