@@ -43,12 +43,13 @@ inline struct mg_str str(std::string_view s) {
 // A request or response; valid in the handler.
 class http_message {
  public:
-  explicit http_message(mg_http_message *hm) : hm_(hm) {}
+  http_message(mg_http_message *hm, bool whole) : hm_(hm), whole_(whole) {}
   std::string_view method() const { return detail::view(mgx_http_method, hm_); }
   std::string_view uri() const { return detail::view(mgx_http_uri, hm_); }
   std::string_view query() const { return detail::view(mgx_http_query, hm_); }
   std::string_view proto() const { return detail::view(mgx_http_proto, hm_); }
-  std::string_view body() const { return detail::view(mgx_http_body, hm_); }
+  // Of MG_EV_HTTP_MSG. Elsewhere empty: the length is the one that was announced, and the bytes have not arrived.
+  std::string_view body() const { return whole_ ? detail::view(mgx_http_body, hm_) : std::string_view(); }
   // Empty when there is none.
   std::string_view header(const char *name) const {
     size_t len = 0;
@@ -60,6 +61,7 @@ class http_message {
 
  private:
   mg_http_message *hm_;
+  bool whole_;
 };
 
 // What a handler is told. Ask for the data that belongs to the event.
@@ -70,7 +72,7 @@ class event {
   int number() const { return number_; }
   void *data() const { return data_; }
   // MG_EV_HTTP_HDRS, MG_EV_HTTP_MSG, MG_EV_WS_OPEN
-  http_message http() const { return http_message(static_cast<mg_http_message *>(data_)); }
+  http_message http() const { return http_message(static_cast<mg_http_message *>(data_), is(MG_EV_HTTP_MSG)); }
   // MG_EV_WS_MSG, MG_EV_WS_CTL
   std::string_view ws_data() const { return detail::view(mgx_ws_data, static_cast<mg_ws_message *>(data_)); }
   int ws_op() const { return mgx_ws_flags(static_cast<mg_ws_message *>(data_)) & 15; }

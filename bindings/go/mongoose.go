@@ -69,12 +69,17 @@ func view(f unsafe.Pointer, p unsafe.Pointer) []byte {
 	return C.GoBytes(unsafe.Pointer(at), C.int(n))
 }
 
-// Method, URI, Query, Body, Header and Status are of HTTPHdrs, HTTPMsg and WSOpen.
+// Method, URI, Query, Header and Status are of HTTPHdrs, HTTPMsg and WSOpen. Body is of HTTPMsg: elsewhere it has not arrived.
 func (e Event) Method() string { return string(view(C.mgx_http_method, e.data)) }
 func (e Event) URI() string    { return string(view(C.mgx_http_uri, e.data)) }
 func (e Event) Query() string  { return string(view(C.mgx_http_query, e.data)) }
-func (e Event) Body() []byte   { return view(C.mgx_http_body, e.data) }
-func (e Event) Status() int    { return int(C.mgx_http_status((*C.struct_mg_http_message)(e.data))) }
+func (e Event) Body() []byte {
+	if e.Number != HTTPMsg {
+		return nil
+	}
+	return view(C.mgx_http_body, e.data)
+}
+func (e Event) Status() int { return int(C.mgx_http_status((*C.struct_mg_http_message)(e.data))) }
 func (e Event) Header(name string) string {
 	s := C.CString(name)
 	defer C.free(unsafe.Pointer(s))

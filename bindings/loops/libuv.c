@@ -80,7 +80,9 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
     mg_ws_send(c, wm->data.buf, wm->data.len, wm->flags & 15);
   }
-  if (ev == MG_EV_HTTP_MSG) {
+  if (ev == MG_EV_HTTP_HDRS && mg_match(((struct mg_http_message *) ev_data)->uri, mg_str("/early"), NULL)) {
+    mg_http_reply(c, 200, "", "early");
+  } else if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     if (mg_match(hm->uri, mg_str("/hello"), NULL)) {
       mg_http_reply(c, 200, "", "hello");

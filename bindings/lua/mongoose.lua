@@ -105,14 +105,17 @@ local message_parts = { method = C.mgx_http_method, uri = C.mgx_http_uri, query 
 local message = { __index = function(self, name)
   if name == 'header' then return function(_, header) return view(C.mgx_http_header, self.at, header) end end
   if name == 'status' then return C.mgx_http_status(self.at) end
+  -- Only a whole message has its body in memory; otherwise the length is the one that was announced.
+  if name == 'body' and not self.whole then return '' end
   return message_parts[name] and (view(message_parts[name], self.at) or '')
 end }
-local function http(at) return setmetatable({ at = at }, message) end
+local function http(at) return setmetatable({ at = at, whole = false }, message) end
+local function whole_http(at) return setmetatable({ at = at, whole = true }, message) end
 local function ws(at) return { data = view(C.mgx_ws_data, at) or '', op = C.mgx_ws_flags(at) % 16 } end
 
 local data_of = {
   [mg.EV_ERROR] = function(at) return ffi.string(ffi.cast('char *', at)) end,
-  [mg.EV_HTTP_HDRS] = http, [mg.EV_HTTP_MSG] = http, [mg.EV_WS_OPEN] = http, [mg.EV_WS_MSG] = ws, [mg.EV_WS_CTL] = ws,
+  [mg.EV_HTTP_HDRS] = http, [mg.EV_HTTP_MSG] = whole_http, [mg.EV_WS_OPEN] = http, [mg.EV_WS_MSG] = ws, [mg.EV_WS_CTL] = ws,
   [mg.EV_MQTT_MSG] = function(at)
     return { topic = view(C.mgx_mqtt_topic, at) or '', data = view(C.mgx_mqtt_payload, at) or '' }
   end,

@@ -21,6 +21,7 @@ export interface HttpMessage {
   readonly query: string;
   readonly proto: string;
   readonly status: number;
+  /** In HTTP_MSG. Elsewhere empty: it has not arrived. */
   readonly body: Buffer;
   readonly text: string;
   header(name: string): string | undefined;

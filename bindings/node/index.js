@@ -137,24 +137,25 @@ function connDrain(o = {}) {
 }
 
 class HttpMessage {
-  #at;
-  constructor(at) { this.#at = at; }
+  #at; #whole;
+  // Only a whole message has its body in memory; otherwise the length is the one that was announced.
+  constructor(at, whole) { this.#at = at; this.#whole = whole; }
   get pointer() { return this.#at; }
   get method() { return String(view(f.mgx_http_method, this.#at) ?? ''); }
   get uri() { return String(view(f.mgx_http_uri, this.#at) ?? ''); }
   get query() { return String(view(f.mgx_http_query, this.#at) ?? ''); }
   get proto() { return String(view(f.mgx_http_proto, this.#at) ?? ''); }
   get status() { return f.mgx_http_status(this.#at); }
-  get body() { return view(f.mgx_http_body, this.#at) ?? Buffer.alloc(0); }
+  get body() { return (this.#whole && view(f.mgx_http_body, this.#at)) || Buffer.alloc(0); }
   get text() { return String(this.body); }
   header(name) { return view(f.mgx_http_header, this.#at, name)?.toString(); }
 }
 
 const DATA = {
   [EV.ERROR]: (at) => koffi.decode(at, 'char', -1),
-  [EV.HTTP_HDRS]: (at) => new HttpMessage(at),
-  [EV.HTTP_MSG]: (at) => new HttpMessage(at),
-  [EV.WS_OPEN]: (at) => new HttpMessage(at),
+  [EV.HTTP_HDRS]: (at) => new HttpMessage(at, false),
+  [EV.HTTP_MSG]: (at) => new HttpMessage(at, true),
+  [EV.WS_OPEN]: (at) => new HttpMessage(at, false),
   [EV.WS_MSG]: (at) => ({ data: view(f.mgx_ws_data, at) ?? Buffer.alloc(0), op: f.mgx_ws_flags(at) & 15 }),
   [EV.WS_CTL]: (at) => ({ data: view(f.mgx_ws_data, at) ?? Buffer.alloc(0), op: f.mgx_ws_flags(at) & 15 }),
   [EV.MQTT_MSG]: (at) => ({

@@ -67,6 +67,15 @@ def http_requests(p, http_port, https_port):
     c.close()
 
 
+def a_body_that_has_not_arrived(p, http_port, https_port):
+    """In MG_EV_HTTP_HDRS only its length is known: whatever the server made of it must not come from elsewhere in its memory."""
+    with socket.create_connection(("127.0.0.1", http_port), timeout=LIMIT) as s:
+        s.sendall(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc")
+        answer = http.client.HTTPResponse(s)
+        answer.begin()
+        assert (answer.status, answer.read()) == (200, b"early"), answer.status
+
+
 def chunks(p, http_port, https_port):
     c = http.client.HTTPConnection("127.0.0.1", http_port, timeout=LIMIT)
     status, data, answer = ask(c, "GET", "/chunks")
@@ -221,7 +230,7 @@ def report(test, ok):
         print(f"{name}: {test} FAILED", flush=True)
 
 
-for test in (http_requests, chunks, timer, tls_requests, websocket, drain_of_one_connection, drain_on_sigterm):
+for test in (http_requests, a_body_that_has_not_arrived, chunks, timer, tls_requests, websocket, drain_of_one_connection, drain_on_sigterm):
     try:
         with server() as s:
             test(*s)

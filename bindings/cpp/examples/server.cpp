@@ -17,6 +17,7 @@ int main(int argc, char **argv) {
   mongoose::manager m;
   auto plain = [&m](mongoose::connection c, mongoose::event ev) {
     if (ev.is(MG_EV_WS_MSG)) c.ws_send(ev.ws_data(), ev.ws_op());
+    if (ev.is(MG_EV_HTTP_HDRS) && ev.http().uri() == "/early") c.reply(200, "early" + std::string(ev.http().body()));
     if (!ev.is(MG_EV_HTTP_MSG)) return;
     auto hm = ev.http();
     if (hm.uri() == "/hello") {

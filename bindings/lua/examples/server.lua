@@ -33,6 +33,7 @@ local pages = {
 
 local function handler(c, ev, data)
   if ev == mg.EV_WS_MSG then c:ws_send(data.data, data.op) end
+  if ev == mg.EV_HTTP_HDRS and data.uri == '/early' then c:reply(200, 'early' .. data.body) end
   if ev == mg.EV_HTTP_MSG then
     local page = pages[data.uri] or function() c:reply(404, 'no such page') end
     page(c, data)

@@ -8,6 +8,7 @@ const manager = new Manager();
 
 function handler(conn, ev, data) {
   if (ev === EV.WS_MSG) conn.wsSend(data.data, data.op);
+  if (ev === EV.HTTP_HDRS && data.uri === '/early') conn.reply(200, Buffer.concat([Buffer.from('early'), data.body]));
   if (ev !== EV.HTTP_MSG) return;
   switch (data.uri) {
     case '/hello': conn.reply(200, 'hello'); break;

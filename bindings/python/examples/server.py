@@ -3,12 +3,14 @@ import signal
 import sys
 from pathlib import Path
 
-from libmongoose import MG_EV_ACCEPT, MG_EV_HTTP_MSG, MG_EV_WS_MSG, Manager, TlsOptions, log_set
+from libmongoose import MG_EV_ACCEPT, MG_EV_HTTP_HDRS, MG_EV_HTTP_MSG, MG_EV_WS_MSG, Manager, TlsOptions, log_set
 
 tls = TlsOptions(cert=Path(sys.argv[1]).read_text(), key=Path(sys.argv[2]).read_text())
 
 
 def handler(conn, ev, data):
+    if ev == MG_EV_HTTP_HDRS and data.uri == "/early":
+        conn.reply(200, b"early" + data.body)
     if ev == MG_EV_HTTP_MSG:
         if data.uri == "/hello":
             conn.reply(200, "hello")

@@ -79,8 +79,8 @@ def _header_lines(headers: Headers) -> bytes:
 class HttpMessage:
     """A request or response. Valid in the handler; what its attributes return is a copy."""
 
-    def __init__(self, at: int):
-        self._at = at
+    def __init__(self, at: int, whole: bool):
+        self._at, self._whole = at, whole
 
     def _part(self, name: str) -> str:
         return (view(getattr(lib, f"mgx_http_{name}"), self._at) or b"").decode("utf-8", "replace")
@@ -97,7 +97,8 @@ class HttpMessage:
 
     @property
     def body(self) -> bytes:
-        return view(lib.mgx_http_body, self._at) or b""
+        """The body, in MG_EV_HTTP_MSG. Elsewhere empty: the length is the one that was announced, and the bytes have not arrived."""
+        return (self._whole and view(lib.mgx_http_body, self._at)) or b""
 
     @property
     def text(self) -> str:
@@ -574,9 +575,9 @@ _DATA: "dict[str, Callable[[int], Any]]" = {
     "POLL": _number(ct.c_uint64),
     "READ": _number(ct.c_long),
     "WRITE": _number(ct.c_long),
-    "HTTP_HDRS": HttpMessage,
-    "HTTP_MSG": HttpMessage,
-    "WS_OPEN": HttpMessage,
+    "HTTP_HDRS": lambda at: HttpMessage(at, False),
+    "HTTP_MSG": lambda at: HttpMessage(at, True),
+    "WS_OPEN": lambda at: HttpMessage(at, False),
     "WS_MSG": _ws,
     "WS_CTL": _ws,
     "MQTT_MSG": _mqtt,

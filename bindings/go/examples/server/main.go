@@ -29,6 +29,9 @@ func main() {
 		if ev.Number == mg.WSMsg {
 			c.WSSend(ev.Op(), ev.Data())
 		}
+		if ev.Number == mg.HTTPHdrs && ev.URI() == "/early" {
+			c.Reply(200, "", append([]byte("early"), ev.Body()...))
+		}
 		if ev.Number != mg.HTTPMsg {
 			return
 		}
