@@ -11,6 +11,8 @@ BINDING_ENV = PYTHONPATH=$(CURDIR)/$(PEERS)/python:$(CURDIR)/bindings/python LIB
 DRIVE = $(BINDING_ENV) python3 bindings/tests/drive.py
 SKIP = has() { command -v $$1 >/dev/null || { echo "$$2: skipped, this machine lacks $$1 (make deps-bindings)"; false; }; }
 
+TSC = $(PEERS)/node/node_modules/.bin/tsc --noEmit --target es2022 --module nodenext --typeRoots $(PEERS)/node/node_modules/@types --types node
+
 deps-bindings:
 	@missing=; for t in $(BINDING_TOOLS); do \
 	  PATH=$$PATH:/usr/sbin command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; \
@@ -23,7 +25,8 @@ deps-bindings:
 	  echo "The bindings need these Debian packages: apt-get install$$missing"; exit 1; \
 	fi
 	@[ -d $(PEERS)/python/websockets ] || python3 -m pip install --quiet --target $(PEERS)/python websockets
-	@[ -d $(PEERS)/node/node_modules/koffi ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node koffi@2
+	@[ -d $(PEERS)/node/node_modules/koffi ] && [ -d $(PEERS)/node/node_modules/typescript ] && [ -d $(PEERS)/node/node_modules/@types/node ] || \
+	  npm install --silent --no-audit --no-fund --prefix $(PEERS)/node koffi@2 typescript@5 @types/node@20
 
 # The library under the names that programs link with and load.
 binding-lib:
@@ -32,7 +35,7 @@ binding-lib:
 	@ln -sf $(abspath $(BINDING_LIB)) $(B)/lib/libmongoose.so.7
 	@ln -sf libmongoose.so.7 $(B)/lib/libmongoose.so
 
-test-bindings: test-python test-cpp test-libuv test-node test-go test-lua
+test-bindings: test-python test-cpp test-libuv test-node test-go test-lua test-rust
 
 test-python: binding-lib
 	@$(SKIP); if has python3 python; then \
@@ -59,6 +62,8 @@ test-node: binding-lib
 	@$(SKIP); if [ ! -d $(PEERS)/node/node_modules/koffi ]; then \
 	  echo 'node: skipped, this machine lacks the package koffi (make deps-bindings)'; \
 	elif has node node; then \
+	  $(TSC) --strict bindings/node/test_types.ts && $(TSC) --allowJs --checkJs bindings/node/examples/*.js && \
+	  $(BINDING_ENV) node bindings/node/test_types.js && \
 	  $(DRIVE) node node bindings/node/examples/server.js -- node bindings/node/examples/client.js; \
 	fi
 
@@ -76,4 +81,12 @@ test-lua: binding-lib
 	  $(DRIVE) lua luajit bindings/lua/examples/server.lua -- luajit bindings/lua/examples/client.lua; \
 	fi
 
-.PHONY: deps-bindings binding-lib test-bindings test-python test-cpp test-libuv test-node test-go test-lua
+# The engine is compiled for it: a build of its own, which takes a while the first time.
+test-rust:
+	@export CARGO_TARGET_DIR=$(CURDIR)/$(B)/rust && cd bindings/rust && \
+	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- -D warnings && \
+	{ $(CARGO) test --quiet > ../../$(B)/rust-test.log 2>&1 || { cat ../../$(B)/rust-test.log; exit 1; }; } && \
+	echo "rust crate: $$(sed -n 's/^test result: ok. \([0-9]*\) passed.*/\1/p' ../../$(B)/rust-test.log | awk '{n += $$1} END {print n}') passed, 0 failed" && \
+	$(CARGO) build --quiet --examples && cd ../.. && $(DRIVE) rust $(B)/rust/debug/examples/server -- $(B)/rust/debug/examples/client
+
+.PHONY: test-rust deps-bindings binding-lib test-bindings test-python test-cpp test-libuv test-node test-go test-lua
