@@ -55,7 +55,7 @@ FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUD
        -e "s|@INCLUDEDIR_FROM_CMAKE@|$$(realpath -m --relative-to=$(CMAKE_DIR) $(HEADERS))|g"
 
 help:
-	@echo 'make serve      build, and run examples-c/http-server.c on http://localhost:8000'
+	@echo 'make serve      build, and run examples-c/http-server.c on http://localhost:8000, or on LISTEN=http://127.0.0.1:8001'
 	@echo 'make build      build the release library: $(BUILD_DIR)/libmongoose.so and libmongoose.a'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= MG_DATA_SIZE=$(DATA_SIZE) MG_MAX_HTTP_HEADERS=$(MAX_HTTP_HEADERS)'
 	@echo '                LIBNAME=mongoose-rs leaves libmongoose.so to another package; FORCE=1 overwrites a foreign library'
@@ -69,6 +69,7 @@ help:
 	@echo 'make test       all tests'
 	@echo 'make test-bindings  those of the bindings for other languages; make deps-bindings installs what they need'
 	@echo 'make docs       the reference: target/docs/html/index.html, and man pages; make deps-docs installs what it needs'
+	@echo 'make install-docs  both to PREFIX/share'
 	@echo 'make check-docs tries its links, spelling, man pages, and the front page in a browser; make pictures takes those in docs/'
 	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls that fail; ONLY=name takes some'
 	@echo 'make soak       mixed traffic, with flat memory and descriptors; MINUTES=n, SEED=n'
@@ -99,7 +100,7 @@ build:
 
 serve: build
 	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(BUILD_DIR)/http-server
-	$(BUILD_DIR)/http-server
+	$(BUILD_DIR)/http-server $(if $(LISTEN),-l $(LISTEN))
 
 pack:
 	@mkdir -p $(BUILD_DIR)

@@ -33,4 +33,10 @@ pictures: docs build
 	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(DOCS)/pictures/http-server
 	cd $(DOCS)/pictures && $(DOCS_ENV) python3 $(CURDIR)/docs/reference/pictures.py ./http-server ../html
 
-.PHONY: deps-docs docs check-docs pictures
+# Man pages and HTML to PREFIX/share.
+install-docs: docs
+	install -d $(DESTDIR)$(PREFIX)/share/man/man3 $(DESTDIR)$(PREFIX)/share/doc/libmongoose
+	install -m 644 $(DOCS)/man/man3/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	cp -r $(DOCS)/html $(DESTDIR)$(PREFIX)/share/doc/libmongoose
+
+.PHONY: deps-docs docs check-docs pictures install-docs

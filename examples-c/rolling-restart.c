@@ -6,7 +6,7 @@
 // Both processes have the same socket, not two on one port. With SO_REUSEPORT each would have its own, with its own queue
 // of connections that are not accepted yet, and those in the queue of the one that closes are reset by the kernel.
 
-#include "example.h"
+#include "monitor.h"
 
 #include <pthread.h>
 #include <sys/un.h>
@@ -27,8 +27,13 @@ static void on_signal(int number) {
 }
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
-  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%d\n", (int) getpid());
-  (void) ev_data;
+  if (ev != MG_EV_HTTP_MSG) return;
+  if (monitor_http(c, (struct mg_http_message *) ev_data, "Rolling restart",
+                   "Start the program again with the same arguments and watch this process leave; reload to see its successor.",
+                   MONITOR_REQUESTS)) {
+    return;
+  }
+  mg_http_reply(c, 200, "", "%d\n", (int) getpid());
 }
 
 // ---- one descriptor over a UNIX socket
@@ -145,6 +150,7 @@ int main(int argc, char **argv) {
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&s_mgr);
   mgx_mgr_drain_init(&s_mgr);
+  mg_timer_add(&s_mgr, 200, MG_TIMER_REPEAT | MG_TIMER_AUTODELETE, monitor_tick, &s_mgr);
   signal(SIGTERM, on_signal);
   signal(SIGINT, on_signal);
   old = predecessor(control);

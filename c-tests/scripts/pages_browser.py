@@ -1,6 +1,6 @@
 """The pages of the examples, as people see them: the counters move, what they serve is linked, draining is watched to its end.
 
-usage: pages_browser.py http-server|graceful-server|drain|drain-one|websocket-broadcast HOST PORT PID
+usage: pages_browser.py EXAMPLE HOST PORT PID
 """
 
 import os
@@ -93,6 +93,36 @@ def chat(page, browser):
     other.until(TEXT % "state" + " == 'the server has left'")
 
 
+def echo(page):
+    page.until(TEXT % "state" + " == 'open'")
+    page.type("#text", " again")
+    page.click("#form button")
+    page.until("[...document.querySelectorAll('#log li')].some(e => e.textContent.startsWith('\u2190') && e.textContent.includes('again'))")
+    os.kill(int(PID), signal.SIGTERM)
+    page.until(TEXT % "state" + ".startsWith('closed')")
+
+
+def upload(page):
+    page.value(
+        "(() => { const files = new DataTransfer(); files.items.add(new File(['x'.repeat(3000000)], 'sent.txt'));"
+        " const input = document.getElementById('file'); input.files = files.files; input.dispatchEvent(new Event('change')); })()"
+    )
+    page.until(TEXT % "text" + " == 'stored 3000000 bytes'")
+    assert get("files/sent.txt") == b"x" * 3000000
+    os.kill(int(PID), signal.SIGTERM)
+
+
+def dashboard(page):
+    """Three charts that grow with each tick."""
+    page.until("!document.getElementById('main').hidden")
+    points = "document.querySelectorAll('#%s path')[1].getAttribute('d').split('L').length"
+    for chart in ("tick_chart", "load_chart", "level_chart"):
+        page.until("document.querySelectorAll('#%s path').length == 2" % chart)
+        before = page.value(points % chart)
+        page.until(points % chart + " > %d" % before)
+    os.kill(int(PID), signal.SIGTERM)
+
+
 with Browser() as browser:
     page = browser.open(URL)
     assert background(page, "dark") != background(page, "light") == "rgb(255, 255, 255)"
@@ -104,6 +134,8 @@ with Browser() as browser:
         http_server(page)
     elif NAME == "websocket-broadcast":
         chat(page, browser)
+    elif NAME in ("websocket-echo", "upload-form", "dashboard"):
+        {"websocket-echo": echo, "upload-form": upload, "dashboard": dashboard}[NAME](page)
     else:
         draining(page)
     wait(lambda: not os.path.exists("/proc/%s" % PID) or "Z" in open("/proc/%s/stat" % PID).read().rsplit(")", 1)[1][:3], 30)
