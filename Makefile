@@ -218,8 +218,9 @@ uninstall:
 	@[ $(LIBNAME) = mongoose ] || rm -rf $(DESTDIR)$(LINKDIR) $(I)
 
 # Builds and uses each kind of package from an empty directory.
-packages: build
+packages: build pack docs
 	packaging/check.sh $(BUILD_DIR)
+	packaging/dist.sh $(BUILD_DIR) $(VERSION) target/packages/dist
 
 # Two release builds in other directories, with other cargo homes, must give the same bytes.
 reproducible:

@@ -90,6 +90,9 @@ cc -std=c99 -Wall -Wextra -Wpedantic -Werror main.c mongoose.c -L"$prefix/lib" -
 echo 'two-file drop-in: works'
 
 cd "$source"
+# Without cargo: how to get it.
+! env -i HOME=/nowhere PATH=/usr/bin:/bin packaging/no-cargo.sh 2>"$work/no-cargo" && grep -q 'sh.rustup.rs' "$work/no-cargo"
+echo 'cargo missing: says how to get it'
 cargo package --list --allow-dirty >"$work/crate.list"
 # All that the README links to or names is in the package.
 for file in $(grep -o '](\([^)#:]*\))' README.md | tr -d '()]'); do

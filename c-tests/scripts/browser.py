@@ -24,8 +24,7 @@ class Browser:
             ["chromium", *flags, "--remote-debugging-port=0", "--user-data-dir=" + home],
             env={**os.environ, "HOME": home}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
-        port, path = wait(lambda: (open(home + "/DevToolsActivePort").read().split("\n") + [""])[:2], 40)
-        self.ws = connect("ws://127.0.0.1:%s%s" % (port, path), max_size=None, proxy=None)
+        self.ws = wait(lambda: reach(home + "/DevToolsActivePort"), 40, "the browser")
         self.numbers = itertools.count(1)
 
     def __enter__(self):
@@ -133,6 +132,15 @@ class Picture:
         return found / (width * height)
 
 
+def reach(file):
+    """The browser, once it has written the whole file that says where it is, and listens there."""
+    lines = open(file).read().split("\n")
+    try:
+        return len(lines) == 2 and lines[1] and connect("ws://127.0.0.1:%s%s" % tuple(lines), max_size=None, proxy=None)
+    except ConnectionRefusedError:
+        return None
+
+
 def paeth(a, b, c):
     p = a + b - c
     pa, pb, pc = abs(p - a), abs(p - b), abs(p - c)
@@ -152,7 +160,7 @@ def wait(what, seconds, text="it"):
     while True:
         try:
             value = what()
-            if value and value != [""]:
+            if value:
                 return value
         except FileNotFoundError:
             pass

@@ -22,7 +22,7 @@ with Browser() as browser:
         page.call("Page.navigate", url=ROOT + path)
         page.until("document.readyState == 'complete' && location.pathname.endsWith(%r)" % path)
         assert fits(page, 360), path + " is too wide for a telephone"
-        assert not page.value("document.querySelector('.nav').open")
+        page.until("!document.querySelector('.nav').open")
         assert fits(page, 1280), path
         page.until("document.querySelector('.nav').open")
         assert page.value("document.querySelectorAll('main h1').length") == 1, path

@@ -37,11 +37,29 @@ class Site:
             os.makedirs(dir)
         self.items = headers.both(ROOT + "/include")
         self.by_name = {i.name: i for i in self.items}
+        self.explain()
         self.areas = [self.area(*m) for m in re.findall(r"^## (\w+) ([^\n]*)\n(.*?)(?=^## |\Z)", read(HERE + "/protocols.md"), re.M | re.S)]
         self.events = self.read_events()
         self.where = {}
         self.sort()
         self.copied = set()
+
+    def explain(self):
+        """Constants that have no comment in the header get theirs from constants.md."""
+        known = re.findall(r"^([A-Z_0-9]+)(\*?): (.*)$", read(HERE + "/constants.md"), re.M)
+        used, missing = set(), []
+        for item in self.items:
+            if item.kind not in ("constant", "value") or item.doc:
+                continue
+            fitting = [k for k in known if k[0] == item.name or (k[1] and item.name.startswith(k[0]))]
+            if not fitting:
+                missing.append(item.name)
+                continue
+            best = max(fitting, key=lambda k: len(k[0]))
+            item.doc = best[2]
+            used.add(best)
+        if missing or len(used) < len(known):
+            raise SystemExit("constants.md: lacks %s, has too much %s" % (missing, [k[0] for k in known if k not in used]))
 
     @staticmethod
     def area(name, title, body):

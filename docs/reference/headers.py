@@ -83,7 +83,7 @@ def parse(path, header):
             while not lines[i].startswith("}"):
                 i += 1
             body = lines[start + 1 : i]
-            item = add({"union": "struct"}.get(m[1], m[1]), m[2], "\n".join(lines[start : i + 1]))
+            item = add({"union": "struct"}.get(m[1], m[1]), m[2], "\n".join(without_compat(lines[start : i + 1])))
             if item and m[1] == "enum":
                 members(item, body, items)
         elif line.startswith("typedef"):
@@ -112,6 +112,21 @@ def parse(path, header):
                 raise SystemExit("%s:%d: what is %r?" % (path, i + 1, text))
         i += 1
     return items
+
+
+def without_compat(lines):
+    """A struct as programs of today see it: the last branch of each condition."""
+    out, stack = [], []
+    for line in lines:
+        if re.match(r"#\s*if", line):
+            stack.append(False)
+        elif re.match(r"#\s*else", line):
+            stack[-1] = True
+        elif re.match(r"#\s*endif", line):
+            stack.pop()
+        elif all(stack) and not line.startswith("#"):
+            out.append(line)
+    return out
 
 
 def members(enum, body, items):

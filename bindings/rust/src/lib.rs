@@ -22,7 +22,7 @@ pub const SIGINT: i32 = 2;
 /// Certificates and keys, in PEM or DER. Empty: none.
 #[derive(Clone, Default)]
 pub struct TlsOptions {
-    /// Certificates to check the peer against. Empty: the peer is not checked.
+    /// Certificates to check the peer against. Empty: a client believes any certificate that has `name`, which anybody can make.
     pub ca: Vec<u8>,
     /// The own certificate, and those that lead to the CA.
     pub cert: Vec<u8>,
