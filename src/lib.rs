@@ -29,3 +29,7 @@ mod proto;
 mod sys;
 #[cfg(feature = "tls")]
 mod tls;
+
+/// The network in memory: see `c-tests/simulate`.
+#[cfg(feature = "sim")]
+pub use platform::peer as sim;

@@ -18,7 +18,18 @@
 //! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
 
 #[cfg(unix)]
+#[cfg_attr(feature = "sim", allow(dead_code, unused_imports))]
 mod unix;
 
-#[cfg(unix)]
+#[cfg(all(unix, not(feature = "sim")))]
 pub(crate) use unix::*;
+
+// A network in memory instead of the system's, for tests.
+#[cfg(all(unix, feature = "sim"))]
+mod sim;
+
+#[cfg(all(unix, feature = "sim"))]
+pub(crate) use sim::*;
+
+#[cfg(all(unix, feature = "sim"))]
+pub use sim::peer;

@@ -28,6 +28,7 @@ pub(crate) fn set(unix_ms: i64, at: u64) {
 }
 
 /// The library's own `mg_millis`: milliseconds since the machine was started.
+#[cfg(not(feature = "sim"))]
 #[unsafe(no_mangle)]
 extern "C" fn mgc_millis() -> u64 {
     // The raw clock does not follow corrections of its speed.

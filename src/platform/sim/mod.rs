@@ -1,0 +1,15 @@
+//! A network in memory for tests: a clock that moves only while everybody sleeps, and sockets whose segments, delays, refusals
+//! and resets follow from a seed. Only with the feature `sim`, which replaces the system's sockets by these. The world is a
+//! thread's own; an application drives it through [`peer`]. Files, signals and the memory of wakeups are those of the system.
+
+pub(crate) mod clock;
+pub(crate) mod names;
+pub mod peer;
+pub(crate) mod poller;
+pub(crate) mod sock;
+pub(crate) mod socket_file;
+pub(crate) mod thread;
+pub(crate) mod waker;
+mod world;
+
+pub(crate) use super::unix::{errno, files, signal};

@@ -1,0 +1,124 @@
+//! How an application drives the world, and what it does at the other ends of the library's connections. Public with the feature
+//! `sim`.
+
+use super::world;
+pub use super::world::{Climate, Numbers};
+
+/// One end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End(usize);
+
+/// What a read came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Read {
+    Bytes(usize),
+    Nothing,
+    /// The other side sends no more.
+    End,
+    Reset,
+}
+
+/// A new world on this thread. Nothing of the library's may be left from the old one. `hook` is called while somebody sleeps, with
+/// the number of a peer to whom something has happened; it must not call the library.
+pub fn begin(seed: u64, climate: Climate, hook: fn(u64), trace: bool) {
+    world::reset(seed, climate, hook, trace);
+}
+
+pub fn now_us() -> u64 {
+    world::with(|w| w.now_us())
+}
+
+/// Time that passes although nobody sleeps.
+pub fn pass(us: u64) {
+    world::pass(us);
+}
+
+/// Calls the hook for this peer after that time.
+pub fn call_in(token: u64, us: u64) {
+    world::with(|w| w.plan_peer(token, us));
+}
+
+pub fn connect(token: u64, port: u16) -> End {
+    End(world::with(|w| w.peer_connect(token, port)))
+}
+
+/// Connections to this port come to peers: the hook is called with this number, and [`accept`] gives them.
+pub fn listen(token: u64, port: u16) {
+    world::with(|w| w.peer_listen(token, port));
+}
+
+pub fn accept(listener: u64, token: u64) -> Option<End> {
+    world::with(|w| w.peer_accept(listener, token)).map(End)
+}
+
+impl End {
+    pub fn is_connected(self) -> bool {
+        world::with(|w| w.is_connected(self.0))
+    }
+
+    pub fn is_reset(self) -> bool {
+        world::with(|w| w.is_reset(self.0))
+    }
+
+    pub fn read(self, most: usize, into: &mut Vec<u8>) -> Read {
+        match world::with(|w| w.peer_recv(self.0, most, into)) {
+            Ok(0) => Read::End,
+            Ok(n) => Read::Bytes(n),
+            Err(libc::EAGAIN) => Read::Nothing,
+            Err(_) => Read::Reset,
+        }
+    }
+
+    /// How many bytes there was room for; None when the connection is gone.
+    pub fn write(self, bytes: &[u8]) -> Option<usize> {
+        match world::with(|w| w.peer_send(self.0, bytes)) {
+            Ok(n) => Some(n),
+            Err(libc::EAGAIN) => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    pub fn shutdown(self) {
+        world::with(|w| w.peer_shutdown(self.0));
+    }
+
+    pub fn close(self) {
+        world::with(|w| w.peer_close(self.0, false));
+    }
+
+    pub fn reset(self) {
+        world::with(|w| w.peer_close(self.0, true));
+    }
+}
+
+/// What the library has left open: descriptors, pollers, ends of connections.
+pub fn left_open() -> (usize, usize, usize) {
+    world::with(|w| (w.open_descriptors(), w.open_pollers(), w.held_ends()))
+}
+
+/// What no application may do: polls that spin or never end, descriptors closed twice.
+pub fn faults() -> Vec<String> {
+    world::with(|w| w.faults.clone())
+}
+
+/// Calls of accept that failed since the last look.
+pub fn failed_accepts() -> usize {
+    world::with(|w| w.took_faults())
+}
+
+/// Connections that the library closed with input unread, which resets them.
+pub fn rude_closes() -> u64 {
+    world::with(|w| w.rude)
+}
+
+pub fn say(text: &str) {
+    world::with(|w| w.say(text));
+}
+
+pub fn is_traced() -> bool {
+    world::with(|w| w.trace.is_some())
+}
+
+pub fn trace() -> Vec<String> {
+    world::with(|w| w.trace.take().unwrap_or_default())
+}

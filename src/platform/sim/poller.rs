@@ -1,0 +1,70 @@
+//! Readiness, edge triggered as epoll's: noted when something happens, told once, with all that is true at that moment.
+
+use super::world;
+pub(crate) use crate::platform::unix::poller::{DOOR, Ready, split_token, token};
+use core::cell::Cell;
+use core::ffi::c_int;
+use std::io;
+use std::time::Duration;
+
+pub(crate) struct Poller {
+    id: usize,
+    waiting: Cell<bool>,
+}
+
+/// As mio's for one look.
+const MOST: usize = 1024;
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Poller> {
+        Ok(Poller { id: world::with(|w| w.open_poller()), waiting: Cell::new(false) })
+    }
+
+    pub(crate) fn renew(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// No descriptor that another poller could watch.
+    pub(crate) fn fd(&self) -> c_int {
+        c_int::MAX - self.id as c_int
+    }
+
+    pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
+        self.watch(fd, token, writable)
+    }
+
+    pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> io::Result<()> {
+        self.watch(fd, token, true)
+    }
+
+    fn watch(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
+        match world::with(|w| w.watch(self.id, fd, token, writable)) {
+            true => Ok(()),
+            false => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        }
+    }
+
+    pub(crate) fn remove(&self, fd: c_int) {
+        world::with(|w| w.unwatch(fd));
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.get()
+    }
+
+    pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>, sleep: impl FnOnce(&mut dyn FnMut())) {
+        if self.waiting.replace(true) {
+            return;
+        }
+        let us = timeout.map(|t| u64::try_from(t.as_micros()).unwrap_or(u64::MAX));
+        sleep(&mut || world::wait(self.id, us));
+        self.waiting.set(false);
+        world::with(|w| w.harvest(self.id, MOST, |r| ready.push(r)));
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        world::with(|w| w.close_poller(self.id));
+    }
+}

@@ -1,0 +1,9 @@
+//! There are no Unix sockets in this world.
+
+use core::ffi::c_int;
+
+pub(crate) struct SocketFile;
+
+pub(crate) fn listen(_path: &[u8], _backlog: c_int) -> Result<(c_int, SocketFile), (&'static str, c_int)> {
+    Err(("socket", libc::EAFNOSUPPORT))
+}
