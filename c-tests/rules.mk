@@ -10,3 +10,11 @@ soak: build
 	@cd $(TARGET_DIR)/soak && exec ./soak $(shell awk 'BEGIN { print int($(MINUTES) * 60) }') $(or $(SEED),1)
 
 .PHONY: torture soak
+
+# The library in a simulated network, each seed another one, on all cores: docs/reliability.md. SEED=n runs one seed and shows what
+# it finds, FIRST=n begins there.
+SEEDS ?= 2000
+simulate:
+	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --features sim --test simulate
+
+.PHONY: simulate

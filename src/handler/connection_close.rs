@@ -27,8 +27,8 @@ pub(crate) fn says_close(headers: &[u8]) -> bool {
 /// edit `c->send`.
 pub(crate) fn add_connection_close(c: ConnRef, rec: &ConnState) {
     let Some((at, len)) = rec.http.head_at.take() else { return };
-    if c.flags().is_resp() && at < rec.http.mark.get() {
-        // Another answer follows.
+    if at < rec.http.mark.get() {
+        // The head of an earlier answer; the last one is the application's own, or still to come.
         return;
     }
     let Some(ofs) = at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok()) else { return };

@@ -540,7 +540,8 @@ pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
         && !flags.is_resp()
         && flags.is_accepted()
         && !flags.is_websocket()
-        && c.recv_len() == 0
+        // What a client sends behind the request that was to be its last is dropped when the answer has said so.
+        && (c.recv_len() == 0 || h.says_close.get())
         && is_http(c)
         && c.engine().is_some_and(|e| !e.compat.get())
     {

@@ -2,7 +2,7 @@
 //! `sim`.
 
 use super::world;
-pub use super::world::{Climate, Numbers};
+pub use super::world::{Climate, Numbers, Story};
 
 /// One end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +22,16 @@ pub enum Read {
 /// the number of a peer to whom something has happened; it must not call the library.
 pub fn begin(seed: u64, climate: Climate, hook: fn(u64), trace: bool) {
     world::reset(seed, climate, hook, trace);
+}
+
+/// Gives up what the world has in memory.
+pub fn end() {
+    world::with(|w| *w = world::World::new(0, Climate::CALM));
+}
+
+/// The sleep that is going on, or the next one, ends with nothing, as by a signal.
+pub fn interrupt() {
+    world::with(|w| w.interrupted = true);
 }
 
 pub fn now_us() -> u64 {
@@ -58,6 +68,15 @@ impl End {
 
     pub fn is_reset(self) -> bool {
         world::with(|w| w.is_reset(self.0))
+    }
+
+    pub fn local_port(self) -> u16 {
+        world::with(|w| w.port_of(self.0))
+    }
+
+    /// What happened at the other side.
+    pub fn other_side(self) -> Option<Story> {
+        world::with(|w| w.other_story(self.0))
     }
 
     pub fn read(self, most: usize, into: &mut Vec<u8>) -> Read {
@@ -104,11 +123,6 @@ pub fn faults() -> Vec<String> {
 /// Calls of accept that failed since the last look.
 pub fn failed_accepts() -> usize {
     world::with(|w| w.took_faults())
-}
-
-/// Connections that the library closed with input unread, which resets them.
-pub fn rude_closes() -> u64 {
-    world::with(|w| w.rude)
 }
 
 pub fn say(text: &str) {

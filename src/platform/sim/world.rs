@@ -173,6 +173,22 @@ struct End {
     last_at: u64,
     segment: u64,
     delay_us: u64,
+    story: Story,
+}
+
+/// What there is to know about an end of a stream afterwards.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Story {
+    /// Bytes that have arrived, and how many of them before this end was closed or shut down.
+    pub arrived: u64,
+    pub arrived_before: Option<u64>,
+    /// When it was shut down, and closed.
+    pub shut_us: Option<u64>,
+    pub closed_us: Option<u64>,
+    /// It was closed with input unread, or on purpose so that the other side sees a reset.
+    pub rude: bool,
+    /// Something arrived when it was closed already, which was answered with a reset.
+    pub late_us: Option<u64>,
 }
 
 enum Socket {
@@ -230,9 +246,9 @@ pub(super) struct World {
     /// What must not happen: a poll that sleeps for ever, one that spins.
     pub(super) faults: Vec<String>,
     pub(super) trace: Option<Vec<String>>,
-    /// Resets because a descriptor was closed with unread input.
-    pub(super) rude: u64,
     at_faults: Vec<c_int>,
+    /// The sleep that is going on, or the next, ends with nothing, as by a signal.
+    pub(super) interrupted: bool,
 }
 
 macro_rules! note {
@@ -262,8 +278,8 @@ impl World {
             idle_polls: 0,
             faults: Vec::new(),
             trace: None,
-            rude: 0,
             at_faults: Vec::new(),
+            interrupted: false,
         }
     }
 
@@ -433,6 +449,7 @@ impl World {
             last_at: 0,
             segment,
             delay_us,
+            story: Story::default(),
         });
         self.ends.len() - 1
     }
@@ -645,6 +662,8 @@ impl World {
             return;
         }
         e.shut = true;
+        e.story.shut_us = Some(self.now_us);
+        e.story.arrived_before = e.story.arrived_before.or(Some(e.story.arrived));
         let other = e.other;
         let at = self.arrival(end);
         self.plan(at, Event::Fin(other));
@@ -683,10 +702,11 @@ impl World {
                 ""
             }
         );
+        let story = &mut self.ends[end].story;
+        story.closed_us = Some(self.now_us);
+        story.arrived_before = story.arrived_before.or(Some(story.arrived));
+        story.rude = abort || unread;
         if abort || unread {
-            if matches!(owner, Owner::Fd(_)) && !abort {
-                self.rude += 1;
-            }
             self.reset_end(end);
             self.ends[end].reset = true;
         } else {
@@ -900,8 +920,10 @@ impl World {
         }
         if e.owner == Owner::Nobody {
             e.wire.drain(..n);
-            let first = !core::mem::replace(&mut e.reset, true);
-            e.reset = false;
+            let first = !core::mem::replace(&mut e.reset, false);
+            if first {
+                e.story.late_us = Some(self.now_us);
+            }
             if first {
                 self.reset_end(end);
             }
@@ -910,6 +932,7 @@ impl World {
         }
         let part = e.wire.drain(..n);
         e.rx.extend(part);
+        e.story.arrived += n as u64;
         self.changed(end);
     }
 
@@ -975,6 +998,15 @@ impl World {
 
     pub(super) fn peer_close(&mut self, end: usize, abort: bool) {
         self.close_end(end, abort);
+    }
+
+    pub(super) fn port_of(&self, end: usize) -> u16 {
+        self.ends[end].local.port
+    }
+
+    /// The story of the other side of a connection; None when there is none yet.
+    pub(super) fn other_story(&self, end: usize) -> Option<Story> {
+        self.ends.get(self.ends[end].other).map(|e| e.story)
     }
 
     /// Ends of streams that somebody still holds.
@@ -1043,7 +1075,7 @@ pub(super) fn wait(poller: usize, us: Option<u64>) {
         catch_up();
         let awake = with(|w| {
             let all = (0..w.pollers.len()).filter(|p| w.has_news(*p)).count();
-            all > 0 || w.has_news(poller)
+            core::mem::take(&mut w.interrupted) || all > 0 || w.has_news(poller)
         });
         if awake || us == Some(0) {
             return;

@@ -57,6 +57,7 @@ struct Seen {
     close: bool,
     tunnel: bool,
     length: usize,
+    chunked: bool,
 }
 
 impl Outgoing {
@@ -151,7 +152,8 @@ impl Outgoing {
                 }
                 self.close = seen.close;
                 self.unwanted = if head { seen.length } else { 0 };
-                if seen.tunnel {
+                // An application that answers HEAD in chunks, of which none is queued, says with the empty one that it is done.
+                if seen.tunnel || head && seen.chunked {
                     self.lose();
                 }
             } else {
@@ -203,6 +205,7 @@ impl Outgoing {
                         close: head.fields.close,
                         tunnel: head.is_response() && head.uri == b"101",
                         length: head.fields.length.unwrap_or(0),
+                        chunked: head.fields.coding.is_some(),
                     };
                     let used = head.len - before;
                     self.partial.clear();

@@ -1,0 +1,41 @@
+//! Runs the library in a simulated network, each time another one: `make simulate SEEDS=n`. See docs/reliability.md.
+
+// What the tests call is C.
+#![allow(clippy::undocumented_unsafe_blocks)]
+
+mod client;
+mod entropy;
+mod ffi;
+mod memory;
+mod message;
+mod numbers;
+mod plan;
+mod program;
+mod run;
+mod supervise;
+#[path = "wire_sim.rs"]
+mod wire;
+
+use plan::Plan;
+use std::rc::Rc;
+
+fn setting(name: &str) -> Option<u64> {
+    let arg = std::env::args().skip_while(|a| a != &format!("--{}", name.to_lowercase())).nth(1);
+    let text = arg.or_else(|| std::env::var(name).ok()).filter(|t| !t.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: want a number")))
+}
+
+fn main() {
+    let failed = match setting("SEED") {
+        Some(seed) => supervise::replay(seed),
+        None => {
+            let first = setting("FIRST").unwrap_or(0);
+            supervise::all(first, setting("SEEDS").unwrap_or(2000), setting("JOBS").map(|n| n as usize))
+        }
+    };
+    std::process::exit(failed.into());
+}
+
+fn plan(seed: u64) -> Rc<Plan> {
+    Rc::new(Plan::new(seed))
+}

@@ -1,0 +1,4 @@
+//! Numbers from a seed.
+
+#[cfg(feature = "sim")]
+pub(crate) use mongoose::sim::Numbers;
