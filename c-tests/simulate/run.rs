@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Over};
 use crate::ffi::*;
-use crate::plan::Plan;
+use crate::plan::{Act, Answer, Plan};
 use crate::program::{self, Program};
 use crate::wire;
 use core::cell::RefCell;
@@ -181,6 +181,13 @@ fn check_drain(mgr: *mut mg_mgr) -> Result<(), String> {
     }
 }
 
+/// Whether the program drains connections, or all of them.
+fn drains(plan: &Plan) -> bool {
+    let is_drain = |a: &Act| matches!(a, Act::ConnDrain { .. } | Act::DrainOther { .. } | Act::MgrDrain { .. });
+    let in_handlers = plan.requests.iter().flat_map(|q| [&q.at_head, &q.before, &q.after]).flatten();
+    in_handlers.chain(plan.acts.iter().map(|a| &a.1)).any(is_drain)
+}
+
 fn judge(plan: &Plan, program: &Program, clients: &[Client]) -> Result<(), String> {
     for (i, client) in clients.iter().enumerate() {
         judge_client(plan, program, client).map_err(|wrong| format!("client {i}: {wrong}"))?;
@@ -207,8 +214,9 @@ fn judge_client(plan: &Plan, program: &Program, client: &Client) -> Result<(), S
     let l = &plan.limits;
     let possible = match reason {
         MGX_REASON_IDLE_TIMEOUT => l.idle_ms > 0,
-        MGX_REASON_HEADER_TIMEOUT => l.header_ms > 0,
-        MGX_REASON_BODY_TIMEOUT => l.body_ms > 0,
+        // A drain has a limit of its own for requests that do not go on.
+        MGX_REASON_HEADER_TIMEOUT => l.header_ms > 0 || drains(plan),
+        MGX_REASON_BODY_TIMEOUT => l.body_ms > 0 || drains(plan),
         MGX_REASON_NONE | MGX_REASON_ERROR => false,
         MGX_REASON_CLOSED_BY_USER => conn.killed,
         _ => true,
@@ -242,8 +250,10 @@ fn judge_client(plan: &Plan, program: &Program, client: &Client) -> Result<(), S
     if let Some(id) = conn.dispatched.iter().find(|id| !conn.completed.contains(id)) {
         return Err(format!("request {id} was dispatched and not waited for"));
     }
-    if conn.dispatched.iter().any(|id| plan.requests[*id].last) {
-        // It has said itself that nothing comes behind that.
+    let asked = |id: &usize| plan.requests[*id].last;
+    // A head that the program writes itself cannot be made to say that it is the last.
+    let own = |id: &usize| l.max_requests > 0 && matches!(plan.requests[*id].answer, Answer::Own(_));
+    if conn.dispatched.iter().any(asked) || conn.dispatched.last().is_some_and(own) {
         return Ok(());
     }
     let arrived = story.arrived_before.unwrap_or(story.arrived);

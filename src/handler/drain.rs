@@ -69,7 +69,9 @@ fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig,
 
 /// Whether the last answer is complete and its head, perhaps only now, says that it is the last.
 fn answer_says_close(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
-    if !e.compat.get() {
+    // A request that the application has heard of already gets an answer of its own.
+    let is_last = c.flags().is_resp() || !rec.dispatching.get() && rec.http.phase.get() != Phase::Body;
+    if !e.compat.get() && is_last {
         add_connection_close(c, rec);
     }
     !c.flags().is_resp() && rec.http.answered.get() && rec.http.says_close.get()

@@ -721,9 +721,14 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
         } else {
             reply::complete(c);
         }
-        if !rec.dispatching.get() && c.recv_len() > 0 {
-            c.engine().inspect(|e| e.requeue(rec));
-        }
+        look_again(c, rec);
+    }
+}
+
+/// An answer was completed outside its handler: requests that wait behind it are for the next poll, which nothing else may call for.
+pub(crate) fn look_again(c: ConnRef, rec: &ConnState) {
+    if !rec.dispatching.get() && c.recv_len() > 0 {
+        c.engine().inspect(|e| e.requeue(rec));
     }
 }
 

@@ -212,6 +212,7 @@ pub(crate) fn complete(c: ConnRef) {
         rec.http.answered.set(true);
         if !rec.dispatching.get() {
             http::close_when_answered(c, rec);
+            http::look_again(c, rec);
         }
     }
 }

@@ -120,9 +120,9 @@ pub fn faults() -> Vec<String> {
     world::with(|w| w.faults.clone())
 }
 
-/// Calls of accept that failed since the last look.
+/// Calls of accept that failed.
 pub fn failed_accepts() -> usize {
-    world::with(|w| w.took_faults())
+    world::with(|w| w.failed_accepts())
 }
 
 pub fn say(text: &str) {

@@ -246,7 +246,7 @@ pub(super) struct World {
     /// What must not happen: a poll that sleeps for ever, one that spins.
     pub(super) faults: Vec<String>,
     pub(super) trace: Option<Vec<String>>,
-    at_faults: Vec<c_int>,
+    failed_accepts: usize,
     /// The sleep that is going on, or the next, ends with nothing, as by a signal.
     pub(super) interrupted: bool,
 }
@@ -278,7 +278,7 @@ impl World {
             idle_polls: 0,
             faults: Vec::new(),
             trace: None,
-            at_faults: Vec::new(),
+            failed_accepts: 0,
             interrupted: false,
         }
     }
@@ -536,7 +536,7 @@ impl World {
             let errors = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EPERM];
             let error = errors[self.numbers.below(errors.len() as u64) as usize];
             note!(self, "fd {fd}: accept fails with {error}");
-            self.at_faults.push(error);
+            self.failed_accepts += 1;
             return Err(error);
         }
         let Descriptor { socket: Socket::Listener { queue }, .. } = self.get(fd)? else { return Err(libc::EINVAL) };
@@ -702,10 +702,11 @@ impl World {
                 ""
             }
         );
+        let is_reset = self.ends[end].reset;
         let story = &mut self.ends[end].story;
         story.closed_us = Some(self.now_us);
         story.arrived_before = story.arrived_before.or(Some(story.arrived));
-        story.rude = abort || unread;
+        story.rude = (abort || unread) && !is_reset;
         if abort || unread {
             self.reset_end(end);
             self.ends[end].reset = true;
@@ -895,7 +896,8 @@ impl World {
             Event::Reset(end) => self.was_reset(end),
             Event::Room(end) => {
                 let e = &mut self.ends[end];
-                if core::mem::take(&mut e.starved) {
+                if e.starved && e.room > e.unread {
+                    e.starved = false;
                     self.changed(end);
                 }
             }
@@ -1014,8 +1016,8 @@ impl World {
         self.ends.iter().filter(|e| matches!(e.owner, Owner::Fd(_) | Owner::Queue)).count()
     }
 
-    pub(super) fn took_faults(&mut self) -> usize {
-        core::mem::take(&mut self.at_faults).len()
+    pub(super) fn failed_accepts(&self) -> usize {
+        self.failed_accepts
     }
 }
 
