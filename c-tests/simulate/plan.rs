@@ -301,6 +301,7 @@ impl Plan {
                         let list: Vec<usize> = list.collect();
                         let piece = if n.chance(500) { usize::MAX } else { n.between((1, 3000)) as usize };
                         let pause_us = if n.chance(500) { 0 } else { n.between((1, 100_000)) };
+                        let piece = if pause_us == 0 { piece } else { piece.max(most as usize / 20) };
                         steps.push(Step::Send { requests: list, piece, pause_us });
                     }
                 }

@@ -5,7 +5,7 @@ use super::connection_close::add_connection_close;
 use super::{http, limits, mqtt, reply, ws};
 use crate::abi::mgx_mgr_phase::*;
 use crate::abi::*;
-use crate::net::engine::{ConnState, DrainState, Engine, Phase, Reason};
+use crate::net::engine::{CloseAfter, ConnState, DrainState, Engine, Phase, Reason};
 use crate::net::event::call;
 use crate::net::handle::ConnRef;
 use crate::net::list::list;
@@ -427,6 +427,11 @@ pub(crate) fn cancel(e: &Engine) -> bool {
     s.phase.set(MGX_MGR_RUNNING);
     s.request.reset();
     e.lame.set(false);
+    // Whom an answer has told that it was the last must see the end.
+    for rec in list(e).filter_map(ConnRef::rec).filter(|rec| rec.http.says_close.get() && rec.http.close.get() == CloseAfter::No)
+    {
+        rec.http.close.set(CloseAfter::Asked);
+    }
     true
 }
 

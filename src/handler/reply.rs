@@ -213,6 +213,10 @@ pub(crate) fn complete(c: ConnRef) {
         if !rec.dispatching.get() {
             http::close_when_answered(c, rec);
             http::look_again(c, rec);
+            if let Some(e) = c.engine() {
+                // The answer to HEAD ends without a byte, and the connection may end with it.
+                e.touch(rec);
+            }
         }
     }
 }

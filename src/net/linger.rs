@@ -3,6 +3,7 @@
 
 use super::engine::{ConnState, Engine};
 use super::shutdown::LINGER_MAX;
+use crate::platform::clock as time;
 use crate::platform::sock::{self, Io};
 use core::ffi::c_int;
 use core::ptr;
@@ -14,10 +15,12 @@ pub(crate) fn linger(e: &Engine, rec: &ConnState, fd: c_int) {
     rec.fd.set(fd);
     rec.lingering.set(true);
     let terms = rec.drain_timeouts();
-    rec.linger_end.set(e.now.get().saturating_add(terms.linger_total_ms));
+    // A handler may have taken its time since this poll began.
+    let now = time::millis();
+    rec.linger_end.set(now.saturating_add(terms.linger_total_ms));
     rec.linger_bytes.set(terms.linger_bytes);
     e.lingering.borrow_mut().push_back(rec.slot.get());
-    rec.linger_idle.set(e.now.get().saturating_add(terms.linger_idle_ms));
+    rec.linger_idle.set(now.saturating_add(terms.linger_idle_ms));
     e.linger_check.set(e.linger_check.get().min(rec.linger_idle.get()));
     rec.alarm.set(None);
     e.set_deadline(rec, None);
@@ -37,7 +40,8 @@ pub(crate) fn linger_on(e: &Engine, rec: &ConnState) {
                     return end_lingering(e, rec);
                 }
                 rec.linger_bytes.set(left);
-                rec.linger_idle.set(e.now.get().saturating_add(rec.drain_timeouts().linger_idle_ms));
+                let idle = e.now.get().saturating_add(rec.drain_timeouts().linger_idle_ms);
+                rec.linger_idle.set(rec.linger_idle.get().max(idle));
             }
             Io::Wait => return rec.readable.set(false),
         }
