@@ -1,7 +1,7 @@
 //! Readiness, edge triggered as epoll's: noted when something happens, told once, with all that is true at that moment.
 
 use super::world;
-pub(crate) use crate::platform::unix::poller::{DOOR, Ready, split_token, token};
+pub(crate) use crate::platform::unix::poller::{Ready, WAKER, split_token, token};
 use core::cell::Cell;
 use core::ffi::c_int;
 use std::io;
