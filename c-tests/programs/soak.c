@@ -10,7 +10,7 @@
 
 #include "../tls.h"
 
-enum { SESSIONS = 60, QUIET_EVERY_MS = 15000, PATIENCE_MS = 60000, WARM_UP = 2, SLACK = 1 << 20, FILE_SIZE = 300000 };
+enum { SESSIONS = 60, QUIET_EVERY_MS = 15000, PATIENCE_MS = 60000, WARM_UP = 4, SLACK = 3 << 20, FILE_SIZE = 300000 };
 
 static volatile sig_atomic_t interrupted;
 static volatile bool stop;
