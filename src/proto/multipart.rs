@@ -124,9 +124,23 @@ fn part<'a>(body: &'a [u8], at: usize, delimiter: &[u8]) -> Option<Part<'a>> {
     Some(Part { name, filename, body: &body[start..end], next })
 }
 
-/// A parameter of a header that may have several lines.
+/// A parameter of a header that may have several lines. What stands inside the quotes of another one is none.
 fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let text = http::parameter(value, name)?;
+    let (mut quoted, mut escaped, mut starts_word) = (false, false, true);
+    let at = value.iter().enumerate().position(|(i, &c)| {
+        let begins = |rest: &[u8]| rest.get(name.len()) == Some(&b'=') && rest[..name.len()].eq_ignore_ascii_case(name);
+        let found = !quoted && starts_word && begins(&value[i..]);
+        quoted ^= c == b'"' && !escaped;
+        escaped = quoted && c == b'\\' && !escaped;
+        starts_word = matches!(c, b';' | b',' | b' ' | b'\t');
+        found
+    });
+    let text = match at {
+        Some(at) => http::parameter(&value[at..], &value[at..at + name.len()])?,
+        // Quotes that nothing closes, or a backslash that escapes none: as if there were no quotes.
+        None if quoted => http::parameter(value, name)?,
+        None => return None,
+    };
     let quoted = value[..text.as_ptr() as usize - value.as_ptr() as usize].ends_with(b"\"");
     // Without quotes it ends with its line.
     Some(if quoted { text } else { text.split(|&c| c == b'\r').next().unwrap_or_default() })
@@ -191,6 +205,22 @@ mod tests {
         }
         let far = format!("{}\r\n--B\r\n{HEAD}v\r\n--B--", "x".repeat(PREAMBLE_MAX));
         assert_eq!(all(&far), []);
+    }
+
+    #[test]
+    fn what_is_quoted_is_no_parameter() {
+        for (header, name, filename) in [
+            ("form-data; filename=\"x; name=evil\"; name=\"a\"", Some("a"), Some("x; name=evil")),
+            ("form-data; name=\"x filename=evil\"", Some("x filename=evil"), None),
+            ("form-data; name=\"a\\\"b\"; filename=\"f\"", Some("a\\"), Some("f")),
+            ("form-data; NAME=\"a\"; FileName=f", Some("a"), Some("f")),
+            ("form-data; filename=\"C:\\\"; name=\"a\"", Some("a"), Some("C:\\")),
+            ("form-data; name=\"a", Some("\"a"), None),
+            ("form-data; xname=\"b\"; name=a", Some("a"), None),
+        ] {
+            let body = format!("--B\r\nContent-Disposition: {header}\r\n\r\nv\r\n--B--");
+            assert_eq!(all(&body), [(name, filename, "v")], "{header}");
+        }
     }
 
     #[test]
