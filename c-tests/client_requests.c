@@ -130,6 +130,52 @@ static void ws_credentials(const char *extra, int lines) {
   script_hang_up(&server);
 }
 
+static void ws_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct seen *seen = (struct seen *) c->fn_data;
+  if (ev == MG_EV_WS_OPEN) seen_add(seen, "O%d ", mg_http_status((struct mg_http_message *) ev_data), mg_str(""));
+  if (ev == MG_EV_ERROR) seen_add(seen, "E%d:%.*s ", 0, mg_str((char *) ev_data));
+  if (ev == MG_EV_CLOSE) seen_add(seen, "C ", 0, mg_str("")), seen->closes++;
+}
+
+// What a client sees of this response to its handshake, after which the server ends its side.
+static void handshake(const char *response, const char *want) {
+  struct seen seen;
+  char url[100];
+  memset(&seen, 0, sizeof(seen));
+  mg_snprintf(url, sizeof(url), "ws://127.0.0.1:%d/", server.port);
+  CHECK(mg_ws_connect(&mgr, url, ws_fn, &seen, NULL) != NULL);
+  script_accept(&server);
+  POLL_UNTIL(&mgr, has_request(&server.peer));
+  CHECK(peer_say(&server.peer, response));
+  peer_shut(&server.peer);
+  POLL_UNTIL(&mgr, seen.closes == 1);
+  if (strcmp(seen.log, want) != 0) fprintf(stderr, "%s\nsaw  %s\nwant %s\n", response, seen.log, want);
+  CHECK(strcmp(seen.log, want) == 0);
+  script_hang_up(&server);
+}
+
+#define SWITCHING "HTTP/1.1 101 Switching Protocols\r\n"
+#define TEN "A: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n"
+
+static void handshakes(void) {
+  handshake(SWITCHING "\r\n", "O101 C ");
+  handshake(SWITCHING TEN TEN TEN TEN "Sec-WebSocket-Accept: xyz=\r\n\r\n", "O101 C ");
+  handshake(SWITCHING TEN TEN TEN TEN "\r\n", "E0:ws handshake error C ");
+  // What may stand in front of it
+  handshake("\r\n\n" SWITCHING "\r\n", "O101 C ");
+  handshake("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" SWITCHING "\r\n", "O101 C ");
+  handshake("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n", "E0:ws handshake error: 403 C ");
+  handshake("\n\n\n\n\n\n\n\n\n" SWITCHING "\r\n", "E0:ws handshake error C ");
+  // Malformed, and cut short
+  handshake("HTTP/1.1 abc\r\n\r\n", "E0:ws handshake error C ");
+  handshake("HTTP/1.1 403 Forbidden\r\nContent-Le", "E0:Truncated response C ");
+  handshake(SWITCHING "Upgrade: websocket\r\n", "E0:Truncated response C ");
+  handshake("HT", "E0:Truncated response C ");
+  handshake("SSH-2.0", "E0:ws handshake error C ");
+  handshake("HTTP/1.1 100 Continue\r\n\r\n", "C ");
+  handshake("", "C ");
+}
+
 // A frame, or a packet, that announces more than fits is an error at once.
 static void announced(const char *what, mg_event_handler_t fn, const char *data, size_t len, const char *farewell, size_t farewell_len) {
   struct mg_connection *l = what[0] == 'w' ? mg_http_listen(&mgr, "http://127.0.0.1:0", fn, NULL) : mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL);
@@ -168,6 +214,7 @@ int main(void) {
   ws_credentials(NULL, 1);
   ws_credentials("X: y\r\n", 1);
   ws_credentials("X: y\r\naUthorization: Bearer x\r\n", 0);
+  handshakes();
   ANNOUNCED("ws", "\x82\xff\0\0\0\0\x00\x4c\x4b\x40\x01\x02\x03\x04", "\x88\x02\x03\xf1");
   ANNOUNCED("mqtt 4", "\x30\x80\x80\x80\x02", "");
   ANNOUNCED("mqtt 5", "\x10\x0d\0\x04MQTT\x05\x02\0\0\0\0\0\x30\x80\x80\x80\x02", "\xe0\x01\x95");

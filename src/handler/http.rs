@@ -12,7 +12,7 @@ use crate::net::recv::OUTPUT_MAX;
 use crate::net::view::dispatch;
 use crate::net::{output, send};
 use crate::proto::http::framing::{Body, Framing, Side};
-use crate::proto::http::head::{self, Malformed, Reader, blank_lines};
+use crate::proto::http::head::{self, BLANK_LINES, Malformed, Reader, blank_lines};
 use crate::proto::http::outgoing::{Outgoing, Progress};
 use crate::proto::http::{self, chunked, strict};
 use core::ffi::{c_int, c_long, c_void};
@@ -74,8 +74,6 @@ pub(crate) fn is_http(c: ConnRef) -> bool {
 
 /// Requests handled before other connections are serviced.
 const BATCH: usize = 256;
-/// Empty lines that are skipped in front of a message.
-const BLANK_LINES: usize = 8;
 
 fn run(c: ConnRef, fresh: usize, closing: bool) {
     let Some(rec) = c.rec() else { return };

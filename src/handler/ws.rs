@@ -16,6 +16,7 @@ use crate::net::output;
 use crate::net::protocol::Protocol;
 use crate::net::record::Reset;
 use crate::net::view::dispatch;
+use crate::proto::http::head::{self, BLANK_LINES, Reader, blank_lines};
 use crate::proto::ws::{self, Header, Rules};
 use crate::proto::{creds, http, url};
 use crate::sys::{log::log_error, random};
@@ -35,6 +36,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
         MG_EV_READ => run(c),
         MG_EV_POLL if c.recv_len() > 0 => run(c),
         MG_EV_WRITE => late_pong(c),
+        MG_EV_CLOSE => cut_short(c),
         _ => {}
     }
 }
@@ -557,20 +559,60 @@ fn has_line(lines: &[u8], name: &[u8]) -> bool {
 }
 
 /// Whether the response is an answer to our own request. Servers that give no sensible value, but answer 101, are put up with:
-/// what must not pass is an answer that was made for somebody else.
-///
-/// # Safety
-/// The views in `hm` are readable.
-unsafe fn is_answer(hm: &mg_http_message, expected: &[u8], strict: bool) -> bool {
-    // SAFETY: passed on to the caller.
-    match unsafe { hm.header(b"Sec-WebSocket-Accept") } {
+/// what must not pass is an answer that was made for somebody else. The header may be one for which a message has no room.
+fn is_answer(head: &[u8], expected: &[u8], strict: bool) -> bool {
+    let (mut any, mut value) = (false, None);
+    let parsed = head::parse(head, Reader::Client, usize::MAX, |_, name, v| {
+        any = true;
+        if value.is_none() && name.eq_ignore_ascii_case(b"Sec-WebSocket-Accept") {
+            value = Some(v);
+        }
+    });
+    match value.filter(|_| parsed.is_ok()) {
         Some(value) => value == expected || !strict && !ws::is_accept(value),
-        None => !strict && hm.headers[0].name.len == 0,
+        None => !strict && !any,
     }
+}
+
+/// The connection ends before the response is complete. Who closed it, or was told of an error, knows.
+fn cut_short(c: ConnRef) {
+    let Some(rec) = c.rec() else { return };
+    let by_peer = matches!(rec.reason.get(), Reason::PeerClosed | Reason::Reset);
+    if !by_peer || rec.ws.failed.get() || c.flags().is_websocket() || !c.flags().is_client() || !is_ours(c) {
+        return;
+    }
+    let data: &[u8] = received(c);
+    if data.is_empty() || data == b"\r" {
+        return;
+    }
+    let is_response = data.iter().zip(b"HTTP/").all(|(a, b)| a.eq_ignore_ascii_case(b));
+    rec.ws.failed.set(true);
+    error(c, format_args!("{}", if is_response { "Truncated response" } else { "ws handshake error" }));
+}
+
+/// Takes what may stand in front of the response off the buffer: empty lines, and interim responses, with heads of this length.
+fn skip(c: ConnRef, rec: &ConnState, len: usize) {
+    rec.http.scanned.set(0);
+    // SAFETY: the connection's own buffer; del clamps to it.
+    unsafe { iobuf::del(c.recv(), 0, len) };
 }
 
 /// The client's side of the handshake: true when frames may follow in the buffer.
 fn open(c: ConnRef, rec: &ConnState) -> bool {
+    loop {
+        if let Some(opened) = response(c, rec) {
+            return opened;
+        }
+    }
+}
+
+/// Looks at the response in the buffer. None: it was an interim one.
+fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
+    let (blank, lines) = blank_lines(received(c));
+    if lines > 0 && rec.http.blank.get() + lines <= BLANK_LINES {
+        rec.http.blank.set(rec.http.blank.get() + lines);
+        skip(c, rec, blank);
+    }
     let data: &[u8] = received(c);
     // A head that arrives in small pieces is searched once.
     let from = rec.http.scanned.get().min(data.len()).saturating_sub(8);
@@ -578,7 +620,7 @@ fn open(c: ConnRef, rec: &ConnState) -> bool {
         Ok(Some(n)) => from + n,
         Ok(None) => {
             rec.http.scanned.set(data.len());
-            return false;
+            return Some(false);
         }
         Err(http::Malformed) => {
             error(c, format_args!("not http"));
@@ -586,31 +628,30 @@ fn open(c: ConnRef, rec: &ConnState) -> bool {
                 // SAFETY: the connection's own buffer.
                 unsafe { (*c.recv()).len = 0 };
             }
-            return false;
+            return Some(false);
         }
     };
     let mut hm = MaybeUninit::<mg_http_message>::uninit();
     // SAFETY: data is readable; parse fills hm whatever it returns. The views in hm are those of data.
-    let (n, good, hm) = unsafe {
-        let n = http_message::parse(data.as_ptr(), data.len(), hm.as_mut_ptr());
-        let hm = hm.assume_init_mut();
-        let is_101 = head_len >= 15 && data[9..12] == *b"101";
-        (n, n > 0 && is_101 && is_answer(hm, &rec.ws.accept.get(), is_strict(c)), hm)
-    };
-    if !good {
+    let (head, hm) = unsafe { (http_message::read(data, Reader::Client, hm.as_mut_ptr()), hm.assume_init_mut()) };
+    let status = head.ok().flatten().filter(head::Head::is_response).map(|head| http::status(head.uri));
+    if status.is_some_and(|status| (100..200).contains(&status) && status != 101) {
+        skip(c, rec, head_len);
+        return None;
+    }
+    if status != Some(101) || !is_answer(&data[..head_len], &rec.ws.accept.get(), is_strict(c)) {
         rec.ws.failed.set(true);
-        // SAFETY: the views in hm are readable until the application is called.
-        match unsafe { http::status(hm.uri.bytes()) } {
-            status if n > 0 && status != 101 => error(c, format_args!("ws handshake error: {status}")),
-            _ => error(c, format_args!("ws handshake error")),
+        match status.filter(|status| *status != 101) {
+            Some(status) => error(c, format_args!("ws handshake error: {status}")),
+            None => error(c, format_args!("ws handshake error")),
         }
-        return false;
+        return Some(false);
     }
     set_websocket(c);
     if !calling(c, rec, head_len, || call(c, MG_EV_WS_OPEN, (&raw mut *hm).cast())) {
-        return false;
+        return Some(false);
     }
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe { iobuf::del(c.recv(), 0, head_len) };
-    true
+    Some(true)
 }

@@ -98,6 +98,9 @@ pub(crate) fn request_len_after(buf: &[u8], seen: usize) -> Result<Option<usize>
     }
 }
 
+/// So many empty lines are skipped in front of a message.
+pub(crate) const BLANK_LINES: usize = 8;
+
 /// Empty lines in front of a message, which a robust reader skips (RFC 9112, 2.2): how many bytes they take, and how many they
 /// are. A CR at the end of `buf` may yet become one.
 pub(crate) fn blank_lines(buf: &[u8]) -> (usize, usize) {
