@@ -4,8 +4,8 @@
 //! As on Linux: data that arrived before a reset can still be read, closing with unread input resets, data for a closed end is
 //! answered with a reset, descriptors are the lowest that are free, readiness is edge triggered.
 
-use super::poller::Ready;
 use crate::abi::{mg_addr, mg_addr_bytes};
+use crate::platform::unix::poller::Ready;
 use core::cell::RefCell;
 use core::cmp::Reverse;
 use core::ffi::c_int;
