@@ -13,6 +13,7 @@ ROOT = "file://" + os.path.abspath(sys.argv[1]) + "/"
 
 def fits(page, width):
     page.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
+    page.until("innerWidth == %d" % width)
     return page.value("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -41,5 +42,6 @@ with Browser() as browser:
     page.until("document.querySelector('#found [aria-selected=true] a').textContent.startsWith('mg_http_reply ')")
     page.call("Input.dispatchKeyEvent", type="keyDown", key="Enter")
     page.until("location.href.endsWith('area-http.html#mg_http_reply')")
+    page.until("document.readyState == 'complete' && document.getElementById('mg_http_reply') != null")
     page.until("Math.abs(document.getElementById('mg_http_reply').getBoundingClientRect().top) < 200")
 print("docs in a browser: well")

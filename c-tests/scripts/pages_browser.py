@@ -30,6 +30,7 @@ def named_controls(page):
 
 def no_overflow(page, width):
     page.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
+    page.until("innerWidth == %d" % width)
     return page.value("document.documentElement.scrollWidth <= innerWidth")
 
 

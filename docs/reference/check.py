@@ -1,4 +1,5 @@
-"""Tries the documentation that build.py has made: every link and anchor of the site and of the documents, the spelling of all prose, the man pages.
+"""Tries the documentation that build.py has made: every link and anchor of the site and of the documents, the spelling of all prose, the man pages, and
+the programs in the documents.
 
 usage: check.py OUT      needs hunspell with en_GB, and mandoc; words that are right and unknown to it are in words.txt
 """
@@ -86,6 +87,27 @@ def document_links():
     return bad
 
 
+def programs():
+    """Whole programs in the documents must compile, and functions too, given what they are about."""
+    bad, count = [], 0
+    around = '#include "mongoose.h"\n#include "mongoose_ext.h"\n#include <poll.h>\n'
+    for name in ["README.md"] + ["docs/" + n for n in sorted(os.listdir(ROOT + "/docs")) if n.endswith(".md")]:
+        with open(ROOT + "/" + name, encoding="utf-8") as f:
+            blocks = re.findall(r"^```c\n(.*?)^```", f.read(), re.M | re.S)
+        for block in blocks:
+            if "int main" not in block or "..." in block:
+                continue
+            count += 1
+            # A handler that the text has shown before.
+            known = "" if "handler(struct" in block else "void handler(struct mg_connection *c, int ev, void *ev_data);\n"
+            for language, flags in (("c", ["-std=c99"]), ("c++", ["-std=c++20"])):
+                cc = ["cc", "-x", language, *flags, "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-function", "-I" + ROOT + "/include", "-"]
+                done = subprocess.run(cc, input=around + known + block, text=True, capture_output=True)
+                if done.returncode:
+                    bad.append("%s: does not compile as %s: %s" % (name, language, done.stderr))
+    return bad, count
+
+
 def spelling(pages, site):
     """Words of prose that hunspell does not know. Names of things in code are not prose."""
     found = {}
@@ -111,12 +133,13 @@ def main(out):
     bad += document_links()
     misspelt, words = spelling(pages, out + "/html")
     wrong, man = man_pages(out + "/man/man3")
-    bad += misspelt + wrong
+    faulty, compiled = programs()
+    bad += misspelt + wrong + faulty
     for line in bad:
         print(line)
     if bad:
         raise SystemExit("%d mistakes" % len(bad))
-    print("%d pages, %d links, %d words, %d man pages: well" % (len(pages), links, words, man))
+    print("%d pages, %d links, %d words, %d man pages, %d programs: well" % (len(pages), links, words, man, compiled))
 
 
 if __name__ == "__main__":
