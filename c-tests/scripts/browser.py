@@ -24,7 +24,11 @@ class Browser:
             ["chromium", *flags, "--remote-debugging-port=0", "--user-data-dir=" + home],
             env={**os.environ, "HOME": home}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
-        self.ws = wait(lambda: reach(home + "/DevToolsActivePort"), 40, "the browser")
+        try:
+            self.ws = wait(lambda: reach(home + "/DevToolsActivePort"), 40, "the browser")
+        except BaseException:
+            self.__exit__()
+            raise
         self.numbers = itertools.count(1)
 
     def __enter__(self):
