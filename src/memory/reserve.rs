@@ -1,0 +1,152 @@
+//! What is left when the system's allocator has nothing: blocks of a few sizes in the data segment, there from the start of the process
+//! and, until they are needed, pages that nobody has touched. One bit tells whether a block is taken, so that taking and giving back is
+//! one atomic operation: in any thread, in a signal handler, and across a fork.
+
+use core::cell::{Cell, UnsafeCell};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::alloc::Layout;
+
+/// Sizes of blocks, and how many there are: multiples of the page size in all, so that each block is aligned to its size or to a page.
+const CLASSES: [(usize, usize); 6] = [(64, 1024), (256, 256), (1024, 64), (4096, 16), (16384, 8), (65536, 2)];
+const PAGE: usize = 4096;
+const SIZE: usize = first(CLASSES.len());
+const WORDS: usize = first_word(CLASSES.len());
+
+/// Where the blocks of a class begin.
+const fn first(class: usize) -> usize {
+    let (mut at, mut i) = (0, 0);
+    while i < class {
+        at += CLASSES[i].0 * CLASSES[i].1;
+        i += 1;
+    }
+    at
+}
+
+/// The first word of its bits.
+const fn first_word(class: usize) -> usize {
+    let (mut at, mut i) = (0, 0);
+    while i < class {
+        at += CLASSES[i].1.div_ceil(64);
+        i += 1;
+    }
+    at
+}
+
+#[repr(align(4096))]
+struct Blocks(UnsafeCell<[u8; SIZE]>);
+// SAFETY: a block is used by whoever has set its bit.
+unsafe impl Sync for Blocks {}
+static BLOCKS: Blocks = Blocks(UnsafeCell::new([0; SIZE]));
+static USED: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether this thread asks for something that may fail.
+    pub(super) static STRICT: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(super) fn taken() -> usize {
+    TAKEN.load(Ordering::Relaxed)
+}
+
+pub(super) fn is_low() -> bool {
+    BYTES.load(Ordering::Relaxed) > SIZE / 2
+}
+
+pub(super) fn is_nearly_empty() -> bool {
+    BYTES.load(Ordering::Relaxed) > SIZE / 4 * 3
+}
+
+#[inline]
+fn offset(block: *mut u8) -> usize {
+    (block as usize).wrapping_sub(BLOCKS.0.get() as usize)
+}
+
+#[inline]
+pub(super) fn owns(block: *mut u8) -> bool {
+    offset(block) < SIZE
+}
+
+/// A block for `layout`, from the smallest size that has one; NULL when there is none, or when the caller can do without.
+pub(super) fn take(layout: Layout) -> *mut u8 {
+    if STRICT.get() {
+        return core::ptr::null_mut();
+    }
+    for (class, &(size, count)) in CLASSES.iter().enumerate() {
+        if size < layout.size() || size.min(PAGE) < layout.align() {
+            continue;
+        }
+        let words = &USED[first_word(class)..first_word(class + 1)];
+        for (n, word) in words.iter().enumerate() {
+            let there = if count - n * 64 >= 64 { u64::MAX } else { (1 << (count % 64)) - 1 };
+            let mut used = word.load(Ordering::Relaxed);
+            while used & there != there {
+                let bit = (!used & there).trailing_zeros();
+                match word.compare_exchange_weak(used, used | 1 << bit, Ordering::Acquire, Ordering::Relaxed) {
+                    Ok(_) => {
+                        BYTES.fetch_add(size, Ordering::Relaxed);
+                        TAKEN.fetch_add(1, Ordering::Relaxed);
+                        let at = first(class) + (n * 64 + bit as usize) * size;
+                        return BLOCKS.0.get().cast::<u8>().wrapping_add(at);
+                    }
+                    Err(now) => used = now,
+                }
+            }
+        }
+    }
+    core::ptr::null_mut()
+}
+
+/// Class and number of a block.
+fn place(block: *mut u8) -> (usize, usize) {
+    let at = offset(block);
+    let class = (1..CLASSES.len()).rev().find(|&class| first(class) <= at).unwrap_or(0);
+    (class, (at - first(class)) / CLASSES[class].0)
+}
+
+pub(super) fn size_of(block: *mut u8) -> usize {
+    CLASSES[place(block).0].0
+}
+
+#[cold]
+pub(super) fn give(block: *mut u8) {
+    let (class, n) = place(block);
+    // What lay in it is nobody's business, and the next may want zeros as soon as anything else.
+    USED[first_word(class) + n / 64].fetch_and(!(1 << (n % 64)), Ordering::Release);
+    BYTES.fetch_sub(CLASSES[class].0, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_aligned_apart_and_come_back() {
+        let mut blocks = Vec::with_capacity(4096);
+        for size in [1, 64, 65, 1000, 5000, 20000, 65536] {
+            for align in [1, 16, 4096] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                let block = take(layout);
+                assert!(owns(block) && (block as usize) % align == 0 && size_of(block) >= size.max(align), "{size} {align}");
+                blocks.push(block);
+                if blocks.len() % 3 == 0 {
+                    blocks.drain(..).for_each(give);
+                }
+            }
+        }
+        let layout = Layout::from_size_align(64, 1).unwrap();
+        let all: Vec<_> = core::iter::from_fn(|| Some(take(layout)).filter(|b| !b.is_null())).collect();
+        assert_eq!(all.len(), CLASSES.iter().map(|(_, n)| n).sum::<usize>());
+        assert!(is_low() && is_nearly_empty());
+        let mut seen: Vec<_> = all.iter().map(|b| offset(*b)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), all.len());
+        all.into_iter().for_each(give);
+        assert!(!is_low());
+        assert!(take(Layout::from_size_align(65537, 1).unwrap()).is_null());
+        assert!(take(Layout::from_size_align(64, 8192).unwrap()).is_null());
+        assert!(super::super::fallibly(|| take(layout)).is_null());
+    }
+}
