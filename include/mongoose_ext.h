@@ -174,6 +174,10 @@ struct mgx_limits {
   // How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
   // 0: as long as the system tries.
   int connect_timeout_ms;
+  // Bytes that connections hold: structs, records, buffers and TLS sessions, not what the program allocates. Above it no connection
+  // is accepted, those who come wait until others have gone; mg_tls_init fails, and so does a connection that has received more than
+  // one block: MG_EV_ERROR `OOM`.
+  size_t max_memory;
 };
 
 // How a manager is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.

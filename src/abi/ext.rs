@@ -196,6 +196,10 @@ pub struct mgx_limits {
     /// How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
     /// 0: as long as the system tries.
     pub connect_timeout_ms: c_int,
+    /// Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
+    /// connection is accepted, those who come wait until others have gone; mg_tls_init fails, and so does a connection that has
+    /// received more than one block: MG_EV_ERROR `OOM`.
+    pub max_memory: usize,
 }
 
 /// Counters of a manager, since mg_mgr_init.

@@ -1,6 +1,7 @@
 //! Memory that an application may see, keep or free: always through `mg_calloc` and `mg_free`, which the application may define
 //! itself.
 
+use crate::memory;
 use core::ffi::c_void;
 
 unsafe extern "C" {
@@ -17,7 +18,11 @@ pub(crate) fn calloc(n: usize) -> *mut u8 {
         return core::ptr::null_mut();
     }
     // SAFETY: no conditions.
-    unsafe { mg_calloc(1, n).cast() }
+    let block: *mut u8 = unsafe { mg_calloc(1, n).cast() };
+    if block.is_null() {
+        memory::failed();
+    }
+    block
 }
 
 /// # Safety
@@ -60,7 +65,9 @@ pub(crate) unsafe fn resize(p: *mut u8, old: usize, new: usize, keep: usize) -> 
                 core::ptr::write_bytes(p.add(keep), 0, old - keep);
             }
             let q: *mut u8 = libc::realloc(p.cast(), new).cast();
-            if !q.is_null() && new > old {
+            if q.is_null() {
+                memory::failed();
+            } else if new > old {
                 core::ptr::write_bytes(q.add(old), 0, new - old);
             }
             return q;

@@ -1,6 +1,7 @@
 //! `struct mg_http_message`, the view of a parsed message that handlers get.
 
 use super::bytes;
+use crate::memory;
 use crate::{
     abi::{MG_MAX_HTTP_HEADERS, mg_http_header, mg_http_message, mg_str},
     proto::http::head::{self, Head, Malformed, Reader},
@@ -63,14 +64,16 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
+    /// None when out of memory.
+    ///
     /// # Safety
     /// `hm` is a parsed message. Of the bytes from its start on `received` are there, or so many as it has.
-    pub(crate) unsafe fn of(hm: *const mg_http_message, received: usize) -> Copy {
+    pub(crate) unsafe fn of(hm: *const mg_http_message, received: usize) -> Option<Copy> {
         // SAFETY: as the caller promises.
         unsafe {
             let mut message = Box::new(*hm);
             let (start, len) = (message.head.buf, message.message.len.min(received).max(message.head.len));
-            let mut bytes = Vec::with_capacity(len + 1);
+            let mut bytes = memory::room(len + 1)?;
             bytes.extend_from_slice(bytes::slice(start.cast(), len));
             // Applications scan past the data with atoi and the like.
             bytes.push(0);
@@ -89,7 +92,7 @@ impl Copy {
                 moved(&mut h.name);
                 moved(&mut h.value);
             }
-            Copy { message, _bytes: bytes }
+            Some(Copy { message, _bytes: bytes })
         }
     }
 

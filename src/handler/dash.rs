@@ -8,7 +8,9 @@ use super::{reply, static_files, upload, ws};
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
 use crate::ffi_util::http_message;
+use crate::memory;
 use crate::net::engine::Engine;
+use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::proto::{glob, path::is_sane, urlcodec};
 use crate::sys::fs::Fs;
@@ -80,21 +82,23 @@ struct Request {
 }
 
 impl Request {
+    /// None when out of memory.
+    ///
     /// # Safety
     /// `hm` is a parsed message; its body is complete if that is wanted.
-    unsafe fn new(hm: *const mg_http_message, with_body: bool) -> Request {
+    unsafe fn new(hm: *const mg_http_message, with_body: bool) -> Option<Request> {
         // SAFETY: as the caller promises.
         unsafe {
             let hm = &*hm;
             let cross = hm.header(b"Sec-Fetch-Site") == Some(b"cross-site");
-            Request {
-                method: hm.method.bytes().to_vec(),
-                uri: hm.uri.bytes().to_vec(),
-                body: if with_body { hm.body.bytes().to_vec() } else { Vec::new() },
+            Some(Request {
+                method: memory::copy(hm.method.bytes())?,
+                uri: memory::copy(hm.uri.bytes())?,
+                body: memory::copy(if with_body { hm.body.bytes() } else { b"" })?,
                 foreign: cross
                     && hm.header(b"Authorization").is_none()
                     && urlcodec::var(hm.query.bytes(), b"access_token").is_none(),
-            }
+            })
         }
     }
 
@@ -141,6 +145,10 @@ unsafe fn head(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool
     unsafe {
         // All that is to be known of the message, before the application is called.
         let (req, claim, body) = (Request::new(hm, false), Claim::of(hm), upload::Body::of(c, hm));
+        let Some(req) = req else {
+            error(c, format_args!("OOM"));
+            return true;
+        };
         if req.foreign && req.is_sensitive() {
             json(c, 403, FORBIDDEN);
             return true;
@@ -223,7 +231,7 @@ impl File {
         let (set, fs) = unsafe { (fields::find(dash, set), Fs::new((*dash).upload_fs).unwrap_or_else(Fs::posix)) };
         let set = set.filter(|s| s.is_files()).ok_or((404, &b"Not Found\n"[..]))?;
         let user = user.ok_or((403, FORBIDDEN))?;
-        let mut decoded = vec![0; name.len() + 1];
+        let mut decoded = memory::zeroed(name.len() + 1).ok_or((500, &b"Out of memory\n"[..]))?;
         let n = urlcodec::decode(name, &mut decoded, false).unwrap_or(0);
         decoded.truncate(n);
         if n == 0 || decoded.contains(&0) || !is_sane(&decoded) {
@@ -308,9 +316,10 @@ fn send_size(c: ConnRef, set: Set) {
 unsafe fn message(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) {
     // SAFETY: passed on to the caller.
     unsafe {
-        let (req, claim) = (Request::new(hm, true), Claim::of(hm));
+        let claim = Claim::of(hm);
+        let copies = (Request::new(hm, true), static_files::Request::new(hm), http_message::Copy::of(hm, usize::MAX));
         // What may be handed to others after the application was called.
-        let (asked, mut copy) = (static_files::Request::new(hm), http_message::Copy::of(hm, usize::MAX));
+        let (Some(req), Some(asked), Some(mut copy)) = copies else { return error(c, format_args!("OOM")) };
         let hm = copy.as_ptr();
         if req.is(b"/api/hi") {
             return json(c, 200, b"hi\n");

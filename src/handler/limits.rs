@@ -3,10 +3,11 @@
 
 use super::{http, reply, ws};
 use crate::abi::mgx_limits;
+use crate::memory;
 use crate::net::engine::{ConnState, DrainState, Engine, Phase, Reason};
 use crate::net::handle::ConnRef;
 use crate::net::list::list;
-use crate::net::tls::table as tls;
+use crate::net::{tls, usage};
 use core::ffi::c_int;
 
 /// See `mgx_limits_public`.
@@ -24,17 +25,22 @@ pub(crate) static PUBLIC: mgx_limits = mgx_limits {
     max_requests: 0,
     half_close_ms: 0,
     connect_timeout_ms: 0,
+    max_memory: 0,
 };
 
 /// See `mgx_mgr_limits`.
 pub(crate) fn set(e: &Engine, l: mgx_limits) {
     e.limits.set(l);
     e.limited.set(true);
+    usage::limit(e, l.max_memory);
     let mut per_ip = e.per_ip.borrow_mut();
     per_ip.clear();
     for c in list(e).filter(|c| c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
-            *per_ip.entry(rec.from.get()).or_insert(0) += 1;
+            // When there is no memory to count it, it does not count.
+            if memory::fallibly(|| per_ip.try_reserve(1).is_ok()) {
+                *per_ip.entry(rec.from.get()).or_insert(0) += 1;
+            }
             e.set_deadline(rec, Some(e.now.get()));
         }
     }
@@ -42,8 +48,9 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
 
 /// The part of a poll for connections whose deadline has expired.
 pub(crate) fn step(e: &Engine) {
-    for slot in e.expired.take() {
-        let Some(rec) = e.rec(slot as usize).filter(|rec| !rec.conn.get().is_null()) else { continue };
+    let expired = e.take_slots(&e.expired);
+    for slot in &expired {
+        let Some(rec) = e.rec(*slot as usize).filter(|rec| !rec.conn.get().is_null()) else { continue };
         // SAFETY: the connection of a record in use.
         let c = unsafe { ConnRef::new(rec.conn.get()) };
         let flags = c.flags();
@@ -52,6 +59,7 @@ pub(crate) fn step(e: &Engine) {
             check(e, c, rec);
         }
     }
+    e.give_slots(expired);
 }
 
 /// What a connection is waited for, since when, and how long it may take.

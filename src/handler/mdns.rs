@@ -3,6 +3,7 @@
 
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice};
+use crate::memory;
 use crate::net::engine::Engine;
 use crate::net::event::{call, invoke};
 use crate::net::handle::ConnRef;
@@ -46,9 +47,11 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
         MG_EV_READ => {
             // A copy, which no handler can touch. MG_EV_READ goes on to the application with an empty buffer.
             // SAFETY: the connection's own buffer.
-            let bytes = unsafe { slice(c.recv_info().buf, c.recv_len()) }.to_vec();
+            let bytes = memory::copy(unsafe { slice(c.recv_info().buf, c.recv_len()) });
             // SAFETY: as above.
             unsafe { (*c.recv()).len = 0 };
+            // A packet less is nothing new to such a protocol.
+            let Some(bytes) = bytes else { return };
             e.enter();
             match mdns::kind(&bytes) {
                 Some(Kind::Query) => {

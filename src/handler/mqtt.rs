@@ -4,6 +4,7 @@ use super::ws;
 use crate::abi::*;
 use crate::ffi_util::mqtt::{self as message, Opts};
 use crate::ffi_util::{bytes, iobuf};
+use crate::memory;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::{ConnState, Engine, MqttState, Reason};
@@ -180,7 +181,7 @@ impl Reader {
         if !matches!(m.cmd, mqtt::PUBLISH | mqtt::CONNACK) {
             return true;
         }
-        if self.copy.try_reserve(m.dgram.len + 1).is_err() {
+        if !memory::grow(&mut self.copy, m.dgram.len + 1) {
             return false;
         }
         // SAFETY: the packet is still in the buffer.
@@ -296,7 +297,7 @@ fn hold_back(c: ConnRef, packet: usize) -> bool {
     let keep = packet + NEAR;
     let more = now.len - keep;
     // What waits already comes after this.
-    let fits = aside.bytes.try_reserve(more).is_ok();
+    let fits = memory::grow(&mut aside.bytes, more);
     if fits {
         let old = aside.at;
         // SAFETY: the connection's own buffer; keep lies inside the data, so there is a byte behind it.

@@ -2,6 +2,8 @@
 
 use super::reply;
 use super::site::{Opened, Site};
+use crate::memory;
+use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::platform::files::ConfinedRoot;
 use crate::proto::path::is_sane;
@@ -29,11 +31,14 @@ pub(crate) fn serve(c: ConnRef, site: Site, list: &[u8], path: &[u8], file: Open
         }
         return;
     };
-    let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0 };
+    let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0, failed: false };
     expansion.expand(path, &page, confined, 0);
     if c.is_closed() {
         // By the application's own file system.
         return;
+    }
+    if expansion.failed {
+        return error(c, format_args!("OOM"));
     }
     if expansion.includes >= MAX_INCLUDES || expansion.out.len() >= MAX_SIZE {
         log_error!("{} page is too large, some includes are left out", c.id());
@@ -60,7 +65,7 @@ pub(crate) fn serve_path(c: ConnRef, root: &[u8], path: &CStr) {
 
 fn read(file: Opened) -> Option<Vec<u8>> {
     let size = usize::try_from(file.size).ok().filter(|n| *n <= MAX_SIZE)?;
-    let mut page = vec![0; size];
+    let mut page = memory::zeroed(size)?;
     let mut len = 0;
     while len < size {
         match file.file.read(&mut page[len..]) {
@@ -82,13 +87,16 @@ struct Expansion<'a> {
     list: &'a [u8],
     out: Vec<u8>,
     includes: usize,
+    /// Memory ran out.
+    failed: bool,
 }
 
 impl Expansion<'_> {
     fn expand(&mut self, path: &[u8], page: &[u8], confined: ConfinedRoot<'_>, depth: usize) {
         for piece in pieces(page) {
             match piece {
-                Piece::Text(text) => self.out.extend_from_slice(text),
+                // A page without its end is none: see `serve`.
+                Piece::Text(text) => self.failed |= !memory::append(&mut self.out, text),
                 Piece::File(name) => self.include(&[directory(path), name].concat(), confined, depth),
                 Piece::Virtual(name) => {
                     let slash: &[u8] = if name.starts_with(b"/") { b"" } else { b"/" };

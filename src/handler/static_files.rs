@@ -4,8 +4,10 @@ use super::site::{Found, Opened, Site};
 use super::{http, reply, ssi};
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
+use crate::memory;
 use crate::net::engine::ConnState;
 use crate::net::engine::{End, Stream};
+use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::net::output;
 use crate::net::stream::{self, BLOCK};
@@ -75,45 +77,55 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// None when out of memory.
+    ///
     /// # Safety
     /// `hm` is a parsed message whose views are readable.
-    pub(crate) unsafe fn new(hm: *const mg_http_message) -> Request {
+    pub(crate) unsafe fn new(hm: *const mg_http_message) -> Option<Request> {
         // SAFETY: as the caller promises.
         unsafe {
             let hm = &*hm;
             let method = hm.method.bytes();
             let is = |name: &[u8]| method.eq_ignore_ascii_case(name);
-            let header = |name: &[u8]| hm.header(name).map(<[u8]>::to_vec);
+            let header = |name: &[u8]| hm.header(name).map_or(Some(None), |value| memory::copy(value).map(Some));
             let list = |name: &[u8]| joined(hm, name);
-            Request {
-                uri: hm.uri.bytes().to_vec(),
-                query: hm.query.bytes().to_vec(),
+            Some(Request {
+                uri: memory::copy(hm.uri.bytes())?,
+                query: memory::copy(hm.query.bytes())?,
                 head_only: is(b"HEAD"),
                 allowed: [&b"GET"[..], b"HEAD", b"POST", b"OPTIONS"].into_iter().any(is),
                 reads: is(b"GET") || is(b"HEAD"),
-                gzip: list(b"Accept-Encoding").is_some_and(|v| accept::gzip(&v)),
+                gzip: list(b"Accept-Encoding")?.is_some_and(|v| accept::gzip(&v)),
                 range: hm.header(b"Range").and_then(range::parse),
                 conditions: Preconditions {
-                    if_match: list(b"If-Match"),
-                    if_none_match: list(b"If-None-Match"),
-                    if_modified_since: header(b"If-Modified-Since"),
-                    if_unmodified_since: header(b"If-Unmodified-Since"),
-                    if_range: header(b"If-Range"),
+                    if_match: list(b"If-Match")?,
+                    if_none_match: list(b"If-None-Match")?,
+                    if_modified_since: header(b"If-Modified-Since")?,
+                    if_unmodified_since: header(b"If-Unmodified-Since")?,
+                    if_range: header(b"If-Range")?,
                 },
-            }
+            })
         }
     }
 }
 
-/// A header that may come in several lines, which mean their list.
+/// A header that may come in several lines, which mean their list. None when out of memory.
 ///
 /// # Safety
 /// The views in `hm` are readable.
-unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Vec<u8>> {
+unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Option<Vec<u8>>> {
     let lines = hm.headers.iter().take_while(|h| h.name.len > 0);
     // SAFETY: as the caller promises.
     let values = unsafe { lines.filter(|h| h.name.bytes().eq_ignore_ascii_case(name)).map(|h| h.value.bytes()) };
-    values.map(<[u8]>::to_vec).reduce(|all, next| [&all[..], b", ", &next].concat())
+    let mut all = None;
+    for value in values {
+        let separator: &[u8] = if all.is_some() { b", " } else { b"" };
+        let list = all.get_or_insert_with(Vec::new);
+        if !memory::append(list, separator) || !memory::append(list, value) {
+            return None;
+        }
+    }
+    Some(all)
 }
 
 /// Whether the method is one for files; the answer is given otherwise.
@@ -132,6 +144,7 @@ fn is_allowed(c: ConnRef, req: &Request, o: &Opts<'_>) -> bool {
 pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *const mg_http_serve_opts) {
     // SAFETY: passed on to the caller.
     let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
+    let Some(req) = req else { return error(c, format_args!("OOM")) };
     if !is_allowed(c, &req, &o) {
         return;
     }
@@ -210,34 +223,46 @@ fn directory(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], confined: Con
 }
 
 fn redirect(c: ConnRef, req: &Request) {
-    let location = webroot::location(&req.uri, &req.query);
-    let head = [b"HTTP/1.1 301 Moved\r\nLocation: ", &location[..], b"\r\nContent-Length: 0\r\n"].concat();
+    let parts = webroot::location(&req.uri, &req.query);
+    let [slash, path, end, mark, query] = parts;
+    let head =
+        memory::joined(&[b"HTTP/1.1 301 Moved\r\nLocation: ", slash, path, end, mark, query, b"\r\nContent-Length: 0\r\n"]);
+    let Some(head) = head else { return error(c, format_args!("OOM")) };
     if reply::lines(c, 301, &head).is_some() {
         reply::complete(c);
     }
 }
 
 fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confined: ConfinedRoot<'_>) {
-    let mut names = Vec::new();
-    o.site.fs.list(dir, |name| names.push(name.to_owned()));
+    // All names in one block, each with where it begins and ends.
+    let (mut text, mut names, mut whole) = (Vec::new(), Vec::new(), true);
+    o.site.fs.list(dir, |name| {
+        let name = name.to_bytes();
+        whole = whole && memory::append(&mut text, name) && memory::grow(&mut names, 1);
+        if whole {
+            names.push(text.len() - name.len()..text.len());
+        }
+    });
     if o.site.native {
         // The machine gives them in no order.
-        names.sort_unstable();
+        names.sort_unstable_by(|a, b| text[a.clone()].cmp(&text[b.clone()]));
     }
-    let mut uri = vec![0; req.uri.len() + 1];
-    let n = urlcodec::decode(&req.uri, &mut uri, false).unwrap_or(0);
-    let mut page = listing::Page::new(&uri[..n]);
-    for name in names {
-        let name = name.to_bytes();
-        let entry = c_path(&[path, b"/", name].concat()).and_then(|p| o.site.entry(&p, confined));
-        if let Some((size, mtime)) = entry {
-            page.row(name, size, seconds(mtime));
+    let page = memory::zeroed(req.uri.len() + 1).filter(|_| whole).and_then(|mut uri| {
+        let n = urlcodec::decode(&req.uri, &mut uri, false).unwrap_or(0);
+        let mut page = listing::Page::new(&uri[..n])?;
+        for name in names {
+            let name = &text[name];
+            let entry = c_path(&[path, b"/", name].concat()).and_then(|p| o.site.entry(&p, confined));
+            if let Some((size, mtime)) = entry {
+                page.row(name, size, seconds(mtime))?;
+            }
         }
-    }
+        page.finish()
+    });
     if c.is_closed() {
         return;
     }
-    let page = page.finish();
+    let Some(page) = page else { return error(c, format_args!("OOM")) };
     let mut head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n".to_vec();
     head.extend_from_slice(o.extra_headers);
     append(&mut head, format_args!("Content-Length: {:<8}\r\n", page.len()));
@@ -257,7 +282,10 @@ fn append(to: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
 /// `hm` is a parsed message, `opts` NULL or valid options.
 pub(crate) unsafe fn serve_file(c: ConnRef, hm: *const mg_http_message, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
     // SAFETY: passed on to the caller.
-    unsafe { serve_file_to(c, &Request::new(hm), path, opts) }
+    unsafe {
+        let Some(req) = Request::new(hm) else { return error(c, format_args!("OOM")) };
+        serve_file_to(c, &req, path, opts);
+    }
 }
 
 /// The same for a request that was looked at before anything of the application was called.

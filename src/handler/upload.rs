@@ -5,7 +5,8 @@ use super::{http, reply};
 use crate::abi::*;
 use crate::ffi_util::bytes::{self, cstr};
 use crate::ffi_util::iobuf;
-use crate::net::event::{call_count, call_user};
+use crate::memory;
+use crate::net::event::{call_count, call_user, error};
 use crate::net::handle::ConnRef;
 use crate::platform::files::{self, ConfinedRoot};
 use crate::proto::http::chunked::{Scan, Scanner};
@@ -29,7 +30,7 @@ unsafe extern "C" {
 /// A value of the query, decoded.
 fn variable(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     let value = urlcodec::var(query, name)?;
-    let mut decoded = vec![0; value.len() + 1];
+    let mut decoded = memory::zeroed(value.len() + 1)?;
     let n = urlcodec::decode(value, &mut decoded, true).ok()?;
     decoded.truncate(n);
     Some(decoded)
@@ -46,7 +47,11 @@ fn number(text: Option<Vec<u8>>) -> c_long {
 /// `hm` is a parsed message.
 pub(crate) unsafe fn upload(c: ConnRef, hm: *const mg_http_message, fs: Fs, dir: &[u8], max_size: usize) -> c_long {
     // SAFETY: as the caller promises. Copies: file systems of the application may change `c->recv`.
-    let (query, body) = unsafe { ((*hm).query.bytes().to_vec(), (*hm).body.bytes().to_vec()) };
+    let copies = unsafe { (memory::copy((*hm).query.bytes()), memory::copy((*hm).body.bytes())) };
+    let (Some(query), Some(body)) = copies else {
+        error(c, format_args!("OOM"));
+        return -7;
+    };
     let (code, text, result) = match store(&query, &body, fs, dir, max_size) {
         Ok(size) => (200, size.to_string().into_bytes(), size),
         Err((code, text, result)) => (code, text, result),
@@ -296,13 +301,13 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
         MG_EV_READ | MG_EV_POLL => upload.go_on(c),
         MG_EV_ERROR => {
             // SAFETY: MG_EV_ERROR carries a C string; it is copied, because the application may call mg_error again.
-            let message = unsafe { cstr(ev_data.cast()) }.to_vec();
+            let message = memory::copy(unsafe { cstr(ev_data.cast()) }).unwrap_or_default();
             upload.error.set(Some(CString::new(message).unwrap_or_default()));
             upload.catch_up(c);
         }
         MG_EV_CLOSE => {
             // SAFETY: the connection's own buffer, which goes with this event.
-            upload.closed.set(Some(unsafe { c.recv_info().data() }.to_vec()));
+            upload.closed.set(Some(memory::copy(unsafe { c.recv_info().data() }).unwrap_or_default()));
             upload.catch_up(c);
         }
         DRAIN => {
@@ -357,14 +362,17 @@ impl Upload {
         }
     }
 
-    /// Takes the next part of what has arrived.
-    fn next(&self, c: ConnRef) -> (Vec<u8>, usize, Scan) {
+    /// Takes the next part of what has arrived. None when out of memory.
+    fn next(&self, c: ConnRef) -> Option<(Vec<u8>, usize, Scan)> {
         let mut behind = self.closed.take();
         // SAFETY: the connection's own data, copied: what writes it may be the application's.
         let arrived = behind.as_deref().unwrap_or_else(|| unsafe { c.recv_info().data() });
         let head = self.head.take().min(arrived.len());
         let arrived = &arrived[head..];
-        let mut data = Vec::new();
+        let Some(mut data) = memory::room(arrived.len()) else {
+            self.closed.set(behind);
+            return None;
+        };
         let (used, result) = match &mut *self.rest.borrow_mut() {
             Rest::Bytes(left) => {
                 let n = arrived.len().min(*left);
@@ -384,7 +392,7 @@ impl Upload {
             None => _ = unsafe { iobuf::del(c.recv(), 0, head + used) },
         }
         self.closed.set(behind);
-        (data, used, result)
+        Some((data, used, result))
     }
 
     /// Writes what has arrived.
@@ -393,7 +401,7 @@ impl Upload {
             if let Some(error) = self.error.take() {
                 return self.end(c, Err(&error));
             }
-            let (data, used, result) = self.next(c);
+            let Some((data, used, result)) = self.next(c) else { return self.end(c, Err(c"OOM")) };
             let sink = self.sink.take();
             let written = self.call(c, || sink.as_ref().is_some_and(|sink| sink.write(&data)));
             *self.sink.borrow_mut() = sink;

@@ -59,7 +59,7 @@ impl Attempt {
         if let Io::Failed(errno) = sock::connect(fd.as_raw_fd(), &addr) {
             return Err(Failure(Some("connect"), errno));
         }
-        let rec = e.new_rec();
+        let Some(rec) = e.new_rec() else { return Err(Failure(Some("socket()"), errno::ENOMEM)) };
         let token = poller::token(rec.slot.get(), rec.generation.get());
         if let Err(err) = e.poller.add(fd.as_raw_fd(), token, true) {
             e.free_rec(rec);

@@ -30,7 +30,10 @@ impl Buffers {
     /// `io` is a buffer without memory.
     pub(crate) unsafe fn lend_recv(&self, io: *mut mg_iobuf, size: usize) -> bool {
         let spare = if self.recv_size.get() == size { self.recv.borrow_mut().pop() } else { None };
-        let p = spare.unwrap_or_else(|| heap::calloc(size));
+        let mut p = spare.unwrap_or_else(|| heap::calloc(size));
+        if p.is_null() && self.give_up() {
+            p = heap::calloc(size);
+        }
         if p.is_null() {
             return false;
         }
@@ -75,7 +78,7 @@ impl Buffers {
             }
             let Some(size) = iobuf::round_up(need, (*io).align) else { return false };
             let Some(p) = self.take(size) else {
-                return iobuf::resize(io, need);
+                return iobuf::resize(io, need) || self.give_up() && iobuf::resize(io, need);
             };
             if (*io).len > 0 {
                 ptr::copy_nonoverlapping((*io).buf, p, (*io).len);
@@ -151,15 +154,30 @@ impl Buffers {
             unsafe { heap::free(p) };
         }
     }
+
+    /// Frees all blocks: memory is short. False when there are none.
+    #[cold]
+    pub(crate) fn give_up(&self) -> bool {
+        self.trim();
+        let (recv, send) = (self.recv.take(), self.send.take());
+        let any = !recv.is_empty() || !send.is_empty();
+        for p in recv.into_iter().chain(send.into_iter().map(|(p, _)| p)) {
+            // SAFETY: blocks on the lists belong to them.
+            unsafe { heap::free(p) };
+        }
+        any
+    }
+
+    /// What the blocks take.
+    pub(crate) fn bytes(&self) -> usize {
+        let send: usize = self.send.borrow().iter().map(|(_, size)| size).sum();
+        self.recv.borrow().len() * self.recv_size.get() + send + self.large_bytes.get()
+    }
 }
 
 impl Drop for Buffers {
     fn drop(&mut self) {
-        self.trim();
-        for p in self.recv.take().into_iter().chain(self.send.take().into_iter().map(|(p, _)| p)) {
-            // SAFETY: blocks on the lists belong to them.
-            unsafe { heap::free(p) };
-        }
+        self.give_up();
     }
 }
 

@@ -7,6 +7,7 @@ use super::handle::ConnRef;
 use super::linger;
 use super::resolve;
 use super::tls::table as tls;
+use super::usage;
 use crate::abi::*;
 use crate::ffi_util::{heap, iobuf};
 use crate::platform::sock;
@@ -60,6 +61,7 @@ pub(crate) fn close(c: ConnRef) {
     unlink(e, c);
     resolve::forget(e, c);
     count_close(e, c, rec);
+    usage::forget(e, rec);
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
     resolve::closed(e, c);

@@ -2,11 +2,12 @@
 
 use super::attempts::{self, Failure};
 use super::engine::{ConnState, Engine, count};
-use super::event::call;
+use super::event::{call, error};
 use super::handle::ConnRef;
-use super::{linger, resolve, send};
+use super::{linger, resolve, send, usage};
 use crate::abi::*;
 use crate::ffi_util::{addr, bytes::cstr, heap};
+use crate::memory;
 use crate::platform::errno;
 use crate::platform::poller;
 use crate::platform::sock::{self, Io, SockAddr};
@@ -49,16 +50,20 @@ fn new(e: &Engine) -> Option<ConnRef> {
     }
     // SAFETY: just allocated, freed through defer_free only.
     let c = unsafe { ConnRef::new(c) };
-    attach(e, c);
+    if attach(e, c).is_none() {
+        log_error!("OOM");
+        discard(e, c);
+        return None;
+    }
     Some(c)
 }
 
-/// Gives `c` its record.
-pub(crate) fn attach(e: &Engine, c: ConnRef) -> &ConnState {
-    let rec = e.new_rec();
+/// Gives `c` its record. None when out of memory.
+pub(crate) fn attach(e: &Engine, c: ConnRef) -> Option<&ConnState> {
+    let rec = e.new_rec()?;
     rec.conn.set(c.as_ptr());
     c.set_slot(Some(rec.slot.get() as usize));
-    rec
+    Some(rec)
 }
 
 fn link(e: &Engine, c: ConnRef) {
@@ -188,7 +193,10 @@ fn open(e: &Engine, c: ConnRef, text: &[u8]) -> Result<(), c_int> {
             (open_bound(e, &addr, url::is_udp(text)).map_err(failed)?, None)
         }
     };
-    let rec = c.rec().unwrap_or_else(|| attach(e, c));
+    let Some(rec) = c.rec().or_else(|| attach(e, c)) else {
+        sock::close(fd);
+        return Err(errno::ENOMEM);
+    };
     rec.own.set(true);
     rec.told.set(file.is_none() && !url::is_udp(text) && sock::tell_rest(fd));
     rec.socket_file.set(file);
@@ -284,7 +292,7 @@ pub(crate) unsafe fn open_client(e: &Engine, client: &Client, text: &[u8]) -> Op
 /// See `mg_connect_resolved`.
 pub(crate) fn connect_resolved(c: ConnRef) {
     let Some(e) = c.engine() else { return };
-    let rec = c.rec().unwrap_or_else(|| attach(e, c));
+    let Some(rec) = c.rec().or_else(|| attach(e, c)) else { return error(c, format_args!("OOM")) };
     e.enter();
     if rec.fd.get() >= 0 {
         // A listener, for example, of which only the name of somebody was asked.
@@ -329,7 +337,7 @@ pub(crate) fn connect_resolved(c: ConnRef) {
 
 /// Connects to a Unix socket.
 pub(crate) fn connect_unix(e: &Engine, c: ConnRef, path: &[u8]) {
-    let rec = c.rec().unwrap_or_else(|| attach(e, c));
+    let Some(rec) = c.rec().or_else(|| attach(e, c)) else { return error(c, format_args!("OOM")) };
     if rec.fd.get() >= 0 {
         return call(c, MG_EV_RESOLVE, ptr::null_mut());
     }
@@ -408,18 +416,24 @@ fn check_tls(c: ConnRef) {
 const ACCEPTS: usize = 256;
 /// How long a listener waits after the process ran out of descriptors.
 const ACCEPT_PAUSE_MS: u64 = 100;
+/// How often a listener looks whether there is memory again.
+const MEMORY_PAUSE_MS: u64 = 10;
 
 /// Services a listener: takes the connections that wait, up to a bound.
 pub(crate) fn accept(e: &Engine, listener: ConnRef, rec: &ConnState) {
     // The clock may have been set back meanwhile: no pause is longer than this one.
-    let pause = rec.accept_after.get().saturating_sub(e.now.get());
-    if (1..=ACCEPT_PAUSE_MS).contains(&pause) {
+    let resting = rec.accept_after.get().saturating_sub(e.now.get());
+    if (1..=ACCEPT_PAUSE_MS).contains(&resting) {
         return;
     }
     for _ in 0..ACCEPTS {
         let flags = listener.flags();
         if listener.is_closed() || flags.is_closing() || flags.is_draining() || e.is_dead() {
             return;
+        }
+        if !memory::recovered() || usage::is_over(e) {
+            // Those who wait may find another server, and have an answer as soon as somebody leaves.
+            return pause(e, rec, MEMORY_PAUSE_MS);
         }
         match sock::accept(rec.fd.get()) {
             Ok((fd, rem)) => accepted(e, listener, fd, rem),
@@ -430,13 +444,18 @@ pub(crate) fn accept(e: &Engine, listener: ConnRef, rec: &ConnState) {
             }
             Err(errno) => {
                 log_error!("{} accept: {}", listener.id(), sock::words(errno));
-                let at = e.now.get().saturating_add(ACCEPT_PAUSE_MS);
-                rec.accept_after.set(at);
-                return e.set_deadline(rec, Some(at));
+                return pause(e, rec, ACCEPT_PAUSE_MS);
             }
         }
     }
     e.requeue(rec);
+}
+
+/// Lets a listener rest.
+fn pause(e: &Engine, rec: &ConnState, ms: u64) {
+    let at = e.now.get().saturating_add(ms);
+    rec.accept_after.set(at);
+    e.set_deadline(rec, Some(at));
 }
 
 /// Takes everything that waits on a listener.
@@ -469,8 +488,15 @@ fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
         count(&e.stats.refused, 1);
         return sock::close(fd);
     }
-    let Some(c) = new(e) else { return sock::close(fd) };
+    let Some(c) = new(e) else {
+        memory::failed();
+        return sock::close(fd);
+    };
     let Some(rec) = c.rec() else { return };
+    if e.limited.get() && memory::fallibly(|| e.per_ip.borrow_mut().try_reserve(1).is_err()) {
+        sock::close(fd);
+        return discard(e, c);
+    }
     rec.own.set(true);
     rec.told.set(listener.rec().is_some_and(|l| l.told.get()));
     c.set_rem(rem);
@@ -500,6 +526,7 @@ fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
         *e.per_ip.borrow_mut().entry(rem.ip()).or_insert(0) += 1;
         e.set_deadline(rec, Some(e.now.get()));
     }
+    usage::count(e, c, rec);
     call(c, MG_EV_OPEN, ptr::null_mut());
     if !c.is_closed() {
         call(c, MG_EV_ACCEPT, ptr::null_mut());

@@ -13,6 +13,7 @@ use super::tls::table as tls;
 use super::walk::{NoPoll, Trail};
 use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::ffi_util::{heap, iobuf};
+use crate::memory;
 use crate::platform::poller::{self, Poller, Ready};
 use crate::platform::sock::Scratch;
 use crate::platform::socket_file::SocketFile;
@@ -62,7 +63,7 @@ pub(crate) type MakeFrame = fn(ConnRef, u8, &[u8]);
 impl Drop for Engine {
     fn drop(&mut self) {
         for block in self.records.get_mut().drain(..) {
-            // SAFETY: new_rec made it with Box::into_raw.
+            // SAFETY: block_of_records made it with Box::into_raw.
             drop(unsafe { Box::from_raw(block) });
         }
         let wakeup = self.wakeup.swap(core::ptr::null_mut(), Ordering::AcqRel);
@@ -187,6 +188,8 @@ record! {
         http: HttpState,
         ws: WsState,
         mqtt: MqttState,
+        /// What it holds, for `max_memory` of mgx_limits.
+        bytes: Cell<usize>,
         /// The file that is being sent; the connection has a flag for it.
         stream: Cell<Option<Box<Stream>>>,
         /// What was left of a file that was given up.
@@ -408,6 +411,8 @@ pub(crate) struct Engine {
     /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
     records: UnsafeCell<Vec<*mut [ConnState; CHUNK]>>,
     free_slots: RefCell<Vec<u32>>,
+    /// The room of a list of slots that has been worked through.
+    spare_slots: RefCell<Vec<u32>>,
     /// Frames of ours on the stack that may still use a connection's memory.
     callback_depth: Cell<usize>,
     /// Closed connections, freed when no frame is left.
@@ -441,6 +446,9 @@ pub(crate) struct Engine {
     pub(crate) limits: Cell<mgx_limits>,
     /// mgx_mgr_limits was called: connections are looked at when their deadlines expire.
     pub(crate) limited: Cell<bool>,
+    /// What connections hold and may hold, while there is a limit for that; 0: there is none.
+    pub(crate) bytes: Cell<usize>,
+    pub(crate) most_bytes: Cell<usize>,
     pub(crate) per_ip: RefCell<HashMap<[u8; 16], usize>>,
     pub(crate) expired: RefCell<Vec<u32>>,
     pub(crate) stats: Stats,
@@ -493,6 +501,7 @@ impl Engine {
             wakeup: AtomicPtr::default(),
             records: UnsafeCell::default(),
             free_slots: RefCell::default(),
+            spare_slots: RefCell::default(),
             callback_depth: Cell::new(0),
             pending_free: RefCell::default(),
             kept: RefCell::default(),
@@ -515,6 +524,8 @@ impl Engine {
             shutdown: Shutdown::default(),
             limits: Cell::default(),
             limited: Cell::new(false),
+            bytes: Cell::new(0),
+            most_bytes: Cell::new(0),
             per_ip: RefCell::default(),
             expired: RefCell::default(),
             stats: Stats::default(),
@@ -567,20 +578,55 @@ impl Engine {
         unsafe { self.wakeup.load(Ordering::Acquire).as_ref() }
     }
 
-    pub(crate) fn new_rec(&self) -> &ConnState {
-        let mut free = self.free_slots.borrow_mut();
-        if free.is_empty() {
-            // SAFETY: as in rec().
-            let records = unsafe { &mut *self.records.get() };
-            let first = (records.len() * CHUNK) as u32;
-            records.push(block_of_records());
-            free.extend((first..first + CHUNK as u32).rev());
+    /// A fresh record. None when out of memory.
+    pub(crate) fn new_rec(&self) -> Option<&ConnState> {
+        if self.free_slots.borrow().is_empty() && !self.add_records() {
+            return None;
         }
-        let slot = free.pop().unwrap_or_default();
-        drop(free);
-        let rec = self.rec(slot as usize).expect("a slot on the free list exists");
+        let slot = self.free_slots.borrow_mut().pop()?;
+        let rec = self.rec(slot as usize)?;
         rec.renew(slot);
-        rec
+        Some(rec)
+    }
+
+    /// Makes records, and room for them in each list that a record may be on: nothing is allocated when it gets there.
+    #[cold]
+    fn add_records(&self) -> bool {
+        // SAFETY: as in rec().
+        let records = unsafe { &mut *self.records.get() };
+        let first = records.len() * CHUNK;
+        let room = |list: &RefCell<Vec<u32>>| {
+            let mut list = list.borrow_mut();
+            let more = (first + CHUNK).saturating_sub(list.len());
+            memory::grow(&mut list, more)
+        };
+        let mut lingering = self.lingering.borrow_mut();
+        let more = (first + CHUNK).saturating_sub(lingering.len()).min(super::shutdown::LINGER_MAX);
+        let room_for_all = memory::grow(records, 1)
+            && [&self.free_slots, &self.requeued, &self.flush_pending, &self.expired, &self.spare_slots].into_iter().all(room)
+            && memory::grow(&mut self.pending_free.borrow_mut(), first + CHUNK)
+            && memory::fallibly(|| lingering.try_reserve(more).is_ok());
+        match block_of_records().filter(|_| room_for_all) {
+            Some(block) => {
+                records.push(block);
+                self.free_slots.borrow_mut().extend((first as u32..(first + CHUNK) as u32).rev());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes what is on a list, which goes on with the room of the one that was given back last.
+    pub(crate) fn take_slots(&self, list: &RefCell<Vec<u32>>) -> Vec<u32> {
+        if list.borrow().is_empty() { Vec::new() } else { list.replace(self.spare_slots.take()) }
+    }
+
+    /// Gives back a list that has been worked through.
+    pub(crate) fn give_slots(&self, mut list: Vec<u32>) {
+        if list.capacity() > 0 {
+            list.clear();
+            self.spare_slots.replace(list);
+        }
     }
 
     /// The record an event is meant for; None when the slot has been given to another connection since.
@@ -711,15 +757,12 @@ impl Engine {
 }
 
 /// Made where it stays: it is too large for the stack of a small thread.
-fn block_of_records() -> *mut [ConnState; CHUNK] {
-    let mut block = Box::<[ConnState; CHUNK]>::new_uninit();
-    let first: *mut ConnState = block.as_mut_ptr().cast();
-    for i in 0..CHUNK {
-        // SAFETY: inside the block.
-        unsafe { first.add(i).write(ConnState::default()) };
+fn block_of_records() -> Option<*mut [ConnState; CHUNK]> {
+    let mut block = memory::room(CHUNK)?;
+    for _ in 0..CHUNK {
+        block.push(ConnState::default());
     }
-    // SAFETY: all of it was just written.
-    Box::into_raw(unsafe { block.assume_init() })
+    Some(Box::into_raw(block.into_boxed_slice()).cast())
 }
 
 impl ConnState {
@@ -740,6 +783,14 @@ impl ConnState {
         let has = task.is_some();
         self.task.set(task);
         has
+    }
+
+    /// How many bytes wait outside the receive buffer.
+    pub(crate) fn aside_len(&self) -> usize {
+        let aside = self.aside.take();
+        let len = aside.as_ref().map_or(0, |a| a.bytes.len() - a.at);
+        self.aside.set(aside);
+        len
     }
 
     /// All that the application said about the end of this connection, if it did.
@@ -855,13 +906,13 @@ mod tests {
     #[test]
     fn an_event_for_an_earlier_use_of_a_slot_is_nobodys() {
         let e = Engine::new(core::ptr::null_mut()).unwrap();
-        let first = e.new_rec();
+        let first = e.new_rec().unwrap();
         let slot = first.slot.get();
         let token = poller::token(slot, first.generation.get());
         assert!(e.rec_for(token).is_some());
         e.free_rec(first);
         assert!(e.rec_for(token).is_none());
-        let second = e.new_rec();
+        let second = e.new_rec().unwrap();
         assert_eq!(second.slot.get(), slot);
         assert!(e.rec_for(token).is_none());
         assert!(e.rec_for(poller::token(slot, second.generation.get())).is_some());

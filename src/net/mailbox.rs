@@ -4,7 +4,6 @@ use crate::platform::thread;
 pub(crate) use crate::platform::waker::{Guarded, LIMIT};
 use crate::platform::waker::{Pages, Waker};
 use core::ffi::c_int;
-use std::collections::VecDeque;
 
 pub(crate) struct Wakeup {
     waker: Waker,
@@ -12,11 +11,45 @@ pub(crate) struct Wakeup {
 }
 
 /// What waits for a connection.
-pub(crate) struct Message {
+pub(crate) struct Message<'a> {
     pub(crate) id: u64,
     /// First byte of a WebSocket frame that is to be made of the text, or 0.
     pub(crate) frame: u8,
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: &'a mut [u8],
+}
+
+/// What has arrived, where the senders have put it: nothing is copied, so that it cannot be lost when memory is short.
+pub(crate) struct Mail {
+    pages: Pages,
+    at: usize,
+}
+
+impl Mail {
+    /// The oldest message that has not been taken yet.
+    pub(crate) fn next(&mut self) -> Option<Message<'_>> {
+        let rest = self.pages.bytes_mut().get_mut(self.at..)?;
+        let (head, tail) = rest.split_first_chunk_mut::<13>()?;
+        let mut id = [0; 8];
+        id.copy_from_slice(&head[..8]);
+        let n = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]) as usize;
+        let n = n.min(tail.len());
+        self.at += 13 + n;
+        Some(Message { id: u64::from_ne_bytes(id), frame: head[12], text: &mut tail[..n] })
+    }
+
+    /// Whether more than `n` messages wait.
+    pub(crate) fn is_more_than(&mut self, n: usize) -> bool {
+        let at = self.at;
+        let more = (0..=n).all(|_| self.next().is_some());
+        self.at = at;
+        more
+    }
+}
+
+impl Drop for Mail {
+    fn drop(&mut self) {
+        self.pages.unmap();
+    }
 }
 
 impl Wakeup {
@@ -61,21 +94,9 @@ impl Wakeup {
     }
 
     /// Everything that waits, oldest first.
-    pub(crate) fn receive(&self) -> VecDeque<Message> {
+    pub(crate) fn receive(&self) -> Mail {
         self.waker.reset();
-        let mut pages = self.mail(|q| core::mem::replace(q, Pages::EMPTY));
-        let mut messages = VecDeque::new();
-        let mut rest = pages.bytes();
-        while let Some((head, tail)) = rest.split_first_chunk::<13>() {
-            let mut id = [0; 8];
-            id.copy_from_slice(&head[..8]);
-            let n = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]) as usize;
-            let (message, tail) = tail.split_at(n.min(tail.len()));
-            messages.push_back(Message { id: u64::from_ne_bytes(id), frame: head[12], text: message.to_vec() });
-            rest = tail;
-        }
-        pages.unmap();
-        messages
+        Mail { pages: self.mail(|q| core::mem::replace(q, Pages::EMPTY)), at: 0 }
     }
 }
 
@@ -99,15 +120,14 @@ mod tests {
                 s.spawn(move || (0..1000u32).for_each(|n| assert!(w.send(id, 0, &[&n.to_ne_bytes()[..], &[7; 100]].concat()))));
             }
             while got.len() < 4000 {
-                got.extend(w.receive());
+                let mut mail = w.receive();
+                while let Some(m) = mail.next() {
+                    got.push((m.id, u32::from_ne_bytes(m.text[..4].try_into().unwrap())));
+                }
             }
         });
         for id in 1..=4 {
-            let numbers: Vec<u32> = got
-                .iter()
-                .filter(|m: &&Message| m.id == id)
-                .map(|m| u32::from_ne_bytes(m.text[..4].try_into().unwrap()))
-                .collect();
+            let numbers: Vec<u32> = got.iter().filter(|(to, _)| *to == id).map(|(_, number)| *number).collect();
             assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
         }
     }
@@ -118,7 +138,9 @@ mod tests {
         let big = vec![0; 16000];
         let sent = (0..10_000).take_while(|_| w.send(1, 0, &big)).count();
         assert!(sent > 4000 && sent < 4300, "{sent}");
-        assert_eq!(w.receive().len(), sent);
+        let mut mail = w.receive();
+        assert!(mail.is_more_than(sent - 1) && !mail.is_more_than(sent));
+        assert_eq!(core::iter::from_fn(|| mail.next().map(|_| ())).count(), sent);
         assert!(w.send(1, 0, b"again"));
     }
 }

@@ -152,7 +152,9 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         }
     }
     if !e.is_dead() {
-        if e.no_poll.is_used() { no_poll::walk(e) } else { walk(e) }
+        if !e.no_poll.is_used() || !no_poll::walk(e) {
+            walk(e);
+        }
     }
     if !e.is_dead() {
         if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {
@@ -290,8 +292,9 @@ fn apply(e: &Engine, ready: &[Ready]) {
             e.requeue(rec);
         }
     }
-    for slot in e.requeued.take() {
-        let Some(rec) = e.rec(slot as usize) else { continue };
+    let held = e.take_slots(&e.requeued);
+    for slot in &held {
+        let Some(rec) = e.rec(*slot as usize) else { continue };
         rec.requeued.set(false);
         if rec.lingering.get() {
             linger::linger_on(e, rec);
@@ -308,6 +311,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             }
         }
     }
+    e.give_slots(held);
     expire(e);
     for token in failed {
         let Some(rec) = e.rec_for(token).filter(|rec| !rec.conn.get().is_null()) else { continue };
@@ -392,8 +396,9 @@ fn walk(e: &Engine) {
 
 /// Output that other connections' handlers and timers queued on connections that were already serviced leaves in this poll too.
 fn flush_dirty(e: &Engine) {
-    for slot in e.flush_pending.take() {
-        let Some(rec) = e.rec(slot as usize) else { continue };
+    let dirty = e.take_slots(&e.flush_pending);
+    for slot in &dirty {
+        let Some(rec) = e.rec(*slot as usize) else { continue };
         if !rec.flush_pending.replace(false) || rec.conn.get().is_null() || e.is_dead() {
             continue;
         }
@@ -410,4 +415,5 @@ fn flush_dirty(e: &Engine) {
             e.current.set(ptr::null_mut());
         }
     }
+    e.give_slots(dirty);
 }

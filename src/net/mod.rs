@@ -38,6 +38,7 @@ pub(crate) mod shutdown;
 pub(crate) mod stream;
 pub(crate) mod timer;
 pub(crate) mod tls;
+pub(crate) mod usage;
 pub(crate) mod view;
 pub(crate) mod wakeup;
 pub(crate) mod walk;

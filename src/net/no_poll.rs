@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::handle::ConnRef;
 use super::list::list;
 use super::service;
+use crate::memory;
 use crate::platform::clock as time;
 use core::cmp::Reverse;
 
@@ -64,9 +65,13 @@ fn live(e: &Engine, id: u64, slot: u32) -> Option<ConnRef> {
     (c.id64() == id && !c.is_closed()).then_some(c)
 }
 
-/// Services the connections that get MG_EV_POLL and to those that have something to do, newest first.
-pub(crate) fn walk(e: &Engine) {
+/// Services the connections that get MG_EV_POLL and to those that have something to do, newest first. False, with nothing done,
+/// when there is no memory for their list.
+pub(crate) fn walk(e: &Engine) -> bool {
     let mut all: Vec<(u64, u32)> = e.no_poll.woken.take();
+    if !memory::grow(&mut all, e.no_poll.polled.borrow().len()) {
+        return false;
+    }
     all.extend(e.no_poll.polled.borrow().iter().map(|(id, slot)| (id.0, *slot)));
     all.sort_unstable_by_key(|(id, _)| Reverse(*id));
     all.dedup();
@@ -74,14 +79,15 @@ pub(crate) fn walk(e: &Engine) {
         let Some(c) = live(e, id, slot) else { continue };
         service::service(e, c);
         if e.is_dead() {
-            return;
+            return true;
         }
         if c.is_closed() {
             if e.callback_depth() == 1 {
                 e.reap();
             }
         } else if c.flags().is_no_poll() && service::is_due(e, c) {
-            e.no_poll.woken.borrow_mut().push((id, slot));
+            e.no_poll.wake(id, slot);
         }
     }
+    true
 }

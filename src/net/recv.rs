@@ -4,9 +4,10 @@ use super::engine::{ConnState, Engine, Reason, count};
 use super::event::{call_count, error};
 use super::handle::ConnRef;
 use super::view;
-use super::{ending, send};
+use super::{ending, send, usage};
 use crate::abi::*;
 use crate::ffi_util::{addr::Addr, iobuf};
+use crate::memory;
 use crate::platform::sock::{self, Io};
 use crate::sys::log::log_error;
 
@@ -45,9 +46,10 @@ pub(crate) fn make_room(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
             rec.recv_used.set(0);
             e.buffers.lend_recv(io, step)
         } else {
-            now.size.checked_add(step).is_some_and(|n| iobuf::resize(io, n))
+            !usage::is_over(e) && now.size.checked_add(step).is_some_and(|n| iobuf::resize(io, n))
         }
     };
+    usage::count(e, c, rec);
     if !ok {
         error(c, format_args!("OOM"));
     }
@@ -81,14 +83,6 @@ pub(crate) fn put_back(c: ConnRef, rec: &ConnState, n: usize) -> bool {
     true
 }
 
-/// How many bytes wait outside.
-fn aside_len(rec: &ConnState) -> usize {
-    let aside = rec.aside.take();
-    let len = aside.as_ref().map_or(0, |a| a.bytes.len() - a.at);
-    rec.aside.set(aside);
-    len
-}
-
 /// Whether nothing may be read for now.
 #[inline]
 pub(crate) fn is_paused(e: &Engine, c: ConnRef) -> bool {
@@ -120,7 +114,7 @@ fn is_piled_up_behind_handler(e: &Engine, c: ConnRef) -> bool {
     let most = e.options.borrow().max_recv_size;
     // It may be waiting for the body behind the head that it was given. What waits behind a whole request is bounded anyway.
     let limit = if c.protocol(e).is_some_and(|p| p.answers_in_turn) { most } else { PIPELINE.min(most) };
-    c.recv_len() + aside_len(rec) >= limit
+    c.recv_len() + rec.aside_len() >= limit
 }
 
 pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
@@ -245,8 +239,9 @@ pub(crate) fn received(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
         }
         if c.flags().is_hexdumping() {
             // A copy: the log may go where it moves the buffer.
-            let bytes = (*io).data()[old..].to_vec();
-            send::dump(c, "<-", &bytes);
+            if let Some(bytes) = memory::copy(&(*io).data()[old..]) {
+                send::dump(c, "<-", &bytes);
+            }
         }
     }
     call_count(c, MG_EV_READ, n);

@@ -22,6 +22,7 @@ use super::output;
 use crate::abi::*;
 use crate::ffi_util::addr::Addr;
 use crate::ffi_util::{addr, bytes, bytes::cstr, iobuf};
+use crate::memory;
 use crate::platform::clock as time;
 use crate::platform::errno;
 use crate::platform::poller;
@@ -317,7 +318,7 @@ fn socket(e: &Engine, server: &mg_addr) -> Result<Socket, c_int> {
     if let Io::Failed(errno) = sock::connect(fd.as_raw_fd(), server) {
         return Err(errno);
     }
-    let rec = e.new_rec();
+    let Some(rec) = e.new_rec() else { return Err(errno::ENOMEM) };
     let token = poller::token(rec.slot.get(), rec.generation.get());
     if let Err(err) = e.poller.add(fd.as_raw_fd(), token, false) {
         e.free_rec(rec);
@@ -571,10 +572,12 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
 fn datagram(e: &Engine, via: ConnRef) {
     // SAFETY: the connection's own buffer; the copy outlives what handlers do to it.
     let bytes = unsafe {
-        let bytes = bytes::slice(via.recv_info().buf, via.recv_len()).to_vec();
+        let bytes = memory::copy(bytes::slice(via.recv_info().buf, via.recv_len()));
         (*via.recv()).len = 0;
         bytes
     };
+    // As if the packet had been lost.
+    let Some(bytes) = bytes else { return };
     let from = via.rem();
     let is_from = |server: mg_addr| (server.ip(), server.port, server.is_ip6) == (from.ip(), from.port, from.is_ip6);
     if bytes.len() <= dns::UDP_MAX {
@@ -585,9 +588,10 @@ fn datagram(e: &Engine, via: ConnRef) {
 fn stream(e: &Engine, via: ConnRef) {
     loop {
         // SAFETY: the connection's own buffer, looked at before anything is called.
-        let Some(bytes) = dns::frame(unsafe { bytes::slice(via.recv_info().buf, via.recv_len()) }).map(<[u8]>::to_vec) else {
+        let Some(bytes) = dns::frame(unsafe { bytes::slice(via.recv_info().buf, via.recv_len()) }).map(memory::copy) else {
             return;
         };
+        let Some(bytes) = bytes else { return error(via, format_args!("OOM")) };
         // SAFETY: as above.
         unsafe { iobuf::del(via.recv(), 0, bytes.len() + 2) };
         hear(e, via, &bytes, |_| true);

@@ -7,6 +7,7 @@ use super::handle::ConnRef;
 use super::tls::table as tls;
 use crate::abi::*;
 use crate::ffi_util::addr::Addr;
+use crate::memory;
 use crate::platform::poller;
 use crate::platform::sock::{self, Io};
 use crate::sys::log::{hexdump, log_error, log_info};
@@ -104,7 +105,8 @@ pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
 fn sent(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
     moved(e, rec, n);
     // SAFETY: n bytes at buf were just sent.
-    let shown = c.flags().is_hexdumping().then(|| unsafe { crate::ffi_util::bytes::slice(c.send_info().buf, n) }.to_vec());
+    let shown =
+        c.flags().is_hexdumping().then(|| memory::copy(unsafe { crate::ffi_util::bytes::slice(c.send_info().buf, n) })).flatten();
     drop_front(e, c, n);
     if let Some(bytes) = shown {
         dump(c, "->", &bytes);

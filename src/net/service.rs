@@ -3,12 +3,13 @@
 
 use super::drain::{self, DrainAction};
 use super::engine::{ConnState, Engine, Reason};
-use super::event::{call, call_count, call_user, invoke};
+use super::event::{call, call_count, call_user, error, invoke};
 use super::handle::ConnRef;
 use super::stream;
 use super::tls::table as tls;
-use super::{attempts, close, conn, ending, recv, send};
+use super::{attempts, close, conn, ending, recv, send, usage};
 use crate::abi::*;
+use crate::memory;
 use crate::platform::sock;
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -58,16 +59,31 @@ fn poll_event(e: &Engine, c: ConnRef) {
 
 fn busy_turn(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
     e.current.set(c.as_ptr());
+    let helped = memory::helped();
     io(e, c, rec, answered);
+    if memory::helped() != helped {
+        shed(e, c);
+    }
     if !e.is_dead() && !c.is_closed() {
         c.update(|f| {
             f.set_readable(false);
             f.set_writable(false);
         });
+        usage::count(e, c, rec);
         conclude(e, c, rec);
     }
     if !e.is_dead() {
         e.current.set(ptr::null_mut());
+    }
+}
+
+/// The turn of this connection has taken from the reserve. When much of that is in use, the connection ends, which gives it back; so
+/// does one with TLS, of which nobody knows how much it still needs.
+#[cold]
+fn shed(e: &Engine, c: ConnRef) {
+    let alive = !e.is_dead() && !c.is_closed() && !c.flags().is_closing() && !c.flags().is_listening();
+    if alive && c.as_ptr() != e.wakeup_conn.get() && (memory::is_low() || c.flags().is_secure()) {
+        error(c, format_args!("OOM"));
     }
 }
 

@@ -1,13 +1,14 @@
 //! A file on its way to the peer: in blocks through `c->send`, or from file to socket within the kernel.
 
 use super::engine::{ConnState, Done, End, Engine, Stream};
-use super::event::call_count;
+use super::event::{call_count, error};
 use super::handle::ConnRef;
 use super::output;
 use super::tls::table as tls;
 use super::{ending, send};
 use crate::abi::*;
 use crate::ffi_util::heap;
+use crate::memory;
 use crate::platform::sock::{self, Io};
 use crate::sys::fs::Handle;
 
@@ -43,9 +44,16 @@ impl Stream {
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(max);
         if n > 0 {
             // Not straight into c->send, which an application's own file system might change.
-            let mut block = vec![0; n];
+            let Some(mut block) = memory::zeroed(n) else {
+                error(c, format_args!("OOM"));
+                return None;
+            };
             let got = self.file.read(&mut block);
-            if got == 0 || !output::append_bytes(c, &block[..got]) {
+            if got == 0 {
+                return None;
+            }
+            if !output::append_bytes(c, &block[..got]) {
+                error(c, format_args!("OOM"));
                 return None;
             }
             self.at += got as u64;

@@ -3,10 +3,11 @@
 
 use super::conn;
 use super::engine::Engine;
-use super::event::call;
+use super::event::{call, error};
 use super::handle::ConnRef;
 use super::mailbox::{Message, Wakeup};
 use crate::abi::*;
+use crate::memory;
 use core::sync::atomic::Ordering;
 use std::collections::HashMap;
 
@@ -53,23 +54,26 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
 pub(crate) fn answer_door(e: &Engine) {
     each(e, &e.waker, |c, message| match (message.frame, e.frame.get()) {
         (0, _) => {
-            // SAFETY: a vector of ours.
-            unsafe { super::output::send(c, message.text.as_ptr(), message.text.len()) };
+            // SAFETY: bytes of ours.
+            let queued = unsafe { super::output::send(c, message.text.as_ptr(), message.text.len()) };
+            if !queued && memory::is_short() {
+                error(c, format_args!("OOM"));
+            }
         }
-        (head, Some(frame)) => frame(c, head, &message.text),
+        (head, Some(frame)) => frame(c, head, message.text),
         _ => {}
     });
 }
 
 /// Hands out what waits, each message to the connection it is for; those for connections that are gone are dropped.
 fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
-    let messages = wakeup.receive();
-    // Looking for each id in the list is fine for a few messages only.
+    let mut mail = wakeup.receive();
+    // Looking for each id in the list is fine for a few messages only, and all that can be done without memory.
     let mut by_id: HashMap<u64, ConnRef> = HashMap::new();
-    if messages.len() > 8 {
+    if mail.is_more_than(8) && memory::fallibly(|| by_id.try_reserve(super::list::list(e).count()).is_ok()) {
         by_id.extend(super::list::list(e).map(|c| (c.id64(), c)));
     }
-    for message in messages {
+    while let Some(message) = mail.next() {
         let id = message.id;
         let known = by_id.get(&id).copied();
         let found = known.or_else(|| super::list::list(e).find(|c| c.id64() == id));
@@ -86,7 +90,7 @@ fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
 pub(crate) fn deliver(e: &Engine) {
     // SAFETY: the queue lives as long as the engine, and a frame is open.
     let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };
-    each(e, wakeup, |c, mut message| {
+    each(e, wakeup, |c, message| {
         let mut text = mg_str { buf: message.text.as_mut_ptr().cast(), len: message.text.len() };
         call(c, MG_EV_WAKEUP, (&raw mut text).cast());
     });

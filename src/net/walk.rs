@@ -1,6 +1,7 @@
 //! Whom the walk over the connections visits, by id and slot.
 
 use crate::abi::mg_connection;
+use crate::memory;
 use core::cell::{Cell, RefCell};
 use core::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -23,12 +24,26 @@ impl Trail {
         match self.seen.get_mut(self.at) {
             Some(old) if *old == c => {}
             Some(old) => *old = c,
-            None => self.seen.push(c),
+            None => {
+                if !self.note(c) {
+                    return;
+                }
+            }
         }
         self.at += 1;
         if let Some(next) = self.seen.get(self.at + Self::AHEAD) {
             prefetch(*next);
         }
+    }
+
+    /// False when out of memory: a hint less.
+    #[inline(never)]
+    fn note(&mut self, c: *const mg_connection) -> bool {
+        let done = memory::grow(&mut self.seen, 1);
+        if done {
+            self.seen.push(c);
+        }
+        done
     }
 
     pub(super) fn end(&mut self) {
@@ -89,6 +104,12 @@ impl NoPoll {
 
     /// There is something for this quiet connection.
     pub(super) fn wake(&self, id: u64, slot: u32) {
-        self.woken.borrow_mut().push((id, slot));
+        let mut list = self.woken.borrow_mut();
+        if memory::grow(&mut list, 1) {
+            list.push((id, slot));
+        } else {
+            // Then everybody is visited.
+            self.strangers.set(true);
+        }
     }
 }

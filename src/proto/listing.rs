@@ -1,6 +1,7 @@
 //! The page that lists a directory.
 
 use super::{escape::html_text, urlcodec};
+use crate::memory;
 
 const TOP: &[u8] = br##"<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -72,20 +73,27 @@ const BOTTOM: &[u8] = br##"</tbody></table>
 </body></html>
 "##;
 
-/// A page being written.
+/// Most bytes that `html_text` makes of one.
+const LONGEST: usize = 6;
+
+/// A page being written. None, from its functions: out of memory.
 pub(crate) struct Page(Vec<u8>);
 
 impl Page {
     /// `uri` is decoded already.
-    pub(crate) fn new(uri: &[u8]) -> Page {
-        let mut title = b"Index of ".to_vec();
+    pub(crate) fn new(uri: &[u8]) -> Option<Page> {
+        let mut title = memory::room(9 + LONGEST * uri.len())?;
+        title.extend_from_slice(b"Index of ");
         html_text(&mut title, uri);
-        Page([TOP, &title, STYLE, &title, TABLE, PARENT].concat())
+        memory::joined(&[TOP, &title, STYLE, &title, TABLE, PARENT]).map(Page)
     }
 
     /// One entry; a directory has no size.
-    pub(crate) fn row(&mut self, name: &[u8], size: Option<u64>, mtime: i64) {
+    pub(crate) fn row(&mut self, name: &[u8], size: Option<u64>, mtime: i64) -> Option<()> {
         let out = &mut self.0;
+        if !memory::grow(out, 256 + (3 + LONGEST) * name.len()) {
+            return None;
+        }
         let slash: &[u8] = if size.is_none() { b"/" } else { b"" };
         out.extend_from_slice(b"  <tr><td><a href=\"");
         let start = out.len();
@@ -101,11 +109,11 @@ impl Page {
             None => format!("</a></td><td name={mtime}>{mtime}</td><td name=-1>[DIR]</td></tr>\n"),
         };
         out.extend_from_slice(rest.as_bytes());
+        Some(())
     }
 
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(BOTTOM);
-        self.0
+    pub(crate) fn finish(mut self) -> Option<Vec<u8>> {
+        memory::append(&mut self.0, BOTTOM).then_some(self.0)
     }
 }
 
@@ -115,9 +123,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn page(uri: &[u8], name: &[u8], size: Option<u64>) -> String {
-        let mut page = Page::new(uri);
-        page.row(name, size, 17);
-        String::from_utf8_lossy(&page.finish()).into_owned()
+        let mut page = Page::new(uri).unwrap();
+        page.row(name, size, 17).unwrap();
+        String::from_utf8_lossy(&page.finish().unwrap()).into_owned()
     }
 
     #[test]
@@ -147,9 +155,9 @@ mod tests {
         #[test]
         fn a_name_adds_no_markup(name in prop::collection::vec(any::<u8>(), 0..20)) {
             let count = |name: &[u8], byte| {
-                let mut page = Page::new(b"/");
-                page.row(name, None, 0);
-                page.finish().iter().filter(|b| **b == byte).count()
+                let mut page = Page::new(b"/").unwrap();
+                page.row(name, None, 0).unwrap();
+                page.finish().unwrap().iter().filter(|b| **b == byte).count()
             };
             for byte in [b'<', b'>', b'"'] {
                 prop_assert_eq!(count(&name, byte), count(b"", byte));

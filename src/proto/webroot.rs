@@ -1,6 +1,7 @@
 //! From the URI of a request to the path of a file: the list of directories in `root_dir`.
 
 use super::{path::is_sane, urlcodec};
+use crate::memory;
 
 /// Paths are shorter than this.
 pub(crate) const PATH_MAX: usize = 4096;
@@ -48,7 +49,7 @@ pub(crate) fn map<'a>(list: &'a [u8], uri: &[u8]) -> Result<Mapped<'a>, Refusal>
         return Err(Refusal::TooLong);
     }
     let rest = &uri[prefix.len()..];
-    let mut decoded = vec![0; rest.len() + 1];
+    let mut decoded = memory::zeroed(rest.len() + 1).ok_or(Refusal::TooLong)?;
     let n = urlcodec::decode(rest, &mut decoded, false).map_err(|_| Refusal::Invalid)?;
     join(root, &decoded[..n])
 }
@@ -60,12 +61,9 @@ pub(crate) fn map_plain<'a>(list: &'a [u8], name: &[u8]) -> Result<Mapped<'a>, R
 }
 
 fn join<'a>(root: &'a [u8], rest: &[u8]) -> Result<Mapped<'a>, Refusal> {
-    let mut path = root.to_vec();
-    if !root.ends_with(b"/") {
-        path.push(b'/');
-    }
     let slashes = rest.iter().take_while(|b| **b == b'/').count();
-    path.extend_from_slice(&rest[slashes..]);
+    let slash: &[u8] = if root.ends_with(b"/") { b"" } else { b"/" };
+    let mut path = memory::joined(&[root, slash, &rest[slashes..]]).ok_or(Refusal::TooLong)?;
     if rest.contains(&0) || !is_sane(&path) {
         return Err(Refusal::Invalid);
     }
@@ -80,12 +78,12 @@ fn join<'a>(root: &'a [u8], rest: &[u8]) -> Result<Mapped<'a>, Refusal> {
 
 /// Where a directory is, with the slash that its URI lacks, and with the query. Several slashes in front would be the name of
 /// another host.
-pub(crate) fn location(uri: &[u8], query: &[u8]) -> Vec<u8> {
+pub(crate) fn location<'a>(uri: &'a [u8], query: &'a [u8]) -> [&'a [u8]; 5] {
     let host = uri.iter().take_while(|b| matches!(b, b'/' | b'\\')).count();
     let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
     match &uri[host..] {
-        [] => [b"/", mark, query].concat(),
-        rest => [b"/", rest, b"/", mark, query].concat(),
+        [] => [b"/", b"", b"", mark, query],
+        rest => [b"/", rest, b"/", mark, query],
     }
 }
 
@@ -181,10 +179,10 @@ mod tests {
     #[test]
     fn a_location_is_on_this_host() {
         for (uri, want) in [("/d", "/d/"), ("//evil/d", "/evil/d/"), ("/\\evil", "/evil/"), ("/\\", "/"), ("d", "/d/")] {
-            assert_eq!(location(uri.as_bytes(), b""), want.as_bytes(), "{uri}");
+            assert_eq!(location(uri.as_bytes(), b"").concat(), want.as_bytes(), "{uri}");
         }
-        assert_eq!(location(b"/d", b"a=1&b=/x"), b"/d/?a=1&b=/x");
-        assert_eq!(location(b"//", b"a"), b"/?a");
+        assert_eq!(location(b"/d", b"a=1&b=/x").concat(), b"/d/?a=1&b=/x");
+        assert_eq!(location(b"//", b"a").concat(), b"/?a");
     }
 
     proptest! {
@@ -204,7 +202,7 @@ mod tests {
 
         #[test]
         fn locations_never_name_a_host(uri in "[/\\\\a]{0,6}") {
-            let location = location(uri.as_bytes(), b"//a");
+            let location = location(uri.as_bytes(), b"//a").concat();
             prop_assert!(location.starts_with(b"/"));
             prop_assert!(!matches!(location.get(1), Some(b'/' | b'\\')));
         }

@@ -6,8 +6,10 @@
 
 pub(crate) use super::error::{Error, explain};
 use super::keys;
+use super::session::OOM;
 use super::verify::{Verifier, anchors};
 use crate::hash::md::sha256_of;
+use crate::memory;
 use crate::sys::random;
 use core::net::IpAddr;
 use rustls::client::Resumption;
@@ -75,7 +77,12 @@ fn kept<T>(list: &List<T>, digest: [u8; 32], make: impl FnOnce() -> Result<T, Er
         return Ok(list.borrow()[0].1.clone());
     }
     // It writes to the log, and so may call the application, which may come here again.
+    let helped = memory::helped();
     let config = Arc::new(make()?);
+    if memory::helped() != helped {
+        // The reserve is not for what stays.
+        return Err(Error::new(OOM, ""));
+    }
     let mut list = list.borrow_mut();
     list.truncate(KEPT - 1);
     list.insert(0, (digest, config.clone()));

@@ -64,6 +64,7 @@ pub(crate) fn explain(e: &Tls) -> String {
             | PeerIncompatible::ServerDoesNotSupportTls12Or13 => "tls hs: the peer's TLS is older than 1.2".into(),
             other => format!("tls hs: the peer's TLS does not fit: {other:?}"),
         },
+        Tls::General(text) if text == super::session::OOM => text.clone(),
         Tls::General(text) if text.contains("certificate chain resolved") => "tls hs: this server has no certificate".into(),
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => "tls hs: the peer does not speak TLS".into(),
         Tls::InvalidMessage(e) => format!("tls hs: damaged message: {e:?}"),

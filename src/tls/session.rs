@@ -1,5 +1,6 @@
 //! One TLS connection: rustls' state machine between ciphertext in, ciphertext out and plaintext.
 
+use crate::memory;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
@@ -95,7 +96,8 @@ impl Output {
     /// Appends what `write` puts into the room it is given, at first for `n` bytes.
     fn put(&mut self, done: Pass, mut n: usize, mut write: impl FnMut(&mut [u8]) -> Written) -> Pass {
         loop {
-            match write(self.room(n)) {
+            let Some(room) = self.room(n) else { return Pass::Failed(out_of_memory()) };
+            match write(room) {
                 Ok(n) => {
                     self.to += n;
                     return done;
@@ -106,14 +108,18 @@ impl Output {
         }
     }
 
-    fn room(&mut self, n: usize) -> &mut [u8] {
+    fn room(&mut self, n: usize) -> Option<&mut [u8]> {
         if self.is_empty() {
             (self.from, self.to) = (0, 0);
         }
-        if self.buf.len() - self.to < n {
+        let more = (self.to + n).saturating_sub(self.buf.len());
+        if more > 0 {
+            if !memory::grow(&mut self.buf, more) {
+                return None;
+            }
             self.buf.resize(self.to + n, 0);
         }
-        &mut self.buf[self.to..]
+        Some(&mut self.buf[self.to..])
     }
 }
 
@@ -354,14 +360,22 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    fn plaintext(&mut self, data: &[u8]) {
+    /// False when out of memory.
+    fn plaintext(&mut self, data: &[u8]) -> bool {
         let free = if self.plain.is_empty() { &mut self.room[*self.placed..] } else { &mut [] };
         let n = free.len().min(data.len());
         free[..n].copy_from_slice(&data[..n]);
         *self.placed += n;
-        self.plain.extend_from_slice(&data[n..]);
+        memory::append(self.plain, &data[n..])
     }
 }
+
+fn out_of_memory() -> Error {
+    Error::General(OOM.into())
+}
+
+/// The text of an error that is no fault of the peer's.
+pub(crate) const OOM: &str = "OOM";
 
 /// Room for a handshake message of common size.
 const MESSAGE: usize = 4096;
@@ -374,7 +388,8 @@ fn handle<D>(status: UnbufferedStatus<'_, '_, D>, want: Want, sink: &mut Sink) -
         Err(e) => Pass::Failed(e),
         Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
             match traffic.next_record() {
-                Some(Ok(record)) => sink.plaintext(record.payload),
+                Some(Ok(record)) if sink.plaintext(record.payload) => {}
+                Some(Ok(_)) => break Pass::Failed(out_of_memory()),
                 Some(Err(e)) => break Pass::Failed(e),
                 None => break Pass::Data,
             }

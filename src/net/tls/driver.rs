@@ -5,12 +5,13 @@
 use super::table::Ops;
 use crate::abi::*;
 use crate::ffi_util::{bytes, iobuf};
+use crate::memory;
 use crate::net::engine::{ConnState, Engine, Reason};
 use crate::net::event::{call, call_count, error};
 use crate::net::handle::ConnRef;
 use crate::net::recv::{self, READS};
 use crate::net::stream;
-use crate::net::{ending, send as plain};
+use crate::net::{ending, send as plain, usage};
 use crate::platform::sock::{self, Io};
 use crate::sys::log::{log_at, log_error};
 use crate::tls::config::{Cache, Options, explain};
@@ -95,6 +96,11 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
     if with(rec, |t| t.session.is_started()) == Some(true) {
         return log_error!("{} mg_tls_init: TLS has been started already", c.id());
     }
+    // Much of what a handshake allocates cannot fail: it has to be there.
+    if !memory::recovered() || usage::is_over(e) {
+        return error(c, format_args!("OOM"));
+    }
+    let helped = memory::helped();
     let role = if flags.is_client() {
         let named = o.name.first().is_some_and(|b| *b != 0);
         // The address may not be known yet.
@@ -116,6 +122,10 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
     let upgrade = rec.sent.get() > 0 || rec.head_began.get() > 0;
     let clear = if upgrade { c.send_len() } else { 0 };
     let mut tls = Box::new(Tls { session: Session::new(role), began: 0, clear });
+    if memory::helped() != helped {
+        drop(tls);
+        return error(c, format_args!("OOM"));
+    }
     c.set_tls((&raw mut *tls).cast());
     rec.tls.session.replace(Some(tls));
     rec.tls.ops.set(Some(&OPS));
@@ -544,7 +554,7 @@ fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
         }
     }
     plain::moved(e, rec, taken);
-    let shown = flags.is_hexdumping().then(|| data[..taken].to_vec());
+    let shown = flags.is_hexdumping().then(|| memory::copy(&data[..taken])).flatten();
     // SAFETY: as above; what was taken is overwritten, by the rest or by zeros.
     unsafe {
         iobuf::del(c.send(), 0, taken);
@@ -579,7 +589,14 @@ fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: i32, at: u64, len: u
         return Io::Wait;
     }
     let mut block = shared(e).file.borrow_mut();
-    block.resize(BATCH, 0);
+    if block.is_empty() {
+        let Some(new) = memory::zeroed(BATCH) else {
+            drop(block);
+            error(c, format_args!("OOM"));
+            return Io::Wait;
+        };
+        *block = new;
+    }
     let mut taken = 0;
     let end = loop {
         let want = BATCH.min(len - taken);

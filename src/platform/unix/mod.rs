@@ -13,6 +13,6 @@ pub(crate) mod waker;
 /// The numbers of errors that the engine tells apart or reports.
 pub(crate) mod errno {
     pub(crate) use libc::{
-        EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EHOSTUNREACH, EINVAL, EMFILE, ENAMETOOLONG, ENETUNREACH, ENFILE, ETIMEDOUT,
+        EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EHOSTUNREACH, EINVAL, EMFILE, ENAMETOOLONG, ENETUNREACH, ENFILE, ENOMEM, ETIMEDOUT,
     };
 }

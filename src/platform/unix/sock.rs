@@ -1,6 +1,7 @@
 //! Socket calls. The only file that hands descriptors to the kernel; everything here is non-blocking and close-on-exec.
 
 use crate::abi::{mg_addr, mg_addr_bytes};
+use crate::memory;
 use core::ffi::c_int;
 // Descriptors that close themselves.
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
@@ -327,7 +328,7 @@ pub(crate) struct Scratch(Vec<u8>);
 impl Scratch {
     /// `DATAGRAM` bytes; none when out of memory.
     pub(crate) fn room(&mut self) -> &mut [core::mem::MaybeUninit<u8>] {
-        if self.0.capacity() < DATAGRAM && self.0.try_reserve_exact(DATAGRAM).is_err() {
+        if self.0.capacity() < DATAGRAM && !memory::grow(&mut self.0, DATAGRAM) {
             return &mut [];
         }
         self.0.spare_capacity_mut()

@@ -130,9 +130,9 @@ impl Pages {
         Pages { process, ..Pages::EMPTY }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: len bytes at base were written by push.
-        unsafe { crate::ffi_util::bytes::slice(self.base, self.len) }
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: len bytes at base were written by push, and are used through self alone.
+        unsafe { crate::ffi_util::bytes::slice_mut(self.base, self.len) }
     }
 
     fn grow(&mut self, need: usize) -> bool {

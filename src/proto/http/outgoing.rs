@@ -4,6 +4,7 @@
 use super::chunked::{Scan, Scanner};
 use super::framing::{Body, Framing, Side};
 use super::head::{self, Reader};
+use crate::memory;
 use std::collections::VecDeque;
 
 /// What comes behind a longer head is not followed.
@@ -173,7 +174,12 @@ impl Outgoing {
         let all = if self.partial.is_empty() {
             data
         } else {
-            joined = [&self.partial[..], data].concat();
+            let Some(all) = memory::joined(&[&self.partial, data]) else {
+                self.partial.clear();
+                self.lose();
+                return (data.len(), None);
+            };
+            joined = all;
             &joined
         };
         let before = self.partial.len();
@@ -185,7 +191,10 @@ impl Outgoing {
         match head::parse(all, Reader::Client, 0, |_, _, _| {}) {
             Ok(None) if all.len() > MAX_HEAD => {}
             Ok(None) if leaving => {
-                self.partial.extend(data);
+                if !memory::append(&mut self.partial, data) {
+                    self.partial.clear();
+                    self.lose();
+                }
                 return (data.len(), None);
             }
             Ok(None) => return (0, None),

@@ -1,0 +1,68 @@
+//! What the connections of a manager hold, for `max_memory` of mgx_limits. Counted only while that is set: after each turn, and when
+//! a receive buffer grows.
+
+use super::engine::{ConnState, Engine};
+use super::handle::ConnRef;
+use super::list::list;
+use crate::abi::mg_connection;
+
+/// What a TLS session takes beside the buffers: measured with both versions, rounded up.
+const SESSION: usize = 16 * 1024;
+
+/// Sets the limit; 0 for none.
+pub(crate) fn limit(e: &Engine, most: usize) {
+    e.most_bytes.set(most);
+    for (c, rec) in list(e).filter_map(|c| Some((c, c.rec()?))) {
+        count(e, c, rec);
+    }
+}
+
+/// Counts anew what a connection holds.
+#[inline]
+pub(crate) fn count(e: &Engine, c: ConnRef, rec: &ConnState) {
+    if e.most_bytes.get() > 0 {
+        set(e, rec, of(e, c, rec));
+    }
+}
+
+/// The connection has gone.
+pub(crate) fn forget(e: &Engine, rec: &ConnState) {
+    set(e, rec, 0);
+}
+
+fn set(e: &Engine, rec: &ConnState, now: usize) {
+    let before = rec.bytes.replace(now);
+    e.bytes.set(e.bytes.get().saturating_sub(before).saturating_add(now));
+}
+
+fn of(e: &Engine, c: ConnRef, rec: &ConnState) -> usize {
+    // SAFETY: the manager is alive, and the buffer is the connection's own.
+    let (extra, rtls) = unsafe { ((*e.mgr).extraconnsize, (*c.rtls()).size) };
+    let session = if c.flags().is_secure() { SESSION } else { 0 };
+    let parts = [
+        size_of::<mg_connection>(),
+        size_of::<ConnState>(),
+        extra,
+        c.recv_info().size,
+        c.send_info().size,
+        rtls,
+        session,
+        rec.aside_len(),
+    ];
+    parts.into_iter().fold(0, usize::saturating_add)
+}
+
+/// Whether the connections hold more than they may. Spare blocks go first.
+#[inline]
+pub(crate) fn is_over(e: &Engine) -> bool {
+    e.most_bytes.get() > 0 && look(e)
+}
+
+#[cold]
+fn look(e: &Engine) -> bool {
+    let most = e.most_bytes.get();
+    if e.bytes.get().saturating_add(e.buffers.bytes()) > most {
+        e.buffers.give_up();
+    }
+    e.bytes.get() > most
+}
