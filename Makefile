@@ -71,7 +71,7 @@ help:
 	@echo 'make docs       the reference: target/docs/html/index.html, and man pages; make deps-docs installs what it needs'
 	@echo 'make install-docs  both to PREFIX/share'
 	@echo 'make check-docs tries its links, spelling, man pages, and the front page in a browser; make pictures takes those in docs/'
-	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls that fail; ONLY=name takes some'
+	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls and allocations that fail; ONLY=name takes some'
 	@echo 'make soak       mixed traffic, with flat memory and descriptors; MINUTES=n, SEED=n'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'

@@ -31,6 +31,7 @@ fn main() {
     programs::trials(&mut all);
     install::trials(&mut all);
     torture::fault_trial(&mut all);
+    torture::starving_trial(&mut all);
     if torture::is_asked_for() {
         all.retain(|t| torture::KINDS.iter().any(|kind| t.name().ends_with(kind)));
         let done = libtest_mimic::run(&args, all);

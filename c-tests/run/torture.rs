@@ -1,5 +1,5 @@
-//! C programs under bad conditions, made by the preloads of c-tests/preload: transfers of one and of seven bytes, and system calls
-//! that fail. `make torture` runs all of it, `make test` a part.
+//! C programs under bad conditions, made by the preloads of c-tests/preload: transfers of one and of seven bytes, system calls that
+//! fail, and allocations that fail. `make torture` runs all of it, `make test` a part.
 
 use crate::programs::Program;
 use crate::tools::{Outcome, root, scratch, succeed, tool};
@@ -10,7 +10,7 @@ use std::{env, path::PathBuf, process::Command, sync::Arc, sync::OnceLock, time:
 const ALWAYS: &[&str] = &["client_connections", "http_replies", "usage_http", "mqtt_client", "ws_echo"];
 
 /// How the names of these trials end.
-pub const KINDS: &[&str] = &["::short1", "::short7", "::faults"];
+pub const KINDS: &[&str] = &["::short1", "::short7", "::faults", "::starved"];
 
 pub fn is_asked_for() -> bool {
     env::var_os("MONGOOSE_TORTURE").is_some()
@@ -54,17 +54,38 @@ pub fn short_trials(all: &mut Vec<Trial>, stem: &str, program: &Arc<Program>, sk
 /// `victim.c`, while each system call fails in turn.
 pub fn fault_trial(all: &mut Vec<Trial>) {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let mut victim = Program::new("torture::victim", root("c-tests/preload/victim.c"));
-    victim.flags = vec!["-ldl".into()];
-    victim.timeout = Duration::from_secs(300);
+    preloaded(all, "victim", "faults", "faults", &BUILT);
+}
+
+/// `starved.c`, while allocations fail in turn: each of them in `make torture`.
+pub fn starving_trial(all: &mut Vec<Trial>) {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    preloaded(all, "starved", "starve", "starved", &BUILT);
+}
+
+/// A program of c-tests/preload with the preload that is made for it.
+fn preloaded(
+    all: &mut Vec<Trial>,
+    stem: &str,
+    library: &'static str,
+    kind: &'static str,
+    built: &'static OnceLock<Result<PathBuf, String>>,
+) {
+    let mut p = Program::new(&format!("torture::{stem}"), root("c-tests/preload").join(format!("{stem}.c")));
+    p.flags = vec!["-D_GNU_SOURCE".into(), "-ldl".into()];
+    p.timeout = Duration::from_secs(if is_asked_for() { 1800 } else { 300 });
+    let name = format!("{}::{kind}", p.name);
     let body = move || {
-        let mut program = Command::new(victim.shared()?);
-        program.env("LD_PRELOAD", preload("faults", &BUILT)?);
-        let outcome = victim.start("faults", program, victim.timeout)?;
+        let mut program = Command::new(p.shared()?);
+        program.env("LD_PRELOAD", preload(library, built)?);
+        if is_asked_for() {
+            program.env("STARVE", "all");
+        }
+        let outcome = p.start(kind, program, p.timeout)?;
         if is_asked_for() {
             print!("{}", outcome.stdout);
         }
         if outcome.code == 0 { Ok(()) } else { Err(Failed::from(outcome.text())) }
     };
-    all.push(Trial::test("torture::victim::faults", body));
+    all.push(Trial::test(name, body));
 }

@@ -606,7 +606,7 @@ impl Engine {
             && [&self.free_slots, &self.requeued, &self.flush_pending, &self.expired, &self.spare_slots].into_iter().all(room)
             && memory::grow(&mut self.pending_free.borrow_mut(), first + CHUNK)
             && memory::fallibly(|| lingering.try_reserve(more).is_ok());
-        match block_of_records().filter(|_| room_for_all) {
+        match if room_for_all { block_of_records() } else { None } {
             Some(block) => {
                 records.push(block);
                 self.free_slots.borrow_mut().extend((first as u32..(first + CHUNK) as u32).rev());
