@@ -197,8 +197,8 @@ pub struct mgx_limits {
     /// 0: as long as the system tries.
     pub connect_timeout_ms: c_int,
     /// Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
-    /// connection is accepted, those who come wait until others have gone; mg_tls_init fails, and so does a connection that has
-    /// received more than one block: MG_EV_ERROR `OOM`.
+    /// connection is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a
+    /// connection that needs a buffer to receive ends. Both with MG_EV_ERROR `OOM`.
     pub max_memory: usize,
 }
 

@@ -44,9 +44,9 @@ pub(crate) fn make_room(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let ok = unsafe {
         if now.buf.is_null() {
             rec.recv_used.set(0);
-            e.buffers.lend_recv(io, step)
+            !usage::is_full(e) && e.buffers.lend_recv(io, step)
         } else {
-            !usage::is_over(e) && now.size.checked_add(step).is_some_and(|n| iobuf::resize(io, n))
+            !usage::is_full(e) && now.size.checked_add(step).is_some_and(|n| iobuf::resize(io, n))
         }
     };
     usage::count(e, c, rec);

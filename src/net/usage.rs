@@ -39,28 +39,33 @@ fn of(e: &Engine, c: ConnRef, rec: &ConnState) -> usize {
     // SAFETY: the manager is alive, and the buffer is the connection's own.
     let (extra, rtls) = unsafe { ((*e.mgr).extraconnsize, (*c.rtls()).size) };
     let session = if c.flags().is_secure() { SESSION } else { 0 };
-    let parts = [
-        size_of::<mg_connection>(),
-        size_of::<ConnState>(),
-        extra,
-        c.recv_info().size,
-        c.send_info().size,
-        rtls,
-        session,
-        rec.aside_len(),
-    ];
+    // Whoever has just been let in will send something: without this, a crowd would be.
+    let expected = match rec.arrived.get() {
+        0 if c.flags().is_accepted() && c.flags().is_tls() => 3 * e.io_size(),
+        0 if c.flags().is_accepted() => e.io_size(),
+        _ => 0,
+    };
+    let buffers = c.recv_info().size.saturating_add(rtls).max(expected);
+    let fixed = size_of::<mg_connection>() + size_of::<ConnState>() + session;
+    let parts = [fixed, extra, buffers, c.send_info().size, rec.aside_len()];
     parts.into_iter().fold(0, usize::saturating_add)
 }
 
-/// Whether the connections hold more than they may. Spare blocks go first.
+/// Whether the connections hold more than they may, so that nobody else is let in. Spare blocks go first.
 #[inline]
 pub(crate) fn is_over(e: &Engine) -> bool {
-    e.most_bytes.get() > 0 && look(e)
+    e.most_bytes.get() > 0 && look(e, e.most_bytes.get())
+}
+
+/// Whether they hold so much more that those who are in get no more either: an eighth is left for them, because a connection is let in
+/// before it needs a buffer.
+#[inline]
+pub(crate) fn is_full(e: &Engine) -> bool {
+    e.most_bytes.get() > 0 && look(e, e.most_bytes.get().saturating_add(e.most_bytes.get() / 8))
 }
 
 #[cold]
-fn look(e: &Engine) -> bool {
-    let most = e.most_bytes.get();
+fn look(e: &Engine, most: usize) -> bool {
     if e.bytes.get().saturating_add(e.buffers.bytes()) > most {
         e.buffers.give_up();
     }

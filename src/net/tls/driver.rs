@@ -459,10 +459,15 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let (got, emptied) = unsafe {
         if (*io).len == (*io).size {
             let more = if (*io).len == 0 { INPUT } else { MG_IO_SIZE };
-            if (*io).len + more > MOST_INPUT || !e.buffers.grow(io, more, true) {
+            if (*io).len + more > MOST_INPUT {
                 error(c, format_args!("TLS input is too long"));
                 return false;
             }
+            if usage::is_full(e) || !e.buffers.grow(io, more, true) {
+                error(c, format_args!("OOM"));
+                return false;
+            }
+            usage::count(e, c, rec);
         }
         let room = (*io).size - (*io).len;
         sock::recv_stream(rec.fd.get(), (*io).buf.add((*io).len), room, rec.told.get())
