@@ -56,6 +56,7 @@ class Limits(ct.Structure):
     _fields_ += [(name, ct.c_int) for name in ("header_ms", "body_ms", "idle_ms", "write_ms")]
     _fields_ += [(name, ct.c_size_t) for name in ("header_bytes", "body_bytes", "ws_message", "send_queue")]
     _fields_ += [("max_requests", ct.c_uint), ("half_close_ms", ct.c_int), ("connect_timeout_ms", ct.c_int)]
+    _fields_ += [("max_memory", ct.c_size_t)]
 
 
 class Stats(ct.Structure):

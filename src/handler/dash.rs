@@ -455,7 +455,8 @@ unsafe fn api(c: ConnRef, dash: *mut mg_dash, user: &User, req: &Request) -> Opt
             (Some(from), Some(to)) if set.is_array() => set.elements(user, number(from)?, number(to)?),
             _ => set.value(user),
         });
-        return Some((200, [&text.unwrap_or_else(|| b"null".to_vec())[..], b"\n"].concat()));
+        let text = memory::joined(&[text.as_deref().unwrap_or(b"null"), b"\n"]);
+        return Some(text.map_or((500, b"null\n".to_vec()), |text| (200, text)));
     }
     if req.is(b"/api/get") {
         // SAFETY: passed on to the caller.
@@ -484,7 +485,9 @@ unsafe fn everything(c: ConnRef, dash: *mut mg_dash, user: &User) -> Vec<u8> {
         }
         quoted(&mut out, &set.name());
         out.push(b':');
-        out.extend(value);
+        if !memory::append(&mut out, &value) {
+            out.extend(b"null");
+        }
     }
     out.extend(b"}\n");
     out

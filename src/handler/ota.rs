@@ -311,7 +311,7 @@ unsafe fn metadata(c: ConnRef, hm: &mg_http_message) {
     // SAFETY: passed on to the caller.
     let (found, body) = unsafe { (parse(hm), hm.body.bytes()) };
     let Some(found) = found else {
-        let message = text(&[b"Bad metadata: ", body].concat());
+        let message = text(&[b"Bad metadata: ", &body[..body.len().min(99)]].concat());
         let cut = message.as_bytes().len().min(99);
         return end(c, Some(&text(&message.as_bytes()[..cut])));
     };

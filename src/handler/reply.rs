@@ -4,6 +4,7 @@ use super::connection_close::{CLOSE, KEEP_ALIVE, add_connection_close, has_conne
 use super::http;
 use crate::abi::va_list;
 use crate::ffi_util::bytes;
+use crate::memory;
 use crate::net::engine::{CloseAfter, ConnState, DrainBegins, Phase, Reason};
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
@@ -293,7 +294,10 @@ pub(crate) fn begin_chunked(c: ConnRef, code: c_int, headers: &[u8]) {
     let code_text = number(&mut code_text, code.unsigned_abs() as usize);
     let parts: [&[u8]; 7] =
         [b"HTTP/1.1 ", code_text, b" ", phrase(code).as_bytes(), b"\r\n", headers, b"Transfer-Encoding: chunked\r\n"];
-    lines(c, code, &parts.concat());
+    match memory::joined(&parts) {
+        Some(head) => _ = lines(c, code, &head),
+        None => error(c, format_args!("OOM")),
+    }
 }
 
 /// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.

@@ -71,6 +71,11 @@ fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
 
 type Refused = (c_int, Vec<u8>, c_long);
 
+/// Parts of a text; none of it when out of memory.
+fn text(parts: &[&[u8]]) -> Vec<u8> {
+    memory::joined(parts).unwrap_or_default()
+}
+
 /// Stores one piece. The new size of the file, or status, text and result of the refusal.
 fn store(query: &[u8], body: &[u8], fs: Fs, dir: &[u8], max_size: usize) -> Result<c_long, Refused> {
     if body.is_empty() {
@@ -78,17 +83,17 @@ fn store(query: &[u8], body: &[u8], fs: Fs, dir: &[u8], max_size: usize) -> Resu
     }
     let name = variable(query, b"file").filter(|name| !name.is_empty()).ok_or((400, b"file required".to_vec(), -1))?;
     if name.contains(&0) || !is_sane(&name) || fs::is_temporary(&name) {
-        return Err((400, [&name, &b": invalid file"[..]].concat(), -2));
+        return Err((400, text(&[&name, b": invalid file"]), -2));
     }
     let Ok(offset) = usize::try_from(number(variable(query, b"offset"))) else {
         return Err((400, b"offset required".to_vec(), -3));
     };
-    let path = [dir, b"/", &name].concat();
-    let said = |text: String| [&path, text.as_bytes()].concat();
+    let Some(path) = memory::joined(&[dir, b"/", &name]) else { return Err((500, b"out of memory".to_vec(), -7)) };
+    let said = |what: String| text(&[&path, what.as_bytes()]);
     let size = offset.checked_add(body.len()).filter(|n| *n <= max_size && c_long::try_from(*n).is_ok());
     let Some(size) = size else { return Err((400, said(format!(": over max size of {max_size}")), -4)) };
-    let not_open = || (400, [b"open(", &path[..], b")"].concat(), -6);
-    let c_path = CString::new(&path[..]).map_err(|_| not_open())?;
+    let not_open = || (400, text(&[b"open(", &path, b")"]), -6);
+    let c_path = if path.len() < PATH_MAX { CString::new(&path[..]).ok() } else { None }.ok_or_else(not_open)?;
     let (flags, now, _) = fs.status(&c_path).unwrap_or_default();
     if offset > 0 && now != offset {
         return Err((400, said(": offset mismatch".into()), -5));
@@ -211,6 +216,9 @@ struct Upload {
     callback: Callback,
 }
 
+/// No name of a file is longer.
+const PATH_MAX: usize = 4096;
+
 /// Flash memory is written in blocks of this size.
 const BLOCK: usize = 512;
 
@@ -220,7 +228,8 @@ pub(crate) fn start_file(c: ConnRef, body: Body, name: &[u8], dir: &[u8], fs: Fs
         return refuse(c, callback, c"bad name");
     }
     // Both may be parts of c->recv.
-    let (dir, path) = (dir.to_vec(), CString::new([dir, b"/", name].concat()).ok());
+    let fits = dir.len() + name.len() < PATH_MAX;
+    let (dir, path) = if fits { (dir.to_vec(), CString::new([dir, b"/", name].concat()).ok()) } else { (Vec::new(), None) };
     start(c, body, callback, c"open failed", || {
         let is_dir = |p: &CString| fs.status(p).is_some_and(|(flags, ..)| flags & MG_FS_DIR != 0);
         let path = path.filter(|p| !is_dir(p) && is_inside(fs, &dir, p.to_bytes()))?;

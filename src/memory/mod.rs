@@ -55,8 +55,8 @@ pub(crate) fn helped() -> usize {
     reserve::taken()
 }
 
-/// The reserve is half used up: whoever takes more of it has to go.
-#[cold]
+/// The reserve is half used up: whoever takes more of it has to go, and what allocates many small things ends.
+#[inline]
 pub(crate) fn is_low() -> bool {
     reserve::is_low()
 }

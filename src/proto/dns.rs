@@ -1,6 +1,7 @@
 //! DNS messages. There are two readers of names: a lenient one, which the C parsers and mDNS are specified by, and a strict one
 //! for the replies that the resolver believes.
 
+use crate::memory;
 use core::net::IpAddr;
 
 pub(crate) const A: u16 = 1;
@@ -253,6 +254,10 @@ fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Vec<IpAddr>> {
         let (rtype, class) = (be16(buf, fixed)?, be16(buf, fixed + 2)?);
         let data_at = fixed + 10;
         let data = buf.get(data_at..data_at + usize::from(be16(buf, fixed + 8)?))?;
+        // A reply that there is no memory for is none.
+        if memory::is_low() || !memory::grow(&mut addresses, 1) || !memory::grow(&mut aliases, 1) {
+            return None;
+        }
         if let Some(ip) = address(rtype, class, data) {
             addresses.push((owner, ip));
         } else if (rtype, class) == (CNAME, IN) {

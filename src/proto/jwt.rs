@@ -2,6 +2,7 @@
 
 use super::{escape, json};
 use crate::hash::base64;
+use crate::memory;
 
 /// What the first two parts are made of.
 pub(crate) struct Token<'a> {
@@ -13,8 +14,10 @@ pub(crate) struct Token<'a> {
     pub(crate) kid: &'a [u8],
 }
 
-fn header(alg: &str, token: &Token) -> Vec<u8> {
-    let mut header = format!("{{\"alg\":\"{alg}\",\"typ\":\"JWT\"").into_bytes();
+fn header(alg: &str, token: &Token) -> Option<Vec<u8>> {
+    // The longest that a byte of a key's id becomes is an escape.
+    let mut header = memory::room(64 + 6 * token.kid.len() + token.header.len())?;
+    header.extend(format!("{{\"alg\":\"{alg}\",\"typ\":\"JWT\"").bytes());
     if !token.kid.is_empty() {
         header.extend(b",\"kid\":");
         escape::json_string(&mut header, token.kid);
@@ -24,7 +27,7 @@ fn header(alg: &str, token: &Token) -> Vec<u8> {
         header.extend(token.header);
     }
     header.push(b'}');
-    header
+    Some(header)
 }
 
 /// Appends one part. None unless the padded text and a NUL fit into what `size` leaves.
@@ -32,6 +35,9 @@ fn add(token: &mut Vec<u8>, data: &[u8], size: usize) -> Option<()> {
     let at = token.len();
     let padded = data.len().div_ceil(3).checked_mul(4)?;
     if size.checked_sub(at)? <= padded {
+        return None;
+    }
+    if !memory::grow(token, padded + 1) {
         return None;
     }
     token.resize(at + padded + 1, 0);
@@ -47,7 +53,7 @@ pub(crate) fn sign(alg: &str, parts: &Token, size: usize, sign: impl FnOnce(&[u8
         return None;
     }
     let mut token = Vec::new();
-    add(&mut token, &header(alg, parts), size)?;
+    add(&mut token, &header(alg, parts)?, size)?;
     token.push(b'.');
     add(&mut token, parts.claims, size)?;
     let signature = sign(&token)?;
@@ -59,7 +65,7 @@ pub(crate) fn sign(alg: &str, parts: &Token, size: usize, sign: impl FnOnce(&[u8
 /// Decodes a part that is written in the one way in which it can be: without padding, blanks and stray bits. Otherwise one
 /// signature would be good for several tokens.
 fn decode(part: &[u8]) -> Option<Vec<u8>> {
-    let mut data = vec![0; part.len() / 4 * 3 + 4];
+    let mut data = memory::zeroed(part.len() / 4 * 3 + 4)?;
     let n = base64::url_decode(part, &mut data)?;
     data.truncate(n);
     let mut again = Vec::new();

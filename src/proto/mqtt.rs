@@ -1,5 +1,6 @@
 //! MQTT 3.1.1 and 5 packets.
 
+use crate::memory;
 use core::ops::Range;
 
 pub(crate) const CONNECT: u8 = 1;
@@ -226,6 +227,7 @@ pub(crate) enum Fault {
     BigProperty,
     /// For a client id.
     NoRandomNumbers,
+    NoMemory,
 }
 
 impl Fault {
@@ -234,6 +236,7 @@ impl Fault {
             Fault::LongText => "MQTT string too long",
             Fault::LongPacket => "MQTT packet too long",
             Fault::NoRandomNumbers => "no random numbers",
+            Fault::NoMemory => "OOM",
             Fault::UnknownProperty => "unknown MQTT property",
             Fault::BigProperty => "MQTT property out of range",
         }
@@ -263,6 +266,9 @@ pub(crate) fn header(cmd: u8, flags: u8, len: usize) -> Result<Vec<u8>, Fault> {
 /// A text with its length in front.
 pub(crate) fn put_text(out: &mut Vec<u8>, s: &[u8]) -> Result<(), Fault> {
     let len = u16::try_from(s.len()).map_err(|_| Fault::LongText)?;
+    if !memory::grow(out, 2 + s.len()) {
+        return Err(Fault::NoMemory);
+    }
     out.extend(len.to_be_bytes());
     out.extend(s);
     Ok(())
@@ -292,7 +298,9 @@ pub(crate) fn put_properties(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)
     let mut props = Vec::new();
     write(&mut props)?;
     put_varint(out, props.len())?;
-    out.extend(props);
+    if !memory::append(out, &props) {
+        return Err(Fault::NoMemory);
+    }
     Ok(())
 }
 
@@ -309,7 +317,9 @@ mod tests {
         }
         if version == 5 {
             put_properties(&mut body, |out| {
-                out.extend(props);
+                if !memory::append(out, &props) {
+                    return Err(Fault::NoMemory);
+                }
                 Ok(())
             })
             .unwrap();

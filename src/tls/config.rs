@@ -78,11 +78,12 @@ fn kept<T>(list: &List<T>, digest: [u8; 32], make: impl FnOnce() -> Result<T, Er
     }
     // It writes to the log, and so may call the application, which may come here again.
     let helped = memory::helped();
-    let config = Arc::new(make()?);
+    let made = make();
     if memory::helped() != helped {
         // The reserve is not for what stays.
         return Err(Error::new(OOM, ""));
     }
+    let config = Arc::new(made?);
     let mut list = list.borrow_mut();
     list.truncate(KEPT - 1);
     list.insert(0, (digest, config.clone()));

@@ -2,6 +2,7 @@
 
 use super::x509::element;
 use crate::hash::base64;
+use crate::memory;
 use memchr::memmem::find;
 use zeroize::Zeroizing;
 
@@ -69,9 +70,10 @@ pub(super) fn certificates(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
         return (found.into_iter().map(<[u8]>::to_vec).collect(), 0);
     }
     let is_certificate = |b: &Block| [&b"CERTIFICATE"[..], b"X509 CERTIFICATE"].contains(&b.label);
-    let blocks: Vec<_> = blocks(bytes).filter(is_certificate).map(|b| b.decode()).collect();
+    // Nothing is made of the rest when memory is short: see `kept` in config.rs.
+    let blocks: Vec<_> = blocks(bytes).filter(is_certificate).take_while(|_| !memory::is_low()).map(|b| b.decode()).collect();
     let all = blocks.len();
-    let found: Vec<_> = blocks.into_iter().flatten().map(|der| der.to_vec()).collect();
+    let found: Vec<_> = blocks.into_iter().flatten().take_while(|_| !memory::is_low()).map(|der| der.to_vec()).collect();
     let damaged = all - found.len();
     (found, damaged)
 }

@@ -4,6 +4,7 @@
 use super::error::Error as Refused;
 use super::pem;
 use super::x509::{Certificate, SEQUENCE, Usage, wrap};
+use crate::memory;
 use crate::sys::log::log_info;
 use rustls::client::danger::{HandshakeSignatureValid as Valid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -29,7 +30,7 @@ pub(super) fn anchors(ca: &[u8]) -> Result<RootCertStore, Refused> {
     }
     let mut roots = RootCertStore::empty();
     let mut left_out = damaged;
-    for der in list {
+    for der in list.into_iter().take_while(|_| !memory::is_low()) {
         let is_anchor = Certificate::read(&der).is_some_and(|c| c.is_anchor());
         if !is_anchor || roots.add(CertificateDer::from(der)).is_err() {
             left_out += 1;

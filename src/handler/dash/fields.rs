@@ -3,6 +3,7 @@
 use super::users::User;
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice_mut, until_nul};
+use crate::memory;
 pub(super) use crate::proto::escape::json_string as quoted;
 use crate::proto::json::{self, Escapes, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
@@ -169,7 +170,9 @@ impl Set {
                     if i > from {
                         out.push(b',');
                     }
-                    out.extend(text);
+                    if !memory::append(&mut out, &text) {
+                        break;
+                    }
                 }
                 _ => break,
             }
@@ -323,7 +326,7 @@ unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
             }
             DBL if size == size_of::<f64>() => json::number_at(object, &path).map(|v| value.cast::<f64>().write_unaligned(v)),
             STR => json::text(object, &path).and_then(|s| {
-                let mut decoded = vec![0; size];
+                let mut decoded = memory::zeroed(size)?;
                 match json::unescape(s, &mut decoded, Escapes::Utf8) {
                     Unescape::Done(n) | Unescape::Full(n) => put_text(field, &decoded[..n]).then_some(()),
                     Unescape::Bad => None,
@@ -351,13 +354,19 @@ pub(crate) unsafe fn dir_read(set: *mut mg_field_set, user: *mut mg_dash_user) -
         let dash = user.as_ref().map_or(core::ptr::null_mut(), |u| u.dash);
         dash.as_ref().and_then(|d| Fs::new(d.upload_fs)).unwrap_or_else(Fs::posix)
     };
-    let mut names = Vec::new();
+    let (mut names, mut whole) = (Vec::new(), true);
     let c_path = |path: Vec<u8>| std::ffi::CString::new(path).unwrap_or_default();
     fs.list(&c_path(dir.clone()), |name: &CStr| {
-        if !is_temporary(name.to_bytes()) {
-            names.push(name.to_bytes().to_vec());
+        if !is_temporary(name.to_bytes()) && whole {
+            whole = !memory::is_low() && memory::grow(&mut names, 1);
+            if whole {
+                names.push(name.to_bytes().to_vec());
+            }
         }
     });
+    if !whole {
+        return false;
+    }
     // The machine gives them in no order.
     names.sort_unstable();
     let store = |i: c_int| {
