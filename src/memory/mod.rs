@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::alloc::{GlobalAlloc, Layout, System};
 #[cfg(feature = "capi")]
 mod heap;
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
 mod reserve;
 
 /// An allocation has failed, and [`recovered`] has not seen memory since.

@@ -151,10 +151,8 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
             }
         }
     }
-    if !e.is_dead() {
-        if !e.no_poll.is_used() || !no_poll::walk(e) {
-            walk(e);
-        }
+    if !e.is_dead() && (!e.no_poll.is_used() || !no_poll::walk(e)) {
+        walk(e);
     }
     if !e.is_dead() {
         if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {

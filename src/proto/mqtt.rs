@@ -317,9 +317,7 @@ mod tests {
         }
         if version == 5 {
             put_properties(&mut body, |out| {
-                if !memory::append(out, &props) {
-                    return Err(Fault::NoMemory);
-                }
+                out.extend(props);
                 Ok(())
             })
             .unwrap();
