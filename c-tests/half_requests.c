@@ -3,6 +3,7 @@
 // timeout: 200
 // A server whose memory is limited by the system, and more half requests than fit into it, in clear and in TLS handshakes: it lives on,
 // and whoever comes when they have gone is served. The same with max_memory of mgx_limits and no other limit.
+#define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
