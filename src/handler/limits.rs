@@ -7,7 +7,8 @@ use crate::memory;
 use crate::net::engine::{ConnState, DrainState, Engine, Phase, Reason};
 use crate::net::handle::ConnRef;
 use crate::net::list::list;
-use crate::net::{tls, usage};
+use crate::net::tls::table as tls;
+use crate::net::usage;
 use core::ffi::c_int;
 
 /// See `mgx_limits_public`.
