@@ -63,7 +63,8 @@ help:
 	@echo 'make pack       mongoose-pack, which puts files into a program: $(BUILD_DIR)/mongoose-pack -h'
 	@echo 'make dist       a tarball to unpack and use: $(DIST)/libmongoose-$(VERSION)-TARGET.tar.gz; CARGO_BUILD_TARGET=... for another one'
 	@echo 'make packages   build and use each kind of package; make deps-packages installs what that needs'
-	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS and curves'
+	@echo 'make small      FEATURES="$(FEATURES)": the library for small devices; make sizes: a table of what it weighs'
+	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS, curves, protocols'
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
 	@echo 'make test       all tests'
@@ -155,6 +156,10 @@ features:
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,ecc
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tls
+	for protocol in '' http files ws mqtt dns mdns sntp modbus dash json rpc ota jwt; do \
+	  RUSTFLAGS="$(RUSTFLAGS) -Dwarnings" CARGO_TARGET_DIR=$(TARGET_DIR)/features \
+	    $(CARGO) check --quiet --lib --no-default-features --features "$$protocol" || exit 1; \
+	done
 
 # The pure modules under Miri: needs a nightly toolchain with the components miri and rust-src.
 miri:
@@ -242,3 +247,4 @@ include c-tests/mutants.mk
 include c-tests/rules.mk
 include docs/rules.mk
 include fuzz/rules.mk
+include packaging/rules.mk

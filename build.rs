@@ -45,6 +45,11 @@ fn main() {
         cc.define("MGX_OTHER_SIZES", None);
         cc.define("MG_DATA_SIZE", &*sizes[0]).define("MG_MAX_HTTP_HEADERS", &*sizes[1]);
     }
+    for protocol in ["HTTP", "WS", "RPC"] {
+        if env::var_os(format!("CARGO_FEATURE_{protocol}")).is_none() {
+            cc.define(&format!("MGX_NO_{protocol}"), None);
+        }
+    }
     cc.link_lib_modifier("+whole-archive");
     if rustc_minor() >= EXPORTS_C_SYMBOLS_SINCE {
         cc.link_lib_modifier("+export-symbols");

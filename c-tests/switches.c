@@ -55,7 +55,7 @@ int main(void) {
     CHECK(error[0] == '\0');
     CHECK_EQ(received, 200000);
   }
-  CHECK_EQ(first_size, MG_IO_SIZE > 16384 ? MG_IO_SIZE : 16384);
+  CHECK_EQ(first_size, MG_IO_SIZE > 1024 ? MG_IO_SIZE : 1024);
   mg_mgr_free(&mgr);
   return DONE();
 }

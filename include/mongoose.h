@@ -2575,7 +2575,7 @@ void mg_mqtt_poll(struct mg_mgr *mgr);
 #define MGX_OPTIONS
 struct mgx_options {
   size_t max_recv_size;     // MG_MAX_RECV_SIZE
-  size_t io_size;           // MG_IO_SIZE; values below 16384 are ignored
+  size_t io_size;           // MG_IO_SIZE: size and step of buffers; 1024 for smaller values
   int listen_backlog;       // MG_SOCK_LISTEN_BACKLOG_SIZE
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0

@@ -18,6 +18,9 @@
 //! Nothing imports `ffi`. A function of the C API is found by its name: `mg_http_reply` is exported in `ffi/http.rs`, its
 //! behaviour is in `handler/`, its parsing in `proto/http/`. `c-tests/modules.rs` checks the table.
 
+// What a build without some protocols does not use is left to the compiler to drop.
+#![cfg_attr(not(feature = "capi"), allow(dead_code, unused_imports))]
+
 pub mod abi;
 mod ffi;
 mod ffi_util;

@@ -60,6 +60,7 @@ pub unsafe extern "C" fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize,
 /// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
 /// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
 /// several listeners. Returns NULL when the socket cannot be opened.
+#[cfg(feature = "mdns")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
     // SAFETY: a manager, as the caller promises.
@@ -69,6 +70,7 @@ pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler
 /// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
 /// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
 /// labels or is too long, and when the datagram could not be sent; the listener stays.
+#[cfg(feature = "mdns")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool {
     enter!(@raw c, false);

@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering;
 pub struct mgx_options {
     /// MG_MAX_RECV_SIZE: most bytes of a receive buffer.
     pub max_recv_size: usize,
-    /// MG_IO_SIZE: growth step of buffers; values below the default are ignored.
+    /// MG_IO_SIZE: size and growth step of buffers; not below 1024.
     pub io_size: usize,
     /// MG_SOCK_LISTEN_BACKLOG_SIZE.
     pub listen_backlog: c_int,
@@ -32,6 +32,9 @@ pub struct mgx_options {
     pub http_index: *const c_char,
 }
 
+/// A head that is of any use fits.
+const LEAST_IO_SIZE: usize = 1024;
+
 /// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
 /// then on. NULL pointers have no effect.
 #[unsafe(no_mangle)]
@@ -41,7 +44,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
     crate::platform::files::set_sync(!o.no_fsync);
-    e.io_size.store(o.io_size.max(MG_IO_SIZE), Ordering::Relaxed);
+    e.io_size.store(or(o.io_size, MG_IO_SIZE).max(LEAST_IO_SIZE), Ordering::Relaxed);
     *e.options.borrow_mut() = Options {
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },
@@ -330,6 +333,7 @@ pub unsafe extern "C" fn mgx_http_reply(
 /// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
 /// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
 /// before, and to what is no WebSocket.
+#[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason: *const c_char) {
     enter!(@maybe c);
@@ -399,6 +403,7 @@ pub extern "C" fn mgx_api_version() -> *const c_char {
 /// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
 /// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
 /// others than visible ones of ASCII. It counts for the whole process.
+#[cfg(feature = "ota")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ota_set_version(version: *const c_char) -> bool {
     // SAFETY: a C string or NULL, as the caller promises.
@@ -407,6 +412,7 @@ pub unsafe extern "C" fn mgx_ota_set_version(version: *const c_char) -> bool {
 
 /// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
 /// an empty string takes them away, and https is refused again. It counts for the whole process.
+#[cfg(feature = "ota")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ota_set_ca(pem: mg_str) {
     // SAFETY: readable bytes, as the caller promises.

@@ -36,6 +36,7 @@ pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, he
 }
 
 /// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_void, len: usize) {
     enter!(@maybe c);
@@ -47,6 +48,7 @@ pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_voi
 }
 
 /// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
+#[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, headers: *const c_char) {
     enter!(@maybe c);
@@ -57,6 +59,7 @@ pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_
 }
 
 /// mg_ws_connect with header lines that are no format. `headers` NULL: none.
+#[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_connect(
     mgr: *mut mg_mgr,
@@ -81,6 +84,7 @@ fn is_frame(op: c_int, len: usize) -> bool {
 
 /// mg_ws_send that tolerates NULL: queues one message or control frame. Returns the number of bytes queued, 0 for an `op` that is
 /// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
+#[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *const c_void, len: usize) -> usize {
     enter!(@maybe c, 0);
@@ -93,6 +97,7 @@ pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *con
 
 /// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
 /// connection is no WebSocket.
+#[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send_ws_to(mgr: *mut mg_mgr, conn_id: c_ulong, op: c_int, buf: *const c_void, len: usize) -> bool {
     if mgr.is_null() || (buf.is_null() && len > 0) || len > crate::net::mailbox::LIMIT || !is_frame(op, len) {
@@ -133,6 +138,7 @@ unsafe fn json<'a>(text: *const c_char) -> &'a [u8] {
 }
 
 /// mg_rpc_ok with a result that is no format but JSON as it stands; NULL means `null`.
+#[cfg(feature = "rpc")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_rpc_ok(r: *mut mg_rpc_req, result: *const c_char) {
     if !r.is_null() {
@@ -143,6 +149,7 @@ pub unsafe extern "C" fn mgx_rpc_ok(r: *mut mg_rpc_req, result: *const c_char) {
 
 /// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
 /// other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
+#[cfg(feature = "rpc")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_rpc_err(r: *mut mg_rpc_req, error: *const c_char) {
     if r.is_null() {

@@ -21,6 +21,7 @@ unsafe fn view(s: Option<mg_str>, len: *mut usize) -> *const c_char {
 
 /// Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
 /// handler's call, as what the functions below return. NULL and 0 for NULL.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_method(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
     // SAFETY: a message or NULL, and room for a length or NULL, as the caller promises.
@@ -28,6 +29,7 @@ pub unsafe extern "C" fn mgx_http_method(hm: *const mg_http_message, len: *mut u
 }
 
 /// Request: the path, still percent-encoded, without the query. Response: the status code; see mgx_http_status.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_uri(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
     // SAFETY: as in mgx_http_method.
@@ -35,6 +37,7 @@ pub unsafe extern "C" fn mgx_http_uri(hm: *const mg_http_message, len: *mut usiz
 }
 
 /// What follows the first `?` of the URI; NULL when there is none.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_query(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
     // SAFETY: as in mgx_http_method.
@@ -42,6 +45,7 @@ pub unsafe extern "C" fn mgx_http_query(hm: *const mg_http_message, len: *mut us
 }
 
 /// Request: the protocol version. Response: the reason phrase.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_proto(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
     // SAFETY: as in mgx_http_method.
@@ -49,6 +53,7 @@ pub unsafe extern "C" fn mgx_http_proto(hm: *const mg_http_message, len: *mut us
 }
 
 /// The body. In MG_EV_HTTP_HDRS `*len` is the announced length, of which the part in mgx_conn_recv has arrived.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_body(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
     // SAFETY: as in mgx_http_method.
@@ -56,6 +61,7 @@ pub unsafe extern "C" fn mgx_http_body(hm: *const mg_http_message, len: *mut usi
 }
 
 /// The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_header(hm: *const mg_http_message, name: *const c_char, len: *mut usize) -> *const c_char {
     // SAFETY: as in mgx_http_method; name is a C string or NULL.
@@ -64,6 +70,7 @@ pub unsafe extern "C" fn mgx_http_header(hm: *const mg_http_message, name: *cons
 
 /// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
 /// False when there are not that many.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_header_at(
     hm: *const mg_http_message,
@@ -87,6 +94,7 @@ pub unsafe extern "C" fn mgx_http_header_at(
 }
 
 /// Response: the status code; 0 when there is none.
+#[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_status(hm: *const mg_http_message) -> c_int {
     // SAFETY: a message or NULL, as the caller promises.
@@ -94,6 +102,7 @@ pub unsafe extern "C" fn mgx_http_status(hm: *const mg_http_message) -> c_int {
 }
 
 /// The payload of a WebSocket message or control frame.
+#[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_data(wm: *const mg_ws_message, len: *mut usize) -> *const c_char {
     // SAFETY: a message or NULL, and room for a length or NULL, as the caller promises.
@@ -101,6 +110,7 @@ pub unsafe extern "C" fn mgx_ws_data(wm: *const mg_ws_message, len: *mut usize) 
 }
 
 /// The first byte of the frame; its low four bits are a WEBSOCKET_OP_* value.
+#[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_flags(wm: *const mg_ws_message) -> c_int {
     // SAFETY: a message or NULL, as the caller promises.
@@ -108,6 +118,7 @@ pub unsafe extern "C" fn mgx_ws_flags(wm: *const mg_ws_message) -> c_int {
 }
 
 /// The topic of a published message.
+#[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_topic(mm: *const mg_mqtt_message, len: *mut usize) -> *const c_char {
     // SAFETY: a message or NULL, and room for a length or NULL, as the caller promises.
@@ -115,6 +126,7 @@ pub unsafe extern "C" fn mgx_mqtt_topic(mm: *const mg_mqtt_message, len: *mut us
 }
 
 /// Its payload.
+#[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_payload(mm: *const mg_mqtt_message, len: *mut usize) -> *const c_char {
     // SAFETY: as in mgx_mqtt_topic.
@@ -122,6 +134,7 @@ pub unsafe extern "C" fn mgx_mqtt_payload(mm: *const mg_mqtt_message, len: *mut 
 }
 
 /// Its quality of service.
+#[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_qos(mm: *const mg_mqtt_message) -> c_int {
     // SAFETY: a message or NULL, as the caller promises.
@@ -129,6 +142,7 @@ pub unsafe extern "C" fn mgx_mqtt_qos(mm: *const mg_mqtt_message) -> c_int {
 }
 
 /// Packet id; 0 when the packet has none.
+#[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_id(mm: *const mg_mqtt_message) -> c_int {
     // SAFETY: as in mgx_mqtt_qos.
@@ -136,6 +150,7 @@ pub unsafe extern "C" fn mgx_mqtt_id(mm: *const mg_mqtt_message) -> c_int {
 }
 
 /// MQTT_CMD_* value, for MG_EV_MQTT_CMD.
+#[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_cmd(mm: *const mg_mqtt_message) -> c_int {
     // SAFETY: as in mgx_mqtt_qos.

@@ -108,6 +108,7 @@ pub unsafe extern "C" fn mg_unpacked(path: *const c_char) -> mg_str {
 }
 
 /// Makes an ETag from size and time of change, with its quotation marks, cut to `len` - 1 characters. Returns `buf`.
+#[cfg(feature = "files")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_etag(buf: *mut c_char, len: usize, size: usize, mtime: time_t) -> *mut c_char {
     let etag = static_files::etag(size as u64, mtime);

@@ -39,7 +39,9 @@ macro_rules! require {
 }
 
 mod base64;
+#[cfg(feature = "dash")]
 mod dash;
+#[cfg(feature = "dns")]
 mod dns;
 mod drain;
 mod ext;
@@ -49,20 +51,30 @@ mod ext_message;
 mod ext_symbols;
 mod fs;
 mod hash;
+#[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "files")]
 mod http_files;
+#[cfg(feature = "http")]
 mod http_parse;
 mod iobuf;
+#[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "jwt")]
 mod jwt;
 mod log;
+#[cfg(feature = "modbus")]
 mod modbus;
+#[cfg(feature = "mqtt")]
 mod mqtt;
 mod net;
+#[cfg(feature = "ota")]
 mod ota;
 mod printf;
 mod queue;
+#[cfg(feature = "rpc")]
 mod rpc;
+#[cfg(feature = "sntp")]
 mod sntp;
 mod str;
 mod timer;
@@ -72,6 +84,7 @@ mod url;
 mod util;
 mod variadic;
 mod wifi;
+#[cfg(feature = "ws")]
 mod ws;
 
 #[cold]

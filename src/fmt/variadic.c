@@ -13,6 +13,8 @@
 #define REPLACEABLE __attribute__((visibility("default"), weak))
 #define PRIVATE __attribute__((visibility("hidden")))
 
+// MGX_NO_...: the library is built without that protocol.
+
 // ---- va_list readers for src/fmt/va.rs
 PRIVATE int mgc_va_int(va_list *ap) { return va_arg(*ap, int); }
 PRIVATE long mgc_va_long(va_list *ap) { return va_arg(*ap, long); }
@@ -81,9 +83,11 @@ API size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...) {
   return n;
 }
 
+#ifndef MGX_NO_RPC
 API void mg_rpc_ok(struct mg_rpc_req *r, const char *fmt, ...) { WITH_ARGS(fmt, mg_rpc_vok(r, fmt, &ap)); }
 
 API void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...) { WITH_ARGS(fmt, mg_rpc_verr(r, code, fmt, &ap)); }
+#endif
 
 // ---- connections
 API size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
@@ -103,12 +107,15 @@ API size_t mg_printf(struct mg_connection *c, const char *fmt, ...) {
 
 API void mg_error(struct mg_connection *c, const char *fmt, ...) { WITH_ARGS(fmt, mgc_error(c, fmt, &ap)); }
 
+#ifndef MGX_NO_HTTP
 API void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...) { WITH_ARGS(fmt, mgc_http_printf_chunk(c, fmt, &ap)); }
 
 API void mg_http_reply(struct mg_connection *c, int code, const char *headers, const char *fmt, ...) {
   WITH_ARGS(fmt, mgc_http_reply(c, code, headers, fmt, &ap));
 }
+#endif
 
+#ifndef MGX_NO_WS
 API void mg_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, ...) {
   WITH_ARGS(fmt, mgc_ws_upgrade(c, hm, fmt, &ap));
 }
@@ -125,6 +132,7 @@ API size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...) {
   WITH_ARGS(fmt, n = mg_ws_vprintf(c, op, fmt, &ap));
   return n;
 }
+#endif
 
 // ---- log: a program may bring its own pair
 API int mg_log_level = 3;  // MG_LL_DEBUG
@@ -217,6 +225,7 @@ API void SIZED(mg_mgr_init, MG_DATA_SIZE, MG_MAX_HTTP_HEADERS)(struct mg_mgr *mg
   sizes_agree = false;
 }
 
+#ifndef MGX_NO_HTTP
 API int mg_http_parse(const char *s, size_t len, struct mg_http_message *hm);
 API int SIZED(mg_http_parse, MG_DATA_SIZE, MG_MAX_HTTP_HEADERS)(const char *s, size_t len, struct mg_http_message *hm) {
   sizes_agree = true;
@@ -224,6 +233,7 @@ API int SIZED(mg_http_parse, MG_DATA_SIZE, MG_MAX_HTTP_HEADERS)(const char *s, s
   sizes_agree = false;
   return n;
 }
+#endif
 
 PRIVATE void mgc_check_sizes(void) {
   if (sizes_agree) return;

@@ -19,6 +19,7 @@ use core::ffi::c_int;
 /// Gives the extension its part in polls, when it has something to do.
 pub(crate) fn install(e: &Engine) {
     e.hook.set(Some(step));
+    #[cfg(feature = "ws")]
     e.frame.set(Some(super::ws::send_from_outside));
 }
 
@@ -62,7 +63,9 @@ fn start_draining(e: &Engine, c: ConnRef, rec: &ConnState) {
 
 /// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
 fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig, now: u64) {
-    ws::send_close(c, terms.ws_code, &terms.ws_reason);
+    if cfg!(feature = "ws") {
+        ws::send_close(c, terms.ws_code, &terms.ws_reason);
+    }
     rec.drain_state.set(DrainState::WebSocket(now.saturating_add(terms.ws_timeout_ms)));
     e.touch(rec);
 }
@@ -211,7 +214,8 @@ fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: Drain
         DrainState::Quiet(since) => {
             let quiet = rec.read_at.get().max(since).saturating_add(terms.idle_grace_ms);
             // What MQTT has not acknowledged is sent again elsewhere: who never falls silent may go between two packets.
-            let most = if mqtt::is_between_packets(c) { terms.idle_grace_ms } else { terms.response_ms };
+            let most =
+                if cfg!(feature = "mqtt") && mqtt::is_between_packets(c) { terms.idle_grace_ms } else { terms.response_ms };
             let until = quiet.min(since.saturating_add(most));
             if now < until {
                 return until;

@@ -69,7 +69,7 @@ pub(crate) fn introduce(e: Option<&Engine>) {
 
 /// Whether `c->pfn` is still this handler.
 pub(crate) fn is_http(c: ConnRef) -> bool {
-    c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
+    cfg!(feature = "http") && c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
 }
 
 /// Requests handled before other connections are serviced.
@@ -109,7 +109,7 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
             // The buffer was taken over, or is gone.
             Step::Stop => return,
         }
-        if c.flags().is_websocket() && !gone(c, closing) {
+        if cfg!(feature = "ws") && c.flags().is_websocket() && !gone(c, closing) {
             // What follows the request are frames.
             return ws::run(c);
         }

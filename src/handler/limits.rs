@@ -109,7 +109,7 @@ fn check(e: &Engine, c: ConnRef, rec: &ConnState) {
         Reason::FlushTimeout => c.update(|f| f.set_closing(true)),
         Reason::HeaderTimeout | Reason::BodyTimeout => return reply::over_limit(c, rec, 408, reason),
         _ => {
-            if c.flags().is_websocket() {
+            if cfg!(feature = "ws") && c.flags().is_websocket() {
                 ws::send_close(c, 1001, b"");
             }
             rec.last_look.set(http::is_http(c));

@@ -255,7 +255,9 @@ pub(crate) fn over_limit(c: ConnRef, rec: &ConnState, status: c_int, reason: Rea
         // Its method is not known yet.
         rec.http.head_only.set(false);
     }
-    refusal(c, status);
+    if cfg!(feature = "http") {
+        refusal(c, status);
+    }
     if let Some(e) = c.engine() {
         e.touch(rec);
     }

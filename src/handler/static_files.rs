@@ -10,7 +10,7 @@ use crate::net::engine::{End, Stream};
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::net::output;
-use crate::net::stream::{self, BLOCK};
+use crate::net::stream::{self, block};
 use crate::platform::files::ConfinedRoot;
 use crate::platform::sock;
 use crate::proto::precondition::{Outcome, Preconditions};
@@ -389,7 +389,7 @@ fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64
     // non-blocking.
     let flags = c.flags();
     let plain = !flags.is_udp() && !flags.is_hexdumping() && c.rec().is_some_and(|rec| rec.own.get());
-    let descriptor = file.descriptor.filter(|_| plain && len > BLOCK as u64 && !sock::sigpipe_kills());
+    let descriptor = file.descriptor.filter(|_| plain && len > block(c) as u64 && !sock::sigpipe_kills());
     let stream = if len == 0 { None } else { Some(Stream::new(file.file, descriptor, first, len)) };
     let mut stream = match stream {
         _ if c.is_closed() => return,
@@ -405,10 +405,10 @@ fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64
     let Some(last) = reply::lines(c, code, head) else { return };
     let Some(rec) = c.rec() else {
         // A connection of the application's own, which is never serviced.
-        while stream.fill(c, BLOCK).is_some_and(|left| left > 0) {}
+        while stream.fill(c, block(c)).is_some_and(|left| left > 0) {}
         return reply::complete(c);
     };
-    let left = if descriptor.is_some() { Some(len) } else { stream.fill(c, BLOCK.saturating_sub(c.send_len())) };
+    let left = if descriptor.is_some() { Some(len) } else { stream.fill(c, block(c).saturating_sub(c.send_len())) };
     match left {
         _ if c.is_closed() => {}
         Some(0) => reply::complete(c),

@@ -4,9 +4,9 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::alloc::{GlobalAlloc, Layout, System};
-#[cfg(feature = "capi")]
+#[cfg(feature = "reserve")]
 mod heap;
-#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+#[cfg_attr(not(feature = "reserve"), allow(dead_code))]
 mod reserve;
 
 /// An allocation has failed, and [`recovered`] has not seen memory since.

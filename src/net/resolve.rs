@@ -72,6 +72,10 @@ pub(crate) fn start(c: ConnRef, text: &[u8]) {
     } else if !own.is_empty() {
         found(c, &own, None);
     } else {
+        if cfg!(not(feature = "dns")) {
+            error(c, format_args!("{}: this library was built without DNS", Bytes(host)));
+            return e.exit();
+        }
         c.update(|f| f.set_resolving(true));
         if host.len() > 6 && host.ends_with(b".local") { ask_link(e, c, host) } else { ask_servers(e, c, host) }
     }
@@ -129,6 +133,9 @@ fn ask_servers(e: &Engine, c: ConnRef, host: &[u8]) {
 
 /// Asks for more addresses of a name; they go to the attempts of `c`.
 pub(crate) fn ask_more(e: &Engine, c: ConnRef, question: Question) {
+    if cfg!(not(feature = "dns")) {
+        return;
+    }
     let Question { host, name, rtype } = question;
     let names = VecDeque::from([name]);
     let query =
@@ -154,6 +161,9 @@ fn insert(e: &Engine, lookup: Lookup) -> u64 {
 }
 
 fn take(e: &Engine, serial: u64) -> Option<Lookup> {
+    if cfg!(not(feature = "dns")) {
+        return None;
+    }
     e.resolver.lookups.borrow_mut().remove(&serial)
 }
 
@@ -347,7 +357,7 @@ pub(crate) fn ready(e: &Engine, rec: &ConnState) {
     if !rec.attempt_of.get().is_null() {
         return attempts::ready(e, rec);
     }
-    if !e.no_poll.is_used() {
+    if cfg!(not(feature = "dns")) || !e.no_poll.is_used() {
         return;
     }
     let is_its = |l: &&Lookup| {

@@ -13,10 +13,15 @@ use crate::platform::sock::{self, Io};
 use crate::sys::fs::Handle;
 
 /// What `c->send` is filled up to.
-pub(crate) const BLOCK: usize = MG_IO_SIZE;
+const BLOCK: usize = MG_IO_SIZE;
 /// Blocks in one service call, and bytes that the kernel copies in one service call, so that others get theirs.
 const BLOCKS: usize = 8;
 const COPY: u64 = 1 << 20;
+
+/// What a connection reads of a file at once.
+pub(crate) fn block(c: ConnRef) -> usize {
+    c.engine().map_or(BLOCK, |e| e.io_size().min(BLOCK))
+}
 
 /// Bytes that are queued, those of a file that are to follow, and what TLS has made of others that the socket has not taken.
 pub(crate) fn unsent(c: ConnRef) -> usize {
@@ -129,7 +134,7 @@ pub(crate) fn go_on(e: &Engine, c: ConnRef, rec: &ConnState) {
 }
 
 fn fill(c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
-    let left = stream.fill(c, BLOCK.saturating_sub(c.send_len()));
+    let left = stream.fill(c, block(c).saturating_sub(c.send_len()));
     if c.is_closed() {
         // By the application's own file system; the record may be another's by now.
         return;

@@ -44,7 +44,8 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
         if engine.is_null() || id == 0 || (*mgr).pipe.fd < 0 {
             return false;
         }
-        let most = (*engine).io_size.load(Ordering::Relaxed) - 8;
+        // Small buffers are for what peers send.
+        let most = (*engine).io_size.load(Ordering::Relaxed).max(MG_IO_SIZE) - 8;
         let message = &message[..message.len().min(most)];
         (*engine).wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, 0, message))
     }

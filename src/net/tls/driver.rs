@@ -23,12 +23,16 @@ use core::ptr;
 use rustls::KeyLogFile;
 use std::sync::Arc;
 
-/// Capacity of `c->rtls`: a whole record and most of the next.
-const INPUT: usize = 2 * MG_IO_SIZE;
+/// The step of `c->rtls`. It begins with two: with the default, a whole record and most of the next.
+fn step(e: &Engine) -> usize {
+    e.io_size().min(MG_IO_SIZE)
+}
 /// A handshake message may not need more.
 const MOST_INPUT: usize = 8 * MG_IO_SIZE;
-/// Plaintext encrypted for one send call: four full records; and how often in one service call.
-const BATCH: usize = 4 * MG_IO_SIZE;
+/// Plaintext encrypted for one send call: with the default, four full records; and how often in one service call.
+fn batch(e: &Engine) -> usize {
+    4 * step(e)
+}
 const BATCHES: usize = 16;
 /// Blocks for ciphertext kept for the next connection.
 const SPARES: usize = 16;
@@ -458,7 +462,7 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     // SAFETY: the connection's own buffer; room bytes behind the data belong to it.
     let (got, emptied) = unsafe {
         if (*io).len == (*io).size {
-            let more = if (*io).len == 0 { INPUT } else { MG_IO_SIZE };
+            let more = if (*io).len == 0 { 2 * step(e) } else { step(e).max(((*io).len / 2).min(MG_IO_SIZE)) };
             if (*io).len + more > MOST_INPUT {
                 error(c, format_args!("TLS input is too long"));
                 return false;
@@ -545,7 +549,7 @@ fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     let data = unsafe { out.data() };
     let mut taken = 0;
     for _ in 0..BATCHES {
-        let batch = &data[taken..data.len().min(taken + BATCH)];
+        let batch = &data[taken..data.len().min(taken + batch(e))];
         if batch.is_empty() {
             break;
         }
@@ -594,8 +598,9 @@ fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: i32, at: u64, len: u
         return Io::Wait;
     }
     let mut block = shared(e).file.borrow_mut();
-    if block.is_empty() {
-        let Some(new) = memory::zeroed(BATCH) else {
+    let batch = batch(e);
+    if block.len() != batch {
+        let Some(new) = memory::zeroed(batch) else {
             drop(block);
             error(c, format_args!("OOM"));
             return Io::Wait;
@@ -604,7 +609,7 @@ fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: i32, at: u64, len: u
     }
     let mut taken = 0;
     let end = loop {
-        let want = BATCH.min(len - taken);
+        let want = batch.min(len - taken);
         if want == 0 {
             break Io::Done(taken);
         }
@@ -675,7 +680,7 @@ pub(crate) fn send(c: ConnRef, data: &[u8]) -> Io {
     if !ready || !drive(e, c, rec) {
         return if c.flags().is_closing() { Io::Failed(0) } else { Io::Wait };
     }
-    let data = &data[..data.len().min(BATCH)];
+    let data = &data[..data.len().min(batch(e))];
     if encrypt(e, c, rec, data).is_err() {
         return Io::Failed(0);
     }
