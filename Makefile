@@ -175,6 +175,9 @@ drain-demo:
 tsan:
 	c-tests/tsan.sh
 
+layouts:
+	python3 c-tests/abi/layouts.py
+
 header:
 	MONGOOSE_WRITE_HEADER=1 $(CARGO) test --test header header_is_current
 
@@ -204,7 +207,8 @@ install-files:
 	  sed -e 's|-lmongoose|-l$(LIBNAME)|' -e 's|^Name: .*|Name: $(LIBNAME)|' -e 's|@LINKDIR@|$(LIBDIR)|' packaging/mongoose.pc | $(FILL) > $(L)/pkgconfig/$(LIBNAME).pc; \
 	fi
 	sed -e 's/^\(#define MGX_BUILT_DATA_SIZE\) .*/\1 $(DATA_SIZE)/' \
-	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' include/mongoose.h > $(I)/mongoose.h
+	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' \
+	    -e "s/^\(#define MGX_BUILT_TIME_SIZE\) .*/\1 $$(CC='$(CC)' CFLAGS='$(CFLAGS)' packaging/time-size.sh)/" include/mongoose.h > $(I)/mongoose.h
 	install -m 644 include/mongoose_ext.h $(I)/mongoose_ext.h
 	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
 	$(FILL) packaging/mongoose-static.pc > $(L)/pkgconfig/mongoose-static.pc
@@ -240,7 +244,7 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
+.PHONY: help layouts pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk
 include c-tests/mutants.mk

@@ -27,6 +27,10 @@ fn main() {
         println!("cargo:rustc-cfg=mg_tls_builtin");
     }
 
+    if has_64_bit_time() {
+        println!("cargo:rustc-cfg=mg_time64");
+    }
+
     let shim = "src/fmt/variadic.c";
     println!("cargo:rerun-if-changed={shim}");
     let mut cc = cc::Build::new();
@@ -60,6 +64,21 @@ fn main() {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libmongoose.so.7");
         link_soname();
     }
+}
+
+/// Whether the C compiler's `time_t` has 64 bits, as on all 64-bit systems, with musl, and on 32-bit ones that have moved or with
+/// `CFLAGS="-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64"`.
+fn has_64_bit_time() -> bool {
+    if env::var("CARGO_CFG_TARGET_POINTER_WIDTH").as_deref() == Ok("64") {
+        return true;
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    let source = out.join("time.c");
+    std::fs::write(&source, "#include <time.h>\ntypedef char has_64_bits[sizeof(time_t) == 8 ? 1 : -1];\n").unwrap();
+    println!("cargo:rerun-if-env-changed=CFLAGS");
+    let mut compiler = cc::Build::new().get_compiler().to_command();
+    compiler.arg("-c").arg(&source).arg("-o").arg(out.join("time.o"));
+    compiler.output().is_ok_and(|o| o.status.success())
 }
 
 /// Programs that were linked to the library in cargo's directory look for it there under its soname.

@@ -73,6 +73,7 @@
 // ---- Settings that are part of the binary layout. `make install` writes the values that the library was built with.
 #define MGX_BUILT_DATA_SIZE 32
 #define MGX_BUILT_MAX_HTTP_HEADERS 30
+#define MGX_BUILT_TIME_SIZE 0  // bytes of time_t; 0: not known
 
 #ifndef MG_DATA_SIZE
 #define MG_DATA_SIZE MGX_BUILT_DATA_SIZE
@@ -395,6 +396,10 @@
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
+
+// 32-bit systems have time_t of 4 and of 8 bytes. A program needs that of its library, for mg_fs.st and mg_mem_files: see
+// -D_TIME_BITS=64.
+typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || sizeof(time_t) == MGX_BUILT_TIME_SIZE ? 1 : -1];
 
 // For programs; the library's own checks do not depend on it.
 #if MG_ENABLE_ASSERT

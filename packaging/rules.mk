@@ -18,4 +18,9 @@ small:
 sizes: build
 	CC="$(CC)" packaging/sizes.sh $(BUILD_DIR) $(SMALL_DIR)/lib
 
-.PHONY: small sizes
+# macOS and FreeBSD: what nothing here can run is at least type-checked.
+SYSTEMS = x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd
+check-systems:
+	packaging/systems.sh $(SYSTEMS)
+
+.PHONY: small sizes check-systems

@@ -3,7 +3,12 @@
 #![allow(non_camel_case_types, non_snake_case)]
 
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
-pub(crate) use libc::time_t;
+
+/// As wide as the C compiler has it, which build.rs asks: 32-bit systems have both kinds.
+#[cfg(mg_time64)]
+pub type time_t = i64;
+#[cfg(not(mg_time64))]
+pub type time_t = i32;
 
 /// Asserts size and member offsets on 64-bit targets, where they are the published ABI.
 macro_rules! layout {
@@ -29,6 +34,24 @@ macro_rules! layout_default {
     };
 }
 
+/// The same on 32-bit targets: [`layout32`] has the numbers.
+#[cfg(target_pointer_width = "32")]
+macro_rules! layout32 {
+    ($t:ident, $size:literal $(, $f:ident @ $ofs:literal)* $(,)?) => {
+        assert!(size_of::<$t>() == $size);
+        $(assert!(core::mem::offset_of!($t, $f) == $ofs);)*
+    };
+}
+
+#[cfg(target_pointer_width = "32")]
+macro_rules! layout32_default {
+    ($($all:tt)*) => {
+        if MG_DATA_SIZE == 32 && MG_MAX_HTTP_HEADERS == 30 {
+            layout32!($($all)*);
+        }
+    };
+}
+
 mod addr;
 mod conn;
 mod consts;
@@ -42,6 +65,8 @@ mod header;
 mod http;
 mod iobuf;
 mod jwt;
+#[cfg(target_pointer_width = "32")]
+mod layout32;
 mod mgr;
 mod modbus;
 mod mqtt;

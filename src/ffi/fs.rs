@@ -7,7 +7,6 @@ use crate::sys::fs::{self, Fs};
 use crate::sys::fs_packed;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
-use libc::time_t;
 
 /// Data; `src/fmt/variadic.c` defines it. cbindgen reads `static` items only where they look defined.
 #[cfg(cbindgen)]

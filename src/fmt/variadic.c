@@ -23,10 +23,16 @@ PRIVATE double mgc_va_double(va_list *ap) { return va_arg(*ap, double); }
 PRIVATE void *mgc_va_ptr(va_list *ap) { return va_arg(*ap, void *); }
 
 // ---- memory: a program may bring its own pair
+REPLACEABLE void mg_free(void *ptr) { free(ptr); }
+#ifdef __APPLE__
+// Mach-O has no aliases.
+REPLACEABLE void *mg_calloc(size_t count, size_t size) { return calloc(count, size); }
+PRIVATE bool mgc_heap_is_libc(void) { return false; }
+#else
 static void *libc_calloc(size_t count, size_t size) { return calloc(count, size); }
 API __attribute__((weak, alias("libc_calloc"))) void *mg_calloc(size_t count, size_t size);
-REPLACEABLE void mg_free(void *ptr) { free(ptr); }
 PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
+#endif
 
 #define WITH_ARGS(last, call) \
   do {                        \

@@ -6,7 +6,6 @@ use crate::ffi_util::{bytes::slice_mut, heap};
 use crate::platform::files as fs_posix;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use libc::time_t;
 use std::ffi::CString;
 
 unsafe extern "C" {

@@ -7,7 +7,6 @@ use crate::ffi_util::{
 };
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use libc::time_t;
 use std::ffi::CString;
 
 unsafe extern "C" {

@@ -5,7 +5,7 @@ use crate::platform::clock::millis;
 use crate::sys::log::log_error;
 use core::ffi::c_void;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 unsafe extern "C" {
     /// Fills `len` bytes at `buf` with random bytes of the operating system, or returns false. An application may define this
@@ -35,7 +35,7 @@ unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
 
 /// A number that is not a secret: different each time, and hard to meet by chance.
 fn common() -> u64 {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     let mut bytes = [0; 8];
     if fill(&mut bytes) {
         return u64::from_ne_bytes(bytes);

@@ -22,9 +22,11 @@ pub(crate) fn errno() -> c_int {
 }
 
 pub(crate) fn set_errno(n: c_int) {
-    #[cfg(not(target_vendor = "apple"))]
+    #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+    use libc::__errno as location;
+    #[cfg(any(target_os = "linux", target_os = "dragonfly"))]
     use libc::__errno_location as location;
-    #[cfg(target_vendor = "apple")]
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
     use libc::__error as location;
     // SAFETY: the thread's own.
     unsafe { *location() = n };
@@ -152,8 +154,42 @@ pub(crate) fn open_unix() -> Result<c_int, c_int> {
 fn new(family: c_int, udp: bool) -> Result<c_int, c_int> {
     let kind = if udp { libc::SOCK_DGRAM } else { libc::SOCK_STREAM };
     // SAFETY: no pointers.
-    let fd = unsafe { libc::socket(family, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
-    if fd < 0 { Err(errno()) } else { Ok(fd) }
+    let fd = unsafe { libc::socket(family, kind | NEW, 0) };
+    if fd < 0 { Err(errno()) } else { ready_made(fd) }
+}
+
+/// What makes a new socket non-blocking and close-on-exec from its first moment on.
+#[cfg(not(target_vendor = "apple"))]
+const NEW: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const NEW: c_int = 0;
+
+#[cfg(not(target_vendor = "apple"))]
+fn ready_made(fd: c_int) -> Result<c_int, c_int> {
+    Ok(fd)
+}
+
+/// The system has no way to make it so: a fork in between may leak it.
+#[cfg(target_vendor = "apple")]
+fn ready_made(fd: c_int) -> Result<c_int, c_int> {
+    if adopt(fd) {
+        return Ok(fd);
+    }
+    let failed = errno();
+    close(fd);
+    Err(failed)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+unsafe fn accept_new(fd: c_int, to: *mut sockaddr, len: *mut socklen_t) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { libc::accept4(fd, to, len, NEW) }
+}
+
+#[cfg(target_vendor = "apple")]
+unsafe fn accept_new(fd: c_int, to: *mut sockaddr, len: *mut socklen_t) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { libc::accept(fd, to, len) }
 }
 
 pub(crate) fn close(fd: c_int) {
@@ -234,9 +270,9 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     let mut s = SockAddr::empty();
     loop {
         // SAFETY: the storage covers len bytes.
-        let fd = unsafe { libc::accept4(fd, (&raw mut s.storage).cast(), &mut s.len, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) };
+        let fd = unsafe { accept_new(fd, (&raw mut s.storage).cast(), &mut s.len) };
         if fd >= 0 {
-            return Ok((fd, s.to_addr()));
+            return Ok((ready_made(fd)?, s.to_addr()));
         }
         match errno() {
             libc::EINTR => continue,
@@ -451,9 +487,22 @@ pub(crate) fn take_error(fd: c_int) -> c_int {
     option(fd, libc::SO_ERROR).unwrap_or_else(errno)
 }
 
+#[cfg(target_os = "linux")]
+fn family(fd: c_int) -> Option<c_int> {
+    option(fd, libc::SO_DOMAIN)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn family(fd: c_int) -> Option<c_int> {
+    let mut s = SockAddr::empty();
+    // SAFETY: the storage covers len bytes.
+    let known = unsafe { libc::getsockname(fd, (&raw mut s.storage).cast(), &mut s.len) } == 0;
+    known.then(|| s.storage.ss_family.into())
+}
+
 /// Whether something can arrive at this descriptor as it does at a listener of ours, and then whether as datagrams.
 pub(crate) fn listens(fd: c_int) -> Option<bool> {
-    let domain = option(fd, libc::SO_DOMAIN)?;
+    let domain = family(fd)?;
     if !matches!(domain, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What other threads and signal handlers may touch: an eventfd, a lock that signal handlers can take, and memory that they can grow.
+//! What other threads and signal handlers may touch: an eventfd or a pipe, a lock that signal handlers can take, and memory that they can grow.
 
 use super::{sock, thread};
 use core::cell::UnsafeCell;
@@ -47,52 +47,80 @@ impl<T> Guarded<T> {
 }
 
 /// Ends the wait of the poller that watches its descriptor.
-pub(crate) struct Waker(c_int);
+pub(crate) struct Waker {
+    read: c_int,
+    /// The same descriptor where the system has eventfd.
+    write: c_int,
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn pair() -> Option<[c_int; 2]> {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    (fd >= 0).then_some([fd, fd])
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+use pipe as pair;
+
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android", target_os = "freebsd"))))]
+fn pipe() -> Option<[c_int; 2]> {
+    let mut ends = [-1; 2];
+    // SAFETY: room for two descriptors.
+    if unsafe { libc::pipe(ends.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    if !(sock::adopt(ends[0]) && sock::adopt(ends[1])) {
+        ends.into_iter().for_each(sock::close);
+        return None;
+    }
+    Some(ends)
+}
 
 impl Waker {
     pub(crate) fn new() -> Option<Waker> {
-        // SAFETY: no pointers.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-        (fd >= 0).then_some(Waker(fd))
+        pair().map(|[read, write]| Waker { read, write })
     }
 
     pub(crate) fn fd(&self) -> c_int {
-        self.0
+        self.read
     }
 
-    /// In a child process: the same descriptor number, but no longer the parent's eventfd.
+    /// In a child process: the same descriptor numbers, but no longer the parent's.
     pub(crate) fn renew(&self) -> bool {
-        // SAFETY: no pointers; both descriptors are ours.
-        unsafe {
-            let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
-            let ok = fd >= 0 && libc::dup3(fd, self.0, libc::O_CLOEXEC) >= 0;
-            if fd >= 0 {
-                libc::close(fd);
-            }
-            ok
+        let Some([read, write]) = pair() else { return false };
+        // SAFETY: no pointers; all descriptors are ours.
+        let put = |fd, at| unsafe { libc::dup2(fd, at) } >= 0 && sock::adopt(at);
+        let ok = put(read, self.read) && (self.write == self.read || put(write, self.write));
+        sock::close(read);
+        if write != read {
+            sock::close(write);
         }
+        ok
     }
 
     /// From any thread or signal handler. False when the descriptor is broken.
     pub(crate) fn wake(&self) -> bool {
         let one: u64 = 1;
-        // SAFETY: writes eight bytes from the stack. A full counter is as good as a written one.
-        let n = unsafe { libc::write(self.0, (&raw const one).cast(), 8) };
+        // SAFETY: writes eight bytes from the stack. What is full is as good as written.
+        let n = unsafe { libc::write(self.write, (&raw const one).cast(), 8) };
         n == 8 || sock::errno() == libc::EAGAIN
     }
 
     /// Has been heard: the next wake ends a wait again.
     pub(crate) fn reset(&self) {
-        let mut count: u64 = 0;
-        // SAFETY: reads eight bytes onto the stack.
-        unsafe { libc::read(self.0, (&raw mut count).cast(), 8) };
+        let mut count = [0u64; 16];
+        // SAFETY: reads onto the stack. An eventfd is empty after eight bytes, a pipe when it has given less than was asked for.
+        while unsafe { libc::read(self.read, count.as_mut_ptr().cast(), size_of_val(&count)) } == size_of_val(&count) as isize {}
     }
 }
 
 impl Drop for Waker {
     fn drop(&mut self) {
-        // SAFETY: our own descriptor.
-        unsafe { libc::close(self.0) };
+        sock::close(self.read);
+        if self.write != self.read {
+            sock::close(self.write);
+        }
     }
 }
 
@@ -161,5 +189,35 @@ impl Pages {
             // SAFETY: our own mapping of this size.
             unsafe { libc::munmap(self.base.cast(), self.size) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What systems without eventfd use does the same.
+    #[test]
+    fn both_kinds_wake_and_are_heard() {
+        let [read, write] = pipe().unwrap();
+        for waker in [Waker::new().unwrap(), Waker { read, write }] {
+            assert!(!sees(&waker));
+            for _ in 0..100_000 {
+                assert!(waker.wake());
+            }
+            assert!(sees(&waker));
+            waker.reset();
+            assert!(!sees(&waker));
+            assert!(waker.wake() && sees(&waker));
+            if waker.read == waker.write {
+                assert!(waker.renew() && !sees(&waker));
+            }
+        }
+    }
+
+    fn sees(waker: &Waker) -> bool {
+        let mut fd = libc::pollfd { fd: waker.fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry.
+        unsafe { libc::poll(&mut fd, 1, 0) == 1 }
     }
 }
