@@ -64,6 +64,9 @@ help:
 	@echo 'make dist       a tarball to unpack and use: $(DIST)/libmongoose-$(VERSION)-TARGET.tar.gz; CARGO_BUILD_TARGET=... for another one'
 	@echo 'make packages   build and use each kind of package; make deps-packages installs what that needs'
 	@echo 'make small      FEATURES="$(FEATURES)": the library for small devices; make sizes: a table of what it weighs'
+	@echo 'make cross      TARGET=...: the library for other machines, tried under qemu; make check-systems: macOS and FreeBSD, type-checked;'
+	@echo '                make deps-cross installs what they need'
+	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices'
 	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS, curves, protocols'
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
@@ -236,7 +239,7 @@ reproducible:
 	packaging/reproducible.sh
 
 deps-packages: deps
-	@missing=; for t in meson:meson ninja:ninja-build; do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; done; \
+	@missing=; for t in meson:meson ninja:ninja-build dpkg-buildpackage:dpkg-dev dh:debhelper lintian:lintian ruby:ruby nix-instantiate:nix-bin; do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $$missing; \
 	else echo "make packages needs these Debian packages: apt-get install$$missing"; exit 1; fi

@@ -127,3 +127,35 @@ for asset in capi["install"]["include"]["asset"] + capi["install"]["data"]["asse
 END
   echo 'cargo-c: not installed; what it would install is there'
 fi
+
+packaging/sbom.py "$work/sbom"
+python3 - "$work/sbom" <<'END'
+import json, sys
+bom = json.load(open(sys.argv[1] + "/mongoose.cdx.json"))
+refs = {c["bom-ref"] for c in bom["components"]} | {bom["metadata"]["component"]["bom-ref"]}
+assert {"rustls", "mio", "ring"} <= {c["name"] for c in bom["components"]}
+assert all(d["ref"] in refs and set(d["dependsOn"]) <= refs for d in bom["dependencies"])
+assert not {"cbindgen", "proptest", "cc"} & {c["name"] for c in bom["components"]}, "not part of the library"
+notices = open(sys.argv[1] + "/THIRD-PARTY-NOTICES.txt").read()
+assert all(f"{c['name']} {c['version']}: " in notices for c in bom["components"] if c["name"] != "rust-std")
+END
+echo 'bill of materials and notices: consistent'
+
+if command -v dpkg-buildpackage >/dev/null && command -v lintian >/dev/null && command -v dh >/dev/null; then
+  packaging/debian.sh "$build" "$work/deb"
+  for deb in "$work"/deb/*.deb; do dpkg -x "$deb" "$work/debian-root"; done
+  project debian-user
+  libdir=usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+  export PKG_CONFIG_PATH="$work/debian-root/$libdir/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$work/debian-root"
+  for name in mongoose mongoose-rs; do
+    cc main.c $(pkg-config --cflags --libs $name) -o app && LD_LIBRARY_PATH="$work/debian-root/$libdir" ./app
+  done
+  ! LD_LIBRARY_PATH='' ./app 2>/dev/null || { echo 'not linked to the packaged library'; exit 1; }
+  unset PKG_CONFIG_SYSROOT_DIR
+  cd "$source"
+  echo 'Debian packages: lintian finds nothing, and they work'
+else
+  echo 'Debian packages: not built; dpkg-dev, debhelper and lintian are missing'
+fi
+
+packaging/recipes.py

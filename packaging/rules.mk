@@ -23,4 +23,30 @@ SYSTEMS = x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd
 check-systems:
 	packaging/systems.sh $(SYSTEMS)
 
-.PHONY: small sizes check-systems
+# mongoose.cdx.json, a bill of materials, and THIRD-PARTY-NOTICES.txt. FEATURES and TARGET narrow them down when they are given.
+sbom:
+	FEATURES="$(if $(filter command environment,$(firstword $(origin FEATURES))),$(FEATURES))" TARGET="$(TARGET)" packaging/sbom.py $(TARGET_DIR)/sbom
+
+debian: build
+	packaging/debian.sh $(BUILD_DIR) $(TARGET_DIR)/debian
+
+# Other machines, under qemu-user: TARGET names some of CROSS; TESTS= leaves the C programs out.
+CROSS = aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf s390x-unknown-linux-gnu i686-unknown-linux-gnu riscv64gc-unknown-linux-gnu \
+        powerpc-unknown-linux-gnu x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+TARGET ?=
+cross:
+	packaging/cross.sh $(or $(TARGET),$(CROSS))
+
+# Debian has no cross compilers for musl; its wrapper of GCC takes libraries and headers of another architecture, too.
+CROSS_PACKAGES = gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-s390x-linux-gnu gcc-i686-linux-gnu gcc-riscv64-linux-gnu gcc-powerpc-linux-gnu \
+                 libc6-dev-arm64-cross libc6-dev-armhf-cross libc6-dev-s390x-cross libc6-dev-i386-cross libc6-dev-riscv64-cross \
+                 libc6-dev-powerpc-cross musl-tools musl-dev:arm64 qemu-user curl clang
+deps-cross:
+	@missing=; for p in $(CROSS_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then \
+	  dpkg --add-architecture arm64 && apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else echo "make cross needs these Debian packages: dpkg --add-architecture arm64; apt-get install$$missing"; exit 1; fi
+	@for t in $(CROSS) $(SYSTEMS); do rustup -q target add $$t || echo "$$t: rustup has no std for it"; done
+
+.PHONY: small sizes check-systems sbom debian cross deps-cross

@@ -1,0 +1,41 @@
+################################################################################
+#
+# libmongoose-rs
+#
+################################################################################
+
+# A recipe for package/libmongoose-rs of a Buildroot tree. Set LIBMONGOOSE_RS_SITE to where the sources are.
+LIBMONGOOSE_RS_VERSION = 7.22.0
+LIBMONGOOSE_RS_SITE ?= $(TOPDIR)/../libmongoose-rs
+LIBMONGOOSE_RS_SITE_METHOD = local
+LIBMONGOOSE_RS_LICENSE = MIT or Apache-2.0
+LIBMONGOOSE_RS_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
+LIBMONGOOSE_RS_INSTALL_STAGING = YES
+LIBMONGOOSE_RS_DEPENDENCIES = host-rustc host-pkgconf
+
+LIBMONGOOSE_RS_SMALL = $(filter y,$(BR2_PACKAGE_LIBMONGOOSE_RS_SMALL))
+LIBMONGOOSE_RS_BUILD_DIR = target/$(RUSTC_TARGET_NAME)/$(if $(LIBMONGOOSE_RS_SMALL),small/lib,release)
+LIBMONGOOSE_RS_MAKE_ENV = \
+	$(TARGET_MAKE_ENV) \
+	$(PKG_CARGO_ENV) \
+	CARGO_BUILD_TARGET=$(RUSTC_TARGET_NAME) \
+	TARGET_CC="$(TARGET_CC)" \
+	TARGET_AR="$(TARGET_AR)"
+LIBMONGOOSE_RS_MAKE_OPTS = \
+	CC="$(TARGET_CC)" OBJCOPY="$(TARGET_OBJCOPY)" READELF="$(TARGET_READELF)" \
+	BUILD_DIR=$(LIBMONGOOSE_RS_BUILD_DIR) PREFIX=/usr
+
+define LIBMONGOOSE_RS_BUILD_CMDS
+	$(LIBMONGOOSE_RS_MAKE_ENV) $(MAKE) -C $(@D) $(LIBMONGOOSE_RS_MAKE_OPTS) \
+		$(if $(LIBMONGOOSE_RS_SMALL),small FEATURES=$(BR2_PACKAGE_LIBMONGOOSE_RS_FEATURES),build)
+endef
+
+define LIBMONGOOSE_RS_INSTALL_STAGING_CMDS
+	$(TARGET_MAKE_ENV) $(MAKE) -C $(@D) $(LIBMONGOOSE_RS_MAKE_OPTS) DESTDIR=$(STAGING_DIR) install-files
+endef
+
+define LIBMONGOOSE_RS_INSTALL_TARGET_CMDS
+	$(TARGET_MAKE_ENV) $(MAKE) -C $(@D) $(LIBMONGOOSE_RS_MAKE_OPTS) DESTDIR=$(TARGET_DIR) install-files
+endef
+
+$(eval $(generic-package))

@@ -1,0 +1,119 @@
+#!/bin/sh
+# cross.sh TARGET...: builds the library for other machines and tries it there, under qemu-user: a server that answers over HTTP and HTTPS,
+# linked to the shared and to the static library; and on some machines the programs of c-tests. Called by `make cross`;
+# `make deps-cross` installs what it needs. TESTS= leaves out the programs; TESTS="a b" takes those.
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd)
+libs='-lutil -lrt -lpthread -lm -ldl'
+
+# triple: the C compiler's name. qemu: its command. sysroot: where the machine's loader is. tests: whether the C programs run.
+settings() {
+  tests=no qemu_flags= sysroot=
+  case $1 in
+  aarch64-unknown-linux-gnu) triple=aarch64-linux-gnu qemu=qemu-aarch64 tests=yes ;;
+  armv7-unknown-linux-gnueabihf) triple=arm-linux-gnueabihf qemu=qemu-arm tests=yes ;;
+  s390x-unknown-linux-gnu) triple=s390x-linux-gnu qemu=qemu-s390x tests=yes ;;
+  i686-unknown-linux-gnu) triple=i686-linux-gnu qemu=qemu-i386 ;;
+  riscv64gc-unknown-linux-gnu) triple=riscv64-linux-gnu qemu=qemu-riscv64 ;;
+  powerpc-unknown-linux-gnu) triple=powerpc-linux-gnu qemu=qemu-ppc ;;
+  x86_64-unknown-linux-musl) triple=x86_64-linux-musl qemu=env sysroot=/ ;;
+  aarch64-unknown-linux-musl) triple=aarch64-linux-musl qemu=qemu-aarch64 sysroot=/ ;;
+  *) echo "$1: not one of the targets of packaging/cross.sh" >&2; exit 1 ;;
+  esac
+  work=$root/target/cross/$1
+  rm -rf "$work"
+  mkdir -p "$work"
+  prefix=$triple- cc=$triple-gcc
+  case $triple in *-musl)
+    # Debian has a wrapper for this machine's own kind only; this is the same for all. The unwinder of its GCC needs glibc: Rust
+    # brings one that does not.
+    prefix=${triple%-musl}-gnu- cc=$work/cc
+    unwinder=$(rustc --print sysroot)/lib/rustlib/$1/lib/self-contained/libunwind.a
+    sed -e "s/x86_64/${triple%%-*}/g" -e "s|%:if-exists(libgcc_eh.a%s)|$unwinder|" /usr/lib/x86_64-linux-musl/musl-gcc.specs >"$work/specs"
+    printf '#!/bin/sh\nexec %sgcc "$@" -specs "%s"\n' "$prefix" "$work/specs" >"$cc"
+    chmod +x "$cc"
+    ;;
+  esac
+  [ -n "$sysroot" ] || sysroot=/usr/$triple
+  [ "$qemu" = env ] || qemu_flags="-L $sysroot"
+}
+
+# Programs that cannot run under qemu-user, and why.
+reason() {
+  case $1 in
+  *) echo ;;
+  esac
+}
+
+served() { # served PROGRAM
+  LD_LIBRARY_PATH=$build $run "$1" c-tests/certs/server-p256.pem c-tests/certs/server-p256.key >"$work/ports" 2>"$work/hello.log" &
+  server=$!
+  for _ in $(seq 1200); do
+    if [ -s "$work/ports" ] || ! kill -0 $server 2>/dev/null; then break; fi
+    sleep 0.05
+  done
+  read -r http https <"$work/ports" || { cat "$work/hello.log"; exit 1; }
+  curl -sS --max-time 60 "http://127.0.0.1:$http/" >"$work/answer"
+  grep -q '^hello 1.500' "$work/answer"
+  curl -sS --max-time 60 --cacert c-tests/certs/ca.pem --resolve "localhost:$https:127.0.0.1" "https://localhost:$https/end" >"$work/answer"
+  grep -q '^hello 1.500' "$work/answer"
+  wait $server
+}
+
+programs() {
+  passed=0 failed=
+  [ -f target/tmp/c-generated/abi_layout.h ] || cargo test -q --test c -- --list >/dev/null 2>&1 || :
+  for source in c-tests/*.c; do
+    name=$(basename "$source" .c)
+    case " ${TESTS-all} " in *" all "* | *" $name "*) ;; *) continue ;; esac
+    why=$(reason "$name")
+    if [ -n "$why" ]; then
+      echo "  $name: left out: $why"
+      continue
+    fi
+    # The first of its variants.
+    flags=$(sed -n 's|^// flags: *||p' "$source" | head -n 1)
+    args=$(sed -n 's|^// args: *||p' "$source" | head -n 1)
+    limit=$(sed -n 's|^// timeout: *||p' "$source" | head -n 1)
+    dir=$work/$name
+    mkdir -p "$dir"
+    if $cc -std=gnu11 -g -O1 -Iinclude -Ic-tests -Itarget/tmp/c-generated $flags "$source" "$build/libmongoose.a" $libs -o "$dir/program" >"$dir/log" 2>&1 &&
+      (cd "$dir" && LIBRARY_BUILD=release timeout $((3 * ${limit:-60})) $run ./program $args >"$dir/log" 2>&1); then
+      passed=$((passed + 1))
+    else
+      failed="$failed $name"
+      echo "  $name: failed"
+      tail -n 15 "$dir/log" | sed 's/^/    /'
+    fi
+  done
+  echo "  C programs: $passed passed, $(echo $failed | wc -w) failed"
+  [ -z "$failed" ]
+}
+
+ok=yes
+for target in "$@"; do
+  settings "$target"
+  command -v "${prefix}gcc" >/dev/null || { echo "${prefix}gcc is missing: make deps-cross"; exit 1; }
+  rustup -q target add "$target" 2>"$work/rustup.log" || { cat "$work/rustup.log"; echo "$target: rustup has no std for it"; exit 1; }
+  build=${CARGO_TARGET_DIR:-target}/$target/release
+  CARGO_BUILD_TARGET=$target make -s build CC="$cc" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+  build=$(cd "$build" && pwd)
+  run="$qemu $qemu_flags"
+  # shellcheck disable=SC2086 # lists of words
+  {
+    $cc -O2 -Iinclude packaging/cross-hello.c -L"$build" -lmongoose -o "$work/shared"
+    $cc -O2 -Iinclude packaging/cross-hello.c "$build/libmongoose.a" $libs -o "$work/archive"
+    served "$work/shared"
+    served "$work/archive"
+  }
+  case $triple in *-musl)
+    $cc -static -O2 -Iinclude packaging/cross-hello.c "$build/libmongoose.a" -o "$work/static"
+    served "$work/static"
+    ;;
+  esac
+  "${prefix}strip" -o "$work/stripped.so" "$build/libmongoose.so"
+  echo "$target: a server answers over HTTP and HTTPS; libmongoose.so $(($(wc -c <"$work/stripped.so") / 1000)) kB"
+  if [ $tests = yes ] && [ "${TESTS-all}" != '' ]; then programs || ok=no; fi
+done
+[ $ok = yes ]
