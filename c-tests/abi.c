@@ -46,10 +46,12 @@ static bool bit(const void *p, unsigned n) {
 #define ABI_TEXT(name, value) CHECK(strcmp(name, value) == 0);
 #define ABI_ASSERT(cond) CHECK(cond)
 
-int main(void) {
-#if MG_BIG_ENDIAN
-  fprintf(stderr, "the table of bit numbers is for little-endian machines\n");
+#if MG_BIG_ENDIAN  // the table of bit numbers is for the others
+#undef ABI_BITS
+#define ABI_BITS(of, field, offset, width)
 #endif
+
+int main(void) {
 #include "abi_constants.h"
 #include "abi_layout.h"
   return DONE();

@@ -26,6 +26,8 @@ static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
     woken = true;
   } else if (ev == MG_EV_ERROR) {
     errors++;
+  } else if (ev == MG_EV_CLOSE && c == accepted) {
+    accepted = NULL;
   }
 }
 
@@ -57,16 +59,18 @@ static void with(size_t io_size, size_t step) {
   CHECK(c != NULL);
   mg_printf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", BODY);
   mg_send(c, body, 100);
-  POLL_UNTIL(&mgr, accepted != NULL && accepted->recv.len > 100);
+  POLL_UNTIL(&mgr, (accepted != NULL && accepted->recv.len > 100) || errors > 0);
   CHECK(accepted != NULL && accepted->recv.len > 100);
   if (accepted == NULL) return;
   CHECK_EQ(accepted->recv.size, step);
   CHECK(accepted->rtls.size <= 3 * step);
 
   mg_send(c, body + 100, BODY - 100);
-  POLL_UNTIL(&mgr, answered > 0);
+  POLL_UNTIL(&mgr, answered > 0 || errors > 0);
   CHECK_EQ(got_body, BODY);
   CHECK_EQ(answered, BODY);
+  CHECK(accepted != NULL);
+  if (accepted == NULL) return;
   CHECK_EQ(accepted->recv.size, 0);
   CHECK_EQ(accepted->rtls.size, 0);
 

@@ -128,6 +128,50 @@ END
   echo 'cargo-c: not installed; what it would install is there'
 fi
 
+# One protocol: it works, others do not link, and the printer of backtraces is out.
+make -s small FEATURES=http >"$work/small.log" 2>&1 || { cat "$work/small.log"; exit 1; }
+project small
+cat > server.c <<'END'
+#include "mongoose.h"
+static int status;
+static void server(struct mg_connection *c, int ev, void *ev_data) {
+  (void) ev_data;
+  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "hi");
+}
+static void client(struct mg_connection *c, int ev, void *ev_data) {
+  (void) c;
+  if (ev == MG_EV_HTTP_MSG) status = mg_http_status((struct mg_http_message *) ev_data);
+}
+int main(void) {
+  struct mg_mgr mgr;
+  char url[64];
+  int i;
+  mg_mgr_init(&mgr);
+  mg_snprintf(url, sizeof(url), "http://127.0.0.1:%d", mg_ntohs(mg_http_listen(&mgr, "http://127.0.0.1:0", server, NULL)->loc.port));
+  mg_printf(mg_http_connect(&mgr, url, client, NULL), "GET / HTTP/1.0\r\n\r\n");
+  for (i = 0; i < 1000 && status == 0; i++) mg_mgr_poll(&mgr, 10);
+  mg_mgr_free(&mgr);
+  return status != 200;
+}
+END
+cat > mqtt.c <<'END'
+#include "mongoose.h"
+int main(void) {
+  mg_mqtt_ping(NULL);
+  return 0;
+}
+END
+small=$source/target/small/lib
+cc server.c -I"$source/include" "$small/libmongoose.a" -lm -Wl,--gc-sections -o static && ./static
+cc server.c -I"$source/include" -L"$small" -lmongoose -Wl,-rpath,"$small" -o shared && ./shared
+for library in "$small/libmongoose.a" "$small/libmongoose.so"; do
+  if cc mqtt.c -I"$source/include" "$library" -lm -o mqtt 2>log; then echo 'mg_mqtt_ping is in a library without MQTT'; exit 1; fi
+  grep -q 'undefined reference to .mg_mqtt_ping' log
+done
+if grep -q 'stack backtrace' static "$small/libmongoose.so"; then echo 'the printer of backtraces is in the small library'; exit 1; fi
+cd "$source"
+echo 'small library, HTTP alone: works, and has nothing else'
+
 packaging/sbom.py "$work/sbom"
 python3 - "$work/sbom" <<'END'
 import json, sys
