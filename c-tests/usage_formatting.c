@@ -170,7 +170,8 @@ static void logging(void) {
   CHECK_EQ(line_len, 0);
   MG_INFO(("%s %d", "this", 1));
   CHECK(line_len == 40 + 8 && strcmp(line + 40, "this 1\r\n") == 0);
-  CHECK(strstr(line, "usage_formatting.c:") != NULL && strstr(line, "logging") != NULL);
+  // The longer the machine runs, the less of the name fits.
+  CHECK(strstr(line, "usage_formatting.c:") != NULL && strstr(line, ":log") != NULL);
   line_len = 0;
   mg_hexdump("ab", 2);
   CHECK(strcmp(line, "0000   61 62                                             ab              \r\n") == 0);

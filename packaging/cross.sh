@@ -64,6 +64,22 @@ served() { # served PROGRAM
   wait $server
 }
 
+# A 32-bit system with 64-bit time: the library follows the compiler's flags, and the installed header refuses the other kind.
+long_time() {
+  flags='-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64'
+  CFLAGS=$flags TARGET_CC=$cc cargo rustc --quiet --lib --crate-type staticlib --no-default-features --features capi --target "$1" \
+    --target-dir "$work/time64"
+  # shellcheck disable=SC2086
+  make -s install-files PREFIX="$work/stage" BUILD_DIR="$work/time64/$1/debug" CC="$cc" CFLAGS="$flags" OBJCOPY="${prefix}objcopy" >"$work/time.log" 2>&1
+  touch -d @4102444800 "$work/2100"
+  $cc $flags -I"$work/stage/include" packaging/cross-time.c "$work/stage/lib/libmongoose.a" $libs -o "$work/time"
+  $run "$work/time" "$work/2100" 4102444800
+  if $cc -I"$work/stage/include" -fsyntax-only packaging/cross-time.c 2>"$work/time.log"; then echo 'the other time_t is accepted'; exit 1; fi
+  grep -q mgx_time_t_is_not_that_of_the_library "$work/time.log"
+  rm -rf "$work/time64"
+  echo "$1: 64-bit time works, and the header refuses programs without it"
+}
+
 programs() {
   passed=0 failed=
   [ -f target/tmp/c-generated/abi_layout.h ] || cargo test -q --test c -- --list >/dev/null 2>&1 || :
@@ -118,6 +134,7 @@ for target in "$@"; do
   esac
   "${prefix}strip" -o "$work/stripped.so" "$build/libmongoose.so"
   echo "$target: a server answers over HTTP and HTTPS; libmongoose.so $(($(wc -c <"$work/stripped.so") / 1000)) kB"
+  case $triple in arm-*) long_time "$target" ;; esac
   if [ $tests = yes ] && [ "${TESTS-all}" != '' ]; then programs || ok=no; fi
 done
 [ $ok = yes ]

@@ -212,9 +212,10 @@ fn integer(token: &str) -> i64 {
     let zeros = digits.clone().take_while(|&c| c == b'0').count();
     let places = exponent.saturating_add(whole.len() as i64).saturating_sub(zeros as i64);
     let Some(first) = digits.nth(zeros) else { return 0 };
+    let count = usize::try_from(places.max(0)).unwrap_or(usize::MAX);
     let mut n = 0u64;
     // The loop ends when the number is too large: no place before the point is worth more than the one before.
-    for c in core::iter::once(first).chain(digits).chain(core::iter::repeat(b'0')).take(usize::try_from(places).unwrap_or(0)) {
+    for c in core::iter::once(first).chain(digits).chain(core::iter::repeat(b'0')).take(count) {
         match n.checked_mul(10).and_then(|n| n.checked_add((c - b'0').into())) {
             Some(next) => n = next,
             None => return if negative { i64::MIN } else { i64::MAX },
