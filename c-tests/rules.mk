@@ -15,6 +15,6 @@ soak: build
 # it finds, FIRST=n begins there.
 SEEDS ?= 2000
 simulate:
-	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --features sim --test simulate
+	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --no-default-features --features "sim protocols tls ecc" --test simulate
 
 .PHONY: simulate

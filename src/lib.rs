@@ -19,7 +19,7 @@
 //! behaviour is in `handler/`, its parsing in `proto/http/`. `c-tests/modules.rs` checks the table.
 
 // What a build without some protocols does not use is left to the compiler to drop.
-#![cfg_attr(not(feature = "capi"), allow(dead_code, unused_imports))]
+#![cfg_attr(not(feature = "protocols"), allow(dead_code, unused_imports))]
 
 pub mod abi;
 mod ffi;
