@@ -310,6 +310,21 @@ static void tls_file(void) {
   secure("wss", NULL);
 }
 
+// As many authorities as a system has.
+static void bundle(void) {
+  enum { MANY = 150 };
+  struct mg_tls_opts o = client_tls();
+  char *text = (char *) malloc(MANY * o.ca.len + 1);
+  struct mg_connection *c = mg_connect(&mgr, url_of(listener, "tcp"), client_fn, NULL);
+  size_t i;
+  for (i = 0; i < MANY; i++) memcpy(text + i * o.ca.len, o.ca.buf, o.ca.len);
+  o.ca.buf = text, o.ca.len *= MANY;
+  HUNGRY(mg_tls_init(c, &o));
+  c->is_closing = 1;
+  polls(3, 0);
+  free(text);
+}
+
 // Half a handshake, and nonsense.
 static void tls_cut(void) {
   with_tls = true;
@@ -480,7 +495,7 @@ static const struct {
 } scenarios[] = {
     {"start", NULL},          {"http", http},         {"body", body},         {"long_name", long_name}, {"upload", upload},
     {"file", file},           {"listing", listing},   {"websocket", websocket}, {"clients", clients},   {"mqtt", mqtt},
-    {"tls", tls},             {"tls_file", tls_file}, {"tls_cut", tls_cut},   {"dns", dns},             {"mdns", mdns},
+    {"tls", tls},             {"tls_file", tls_file}, {"tls_cut", tls_cut}, {"bundle", bundle},   {"dns", dns},             {"mdns", mdns},
     {"sntp", sntp},           {"modbus", modbus},     {"dashboard", dashboard}, {"helpers", helpers},   {"timers", timers},
     {"limits", limits},       {"listeners", listeners}, {"drain", drain},
 };
