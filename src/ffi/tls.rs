@@ -15,7 +15,8 @@ use core::ffi::{c_long, c_void};
 /// after mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the
 /// peer sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile
 /// and MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its
-/// own. Bad options and failures are reported with MG_EV_ERROR.
+/// own. Bad options and failures are reported with MG_EV_ERROR; its text is `OOM` when memory is short, and above `max_memory` of
+/// struct mgx_limits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts) {
     enter!(@raw c);

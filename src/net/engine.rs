@@ -488,6 +488,8 @@ impl Engine {
         let poller = Poller::new()?;
         let waker = Wakeup::new().ok_or_else(std::io::Error::last_os_error)?;
         poller.add(waker.fd(), poller::WAKER, false)?;
+        // An event is not told twice: there must be room for it.
+        let ready = memory::room(poller::MOST).ok_or(std::io::ErrorKind::OutOfMemory)?;
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
@@ -538,7 +540,7 @@ impl Engine {
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
             wakeup_conn: Cell::new(core::ptr::null_mut()),
-            ready: RefCell::default(),
+            ready: RefCell::new(ready),
             no_poll: NoPoll::default(),
             trail: RefCell::default(),
             resolver: Resolver::default(),

@@ -18,6 +18,9 @@ pub(crate) struct Ready {
     pub(crate) error: bool,
 }
 
+/// What one wait reports at most.
+pub(crate) const MOST: usize = 1024;
+
 pub(crate) struct Poller {
     /// Sockets are registered while another thread sleeps in `sleep`.
     registry: UnsafeCell<Registry>,
@@ -28,7 +31,7 @@ pub(crate) struct Poller {
 
 fn open() -> io::Result<(Registry, (Poll, Events))> {
     let poll = Poll::new()?;
-    Ok((poll.registry().try_clone()?, (poll, Events::with_capacity(1024))))
+    Ok((poll.registry().try_clone()?, (poll, Events::with_capacity(MOST))))
 }
 
 impl Poller {
