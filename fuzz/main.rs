@@ -10,6 +10,9 @@ use std::sync::LazyLock;
 #[allow(unused)]
 #[path = "../src/hash/mod.rs"]
 mod hash;
+#[allow(unused, unexpected_cfgs)]
+#[path = "../src/memory/mod.rs"]
+mod memory;
 #[allow(unused)]
 #[path = "../src/proto/mod.rs"]
 mod proto;

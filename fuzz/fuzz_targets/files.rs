@@ -13,7 +13,7 @@ fuzz_target!(|input: (u64, &[u8])| {
             assert!(m.path.split(|b| matches!(b, b'/' | b'\\')).all(|part| part != b".."));
         }
     }
-    let location = webroot::location(text, text);
+    let location = webroot::location(text, text).concat();
     assert!(location.starts_with(b"/") && !matches!(location.get(1), Some(b'/' | b'\\')));
     if let Some((first, last)) = range::parse(text).and_then(|r| r.within(size)) {
         assert!(first <= last && last < size);
