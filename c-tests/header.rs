@@ -69,7 +69,7 @@ fn bindings(files: &[String]) -> Bindings {
     let mut builder = Builder::new()
         .with_config(config)
         .with_header(top)
-        .with_trailer(read("include/trailer.h") + &read("include/compat.h") + "\n#endif\n");
+        .with_trailer(read("include/tcpip.h") + &read("include/trailer.h") + &read("include/compat.h") + "\n#endif\n");
     for file in files {
         builder = builder.with_src(root(file));
     }

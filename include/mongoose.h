@@ -112,16 +112,79 @@
 #error MG_TLS: the library has its own TLS, MG_TLS_CUSTOM cannot replace it; any other value will do, and mg_tls_init works
 #endif
 
+// 1: for a library that was built with the feature `tcpip`, whose TCP/IP stack works over a driver of the program's own. Offered is
+// Ethernet, VLAN included. PPP, PPPoE and the drivers for network chips that came with the original are not: a program brings the four
+// functions of a struct mg_tcpip_driver. See docs/firmware.md.
 #ifndef MG_ENABLE_TCPIP
 #define MG_ENABLE_TCPIP 0
-#elif MG_ENABLE_TCPIP
-#error MG_ENABLE_TCPIP: 0 in the library, which uses the sockets of the operating system
 #endif
 
 #ifndef MG_ENABLE_SOCKET
-#define MG_ENABLE_SOCKET 1
-#elif !MG_ENABLE_SOCKET
-#error MG_ENABLE_SOCKET: 1 in the library, which uses the sockets of the operating system
+#define MG_ENABLE_SOCKET (!MG_ENABLE_TCPIP)
+#elif MG_ENABLE_TCPIP && MG_ENABLE_SOCKET
+#error MG_ENABLE_SOCKET: 0 with MG_ENABLE_TCPIP=1
+#elif !MG_ENABLE_TCPIP && !MG_ENABLE_SOCKET
+#error MG_ENABLE_SOCKET: 1 in the library, which uses the sockets of the operating system, unless MG_ENABLE_TCPIP is 1
+#endif
+
+#if MG_ENABLE_TCPIP
+#define MGX_TCPIP
+#ifndef MG_ENABLE_IPV6
+#define MG_ENABLE_IPV6 0
+#endif
+#if MG_ENABLE_IPV6
+// struct mg_tcpip_if is larger: the library must have been built with the feature `tcpip-ipv6`.
+#define mg_tcpip_init mg_tcpip_init_with_MG_ENABLE_IPV6
+#endif
+#ifdef MG_TCPIP_DHCPNAME_SIZE
+#if MG_TCPIP_DHCPNAME_SIZE != 18
+#error MG_TCPIP_DHCPNAME_SIZE: 18 in the library
+#endif
+#endif
+#ifndef MG_ENABLE_TCPIP_DRIVER_INIT
+#define MG_ENABLE_TCPIP_DRIVER_INIT 1
+#endif
+#if defined(MG_ENABLE_DRIVER_STM32F) || defined(MG_ENABLE_DRIVER_STM32H) || defined(MG_ENABLE_DRIVER_STM32N) || \
+    defined(MG_ENABLE_DRIVER_MCXN) || defined(MG_ENABLE_DRIVER_IMXRT10) || defined(MG_ENABLE_DRIVER_IMXRT11) || \
+    defined(MG_ENABLE_DRIVER_MCXE) || defined(MG_ENABLE_DRIVER_RW612) || defined(MG_ENABLE_DRIVER_RA6) || \
+    defined(MG_ENABLE_DRIVER_RA8) || defined(MG_ENABLE_DRIVER_TM4C) || defined(MG_ENABLE_DRIVER_TMS570) || \
+    defined(MG_ENABLE_DRIVER_SAME54) || defined(MG_ENABLE_DRIVER_XMC) || defined(MG_ENABLE_DRIVER_XMC7) || \
+    defined(MG_ENABLE_DRIVER_W5500) || defined(MG_ENABLE_DRIVER_W5100) || defined(MG_ENABLE_DRIVER_CMSIS) || \
+    defined(MG_ENABLE_DRIVER_ATCMD) || defined(MG_ENABLE_DRIVER_PICO_W) || defined(MG_ENABLE_DRIVER_CYW) || \
+    defined(MG_ENABLE_DRIVER_CYW_SDIO) || defined(MG_ENABLE_DRIVER_NXP_WIFI) || defined(MG_ENABLE_DRIVER_ST67W6)
+#if (MG_ENABLE_DRIVER_STM32F + 0) || (MG_ENABLE_DRIVER_STM32H + 0) || (MG_ENABLE_DRIVER_STM32N + 0) || \
+    (MG_ENABLE_DRIVER_MCXN + 0) || (MG_ENABLE_DRIVER_IMXRT10 + 0) || (MG_ENABLE_DRIVER_IMXRT11 + 0) || \
+    (MG_ENABLE_DRIVER_MCXE + 0) || (MG_ENABLE_DRIVER_RW612 + 0) || (MG_ENABLE_DRIVER_RA6 + 0) || \
+    (MG_ENABLE_DRIVER_RA8 + 0) || (MG_ENABLE_DRIVER_TM4C + 0) || (MG_ENABLE_DRIVER_TMS570 + 0) || \
+    (MG_ENABLE_DRIVER_SAME54 + 0) || (MG_ENABLE_DRIVER_XMC + 0) || (MG_ENABLE_DRIVER_XMC7 + 0) || \
+    (MG_ENABLE_DRIVER_W5500 + 0) || (MG_ENABLE_DRIVER_W5100 + 0) || (MG_ENABLE_DRIVER_CMSIS + 0) || \
+    (MG_ENABLE_DRIVER_ATCMD + 0) || (MG_ENABLE_DRIVER_PICO_W + 0) || (MG_ENABLE_DRIVER_CYW + 0) || \
+    (MG_ENABLE_DRIVER_CYW_SDIO + 0) || (MG_ENABLE_DRIVER_NXP_WIFI + 0) || (MG_ENABLE_DRIVER_ST67W6 + 0)
+#error MG_ENABLE_DRIVER_*: the library has no drivers for network chips; bring a struct mg_tcpip_driver of your own
+#endif
+#endif
+#ifndef MG_SET_MAC_ADDRESS
+#define MG_SET_MAC_ADDRESS(mac)
+#endif
+#ifndef MG_SET_WIFI_CONFIG
+#define MG_SET_WIFI_CONFIG(ifp, driver_data)
+#endif
+#define MG_8BYTE_ALIGNED __attribute__((aligned((8U))))
+#define MG_16BYTE_ALIGNED __attribute__((aligned((16U))))
+#define MG_32BYTE_ALIGNED __attribute__((aligned((32U))))
+#define MG_64BYTE_ALIGNED __attribute__((aligned((64U))))
+#ifndef MG_ETH_RAM
+#define MG_ETH_RAM
+#endif
+#ifndef MG_TCPIP_GLOBAL
+#define MG_TCPIP_GLOBAL MG_IPV6(0, 0, 0, 0, 0, 0, 0, 0)
+#endif
+#ifndef MG_TCPIP_IPV6_LINKLOCAL
+#define MG_TCPIP_IPV6_LINKLOCAL MG_IPV6(0, 0, 0, 0, 0, 0, 0, 0)
+#endif
+#ifndef MG_TCPIP_GW6
+#define MG_TCPIP_GW6 MG_IPV6(0, 0, 0, 0, 0, 0, 0, 0)
+#endif
 #endif
 
 #ifndef MG_ENABLE_LWIP
@@ -763,7 +826,7 @@ enum mg_ota_status {
 // An elliptic curve of the key helpers.
 struct MG_UECC_Curve_t;
 
-// Defined by no application and no library: `mgr->ifp` is always NULL.
+// Defined with MG_ENABLE_TCPIP only; otherwise `mgr->ifp` is always NULL.
 struct mg_tcpip_if;
 
 // A DNS server.
@@ -826,7 +889,7 @@ struct mg_mgr {
   struct mg_timer *timers;
   // Descriptor that the poll waits on; -1 when there is none.
   int epoll_fd;
-  // Always NULL: there is no built-in TCP/IP stack.
+  // The interface given to mg_tcpip_init; NULL where the sockets of the operating system are used.
   struct mg_tcpip_if *ifp;
   // Bytes to allocate behind each struct mg_connection, for the application.
   size_t extraconnsize;
@@ -2293,6 +2356,36 @@ int mg_strcmp(struct mg_str str1, struct mg_str str2);
 // `mg_free`.
 struct mg_str mg_strdup(struct mg_str s);
 
+#if defined(MGX_TCPIP)
+// Asks the network who has the IPv4 address `ip`; the answer is an MG_TCPIP_EV_ARP. `mac` goes into the target's hardware address; NULL
+// for zeros.
+void mg_tcpip_arp_request(struct mg_tcpip_if *ifp,
+                          uint32_t ip,
+                          uint8_t *mac);
+#endif
+
+#if defined(MGX_TCPIP)
+// Takes the interface away and frees what mg_tcpip_init allocated. mg_mgr_free does this; a program need not.
+void mg_tcpip_free(struct mg_tcpip_if *ifp);
+#endif
+
+#if defined(MGX_TCPIP)
+// Puts a network interface under the manager. Call it once, after mg_mgr_init and before anything is opened; interface, driver and
+// driver data must live as long as the manager. Zeros in `ifp` become defaults: a random MAC address, the name `mip`, an address from
+// DHCP. Calls `driver->init`. Nothing is sent and no event fires inside. When it has failed, the reason is in the log and `mgr->ifp` is
+// NULL.
+void mg_tcpip_init(struct mg_mgr *mgr,
+                   struct mg_tcpip_if *ifp);
+#endif
+
+#if defined(MGX_TCPIP)
+// Puts a received frame into `ifp->recv_queue`, or drops and counts it when there is no room. The only function here that an interrupt
+// handler may call.
+void mg_tcpip_qwrite(void *buf,
+                     size_t len,
+                     struct mg_tcpip_if *ifp);
+#endif
+
 // Seconds since 1970 of a date and time in UTC; `month` is 1 to 12, `day` 1 to 31. 0 for years before 1970.
 uint64_t mg_timegm(unsigned int year, unsigned int month, unsigned int day, unsigned int hour, unsigned int min, unsigned int sec);
 
@@ -2551,6 +2644,142 @@ extern size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...);
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+#if MG_ENABLE_TCPIP
+// ---- Networking over a driver of the program's own.
+#define MG_TCPIP_STATE_DOWN 0     // no link
+#define MG_TCPIP_STATE_LINK_UP 1  // not used with Ethernet
+#define MG_TCPIP_STATE_UP 2       // link, no address
+#define MG_TCPIP_STATE_REQ 3      // a DHCP server was asked for the address that it has offered
+#define MG_TCPIP_STATE_IP 4       // address; the gateway has not answered yet
+#define MG_TCPIP_STATE_READY 5    // mg_connect works
+
+// Events of an interface, with ev_data.
+enum {
+  MG_TCPIP_EV_STATE_CHANGE,      // uint8_t *: the new state
+  MG_TCPIP_EV_DHCP_DNS,          // uint32_t *: the DNS server that DHCP has named
+  MG_TCPIP_EV_DHCP_SNTP,         // uint32_t *: the time server that DHCP has named
+  MG_TCPIP_EV_ARP,               // struct mg_str *: a received ARP frame
+  MG_TCPIP_EV_TIMER_1S,          // NULL: a second has passed
+  MG_TCPIP_EV_WIFI_SCAN_RESULT,  // these four are for drivers
+  MG_TCPIP_EV_WIFI_SCAN_END,
+  MG_TCPIP_EV_WIFI_CONNECT_ERR,
+  MG_TCPIP_EV_DRIVER,
+  MG_TCPIP_EV_STATE6_CHANGE,     // uint8_t *: the new state of IPv6
+  MG_TCPIP_EV_USER               // the first number that is free for programs
+};
+
+// Layer 2. The library supports MG_TCPIP_L2_ETH.
+enum mg_l2type { MG_TCPIP_L2_ETH = 0, MG_TCPIP_L2_PPP, MG_TCPIP_L2_PPPoE, MG_TCPIP_L2_USER };
+enum mg_l2proto {
+  MG_TCPIP_L2PROTO_IPV4 = 0,
+  MG_TCPIP_L2PROTO_IPV6,
+  MG_TCPIP_L2PROTO_ARP,
+  MG_TCPIP_L2PROTO_PPPoE_DISC,
+  MG_TCPIP_L2PROTO_PPPoE_SESS
+};
+enum mg_l2addrtype { MG_TCPIP_L2ADDR_BCAST, MG_TCPIP_L2ADDR_MCAST, MG_TCPIP_L2ADDR_MCAST6 };
+
+#pragma pack(push, 1)
+struct mg_l2addr {
+  union {
+    uint8_t mac[6];
+    uint64_t ieee64;
+    uint16_t ieee16;
+  } addr;
+};
+
+struct eth_data {
+  uint16_t vlan_id;  // 0: none
+};
+
+struct pppoe_data {
+  struct eth_data eth;
+};
+
+union mg_l2data {
+  struct eth_data eth;
+  struct pppoe_data pppoe;
+};
+#pragma pack(pop)
+
+typedef void (*mg_tcpip_event_handler_t)(struct mg_tcpip_if *ifp, int ev, void *ev_data);
+
+// A network driver. None of its functions may call the library, except for mg_tcpip_qwrite and mg_queue_*.
+struct mg_tcpip_driver {
+  bool (*init)(struct mg_tcpip_if *);                         // false: it does not work; may be NULL
+  size_t (*tx)(const void *, size_t, struct mg_tcpip_if *);   // the length: sent; 0: busy; (size_t) -1: broken
+  size_t (*rx)(void *buf, size_t len, struct mg_tcpip_if *);  // length of one frame, 0: none; NULL: frames come by mg_tcpip_qwrite
+  bool (*poll)(struct mg_tcpip_if *, bool);                   // the link, where true was given: once a second; NULL: always up
+};
+
+// A network interface: zeros, but for what the program sets before mg_tcpip_init. Addresses are in network byte order.
+struct mg_tcpip_if {
+  uint8_t mac[8];              // the first 6; zeros: a random one
+  uint32_t ip, mask, gw;       // ip 0: from a DHCP server
+  struct mg_str tx;            // of the library: the frame in the making
+  bool enable_dhcp_client;     // set by mg_tcpip_init when ip is 0
+  bool enable_dhcp_server;     // gives one client the address after ours
+  bool enable_get_gateway;     // that client becomes our gateway
+  bool enable_req_dns;         // ask DHCP for a DNS server
+  bool enable_req_sntp;        // ask DHCP for a time server
+  bool enable_fcs_check;       // received frames end with their FCS, which is checked
+  bool enable_mac_check;       // drop frames for other addresses, and multicast
+  bool update_mac_hash_table;  // a group was joined; the driver clears it
+  bool is_ip_changed;
+  struct mg_tcpip_driver *driver;
+  void *driver_data;               // free for the driver
+  mg_tcpip_event_handler_t pfn;    // a driver's, called before fn
+  mg_tcpip_event_handler_t fn;     // gets the events
+  struct mg_mgr *mgr;              // set by mg_tcpip_init
+  struct mg_queue recv_queue;      // size 0: 8192 for a driver without rx
+  char dhcp_name[MG_TCPIP_DHCPNAME_SIZE];
+  uint16_t mtu;                    // may be lowered after mg_tcpip_init
+  uint16_t framesize;
+  uint16_t l2mtu;
+#if MG_ENABLE_IPV6
+  uint64_t ip6ll[2], ip6[2];       // link-local, global; zeros: made from the MAC address, and from what a router says
+  uint8_t prefix[8];
+  uint8_t prefix_len;
+  uint64_t gw6[2];
+  bool enable_slaac;
+  bool enable_dhcp6_client;        // without effect
+  bool is_ip6_changed;
+#endif
+  uint8_t gwmac[8];                // of the gateway, when gw_ready
+  enum mg_l2type l2type;
+  union mg_l2data l2data;
+  char *dns4_url;                  // the DNS server that DHCP has named
+  uint64_t now;                    // of the current poll
+  uint64_t timer_1000ms;
+  uint64_t lease_expire;           // in the time of mg_millis
+  uint16_t eport;                  // next port of a client
+  volatile uint32_t ndrop, nrecv, nsent, nerr;
+  uint8_t state;                   // MG_TCPIP_STATE_*
+  bool gw_ready;
+#if MG_ENABLE_IPV6
+  uint8_t gw6mac[8];
+  uint8_t state6;
+  bool gw6_ready;
+#endif
+};
+
+// For drivers of chips on a serial bus; the library does not use it.
+struct mg_tcpip_spi {
+  void *spi;
+  void (*begin)(void *);
+  void (*end)(void *);
+  void (*txn)(void *, uint8_t *, uint8_t *, size_t len);
+};
+
+// Access to the registers of an Ethernet PHY, for mg_phy_init and mg_phy_up.
+struct mg_phy {
+  uint16_t (*read_reg)(uint8_t addr, uint8_t reg);
+  void (*write_reg)(uint8_t addr, uint8_t reg, uint16_t value);
+};
+enum { MG_PHY_LEDS_ACTIVE_HIGH = 1, MG_PHY_CLOCKS_MAC = 2 };
+enum { MG_PHY_SPEED_10M, MG_PHY_SPEED_100M, MG_PHY_SPEED_1000M };
+#endif
 
 
 #ifdef __cplusplus

@@ -109,16 +109,79 @@
 #error MG_TLS: the library has its own TLS, MG_TLS_CUSTOM cannot replace it; any other value will do, and mg_tls_init works
 #endif
 
+// 1: for a library that was built with the feature `tcpip`, whose TCP/IP stack works over a driver of the program's own. Offered is
+// Ethernet, VLAN included. PPP, PPPoE and the drivers for network chips that came with the original are not: a program brings the four
+// functions of a struct mg_tcpip_driver. See docs/firmware.md.
 #ifndef MG_ENABLE_TCPIP
 #define MG_ENABLE_TCPIP 0
-#elif MG_ENABLE_TCPIP
-#error MG_ENABLE_TCPIP: 0 in the library, which uses the sockets of the operating system
 #endif
 
 #ifndef MG_ENABLE_SOCKET
-#define MG_ENABLE_SOCKET 1
-#elif !MG_ENABLE_SOCKET
-#error MG_ENABLE_SOCKET: 1 in the library, which uses the sockets of the operating system
+#define MG_ENABLE_SOCKET (!MG_ENABLE_TCPIP)
+#elif MG_ENABLE_TCPIP && MG_ENABLE_SOCKET
+#error MG_ENABLE_SOCKET: 0 with MG_ENABLE_TCPIP=1
+#elif !MG_ENABLE_TCPIP && !MG_ENABLE_SOCKET
+#error MG_ENABLE_SOCKET: 1 in the library, which uses the sockets of the operating system, unless MG_ENABLE_TCPIP is 1
+#endif
+
+#if MG_ENABLE_TCPIP
+#define MGX_TCPIP
+#ifndef MG_ENABLE_IPV6
+#define MG_ENABLE_IPV6 0
+#endif
+#if MG_ENABLE_IPV6
+// struct mg_tcpip_if is larger: the library must have been built with the feature `tcpip-ipv6`.
+#define mg_tcpip_init mg_tcpip_init_with_MG_ENABLE_IPV6
+#endif
+#ifdef MG_TCPIP_DHCPNAME_SIZE
+#if MG_TCPIP_DHCPNAME_SIZE != 18
+#error MG_TCPIP_DHCPNAME_SIZE: 18 in the library
+#endif
+#endif
+#ifndef MG_ENABLE_TCPIP_DRIVER_INIT
+#define MG_ENABLE_TCPIP_DRIVER_INIT 1
+#endif
+#if defined(MG_ENABLE_DRIVER_STM32F) || defined(MG_ENABLE_DRIVER_STM32H) || defined(MG_ENABLE_DRIVER_STM32N) || \
+    defined(MG_ENABLE_DRIVER_MCXN) || defined(MG_ENABLE_DRIVER_IMXRT10) || defined(MG_ENABLE_DRIVER_IMXRT11) || \
+    defined(MG_ENABLE_DRIVER_MCXE) || defined(MG_ENABLE_DRIVER_RW612) || defined(MG_ENABLE_DRIVER_RA6) || \
+    defined(MG_ENABLE_DRIVER_RA8) || defined(MG_ENABLE_DRIVER_TM4C) || defined(MG_ENABLE_DRIVER_TMS570) || \
+    defined(MG_ENABLE_DRIVER_SAME54) || defined(MG_ENABLE_DRIVER_XMC) || defined(MG_ENABLE_DRIVER_XMC7) || \
+    defined(MG_ENABLE_DRIVER_W5500) || defined(MG_ENABLE_DRIVER_W5100) || defined(MG_ENABLE_DRIVER_CMSIS) || \
+    defined(MG_ENABLE_DRIVER_ATCMD) || defined(MG_ENABLE_DRIVER_PICO_W) || defined(MG_ENABLE_DRIVER_CYW) || \
+    defined(MG_ENABLE_DRIVER_CYW_SDIO) || defined(MG_ENABLE_DRIVER_NXP_WIFI) || defined(MG_ENABLE_DRIVER_ST67W6)
+#if (MG_ENABLE_DRIVER_STM32F + 0) || (MG_ENABLE_DRIVER_STM32H + 0) || (MG_ENABLE_DRIVER_STM32N + 0) || \
+    (MG_ENABLE_DRIVER_MCXN + 0) || (MG_ENABLE_DRIVER_IMXRT10 + 0) || (MG_ENABLE_DRIVER_IMXRT11 + 0) || \
+    (MG_ENABLE_DRIVER_MCXE + 0) || (MG_ENABLE_DRIVER_RW612 + 0) || (MG_ENABLE_DRIVER_RA6 + 0) || \
+    (MG_ENABLE_DRIVER_RA8 + 0) || (MG_ENABLE_DRIVER_TM4C + 0) || (MG_ENABLE_DRIVER_TMS570 + 0) || \
+    (MG_ENABLE_DRIVER_SAME54 + 0) || (MG_ENABLE_DRIVER_XMC + 0) || (MG_ENABLE_DRIVER_XMC7 + 0) || \
+    (MG_ENABLE_DRIVER_W5500 + 0) || (MG_ENABLE_DRIVER_W5100 + 0) || (MG_ENABLE_DRIVER_CMSIS + 0) || \
+    (MG_ENABLE_DRIVER_ATCMD + 0) || (MG_ENABLE_DRIVER_PICO_W + 0) || (MG_ENABLE_DRIVER_CYW + 0) || \
+    (MG_ENABLE_DRIVER_CYW_SDIO + 0) || (MG_ENABLE_DRIVER_NXP_WIFI + 0) || (MG_ENABLE_DRIVER_ST67W6 + 0)
+#error MG_ENABLE_DRIVER_*: the library has no drivers for network chips; bring a struct mg_tcpip_driver of your own
+#endif
+#endif
+#ifndef MG_SET_MAC_ADDRESS
+#define MG_SET_MAC_ADDRESS(mac)
+#endif
+#ifndef MG_SET_WIFI_CONFIG
+#define MG_SET_WIFI_CONFIG(ifp, driver_data)
+#endif
+#define MG_8BYTE_ALIGNED __attribute__((aligned((8U))))
+#define MG_16BYTE_ALIGNED __attribute__((aligned((16U))))
+#define MG_32BYTE_ALIGNED __attribute__((aligned((32U))))
+#define MG_64BYTE_ALIGNED __attribute__((aligned((64U))))
+#ifndef MG_ETH_RAM
+#define MG_ETH_RAM
+#endif
+#ifndef MG_TCPIP_GLOBAL
+#define MG_TCPIP_GLOBAL MG_IPV6(0, 0, 0, 0, 0, 0, 0, 0)
+#endif
+#ifndef MG_TCPIP_IPV6_LINKLOCAL
+#define MG_TCPIP_IPV6_LINKLOCAL MG_IPV6(0, 0, 0, 0, 0, 0, 0, 0)
+#endif
+#ifndef MG_TCPIP_GW6
+#define MG_TCPIP_GW6 MG_IPV6(0, 0, 0, 0, 0, 0, 0, 0)
+#endif
 #endif
 
 #ifndef MG_ENABLE_LWIP

@@ -272,7 +272,9 @@ pub fn trials(all: &mut Vec<Trial>) {
             torture::short_trials(all, &stem, p, skip);
         }
     }
-    for (stem, path) in sources("examples-c") {
+    // Those for a library with a TCP/IP stack of its own are for `make tcpip-test`.
+    let hosted = |path: &PathBuf| !fs::read_to_string(path).unwrap().contains("#define MG_ENABLE_TCPIP 1");
+    for (stem, path) in sources("examples-c").into_iter().filter(|(_, path)| hosted(path)) {
         let (markers, programs) = variants("example", &stem, &path);
         for p in &programs {
             all.push(trial(p, "shared", |p| Ok(p.shared().map(drop)?)));

@@ -3,8 +3,11 @@
 
 use super::*;
 
-/// Defined by no application and no library: `mgr->ifp` is always NULL.
+/// Defined with MG_ENABLE_TCPIP only; otherwise `mgr->ifp` is always NULL.
 pub struct mg_tcpip_if;
+
+/// Defined with MG_ENABLE_TCPIP only.
+pub struct mg_phy;
 
 /// A connection: listener, accepted, client or wrapped descriptor. The application reads and writes its members, in the thread
 /// that polls the manager.

@@ -43,7 +43,7 @@ pub struct mg_mgr {
     pub timers: *mut mg_timer,
     /// Descriptor that the poll waits on; -1 when there is none.
     pub epoll_fd: c_int,
-    /// Always NULL: there is no built-in TCP/IP stack.
+    /// The interface given to mg_tcpip_init; NULL where the sockets of the operating system are used.
     pub ifp: *mut mg_tcpip_if,
     /// Bytes to allocate behind each struct mg_connection, for the application.
     pub extraconnsize: usize,
@@ -60,9 +60,10 @@ pub union mg_pipe {
     pub q: *mut c_void,
 }
 
-/// The built-in TCP/IP stack's interface: always NULL in a hosted build.
+/// A network interface of the application's, in a library that was built for them.
 ///
 /// cbindgen:ignore
+#[cfg(not(feature = "tcpip"))]
 #[repr(C)]
 pub struct mg_tcpip_if {
     _opaque: [u8; 0],

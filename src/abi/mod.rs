@@ -73,6 +73,11 @@ mod mqtt;
 mod queue;
 mod rpc;
 mod str;
+/// C has these from include/tcpip.h: cbindgen knows neither packed unions nor members of some builds only.
+///
+/// cbindgen:ignore
+#[cfg(feature = "tcpip")]
+mod tcpip;
 mod timer;
 mod tls;
 mod wifi;
@@ -95,6 +100,8 @@ pub use modbus::*;
 pub use mqtt::*;
 pub use queue::*;
 pub use rpc::*;
+#[cfg(feature = "tcpip")]
+pub use tcpip::*;
 pub use timer::*;
 pub use tls::*;
 pub use wifi::*;

@@ -77,6 +77,8 @@ mod rpc;
 #[cfg(feature = "sntp")]
 mod sntp;
 mod str;
+#[cfg(feature = "tcpip")]
+mod tcpip;
 mod timer;
 mod tls;
 mod uecc;

@@ -3,7 +3,7 @@
 //! `mg_queue_del`.
 
 use crate::abi::mg_queue;
-use crate::net::queue;
+use crate::ffi_util::queue;
 use core::ffi::c_char;
 
 /// Makes `*q` an empty queue that keeps its messages in `size` bytes at `buf`, which stay the caller's. To be called

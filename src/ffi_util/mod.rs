@@ -6,3 +6,4 @@ pub(crate) mod heap;
 pub(crate) mod http_message;
 pub(crate) mod iobuf;
 pub(crate) mod mqtt;
+pub(crate) mod queue;

@@ -35,12 +35,15 @@ impl Failure {
 
     pub(crate) fn report(self, c: ConnRef) {
         match self {
-            Failure(Some(call), errno) => os_error(c, errno, format_args!("{call}: {errno}")),
+            Failure(Some(call), errno) => match sock::message(errno) {
+                Some(text) => os_error(c, errno, format_args!("{text}")),
+                None => os_error(c, errno, format_args!("{call}: {errno}")),
+            },
             Failure(None, errno) => {
                 if let Some(rec) = c.rec() {
                     rec.reason.set(Reason::Reset);
                 }
-                os_error(c, errno, format_args!("socket error"));
+                os_error(c, errno, format_args!("{}", sock::message(errno).unwrap_or("socket error")));
             }
         }
     }
@@ -48,7 +51,7 @@ impl Failure {
 
 impl Attempt {
     fn start(e: &Engine, c: ConnRef, addr: mg_addr) -> Result<Attempt, Failure> {
-        let fd = sock::open(addr.is_ip6, false).map_err(|errno| Failure(Some("socket()"), errno))?;
+        let fd = sock::open(&e.poller, addr.is_ip6, false).map_err(|errno| Failure(Some("socket()"), errno))?;
         // SAFETY: just opened, and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         sock::set_stream_options(fd.as_raw_fd());

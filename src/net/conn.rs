@@ -241,7 +241,7 @@ pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t,
 }
 
 fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static str, c_int)> {
-    let fd = sock::open(addr.is_ip6, udp).map_err(|n| ("socket", n))?;
+    let fd = sock::open(&e.poller, addr.is_ip6, udp).map_err(|n| ("socket", n))?;
     sock::set_reuse_addr(fd);
     let options = e.options.borrow();
     if addr.is_ip6 {
@@ -301,11 +301,11 @@ pub(crate) fn connect_resolved(c: ConnRef) {
         return e.exit();
     }
     let udp = c.flags().is_udp();
-    let mut opened = sock::open(c.rem().is_ip6, udp);
+    let mut opened = sock::open(&e.poller, c.rem().is_ip6, udp);
     // The system may know but one kind of address.
     while let Some(next) = opened.is_err().then(|| attempts::instead(rec)).flatten() {
         c.set_rem(next);
-        opened = sock::open(next.is_ip6, udp);
+        opened = sock::open(&e.poller, next.is_ip6, udp);
     }
     c.update(|f| f.set_resolving(false));
     match opened {

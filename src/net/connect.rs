@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::handle::ConnRef;
 use super::resolve;
 use crate::ffi_util::bytes::cstr;
+use crate::platform::poller;
 use crate::sys::log::log_error;
 
 /// See `mg_connect_svc`.
@@ -16,6 +17,10 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<ConnRef> {
     let text = unsafe { cstr(client.url) };
     if text.is_empty() {
         log_error!("connect: empty URL");
+        return None;
+    }
+    if !poller::ALWAYS_UP && !e.poller.is_up() {
+        log_error!("Network is down");
         return None;
     }
     e.enter();

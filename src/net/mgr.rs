@@ -91,6 +91,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
         // SAFETY: the manager is the caller's; its engine is freed by the last frame.
         unsafe {
             super::timer::free_all(&raw mut (*mgr).timers);
+            e.poller.detach((*mgr).ifp);
             (*mgr).tls_ctx = ptr::null_mut();
             (*mgr).epoll_fd = MG_INVALID_SOCKET;
             (*mgr).pipe.fd = MG_INVALID_SOCKET;
@@ -165,6 +166,9 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     if idle && !e.is_dead() {
         // SAFETY: the list of the manager's timers.
         unsafe { super::timer::calm(&raw mut (*mgr).timers) };
+    }
+    if !e.is_dead() {
+        e.poller.flush();
     }
 }
 

@@ -28,7 +28,6 @@ pub(crate) mod no_poll;
 pub(crate) mod on_signal;
 pub(crate) mod output;
 pub(crate) mod protocol;
-pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod recv;
 pub(crate) mod resolve;

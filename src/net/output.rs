@@ -4,6 +4,7 @@ use super::event::{call_count, error, os_error};
 use super::handle::ConnRef;
 use crate::abi::*;
 use crate::ffi_util::iobuf;
+use crate::platform::poller;
 use crate::platform::sock::{self, Io};
 use core::ffi::c_char;
 
@@ -12,6 +13,12 @@ use core::ffi::c_char;
 /// # Safety
 /// `buf` is NULL or covers `len` bytes, which are not those of `c->send`.
 pub(crate) unsafe fn send(c: ConnRef, buf: *const u8, len: usize) -> bool {
+    if !poller::ALWAYS_UP && c.engine().is_some_and(|e| !e.poller.is_up()) {
+        if !c.flags().is_closing() {
+            error(c, format_args!("net down"));
+        }
+        return false;
+    }
     if c.flags().is_udp() {
         // SAFETY: passed on to the caller.
         return unsafe { send_datagram(c, buf, len) };

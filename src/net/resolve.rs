@@ -322,7 +322,7 @@ fn send_to(e: &Engine, via: ConnRef, q: &mut Query) -> bool {
 
 /// A socket that hears `server` only.
 fn socket(e: &Engine, server: &mg_addr) -> Result<Socket, c_int> {
-    let fd = sock::open(server.is_ip6, true)?;
+    let fd = sock::open(&e.poller, server.is_ip6, true)?;
     // SAFETY: just opened, and nobody else's.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     if let Io::Failed(errno) = sock::connect(fd.as_raw_fd(), server) {

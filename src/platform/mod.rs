@@ -15,14 +15,25 @@
 //! | `files` | the functions of `mg_fs_posix`, and opening files without leaving a directory |
 //! | `names` | the texts about host names that the system keeps |
 //!
+//! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own.
+//!
 //! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
+
+mod common;
 
 #[cfg(unix)]
 #[cfg_attr(feature = "sim", allow(dead_code, unused_imports))]
 mod unix;
 
-#[cfg(all(unix, not(feature = "sim")))]
+#[cfg(all(unix, not(any(feature = "sim", feature = "tcpip"))))]
 pub(crate) use unix::*;
+
+// A TCP/IP stack over a driver of the application's own.
+#[cfg(feature = "tcpip")]
+pub(crate) mod tcpip;
+
+#[cfg(feature = "tcpip")]
+pub(crate) use tcpip::*;
 
 // A network in memory instead of the system's, for tests.
 #[cfg(all(unix, feature = "sim"))]

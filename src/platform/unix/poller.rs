@@ -1,6 +1,7 @@
 //! Readiness through mio: every socket is registered once, edge triggered; writability is asked for the first time a send
 //! does not take everything.
 
+pub(crate) use crate::platform::common::{DOOR, Ready, split_token, token};
 use core::cell::{Cell, UnsafeCell};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -8,15 +9,8 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-#[derive(Clone, Copy)]
-pub(crate) struct Ready {
-    pub(crate) token: usize,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    /// The peer will send no more, or the connection is gone.
-    pub(crate) hup: bool,
-    pub(crate) error: bool,
-}
+/// Whether there is always a network, as far as this platform knows.
+pub(crate) const ALWAYS_UP: bool = true;
 
 /// What one wait reports at most.
 pub(crate) const MOST: usize = 1024;
@@ -57,6 +51,20 @@ impl Poller {
         // SAFETY: replaced by renew only, during which nobody has the reference.
         unsafe { &*self.registry.get() }
     }
+
+    /// The system knows best.
+    #[inline]
+    pub(crate) fn is_up(&self) -> bool {
+        true
+    }
+
+    /// There is no interface of the application's.
+    #[inline]
+    pub(crate) fn detach(&self, _ifp: *mut crate::abi::mg_tcpip_if) {}
+
+    /// Everything has left already.
+    #[inline]
+    pub(crate) fn flush(&self) {}
 
     pub(crate) fn fd(&self) -> RawFd {
         self.registry().as_raw_fd()
@@ -101,21 +109,6 @@ impl Poller {
             }));
         }
     }
-}
-
-/// The token of the engine's own wakeup descriptor.
-pub(crate) const WAKER: usize = usize::MAX;
-
-/// Slots take the lower half of an event's token, their generation the upper.
-const SLOT_BITS: u32 = usize::BITS / 2 + if usize::BITS == 32 { 4 } else { 0 };
-
-/// Equal for two uses of a slot only after the generation has wrapped around.
-pub(crate) fn token(slot: u32, generation: u32) -> usize {
-    slot as usize | (generation as usize) << SLOT_BITS & (usize::MAX >> 1)
-}
-
-pub(crate) fn split_token(token: usize) -> (u32, u32) {
-    ((token & ((1 << SLOT_BITS) - 1)) as u32, (token >> SLOT_BITS) as u32)
 }
 
 fn interest(writable: bool) -> Interest {

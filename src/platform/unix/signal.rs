@@ -34,9 +34,9 @@ pub(crate) fn restore(signo: c_int, handler: Handler, before: &Previous) {
 
 /// Runs `f` in a signal handler, which must leave errno as it was.
 pub(crate) fn keeping_errno(f: impl FnOnce()) {
-    let before = super::sock::errno();
+    let before = super::error::errno();
     f();
-    super::sock::set_errno(before);
+    super::error::set_errno(before);
 }
 
 /// Writing to a connection that the peer has reset must not end the process.

@@ -1,41 +1,13 @@
 //! Socket calls. The only file that hands descriptors to the kernel; everything here is non-blocking and close-on-exec.
 
+pub(crate) use super::error::{errno, set_errno, words};
 use crate::abi::{mg_addr, mg_addr_bytes};
 use crate::memory;
+pub(crate) use crate::platform::common::Io;
 use core::ffi::c_int;
 // Descriptors that close themselves.
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
-use std::io;
 pub(crate) use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-
-/// What a transfer came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Io {
-    /// So many bytes; from a read, 0 is the end of the stream.
-    Done(usize),
-    Wait,
-    Failed(c_int),
-}
-
-pub(crate) fn errno() -> c_int {
-    io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}
-
-pub(crate) fn set_errno(n: c_int) {
-    #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
-    use libc::__errno as location;
-    #[cfg(any(target_os = "linux", target_os = "dragonfly"))]
-    use libc::__errno_location as location;
-    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-    use libc::__error as location;
-    // SAFETY: the thread's own.
-    unsafe { *location() = n };
-}
-
-/// An errno in the words of strerror.
-pub(crate) fn words(errno: c_int) -> io::Error {
-    io::Error::from_raw_os_error(errno)
-}
 
 fn outcome(n: isize) -> Io {
     match usize::try_from(n) {
@@ -142,8 +114,12 @@ fn set(fd: c_int, level: c_int, name: c_int, value: c_int) -> bool {
 }
 
 /// A new socket of the address's family. Err: errno.
-pub(crate) fn open(ip6: bool, udp: bool) -> Result<c_int, c_int> {
-    new(if ip6 { libc::AF_INET6 } else { libc::AF_INET }, udp)
+pub(crate) fn open(_poller: &super::poller::Poller, ip6: bool, udp: bool) -> Result<c_int, c_int> {
+    new(family(ip6), udp)
+}
+
+fn family(ip6: bool) -> c_int {
+    if ip6 { libc::AF_INET6 } else { libc::AF_INET }
 }
 
 /// A new stream socket within the machine. Err: errno.
@@ -560,11 +536,17 @@ pub(crate) fn shutdown_write(fd: c_int) {
 
 /// The local address the kernel would use towards `to`. Err: the call that failed and errno.
 pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_int)> {
-    let fd = open(to.is_ip6, true).map_err(|e| ("socket()", e))?;
+    let fd = new(family(to.is_ip6), true).map_err(|e| ("socket()", e))?;
     let found = match connect(fd, to) {
         Io::Failed(e) => Err(("connect", e)),
         _ => local(fd).ok_or(("connect", errno())),
     };
     close(fd);
     found
+}
+
+/// What applications know an error by, where that is not the name of a system call.
+#[inline]
+pub(crate) fn message(_errno: c_int) -> Option<&'static str> {
+    None
 }

@@ -1,0 +1,48 @@
+//! No operating system underneath: TCP, UDP and IP over a network driver of the application's own (`struct mg_tcpip_driver`).
+//! smoltcp is the TCP; frames, neighbours, UDP, DHCP and the states of the interface are ours. Nothing here sleeps. One interface
+//! belongs to each manager, and a socket's number says which.
+//!
+//! Everything runs in the context that polls, but for `mg_tcpip_qwrite`, which only writes to the queue of received frames.
+//!
+//! | file | its one job |
+//! |---|---|
+//! | `dhcp.rs` | DHCP messages and the state of a client: pure |
+//! | `frames.rs` | what arrives: checks a frame and says what it is |
+//! | `interface.rs` | the states of the interface and their events |
+//! | `ip6.rs` | neighbour discovery, and addresses from routers |
+//! | `link.rs` | what leaves: layer 2, the driver, neighbours |
+//! | `netif.rs` | access to `struct mg_tcpip_if` |
+//! | `poller.rs` | readiness of sockets, and the stack's part of a poll |
+//! | `sock.rs` | the calls on sockets |
+//! | `stack.rs` | what belongs to one interface: sockets, and the table of all stacks |
+//! | `tcp.rs` | TCP sockets and listeners over smoltcp |
+//! | `udp.rs` | UDP sockets |
+//! | `waker.rs` | flags that other threads set |
+//! | `wire.rs` | checksums and headers: pure |
+
+mod dhcp;
+mod frames;
+mod interface;
+#[cfg(feature = "tcpip-ipv6")]
+mod ip6;
+mod link;
+pub(crate) mod names;
+mod netif;
+pub(crate) mod poller;
+pub(crate) mod sock;
+pub(crate) mod socket_file;
+mod stack;
+mod tcp;
+mod udp;
+pub(crate) mod waker;
+mod wire;
+
+pub(crate) use super::unix::{clock, files, signal, thread};
+
+/// The numbers of errors that the engine tells apart or reports.
+pub(crate) mod errno {
+    pub(crate) use libc::{
+        EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EBADF, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EINVAL, EIO, EMFILE,
+        EMSGSIZE, ENAMETOOLONG, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOSYS, ENOTCONN, EPIPE, ETIMEDOUT,
+    };
+}

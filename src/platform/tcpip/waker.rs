@@ -1,0 +1,138 @@
+//! What other threads may touch: flags that the poller looks at, a spin lock, and memory that can grow.
+
+use super::thread;
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+/// Bytes that may wait; a sender is refused beyond that.
+pub(crate) const LIMIT: usize = 64 << 20;
+
+/// Something that threads share, behind a short spin lock.
+pub(crate) struct Guarded<T> {
+    /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
+    lock: AtomicU32,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is only touched with the lock held.
+unsafe impl<T: Send> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    pub(crate) const fn new(value: T) -> Guarded<T> {
+        Guarded { lock: AtomicU32::new(0), value: UnsafeCell::new(value) }
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        let process = thread::current_generation().wrapping_add(1);
+        loop {
+            let held = self.lock.load(Ordering::Relaxed);
+            // Whoever held it during a fork does not exist in the child.
+            if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        // SAFETY: ours while the lock is held.
+        let r = f(unsafe { &mut *self.value.get() });
+        self.lock.store(0, Ordering::Release);
+        r
+    }
+}
+
+const FREE: u8 = 0;
+const QUIET: u8 = 1;
+const RUNG: u8 = 2;
+
+/// Wakers of all managers.
+static FLAGS: [AtomicU8; 128] = [const { AtomicU8::new(FREE) }; 128];
+/// What tells the number of a waker from that of a socket.
+const FIRST: c_int = 1 << 30;
+
+fn flag(fd: c_int) -> Option<&'static AtomicU8> {
+    FLAGS.get(usize::try_from(fd.checked_sub(FIRST)?).ok()?)
+}
+
+/// Whether this is the number of a waker.
+pub(super) fn is_one(fd: c_int) -> bool {
+    flag(fd).is_some()
+}
+
+/// Whether it has been rung since it was last heard.
+pub(super) fn is_rung(fd: c_int) -> bool {
+    flag(fd).is_some_and(|flag| flag.load(Ordering::Acquire) == RUNG)
+}
+
+/// A flag that the poller looks at.
+pub(crate) struct Waker(c_int);
+
+impl Waker {
+    pub(crate) fn new() -> Option<Waker> {
+        let free = |flag: &AtomicU8| flag.compare_exchange(FREE, QUIET, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        FLAGS.iter().position(free).map(|at| Waker(FIRST + at as c_int))
+    }
+
+    pub(crate) fn fd(&self) -> c_int {
+        self.0
+    }
+
+    /// A child process has flags of its own.
+    pub(crate) fn renew(&self) -> bool {
+        true
+    }
+
+    /// From any thread or interrupt handler.
+    pub(crate) fn wake(&self) -> bool {
+        flag(self.0).inspect(|flag| flag.store(RUNG, Ordering::Release)).is_some()
+    }
+
+    /// Has been heard.
+    pub(crate) fn reset(&self) {
+        if let Some(flag) = flag(self.0) {
+            flag.store(QUIET, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        if let Some(flag) = flag(self.0) {
+            flag.store(FREE, Ordering::Release);
+        }
+    }
+}
+
+/// A growable run of bytes.
+pub(crate) struct Pages {
+    bytes: Vec<u8>,
+    /// Whose they are: a process as in [`Guarded`].
+    pub(crate) process: u32,
+}
+
+impl Pages {
+    pub(crate) const EMPTY: Pages = Pages::of(0);
+
+    /// None yet, of this process.
+    pub(crate) const fn of(process: u32) -> Pages {
+        Pages { bytes: Vec::new(), process }
+    }
+
+    /// Appends both parts, or nothing. False when that is too much or out of memory.
+    pub(crate) fn push(&mut self, parts: [&[u8]; 2]) -> bool {
+        let more = parts[0].len() + parts[1].len();
+        if self.bytes.len() + more > LIMIT || self.bytes.try_reserve(more).is_err() {
+            return false;
+        }
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        true
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn unmap(&mut self) {
+        self.bytes = Vec::new();
+    }
+}
