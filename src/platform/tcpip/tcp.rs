@@ -69,7 +69,19 @@ pub(super) struct Tcp {
     /// The length of the queue when it last changed, and when that was.
     unsent: usize,
     moved: u64,
-    probing: bool,
+    /// When something last came.
+    heard: u64,
+    probes: Probes,
+}
+
+/// What smoltcp's keep-alive is used for. It sends one at once only when it was off before, so it is off as a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Probes {
+    Off,
+    /// Is the peer still there?
+    Idle,
+    /// Is its window still closed?
+    Window,
 }
 
 pub(super) struct Listener {
@@ -125,7 +137,8 @@ impl Tcp {
             tos: 0,
             unsent: 0,
             moved: 0,
-            probing: false,
+            heard: 0,
+            probes: Probes::Off,
         }
     }
 
@@ -423,7 +436,13 @@ impl Stack {
         };
         self.feed(packet);
         if let Some(index) = index {
+            let now = self.now;
             if let Some((t, socket)) = self.smol(index) {
+                t.heard = now;
+                if t.probes == Probes::Idle {
+                    t.probes = Probes::Off;
+                    socket.set_keep_alive(None);
+                }
                 let opened = matches!(t.last, State::SynSent | State::SynReceived)
                     && !matches!(socket.state(), State::SynSent | State::SynReceived | State::Closed | State::Listen);
                 if opened {
@@ -600,15 +619,22 @@ impl Stack {
                 time_wait += 1;
             }
             let unsent = socket.send_queue();
-            if unsent != t.unsent || unsent == 0 {
+            if unsent != t.unsent {
                 (t.unsent, t.moved) = (unsent, now);
-                if t.probing {
-                    t.probing = false;
+            }
+            if unsent == 0 || now < t.moved.saturating_add(PROBE_MS) {
+                if t.probes == Probes::Window {
+                    t.probes = Probes::Off;
+                    socket.set_keep_alive(None);
+                }
+                let idle = now >= t.heard.max(t.moved).max(t.born).saturating_add(KEEP_ALIVE_MS);
+                if t.probes == Probes::Off && t.phase == Phase::Open && idle {
+                    t.probes = Probes::Idle;
                     socket.set_keep_alive(Some(ms(KEEP_ALIVE_MS)));
                 }
-            } else if !t.probing && matches!(t.phase, Phase::Open | Phase::Orphan(_)) && now >= t.moved.saturating_add(PROBE_MS) {
+            } else if t.probes != Probes::Window && matches!(t.phase, Phase::Open | Phase::Orphan(_)) {
                 // The peer's window may have opened without our hearing of it.
-                t.probing = true;
+                t.probes = Probes::Window;
                 socket.set_keep_alive(Some(ms(PROBE_MS)));
             }
         }
@@ -666,7 +692,6 @@ impl Stack {
 /// A connection is up: what keeps it so.
 fn settle(socket: &mut tcp::Socket) {
     socket.set_timeout(Some(ms(DEAD_MS)));
-    socket.set_keep_alive(Some(ms(KEEP_ALIVE_MS)));
 }
 
 enum Verdict {
