@@ -80,6 +80,7 @@ help:
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
+	@echo 'make tcpip-test the TCP/IP stack of the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a bad line; tcpip-test-short'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
 	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
@@ -143,6 +144,7 @@ test: deps lint features
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx \
 	  --skip ::static --skip install:: --skip example::
 	c-tests/tsan.sh
+	$(MAKE) tcpip-test-short
 
 lint:
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
@@ -163,6 +165,8 @@ features:
 	  RUSTFLAGS="$(RUSTFLAGS) -Dwarnings" CARGO_TARGET_DIR=$(TARGET_DIR)/features \
 	    $(CARGO) check --quiet --lib --no-default-features --features "$$protocol" || exit 1; \
 	done
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tcpip
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --features tcpip-ipv6
 
 # The pure modules under Miri: needs a nightly toolchain with the components miri and rust-src.
 miri:

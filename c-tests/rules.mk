@@ -18,3 +18,17 @@ simulate:
 	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --no-default-features --features "sim protocols tls ecc" --test simulate
 
 .PHONY: simulate
+# The library's own TCP/IP stack (feature tcpip): c-tests/tcpip/run.sh. TCPIP_SIZE bytes go each way with 5 % of the frames lost.
+TCPIP_SIZE ?= 100000000
+tcpip-test:
+	@command -v ping >/dev/null && command -v dnsmasq >/dev/null && command -v unshare >/dev/null && command -v ip >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update && apt-get install -y --no-install-recommends iputils-ping dnsmasq-base util-linux iproute2 curl; \
+	  else echo "make tcpip-test needs these Debian packages: iputils-ping dnsmasq-base util-linux iproute2 curl"; exit 1; fi
+	c-tests/tcpip/run.sh $(TCPIP_SIZE)
+
+# The same in a minute or two: for CI.
+tcpip-test-short:
+	@$(MAKE) --no-print-directory tcpip-test TCPIP_SIZE=3000000
+
+.PHONY: torture tcpip-test tcpip-test-short

@@ -9,7 +9,7 @@
 //
 // Without an address it asks a DHCP server. `loss` and `seed` make the driver lose, repeat and swap frames, for tests.
 //
-//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [dir=D] [loss=PERCENT] [seed=N]
+//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [loss=PERCENT] [seed=N]
 
 #define MG_ENABLE_TCPIP 1
 #include <fcntl.h>
@@ -105,27 +105,31 @@ static void on_net(struct mg_tcpip_if *ifp, int ev, void *ev_data) {
   }
 }
 
-static size_t s_received;
+// What is kept in c->data of an upload.
+struct sink {
+  uint64_t left;
+  uint32_t crc;
+};
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_HDRS) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     if (mg_match(hm->uri, mg_str("/sink"), NULL)) {
-      // A body of any length: counted, not kept.
-      *(uint64_t *) c->data = (uint64_t) hm->body.len;
+      // A body of any length: its CRC is taken, and nothing is kept.
+      struct sink *sink = (struct sink *) c->data;
+      sink->left = (uint64_t) hm->body.len, sink->crc = 0;
       (void) mg_iobuf_del(&c->recv, 0, hm->head.len);
       c->pfn = NULL;
       ev = MG_EV_READ;
     }
   }
   if (ev == MG_EV_READ && c->pfn == NULL) {
-    uint64_t *left = (uint64_t *) c->data, sum = 0;
-    for (size_t i = 0; i < c->recv.len; i++) sum += c->recv.buf[i];
-    s_received += c->recv.len;
-    *left -= c->recv.len < *left ? c->recv.len : *left;
+    struct sink *sink = (struct sink *) c->data;
+    sink->crc = mg_crc32(sink->crc, (const char *) c->recv.buf, c->recv.len);
+    sink->left -= c->recv.len < sink->left ? c->recv.len : sink->left;
     c->recv.len = 0;
-    if (*left == 0) {
-      mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    if (sink->left == 0) {
+      mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n%08x\n", sink->crc);
       c->is_draining = 1;
     }
   } else if (ev == MG_EV_HTTP_MSG) {
@@ -183,7 +187,11 @@ int main(int argc, char *argv[]) {
     if (strncmp(argv[i], "mask=", 5) == 0) mif.mask = address(value);
     else if (strncmp(argv[i], "gw=", 3) == 0) mif.gw = address(value);
     else if (strncmp(argv[i], "dir=", 4) == 0) dir = value;
-    else if (strncmp(argv[i], "loss=", 5) == 0) tap.loss = (unsigned) atoi(value);
+    else if (strncmp(argv[i], "mac=", 4) == 0) {
+      unsigned m[6] = {0};
+      if (sscanf(value, "%x:%x:%x:%x:%x:%x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) != 6) return 1;
+      for (int j = 0; j < 6; j++) mif.mac[j] = (uint8_t) m[j];
+    } else if (strncmp(argv[i], "loss=", 5) == 0) tap.loss = (unsigned) atoi(value);
     else if (strncmp(argv[i], "seed=", 5) == 0) tap.seed = (uint32_t) atoi(value) | 1;
     else mif.ip = address(value);
   }
@@ -194,6 +202,9 @@ int main(int argc, char *argv[]) {
   mg_tcpip_init(&mgr, &mif);
   if (mgr.ifp == NULL) return 1;
   mg_http_listen(&mgr, "http://0.0.0.0:80", handler, (void *) dir);
+#if MG_ENABLE_IPV6
+  mg_http_listen(&mgr, "http://[::]:80", handler, (void *) dir);
+#endif
   mg_listen(&mgr, "udp://0.0.0.0:7", udp_echo, NULL);
   for (;;) mg_mgr_poll(&mgr, 0);
 }

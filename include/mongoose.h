@@ -826,6 +826,9 @@ enum mg_ota_status {
 // An elliptic curve of the key helpers.
 struct MG_UECC_Curve_t;
 
+// Defined with MG_ENABLE_TCPIP only.
+struct mg_phy;
+
 // Defined with MG_ENABLE_TCPIP only; otherwise `mgr->ifp` is always NULL.
 struct mg_tcpip_if;
 
@@ -2163,6 +2166,22 @@ void mg_pfn_iobuf_noresize(char ch, void *param);
 // For mg_xprintf: writes `c` to the standard output. `param` is not used.
 void mg_pfn_stdout(char c, void *_param);
 
+#if defined(MGX_TCPIP)
+// Resets the PHY at `addr` and logs which one it is. `config`: MG_PHY_* bits, which the library leaves to the program: it changes no
+// clocks and no LEDs.
+void mg_phy_init(struct mg_phy *phy,
+                 uint8_t addr,
+                 uint8_t config);
+#endif
+
+#if defined(MGX_TCPIP)
+// Whether the PHY at `addr` has a link. If so, and neither pointer is NULL, stores what is known of it: full duplex, MG_PHY_SPEED_*.
+bool mg_phy_up(struct mg_phy *phy,
+               uint8_t addr,
+               bool *full_duplex,
+               uint8_t *speed);
+#endif
+
 // Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints base64 with padding.
 size_t mg_print_base64(mg_pfn_t fn, void *arg, va_list *ap);
 
@@ -2191,6 +2210,13 @@ size_t mg_print_ip6(mg_pfn_t fn, void *arg, va_list *ap);
 
 // Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints as mg_print_ip, then a colon and the port.
 size_t mg_print_ip_port(mg_pfn_t fn, void *arg, va_list *ap);
+
+#if defined(MGX_TCPIP)
+// Printer for `%M` and `%m`. Arguments: `int l2type`, `uint8_t *addr`. Prints a MAC address as mg_print_mac; nothing for other types.
+size_t mg_print_l2addr(mg_pfn_t fn,
+                       void *arg,
+                       va_list *ap);
+#endif
 
 // Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
 size_t mg_print_mac(mg_pfn_t fn, void *arg, va_list *ap);

@@ -246,7 +246,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("MG_ENABLE_PROFILE=1", "0 in the library"),
     ("MG_ENABLE_RL=1", "0 in the library"),
     ("MG_ENABLE_SOCKET=0", "1 in the library"),
-    ("MG_ENABLE_TCPIP=1", "0 in the library"),
     ("MG_JSON_MAX_DEPTH=10", "30 in the library"),
     ("MG_MAX_HTTP_HEADERS=7", "default 30"),
     ("MG_OTA=MG_OTA_FLASH", "MG_OTA_NONE"),

@@ -2,8 +2,13 @@
 
 use crate::abi::*;
 use crate::ffi_util::queue;
+use crate::fmt::VaArgs;
+use crate::fmt::printers;
+use crate::fmt::sink::AnySink;
 use crate::net::engine::Engine;
-use crate::sys::log::{self, log_error};
+use crate::net::handle::ConnRef;
+use crate::platform::phy::Registers;
+use crate::sys::log::{self, log_error, log_info};
 use core::ffi::{c_int, c_void};
 
 fn write_log(level: c_int, what: core::fmt::Arguments) {
@@ -97,4 +102,76 @@ pub unsafe extern "C" fn mg_tcpip_arp_request(ifp: *mut mg_tcpip_if, ip: u32, ma
             e.poller.ask(ip.to_ne_bytes(), mac);
         }
     }
+}
+
+/// Resets the PHY at `addr` and logs which one it is. `config`: MG_PHY_* bits, which the library leaves to the application: it
+/// changes no clocks and no LEDs.
+#[cfg(feature = "tcpip")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_phy_init(phy: *mut mg_phy, addr: u8, config: u8) {
+    let _ = config;
+    // SAFETY: a PHY whose functions can be called, as the caller promises.
+    let Some(mut registers) = (unsafe { registers(phy, addr) }) else { return };
+    match registers.reset() {
+        Some(kind) => log_info!("PHY {addr}: {}", kind.name()),
+        None => log_error!("PHY {addr} does not come back from its reset"),
+    }
+}
+
+/// Whether the PHY at `addr` has a link. If so, and neither pointer is NULL, stores what is known of it: full duplex, MG_PHY_SPEED_*.
+#[cfg(feature = "tcpip")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_phy_up(phy: *mut mg_phy, addr: u8, full_duplex: *mut bool, speed: *mut u8) -> bool {
+    // SAFETY: a PHY whose functions can be called, as the caller promises.
+    let Some(mut registers) = (unsafe { registers(phy, addr) }) else { return false };
+    if !registers.is_up() {
+        return false;
+    }
+    if !full_duplex.is_null() && !speed.is_null() {
+        if let Some(mode) = registers.mode() {
+            // SAFETY: the caller's variables.
+            unsafe { (*full_duplex, *speed) = (mode.full, mode.speed) };
+        }
+    }
+    true
+}
+
+/// # Safety
+/// `phy` is NULL or a PHY whose functions can be called.
+#[allow(clippy::type_complexity)]
+unsafe fn registers(phy: *mut mg_phy, addr: u8) -> Option<Registers<impl FnMut(u8) -> u16, impl FnMut(u8, u16)>> {
+    // SAFETY: as the caller promises.
+    let mg_phy { read_reg, write_reg } = unsafe { phy.as_ref() }.copied()?;
+    let (read, write) = (read_reg?, write_reg?);
+    // SAFETY: functions of the application, called as they expect.
+    Some(Registers { read: move |reg| unsafe { read(addr, reg) }, write: move |reg, value| unsafe { write(addr, reg, value) } })
+}
+
+/// Printer for `%M` and `%m`. Arguments: `int l2type`, `uint8_t *addr`. Prints a MAC address as mg_print_mac; nothing for other types.
+#[cfg(feature = "tcpip")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_print_l2addr(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
+    // SAFETY: see mg_print_hex: an int, then six bytes.
+    unsafe {
+        let ethernet = matches!(VaArgs::new(ap).int(), 0 | 2);
+        let mac: *const [u8; 6] = VaArgs::new(ap).pointer().cast();
+        if !ethernet || mac.is_null() { 0 } else { printers::colon_hex(&mut AnySink::new(r#fn, arg), &*mac) }
+    }
+}
+
+/// The MAC address of the group of mDNS, for the filters of drivers.
+///
+/// cbindgen:ignore
+#[cfg(feature = "tcpip")]
+#[unsafe(no_mangle)]
+pub static mut mcast_addr: [u8; 6] = [1, 0, 0x5e, 0, 0, 0xfb];
+
+/// Applications that restore the address of a group by hand call this: a connection needs nothing more here.
+///
+/// cbindgen:ignore
+#[cfg(feature = "tcpip")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mg_tcpip_mapip(c: *mut mg_connection, ip: *mut mg_addr) {
+    // SAFETY: a connection and an address, as the caller promises.
+    unsafe { ConnRef::new(c).set_rem(*ip) };
 }

@@ -253,7 +253,9 @@ impl Stack {
         }
         let intact =
             matches!(p.proto, wire::PROTO_TCP | PROTO_ICMP6) && wire::upper_checksum(p.from, p.to, p.proto, p.payload) == 0;
-        if for_us && unicast && from != NONE {
+        // Discovery says of itself what is to be believed.
+        let discovers = p.proto == PROTO_ICMP6 && matches!(p.payload.first(), Some(133..=137));
+        if for_us && unicast && from != NONE && !discovers {
             self.heard(p.from, from_mac);
         }
         match p.proto {

@@ -12,6 +12,7 @@
 //! | `ip6.rs` | neighbour discovery, and addresses from routers |
 //! | `link.rs` | what leaves: layer 2, the driver, neighbours |
 //! | `netif.rs` | access to `struct mg_tcpip_if` |
+//! | `phy.rs` | the registers of Ethernet PHYs |
 //! | `poller.rs` | readiness of sockets, and the stack's part of a poll |
 //! | `sock.rs` | the calls on sockets |
 //! | `stack.rs` | what belongs to one interface: sockets, and the table of all stacks |
@@ -28,6 +29,7 @@ mod ip6;
 mod link;
 pub(crate) mod names;
 mod netif;
+pub(crate) mod phy;
 pub(crate) mod poller;
 pub(crate) mod sock;
 pub(crate) mod socket_file;
