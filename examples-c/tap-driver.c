@@ -9,7 +9,7 @@
 //
 // Without an address it asks a DHCP server. `loss` and `seed` make the driver lose, repeat and swap frames, for tests.
 //
-//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [loss=PERCENT] [seed=N]
+//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [get=URL] [loss=PERCENT] [seed=N]
 
 #define MG_ENABLE_TCPIP 1
 #include <fcntl.h>
@@ -99,9 +99,28 @@ static bool tap_poll(struct mg_tcpip_if *ifp, bool s1) {
   return s1;  // always up
 }
 
+static const char *s_url;  // to be fetched once there is a network
+
+static void fetch(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT) {
+    struct mg_str host = mg_url_host(s_url);
+    mg_printf(c, "GET %s HTTP/1.0\r\nHost: %.*s\r\n\r\n", mg_url_uri(s_url), (int) host.len, host.buf);
+  } else if (ev == MG_EV_HTTP_MSG) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    printf("fetched: %.*s\n", (int) hm->body.len, hm->body.buf);
+    fflush(stdout);
+  } else if (ev == MG_EV_ERROR) {
+    printf("error: %s\n", (char *) ev_data);
+    fflush(stdout);
+  }
+}
+
 static void on_net(struct mg_tcpip_if *ifp, int ev, void *ev_data) {
   if (ev == MG_TCPIP_EV_STATE_CHANGE && *(uint8_t *) ev_data == MG_TCPIP_STATE_READY) {
     MG_INFO(("READY, IP: %M", mg_print_ip4, &ifp->ip));
+    if (s_url != NULL) mg_http_connect(ifp->mgr, s_url, fetch, NULL);
+  } else if (ev == MG_TCPIP_EV_DHCP_SNTP) {
+    MG_INFO(("time server: %M", mg_print_ip4, ev_data));
   }
 }
 
@@ -187,6 +206,7 @@ int main(int argc, char *argv[]) {
     if (strncmp(argv[i], "mask=", 5) == 0) mif.mask = address(value);
     else if (strncmp(argv[i], "gw=", 3) == 0) mif.gw = address(value);
     else if (strncmp(argv[i], "dir=", 4) == 0) dir = value;
+    else if (strncmp(argv[i], "get=", 4) == 0) s_url = value;
     else if (strncmp(argv[i], "mac=", 4) == 0) {
       unsigned m[6] = {0};
       if (sscanf(value, "%x:%x:%x:%x:%x:%x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) != 6) return 1;

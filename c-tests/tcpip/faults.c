@@ -125,8 +125,18 @@ static void handshake(void) {
   end();
 }
 
+static struct mg_addr s_resolved[2];  // loc and rem at MG_EV_RESOLVE
+
+static void client_handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_OPEN) CHECK(c->loc.port == 0 && c->loc.addr.ip4 == 0);
+  if (ev == MG_EV_RESOLVE) s_resolved[0] = c->loc, s_resolved[1] = c->rem;
+  handler(c, ev, ev_data);
+}
+
 static struct peer client_syn(struct mg_connection **c) {
-  *c = mg_connect(&mgr, "tcp://10.0.0.9:99", handler, NULL);
+  *c = mg_connect(&mgr, "tcp://10.0.0.9:99", client_handler, NULL);
+  CHECK(s_resolved[0].addr.ip4 == IP(2) && mg_ntohs(s_resolved[0].port) >= 32768);
+  CHECK(s_resolved[1].addr.ip4 == IP(9) && s_resolved[1].port == mg_htons(99));
   CHECK(*c != NULL && (*c)->is_connecting);
   polls(2);
   arp_in(false, PEER_MAC, IP(9), IP(2));
@@ -136,7 +146,7 @@ static struct peer client_syn(struct mg_connection **c) {
     if (be16(s_out[i].b + 12) == 0x800 && s_out[i].b[23] == 6) p.to = be16(s_out[i].b + 34);
   }
   struct seg s = tcp_out(&p, 0);
-  CHECK(s.found && s.flags == SYN);
+  CHECK(s.found && s.flags == SYN && mg_htons(p.to) == s_resolved[0].port);
   p.ack = s.seq + 1;
   return p;
 }

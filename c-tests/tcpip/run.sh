@@ -42,6 +42,27 @@ for feature in tcpip tcpip-ipv6; do
   result "tap-driver ($feature) compiles" $status
 done
 
+# Layouts on 32-bit ARM, where there is a compiler: with its own enums, and with the short ones of microcontrollers.
+for cc in arm-linux-gnueabihf-gcc "arm-linux-gnueabihf-gcc -fshort-enums -U__linux__"; do
+  command -v arm-linux-gnueabihf-gcc >/dev/null || continue
+  for flags in "" -DMG_ENABLE_IPV6=1; do
+    status=0
+    $cc -std=gnu99 $flags -Iinclude -fsyntax-only c-tests/tcpip/layout.c || status=1
+    result "layout ($cc $flags)" $status
+  done
+done
+
+# What the header refuses.
+refused() { # FLAGS WORDS
+  status=0
+  echo '#include "mongoose.h"' | ${CC:-cc} $1 -Iinclude -fsyntax-only -x c - 2> "$out/refused" && status=1
+  grep -q "$2" "$out/refused" || status=1
+  result "refused: $1" $status
+}
+refused "-DMG_ENABLE_TCPIP=1 -DMG_ENABLE_SOCKET=1" "0 with MG_ENABLE_TCPIP=1"
+refused "-DMG_ENABLE_TCPIP=1 -DMG_ENABLE_DRIVER_STM32H=1" "no drivers for network chips"
+refused "-DMG_ENABLE_TCPIP=1 -DMG_TCPIP_DHCPNAME_SIZE=32" "18 in the library"
+
 if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ]; then
   status=0
   timeout 900 unshare --net --pid --fork --kill-child sh c-tests/tcpip/tap.sh "$out/tap-driver-tcpip" "$out/tap-driver-tcpip-ipv6" "$size" || status=1

@@ -91,14 +91,21 @@ cat "$dir"/cmp.* | grep -q . && fail "files at a time"
 
 # A DHCP server and a name server: dnsmasq.
 dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --interface=tap0 --bind-interfaces --except-interface=lo \
-  --dhcp-range=192.168.77.50,192.168.77.50,1h --dhcp-option=42,192.168.77.1 --dhcp-leasefile="$dir/leases" --log-dhcp --pid-file= \
+  --address=/peer.example/192.168.77.1 --dhcp-range=192.168.77.50,192.168.77.50,1h --dhcp-option=42,192.168.77.1 --dhcp-leasefile="$dir/leases" --log-dhcp --pid-file= \
   > "$dir/dnsmasq" 2>&1 &
 dns=$!
-start "$program" tap0
+mkdir "$dir/www"
+echo "from the peer" > "$dir/www/page"
+python3 -m http.server --bind 192.168.77.1 --directory "$dir/www" 8080 > /dev/null 2>&1 &
+web=$!
+start "$program" tap0 get=http://peer.example:8080/page
 until_true answers 192.168.77.50 || { cat "$dir/log" "$dir/dnsmasq" >&2; fail "DHCP"; }
 grep -q 'mip' "$dir/leases" || fail "the name in the lease"
+# The name server that DHCP has named knows the peer, which has a page for us.
+until_true grep -q 'fetched: from the peer' "$dir/log" || { cat "$dir/log" >&2; fail "a client by name"; }
+grep -q 'time server: 192.168.77.1' "$dir/log" || fail "the time server"
 stop
-kill $dns
+kill $dns $web
 
 # Frames are lost, repeated and swapped, on both ways.
 head -c "$size" /dev/urandom > "$dir/big"

@@ -325,6 +325,10 @@ pub(crate) fn connect_resolved(c: ConnRef) {
                 rec.told.set(sock::tell_rest(fd));
                 c.set_fd(fd);
                 rec.fd.set(fd);
+                if !poller::ALWAYS_UP {
+                    // Known before there is a connection.
+                    c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
+                }
                 call(c, MG_EV_RESOLVE, ptr::null_mut());
                 if !c.is_closed() {
                     start_connecting(e, c, rec, fd);

@@ -93,7 +93,8 @@ pub(crate) fn open(poller: &Poller, ip6: bool, udp: bool) -> Result<c_int, c_int
         return Err(errno::EAFNOSUPPORT);
     }
     let mut stack = poller.stack().try_borrow_mut().map_err(|_| errno::EAGAIN)?;
-    let socket = if udp { Socket::Udp(Udp::new(ip6, stack.ephemeral(true))) } else { Socket::Tcp(Tcp::new(ip6)) };
+    let port = stack.ephemeral(udp);
+    let socket = if udp { Socket::Udp(Udp::new(ip6, port)) } else { Socket::Tcp(Tcp::new(ip6, port)) };
     let index = stack.add(socket);
     Ok(stack.fd(index))
 }
@@ -156,7 +157,7 @@ pub(crate) fn bind(fd: c_int, s: &SockAddr) -> Result<(), c_int> {
         }
         match stack.entry(index).map(|entry| &mut entry.socket) {
             Some(Socket::Udp(u)) => (u.bound, u.port, u.listens) = (ip, port, true),
-            Some(Socket::Tcp(t)) => t.local = Some((ip, port)),
+            Some(Socket::Tcp(t)) => (t.local, t.is_bound) = (Some((ip, port)), true),
             _ => return Err(errno::EINVAL),
         }
         Ok(())

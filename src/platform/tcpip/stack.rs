@@ -254,7 +254,11 @@ impl Stack {
     pub(super) fn local(&mut self, index: usize) -> Option<mg_addr> {
         match &self.entries.get(index)?.as_ref()?.socket {
             Socket::Listener(l) => Some(l.bound),
-            Socket::Tcp(t) => t.local.map(|(ip, port)| ip.with_port(port)),
+            // Before it connects, what it will be.
+            Socket::Tcp(t) => t.local.map(|(ip, port)| {
+                let ip = if ip.is_unspecified() && !t.is_bound { self.own(ip).unwrap_or(ip) } else { ip };
+                ip.with_port(port)
+            }),
             Socket::Udp(u) => {
                 let any = if u.ip6 { Ip::V6([0; 16]) } else { Ip::V4([0; 4]) };
                 let ip = if u.listens { u.bound } else { self.own(any).unwrap_or(any) };

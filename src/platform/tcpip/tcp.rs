@@ -66,6 +66,8 @@ pub(super) struct Tcp {
     last: State,
     abort: bool,
     pub(super) tos: u8,
+    /// By the application, to an address that may be any.
+    pub(super) is_bound: bool,
     /// The length of the queue when it last changed, and when that was.
     unsent: usize,
     moved: u64,
@@ -120,11 +122,13 @@ fn buffer(size: usize) -> Option<Vec<u8>> {
 }
 
 impl Tcp {
-    pub(super) fn new(ip6: bool) -> Tcp {
+    /// `port` is for a client; a listener is bound to another.
+    pub(super) fn new(ip6: bool, port: u16) -> Tcp {
+        let any = if ip6 { Ip::V6([0; 16]) } else { Ip::V4([0; 4]) };
         Tcp {
             handle: None,
             ip6,
-            local: None,
+            local: Some((any, port)),
             remote: None,
             phase: Phase::New,
             born: 0,
@@ -135,6 +139,7 @@ impl Tcp {
             last: State::Closed,
             abort: false,
             tos: 0,
+            is_bound: false,
             unsent: 0,
             moved: 0,
             heard: 0,
@@ -191,7 +196,7 @@ impl Stack {
     pub(super) fn tcp_tos(&mut self, index: usize, tos: u8) {
         let Some(t) = self.tcp(index) else { return };
         t.tos = tos;
-        let mut copy = Tcp::new(t.ip6);
+        let mut copy = Tcp::new(t.ip6, 0);
         (copy.local, copy.remote) = (t.local, t.remote);
         self.set_tos(&copy, tos);
     }
@@ -209,7 +214,7 @@ impl Stack {
         if !self.link.as_ref().is_some_and(|link| link.has_route(remote.0)) {
             return Io::Failed(errno::EHOSTUNREACH);
         }
-        let port = self.ephemeral(false);
+        let Some(port) = self.tcp(index).and_then(|t| t.local).map(|(_, port)| port) else { return Io::Failed(errno::EBADF) };
         let Some(handle) = self.new_smol() else { return Io::Failed(errno::ENOBUFS) };
         self.reseed();
         let socket = self.sockets.get_mut::<tcp::Socket>(handle);
@@ -528,7 +533,7 @@ impl Stack {
             return Some(Err(()));
         }
         let now = self.now;
-        let mut t = Tcp::new(local.0.is_v6());
+        let mut t = Tcp::new(local.0.is_v6(), local.1);
         (t.handle, t.local, t.remote, t.irs) = (Some(handle), Some(local), Some(remote), seq);
         // What does not become one in this packet goes at once.
         (t.phase, t.born, t.last) = (Phase::HalfOpen(at, serial), now, State::SynReceived);
@@ -658,7 +663,7 @@ impl Stack {
     /// The address has changed: connections that used another one are over.
     pub(super) fn tcp_moved(&mut self, own: Ip) {
         for index in 0..self.entries.len() {
-            let stale = |t: &Tcp| t.local.is_some_and(|(ip, _)| ip.is_v6() == own.is_v6() && ip != own);
+            let stale = |t: &Tcp| t.local.is_some_and(|(ip, _)| ip.is_v6() == own.is_v6() && ip != own && !ip.is_unspecified());
             if self.tcp(index).is_some_and(|t| stale(t)) {
                 self.tcp_gone(index);
             }
