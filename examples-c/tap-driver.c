@@ -9,7 +9,7 @@
 //
 // Without an address it asks a DHCP server. `loss` and `seed` make the driver lose, repeat and swap frames, for tests.
 //
-//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [get=URL] [loss=PERCENT] [seed=N]
+//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [get=URL] [mqtt=URL] [loss=PERCENT] [seed=N]
 
 #define MG_ENABLE_TCPIP 1
 #include <fcntl.h>
@@ -99,7 +99,33 @@ static bool tap_poll(struct mg_tcpip_if *ifp, bool s1) {
   return s1;  // always up
 }
 
-static const char *s_url;  // to be fetched once there is a network
+static const char *s_url;   // to be fetched once there is a network
+static const char *s_mqtt;  // a broker that sends a message back to us
+static char s_sntp[40];     // the time server that DHCP has named
+
+static void on_mqtt(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_mqtt_opts opts;
+  memset(&opts, 0, sizeof(opts));
+  opts.topic = mg_str("tap");
+  opts.qos = 1;
+  if (ev == MG_EV_MQTT_OPEN) {
+    mg_mqtt_sub(c, &opts);
+    opts.message = mg_str("there and back");
+    mg_mqtt_pub(c, &opts);
+  } else if (ev == MG_EV_MQTT_MSG) {
+    struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
+    printf("message: %.*s\n", (int) mm->data.len, mm->data.buf);
+    fflush(stdout);
+  }
+}
+
+static void on_time(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_SNTP_TIME) {
+    printf("time: %llu\n", (unsigned long long) (*(uint64_t *) ev_data / 1000));
+    fflush(stdout);
+  }
+  (void) c;
+}
 
 static void fetch(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CONNECT) {
@@ -119,8 +145,16 @@ static void on_net(struct mg_tcpip_if *ifp, int ev, void *ev_data) {
   if (ev == MG_TCPIP_EV_STATE_CHANGE && *(uint8_t *) ev_data == MG_TCPIP_STATE_READY) {
     MG_INFO(("READY, IP: %M", mg_print_ip4, &ifp->ip));
     if (s_url != NULL) mg_http_connect(ifp->mgr, s_url, fetch, NULL);
+    if (s_mqtt != NULL) {
+      struct mg_mqtt_opts opts;
+      memset(&opts, 0, sizeof(opts));
+      opts.clean = true;
+      mg_mqtt_connect(ifp->mgr, s_mqtt, &opts, on_mqtt, NULL);
+    }
+    if (s_sntp[0] != '\0') mg_sntp_connect(ifp->mgr, s_sntp, on_time, NULL);
   } else if (ev == MG_TCPIP_EV_DHCP_SNTP) {
-    MG_INFO(("time server: %M", mg_print_ip4, ev_data));
+    mg_snprintf(s_sntp, sizeof(s_sntp), "udp://%M:123", mg_print_ip4, ev_data);
+    MG_INFO(("time server: %s", s_sntp));
   }
 }
 
@@ -207,6 +241,7 @@ int main(int argc, char *argv[]) {
     else if (strncmp(argv[i], "gw=", 3) == 0) mif.gw = address(value);
     else if (strncmp(argv[i], "dir=", 4) == 0) dir = value;
     else if (strncmp(argv[i], "get=", 4) == 0) s_url = value;
+    else if (strncmp(argv[i], "mqtt=", 5) == 0) s_mqtt = value;
     else if (strncmp(argv[i], "mac=", 4) == 0) {
       unsigned m[6] = {0};
       if (sscanf(value, "%x:%x:%x:%x:%x:%x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) != 6) return 1;

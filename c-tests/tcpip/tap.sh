@@ -98,14 +98,33 @@ mkdir "$dir/www"
 echo "from the peer" > "$dir/www/page"
 python3 -m http.server --bind 192.168.77.1 --directory "$dir/www" 8080 > /dev/null 2>&1 &
 web=$!
-start "$program" tap0 get=http://peer.example:8080/page
+# 2033-05-18 03:33:20, in seconds since 1900.
+python3 - > /dev/null 2>&1 <<'P' &
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("192.168.77.1", 123))
+while True:
+    ask, peer = s.recvfrom(100)
+    t = struct.pack("!II", 2000000000 + 2208988800, 0)
+    s.sendto(b"\x24\x01\0\0" + bytes(12) + t + ask[40:48] + t + t, peer)
+P
+clock=$!
+mqtt=
+if command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ]; then
+  printf 'listener 1883 192.168.77.1\nallow_anonymous true\nuser root\n' > "$dir/mosquitto.conf"
+  PATH=$PATH:/usr/sbin mosquitto -c "$dir/mosquitto.conf" > "$dir/mosquitto" 2>&1 &
+  mqtt=$!
+  until_true python3 -c 'import socket; socket.create_connection(("192.168.77.1", 1883), 1)' || fail "no broker"
+fi
+start "$program" tap0 ${mqtt:+mqtt=mqtt://192.168.77.1:1883} get=http://peer.example:8080/page
 until_true answers 192.168.77.50 || { cat "$dir/log" "$dir/dnsmasq" >&2; fail "DHCP"; }
 grep -q 'mip' "$dir/leases" || fail "the name in the lease"
 # The name server that DHCP has named knows the peer, which has a page for us.
 until_true grep -q 'fetched: from the peer' "$dir/log" || { cat "$dir/log" >&2; fail "a client by name"; }
-grep -q 'time server: 192.168.77.1' "$dir/log" || fail "the time server"
+until_true grep -q 'time: 2000000000' "$dir/log" || { cat "$dir/log" >&2; fail "SNTP"; }
+[ -z "$mqtt" ] || until_true grep -q 'message: there and back' "$dir/log" || { cat "$dir/log" >&2; fail "MQTT"; }
 stop
-kill $dns $web
+kill $dns $web $clock $mqtt
 
 # Frames are lost, repeated and swapped, on both ways.
 head -c "$size" /dev/urandom > "$dir/big"

@@ -126,6 +126,8 @@ pub(super) unsafe fn attach(cell: &RefCell<Stack>, mgr: *mut mg_mgr, ifp: *mut m
     }
     let now = super::clock::millis();
     nif.set_timer(now);
+    nif.set_state(DOWN);
+    nif.set_gw_ready(false);
     nif.set_mgr(mgr);
     let mut stack = cell.borrow_mut();
     (stack.now, stack.log) = (now, Some(log));

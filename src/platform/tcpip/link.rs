@@ -120,7 +120,7 @@ impl Link {
         let kind = if to.is_v6() { TYPE_IP6 } else { TYPE_IP4 };
         let hop = match self.next_hop(to) {
             None => return Out::NoRoute,
-            Some(Hop::Mac(mac)) => return Self::out(self.transmit(mac, kind, len, keep)),
+            Some(Hop::Mac(mac)) => return Self::out(self.transmit(mac, kind, len, keep), keep),
             Some(Hop::Neighbour(ip)) => ip,
         };
         match self.lookup(hop) {
@@ -129,7 +129,7 @@ impl Link {
                 if sent == Sent::Done {
                     self.refresh(hop);
                 }
-                Self::out(sent)
+                Self::out(sent, keep)
             }
             None => {
                 self.hold(hop, len);
@@ -141,12 +141,14 @@ impl Link {
 
     /// The same to a MAC address that is known otherwise.
     pub(super) fn send_to_mac(&mut self, mac: [u8; 6], v6: bool, len: usize) -> Out {
-        Self::out(self.transmit(mac, if v6 { TYPE_IP6 } else { TYPE_IP4 }, len, true))
+        Self::out(self.transmit(mac, if v6 { TYPE_IP6 } else { TYPE_IP4 }, len, true), true)
     }
 
-    fn out(sent: Sent) -> Out {
+    /// A frame that was cut by the driver counts as lost on the way, unless somebody wants to know about this one.
+    fn out(sent: Sent, keep: bool) -> Out {
         match sent {
             Sent::Done => Out::Done,
+            Sent::Short if keep => Out::Done,
             Sent::Busy => Out::Busy,
             Sent::Short | Sent::Failed => Out::Failed,
         }
