@@ -42,6 +42,11 @@ for feature in tcpip tcpip-ipv6; do
   result "tap-driver ($feature) compiles" $status
 done
 
+status=0
+${CARGO:-cargo} test --quiet --lib --features tcpip-ipv6 --target-dir "$target/tcpip-ipv6" platform:: > "$out/unit" 2>&1 || status=1
+[ $status = 0 ] || cat "$out/unit"
+result "unit tests" $status
+
 # Layouts on 32-bit ARM, where there is a compiler: with its own enums, and with the short ones of microcontrollers.
 for cc in arm-linux-gnueabihf-gcc "arm-linux-gnueabihf-gcc -fshort-enums -U__linux__"; do
   command -v arm-linux-gnueabihf-gcc >/dev/null || continue
