@@ -23,8 +23,8 @@ TCPIP_SIZE ?= 100000000
 tcpip-test:
 	@command -v ping >/dev/null && command -v dnsmasq >/dev/null && command -v unshare >/dev/null && command -v ip >/dev/null || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update && apt-get install -y --no-install-recommends iputils-ping dnsmasq-base util-linux iproute2 curl; \
-	  else echo "make tcpip-test needs these Debian packages: iputils-ping dnsmasq-base util-linux iproute2 curl"; exit 1; fi
+	    apt-get update && apt-get install -y --no-install-recommends iputils-ping dnsmasq-base util-linux iproute2 curl openssl; \
+	  else echo "make tcpip-test needs these Debian packages: iputils-ping dnsmasq-base util-linux iproute2 curl openssl"; exit 1; fi
 	c-tests/tcpip/run.sh $(TCPIP_SIZE)
 
 # The same in a minute or two: for CI.

@@ -9,7 +9,7 @@
 //
 // Without an address it asks a DHCP server. `loss` and `seed` make the driver lose, repeat and swap frames, for tests.
 //
-//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [get=URL] [mqtt=URL] [loss=PERCENT] [seed=N]
+//   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [get=URL] [mqtt=URL] [cert=F key=F] [loss=PERCENT] [seed=N]
 
 #define MG_ENABLE_TCPIP 1
 #include <fcntl.h>
@@ -164,7 +164,10 @@ struct sink {
   uint32_t crc;
 };
 
+static struct mg_tls_opts s_tls;
+
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT && c->is_tls) mg_tls_init(c, &s_tls);
   if (ev == MG_EV_HTTP_HDRS) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     if (mg_match(hm->uri, mg_str("/sink"), NULL)) {
@@ -241,6 +244,8 @@ int main(int argc, char *argv[]) {
     else if (strncmp(argv[i], "gw=", 3) == 0) mif.gw = address(value);
     else if (strncmp(argv[i], "dir=", 4) == 0) dir = value;
     else if (strncmp(argv[i], "get=", 4) == 0) s_url = value;
+    else if (strncmp(argv[i], "cert=", 5) == 0) s_tls.cert = mg_file_read(&mg_fs_posix, value);
+    else if (strncmp(argv[i], "key=", 4) == 0) s_tls.key = mg_file_read(&mg_fs_posix, value);
     else if (strncmp(argv[i], "mqtt=", 5) == 0) s_mqtt = value;
     else if (strncmp(argv[i], "mac=", 4) == 0) {
       unsigned m[6] = {0};
@@ -257,6 +262,7 @@ int main(int argc, char *argv[]) {
   mg_tcpip_init(&mgr, &mif);
   if (mgr.ifp == NULL) return 1;
   mg_http_listen(&mgr, "http://0.0.0.0:80", handler, (void *) dir);
+  if (s_tls.cert.len > 0) mg_http_listen(&mgr, "https://0.0.0.0:443", handler, (void *) dir);
 #if MG_ENABLE_IPV6
   mg_http_listen(&mgr, "http://[::]:80", handler, (void *) dir);
 #endif

@@ -4,6 +4,7 @@
 static char s_got[3000];
 static size_t s_got_len;
 static int s_reads;
+static char s_events[200];
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_READ) {
@@ -12,7 +13,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     memcpy(s_got, c->recv.buf, s_got_len);
     c->recv.len = 0;
   }
-  (void) ev_data;
+  const char *what = ev == MG_EV_CONNECT ? "connect" : ev == MG_EV_ERROR ? (char *) ev_data : ev == MG_EV_CLOSE ? "close" : NULL;
+  if (what != NULL && strlen(s_events) + strlen(what) + 2 < sizeof(s_events)) strcat(strcat(s_events, s_events[0] ? " " : ""), what);
 }
 
 static const uint8_t *last(void) {
@@ -96,14 +98,27 @@ static void sizes(void) {
   CHECK(mg_send(c, text, 1472) && s_out_len == 1 && s_out[0].len == 1514);
   CHECK(!mg_send(c, text, 1473) && s_out_len == 1);
   polls(2);
-  // The address of a neighbour that is not known yet: the datagram leaves with the answer.
+  // The address of a neighbour that is not known yet: nothing can be sent, what is printed waits, and MG_EV_CONNECT tells.
+  s_out_len = 0, s_log[0] = '\0', s_events[0] = '\0';
   c = mg_connect(&mgr, "udp://10.0.0.9:9", handler, NULL);
-  s_out_len = 0, s_log[0] = '\0';
-  CHECK(mg_send(c, "wait", 4));
+  CHECK(c != NULL && c->is_arplooking && !mg_send(c, "no", 2) && !c->is_closing);
   CHECK_STR(s_log, "who9");
+  mg_printf(c, "wait");
+  pass(1500);  // it is asked again
+  CHECK(strstr(s_log + 4, "who9") != NULL);
+  CHECK_STR(s_events, "");
   arp_in(false, PEER_MAC, IP(9), IP(2));
   all_in();
-  CHECK(s_out_len == 2 && memcmp(last() + 42, "wait", 4) == 0);
+  CHECK_STR(s_events, "connect");
+  CHECK(!c->is_arplooking && c->send.len == 0 && memcmp(last() + 42, "wait", 4) == 0);
+  CHECK(mg_send(c, "yes", 3));
+  // And when it never answers.
+  s_events[0] = '\0';
+  c = mg_connect(&mgr, "udp://10.0.0.8:9", handler, NULL);
+  CHECK(c != NULL && c->is_arplooking);
+  pass(3500);
+  CHECK_STR(s_events, "ARP timeout close");
+  c = mg_connect(&mgr, "udp://10.0.0.9:9", handler, NULL);
   // What is printed goes one text to a datagram.
   s_out_len = 0;
   mg_printf(c, "one"), mg_printf(c, "two");

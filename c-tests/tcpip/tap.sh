@@ -29,12 +29,14 @@ stop() { kill $pid; wait $pid 2>/dev/null || true; }
 
 # A fixed address.
 head -c 1000000 /dev/urandom > "$dir/file"
-start "$program" tap0 192.168.77.2 "dir=$dir"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=tap -keyout "$dir/key" -out "$dir/cert" 2> "$dir/openssl"
+start "$program" tap0 192.168.77.2 "dir=$dir" "cert=$dir/cert" "key=$dir/key"
 until_true answers 192.168.77.2 || fail "no answer"
 [ "$(curl -s -m 5 http://192.168.77.2/hello | cut -d' ' -f1)" = /hello ] || fail "HTTP"
 ping -q -c 3 -i 0.2 -W 2 192.168.77.2 | grep -q ' 0% packet loss' || fail "ping"
 ping -q -c 2 -i 0.2 -W 2 -s 1400 192.168.77.2 | grep -q ' 0% packet loss' || fail "long ping"
 curl -s -m 20 http://192.168.77.2/files/file | cmp - "$dir/file" || fail "file"
+curl -s -m 20 -k https://192.168.77.2/files/file | cmp - "$dir/file" || fail "file over TLS"
 curl -s -m 20 -r 1000-1999 http://192.168.77.2/files/file > "$dir/range"
 dd if="$dir/file" bs=1000 skip=1 count=1 2>/dev/null | cmp - "$dir/range" || fail "range"
 curl -s -m 5 -o /dev/null http://192.168.77.2:81/ && fail "a closed port"

@@ -318,7 +318,14 @@ pub(crate) fn connect_resolved(c: ConnRef) {
                 c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
                 call(c, MG_EV_RESOLVE, ptr::null_mut());
                 if !c.is_closed() {
-                    call(c, MG_EV_CONNECT, ptr::null_mut());
+                    match sock::reach(fd, &c.rem()) {
+                        Io::Done(_) => call(c, MG_EV_CONNECT, ptr::null_mut()),
+                        Io::Wait => c.update(|f| {
+                            f.set_connecting(true);
+                            f.set_arplooking(true);
+                        }),
+                        Io::Failed(errno) => Failure(Some("connect"), errno).report(c),
+                    }
                 }
             } else {
                 sock::set_stream_options(fd);
@@ -392,7 +399,10 @@ pub(crate) fn finish_connecting(c: ConnRef) {
         return attempts::failed(e, c, rec, Failure(None, sock::take_error(c.fd())));
     }
     resolve::cancel(e, c);
-    c.update(|f| f.set_connecting(false));
+    c.update(|f| {
+        f.set_connecting(false);
+        f.set_arplooking(false);
+    });
     c.set_loc(sock::local(c.fd()).unwrap_or(mg_addr::ZERO));
     call(c, MG_EV_CONNECT, ptr::null_mut());
     if c.is_closed() {

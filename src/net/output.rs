@@ -82,8 +82,8 @@ pub(crate) fn append_bytes(c: ConnRef, bytes: &[u8]) -> bool {
 /// # Safety
 /// As [`send`].
 unsafe fn send_datagram(c: ConnRef, buf: *const u8, len: usize) -> bool {
-    if c.is_closed() {
-        // The number in c->fd may be another socket's by now.
+    if c.is_closed() || !poller::ALWAYS_UP && c.flags().is_arplooking() {
+        // The number in c->fd may be another socket's by now; or nobody knows yet where to send it.
         return false;
     }
     // SAFETY: passed on to the caller.

@@ -177,6 +177,13 @@ impl Link {
         }
     }
 
+    /// Asks for the neighbour that takes what goes there.
+    pub(super) fn seek(&mut self, to: Ip) {
+        if let Some(Hop::Neighbour(ip)) = self.next_hop(to) {
+            self.ask(ip);
+        }
+    }
+
     /// Whether there is a way to get there.
     pub(super) fn has_route(&self, to: Ip) -> bool {
         self.next_hop(to).is_some()

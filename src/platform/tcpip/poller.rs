@@ -185,6 +185,7 @@ impl Poller {
         let mut stack = cell.borrow_mut();
         stack.egress();
         stack.tcp_scan();
+        stack.udp_scan();
     }
 
     fn collect(&self, ready: &mut Vec<Ready>) {
@@ -197,7 +198,7 @@ impl Poller {
             let Some(entry) = &stack.entries[index] else { continue };
             let Some(token) = entry.watch.token else { continue };
             let (readable, writable) = match &entry.socket {
-                Socket::Udp(u) => (!u.queue.is_empty(), true),
+                Socket::Udp(u) => (!u.queue.is_empty(), u.awaits.is_none()),
                 Socket::Listener(l) => (l.has_one(), false),
                 Socket::Tcp(_) => stack.tcp_ready(index),
             };

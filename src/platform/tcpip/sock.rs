@@ -183,6 +183,12 @@ pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
     })
 }
 
+/// Whether datagrams for this address can leave. `Io::Wait`: a neighbour was asked where it is; the socket can be written when it has
+/// answered, and fails when it does not.
+pub(crate) fn reach(fd: c_int, to: &mg_addr) -> Io {
+    io(fd, |stack, index| stack.udp_reach(index, Ip::of(to)))
+}
+
 pub(crate) fn connect_to(fd: c_int, s: &SockAddr) -> Io {
     connect(fd, &s.0)
 }
@@ -192,6 +198,9 @@ pub(crate) fn local(fd: c_int) -> Option<mg_addr> {
 }
 
 pub(crate) fn peer(fd: c_int) -> Option<mg_addr> {
+    if let Some(awaits) = udp(fd, |u| u.awaits.is_some()) {
+        return (!awaits).then_some(mg_addr::ZERO);
+    }
     let found = stack::with(fd, |stack, index| {
         let t = stack.tcp(index).filter(|t| t.is_open())?;
         t.remote.map(|(ip, port)| ip.with_port(port))

@@ -28,12 +28,28 @@ pub(super) struct Udp {
     waiting: usize,
     pub(super) tos: u8,
     pub(super) group_ttl: u8,
+    /// A neighbour that was asked where it is, and until when its answer is waited for.
+    pub(super) awaits: Option<(Ip, u64)>,
 }
+
+/// As long as a datagram waits for its neighbour.
+const AWAIT_MS: u64 = 3_000;
 
 impl Udp {
     pub(super) fn new(ip6: bool, port: u16) -> Udp {
         let bound = if ip6 { Ip::V6([0; 16]) } else { Ip::V4([0; 4]) };
-        Udp { ip6, port, bound, listens: false, remote: None, queue: VecDeque::new(), waiting: 0, tos: 0, group_ttl: 64 }
+        Udp {
+            ip6,
+            port,
+            bound,
+            listens: false,
+            remote: None,
+            queue: VecDeque::new(),
+            waiting: 0,
+            tos: 0,
+            group_ttl: 64,
+            awaits: None,
+        }
     }
 
     pub(super) fn take(&mut self) -> Option<Datagram> {
@@ -85,6 +101,49 @@ impl Stack {
             }
             Out::NoRoute => Io::Failed(errno::EHOSTUNREACH),
             Out::Failed => Io::Failed(errno::EIO),
+        }
+    }
+
+    pub(super) fn udp_reach(&mut self, index: usize, to: Ip) -> Io {
+        let until = self.now.saturating_add(AWAIT_MS);
+        if self.own(to).is_none() {
+            return Io::Failed(errno::ENETUNREACH);
+        }
+        let Some(link) = self.link.as_mut() else { return Io::Failed(errno::ENETDOWN) };
+        if !link.has_route(to) {
+            return Io::Failed(errno::EHOSTUNREACH);
+        }
+        if link.is_reachable(to) {
+            return Io::Done(0);
+        }
+        link.seek(to);
+        if let Some(u) = self.udp(index) {
+            u.awaits = Some((to, until));
+        }
+        Io::Wait
+    }
+
+    /// Looks whether neighbours have answered for whom sockets wait.
+    pub(super) fn udp_scan(&mut self) {
+        for index in 0..self.entries.len() {
+            let Some((to, until)) = self.udp(index).and_then(|u| u.awaits) else { continue };
+            let now = self.now;
+            let Some(link) = self.link.as_mut() else { return };
+            let answered = link.is_reachable(to);
+            if !answered && now < until {
+                link.seek(to);
+                continue;
+            }
+            if let Some(u) = self.udp(index) {
+                u.awaits = None;
+            }
+            if let Some(entry) = self.entry(index) {
+                if answered {
+                    entry.watch.wants_write = true;
+                } else {
+                    entry.watch.error = errno::EHOSTDOWN;
+                }
+            }
         }
     }
 
