@@ -21,10 +21,11 @@ simulate:
 # The library's own TCP/IP stack (feature tcpip): c-tests/tcpip/run.sh. TCPIP_SIZE bytes go each way with 5 % of the frames lost.
 TCPIP_SIZE ?= 100000000
 tcpip-test:
-	@command -v ping >/dev/null && command -v dnsmasq >/dev/null && command -v unshare >/dev/null && command -v ip >/dev/null || \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update && apt-get install -y --no-install-recommends iputils-ping dnsmasq-base util-linux iproute2 curl openssl; \
-	  else echo "make tcpip-test needs these Debian packages: iputils-ping dnsmasq-base util-linux iproute2 curl openssl"; exit 1; fi
+	@PATH=$$PATH:/usr/sbin; [ "$$(id -u)" != 0 ] || [ ! -c /dev/net/tun ] || \
+	  (for t in ping dnsmasq unshare ip curl openssl python3; do command -v $$t >/dev/null || exit 1; done) || \
+	  { p="iputils-ping dnsmasq-base util-linux iproute2 curl openssl python3"; \
+	    if command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $$p; \
+	    else echo "make tcpip-test needs what Debian has as $$p"; exit 1; fi; }
 	c-tests/tcpip/run.sh $(TCPIP_SIZE)
 
 # The same in a minute or two: for CI.

@@ -5,6 +5,7 @@
 #   run.sh [SIZE]    bytes that are sent each way with 5 % of the frames lost, repeated or swapped; 100000000 by default
 set -eu
 cd "$(dirname "$0")/../.."
+PATH=$PATH:/usr/sbin
 size=${1:-100000000}
 target=${CARGO_TARGET_DIR:-target}/tcpip
 out=$target/tests
@@ -70,7 +71,7 @@ refused "-DMG_ENABLE_TCPIP=1 -DMG_TCPIP_DHCPNAME_SIZE=32" "18 in the library"
 
 if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ]; then
   status=0
-  timeout 900 unshare --net --pid --fork --kill-child sh c-tests/tcpip/tap.sh "$out/tap-driver-tcpip" "$out/tap-driver-tcpip-ipv6" "$size" || status=1
+  timeout 1800 unshare --net --pid --fork --kill-child sh c-tests/tcpip/tap.sh "$out/tap-driver-tcpip" "$out/tap-driver-tcpip-ipv6" "$size" || status=1
   result "over a TAP device" $status
 else
   echo "skipped: the tests over a TAP device, which need root and /dev/net/tun"
