@@ -1002,7 +1002,7 @@ struct mg_connection {
   // The host name is being looked up.
   //
   unsigned int is_resolving: 1;
-  // Unused.
+  // UDP over a network driver: a neighbour was asked for its address.
   //
   unsigned int is_arplooking: 1;
   // connect() is in progress.

@@ -65,7 +65,7 @@ pub struct mg_connection {
     ///
     /// cbindgen:bitfield=1
     pub is_resolving: c_uint,
-    /// Unused.
+    /// UDP over a network driver: a neighbour was asked for its address.
     ///
     /// cbindgen:bitfield=1
     pub is_arplooking: c_uint,
