@@ -1,7 +1,7 @@
 //! Readiness, edge triggered as epoll's: noted when something happens, told once, with all that is true at that moment.
 
 use super::world;
-pub(crate) use crate::platform::unix::poller::{Ready, WAKER, split_token, token};
+pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
 use core::cell::Cell;
 use core::ffi::c_int;
 use std::io;
@@ -12,8 +12,7 @@ pub(crate) struct Poller {
     waiting: Cell<bool>,
 }
 
-/// As mio's for one look.
-const MOST: usize = 1024;
+pub(crate) use crate::platform::unix::poller::{ALWAYS_UP, MOST};
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Poller> {
@@ -28,6 +27,14 @@ impl Poller {
     pub(crate) fn fd(&self) -> c_int {
         c_int::MAX - self.id as c_int
     }
+
+    pub(crate) fn is_up(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn detach(&self, _ifp: *mut crate::abi::mg_tcpip_if) {}
+
+    pub(crate) fn flush(&self) {}
 
     pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
         self.watch(fd, token, writable)

@@ -2,9 +2,10 @@
 
 use super::world::{self, Place};
 use crate::abi::mg_addr;
+pub(crate) use crate::platform::common::Io;
 #[cfg(feature = "tls")]
 pub(crate) use crate::platform::unix::sock::read_at;
-pub(crate) use crate::platform::unix::sock::{DATAGRAM, Io, Scratch, errno, set_errno, sigpipe_kills, words};
+pub(crate) use crate::platform::unix::sock::{DATAGRAM, Scratch, errno, message, reach, set_errno, sigpipe_kills, words};
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
@@ -62,7 +63,7 @@ impl SockAddr {
     }
 }
 
-pub(crate) fn open(ip6: bool, udp: bool) -> Result<c_int, c_int> {
+pub(crate) fn open(_poller: &super::poller::Poller, ip6: bool, udp: bool) -> Result<c_int, c_int> {
     world::with(|w| w.open(ip6, udp))
 }
 

@@ -5,7 +5,7 @@
 //! answered with a reset, descriptors are the lowest that are free, readiness is edge triggered.
 
 use crate::abi::{mg_addr, mg_addr_bytes};
-use crate::platform::unix::poller::Ready;
+use crate::platform::common::Ready;
 use core::cell::RefCell;
 use core::cmp::Reverse;
 use core::ffi::c_int;

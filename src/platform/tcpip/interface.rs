@@ -118,7 +118,7 @@ pub(super) unsafe fn attach(cell: &RefCell<Stack>, mgr: *mut mg_mgr, ifp: *mut m
         (*q).size = 0;
         ((*q).tail, (*q).head) = (0, 0);
         (*q).buf = rx.cast();
-        core::sync::atomic::confined(core::sync::atomic::Ordering::Release);
+        core::sync::atomic::fence(core::sync::atomic::Ordering::Release);
         (*q).size = size;
     }
     if nif.ip_word() == 0 {

@@ -65,7 +65,7 @@ impl Link {
     pub(super) fn reset(&mut self) {
         self.waiting = 0;
         self.neighbours.clear();
-        self.requeued.clear();
+        self.held.clear();
     }
 
     /// Length of the header of layer 2.
@@ -247,29 +247,29 @@ impl Link {
 
     /// Keeps the packet in the buffer until its neighbour has answered.
     fn hold(&mut self, to: Ip, len: usize) {
-        if self.requeued.len() >= MOST_HELD {
-            self.requeued.remove(0);
+        if self.held.len() >= MOST_HELD {
+            self.held.remove(0);
         }
         let at = self.header();
         let frame = self.nif.tx_bytes(at + len);
         let mut packet = Vec::new();
         if packet.try_reserve_exact(len).is_ok() {
             packet.extend_from_slice(&frame[at..]);
-            self.requeued.push(Held { to, packet, until: self.now.saturating_add(HOLD_MS) });
+            self.held.push(Held { to, packet, until: self.now.saturating_add(HOLD_MS) });
         }
     }
 
     /// Asks again for those for whom packets wait, and gives up on the others.
     pub(super) fn tick(&mut self) {
         let now = self.now;
-        let late: Vec<Ip> = self.requeued.iter().filter(|h| h.until <= now).map(|h| h.to).collect();
-        self.requeued.retain(|h| h.until > now);
+        let late: Vec<Ip> = self.held.iter().filter(|h| h.until <= now).map(|h| h.to).collect();
+        self.held.retain(|h| h.until > now);
         for ip in late {
             if let Some(n) = self.neighbour(ip) {
                 n.tries = 0;
             }
         }
-        let waiting: Vec<Ip> = self.requeued.iter().map(|h| h.to).collect();
+        let waiting: Vec<Ip> = self.held.iter().map(|h| h.to).collect();
         for ip in waiting {
             self.ask(ip);
         }
@@ -295,8 +295,8 @@ impl Link {
             self.nif.set_gwmac(gwmac);
             self.nif.set_gw_ready(true);
         }
-        while let Some(at) = self.requeued.iter().position(|h| h.to == ip) {
-            let held = self.requeued.remove(at);
+        while let Some(at) = self.held.iter().position(|h| h.to == ip) {
+            let held = self.held.remove(at);
             let Some(room) = self.packet(held.packet.len()) else { return };
             room.copy_from_slice(&held.packet);
             self.transmit(mac, if ip.is_v6() { TYPE_IP6 } else { TYPE_IP4 }, held.packet.len(), true);

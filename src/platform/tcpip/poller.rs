@@ -4,7 +4,7 @@ use super::interface;
 use super::stack::{self, Socket, Stack};
 use super::{frames, waker};
 use crate::abi::{MG_TCPIP_EV_ARP, mg_mgr, mg_str, mg_tcpip_if};
-pub(crate) use crate::platform::common::{DOOR, Ready, split_token, token};
+pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -14,6 +14,9 @@ use std::io;
 
 /// Whether there is always a network, as far as this platform knows.
 pub(crate) const ALWAYS_UP: bool = false;
+
+/// What one wait reports at most.
+pub(crate) const MOST: usize = 64;
 
 /// Frames that one poll takes from the queue of a driver that pushes them.
 const FRAMES: usize = 7;

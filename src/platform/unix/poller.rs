@@ -1,7 +1,7 @@
 //! Readiness through mio: every socket is registered once, edge triggered; writability is asked for the first time a send
 //! does not take everything.
 
-pub(crate) use crate::platform::common::{DOOR, Ready, split_token, token};
+pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
 use core::cell::{Cell, UnsafeCell};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};

@@ -115,10 +115,10 @@ fn set(fd: c_int, level: c_int, name: c_int, value: c_int) -> bool {
 
 /// A new socket of the address's family. Err: errno.
 pub(crate) fn open(_poller: &super::poller::Poller, ip6: bool, udp: bool) -> Result<c_int, c_int> {
-    new(family(ip6), udp)
+    new(inet(ip6), udp)
 }
 
-fn family(ip6: bool) -> c_int {
+fn inet(ip6: bool) -> c_int {
     if ip6 { libc::AF_INET6 } else { libc::AF_INET }
 }
 
@@ -536,7 +536,7 @@ pub(crate) fn shutdown_write(fd: c_int) {
 
 /// The local address the kernel would use towards `to`. Err: the call that failed and errno.
 pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_int)> {
-    let fd = new(family(to.is_ip6), true).map_err(|e| ("socket()", e))?;
+    let fd = new(inet(to.is_ip6), true).map_err(|e| ("socket()", e))?;
     let found = match connect(fd, to) {
         Io::Failed(e) => Err(("connect", e)),
         _ => local(fd).ok_or(("connect", errno())),
