@@ -1,6 +1,6 @@
 
-// ---- Programs of earlier 7.x versions: MGX_COMPAT_7 says which. What they used and today's API has no more, or has with other
-// arguments: see docs/migrating.md. Where a version is told by the number of arguments, both ways work.
+// ---- Compatibility with earlier 7.x versions, selected by MGX_COMPAT_7: functions that were removed or had other arguments. See
+// docs/migrating.md. Where the number of arguments identifies the version, both forms work.
 #if MGX_COMPAT_7 < 722
 
 #define MGX_JOIN(a, b) MGX_JOIN_(a, b)
@@ -15,7 +15,7 @@ extern "C" {
 
 // ---- before 7.15
 #if MGX_COMPAT_7 < 715
-// Defined by files of the older generator: mg_fs_packed serves these. The library's own have nothing.
+// Defined by files of the older generator, and served by mg_fs_packed. The library's own definitions are empty.
 extern const char *mg_unlist(size_t no);
 extern const char *mg_unpack(const char *path, size_t *size, time_t *mtime);
 
@@ -42,7 +42,7 @@ static inline struct mg_str mg_strstrip(struct mg_str s) {
   return s;
 }
 
-// The next entry of a SUBSCRIBE packet, or with qos NULL of an UNSUBSCRIBE packet. 4 is the usual first position, 0 the end.
+// Next entry of a SUBSCRIBE packet, or of an UNSUBSCRIBE packet if qos is NULL. Start with position 4; 0 means the end.
 static inline size_t mg_mqtt_next_topic(struct mg_mqtt_message *msg, struct mg_str *topic, uint8_t *qos, size_t pos) {
   const uint8_t *p = (const uint8_t *) msg->dgram.buf;
   size_t len = msg->dgram.len, begin = 1, size;
@@ -70,8 +70,8 @@ static inline size_t mg_mqtt_next_unsub(struct mg_mqtt_message *msg, struct mg_s
 }
 #endif
 
-// ---- any: mg_http_upload(c, hm, dir), mg_http_upload(c, hm, fs, dir), with the file's name in `name` or `file`, and without a limit.
-// They return the number of bytes in the request, or a negative one.
+// ---- any: mg_http_upload(c, hm, dir), mg_http_upload(c, hm, fs, dir), with the file name in `name` or `file`, without a limit.
+// Returns the number of bytes in the request, or a negative value on failure.
 static inline int mgx_http_upload_4(struct mg_connection *c, struct mg_http_message *hm, struct mg_fs *fs, const char *dir) {
   struct mg_http_message copy = *hm;
   struct mg_str name = mg_http_var(hm->query, mg_str("name")), offset = mg_http_var(hm->query, mg_str("offset"));
@@ -91,7 +91,7 @@ static inline int mgx_http_upload_4(struct mg_connection *c, struct mg_http_mess
 #define mgx_http_upload_5(c, hm, fs, dir, max_size) (mg_http_upload)(c, hm, fs, dir, max_size)
 #define mg_http_upload(...) MGX_BY_COUNT(mgx_http_upload_, __VA_ARGS__)
 
-// ---- any: mg_json_unescape(text, to, size), of a string without its quotes
+// ---- any: mg_json_unescape(text, to, size), for a string without its quotes
 static inline bool mgx_json_unescape_3(struct mg_str s, char *to, size_t n) {
   char *quoted = (char *) mg_calloc(1, s.len + 3);
   size_t len;
@@ -118,13 +118,13 @@ static inline bool mgx_json_unescape_3(struct mg_str s, char *to, size_t n) {
 
 extern void mgx_http_delete_chunk(struct mg_connection *c);
 
-// The program has taken the chunk: an empty one follows as the last, and no MG_EV_HTTP_MSG.
+// Marks the chunk as consumed. The message then ends with an empty chunk instead of MG_EV_HTTP_MSG.
 static inline void mg_http_delete_chunk(struct mg_connection *c, struct mg_http_message *hm) {
   (void) hm;
   mgx_http_delete_chunk(c);
 }
 
-// A pipe to a connection: what is written to the descriptor arrives as MG_EV_READ.
+// A pipe to a connection: data written to the descriptor arrives as MG_EV_READ.
 static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data, bool udp) {
   int fd[2];
   (void) udp;
@@ -135,7 +135,7 @@ static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_
   return -1;
 }
 
-// The size of the file goes to `*size`; free the result.
+// Stores the size of the file in `*size`. Free the result with mg_free.
 static inline char *mgx_file_read_3(struct mg_fs *fs, const char *path, size_t *size) {
   struct mg_str s = mg_file_read(fs, path);
   if (size != NULL) *size = s.len;
@@ -170,25 +170,25 @@ static inline size_t mgx_base64_decode_3(const char *src, size_t n, char *to) {
 #if MGX_COMPAT_7 < 712
 struct mgx_older_tls_opts {
 #if MGX_COMPAT_7 < 710
-  // PEM text, or the name of a file.
+  // PEM text or a file name.
   const char *ca;
-  const char *crl;      // not looked at
+  const char *crl;      // ignored
   const char *cert;
   const char *certkey;
-  const char *ciphers;  // not looked at
+  const char *ciphers;  // ignored
 #else
   struct mg_str ca;
-  struct mg_str crl;    // not looked at
+  struct mg_str crl;    // ignored
   struct mg_str cert;
   struct mg_str certkey;
-  struct mg_str ciphers;  // not looked at
+  struct mg_str ciphers;  // ignored
   struct mg_str key;
   struct mg_str name;
 #endif
   struct mg_str srvname;
   struct mg_fs *fs;
-  struct mg_str client_ca;  // for servers: who may come in
-  struct mg_str server_ca;  // for clients: whom to trust
+  struct mg_str client_ca;  // for servers: CA of the clients
+  struct mg_str server_ca;  // for clients: CA of the server
   struct mg_str srvcert;
   struct mg_str srvkey;
   struct mg_str server_cert;
@@ -197,7 +197,7 @@ struct mgx_older_tls_opts {
   struct mg_str client_key;
 };
 
-// Those that mg_tls_ctx_init was called with.
+// Options passed to mg_tls_ctx_init.
 struct mgx_older_tls {
   struct mgx_older_tls *next;
   struct mg_mgr *mgr;
@@ -206,7 +206,7 @@ struct mgx_older_tls {
 __attribute__((weak)) struct mgx_older_tls *mgx_older_tls_list = NULL;
 
 #if MGX_COMPAT_7 < 710
-// A copy, to be freed.
+// Returns a copy. Free it with mg_free.
 static inline struct mg_str mgx_older_pem(const char *s, struct mg_fs *fs) {
   if (s == NULL) return mg_str_n(NULL, 0);
   if (strstr(s, "-----") != NULL) return mg_strdup(mg_str(s));
@@ -419,7 +419,7 @@ static inline void mgx_older_mgr_poll(struct mg_mgr *mgr, int ms) {
   mg_timer_poll(&mgx_older_timers, now);
   for (t = mgx_older_timers; t != NULL; t = t->next) {
     uint64_t left = t->expire > now ? t->expire - now : 0;
-    // One that is over waits for nothing.
+    // A finished timer does not limit the wait.
     if ((t->flags & MG_TIMER_REPEAT) == 0 && (t->flags & MG_TIMER_CALLED) != 0) continue;
     if (ms < 0 || left < (uint64_t) ms) ms = left < 1000000 ? (int) left : 1000000;
   }

@@ -3,9 +3,22 @@
 #ifndef MONGOOSE_H
 #define MONGOOSE_H
 
+// Conventions
+//   NULL       A pointer must not be NULL unless the comment of the function or member allows it. "The null string" is {NULL, 0}.
+//   Ownership  The manager owns its connections and their descriptors. The library copies its arguments as needed, unless a
+//              comment says otherwise. Memory that a function returns for the caller to free is freed with mg_free.
+//   Strings    struct mg_str is a view (pointer and length), not NUL-terminated, valid as long as the buffer it points into.
+//              A const char * without a length is NUL-terminated.
+//   Units      Times are in milliseconds and sizes in bytes, unless a comment says otherwise.
+//   Threads    A manager, its connections and its timers belong to the thread that calls mg_mgr_poll. Comments name the functions
+//              that any thread or a signal handler may call. Any other call from another thread waits for a running handler, at
+//              most one second, and then fails. Accesses to struct members are not protected.
+//   Callbacks  Handlers run in mg_mgr_poll or in the call that causes the event. ev_data is valid until the handler returns. A
+//              handler may call any function, including mg_mgr_poll, mg_close_conn and mg_mgr_free.
+
 #define MG_VERSION "7.22"
 
-// ---- The platform. The library is built for hosted Unix; with MG_ARCH_CUSTOM settings come from the program's mongoose_config.h.
+// ---- Platform. The library is built for hosted Unix. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -60,20 +73,20 @@
 #error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
 #endif
 
-// ---- The version that the program was written for, when it is an earlier 7.x: 713 for 7.13. See docs/migrating.md.
+// ---- The earlier 7.x version that the application was written for, for example 713 for 7.13. See docs/migrating.md.
 #ifndef MGX_COMPAT_7
 #define MGX_COMPAT_7 722
 #elif MGX_COMPAT_7 < 700 || MGX_COMPAT_7 > 799
-#error MGX_COMPAT_7: the version that the program was written for, such as 713 for 7.13
+#error MGX_COMPAT_7: the version that the application was written for, such as 713 for 7.13
 #endif
 #if MGX_COMPAT_7 < 722
-// A member that had other names: -Wpedantic knows unions without a name since C11 only.
+// Alternative names of a member. -Wpedantic accepts anonymous unions only since C11.
 #define MGX_ALSO __extension__ union
 // struct mg_str s = {"text", 4};
 #pragma GCC diagnostic ignored "-Wmissing-braces"
 #endif
 
-// ---- Settings that are part of the binary layout. `make install` writes the values that the library was built with.
+// ---- Settings that affect the binary layout. `make install` inserts the values that the library was built with.
 #define MGX_BUILT_DATA_SIZE 32
 #define MGX_BUILT_MAX_HTTP_HEADERS 30
 #define MGX_BUILT_TIME_SIZE 0  // bytes of time_t; 0: not known
@@ -90,8 +103,8 @@
 #error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
 #endif
 
-// A library with other sizes knows by these names which sizes its caller was compiled with: a program for one library does not
-// link with the other, or ends with a message when it calls it.
+// The sizes are part of these symbol names, so that an application compiled with other sizes than the library does not link, or
+// aborts with a message when it calls it.
 #if MGX_BUILT_DATA_SIZE != 32 || MGX_BUILT_MAX_HTTP_HEADERS != 30
 #define MGX_SIZED(name, data, headers) MGX_SIZED_(name, data, headers)
 #define MGX_SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
@@ -105,7 +118,7 @@
 #error MG_DASH_MAX_USER_NAME: fixed at 32 in the library
 #endif
 
-// ---- Settings with one value in a prebuilt library.
+// ---- Settings that are fixed in a prebuilt library.
 #ifndef MG_TLS
 #define MG_TLS MG_TLS_NONE
 #elif MG_TLS == MG_TLS_CUSTOM
@@ -220,13 +233,13 @@
 #ifndef MG_ENABLE_FATFS
 #define MG_ENABLE_FATFS 0
 #elif MG_ENABLE_FATFS
-#error MG_ENABLE_FATFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#error MG_ENABLE_FATFS: 0 in the library; use mg_fs_posix, mg_fs_packed, or a struct mg_fs of the application
 #endif
 
 #ifndef MG_ENABLE_LFS
 #define MG_ENABLE_LFS 0
 #elif MG_ENABLE_LFS
-#error MG_ENABLE_LFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#error MG_ENABLE_LFS: 0 in the library; use mg_fs_posix, mg_fs_packed, or a struct mg_fs of the application
 #endif
 
 #ifndef MG_JSON_MAX_DEPTH
@@ -238,7 +251,7 @@
 #ifndef MG_OTA
 #define MG_OTA MG_OTA_NONE
 #elif MG_OTA != MG_OTA_NONE && MG_OTA != MG_OTA_CUSTOM
-#error MG_OTA: MG_OTA_NONE in the library; with MG_OTA_CUSTOM the program defines mg_ota_begin, mg_ota_write and mg_ota_end
+#error MG_OTA: MG_OTA_NONE in the library; with MG_OTA_CUSTOM the application defines mg_ota_begin, mg_ota_write and mg_ota_end
 #endif
 
 #ifndef MG_OTA_URL
@@ -324,7 +337,7 @@
 #define MG_ENABLE_LOG 1
 #endif
 
-// ---- Functions that a program may replace by its own, whether or not it sets these.
+// ---- Functions that an application may replace, whether or not it sets these.
 #ifndef MG_ENABLE_CUSTOM_CALLOC
 #define MG_ENABLE_CUSTOM_CALLOC 0
 #endif
@@ -341,7 +354,7 @@
 #define MG_ENABLE_CUSTOM_DEVICE_ID 0
 #endif
 
-// ---- Settings without effect on the library; the program may look at them.
+// ---- Settings without effect on the library, defined for applications that test them.
 #ifndef MG_ENABLE_POLL
 #ifdef __linux__
 #define MG_ENABLE_POLL 0
@@ -432,7 +445,7 @@
 #define MG_DASH_MAX_SEND_BUF_SIZE (5 * MG_IO_SIZE)
 #endif
 
-// ---- System headers. Programs use them without including them.
+// ---- System headers that applications use without including them.
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
@@ -494,7 +507,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 // The four bytes at p, for "%d.%d.%d.%d".
 #define MG_IPADDR_PARTS(p) MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3]
 
-// Reading and writing big-endian integers, aligned or not.
+// Big-endian loads and stores, at any alignment.
 #define MG_LOAD_BE16(p) ((uint16_t) ((MG_U8P(p)[0] << 8) | MG_U8P(p)[1]))
 #define MG_LOAD_BE24(p) (((uint32_t) MG_U8P(p)[0] << 16) | ((uint32_t) MG_U8P(p)[1] << 8) | MG_U8P(p)[2])
 #define MG_LOAD_BE32(p) MG_U32(MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3])
@@ -510,7 +523,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_BIT(x) ((uint32_t) 1 << (x))
 #define MG_SET_BITS(R, CLRMASK, SETMASK) (R) = ((R) & ~(CLRMASK)) | (SETMASK)
 
-// To a multiple of a; a = 0 leaves x alone.
+// Round to a multiple of a; a = 0 leaves x unchanged.
 #define MG_ROUND_UP(x, a) ((a) == 0 ? (x) : ((((x) + (a) - 1) / (a)) * (a)))
 #define MG_ROUND_DOWN(x, a) ((a) == 0 ? (x) : (((x) / (a)) * (a)))
 
@@ -523,7 +536,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_ARM_ENABLE_IRQ()
 #define MG_DSB()
 
-// ---- Singly linked lists: structs with a member `next`, a pointer to the first one.
+// ---- Singly linked lists of structs with a member `next`; head_ points to the pointer to the first element
 #define LIST_ADD_HEAD(type_, head_, elem_) \
   do {                                     \
     (elem_)->next = *(head_);              \
@@ -546,7 +559,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
     *mgx_link = (elem_)->next;                                   \
   } while (0)
 
-// ---- Strings: a view of a C string
+// ---- Strings: mg_str makes a view of a C string
 #define mg_str(s) mg_str_s(s)
 
 // ---- Logging: MG_INFO(("%d connections", n)), with double parentheses
@@ -570,7 +583,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_DEBUG(args) MG_LOG(MG_LL_DEBUG, args)
 #define MG_VERBOSE(args) MG_LOG(MG_LL_VERBOSE, args)
 
-// ---- Arguments for %m: a C string as JSON text
+// ---- Arguments for %m that print a C string as a JSON string
 #define MG_ESC(str) mg_print_esc, 0, (str)
 
 // ---- Differentiated services code points, for mg_dscp
@@ -578,13 +591,13 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_DSCP_AF(class_, drop_) ((class_) * 8 + (drop_) * 2)
 #define MG_DSCP_EF 46
 
-// ---- Profiling: not in this library
+// ---- Profiling: not available
 #define MG_PROF_INIT(c)
 #define MG_PROF_FREE(c)
 #define MG_PROF_ADD(c, name)
 #define MG_PROF_DUMP(c)
 
-// ---- Dashboard: add a struct mg_field_set, and an HTTP handler of the program
+// ---- Dashboard: add a struct mg_field_set or an HTTP handler of the application
 #define MG_DASH_ADD_FIELD_SET(dash_, set_) LIST_ADD_HEAD(struct mg_field_set, &(dash_)->sets, (set_))
 #define MG_DASH_REGISTER_CUSTOM_HANDLER(dash_, uri_, fn_, data_)                                      \
   do {                                                                                                \
@@ -595,7 +608,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
     LIST_ADD_HEAD(struct mg_dash_custom_handler, &(dash_)->custom_handlers, &mgx_handler);            \
   } while (0)
 
-// ---- Types that are used before they are complete, or under more than one name
+// ---- Forward declarations, and types with more than one name
 struct mg_connection;
 struct mg_dash;
 struct mg_dash_user;
@@ -707,7 +720,7 @@ enum mg_val_type {
   MG_VAL_RAW = 5,
 };
 
-// What the callback of a dashboard set is to do.
+// Operations passed to the callback of a struct mg_field_set.
 enum mg_dash_op {
   MG_DASH_READ = 0,
   MG_DASH_WRITE = 1,
@@ -715,59 +728,59 @@ enum mg_dash_op {
   MG_DASH_ADD = 3,
 };
 
-// Events that a handler gets, and what ev_data then is.
+// Events passed to an event handler, with the type of `ev_data` for each. `ev_data` is valid only during the handler call.
 enum mg_event {
-  // `char *`: what went wrong; the connection will close.
+  // `char *`: error message. The connection is about to close.
   MG_EV_ERROR = 0,
-  // NULL, for clients `char *`: the URL. The connection was made.
+  // Clients: `char *`, the URL. Others: NULL. The connection was created.
   MG_EV_OPEN = 1,
-  // `uint64_t *`: mg_millis. Once per mg_mgr_poll.
+  // `uint64_t *`: current time of mg_millis. Sent once per mg_mgr_poll.
   MG_EV_POLL = 2,
-  // NULL. The host name has an address.
+  // NULL. The host name was resolved.
   MG_EV_RESOLVE = 3,
-  // NULL. The client is connected.
+  // NULL. A client connection is established.
   MG_EV_CONNECT = 4,
-  // NULL. The connection came in.
+  // NULL. A listener accepted this connection.
   MG_EV_ACCEPT = 5,
-  // NULL. The TLS handshake is done.
+  // NULL. The TLS handshake completed.
   MG_EV_TLS_HS = 6,
-  // `long *`: how many bytes were added to `c->recv`.
+  // `long *`: number of bytes appended to `c->recv`.
   MG_EV_READ = 7,
-  // `long *`: how many bytes were sent.
+  // `long *`: number of bytes sent.
   MG_EV_WRITE = 8,
-  // NULL. The last event of a connection.
+  // NULL. The connection is closed; this is its last event.
   MG_EV_CLOSE = 9,
-  // `struct mg_http_message *`: first line and headers; the body may follow.
+  // `struct mg_http_message *`: start line and headers were received. The body may be incomplete.
   MG_EV_HTTP_HDRS = 10,
-  // `struct mg_http_message *`: the whole message.
+  // `struct mg_http_message *`: a complete request or response was received.
   MG_EV_HTTP_MSG = 11,
-  // `struct mg_http_message *`: the WebSocket handshake is done.
+  // `struct mg_http_message *`: the WebSocket handshake completed.
   MG_EV_WS_OPEN = 12,
-  // `struct mg_ws_message *`: a message.
+  // `struct mg_ws_message *`: a WebSocket message was received.
   MG_EV_WS_MSG = 13,
-  // `struct mg_ws_message *`: a control frame.
+  // `struct mg_ws_message *`: a WebSocket control frame was received.
   MG_EV_WS_CTL = 14,
-  // `struct mg_mqtt_message *`: a packet.
+  // `struct mg_mqtt_message *`: an MQTT packet was received.
   MG_EV_MQTT_CMD = 15,
-  // `struct mg_mqtt_message *`: a published message.
+  // `struct mg_mqtt_message *`: an MQTT PUBLISH packet was received.
   MG_EV_MQTT_MSG = 16,
-  // `int *`: the code of the CONNACK; 0 is success.
+  // `int *`: return code of the CONNACK packet; 0 means success.
   MG_EV_MQTT_OPEN = 17,
-  // `uint64_t *`: milliseconds since 1970.
+  // `uint64_t *`: time in milliseconds since 1970.
   MG_EV_SNTP_TIME = 18,
-  // `struct mg_str *`: what mg_wakeup sent.
+  // `struct mg_str *`: message sent by mg_wakeup.
   MG_EV_WAKEUP = 19,
-  // `struct mg_mdns_req *`: a query.
+  // `struct mg_mdns_req *`: an mDNS query was received.
   MG_EV_MDNS_REQ = 20,
-  // `struct mg_mdns_resp *`: an answer.
+  // `struct mg_mdns_resp *`: an mDNS response was received.
   MG_EV_MDNS_RESP = 21,
-  // `struct mg_modbus_req *`: a request.
+  // `struct mg_modbus_req *`: a Modbus request was received.
   MG_EV_MODBUS_REQ = 22,
-  // The first number that an application may use for its own events.
+  // First event number available to applications.
   MG_EV_USER = 23,
 };
 
-// What a file is, and how to open it.
+// Open modes of mg_fs_open, and file attributes reported by the `st` member of struct mg_fs.
 enum mg_fs_flags {
   MG_FS_READ = 1,
   MG_FS_WRITE = 2,
@@ -775,20 +788,22 @@ enum mg_fs_flags {
   MG_FS_EXCL = 8,
 };
 
-// Results of the I/O functions beside a number of bytes.
+// Negative results of mg_io_send, mg_io_recv, mg_tls_send and mg_tls_recv.
 enum mg_io_result {
+  // The connection failed or was closed.
   MG_IO_ERR = -1,
+  // The operation would block; try again later.
   MG_IO_WAIT = -2,
 };
 
-// Results of mg_json_get beside an offset.
+// Negative results of mg_json_get.
 enum mg_json_error {
   MG_JSON_TOO_DEEP = -1,
   MG_JSON_INVALID = -2,
   MG_JSON_NOT_FOUND = -3,
 };
 
-// How much is logged: everything up to mg_log_level.
+// Log levels. A message is logged if its level is at most `mg_log_level`.
 enum mg_log_level_t {
   MG_LL_NONE = 0,
   MG_LL_ERROR = 1,
@@ -804,7 +819,7 @@ enum mg_mqtt_parse_result {
   MQTT_MALFORMED = 2,
 };
 
-// Types of MQTT 5 property values.
+// Value types of MQTT 5 properties.
 enum mg_mqtt_prop_type {
   MQTT_PROP_TYPE_BYTE = 0,
   MQTT_PROP_TYPE_STRING = 1,
@@ -823,7 +838,7 @@ enum mg_ota_status {
   MG_OTA_ROLLEDBACK = 3,
 };
 
-// An elliptic curve of the key helpers.
+// An elliptic curve of the mg_uecc_* functions.
 struct MG_UECC_Curve_t;
 
 // Defined with MG_ENABLE_TCPIP only.
@@ -834,82 +849,82 @@ struct mg_tcpip_if;
 
 // A DNS server.
 struct mg_dns {
-  // Its address, for example `udp://8.8.8.8:53`.
+  // URL of the server, for example `udp://8.8.8.8:53`.
   const char *url;
-  // The connection to it, opened when first needed.
+  // Connection to the server, opened on first use.
   struct mg_connection *c;
 };
 
-// A timer, in the list that mg_timer_poll (and mg_mgr_poll for `mgr->timers`) walks.
+// A timer, linked into a list that mg_timer_poll walks. mg_mgr_poll walks the list `mgr->timers`.
 struct mg_timer {
-  // Time between calls, milliseconds.
+  // Interval in milliseconds.
   uint64_t period_ms;
-  // Time of the next call; 0 until the first poll has started the timer.
+  // Next expiry time in milliseconds; 0 until the first poll starts the timer.
   uint64_t expire;
   // MG_TIMER_* bits.
   unsigned int flags;
-  // What to call.
+  // Callback.
   void (*fn)(void *arg);
-  // Its argument.
+  // User data of the callback.
   void *arg;
-  // List link.
+  // Next timer in the list.
   struct mg_timer *next;
 };
 
-// The write end of the wakeup pair.
+// Write end of the channel used by mg_wakeup.
 union mg_pipe {
   int fd;
   void *q;
 };
 
-// Event manager: holds connections and timers, polled by one thread.
+// Event manager: owns connections and timers. One thread polls it.
 struct mg_mgr {
-  // All connections, newest first, linked by `next`.
+  // List of all connections, newest first, linked by `next`.
   struct mg_connection *conns;
-  // DNS server for names, over IPv4.
+  // DNS server reached over IPv4.
   struct mg_dns dns4;
-  // The same over IPv6.
+  // DNS server reached over IPv6.
   struct mg_dns dns6;
-  // mDNS connection, see mg_mdns_listen.
+  // Listener used to resolve `.local` names; see mg_mdns_listen.
   struct mg_connection *mdns;
-  // How long a name may take to resolve, milliseconds.
+  // Name resolution timeout, in milliseconds.
   int dnstimeout;
-  // Ask `dns6` first.
+  // Query `dns6` first.
   bool use_dns6;
-  // The id handed out last.
+  // Last connection id assigned.
   unsigned long nextid;
-  // The application's own; set it after mg_mgr_init.
+  // User data. Set it after mg_mgr_init.
   void *userdata;
-  // Of the TLS layer.
+  // Internal.
   void *tls_ctx;
-  // MQTT packet id used last.
+  // Last MQTT packet id assigned.
   uint16_t mqtt_id;
-  // Of the resolver.
+  // Internal: pending DNS lookups.
   void *active_dns_requests;
-  // Of the mDNS resolver.
+  // Internal: pending mDNS lookups.
   void *active_mdns_requests;
-  // Timers that mg_mgr_poll runs.
+  // List of timers that mg_mgr_poll runs.
   struct mg_timer *timers;
-  // Descriptor that the poll waits on; -1 when there is none.
+  // Descriptor of the poller; -1 if there is none.
   int epoll_fd;
   // The interface given to mg_tcpip_init; NULL where the sockets of the operating system are used.
   struct mg_tcpip_if *ifp;
-  // Bytes to allocate behind each struct mg_connection, for the application.
+  // Number of extra bytes to allocate after each struct mg_connection, for the application.
   size_t extraconnsize;
-  // Of mg_wakeup.
+  // Internal: used by mg_wakeup.
   union mg_pipe pipe;
 };
 
-// The 16 address bytes, network byte order. IPv4 uses the first four; the rest is then unspecified.
+// The 16 bytes of an IP address, in network byte order. IPv4 uses the first four; the others are unspecified.
 union mg_addr_bytes {
   uint8_t ip[16];
   uint32_t ip4;
   uint64_t ip6[2];
 };
 
-// A network address.
+// An IP address and port.
 struct mg_addr {
-  // The address.
+  // IP address, network byte order.
 #if MGX_COMPAT_7 < 712
   MGX_ALSO { union mg_addr_bytes addr; uint32_t ip; uint8_t ip6[16]; };
 #elif MGX_COMPAT_7 < 722
@@ -919,21 +934,22 @@ struct mg_addr {
 #endif
   // Port, network byte order.
   uint16_t port;
-  // IPv6 scope; 0 for none.
+  // IPv6 scope id; 0 for none.
   uint8_t scope_id;
-  // Selects the family.
+  // True for IPv6, false for IPv4.
   bool is_ip6;
 };
 
-// A growable buffer. Memory between `len` and `size` is zero.
+// A growable buffer. The library zeroes memory when it allocates, vacates or frees it; the content of `buf[len..size]` is
+// otherwise unspecified.
 struct mg_iobuf {
-  // The memory, from mg_calloc; NULL while `size` is 0.
+  // Memory from mg_calloc; NULL if `size` is 0.
   uint8_t *buf;
   // Capacity in bytes.
   size_t size;
-  // Bytes in use, from the start of `buf`.
+  // Number of bytes in use.
   size_t len;
-  // The capacity is always a multiple of this; 0 means exact sizes.
+  // The capacity is rounded up to a multiple of this; 0 disables rounding.
   size_t align;
 };
 
@@ -944,42 +960,42 @@ typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*, void*);
 typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*);
 #endif
 
-// A connection: listener, accepted, client or wrapped descriptor. The application reads and writes its members, in the thread
+// A connection: a listener, an accepted or client connection, or a wrapped descriptor. Access the members only from the thread
 // that polls the manager.
 struct mg_connection {
-  // Next in `mgr->conns`.
+  // Next connection in the list `mgr->conns`.
   struct mg_connection *next;
-  // The manager that owns it.
+  // Manager that owns the connection.
   struct mg_mgr *mgr;
   // Local address.
   struct mg_addr loc;
-  // Peer address. UDP: of the datagram received last.
+  // Peer address. UDP: sender of the last datagram received.
 #if MGX_COMPAT_7 < 706
   MGX_ALSO { struct mg_addr rem; struct mg_addr peer; };
 #else
   struct mg_addr rem;
 #endif
-  // Socket descriptor.
+  // Socket descriptor, cast to a pointer.
   void *fd;
-  // Unique id, never used again.
+  // Unique id. Ids are never reused.
   unsigned long id;
-  // Received bytes. The handler removes what it has used.
+  // Received data. The handler removes what it consumes.
   struct mg_iobuf recv;
-  // Bytes waiting to be sent.
+  // Data waiting to be sent.
   struct mg_iobuf send;
-  // Profiling data; unused.
+  // Unused.
   struct mg_iobuf prof;
-  // TLS: received bytes that are still encrypted.
+  // TLS: received data that is not decrypted yet.
   struct mg_iobuf rtls;
-  // The application's event handler; may be replaced at any time.
+  // Event handler of the application. May be replaced at any time.
   mg_event_handler_t fn;
-  // Its argument.
+  // User data of the event handler.
   void *fn_data;
   // Protocol handler, called before `fn`.
   mg_event_handler_t pfn;
-  // Its argument.
+  // User data of the protocol handler.
   void *pfn_data;
-  // Free for the application; zero at the start.
+  // Storage for the application, initially zero.
 #if MGX_COMPAT_7 < 710
   MGX_ALSO { char data[MG_DATA_SIZE]; char label[MG_DATA_SIZE]; };
 #else
@@ -990,16 +1006,16 @@ struct mg_connection {
   // Differentiated services code point, set by mg_dscp.
   //
   unsigned int dscp: 6;
-  // Listens for connections or datagrams.
+  // Listener, or UDP socket that receives from any peer.
   //
   unsigned int is_listening: 1;
-  // Made by mg_connect.
+  // Created by mg_connect.
   //
   unsigned int is_client: 1;
-  // Came in through a listener.
+  // Accepted by a listener.
   //
   unsigned int is_accepted: 1;
-  // The host name is being looked up.
+  // Waiting for name resolution.
   //
   unsigned int is_resolving: 1;
   // UDP over a network driver: a neighbour was asked for its address.
@@ -1008,141 +1024,144 @@ struct mg_connection {
   // connect() is in progress.
   //
   unsigned int is_connecting: 1;
-  // TLS is wanted or running.
+  // Uses TLS.
   //
   unsigned int is_tls: 1;
   // TLS handshake in progress.
   //
   unsigned int is_tls_hs: 1;
-  // UDP.
+  // UDP socket.
   //
   unsigned int is_udp: 1;
-  // Speaks WebSocket.
+  // WebSocket connection.
   //
   unsigned int is_websocket: 1;
-  // Speaks MQTT 5.
+  // MQTT 5 connection.
   //
   unsigned int is_mqtt5: 1;
-  // Set by the application: log all traffic. Accepted connections take it over from their listener.
+  // Set by the application: log all traffic in hex. Accepted connections inherit it from their listener.
   //
   unsigned int is_hexdumping: 1;
-  // Set by the application: send what is queued, then close.
+  // Set by the application: send the queued data, then close.
   //
   unsigned int is_draining: 1;
-  // Close when this connection has been serviced.
+  // Set by the application or the library: close, discarding queued data.
   //
   unsigned int is_closing: 1;
-  // Set and cleared by the application: while set nothing is read from the socket.
+  // Set and cleared by the application: stop reading from the socket while set.
   //
   unsigned int is_full: 1;
-  // The TLS layer waits for room to send.
+  // TLS output is blocked until the socket is writable.
   //
   unsigned int is_tls_throttled: 1;
-  // An HTTP answer is not finished yet.
+  // An HTTP response is in progress.
   //
   unsigned int is_resp: 1;
-  // Ready for reading in this poll.
+  // The socket is readable in this poll.
   //
   unsigned int is_readable: 1;
-  // Ready for writing in this poll.
+  // The socket is writable in this poll.
   //
   unsigned int is_writable: 1;
 };
 
-// A view of text or bytes, not necessarily NUL-terminated. It does not own its memory unless the function that made it says so.
+// A string view: pointer and length, not necessarily NUL-terminated. It owns its memory only if the function that returned it
+// says so.
 struct mg_str {
-  // First byte; NULL for the null string.
+  // First byte; NULL in the null string `{NULL, 0}`.
 #if MGX_COMPAT_7 < 715
   MGX_ALSO { const char *ptr; char *buf; };
 #else
   char *buf;
 #endif
-  // Number of bytes.
+  // Length in bytes.
   size_t len;
 };
 
-// A variable that a dashboard shows and changes.
+// A variable that a dashboard displays and edits.
 struct mg_field {
   const char *name;
   enum mg_val_type type;
-  // The application's variable.
+  // Pointer to the application's variable.
   void *value;
-  // Its size in bytes; 0 makes it read-only.
+  // Size of the variable in bytes; 0 makes it read-only.
   size_t value_size;
 };
 
-// An HTTP handler of the application beside the dashboard's own.
+// An HTTP handler that the application adds to a dashboard.
 struct mg_dash_custom_handler {
   struct mg_dash_custom_handler *next;
-  // Pattern for mg_match.
+  // URI pattern for mg_match.
   struct mg_str uri_pattern;
   mg_event_handler_t handler;
   void *handler_data;
 };
 
-// A file system: where mg_file_*, mg_fs_* and the HTTP file functions read and write.
+// A file system: the functions through which mg_file_*, mg_fs_* and the HTTP file functions access files.
 struct mg_fs {
-  // Status: MG_FS_* bits, 0 if there is no such file. `size` and `mtime` may be NULL.
+  // Returns MG_FS_* attributes of a file, or 0 if it does not exist. `size` and `mtime` may be NULL.
   int (*st)(const char *path, size_t *size, time_t *mtime);
-  // Calls `fn` for each name in a directory.
+  // Calls `fn` with the name of each directory entry.
   void (*ls)(const char *path, void (*fn)(const char*, void*), void *arg);
-  // Opens a file with MG_FS_* flags; NULL on failure.
+  // Opens a file with MG_FS_* flags. Returns NULL on failure.
   void *(*op)(const char *path, int flags);
-  // Closes it.
+  // Closes a file.
   void (*cl)(void *fd);
-  // Reads; returns the number of bytes, 0 at the end or on failure.
+  // Reads up to `len` bytes. Returns the number of bytes read, 0 at the end of the file or on failure.
   size_t (*rd)(void *fd, void *buf, size_t len);
-  // Writes; returns the number of bytes.
+  // Writes `len` bytes. Returns the number of bytes written.
   size_t (*wr)(void *fd, const void *buf, size_t len);
-  // Moves to an absolute position and returns it.
+  // Seeks to an absolute offset and returns it.
   size_t (*sk)(void *fd, size_t offset);
-  // Renames, replacing the target.
+  // Renames a file, replacing the target.
   bool (*mv)(const char *from, const char *to);
   // Removes a file or an empty directory.
   bool (*rm)(const char *path);
-  // Makes a directory.
+  // Creates a directory.
   bool (*mkd)(const char *path);
 };
 
-// A dashboard: the fn_data of mg_dash_ev_handler.
+// A dashboard. Pass a pointer to it to mg_http_listen as `fn_data`, with mg_dash_ev_handler as handler.
 struct mg_dash {
-  // See MG_DASH_ADD_FIELD_SET.
+  // Linked list of variable sets; add to it with MG_DASH_ADD_FIELD_SET.
   struct mg_field_set *sets;
-  // See MG_DASH_REGISTER_CUSTOM_HANDLER.
+  // Linked list of HTTP handlers; add to it with MG_DASH_REGISTER_CUSTOM_HANDLER.
   struct mg_dash_custom_handler *custom_handlers;
-  // Returns the user's level, 0 or less to refuse; may rewrite `user`. NULL: everybody is a guest of level 9.
+  // Returns the access level of a user, or 0 or less to deny access. May rewrite `user`. NULL makes everyone a guest with
+  // level 9.
   int (*authenticate)(char *user, size_t user_size, const char *pass);
-  // 0 means 3600.
+  // Session lifetime in seconds; 0 means 3600.
   int session_auto_expiration_seconds;
   // Set by the library while `authenticate` is NULL.
   struct mg_dash_user *guest;
-  // File system of file lists; NULL for the machine's own.
+  // File system for file lists; NULL means mg_fs_posix.
   struct mg_fs *upload_fs;
 };
 
-// A dashboard user with a session.
+// A logged-in dashboard user.
 struct mg_dash_user {
   struct mg_dash_user *next;
   char name[MG_DASH_MAX_USER_NAME];
   // Session token.
   char token[21];
-  // Access level that `authenticate` returned.
+  // Access level returned by `authenticate`.
   int level;
-  // When the session ends, milliseconds of mg_millis.
+  // Session expiry time, in milliseconds of mg_millis.
   uint64_t expire;
   struct mg_dash *dash;
 };
 
-// Variables that a dashboard shows and changes together.
+// A group of variables that a dashboard reads and writes together.
 struct mg_field_set {
   const char *name;
-  // Ends with an entry whose `name` is NULL.
+  // Array of variables, terminated by an entry whose `name` is NULL.
   struct mg_field *fields;
-  // Called to refresh, check and apply; false refuses. NULL: always allowed.
+  // Called to refresh, validate and apply the values. Returns false to refuse. NULL allows every operation.
   bool (*fn)(enum mg_dash_op op, struct mg_dash_user *user);
-  // Non-NULL makes the set an array: the element that `fn` is to work on; -1 asks for the size.
+  // NULL for a plain set. Otherwise the set is an array and `*index` selects the element that `fn` works on; -1 requests the
+  // size.
   int *index;
-  // Non-NULL makes the set a file list: puts the directory into `buf`.
+  // NULL for an ordinary set. Otherwise the set is a file list, and this callback writes the directory to `buf`.
   bool (*get_dir)(const struct mg_dash_user *user, char *buf, size_t len);
   struct mg_field_set *next;
 };
@@ -1151,55 +1170,55 @@ struct mg_field_set {
 struct mg_dns_message {
   // Transaction id.
   uint16_t txnid;
-  // `addr` holds an address.
+  // True if `addr` is set.
   bool resolved;
-  // The first address found.
+  // First address in the response.
   struct mg_addr addr;
-  // The name, with dots.
+  // Host name in dotted form.
   char name[256];
 };
 
-// A DNS question or record.
+// A DNS question or resource record.
 struct mg_dns_rr {
-  // Length of the encoded name.
+  // Length of the encoded name, in bytes.
   uint16_t nlen;
-  // MG_DNS_RTYPE_* value.
+  // Record type, an MG_DNS_RTYPE_* value.
   uint16_t atype;
-  // Class.
+  // Record class.
   uint16_t aclass;
-  // Length of the data.
+  // Length of the record data, in bytes.
   uint16_t alen;
 };
 
 // An open file.
 struct mg_fd {
-  // What the file system's `op` returned.
+  // Handle returned by the `op` function of the file system.
   void *fd;
-  // The file system it belongs to.
+  // File system that the file belongs to.
   struct mg_fs *fs;
 };
 
-// One header of an HTTP message.
+// A header of an HTTP message.
 struct mg_http_header {
   struct mg_str name;
   struct mg_str value;
 };
 
-// A parsed HTTP message. Every string points into the buffer that was parsed.
+// A parsed HTTP message. All strings point into the buffer that was parsed.
 struct mg_http_message {
-  // Request: the method. Response: the protocol version.
+  // Request: method. Response: protocol version.
   struct mg_str method;
-  // Request: the path, still percent-encoded, without the query. Response: the status code.
+  // Request: path, percent-encoded, without the query. Response: status code.
   struct mg_str uri;
-  // What follows the first `?` of the URI; the null string when there is none.
+  // Part of the URI after the first `?`. `{NULL, 0}` if there is no `?`.
   struct mg_str query;
-  // Request: the protocol version. Response: the reason phrase.
+  // Request: protocol version. Response: reason phrase.
   struct mg_str proto;
-  // The headers; unused entries are zero.
+  // Headers in order of arrival. Unused entries are zero.
   struct mg_http_header headers[MG_MAX_HTTP_HEADERS];
-  // The body, or the part of it that has arrived.
+  // Message body. In MG_EV_HTTP_HDRS `len` is the announced length, and not all of it may have arrived.
   struct mg_str body;
-  // First line, headers and the empty line.
+  // Start line and headers, including the blank line.
   struct mg_str head;
   // `head` and `body` together.
 #if MGX_COMPAT_7 < 714
@@ -1209,52 +1228,52 @@ struct mg_http_message {
 #endif
 };
 
-// One part of a multipart body.
+// A part of a multipart body.
 struct mg_http_part {
   // Field name.
   struct mg_str name;
-  // File name; empty for ordinary fields.
+  // File name; empty for fields that are not files.
   struct mg_str filename;
-  // The value.
+  // Content of the part.
   struct mg_str body;
 };
 
-// How to serve files. Members left zero take their default; nothing is kept after the call.
+// Options for serving files. Zero-initialise; a zero member means its default. The library keeps no pointers to it.
 struct mg_http_serve_opts {
-  // Directory to serve, or a list such as `/dir,/a=dir2`.
+  // Directory to serve, or a list of URI prefixes and directories such as `/dir,/a=dir2`.
   const char *root_dir;
-  // Files whose names match are run through server-side includes, for example `#.shtml`.
+  // Glob pattern of files to process for server-side includes, for example `#.shtml`.
   const char *ssi_pattern;
-  // Header lines to add, each ending in CR LF.
+  // Additional header lines, each terminated by CR LF.
   const char *extra_headers;
-  // More MIME types: `ext1=type1,ext2=type2`.
+  // Additional MIME types: `ext1=type1,ext2=type2`.
   const char *mime_types;
-  // Page to send when a file is not found.
+  // File to send when the requested file does not exist.
   const char *page404;
-  // File system; NULL for the machine's own.
+  // File system; NULL means mg_fs_posix.
   struct mg_fs *fs;
 };
 
-// What to sign, and the keys. Nothing is kept after the call.
+// Claims and keys of a JSON Web Token. The library keeps no pointers to it.
 struct mg_jwt_opts {
-  // Payload, signed as it is.
+  // Payload, signed as is.
   struct mg_str claims;
-  // More header members: JSON text without braces.
+  // Additional header members: JSON text without the enclosing braces.
   struct mg_str header;
-  // Key id.
+  // Key id; empty for none.
   struct mg_str kid;
-  // Key for HS256.
+  // HS256: shared key.
   struct mg_str secret;
-  // ES256: 32 bytes.
+  // ES256: private key, 32 bytes.
   const uint8_t *private_key;
-  // ES256: 64 bytes.
+  // ES256: public key, 64 bytes.
   const uint8_t *public_key;
 };
 
-// `void (*mg_pfn_t)(char, void *)`: takes one character of output.
+// Output callback: receives one character and the user data.
 typedef void (*mg_pfn_t)(char, void*);
 
-// An MD5 computation; may be copied between updates.
+// MD5 state. May be copied to fork a computation.
 struct mg_md5_ctx {
   uint32_t buf[4];
   uint32_t bits[2];
@@ -1265,29 +1284,29 @@ struct mg_md5_ctx {
 struct mg_mqtt_prop {
   // MQTT_PROP_* value.
   uint8_t id;
-  // Value of numeric properties.
+  // Value of a numeric property.
   uint32_t iv;
-  // First text of a string pair.
+  // First string of a string pair.
   struct mg_str key;
-  // Value of strings and binary data; second text of a string pair.
+  // Value of a string or binary property; second string of a string pair.
   struct mg_str val;
 };
 
-// What to send in an MQTT packet. Members left zero take their default; nothing is kept after the call.
+// Parameters of an MQTT packet. Zero-initialise; a zero member means its default. The library keeps no pointers to it.
 struct mg_mqtt_opts {
-  // Login: user name.
+  // CONNECT: user name.
   struct mg_str user;
-  // Login: password.
+  // CONNECT: password.
   struct mg_str pass;
-  // Login: client id; empty for a random one.
+  // CONNECT: client id; empty for a random one.
   struct mg_str client_id;
-  // Topic to publish to or subscribe to; topic of the will in a login.
+  // PUBLISH, SUBSCRIBE, UNSUBSCRIBE: topic. CONNECT: topic of the will.
 #if MGX_COMPAT_7 < 711
   MGX_ALSO { struct mg_str topic; struct mg_str will_topic; };
 #else
   struct mg_str topic;
 #endif
-  // Message to publish; message of the will in a login.
+  // PUBLISH: payload. CONNECT: payload of the will.
 #if MGX_COMPAT_7 < 711
   MGX_ALSO { struct mg_str message; struct mg_str will_message; };
 #else
@@ -1299,98 +1318,100 @@ struct mg_mqtt_opts {
 #else
   uint8_t qos;
 #endif
-  // Login: protocol level, 4 (3.1.1, also for 0) or 5.
+  // CONNECT: protocol level, 4 for MQTT 3.1.1 or 5 for MQTT 5; 0 means 4.
   uint8_t version;
-  // Login: seconds; announced only, the application sends the pings.
+  // CONNECT: keep-alive interval in seconds; 0 disables it. mg_mqtt_connect sends the pings.
   uint16_t keepalive;
-  // Publish: send again under this packet id.
+  // PUBLISH: packet id of a message to retransmit; 0 assigns a new id.
   uint16_t retransmit_id;
-  // The broker keeps the message.
+  // PUBLISH: retain flag. CONNECT: retain flag of the will.
 #if MGX_COMPAT_7 < 711
   MGX_ALSO { bool retain; bool will_retain; };
 #else
   bool retain;
 #endif
-  // Login: start a clean session.
+  // CONNECT: start a clean session.
   bool clean;
   // MQTT 5 properties of the packet.
   struct mg_mqtt_prop *props;
+  // Number of elements in `props`.
   size_t num_props;
   // MQTT 5 properties of the will.
   struct mg_mqtt_prop *will_props;
+  // Number of elements in `will_props`.
   size_t num_will_props;
 };
 
-// A parsed MQTT packet. The strings point into the buffer that was parsed.
+// A parsed MQTT packet. All strings point into the buffer that was parsed.
 struct mg_mqtt_message {
-  // Of a PUBLISH packet.
+  // Topic of a PUBLISH packet.
   struct mg_str topic;
-  // Its payload.
+  // Payload of a PUBLISH packet.
   struct mg_str data;
   // The whole packet.
   struct mg_str dgram;
-  // Packet id; 0 when the packet has none.
+  // Packet id; 0 if the packet has none.
   uint16_t id;
-  // MQTT_CMD_* value.
+  // Packet type, an MQTT_CMD_* value.
   uint8_t cmd;
   // Quality of service bits of the first byte.
   uint8_t qos;
-  // Code of a CONNACK: 0 is success.
+  // Return code of a CONNACK packet; 0 means success.
   uint8_t ack;
-  // Where the MQTT 5 properties begin, from the start of `dgram`.
+  // Offset of the MQTT 5 properties in `dgram`.
   size_t props_start;
-  // Their size in bytes.
+  // Size of the MQTT 5 properties in bytes.
   size_t props_size;
 };
 
-// A ring of messages in the application's memory, for one writing and one reading context, without locks.
+// A lock-free ring buffer of messages for one writer and one reader, in memory supplied by the application.
 struct mg_queue {
-  // The memory.
+  // Memory of the ring.
   char *buf;
-  // Its size in bytes.
+  // Size of the ring in bytes.
   size_t size;
-  // Where the reader is.
+  // Read position.
   mg_volatile_size_t tail;
-  // Where the writer is.
+  // Write position.
   mg_volatile_size_t head;
 };
 
-// A JSON-RPC request being processed.
+// A JSON-RPC request.
 struct mg_rpc_req {
-  // The list of methods.
+  // List of methods.
   struct mg_rpc **head;
-  // The entry whose handler runs.
+  // Entry of the method being called.
   struct mg_rpc *rpc;
-  // Where the answer goes, character by character.
+  // Output callback for the response.
   mg_pfn_t pfn;
-  // Its argument.
+  // User data of `pfn`.
   void *pfn_data;
-  // The application's own.
+  // User data of the request.
   void *req_data;
-  // The request text.
+  // Request text.
   struct mg_str frame;
 };
 
-// A method in a list of methods.
+// An entry in a list of JSON-RPC methods.
 struct mg_rpc {
-  // List link.
+  // Next entry.
   struct mg_rpc *next;
-  // Pattern for mg_match.
+  // Method name pattern for mg_match.
   struct mg_str method;
-  // Handler.
+  // Method handler.
   void (*fn)(struct mg_rpc_req *req);
-  // For the handler.
+  // User data of the handler.
   void *fn_data;
 };
 
-// A SHA-1 computation; may be copied between updates.
+// SHA-1 state. May be copied to fork a computation.
 struct mg_sha1_ctx {
   uint32_t state[5];
   uint32_t count[2];
   uint8_t buffer[64];
 };
 
-// A SHA-256 computation; may be copied between updates.
+// SHA-256 state. May be copied to fork a computation.
 struct mg_sha256_ctx {
   uint32_t state[8];
   uint64_t bits;
@@ -1398,7 +1419,7 @@ struct mg_sha256_ctx {
   uint8_t buffer[64];
 };
 
-// A SHA-384 computation; may be copied between updates.
+// SHA-384 state. May be copied to fork a computation.
 struct mg_sha384_ctx {
   uint64_t state[8];
   uint8_t buffer[128];
@@ -1406,39 +1427,39 @@ struct mg_sha384_ctx {
   uint32_t datalen;
 };
 
-// TLS options. Nothing is kept after mg_tls_init has returned.
+// TLS options. The library keeps no pointers to them after mg_tls_init returns.
 struct mg_tls_opts {
-  // Certificates to check the peer against, PEM or DER. Empty: the peer is not checked.
+  // Trusted certificates to verify the peer against, PEM or DER. Empty disables verification.
 #if MGX_COMPAT_7 < 722
   MGX_ALSO { struct mg_str ca; struct mg_str client_ca; struct mg_str server_ca; };
 #else
   struct mg_str ca;
 #endif
-  // Own certificate, PEM (a chain has the leaf first) or DER.
+  // Own certificate, PEM or DER. In a PEM chain the leaf comes first.
 #if MGX_COMPAT_7 < 722
   MGX_ALSO { struct mg_str cert; struct mg_str srvcert; struct mg_str server_cert; struct mg_str client_cert; };
 #else
   struct mg_str cert;
 #endif
-  // Its private key.
+  // Private key of `cert`.
 #if MGX_COMPAT_7 < 722
   MGX_ALSO { struct mg_str key; struct mg_str certkey; struct mg_str srvkey; struct mg_str server_key; struct mg_str client_key; };
 #else
   struct mg_str key;
 #endif
-  // Client: server name to ask for and to check the certificate against.
+  // Client: server name to send (SNI) and to verify the certificate against.
 #if MGX_COMPAT_7 < 722
   MGX_ALSO { struct mg_str name; struct mg_str srvname; };
 #else
   struct mg_str name;
 #endif
-  // Do not check the peer at all.
+  // Disable certificate verification.
   bool skip_verification;
 };
 
 typedef const struct MG_UECC_Curve_t *MG_UECC_Curve;
 
-// Wi-Fi settings, for boards that have it.
+// Wi-Fi settings, for boards with Wi-Fi hardware.
 struct mg_wifi_data {
   char *ssid;
   char *pass;
@@ -1452,17 +1473,17 @@ struct mg_wifi_data {
   bool apmode;
 };
 
-// A file compiled into the application. An array of these ends with an entry whose `path` is NULL.
+// A file embedded in the application. An array of these is terminated by an entry whose `path` is NULL.
 struct mg_mem_file {
   const char *path;
-  // Content; an entry with NULL here counts as absent.
+  // File content. The file does not exist if this is NULL.
   const uint8_t *data;
   size_t size;
-  // Time of last change, seconds since 1970.
+  // Modification time, in seconds since 1970.
   time_t mtime;
 };
 
-// Header of a DNS message on the wire; network byte order.
+// DNS message header on the wire, in network byte order.
 struct mg_dns_header {
   uint16_t txnid;
   uint16_t flags;
@@ -1476,65 +1497,65 @@ struct mg_dns_header {
 struct mg_dnssd_record {
   // Service and protocol, for example `_http._tcp`.
   struct mg_str srvcproto;
-  // TXT record data as on the wire.
+  // TXT record data in wire format.
   struct mg_str txt;
   // Port, host byte order.
   uint16_t port;
 };
 
-// An mDNS query, with MG_EV_MDNS_REQ. The handler answers by filling it in.
+// An mDNS query, passed with MG_EV_MDNS_REQ. The handler fills it in to respond.
 struct mg_mdns_req {
   // The question.
   struct mg_dns_rr *rr;
-  // Set by the handler: the service to answer with.
+  // Set by the handler: service to respond with.
   struct mg_dnssd_record *r;
-  // Name asked for, without `.local`.
+  // Requested name, without `.local`.
   struct mg_str reqname;
-  // Set by the handler: host name to answer with instead of the listener's.
+  // Set by the handler: host name to respond with, instead of the listener's.
   struct mg_str respname;
-  // Set by the handler: IPv4 address to answer with.
+  // Set by the handler: IPv4 address to respond with.
   struct mg_addr *addr;
-  // The query asks for the list of services.
+  // True if the query asks for the list of services.
   bool is_listing;
-  // Set by the handler: answer this query.
+  // Set by the handler: send a response.
   bool is_resp;
-  // The querier wants the answer for itself.
+  // True if the sender asks for a unicast response.
   bool is_unicast;
 };
 
-// An mDNS answer, with MG_EV_MDNS_RESP; valid during the handler call.
+// An mDNS response, passed with MG_EV_MDNS_RESP. Valid during the handler call.
 struct mg_mdns_resp {
-  // The first record.
+  // First resource record.
   struct mg_dns_rr *rr;
-  // Host or instance name.
+  // Host name or service instance name.
   struct mg_str name;
-  // Address and port as far as known.
+  // Address and port, as far as the response contains them.
   struct mg_addr addr;
-  // Service as far as known.
+  // Service, as far as the response contains it.
   struct mg_dnssd_record sd;
 };
 
-// The values of a request: booleans for coils and discrete inputs, 16-bit words for registers.
+// Values of a Modbus request: booleans for coils and discrete inputs, 16-bit words for registers.
 union mg_modbus_values {
   bool *bits;
   uint16_t *regs;
 };
 
-// A Modbus request, with MG_EV_MODBUS_REQ. The handler reads or fills the values, or sets `error`.
+// A Modbus request, passed with MG_EV_MODBUS_REQ. The handler reads or fills in the values, or sets `error`.
 struct mg_modbus_req {
-  // MG_MODBUS_FUNC_* value.
+  // Function code, an MG_MODBUS_FUNC_* value.
   uint8_t func;
   // Set by the handler: MG_MODBUS_ERR_* value.
   uint8_t error;
-  // First address.
+  // Address of the first value.
   uint16_t addr;
-  // `len` values, owned by the library.
+  // Array of `len` values, owned by the library.
   union mg_modbus_values u;
   // Number of values.
   uint16_t len;
 };
 
-// A custom printer for `%M` and `%m`: takes its own arguments from `*ap` and returns the number of characters it printed.
+// Custom printer for `%M` and `%m`. Reads its own arguments from `*ap` and returns the number of characters printed.
 typedef size_t (*mg_pm_t)(mg_pfn_t, void*, va_list*);
 
 // A Wi-Fi network found by a scan.
@@ -1542,7 +1563,7 @@ struct mg_wifi_scan_bss_data {
   struct mg_str SSID;
   char *BSSID;
   int16_t RSSI;
-  // MG_WIFI_SECURITY_* bits.
+  // Combination of MG_WIFI_SECURITY_* bits.
   uint8_t security;
   uint8_t channel;
   // MG_WIFI_BAND_* value.
@@ -1553,9 +1574,9 @@ struct mg_wifi_scan_bss_data {
   unsigned int has_ax: 1;
 };
 
-// A WebSocket message or control frame, valid during the handler call.
+// A WebSocket message or control frame. Valid during the handler call.
 struct mg_ws_message {
-  // The payload, unmasked.
+  // Payload, unmasked.
   struct mg_str data;
   // First byte of the frame; the low four bits are a WEBSOCKET_OP_* value.
   uint8_t flags;
@@ -1565,97 +1586,99 @@ struct mg_ws_message {
 extern "C" {
 #endif // __cplusplus
 
-// Messages above this level are not logged; MG_LL_DEBUG at the start.
+// Maximum level of messages to log, MG_LL_NONE to MG_LL_VERBOSE. Initially MG_LL_DEBUG.
 extern int mg_log_level;
 
-// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the application sets it.
+// Wall-clock time at which mg_millis was 0, in milliseconds since 1970. Initially 0; set by SNTP or the application, used by
+// mg_now.
 extern uint64_t mg_boot_timestamp_ms;
 
-// The machine's own file system. Applications may copy and change it.
+// The file system of the operating system. Applications may copy and modify it.
 extern struct mg_fs mg_fs_posix;
 
-// Read-only file system over mg_mem_files.
+// Read-only file system over `mg_mem_files`.
 extern struct mg_fs mg_fs_packed;
 
-// The files compiled into the application: the application may assign an array; NULL at the start.
+// Files embedded in the application, for mg_fs_packed. Initially NULL; the application may assign an array.
 extern const struct mg_mem_file *mg_mem_files;
 
-// Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
-// for network stacks of the application's own. NULL when out of memory. Free it with mg_close_conn.
+// Allocates a zero-filled connection with the next id, followed by `mgr->extraconnsize` bytes. It is not linked into the manager
+// and has no socket. For applications with their own network stack. Returns NULL if out of memory. Free it with mg_close_conn.
 struct mg_connection *mg_alloc_conn(struct mg_mgr *mgr);
 
-// Reads an IP address: nothing at all (0.0.0.0), `localhost` (127.0.0.1), IPv4 `a.b.c.d`, or IPv6, with or without
-// brackets and with or without a scope, `[fe80::1%2]`. Sets the address, and `is_ip6`; an IPv6 address also `scope_id`.
-// The port is left alone. Returns false when `str` is no address.
+// Parses an IP address: IPv4 `a.b.c.d`, IPv6 with or without brackets and scope (`[fe80::1%2]`), `localhost` (127.0.0.1), or an
+// empty string (0.0.0.0). Sets the address and `is_ip6`, for IPv6 also `scope_id`; leaves the port unchanged. Returns false if
+// `str` is not an address. May be called from any thread.
 bool mg_aton(struct mg_str str, struct mg_addr *addr);
 
-// Decodes `n` characters of padded base64 text at `src` into `dst` of `len` bytes, and puts a NUL behind the result.
-// Returns the number of bytes. Up to three characters behind the last group of four are ignored. Returns 0 when `src` is
-// NULL or malformed, or when `len` is less than `n / 4 * 3 + 1`; `dst` is then empty (if `len` is not 0). `dst` may be
-// `src`.
+// Decodes `n` characters of padded base64 text at `src` to `dst` and NUL-terminates the result. Returns the number of bytes.
+// Ignores up to three characters after the last group of four. Returns 0 if `src` is NULL or malformed, or if `len` is less than
+// `n / 4 * 3 + 1`; `dst` is then an empty string (if `len` is not 0). `dst` may equal `src`. May be called from any thread.
 size_t mg_base64_decode(const char *src, size_t n, char *dst, size_t len);
 
-// Encodes `n` bytes at `p` as padded, NUL-terminated base64 text into `buf` of `len` bytes. Returns the length of the text
-// without the NUL. When `len` is less than `4 * ((n + 2) / 3) + 1`, returns 0 and makes `buf` empty (if `len` is not 0).
+// Encodes `n` bytes at `p` as padded, NUL-terminated base64 text in `buf`. Returns its length without the NUL. If `len` is less
+// than `4 * ((n + 2) / 3) + 1`, returns 0 and makes `buf` an empty string (if `len` is not 0). May be called from any thread.
 size_t mg_base64_encode(const uint8_t *p, size_t n, char *buf, size_t len);
 
-// Ends the text that `mg_base64_update` began: writes the last character, padding and a NUL. Returns the length of the text.
+// Finishes the text built by mg_base64_update: writes the last character, the padding and a NUL. Returns the length of the text.
+// May be called from any thread.
 size_t mg_base64_final(char *buf, size_t len);
 
-// Adds a byte to the base64 text in `buf`. `len` is what the previous call returned, 0 at first. Returns the new length
-// of the text. `buf` is the caller's, with room for the whole text, `4 * ((n + 2) / 3) + 1` bytes for `n` bytes; the
-// byte behind the text belongs to the encoder between two calls. End with `mg_base64_final`.
+// Adds a byte to the base64 text in `buf`. `len` is the result of the previous call, 0 for the first. Returns the new length of
+// the text. `buf` must have room for the complete text, `4 * ((n + 2) / 3) + 1` bytes for `n` bytes of input; between calls the
+// byte after the text holds encoder state. Finish with mg_base64_final. May be called from any thread.
 size_t mg_base64_update(uint8_t input_byte, char *buf, size_t len);
 
-// Decodes base64 text with `-` and `_` that ends after `n` characters or at a `=`, into `dst` of `len` bytes, and puts a
-// NUL behind the result. Returns the number of bytes. Returns 0 for malformed text, or when the result and its NUL do
-// not fit; `dst` is then empty (if `len` is not 0).
+// Decodes base64url text that ends after `n` characters or at a `=`, to `dst`, and NUL-terminates the result. Returns the number
+// of bytes, or 0 if the text is malformed or the result and its NUL do not fit in `len` bytes; `dst` is then an empty string (if
+// `len` is not 0). May be called from any thread.
 size_t mg_base64url_decode(const char *src, size_t n, char *dst, size_t len);
 
-// Like `mg_base64_encode`, with `-` and `_` for `+` and `/`, and without padding. `buf` must still have room for the padding.
+// Encodes `n` bytes at `p` as unpadded, NUL-terminated base64url text in `buf`: like mg_base64_encode, with `-` and `_` for `+`
+// and `/`. `buf` must still have room for the padding. May be called from any thread.
 size_t mg_base64url_encode(const uint8_t *p, size_t n, char *buf, size_t len);
 
-// Zeroes `len` bytes at `buf`, which may be NULL. Never optimised away: for secrets.
+// Zeroes `len` bytes at `buf`, which may be NULL. For secrets: the compiler never optimises it away. May be called from any
+// thread.
 void mg_bzero(mg_volatile_byte *buf, size_t len);
 
-// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Applications may send events of their own, from MG_EV_USER
-// on.
+// Calls the handlers of a connection with an event: `c->pfn` first, then `c->fn`. Either may be NULL. Applications may send
+// their own events, numbered from MG_EV_USER.
 void mg_call(struct mg_connection *c, int ev, void *ev_data);
 
-// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that an application gets from the library,
-// keeps or frees comes from here. An application may define its own mg_calloc and mg_free, which the library then uses.
+// Allocates `count` * `size` zeroed bytes. Returns NULL if out of memory. All memory that the library hands to the
+// application, or takes from it to free, comes from here. An application may define its own mg_calloc and mg_free; the
+// library then uses them.
 extern void *mg_calloc(size_t count, size_t size);
 
-// Compares two NUL-terminated strings, ASCII letters without regard to case. Returns 0 when they are equal, otherwise the
-// difference between the first two characters that differ, in lower case. Neither may be NULL.
+// Compares two NUL-terminated strings, ignoring ASCII case. Returns 0 if they are equal, otherwise the difference between the
+// first two differing characters in lower case. Neither may be NULL. May be called from any thread.
 int mg_casecmp(const char *s1, const char *s2);
 
-// Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
-// let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
-// decides, and no network means no; but an empty list lets everyone in. An IPv4 address mapped into IPv6
-// (`::ffff:192.168.0.1`) counts as that IPv4 address. Returns -1 for any other IPv6 address or an entry without sign, -2 for a
-// malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out and `+` lets nobody in.
+// Checks an address against an access list such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated IPv4 networks, each with `+`
+// (allow) or `-` (deny). Returns 1 if access is allowed, 0 if denied: the last matching network decides, no match denies, and an
+// empty list allows everything. IPv4-mapped IPv6 addresses (`::ffff:192.168.0.1`) count as IPv4. Returns -1 for other IPv6
+// addresses and for entries without a sign, -2 for malformed networks. If bits beyond the prefix length are set, `-` denies the
+// whole network and `+` allows nothing. May be called from any thread.
 int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 
-// Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
-// `c->is_closing` or `c->is_draining` is the better way. Inside a handler the memory stays readable until the handlers have
-// returned; no further event is delivered.
+// Closes a connection at once: closes the socket, discards queued output, raises MG_EV_CLOSE and frees the connection. Prefer
+// setting `c->is_closing` or `c->is_draining`. Inside a handler the memory stays readable until the handlers return; no further
+// event is sent. NULL is a no-op.
 void mg_close_conn(struct mg_connection *c);
 
-// Opens a client connection; `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this returns, MG_EV_CONNECT
-// later (at once for UDP). A host name stands for all its addresses: `c->rem` is the first of them at MG_EV_RESOLVE and the one that
-// has answered at MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
-// when out of memory; any other failure is reported by MG_EV_ERROR, and MG_EV_CLOSE follows in the next poll.
-struct mg_connection *mg_connect(struct mg_mgr *mgr,
-                                 const char *url,
-                                 mg_event_handler_t fn,
-                                 void *fn_data);
+// Opens a client connection. `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this function returns, and
+// MG_EV_CONNECT later (UDP: before it returns). All addresses of a host name are tried: `c->rem` is the first one in
+// MG_EV_RESOLVE and the connected one in MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued
+// before MG_EV_CONNECT is sent once connected. Returns NULL if the URL is NULL or empty, or if out of memory. Other failures
+// raise MG_EV_ERROR, followed by MG_EV_CLOSE in the next poll.
+struct mg_connection *mg_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
-// connecting. The resolver calls it; applications need it only with a resolver of their own.
+// Continues a client connection after name resolution: creates the socket, raises MG_EV_RESOLVE and connects to `c->rem`. The
+// built-in resolver calls it; only applications with their own resolver need it.
 void mg_connect_resolved(struct mg_connection *c);
 
-// As mg_connect, with a protocol handler that gets every event before `fn`.
+// Like mg_connect, with a protocol handler `pfn` that receives every event before `fn`.
 struct mg_connection *mg_connect_svc(struct mg_mgr *mgr,
                                      const char *url,
                                      mg_event_handler_t fn,
@@ -1663,122 +1686,128 @@ struct mg_connection *mg_connect_svc(struct mg_mgr *mgr,
                                      mg_event_handler_t pfn,
                                      void *pfn_data);
 
-// CRC-16/X.25 of `len` bytes. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+// Computes the CRC-16/X.25 of `len` bytes. `crc` is 0, or the result for the preceding bytes. `buf` may be NULL if `len` is 0.
+// May be called from any thread.
 uint16_t mg_crc16(uint16_t crc, const char *buf, size_t len);
 
-// CRC-32 of `len` bytes, as in zlib. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+// Computes the CRC-32 (as zlib does) of `len` bytes. `crc` is 0, or the result for the preceding bytes. `buf` may be NULL if
+// `len` is 0. May be called from any thread.
 uint32_t mg_crc32(uint32_t crc, const char *buf, size_t len);
 
-// Reads an element of a file list into its fields `name` (MG_VAL_STR) and, if there is one, `size` (MG_VAL_UINT64 or
-// MG_VAL_INT). With `*index < 0` the number of files is stored in `*index`; behind the last file -1 is. False when there is no
-// directory or no field for the name. A file list without `fn` is read so; a set's own `fn` calls this for MG_DASH_READ.
+// Reads an element of a file list into its fields `name` (MG_VAL_STR) and, if present, `size` (MG_VAL_UINT64 or MG_VAL_INT). If
+// `*index < 0`, stores the number of files in `*index`; beyond the last file, stores -1. Returns false if there is no directory
+// or no `name` field. Used for file lists without an `fn`; an `fn` may call it for MG_DASH_READ.
 bool mg_dash_dir_read(struct mg_field_set *set, struct mg_dash_user *u);
 
-// Event handler of a dashboard: for mg_http_listen, with a `struct mg_dash` as fn_data, which stays where it is as long as the
-// listener and its connections. Sessions are in a list of the process; a dashboard's callbacks are called in the thread that
-// polls its manager. Uses `c->data`: byte 0, and the pointers at offsets 8 (user) and 16 (dashboard).
+// Event handler of a dashboard. Pass it to mg_http_listen with a `struct mg_dash *` as `fn_data`; the struct must outlive the
+// listener and its connections. Sessions belong to the process. The callbacks of a dashboard run in the thread that polls its
+// manager. Uses `c->data`: byte 0, and the pointers at offsets 8 (user) and 16 (dashboard).
 void mg_dash_ev_handler(struct mg_connection *c, int ev, void *ev_data);
 
-// Tells all open dashboards of a manager that a set has changed: an array with `*index < 0` its size, with another index that
-// element. The set's `fn` is called for each client with MG_DASH_READ; who may not read it is not told.
+// Notifies all open dashboards of a manager that a set changed. For an array, `*index < 0` reports a new size, any other index a
+// changed element. Calls the `fn` of the set with MG_DASH_READ for each client; clients without read access are not notified.
 void mg_dash_send_change(struct mg_mgr *mgr, struct mg_field_set *set);
 
-// Waits, without sleeping, until more than `ms` milliseconds have gone by. May be called from any thread.
+// Busy-waits until more than `ms` milliseconds have passed. May be called from any thread.
 void mg_delayms(unsigned int ms);
 
-// Parses a DNS message of at most 512 bytes with at most one question; `buf` may be NULL when `len` is 0. `*dm` gets the id, the
-// name asked for, and from a response the first IPv4 or IPv6 address among the first ten answers, `name` then being the name
-// of the answer that was looked at last. Neither the response code nor whether the answer fits the question is looked at.
-// Returns false, with `*dm` partly filled, when the message is malformed. May be called from any thread.
+// Parses a DNS message of at most 512 bytes with at most one question. Stores the id and the requested name in `*dm`; for a
+// response, also the first IPv4 or IPv6 address among the first ten answers, and `name` is then the name of the last answer
+// examined. Does not check the response code or that the answer matches the question. Returns false if the message is malformed;
+// `*dm` may then be partly filled. `buf` may be NULL if `len` is 0. May be called from any thread.
 bool mg_dns_parse(const uint8_t *buf, size_t len, struct mg_dns_message *dm);
 
-// Parses the question (`is_question`) or record at offset `ofs` of a DNS message of at most 512 bytes into `*rr`. Returns how
-// many bytes it takes, so that `ofs` plus this is where the next one begins, or 0 when there is none. A compressed name counts
-// as it stands there. May be called from any thread.
+// Parses the question (`is_question`) or resource record at offset `ofs` of a DNS message of at most 512 bytes. Returns its size
+// in bytes, so that the next one starts at `ofs` plus this value; 0 if there is none. Compressed names are not expanded. May be
+// called from any thread.
 size_t mg_dns_parse_rr(const uint8_t *buf, size_t len, size_t ofs, bool is_question, struct mg_dns_rr *rr);
 
-// Sets the differentiated services code point (6 bits) of what the connection sends from now on. False when the kernel refuses.
+// Sets the differentiated services code point (6 bits) of outgoing packets. Returns false if the kernel refuses.
 bool mg_dscp(struct mg_connection *c, uint8_t dscp);
 
-// Logs the formatted text (at most 63 characters), sets c->is_closing, and calls the handlers with MG_EV_ERROR, where
-// `ev_data` is the text. A handler may clear is_closing to keep the connection.
+// Reports an error on a connection: logs the formatted text (at most 63 characters), sets `c->is_closing`, and raises
+// MG_EV_ERROR with the text as `ev_data`. A handler may clear `is_closing` to keep the connection. See mg_xprintf for the
+// format.
 extern void mg_error(struct mg_connection *c, const char *fmt, ...);
 
-// Formats a text and replaces a file's content with it, as mg_file_write does. For the format see mg_xprintf.
+// Replaces the content of a file with formatted text, as mg_file_write does. Returns false on failure. See mg_xprintf for
+// the format.
 extern bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...);
 
-// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure, also for a
-// directory and for a `path` of NULL; an empty file gives an empty string that is not NULL.
+// Reads a file into memory, NUL-terminated. Free `.buf` with mg_free. Returns the null string on failure, for a directory and
+// for a NULL `path`. The result for an empty file is empty but not NULL.
 struct mg_str mg_file_read(struct mg_fs *fs, const char *path);
 
-// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole,
-// also after a crash of the machine (see `no_fsync` of struct mgx_options). False on failure, with the old file as it was; the
-// temporary file is gone in any case.
+// Replaces the content of a file atomically, through a temporary file in the same directory: readers see the old or the new
+// content in full, even after a crash (see `no_fsync` of struct mgx_options). Returns false on failure; the old file is then
+// unchanged. The temporary file is removed in any case.
 bool mg_file_write(struct mg_fs *fs, const char *path, const void *buf, size_t len);
 
-// Frees memory of mg_calloc; NULL is fine.
+// Frees memory allocated by mg_calloc. NULL is a no-op.
 extern void mg_free(void *ptr);
 
-// Closes a file and frees `fd`, which may be NULL.
+// Closes a file and frees `fd`. NULL is a no-op.
 void mg_fs_close(struct mg_fd *fd);
 
-// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string. Returns false,
-// with an empty string, at the end. Names that do not fit `buf` are left out. Each call lists the whole directory, so begin anew
-// after changing it.
+// Iterates over a directory: replaces the name in `buf` with the next one. Start with an empty string. Returns false, with an
+// empty string, at the end. Skips names that do not fit. Each call lists the whole directory, so start again after changing it.
 bool mg_fs_ls(struct mg_fs *fs, const char *path, char *buf, size_t len);
 
-// Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
+// Opens a file with MG_FS_* flags. Returns NULL on failure. Close it with mg_fs_close.
 struct mg_fd *mg_fs_open(struct mg_fs *fs, const char *path, int flags);
 
-// Writes `len` bytes at `buf` to the log in hex and as text, 16 bytes a line, at any log level.
+// Logs `len` bytes at `buf` in hex and as text, 16 bytes per line, at any log level.
 void mg_hexdump(const void *buf, size_t len);
 
-// Writes the HMAC-SHA-256 (RFC 2104) of `datasz` bytes at `data` under a key of `keysz` bytes. `key` and `data` are not
-// changed, and may be NULL when their size is 0.
+// Stores the HMAC-SHA-256 (RFC 2104), 32 bytes, of `datasz` bytes at `data` in `dst`. `key` and `data` are not modified and may
+// be NULL if their size is 0. May be called from any thread.
 void mg_hmac_sha256(uint8_t *dst, uint8_t *key, size_t keysz, uint8_t *data, size_t datasz);
 
-// Queues the line `Authorization: Basic ...` for these credentials, while a request head is being composed. `user` NULL is
-// empty; with `pass` NULL or empty the colon is left out. When out of memory nothing is queued and the failure is logged.
+// Queues an `Authorization: Basic ...` header line. Call it while composing the head of a request. `user` NULL means empty; the
+// colon is omitted if `pass` is NULL or empty. If out of memory, logs an error and queues nothing.
 void mg_http_bauth(struct mg_connection *c, const char *user, const char *pass);
 
-// Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
-// the request on MG_EV_CONNECT or right after this call. When the URL has a user (`http://user:pass@host/`), requests whose
-// whole head is queued when it leaves, and that have no Authorization header, get one with these credentials.
+// Opens an HTTP client connection; see mg_connect. Responses arrive as MG_EV_HTTP_MSG. The application sends the request, in
+// MG_EV_CONNECT or right after this call. Credentials in the URL (`http://user:pass@host/`) are added as an Authorization header
+// to requests that have none, provided that their whole head is queued when they are sent. Returns NULL on failure.
 struct mg_connection *mg_http_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
-// come from the first of these: `Authorization: Basic`, `Authorization: Bearer` (`pass` only), a Cookie header's
-// `access_token` (`pass` only), the query variable `access_token` (`pass` only).
+// Copies the credentials of a request to `user` and `pass`, NUL-terminated and truncated to their sizes; empty if there are
+// none. Uses the first of: `Authorization: Basic`; `Authorization: Bearer`, the `access_token` cookie, and the query variable
+// `access_token`, which set only `pass`.
 void mg_http_creds(struct mg_http_message *hm, char *user, size_t userlen, char *pass, size_t passlen);
 
-// Returns the value of the first header called `name`, in any case, or NULL when there is none. The result points into
-// `*hm`; its length may be 0.
+// Returns the value of the first header called `name`, ignoring case, or NULL if there is none. The result points into `*hm`;
+// its length may be 0.
 struct mg_str *mg_http_get_header(struct mg_http_message *hm, const char *name);
 
-// Returns the value of parameter `v` in a header value such as `form-data; name="x"`, without quotes; it points into `s`.
-// `{NULL, 0}` when there is none. The name is case-sensitive and has to start a word: `name` is not found in `filename`.
+// Returns the value of parameter `v` in a header value such as `form-data; name="x"`, without quotes. The result points into
+// `s`. `{NULL, 0}` if there is none. The name is case-sensitive and must start a word: `name` does not match in `filename`. May
+// be called from any thread.
 struct mg_str mg_http_get_header_var(struct mg_str s, struct mg_str v);
 
-// Returns the length of the request or response head at the start of `buf`, up to and with its blank line; 0 when it is
-// incomplete, -1 when it holds a byte that no head may hold. `buf` may be NULL when `buf_len` is 0.
+// Returns the length of the request or response head at `buf`, including the blank line; 0 if it is incomplete, -1 if it
+// contains a byte not allowed in a head. `buf` may be NULL if `buf_len` is 0. May be called from any thread.
 int mg_http_get_request_len(const unsigned char *buf, size_t buf_len);
 
-// Copies the decoded value of a query string or form variable to `dst` as a C string. Returns its length, which may be 0, or
-// -1 when `buf` is empty or `name` NULL, -2 when `dst` is NULL or `dst_len` 0, -3 when the value is badly encoded or does not
-// fit with its NUL, -4 when there is no such variable. After -1 and -4 `dst` is an empty string, after -3 it is unspecified.
+// Copies the decoded value of a query string or form variable to `dst`, NUL-terminated. Returns its length, which may be 0, or a
+// negative value: -1 if `buf` is empty or `name` is NULL, -2 if `dst` is NULL or `dst_len` is 0, -3 if the value is badly
+// encoded or does not fit with its NUL, -4 if there is no such variable. `dst` is an empty string after -1 and -4, unspecified
+// after -3. May be called from any thread.
 int mg_http_get_var(const struct mg_str *buf, const char *name, char *dst, size_t dst_len);
 
-// Opens a listener as mg_listen does, for HTTP: connections it accepts get MG_EV_HTTP_HDRS when the head of a request has
-// arrived and MG_EV_HTTP_MSG when the request is complete, both with a `struct mg_http_message *`.
+// Opens an HTTP listener; see mg_listen for URLs. Its connections get MG_EV_HTTP_HDRS when the head of a request has arrived and
+// MG_EV_HTTP_MSG when the request is complete, both with a `struct mg_http_message *`. Returns NULL on failure.
 struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
-// the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
-// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+// Finds the part of a `multipart/form-data` body whose boundary line is at or after `ofs`. Pass 0 for the first part. Returns
+// the offset to pass for the next part, or 0 if there is no part. Strings in `*part` point into `body`; `name` and `filename`
+// are `{NULL, 0}` if the part has none, and all members are if there is no part. `part` may be NULL. May be called from any
+// thread.
 //
-// The first line that starts with two dashes and is followed by a part is the boundary; text before it, up to 16 KiB, and
-// behind the closing boundary is skipped. A part ends with a line that is the boundary, with nothing but blanks behind it: one
-// whose end is not there is no part.
+// The boundary is the first line that starts with two dashes and is followed by a part; up to 16 KiB of text before it, and text
+// after the closing boundary, are skipped. A part ends at a line that consists of the boundary and optional blanks; a part
+// without such a line is not returned.
 //
 // ```c
 // struct mg_http_part part;
@@ -1787,54 +1816,55 @@ struct mg_connection *mg_http_listen(struct mg_mgr *mgr, const char *url, mg_eve
 // ```
 size_t mg_http_next_multipart(struct mg_str body, size_t ofs, struct mg_http_part *part);
 
-// Parses the head of the request or response at the start of `s` into `*hm`, which is zeroed first. Returns the length of
-// the head up to and with its blank line, 0 when it is incomplete, -1 when it is malformed; `*hm` is filled only when the
-// result is positive.
+// Parses the head of the HTTP request or response at `s` into `*hm`, which is zeroed first. Returns the length of the head,
+// including the blank line; 0 if it is incomplete, -1 if it is malformed. `*hm` is filled only if the result is positive. May be
+// called from any thread.
 //
-// All strings in `*hm` point into `s`, not copied and not NUL-terminated. `hm->body.buf` is the first byte behind the head;
-// `hm->body.len` is what Content-Length says, whether or not the bytes are there yet, and `hm->message.len` includes it.
-// Both are `(size_t) -1` for a response that lasts until the connection closes. `hm->query` is `{NULL, 0}` when the URI has
-// no `?`. In a response `hm->method` is the version, `hm->uri` the status and `hm->proto` the reason phrase.
+// Strings in `*hm` point into `s` and are not NUL-terminated. `hm->body.buf` points to the first byte after the head.
+// `hm->body.len` is the Content-Length, whether or not the bytes have arrived, and `hm->message.len` includes it; both are
+// `(size_t) -1` for a response that lasts until the connection closes. `hm->query` is `{NULL, 0}` if the URI has no `?`. In a
+// response `hm->method` is the version, `hm->uri` the status and `hm->proto` the reason phrase.
 //
-// Line ends may be CRLF or LF. At most `MG_MAX_HTTP_HEADERS` headers are kept, unused ones are zero. A message that could be
-// understood in two ways is malformed: repeated Content-Length, Transfer-Encoding, Authorization, Cookie or Connection,
-// Content-Length next to Transfer-Encoding or not a plain number, either of them behind the last header kept, a stray CR.
+// Lines may end in CRLF or LF. At most `MG_MAX_HTTP_HEADERS` headers are stored; unused entries are zero. Ambiguous messages are
+// malformed: repeated Content-Length, Transfer-Encoding, Authorization, Cookie or Connection; Content-Length together with
+// Transfer-Encoding or not a plain number; either of them after the last header stored; a stray CR.
 int mg_http_parse(const char *s, size_t len, struct mg_http_message *hm);
 
-// Appends one chunk of a chunked HTTP message. The caller has sent the head, with `Transfer-Encoding: chunked`. Empty text
-// makes the last chunk, which ends the response. In the answer to a HEAD request nothing is appended.
+// Queues formatted text as a chunk of a message. The caller has already sent the head, with `Transfer-Encoding: chunked`.
+// Empty text sends the last chunk, which completes the response. Queues nothing in response to a HEAD request. See
+// mg_xprintf for the format.
 extern void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...);
 
-// Appends an HTTP response: status line, `headers` (each ends with CR LF; NULL for none), Content-Length, and the formatted
-// body. The response is then complete. The answer to a HEAD request has no body, but the length that it would have.
+// Queues a complete HTTP response: status line, `headers` (each terminated by CR LF; NULL for none), Content-Length, and the
+// formatted body. The response to a HEAD request has the Content-Length but no body. See mg_xprintf for the format.
 extern void mg_http_reply(struct mg_connection *c, int status_code, const char *headers, const char *body_fmt, ...);
 
-// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
-// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
-// are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
-// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
-// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+// Responds to a request with a file or directory listing below `opts->root_dir`: a directory, or a list such as `www,/a=dir2` in
+// which the last item with a matching URI prefix applies. Refuses paths that leave the directory, also through symbolic links.
+// Supports Range, the conditional requests of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD, and compressed files
+// `NAME.gz`. Responds 405 to DELETE, PUT and other methods. The head of the response is in `c->send` on return; the rest follows
+// as it is sent, with `c->is_resp` set meanwhile.
 void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
 
-// Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
+// Responds to a request with the file `path`, like mg_http_serve_dir. `path` is not checked. `opts` may be NULL.
 void mg_http_serve_file(struct mg_connection *c,
                         struct mg_http_message *hm,
                         const char *path,
                         const struct mg_http_serve_opts *opts);
 
-// Answers with the file at `fullpath` after carrying out its server-side includes: `<!--#include file="NAME" -->` is looked for
-// beside the page, `<!--#include virtual="/NAME" -->` below `root`. What cannot be included is left out.
+// Responds with the file `fullpath` after processing its server-side includes. `<!--#include file="NAME" -->` is relative to the
+// page, `<!--#include virtual="/NAME" -->` to `root`. Files that cannot be included are omitted.
 void mg_http_serve_ssi(struct mg_connection *c, const char *root, const char *fullpath);
 
-// Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
-// `fn` is called once at the end with NULL or an error message, and answers the request. Until then `c->fn` is the library's.
+// Streams the body of the current request to mg_ota_begin, mg_ota_write and mg_ota_end. Call it in MG_EV_HTTP_HDRS. At the end
+// `fn` is called once, with NULL or an error message, and responds to the request. Until then the library replaces `c->fn`.
 void mg_http_start_ota(struct mg_connection *c, struct mg_http_message *hm, void (*fn)(struct mg_connection*, const char*));
 
-// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
-// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request; NULL answers `ok` or
-// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete and on the
-// disk (see `no_fsync` of struct mgx_options); an upload that fails leaves nothing. While it lasts the file has another name,
-// `NAME..PID-xxxxxxxxx`; what killed processes have left of such files goes when the next upload to their directory begins.
+// Streams the body of the current request to the file `name` in `dir`, whatever its size. Call it in MG_EV_HTTP_HDRS. At the end
+// `fn` is called once, with NULL or an error message, and responds to the request; if `fn` is NULL, the library responds `ok` or
+// the message. Until then the library replaces `c->fn`. The file appears, or replaces an older one, when it is complete and on
+// disk (see `no_fsync` of struct mgx_options); a failed upload leaves nothing behind. Meanwhile the file is named
+// `NAME..PID-xxxxxxxxx`; the next upload to the directory removes leftovers of dead processes.
 void mg_http_start_upload(struct mg_connection *c,
                           struct mg_http_message *hm,
                           struct mg_str name,
@@ -1842,328 +1872,323 @@ void mg_http_start_upload(struct mg_connection *c,
                           struct mg_fs *fs,
                           void (*fn)(struct mg_connection*, const char*));
 
-// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 when there is none.
+// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 if there is none.
 int mg_http_status(const struct mg_http_message *hm);
 
-// Stores one piece of an upload as the query parameters `file` and `offset` say, and answers the request. Offset 0 replaces the
-// file, others must be its size. Returns the new size of the file, or a negative number: -1 no name, -2 bad name, -3 bad offset,
-// -4 larger than `max_size`, -5 not the size of the file, -6 cannot open, -7 cannot write.
+// Stores a piece of an upload according to the query parameters `file` and `offset`, and responds to the request. Offset 0
+// replaces the file; any other offset must equal its size. Returns the new size of the file, or a negative value: -1 no name, -2
+// bad name, -3 bad offset, -4 larger than `max_size`, -5 offset is not the file size, -6 cannot open, -7 cannot write.
 long mg_http_upload(struct mg_connection *c, struct mg_http_message *hm, struct mg_fs *fs, const char *dir, size_t max_size);
 
-// Returns the value of the first variable called `name`, in any case, of a query string or form such as `a=1&b=2`; it points
-// into `buf` and is still URL-encoded. `{NULL, 0}` when there is none.
+// Returns the value of the first variable called `name`, ignoring case, in a query string or form such as `a=1&b=2`. The result
+// points into `buf` and is still URL-encoded. `{NULL, 0}` if there is none. May be called from any thread.
 struct mg_str mg_http_var(struct mg_str buf, struct mg_str name);
 
-// Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
-// chunk, which completes the answer. To a HEAD request nothing is queued. Raises MG_EV_ERROR `OOM` when out of memory.
+// Queues `len` bytes as a chunk of a message. The caller has already sent the head, with `Transfer-Encoding: chunked`. `len` 0
+// sends the last chunk, which completes the response. Queues nothing in response to a HEAD request. Raises MG_EV_ERROR `OOM` if
+// out of memory.
 void mg_http_write_chunk(struct mg_connection *c, const char *buf, size_t len);
 
-// Takes up to `len` received bytes that no TLS layer has seen yet from `c->rtls`. Returns how many, or MG_IO_WAIT when there
-// are none.
+// Moves up to `len` received bytes that TLS has not processed from `c->rtls` to `buf`. Returns the number of bytes, or
+// MG_IO_WAIT if there are none.
 long mg_io_recv(struct mg_connection *c, void *buf, size_t len);
 
-// Sends bytes on the socket itself, past `c->send`; on UDP one datagram to `c->rem`. Returns how many were taken, MG_IO_WAIT
-// when the socket takes none now, or MG_IO_ERR.
+// Sends data on the socket, bypassing `c->send` and TLS; on UDP, one datagram to `c->rem`. Returns the number of bytes sent,
+// MG_IO_WAIT if the socket is blocked, or MG_IO_ERR.
 long mg_io_send(struct mg_connection *c, const void *buf, size_t len);
 
-// Inserts `len` bytes at `ofs`, moving what follows. `buf` NULL makes room without writing it. An `ofs` behind the data makes
-// the gap part of the data. Returns `len`, or 0 when out of memory, with nothing inserted.
+// Inserts `len` bytes at offset `ofs`, moving the data that follows. `buf` NULL inserts bytes with unspecified content. If `ofs`
+// is beyond the data, the gap becomes part of the data. Returns `len`, or 0 if out of memory; the data is then unchanged.
 size_t mg_iobuf_add(struct mg_iobuf *io, size_t ofs, const void *buf, size_t len);
 
-// Removes up to `len` bytes at `ofs`; the bytes behind move forward and the end is zeroed. Returns how many were removed.
+// Removes up to `len` bytes at offset `ofs`. Moves the data that follows and zeroes the vacated bytes. The capacity does not
+// change. Returns the number of bytes removed.
 size_t mg_iobuf_del(struct mg_iobuf *io, size_t ofs, size_t len);
 
-// Frees the memory of `*io`; the struct itself stays the caller's and can be used again.
+// Zeroes and frees the memory of a buffer. The struct can be reused.
 void mg_iobuf_free(struct mg_iobuf *io);
 
-// Makes `*io` an empty buffer of at least `size` bytes whose capacity is always a multiple of `align` (0: exact).
-// Whatever `*io` held before is forgotten, not freed. Returns false when out of memory.
+// Initialises an empty buffer with a capacity of at least `size` bytes, rounded up to a multiple of `align` (0: not rounded).
+// Does not free what `*io` held before. Returns false if out of memory.
 bool mg_iobuf_init(struct mg_iobuf *io, size_t size, size_t align);
 
-// Sets the capacity to `new_size`, rounded up to a multiple of `io->align`. New memory is zero; data that no longer fits is
-// cut off; 0 frees the buffer. Returns false when out of memory, with the buffer unchanged.
+// Sets the capacity to `new_size` bytes, rounded up to a multiple of `io->align`. Newly allocated memory is zeroed. Data beyond
+// the new capacity is cut off. 0 frees the memory. Returns false if out of memory; the buffer is then unchanged.
 bool mg_iobuf_resize(struct mg_iobuf *io, size_t new_size);
 
-// Finds the value at `path`, a NUL-terminated string that must not be NULL. Returns its offset in `json`, and its length
-// in `*toklen` (which may be NULL); strings include their quotes, objects and arrays their brackets. On failure
-// `*toklen` is 0 and the result negative: `MG_JSON_NOT_FOUND`, `MG_JSON_INVALID` when there is a mistake in `path` or in
-// the text before the value, `MG_JSON_TOO_DEEP` when more than 30 objects and arrays are open there. What follows the
-// value is not looked at. Names are compared as they stand in the text, escapes not decoded. All functions of this
-// family may be called from any thread.
+// Finds the value at `path`, such as `$.users[0].name`, which must not be NULL. Returns its offset in `json` and stores its
+// length in `*toklen`, which may be NULL. Strings include their quotes, objects and arrays their brackets. On failure stores 0
+// in `*toklen` and returns MG_JSON_NOT_FOUND, MG_JSON_INVALID if `path` or the text before the value is malformed, or
+// MG_JSON_TOO_DEEP if it is nested more than 30 levels deep. Does not check the text after the value. Names are compared without
+// decoding escapes. May be called from any thread, like all mg_json_* functions.
 int mg_json_get(struct mg_str json, const char *path, int *toklen);
 
-// The bytes that the string at `path` spells in base64, with a NUL behind them: on the heap, to be released with
-// `mg_free`. Their number goes to `*len`, which may be NULL; malformed base64 gives 0 bytes. NULL, with `*len` left
-// alone, when there is no string or memory has run out.
+// Decodes the base64 string at `path` and NUL-terminates the result. Free it with mg_free. Stores the number of bytes in `*len`,
+// which may be NULL; malformed base64 yields 0 bytes. Returns NULL and leaves `*len` unchanged if there is no string or if out
+// of memory.
 char *mg_json_get_b64(struct mg_str json, const char *path, int *len);
 
-// Stores the truth value at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is none.
+// Stores the boolean at `path` in `*v`, which may be NULL. Returns false and leaves `*v` unchanged if there is no boolean.
 bool mg_json_get_bool(struct mg_str json, const char *path, bool *v);
 
-// The bytes that the string at `path` spells in hexadecimal, two digits each, with a NUL behind them: on the heap, to be
-// released with `mg_free`. Their number goes to `*len`, which may be NULL. NULL, with `*len` left alone, when there is
-// no such string or memory has run out.
+// Decodes the hexadecimal string at `path`, two digits per byte, and NUL-terminates the result. Free it with mg_free. Stores the
+// number of bytes in `*len`, which may be NULL. Returns NULL and leaves `*len` unchanged if there is no such string or if out of
+// memory.
 char *mg_json_get_hex(struct mg_str json, const char *path, int *len);
 
-// The number at `path` without its fraction, or `dflt` when there is no number. Exact, also for numbers with an exponent:
-// `1.5e1` is 15. Numbers out of range give the nearest `long`.
+// Returns the number at `path`, truncated to an integer, or `dflt` if there is no number. Exact, also with an exponent: `1.5e1`
+// is 15. Numbers out of range yield the nearest `long`.
 long mg_json_get_long(struct mg_str json, const char *path, long dflt);
 
-// Stores the number at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is no number.
+// Stores the number at `path` in `*v`, which may be NULL. Returns false and leaves `*v` unchanged if there is no number.
 bool mg_json_get_num(struct mg_str json, const char *path, double *v);
 
-// The string at `path` with its escapes decoded, `\uXXXX` to UTF-8: NUL-terminated, on the heap, to be released with
-// `mg_free`. Two escapes that are a surrogate pair are one character, half a pair is U+FFFD. NULL when there is no string,
-// when nothing of it can be decoded, or when memory has run out.
+// Returns the string at `path` with its escapes decoded, `\uXXXX` to UTF-8, NUL-terminated. Free it with mg_free. Surrogate
+// pairs are combined; a lone surrogate becomes U+FFFD. Returns NULL if there is no string, if none of it can be decoded, or if
+// out of memory.
 char *mg_json_get_str(struct mg_str json, const char *path);
 
-// The value at `path` as it stands in the text, a view of `json`; NULL and 0 when there is none.
+// Returns the value at `path` as it appears in the text, a view of `json`; the null string if there is none.
 struct mg_str mg_json_get_tok(struct mg_str json, const char *path);
 
-// Goes through an object or array, which must begin at the start of `obj`. `ofs` is 0 at first, then what the previous
-// call returned. Sets `*key` to the name with its quotes (NULL and 0 in an array) and `*val` to the value as it stands
-// in the text, both views of `obj`; either may be NULL. Returns 0 at the end or at a mistake in the text, with both left
-// alone.
+// Iterates over an object or array at the start of `obj`. `ofs` is 0 for the first call, then the result of the previous call.
+// Sets `*key` to the name with its quotes (the null string in an array) and `*val` to the value as it appears in the text, both
+// views of `obj`; either may be NULL. Returns 0 at the end or if the text is malformed, and leaves both unchanged.
 size_t mg_json_next(struct mg_str obj, size_t ofs, struct mg_str *key, struct mg_str *val);
 
-// Decodes the escapes of the string at `path` into `to` of `n` bytes, and puts a NUL behind it. Returns the number of
-// bytes without the NUL. `\u00XX` is the single byte XX; any other `\u` escape ends the text. Returns 0 when there is no
-// such string, when it is empty, when an escape is malformed, or when it does not fit: then `to` has a NUL-terminated
-// beginning of it.
+// Decodes the escapes of the string at `path` to `to` and NUL-terminates it. Returns the length without the NUL. `\u00XX` yields
+// the single byte XX; any other `\u` escape ends the text. Returns 0 if there is no such string, if it is empty, if an escape is
+// malformed, or if it does not fit in `n` bytes; in the last case `to` holds a NUL-terminated prefix.
 size_t mg_json_unescape(struct mg_str json, const char *path, char *to, size_t n);
 
-// As mg_jwt_sign_hs256, with an ECDSA signature on the curve P-256: `opts->private_key` has 32 bytes, as mg_uecc_parse_private_key
-// writes them. Equal claims give equal tokens. 0 when the library is built without elliptic curves.
+// Like mg_jwt_sign_hs256, with an ECDSA signature on the curve P-256. `opts->private_key` holds 32 bytes, as written by
+// mg_uecc_parse_private_key. Signatures are deterministic: equal claims yield equal tokens. Returns 0 if the library was built
+// without elliptic curves. May be called from any thread.
 size_t mg_jwt_sign_es256(const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Makes a token of `opts->claims`, signed with HMAC-SHA-256 and the key `opts->secret`. Its header has the members `alg`, `typ`,
-// `kid` unless that is empty, and those of `opts->header`. Returns the token's length; a NUL follows. 0 on failure: empty claims,
-// or a buffer that has no room for each part with its padding. May be called from any thread.
+// Creates a JSON Web Token with the payload `opts->claims`, signed with HMAC-SHA-256 and the key `opts->secret`. Its header
+// contains `alg`, `typ`, `kid` if not empty, and the members in `opts->header`. Writes the token and a NUL to `buf`. Returns its
+// length, or 0 if the claims are empty or `buf` has no room for every part with its padding. May be called from any thread.
 size_t mg_jwt_sign_hs256(const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// As mg_jwt_verify_hs256, for ECDSA signatures on the curve P-256: `opts->public_key` has 64 bytes, X and Y. 0 when the library is
-// built without elliptic curves.
+// Like mg_jwt_verify_hs256, for ECDSA signatures on the curve P-256. `opts->public_key` holds 64 bytes, X and Y. Returns 0 if
+// the library was built without elliptic curves. May be called from any thread.
 size_t mg_jwt_verify_es256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Checks a token's signature with the key `opts->secret` and puts its claims and a NUL into `buf`. Returns their length, 0 on
-// failure: another algorithm, a wrong signature, a malformed token, or a buffer that is too small. Whether the token has expired
-// is for the application to see. May be called from any thread.
+// Verifies the HMAC-SHA-256 signature of a token with the key `opts->secret` and writes its claims and a NUL to `buf`. Returns
+// their length, or 0 if the algorithm differs, the signature is wrong, the token is malformed, or `buf` is too small. Does not
+// check whether the token has expired. May be called from any thread.
 size_t mg_jwt_verify_hs256(struct mg_str jwt, const struct mg_jwt_opts *opts, char *buf, size_t len);
 
-// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
-// `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
-// datagram listener, `unix:PATH` or `unix:///PATH` one on a Unix socket, whose mode is for the umask and whose file goes when the
-// listener closes; anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
-// before this returns. Returns NULL, with the reason in the log and errno, when the URL is malformed or the address is taken.
-struct mg_connection *mg_listen(struct mg_mgr *mgr,
-                                const char *url,
-                                mg_event_handler_t fn,
-                                void *fn_data);
+// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric
+// address, `localhost`, or empty for any IPv4 address. Port 0 lets the kernel choose a port, stored in `c->loc`. `udp:` opens a
+// datagram socket; `unix:PATH` or `unix:///PATH` a Unix stream socket, with permissions set by the umask and a file that is
+// removed when the listener closes; any other scheme a TCP socket. Accepted connections inherit `fn` and `fn_data`. The handler
+// gets MG_EV_OPEN before this function returns. Returns NULL and sets errno if the URL is malformed or the address is in use;
+// the reason is logged.
+struct mg_connection *mg_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Writes formatted text and CR LF to the log, whatever the log level. Applications use MG_INFO and its like, which look at
-// the level first. An application may define its own mg_log and mg_log_prefix, which the library then uses.
+// Logs formatted text and CR LF, regardless of the log level. Applications use MG_INFO and similar macros, which check the
+// level first. An application may define its own mg_log and mg_log_prefix; the library then uses them.
 extern void mg_log(const char *fmt, ...);
 
-// Writes the 40 characters before a log message: time, level `ll`, base name of `file`, `line`, and `fname`, the function.
+// Logs the 40-character prefix of a message: time, level `ll`, base name of `file`, `line`, and function name `fname`. An
+// application may define its own mg_log and mg_log_prefix; the library then uses them.
 extern void mg_log_prefix(int ll, const char *file, int line, const char *fname);
 
-// Sends all log output to `fn(character, param)`, one byte per call; NULL sends it to the standard output again.
+// Redirects log output to `fn(character, param)`, called once per byte. NULL restores output to stdout.
 void mg_log_set_fn(mg_pfn_t fn, void *param);
 
-// Matches all of `str` against a pattern: `?` is any one character, `*` any number of characters except `/`, `#` any
-// number of characters, everything else is itself.
+// Matches the whole of `str` against a glob pattern. `?` matches one character, `*` any number of characters except `/`, `#` any
+// number of characters; everything else matches itself. May be called from any thread.
 //
-// When it matches and `caps` is not NULL, `caps` receives the text of each wildcard as a view of `str`, in the order of
-// the pattern. Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the
-// pattern matches. A last entry with NULL and 0 follows unless the pattern ends in `*` or `#`: `caps` needs one entry for
-// `/user/*` and two for `/user/?`. When nothing matches, only `caps[0]` is written, with NULL and 0.
+// On a match, `caps`, unless NULL, receives the text matched by each wildcard, in pattern order, as views of `str`. Adjacent `*`
+// and `#` count as one wildcard. Each wildcard matches the shortest text that lets the rest of the pattern match. A null string
+// is added unless the pattern ends in `*` or `#`, so `caps` needs one entry for `/user/*` and two for `/user/?`. Without a
+// match, only `caps[0]` is set, to the null string.
 bool mg_match(struct mg_str str, struct mg_str pattern, struct mg_str *caps);
 
-// Writes the digest, 16 bytes, and zeroes the context.
+// Stores the MD5 digest, 16 bytes, and zeroes the context.
 void mg_md5_final(struct mg_md5_ctx *c, uint8_t *digest);
 
-// Begins an MD5 digest in `*c`. A context is plain data: it may be copied at any time.
+// Starts an MD5 computation. The context is plain data and may be copied at any time. May be called from any thread.
 void mg_md5_init(struct mg_md5_ctx *c);
 
-// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+// Adds `len` bytes to an MD5 computation. May be called repeatedly, with data of any length.
 void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
 
-// Listens for mDNS queries and responses on 224.0.0.251:5353, joins that group on the default interface, and makes the listener
-// the one that names in `.local` are asked through (`mgr->mdns`, until it closes). `fn_data` is the host name to answer to, a
-// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
-// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
-// several listeners. Returns NULL when the socket cannot be opened.
+// Opens an mDNS listener: joins 224.0.0.251:5353 on the default interface and resolves `.local` names through it (`mgr->mdns`,
+// until it closes). `fn_data` is the host name to respond to, a C string without dots or `.local`, not copied; NULL leaves
+// responses to the handler. Queries arrive as MG_EV_MDNS_REQ (`struct mg_mdns_req *`), responses of others as MG_EV_MDNS_RESP
+// (`struct mg_mdns_resp *`). There may be several listeners. Returns NULL if the socket cannot be opened.
 struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
 
-// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
-// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
-// labels or is too long, and when the datagram could not be sent; the listener stays.
+// Sends an mDNS query through a listener opened by mg_mdns_listen: one question for `name`, which must end in `.local`, of type
+// `rtype` (MG_DNS_RTYPE_*). Responses arrive as MG_EV_MDNS_RESP. Returns false if the name is too long or has empty labels, or
+// if the datagram could not be sent; the listener stays open.
 bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
 
-// Compares `n` bytes in a time that does not depend on them: for secrets. 0 bytes are equal.
+// Compares `n` bytes in constant time. For secrets. Returns true if they are equal or `n` is 0. May be called from any thread.
 bool mg_memeq(const void *a, const void *b, size_t n);
 
-// Closes every connection, newest first, each with a last MG_EV_POLL and then MG_EV_CLOSE, frees the timers that mg_timer_add
-// made and unlinks the others, and frees what else the manager owns. Output still queued is discarded. Afterwards `conns` and
-// `timers` are NULL, and no handler is called any more. A manager may be freed twice, and a zero-filled one too. It may be
-// freed from a handler.
+// Closes all connections, newest first, and frees everything the manager owns. Each connection gets a last MG_EV_POLL, then
+// MG_EV_CLOSE. Discards queued output. Frees the timers created by mg_timer_add and unlinks the others. Afterwards `conns` and
+// `timers` are NULL and no handler is called. Safe to call twice, on a zero-filled manager, and from a handler. NULL is a no-op.
 void mg_mgr_free(struct mg_mgr *mgr);
 
-// Initialises a manager: zero-fills the struct, creates the poller (its descriptor is in `epoll_fd`), sets the default name
-// servers and time-outs, and makes the process ignore SIGPIPE. What the struct held before is forgotten. Set `userdata`,
-// `extraconnsize` and the resolver's fields afterwards. A failure to create the poller is logged; every mg_listen and
-// mg_connect then returns NULL, and mgx_mgr_ok says false. Free it with mg_mgr_free.
+// Initialises a manager: zero-fills the struct, without freeing anything it held, creates the poller (`epoll_fd`), sets the
+// default name servers and timeouts, and makes the process ignore SIGPIPE. Set `userdata`, `extraconnsize` and the resolver's
+// members afterwards. If the poller cannot be created, the error is logged, mgx_mgr_ok returns false, and every mg_listen and
+// mg_connect returns NULL. Free the manager with mg_mgr_free.
 void mg_mgr_init(struct mg_mgr *mgr);
 
-// One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
-// runs the timers, and services every connection, newest first: MG_EV_POLL with the time in milliseconds as
-// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early. Where mg_mgr_init has failed, or
-// mg_mgr_free was called, there is only the wait, of one second for a negative `ms`.
+// Runs one iteration of the event loop: waits for I/O, runs expired timers, and services every connection, newest first. Each
+// connection gets MG_EV_POLL with the time in milliseconds (`uint64_t *`), then the events that are due. Waits at most `ms`
+// milliseconds; 0 does not wait, a negative value sets no limit. A timer, deadline, signal or mg_wakeup ends the wait early. If
+// mg_mgr_init failed or mg_mgr_free was called, it only waits, one second for a negative `ms`.
 void mg_mgr_poll(struct mg_mgr *mgr, int ms);
 
-// Milliseconds since the machine started, from a clock that never goes back. An application may define its own, which the
-// library then uses.
+// Returns milliseconds since boot, from a monotonic clock. May be called from any thread. An application may define its own;
+// the library then uses it.
 extern uint64_t mg_millis(void);
 
-// Listens for Modbus TCP clients at `url`, such as `tcp://0.0.0.0:502`; the port must be given. `fn` gets MG_EV_MODBUS_REQ with a
-// `struct mg_modbus_req *` for each request that is well-formed: it reads the `len` values at `u.bits` or `u.regs` of a request that
-// writes, fills those of one that reads, or sets `error` to an MG_MODBUS_ERR_* value; the answer is sent afterwards. The values are
-// the library's; the handler may lower `len`, but not replace the pointers (exception 4). Requests for other functions than those
-// with an MG_MODBUS_FUNC_* name, with bad lengths or counts, or with addresses beyond 65535 are answered without the handler.
-// Anything else ends the connection with MG_EV_ERROR `invalid pdu`. Returns NULL when the address is malformed or taken, and for a
-// `udp` URL: Modbus TCP needs a stream.
-struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr,
-                                       const char *url,
-                                       mg_event_handler_t fn,
-                                       void *fn_data);
+// Opens a Modbus TCP listener on a URL such as `tcp://0.0.0.0:502`; the port is required. `fn` gets MG_EV_MODBUS_REQ with a
+// `struct mg_modbus_req *` for every well-formed request. It reads the `len` values in `u.bits` or `u.regs` of a write request,
+// fills in those of a read request, or sets `error` to an MG_MODBUS_ERR_* value; the response is sent when it returns. The
+// library owns the values: the handler may lower `len` but not replace the pointers (exception 4). The library itself responds
+// to unsupported functions, bad lengths or counts, and addresses above 65535. Malformed input raises MG_EV_ERROR `invalid pdu`
+// and closes the connection. Returns NULL if the address is malformed or in use, and for `udp:` URLs.
+struct mg_connection *mg_modbus_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out. For the format
-// see mg_xprintf.
+// Formats text into allocated memory. Free it with mg_free. Returns NULL if the text is empty or if out of memory. See
+// mg_xprintf for the format.
 extern char *mg_mprintf(const char *fmt, ...);
 
-// Opens a client connection as mg_connect does, for MQTT, and queues the login as mg_mqtt_login does; `opts` may be NULL. The
-// ports 1883 of `mqtt:` and 8883 of `mqtts:` need not be given. What is queued next, right after this call, follows the login.
-// MG_EV_MQTT_OPEN brings the broker's answer as an `int *`, 0 when it accepts; otherwise the connection closes. Messages arrive
-// as MG_EV_MQTT_MSG, all packets as MG_EV_MQTT_CMD, both with a `struct mg_mqtt_message *` that is valid during the call.
-// Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. With `keepalive` a PINGREQ goes out when nothing was sent or
-// received for three quarters of it, and a broker that is silent for one and a half times it raises MG_EV_ERROR. Repeated
-// sending and subscribing anew after a reconnect are the application's. NULL when the URL is empty or memory is short; other
-// failures come as MG_EV_ERROR.
+// Opens an MQTT client connection, see mg_connect, and queues a CONNECT packet, see mg_mqtt_login. `opts` may be NULL. The
+// default ports are 1883 for `mqtt:` and 8883 for `mqtts:`. Packets queued right after this call follow the CONNECT.
+//
+// MG_EV_MQTT_OPEN reports the return code of the broker as an `int *`: 0 means accepted, otherwise the connection closes.
+// Messages arrive as MG_EV_MQTT_MSG and all packets as MG_EV_MQTT_CMD, with a `struct mg_mqtt_message *` that is valid during
+// the call. Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. If `keepalive` is set, a PINGREQ is sent after
+// three quarters of it without traffic, and a broker silent for one and a half times as long raises MG_EV_ERROR. Retransmission,
+// and subscribing again after a reconnect, are up to the application.
+//
+// Returns NULL if the URL is empty or if out of memory. Other failures raise MG_EV_ERROR.
 struct mg_connection *mg_mqtt_connect(struct mg_mgr *mgr,
                                       const char *url,
                                       const struct mg_mqtt_opts *opts,
                                       mg_event_handler_t fn,
                                       void *fn_data);
 
-// Queues a DISCONNECT packet, on an MQTT 5 connection with `props`; `opts` may be NULL. To close the connection once the packet
-// is sent, set `c->is_draining`.
+// Queues a DISCONNECT packet, with `props` for MQTT 5. `opts` may be NULL. To close the connection after the packet is sent, set
+// `c->is_draining`.
 void mg_mqtt_disconnect(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Opens a listener as mg_listen does, for MQTT: connections it accepts get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG
-// for messages in front of that. Messages with QoS 1 and 2 are acknowledged; CONNECT, SUBSCRIBE, UNSUBSCRIBE and PINGREQ are for
-// the application to answer with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set for a client that logs
-// in with version 5. NULL when the listener cannot be opened.
+// Opens an MQTT listener; see mg_listen for URLs. Its connections get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG before
+// it for published messages. Messages with QoS 1 and 2 are acknowledged. The application responds to CONNECT, SUBSCRIBE,
+// UNSUBSCRIBE and PINGREQ with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set if the client uses MQTT 5.
+// Returns NULL on failure.
 struct mg_connection *mg_mqtt_listen(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Queues a CONNECT packet; mg_mqtt_connect has done so already. `opts` may be NULL. `version` 5 makes the connection an MQTT 5
-// one (`c->is_mqtt5`). Without a client id a random one is sent. `topic` and `message` are the will, `qos` and `retain` its
-// flags. What cannot be sent - strings above 65535 bytes, unknown properties - raises MG_EV_ERROR, as in the functions below;
-// then nothing is queued.
+// Queues a CONNECT packet; mg_mqtt_connect calls it. `opts` may be NULL. `version` 5 selects MQTT 5 and sets `c->is_mqtt5`. An
+// empty `client_id` is replaced by a random one. `topic` and `message` are the will, `qos` and `retain` its flags. Raises
+// MG_EV_ERROR and queues nothing if a string exceeds 65535 bytes or a property is unknown.
 void mg_mqtt_login(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Steps through the MQTT 5 properties of a PUBLISH packet: begin with `ofs` 0, go on with the value returned, end at 0, which also
-// means that the rest is malformed. `prop` is overwritten; its strings point into the packet.
+// Iterates over the MQTT 5 properties of a PUBLISH packet. `ofs` is 0 for the first call, then the result of the previous call.
+// Fills in `*prop`; its strings point into the packet. Returns 0 at the end or if the rest is malformed.
 size_t mg_mqtt_next_prop(struct mg_mqtt_message *msg, struct mg_mqtt_prop *prop, size_t ofs);
 
-// Parses the packet at the start of `buf`. `version` is 4 or 5. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED. `m` is zeroed
-// first; its strings point into `buf`. `m->dgram.len` is the length of the packet, behind which the next one begins. Needs no
-// connection; any thread may call it.
+// Parses the MQTT packet at the start of `buf`. `version` is 4 or 5. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED. Zeroes
+// `*m` first; its strings point into `buf`. The next packet starts at offset `m->dgram.len`. May be called from any thread.
 int mg_mqtt_parse(const uint8_t *buf, size_t len, uint8_t version, struct mg_mqtt_message *m);
 
 // Queues a PINGREQ packet.
 void mg_mqtt_ping(struct mg_connection *c);
 
-// Queues a PINGRESP packet, the answer to PINGREQ.
+// Queues a PINGRESP packet, the response to PINGREQ.
 void mg_mqtt_pong(struct mg_connection *c);
 
-// Queues a PUBLISH packet with `topic`, `message`, `qos`, `retain` and, on an MQTT 5 connection, `props`. Other members are not
-// read, `retransmit_id` only for QoS 1 and 2: 0 takes the next packet id of the manager, another value sends the message of that
-// id again, with the duplicate flag. Returns the packet id, to be compared with `id` of the PUBACK or PUBCOMP; for QoS 0
-// `retransmit_id`, and 0 after MG_EV_ERROR.
+// Queues a PUBLISH packet with `topic`, `message`, `qos`, `retain` and, for MQTT 5, `props`. With QoS 1 and 2, `retransmit_id` 0
+// assigns the next packet id of the manager; another value retransmits the message with that id and the DUP flag. Other members
+// are ignored. Returns the packet id, which PUBACK and PUBCOMP carry as `id`; for QoS 0, `retransmit_id`. If a string exceeds
+// 65535 bytes or a property is unknown, raises MG_EV_ERROR, queues nothing and returns 0.
 uint16_t mg_mqtt_pub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Queues the first bytes of a packet: type, flags, and `len`, the number of bytes that the application then adds with mg_send.
-// More than 268435455 raise MG_EV_ERROR.
+// Queues the fixed header of an MQTT packet: type, flags, and the length `len` of the rest, which the application then queues
+// with mg_send. Raises MG_EV_ERROR if `len` exceeds 268435455.
 void mg_mqtt_send_header(struct mg_connection *c, uint8_t cmd, uint8_t flags, uint32_t len);
 
-// Queues a SUBSCRIBE packet with `topic`, `qos` and, on an MQTT 5 connection, `props`; other members are not read. Its packet id
-// is `mgr->mqtt_id` after the call. The answer arrives as MG_EV_MQTT_CMD with MQTT_CMD_SUBACK.
+// Queues a SUBSCRIBE packet with `topic`, `qos` and, for MQTT 5, `props`. Other members are ignored. Its packet id is
+// `mgr->mqtt_id` after the call. The response arrives as MG_EV_MQTT_CMD with MQTT_CMD_SUBACK. Raises MG_EV_ERROR and queues
+// nothing if a string exceeds 65535 bytes or a property is unknown.
 void mg_mqtt_sub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Queues an UNSUBSCRIBE packet with `topic` and, on an MQTT 5 connection, `props`. Otherwise as mg_mqtt_sub.
+// Queues an UNSUBSCRIBE packet with `topic` and, for MQTT 5, `props`. Other members are ignored. Its packet id is `mgr->mqtt_id`
+// after the call. Raises MG_EV_ERROR and queues nothing if a string exceeds 65535 bytes or a property is unknown.
 void mg_mqtt_unsub(struct mg_connection *c, const struct mg_mqtt_opts *opts);
 
-// Copies a `struct mg_addr` that the application saved at `from` back into `c->rem`: a UDP client answers to the group again.
+// Copies a `struct mg_addr` saved at `from`, which need not be aligned, back to `c->rem`, so that a UDP connection sends to the
+// multicast group again.
 void mg_multicast_restore(struct mg_connection *c, uint8_t *from);
 
-// Wall clock time in milliseconds since 1970, once SNTP has told it: `mg_millis()` plus `mg_boot_timestamp_ms`, which is
-// 0 before. May be called from any thread.
+// Returns the wall-clock time in milliseconds since 1970, once SNTP has set it: `mg_millis()` plus `mg_boot_timestamp_ms`, which
+// is 0 until then. May be called from any thread.
 uint64_t mg_now(void);
 
-// Turns a 32-bit number from network byte order into the machine's, or back.
+// Converts a 32-bit integer between network and host byte order. May be called from any thread.
 uint32_t mg_ntohl(uint32_t net);
 
-// Turns a 64-bit number from network byte order into the machine's, or back.
+// Converts a 64-bit integer between network and host byte order. May be called from any thread.
 uint64_t mg_ntohll(uint64_t net);
 
-// Turns a 16-bit number from network byte order into the machine's, or back.
+// Converts a 16-bit integer between network and host byte order. May be called from any thread.
 uint16_t mg_ntohs(uint16_t net);
 
-// Opens the socket of a listener for `url` and stores it in `c`. mg_listen does this; returns false, with the reason in the
-// log, when the address is malformed or taken.
+// Opens the listening socket for `url` and stores it in `c`; called by mg_listen. Returns false if the address is malformed or
+// in use; the reason is logged.
 bool mg_open_listener(struct mg_connection *c, const char *url);
 
-// Begins a firmware update. The library's own three functions accept everything and keep nothing; an application may define
-// its own, which the library then uses.
+// Begins a firmware update of `new_firmware_size` bytes. The library's own mg_ota_begin, mg_ota_write and mg_ota_end accept
+// everything and store nothing; an application may define all three, and the library then uses them.
 extern bool mg_ota_begin(size_t new_firmware_size);
 
-// Puts the device's id, which is sent with the question for updates, into `buf` of `len` bytes. The library's own id is `0`;
-// an application may define this function itself, which the library then uses.
+// Writes the device id, sent with update checks, to `buf` of `len` bytes. The library's own id is `0`; an application may
+// define its own function, and the library then uses it.
 extern void mg_ota_device_id(char *buf, size_t len);
 
-// Ends a firmware update, a failed one too.
+// Ends a firmware update, also after a failure. See mg_ota_begin.
 extern bool mg_ota_end(void);
 
-// Ends a check for updates whose time is up. mg_mgr_poll calls it; applications need not.
+// Aborts a firmware update check that has timed out. mg_mgr_poll calls it.
 void mg_ota_poll(struct mg_mgr *mgr);
 
-// Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
-// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched
-// from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned
-// true, or else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
-// called before this function returns. There is one check at a time in a process; https needs a CA
-// (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
-void mg_ota_url_check(struct mg_mgr *mgr,
-                      const char *metadata_url,
-                      void (*fn)(const char *error_message));
+// Checks for a firmware update. `metadata_url` (at most 255 characters, copied) must return JSON: `{"version": "...", "url":
+// "...", "size": N}`. If the version differs from the running one (see mgx_ota_set_version), downloads the image from `url` and
+// passes it to mg_ota_begin, mg_ota_write and mg_ota_end; mg_ota_end must verify the image. Calls `fn` once, possibly before
+// this function returns: with NULL after mg_ota_end returned true, otherwise with a message such as `Same version`, valid during
+// the call. If `fn` is NULL, failures are logged. Only one check can run at a time per process. https requires a CA; see
+// mgx_ota_set_ca.
+void mg_ota_url_check(struct mg_mgr *mgr, const char *metadata_url, void (*fn)(const char *error_message));
 
-// Writes the next piece of a firmware update.
+// Writes the next `len` bytes of a firmware update. See mg_ota_begin.
 extern bool mg_ota_write(const void *buf, size_t len);
 
-// Whether a path cannot lead out of the directory it is looked up in: it does not begin with `~`, none of its parts
-// begins with `..`, and there is no NUL inside. Both `/` and `\` separate parts. An empty path, or one that begins with
-// a NUL, is sane.
+// Returns true if a path cannot leave the directory it is relative to: it does not begin with `~`, no component begins with
+// `..`, and it contains no NUL. Both `/` and `\` separate components. A path that is empty or begins with a NUL is sane. May be
+// called from any thread.
 bool mg_path_is_sane(struct mg_str path);
 
-// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, with a NUL behind the data. When out
-// of memory the character is dropped.
+// Output callback for mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, and keeps a NUL after
+// the data. Drops the character if out of memory.
 void mg_pfn_iobuf(char ch, void *param);
 
-// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow, with a NUL behind the data. The last byte
-// of its memory takes a NUL instead of the first character that finds no room, and counts as data; further ones are dropped.
+// Output callback for mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param` without growing it, and keeps a NUL after the
+// data. The first character that does not fit is replaced by a NUL in the last byte, which counts as data; the others are
+// dropped.
 void mg_pfn_iobuf_noresize(char ch, void *param);
 
-// For mg_xprintf: writes `c` to the standard output. `param` is not used.
+// Output callback for mg_xprintf: writes `c` to stdout. `param` is unused.
 void mg_pfn_stdout(char c, void *_param);
 
 #if defined(MGX_TCPIP)
@@ -2185,30 +2210,31 @@ bool mg_phy_up(struct mg_phy *phy,
 // Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints base64 with padding.
 size_t mg_print_base64(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the inside of a JSON string. Length 0 means up to
-// the NUL; a NUL always ends the text. NULL prints nothing.
+// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the text escaped for a JSON string, without quotes.
+// Stops at a NUL; length 0 means no other limit. Prints nothing for NULL.
 size_t mg_print_esc(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints two lower-case hex digits per byte.
+// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints two lowercase hex digits per byte.
 size_t mg_print_hex(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints it with `&`, `<`, `>` and `"` as HTML entities.
+// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the text with `&`, `<`, `>` and `"` as HTML
+// entities.
 size_t mg_print_html_esc(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Argument: a pointer to the eight bytes of an IEEE 64-bit address. Prints eight pairs of hex digits
-// with colons between.
+// Printer for `%M` and `%m`. Argument: pointer to the eight bytes of an IEEE 64-bit address. Prints eight pairs of hex digits
+// separated by colons.
 size_t mg_print_ieee64(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
+// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints the IP address: `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
 size_t mg_print_ip(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Argument: a pointer to the four bytes of an IPv4 address in network byte order.
+// Printer for `%M` and `%m`. Argument: pointer to the four bytes of an IPv4 address in network byte order.
 size_t mg_print_ip4(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Argument: a pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
+// Printer for `%M` and `%m`. Argument: pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
 size_t mg_print_ip6(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints as mg_print_ip, then a colon and the port.
+// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints IP address and port: `1.2.3.4:80` or `[1:2:3:4:5:6:7:8]:80`.
 size_t mg_print_ip_port(mg_pfn_t fn, void *arg, va_list *ap);
 
 #if defined(MGX_TCPIP)
@@ -2221,165 +2247,166 @@ size_t mg_print_l2addr(mg_pfn_t fn,
 // Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
 size_t mg_print_mac(mg_pfn_t fn, void *arg, va_list *ap);
 
-// Appends formatted text to what `c` is to send. Returns its length. When out of memory, raises MG_EV_ERROR and returns 0
-// with nothing appended. A UDP connection sends its whole buffer as one datagram in the next poll. For the format see
-// mg_xprintf.
+// Queues formatted text for sending on `c`. Returns its length. If out of memory, raises MG_EV_ERROR, queues nothing and
+// returns 0. A UDP connection sends everything queued as one datagram in the next poll. See mg_xprintf for the format.
 extern size_t mg_printf(struct mg_connection *c, const char *fmt, ...);
 
-// Hands a message to the reader: `len` bytes, not 0, as booked, written to where `mg_queue_book` said. Only the writing
-// side may call this.
+// Publishes a message to the reader: `len` bytes, not 0, written to the space that mg_queue_book returned. Call it only from the
+// writer.
 void mg_queue_add(struct mg_queue *q, size_t len);
 
-// Looks for room for a message of `len` bytes in one piece and, if `buf` is not NULL, sets `*buf` to where it goes.
-// Returns the size of that place: less than `len` when the queue has no room, and then nothing may be written. Each
-// message takes four bytes more. Only the writing side may call this.
+// Reserves contiguous space for a message of `len` bytes and, if `buf` is not NULL, stores its address in `*buf`. Returns the
+// size of the space; less than `len` means that the queue is full, and nothing may be written. Each message takes four
+// additional bytes. Call it only from the writer.
 size_t mg_queue_book(struct mg_queue *q, char **buf, size_t len);
 
-// Removes the oldest message. `len` is its length, as returned by `mg_queue_next`. Only the reading side may call this.
+// Removes the oldest message. `len` is its length, as returned by mg_queue_next. Call it only from the reader.
 void mg_queue_del(struct mg_queue *q, size_t len);
 
-// Makes `*q` an empty queue that keeps its messages in `size` bytes at `buf`, which stay the caller's. To be called
-// before any other thread sees the queue.
+// Initialises an empty queue in `size` bytes at `buf`, which the caller owns and keeps alive. Call it before other threads use
+// the queue.
 void mg_queue_init(struct mg_queue *q, char *buf, size_t size);
 
-// Looks at the oldest message: returns its length, 0 when the queue is empty, and sets `*buf` to its bytes, which stay
-// there until `mg_queue_del`. `buf` may be NULL. Only the reading side may call this.
+// Returns the length of the oldest message, 0 if the queue is empty, and stores its address in `*buf`, which may be NULL. The
+// message stays until mg_queue_del. Call it only from the reader.
 size_t mg_queue_next(struct mg_queue *q, char **buf);
 
-// Formats one message into the queue, for the thread that writes it. Returns its length, or 0 when the text is empty or
-// does not fit; then nothing is added. A NUL follows the message in memory, so it needs room for one byte more. The
-// arguments are read twice: printers for `%M` run twice.
+// Formats a message into a queue. Returns its length, or 0 if the text is empty or does not fit; then nothing is added. A
+// NUL follows the message in memory and takes one more byte. The arguments are read twice, so printers for `%M` run twice.
+// Call it only from the writer. See mg_xprintf for the format.
 extern size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...);
 
-// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false, with zeros in `buf`, when it has
-// none to give. An application may define its own, which the library then uses. May be called from any thread.
+// Fills `buf` with `len` cryptographically secure random bytes from the operating system. Returns false, with zeros in
+// `buf`, if none are available. May be called from any thread. An application may define its own; the library then uses it.
 extern bool mg_random(void *buf, size_t len);
 
-// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`; or, when
-// `mg_random` has no random numbers, NULL, with an empty text in `buf`.
+// Fills `buf` with `len - 1` random letters and digits and a NUL. Writes nothing if `len` is 0. Returns `buf`; if mg_random
+// fails, returns NULL and makes `buf` an empty string.
 char *mg_random_str(char *buf, size_t len);
 
-// Finds the address of a URL's host and stores it with the port in `c->rem`; mg_connect does this by itself. A numeric host,
-// `localhost` and a name in /etc/hosts are known at once, everything else is asked of a DNS server, or, in `.local`, through
-// `mgr->mdns`: `c->is_resolving` is set until then. A connection without a socket then gets one and connects; in any case
-// MG_EV_RESOLVE tells. MG_EV_ERROR when there is no address, and the connection closes. A lookup that `c` waits for already is
-// forgotten.
+// Resolves the host of a URL and stores address and port in `c->rem`; called by mg_connect. Numeric hosts, `localhost` and names
+// in /etc/hosts resolve at once; others are looked up through a DNS server, or `mgr->mdns` for `.local` names, with
+// `c->is_resolving` set meanwhile. Then raises MG_EV_RESOLVE, and connects if the connection has no socket. Raises MG_EV_ERROR
+// and closes the connection on failure. Cancels an earlier lookup of `c`.
 void mg_resolve(struct mg_connection *c, const char *url);
 
-// Forgets that a connection waits for an address: neither MG_EV_RESOLVE nor an error will come of it. Closing a connection does
-// this by itself.
+// Cancels the pending lookup of a connection: neither MG_EV_RESOLVE nor an error will follow. Closing a connection does this.
 void mg_resolve_cancel(struct mg_connection *c);
 
-// Adds a handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, which is NULL at
-// first. The pattern is copied. `handler_data` is found in `r->rpc->fn_data`. Does nothing when out of memory.
+// Adds a JSON-RPC handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, initially
+// NULL. Copies the pattern. The handler finds `handler_data` in `r->rpc->fn_data`. Does nothing if out of memory.
 void mg_rpc_add(struct mg_rpc **head, struct mg_str method_pattern, void (*handler)(struct mg_rpc_req*), void *handler_data);
 
 // Removes the entries with this handler from the list and frees them; NULL removes all. A handler may remove itself.
 void mg_rpc_del(struct mg_rpc **head, void (*handler)(struct mg_rpc_req*));
 
-// In a JSON-RPC handler: prints the response `{"id":..,"error":{"code":..,"message":..}}`, where the formatted text is the
-// JSON of the message (use `%m` for a string); `fmt` NULL means `null`. A request without id gets a response without id.
+// Prints the JSON-RPC response `{"id":..,"error":{"code":..,"message":..}}` from a method handler. The formatted text is the
+// message as JSON (use `%m` for a string); `fmt` NULL means `null`. If the request has no id, neither has the response. See
+// mg_xprintf for the format.
 extern void mg_rpc_err(struct mg_rpc_req *r, int code, const char *fmt, ...);
 
-// A ready handler: answers with an array of the patterns in the list.
+// JSON-RPC method handler that responds with an array of the method patterns in the list.
 void mg_rpc_list(struct mg_rpc_req *r);
 
-// In a JSON-RPC handler: prints the response `{"id":..,"result":..}`, where the formatted text is the JSON of the result;
-// `fmt` NULL means `null`. Prints nothing when the request has no id.
+// Prints the JSON-RPC response `{"id":..,"result":..}` from a method handler. The formatted text is the result as JSON;
+// `fmt` NULL means `null`. Prints nothing if the request has no id. See mg_xprintf for the format.
 extern void mg_rpc_ok(struct mg_rpc_req *r, const char *fmt, ...);
 
-// Calls the handler for `r->frame`: the first in the list `*r->head` that matches its method. A frame without method but with a
-// result or error is for the handler of the empty method name. Without handler, or if the frame is neither, an error response
-// is printed. Responses go to `r->pfn(character, r->pfn_data)`.
+// Calls the first handler in the list `*r->head` that matches the method of the JSON-RPC request `r->frame`. A frame with a
+// result or error and no method goes to the handler of the empty method name. Prints an error response if there is no handler or
+// the frame is invalid. Responses are written to `r->pfn(character, r->pfn_data)`.
 void mg_rpc_process(struct mg_rpc_req *r);
 
-// mg_rpc_err with its arguments behind `ap`.
+// Like mg_rpc_err, with the arguments in `*ap`.
 void mg_rpc_verr(struct mg_rpc_req *r, int code, const char *fmt, va_list *ap);
 
-// mg_rpc_ok with its arguments behind `ap`.
+// Like mg_rpc_ok, with the arguments in `*ap`.
 void mg_rpc_vok(struct mg_rpc_req *r, const char *fmt, va_list *ap);
 
-// Queues `len` bytes to be sent; nothing is transmitted before the handlers of the current event have returned. Returns false
-// when out of memory. On a UDP connection one datagram is sent to `c->rem` at once, with MG_EV_WRITE inside this call; false
-// then means that it was not sent. `buf` may be NULL when `len` is 0.
+// Queues `len` bytes for sending. The data is sent after the handlers of the current event return. Returns false if out of
+// memory. On a UDP connection, sends one datagram to `c->rem` at once, raising MG_EV_WRITE; false means that it was not sent.
+// `buf` may be NULL if `len` is 0.
 bool mg_send(struct mg_connection *c, const void *buf, size_t len);
 
-// Writes the digest, 20 bytes, and zeroes the context.
+// Stores the SHA-1 digest, 20 bytes, and zeroes the context.
 void mg_sha1_final(uint8_t *digest, struct mg_sha1_ctx *c);
 
-// Begins a SHA-1 digest in `*c`. A context is plain data: it may be copied at any time.
+// Starts a SHA-1 computation. The context is plain data and may be copied at any time. May be called from any thread.
 void mg_sha1_init(struct mg_sha1_ctx *c);
 
-// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+// Adds `len` bytes to a SHA-1 computation. May be called repeatedly, with data of any length.
 void mg_sha1_update(struct mg_sha1_ctx *c, const uint8_t *data, size_t len);
 
-// Writes the SHA-256 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+// Stores the SHA-256 digest, 32 bytes, of `datasz` bytes at `data` in `dst`. `data` is not modified and may be NULL if `datasz`
+// is 0. May be called from any thread.
 void mg_sha256(uint8_t *dst, uint8_t *data, size_t datasz);
 
-// Writes the digest, 32 bytes. The context must be initialised again before the next use.
+// Stores the SHA-256 digest, 32 bytes. Initialise the context again before reusing it.
 void mg_sha256_final(uint8_t *digest, struct mg_sha256_ctx *c);
 
-// Begins a SHA-256 digest in `*c`. A context is plain data: it may be copied at any time.
+// Starts a SHA-256 computation. The context is plain data and may be copied at any time. May be called from any thread.
 void mg_sha256_init(struct mg_sha256_ctx *c);
 
-// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+// Adds `len` bytes to a SHA-256 computation. May be called repeatedly, with data of any length.
 void mg_sha256_update(struct mg_sha256_ctx *c, const uint8_t *data, size_t len);
 
-// Writes the SHA-384 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+// Stores the SHA-384 digest, 48 bytes, of `datasz` bytes at `data` in `dst`. `data` is not modified and may be NULL if `datasz`
+// is 0. May be called from any thread.
 void mg_sha384(uint8_t *dst, uint8_t *data, size_t datasz);
 
-// Writes the digest, 48 bytes. The context must be initialised again before the next use.
+// Stores the SHA-384 digest, 48 bytes. Initialise the context again before reusing it.
 void mg_sha384_final(uint8_t *digest, struct mg_sha384_ctx *c);
 
-// Begins a SHA-384 digest in `*c`. A context is plain data: it may be copied at any time.
+// Starts a SHA-384 computation. The context is plain data and may be copied at any time. May be called from any thread.
 void mg_sha384_init(struct mg_sha384_ctx *c);
 
-// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+// Adds `len` bytes to a SHA-384 computation. May be called repeatedly, with data of any length.
 void mg_sha384_update(struct mg_sha384_ctx *c, const uint8_t *data, size_t len);
 
-// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
-// `buf` may be NULL when `len` is 0. For the format see mg_xprintf.
+// Formats text into `buf`, truncated to `len` - 1 characters and NUL-terminated. Returns the length of the whole text. `buf`
+// may be NULL if `len` is 0. See mg_xprintf for the format.
 extern size_t mg_snprintf(char *buf, size_t len, const char *fmt, ...);
 
-// Asks the time server at `url`, such as `udp://pool.ntp.org:123`; NULL asks a public one. The port must be given. Its answer sets
-// `mg_boot_timestamp_ms`, so that mg_now is the time, and `fn` gets MG_EV_SNTP_TIME with a `uint64_t *`, milliseconds since 1970.
-// Then the connection closes, as it does, without MG_EV_ERROR, when the server says that it does not know the time, and 3 seconds
-// after the start when no answer has come. Messages from others, or that do not repeat the random number in our request, are
-// ignored. Returns NULL as mg_connect does.
+// Requests the time from the SNTP server `url`, such as `udp://pool.ntp.org:123`; the port is required. NULL selects a public
+// server. The response sets `mg_boot_timestamp_ms`, which mg_now uses, and `fn` gets MG_EV_SNTP_TIME with a `uint64_t *`,
+// milliseconds since 1970; then the connection closes. It also closes, without MG_EV_ERROR, if the server reports that it is not
+// synchronised, or after 3 seconds without a response. Ignores messages from other senders and those that do not echo the random
+// number of the request. Returns NULL in the same cases as mg_connect.
 struct mg_connection *mg_sntp_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Reads a time server's message of `len` bytes. Returns milliseconds since 1970 and sets `mg_boot_timestamp_ms`; -1 when the
-// message is shorter than 48 bytes or no server's, and then sets nothing. Nobody checks here whose message it is and whether it
-// answers a request: mg_sntp_connect does.
+// Parses an SNTP server message of `len` bytes. Sets `mg_boot_timestamp_ms` and returns milliseconds since 1970, or returns -1
+// and sets nothing if the message is shorter than 48 bytes or not from a server. Does not check the sender or match the message
+// to a request; mg_sntp_connect does.
 int64_t mg_sntp_parse(const uint8_t *buf, size_t len);
 
-// Sends one SNTP request to `c->rem`; mg_sntp_connect does it by itself. Does nothing while the server's address is not known yet.
+// Sends an SNTP request to `c->rem`; mg_sntp_connect calls it. Does nothing until the server's address is resolved.
 void mg_sntp_request(struct mg_connection *c);
 
-// Cuts `s` at the first `sep`: `*a` becomes the part before it and `*b` the part behind it, or all of `s` and nothing
-// when there is no `sep`. Returns false, with both left alone, when `s` is empty. `a` and `b` may be NULL, or point at
-// the caller's `s`, so that `while (mg_span(s, &part, &s, ','))` takes a list apart.
+// Splits `s` at the first `sep`: `*a` is the part before it and `*b` the part after it. Without `sep`, `*a` is all of `s` and
+// `*b` is empty. Returns false and leaves both unchanged if `s` is empty. `a` and `b` may be NULL, or point to the caller's `s`:
+// `while (mg_span(s, &part, &s, ','))` iterates over a list. May be called from any thread.
 bool mg_span(struct mg_str s, struct mg_str *a, struct mg_str *b, char sep);
 
-// A view of the `n` bytes at `s`.
+// Returns a view of the `n` bytes at `s`. May be called from any thread.
 struct mg_str mg_str_n(const char *s, size_t n);
 
-// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Applications write it `mg_str(s)`.
+// Returns a view of the NUL-terminated string `s`; the null string if `s` is NULL. Applications write `mg_str(s)`. May be called
+// from any thread.
 struct mg_str mg_str_s(const char *s);
 
-// Reads an unsigned number into the integer of `val_len` bytes (1, 2, 4 or 8) at `val`. `base` is 2, 10 or 16; or 0 for
-// a number of two characters or more that says it itself: `0b` for binary, `0x` for hexadecimal, else decimal. Returns
-// false, with `*val` left alone, when `str` is not just such a number, or one that does not fit.
+// Parses an unsigned number into the integer of `val_len` bytes (1, 2, 4 or 8) at `val`. `base` is 2, 10 or 16; 0 means that a
+// prefix selects it: `0b` binary, `0x` hexadecimal, otherwise decimal, at least two characters. Returns false and leaves `*val`
+// unchanged if `str` is not such a number or the number does not fit. May be called from any thread.
 bool mg_str_to_num(struct mg_str str, int base, void *val, size_t val_len);
 
-// Like `mg_strcmp`, with ASCII letters compared without regard to case.
+// Like mg_strcmp, ignoring ASCII case. May be called from any thread.
 int mg_strcasecmp(struct mg_str str1, struct mg_str str2);
 
-// Compares two strings byte by byte: -1, 0 or 1. The beginning of a string comes before the string.
+// Compares two strings byte by byte. Returns -1, 0 or 1. A prefix sorts before the longer string. May be called from any thread.
 int mg_strcmp(struct mg_str str1, struct mg_str str2);
 
-// A copy of `s` on the heap, with a NUL behind it; NULL and 0 when `s` is empty or memory has run out. Release `.buf` with
-// `mg_free`.
+// Returns a NUL-terminated copy of `s`; the null string if `s` is empty or if out of memory. Free `.buf` with mg_free. May be
+// called from any thread.
 struct mg_str mg_strdup(struct mg_str s);
 
 #if defined(MGX_TCPIP)
@@ -2415,22 +2442,22 @@ void mg_tcpip_qwrite(void *buf,
 // Seconds since 1970 of a date and time in UTC; `month` is 1 to 12, `day` 1 to 31. 0 for years before 1970.
 uint64_t mg_timegm(unsigned int year, unsigned int month, unsigned int day, unsigned int hour, unsigned int min, unsigned int sec);
 
-// Makes a timer that `mg_mgr_poll` polls, see `mg_timer_init`. The manager owns it: it is released after its call, or with
-// the manager when it repeats. Returns NULL when memory has run out, or when another thread keeps the manager busy.
+// Creates a timer polled by mg_mgr_poll; see mg_timer_init. The manager owns it: it is freed after its call, or with the manager
+// if it repeats. Returns NULL if out of memory, or if another thread keeps the manager busy.
 struct mg_timer *mg_timer_add(struct mg_mgr *mgr, uint64_t milliseconds, unsigned int flags, void (*fn)(void*), void *arg);
 
-// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the time when it is true
-// next, 0 at first; the first call only starts it, unless `period` is 0. When the clock has gone back, it starts again.
+// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the next expiry time, initially 0;
+// the first call only starts the timer, unless `period` is 0. If the clock goes back, the timer restarts.
 bool mg_timer_expired(uint64_t *expiration, uint64_t period, uint64_t now);
 
-// Takes a timer off the list `*head`; does nothing when it is not there. Releases no memory. May be called in a timer's
-// callback, for that timer or another one, which then may be released.
+// Removes a timer from the list `*head`; does nothing if it is not in the list. Frees no memory. A timer callback may remove its
+// own or another timer, whose memory may then be freed.
 void mg_timer_free(struct mg_timer **head, struct mg_timer *timer);
 
-// Fills in `*timer` and puts it in front of the list `*head`. `fn(arg)` is called after `milliseconds`, counted from the
-// first `mg_timer_poll` that sees the timer: once with `MG_TIMER_ONCE`, again and again with `MG_TIMER_REPEAT`, in both
-// cases at once if `MG_TIMER_RUN_NOW` is added. The struct stays the caller's and must live until `mg_timer_free`; it
-// must not be on a list already. `&mgr->timers` is the list that `mg_mgr_poll` polls.
+// Initialises `*timer` and adds it to the front of the list `*head`. `fn(arg)` is called `milliseconds` after the first
+// mg_timer_poll that sees the timer: once for MG_TIMER_ONCE, periodically for MG_TIMER_REPEAT. With MG_TIMER_RUN_NOW the first
+// call comes in that poll. The caller owns the struct, which must stay valid until mg_timer_free and must not be in a list
+// already. mg_mgr_poll polls the list `&mgr->timers`.
 void mg_timer_init(struct mg_timer **head,
                    struct mg_timer *timer,
                    uint64_t milliseconds,
@@ -2438,106 +2465,102 @@ void mg_timer_init(struct mg_timer **head,
                    void (*fn)(void*),
                    void *arg);
 
-// Calls the functions of all timers on the list `*head` that are due, at the time of `new_ms` milliseconds. A timer that
-// has missed several periods is called once. Timers added meanwhile wait for the next poll. A timer from `mg_timer_add`
-// that is done is released.
+// Calls the callbacks of all timers in the list `*head` that are due at time `new_ms`, in milliseconds. A timer that missed
+// several periods runs once. Timers added meanwhile wait for the next poll. Frees finished timers created by mg_timer_add.
 void mg_timer_poll(struct mg_timer **head, uint64_t new_ms);
 
-// Does nothing: mg_mgr_free frees what TLS has needed.
+// Does nothing: mg_mgr_free frees the TLS state.
 void mg_tls_ctx_free(struct mg_mgr *mgr);
 
-// Does nothing: mg_mgr_init makes what TLS needs.
+// Does nothing: mg_mgr_init initialises TLS.
 void mg_tls_ctx_init(struct mg_mgr *mgr);
 
-// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
+// Sends ciphertext that the socket did not take at once. mg_mgr_poll calls it.
 void mg_tls_flush(struct mg_connection *c);
 
-// Frees the TLS state of a connection and sets `c->tls` to NULL; harmless when there is none. A connection on which TLS has begun
-// does not go back to clear text: it is closed, unless mg_tls_init follows. mg_mgr_poll frees the state of what it closes.
+// Frees the TLS state of a connection and sets `c->tls` to NULL. No effect without TLS. A connection that has started TLS does
+// not return to clear text: it is closed unless mg_tls_init follows. mg_mgr_poll frees the state of connections it closes.
 void mg_tls_free(struct mg_connection *c);
 
-// Sends what the handshake has to send. The handshake runs by itself, so there is no need to call this.
+// Sends pending handshake data. mg_mgr_poll runs the handshake, so there is no need to call this.
 void mg_tls_handshake(struct mg_connection *c);
 
-// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
-// nothing of them is needed after the call. Applications call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time
-// after mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the
-// peer sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile
-// and MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its
-// own. Bad options and failures are reported with MG_EV_ERROR.
+// Starts TLS on a connection, as client if `c->is_client`, otherwise as server. The options are not needed after the call. Call
+// it in MG_EV_ACCEPT or MG_EV_CONNECT, or for a client any time after mg_connect. Calling it later upgrades a connection in use
+// (STARTTLS): data in `c->send` is first sent in clear text, and clear text from the peer is never mixed with decrypted data.
+// mg_mgr_poll runs the handshake, with `c->is_tls_hs` set, and raises MG_EV_TLS_HS at its end. On a listener it only checks the
+// options: every accepted connection needs its own call. Bad options and failures raise MG_EV_ERROR.
 void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
-// Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.
+// Returns the number of decrypted bytes not yet delivered because `c->recv` has no room. 0 without TLS.
 size_t mg_tls_pending(struct mg_connection *c);
 
-// Decrypts up to `len` bytes of what is in `c->rtls`. Returns how many, MG_IO_WAIT when more ciphertext is needed, or MG_IO_ERR after a
-// failure and when the peer has ended the session. mg_mgr_poll does this into `c->recv`.
-long mg_tls_recv(struct mg_connection *c,
-                 void *buf,
-                 size_t len);
+// Decrypts up to `len` bytes from `c->rtls` to `buf`. Returns the number of bytes, MG_IO_WAIT if more ciphertext is needed, or
+// MG_IO_ERR after a failure or when the peer has ended the session. mg_mgr_poll calls it for `c->recv`.
+long mg_tls_recv(struct mg_connection *c, void *buf, size_t len);
 
-// Encrypts and sends, past `c->send`. Returns the number of bytes taken, at most 64 KiB at once; MG_IO_WAIT before the end of the
-// handshake and while the socket takes no more; MG_IO_ERR on failure. What was taken counts as sent: the library sends the rest of it
-// by itself. mg_mgr_poll does this for what is in `c->send`.
-long mg_tls_send(struct mg_connection *c,
-                 const void *buf,
-                 size_t len);
+// Encrypts and sends data, bypassing `c->send`. Returns the number of bytes accepted, at most 64 KiB per call; MG_IO_WAIT before
+// the end of the handshake or if the socket is blocked; MG_IO_ERR on failure. The library sends accepted data that the socket
+// does not take at once. mg_mgr_poll calls it for `c->send`.
+long mg_tls_send(struct mg_connection *c, const void *buf, size_t len);
 
 #if defined(MGX_DECLARE_UECC)
-// Computes the public key of a private one. Returns 1, or 0 when it is no key of this curve.
+// Computes the public key (2n bytes: X, Y) of a private key (n bytes, big-endian). Returns 1, or 0 if the key is not valid on
+// the curve.
 int mg_uecc_compute_public_key(const uint8_t *private_key, uint8_t *public_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Bytes of a private key: n.
+// Returns the size n of a private key in bytes: 32 for P-256, 48 for P-384.
 int mg_uecc_curve_private_key_size(MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Bytes of a public key: 2n.
+// Returns the size 2n of a public key in bytes: 64 for P-256, 96 for P-384.
 int mg_uecc_curve_public_key_size(MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Makes a pair of keys with random numbers of mg_random. Returns 1, or 0 when there are none.
+// Generates a key pair with random numbers from mg_random: a public key of 2n bytes (X, Y), a private key of n bytes. Returns 1,
+// or 0 if mg_random fails.
 int mg_uecc_make_key(uint8_t *public_key, uint8_t *private_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Takes the private key on the curve P-256 out of a file, PEM or DER, SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`). Returns 32
-// and writes 32 bytes, or returns 0: another kind of key, a malformed one, or `len` below 32.
+// Extracts the P-256 private key from the content of a key file: PEM or DER, SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`).
+// Writes 32 bytes to `buf` and returns 32, or returns 0 if the key is of another type or malformed, or if `len` is less than 32.
 size_t mg_uecc_parse_private_key(struct mg_str key, uint8_t *buf, size_t len);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// The curve P-256, for the functions that follow. May be called from any thread, as all of them.
+// Returns the curve P-256, for the mg_uecc_* functions. May be called from any thread, like all of them.
 MG_UECC_Curve mg_uecc_secp256r1(void);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// The curve P-384.
+// Returns the curve P-384, for the mg_uecc_* functions.
 MG_UECC_Curve mg_uecc_secp384r1(void);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Computes the secret that the owners of two keys share (ECDH): n bytes, the X coordinate. Returns 1, or 0 when one of the keys is
-// none of this curve.
+// Computes the shared secret of two parties (ECDH): n bytes, the X coordinate. Returns 1, or 0 if a key is not valid on the
+// curve.
 int mg_uecc_shared_secret(const uint8_t *public_key, const uint8_t *private_key, uint8_t *secret, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Signs a hash of `hash_size` bytes (ECDSA); of a longer one than n bytes, the first n count. Returns 1, or 0
-// when it is no key of this curve or mg_random has no random numbers.
+// Signs a hash of `hash_size` bytes (ECDSA); only the first n bytes of a longer hash count. The signature has 2n bytes (r, s).
+// Returns 1, or 0 if the key is not valid on the curve or mg_random fails.
 int mg_uecc_sign(const uint8_t *private_key, const uint8_t *hash, unsigned int hash_size, uint8_t *signature, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Returns 1 when a public key is a point of the curve, else 0.
+// Returns 1 if a public key (2n bytes: X, Y) is a point on the curve, otherwise 0.
 int mg_uecc_valid_public_key(const uint8_t *public_key, MG_UECC_Curve curve);
 #endif
 
 #if defined(MGX_DECLARE_UECC)
-// Checks the signature of a hash. Returns 1 if it is good, else 0.
+// Verifies the ECDSA signature (2n bytes: r, s) of a hash. Returns 1 if it is valid, otherwise 0.
 int mg_uecc_verify(const uint8_t *public_key,
                    const uint8_t *hash,
                    unsigned int hash_size,
@@ -2545,87 +2568,94 @@ int mg_uecc_verify(const uint8_t *public_key,
                    MG_UECC_Curve curve);
 #endif
 
-// The content of a file in `mg_mem_files`, not copied; the null string if there is none.
+// Returns the content of a file in `mg_mem_files`, not copied; the null string if there is none.
 struct mg_str mg_unpacked(const char *path);
 
-// Decodes `%XX` in the `n` bytes at `s`, and `+` to a space when `form` is not 0, to a C string at `to`. Returns its length,
-// or -1 when a `%` is not followed by two hex digits or the result and its NUL do not fit in `to_len` bytes; `to` may then be
-// partly written. `to` may be `s`.
+// Decodes `%XX` in the `n` bytes at `s`, and `+` to a space if `form` is not 0, to a NUL-terminated string at `to`. Returns its
+// length, or -1 if a `%` is not followed by two hex digits or if the result and its NUL exceed `to_len` bytes; `to` may then be
+// partly written. `to` may equal `s`. May be called from any thread.
 int mg_url_decode(const char *s, size_t n, char *to, size_t to_len, int form);
 
-// Encodes the `n` bytes at `s` as a C string at `buf`: letters, digits and `.` `_` `-` `~` stay, the rest becomes `%xx`.
-// Returns its length, or 0 when it does not fit in `len` bytes. Each character needs 5 free bytes, so `3 * n + 3` are always
-// enough.
+// Percent-encodes the `n` bytes at `s` to a NUL-terminated string at `buf`: letters, digits and `.` `_` `-` `~` stay, other
+// bytes become `%xx`. Returns its length, or 0 if it does not fit in `len` bytes. Each character needs 5 free bytes, so `3 * n +
+// 3` bytes always suffice. May be called from any thread.
 size_t mg_url_encode(const char *s, size_t n, char *buf, size_t len);
 
-// The host of a URL, with the brackets of an IPv6 address; a view of `url`. Without a `//` the host is at the start.
+// Returns the host of a URL, a view of `url`. An IPv6 address keeps its brackets. Without `//` the URL starts with the host.
+// `url` must not be NULL. May be called from any thread.
 struct mg_str mg_url_host(const char *url);
 
-// Whether the scheme of a URL calls for TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, in any case.
+// Returns true if the scheme of a URL requires TLS: `https`, `wss`, `mqtts`, `ssl`, `tls` or `tcps`, ignoring case. `url` must
+// not be NULL. May be called from any thread.
 bool mg_url_is_ssl(const char *url);
 
-// The password in a URL such as `http://user:password@host/`; empty when there is none. A view of `url`.
+// Returns the password in a URL such as `http://user:password@host/`, a view of `url`; empty if there is none. `url` must not be
+// NULL. May be called from any thread.
 struct mg_str mg_url_pass(const char *url);
 
-// The port of a URL, or the usual one of its scheme (`http`, `https`, `ws`, `wss`, `mqtt`, `mqtts`), or 0. A port that is no
-// number up to 65535 gives 0, too. Blanks and a plus sign before the number are skipped.
+// Returns the port of a URL, the default port of its scheme (`http`, `https`, `ws`, `wss`, `mqtt`, `mqtts`), or 0. Also 0 if the
+// port is not a number up to 65535. Skips white space and a plus sign before the number. `url` must not be NULL. May be called
+// from any thread.
 unsigned short mg_url_port(const char *url);
 
-// The path of a URL with everything behind it: a pointer into `url`, or to the constant "/" when there is no path.
+// Returns the path of a URL and everything after it: a pointer into `url`, or the constant "/" if there is no path. `url` must
+// not be NULL. May be called from any thread.
 const char *mg_url_uri(const char *url);
 
-// The user name in a URL such as `http://user:password@host/`; empty when there is none. A view of `url`.
+// Returns the user name in a URL such as `http://user:password@host/`, a view of `url`; empty if there is none. `url` must not
+// be NULL. May be called from any thread.
 struct mg_str mg_url_user(const char *url);
 
-// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out.
+// Like mg_mprintf, with the arguments in `*ap`: formats into allocated memory. Free it with mg_free. Returns NULL if the text is
+// empty or if out of memory.
 char *mg_vmprintf(const char *fmt, va_list *ap);
 
-// As mg_printf, with the arguments in `*ap`.
+// Like mg_printf, with the arguments in `*ap`.
 size_t mg_vprintf(struct mg_connection *c, const char *fmt, va_list *ap);
 
-// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
-// `buf` may be NULL when `len` is 0.
+// Like mg_snprintf, with the arguments in `*ap`: formats into `buf`, truncated to `len` - 1 characters and NUL-terminated.
+// Returns the length of the whole text. `buf` may be NULL if `len` is 0.
 size_t mg_vsnprintf(char *buf, size_t len, const char *fmt, va_list *ap);
 
-// Formats `fmt` with the arguments behind `ap`, calling `fn(character, arg)` for each character. Returns their number. `*ap` is
-// advanced. `fn` NULL only counts.
+// Like mg_xprintf, with the arguments in `*ap`, which is advanced. Returns the number of characters. `fn` NULL only counts them.
 size_t mg_vxprintf(mg_pfn_t fn, void *arg, const char *fmt, va_list *ap);
 
-// Sends a message to the connection with this id, which gets it as MG_EV_WAKEUP with a `struct mg_str *`; ends the current
-// wait of mg_mgr_poll. May be called from any thread and from a signal handler. At most 16376 bytes (more are cut off); `len`
-// 0 is allowed. Messages arrive in order; one for a connection that is gone is dropped. Returns false without a successful
-// mg_wakeup_init, for id 0, and when 64 MiB are waiting.
+// Sends a message to the connection with id `id`, which receives it as MG_EV_WAKEUP with a `struct mg_str *`. Interrupts the
+// wait of mg_mgr_poll. May be called from any thread and from a signal handler. Messages are limited to 16376 bytes, the rest is
+// cut off; `len` may be 0. Messages arrive in order; those for closed connections are dropped. Returns false if mg_wakeup_init
+// was not called or failed, if `id` is 0, or if 64 MiB are already waiting.
 bool mg_wakeup(struct mg_mgr *mgr, unsigned long id, const void *buf, size_t len);
 
-// Prepares the manager for mg_wakeup. Adds a connection of its own to `mgr->conns`. Returns true when that was done, false on
-// failure and when it had been done before.
+// Prepares a manager for mg_wakeup. Adds an internal connection to `mgr->conns`. Returns true on success, false on failure or if
+// called before.
 bool mg_wakeup_init(struct mg_mgr *mgr);
 
-// Starts an access point with the settings in `wifi`. False, as for mg_wifi_scan.
+// Starts a Wi-Fi access point with the settings in `wifi`. Always returns false: the library has no Wi-Fi driver.
 bool mg_wifi_ap_start(struct mg_wifi_data *wifi);
 
-// Stops the access point. False, as for mg_wifi_scan.
+// Stops the Wi-Fi access point. Always returns false: the library has no Wi-Fi driver.
 bool mg_wifi_ap_stop(void);
 
-// Joins the Wi-Fi network in `wifi`. False, as for mg_wifi_scan.
+// Joins the Wi-Fi network in `wifi`. Always returns false: the library has no Wi-Fi driver.
 bool mg_wifi_connect(struct mg_wifi_data *wifi);
 
-// Leaves the Wi-Fi network. False, as for mg_wifi_scan.
+// Leaves the Wi-Fi network. Always returns false: the library has no Wi-Fi driver.
 bool mg_wifi_disconnect(void);
 
-// Starts a scan for Wi-Fi networks. False: there is no driver for that in this library, and no MG_TCPIP_EV_WIFI_* event follows.
+// Starts a scan for Wi-Fi networks. Always returns false, and sends no MG_TCPIP_EV_WIFI_* event: the library has no Wi-Fi
+// driver.
 bool mg_wifi_scan(void);
 
-// Makes a connection of an open stream socket and delivers MG_EV_OPEN. The descriptor is the manager's from then on and is
-// closed with the connection; it need not be non-blocking. Returns NULL when out of memory or when the descriptor cannot be
-// watched; it then stays the caller's.
+// Creates a connection from an open stream socket and raises MG_EV_OPEN. The manager owns the descriptor on success and closes
+// it with the connection; it need not be non-blocking. Returns NULL if out of memory or if the descriptor cannot be polled; the
+// caller then keeps the descriptor.
 struct mg_connection *mg_wrapfd(struct mg_mgr *mgr, int fd, mg_event_handler_t fn, void *fn_data);
 
-// Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
-// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. Without an Authorization header among
-// them, user and password of the URL are sent as Basic credentials. MG_EV_WS_OPEN comes, with the response
-// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR with its status when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
-// is queued before that follows the handshake. Returns NULL as mg_connect does, and when mg_random has no random numbers.
+// Opens a WebSocket client connection to a `ws://` or `wss://` URL, see mg_connect, and queues the handshake. `fmt` and its
+// arguments are additional header lines, each terminated by CR LF; NULL for none. Credentials in the URL are sent as Basic
+// authentication, unless these lines contain an Authorization header. When the server accepts, raises MG_EV_WS_OPEN with the
+// response (`struct mg_http_message *`), then MG_EV_WS_MSG and MG_EV_WS_CTL; when it refuses, MG_EV_ERROR with its status.
+// Data queued before that follows the handshake. Returns NULL in the same cases as mg_connect, and if mg_random fails.
 extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *url,
                                            mg_event_handler_t fn,
@@ -2633,38 +2663,38 @@ extern struct mg_connection *mg_ws_connect(struct mg_mgr *mgr,
                                            const char *fmt,
                                            ...);
 
-// Queues formatted text as one WebSocket frame. Returns the length of the text. For `op` see mg_ws_send, for the format
-// mg_xprintf.
+// Queues formatted text as one WebSocket frame. Returns the length of the text. See mg_ws_send for `op` and mg_xprintf for
+// the format.
 extern size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...);
 
-// Queues `len` bytes as one WebSocket message or control frame, masked on a client's connection. `op` is a WEBSOCKET_OP_* value.
-// To send a message in fragments, clear the highest bit of the frame's first byte in `c->send`. Returns the number of bytes
-// queued, 0 when out of memory. To close, send WEBSOCKET_OP_CLOSE with a two-byte status code, or nothing, and wait for the
-// peer's answer, which drains the connection.
+// Queues `len` bytes as one WebSocket message or control frame, masked on client connections. `op` is a WEBSOCKET_OP_* value. To
+// send a message in fragments, clear the highest bit of the frame's first byte in `c->send`. Returns the number of bytes queued,
+// 0 if out of memory. To close, send WEBSOCKET_OP_CLOSE with a two-byte status code or no payload, and wait for the peer's
+// response, which drains the connection.
 size_t mg_ws_send(struct mg_connection *c, const void *buf, size_t len, int op);
 
-// In MG_EV_HTTP_MSG: agrees to a WebSocket handshake and delivers MG_EV_WS_OPEN; the connection gets MG_EV_WS_MSG and
-// MG_EV_WS_CTL from then on, with a `struct mg_ws_message *`. `fmt` and its arguments give more header lines, each ending in
-// CR LF; NULL for none. The first of the protocols that the client offers is chosen, unless these lines choose one. A request
-// without a key is answered with status 426 and the connection drained.
+// Accepts a WebSocket handshake in MG_EV_HTTP_MSG and raises MG_EV_WS_OPEN. From then on the connection gets MG_EV_WS_MSG
+// and MG_EV_WS_CTL with a `struct mg_ws_message *`. `fmt` and its arguments are additional header lines, each terminated by
+// CR LF; NULL for none. Selects the first protocol offered by the client, unless these lines select one. Responds 426 and
+// drains the connection if the request has no WebSocket key.
 extern void mg_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *fmt, ...);
 
-// As mg_ws_printf, with the arguments in `*ap`.
+// Like mg_ws_printf, with the arguments in `*ap`.
 size_t mg_ws_vprintf(struct mg_connection *c, int op, const char *fmt, va_list *ap);
 
-// Makes one WebSocket frame of the last `len` bytes of `c->send`, which is how the output of other functions is sent over a
-// WebSocket; see mg_ws_send. Returns the new length of `c->send`, the old one when out of memory.
+// Turns the last `len` bytes of `c->send` into a WebSocket frame, so that the output of other functions can be sent over a
+// WebSocket. See mg_ws_send for `op`. Returns the new length of `c->send`; the length is unchanged if out of memory.
 size_t mg_ws_wrap(struct mg_connection *c, size_t len, int op);
 
-// Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
+// Formats text, calling `fn(character, arg)` for each character. Returns the number of characters.
 //
-// `f e g F E G` (double) and `i` (integer) are as in C, with all flags, width, precision and size.
+// `f e g F E G` (double) and `i` (integer) work as in C, with all flags, width, precision and size.
 //
-// Any other conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill
-// with zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll`
-// or `z`, then one of
-// `d u x X` integers (hexadecimal always in lower case), `p` pointer, `c` character, `s` string (NULL prints nothing),
-// `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between double quotes.
+// Any other conversion is `%`, followed by these optional items in this order: `#` (prefix `0x`), `-` (left-justify), `0`
+// (pad with zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or
+// `ll` or `z`; then one of `d u x X` (integer, hexadecimal always in lower case), `p` (pointer), `c` (character), `s`
+// (string; NULL prints nothing), `%` (a percent sign), `M` (calls the printer `mg_pm_t` passed as argument, which takes its
+// own arguments), `m` (like `M`, in double quotes).
 extern size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...);
 
 #ifdef __cplusplus
@@ -2812,17 +2842,17 @@ enum { MG_PHY_SPEED_10M, MG_PHY_SPEED_100M, MG_PHY_SPEED_1000M };
 extern "C" {
 #endif
 
-// For mg_mem_files: defined by the program, if at all.
+// For mg_mem_files. Defined by the application if it has embedded files.
 extern const struct mg_mem_file mg_packed_files[];
 
-// Parts of programs that other files of them call: defined by the program, if at all, and never by the library.
+// Names shared between source files of an application. Defined by the application, never by the library.
 extern struct mg_mgr g_mgr;
 void mg_dash_init(struct mg_mgr *mgr);
 void mg_dash_poll(struct mg_mgr *mgr);
 void mg_mqtt_init(struct mg_mgr *mgr);
 void mg_mqtt_poll(struct mg_mgr *mgr);
 
-// Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
+// Settings made with -D or in mongoose_config.h, applied by mg_mgr_init.
 #if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
     defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
     MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
@@ -2840,7 +2870,7 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
-  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
+  bool no_fsync;            // do not wait until files are on disk; process-wide, the last call wins
   const char *http_index;   // MG_HTTP_INDEX
 };
 extern void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *options);
@@ -2893,8 +2923,8 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
 }
 #endif
 
-// ---- Programs of earlier 7.x versions: MGX_COMPAT_7 says which. What they used and today's API has no more, or has with other
-// arguments: see docs/migrating.md. Where a version is told by the number of arguments, both ways work.
+// ---- Compatibility with earlier 7.x versions, selected by MGX_COMPAT_7: functions that were removed or had other arguments. See
+// docs/migrating.md. Where the number of arguments identifies the version, both forms work.
 #if MGX_COMPAT_7 < 722
 
 #define MGX_JOIN(a, b) MGX_JOIN_(a, b)
@@ -2909,7 +2939,7 @@ extern "C" {
 
 // ---- before 7.15
 #if MGX_COMPAT_7 < 715
-// Defined by files of the older generator: mg_fs_packed serves these. The library's own have nothing.
+// Defined by files of the older generator, and served by mg_fs_packed. The library's own definitions are empty.
 extern const char *mg_unlist(size_t no);
 extern const char *mg_unpack(const char *path, size_t *size, time_t *mtime);
 
@@ -2936,7 +2966,7 @@ static inline struct mg_str mg_strstrip(struct mg_str s) {
   return s;
 }
 
-// The next entry of a SUBSCRIBE packet, or with qos NULL of an UNSUBSCRIBE packet. 4 is the usual first position, 0 the end.
+// Next entry of a SUBSCRIBE packet, or of an UNSUBSCRIBE packet if qos is NULL. Start with position 4; 0 means the end.
 static inline size_t mg_mqtt_next_topic(struct mg_mqtt_message *msg, struct mg_str *topic, uint8_t *qos, size_t pos) {
   const uint8_t *p = (const uint8_t *) msg->dgram.buf;
   size_t len = msg->dgram.len, begin = 1, size;
@@ -2964,8 +2994,8 @@ static inline size_t mg_mqtt_next_unsub(struct mg_mqtt_message *msg, struct mg_s
 }
 #endif
 
-// ---- any: mg_http_upload(c, hm, dir), mg_http_upload(c, hm, fs, dir), with the file's name in `name` or `file`, and without a limit.
-// They return the number of bytes in the request, or a negative one.
+// ---- any: mg_http_upload(c, hm, dir), mg_http_upload(c, hm, fs, dir), with the file name in `name` or `file`, without a limit.
+// Returns the number of bytes in the request, or a negative value on failure.
 static inline int mgx_http_upload_4(struct mg_connection *c, struct mg_http_message *hm, struct mg_fs *fs, const char *dir) {
   struct mg_http_message copy = *hm;
   struct mg_str name = mg_http_var(hm->query, mg_str("name")), offset = mg_http_var(hm->query, mg_str("offset"));
@@ -2985,7 +3015,7 @@ static inline int mgx_http_upload_4(struct mg_connection *c, struct mg_http_mess
 #define mgx_http_upload_5(c, hm, fs, dir, max_size) (mg_http_upload)(c, hm, fs, dir, max_size)
 #define mg_http_upload(...) MGX_BY_COUNT(mgx_http_upload_, __VA_ARGS__)
 
-// ---- any: mg_json_unescape(text, to, size), of a string without its quotes
+// ---- any: mg_json_unescape(text, to, size), for a string without its quotes
 static inline bool mgx_json_unescape_3(struct mg_str s, char *to, size_t n) {
   char *quoted = (char *) mg_calloc(1, s.len + 3);
   size_t len;
@@ -3012,13 +3042,13 @@ static inline bool mgx_json_unescape_3(struct mg_str s, char *to, size_t n) {
 
 extern void mgx_http_delete_chunk(struct mg_connection *c);
 
-// The program has taken the chunk: an empty one follows as the last, and no MG_EV_HTTP_MSG.
+// Marks the chunk as consumed. The message then ends with an empty chunk instead of MG_EV_HTTP_MSG.
 static inline void mg_http_delete_chunk(struct mg_connection *c, struct mg_http_message *hm) {
   (void) hm;
   mgx_http_delete_chunk(c);
 }
 
-// A pipe to a connection: what is written to the descriptor arrives as MG_EV_READ.
+// A pipe to a connection: data written to the descriptor arrives as MG_EV_READ.
 static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data, bool udp) {
   int fd[2];
   (void) udp;
@@ -3029,7 +3059,7 @@ static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_
   return -1;
 }
 
-// The size of the file goes to `*size`; free the result.
+// Stores the size of the file in `*size`. Free the result with mg_free.
 static inline char *mgx_file_read_3(struct mg_fs *fs, const char *path, size_t *size) {
   struct mg_str s = mg_file_read(fs, path);
   if (size != NULL) *size = s.len;
@@ -3064,25 +3094,25 @@ static inline size_t mgx_base64_decode_3(const char *src, size_t n, char *to) {
 #if MGX_COMPAT_7 < 712
 struct mgx_older_tls_opts {
 #if MGX_COMPAT_7 < 710
-  // PEM text, or the name of a file.
+  // PEM text or a file name.
   const char *ca;
-  const char *crl;      // not looked at
+  const char *crl;      // ignored
   const char *cert;
   const char *certkey;
-  const char *ciphers;  // not looked at
+  const char *ciphers;  // ignored
 #else
   struct mg_str ca;
-  struct mg_str crl;    // not looked at
+  struct mg_str crl;    // ignored
   struct mg_str cert;
   struct mg_str certkey;
-  struct mg_str ciphers;  // not looked at
+  struct mg_str ciphers;  // ignored
   struct mg_str key;
   struct mg_str name;
 #endif
   struct mg_str srvname;
   struct mg_fs *fs;
-  struct mg_str client_ca;  // for servers: who may come in
-  struct mg_str server_ca;  // for clients: whom to trust
+  struct mg_str client_ca;  // for servers: CA of the clients
+  struct mg_str server_ca;  // for clients: CA of the server
   struct mg_str srvcert;
   struct mg_str srvkey;
   struct mg_str server_cert;
@@ -3091,7 +3121,7 @@ struct mgx_older_tls_opts {
   struct mg_str client_key;
 };
 
-// Those that mg_tls_ctx_init was called with.
+// Options passed to mg_tls_ctx_init.
 struct mgx_older_tls {
   struct mgx_older_tls *next;
   struct mg_mgr *mgr;
@@ -3100,7 +3130,7 @@ struct mgx_older_tls {
 __attribute__((weak)) struct mgx_older_tls *mgx_older_tls_list = NULL;
 
 #if MGX_COMPAT_7 < 710
-// A copy, to be freed.
+// Returns a copy. Free it with mg_free.
 static inline struct mg_str mgx_older_pem(const char *s, struct mg_fs *fs) {
   if (s == NULL) return mg_str_n(NULL, 0);
   if (strstr(s, "-----") != NULL) return mg_strdup(mg_str(s));
@@ -3313,7 +3343,7 @@ static inline void mgx_older_mgr_poll(struct mg_mgr *mgr, int ms) {
   mg_timer_poll(&mgx_older_timers, now);
   for (t = mgx_older_timers; t != NULL; t = t->next) {
     uint64_t left = t->expire > now ? t->expire - now : 0;
-    // One that is over waits for nothing.
+    // A finished timer does not limit the wait.
     if ((t->flags & MG_TIMER_REPEAT) == 0 && (t->flags & MG_TIMER_CALLED) != 0) continue;
     if (ms < 0 || left < (uint64_t) ms) ms = left < 1000000 ? (int) left : 1000000;
   }

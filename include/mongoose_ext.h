@@ -1,13 +1,22 @@
-// The extension of libmongoose-rs to the mg_* API: draining, limits, scale, and access for other languages. Generated from its
-// Rust sources. Everything here is off, or equal to the mg_* API, until it is called. NULL pointers are tolerated everywhere: 0,
-// false or no effect.
+// Extensions of libmongoose-rs to the mg_* API: graceful draining, limits, scaling, and access for other languages. Generated
+// from its Rust sources. Behaviour is that of the mg_* API until an extension is used.
+//
+// Conventions: those of mongoose.h, and
+//   NULL       Any pointer may be NULL. The function then does nothing and returns 0, false or NULL, unless its comment says
+//              otherwise.
+//   Ownership  The library copies options, limits and strings. Pointers returned to data belong to the library.
+//   Strings    A result with a length parameter is not NUL-terminated; the pointer to the length may be NULL.
+//   Options    Zero-initialise option structs: 0 in a member means its default.
+//   Units      Times are in milliseconds and sizes in bytes.
+//   Threads    Any thread and signal handlers may call mgx_mgr_drain (after mgx_mgr_drain_init), mgx_send_to, mgx_send_ws_to and
+//              mgx_wakeup_mgr. Call other functions that take a manager or a connection from the thread that polls.
 
 #ifndef MONGOOSE_EXT_H
 #define MONGOOSE_EXT_H
 
 #include "mongoose.h"
 
-// The macros of these names are functions too, for languages that look them up and for their addresses.
+// Functions with the names of macros, for languages that look up symbols and for taking their addresses.
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -16,12 +25,12 @@ uint32_t(mg_htonl)(uint32_t n);
 uint64_t(mg_htonll)(uint64_t n);
 #ifdef __cplusplus
 }
-#else  // in C++ it would hide the struct
+#else  // in C++ the function would hide the struct
 typedef struct mg_str mgx_str;
 mgx_str(mg_str)(const char *s);
 #endif
 
-// Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
+// Settings that are compile-time options in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS
 struct mgx_options {
@@ -31,74 +40,84 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
-  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
+  bool no_fsync;            // do not wait until files are on disk; process-wide, the last call wins
   const char *http_index;   // MG_HTTP_INDEX
 };
 #endif
 
 
-// Why a connection ended.
+// Reason why a connection closed.
 enum mgx_reason {
+  // The connection is open.
   MGX_REASON_NONE,
-  // A drain was completed: everything was sent.
+  // Drained: everything was sent.
   MGX_REASON_DRAINED,
+  // The peer closed the connection.
   MGX_REASON_PEER_CLOSED,
+  // The peer reset the connection.
   MGX_REASON_RESET,
   // The application set is_closing or called mg_close_conn.
   MGX_REASON_CLOSED_BY_USER,
-  // Output did not move.
+  // Output made no progress in time.
   MGX_REASON_FLUSH_TIMEOUT,
-  // A request was not answered.
+  // The application did not complete a response in time.
   MGX_REASON_RESPONSE_TIMEOUT,
-  // The manager's drain deadline passed, or the manager was freed.
+  // The drain deadline of the manager passed, or the manager was freed.
   MGX_REASON_FORCED,
+  // `idle_timeout_ms` of struct mgx_limits expired.
   MGX_REASON_IDLE_TIMEOUT,
+  // `header_timeout_ms` of struct mgx_limits expired.
   MGX_REASON_HEADER_TIMEOUT,
+  // `body_timeout_ms` of struct mgx_limits expired.
   MGX_REASON_BODY_TIMEOUT,
-  // One of struct mgx_limits.
+  // A received message exceeded a size limit.
   MGX_REASON_LIMIT,
+  // Any other error.
   MGX_REASON_ERROR,
 };
 
-// How far the end of a connection has come.
+// Shutdown phase of a connection.
 enum mgx_phase {
+  // No shutdown in progress.
   MGX_ACTIVE,
-  // It takes no new requests, but an answer is still to come.
+  // Accepts no new requests; a response is still pending.
   MGX_DRAINING,
-  // Only its last bytes are being sent.
+  // Sending the last queued bytes.
   MGX_FLUSHING,
+  // Closed.
   MGX_CLOSED,
 };
 
-// The steps of a manager's graceful shutdown.
+// Phases of a manager's graceful shutdown.
 enum mgx_mgr_phase {
+  // No shutdown in progress.
   MGX_MGR_RUNNING,
-  // Still accepting; every reply closes its connection.
+  // Still accepting connections; every reply closes its connection.
   MGX_MGR_LAME_DUCK,
   // Listeners are closed; idle connections may send one last request.
   MGX_MGR_IDLE_GRACE,
-  // What is in flight is being finished.
+  // Completing the requests in flight.
   MGX_MGR_FINISHING,
-  // The last server-side connection is gone and no socket lingers any more, or the deadline has passed. An application may
-  // exit without harm to any client.
+  // The last server-side connection is closed and no socket lingers, or the deadline has passed. The process may exit without
+  // affecting any client.
   MGX_MGR_DONE,
 };
 
-// Events of the extension, delivered like those of the mg_* API.
+// Events of the extension, delivered like those of enum mg_event.
 enum mgx_event {
-  // A drain of the manager has reached this connection: an event stream or a long poll can say good-bye. `ev_data` is a
-  // `struct mgx_drain_opts *`; changes count. Comes once more when an answer begins during the drain, of the connection or of
-  // the manager, and does not end in the same call.
+  // A drain of the manager has reached this connection, for example to let an event stream or long poll end cleanly. `ev_data`
+  // is a `struct mgx_drain_opts *`; the handler may modify it. Sent again when a response begins while the connection or the
+  // manager drains and does not complete in the same call.
   MGX_EV_DRAIN = 1296498689,
-  // c->send grew above mgx_limits.max_send_queue. `ev_data` is a `size_t *` with its length.
+  // `c->send` grew above `max_send_queue` of struct mgx_limits. `ev_data` is a `size_t *`: its length in bytes.
   MGX_EV_BACKPRESSURE = 1296498690,
-  // The peer has sent its last byte while output is queued or an answer is pending: it may have half-closed the connection, or
-  // be gone. `ev_data` is NULL. The connection closes when all is sent; an answer that has not begun, or does not go on, is
-  // awaited for `half_close_ms` of struct mgx_limits.
+  // The peer closed its sending side while output is queued or a response is pending: it half-closed the connection or is
+  // gone. `ev_data` is NULL. The connection closes when everything is sent. A response that does not begin or stalls is given
+  // `half_close_ms` of struct mgx_limits.
   MGX_EV_EOF = 1296498691,
 };
 
-// The bit fields of struct mg_connection, in their order.
+// Bit fields of struct mg_connection, in the order of their declaration.
 enum mgx_flag {
   MGX_IS_LISTENING,
   MGX_IS_CLIENT,
@@ -121,58 +140,59 @@ enum mgx_flag {
   MGX_IS_WRITABLE,
 };
 
-// How one connection is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
+// How to drain a connection. Zero-initialise: 0 in a member means its default, -1 means no limit. Times are in milliseconds.
 struct mgx_drain_opts {
-  // Default 1000. How long a keep-alive connection without a request in progress may still deliver one last request,
-  // which is answered with `Connection: close`. -1: until it does. What is not HTTP: until nothing has arrived for this long.
+  // Default 1000. How long an idle keep-alive connection may still send one last request; the reply carries `Connection:
+  // close`. -1 waits until it does. Connections that do not speak HTTP drain after this long without input.
   int idle_grace_ms;
-  // Default 30000. How long an answer that is pending or does not end is waited for, and a request that does not go on.
+  // Default 30000. How long to wait for a pending response to complete, or for an incomplete request to make progress.
   int response_timeout_ms;
-  // Default 60000. How long output may stand still.
+  // Default 60000. How long output may make no progress.
   int flush_timeout_ms;
-  // Default 10000. How long what the peer still sends is read and forgotten after the last byte was sent.
+  // Default 10000. How long to keep discarding the peer's input after the last byte was sent.
   int linger_total_ms;
-  // Default 1000. The same, when nothing comes.
+  // Default 1000. How long to keep waiting for the peer's input after the last byte was sent, if nothing arrives.
   int linger_idle_ms;
-  // Default: no limit. Most bytes to read and forget.
+  // Default: no limit. Maximum number of bytes to discard after the last byte was sent.
   size_t linger_bytes;
-  // Default 1001. Code of the Close frame that a WebSocket gets after its queued frames.
+  // Default 1001. Status code of the Close frame that a WebSocket sends after its queued frames.
   int ws_close_code;
-  // Reason text in that frame, at most 123 bytes, copied. NULL: none.
+  // Reason in the Close frame, at most 123 bytes; NULL for none. The library copies it.
   const char *ws_close_reason;
   // Default 2000. How long to wait for the peer's Close frame.
   int ws_close_timeout_ms;
 };
 
-// Limits on what peers may do. Zero-initialise: 0 in a member means off.
+// Limits on what peers may do. Zero-initialise: 0 in a member disables the limit unless noted. Times are in milliseconds.
+// "Drain" means to send the error response and close gracefully.
 struct mgx_limits {
-  // Accepted connections of this manager; one more is accepted and closed at once.
+  // Accepted connections of the manager. A connection above the limit is accepted and closed at once.
   size_t max_conns;
-  // The same for one peer address.
+  // Accepted connections from one peer address. A connection above the limit is accepted and closed at once.
   size_t max_conns_per_ip;
-  // From accept, or the first byte of a request, to the end of its head: 408 and drain.
+  // Time to receive a complete request head, from accept or the first byte of the request. Expiry: 408 and drain.
   int header_timeout_ms;
-  // No progress of a request body: 408 and drain.
+  // Time without progress of a request body. Expiry: 408 and drain.
   int body_timeout_ms;
-  // No request in progress, and nothing received or sent: drain.
+  // Time without a request in progress and without traffic. Expiry: drain.
   int idle_timeout_ms;
-  // No write progress while output is queued: close.
+  // Time without write progress while output is queued. Expiry: close.
   int write_timeout_ms;
-  // 431 and drain.
+  // Size of a request head. Excess: 431 and drain.
   size_t max_header_bytes;
-  // 413 and drain.
+  // Size of a request body. Excess: 413 and drain.
   size_t max_body_bytes;
-  // WebSocket message, fragments joined: Close 1009 and drain.
+  // Size of a WebSocket message, fragments included. Excess: Close frame with code 1009 and drain.
   size_t max_ws_message;
-  // c->send above this: MGX_EV_BACKPRESSURE once, and again after it fell below half.
+  // Length of `c->send` that triggers MGX_EV_BACKPRESSURE; triggers again after the length fell below half.
   size_t max_send_queue;
-  // Requests of one keep-alive connection; the last reply says `Connection: close`.
+  // Requests on one keep-alive connection. The last reply carries `Connection: close`.
   unsigned int max_requests;
-  // How long an answer that has not begun, or does not go on, is awaited after the peer's half-close. 0: 5 s. -1: the end of
-  // stream means that the peer is gone: close at once.
+  // After the peer's half-close: how long to wait for a response that has not begun or stalls. 0 means 5000. -1 treats end of
+  // stream as a disconnect and closes at once.
   int half_close_ms;
-  // How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
-  // 0: as long as the system tries.
+  // Time for a client connection from its first connection attempt to MG_EV_CONNECT. Expiry: MG_EV_ERROR. 0 leaves it to the
+  // operating system.
   int connect_timeout_ms;
   // Bytes that connections hold: structs, records, buffers and TLS sessions, not what the program allocates. Above it no connection
   // is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a connection that needs a
@@ -180,58 +200,75 @@ struct mgx_limits {
   size_t max_memory;
 };
 
-// How a manager is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
+// How to drain a manager. Zero-initialise: 0 in a member means its default, -1 means no limit. Times are in milliseconds.
 struct mgx_mgr_drain_opts {
-  // Default 0. First step: still accepting, because a load balancer needs time to notice; every reply closes.
+  // Default 0. How long to keep accepting connections, so that load balancers notice the shutdown; every reply closes its
+  // connection.
   int lame_duck_ms;
-  // Default 1000. Second step, after the listeners are closed: idle keep-alive connections may send one last request.
+  // Default 1000. How long idle keep-alive connections may send one last request after the listeners close.
   int idle_grace_ms;
-  // Default 30000, from the call. Last step: whatever is left is closed by force.
+  // Default 30000, from the call. When it passes, the remaining connections are closed by force.
   int deadline_ms;
-  // Default 0. The drain reaches connections spread over this time, WebSockets and other long-lived ones too, so that clients
-  // do not all reconnect at once.
+  // Default 0. Spreads the drain of the connections over this time, WebSockets and other long-lived ones included, so that
+  // clients do not all reconnect at once.
   int spread_ms;
-  // For each connection that is drained.
+  // Options for each connection.
   struct mgx_drain_opts conn;
 };
 
-// A drain in numbers.
+// Progress of a manager's drain.
 struct mgx_drain_status {
   enum mgx_mgr_phase phase;
-  // Connections by state, now. `idle` to `websockets` are accepted ones, each counted once.
+  // Open listeners.
   size_t listeners;
+  // Idle accepted connections. Every accepted connection is counted in exactly one of `idle`, `active`, `pending`, `flushing`
+  // and `websockets`.
   size_t idle;
+  // Accepted connections in no other state: receiving a request or sending a response.
   size_t active;
-  // A request was dispatched and its answer has not begun.
+  // Accepted connections with a request dispatched and no response begun.
   size_t pending;
+  // Accepted connections sending their last bytes.
   size_t flushing;
+  // Accepted WebSocket connections.
   size_t websockets;
-  // Sockets whose connection is gone and that only wait for the peer's last byte.
+  // Sockets without a connection that only wait for the peer's last byte.
   size_t lingering;
-  // Since the drain began: requests dispatched, connections ended in order, connections ended by force.
+  // Requests dispatched since the drain began.
   size_t served;
+  // Connections closed gracefully since the drain began.
   size_t drained;
+  // Connections closed by force since the drain began.
   size_t forced;
-  // Bytes still queued, now, with the rest of files that are being served.
+  // Bytes still to be sent, including the rest of files being served.
   size_t unsent_bytes;
+  // Time since the drain began.
   uint64_t elapsed_ms;
+  // Time until the deadline.
   uint64_t remaining_ms;
 };
 
-// Counters of a manager, since mg_mgr_init.
+// Counters of a manager since mg_mgr_init.
 struct mgx_stats {
+  // Connections accepted.
   uint64_t accepted;
-  // Closed at once because of mgx_limits.
+  // Connections closed at once because of `max_conns` or `max_conns_per_ip` of struct mgx_limits.
   uint64_t refused;
+  // HTTP requests received.
   uint64_t requests;
+  // Bytes received.
   uint64_t bytes_in;
+  // Bytes sent.
   uint64_t bytes_out;
-  // Connections ended by a time-out.
+  // Connections closed by a timeout.
   uint64_t timeouts;
+  // Connections closed gracefully.
   uint64_t drained;
+  // Connections closed by force.
   uint64_t forced;
+  // Connections reset by the peer.
   uint64_t resets;
-  // Accepted connections, now.
+  // Accepted connections currently open.
   size_t conns;
 };
 
@@ -239,106 +276,111 @@ struct mgx_stats {
 extern "C" {
 #endif // __cplusplus
 
-// The version of the mg_* API that the library offers: "7.22".
+// Returns the version of the mg_* API that the library implements: "7.22".
 const char *mgx_api_version(void);
 
-// The errno of the system call that failed, such as ECONNREFUSED; meaningful inside MG_EV_ERROR and MG_EV_CLOSE. 0 when it was
-// something else that ends the connection.
+// Returns the errno of the system call that failed, such as ECONNREFUSED. 0 if no system call failed, and for NULL. Valid in
+// MG_EV_ERROR and MG_EV_CLOSE.
 int mgx_close_errno(const struct mg_connection *c);
 
-// Why the connection ends; meaningful inside MG_EV_CLOSE.
+// Returns why the connection closed. Valid in MG_EV_CLOSE. MGX_REASON_NONE for NULL.
 enum mgx_reason mgx_close_reason(const struct mg_connection *c);
 
-// Bytes that did not reach the kernel, the rest of a file that was being served among them; meaningful inside MG_EV_CLOSE.
+// Returns the number of bytes that were never passed to the kernel, including the rest of a file being served. Valid in
+// MG_EV_CLOSE. 0 for NULL.
 size_t mgx_close_unsent(const struct mg_connection *c);
 
-// Closes a connection in its next poll with a reset, so that nothing of it lives on in the kernel: for abusive peers.
+// Resets a connection in the next poll (TCP RST), so that the kernel keeps no state of it. For abusive peers. NULL is a no-op.
 void mgx_conn_abort(struct mg_connection *c);
 
-// Closes a connection in its next poll and discards what it has not sent yet: `is_closing = 1`.
+// Closes a connection in the next poll, discarding queued output. Equivalent to `c->is_closing = 1`. NULL is a no-op.
 void mgx_conn_close(struct mg_connection *c);
 
-// Takes the first `n` received bytes away, or all there are. Returns how many.
+// Removes up to `n` bytes from the start of the received data. Returns the number removed.
 size_t mgx_conn_consume(struct mg_connection *c, size_t n);
 
-// c->data: MG_DATA_SIZE bytes for the application, zero at the start.
+// Returns `c->data`: MG_DATA_SIZE bytes for the application, initially zero.
 void *mgx_conn_data(struct mg_connection *c);
 
-// Ends a connection in order: a request in progress is answered, with `Connection: close`; a keep-alive connection without one
-// may send one more within `idle_grace_ms`; a WebSocket gets a Close frame after its queued frames. Sets is_draining in the
-// end. `opts` NULL: all defaults; nothing of it is used after the call. Returns false for listeners and UDP, which it closes.
+// Closes a connection gracefully: completes the request in progress with a `Connection: close` response, gives an idle
+// keep-alive connection `idle_grace_ms` to send one last request, or sends a WebSocket Close frame after the queued frames. Sets
+// `is_draining` when done. `opts` NULL means all defaults; the options are copied. Returns false for listeners and UDP sockets,
+// which it closes, and for NULL.
 bool mgx_conn_drain(struct mg_connection *c, const struct mgx_drain_opts *opts);
 
-// One of the bit fields. False for NULL and for unknown flags.
+// Returns a bit field of a connection. False for NULL and unknown flags.
 bool mgx_conn_flag(const struct mg_connection *c, enum mgx_flag flag);
 
-// c->id; 0 for NULL.
+// Returns `c->id`. 0 for NULL.
 unsigned long mgx_conn_id(const struct mg_connection *c);
 
-// The same for the local address.
+// Writes the local address to `buf` as `1.2.3.4:80` or `[::1]:80`, truncated to `len` - 1 characters and NUL-terminated. Returns
+// the full length.
 size_t mgx_conn_local(const struct mg_connection *c, char *buf, size_t len);
 
-// The manager of a connection.
+// Returns the manager of a connection.
 struct mg_mgr *mgx_conn_mgr(const struct mg_connection *c);
 
-// The next connection in the list that mgx_mgr_first begins, newest first; NULL at its end.
+// Returns the next older connection in the list that starts with mgx_mgr_first; NULL at the end.
 struct mg_connection *mgx_conn_next(const struct mg_connection *c);
 
-// How far the end of the connection has come. MGX_CLOSED for NULL.
+// Returns the shutdown phase of a connection. MGX_CLOSED for NULL.
 enum mgx_phase mgx_conn_phase(const struct mg_connection *c);
 
-// Switches MG_EV_POLL of one connection off, or on again. Without it, a connection costs a poll nothing while nothing happens on
-// it, so that a poll costs what is ready and not what is open. Output queued by mg_send and the like, mgx_conn_drain and
-// mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
-// written straight into c->send, are noticed within 100 ms or at the end of the current wait.
+// Turns MG_EV_POLL for a connection on or off. Without MG_EV_POLL an inactive connection adds no cost to a poll. mg_send and
+// similar functions, mgx_conn_drain and mgx_conn_close still take effect at once. Flags set directly from outside its handlers,
+// and data written directly to `c->send`, are noticed within 100 ms or at the end of the current wait.
 void mgx_conn_poll_events(struct mg_connection *c, bool on);
 
-// Received bytes of a connection that nobody has consumed yet; valid until the next call into the library.
+// Returns the received data that has not been consumed. Not NUL-terminated: its length is stored in `*len`, which may be NULL.
+// Valid until the next call into the library.
 const char *mgx_conn_recv(const struct mg_connection *c, size_t *len);
 
-// Writes the peer's address, as `1.2.3.4:80` or `[::1]:80`, into `buf`, cut to `len` - 1 characters and NUL-terminated. Returns
-// the full length.
+// Writes the peer's address to `buf` as `1.2.3.4:80` or `[::1]:80`, truncated to `len` - 1 characters and NUL-terminated.
+// Returns the full length.
 size_t mgx_conn_remote(const struct mg_connection *c, char *buf, size_t len);
 
-// Bytes waiting to be sent.
+// Returns the number of bytes waiting to be sent. 0 for NULL.
 size_t mgx_conn_send_queue(const struct mg_connection *c);
 
-// Sets one of the bit fields that applications may set: MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP,
-// MGX_IS_HEXDUMPING. False, without effect, for the others.
+// Sets a bit field of a connection. Applications may set MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP and
+// MGX_IS_HEXDUMPING; for all others it returns false and does nothing.
 bool mgx_conn_set_flag(struct mg_connection *c, enum mgx_flag flag, bool on);
 
-// Sets c->fn_data.
+// Sets `c->fn_data`.
 void mgx_conn_set_user_data(struct mg_connection *c, void *data);
 
-// c->fn_data; NULL for NULL.
+// Returns `c->fn_data`. NULL for NULL.
 void *mgx_conn_user_data(const struct mg_connection *c);
 
-// The value of a constant by its name ("MG_EV_HTTP_MSG", "MGX_REASON_DRAINED", "MG_DATA_SIZE"); INT_MIN, which none of them has,
-// when unknown.
+// Returns the value of a constant by its name, for example "MG_EV_HTTP_MSG", "MGX_REASON_DRAINED" or "MG_DATA_SIZE". Returns
+// INT_MIN, which no constant has, if the name is unknown.
 int mgx_const(const char *name);
 
-// As mg_error, with a message that is no format.
+// Like mg_error, with a plain message instead of a format.
 void mgx_error(struct mg_connection *c, const char *message);
 
-// Begins an answer whose length is not known: status line, `headers` (each ends with CR LF; NULL for none) and
-// `Transfer-Encoding: chunked`. mgx_http_chunk goes on.
+// Starts an HTTP response of unknown length: queues the status line, `headers` (each terminated by CR LF; NULL for none) and
+// `Transfer-Encoding: chunked`. Continue with mgx_http_chunk.
 void mgx_http_begin(struct mg_connection *c, int status, const char *headers);
 
-// The body. In MG_EV_HTTP_HDRS `*len` is the announced length, of which the part in mgx_conn_recv has arrived.
+// Returns the message body. Not NUL-terminated: its length is stored in `*len`, which may be NULL. In MG_EV_HTTP_HDRS the length
+// is the announced one; mgx_conn_recv returns the part that has arrived. Valid during the handler call.
 const char *mgx_http_body(const struct mg_http_message *hm, size_t *len);
 
-// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
+// Queues `len` bytes as a chunk of a response started by mgx_http_begin. `len` 0 ends the response.
 void mgx_http_chunk(struct mg_connection *c, const void *buf, size_t len);
 
-// In MG_EV_HTTP_CHUNK of versions before 7.14: the application has taken the chunk. The message then ends with an empty chunk in
-// place of MG_EV_HTTP_MSG.
+// Marks the chunk as consumed. Call it in MG_EV_HTTP_CHUNK of versions before 7.14. The message then ends with an empty chunk
+// instead of MG_EV_HTTP_MSG.
 void mgx_http_delete_chunk(struct mg_connection *c);
 
-// The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
+// Returns the value of the first header called `name`, ignoring case. NULL if there is none; an empty value is not NULL. Not
+// NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the handler call.
 const char *mgx_http_header(const struct mg_http_message *hm, const char *name, size_t *len);
 
-// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
-// False when there are not that many.
+// Stores the name and value of header number `index`, counted from 0, in `*name` and `*value`, each of which may be NULL. They
+// are not NUL-terminated and are valid during the handler call. Returns false if there are not that many headers.
 bool mgx_http_header_at(const struct mg_http_message *hm,
                         size_t index,
                         const char **name,
@@ -346,218 +388,233 @@ bool mgx_http_header_at(const struct mg_http_message *hm,
                         const char **value,
                         size_t *value_len);
 
-// Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
-// handler's call, as what the functions below return. NULL and 0 for NULL.
+// Returns the method of a request. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the
+// handler call. NULL and 0 for NULL.
 const char *mgx_http_method(const struct mg_http_message *hm, size_t *len);
 
-// Request: the protocol version. Response: the reason phrase.
+// Returns the protocol version of a request, or the reason phrase of a response. Not NUL-terminated: its length is stored in
+// `*len`, which may be NULL. Valid during the handler call.
 const char *mgx_http_proto(const struct mg_http_message *hm, size_t *len);
 
-// What follows the first `?` of the URI; NULL when there is none.
+// Returns the part of the URI after the first `?`, or NULL if there is none. Not NUL-terminated: its length is stored in `*len`,
+// which may be NULL. Valid during the handler call.
 const char *mgx_http_query(const struct mg_http_message *hm, size_t *len);
 
-// As mg_http_reply, with a body of `body_len` bytes of any kind. `headers` NULL: none.
+// Like mg_http_reply, but sends a body of `body_len` arbitrary bytes. `headers` are header lines, each terminated by CR LF; NULL
+// for none.
 void mgx_http_reply(struct mg_connection *c, int status, const char *headers, const void *body, size_t body_len);
 
-// Response: the status code; 0 when there is none.
+// Returns the status code of a response; 0 if there is none.
 int mgx_http_status(const struct mg_http_message *hm);
 
-// Request: the path, still percent-encoded, without the query. Response: the status code; see mgx_http_status.
+// Returns the path of a request, percent-encoded, without the query; the status code of a response (see mgx_http_status). Not
+// NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the handler call.
 const char *mgx_http_uri(const struct mg_http_message *hm, size_t *len);
 
-// Limits for a server that strangers can reach: mgx_mgr_limits(&mgr, mgx_limits_public()). Nobody occupies it with slow heads
-// (10 s) or bodies (30 s without progress), with answers that are not read (60 s), with idle connections (60 s), with many (10,000;
-// 1000 from one address), or with large heads (16 KiB) and WebSocket messages (3 MiB). Bodies may be as long as MG_MAX_RECV_SIZE
-// allows, and uploads to files longer. To differ, copy the struct and change members; behind a reverse proxy, which is one address,
-// set max_conns_per_ip to 0, and for WebSocket or MQTT peers that may be silent, idle_timeout_ms.
+// Returns limits for a server exposed to the internet: mgx_mgr_limits(&mgr, mgx_limits_public()). Timeouts: request head 10 s,
+// body 30 s without progress, unread response 60 s, idle connection 60 s. Sizes: request head 16 KiB, WebSocket message 3 MiB.
+// Connections: 10,000, and 1000 per address. Request bodies are limited only by MG_MAX_RECV_SIZE, uploads to files not at all.
+// To change a limit, copy the struct. Set `max_conns_per_ip` to 0 behind a reverse proxy, and `idle_timeout_ms` to 0 for
+// WebSocket and MQTT peers that may be silent.
 const struct mgx_limits *mgx_limits_public(void);
 
-// Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
-// It may be a Unix stream socket, whose file is left alone. It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
-// mg_http_listen would: with a URL of scheme `http:`, `https:`, `ws:` or `wss:` this is done here. NULL when `fd` is no such
-// socket; it then stays the caller's.
-struct mg_connection *mgx_listen_fd(struct mg_mgr *mgr,
-                             int fd,
-                             const char *url,
-                             mg_event_handler_t fn,
-                             void *fn_data);
+// Creates a listener from an open socket, for example from systemd socket activation or a predecessor process. The socket must
+// be bound, and a stream socket must be listening; Unix stream sockets are allowed, and their file is not removed. Only the
+// scheme of `url` is used: `https:`, `wss:` and other TLS schemes set `c->is_tls`; `http:`, `https:`, `ws:` and `wss:` install
+// the HTTP protocol handler, as mg_http_listen does. The manager owns the descriptor on success. Returns NULL on failure; the
+// caller then keeps the descriptor.
+struct mg_connection *mgx_listen_fd(struct mg_mgr *mgr, int fd, const char *url, mg_event_handler_t fn, void *fn_data);
 
-// Sets SO_REUSEPORT on listeners opened from now on: several managers, in threads or processes of their own, share one port.
+// Sets SO_REUSEPORT on listeners opened from now on, so that managers in several threads or processes can share a port. Returns
+// false if the manager is not initialised.
 bool mgx_listen_reuseport(struct mg_mgr *mgr, bool on);
 
-// The socket of a listener, to hand it to a successor process; -1 for anything else. It stays the library's.
+// Returns the socket of a listener, for example to pass it to a successor process; -1 for other connections and NULL. The
+// library keeps ownership.
 int mgx_listener_fd(const struct mg_connection *c);
 
-// Logs `text`, which is no format, with the usual prefix, when `level` (MG_LL_*) is up to the log level.
+// Logs plain text with the usual prefix if `level` (MG_LL_*) does not exceed the log level.
 void mgx_log(int level, const char *text);
 
-// mg_log_level.
+// Returns `mg_log_level`.
 int mgx_log_get(void);
 
-// Sets mg_log_level.
+// Sets `mg_log_level`.
 void mgx_log_set(int level);
 
-// Restores the original's behaviour for applications that depend on it: reading goes on while a connection drains, the last
-// reply is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
+// Restores the behaviour of the original library for applications that depend on it: a draining connection keeps reading, the
+// last reply carries no `Connection: close`, HTTP/1.0 connections stay open. Half-close handling and lingering do not change.
 void mgx_mgr_compat(struct mg_mgr *mgr, bool on);
 
-// mg_mgr_free for a manager of mgx_mgr_new, and frees its memory. NULL is fine.
+// Closes a manager created by mgx_mgr_new, as mg_mgr_free does, and frees its memory. NULL is a no-op.
 void mgx_mgr_delete(struct mg_mgr *mgr);
 
-// Starts the graceful shutdown of a manager; mg_mgr_poll does the rest, in steps: lame duck, idle grace, finishing, and force
-// at the deadline. `opts` NULL: all defaults. May be called from any thread and from a signal handler, after
-// mgx_mgr_drain_init. A second call can only bring the deadline nearer. Returns false for a manager that is not initialised.
+// Starts the graceful shutdown of a manager. mg_mgr_poll carries it out in phases: lame duck, idle grace, finishing, and forced
+// close at the deadline. `opts` NULL means all defaults; the options are copied. A second call can only shorten the deadline.
+// After mgx_mgr_drain_init it may be called from any thread and from a signal handler. Returns false if the manager is not
+// initialised.
 bool mgx_mgr_drain(struct mg_mgr *mgr, const struct mgx_mgr_drain_opts *opts);
 
-// Goes back to normal work while the listeners are still open, that is in the lame duck phase. False when it is too late, or
-// when no drain has begun.
+// Cancels the drain of a manager while its listeners are still open, that is in the lame duck phase. Returns false if no drain
+// has begun or the listeners are closed.
 bool mgx_mgr_drain_cancel(struct mg_mgr *mgr);
 
-// Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.
+// Prepares a manager for mgx_mgr_drain calls from other threads and signal handlers. Call it once before the first of them.
+// Returns false if the manager is not initialised.
 bool mgx_mgr_drain_init(struct mg_mgr *mgr);
 
-// Has signal `signo` start the drain of a manager, as mgx_mgr_drain with these options, which are copied; NULL: all defaults.
-// Several managers may share a signal, and one may have several. The handler that the application had before comes back when the
-// last manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
+// Makes signal `signo` start the drain of a manager, as mgx_mgr_drain with `opts` does; NULL means all defaults. The options are
+// copied. Managers may share a signal, and a manager may use several. Freeing the last manager of a signal restores the
+// application's previous signal handler. Returns false if the signal cannot be caught or 64 registrations exist.
 bool mgx_mgr_drain_on_signal(struct mg_mgr *mgr, int signo, const struct mgx_mgr_drain_opts *opts);
 
-// Fills `*status` with the state of the drain in numbers; also before one has begun.
+// Stores the progress of the drain in `*status`. May be called before a drain begins.
 void mgx_mgr_drain_status(const struct mg_mgr *mgr, struct mgx_drain_status *status);
 
-// Polls until the drain is done, at most until its deadline; starts a drain with all defaults when none has begun. True when nothing had to be closed by force.
+// Polls the manager until the drain is done or its deadline passes. Starts a drain with default options if none has begun.
+// Returns true if no connection had to be closed by force.
 bool mgx_mgr_drain_wait(struct mg_mgr *mgr);
 
-// A descriptor for the event loop of another library, in which the manager is a guest: readable, level-triggered, when
-// mg_mgr_poll(mgr, 0) has something to do. It stays the library's: only wait for it. -1 for a manager that is not initialised.
-//
-// A loop waits for it, at most as long as mgx_mgr_timeout_ms says, and then calls mg_mgr_poll(mgr, 0). MG_EV_POLL comes only with
-// those calls.
+// Returns a descriptor for use in another event loop. It is readable, level-triggered, when mg_mgr_poll(mgr, 0) has work to do.
+// The loop waits for it at most mgx_mgr_timeout_ms milliseconds, then calls mg_mgr_poll(mgr, 0). MG_EV_POLL is sent only by
+// those calls. The library owns the descriptor: do not read from it or close it. Returns -1 if the manager is not initialised.
 int mgx_mgr_fd(const struct mg_mgr *mgr);
 
-// The newest connection of a manager; NULL when there is none.
+// Returns the newest connection of a manager; NULL if there is none.
 struct mg_connection *mgx_mgr_first(const struct mg_mgr *mgr);
 
-// For the readiness page that a load balancer asks: false from the lame duck phase on.
+// Returns true until a drain of the manager begins. For the health check of a load balancer. False if the manager is not
+// initialised.
 bool mgx_mgr_is_ready(const struct mg_mgr *mgr);
 
-// Sets limits and time-outs, all off until then; they hold from the next poll on. Copied. NULL pointers have no effect.
+// Sets limits and timeouts of a manager, effective from the next poll. Initially all are off. The limits are copied. No effect
+// if a pointer is NULL.
 void mgx_mgr_limits(struct mg_mgr *mgr, const struct mgx_limits *limits);
 
-// A manager on the heap, initialised. NULL when out of memory. Free it with mgx_mgr_delete.
+// Allocates and initialises a manager. Returns NULL if out of memory. Free it with mgx_mgr_delete.
 struct mg_mgr *mgx_mgr_new(void);
 
-// Whether mg_mgr_init succeeded, and mg_mgr_free was not called since. It fails when the process or the system has no descriptors
-// or memory left.
+// Returns true if mg_mgr_init succeeded and mg_mgr_free has not been called since. mg_mgr_init fails if the process or the
+// system is out of descriptors or memory.
 bool mgx_mgr_ok(const struct mg_mgr *mgr);
 
-// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
-// then on. NULL pointers have no effect.
+// Sets options that are otherwise fixed at build time. Call it after mg_mgr_init; connections and files opened from then on use
+// the new values. The options are copied. No effect if a pointer is NULL.
 void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *opts);
 
-// The step that the manager's drain has reached. MGX_MGR_DONE for a manager that is not initialised.
+// Returns the shutdown phase of a manager. MGX_MGR_DONE if the manager is not initialised.
 enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
 
-// Fills `*stats` with the manager's counters.
+// Stores the counters of a manager in `*stats`.
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 
-// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next
-// timer or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the
-// application did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads
-// and signal handlers may call makes the descriptor readable.
+// Returns how long another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0), in milliseconds: the time to
+// the next timer or deadline, 0 if there is work to do, -1 if there is no limit. Call it right before each wait, and again after
+// queuing output, opening a connection, setting its flags or adding a timer outside mg_mgr_poll. Functions that are safe in
+// other threads and signal handlers make the descriptor readable instead.
 int mgx_mgr_timeout_ms(struct mg_mgr *mgr);
 
-// Says for which version 7.x of the API the application was written, such as 713 for 7.13. mg_mgr_init does that for an
-// application which defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as
-// a fourth argument, and MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
+// Sets the 7.x version of the mg_* API that the application was written for, such as 713 for 7.13. mg_mgr_init calls it in
+// applications that define MGX_COMPAT_7. Below 714, handlers receive `c->fn_data` (protocol handlers: `c->pfn_data`) as a fourth
+// argument, and the MG_EV_HTTP_CHUNK of those versions precedes MG_EV_HTTP_MSG.
 void mgx_mgr_written_for(struct mg_mgr *mgr, int version);
 
-// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
-// frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the
-// port. Off at the start, because applications written for the mg_* API live with peers that are not so exact. Text must be
-// UTF-8 unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code
-// 1007.
+// Enforces RFC 6455 in the WebSocket servers and clients of a manager: clients must mask frames, lengths must use the shortest
+// encoding, both sides of the handshake are validated in full, and the Host header includes the port. Initially off, because
+// applications written for the mg_* API depend on lenient peers. Text must be valid UTF-8, otherwise the connection closes with
+// code 1007, unless this function was called with false or mgx_mgr_compat with true.
 void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
 
-// MQTT_CMD_* value, for MG_EV_MQTT_CMD.
+// Returns the type of an MQTT packet, an MQTT_CMD_* value. For MG_EV_MQTT_CMD.
 int mgx_mqtt_cmd(const struct mg_mqtt_message *mm);
 
-// Packet id; 0 when the packet has none.
+// Returns the packet id of an MQTT packet; 0 if it has none.
 int mgx_mqtt_id(const struct mg_mqtt_message *mm);
 
-// Its payload.
+// Returns the payload of an MQTT PUBLISH packet. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid
+// during the handler call.
 const char *mgx_mqtt_payload(const struct mg_mqtt_message *mm, size_t *len);
 
-// Its quality of service.
+// Returns the quality of service of an MQTT packet.
 int mgx_mqtt_qos(const struct mg_mqtt_message *mm);
 
-// The topic of a published message.
+// Returns the topic of an MQTT PUBLISH packet. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid
+// during the handler call.
 const char *mgx_mqtt_topic(const struct mg_mqtt_message *mm, size_t *len);
 
-// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
-// an empty string takes them away, and https is refused again. It counts for the whole process.
+// Sets the CA certificates, in PEM, that mg_ota_url_check trusts for https (MG_OTA_TLS_CA). Copied. An empty string removes them
+// and disables https. Applies to the whole process.
 void mgx_ota_set_ca(struct mg_str pem);
 
-// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
-// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
-// others than visible ones of ASCII. It counts for the whole process.
+// Sets the version of the running firmware (MG_OTA_FIRMWARE_VERSION), which mg_ota_url_check sends to the server and compares
+// with the version offered. Initially `1.0.0`; NULL and "" restore that. At most 63 visible ASCII characters, copied; returns
+// false and does nothing for other strings. Applies to the whole process.
 bool mgx_ota_set_version(const char *version);
 
-// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
-// other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
+// Prints the JSON-RPC response `{"id":..,"error":..}` from a method handler. `error` is an error object
+// `{"code":..,"message":..}`. Any other JSON becomes the message of an error with code -32603 (internal error). NULL means
+// `null`.
 void mgx_rpc_err(struct mg_rpc_req *r, const char *error);
 
-// mg_rpc_ok with a result that is no format but JSON as it stands; NULL means `null`.
+// Like mg_rpc_ok, with the result as JSON text instead of a format. NULL means `null`.
 void mgx_rpc_ok(struct mg_rpc_req *r, const char *result);
 
-// Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
+// Queues `len` bytes for sending, like mg_send. Returns false if out of memory. `buf` may be NULL if `len` is 0.
 bool mgx_send(struct mg_connection *c, const void *buf, size_t len);
 
-// Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
-// one thread stays in order. False when 64 MiB wait already, or the manager is not initialised. Output for a connection that is
-// gone is dropped.
+// Queues `len` bytes for sending on the connection with id `conn_id`. The polling thread sends them; data from one thread stays
+// in order. Data for a closed connection is dropped. May be called from any thread and from a signal handler. Returns false if
+// 64 MiB are already waiting or the manager is not initialised.
 bool mgx_send_to(struct mg_mgr *mgr, unsigned long conn_id, const void *buf, size_t len);
 
-// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
-// connection is no WebSocket.
+// Queues a WebSocket message or control frame on the connection with id `conn_id`. The polling thread sends it; data from one
+// thread stays in order. Dropped if the connection is closed or not a WebSocket. May be called from any thread and from a signal
+// handler. Returns false if `op` is not a WEBSOCKET_OP_* value, a control frame exceeds 125 bytes, 64 MiB are already waiting,
+// or the manager is not initialised.
 bool mgx_send_ws_to(struct mg_mgr *mgr, unsigned long conn_id, int op, const void *buf, size_t len);
 
-// The size of a public struct, by its name ("mg_connection"); 0 when unknown. A binding checks its own layouts with it.
+// Returns the size of a public struct by its name, for example "mg_connection"; 0 if unknown. Lets bindings verify their
+// layouts.
 size_t mgx_sizeof(const char *struct_name);
 
-// What mg_wakeup sent: ev_data of MG_EV_WAKEUP, or any other `struct struct mg_str *`.
+// Returns the data of a `struct mg_str`, for example the `ev_data` of MG_EV_WAKEUP. Not NUL-terminated: its length is stored in
+// `*len`, which may be NULL.
 const char *mgx_str_data(const struct mg_str *s, size_t *len);
 
-// Ends and frees a timer of mg_timer_add before its time; does nothing when it is over already. May be called in its callback.
+// Cancels and frees a timer created by mg_timer_add. No effect if the timer has already finished. May be called from its
+// callback.
 void mgx_timer_cancel(struct mg_mgr *mgr, struct mg_timer *timer);
 
-// This library's own version.
+// Returns the version of this library.
 const char *mgx_version(void);
 
-// Ends the wait of mg_mgr_poll. From any thread or signal handler. False for a manager that is not initialised.
+// Interrupts the wait of mg_mgr_poll. May be called from any thread and from a signal handler. Returns false if the manager is
+// not initialised.
 bool mgx_wakeup_mgr(struct mg_mgr *mgr);
 
-// Queues a C string. Returns its length, or 0 when out of memory.
+// Queues a C string for sending. Returns its length, or 0 if out of memory.
 size_t mgx_write(struct mg_connection *c, const char *text);
 
-// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
-// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
-// before, and to what is no WebSocket.
+// Queues a WebSocket Close frame with a status code (1000 means normal closure) and a reason of at most 123 bytes, NULL for
+// none. 1000 replaces codes that RFC 6455 forbids in frames. The connection drains when the peer responds. Does nothing if a
+// Close frame was queued before or the connection is not a WebSocket.
 void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
 
-// mg_ws_connect with header lines that are no format. `headers` NULL: none.
+// Like mg_ws_connect, with plain header lines instead of a format. `headers` NULL means none.
 struct mg_connection *mgx_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data, const char *headers);
 
-// The payload of a WebSocket message or control frame.
+// Returns the payload of a WebSocket message or control frame. Not NUL-terminated: its length is stored in `*len`, which may be
+// NULL. Valid during the handler call.
 const char *mgx_ws_data(const struct mg_ws_message *wm, size_t *len);
 
-// The first byte of the frame; its low four bits are a WEBSOCKET_OP_* value.
+// Returns the first byte of a WebSocket frame; its low four bits are a WEBSOCKET_OP_* value.
 int mgx_ws_flags(const struct mg_ws_message *wm);
 
-// mg_ws_send that tolerates NULL: queues one message or control frame. Returns the number of bytes queued, 0 for an `op` that is
-// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
+// Queues a WebSocket message or control frame. Like mg_ws_send, but accepts NULL. Returns the number of bytes queued; 0 if `op`
+// is not a WEBSOCKET_OP_* value or a control frame exceeds 125 bytes.
 size_t mgx_ws_send(struct mg_connection *c, int op, const void *buf, size_t len);
 
-// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
+// Like mg_ws_upgrade, with plain header lines instead of a format. `headers` NULL means none.
 void mgx_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *headers);
 
 #ifdef __cplusplus

@@ -1,6 +1,19 @@
+// Conventions
+//   NULL       A pointer must not be NULL unless the comment of the function or member allows it. "The null string" is {NULL, 0}.
+//   Ownership  The manager owns its connections and their descriptors. The library copies its arguments as needed, unless a
+//              comment says otherwise. Memory that a function returns for the caller to free is freed with mg_free.
+//   Strings    struct mg_str is a view (pointer and length), not NUL-terminated, valid as long as the buffer it points into.
+//              A const char * without a length is NUL-terminated.
+//   Units      Times are in milliseconds and sizes in bytes, unless a comment says otherwise.
+//   Threads    A manager, its connections and its timers belong to the thread that calls mg_mgr_poll. Comments name the functions
+//              that any thread or a signal handler may call. Any other call from another thread waits for a running handler, at
+//              most one second, and then fails. Accesses to struct members are not protected.
+//   Callbacks  Handlers run in mg_mgr_poll or in the call that causes the event. ev_data is valid until the handler returns. A
+//              handler may call any function, including mg_mgr_poll, mg_close_conn and mg_mgr_free.
+
 #define MG_VERSION "7.22"
 
-// ---- The platform. The library is built for hosted Unix; with MG_ARCH_CUSTOM settings come from the program's mongoose_config.h.
+// ---- Platform. The library is built for hosted Unix. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -57,20 +70,20 @@
 #error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
 #endif
 
-// ---- The version that the program was written for, when it is an earlier 7.x: 713 for 7.13. See docs/migrating.md.
+// ---- The earlier 7.x version that the application was written for, for example 713 for 7.13. See docs/migrating.md.
 #ifndef MGX_COMPAT_7
 #define MGX_COMPAT_7 722
 #elif MGX_COMPAT_7 < 700 || MGX_COMPAT_7 > 799
-#error MGX_COMPAT_7: the version that the program was written for, such as 713 for 7.13
+#error MGX_COMPAT_7: the version that the application was written for, such as 713 for 7.13
 #endif
 #if MGX_COMPAT_7 < 722
-// A member that had other names: -Wpedantic knows unions without a name since C11 only.
+// Alternative names of a member. -Wpedantic accepts anonymous unions only since C11.
 #define MGX_ALSO __extension__ union
 // struct mg_str s = {"text", 4};
 #pragma GCC diagnostic ignored "-Wmissing-braces"
 #endif
 
-// ---- Settings that are part of the binary layout. `make install` writes the values that the library was built with.
+// ---- Settings that affect the binary layout. `make install` inserts the values that the library was built with.
 #define MGX_BUILT_DATA_SIZE 32
 #define MGX_BUILT_MAX_HTTP_HEADERS 30
 #define MGX_BUILT_TIME_SIZE 0  // bytes of time_t; 0: not known
@@ -87,8 +100,8 @@
 #error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
 #endif
 
-// A library with other sizes knows by these names which sizes its caller was compiled with: a program for one library does not
-// link with the other, or ends with a message when it calls it.
+// The sizes are part of these symbol names, so that an application compiled with other sizes than the library does not link, or
+// aborts with a message when it calls it.
 #if MGX_BUILT_DATA_SIZE != 32 || MGX_BUILT_MAX_HTTP_HEADERS != 30
 #define MGX_SIZED(name, data, headers) MGX_SIZED_(name, data, headers)
 #define MGX_SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
@@ -102,7 +115,7 @@
 #error MG_DASH_MAX_USER_NAME: fixed at 32 in the library
 #endif
 
-// ---- Settings with one value in a prebuilt library.
+// ---- Settings that are fixed in a prebuilt library.
 #ifndef MG_TLS
 #define MG_TLS MG_TLS_NONE
 #elif MG_TLS == MG_TLS_CUSTOM
@@ -217,13 +230,13 @@
 #ifndef MG_ENABLE_FATFS
 #define MG_ENABLE_FATFS 0
 #elif MG_ENABLE_FATFS
-#error MG_ENABLE_FATFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#error MG_ENABLE_FATFS: 0 in the library; use mg_fs_posix, mg_fs_packed, or a struct mg_fs of the application
 #endif
 
 #ifndef MG_ENABLE_LFS
 #define MG_ENABLE_LFS 0
 #elif MG_ENABLE_LFS
-#error MG_ENABLE_LFS: 0 in the library; mg_fs_posix and mg_fs_packed are there, and a program can fill a struct mg_fs of its own
+#error MG_ENABLE_LFS: 0 in the library; use mg_fs_posix, mg_fs_packed, or a struct mg_fs of the application
 #endif
 
 #ifndef MG_JSON_MAX_DEPTH
@@ -235,7 +248,7 @@
 #ifndef MG_OTA
 #define MG_OTA MG_OTA_NONE
 #elif MG_OTA != MG_OTA_NONE && MG_OTA != MG_OTA_CUSTOM
-#error MG_OTA: MG_OTA_NONE in the library; with MG_OTA_CUSTOM the program defines mg_ota_begin, mg_ota_write and mg_ota_end
+#error MG_OTA: MG_OTA_NONE in the library; with MG_OTA_CUSTOM the application defines mg_ota_begin, mg_ota_write and mg_ota_end
 #endif
 
 #ifndef MG_OTA_URL
@@ -321,7 +334,7 @@
 #define MG_ENABLE_LOG 1
 #endif
 
-// ---- Functions that a program may replace by its own, whether or not it sets these.
+// ---- Functions that an application may replace, whether or not it sets these.
 #ifndef MG_ENABLE_CUSTOM_CALLOC
 #define MG_ENABLE_CUSTOM_CALLOC 0
 #endif
@@ -338,7 +351,7 @@
 #define MG_ENABLE_CUSTOM_DEVICE_ID 0
 #endif
 
-// ---- Settings without effect on the library; the program may look at them.
+// ---- Settings without effect on the library, defined for applications that test them.
 #ifndef MG_ENABLE_POLL
 #ifdef __linux__
 #define MG_ENABLE_POLL 0
@@ -429,7 +442,7 @@
 #define MG_DASH_MAX_SEND_BUF_SIZE (5 * MG_IO_SIZE)
 #endif
 
-// ---- System headers. Programs use them without including them.
+// ---- System headers that applications use without including them.
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
@@ -491,7 +504,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 // The four bytes at p, for "%d.%d.%d.%d".
 #define MG_IPADDR_PARTS(p) MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3]
 
-// Reading and writing big-endian integers, aligned or not.
+// Big-endian loads and stores, at any alignment.
 #define MG_LOAD_BE16(p) ((uint16_t) ((MG_U8P(p)[0] << 8) | MG_U8P(p)[1]))
 #define MG_LOAD_BE24(p) (((uint32_t) MG_U8P(p)[0] << 16) | ((uint32_t) MG_U8P(p)[1] << 8) | MG_U8P(p)[2])
 #define MG_LOAD_BE32(p) MG_U32(MG_U8P(p)[0], MG_U8P(p)[1], MG_U8P(p)[2], MG_U8P(p)[3])
@@ -507,7 +520,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_BIT(x) ((uint32_t) 1 << (x))
 #define MG_SET_BITS(R, CLRMASK, SETMASK) (R) = ((R) & ~(CLRMASK)) | (SETMASK)
 
-// To a multiple of a; a = 0 leaves x alone.
+// Round to a multiple of a; a = 0 leaves x unchanged.
 #define MG_ROUND_UP(x, a) ((a) == 0 ? (x) : ((((x) + (a) - 1) / (a)) * (a)))
 #define MG_ROUND_DOWN(x, a) ((a) == 0 ? (x) : (((x) / (a)) * (a)))
 
@@ -520,7 +533,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_ARM_ENABLE_IRQ()
 #define MG_DSB()
 
-// ---- Singly linked lists: structs with a member `next`, a pointer to the first one.
+// ---- Singly linked lists of structs with a member `next`; head_ points to the pointer to the first element
 #define LIST_ADD_HEAD(type_, head_, elem_) \
   do {                                     \
     (elem_)->next = *(head_);              \
@@ -543,7 +556,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
     *mgx_link = (elem_)->next;                                   \
   } while (0)
 
-// ---- Strings: a view of a C string
+// ---- Strings: mg_str makes a view of a C string
 #define mg_str(s) mg_str_s(s)
 
 // ---- Logging: MG_INFO(("%d connections", n)), with double parentheses
@@ -567,7 +580,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_DEBUG(args) MG_LOG(MG_LL_DEBUG, args)
 #define MG_VERBOSE(args) MG_LOG(MG_LL_VERBOSE, args)
 
-// ---- Arguments for %m: a C string as JSON text
+// ---- Arguments for %m that print a C string as a JSON string
 #define MG_ESC(str) mg_print_esc, 0, (str)
 
 // ---- Differentiated services code points, for mg_dscp
@@ -575,13 +588,13 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define MG_DSCP_AF(class_, drop_) ((class_) * 8 + (drop_) * 2)
 #define MG_DSCP_EF 46
 
-// ---- Profiling: not in this library
+// ---- Profiling: not available
 #define MG_PROF_INIT(c)
 #define MG_PROF_FREE(c)
 #define MG_PROF_ADD(c, name)
 #define MG_PROF_DUMP(c)
 
-// ---- Dashboard: add a struct mg_field_set, and an HTTP handler of the program
+// ---- Dashboard: add a struct mg_field_set or an HTTP handler of the application
 #define MG_DASH_ADD_FIELD_SET(dash_, set_) LIST_ADD_HEAD(struct mg_field_set, &(dash_)->sets, (set_))
 #define MG_DASH_REGISTER_CUSTOM_HANDLER(dash_, uri_, fn_, data_)                                      \
   do {                                                                                                \
@@ -592,7 +605,7 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
     LIST_ADD_HEAD(struct mg_dash_custom_handler, &(dash_)->custom_handlers, &mgx_handler);            \
   } while (0)
 
-// ---- Types that are used before they are complete, or under more than one name
+// ---- Forward declarations, and types with more than one name
 struct mg_connection;
 struct mg_dash;
 struct mg_dash_user;

@@ -1,13 +1,22 @@
-// The extension of libmongoose-rs to the mg_* API: draining, limits, scale, and access for other languages. Generated from its
-// Rust sources. Everything here is off, or equal to the mg_* API, until it is called. NULL pointers are tolerated everywhere: 0,
-// false or no effect.
+// Extensions of libmongoose-rs to the mg_* API: graceful draining, limits, scaling, and access for other languages. Generated
+// from its Rust sources. Behaviour is that of the mg_* API until an extension is used.
+//
+// Conventions: those of mongoose.h, and
+//   NULL       Any pointer may be NULL. The function then does nothing and returns 0, false or NULL, unless its comment says
+//              otherwise.
+//   Ownership  The library copies options, limits and strings. Pointers returned to data belong to the library.
+//   Strings    A result with a length parameter is not NUL-terminated; the pointer to the length may be NULL.
+//   Options    Zero-initialise option structs: 0 in a member means its default.
+//   Units      Times are in milliseconds and sizes in bytes.
+//   Threads    Any thread and signal handlers may call mgx_mgr_drain (after mgx_mgr_drain_init), mgx_send_to, mgx_send_ws_to and
+//              mgx_wakeup_mgr. Call other functions that take a manager or a connection from the thread that polls.
 
 #ifndef MONGOOSE_EXT_H
 #define MONGOOSE_EXT_H
 
 #include "mongoose.h"
 
-// The macros of these names are functions too, for languages that look them up and for their addresses.
+// Functions with the names of macros, for languages that look up symbols and for taking their addresses.
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -16,12 +25,12 @@ uint32_t(mg_htonl)(uint32_t n);
 uint64_t(mg_htonll)(uint64_t n);
 #ifdef __cplusplus
 }
-#else  // in C++ it would hide the struct
+#else  // in C++ the function would hide the struct
 typedef struct mg_str mgx_str;
 mgx_str(mg_str)(const char *s);
 #endif
 
-// Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
+// Settings that are compile-time options in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS
 struct mgx_options {
@@ -31,7 +40,7 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
-  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
+  bool no_fsync;            // do not wait until files are on disk; process-wide, the last call wins
   const char *http_index;   // MG_HTTP_INDEX
 };
 #endif

@@ -3,17 +3,17 @@
 extern "C" {
 #endif
 
-// For mg_mem_files: defined by the program, if at all.
+// For mg_mem_files. Defined by the application if it has embedded files.
 extern const struct mg_mem_file mg_packed_files[];
 
-// Parts of programs that other files of them call: defined by the program, if at all, and never by the library.
+// Names shared between source files of an application. Defined by the application, never by the library.
 extern struct mg_mgr g_mgr;
 void mg_dash_init(struct mg_mgr *mgr);
 void mg_dash_poll(struct mg_mgr *mgr);
 void mg_mqtt_init(struct mg_mgr *mgr);
 void mg_mqtt_poll(struct mg_mgr *mgr);
 
-// Settings that the program made with -D or in mongoose_config.h, applied by mg_mgr_init.
+// Settings made with -D or in mongoose_config.h, applied by mg_mgr_init.
 #if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
     defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
     MG_IPV6_V6ONLY || !MG_ENABLE_DIRLIST || !MG_ENABLE_LOG
@@ -31,7 +31,7 @@ struct mgx_options {
   bool v6only;              // MG_IPV6_V6ONLY
   bool no_dirlist;          // MG_ENABLE_DIRLIST 0
   bool tls_keylog;          // MG_TLS_SSLKEYLOGFILE
-  bool no_fsync;            // uploads and mg_file_write do not wait for the disk; the last call counts for the process
+  bool no_fsync;            // do not wait until files are on disk; process-wide, the last call wins
   const char *http_index;   // MG_HTTP_INDEX
 };
 extern void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *options);

@@ -1,4 +1,4 @@
-/// The 16 address bytes, network byte order. IPv4 uses the first four; the rest is then unspecified.
+/// The 16 bytes of an IP address, in network byte order. IPv4 uses the first four; the others are unspecified.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union mg_addr_bytes {
@@ -7,17 +7,17 @@ pub union mg_addr_bytes {
     pub ip6: [u64; 2],
 }
 
-/// A network address.
+/// An IP address and port.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_addr {
-    /// The address.
+    /// IP address, network byte order.
     pub addr: mg_addr_bytes,
     /// Port, network byte order.
     pub port: u16,
-    /// IPv6 scope; 0 for none.
+    /// IPv6 scope id; 0 for none.
     pub scope_id: u8,
-    /// Selects the family.
+    /// True for IPv6, false for IPv4.
     pub is_ip6: bool,
 }
 layout!(mg_addr, 24, addr @ 0, port @ 16, scope_id @ 18, is_ip6 @ 19);

@@ -114,7 +114,7 @@ pub const WEBSOCKET_OP_PING: c_int = 9;
 pub const WEBSOCKET_OP_PONG: c_int = 10;
 pub const WEBSOCKET_OP_TEXT: c_int = 1;
 
-/// How much is logged: everything up to mg_log_level.
+/// Log levels. A message is logged if its level is at most `mg_log_level`.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_log_level_t {
@@ -125,7 +125,7 @@ pub enum mg_log_level_t {
     MG_LL_VERBOSE = 4,
 }
 
-/// What a file is, and how to open it.
+/// Open modes of mg_fs_open, and file attributes reported by the `st` member of struct mg_fs.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_fs_flags {
@@ -135,69 +135,71 @@ pub enum mg_fs_flags {
     MG_FS_EXCL = 8,
 }
 
-/// Events that a handler gets, and what ev_data then is.
+/// Events passed to an event handler, with the type of `ev_data` for each. `ev_data` is valid only during the handler call.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_event {
-    /// `char *`: what went wrong; the connection will close.
+    /// `char *`: error message. The connection is about to close.
     MG_EV_ERROR = 0,
-    /// NULL, for clients `char *`: the URL. The connection was made.
+    /// Clients: `char *`, the URL. Others: NULL. The connection was created.
     MG_EV_OPEN = 1,
-    /// `uint64_t *`: mg_millis. Once per mg_mgr_poll.
+    /// `uint64_t *`: current time of mg_millis. Sent once per mg_mgr_poll.
     MG_EV_POLL = 2,
-    /// NULL. The host name has an address.
+    /// NULL. The host name was resolved.
     MG_EV_RESOLVE = 3,
-    /// NULL. The client is connected.
+    /// NULL. A client connection is established.
     MG_EV_CONNECT = 4,
-    /// NULL. The connection came in.
+    /// NULL. A listener accepted this connection.
     MG_EV_ACCEPT = 5,
-    /// NULL. The TLS handshake is done.
+    /// NULL. The TLS handshake completed.
     MG_EV_TLS_HS = 6,
-    /// `long *`: how many bytes were added to `c->recv`.
+    /// `long *`: number of bytes appended to `c->recv`.
     MG_EV_READ = 7,
-    /// `long *`: how many bytes were sent.
+    /// `long *`: number of bytes sent.
     MG_EV_WRITE = 8,
-    /// NULL. The last event of a connection.
+    /// NULL. The connection is closed; this is its last event.
     MG_EV_CLOSE = 9,
-    /// `struct mg_http_message *`: first line and headers; the body may follow.
+    /// `struct mg_http_message *`: start line and headers were received. The body may be incomplete.
     MG_EV_HTTP_HDRS = 10,
-    /// `struct mg_http_message *`: the whole message.
+    /// `struct mg_http_message *`: a complete request or response was received.
     MG_EV_HTTP_MSG = 11,
-    /// `struct mg_http_message *`: the WebSocket handshake is done.
+    /// `struct mg_http_message *`: the WebSocket handshake completed.
     MG_EV_WS_OPEN = 12,
-    /// `struct mg_ws_message *`: a message.
+    /// `struct mg_ws_message *`: a WebSocket message was received.
     MG_EV_WS_MSG = 13,
-    /// `struct mg_ws_message *`: a control frame.
+    /// `struct mg_ws_message *`: a WebSocket control frame was received.
     MG_EV_WS_CTL = 14,
-    /// `struct mg_mqtt_message *`: a packet.
+    /// `struct mg_mqtt_message *`: an MQTT packet was received.
     MG_EV_MQTT_CMD = 15,
-    /// `struct mg_mqtt_message *`: a published message.
+    /// `struct mg_mqtt_message *`: an MQTT PUBLISH packet was received.
     MG_EV_MQTT_MSG = 16,
-    /// `int *`: the code of the CONNACK; 0 is success.
+    /// `int *`: return code of the CONNACK packet; 0 means success.
     MG_EV_MQTT_OPEN = 17,
-    /// `uint64_t *`: milliseconds since 1970.
+    /// `uint64_t *`: time in milliseconds since 1970.
     MG_EV_SNTP_TIME = 18,
-    /// `struct mg_str *`: what mg_wakeup sent.
+    /// `struct mg_str *`: message sent by mg_wakeup.
     MG_EV_WAKEUP = 19,
-    /// `struct mg_mdns_req *`: a query.
+    /// `struct mg_mdns_req *`: an mDNS query was received.
     MG_EV_MDNS_REQ = 20,
-    /// `struct mg_mdns_resp *`: an answer.
+    /// `struct mg_mdns_resp *`: an mDNS response was received.
     MG_EV_MDNS_RESP = 21,
-    /// `struct mg_modbus_req *`: a request.
+    /// `struct mg_modbus_req *`: a Modbus request was received.
     MG_EV_MODBUS_REQ = 22,
-    /// The first number that an application may use for its own events.
+    /// First event number available to applications.
     MG_EV_USER = 23,
 }
 
-/// Results of the I/O functions beside a number of bytes.
+/// Negative results of mg_io_send, mg_io_recv, mg_tls_send and mg_tls_recv.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_io_result {
+    /// The connection failed or was closed.
     MG_IO_ERR = -1,
+    /// The operation would block; try again later.
     MG_IO_WAIT = -2,
 }
 
-/// Types of MQTT 5 property values.
+/// Value types of MQTT 5 properties.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_mqtt_prop_type {
@@ -219,7 +221,7 @@ pub enum mg_mqtt_parse_result {
     MQTT_MALFORMED = 2,
 }
 
-/// Results of mg_json_get beside an offset.
+/// Negative results of mg_json_get.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_json_error {
@@ -240,7 +242,7 @@ pub enum mg_val_type {
     MG_VAL_RAW = 5,
 }
 
-/// What the callback of a dashboard set is to do.
+/// Operations passed to the callback of a struct mg_field_set.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mg_dash_op {

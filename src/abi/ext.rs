@@ -2,77 +2,87 @@
 
 use super::*;
 
-/// How far the end of a connection has come.
+/// Shutdown phase of a connection.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum mgx_phase {
+    /// No shutdown in progress.
     MGX_ACTIVE,
-    /// It takes no new requests, but an answer is still to come.
+    /// Accepts no new requests; a response is still pending.
     MGX_DRAINING,
-    /// Only its last bytes are being sent.
+    /// Sending the last queued bytes.
     MGX_FLUSHING,
+    /// Closed.
     MGX_CLOSED,
 }
 
-/// Why a connection ended.
+/// Reason why a connection closed.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum mgx_reason {
+    /// The connection is open.
     MGX_REASON_NONE,
-    /// A drain was completed: everything was sent.
+    /// Drained: everything was sent.
     MGX_REASON_DRAINED,
+    /// The peer closed the connection.
     MGX_REASON_PEER_CLOSED,
+    /// The peer reset the connection.
     MGX_REASON_RESET,
     /// The application set is_closing or called mg_close_conn.
     MGX_REASON_CLOSED_BY_USER,
-    /// Output did not move.
+    /// Output made no progress in time.
     MGX_REASON_FLUSH_TIMEOUT,
-    /// A request was not answered.
+    /// The application did not complete a response in time.
     MGX_REASON_RESPONSE_TIMEOUT,
-    /// The manager's drain deadline passed, or the manager was freed.
+    /// The drain deadline of the manager passed, or the manager was freed.
     MGX_REASON_FORCED,
+    /// `idle_timeout_ms` of struct mgx_limits expired.
     MGX_REASON_IDLE_TIMEOUT,
+    /// `header_timeout_ms` of struct mgx_limits expired.
     MGX_REASON_HEADER_TIMEOUT,
+    /// `body_timeout_ms` of struct mgx_limits expired.
     MGX_REASON_BODY_TIMEOUT,
-    /// One of struct mgx_limits.
+    /// A received message exceeded a size limit.
     MGX_REASON_LIMIT,
+    /// Any other error.
     MGX_REASON_ERROR,
 }
 
-/// The steps of a manager's graceful shutdown.
+/// Phases of a manager's graceful shutdown.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum mgx_mgr_phase {
+    /// No shutdown in progress.
     #[default]
     MGX_MGR_RUNNING,
-    /// Still accepting; every reply closes its connection.
+    /// Still accepting connections; every reply closes its connection.
     MGX_MGR_LAME_DUCK,
     /// Listeners are closed; idle connections may send one last request.
     MGX_MGR_IDLE_GRACE,
-    /// What is in flight is being finished.
+    /// Completing the requests in flight.
     MGX_MGR_FINISHING,
-    /// The last server-side connection is gone and no socket lingers any more, or the deadline has passed. An application may
-    /// exit without harm to any client.
+    /// The last server-side connection is closed and no socket lingers, or the deadline has passed. The process may exit without
+    /// affecting any client.
     MGX_MGR_DONE,
 }
 
-/// Events of the extension, delivered like those of the mg_* API.
+/// Events of the extension, delivered like those of enum mg_event.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mgx_event {
-    /// A drain of the manager has reached this connection: an event stream or a long poll can say good-bye. `ev_data` is a
-    /// `struct mgx_drain_opts *`; changes count. Comes once more when an answer begins during the drain, of the connection or of
-    /// the manager, and does not end in the same call.
+    /// A drain of the manager has reached this connection, for example to let an event stream or long poll end cleanly. `ev_data`
+    /// is a `struct mgx_drain_opts *`; the handler may modify it. Sent again when a response begins while the connection or the
+    /// manager drains and does not complete in the same call.
     MGX_EV_DRAIN = 0x4d47_0001,
-    /// c->send grew above mgx_limits.max_send_queue. `ev_data` is a `size_t *` with its length.
+    /// `c->send` grew above `max_send_queue` of struct mgx_limits. `ev_data` is a `size_t *`: its length in bytes.
     MGX_EV_BACKPRESSURE = 0x4d47_0002,
-    /// The peer has sent its last byte while output is queued or an answer is pending: it may have half-closed the connection, or
-    /// be gone. `ev_data` is NULL. The connection closes when all is sent; an answer that has not begun, or does not go on, is
-    /// awaited for `half_close_ms` of struct mgx_limits.
+    /// The peer closed its sending side while output is queued or a response is pending: it half-closed the connection or is
+    /// gone. `ev_data` is NULL. The connection closes when everything is sent. A response that does not begin or stalls is given
+    /// `half_close_ms` of struct mgx_limits.
     MGX_EV_EOF = 0x4d47_0003,
 }
 
-/// The bit fields of struct mg_connection, in their order.
+/// Bit fields of struct mg_connection, in the order of their declaration.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum mgx_flag {
@@ -97,104 +107,115 @@ pub enum mgx_flag {
     MGX_IS_WRITABLE,
 }
 
-/// How one connection is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
+/// How to drain a connection. Zero-initialise: 0 in a member means its default, -1 means no limit. Times are in milliseconds.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mgx_drain_opts {
-    /// Default 1000. How long a keep-alive connection without a request in progress may still deliver one last request,
-    /// which is answered with `Connection: close`. -1: until it does. What is not HTTP: until nothing has arrived for this long.
+    /// Default 1000. How long an idle keep-alive connection may still send one last request; the reply carries `Connection:
+    /// close`. -1 waits until it does. Connections that do not speak HTTP drain after this long without input.
     pub idle_grace_ms: c_int,
-    /// Default 30000. How long an answer that is pending or does not end is waited for, and a request that does not go on.
+    /// Default 30000. How long to wait for a pending response to complete, or for an incomplete request to make progress.
     pub response_timeout_ms: c_int,
-    /// Default 60000. How long output may stand still.
+    /// Default 60000. How long output may make no progress.
     pub flush_timeout_ms: c_int,
-    /// Default 10000. How long what the peer still sends is read and forgotten after the last byte was sent.
+    /// Default 10000. How long to keep discarding the peer's input after the last byte was sent.
     pub linger_total_ms: c_int,
-    /// Default 1000. The same, when nothing comes.
+    /// Default 1000. How long to keep waiting for the peer's input after the last byte was sent, if nothing arrives.
     pub linger_idle_ms: c_int,
-    /// Default: no limit. Most bytes to read and forget.
+    /// Default: no limit. Maximum number of bytes to discard after the last byte was sent.
     pub linger_bytes: usize,
-    /// Default 1001. Code of the Close frame that a WebSocket gets after its queued frames.
+    /// Default 1001. Status code of the Close frame that a WebSocket sends after its queued frames.
     pub ws_close_code: c_int,
-    /// Reason text in that frame, at most 123 bytes, copied. NULL: none.
+    /// Reason in the Close frame, at most 123 bytes; NULL for none. The library copies it.
     pub ws_close_reason: *const c_char,
     /// Default 2000. How long to wait for the peer's Close frame.
     pub ws_close_timeout_ms: c_int,
 }
 
-/// How a manager is drained. Zero-initialise: 0 in a member means its default, -1 means no limit.
+/// How to drain a manager. Zero-initialise: 0 in a member means its default, -1 means no limit. Times are in milliseconds.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mgx_mgr_drain_opts {
-    /// Default 0. First step: still accepting, because a load balancer needs time to notice; every reply closes.
+    /// Default 0. How long to keep accepting connections, so that load balancers notice the shutdown; every reply closes its
+    /// connection.
     pub lame_duck_ms: c_int,
-    /// Default 1000. Second step, after the listeners are closed: idle keep-alive connections may send one last request.
+    /// Default 1000. How long idle keep-alive connections may send one last request after the listeners close.
     pub idle_grace_ms: c_int,
-    /// Default 30000, from the call. Last step: whatever is left is closed by force.
+    /// Default 30000, from the call. When it passes, the remaining connections are closed by force.
     pub deadline_ms: c_int,
-    /// Default 0. The drain reaches connections spread over this time, WebSockets and other long-lived ones too, so that clients
-    /// do not all reconnect at once.
+    /// Default 0. Spreads the drain of the connections over this time, WebSockets and other long-lived ones included, so that
+    /// clients do not all reconnect at once.
     pub spread_ms: c_int,
-    /// For each connection that is drained.
+    /// Options for each connection.
     pub conn: mgx_drain_opts,
 }
 
-/// A drain in numbers.
+/// Progress of a manager's drain.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mgx_drain_status {
     pub phase: mgx_mgr_phase,
-    /// Connections by state, now. `idle` to `websockets` are accepted ones, each counted once.
+    /// Open listeners.
     pub listeners: usize,
+    /// Idle accepted connections. Every accepted connection is counted in exactly one of `idle`, `active`, `pending`, `flushing`
+    /// and `websockets`.
     pub idle: usize,
+    /// Accepted connections in no other state: receiving a request or sending a response.
     pub active: usize,
-    /// A request was dispatched and its answer has not begun.
+    /// Accepted connections with a request dispatched and no response begun.
     pub pending: usize,
+    /// Accepted connections sending their last bytes.
     pub flushing: usize,
+    /// Accepted WebSocket connections.
     pub websockets: usize,
-    /// Sockets whose connection is gone and that only wait for the peer's last byte.
+    /// Sockets without a connection that only wait for the peer's last byte.
     pub lingering: usize,
-    /// Since the drain began: requests dispatched, connections ended in order, connections ended by force.
+    /// Requests dispatched since the drain began.
     pub served: usize,
+    /// Connections closed gracefully since the drain began.
     pub drained: usize,
+    /// Connections closed by force since the drain began.
     pub forced: usize,
-    /// Bytes still queued, now, with the rest of files that are being served.
+    /// Bytes still to be sent, including the rest of files being served.
     pub unsent_bytes: usize,
+    /// Time since the drain began.
     pub elapsed_ms: u64,
+    /// Time until the deadline.
     pub remaining_ms: u64,
 }
 
-/// Limits on what peers may do. Zero-initialise: 0 in a member means off.
+/// Limits on what peers may do. Zero-initialise: 0 in a member disables the limit unless noted. Times are in milliseconds.
+/// "Drain" means to send the error response and close gracefully.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct mgx_limits {
-    /// Accepted connections of this manager; one more is accepted and closed at once.
+    /// Accepted connections of the manager. A connection above the limit is accepted and closed at once.
     pub max_conns: usize,
-    /// The same for one peer address.
+    /// Accepted connections from one peer address. A connection above the limit is accepted and closed at once.
     pub max_conns_per_ip: usize,
-    /// From accept, or the first byte of a request, to the end of its head: 408 and drain.
+    /// Time to receive a complete request head, from accept or the first byte of the request. Expiry: 408 and drain.
     pub header_timeout_ms: c_int,
-    /// No progress of a request body: 408 and drain.
+    /// Time without progress of a request body. Expiry: 408 and drain.
     pub body_timeout_ms: c_int,
-    /// No request in progress, and nothing received or sent: drain.
+    /// Time without a request in progress and without traffic. Expiry: drain.
     pub idle_timeout_ms: c_int,
-    /// No write progress while output is queued: close.
+    /// Time without write progress while output is queued. Expiry: close.
     pub write_timeout_ms: c_int,
-    /// 431 and drain.
+    /// Size of a request head. Excess: 431 and drain.
     pub max_header_bytes: usize,
-    /// 413 and drain.
+    /// Size of a request body. Excess: 413 and drain.
     pub max_body_bytes: usize,
-    /// WebSocket message, fragments joined: Close 1009 and drain.
+    /// Size of a WebSocket message, fragments included. Excess: Close frame with code 1009 and drain.
     pub max_ws_message: usize,
-    /// c->send above this: MGX_EV_BACKPRESSURE once, and again after it fell below half.
+    /// Length of `c->send` that triggers MGX_EV_BACKPRESSURE; triggers again after the length fell below half.
     pub max_send_queue: usize,
-    /// Requests of one keep-alive connection; the last reply says `Connection: close`.
+    /// Requests on one keep-alive connection. The last reply carries `Connection: close`.
     pub max_requests: c_uint,
-    /// How long an answer that has not begun, or does not go on, is awaited after the peer's half-close. 0: 5 s. -1: the end of
-    /// stream means that the peer is gone: close at once.
+    /// After the peer's half-close: how long to wait for a response that has not begun or stalls. 0 means 5000. -1 treats end of
+    /// stream as a disconnect and closes at once.
     pub half_close_ms: c_int,
-    /// How long a client connection may take from the first attempt to reach one of its addresses to MG_EV_CONNECT: MG_EV_ERROR.
-    /// 0: as long as the system tries.
+    /// Time for a client connection from its first connection attempt to MG_EV_CONNECT. Expiry: MG_EV_ERROR. 0 leaves it to the
+    /// operating system.
     pub connect_timeout_ms: c_int,
     /// Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
     /// connection is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a
@@ -202,21 +223,28 @@ pub struct mgx_limits {
     pub max_memory: usize,
 }
 
-/// Counters of a manager, since mg_mgr_init.
+/// Counters of a manager since mg_mgr_init.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct mgx_stats {
+    /// Connections accepted.
     pub accepted: u64,
-    /// Closed at once because of mgx_limits.
+    /// Connections closed at once because of `max_conns` or `max_conns_per_ip` of struct mgx_limits.
     pub refused: u64,
+    /// HTTP requests received.
     pub requests: u64,
+    /// Bytes received.
     pub bytes_in: u64,
+    /// Bytes sent.
     pub bytes_out: u64,
-    /// Connections ended by a time-out.
+    /// Connections closed by a timeout.
     pub timeouts: u64,
+    /// Connections closed gracefully.
     pub drained: u64,
+    /// Connections closed by force.
     pub forced: u64,
+    /// Connections reset by the peer.
     pub resets: u64,
-    /// Accepted connections, now.
+    /// Accepted connections currently open.
     pub conns: usize,
 }

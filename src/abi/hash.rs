@@ -1,4 +1,4 @@
-/// An MD5 computation; may be copied between updates.
+/// MD5 state. May be copied to fork a computation.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_md5_ctx {
@@ -8,7 +8,7 @@ pub struct mg_md5_ctx {
 }
 layout!(mg_md5_ctx, 88, buf @ 0, bits @ 16, r#in @ 24);
 
-/// A SHA-1 computation; may be copied between updates.
+/// SHA-1 state. May be copied to fork a computation.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_sha1_ctx {
@@ -18,7 +18,7 @@ pub struct mg_sha1_ctx {
 }
 layout!(mg_sha1_ctx, 92, state @ 0, count @ 20, buffer @ 28);
 
-/// A SHA-256 computation; may be copied between updates.
+/// SHA-256 state. May be copied to fork a computation.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_sha256_ctx {
@@ -29,7 +29,7 @@ pub struct mg_sha256_ctx {
 }
 layout!(mg_sha256_ctx, 112, state @ 0, bits @ 32, len @ 40, buffer @ 44);
 
-/// A SHA-384 computation; may be copied between updates.
+/// SHA-384 state. May be copied to fork a computation.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_sha384_ctx {

@@ -13,35 +13,35 @@ pub struct mg_phy;
 /// that polls the manager.
 #[repr(C)]
 pub struct mg_connection {
-    /// Next in `mgr->conns`.
+    /// Next connection in the list `mgr->conns`.
     pub next: *mut mg_connection,
-    /// The manager that owns it.
+    /// Manager that owns the connection.
     pub mgr: *mut mg_mgr,
     /// Local address.
     pub loc: mg_addr,
-    /// Peer address. UDP: of the datagram received last.
+    /// Peer address. UDP: sender of the last datagram received.
     pub rem: mg_addr,
-    /// Socket descriptor.
+    /// Socket descriptor, cast to a pointer.
     pub fd: *mut c_void,
-    /// Unique id, never used again.
+    /// Unique id. Ids are never reused.
     pub id: c_ulong,
-    /// Received bytes. The handler removes what it has used.
+    /// Received data. The handler removes what it consumes.
     pub recv: mg_iobuf,
-    /// Bytes waiting to be sent.
+    /// Data waiting to be sent.
     pub send: mg_iobuf,
-    /// Profiling data; unused.
+    /// Unused.
     pub prof: mg_iobuf,
-    /// TLS: received bytes that are still encrypted.
+    /// TLS: received data that is not decrypted yet.
     pub rtls: mg_iobuf,
-    /// The application's event handler; may be replaced at any time.
+    /// Event handler of the application. May be replaced at any time.
     pub r#fn: mg_event_handler_t,
-    /// Its argument.
+    /// User data of the event handler.
     pub fn_data: *mut c_void,
     /// Protocol handler, called before `fn`.
     pub pfn: mg_event_handler_t,
-    /// Its argument.
+    /// User data of the protocol handler.
     pub pfn_data: *mut c_void,
-    /// Free for the application; zero at the start.
+    /// Storage for the application, initially zero.
     pub data: [c_char; MG_DATA_SIZE],
     /// TLS state.
     pub tls: *mut c_void,
@@ -49,19 +49,19 @@ pub struct mg_connection {
     ///
     /// cbindgen:bitfield=6
     pub dscp: c_uint,
-    /// Listens for connections or datagrams.
+    /// Listener, or UDP socket that receives from any peer.
     ///
     /// cbindgen:bitfield=1
     pub is_listening: c_uint,
-    /// Made by mg_connect.
+    /// Created by mg_connect.
     ///
     /// cbindgen:bitfield=1
     pub is_client: c_uint,
-    /// Came in through a listener.
+    /// Accepted by a listener.
     ///
     /// cbindgen:bitfield=1
     pub is_accepted: c_uint,
-    /// The host name is being looked up.
+    /// Waiting for name resolution.
     ///
     /// cbindgen:bitfield=1
     pub is_resolving: c_uint,
@@ -73,7 +73,7 @@ pub struct mg_connection {
     ///
     /// cbindgen:bitfield=1
     pub is_connecting: c_uint,
-    /// TLS is wanted or running.
+    /// Uses TLS.
     ///
     /// cbindgen:bitfield=1
     pub is_tls: c_uint,
@@ -81,60 +81,60 @@ pub struct mg_connection {
     ///
     /// cbindgen:bitfield=1
     pub is_tls_hs: c_uint,
-    /// UDP.
+    /// UDP socket.
     ///
     /// cbindgen:bitfield=1
     pub is_udp: c_uint,
-    /// Speaks WebSocket.
+    /// WebSocket connection.
     ///
     /// cbindgen:bitfield=1
     pub is_websocket: c_uint,
-    /// Speaks MQTT 5.
+    /// MQTT 5 connection.
     ///
     /// cbindgen:bitfield=1
     pub is_mqtt5: c_uint,
-    /// Set by the application: log all traffic. Accepted connections take it over from their listener.
+    /// Set by the application: log all traffic in hex. Accepted connections inherit it from their listener.
     ///
     /// cbindgen:bitfield=1
     pub is_hexdumping: c_uint,
-    /// Set by the application: send what is queued, then close.
+    /// Set by the application: send the queued data, then close.
     ///
     /// cbindgen:bitfield=1
     pub is_draining: c_uint,
-    /// Close when this connection has been serviced.
+    /// Set by the application or the library: close, discarding queued data.
     ///
     /// cbindgen:bitfield=1
     pub is_closing: c_uint,
-    /// Set and cleared by the application: while set nothing is read from the socket.
+    /// Set and cleared by the application: stop reading from the socket while set.
     ///
     /// cbindgen:bitfield=1
     pub is_full: c_uint,
-    /// The TLS layer waits for room to send.
+    /// TLS output is blocked until the socket is writable.
     ///
     /// cbindgen:bitfield=1
     pub is_tls_throttled: c_uint,
-    /// An HTTP answer is not finished yet.
+    /// An HTTP response is in progress.
     ///
     /// cbindgen:bitfield=1
     pub is_resp: c_uint,
-    /// Ready for reading in this poll.
+    /// The socket is readable in this poll.
     ///
     /// cbindgen:bitfield=1
     pub is_readable: c_uint,
-    /// Ready for writing in this poll.
+    /// The socket is writable in this poll.
     ///
     /// cbindgen:bitfield=1
     pub is_writable: c_uint,
 }
 
-/// A variable that a dashboard shows and changes.
+/// A variable that a dashboard displays and edits.
 #[repr(C)]
 pub struct mg_field {
     pub name: *const c_char,
     pub r#type: mg_val_type,
-    /// The application's variable.
+    /// Pointer to the application's variable.
     pub value: *mut c_void,
-    /// Its size in bytes; 0 makes it read-only.
+    /// Size of the variable in bytes; 0 makes it read-only.
     pub value_size: usize,
 }
 
@@ -144,7 +144,7 @@ pub struct mg_wifi_scan_bss_data {
     pub SSID: mg_str,
     pub BSSID: *mut c_char,
     pub RSSI: i16,
-    /// MG_WIFI_SECURITY_* bits.
+    /// Combination of MG_WIFI_SECURITY_* bits.
     pub security: u8,
     pub channel: u8,
     /// MG_WIFI_BAND_* value.
@@ -159,15 +159,16 @@ pub struct mg_wifi_scan_bss_data {
     pub has_ax: c_uint,
 }
 
-/// An elliptic curve of the key helpers.
+/// An elliptic curve of the mg_uecc_* functions.
 pub struct MG_UECC_Curve_t;
 
 pub type MG_UECC_Curve = *const MG_UECC_Curve_t;
 
-/// Messages above this level are not logged; MG_LL_DEBUG at the start.
+/// Maximum level of messages to log, MG_LL_NONE to MG_LL_VERBOSE. Initially MG_LL_DEBUG.
 #[unsafe(no_mangle)]
 pub static mut mg_log_level: c_int = ();
 
-/// Wall clock time at which mg_millis was 0, in milliseconds since 1970; mg_now adds it. 0 until SNTP or the application sets it.
+/// Wall-clock time at which mg_millis was 0, in milliseconds since 1970. Initially 0; set by SNTP or the application, used by
+/// mg_now.
 #[unsafe(no_mangle)]
 pub static mut mg_boot_timestamp_ms: u64 = ();

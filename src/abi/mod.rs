@@ -107,10 +107,10 @@ pub use tls::*;
 pub use wifi::*;
 pub use ws::*;
 
-/// `void (*mg_pfn_t)(char, void *)`: takes one character of output.
+/// Output callback: receives one character and the user data.
 pub type mg_pfn_t = Option<unsafe extern "C" fn(c_char, *mut c_void)>;
 
-/// A custom printer for `%M` and `%m`: takes its own arguments from `*ap` and returns the number of characters it printed.
+/// Custom printer for `%M` and `%m`. Reads its own arguments from `*ap` and returns the number of characters printed.
 pub type mg_pm_t = Option<unsafe extern "C" fn(mg_pfn_t, *mut c_void, *mut va_list) -> usize>;
 
 /// What C sees as `volatile`, by way of a typedef in `include/preamble.h`.

@@ -1,4 +1,4 @@
-/// The values of a request: booleans for coils and discrete inputs, 16-bit words for registers.
+/// Values of a Modbus request: booleans for coils and discrete inputs, 16-bit words for registers.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union mg_modbus_values {
@@ -6,17 +6,17 @@ pub union mg_modbus_values {
     pub regs: *mut u16,
 }
 
-/// A Modbus request, with MG_EV_MODBUS_REQ. The handler reads or fills the values, or sets `error`.
+/// A Modbus request, passed with MG_EV_MODBUS_REQ. The handler reads or fills in the values, or sets `error`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_modbus_req {
-    /// MG_MODBUS_FUNC_* value.
+    /// Function code, an MG_MODBUS_FUNC_* value.
     pub func: u8,
     /// Set by the handler: MG_MODBUS_ERR_* value.
     pub error: u8,
-    /// First address.
+    /// Address of the first value.
     pub addr: u16,
-    /// `len` values, owned by the library.
+    /// Array of `len` values, owned by the library.
     pub u: mg_modbus_values,
     /// Number of values.
     pub len: u16,

@@ -1,16 +1,16 @@
 use super::*;
 
-/// A ring of messages in the application's memory, for one writing and one reading context, without locks.
+/// A lock-free ring buffer of messages for one writer and one reader, in memory supplied by the application.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_queue {
-    /// The memory.
+    /// Memory of the ring.
     pub buf: *mut c_char,
-    /// Its size in bytes.
+    /// Size of the ring in bytes.
     pub size: usize,
-    /// Where the reader is.
+    /// Read position.
     pub tail: mg_volatile_size_t,
-    /// Where the writer is.
+    /// Write position.
     pub head: mg_volatile_size_t,
 }
 layout!(mg_queue, 32, buf @ 0, size @ 8, tail @ 16, head @ 24);

@@ -1,20 +1,20 @@
 use super::*;
 
-/// A timer, in the list that mg_timer_poll (and mg_mgr_poll for `mgr->timers`) walks.
+/// A timer, linked into a list that mg_timer_poll walks. mg_mgr_poll walks the list `mgr->timers`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_timer {
-    /// Time between calls, milliseconds.
+    /// Interval in milliseconds.
     pub period_ms: u64,
-    /// Time of the next call; 0 until the first poll has started the timer.
+    /// Next expiry time in milliseconds; 0 until the first poll starts the timer.
     pub expire: u64,
     /// MG_TIMER_* bits.
     pub flags: c_uint,
-    /// What to call.
+    /// Callback.
     pub r#fn: Option<unsafe extern "C" fn(arg: *mut c_void)>,
-    /// Its argument.
+    /// User data of the callback.
     pub arg: *mut c_void,
-    /// List link.
+    /// Next timer in the list.
     pub next: *mut mg_timer,
 }
 layout!(mg_timer, 48, period_ms @ 0, expire @ 8, flags @ 16, r#fn @ 24, arg @ 32, next @ 40);

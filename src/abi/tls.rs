@@ -1,18 +1,18 @@
 use super::*;
 
-/// TLS options. Nothing is kept after mg_tls_init has returned.
+/// TLS options. The library keeps no pointers to them after mg_tls_init returns.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_tls_opts {
-    /// Certificates to check the peer against, PEM or DER. Empty: the peer is not checked.
+    /// Trusted certificates to verify the peer against, PEM or DER. Empty disables verification.
     pub ca: mg_str,
-    /// Own certificate, PEM (a chain has the leaf first) or DER.
+    /// Own certificate, PEM or DER. In a PEM chain the leaf comes first.
     pub cert: mg_str,
-    /// Its private key.
+    /// Private key of `cert`.
     pub key: mg_str,
-    /// Client: server name to ask for and to check the certificate against.
+    /// Client: server name to send (SNI) and to verify the certificate against.
     pub name: mg_str,
-    /// Do not check the peer at all.
+    /// Disable certificate verification.
     pub skip_verification: bool,
 }
 layout!(mg_tls_opts, 72, ca @ 0, cert @ 16, key @ 32, name @ 48, skip_verification @ 64);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Wi-Fi settings, for boards that have it.
+/// Wi-Fi settings, for boards with Wi-Fi hardware.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_wifi_data {

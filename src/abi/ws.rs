@@ -1,10 +1,10 @@
 use super::*;
 
-/// A WebSocket message or control frame, valid during the handler call.
+/// A WebSocket message or control frame. Valid during the handler call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_ws_message {
-    /// The payload, unmasked.
+    /// Payload, unmasked.
     pub data: mg_str,
     /// First byte of the frame; the low four bits are a WEBSOCKET_OP_* value.
     pub flags: u8,

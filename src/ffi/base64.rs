@@ -4,7 +4,7 @@ use crate::ffi_util::bytes::{slice, slice_mut};
 use crate::hash::base64;
 use core::ffi::c_char;
 
-/// Puts a NUL behind the `n` bytes written to a buffer, or empties it when there is no result. Returns the length.
+/// NUL-terminates `n` bytes of output, or empties the buffer if there is no result. Returns the length.
 fn terminated(buf: &mut [u8], n: Option<usize>) -> usize {
     let n = n.unwrap_or(0);
     if let Some(end) = buf.get_mut(n) {
@@ -13,7 +13,7 @@ fn terminated(buf: &mut [u8], n: Option<usize>) -> usize {
     n
 }
 
-/// Decodes `n` characters at `src`, which may overlap `dst`: applications decode in place.
+/// Decodes `n` characters at `src`. `src` and `dst` may overlap: applications decode in place.
 ///
 /// # Safety
 /// `src` covers `n` bytes, `dst` covers `len` bytes.
@@ -28,9 +28,9 @@ unsafe fn decode(src: *const c_char, n: usize, dst: *mut c_char, len: usize, by:
     terminated(dst, n)
 }
 
-/// Adds a byte to the base64 text in `buf`. `len` is what the previous call returned, 0 at first. Returns the new length
-/// of the text. `buf` is the caller's, with room for the whole text, `4 * ((n + 2) / 3) + 1` bytes for `n` bytes; the
-/// byte behind the text belongs to the encoder between two calls. End with `mg_base64_final`.
+/// Adds a byte to the base64 text in `buf`. `len` is the result of the previous call, 0 for the first. Returns the new length of
+/// the text. `buf` must have room for the complete text, `4 * ((n + 2) / 3) + 1` bytes for `n` bytes of input; between calls the
+/// byte after the text holds encoder state. Finish with mg_base64_final. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_base64_update(input_byte: u8, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: two bytes behind the text of len characters fit into a buffer of the size asked for; the one carried over was
@@ -44,7 +44,8 @@ pub unsafe extern "C" fn mg_base64_update(input_byte: u8, buf: *mut c_char, len:
     }
 }
 
-/// Ends the text that `mg_base64_update` began: writes the last character, padding and a NUL. Returns the length of the text.
+/// Finishes the text built by mg_base64_update: writes the last character, the padding and a NUL. Returns the length of the text.
+/// May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_base64_final(buf: *mut c_char, len: usize) -> usize {
     // SAFETY: the padded text and its NUL fit into a buffer of the size that mg_base64_update asks for.
@@ -61,8 +62,8 @@ pub unsafe extern "C" fn mg_base64_final(buf: *mut c_char, len: usize) -> usize 
     }
 }
 
-/// Encodes `n` bytes at `p` as padded, NUL-terminated base64 text into `buf` of `len` bytes. Returns the length of the text
-/// without the NUL. When `len` is less than `4 * ((n + 2) / 3) + 1`, returns 0 and makes `buf` empty (if `len` is not 0).
+/// Encodes `n` bytes at `p` as padded, NUL-terminated base64 text in `buf`. Returns its length without the NUL. If `len` is less
+/// than `4 * ((n + 2) / 3) + 1`, returns 0 and makes `buf` an empty string (if `len` is not 0). May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_base64_encode(p: *const u8, n: usize, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: p covers n bytes, buf covers len bytes, and they do not overlap.
@@ -71,17 +72,17 @@ pub unsafe extern "C" fn mg_base64_encode(p: *const u8, n: usize, buf: *mut c_ch
     terminated(buf, n)
 }
 
-/// Decodes `n` characters of padded base64 text at `src` into `dst` of `len` bytes, and puts a NUL behind the result.
-/// Returns the number of bytes. Up to three characters behind the last group of four are ignored. Returns 0 when `src` is
-/// NULL or malformed, or when `len` is less than `n / 4 * 3 + 1`; `dst` is then empty (if `len` is not 0). `dst` may be
-/// `src`.
+/// Decodes `n` characters of padded base64 text at `src` to `dst` and NUL-terminates the result. Returns the number of bytes.
+/// Ignores up to three characters after the last group of four. Returns 0 if `src` is NULL or malformed, or if `len` is less than
+/// `n / 4 * 3 + 1`; `dst` is then an empty string (if `len` is not 0). `dst` may equal `src`. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_base64_decode(src: *const c_char, n: usize, dst: *mut c_char, len: usize) -> usize {
     // SAFETY: src covers n bytes, dst covers len bytes.
     unsafe { decode(src, n, dst, len, base64::decode) }
 }
 
-/// Like `mg_base64_encode`, with `-` and `_` for `+` and `/`, and without padding. `buf` must still have room for the padding.
+/// Encodes `n` bytes at `p` as unpadded, NUL-terminated base64url text in `buf`: like mg_base64_encode, with `-` and `_` for `+`
+/// and `/`. `buf` must still have room for the padding. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_base64url_encode(p: *const u8, n: usize, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: p covers n bytes, buf covers len bytes, and they do not overlap.
@@ -90,9 +91,9 @@ pub unsafe extern "C" fn mg_base64url_encode(p: *const u8, n: usize, buf: *mut c
     terminated(buf, n)
 }
 
-/// Decodes base64 text with `-` and `_` that ends after `n` characters or at a `=`, into `dst` of `len` bytes, and puts a
-/// NUL behind the result. Returns the number of bytes. Returns 0 for malformed text, or when the result and its NUL do
-/// not fit; `dst` is then empty (if `len` is not 0).
+/// Decodes base64url text that ends after `n` characters or at a `=`, to `dst`, and NUL-terminates the result. Returns the number
+/// of bytes, or 0 if the text is malformed or the result and its NUL do not fit in `len` bytes; `dst` is then an empty string (if
+/// `len` is not 0). May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_base64url_decode(src: *const c_char, n: usize, dst: *mut c_char, len: usize) -> usize {
     // SAFETY: src covers n bytes, dst covers len bytes.

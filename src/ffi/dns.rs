@@ -13,10 +13,10 @@ use core::ffi::{c_char, c_uint, c_void};
 use core::net::IpAddr;
 use core::ptr;
 
-/// Parses a DNS message of at most 512 bytes with at most one question; `buf` may be NULL when `len` is 0. `*dm` gets the id, the
-/// name asked for, and from a response the first IPv4 or IPv6 address among the first ten answers, `name` then being the name
-/// of the answer that was looked at last. Neither the response code nor whether the answer fits the question is looked at.
-/// Returns false, with `*dm` partly filled, when the message is malformed. May be called from any thread.
+/// Parses a DNS message of at most 512 bytes with at most one question. Stores the id and the requested name in `*dm`; for a
+/// response, also the first IPv4 or IPv6 address among the first ten answers, and `name` is then the name of the last answer
+/// examined. Does not check the response code or that the answer matches the question. Returns false if the message is malformed;
+/// `*dm` may then be partly filled. `buf` may be NULL if `len` is 0. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dns_parse(buf: *const u8, len: usize, dm: *mut mg_dns_message) -> bool {
     // SAFETY: len bytes and room for a message, as the caller promises. All-zero is a valid message.
@@ -36,9 +36,9 @@ pub unsafe extern "C" fn mg_dns_parse(buf: *const u8, len: usize, dm: *mut mg_dn
     }
 }
 
-/// Parses the question (`is_question`) or record at offset `ofs` of a DNS message of at most 512 bytes into `*rr`. Returns how
-/// many bytes it takes, so that `ofs` plus this is where the next one begins, or 0 when there is none. A compressed name counts
-/// as it stands there. May be called from any thread.
+/// Parses the question (`is_question`) or resource record at offset `ofs` of a DNS message of at most 512 bytes. Returns its size
+/// in bytes, so that the next one starts at `ofs` plus this value; 0 if there is none. Compressed names are not expanded. May be
+/// called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize, is_question: bool, rr: *mut mg_dns_rr) -> usize {
     // SAFETY: len bytes and room for a record, as the caller promises. All-zero is a valid record.
@@ -78,11 +78,10 @@ pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_cha
     unsafe { mdns::query(ConnRef::new(c), bytes::cstr(name), rtype) }
 }
 
-/// Finds the address of a URL's host and stores it with the port in `c->rem`; mg_connect does this by itself. A numeric host,
-/// `localhost` and a name in /etc/hosts are known at once, everything else is asked of a DNS server, or, in `.local`, through
-/// `mgr->mdns`: `c->is_resolving` is set until then. A connection without a socket then gets one and connects; in any case
-/// MG_EV_RESOLVE tells. MG_EV_ERROR when there is no address, and the connection closes. A lookup that `c` waits for already is
-/// forgotten.
+/// Resolves the host of a URL and stores address and port in `c->rem`; called by mg_connect. Numeric hosts, `localhost` and names
+/// in /etc/hosts resolve at once; others are looked up through a DNS server, or `mgr->mdns` for `.local` names, with
+/// `c->is_resolving` set meanwhile. Then raises MG_EV_RESOLVE, and connects if the connection has no socket. Raises MG_EV_ERROR
+/// and closes the connection on failure. Cancels an earlier lookup of `c`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_resolve(c: *mut mg_connection, url: *const c_char) {
     enter!(@raw c);
@@ -90,8 +89,7 @@ pub unsafe extern "C" fn mg_resolve(c: *mut mg_connection, url: *const c_char) {
     unsafe { resolve::start(ConnRef::new(c), bytes::cstr(url)) }
 }
 
-/// Forgets that a connection waits for an address: neither MG_EV_RESOLVE nor an error will come of it. Closing a connection does
-/// this by itself.
+/// Cancels the pending lookup of a connection: neither MG_EV_RESOLVE nor an error will follow. Closing a connection does this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
     enter!(@raw c);
@@ -106,8 +104,8 @@ pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
     }
 }
 
-/// Opens the connection to a DNS server, `dnsc->c`, if there is none: `dnsc` is `&mgr->dns4` or `&mgr->dns6`. Lookups do this
-/// by themselves. Returns false when there is none and `dnsc->url` is NULL or has no numeric host.
+/// Opens the connection to a DNS server, `dnsc->c`, unless it is open. `dnsc` is `&mgr->dns4` or `&mgr->dns6`. Lookups call it.
+/// Returns false if there is no connection and `dnsc->url` is NULL or has no numeric host.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dnsc_init(mgr: *mut mg_mgr, dnsc: *mut mg_dns) -> bool {
     // SAFETY: a manager and a server entry, as the caller promises.

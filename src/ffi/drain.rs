@@ -16,9 +16,10 @@ fn defaults() -> mgx_drain_opts {
     unsafe { core::mem::zeroed() }
 }
 
-/// Ends a connection in order: a request in progress is answered, with `Connection: close`; a keep-alive connection without one
-/// may send one more within `idle_grace_ms`; a WebSocket gets a Close frame after its queued frames. Sets is_draining in the
-/// end. `opts` NULL: all defaults; nothing of it is used after the call. Returns false for listeners and UDP, which it closes.
+/// Closes a connection gracefully: completes the request in progress with a `Connection: close` response, gives an idle
+/// keep-alive connection `idle_grace_ms` to send one last request, or sends a WebSocket Close frame after the queued frames. Sets
+/// `is_draining` when done. `opts` NULL means all defaults; the options are copied. Returns false for listeners and UDP sockets,
+/// which it closes, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_drain(c: *mut mg_connection, opts: *const mgx_drain_opts) -> bool {
     if c.is_null() {
@@ -33,7 +34,7 @@ pub unsafe extern "C" fn mgx_conn_drain(c: *mut mg_connection, opts: *const mgx_
     }
 }
 
-/// Closes a connection in its next poll and discards what it has not sent yet: `is_closing = 1`.
+/// Closes a connection in the next poll, discarding queued output. Equivalent to `c->is_closing = 1`. NULL is a no-op.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_close(c: *mut mg_connection) {
     if !c.is_null() {
@@ -42,7 +43,7 @@ pub unsafe extern "C" fn mgx_conn_close(c: *mut mg_connection) {
     }
 }
 
-/// Closes a connection in its next poll with a reset, so that nothing of it lives on in the kernel: for abusive peers.
+/// Resets a connection in the next poll (TCP RST), so that the kernel keeps no state of it. For abusive peers. NULL is a no-op.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_abort(c: *mut mg_connection) {
     if !c.is_null() {
@@ -65,7 +66,7 @@ fn close_soon(c: ConnRef) {
     }
 }
 
-/// How far the end of the connection has come. MGX_CLOSED for NULL.
+/// Returns the shutdown phase of a connection. MGX_CLOSED for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_phase(c: *const mg_connection) -> mgx_phase {
     if c.is_null() {
@@ -75,8 +76,8 @@ pub unsafe extern "C" fn mgx_conn_phase(c: *const mg_connection) -> mgx_phase {
     drain::phase(unsafe { ConnRef::new(c.cast_mut()) })
 }
 
-/// The errno of the system call that failed, such as ECONNREFUSED; meaningful inside MG_EV_ERROR and MG_EV_CLOSE. 0 when it was
-/// something else that ends the connection.
+/// Returns the errno of the system call that failed, such as ECONNREFUSED. 0 if no system call failed, and for NULL. Valid in
+/// MG_EV_ERROR and MG_EV_CLOSE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_close_errno(c: *const mg_connection) -> c_int {
     if c.is_null() {
@@ -86,7 +87,7 @@ pub unsafe extern "C" fn mgx_close_errno(c: *const mg_connection) -> c_int {
     unsafe { ConnRef::new(c.cast_mut()) }.rec().map_or(0, |rec| rec.errno.get())
 }
 
-/// Why the connection ends; meaningful inside MG_EV_CLOSE.
+/// Returns why the connection closed. Valid in MG_EV_CLOSE. MGX_REASON_NONE for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_close_reason(c: *const mg_connection) -> mgx_reason {
     use mgx_reason::*;
@@ -112,23 +113,26 @@ pub unsafe extern "C" fn mgx_close_reason(c: *const mg_connection) -> mgx_reason
     }
 }
 
-/// Bytes that did not reach the kernel, the rest of a file that was being served among them; meaningful inside MG_EV_CLOSE.
+/// Returns the number of bytes that were never passed to the kernel, including the rest of a file being served. Valid in
+/// MG_EV_CLOSE. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_close_unsent(c: *const mg_connection) -> usize {
     // SAFETY: a connection or NULL, as the caller promises.
     if c.is_null() { 0 } else { stream::unsent(unsafe { ConnRef::new(c.cast_mut()) }) }
 }
 
-/// Prepares the manager, once, before other threads or signal handlers may call mgx_mgr_drain.
+/// Prepares a manager for mgx_mgr_drain calls from other threads and signal handlers. Call it once before the first of them.
+/// Returns false if the manager is not initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_init(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
     unsafe { Engine::of(mgr) }.is_some()
 }
 
-/// Starts the graceful shutdown of a manager; mg_mgr_poll does the rest, in steps: lame duck, idle grace, finishing, and force
-/// at the deadline. `opts` NULL: all defaults. May be called from any thread and from a signal handler, after
-/// mgx_mgr_drain_init. A second call can only bring the deadline nearer. Returns false for a manager that is not initialised.
+/// Starts the graceful shutdown of a manager. mg_mgr_poll carries it out in phases: lame duck, idle grace, finishing, and forced
+/// close at the deadline. `opts` NULL means all defaults; the options are copied. A second call can only shorten the deadline.
+/// After mgx_mgr_drain_init it may be called from any thread and from a signal handler. Returns false if the manager is not
+/// initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain(mgr: *mut mg_mgr, opts: *const mgx_mgr_drain_opts) -> bool {
     if mgr.is_null() {
@@ -146,29 +150,31 @@ pub unsafe extern "C" fn mgx_mgr_drain(mgr: *mut mg_mgr, opts: *const mgx_mgr_dr
     }
 }
 
-/// Goes back to normal work while the listeners are still open, that is in the lame duck phase. False when it is too late, or
-/// when no drain has begun.
+/// Cancels the drain of a manager while its listeners are still open, that is in the lame duck phase. Returns false if no drain
+/// has begun or the listeners are closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_cancel(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
     unsafe { Engine::enter_mgr(mgr) }.is_some_and(|e| drain::cancel(&e))
 }
 
-/// The step that the manager's drain has reached. MGX_MGR_DONE for a manager that is not initialised.
+/// Returns the shutdown phase of a manager. MGX_MGR_DONE if the manager is not initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_phase(mgr: *const mg_mgr) -> mgx_mgr_phase {
     // SAFETY: a manager or NULL, as the caller promises.
     unsafe { Engine::of(mgr.cast_mut()) }.map_or(mgx_mgr_phase::MGX_MGR_DONE, |e| e.shutdown.phase.get())
 }
 
-/// For the readiness page that a load balancer asks: false from the lame duck phase on.
+/// Returns true until a drain of the manager begins. For the health check of a load balancer. False if the manager is not
+/// initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_is_ready(mgr: *const mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
     unsafe { Engine::of(mgr.cast_mut()) }.is_some_and(|e| !e.shutdown.is_asked())
 }
 
-/// Polls until the drain is done, at most until its deadline; starts a drain with all defaults when none has begun. True when nothing had to be closed by force.
+/// Polls the manager until the drain is done or its deadline passes. Starts a drain with default options if none has begun.
+/// Returns true if no connection had to be closed by force.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -190,7 +196,7 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
     !e.is_dead() && e.stats.forced.get() == e.shutdown.forced_before.get()
 }
 
-/// Fills `*status` with the state of the drain in numbers; also before one has begun.
+/// Stores the progress of the drain in `*status`. May be called before a drain begins.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut mgx_drain_status) {
     // SAFETY: a manager and a status or NULL, as the caller promises.
@@ -204,9 +210,9 @@ pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut m
     }
 }
 
-/// Says for which version 7.x of the API the application was written, such as 713 for 7.13. mg_mgr_init does that for an
-/// application which defines MGX_COMPAT_7. Below 714, handlers are called with `c->fn_data` (protocol handlers: `c->pfn_data`) as
-/// a fourth argument, and MG_EV_HTTP_CHUNK of that time comes before MG_EV_HTTP_MSG.
+/// Sets the 7.x version of the mg_* API that the application was written for, such as 713 for 7.13. mg_mgr_init calls it in
+/// applications that define MGX_COMPAT_7. Below 714, handlers receive `c->fn_data` (protocol handlers: `c->pfn_data`) as a fourth
+/// argument, and the MG_EV_HTTP_CHUNK of those versions precedes MG_EV_HTTP_MSG.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_written_for(mgr: *mut mg_mgr, version: c_int) {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -215,8 +221,8 @@ pub unsafe extern "C" fn mgx_mgr_written_for(mgr: *mut mg_mgr, version: c_int) {
     }
 }
 
-/// In MG_EV_HTTP_CHUNK of versions before 7.14: the application has taken the chunk. The message then ends with an empty chunk in
-/// place of MG_EV_HTTP_MSG.
+/// Marks the chunk as consumed. Call it in MG_EV_HTTP_CHUNK of versions before 7.14. The message then ends with an empty chunk
+/// instead of MG_EV_HTTP_MSG.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_delete_chunk(c: *mut mg_connection) {
     if c.is_null() {
@@ -230,8 +236,8 @@ pub unsafe extern "C" fn mgx_http_delete_chunk(c: *mut mg_connection) {
     }
 }
 
-/// Restores the original's behaviour for applications that depend on it: reading goes on while a connection drains, the last
-/// reply is not announced, HTTP/1.0 connections stay open. Half-closing peers and lingering stay as they are here.
+/// Restores the behaviour of the original library for applications that depend on it: a draining connection keeps reading, the
+/// last reply carries no `Connection: close`, HTTP/1.0 connections stay open. Half-close handling and lingering do not change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_compat(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.

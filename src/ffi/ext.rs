@@ -10,10 +10,10 @@ use crate::proto::ws as frames;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
 
-/// Settings that are compile-time switches in the mg_* API. Zero-initialise: 0 in a member means the library's default.
+/// Settings that are compile-time options in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #[repr(C)]
 pub struct mgx_options {
-    /// MG_MAX_RECV_SIZE: most bytes of a receive buffer.
+    /// MG_MAX_RECV_SIZE: maximum size of a receive buffer, in bytes.
     pub max_recv_size: usize,
     /// MG_IO_SIZE: size and growth step of buffers; not below 1024.
     pub io_size: usize,
@@ -21,14 +21,14 @@ pub struct mgx_options {
     pub listen_backlog: c_int,
     /// MG_IPV6_V6ONLY.
     pub v6only: bool,
-    /// MG_ENABLE_DIRLIST 0: directories without an index page are not listed.
+    /// MG_ENABLE_DIRLIST 0: do not list directories without an index page.
     pub no_dirlist: bool,
-    /// MG_TLS_SSLKEYLOGFILE: write TLS secrets to the file that the environment variable SSLKEYLOGFILE names.
+    /// MG_TLS_SSLKEYLOGFILE: write TLS secrets to the file named by the environment variable SSLKEYLOGFILE.
     pub tls_keylog: bool,
-    /// Uploads and mg_file_write do not wait until a finished file is on the disk. Files belong to no manager: the last call of
-    /// mgx_mgr_options counts for the whole process. Here, where there was no member, so that the rest stays where it was.
+    /// Uploads and mg_file_write do not wait until a finished file is on disk. Applies to the whole process: the last call of
+    /// mgx_mgr_options wins. The member takes the place of padding, so that the layout does not change.
     pub no_fsync: bool,
-    /// MG_HTTP_INDEX: the name of index pages. Copied.
+    /// MG_HTTP_INDEX: name of index pages. Copied.
     pub http_index: *const c_char,
 }
 
@@ -59,11 +59,10 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     };
 }
 
-/// Makes WebSocket servers and clients of this manager follow RFC 6455 to the letter, from now on: clients must mask their
-/// frames, lengths must be in their shortest form, both sides of the handshake are checked in full, and the Host header names the
-/// port. Off at the start, because applications written for the mg_* API live with peers that are not so exact. Text must be
-/// UTF-8 unless this was called with false (or mgx_mgr_compat with true): whoever sends other text is disconnected with code
-/// 1007.
+/// Enforces RFC 6455 in the WebSocket servers and clients of a manager: clients must mask frames, lengths must use the shortest
+/// encoding, both sides of the handshake are validated in full, and the Host header includes the port. Initially off, because
+/// applications written for the mg_* API depend on lenient peers. Text must be valid UTF-8, otherwise the connection closes with
+/// code 1007, unless this function was called with false or mgx_mgr_compat with true.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -73,25 +72,26 @@ pub unsafe extern "C" fn mgx_mgr_ws_strict(mgr: *mut mg_mgr, on: bool) {
     }
 }
 
-/// Whether mg_mgr_init succeeded, and mg_mgr_free was not called since. It fails when the process or the system has no descriptors
-/// or memory left.
+/// Returns true if mg_mgr_init succeeded and mg_mgr_free has not been called since. mg_mgr_init fails if the process or the
+/// system is out of descriptors or memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_ok(mgr: *const mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
     unsafe { Engine::of(mgr.cast_mut()) }.is_some()
 }
 
-/// Limits for a server that strangers can reach: mgx_mgr_limits(&mgr, mgx_limits_public()). Nobody occupies it with slow heads
-/// (10 s) or bodies (30 s without progress), with answers that are not read (60 s), with idle connections (60 s), with many (10,000;
-/// 1000 from one address), or with large heads (16 KiB) and WebSocket messages (3 MiB). Bodies may be as long as MG_MAX_RECV_SIZE
-/// allows, and uploads to files longer. To differ, copy the struct and change members; behind a reverse proxy, which is one address,
-/// set max_conns_per_ip to 0, and for WebSocket or MQTT peers that may be silent, idle_timeout_ms.
+/// Returns limits for a server exposed to the internet: mgx_mgr_limits(&mgr, mgx_limits_public()). Timeouts: request head 10 s,
+/// body 30 s without progress, unread response 60 s, idle connection 60 s. Sizes: request head 16 KiB, WebSocket message 3 MiB.
+/// Connections: 10,000, and 1000 per address. Request bodies are limited only by MG_MAX_RECV_SIZE, uploads to files not at all.
+/// To change a limit, copy the struct. Set `max_conns_per_ip` to 0 behind a reverse proxy, and `idle_timeout_ms` to 0 for
+/// WebSocket and MQTT peers that may be silent.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgx_limits_public() -> *const mgx_limits {
     &limits::PUBLIC
 }
 
-/// Sets limits and time-outs, all off until then; they hold from the next poll on. Copied. NULL pointers have no effect.
+/// Sets limits and timeouts of a manager, effective from the next poll. Initially all are off. The limits are copied. No effect
+/// if a pointer is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_limits(mgr: *mut mg_mgr, limits: *const mgx_limits) {
     // SAFETY: a manager and limits or NULL, as the caller promises.
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn mgx_mgr_limits(mgr: *mut mg_mgr, limits: *const mgx_lim
     }
 }
 
-/// Fills `*stats` with the manager's counters.
+/// Stores the counters of a manager in `*stats`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_stats(mgr: *const mg_mgr, stats: *mut mgx_stats) {
     // SAFETY: a manager and counters or NULL, as the caller promises.
@@ -122,10 +122,9 @@ pub unsafe extern "C" fn mgx_mgr_stats(mgr: *const mg_mgr, stats: *mut mgx_stats
     }
 }
 
-/// Switches MG_EV_POLL of one connection off, or on again. Without it, a connection costs a poll nothing while nothing happens on
-/// it, so that a poll costs what is ready and not what is open. Output queued by mg_send and the like, mgx_conn_drain and
-/// mgx_conn_close take effect at once as ever; flags of such a connection that are written directly from elsewhere, and output
-/// written straight into c->send, are noticed within 100 ms or at the end of the current wait.
+/// Turns MG_EV_POLL for a connection on or off. Without MG_EV_POLL an inactive connection adds no cost to a poll. mg_send and
+/// similar functions, mgx_conn_drain and mgx_conn_close still take effect at once. Flags set directly from outside its handlers,
+/// and data written directly to `c->send`, are noticed within 100 ms or at the end of the current wait.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_poll_events(c: *mut mg_connection, on: bool) {
     if c.is_null() {
@@ -139,14 +138,16 @@ pub unsafe extern "C" fn mgx_conn_poll_events(c: *mut mg_connection, on: bool) {
     }
 }
 
-/// Sets SO_REUSEPORT on listeners opened from now on: several managers, in threads or processes of their own, share one port.
+/// Sets SO_REUSEPORT on listeners opened from now on, so that managers in several threads or processes can share a port. Returns
+/// false if the manager is not initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_listen_reuseport(mgr: *mut mg_mgr, on: bool) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
     unsafe { Engine::of(mgr) }.inspect(|e| e.reuseport.set(on)).is_some()
 }
 
-/// The socket of a listener, to hand it to a successor process; -1 for anything else. It stays the library's.
+/// Returns the socket of a listener, for example to pass it to a successor process; -1 for other connections and NULL. The
+/// library keeps ownership.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_listener_fd(c: *const mg_connection) -> c_int {
     // SAFETY: a connection or NULL, as the caller promises.
@@ -154,10 +155,11 @@ pub unsafe extern "C" fn mgx_listener_fd(c: *const mg_connection) -> c_int {
     c.filter(|c| c.flags().is_listening()).map_or(-1, ConnRef::fd)
 }
 
-/// Adopts a socket that is bound, and listening if it is a stream: from systemd socket activation or from a predecessor process.
-/// It may be a Unix stream socket, whose file is left alone. It is the manager's from then on. `url` tells the scheme only (`http:`, `https:`); to serve HTTP, set the handler as
-/// mg_http_listen would: with a URL of scheme `http:`, `https:`, `ws:` or `wss:` this is done here. NULL when `fd` is no such
-/// socket; it then stays the caller's.
+/// Creates a listener from an open socket, for example from systemd socket activation or a predecessor process. The socket must
+/// be bound, and a stream socket must be listening; Unix stream sockets are allowed, and their file is not removed. Only the
+/// scheme of `url` is used: `https:`, `wss:` and other TLS schemes set `c->is_tls`; `http:`, `https:`, `ws:` and `wss:` install
+/// the HTTP protocol handler, as mg_http_listen does. The manager owns the descriptor on success. Returns NULL on failure; the
+/// caller then keeps the descriptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_listen_fd(
     mgr: *mut mg_mgr,
@@ -176,16 +178,17 @@ pub unsafe extern "C" fn mgx_listen_fd(
     c.map_or(core::ptr::null_mut(), ConnRef::as_ptr)
 }
 
-/// Ends the wait of mg_mgr_poll. From any thread or signal handler. False for a manager that is not initialised.
+/// Interrupts the wait of mg_mgr_poll. May be called from any thread and from a signal handler. Returns false if the manager is
+/// not initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_wakeup_mgr(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager or NULL, as the caller promises.
     !mgr.is_null() && unsafe { drain::wake_mgr(mgr) }
 }
 
-/// Queues output on the connection with this id, from any thread or signal handler; it is sent by the polling thread. Output of
-/// one thread stays in order. False when 64 MiB wait already, or the manager is not initialised. Output for a connection that is
-/// gone is dropped.
+/// Queues `len` bytes for sending on the connection with id `conn_id`. The polling thread sends them; data from one thread stays
+/// in order. Data for a closed connection is dropped. May be called from any thread and from a signal handler. Returns false if
+/// 64 MiB are already waiting or the manager is not initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *const c_void, len: usize) -> bool {
     if mgr.is_null() || len > mailbox::LIMIT {
@@ -198,7 +201,7 @@ pub unsafe extern "C" fn mgx_send_to(mgr: *mut mg_mgr, conn_id: c_ulong, buf: *c
     }
 }
 
-/// A manager on the heap, initialised. NULL when out of memory. Free it with mgx_mgr_delete.
+/// Allocates and initialises a manager. Returns NULL if out of memory. Free it with mgx_mgr_delete.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgx_mgr_new() -> *mut mg_mgr {
     let mgr: *mut mg_mgr = heap::new_zeroed();
@@ -209,7 +212,7 @@ pub extern "C" fn mgx_mgr_new() -> *mut mg_mgr {
     mgr
 }
 
-/// mg_mgr_free for a manager of mgx_mgr_new, and frees its memory. NULL is fine.
+/// Closes a manager created by mgx_mgr_new, as mg_mgr_free does, and frees its memory. NULL is a no-op.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_delete(mgr: *mut mg_mgr) {
     // SAFETY: a manager of mgx_mgr_new or NULL, as the caller promises.
@@ -219,14 +222,14 @@ pub unsafe extern "C" fn mgx_mgr_delete(mgr: *mut mg_mgr) {
     }
 }
 
-/// c->fn_data; NULL for NULL.
+/// Returns `c->fn_data`. NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_user_data(c: *const mg_connection) -> *mut c_void {
     // SAFETY: a connection or NULL, as the caller promises.
     unsafe { c.as_ref() }.map_or(core::ptr::null_mut(), |c| c.fn_data)
 }
 
-/// Sets c->fn_data.
+/// Sets `c->fn_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_set_user_data(c: *mut mg_connection, data: *mut c_void) {
     if !c.is_null() {
@@ -235,12 +238,12 @@ pub unsafe extern "C" fn mgx_conn_set_user_data(c: *mut mg_connection, data: *mu
     }
 }
 
-/// The bit of a flag in the word of bit fields; dscp comes before the flags. None for a number that is no flag.
+/// The bit of a flag in the word of bit fields. `dscp` precedes the flags. None if the number is not a flag.
 fn flag_bit(flag: c_int) -> Option<u32> {
     (0..=mgx_flag::MGX_IS_WRITABLE as c_int).contains(&flag).then(|| flag as u32 + 6)
 }
 
-/// One of the bit fields. False for NULL and for unknown flags.
+/// Returns a bit field of a connection. False for NULL and unknown flags.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_flag(c: *const mg_connection, flag: c_int) -> bool {
     // SAFETY: a connection or NULL, as the caller promises.
@@ -248,8 +251,8 @@ pub unsafe extern "C" fn mgx_conn_flag(c: *const mg_connection, flag: c_int) -> 
     c.flags.bit(bit)
 }
 
-/// Sets one of the bit fields that applications may set: MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP,
-/// MGX_IS_HEXDUMPING. False, without effect, for the others.
+/// Sets a bit field of a connection. Applications may set MGX_IS_DRAINING, MGX_IS_CLOSING, MGX_IS_FULL, MGX_IS_RESP and
+/// MGX_IS_HEXDUMPING; for all others it returns false and does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_set_flag(c: *mut mg_connection, flag: c_int, on: bool) -> bool {
     use mgx_flag::*;
@@ -260,21 +263,21 @@ pub unsafe extern "C" fn mgx_conn_set_flag(c: *mut mg_connection, flag: c_int, o
     true
 }
 
-/// Bytes waiting to be sent.
+/// Returns the number of bytes waiting to be sent. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_send_queue(c: *const mg_connection) -> usize {
     // SAFETY: a connection or NULL, as the caller promises.
     unsafe { c.as_ref() }.map_or(0, |c| c.send.len)
 }
 
-/// c->id; 0 for NULL.
+/// Returns `c->id`. 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_id(c: *const mg_connection) -> c_ulong {
     // SAFETY: a connection or NULL, as the caller promises.
     unsafe { c.as_ref() }.map_or(0, |c| c.id)
 }
 
-/// Writes `text` into `buf`, cut to its size and NUL-terminated. Returns the full length.
+/// Copies `text` to `buf`, truncated to `len` - 1 bytes and NUL-terminated. Returns the full length.
 ///
 /// # Safety
 /// `buf` is NULL or covers `len` bytes.
@@ -289,15 +292,16 @@ unsafe fn put_text(text: &str, buf: *mut c_char, len: usize) -> usize {
     text.len()
 }
 
-/// Writes the peer's address, as `1.2.3.4:80` or `[::1]:80`, into `buf`, cut to `len` - 1 characters and NUL-terminated. Returns
-/// the full length.
+/// Writes the peer's address to `buf` as `1.2.3.4:80` or `[::1]:80`, truncated to `len` - 1 characters and NUL-terminated.
+/// Returns the full length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_remote(c: *const mg_connection, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: a connection or NULL and a buffer, as the caller promises.
     unsafe { c.as_ref().map_or(0, |c| put_text(&address(&c.rem), buf, len)) }
 }
 
-/// The same for the local address.
+/// Writes the local address to `buf` as `1.2.3.4:80` or `[::1]:80`, truncated to `len` - 1 characters and NUL-terminated. Returns
+/// the full length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_local(c: *const mg_connection, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: a connection or NULL and a buffer, as the caller promises.
@@ -314,7 +318,8 @@ fn address(a: &mg_addr) -> String {
     }
 }
 
-/// As mg_http_reply, with a body of `body_len` bytes of any kind. `headers` NULL: none.
+/// Like mg_http_reply, but sends a body of `body_len` arbitrary bytes. `headers` are header lines, each terminated by CR LF; NULL
+/// for none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_reply(
     c: *mut mg_connection,
@@ -346,7 +351,7 @@ pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason
     }
 }
 
-/// As mg_error, with a message that is no format.
+/// Like mg_error, with a plain message instead of a format.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_error(c: *mut mg_connection, message: *const c_char) {
     enter!(@maybe c);
@@ -362,7 +367,7 @@ pub unsafe extern "C" fn mgx_error(c: *mut mg_connection, message: *const c_char
     }
 }
 
-/// Queues a C string. Returns its length, or 0 when out of memory.
+/// Queues a C string for sending. Returns its length, or 0 if out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_write(c: *mut mg_connection, text: *const c_char) -> usize {
     enter!(@maybe c, 0);
@@ -376,25 +381,25 @@ pub unsafe extern "C" fn mgx_write(c: *mut mg_connection, text: *const c_char) -
     }
 }
 
-/// Sets mg_log_level.
+/// Sets `mg_log_level`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgx_log_set(level: c_int) {
     crate::sys::log::set_level(level);
 }
 
-/// mg_log_level.
+/// Returns `mg_log_level`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgx_log_get() -> c_int {
     crate::sys::log::level()
 }
 
-/// This library's own version.
+/// Returns the version of this library.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgx_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// The version of the mg_* API that the library offers: "7.22".
+/// Returns the version of the mg_* API that the library implements: "7.22".
 #[unsafe(no_mangle)]
 pub extern "C" fn mgx_api_version() -> *const c_char {
     c"7.22".as_ptr()
@@ -428,7 +433,8 @@ macro_rules! sizes {
     };
 }
 
-/// The size of a public struct, by its name ("mg_connection"); 0 when unknown. A binding checks its own layouts with it.
+/// Returns the size of a public struct by its name, for example "mg_connection"; 0 if unknown. Lets bindings verify their
+/// layouts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_sizeof(struct_name: *const c_char) -> usize {
     // SAFETY: a C string or NULL, as the caller promises.

@@ -13,7 +13,7 @@ use crate::sys::log;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::ptr;
 
-/// Queues `len` bytes. False when out of memory. `buf` may be NULL when `len` is 0.
+/// Queues `len` bytes for sending, like mg_send. Returns false if out of memory. `buf` may be NULL if `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
     enter!(@maybe c, false);
@@ -24,8 +24,8 @@ pub unsafe extern "C" fn mgx_send(c: *mut mg_connection, buf: *const c_void, len
     unsafe { output::send(ConnRef::new(c), buf.cast(), len) }
 }
 
-/// Begins an answer whose length is not known: status line, `headers` (each ends with CR LF; NULL for none) and
-/// `Transfer-Encoding: chunked`. mgx_http_chunk goes on.
+/// Starts an HTTP response of unknown length: queues the status line, `headers` (each terminated by CR LF; NULL for none) and
+/// `Transfer-Encoding: chunked`. Continue with mgx_http_chunk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, headers: *const c_char) {
     enter!(@maybe c);
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn mgx_ws_connect(
     }
 }
 
-/// Whether a frame may be of this kind and length.
+/// True if a frame may have this opcode and length.
 fn is_frame(op: c_int, len: usize) -> bool {
     matches!(op, WEBSOCKET_OP_CONTINUE..=WEBSOCKET_OP_BINARY)
         || matches!(op, WEBSOCKET_OP_CLOSE..=WEBSOCKET_OP_PONG) && len <= 125
@@ -110,7 +110,8 @@ pub unsafe extern "C" fn mgx_send_ws_to(mgr: *mut mg_mgr, conn_id: c_ulong, op: 
     }
 }
 
-/// Ends and frees a timer of mg_timer_add before its time; does nothing when it is over already. May be called in its callback.
+/// Cancels and frees a timer created by mg_timer_add. No effect if the timer has already finished. May be called from its
+/// callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_timer_cancel(mgr: *mut mg_mgr, timer: *mut mg_timer) {
     if !mgr.is_null() && !timer.is_null() {
@@ -119,7 +120,7 @@ pub unsafe extern "C" fn mgx_timer_cancel(mgr: *mut mg_mgr, timer: *mut mg_timer
     }
 }
 
-/// Logs `text`, which is no format, with the usual prefix, when `level` (MG_LL_*) is up to the log level.
+/// Logs plain text with the usual prefix if `level` (MG_LL_*) does not exceed the log level.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_log(level: c_int, text: *const c_char) {
     if !text.is_null() && level > MG_LL_NONE && log::enabled(level) {
@@ -128,7 +129,7 @@ pub unsafe extern "C" fn mgx_log(level: c_int, text: *const c_char) {
     }
 }
 
-/// The JSON text of a result; NULL means `null`.
+/// JSON text of a result. NULL means `null`.
 ///
 /// # Safety
 /// A C string or NULL.
@@ -166,21 +167,19 @@ pub unsafe extern "C" fn mgx_rpc_err(r: *mut mg_rpc_req, error: *const c_char) {
     }
 }
 
-/// A descriptor for the event loop of another library, in which the manager is a guest: readable, level-triggered, when
-/// mg_mgr_poll(mgr, 0) has something to do. It stays the library's: only wait for it. -1 for a manager that is not initialised.
-///
-/// A loop waits for it, at most as long as mgx_mgr_timeout_ms says, and then calls mg_mgr_poll(mgr, 0). MG_EV_POLL comes only with
-/// those calls.
+/// Returns a descriptor for use in another event loop. It is readable, level-triggered, when mg_mgr_poll(mgr, 0) has work to do.
+/// The loop waits for it at most mgx_mgr_timeout_ms milliseconds, then calls mg_mgr_poll(mgr, 0). MG_EV_POLL is sent only by
+/// those calls. The library owns the descriptor: do not read from it or close it. Returns -1 if the manager is not initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_fd(mgr: *const mg_mgr) -> c_int {
     // SAFETY: a manager or NULL, as the caller promises.
     unsafe { Engine::of(mgr.cast_mut()) }.map_or(-1, guest::fd)
 }
 
-/// How long, in milliseconds, another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0): until the next
-/// timer or deadline; 0 when there is something to do now; -1 without limit. Ask right before each wait, or again after what the
-/// application did outside mg_mgr_poll: output queued, a connection opened or its flags set, a timer added. What other threads
-/// and signal handlers may call makes the descriptor readable.
+/// Returns how long another event loop may wait for mgx_mgr_fd before it calls mg_mgr_poll(mgr, 0), in milliseconds: the time to
+/// the next timer or deadline, 0 if there is work to do, -1 if there is no limit. Call it right before each wait, and again after
+/// queuing output, opening a connection, setting its flags or adding a timer outside mg_mgr_poll. Functions that are safe in
+/// other threads and signal handlers make the descriptor readable instead.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int {
     // SAFETY: a manager or NULL, as the caller promises.
@@ -188,9 +187,9 @@ pub unsafe extern "C" fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int {
     limit.map_or(-1, |ms| ms.try_into().unwrap_or(c_int::MAX))
 }
 
-/// Has signal `signo` start the drain of a manager, as mgx_mgr_drain with these options, which are copied; NULL: all defaults.
-/// Several managers may share a signal, and one may have several. The handler that the application had before comes back when the
-/// last manager of the signal is freed. False for a signal that cannot be caught, and when 64 are taken.
+/// Makes signal `signo` start the drain of a manager, as mgx_mgr_drain with `opts` does; NULL means all defaults. The options are
+/// copied. Managers may share a signal, and a manager may use several. Freeing the last manager of a signal restores the
+/// application's previous signal handler. Returns false if the signal cannot be caught or 64 registrations exist.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_drain_on_signal(mgr: *mut mg_mgr, signo: c_int, opts: *const mgx_mgr_drain_opts) -> bool {
     // SAFETY: a manager and options or NULL, as the caller promises.

@@ -1,4 +1,4 @@
-//! The extension API: constants by name, for languages that cannot read a header.
+//! Extension API: constants by name, for languages that cannot read a header.
 
 use crate::abi::*;
 use crate::ffi_util::bytes;
@@ -58,8 +58,8 @@ fn value(name: &[u8]) -> c_int {
     )
 }
 
-/// The value of a constant by its name ("MG_EV_HTTP_MSG", "MGX_REASON_DRAINED", "MG_DATA_SIZE"); INT_MIN, which none of them has,
-/// when unknown.
+/// Returns the value of a constant by its name, for example "MG_EV_HTTP_MSG", "MGX_REASON_DRAINED" or "MG_DATA_SIZE". Returns
+/// INT_MIN, which no constant has, if the name is unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_const(name: *const c_char) -> c_int {
     // SAFETY: a C string or NULL, as the caller promises.
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn mgx_const(name: *const c_char) -> c_int {
 mod tests {
     use super::value;
 
-    /// Every constant and enumerator of the API is in the list: one that is forgotten would be INT_MIN.
+    /// The list contains every constant and enumerator of the API; a missing one would be INT_MIN.
     #[test]
     fn every_constant_has_its_name() {
         let sources = [include_str!("../abi/consts.rs"), include_str!("../abi/ext.rs")];

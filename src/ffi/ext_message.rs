@@ -1,4 +1,4 @@
-//! The extension API: what ev_data holds, without structs, bit fields or macros.
+//! Extension API: accessors for `ev_data` and connections, for languages without structs, bit fields or macros.
 
 use crate::abi::*;
 use crate::ffi_util::bytes;
@@ -6,7 +6,7 @@ use crate::proto::http;
 use core::ffi::{c_char, c_int};
 use core::ptr;
 
-/// Hands a view to C: its length into `*len`, if there is one, and where it begins.
+/// Stores the length of a view in `*len`, unless that is NULL, and returns its start.
 ///
 /// # Safety
 /// `len` is NULL or the caller's.
@@ -157,21 +157,23 @@ pub unsafe extern "C" fn mgx_mqtt_cmd(mm: *const mg_mqtt_message) -> c_int {
     unsafe { mm.as_ref() }.map_or(0, |mm| mm.cmd.into())
 }
 
-/// What mg_wakeup sent: ev_data of MG_EV_WAKEUP, or any other `struct mg_str *`.
+/// Returns the data of a `struct mg_str`, for example the `ev_data` of MG_EV_WAKEUP. Not NUL-terminated: its length is stored in
+/// `*len`, which may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_str_data(s: *const mg_str, len: *mut usize) -> *const c_char {
     // SAFETY: a string or NULL, and room for a length or NULL, as the caller promises.
     unsafe { view(s.as_ref().copied(), len) }
 }
 
-/// Received bytes of a connection that nobody has consumed yet; valid until the next call into the library.
+/// Returns the received data that has not been consumed. Not NUL-terminated: its length is stored in `*len`, which may be NULL.
+/// Valid until the next call into the library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_recv(c: *const mg_connection, len: *mut usize) -> *const c_char {
     // SAFETY: a connection or NULL, and room for a length or NULL, as the caller promises.
     unsafe { view(c.as_ref().map(|c| mg_str { buf: c.recv.buf.cast(), len: c.recv.len }), len) }
 }
 
-/// Takes the first `n` received bytes away, or all there are. Returns how many.
+/// Removes up to `n` bytes from the start of the received data. Returns the number removed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_consume(c: *mut mg_connection, n: usize) -> usize {
     if c.is_null() {
@@ -181,28 +183,28 @@ pub unsafe extern "C" fn mgx_conn_consume(c: *mut mg_connection, n: usize) -> us
     unsafe { crate::ffi_util::iobuf::del(&raw mut (*c).recv, 0, n) }
 }
 
-/// c->data: MG_DATA_SIZE bytes for the application, zero at the start.
+/// Returns `c->data`: MG_DATA_SIZE bytes for the application, initially zero.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_data(c: *mut mg_connection) -> *mut core::ffi::c_void {
     // SAFETY: a connection or NULL, as the caller promises.
     if c.is_null() { ptr::null_mut() } else { unsafe { (&raw mut (*c).data).cast() } }
 }
 
-/// The manager of a connection.
+/// Returns the manager of a connection.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_mgr(c: *const mg_connection) -> *mut mg_mgr {
     // SAFETY: a connection or NULL, as the caller promises.
     unsafe { c.as_ref() }.map_or(ptr::null_mut(), |c| c.mgr)
 }
 
-/// The next connection in the list that mgx_mgr_first begins, newest first; NULL at its end.
+/// Returns the next older connection in the list that starts with mgx_mgr_first; NULL at the end.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_next(c: *const mg_connection) -> *mut mg_connection {
     // SAFETY: a connection or NULL, as the caller promises.
     unsafe { c.as_ref() }.map_or(ptr::null_mut(), |c| c.next)
 }
 
-/// The newest connection of a manager; NULL when there is none.
+/// Returns the newest connection of a manager; NULL if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_first(mgr: *const mg_mgr) -> *mut mg_connection {
     // SAFETY: a manager or NULL, as the caller promises.

@@ -8,23 +8,23 @@ use crate::sys::fs_packed;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-/// Data; `src/fmt/variadic.c` defines it. cbindgen reads `static` items only where they look defined.
+/// Data defined in `src/fmt/variadic.c`. cbindgen reads `static` items only if they look defined.
 #[cfg(cbindgen)]
 mod data {
-    /// The machine's own file system. Applications may copy and change it.
+    /// The file system of the operating system. Applications may copy and modify it.
     #[unsafe(no_mangle)]
     pub static mut mg_fs_posix: mg_fs = ();
 
-    /// Read-only file system over mg_mem_files.
+    /// Read-only file system over `mg_mem_files`.
     #[unsafe(no_mangle)]
     pub static mut mg_fs_packed: mg_fs = ();
 
-    /// The files compiled into the application: the application may assign an array; NULL at the start.
+    /// Files embedded in the application, for mg_fs_packed. Initially NULL; the application may assign an array.
     #[unsafe(no_mangle)]
     pub static mut mg_mem_files: *const mg_mem_file = ();
 }
 
-/// Opens a file with MG_FS_* flags. NULL on failure; otherwise to be closed with mg_fs_close.
+/// Opens a file with MG_FS_* flags. Returns NULL on failure. Close it with mg_fs_close.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_fs_open(fs: *mut mg_fs, path: *const c_char, flags: c_int) -> *mut mg_fd {
     // SAFETY: NULL, or a file system and a C string, as the caller promises.
@@ -34,16 +34,15 @@ pub unsafe extern "C" fn mg_fs_open(fs: *mut mg_fs, path: *const c_char, flags: 
     }
 }
 
-/// Closes a file and frees `fd`, which may be NULL.
+/// Closes a file and frees `fd`. NULL is a no-op.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_fs_close(fd: *mut mg_fd) {
     // SAFETY: NULL or from mg_fs_open, as the caller promises.
     unsafe { fs::close_pair(fd) }
 }
 
-/// Steps through a directory: replaces the name in `buf` by the one listed after it. Begin with an empty string. Returns false,
-/// with an empty string, at the end. Names that do not fit `buf` are left out. Each call lists the whole directory, so begin anew
-/// after changing it.
+/// Iterates over a directory: replaces the name in `buf` with the next one. Start with an empty string. Returns false, with an
+/// empty string, at the end. Skips names that do not fit. Each call lists the whole directory, so start again after changing it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_fs_ls(fs: *mut mg_fs, path: *const c_char, buf: *mut c_char, len: usize) -> bool {
     if buf.is_null() || len == 0 {
@@ -62,8 +61,8 @@ pub unsafe extern "C" fn mg_fs_ls(fs: *mut mg_fs, path: *const c_char, buf: *mut
     }
 }
 
-/// Reads a whole file into memory, with a NUL behind it. Free `.buf` with mg_free. The null string on failure, also for a
-/// directory and for a `path` of NULL; an empty file gives an empty string that is not NULL.
+/// Reads a file into memory, NUL-terminated. Free `.buf` with mg_free. Returns the null string on failure, for a directory and
+/// for a NULL `path`. The result for an empty file is empty but not NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_file_read(fs: *mut mg_fs, path: *const c_char) -> mg_str {
     // SAFETY: NULL, or a file system and a C string, as the caller promises.
@@ -73,9 +72,9 @@ pub unsafe extern "C" fn mg_file_read(fs: *mut mg_fs, path: *const c_char) -> mg
     }
 }
 
-/// Replaces a file's content, through a temporary file in the same directory: others see the old file or the new one, whole,
-/// also after a crash of the machine (see `no_fsync` of struct mgx_options). False on failure, with the old file as it was; the
-/// temporary file is gone in any case.
+/// Replaces the content of a file atomically, through a temporary file in the same directory: readers see the old or the new
+/// content in full, even after a crash (see `no_fsync` of struct mgx_options). Returns false on failure; the old file is then
+/// unchanged. The temporary file is removed in any case.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_file_write(fs: *mut mg_fs, path: *const c_char, buf: *const c_void, len: usize) -> bool {
     // SAFETY: NULL, or a file system and a C string; buf covers len bytes, as the caller promises.
@@ -86,7 +85,7 @@ pub unsafe extern "C" fn mg_file_write(fs: *mut mg_fs, path: *const c_char, buf:
     }
 }
 
-/// The body of mg_file_printf.
+/// Implementation of mg_file_printf.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ap: *mut va_list) -> bool {
     let mut text = mg_iobuf { buf: ptr::null_mut(), size: 0, len: 0, align: 0 };
@@ -99,7 +98,7 @@ pub unsafe extern "C" fn mgc_file_printf(fs: *mut mg_fs, path: *const c_char, fm
     }
 }
 
-/// The content of a file in `mg_mem_files`, not copied; the null string if there is none.
+/// Returns the content of a file in `mg_mem_files`, not copied; the null string if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_unpacked(path: *const c_char) -> mg_str {
     // SAFETY: a C string or NULL, as the caller promises.

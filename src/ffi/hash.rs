@@ -4,7 +4,7 @@ use crate::abi::{mg_md5_ctx, mg_sha1_ctx, mg_sha256_ctx, mg_sha384_ctx};
 use crate::ffi_util::bytes::{slice, slice_mut};
 use crate::hash::md::{self, U64, U128};
 
-/// A 64-bit count kept as two words, low word first.
+/// A 64-bit count stored as two words, low word first.
 fn count(words: [u32; 2]) -> u64 {
     u64::from(words[0]) | u64::from(words[1]) << 32
 }
@@ -13,24 +13,24 @@ fn words(count: u64) -> [u32; 2] {
     [count as u32, (count >> 32) as u32]
 }
 
-/// `bits` with `len` bytes more; wraps like the counters of the digests.
+/// `bits` plus `len` bytes; wraps like the counters of the digests.
 fn longer(bits: u64, len: usize) -> u64 {
     bits.wrapping_add((len as u64).wrapping_mul(8))
 }
 
-/// The number of bytes in a block buffer of `block` bytes after so many bits.
+/// Number of bytes in a block buffer of `block` bytes after `bits` bits.
 fn used(bits: u64, block: u64) -> usize {
     (bits / 8 % block) as usize
 }
 
-/// Begins an MD5 digest in `*c`. A context is plain data: it may be copied at any time.
+/// Starts an MD5 computation. The context is plain data and may be copied at any time. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_md5_init(c: *mut mg_md5_ctx) {
     // SAFETY: c is the caller's struct.
     unsafe { *c = mg_md5_ctx { buf: md::MD5_INIT, bits: [0; 2], r#in: [0; 64] } }
 }
 
-/// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+/// Adds `len` bytes to an MD5 computation. May be called repeatedly, with data of any length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_md5_update(c: *mut mg_md5_ctx, data: *const u8, len: usize) {
     // SAFETY: c is an initialised context of the caller, data covers len bytes outside it.
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn mg_md5_update(c: *mut mg_md5_ctx, data: *const u8, len:
     c.bits = words(longer(bits, data.len()));
 }
 
-/// Writes the digest, 16 bytes, and zeroes the context.
+/// Stores the MD5 digest, 16 bytes, and zeroes the context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_md5_final(c: *mut mg_md5_ctx, digest: *mut u8) {
     // SAFETY: c is an initialised context of the caller, digest has room for 16 bytes.
@@ -51,14 +51,14 @@ pub unsafe extern "C" fn mg_md5_final(c: *mut mg_md5_ctx, digest: *mut u8) {
     *c = mg_md5_ctx { buf: [0; 4], bits: [0; 2], r#in: [0; 64] };
 }
 
-/// Begins a SHA-1 digest in `*c`. A context is plain data: it may be copied at any time.
+/// Starts a SHA-1 computation. The context is plain data and may be copied at any time. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha1_init(c: *mut mg_sha1_ctx) {
     // SAFETY: c is the caller's struct.
     unsafe { *c = mg_sha1_ctx { state: md::SHA1_INIT, count: [0; 2], buffer: [0; 64] } }
 }
 
-/// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+/// Adds `len` bytes to a SHA-1 computation. May be called repeatedly, with data of any length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha1_update(c: *mut mg_sha1_ctx, data: *const u8, len: usize) {
     // SAFETY: c is an initialised context of the caller, data covers len bytes outside it.
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn mg_sha1_update(c: *mut mg_sha1_ctx, data: *const u8, le
     c.count = words(longer(bits, data.len()));
 }
 
-/// Writes the digest, 20 bytes, and zeroes the context.
+/// Stores the SHA-1 digest, 20 bytes, and zeroes the context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha1_final(digest: *mut u8, c: *mut mg_sha1_ctx) {
     // SAFETY: c is an initialised context of the caller, digest has room for 20 bytes.
@@ -79,14 +79,14 @@ pub unsafe extern "C" fn mg_sha1_final(digest: *mut u8, c: *mut mg_sha1_ctx) {
     *c = mg_sha1_ctx { state: [0; 5], count: [0; 2], buffer: [0; 64] };
 }
 
-/// Begins a SHA-256 digest in `*c`. A context is plain data: it may be copied at any time.
+/// Starts a SHA-256 computation. The context is plain data and may be copied at any time. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha256_init(c: *mut mg_sha256_ctx) {
     // SAFETY: c is the caller's struct.
     unsafe { *c = mg_sha256_ctx { state: md::SHA256_INIT, bits: 0, len: 0, buffer: [0; 64] } }
 }
 
-/// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+/// Adds `len` bytes to a SHA-256 computation. May be called repeatedly, with data of any length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha256_update(c: *mut mg_sha256_ctx, data: *const u8, len: usize) {
     // SAFETY: c is an initialised context of the caller, data covers len bytes outside it.
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn mg_sha256_update(c: *mut mg_sha256_ctx, data: *const u8
     c.len = used(c.bits, 64) as u32;
 }
 
-/// Writes the digest, 32 bytes. The context must be initialised again before the next use.
+/// Stores the SHA-256 digest, 32 bytes. Initialise the context again before reusing it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha256_final(digest: *mut u8, c: *mut mg_sha256_ctx) {
     // SAFETY: c is an initialised context of the caller, digest has room for 32 bytes.
@@ -105,14 +105,14 @@ pub unsafe extern "C" fn mg_sha256_final(digest: *mut u8, c: *mut mg_sha256_ctx)
     digest.copy_from_slice(c.state.map(u32::to_be_bytes).as_flattened());
 }
 
-/// Begins a SHA-384 digest in `*c`. A context is plain data: it may be copied at any time.
+/// Starts a SHA-384 computation. The context is plain data and may be copied at any time. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha384_init(c: *mut mg_sha384_ctx) {
     // SAFETY: c is the caller's struct.
     unsafe { *c = mg_sha384_ctx { state: md::SHA384_INIT, buffer: [0; 128], bitlen: [0; 2], datalen: 0 } }
 }
 
-/// Adds `len` bytes at `data` to the digest. May be called any number of times, with pieces of any length.
+/// Adds `len` bytes to a SHA-384 computation. May be called repeatedly, with data of any length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha384_update(c: *mut mg_sha384_ctx, data: *const u8, len: usize) {
     // SAFETY: c is an initialised context of the caller, data covers len bytes outside it.
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn mg_sha384_update(c: *mut mg_sha384_ctx, data: *const u8
     c.datalen = used(c.bitlen[0], 128) as u32;
 }
 
-/// Writes the digest, 48 bytes. The context must be initialised again before the next use.
+/// Stores the SHA-384 digest, 48 bytes. Initialise the context again before reusing it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha384_final(digest: *mut u8, c: *mut mg_sha384_ctx) {
     // SAFETY: c is an initialised context of the caller, digest has room for 48 bytes.
@@ -135,22 +135,24 @@ pub unsafe extern "C" fn mg_sha384_final(digest: *mut u8, c: *mut mg_sha384_ctx)
     digest.copy_from_slice(&c.state.map(u64::to_be_bytes).as_flattened()[..48]);
 }
 
-/// Writes the SHA-256 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+/// Stores the SHA-256 digest, 32 bytes, of `datasz` bytes at `data` in `dst`. `data` is not modified and may be NULL if `datasz`
+/// is 0. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha256(dst: *mut u8, data: *mut u8, datasz: usize) {
     // SAFETY: dst has room for 32 bytes, data covers datasz bytes.
     unsafe { slice_mut(dst, 32).copy_from_slice(&md::sha256(slice(data, datasz))) }
 }
 
-/// Writes the SHA-384 digest of `datasz` bytes at `data`. `data` is not changed and may be NULL when `datasz` is 0.
+/// Stores the SHA-384 digest, 48 bytes, of `datasz` bytes at `data` in `dst`. `data` is not modified and may be NULL if `datasz`
+/// is 0. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sha384(dst: *mut u8, data: *mut u8, datasz: usize) {
     // SAFETY: dst has room for 48 bytes, data covers datasz bytes.
     unsafe { slice_mut(dst, 48).copy_from_slice(&md::sha384(slice(data, datasz))) }
 }
 
-/// Writes the HMAC-SHA-256 (RFC 2104) of `datasz` bytes at `data` under a key of `keysz` bytes. `key` and `data` are not
-/// changed, and may be NULL when their size is 0.
+/// Stores the HMAC-SHA-256 (RFC 2104), 32 bytes, of `datasz` bytes at `data` in `dst`. `key` and `data` are not modified and may
+/// be NULL if their size is 0. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_hmac_sha256(dst: *mut u8, key: *mut u8, keysz: usize, data: *mut u8, datasz: usize) {
     // SAFETY: dst has room for 32 bytes, key and data cover keysz and datasz bytes.

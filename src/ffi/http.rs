@@ -14,8 +14,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-/// Opens a listener as mg_listen does, for HTTP: connections it accepts get MG_EV_HTTP_HDRS when the head of a request has
-/// arrived and MG_EV_HTTP_MSG when the request is complete, both with a `struct mg_http_message *`.
+/// Opens an HTTP listener; see mg_listen for URLs. Its connections get MG_EV_HTTP_HDRS when the head of a request has arrived and
+/// MG_EV_HTTP_MSG when the request is complete, both with a `struct mg_http_message *`. Returns NULL on failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_listen(
     mgr: *mut mg_mgr,
@@ -30,9 +30,9 @@ pub unsafe extern "C" fn mg_http_listen(
     }
 }
 
-/// Opens a client connection as mg_connect does, for HTTP: responses arrive as MG_EV_HTTP_MSG. Nothing is sent by itself; write
-/// the request on MG_EV_CONNECT or right after this call. When the URL has a user (`http://user:pass@host/`), requests whose
-/// whole head is queued when it leaves, and that have no Authorization header, get one with these credentials.
+/// Opens an HTTP client connection; see mg_connect. Responses arrive as MG_EV_HTTP_MSG. The application sends the request, in
+/// MG_EV_CONNECT or right after this call. Credentials in the URL (`http://user:pass@host/`) are added as an Authorization header
+/// to requests that have none, provided that their whole head is queued when they are sent. Returns NULL on failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_connect(
     mgr: *mut mg_mgr,
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn mg_http_connect(
     }
 }
 
-/// The body of mg_http_reply.
+/// Implementation of mg_http_reply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_http_reply(
     c: *mut mg_connection,
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn mgc_http_reply(
     }
 }
 
-/// The body of mg_http_printf_chunk.
+/// Implementation of mg_http_printf_chunk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) {
     enter!(@raw c);
@@ -80,8 +80,9 @@ pub unsafe extern "C" fn mgc_http_printf_chunk(c: *mut mg_connection, fmt: *cons
     unsafe { reply::printf_chunk(ConnRef::new(c), fmt, ap) }
 }
 
-/// Queues one chunk of a message whose head, with `Transfer-Encoding: chunked`, the caller has sent. `len` 0 sends the last
-/// chunk, which completes the answer. To a HEAD request nothing is queued. Raises MG_EV_ERROR `OOM` when out of memory.
+/// Queues `len` bytes as a chunk of a message. The caller has already sent the head, with `Transfer-Encoding: chunked`. `len` 0
+/// sends the last chunk, which completes the response. Queues nothing in response to a HEAD request. Raises MG_EV_ERROR `OOM` if
+/// out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const c_char, len: usize) {
     enter!(@raw c);
@@ -89,8 +90,8 @@ pub unsafe extern "C" fn mg_http_write_chunk(c: *mut mg_connection, buf: *const 
     unsafe { reply::write_chunk(ConnRef::new(c), bytes::slice(buf.cast(), len)) }
 }
 
-/// Queues the line `Authorization: Basic ...` for these credentials, while a request head is being composed. `user` NULL is
-/// empty; with `pass` NULL or empty the colon is left out. When out of memory nothing is queued and the failure is logged.
+/// Queues an `Authorization: Basic ...` header line. Call it while composing the head of a request. `user` NULL means empty; the
+/// colon is omitted if `pass` is NULL or empty. If out of memory, logs an error and queues nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_bauth(c: *mut mg_connection, user: *const c_char, pass: *const c_char) {
     enter!(@raw c);

@@ -21,7 +21,7 @@ pub unsafe extern "C" fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_ht
     unsafe { static_files::serve_dir(ConnRef::new(c), hm, opts) }
 }
 
-/// Answers a request with the file at `path`, which is taken as it is, in the way of mg_http_serve_dir. `opts` may be NULL.
+/// Responds to a request with the file `path`, like mg_http_serve_dir. `path` is not checked. `opts` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_file(
     c: *mut mg_connection,
@@ -35,8 +35,8 @@ pub unsafe extern "C" fn mg_http_serve_file(
     unsafe { static_files::serve_file(ConnRef::new(c), hm, fs::path(path), opts) }
 }
 
-/// Answers with the file at `fullpath` after carrying out its server-side includes: `<!--#include file="NAME" -->` is looked for
-/// beside the page, `<!--#include virtual="/NAME" -->` below `root`. What cannot be included is left out.
+/// Responds with the file `fullpath` after processing its server-side includes. `<!--#include file="NAME" -->` is relative to the
+/// page, `<!--#include virtual="/NAME" -->` to `root`. Files that cannot be included are omitted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c_char, fullpath: *const c_char) {
     enter!(@raw c);
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn mg_http_serve_ssi(c: *mut mg_connection, root: *const c
     unsafe { ssi::serve_path(ConnRef::new(c), cstr(root), fs::path(fullpath).unwrap_or_default()) }
 }
 
-/// Stores one piece of an upload as the query parameters `file` and `offset` say, and answers the request. Offset 0 replaces the
-/// file, others must be its size. Returns the new size of the file, or a negative number: -1 no name, -2 bad name, -3 bad offset,
-/// -4 larger than `max_size`, -5 not the size of the file, -6 cannot open, -7 cannot write.
+/// Stores a piece of an upload according to the query parameters `file` and `offset`, and responds to the request. Offset 0
+/// replaces the file; any other offset must equal its size. Returns the new size of the file, or a negative value: -1 no name, -2
+/// bad name, -3 bad offset, -4 larger than `max_size`, -5 offset is not the file size, -6 cannot open, -7 cannot write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_upload(
     c: *mut mg_connection,
@@ -61,11 +61,11 @@ pub unsafe extern "C" fn mg_http_upload(
     unsafe { upload::upload(ConnRef::new(c), hm, Fs::new(fs).unwrap_or_else(Fs::posix), cstr(dir), max_size) }
 }
 
-/// Writes the body of this request to the file `name` in `dir` as it arrives, whatever its size; call it in
-/// MG_EV_HTTP_HDRS. `fn` is called once at the end with NULL or an error message, and answers the request; NULL answers `ok` or
-/// the message. Until then `c->fn` is the library's. The file appears, or replaces an older one, when it is complete and on the
-/// disk (see `no_fsync` of struct mgx_options); an upload that fails leaves nothing. While it lasts the file has another name,
-/// `NAME..PID-xxxxxxxxx`; what killed processes have left of such files goes when the next upload to their directory begins.
+/// Streams the body of the current request to the file `name` in `dir`, whatever its size. Call it in MG_EV_HTTP_HDRS. At the end
+/// `fn` is called once, with NULL or an error message, and responds to the request; if `fn` is NULL, the library responds `ok` or
+/// the message. Until then the library replaces `c->fn`. The file appears, or replaces an older one, when it is complete and on
+/// disk (see `no_fsync` of struct mgx_options); a failed upload leaves nothing behind. Meanwhile the file is named
+/// `NAME..PID-xxxxxxxxx`; the next upload to the directory removes leftovers of dead processes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_start_upload(
     c: *mut mg_connection,
@@ -84,8 +84,8 @@ pub unsafe extern "C" fn mg_http_start_upload(
     }
 }
 
-/// Feeds the body of this request to mg_ota_begin, mg_ota_write and mg_ota_end as it arrives; call it in MG_EV_HTTP_HDRS.
-/// `fn` is called once at the end with NULL or an error message, and answers the request. Until then `c->fn` is the library's.
+/// Streams the body of the current request to mg_ota_begin, mg_ota_write and mg_ota_end. Call it in MG_EV_HTTP_HDRS. At the end
+/// `fn` is called once, with NULL or an error message, and responds to the request. Until then the library replaces `c->fn`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_start_ota(
     c: *mut mg_connection,

@@ -13,18 +13,18 @@ use core::{
     ptr,
 };
 
-/// Parses the head of the request or response at the start of `s` into `*hm`, which is zeroed first. Returns the length of
-/// the head up to and with its blank line, 0 when it is incomplete, -1 when it is malformed; `*hm` is filled only when the
-/// result is positive.
+/// Parses the head of the HTTP request or response at `s` into `*hm`, which is zeroed first. Returns the length of the head,
+/// including the blank line; 0 if it is incomplete, -1 if it is malformed. `*hm` is filled only if the result is positive. May be
+/// called from any thread.
 ///
-/// All strings in `*hm` point into `s`, not copied and not NUL-terminated. `hm->body.buf` is the first byte behind the head;
-/// `hm->body.len` is what Content-Length says, whether or not the bytes are there yet, and `hm->message.len` includes it.
-/// Both are `(size_t) -1` for a response that lasts until the connection closes. `hm->query` is `{NULL, 0}` when the URI has
-/// no `?`. In a response `hm->method` is the version, `hm->uri` the status and `hm->proto` the reason phrase.
+/// Strings in `*hm` point into `s` and are not NUL-terminated. `hm->body.buf` points to the first byte after the head.
+/// `hm->body.len` is the Content-Length, whether or not the bytes have arrived, and `hm->message.len` includes it; both are
+/// `(size_t) -1` for a response that lasts until the connection closes. `hm->query` is `{NULL, 0}` if the URI has no `?`. In a
+/// response `hm->method` is the version, `hm->uri` the status and `hm->proto` the reason phrase.
 ///
-/// Line ends may be CRLF or LF. At most `MG_MAX_HTTP_HEADERS` headers are kept, unused ones are zero. A message that could be
-/// understood in two ways is malformed: repeated Content-Length, Transfer-Encoding, Authorization, Cookie or Connection,
-/// Content-Length next to Transfer-Encoding or not a plain number, either of them behind the last header kept, a stray CR.
+/// Lines may end in CRLF or LF. At most `MG_MAX_HTTP_HEADERS` headers are stored; unused entries are zero. Ambiguous messages are
+/// malformed: repeated Content-Length, Transfer-Encoding, Authorization, Cookie or Connection; Content-Length together with
+/// Transfer-Encoding or not a plain number; either of them after the last header stored; a stray CR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message) -> c_int {
     super::check_sizes();
@@ -32,8 +32,8 @@ pub unsafe extern "C" fn mg_http_parse(s: *const c_char, len: usize, hm: *mut mg
     unsafe { http_message::parse(s.cast(), len, hm) }
 }
 
-/// Returns the length of the request or response head at the start of `buf`, up to and with its blank line; 0 when it is
-/// incomplete, -1 when it holds a byte that no head may hold. `buf` may be NULL when `buf_len` is 0.
+/// Returns the length of the request or response head at `buf`, including the blank line; 0 if it is incomplete, -1 if it
+/// contains a byte not allowed in a head. `buf` may be NULL if `buf_len` is 0. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_get_request_len(buf: *const c_uchar, buf_len: usize) -> c_int {
     // SAFETY: buf covers buf_len bytes.
@@ -43,8 +43,8 @@ pub unsafe extern "C" fn mg_http_get_request_len(buf: *const c_uchar, buf_len: u
     }
 }
 
-/// Returns the value of the first header called `name`, in any case, or NULL when there is none. The result points into
-/// `*hm`; its length may be 0.
+/// Returns the value of the first header called `name`, ignoring case, or NULL if there is none. The result points into `*hm`;
+/// its length may be 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_get_header(hm: *mut mg_http_message, name: *const c_char) -> *mut mg_str {
     require!(hm, ptr::null_mut());
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn mg_http_get_header(hm: *mut mg_http_message, name: *con
     }
 }
 
-/// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 when there is none.
+/// Returns the status code of a parsed response: the number at the start of `hm->uri`, 0 if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_status(hm: *const mg_http_message) -> c_int {
     require!(hm, 0);
@@ -65,17 +65,18 @@ pub unsafe extern "C" fn mg_http_status(hm: *const mg_http_message) -> c_int {
     http::status(unsafe { (*hm).uri.bytes() })
 }
 
-/// Returns the value of the first variable called `name`, in any case, of a query string or form such as `a=1&b=2`; it points
-/// into `buf` and is still URL-encoded. `{NULL, 0}` when there is none.
+/// Returns the value of the first variable called `name`, ignoring case, in a query string or form such as `a=1&b=2`. The result
+/// points into `buf` and is still URL-encoded. `{NULL, 0}` if there is none. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_var(buf: mg_str, name: mg_str) -> mg_str {
     // SAFETY: both cover their bytes.
     unsafe { urlcodec::var(buf.bytes(), name.bytes()).map_or(mg_str::NULL, mg_str::of) }
 }
 
-/// Copies the decoded value of a query string or form variable to `dst` as a C string. Returns its length, which may be 0, or
-/// -1 when `buf` is empty or `name` NULL, -2 when `dst` is NULL or `dst_len` 0, -3 when the value is badly encoded or does not
-/// fit with its NUL, -4 when there is no such variable. After -1 and -4 `dst` is an empty string, after -3 it is unspecified.
+/// Copies the decoded value of a query string or form variable to `dst`, NUL-terminated. Returns its length, which may be 0, or a
+/// negative value: -1 if `buf` is empty or `name` is NULL, -2 if `dst` is NULL or `dst_len` is 0, -3 if the value is badly
+/// encoded or does not fit with its NUL, -4 if there is no such variable. `dst` is an empty string after -1 and -4, unspecified
+/// after -3. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_get_var(buf: *const mg_str, name: *const c_char, dst: *mut c_char, dst_len: usize) -> c_int {
     if dst.is_null() || dst_len == 0 {
@@ -97,9 +98,9 @@ pub unsafe extern "C" fn mg_http_get_var(buf: *const mg_str, name: *const c_char
     }
 }
 
-/// Decodes `%XX` in the `n` bytes at `s`, and `+` to a space when `form` is not 0, to a C string at `to`. Returns its length,
-/// or -1 when a `%` is not followed by two hex digits or the result and its NUL do not fit in `to_len` bytes; `to` may then be
-/// partly written. `to` may be `s`.
+/// Decodes `%XX` in the `n` bytes at `s`, and `+` to a space if `form` is not 0, to a NUL-terminated string at `to`. Returns its
+/// length, or -1 if a `%` is not followed by two hex digits or if the result and its NUL exceed `to_len` bytes; `to` may then be
+/// partly written. `to` may equal `s`. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_url_decode(s: *const c_char, n: usize, to: *mut c_char, to_len: usize, form: c_int) -> c_int {
     // No more than this is ever written, and to_len may be a careless guess.
@@ -120,9 +121,9 @@ pub unsafe extern "C" fn mg_url_decode(s: *const c_char, n: usize, to: *mut c_ch
     len.ok().and_then(|len| c_int::try_from(len).ok()).unwrap_or(-1)
 }
 
-/// Encodes the `n` bytes at `s` as a C string at `buf`: letters, digits and `.` `_` `-` `~` stay, the rest becomes `%xx`.
-/// Returns its length, or 0 when it does not fit in `len` bytes. Each character needs 5 free bytes, so `3 * n + 3` are always
-/// enough.
+/// Percent-encodes the `n` bytes at `s` to a NUL-terminated string at `buf`: letters, digits and `.` `_` `-` `~` stay, other
+/// bytes become `%xx`. Returns its length, or 0 if it does not fit in `len` bytes. Each character needs 5 free bytes, so `3 * n +
+/// 3` bytes always suffice. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_url_encode(s: *const c_char, n: usize, buf: *mut c_char, len: usize) -> usize {
     let room = len.min(n.saturating_mul(3).saturating_add(5));
@@ -130,17 +131,18 @@ pub unsafe extern "C" fn mg_url_encode(s: *const c_char, n: usize, buf: *mut c_c
     unsafe { urlcodec::encode(slice(s.cast(), n), slice_mut(buf.cast(), room)).unwrap_or(0) }
 }
 
-/// Returns the value of parameter `v` in a header value such as `form-data; name="x"`, without quotes; it points into `s`.
-/// `{NULL, 0}` when there is none. The name is case-sensitive and has to start a word: `name` is not found in `filename`.
+/// Returns the value of parameter `v` in a header value such as `form-data; name="x"`, without quotes. The result points into
+/// `s`. `{NULL, 0}` if there is none. The name is case-sensitive and must start a word: `name` does not match in `filename`. May
+/// be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_get_header_var(s: mg_str, v: mg_str) -> mg_str {
     // SAFETY: both cover their bytes.
     unsafe { http::parameter(s.bytes(), v.bytes()).map_or(mg_str::NULL, mg_str::of) }
 }
 
-/// Writes the credentials of a request to `user` and `pass` as C strings, cut to their sizes; empty when there are none. They
-/// come from the first of these: `Authorization: Basic`, `Authorization: Bearer` (`pass` only), a Cookie header's
-/// `access_token` (`pass` only), the query variable `access_token` (`pass` only).
+/// Copies the credentials of a request to `user` and `pass`, NUL-terminated and truncated to their sizes; empty if there are
+/// none. Uses the first of: `Authorization: Basic`; `Authorization: Bearer`, the `access_token` cookie, and the query variable
+/// `access_token`, which set only `pass`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_creds(
     hm: *mut mg_http_message,
@@ -161,13 +163,14 @@ pub unsafe extern "C" fn mg_http_creds(
     }
 }
 
-/// Finds the part of a `multipart/form-data` body that starts with the boundary line at `ofs`, 0 for the first one. Returns
-/// the offset to call it with for the next part, 0 when there is no part. `*part`, unless it is NULL, gets strings that point
-/// into `body`; `name` and `filename` are `{NULL, 0}` when the part has none, and all are when there is no part.
+/// Finds the part of a `multipart/form-data` body whose boundary line is at or after `ofs`. Pass 0 for the first part. Returns
+/// the offset to pass for the next part, or 0 if there is no part. Strings in `*part` point into `body`; `name` and `filename`
+/// are `{NULL, 0}` if the part has none, and all members are if there is no part. `part` may be NULL. May be called from any
+/// thread.
 ///
-/// The first line that starts with two dashes and is followed by a part is the boundary; text before it, up to 16 KiB, and
-/// behind the closing boundary is skipped. A part ends with a line that is the boundary, with nothing but blanks behind it: one
-/// whose end is not there is no part.
+/// The boundary is the first line that starts with two dashes and is followed by a part; up to 16 KiB of text before it, and text
+/// after the closing boundary, are skipped. A part ends at a line that consists of the boundary and optional blanks; a part
+/// without such a line is not returned.
 ///
 /// ```c
 /// struct mg_http_part part;

@@ -1,5 +1,5 @@
-//! JSON: values are found in the text when they are asked for. Paths begin with `$`, followed by `.name` for a member of
-//! an object and `[index]` for an element of an array: `$.users[0].name`. Nothing here keeps or changes the text.
+//! JSON: values are looked up in the text on demand. Paths begin with `$`, followed by `.name` for a member of an object and
+//! `[index]` for an element of an array: `$.users[0].name`. Nothing here keeps or modifies the text.
 
 use crate::abi::*;
 use crate::ffi_util::{
@@ -12,12 +12,11 @@ use core::ffi::{c_char, c_int, c_long};
 use core::ops::Range;
 use core::ptr;
 
-/// Finds the value at `path`, a NUL-terminated string that must not be NULL. Returns its offset in `json`, and its length
-/// in `*toklen` (which may be NULL); strings include their quotes, objects and arrays their brackets. On failure
-/// `*toklen` is 0 and the result negative: `MG_JSON_NOT_FOUND`, `MG_JSON_INVALID` when there is a mistake in `path` or in
-/// the text before the value, `MG_JSON_TOO_DEEP` when more than 30 objects and arrays are open there. What follows the
-/// value is not looked at. Names are compared as they stand in the text, escapes not decoded. All functions of this
-/// family may be called from any thread.
+/// Finds the value at `path`, such as `$.users[0].name`, which must not be NULL. Returns its offset in `json` and stores its
+/// length in `*toklen`, which may be NULL. Strings include their quotes, objects and arrays their brackets. On failure stores 0
+/// in `*toklen` and returns MG_JSON_NOT_FOUND, MG_JSON_INVALID if `path` or the text before the value is malformed, or
+/// MG_JSON_TOO_DEEP if it is nested more than 30 levels deep. Does not check the text after the value. Names are compared without
+/// decoding escapes. May be called from any thread, like all mg_json_* functions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get(json: mg_str, path: *const c_char, toklen: *mut c_int) -> c_int {
     // SAFETY: json covers its length, path is a C string.
@@ -34,21 +33,21 @@ pub unsafe extern "C" fn mg_json_get(json: mg_str, path: *const c_char, toklen: 
     ofs
 }
 
-/// The value at `path` as it stands in the text, a view of `json`; NULL and 0 when there is none.
+/// Returns the value at `path` as it appears in the text, a view of `json`; the null string if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_tok(json: mg_str, path: *const c_char) -> mg_str {
     // SAFETY: json covers its length, path is a C string.
     unsafe { json::token(json.bytes(), cstr(path)) }.map_or(mg_str::NULL, mg_str::of)
 }
 
-/// Stores the number at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is no number.
+/// Stores the number at `path` in `*v`, which may be NULL. Returns false and leaves `*v` unchanged if there is no number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_num(json: mg_str, path: *const c_char, v: *mut f64) -> bool {
     // SAFETY: json covers its length, path is a C string, v is NULL or the caller's.
     unsafe { store(json::number_at(json.bytes(), cstr(path)), v) }
 }
 
-/// Stores the truth value at `path` in `*v`, which may be NULL. Returns false, with `*v` left alone, when there is none.
+/// Stores the boolean at `path` in `*v`, which may be NULL. Returns false and leaves `*v` unchanged if there is no boolean.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_bool(json: mg_str, path: *const c_char, v: *mut bool) -> bool {
     // SAFETY: json covers its length, path is a C string, v is NULL or the caller's.
@@ -62,7 +61,7 @@ pub unsafe extern "C" fn mg_json_get_bool(json: mg_str, path: *const c_char, v: 
     }
 }
 
-/// Stores a value, if there is one and somewhere to store it. Returns whether there is one.
+/// Stores a value, if there is one and `to` is not NULL. Returns true if there is a value.
 ///
 /// # Safety
 /// `to` is NULL or has room for a `T`.
@@ -75,8 +74,8 @@ unsafe fn store<T>(value: Option<T>, to: *mut T) -> bool {
     found
 }
 
-/// The number at `path` without its fraction, or `dflt` when there is no number. Exact, also for numbers with an exponent:
-/// `1.5e1` is 15. Numbers out of range give the nearest `long`.
+/// Returns the number at `path`, truncated to an integer, or `dflt` if there is no number. Exact, also with an exponent: `1.5e1`
+/// is 15. Numbers out of range yield the nearest `long`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_long(json: mg_str, path: *const c_char, dflt: c_long) -> c_long {
     // SAFETY: json covers its length, path is a C string.
@@ -85,9 +84,9 @@ pub unsafe extern "C" fn mg_json_get_long(json: mg_str, path: *const c_char, dfl
     found.map_or(dflt, |v| c_long::try_from(v).unwrap_or(if v < 0 { c_long::MIN } else { c_long::MAX }))
 }
 
-/// The string at `path` with its escapes decoded, `\uXXXX` to UTF-8: NUL-terminated, on the heap, to be released with
-/// `mg_free`. Two escapes that are a surrogate pair are one character, half a pair is U+FFFD. NULL when there is no string,
-/// when nothing of it can be decoded, or when memory has run out.
+/// Returns the string at `path` with its escapes decoded, `\uXXXX` to UTF-8, NUL-terminated. Free it with mg_free. Surrogate
+/// pairs are combined; a lone surrogate becomes U+FFFD. Returns NULL if there is no string, if none of it can be decoded, or if
+/// out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_str(json: mg_str, path: *const c_char) -> *mut c_char {
     // SAFETY: json covers its length, path is a C string.
@@ -100,9 +99,9 @@ pub unsafe extern "C" fn mg_json_get_str(json: mg_str, path: *const c_char) -> *
     new_buffer(text.len(), decode).map_or(ptr::null_mut(), |(p, _)| p)
 }
 
-/// The bytes that the string at `path` spells in hexadecimal, two digits each, with a NUL behind them: on the heap, to be
-/// released with `mg_free`. Their number goes to `*len`, which may be NULL. NULL, with `*len` left alone, when there is
-/// no such string or memory has run out.
+/// Decodes the hexadecimal string at `path`, two digits per byte, and NUL-terminates the result. Free it with mg_free. Stores the
+/// number of bytes in `*len`, which may be NULL. Returns NULL and leaves `*len` unchanged if there is no such string or if out of
+/// memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_hex(json: mg_str, path: *const c_char, len: *mut c_int) -> *mut c_char {
     // SAFETY: json covers its length, path is a C string, len is NULL or the caller's.
@@ -112,9 +111,9 @@ pub unsafe extern "C" fn mg_json_get_hex(json: mg_str, path: *const c_char, len:
     }
 }
 
-/// The bytes that the string at `path` spells in base64, with a NUL behind them: on the heap, to be released with
-/// `mg_free`. Their number goes to `*len`, which may be NULL; malformed base64 gives 0 bytes. NULL, with `*len` left
-/// alone, when there is no string or memory has run out.
+/// Decodes the base64 string at `path` and NUL-terminates the result. Free it with mg_free. Stores the number of bytes in `*len`,
+/// which may be NULL; malformed base64 yields 0 bytes. Returns NULL and leaves `*len` unchanged if there is no string or if out
+/// of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_get_b64(json: mg_str, path: *const c_char, len: *mut c_int) -> *mut c_char {
     // SAFETY: json covers its length, path is a C string, len is NULL or the caller's.
@@ -129,7 +128,7 @@ pub unsafe extern "C" fn mg_json_get_b64(json: mg_str, path: *const c_char, len:
     }
 }
 
-/// A heap block that `fill` has put so many bytes into, of `size` at most; there is a NUL behind them. None when `fill` fails.
+/// Allocates a heap block of `size` bytes, lets `fill` write to it, and NUL-terminates what it wrote. None if `fill` fails.
 fn new_buffer(size: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<(*mut c_char, usize)> {
     let size = size.checked_add(1)?;
     let p = heap::calloc(size);
@@ -156,10 +155,9 @@ unsafe fn decoded(size: usize, len: *mut c_int, fill: impl FnOnce(&mut [u8]) -> 
     p
 }
 
-/// Decodes the escapes of the string at `path` into `to` of `n` bytes, and puts a NUL behind it. Returns the number of
-/// bytes without the NUL. `\u00XX` is the single byte XX; any other `\u` escape ends the text. Returns 0 when there is no
-/// such string, when it is empty, when an escape is malformed, or when it does not fit: then `to` has a NUL-terminated
-/// beginning of it.
+/// Decodes the escapes of the string at `path` to `to` and NUL-terminates it. Returns the length without the NUL. `\u00XX` yields
+/// the single byte XX; any other `\u` escape ends the text. Returns 0 if there is no such string, if it is empty, if an escape is
+/// malformed, or if it does not fit in `n` bytes; in the last case `to` holds a NUL-terminated prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_unescape(json: mg_str, path: *const c_char, to: *mut c_char, n: usize) -> usize {
     // SAFETY: json covers its length, path is a C string, to covers n bytes outside both.
@@ -177,10 +175,9 @@ pub unsafe extern "C" fn mg_json_unescape(json: mg_str, path: *const c_char, to:
     result
 }
 
-/// Goes through an object or array, which must begin at the start of `obj`. `ofs` is 0 at first, then what the previous
-/// call returned. Sets `*key` to the name with its quotes (NULL and 0 in an array) and `*val` to the value as it stands
-/// in the text, both views of `obj`; either may be NULL. Returns 0 at the end or at a mistake in the text, with both left
-/// alone.
+/// Iterates over an object or array at the start of `obj`. `ofs` is 0 for the first call, then the result of the previous call.
+/// Sets `*key` to the name with its quotes (the null string in an array) and `*val` to the value as it appears in the text, both
+/// views of `obj`; either may be NULL. Returns 0 at the end or if the text is malformed, and leaves both unchanged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_json_next(obj: mg_str, ofs: usize, key: *mut mg_str, val: *mut mg_str) -> usize {
     // SAFETY: obj covers its length.

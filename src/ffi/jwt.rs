@@ -8,7 +8,7 @@ use crate::hash::md;
 use crate::proto::jwt::{self, Token};
 use core::ffi::c_char;
 
-/// Writes text and a NUL to a buffer of `len` bytes. 0 when there is none, or no room.
+/// Writes text and a NUL to a buffer of `len` bytes. 0 if there is no text or it does not fit.
 ///
 /// # Safety
 /// `buf` is NULL or has room for `len` bytes.
@@ -28,9 +28,9 @@ unsafe fn token<'a>(opts: &mg_jwt_opts) -> Token<'a> {
     unsafe { Token { claims: opts.claims.bytes(), header: opts.header.bytes(), kid: opts.kid.bytes() } }
 }
 
-/// Makes a token of `opts->claims`, signed with HMAC-SHA-256 and the key `opts->secret`. Its header has the members `alg`, `typ`,
-/// `kid` unless that is empty, and those of `opts->header`. Returns the token's length; a NUL follows. 0 on failure: empty claims,
-/// or a buffer that has no room for each part with its padding. May be called from any thread.
+/// Creates a JSON Web Token with the payload `opts->claims`, signed with HMAC-SHA-256 and the key `opts->secret`. Its header
+/// contains `alg`, `typ`, `kid` if not empty, and the members in `opts->header`. Writes the token and a NUL to `buf`. Returns its
+/// length, or 0 if the claims are empty or `buf` has no room for every part with its padding. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_jwt_sign_hs256(opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: options with readable strings and room for len bytes, as the caller promises.
@@ -41,9 +41,9 @@ pub unsafe extern "C" fn mg_jwt_sign_hs256(opts: *const mg_jwt_opts, buf: *mut c
     }
 }
 
-/// Checks a token's signature with the key `opts->secret` and puts its claims and a NUL into `buf`. Returns their length, 0 on
-/// failure: another algorithm, a wrong signature, a malformed token, or a buffer that is too small. Whether the token has expired
-/// is for the application to see. May be called from any thread.
+/// Verifies the HMAC-SHA-256 signature of a token with the key `opts->secret` and writes its claims and a NUL to `buf`. Returns
+/// their length, or 0 if the algorithm differs, the signature is wrong, the token is malformed, or `buf` is too small. Does not
+/// check whether the token has expired. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_jwt_verify_hs256(jwt: mg_str, opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize {
     // SAFETY: a token, options with a readable key and room for len bytes, as the caller promises.
@@ -53,8 +53,9 @@ pub unsafe extern "C" fn mg_jwt_verify_hs256(jwt: mg_str, opts: *const mg_jwt_op
     }
 }
 
-/// As mg_jwt_sign_hs256, with an ECDSA signature on the curve P-256: `opts->private_key` has 32 bytes, as mg_uecc_parse_private_key
-/// writes them. Equal claims give equal tokens. 0 when the library is built without elliptic curves.
+/// Like mg_jwt_sign_hs256, with an ECDSA signature on the curve P-256. `opts->private_key` holds 32 bytes, as written by
+/// mg_uecc_parse_private_key. Signatures are deterministic: equal claims yield equal tokens. Returns 0 if the library was built
+/// without elliptic curves. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_jwt_sign_es256(opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize {
     #[cfg(feature = "ecc")]
@@ -72,8 +73,8 @@ pub unsafe extern "C" fn mg_jwt_sign_es256(opts: *const mg_jwt_opts, buf: *mut c
     }
 }
 
-/// As mg_jwt_verify_hs256, for ECDSA signatures on the curve P-256: `opts->public_key` has 64 bytes, X and Y. 0 when the library is
-/// built without elliptic curves.
+/// Like mg_jwt_verify_hs256, for ECDSA signatures on the curve P-256. `opts->public_key` holds 64 bytes, X and Y. Returns 0 if
+/// the library was built without elliptic curves. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_jwt_verify_es256(jwt: mg_str, opts: *const mg_jwt_opts, buf: *mut c_char, len: usize) -> usize {
     #[cfg(feature = "ecc")]

@@ -11,20 +11,20 @@ use crate::{
 };
 use core::ffi::{c_char, c_int, c_void};
 
-/// Sends all log output to `fn(character, param)`, one byte per call; NULL sends it to the standard output again.
+/// Redirects log output to `fn(character, param)`, called once per byte. NULL restores output to stdout.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_log_set_fn(r#fn: mg_pfn_t, param: *mut c_void) {
     log::set_function(r#fn, param);
 }
 
-/// Writes `len` bytes at `buf` to the log in hex and as text, 16 bytes a line, at any log level.
+/// Logs `len` bytes at `buf` in hex and as text, 16 bytes per line, at any log level.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_hexdump(buf: *const c_void, len: usize) {
     // SAFETY: buf covers len bytes.
     log::hexdump(unsafe { bytes::slice(buf.cast(), len) });
 }
 
-/// `mg_log` of the library.
+/// The library's implementation of mg_log.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mgc_log(fmt: *const c_char, ap: *mut va_list) {
     log::output(|out| {
@@ -34,7 +34,7 @@ unsafe extern "C" fn mgc_log(fmt: *const c_char, ap: *mut va_list) {
     });
 }
 
-/// `mg_log_prefix` of the library.
+/// The library's implementation of mg_log_prefix.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mgc_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char) {
     // SAFETY: C strings of the caller.

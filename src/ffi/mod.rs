@@ -1,11 +1,10 @@
-//! What C calls. One file per area of the API; every export checks its arguments, converts them, calls a room further in,
-//! and converts the result back.
+//! Functions called from C. One file per area of the API; every export checks its arguments, converts them, calls an inner
+//! module, and converts the result back.
 //!
-//! # Safety, for all exports
-//! A pointer is valid for what its C type says, or NULL where the documentation says what NULL means. A pointer with a length
-//! covers that many bytes. A `const char *` without a length ends with a NUL. Functions that take a manager or a connection
-//! are called from the thread that polls the manager, unless the documentation says otherwise. Those that reach into the
-//! engine take its lock all the same (`net/entry.rs`), because applications call them from other threads.
+//! # Safety, for all exports A pointer is valid for what its C type says, or NULL where the documentation allows NULL. A pointer
+//! with a length covers that many bytes. A `const char *` without a length is NUL-terminated. Functions that take a manager or a
+//! connection are called from the thread that polls the manager, unless the documentation says otherwise. Those that reach into
+//! the engine take its lock anyway (`net/entry.rs`), because applications call them from other threads.
 
 // Exports are public to the linker, not to Rust.
 #![allow(unreachable_pub)]

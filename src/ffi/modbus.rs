@@ -11,13 +11,12 @@ use crate::sys::log::log_error;
 use core::ffi::{c_char, c_void};
 use core::ptr;
 
-/// Listens for Modbus TCP clients at `url`, such as `tcp://0.0.0.0:502`; the port must be given. `fn` gets MG_EV_MODBUS_REQ with a
-/// `struct mg_modbus_req *` for each request that is well-formed: it reads the `len` values at `u.bits` or `u.regs` of a request that
-/// writes, fills those of one that reads, or sets `error` to an MG_MODBUS_ERR_* value; the answer is sent afterwards. The values are
-/// the library's; the handler may lower `len`, but not replace the pointers (exception 4). Requests for other functions than those
-/// with an MG_MODBUS_FUNC_* name, with bad lengths or counts, or with addresses beyond 65535 are answered without the handler.
-/// Anything else ends the connection with MG_EV_ERROR `invalid pdu`. Returns NULL when the address is malformed or taken, and for a
-/// `udp` URL: Modbus TCP needs a stream.
+/// Opens a Modbus TCP listener on a URL such as `tcp://0.0.0.0:502`; the port is required. `fn` gets MG_EV_MODBUS_REQ with a
+/// `struct mg_modbus_req *` for every well-formed request. It reads the `len` values in `u.bits` or `u.regs` of a write request,
+/// fills in those of a read request, or sets `error` to an MG_MODBUS_ERR_* value; the response is sent when it returns. The
+/// library owns the values: the handler may lower `len` but not replace the pointers (exception 4). The library itself responds
+/// to unsupported functions, bad lengths or counts, and addresses above 65535. Malformed input raises MG_EV_ERROR `invalid pdu`
+/// and closes the connection. Returns NULL if the address is malformed or in use, and for `udp:` URLs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_modbus_listen(
     mgr: *mut mg_mgr,

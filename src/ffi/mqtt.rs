@@ -10,14 +10,16 @@ use crate::proto::mqtt::{Malformed, PINGREQ, PINGRESP, SUBSCRIBE, UNSUBSCRIBE};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-/// Opens a client connection as mg_connect does, for MQTT, and queues the login as mg_mqtt_login does; `opts` may be NULL. The
-/// ports 1883 of `mqtt:` and 8883 of `mqtts:` need not be given. What is queued next, right after this call, follows the login.
-/// MG_EV_MQTT_OPEN brings the broker's answer as an `int *`, 0 when it accepts; otherwise the connection closes. Messages arrive
-/// as MG_EV_MQTT_MSG, all packets as MG_EV_MQTT_CMD, both with a `struct mg_mqtt_message *` that is valid during the call.
-/// Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. With `keepalive` a PINGREQ goes out when nothing was sent or
-/// received for three quarters of it, and a broker that is silent for one and a half times it raises MG_EV_ERROR. Repeated
-/// sending and subscribing anew after a reconnect are the application's. NULL when the URL is empty or memory is short; other
-/// failures come as MG_EV_ERROR.
+/// Opens an MQTT client connection, see mg_connect, and queues a CONNECT packet, see mg_mqtt_login. `opts` may be NULL. The
+/// default ports are 1883 for `mqtt:` and 8883 for `mqtts:`. Packets queued right after this call follow the CONNECT.
+///
+/// MG_EV_MQTT_OPEN reports the return code of the broker as an `int *`: 0 means accepted, otherwise the connection closes.
+/// Messages arrive as MG_EV_MQTT_MSG and all packets as MG_EV_MQTT_CMD, with a `struct mg_mqtt_message *` that is valid during
+/// the call. Messages with QoS 1 and 2 are acknowledged before MG_EV_MQTT_MSG. If `keepalive` is set, a PINGREQ is sent after
+/// three quarters of it without traffic, and a broker silent for one and a half times as long raises MG_EV_ERROR. Retransmission,
+/// and subscribing again after a reconnect, are up to the application.
+///
+/// Returns NULL if the URL is empty or if out of memory. Other failures raise MG_EV_ERROR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_connect(
     mgr: *mut mg_mgr,
@@ -33,10 +35,10 @@ pub unsafe extern "C" fn mg_mqtt_connect(
     }
 }
 
-/// Opens a listener as mg_listen does, for MQTT: connections it accepts get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG
-/// for messages in front of that. Messages with QoS 1 and 2 are acknowledged; CONNECT, SUBSCRIBE, UNSUBSCRIBE and PINGREQ are for
-/// the application to answer with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set for a client that logs
-/// in with version 5. NULL when the listener cannot be opened.
+/// Opens an MQTT listener; see mg_listen for URLs. Its connections get MG_EV_MQTT_CMD for every packet, and MG_EV_MQTT_MSG before
+/// it for published messages. Messages with QoS 1 and 2 are acknowledged. The application responds to CONNECT, SUBSCRIBE,
+/// UNSUBSCRIBE and PINGREQ with mg_mqtt_send_header and mg_send, or mg_mqtt_pong. `c->is_mqtt5` is set if the client uses MQTT 5.
+/// Returns NULL on failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_listen(
     mgr: *mut mg_mgr,
@@ -51,10 +53,9 @@ pub unsafe extern "C" fn mg_mqtt_listen(
     }
 }
 
-/// Queues a CONNECT packet; mg_mqtt_connect has done so already. `opts` may be NULL. `version` 5 makes the connection an MQTT 5
-/// one (`c->is_mqtt5`). Without a client id a random one is sent. `topic` and `message` are the will, `qos` and `retain` its
-/// flags. What cannot be sent - strings above 65535 bytes, unknown properties - raises MG_EV_ERROR, as in the functions below;
-/// then nothing is queued.
+/// Queues a CONNECT packet; mg_mqtt_connect calls it. `opts` may be NULL. `version` 5 selects MQTT 5 and sets `c->is_mqtt5`. An
+/// empty `client_id` is replaced by a random one. `topic` and `message` are the will, `qos` and `retain` its flags. Raises
+/// MG_EV_ERROR and queues nothing if a string exceeds 65535 bytes or a property is unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_login(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
     enter!(@raw c);
@@ -62,10 +63,10 @@ pub unsafe extern "C" fn mg_mqtt_login(c: *mut mg_connection, opts: *const mg_mq
     unsafe { mqtt::login(ConnRef::new(c), Opts::new(opts)) }
 }
 
-/// Queues a PUBLISH packet with `topic`, `message`, `qos`, `retain` and, on an MQTT 5 connection, `props`. Other members are not
-/// read, `retransmit_id` only for QoS 1 and 2: 0 takes the next packet id of the manager, another value sends the message of that
-/// id again, with the duplicate flag. Returns the packet id, to be compared with `id` of the PUBACK or PUBCOMP; for QoS 0
-/// `retransmit_id`, and 0 after MG_EV_ERROR.
+/// Queues a PUBLISH packet with `topic`, `message`, `qos`, `retain` and, for MQTT 5, `props`. With QoS 1 and 2, `retransmit_id` 0
+/// assigns the next packet id of the manager; another value retransmits the message with that id and the DUP flag. Other members
+/// are ignored. Returns the packet id, which PUBACK and PUBCOMP carry as `id`; for QoS 0, `retransmit_id`. If a string exceeds
+/// 65535 bytes or a property is unknown, raises MG_EV_ERROR, queues nothing and returns 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_pub(c: *mut mg_connection, opts: *const mg_mqtt_opts) -> u16 {
     enter!(@raw c, 0);
@@ -73,8 +74,9 @@ pub unsafe extern "C" fn mg_mqtt_pub(c: *mut mg_connection, opts: *const mg_mqtt
     unsafe { mqtt::publish(ConnRef::new(c), Opts::new(opts)) }
 }
 
-/// Queues a SUBSCRIBE packet with `topic`, `qos` and, on an MQTT 5 connection, `props`; other members are not read. Its packet id
-/// is `mgr->mqtt_id` after the call. The answer arrives as MG_EV_MQTT_CMD with MQTT_CMD_SUBACK.
+/// Queues a SUBSCRIBE packet with `topic`, `qos` and, for MQTT 5, `props`. Other members are ignored. Its packet id is
+/// `mgr->mqtt_id` after the call. The response arrives as MG_EV_MQTT_CMD with MQTT_CMD_SUBACK. Raises MG_EV_ERROR and queues
+/// nothing if a string exceeds 65535 bytes or a property is unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_sub(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
     enter!(@raw c);
@@ -82,7 +84,8 @@ pub unsafe extern "C" fn mg_mqtt_sub(c: *mut mg_connection, opts: *const mg_mqtt
     unsafe { mqtt::subscription(ConnRef::new(c), SUBSCRIBE, Opts::new(opts)) }
 }
 
-/// Queues an UNSUBSCRIBE packet with `topic` and, on an MQTT 5 connection, `props`. Otherwise as mg_mqtt_sub.
+/// Queues an UNSUBSCRIBE packet with `topic` and, for MQTT 5, `props`. Other members are ignored. Its packet id is `mgr->mqtt_id`
+/// after the call. Raises MG_EV_ERROR and queues nothing if a string exceeds 65535 bytes or a property is unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_unsub(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
     enter!(@raw c);
@@ -90,9 +93,8 @@ pub unsafe extern "C" fn mg_mqtt_unsub(c: *mut mg_connection, opts: *const mg_mq
     unsafe { mqtt::subscription(ConnRef::new(c), UNSUBSCRIBE, Opts::new(opts)) }
 }
 
-/// Parses the packet at the start of `buf`. `version` is 4 or 5. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED. `m` is zeroed
-/// first; its strings point into `buf`. `m->dgram.len` is the length of the packet, behind which the next one begins. Needs no
-/// connection; any thread may call it.
+/// Parses the MQTT packet at the start of `buf`. `version` is 4 or 5. Returns MQTT_OK, MQTT_INCOMPLETE or MQTT_MALFORMED. Zeroes
+/// `*m` first; its strings point into `buf`. The next packet starts at offset `m->dgram.len`. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_parse(buf: *const u8, len: usize, version: u8, m: *mut mg_mqtt_message) -> c_int {
     // SAFETY: len bytes and room for a message, as the caller promises.
@@ -103,8 +105,8 @@ pub unsafe extern "C" fn mg_mqtt_parse(buf: *const u8, len: usize, version: u8, 
     }
 }
 
-/// Queues the first bytes of a packet: type, flags, and `len`, the number of bytes that the application then adds with mg_send.
-/// More than 268435455 raise MG_EV_ERROR.
+/// Queues the fixed header of an MQTT packet: type, flags, and the length `len` of the rest, which the application then queues
+/// with mg_send. Raises MG_EV_ERROR if `len` exceeds 268435455.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_send_header(c: *mut mg_connection, cmd: u8, flags: u8, len: u32) {
     enter!(@raw c);
@@ -120,7 +122,7 @@ pub unsafe extern "C" fn mg_mqtt_ping(c: *mut mg_connection) {
     mqtt::send_header(unsafe { ConnRef::new(c) }, PINGREQ, 0, 0);
 }
 
-/// Queues a PINGRESP packet, the answer to PINGREQ.
+/// Queues a PINGRESP packet, the response to PINGREQ.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_pong(c: *mut mg_connection) {
     enter!(@raw c);
@@ -128,8 +130,8 @@ pub unsafe extern "C" fn mg_mqtt_pong(c: *mut mg_connection) {
     mqtt::send_header(unsafe { ConnRef::new(c) }, PINGRESP, 0, 0);
 }
 
-/// Queues a DISCONNECT packet, on an MQTT 5 connection with `props`; `opts` may be NULL. To close the connection once the packet
-/// is sent, set `c->is_draining`.
+/// Queues a DISCONNECT packet, with `props` for MQTT 5. `opts` may be NULL. To close the connection after the packet is sent, set
+/// `c->is_draining`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_disconnect(c: *mut mg_connection, opts: *const mg_mqtt_opts) {
     enter!(@raw c);
@@ -137,8 +139,8 @@ pub unsafe extern "C" fn mg_mqtt_disconnect(c: *mut mg_connection, opts: *const 
     unsafe { mqtt::disconnect(ConnRef::new(c), Opts::new(opts)) }
 }
 
-/// Steps through the MQTT 5 properties of a PUBLISH packet: begin with `ofs` 0, go on with the value returned, end at 0, which also
-/// means that the rest is malformed. `prop` is overwritten; its strings point into the packet.
+/// Iterates over the MQTT 5 properties of a PUBLISH packet. `ofs` is 0 for the first call, then the result of the previous call.
+/// Fills in `*prop`; its strings point into the packet. Returns 0 at the end or if the rest is malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mqtt_next_prop(msg: *mut mg_mqtt_message, prop: *mut mg_mqtt_prop, ofs: usize) -> usize {
     // SAFETY: a message, room for a property, as the caller promises.

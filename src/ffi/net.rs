@@ -16,10 +16,10 @@ fn pointer(c: Option<ConnRef>) -> *mut mg_connection {
     c.map_or(ptr::null_mut(), ConnRef::as_ptr)
 }
 
-/// Initialises a manager: zero-fills the struct, creates the poller (its descriptor is in `epoll_fd`), sets the default name
-/// servers and time-outs, and makes the process ignore SIGPIPE. What the struct held before is forgotten. Set `userdata`,
-/// `extraconnsize` and the resolver's fields afterwards. A failure to create the poller is logged; every mg_listen and
-/// mg_connect then returns NULL, and mgx_mgr_ok says false. Free it with mg_mgr_free.
+/// Initialises a manager: zero-fills the struct, without freeing anything it held, creates the poller (`epoll_fd`), sets the
+/// default name servers and timeouts, and makes the process ignore SIGPIPE. Set `userdata`, `extraconnsize` and the resolver's
+/// members afterwards. If the poller cannot be created, the error is logged, mgx_mgr_ok returns false, and every mg_listen and
+/// mg_connect returns NULL. Free the manager with mg_mgr_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
     super::check_sizes();
@@ -40,10 +40,9 @@ pub(super) unsafe fn init(mgr: *mut mg_mgr) {
     }
 }
 
-/// Closes every connection, newest first, each with a last MG_EV_POLL and then MG_EV_CLOSE, frees the timers that mg_timer_add
-/// made and unlinks the others, and frees what else the manager owns. Output still queued is discarded. Afterwards `conns` and
-/// `timers` are NULL, and no handler is called any more. A manager may be freed twice, and a zero-filled one too. It may be
-/// freed from a handler.
+/// Closes all connections, newest first, and frees everything the manager owns. Each connection gets a last MG_EV_POLL, then
+/// MG_EV_CLOSE. Discards queued output. Frees the timers created by mg_timer_add and unlinks the others. Afterwards `conns` and
+/// `timers` are NULL and no handler is called. Safe to call twice, on a zero-filled manager, and from a handler. NULL is a no-op.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_free(mgr: *mut mg_mgr) {
     if !mgr.is_null() {
@@ -55,21 +54,22 @@ pub unsafe extern "C" fn mg_mgr_free(mgr: *mut mg_mgr) {
     }
 }
 
-/// One round of the event loop: waits at most `ms` milliseconds (0: not at all; negative: without limit) for something to do,
-/// runs the timers, and services every connection, newest first: MG_EV_POLL with the time in milliseconds as
-/// `uint64_t *`, then what is due. A timer, a deadline, a signal or mg_wakeup ends the wait early. Where mg_mgr_init has failed, or
-/// mg_mgr_free was called, there is only the wait, of one second for a negative `ms`.
+/// Runs one iteration of the event loop: waits for I/O, runs expired timers, and services every connection, newest first. Each
+/// connection gets MG_EV_POLL with the time in milliseconds (`uint64_t *`), then the events that are due. Waits at most `ms`
+/// milliseconds; 0 does not wait, a negative value sets no limit. A timer, deadline, signal or mg_wakeup ends the wait early. If
+/// mg_mgr_init failed or mg_mgr_free was called, it only waits, one second for a negative `ms`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_poll(mgr: *mut mg_mgr, ms: c_int) {
     // SAFETY: a manager, as the caller promises.
     unsafe { mgr::poll(mgr, ms) }
 }
 
-/// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric address,
-/// `localhost` or empty (any IPv4 address); port 0 lets the kernel choose, and `c->loc` holds the result. `udp:` makes a
-/// datagram listener, `unix:PATH` or `unix:///PATH` one on a Unix socket, whose mode is for the umask and whose file goes when the
-/// listener closes; anything else a TCP one. Connections it accepts inherit `fn` and `fn_data`. The handler gets MG_EV_OPEN
-/// before this returns. Returns NULL, with the reason in the log and errno, when the URL is malformed or the address is taken.
+/// Opens a listener on a URL such as `tcp://0.0.0.0:8000`, `http://localhost`, `udp://[::1]:53` or `:8000`. The host is a numeric
+/// address, `localhost`, or empty for any IPv4 address. Port 0 lets the kernel choose a port, stored in `c->loc`. `udp:` opens a
+/// datagram socket; `unix:PATH` or `unix:///PATH` a Unix stream socket, with permissions set by the umask and a file that is
+/// removed when the listener closes; any other scheme a TCP socket. Accepted connections inherit `fn` and `fn_data`. The handler
+/// gets MG_EV_OPEN before this function returns. Returns NULL and sets errno if the URL is malformed or the address is in use;
+/// the reason is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_listen(
     mgr: *mut mg_mgr,
@@ -81,10 +81,11 @@ pub unsafe extern "C" fn mg_listen(
     unsafe { pointer(Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data))) }
 }
 
-/// Opens a client connection; `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this returns, MG_EV_CONNECT
-/// later (at once for UDP). A host name stands for all its addresses: `c->rem` is the first of them at MG_EV_RESOLVE and the one that
-/// has answered at MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued before the connection is up is sent then. Returns NULL for a NULL or empty URL and
-/// when out of memory; any other failure is reported by MG_EV_ERROR, and MG_EV_CLOSE follows in the next poll.
+/// Opens a client connection. `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this function returns, and
+/// MG_EV_CONNECT later (UDP: before it returns). All addresses of a host name are tried: `c->rem` is the first one in
+/// MG_EV_RESOLVE and the connected one in MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued
+/// before MG_EV_CONNECT is sent once connected. Returns NULL if the URL is NULL or empty, or if out of memory. Other failures
+/// raise MG_EV_ERROR, followed by MG_EV_CLOSE in the next poll.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_connect(
     mgr: *mut mg_mgr,
@@ -96,7 +97,7 @@ pub unsafe extern "C" fn mg_connect(
     unsafe { mg_connect_svc(mgr, url, r#fn, fn_data, None, ptr::null_mut()) }
 }
 
-/// As mg_connect, with a protocol handler that gets every event before `fn`.
+/// Like mg_connect, with a protocol handler `pfn` that receives every event before `fn`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_connect_svc(
     mgr: *mut mg_mgr,
@@ -111,8 +112,8 @@ pub unsafe extern "C" fn mg_connect_svc(
     unsafe { pointer(Engine::enter_mgr(mgr).and_then(|e| connect::connect(&e, client))) }
 }
 
-/// Goes on with a client connection whose `c->rem` is complete: creates the socket, delivers MG_EV_RESOLVE and starts
-/// connecting. The resolver calls it; applications need it only with a resolver of their own.
+/// Continues a client connection after name resolution: creates the socket, raises MG_EV_RESOLVE and connects to `c->rem`. The
+/// built-in resolver calls it; only applications with their own resolver need it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_connect_resolved(c: *mut mg_connection) {
     // SAFETY: a connection, as the caller promises.
@@ -121,9 +122,9 @@ pub unsafe extern "C" fn mg_connect_resolved(c: *mut mg_connection) {
     conn::connect_resolved(c);
 }
 
-/// Makes a connection of an open stream socket and delivers MG_EV_OPEN. The descriptor is the manager's from then on and is
-/// closed with the connection; it need not be non-blocking. Returns NULL when out of memory or when the descriptor cannot be
-/// watched; it then stays the caller's.
+/// Creates a connection from an open stream socket and raises MG_EV_OPEN. The manager owns the descriptor on success and closes
+/// it with the connection; it need not be non-blocking. Returns NULL if out of memory or if the descriptor cannot be polled; the
+/// caller then keeps the descriptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_wrapfd(
     mgr: *mut mg_mgr,
@@ -135,8 +136,8 @@ pub unsafe extern "C" fn mg_wrapfd(
     unsafe { pointer(Engine::enter_mgr(mgr).and_then(|e| conn::wrap(&e, fd, r#fn, fn_data))) }
 }
 
-/// Allocates a zeroed connection with the next id and `mgr->extraconnsize` bytes behind it. It is on no list and has no socket;
-/// for network stacks of the application's own. NULL when out of memory. Free it with mg_close_conn.
+/// Allocates a zero-filled connection with the next id, followed by `mgr->extraconnsize` bytes. It is not linked into the manager
+/// and has no socket. For applications with their own network stack. Returns NULL if out of memory. Free it with mg_close_conn.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
     require!(mgr, ptr::null_mut());
@@ -149,9 +150,9 @@ pub unsafe extern "C" fn mg_alloc_conn(mgr: *mut mg_mgr) -> *mut mg_connection {
     }
 }
 
-/// Closes a connection at once, discarding its output: closes the socket, delivers MG_EV_CLOSE and frees it. Setting
-/// `c->is_closing` or `c->is_draining` is the better way. Inside a handler the memory stays readable until the handlers have
-/// returned; no further event is delivered.
+/// Closes a connection at once: closes the socket, discards queued output, raises MG_EV_CLOSE and frees the connection. Prefer
+/// setting `c->is_closing` or `c->is_draining`. Inside a handler the memory stays readable until the handlers return; no further
+/// event is sent. NULL is a no-op.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_close_conn(c: *mut mg_connection) {
     if !c.is_null() {
@@ -162,8 +163,8 @@ pub unsafe extern "C" fn mg_close_conn(c: *mut mg_connection) {
     }
 }
 
-/// Opens the socket of a listener for `url` and stores it in `c`. mg_listen does this; returns false, with the reason in the
-/// log, when the address is malformed or taken.
+/// Opens the listening socket for `url` and stores it in `c`; called by mg_listen. Returns false if the address is malformed or
+/// in use; the reason is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_open_listener(c: *mut mg_connection, url: *const c_char) -> bool {
     // SAFETY: a connection and a C string, as the caller promises.
@@ -174,8 +175,8 @@ pub unsafe extern "C" fn mg_open_listener(c: *mut mg_connection, url: *const c_c
     }
 }
 
-/// Delivers an event to `c->pfn`, then to `c->fn`; either may be NULL. Applications may send events of their own, from MG_EV_USER
-/// on.
+/// Calls the handlers of a connection with an event: `c->pfn` first, then `c->fn`. Either may be NULL. Applications may send
+/// their own events, numbered from MG_EV_USER.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut c_void) {
     // SAFETY: a connection, as the caller promises.
@@ -184,9 +185,9 @@ pub unsafe extern "C" fn mg_call(c: *mut mg_connection, ev: c_int, ev_data: *mut
     event::call(c, ev, ev_data);
 }
 
-/// Queues `len` bytes to be sent; nothing is transmitted before the handlers of the current event have returned. Returns false
-/// when out of memory. On a UDP connection one datagram is sent to `c->rem` at once, with MG_EV_WRITE inside this call; false
-/// then means that it was not sent. `buf` may be NULL when `len` is 0.
+/// Queues `len` bytes for sending. The data is sent after the handlers of the current event return. Returns false if out of
+/// memory. On a UDP connection, sends one datagram to `c->rem` at once, raising MG_EV_WRITE; false means that it was not sent.
+/// `buf` may be NULL if `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> bool {
     // SAFETY: a connection and len bytes, as the caller promises.
@@ -199,7 +200,7 @@ pub unsafe extern "C" fn mg_send(c: *mut mg_connection, buf: *const c_void, len:
     }
 }
 
-/// As mg_printf, with the arguments in `*ap`.
+/// Like mg_printf, with the arguments in `*ap`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) -> usize {
     // SAFETY: a connection, a format and its arguments, as the caller promises.
@@ -212,7 +213,7 @@ pub unsafe extern "C" fn mg_vprintf(c: *mut mg_connection, fmt: *const c_char, a
     }
 }
 
-/// The body of mg_error.
+/// Implementation of mg_error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_error(c: *mut mg_connection, fmt: *const c_char, ap: *mut va_list) {
     let mut text = [0; 64];
@@ -225,18 +226,18 @@ pub unsafe extern "C" fn mgc_error(c: *mut mg_connection, fmt: *const c_char, ap
     }
 }
 
-/// Prepares the manager for mg_wakeup. Adds a connection of its own to `mgr->conns`. Returns true when that was done, false on
-/// failure and when it had been done before.
+/// Prepares a manager for mg_wakeup. Adds an internal connection to `mgr->conns`. Returns true on success, false on failure or if
+/// called before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_wakeup_init(mgr: *mut mg_mgr) -> bool {
     // SAFETY: a manager, as the caller promises.
     unsafe { Engine::enter_mgr(mgr) }.is_some_and(|e| wakeup::init(&e))
 }
 
-/// Sends a message to the connection with this id, which gets it as MG_EV_WAKEUP with a `struct mg_str *`; ends the current
-/// wait of mg_mgr_poll. May be called from any thread and from a signal handler. At most 16376 bytes (more are cut off); `len`
-/// 0 is allowed. Messages arrive in order; one for a connection that is gone is dropped. Returns false without a successful
-/// mg_wakeup_init, for id 0, and when 64 MiB are waiting.
+/// Sends a message to the connection with id `id`, which receives it as MG_EV_WAKEUP with a `struct mg_str *`. Interrupts the
+/// wait of mg_mgr_poll. May be called from any thread and from a signal handler. Messages are limited to 16376 bytes, the rest is
+/// cut off; `len` may be 0. Messages arrive in order; those for closed connections are dropped. Returns false if mg_wakeup_init
+/// was not called or failed, if `id` is 0, or if 64 MiB are already waiting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_void, len: usize) -> bool {
     require!(mgr, false);
@@ -248,7 +249,7 @@ pub unsafe extern "C" fn mg_wakeup(mgr: *mut mg_mgr, id: c_ulong, buf: *const c_
     }
 }
 
-/// Sets the differentiated services code point (6 bits) of what the connection sends from now on. False when the kernel refuses.
+/// Sets the differentiated services code point (6 bits) of outgoing packets. Returns false if the kernel refuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool {
     require!(c, false);
@@ -258,7 +259,8 @@ pub unsafe extern "C" fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool {
     sock::set_tos(c.fd(), c.loc().is_ip6, c_int::from(dscp & 63) << 2)
 }
 
-/// Copies a `struct mg_addr` that the application saved at `from` back into `c->rem`: a UDP client answers to the group again.
+/// Copies a `struct mg_addr` saved at `from`, which need not be aligned, back to `c->rem`, so that a UDP connection sends to the
+/// multicast group again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_multicast_restore(c: *mut mg_connection, from: *mut u8) {
     require!(c);
@@ -266,7 +268,7 @@ pub unsafe extern "C" fn mg_multicast_restore(c: *mut mg_connection, from: *mut 
     unsafe { ConnRef::new(c).set_rem(from.cast::<mg_addr>().read_unaligned()) };
 }
 
-/// Joins the IPv4 multicast group `ip` (text) on any interface.
+/// Joins the IPv4 multicast group `ip` (text) on any interface. Failure is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_multicast_add(c: *mut mg_connection, ip: *mut c_char) {
     let mut group = mg_addr::ZERO;
@@ -279,7 +281,7 @@ pub unsafe extern "C" fn mg_multicast_add(c: *mut mg_connection, ip: *mut c_char
     }
 }
 
-/// Stores in `*addr` the local address that the kernel would use towards `*to`. A failure raises MG_EV_ERROR on `c`.
+/// Stores the local address that the kernel would use to reach `*to` in `*addr`. Raises MG_EV_ERROR on `c` on failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_getlocaddr(c: *mut mg_connection, to: *mut mg_addr, addr: *mut mg_addr) {
     // SAFETY: a connection and two addresses, as the caller promises.

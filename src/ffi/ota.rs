@@ -6,12 +6,12 @@ use crate::handler::ota;
 use crate::net::engine::Engine;
 use core::ffi::c_char;
 
-/// Looks for a firmware update. `metadata_url` (at most 255 characters, copied) must answer with JSON,
-/// `{"version": "...", "url": "...", "size": N}`. If the version is not ours (mgx_ota_set_version), the image is fetched
-/// from `url` and given to mg_ota_begin, mg_ota_write and mg_ota_end. `fn` is called once: with NULL after mg_ota_end has returned
-/// true, or else with a message, such as `Same version`, which lives for the length of the call. Without `fn`, failures are logged. It may be
-/// called before this function returns. There is one check at a time in a process; https needs a CA
-/// (mgx_ota_set_ca). What the image contains is for mg_ota_end to verify.
+/// Checks for a firmware update. `metadata_url` (at most 255 characters, copied) must return JSON: `{"version": "...", "url":
+/// "...", "size": N}`. If the version differs from the running one (see mgx_ota_set_version), downloads the image from `url` and
+/// passes it to mg_ota_begin, mg_ota_write and mg_ota_end; mg_ota_end must verify the image. Calls `fn` once, possibly before
+/// this function returns: with NULL after mg_ota_end returned true, otherwise with a message such as `Same version`, valid during
+/// the call. If `fn` is NULL, failures are logged. Only one check can run at a time per process. https requires a CA; see
+/// mgx_ota_set_ca.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ota_url_check(
     mgr: *mut mg_mgr,
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn mg_ota_url_check(
     }
 }
 
-/// Ends a check for updates whose time is up. mg_mgr_poll calls it; applications need not.
+/// Aborts a firmware update check that has timed out. mg_mgr_poll calls it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ota_poll(mgr: *mut mg_mgr) {
     // SAFETY: a manager, as the caller promises.

@@ -1,5 +1,5 @@
-//! Formatting: the functions that take a `va_list`, the character functions, the printers. Those with variable arguments are
-//! documented in `variadic.rs`.
+//! Formatting: functions that take a `va_list`, output callbacks, printers. The variadic functions are documented in
+//! `variadic.rs`.
 
 use super::queue::{mg_queue_add, mg_queue_book};
 use crate::{
@@ -13,26 +13,26 @@ use crate::{
 };
 use core::ffi::{c_char, c_int, c_void};
 
-/// Formats `fmt` with the arguments behind `ap`, calling `fn(character, arg)` for each character. Returns their number. `*ap` is
-/// advanced. `fn` NULL only counts.
+/// Like mg_xprintf, with the arguments in `*ap`, which is advanced. Returns the number of characters. `fn` NULL only counts them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_vxprintf(r#fn: mg_pfn_t, arg: *mut c_void, fmt: *const c_char, ap: *mut va_list) -> usize {
     // SAFETY: arg belongs to fn, and the arguments match fmt.
     unsafe { fmt::engine::format(&mut AnySink::new(r#fn, arg), bytes::cstr(fmt), &mut VaArgs::new(ap)) }
 }
 
-/// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
-/// `buf` may be NULL when `len` is 0.
+/// Like mg_snprintf, with the arguments in `*ap`: formats into `buf`, truncated to `len` - 1 characters and NUL-terminated.
+/// Returns the length of the whole text. `buf` may be NULL if `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_vsnprintf(buf: *mut c_char, len: usize, fmt: *const c_char, ap: *mut va_list) -> usize {
     // SAFETY: buf has len bytes, and the arguments match fmt.
     unsafe { fmt::to_memory(buf.cast(), len, fmt, ap) }
 }
 
-/// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out.
+/// Like mg_mprintf, with the arguments in `*ap`: formats into allocated memory. Free it with mg_free. Returns NULL if the text is
+/// empty or if out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_vmprintf(fmt: *const c_char, ap: *mut va_list) -> *mut c_char {
-    /// What most texts fit in.
+    /// Enough for most texts.
     const FIRST: usize = 64;
     let mut io = mg_iobuf { buf: core::ptr::null_mut(), size: 0, len: 0, align: 0 };
     let io = &raw mut io;
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn mg_vmprintf(fmt: *const c_char, ap: *mut va_list) -> *m
     }
 }
 
-/// `mg_queue_printf`: measures with `ap`, prints with `again`.
+/// Implementation of mg_queue_printf: measures with `ap`, prints with `again`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mgc_queue_printf(q: *mut mg_queue, fmt: *const c_char, ap: *mut va_list, again: *mut va_list) -> usize {
     // SAFETY: the booked space has len + 1 bytes; both lists match fmt.
@@ -65,16 +65,17 @@ unsafe extern "C" fn mgc_queue_printf(q: *mut mg_queue, fmt: *const c_char, ap: 
     }
 }
 
-/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, with a NUL behind the data. When out
-/// of memory the character is dropped.
+/// Output callback for mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which grows as needed, and keeps a NUL after
+/// the data. Drops the character if out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_pfn_iobuf(ch: c_char, param: *mut c_void) {
     // SAFETY: param is a buffer of the caller.
     unsafe { IobufSink::new(param.cast()) }.bytes(&[ch as u8]);
 }
 
-/// For mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param`, which does not grow, with a NUL behind the data. The last byte
-/// of its memory takes a NUL instead of the first character that finds no room, and counts as data; further ones are dropped.
+/// Output callback for mg_xprintf: appends `ch` to the `struct mg_iobuf` at `param` without growing it, and keeps a NUL after the
+/// data. The first character that does not fit is replaced by a NUL in the last byte, which counts as data; the others are
+/// dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_pfn_iobuf_noresize(ch: c_char, param: *mut c_void) {
     let io: *mut mg_iobuf = param.cast();
@@ -91,42 +92,42 @@ pub unsafe extern "C" fn mg_pfn_iobuf_noresize(ch: c_char, param: *mut c_void) {
     }
 }
 
-/// For mg_xprintf: writes `c` to the standard output. `param` is not used.
+/// Output callback for mg_xprintf: writes `c` to stdout. `param` is unused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_pfn_stdout(c: c_char, _param: *mut c_void) {
     // SAFETY: no conditions.
     unsafe { libc::putchar(c_int::from(c as u8)) };
 }
 
-/// Arguments of a printer: a length and a pointer. A negative length counts as 0.
+/// Printer arguments: a length and a pointer. A negative length counts as 0.
 unsafe fn block<'a>(args: &mut VaArgs) -> &'a [u8] {
     let n = usize::try_from(args.int()).unwrap_or(0);
     // SAFETY: the application passed a block of that length.
     unsafe { bytes::slice(args.pointer().cast(), n) }
 }
 
-/// An argument of a printer: a pointer to `N` bytes, or NULL.
+/// Printer argument: a pointer to `N` bytes, or NULL.
 unsafe fn array<'a, const N: usize>(args: &mut VaArgs) -> Option<&'a [u8; N]> {
     // SAFETY: the application passed such a pointer.
     unsafe { args.pointer().cast::<[u8; N]>().as_ref() }
 }
 
-/// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints two lower-case hex digits per byte.
+/// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints two lowercase hex digits per byte.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_hex(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: as for all printers, arg belongs to fn and ap yields the documented arguments.
     unsafe { printers::hex(&mut AnySink::new(r#fn, arg), block(&mut VaArgs::new(ap))) }
 }
 
-/// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints base64 with padding.
+/// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints padded base64.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_base64(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.
     unsafe { printers::base64(&mut AnySink::new(r#fn, arg), block(&mut VaArgs::new(ap))) }
 }
 
-/// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the inside of a JSON string. Length 0 means up to
-/// the NUL; a NUL always ends the text. NULL prints nothing.
+/// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the text escaped for a JSON string, without quotes.
+/// Stops at a NUL; length 0 means no other limit. Prints nothing for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_esc(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex. With a length the text may be that long or end with a NUL before.
@@ -144,14 +145,15 @@ pub unsafe extern "C" fn mg_print_esc(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut
     }
 }
 
-/// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints it with `&`, `<`, `>` and `"` as HTML entities.
+/// Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the text with `&`, `<`, `>` and `"` as HTML
+/// entities.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_html_esc(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.
     unsafe { printers::html(&mut AnySink::new(r#fn, arg), block(&mut VaArgs::new(ap))) }
 }
 
-/// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
+/// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints the IP address: `1.2.3.4` or `[1:2:3:4:5:6:7:8]`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ip(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex. The address is copied.
@@ -161,7 +163,7 @@ pub unsafe extern "C" fn mg_print_ip(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut 
     }
 }
 
-/// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints as mg_print_ip, then a colon and the port.
+/// Printer for `%M` and `%m`. Argument: `struct mg_addr *`. Prints IP address and port: `1.2.3.4:80` or `[1:2:3:4:5:6:7:8]:80`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ip_port(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex. The address is copied.
@@ -171,29 +173,29 @@ pub unsafe extern "C" fn mg_print_ip_port(r#fn: mg_pfn_t, arg: *mut c_void, ap: 
     }
 }
 
-/// Printer for `%M` and `%m`. Argument: a pointer to the four bytes of an IPv4 address in network byte order.
+/// Printer for `%M` and `%m`. Argument: pointer to the four bytes of an IPv4 address in network byte order.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ip4(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.
     unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::display(&mut AnySink::new(r#fn, arg), Ip::V4(*ip))) }
 }
 
-/// Printer for `%M` and `%m`. Argument: a pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
+/// Printer for `%M` and `%m`. Argument: pointer to the 16 bytes of an IPv6 address. Prints it in brackets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ip6(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.
     unsafe { array(&mut VaArgs::new(ap)).map_or(0, |ip| printers::display(&mut AnySink::new(r#fn, arg), Ip::V6(*ip, 0))) }
 }
 
-/// Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
+/// Printer for `%M` and `%m`. Argument: pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_mac(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.
     unsafe { array::<6>(&mut VaArgs::new(ap)).map_or(0, |mac| printers::colon_hex(&mut AnySink::new(r#fn, arg), mac)) }
 }
 
-/// Printer for `%M` and `%m`. Argument: a pointer to the eight bytes of an IEEE 64-bit address. Prints eight pairs of hex digits
-/// with colons between.
+/// Printer for `%M` and `%m`. Argument: pointer to the eight bytes of an IEEE 64-bit address. Prints eight pairs of hex digits
+/// separated by colons.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_ieee64(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
     // SAFETY: see mg_print_hex.

@@ -12,8 +12,8 @@ use crate::{
 };
 use core::ffi::{c_char, c_int, c_void};
 
-/// Adds a handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, which is NULL at
-/// first. The pattern is copied. `handler_data` is found in `r->rpc->fn_data`. Does nothing when out of memory.
+/// Adds a JSON-RPC handler for the methods that match `method_pattern` (see mg_match) to the front of the list `*head`, initially
+/// NULL. Copies the pattern. The handler finds `handler_data` in `r->rpc->fn_data`. Does nothing if out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_rpc_add(
     head: *mut *mut mg_rpc,
@@ -32,16 +32,16 @@ pub unsafe extern "C" fn mg_rpc_del(head: *mut *mut mg_rpc, handler: Option<unsa
     unsafe { rpc::delete(head, handler) }
 }
 
-/// Calls the handler for `r->frame`: the first in the list `*r->head` that matches its method. A frame without method but with a
-/// result or error is for the handler of the empty method name. Without handler, or if the frame is neither, an error response
-/// is printed. Responses go to `r->pfn(character, r->pfn_data)`.
+/// Calls the first handler in the list `*r->head` that matches the method of the JSON-RPC request `r->frame`. A frame with a
+/// result or error and no method goes to the handler of the empty method name. Prints an error response if there is no handler or
+/// the frame is invalid. Responses are written to `r->pfn(character, r->pfn_data)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_rpc_process(r: *mut mg_rpc_req) {
     // SAFETY: r is the caller's request.
     unsafe { rpc::process(r) }
 }
 
-/// The JSON text of a result or message; a NULL format means `null`.
+/// JSON text of a result or message. A NULL format means `null`.
 unsafe fn value(out: &mut AnySink<'_>, fmt: *const c_char, ap: *mut va_list) {
     if fmt.is_null() {
         return out.bytes(b"null");
@@ -50,21 +50,21 @@ unsafe fn value(out: &mut AnySink<'_>, fmt: *const c_char, ap: *mut va_list) {
     unsafe { format(out, bytes::cstr(fmt), &mut VaArgs::new(ap)) };
 }
 
-/// mg_rpc_ok with its arguments behind `ap`.
+/// Like mg_rpc_ok, with the arguments in `*ap`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_rpc_vok(r: *mut mg_rpc_req, fmt: *const c_char, ap: *mut va_list) {
     // SAFETY: r is the caller's request.
     unsafe { rpc::ok(r, |out| value(out, fmt, ap)) }
 }
 
-/// mg_rpc_err with its arguments behind `ap`.
+/// Like mg_rpc_err, with the arguments in `*ap`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_rpc_verr(r: *mut mg_rpc_req, code: c_int, fmt: *const c_char, ap: *mut va_list) {
     // SAFETY: r is the caller's request.
     unsafe { rpc::error(r, code, |out| value(out, fmt, ap)) }
 }
 
-/// A ready handler: answers with an array of the patterns in the list.
+/// JSON-RPC method handler that responds with an array of the method patterns in the list.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_rpc_list(r: *mut mg_rpc_req) {
     // SAFETY: r is the caller's request.

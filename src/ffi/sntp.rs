@@ -1,4 +1,4 @@
-//! Time from servers.
+//! SNTP client.
 
 use crate::abi::*;
 use crate::ffi_util::bytes;
@@ -8,11 +8,11 @@ use crate::net::handle::ConnRef;
 use core::ffi::{c_char, c_void};
 use core::ptr;
 
-/// Asks the time server at `url`, such as `udp://pool.ntp.org:123`; NULL asks a public one. The port must be given. Its answer sets
-/// `mg_boot_timestamp_ms`, so that mg_now is the time, and `fn` gets MG_EV_SNTP_TIME with a `uint64_t *`, milliseconds since 1970.
-/// Then the connection closes, as it does, without MG_EV_ERROR, when the server says that it does not know the time, and 3 seconds
-/// after the start when no answer has come. Messages from others, or that do not repeat the random number in our request, are
-/// ignored. Returns NULL as mg_connect does.
+/// Requests the time from the SNTP server `url`, such as `udp://pool.ntp.org:123`; the port is required. NULL selects a public
+/// server. The response sets `mg_boot_timestamp_ms`, which mg_now uses, and `fn` gets MG_EV_SNTP_TIME with a `uint64_t *`,
+/// milliseconds since 1970; then the connection closes. It also closes, without MG_EV_ERROR, if the server reports that it is not
+/// synchronised, or after 3 seconds without a response. Ignores messages from other senders and those that do not echo the random
+/// number of the request. Returns NULL in the same cases as mg_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sntp_connect(
     mgr: *mut mg_mgr,
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn mg_sntp_connect(
     unsafe { Engine::enter_mgr(mgr).and_then(|e| sntp::connect(&e, url, r#fn, fn_data)).map_or(ptr::null_mut(), ConnRef::as_ptr) }
 }
 
-/// Sends one SNTP request to `c->rem`; mg_sntp_connect does it by itself. Does nothing while the server's address is not known yet.
+/// Sends an SNTP request to `c->rem`; mg_sntp_connect calls it. Does nothing until the server's address is resolved.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sntp_request(c: *mut mg_connection) {
     enter!(@raw c);
@@ -32,9 +32,9 @@ pub unsafe extern "C" fn mg_sntp_request(c: *mut mg_connection) {
     sntp::request(unsafe { ConnRef::new(c) });
 }
 
-/// Reads a time server's message of `len` bytes. Returns milliseconds since 1970 and sets `mg_boot_timestamp_ms`; -1 when the
-/// message is shorter than 48 bytes or no server's, and then sets nothing. Nobody checks here whose message it is and whether it
-/// answers a request: mg_sntp_connect does.
+/// Parses an SNTP server message of `len` bytes. Sets `mg_boot_timestamp_ms` and returns milliseconds since 1970, or returns -1
+/// and sets nothing if the message is shorter than 48 bytes or not from a server. Does not check the sender or match the message
+/// to a request; mg_sntp_connect does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_sntp_parse(buf: *const u8, len: usize) -> i64 {
     // SAFETY: buf covers len bytes.

@@ -7,20 +7,21 @@ use crate::proto::{glob, num};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-/// A view of the NUL-terminated string `s`, NULL and 0 when `s` is NULL. Applications write it `mg_str(s)`.
+/// Returns a view of the NUL-terminated string `s`; the null string if `s` is NULL. Applications write `mg_str(s)`. May be called
+/// from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_str_s(s: *const c_char) -> mg_str {
     // SAFETY: s is NULL or a C string.
     mg_str { buf: s.cast_mut(), len: unsafe { cstr(s) }.len() }
 }
 
-/// A view of the `n` bytes at `s`.
+/// Returns a view of the `n` bytes at `s`. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_str_n(s: *const c_char, n: usize) -> mg_str {
     mg_str { buf: s.cast_mut(), len: n }
 }
 
-/// Bytes compare as C's `char`, which has a sign on most machines.
+/// Bytes compare like C's `char`, which is signed on most machines.
 fn plain(c: &u8) -> c_char {
     *c as c_char
 }
@@ -29,8 +30,8 @@ fn lower(c: &u8) -> c_char {
     c.to_ascii_lowercase() as c_char
 }
 
-/// Compares two NUL-terminated strings, ASCII letters without regard to case. Returns 0 when they are equal, otherwise the
-/// difference between the first two characters that differ, in lower case. Neither may be NULL.
+/// Compares two NUL-terminated strings, ignoring ASCII case. Returns 0 if they are equal, otherwise the difference between the
+/// first two differing characters in lower case. Neither may be NULL. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_casecmp(s1: *const c_char, s2: *const c_char) -> c_int {
     let mut i = 0;
@@ -45,22 +46,22 @@ pub unsafe extern "C" fn mg_casecmp(s1: *const c_char, s2: *const c_char) -> c_i
     }
 }
 
-/// Compares two strings byte by byte: -1, 0 or 1. The beginning of a string comes before the string.
+/// Compares two strings byte by byte. Returns -1, 0 or 1. A prefix sorts before the longer string. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_strcmp(str1: mg_str, str2: mg_str) -> c_int {
     // SAFETY: both cover their length.
     unsafe { str1.bytes().iter().map(plain).cmp(str2.bytes().iter().map(plain)) as c_int }
 }
 
-/// Like `mg_strcmp`, with ASCII letters compared without regard to case.
+/// Like mg_strcmp, ignoring ASCII case. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_strcasecmp(str1: mg_str, str2: mg_str) -> c_int {
     // SAFETY: both cover their length.
     unsafe { str1.bytes().iter().map(lower).cmp(str2.bytes().iter().map(lower)) as c_int }
 }
 
-/// A copy of `s` on the heap, with a NUL behind it; NULL and 0 when `s` is empty or memory has run out. Release `.buf` with
-/// `mg_free`.
+/// Returns a NUL-terminated copy of `s`; the null string if `s` is empty or if out of memory. Free `.buf` with mg_free. May be
+/// called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_strdup(s: mg_str) -> mg_str {
     // SAFETY: s covers its length.
@@ -69,13 +70,13 @@ pub unsafe extern "C" fn mg_strdup(s: mg_str) -> mg_str {
     mg_str { buf: buf.cast(), len: if buf.is_null() { 0 } else { bytes.len() } }
 }
 
-/// Matches all of `str` against a pattern: `?` is any one character, `*` any number of characters except `/`, `#` any
-/// number of characters, everything else is itself.
+/// Matches the whole of `str` against a glob pattern. `?` matches one character, `*` any number of characters except `/`, `#` any
+/// number of characters; everything else matches itself. May be called from any thread.
 ///
-/// When it matches and `caps` is not NULL, `caps` receives the text of each wildcard as a view of `str`, in the order of
-/// the pattern. Adjacent `*` and `#` are one wildcard. Every wildcard ends at the earliest place from which the rest of the
-/// pattern matches. A last entry with NULL and 0 follows unless the pattern ends in `*` or `#`: `caps` needs one entry for
-/// `/user/*` and two for `/user/?`. When nothing matches, only `caps[0]` is written, with NULL and 0.
+/// On a match, `caps`, unless NULL, receives the text matched by each wildcard, in pattern order, as views of `str`. Adjacent `*`
+/// and `#` count as one wildcard. Each wildcard matches the shortest text that lets the rest of the pattern match. A null string
+/// is added unless the pattern ends in `*` or `#`, so `caps` needs one entry for `/user/*` and two for `/user/?`. Without a
+/// match, only `caps[0]` is set, to the null string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_match(str: mg_str, pattern: mg_str, caps: *mut mg_str) -> bool {
     // SAFETY: both cover their length.
@@ -98,9 +99,9 @@ pub unsafe extern "C" fn mg_match(str: mg_str, pattern: mg_str, caps: *mut mg_st
     matched
 }
 
-/// Cuts `s` at the first `sep`: `*a` becomes the part before it and `*b` the part behind it, or all of `s` and nothing
-/// when there is no `sep`. Returns false, with both left alone, when `s` is empty. `a` and `b` may be NULL, or point at
-/// the caller's `s`, so that `while (mg_span(s, &part, &s, ','))` takes a list apart.
+/// Splits `s` at the first `sep`: `*a` is the part before it and `*b` the part after it. Without `sep`, `*a` is all of `s` and
+/// `*b` is empty. Returns false and leaves both unchanged if `s` is empty. `a` and `b` may be NULL, or point to the caller's `s`:
+/// `while (mg_span(s, &part, &s, ','))` iterates over a list. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_span(s: mg_str, a: *mut mg_str, b: *mut mg_str, sep: c_char) -> bool {
     // SAFETY: s covers its length; a and b are NULL or the caller's structs.
@@ -121,9 +122,9 @@ pub unsafe extern "C" fn mg_span(s: mg_str, a: *mut mg_str, b: *mut mg_str, sep:
     }
 }
 
-/// Reads an unsigned number into the integer of `val_len` bytes (1, 2, 4 or 8) at `val`. `base` is 2, 10 or 16; or 0 for
-/// a number of two characters or more that says it itself: `0b` for binary, `0x` for hexadecimal, else decimal. Returns
-/// false, with `*val` left alone, when `str` is not just such a number, or one that does not fit.
+/// Parses an unsigned number into the integer of `val_len` bytes (1, 2, 4 or 8) at `val`. `base` is 2, 10 or 16; 0 means that a
+/// prefix selects it: `0b` binary, `0x` hexadecimal, otherwise decimal, at least two characters. Returns false and leaves `*val`
+/// unchanged if `str` is not such a number or the number does not fit. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_str_to_num(str: mg_str, base: c_int, val: *mut c_void, val_len: usize) -> bool {
     // SAFETY: str covers its length.
@@ -146,8 +147,8 @@ pub unsafe extern "C" fn mg_str_to_num(str: mg_str, base: c_int, val: *mut c_voi
     }
 }
 
-/// Reads a decimal size, with spaces and tabs allowed around it. Returns false, with `*val` left alone, when `str` is
-/// anything else or the number is too large. Not in the header: declared by those who use it.
+/// Parses a decimal size, with optional spaces and tabs around it. Returns false and leaves `*val` unchanged if `str` is anything
+/// else or the number is too large. Not in the header: its users declare it.
 ///
 /// cbindgen:ignore
 #[unsafe(no_mangle)]

@@ -8,10 +8,10 @@ use crate::platform::clock as time;
 use core::ffi::{c_uint, c_void};
 use core::ptr;
 
-/// Fills in `*timer` and puts it in front of the list `*head`. `fn(arg)` is called after `milliseconds`, counted from the
-/// first `mg_timer_poll` that sees the timer: once with `MG_TIMER_ONCE`, again and again with `MG_TIMER_REPEAT`, in both
-/// cases at once if `MG_TIMER_RUN_NOW` is added. The struct stays the caller's and must live until `mg_timer_free`; it
-/// must not be on a list already. `&mgr->timers` is the list that `mg_mgr_poll` polls.
+/// Initialises `*timer` and adds it to the front of the list `*head`. `fn(arg)` is called `milliseconds` after the first
+/// mg_timer_poll that sees the timer: once for MG_TIMER_ONCE, periodically for MG_TIMER_REPEAT. With MG_TIMER_RUN_NOW the first
+/// call comes in that poll. The caller owns the struct, which must stay valid until mg_timer_free and must not be in a list
+/// already. mg_mgr_poll polls the list `&mgr->timers`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_init(
     head: *mut *mut mg_timer,
@@ -26,33 +26,32 @@ pub unsafe extern "C" fn mg_timer_init(
     unsafe { timer::push(head, timer, filled) }
 }
 
-/// Takes a timer off the list `*head`; does nothing when it is not there. Releases no memory. May be called in a timer's
-/// callback, for that timer or another one, which then may be released.
+/// Removes a timer from the list `*head`; does nothing if it is not in the list. Frees no memory. A timer callback may remove its
+/// own or another timer, whose memory may then be freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_free(head: *mut *mut mg_timer, timer: *mut mg_timer) {
     // SAFETY: head is a list of the caller.
     unsafe { timer::unlink(head, timer) }
 }
 
-/// Calls the functions of all timers on the list `*head` that are due, at the time of `new_ms` milliseconds. A timer that
-/// has missed several periods is called once. Timers added meanwhile wait for the next poll. A timer from `mg_timer_add`
-/// that is done is released.
+/// Calls the callbacks of all timers in the list `*head` that are due at time `new_ms`, in milliseconds. A timer that missed
+/// several periods runs once. Timers added meanwhile wait for the next poll. Frees finished timers created by mg_timer_add.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_poll(head: *mut *mut mg_timer, new_ms: u64) {
     // SAFETY: head is a list of the caller.
     unsafe { timer::poll(head, new_ms) };
 }
 
-/// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the time when it is true
-/// next, 0 at first; the first call only starts it, unless `period` is 0. When the clock has gone back, it starts again.
+/// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the next expiry time, initially 0;
+/// the first call only starts the timer, unless `period` is 0. If the clock goes back, the timer restarts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_expired(expiration: *mut u64, period: u64, now: u64) -> bool {
     // SAFETY: expiration is the caller's.
     timer::expired(unsafe { &mut *expiration }, period, now)
 }
 
-/// Makes a timer that `mg_mgr_poll` polls, see `mg_timer_init`. The manager owns it: it is released after its call, or with
-/// the manager when it repeats. Returns NULL when memory has run out, or when another thread keeps the manager busy.
+/// Creates a timer polled by mg_mgr_poll; see mg_timer_init. The manager owns it: it is freed after its call, or with the manager
+/// if it repeats. Returns NULL if out of memory, or if another thread keeps the manager busy.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_add(
     mgr: *mut mg_mgr,
@@ -72,14 +71,14 @@ pub unsafe extern "C" fn mg_timer_add(
     timer
 }
 
-/// Wall clock time in milliseconds since 1970, once SNTP has told it: `mg_millis()` plus `mg_boot_timestamp_ms`, which is
-/// 0 before. May be called from any thread.
+/// Returns the wall-clock time in milliseconds since 1970, once SNTP has set it: `mg_millis()` plus `mg_boot_timestamp_ms`, which
+/// is 0 until then. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_now() -> u64 {
     time::now()
 }
 
-/// Waits, without sleeping, until more than `ms` milliseconds have gone by. May be called from any thread.
+/// Busy-waits until more than `ms` milliseconds have passed. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_delayms(ms: c_uint) {
     let start = time::millis();

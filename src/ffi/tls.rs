@@ -1,4 +1,4 @@
-//! TLS, and the raw socket I/O behind it.
+//! TLS, and raw socket I/O.
 
 use crate::abi::*;
 use crate::ffi_util::{bytes, iobuf};
@@ -43,8 +43,8 @@ pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_
     }
 }
 
-/// Frees the TLS state of a connection and sets `c->tls` to NULL; harmless when there is none. A connection on which TLS has begun
-/// does not go back to clear text: it is closed, unless mg_tls_init follows. mg_mgr_poll frees the state of what it closes.
+/// Frees the TLS state of a connection and sets `c->tls` to NULL. No effect without TLS. A connection that has started TLS does
+/// not return to clear text: it is closed unless mg_tls_init follows. mg_mgr_poll frees the state of connections it closes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_free(c: *mut mg_connection) {
     #[cfg(feature = "tls")]
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn mg_tls_free(c: *mut mg_connection) {
     let _ = c;
 }
 
-/// A count of bytes, or why there are none.
+/// A byte count, or the reason why there is none.
 #[cfg(feature = "tls")]
 fn result(io: Io) -> c_long {
     match io {
@@ -66,9 +66,9 @@ fn result(io: Io) -> c_long {
     }
 }
 
-/// Encrypts and sends, past `c->send`. Returns the number of bytes taken, at most 64 KiB at once; MG_IO_WAIT before the end of the
-/// handshake and while the socket takes no more; MG_IO_ERR on failure. What was taken counts as sent: the library sends the rest of it
-/// by itself. mg_mgr_poll does this for what is in `c->send`.
+/// Encrypts and sends data, bypassing `c->send`. Returns the number of bytes accepted, at most 64 KiB per call; MG_IO_WAIT before
+/// the end of the handshake or if the socket is blocked; MG_IO_ERR on failure. The library sends accepted data that the socket
+/// does not take at once. mg_mgr_poll calls it for `c->send`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long {
     if c.is_null() || buf.is_null() || len == 0 {
@@ -82,8 +82,8 @@ pub unsafe extern "C" fn mg_tls_send(c: *mut mg_connection, buf: *const c_void, 
     MG_IO_ERR.into()
 }
 
-/// Decrypts up to `len` bytes of what is in `c->rtls`. Returns how many, MG_IO_WAIT when more ciphertext is needed, or MG_IO_ERR after a
-/// failure and when the peer has ended the session. mg_mgr_poll does this into `c->recv`.
+/// Decrypts up to `len` bytes from `c->rtls` to `buf`. Returns the number of bytes, MG_IO_WAIT if more ciphertext is needed, or
+/// MG_IO_ERR after a failure or when the peer has ended the session. mg_mgr_poll calls it for `c->recv`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long {
     if c.is_null() || buf.is_null() || len == 0 {
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn mg_tls_recv(c: *mut mg_connection, buf: *mut c_void, le
     MG_IO_ERR.into()
 }
 
-/// Number of decrypted bytes that have not been delivered yet, because `c->recv` had no room for them. 0 without TLS.
+/// Returns the number of decrypted bytes not yet delivered because `c->recv` has no room. 0 without TLS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
     if c.is_null() {
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
     0
 }
 
-/// Sends ciphertext that the socket did not take at once. mg_mgr_poll does this by itself.
+/// Sends ciphertext that the socket did not take at once. mg_mgr_poll calls it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
     enter!(@maybe c);
@@ -124,27 +124,27 @@ pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
     let _ = c;
 }
 
-/// Sends what the handshake has to send. The handshake runs by itself, so there is no need to call this.
+/// Sends pending handshake data. mg_mgr_poll runs the handshake, so there is no need to call this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_handshake(c: *mut mg_connection) {
     // SAFETY: passed on to the caller.
     unsafe { mg_tls_flush(c) }
 }
 
-/// Does nothing: mg_mgr_init makes what TLS needs.
+/// Does nothing: mg_mgr_init initialises TLS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_ctx_init(mgr: *mut mg_mgr) {
     let _ = mgr;
 }
 
-/// Does nothing: mg_mgr_free frees what TLS has needed.
+/// Does nothing: mg_mgr_free frees the TLS state.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_ctx_free(mgr: *mut mg_mgr) {
     let _ = mgr;
 }
 
-/// Sends bytes on the socket itself, past `c->send`; on UDP one datagram to `c->rem`. Returns how many were taken, MG_IO_WAIT
-/// when the socket takes none now, or MG_IO_ERR.
+/// Sends data on the socket, bypassing `c->send` and TLS; on UDP, one datagram to `c->rem`. Returns the number of bytes sent,
+/// MG_IO_WAIT if the socket is blocked, or MG_IO_ERR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_io_send(c: *mut mg_connection, buf: *const c_void, len: usize) -> c_long {
     enter!(@raw c, MG_IO_ERR.into());
@@ -167,8 +167,8 @@ pub unsafe extern "C" fn mg_io_send(c: *mut mg_connection, buf: *const c_void, l
     }
 }
 
-/// Takes up to `len` received bytes that no TLS layer has seen yet from `c->rtls`. Returns how many, or MG_IO_WAIT when there
-/// are none.
+/// Moves up to `len` received bytes that TLS has not processed from `c->rtls` to `buf`. Returns the number of bytes, or
+/// MG_IO_WAIT if there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_io_recv(c: *mut mg_connection, buf: *mut c_void, len: usize) -> c_long {
     enter!(@raw c, MG_IO_ERR.into());

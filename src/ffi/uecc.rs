@@ -1,6 +1,6 @@
-//! Keys on the curves P-256 and P-384. Keys and signatures are big-endian bytes: a private key has n of them (32 or 48), a public
-//! key 2n (X, Y), a signature 2n (r, s). The header declares these functions for applications that set MG_TLS to MG_TLS_BUILTIN,
-//! which is why they carry that condition; build.rs fulfils it when the library is built with elliptic curves.
+//! Keys on the curves P-256 and P-384. Keys and signatures are big-endian: a private key has n bytes (32 or 48), a public key 2n
+//! (X, Y), a signature 2n (r, s). The header declares these functions only for applications that set MG_TLS to MG_TLS_BUILTIN,
+//! hence the `cfg`; build.rs sets it if the library is built with elliptic curves.
 
 #![cfg(any(cbindgen, feature = "ecc"))]
 
@@ -12,7 +12,7 @@ use crate::sys::random;
 use core::ffi::{c_int, c_uint};
 use zeroize::Zeroizing;
 
-/// Applications get the addresses of these.
+/// Applications hold the addresses of these.
 static NAMES: [(Curve, u8); 2] = [(Curve::P256, 0), (Curve::P384, 0)];
 
 fn name(i: usize) -> MG_UECC_Curve {
@@ -23,7 +23,7 @@ fn curve(c: MG_UECC_Curve) -> Option<Curve> {
     (0..NAMES.len()).find(|i| name(*i) == c).map(|i| NAMES[i].0)
 }
 
-/// Writes a result. 1 when there is one.
+/// Writes a result. Returns 1 if there is one, otherwise 0.
 ///
 /// # Safety
 /// `to` is NULL or has room for it.
@@ -38,21 +38,22 @@ unsafe fn give(result: Option<&[u8]>, to: *mut u8) -> c_int {
     }
 }
 
-/// The curve P-256, for the functions that follow. May be called from any thread, as all of them.
+/// Returns the curve P-256, for the mg_uecc_* functions. May be called from any thread, like all of them.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_uecc_secp256r1() -> MG_UECC_Curve {
     name(0)
 }
 
-/// The curve P-384.
+/// Returns the curve P-384, for the mg_uecc_* functions.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_uecc_secp384r1() -> MG_UECC_Curve {
     name(1)
 }
 
-/// Computes the public key of a private one. Returns 1, or 0 when it is no key of this curve.
+/// Computes the public key (2n bytes: X, Y) of a private key (n bytes, big-endian). Returns 1, or 0 if the key is not valid on
+/// the curve.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_uecc_compute_public_key(private_key: *const u8, public_key: *mut u8, curve: MG_UECC_Curve) -> c_int {
@@ -61,7 +62,8 @@ pub unsafe extern "C" fn mg_uecc_compute_public_key(private_key: *const u8, publ
     unsafe { give(c.public_key(slice(private_key, c.size())).as_deref(), public_key) }
 }
 
-/// Makes a pair of keys with random numbers of mg_random. Returns 1, or 0 when there are none.
+/// Generates a key pair with random numbers from mg_random: a public key of 2n bytes (X, Y), a private key of n bytes. Returns 1,
+/// or 0 if mg_random fails.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_uecc_make_key(public_key: *mut u8, private_key: *mut u8, curve: MG_UECC_Curve) -> c_int {
@@ -80,7 +82,7 @@ pub unsafe extern "C" fn mg_uecc_make_key(public_key: *mut u8, private_key: *mut
     0
 }
 
-/// Returns 1 when a public key is a point of the curve, else 0.
+/// Returns 1 if a public key (2n bytes: X, Y) is a point on the curve, otherwise 0.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_uecc_valid_public_key(public_key: *const u8, curve: MG_UECC_Curve) -> c_int {
@@ -88,8 +90,8 @@ pub unsafe extern "C" fn mg_uecc_valid_public_key(public_key: *const u8, curve: 
     self::curve(curve).is_some_and(|c| c.is_public_key(unsafe { slice(public_key, 2 * c.size()) })).into()
 }
 
-/// Computes the secret that the owners of two keys share (ECDH): n bytes, the X coordinate. Returns 1, or 0 when one of the keys is
-/// none of this curve.
+/// Computes the shared secret of two parties (ECDH): n bytes, the X coordinate. Returns 1, or 0 if a key is not valid on the
+/// curve.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_uecc_shared_secret(
@@ -106,8 +108,8 @@ pub unsafe extern "C" fn mg_uecc_shared_secret(
     }
 }
 
-/// Signs a hash of `hash_size` bytes (ECDSA); of a longer one than n bytes, the first n count. Returns 1, or 0
-/// when it is no key of this curve or mg_random has no random numbers.
+/// Signs a hash of `hash_size` bytes (ECDSA); only the first n bytes of a longer hash count. The signature has 2n bytes (r, s).
+/// Returns 1, or 0 if the key is not valid on the curve or mg_random fails.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_uecc_sign(
@@ -123,7 +125,7 @@ pub unsafe extern "C" fn mg_uecc_sign(
     unsafe { give(c.sign(slice(private_key, c.size()), slice(hash, hash_size as usize), &noise).as_deref(), signature) }
 }
 
-/// Checks the signature of a hash. Returns 1 if it is good, else 0.
+/// Verifies the ECDSA signature (2n bytes: r, s) of a hash. Returns 1 if it is valid, otherwise 0.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_uecc_verify(
@@ -141,22 +143,22 @@ pub unsafe extern "C" fn mg_uecc_verify(
     }
 }
 
-/// Bytes of a private key: n.
+/// Returns the size n of a private key in bytes: 32 for P-256, 48 for P-384.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_uecc_curve_private_key_size(curve: MG_UECC_Curve) -> c_int {
     self::curve(curve).map_or(0, Curve::size) as c_int
 }
 
-/// Bytes of a public key: 2n.
+/// Returns the size 2n of a public key in bytes: 64 for P-256, 96 for P-384.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_uecc_curve_public_key_size(curve: MG_UECC_Curve) -> c_int {
     2 * self::curve(curve).map_or(0, Curve::size) as c_int
 }
 
-/// Takes the private key on the curve P-256 out of a file, PEM or DER, SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`). Returns 32
-/// and writes 32 bytes, or returns 0: another kind of key, a malformed one, or `len` below 32.
+/// Extracts the P-256 private key from the content of a key file: PEM or DER, SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`).
+/// Writes 32 bytes to `buf` and returns 32, or returns 0 if the key is of another type or malformed, or if `len` is less than 32.
 #[cfg(mg_tls_builtin)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_uecc_parse_private_key(key: mg_str, buf: *mut u8, len: usize) -> usize {

@@ -1,4 +1,4 @@
-//! Addresses, byte order, checksums, randomness and other small things.
+//! Addresses, byte order, checksums, randomness and other utilities.
 
 use crate::abi::{mg_addr, mg_addr_bytes, mg_str, mg_volatile_byte};
 use crate::ffi_util::bytes::{slice, slice_mut};
@@ -9,9 +9,9 @@ use crate::sys::random;
 use core::ffi::{c_char, c_int, c_uint, c_void};
 use core::hint::black_box;
 
-/// Reads an IP address: nothing at all (0.0.0.0), `localhost` (127.0.0.1), IPv4 `a.b.c.d`, or IPv6, with or without
-/// brackets and with or without a scope, `[fe80::1%2]`. Sets the address, and `is_ip6`; an IPv6 address also `scope_id`.
-/// The port is left alone. Returns false when `str` is no address.
+/// Parses an IP address: IPv4 `a.b.c.d`, IPv6 with or without brackets and scope (`[fe80::1%2]`), `localhost` (127.0.0.1), or an
+/// empty string (0.0.0.0). Sets the address and `is_ip6`, for IPv6 also `scope_id`; leaves the port unchanged. Returns false if
+/// `str` is not an address. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_aton(str: mg_str, addr: *mut mg_addr) -> bool {
     // SAFETY: str covers its length, addr is the caller's struct.
@@ -31,11 +31,11 @@ pub unsafe extern "C" fn mg_aton(str: mg_str, addr: *mut mg_addr) -> bool {
     ip.is_some()
 }
 
-/// Checks an address against a list of networks, such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated, each with `+` to
-/// let it in or `-` to keep it out. Returns 1 when the address may come in, 0 when not: the last network that contains it
-/// decides, and no network means no; but an empty list lets everyone in. An IPv4 address mapped into IPv6
-/// (`::ffff:192.168.0.1`) counts as that IPv4 address. Returns -1 for any other IPv6 address or an entry without sign, -2 for a
-/// malformed network. Where bits behind the network's length are not zero, `-` keeps all of the network out and `+` lets nobody in.
+/// Checks an address against an access list such as `-0.0.0.0/0,+192.168.0.0/16`: comma-separated IPv4 networks, each with `+`
+/// (allow) or `-` (deny). Returns 1 if access is allowed, 0 if denied: the last matching network decides, no match denies, and an
+/// empty list allows everything. IPv4-mapped IPv6 addresses (`::ffff:192.168.0.1`) count as IPv4. Returns -1 for other IPv6
+/// addresses and for entries without a sign, -2 for malformed networks. If bits beyond the prefix length are set, `-` denies the
+/// whole network and `+` allows nothing. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_check_ip_acl(acl: mg_str, remote_ip: *mut mg_addr) -> c_int {
     // SAFETY: acl covers its length, remote_ip is the caller's struct.
@@ -50,40 +50,42 @@ pub unsafe extern "C" fn mg_check_ip_acl(acl: mg_str, remote_ip: *mut mg_addr) -
     }
 }
 
-/// Whether a path cannot lead out of the directory it is looked up in: it does not begin with `~`, none of its parts
-/// begins with `..`, and there is no NUL inside. Both `/` and `\` separate parts. An empty path, or one that begins with
-/// a NUL, is sane.
+/// Returns true if a path cannot leave the directory it is relative to: it does not begin with `~`, no component begins with
+/// `..`, and it contains no NUL. Both `/` and `\` separate components. A path that is empty or begins with a NUL is sane. May be
+/// called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_path_is_sane(path: mg_str) -> bool {
     // SAFETY: path covers its length.
     path::is_sane(unsafe { path.bytes() })
 }
 
-/// Seconds since 1970 of a date and time in UTC; `month` is 1 to 12, `day` 1 to 31. 0 for years before 1970.
+/// Converts a UTC date and time to seconds since 1970. `month` is 1 to 12, `day` 1 to 31. Returns 0 for years before 1970. May be
+/// called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_timegm(year: c_uint, month: c_uint, day: c_uint, hour: c_uint, min: c_uint, sec: c_uint) -> u64 {
     date::unix_time(year, month, day, hour, min, sec)
 }
 
-/// Turns a 16-bit number from network byte order into the machine's, or back.
+/// Converts a 16-bit integer between network and host byte order. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_ntohs(net: u16) -> u16 {
     u16::from_be(net)
 }
 
-/// Turns a 32-bit number from network byte order into the machine's, or back.
+/// Converts a 32-bit integer between network and host byte order. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_ntohl(net: u32) -> u32 {
     u32::from_be(net)
 }
 
-/// Turns a 64-bit number from network byte order into the machine's, or back.
+/// Converts a 64-bit integer between network and host byte order. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mg_ntohll(net: u64) -> u64 {
     u64::from_be(net)
 }
 
-/// Zeroes `len` bytes at `buf`, which may be NULL. Never optimised away: for secrets.
+/// Zeroes `len` bytes at `buf`, which may be NULL. For secrets: the compiler never optimises it away. May be called from any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_bzero(buf: *mut mg_volatile_byte, len: usize) {
     // SAFETY: buf is NULL or covers len bytes.
@@ -92,7 +94,7 @@ pub unsafe extern "C" fn mg_bzero(buf: *mut mg_volatile_byte, len: usize) {
     black_box(buf);
 }
 
-/// Compares `n` bytes in a time that does not depend on them: for secrets. 0 bytes are equal.
+/// Compares `n` bytes in constant time. For secrets. Returns true if they are equal or `n` is 0. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_memeq(a: *const c_void, b: *const c_void, n: usize) -> bool {
     // SAFETY: a and b cover n bytes.
@@ -101,8 +103,8 @@ pub unsafe extern "C" fn mg_memeq(a: *const c_void, b: *const c_void, n: usize) 
     a.len() == n && b.len() == n && difference == 0
 }
 
-/// Fills `buf` with `len - 1` random letters and digits and a NUL; writes nothing when `len` is 0. Returns `buf`; or, when
-/// `mg_random` has no random numbers, NULL, with an empty text in `buf`.
+/// Fills `buf` with `len - 1` random letters and digits and a NUL. Writes nothing if `len` is 0. Returns `buf`; if mg_random
+/// fails, returns NULL and makes `buf` an empty string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_random_str(buf: *mut c_char, len: usize) -> *mut c_char {
     // SAFETY: buf covers len bytes.
@@ -115,14 +117,16 @@ pub unsafe extern "C" fn mg_random_str(buf: *mut c_char, len: usize) -> *mut c_c
     buf
 }
 
-/// CRC-32 of `len` bytes, as in zlib. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+/// Computes the CRC-32 (as zlib does) of `len` bytes. `crc` is 0, or the result for the preceding bytes. `buf` may be NULL if
+/// `len` is 0. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_crc32(crc: u32, buf: *const c_char, len: usize) -> u32 {
     // SAFETY: buf covers len bytes.
     crc::crc32(crc, unsafe { slice(buf.cast(), len) })
 }
 
-/// CRC-16/X.25 of `len` bytes. `crc` is 0, or the result for the bytes before them. `buf` may be NULL when `len` is 0.
+/// Computes the CRC-16/X.25 of `len` bytes. `crc` is 0, or the result for the preceding bytes. `buf` may be NULL if `len` is 0.
+/// May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_crc16(crc: u16, buf: *const c_char, len: usize) -> u16 {
     // SAFETY: buf covers len bytes.

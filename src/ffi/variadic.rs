@@ -1,5 +1,5 @@
-//! Declarations of what `src/fmt/variadic.c` defines: functions with variable arguments, functions that an application may
-//! replace, and the log level. They are here for the C header.
+//! Declarations of what `src/fmt/variadic.c` defines: variadic functions, functions that an application may replace, and the log
+//! level. They are here for the C header.
 
 #![allow(dead_code)]
 
@@ -7,59 +7,61 @@ use crate::abi::*;
 use core::ffi::{c_char, c_int, c_void};
 
 unsafe extern "C" {
-    /// Allocates `count` * `size` zeroed bytes; NULL when out of memory. All memory that an application gets from the library,
-    /// keeps or frees comes from here. An application may define its own mg_calloc and mg_free, which the library then uses.
+    /// Allocates `count` * `size` zeroed bytes. Returns NULL if out of memory. All memory that the library hands to the
+    /// application, or takes from it to free, comes from here. An application may define its own mg_calloc and mg_free; the
+    /// library then uses them.
     pub fn mg_calloc(count: usize, size: usize) -> *mut c_void;
 
-    /// Frees memory of mg_calloc; NULL is fine.
+    /// Frees memory allocated by mg_calloc. NULL is a no-op.
     pub fn mg_free(ptr: *mut c_void);
 
-    /// Formats `fmt` and its arguments, calling `fn(character, arg)` for each character. Returns their number.
+    /// Formats text, calling `fn(character, arg)` for each character. Returns the number of characters.
     ///
-    /// `f e g F E G` (double) and `i` (integer) are as in C, with all flags, width, precision and size.
+    /// `f e g F E G` (double) and `i` (integer) work as in C, with all flags, width, precision and size.
     ///
-    /// Any other conversion is `%`, then in this order and each optional: `#` (prefix `0x`), `-` (fill on the right), `0` (fill
-    /// with zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or `ll`
-    /// or `z`, then one of
-    /// `d u x X` integers (hexadecimal always in lower case), `p` pointer, `c` character, `s` string (NULL prints nothing),
-    /// `%` itself, `M` output of a printer `mg_pm_t` that follows with its own arguments, `m` the same between double quotes.
+    /// Any other conversion is `%`, followed by these optional items in this order: `#` (prefix `0x`), `-` (left-justify), `0`
+    /// (pad with zeros), a width, `.` and a precision (digits, or `*` for an `int` argument), any number of `h` (ignored), `l` or
+    /// `ll` or `z`; then one of `d u x X` (integer, hexadecimal always in lower case), `p` (pointer), `c` (character), `s`
+    /// (string; NULL prints nothing), `%` (a percent sign), `M` (calls the printer `mg_pm_t` passed as argument, which takes its
+    /// own arguments), `m` (like `M`, in double quotes).
     pub fn mg_xprintf(r#fn: mg_pfn_t, arg: *mut c_void, fmt: *const c_char, ...) -> usize;
 
-    /// Formats into `buf` of `len` bytes, cut to `len` - 1 characters and NUL-terminated. Returns the length of the whole text.
-    /// `buf` may be NULL when `len` is 0. For the format see mg_xprintf.
+    /// Formats text into `buf`, truncated to `len` - 1 characters and NUL-terminated. Returns the length of the whole text. `buf`
+    /// may be NULL if `len` is 0. See mg_xprintf for the format.
     pub fn mg_snprintf(buf: *mut c_char, len: usize, fmt: *const c_char, ...) -> usize;
 
-    /// Formats into new memory, to be freed with mg_free. Returns NULL when the text is empty or memory ran out. For the format
-    /// see mg_xprintf.
+    /// Formats text into allocated memory. Free it with mg_free. Returns NULL if the text is empty or if out of memory. See
+    /// mg_xprintf for the format.
     pub fn mg_mprintf(fmt: *const c_char, ...) -> *mut c_char;
 
-    /// Formats one message into the queue, for the thread that writes it. Returns its length, or 0 when the text is empty or
-    /// does not fit; then nothing is added. A NUL follows the message in memory, so it needs room for one byte more. The
-    /// arguments are read twice: printers for `%M` run twice.
+    /// Formats a message into a queue. Returns its length, or 0 if the text is empty or does not fit; then nothing is added. A
+    /// NUL follows the message in memory and takes one more byte. The arguments are read twice, so printers for `%M` run twice.
+    /// Call it only from the writer. See mg_xprintf for the format.
     pub fn mg_queue_printf(q: *mut mg_queue, fmt: *const c_char, ...) -> usize;
 
-    /// Appends formatted text to what `c` is to send. Returns its length. When out of memory, raises MG_EV_ERROR and returns 0
-    /// with nothing appended. A UDP connection sends its whole buffer as one datagram in the next poll. For the format see
-    /// mg_xprintf.
+    /// Queues formatted text for sending on `c`. Returns its length. If out of memory, raises MG_EV_ERROR, queues nothing and
+    /// returns 0. A UDP connection sends everything queued as one datagram in the next poll. See mg_xprintf for the format.
     pub fn mg_printf(c: *mut mg_connection, fmt: *const c_char, ...) -> usize;
 
-    /// Logs the formatted text (at most 63 characters), sets c->is_closing, and calls the handlers with MG_EV_ERROR, where
-    /// `ev_data` is the text. A handler may clear is_closing to keep the connection.
+    /// Reports an error on a connection: logs the formatted text (at most 63 characters), sets `c->is_closing`, and raises
+    /// MG_EV_ERROR with the text as `ev_data`. A handler may clear `is_closing` to keep the connection. See mg_xprintf for the
+    /// format.
     pub fn mg_error(c: *mut mg_connection, fmt: *const c_char, ...);
 
-    /// Appends one chunk of a chunked HTTP message. The caller has sent the head, with `Transfer-Encoding: chunked`. Empty text
-    /// makes the last chunk, which ends the response. In the answer to a HEAD request nothing is appended.
+    /// Queues formatted text as a chunk of a message. The caller has already sent the head, with `Transfer-Encoding: chunked`.
+    /// Empty text sends the last chunk, which completes the response. Queues nothing in response to a HEAD request. See
+    /// mg_xprintf for the format.
     pub fn mg_http_printf_chunk(c: *mut mg_connection, fmt: *const c_char, ...);
 
-    /// Appends an HTTP response: status line, `headers` (each ends with CR LF; NULL for none), Content-Length, and the formatted
-    /// body. The response is then complete. The answer to a HEAD request has no body, but the length that it would have.
+    /// Queues a complete HTTP response: status line, `headers` (each terminated by CR LF; NULL for none), Content-Length, and the
+    /// formatted body. The response to a HEAD request has the Content-Length but no body. See mg_xprintf for the format.
     pub fn mg_http_reply(c: *mut mg_connection, status_code: c_int, headers: *const c_char, body_fmt: *const c_char, ...);
 
-    /// Opens a client connection as mg_connect does and queues a WebSocket handshake for the URL, which may be `ws://` or `wss://`.
-    /// `fmt` and its arguments give more header lines, each ending in CR LF; NULL for none. Without an Authorization header among
-    /// them, user and password of the URL are sent as Basic credentials. MG_EV_WS_OPEN comes, with the response
-    /// as a `struct mg_http_message *`, when the server has agreed, MG_EV_ERROR with its status when not; then MG_EV_WS_MSG and MG_EV_WS_CTL. What
-    /// is queued before that follows the handshake. Returns NULL as mg_connect does, and when mg_random has no random numbers.
+    /// Opens a WebSocket client connection to a `ws://` or `wss://` URL, see mg_connect, and queues the handshake. `fmt` and its
+    /// arguments are additional header lines, each terminated by CR LF; NULL for none. Credentials in the URL are sent as Basic
+    /// authentication, unless these lines contain an Authorization header. When the server accepts, raises MG_EV_WS_OPEN with the
+    /// response (`struct mg_http_message *`), then MG_EV_WS_MSG and MG_EV_WS_CTL; when it refuses, MG_EV_ERROR with its status.
+    /// Data queued before that follows the handshake. Returns NULL in the same cases as mg_connect, and if mg_random fails.
     pub fn mg_ws_connect(
         mgr: *mut mg_mgr,
         url: *const c_char,
@@ -69,56 +71,59 @@ unsafe extern "C" {
         ...
     ) -> *mut mg_connection;
 
-    /// In MG_EV_HTTP_MSG: agrees to a WebSocket handshake and delivers MG_EV_WS_OPEN; the connection gets MG_EV_WS_MSG and
-    /// MG_EV_WS_CTL from then on, with a `struct mg_ws_message *`. `fmt` and its arguments give more header lines, each ending in
-    /// CR LF; NULL for none. The first of the protocols that the client offers is chosen, unless these lines choose one. A request
-    /// without a key is answered with status 426 and the connection drained.
+    /// Accepts a WebSocket handshake in MG_EV_HTTP_MSG and raises MG_EV_WS_OPEN. From then on the connection gets MG_EV_WS_MSG
+    /// and MG_EV_WS_CTL with a `struct mg_ws_message *`. `fmt` and its arguments are additional header lines, each terminated by
+    /// CR LF; NULL for none. Selects the first protocol offered by the client, unless these lines select one. Responds 426 and
+    /// drains the connection if the request has no WebSocket key.
     pub fn mg_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ...);
 
-    /// Queues formatted text as one WebSocket frame. Returns the length of the text. For `op` see mg_ws_send, for the format
-    /// mg_xprintf.
+    /// Queues formatted text as one WebSocket frame. Returns the length of the text. See mg_ws_send for `op` and mg_xprintf for
+    /// the format.
     pub fn mg_ws_printf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ...) -> usize;
 
-    /// In a JSON-RPC handler: prints the response `{"id":..,"result":..}`, where the formatted text is the JSON of the result;
-    /// `fmt` NULL means `null`. Prints nothing when the request has no id.
+    /// Prints the JSON-RPC response `{"id":..,"result":..}` from a method handler. The formatted text is the result as JSON;
+    /// `fmt` NULL means `null`. Prints nothing if the request has no id. See mg_xprintf for the format.
     pub fn mg_rpc_ok(r: *mut mg_rpc_req, fmt: *const c_char, ...);
 
-    /// In a JSON-RPC handler: prints the response `{"id":..,"error":{"code":..,"message":..}}`, where the formatted text is the
-    /// JSON of the message (use `%m` for a string); `fmt` NULL means `null`. A request without id gets a response without id.
+    /// Prints the JSON-RPC response `{"id":..,"error":{"code":..,"message":..}}` from a method handler. The formatted text is the
+    /// message as JSON (use `%m` for a string); `fmt` NULL means `null`. If the request has no id, neither has the response. See
+    /// mg_xprintf for the format.
     pub fn mg_rpc_err(r: *mut mg_rpc_req, code: c_int, fmt: *const c_char, ...);
 
-    /// Writes formatted text and CR LF to the log, whatever the log level. Applications use MG_INFO and its like, which look at
-    /// the level first. An application may define its own mg_log and mg_log_prefix, which the library then uses.
+    /// Logs formatted text and CR LF, regardless of the log level. Applications use MG_INFO and similar macros, which check the
+    /// level first. An application may define its own mg_log and mg_log_prefix; the library then uses them.
     pub fn mg_log(fmt: *const c_char, ...);
 
-    /// Writes the 40 characters before a log message: time, level `ll`, base name of `file`, `line`, and `fname`, the function.
+    /// Logs the 40-character prefix of a message: time, level `ll`, base name of `file`, `line`, and function name `fname`. An
+    /// application may define its own mg_log and mg_log_prefix; the library then uses them.
     pub fn mg_log_prefix(ll: c_int, file: *const c_char, line: c_int, fname: *const c_char);
 
-    /// Milliseconds since the machine started, from a clock that never goes back. An application may define its own, which the
-    /// library then uses.
+    /// Returns milliseconds since boot, from a monotonic clock. May be called from any thread. An application may define its own;
+    /// the library then uses it.
     pub fn mg_millis() -> u64;
 
-    /// Fills `buf` with `len` random bytes of the operating system, fit for keys. Returns false, with zeros in `buf`, when it has
-    /// none to give. An application may define its own, which the library then uses. May be called from any thread.
+    /// Fills `buf` with `len` cryptographically secure random bytes from the operating system. Returns false, with zeros in
+    /// `buf`, if none are available. May be called from any thread. An application may define its own; the library then uses it.
     pub fn mg_random(buf: *mut c_void, len: usize) -> bool;
 
-    /// Formats a text and replaces a file's content with it, as mg_file_write does. For the format see mg_xprintf.
+    /// Replaces the content of a file with formatted text, as mg_file_write does. Returns false on failure. See mg_xprintf for
+    /// the format.
     pub fn mg_file_printf(fs: *mut mg_fs, path: *const c_char, fmt: *const c_char, ...) -> bool;
 
-    /// Begins a firmware update. The library's own three functions accept everything and keep nothing; an application may define
-    /// its own, which the library then uses.
+    /// Begins a firmware update of `new_firmware_size` bytes. The library's own mg_ota_begin, mg_ota_write and mg_ota_end accept
+    /// everything and store nothing; an application may define all three, and the library then uses them.
     pub fn mg_ota_begin(new_firmware_size: usize) -> bool;
 
-    /// Writes the next piece of a firmware update.
+    /// Writes the next `len` bytes of a firmware update. See mg_ota_begin.
     pub fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
 
-    /// Ends a firmware update, a failed one too.
+    /// Ends a firmware update, also after a failure. See mg_ota_begin.
     pub fn mg_ota_end() -> bool;
 
-    /// Puts the device's id, which is sent with the question for updates, into `buf` of `len` bytes. The library's own id is `0`;
-    /// an application may define this function itself, which the library then uses.
+    /// Writes the device id, sent with update checks, to `buf` of `len` bytes. The library's own id is `0`; an application may
+    /// define its own function, and the library then uses it.
     pub fn mg_ota_device_id(buf: *mut c_char, len: usize);
 
-    /// Messages above this level (MG_LL_NONE .. MG_LL_VERBOSE) are not logged. MG_LL_DEBUG at the start.
+    /// Maximum level of messages to log, MG_LL_NONE to MG_LL_VERBOSE. Initially MG_LL_DEBUG.
     pub static mut mg_log_level: c_int;
 }

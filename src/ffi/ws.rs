@@ -10,7 +10,7 @@ use crate::net::output;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-/// Header lines in a format; NULL for none.
+/// Formatted header lines. `fmt` NULL means none.
 ///
 /// # Safety
 /// `fmt` is NULL, or fits `ap`.
@@ -22,7 +22,7 @@ unsafe fn formatted(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> bool {
     true
 }
 
-/// The body of mg_ws_connect.
+/// Implementation of mg_ws_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_ws_connect(
     mgr: *mut mg_mgr,
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn mgc_ws_connect(
     }
 }
 
-/// The body of mg_ws_upgrade.
+/// Implementation of mg_ws_upgrade.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, fmt: *const c_char, ap: *mut va_list) {
     enter!(@raw c);
@@ -50,10 +50,10 @@ pub unsafe extern "C" fn mgc_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_
     unsafe { ws::upgrade(ConnRef::new(c), hm, |c| formatted(c, fmt, ap)) }
 }
 
-/// Queues `len` bytes as one WebSocket message or control frame, masked on a client's connection. `op` is a WEBSOCKET_OP_* value.
-/// To send a message in fragments, clear the highest bit of the frame's first byte in `c->send`. Returns the number of bytes
-/// queued, 0 when out of memory. To close, send WEBSOCKET_OP_CLOSE with a two-byte status code, or nothing, and wait for the
-/// peer's answer, which drains the connection.
+/// Queues `len` bytes as one WebSocket message or control frame, masked on client connections. `op` is a WEBSOCKET_OP_* value. To
+/// send a message in fragments, clear the highest bit of the frame's first byte in `c->send`. Returns the number of bytes queued,
+/// 0 if out of memory. To close, send WEBSOCKET_OP_CLOSE with a two-byte status code or no payload, and wait for the peer's
+/// response, which drains the connection.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, len: usize, op: c_int) -> usize {
     enter!(@raw c, 0);
@@ -61,8 +61,8 @@ pub unsafe extern "C" fn mg_ws_send(c: *mut mg_connection, buf: *const c_void, l
     unsafe { ws::send(ConnRef::new(c), op as u8, bytes::slice(buf.cast(), len)) }
 }
 
-/// Makes one WebSocket frame of the last `len` bytes of `c->send`, which is how the output of other functions is sent over a
-/// WebSocket; see mg_ws_send. Returns the new length of `c->send`, the old one when out of memory.
+/// Turns the last `len` bytes of `c->send` into a WebSocket frame, so that the output of other functions can be sent over a
+/// WebSocket. See mg_ws_send for `op`. Returns the new length of `c->send`; the length is unchanged if out of memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int) -> usize {
     enter!(@raw c, 0);
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn mg_ws_wrap(c: *mut mg_connection, len: usize, op: c_int
     unsafe { ws::wrap(ConnRef::new(c), len, op as u8) }
 }
 
-/// As mg_ws_printf, with the arguments in `*ap`.
+/// Like mg_ws_printf, with the arguments in `*ap`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_ws_vprintf(c: *mut mg_connection, op: c_int, fmt: *const c_char, ap: *mut va_list) -> usize {
     enter!(@raw c, 0);
