@@ -1,4 +1,4 @@
-// What every C test program shares: CHECK counts and reports, DONE ends main.
+// Shared by all C test programs: CHECK counts and reports failures, DONE ends main.
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -11,22 +11,22 @@ static int checks_done, checks_failed;
     checks_done++;                                                     \
     if (!(cond)) {                                                     \
       checks_failed++;                                                 \
-      fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #cond); \
+      fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #cond); \
     }                                                                  \
   } while (0)
 
-// Like CHECK, for integers: shows both.
+// Like CHECK, for integers; prints both.
 #define CHECK_EQ(got, want)                                                                      \
   do {                                                                                           \
     long long check_got = (long long) (got), check_want = (long long) (want);                    \
     checks_done++;                                                                               \
     if (check_got != check_want) {                                                               \
       checks_failed++;                                                                           \
-      fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #got, check_got, check_want); \
+      fprintf(stderr, "%s:%d: %s is %lld, expected %lld\n", __FILE__, __LINE__, #got, check_got, check_want); \
     }                                                                                            \
   } while (0)
 
-// `return DONE();`: a program without a single check has not tested anything.
+// `return DONE();` fails if the program made no check.
 #define DONE()                                                                      \
   (fprintf(stderr, "%d checks, %d failed\n", checks_done, checks_failed), checks_failed > 0 || checks_done == 0)
 

@@ -23,7 +23,7 @@ static inline uint64_t real_ms(void) {
     checks_done++;                                                                                 \
     if (!poll_met) {                                                                               \
       checks_failed++;                                                                             \
-      fprintf(stderr, "%s:%d: waited for in vain: %s\n", __FILE__, __LINE__, #cond);               \
+      fprintf(stderr, "%s:%d: timed out waiting for: %s\n", __FILE__, __LINE__, #cond);            \
     }                                                                                              \
   } while (0)
 

@@ -168,5 +168,5 @@ def wait(what, seconds, text="it"):
                 return value
         except FileNotFoundError:
             pass
-        assert time.time() < end, "waited in vain for " + text
+        assert time.time() < end, "timed out waiting for " + text
         time.sleep(0.02)

@@ -25,7 +25,7 @@ def until(what, condition):
     end = time.monotonic() + 40
     while not condition():
         if time.monotonic() > end:
-            sys.exit(f"waited in vain for {what}")
+            sys.exit(f"timed out waiting for {what}")
         time.sleep(0.05)
 
 

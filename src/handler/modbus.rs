@@ -85,7 +85,7 @@ fn ask(c: ConnRef, rec: &ConnState, mut request: Request) -> Result<Vec<u8>, u8>
     }
     // SAFETY: both members of the union are pointers.
     if !ptr::eq(unsafe { req.u.regs }.cast(), values) {
-        log_error!("{} the values of a Modbus request have been replaced", c.id());
+        log_error!("{} handler replaced the values of a Modbus request", c.id());
         return Err(modbus::DEVICE_FAILURE);
     }
     let len = count.min(req.len.into());

@@ -57,7 +57,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
         MG_EV_CONNECT => request(c),
         MG_EV_READ => receive(c),
         MG_EV_POLL if query(c).is_some_and(|q| time::millis() >= q.deadline) => {
-            log_info!("{} no answer from the time server", c.id());
+            log_info!("{} no response from the SNTP server", c.id());
             c.update(|f| f.set_closing(true));
         }
         _ => {}
@@ -83,7 +83,7 @@ fn start(c: ConnRef) {
 /// See `mg_sntp_request`.
 pub(crate) fn request(c: ConnRef) {
     if c.flags().is_resolving() {
-        return log_error!("{} the time server's address is not known yet", c.id());
+        return log_error!("{} address of the SNTP server is not resolved yet", c.id());
     }
     let at = time::millis();
     let mut mark = sntp::timestamp(at);
@@ -110,7 +110,7 @@ fn receive(c: ConnRef) {
     // SAFETY: the connection's own data, used before anything is called.
     let message = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
     if !is_same(&c.rem(), &sent.to) || !sntp::answers(message, sent.mark) {
-        log_error!("{} not an answer to our request", c.id());
+        log_error!("{} not a response to our request", c.id());
         c.set_rem(sent.to);
         // SAFETY: as above.
         unsafe { (*c.recv()).len = 0 };
@@ -127,7 +127,7 @@ fn receive(c: ConnRef) {
             let mut ms = ms as u64;
             call(c, MG_EV_SNTP_TIME, (&raw mut ms).cast());
         }
-        None => log_error!("{} the time server does not know the time", c.id()),
+        None => log_error!("{} SNTP server is not synchronised", c.id()),
     }
 }
 

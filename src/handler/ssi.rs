@@ -41,7 +41,7 @@ pub(crate) fn serve(c: ConnRef, site: Site, list: &[u8], path: &[u8], file: Open
         return error(c, format_args!("OOM"));
     }
     if expansion.includes >= MAX_INCLUDES || expansion.out.len() >= MAX_SIZE {
-        log_error!("{} page is too large, some includes are left out", c.id());
+        log_error!("{} page too large, some includes omitted", c.id());
     }
     if !c.is_closed() {
         reply::text(c, 200, HEADERS, &expansion.out, head_only);

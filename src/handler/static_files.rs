@@ -458,6 +458,6 @@ fn done(c: ConnRef, rec: &ConnState, end: End, last: bool) {
     }
     if end == End::Cut {
         // Last, because it calls the application.
-        log_error!("{} {}: a file became shorter while it was sent", c.id(), Bytes(b"HTTP"));
+        log_error!("{} {}: file was truncated while being sent", c.id(), Bytes(b"HTTP"));
     }
 }

@@ -251,7 +251,7 @@ fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
     let token = poller::token(rec.slot.get(), rec.generation.get());
     let done = e.poller.arm_writable(fd, token);
     if let Err(err) = &done {
-        log_error!("{} cannot watch descriptor {fd}: {err}", c.id());
+        log_error!("{} cannot poll descriptor {fd}: {err}", c.id());
         c.update(|f| f.set_closing(true));
     }
     done.is_ok()

@@ -112,7 +112,7 @@ fn register(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int, writable: bool) 
     let token = poller::token(rec.slot.get(), rec.generation.get());
     let done = e.poller.add(fd, token, writable);
     if let Err(err) = &done {
-        log_error!("{} cannot watch descriptor {fd}: {err}", c.id());
+        log_error!("{} cannot poll descriptor {fd}: {err}", c.id());
     }
     rec.registered.set(done.is_ok());
     done.is_ok()
@@ -212,7 +212,7 @@ fn open(e: &Engine, c: ConnRef, text: &[u8]) -> Result<(), c_int> {
 /// See `mgx_listen_fd`.
 pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     let Some(udp) = sock::listens(fd) else {
-        log_error!("descriptor {fd} is no socket that listens");
+        log_error!("descriptor {fd} is not a listening socket");
         sock::set_errno(errno::EINVAL);
         return None;
     };
@@ -420,7 +420,7 @@ fn check_tls(c: ConnRef) {
     let flags = c.flags();
     if !flags.is_tls_hs() && !flags.is_secure() {
         if flags.is_tls() && !flags.is_closing() {
-            log_error!("{} the URL asks for TLS, but mg_tls_init was not called: going on IN CLEAR TEXT", c.id());
+            log_error!("{} the URL requires TLS, but mg_tls_init was not called: continuing IN CLEAR TEXT", c.id());
         }
         c.update(|f| f.set_tls(false));
     }
@@ -453,7 +453,7 @@ pub(crate) fn accept(e: &Engine, listener: ConnRef, rec: &ConnState) {
             Ok((fd, rem)) => accepted(e, listener, fd, rem),
             Err(errno::EAGAIN) => return rec.readable.set(false),
             Err(errno @ (errno::EMFILE | errno::ENFILE)) if !e.lingering.borrow().is_empty() => {
-                log_error!("{} accept: {}, giving up lingering sockets", listener.id(), sock::words(errno));
+                log_error!("{} accept: {}, closing lingering sockets", listener.id(), sock::words(errno));
                 linger::stop_lingering(e, 0);
             }
             Err(errno) => {

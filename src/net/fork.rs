@@ -30,12 +30,12 @@ pub(crate) fn renew(e: &Engine) {
         wakeup.wake();
     }
     if let Err(err) = e.poller.add(e.waker.fd(), poller::WAKER, false) {
-        log_error!("cannot watch the wakeup descriptor: {err}");
+        log_error!("cannot poll the wakeup descriptor: {err}");
     }
     for rec in e.recs().filter(|rec| rec.registered.get()) {
         let token = poller::token(rec.slot.get(), rec.generation.get());
         if let Err(err) = e.poller.add(rec.fd.get(), token, rec.armed.get()) {
-            log_error!("cannot watch descriptor {}: {err}", rec.fd.get());
+            log_error!("cannot poll descriptor {}: {err}", rec.fd.get());
         }
     }
 }

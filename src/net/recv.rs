@@ -211,7 +211,7 @@ fn read_datagram(e: &Engine, c: ConnRef, rec: &ConnState, most: usize) -> Io {
                 });
     e.scratch.replace(scratch);
     if !fits {
-        log_error!("{} a datagram of {n} bytes from {} does not fit: dropped", c.id(), Addr(from));
+        log_error!("{} dropped a datagram of {n} bytes from {}: too large", c.id(), Addr(from));
         return Io::Done(0);
     }
     c.set_rem(from);

@@ -182,7 +182,7 @@ pub(crate) fn block(e: &Engine, c: ConnRef, rec: &ConnState) {
     if !rec.armed.replace(true) {
         let token = poller::token(rec.slot.get(), rec.generation.get());
         if let Err(err) = e.poller.arm_writable(rec.fd.get(), token) {
-            log_error!("{} cannot watch descriptor {}: {err}", c.id(), rec.fd.get());
+            log_error!("{} cannot poll descriptor {}: {err}", c.id(), rec.fd.get());
             c.update(|f| f.set_closing(true));
         }
     }

@@ -225,7 +225,7 @@ impl Session {
             return (0, Step::Data(n));
         }
         if input.len() < self.kept {
-            return (input.len(), Step::Failed(self.fail(Error::General("received data has been removed".into()))));
+            return (input.len(), Step::Failed(self.fail(Error::General("received data was removed".into()))));
         }
         let mut used = 0;
         let step = loop {
@@ -287,7 +287,7 @@ impl Session {
     fn write<'a>(&mut self, input: &mut [u8], want: impl Fn() -> Want<'a>) -> Result<(), Error> {
         // Records that were not looked at stay so; a handshake message of which only a part has arrived must be there.
         if input.len() < self.kept {
-            return Err(self.fail(Error::General("received data has been removed".into())));
+            return Err(self.fail(Error::General("received data was removed".into())));
         }
         let input = if self.unread { &mut [] } else { &mut input[..self.kept] };
         let mut used = 0;

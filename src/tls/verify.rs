@@ -37,10 +37,10 @@ pub(super) fn anchors(ca: &[u8]) -> Result<RootCertStore, Refused> {
         }
     }
     if roots.is_empty() {
-        return Err(Refused::ca("no usable CA certificate in it", format_args!("{left_out} cannot be read or are no CA")));
+        return Err(Refused::ca("no usable CA certificate in it", format_args!("{left_out} are unreadable or not a CA")));
     }
     if left_out > 0 {
-        log_info!("TLS: {left_out} certificates of ca cannot be read or are no CA, {} can", roots.len());
+        log_info!("TLS: ignored {left_out} certificates of ca that are unreadable or not a CA, using {}", roots.len());
     }
     Ok(roots)
 }

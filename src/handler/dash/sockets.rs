@@ -105,7 +105,7 @@ pub(super) fn send_change(e: &Engine, set: Set) {
         }
         let Some((name, value)) = change.filter(|_| is_open(c)) else { continue };
         if c.send_len() > MAX_QUEUE {
-            log_error!("{} dashboard: the client does not read", c.id());
+            log_error!("{} dashboard: client is not reading", c.id());
             c.update(|f| f.set_closing(true));
             continue;
         }

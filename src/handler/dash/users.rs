@@ -235,13 +235,13 @@ pub(super) unsafe fn find(c: ConnRef, dash: *mut mg_dash, mut claim: Claim) -> O
     let user = match others.iter().position(|u| u.name() == name && u.level() == level) {
         Some(at) => others.swap_remove(at),
         None if others.len() >= MOST => {
-            log_error!("{} dashboard: {MOST} users are logged in, no more are let in", c.id());
+            log_error!("{} dashboard: login refused, {MOST} users are logged in", c.id());
             return None;
         }
         None => {
             let mut token = [0; TOKEN];
             if !random::text(&mut token) {
-                log_error!("{} dashboard: no random numbers for a session, nobody is let in", c.id());
+                log_error!("{} dashboard: login refused, no random numbers for a session", c.id());
                 return None;
             }
             create(dash, false, name, &token, level)?

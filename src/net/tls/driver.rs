@@ -98,7 +98,7 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
         return error(c, format_args!("TLS needs a stream"));
     }
     if with(rec, |t| t.session.is_started()) == Some(true) {
-        return log_error!("{} mg_tls_init: TLS has been started already", c.id());
+        return log_error!("{} mg_tls_init: TLS is already active", c.id());
     }
     // Much of what a handshake allocates cannot fail: it has to be there.
     if !memory::recovered() || usage::is_over(e) {
@@ -255,7 +255,7 @@ fn drive(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
         return false;
     }
     let Some((clear, started)) = with(rec, |t| (t.clear.min(c.send_len()), t.session.is_started())) else {
-        log_error!("{} the TLS state was freed: closing", c.id());
+        log_error!("{} TLS state was freed, closing", c.id());
         c.update(|f| f.set_closing(true));
         return false;
     };
@@ -319,7 +319,7 @@ fn take_early_input(c: ConnRef) {
             let io = c.rtls();
             iobuf::add(io, (*io).len, early.as_ptr(), early.len());
         } else {
-            log_error!("{} forgetting {} bytes that came in clear before TLS", c.id(), early.len());
+            log_error!("{} discarding {} bytes received in clear text before TLS", c.id(), early.len());
         }
         iobuf::del(c.recv(), 0, usize::MAX);
     }
