@@ -1,13 +1,12 @@
-//! The ring of messages in memory of the application. One context writes (`book`, `add`), one reads (`next`, `del`); each
-//! owns one index and publishes it with a release store that the other one's acquire load meets, so that message bytes
-//! are seen before the index that covers them. A message is its length in 32 bits, then its bytes; length 0 means: go on
-//! at the start.
+//! A ring of messages in memory of the application, with one writer (`book`, `add`) and one reader (`next`, `del`). Each owns one
+//! index and publishes it with a release store that pairs with the other's acquire load, so message bytes are visible before the
+//! index that covers them. A message is its length in 32 bits, then its bytes; length 0 means to continue at the start.
 
 use crate::abi::mg_queue;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 const WORD: usize = size_of::<u32>();
-/// Kept free at all times: a length and an end marker.
+/// Always kept free: a length and an end marker.
 const RESERVE: usize = 2 * WORD;
 
 /// # Safety
@@ -24,7 +23,7 @@ unsafe fn head<'a>(q: *mut mg_queue) -> &'a AtomicUsize {
     unsafe { AtomicUsize::from_ptr(&raw mut (*q).head) }
 }
 
-/// Room for `len` bytes in one piece: how much there is (less than `len`: not enough), and where. The writer's call.
+/// Contiguous space for `len` bytes: its size (less than `len` if there is not enough) and its address. Called by the writer.
 ///
 /// # Safety
 /// `q` points at an initialised queue.
@@ -52,7 +51,7 @@ pub(crate) unsafe fn book(q: *mut mg_queue, len: usize) -> (usize, *mut u8) {
     }
 }
 
-/// Hands over the message of `len` bytes that was written where `book` said. The writer's call.
+/// Publishes the message of `len` bytes written to the space that `book` returned. Called by the writer.
 ///
 /// # Safety
 /// As [`book`], and `len` bytes are booked.
@@ -65,7 +64,7 @@ pub(crate) unsafe fn add(q: *mut mg_queue, len: usize) {
     }
 }
 
-/// The oldest message: its length, 0 when there is none, and its place. The reader's call.
+/// The oldest message: its length, 0 if there is none, and its address. Called by the reader.
 ///
 /// # Safety
 /// As [`book`].
@@ -89,7 +88,7 @@ pub(crate) unsafe fn next(q: *mut mg_queue) -> (usize, *mut u8) {
     }
 }
 
-/// Removes the oldest message, which has `len` bytes. The reader's call.
+/// Removes the oldest message, of `len` bytes. Called by the reader.
 ///
 /// # Safety
 /// As [`book`], and `next` gave `len`.

@@ -1,10 +1,10 @@
-//! Connecting to a name with several addresses (RFC 8305): one after the other is tried, 250 ms apart or as soon as one has
-//! failed, and the first that answers is the connection. The application sees one connection; its `c->rem` says which address it
-//! was.
+//! Connecting to a host name with several addresses (RFC 8305): addresses are tried one after the other, 250 ms apart or as soon
+//! as an attempt fails, and the first one that connects becomes the connection. The application sees one connection; `c->rem` is
+//! the address that connected.
 //!
-//! The first attempt is on the connection's own socket. Others have sockets that are records without a connection; one that wins
-//! takes the place of the connection's own. Addresses of the other kind are asked for when those of the first have not led
-//! anywhere at once, so a name that works costs one question.
+//! The first attempt uses the connection's own socket. Further attempts have sockets whose records belong to no connection; if
+//! one of them wins, its socket replaces the connection's own. Addresses of the other family are looked up only when those of the
+//! first do not connect at once, so a name that works costs one DNS query.
 
 use super::conn;
 use super::engine::{ConnState, Engine, Reason};
@@ -22,13 +22,13 @@ use crate::platform::sock::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use crate::sys::log::log_error;
 use core::ffi::c_int;
 
-/// The next address is tried after this long.
+/// Delay before the next address is tried.
 const DELAY_MS: u64 = 250;
-/// Addresses of one name that are tried.
+/// Maximum number of addresses tried per name.
 const MOST: usize = 32;
 
 impl Failure {
-    /// Says nothing about the peer.
+    /// The failure is local and says nothing about the peer.
     fn is_local(self) -> bool {
         matches!(self.1, errno::ENETUNREACH | errno::EHOSTUNREACH | errno::EADDRNOTAVAIL | errno::EAFNOSUPPORT)
     }
@@ -73,7 +73,7 @@ impl Attempt {
         Ok(Attempt { fd, slot: rec.slot.get(), addr })
     }
 
-    /// `Io::Wait` while nobody knows.
+    /// The result of the attempt; `Io::Wait` while it is pending.
     fn outcome(&self, e: &Engine) -> Io {
         let told = e.rec(self.slot as usize).is_some_and(|rec| !rec.blocked.get() || rec.readable.get());
         match told {
@@ -86,7 +86,7 @@ impl Attempt {
         }
     }
 
-    /// The socket, which has no record any more.
+    /// Detaches the socket from its record.
     fn give_up(self, e: &Engine) -> OwnedFd {
         if let Some(rec) = e.rec(self.slot as usize) {
             e.free_rec(rec);
@@ -108,7 +108,7 @@ impl Attempts {
         !self.others.is_empty() || !self.left.is_empty() || self.question.is_some() || self.asking
     }
 
-    /// Puts addresses of the other kind between those that are left, the last tried having been of this kind.
+    /// Interleaves addresses of the other family with the remaining ones. The last address tried was of this family.
     fn mix(&mut self, more: &[mg_addr]) {
         let mut old = core::mem::take(&mut self.left).into_iter();
         let mut new = more.iter().copied();
@@ -123,7 +123,7 @@ impl Attempts {
     }
 }
 
-/// Remembers what else can be tried when `c->rem`, whose turn comes first, does not answer.
+/// Stores the alternatives to `c->rem`, which is tried first.
 pub(crate) fn prepare(c: ConnRef, left: impl IntoIterator<Item = mg_addr>, question: Option<Question>) {
     let Some(rec) = c.rec().filter(|rec| rec.fd.get() < 0) else { return };
     let left = left.into_iter().take(MOST - 1).collect();
@@ -132,7 +132,7 @@ pub(crate) fn prepare(c: ConnRef, left: impl IntoIterator<Item = mg_addr>, quest
     rec.attempts.set(Some(Box::new(Attempts { began, left, others: Vec::new(), next, question, asking: false, failure: None })));
 }
 
-/// The next address, when there is no way to begin with the first.
+/// The next address, if the first attempt could not be started.
 pub(crate) fn instead(rec: &ConnState) -> Option<mg_addr> {
     let mut a = rec.attempts.take()?;
     let next = a.left.pop_front();
@@ -140,7 +140,7 @@ pub(crate) fn instead(rec: &ConnState) -> Option<mg_addr> {
     next
 }
 
-/// Sees to it that the connection is serviced in time.
+/// Schedules the connection's next service call.
 pub(crate) fn set_alarm(e: &Engine, rec: &ConnState) {
     let Some(a) = rec.attempts.take() else { return };
     let next = (!a.left.is_empty() || a.question.is_some()).then_some(a.next);
@@ -155,7 +155,7 @@ fn limit(e: &Engine, a: &Attempts) -> Option<u64> {
     u64::try_from(ms).ok().filter(|ms| *ms > 0).map(|ms| a.began.saturating_add(ms))
 }
 
-/// The connection's own attempt has failed.
+/// Handles the failure of the connection's own attempt.
 pub(crate) fn failed(e: &Engine, c: ConnRef, rec: &ConnState, failure: Failure) {
     let Some(mut a) = rec.attempts.take() else { return failure.report(c) };
     a.note(failure);
@@ -171,7 +171,7 @@ pub(crate) fn failed(e: &Engine, c: ConnRef, rec: &ConnState, failure: Failure) 
     step(e, c, rec);
 }
 
-/// Services a connecting connection: what has become of its attempts, and time that is up.
+/// Services a connecting connection: checks its attempts and timeouts.
 pub(crate) fn step(e: &Engine, c: ConnRef, rec: &ConnState) {
     let Some(mut a) = rec.attempts.take() else { return };
     let mut at = 0;
@@ -227,7 +227,7 @@ pub(crate) fn step(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Makes the socket of an attempt the connection's own. False when the connection has failed over it.
+/// Makes the socket of an attempt the connection's own. False if that failed the connection.
 fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
     if let old @ 0.. = rec.fd.get() {
         sock::close(old);
@@ -257,7 +257,7 @@ fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
     done.is_ok()
 }
 
-/// The addresses that were asked for, or none.
+/// Adds the addresses found by an additional lookup, possibly none.
 pub(crate) fn more(e: &Engine, c: ConnRef, addrs: &[mg_addr]) {
     let Some(rec) = c.rec() else { return };
     let Some(mut a) = rec.attempts.take() else { return };
@@ -269,7 +269,7 @@ pub(crate) fn more(e: &Engine, c: ConnRef, addrs: &[mg_addr]) {
     }
 }
 
-/// Something has happened on the socket of an attempt: its connection must be serviced, if it is not anyway.
+/// An attempt's socket is ready: schedules its connection for service.
 pub(crate) fn ready(e: &Engine, attempt: &ConnState) {
     // SAFETY: attempts end before their connection does.
     let c = unsafe { ConnRef::new(attempt.attempt_of.get()) };
@@ -278,7 +278,7 @@ pub(crate) fn ready(e: &Engine, attempt: &ConnState) {
     }
 }
 
-/// One has won, or the connection closes: the others go without a trace.
+/// Cancels the other attempts: one has won, or the connection closes.
 pub(crate) fn end(e: &Engine, rec: &ConnState) {
     let Some(a) = rec.attempts.take() else { return };
     for other in a.others {

@@ -1,14 +1,14 @@
-//! Spare buffers of a manager. An idle connection owns none: it is lent one when there is something to read or to send. Each is
-//! an ordinary heap block, because applications free and resize the buffers of their connections themselves.
+//! Spare buffers of a manager. An idle connection owns no buffer; it borrows one when there is something to read or send. Each
+//! buffer is an ordinary heap block, because applications free and resize the buffers of their connections themselves.
 
 use crate::abi::mg_iobuf;
 use crate::ffi_util::{heap, iobuf};
 use core::cell::{Cell, RefCell};
 use core::ptr;
 
-/// Small blocks kept for each direction.
+/// Number of small blocks kept for each direction.
 const SMALL: usize = 64;
-/// Large send blocks kept, and the most bytes in all of them.
+/// Number of large send blocks kept, and their maximum total size.
 const LARGE: usize = 64;
 const LARGE_BYTES: usize = 32 << 20;
 
@@ -24,7 +24,7 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Gives an empty receive buffer a block of `size` bytes, all zero. False when out of memory.
+    /// Gives an empty receive buffer a zeroed block of `size` bytes. False if out of memory.
     ///
     /// # Safety
     /// `io` is a buffer without memory.
@@ -64,8 +64,8 @@ impl Buffers {
         }
     }
 
-    /// Makes room for `more` bytes behind the data of a buffer, with the capacity that `mg_iobuf_add` would choose. What lies behind
-    /// the data is unspecified. With `wipe`, nothing of it stays in a block that is left behind. False when out of memory.
+    /// Makes room for `more` bytes after the data of a buffer, with the capacity that `mg_iobuf_add` would choose. The new bytes
+    /// are unspecified. `wipe` zeroes the old block when it is replaced. False if out of memory.
     ///
     /// # Safety
     /// `io` is consistent.
@@ -93,7 +93,7 @@ impl Buffers {
         }
     }
 
-    /// Takes back a send buffer whose data has all been sent.
+    /// Takes back a send buffer whose data was sent.
     ///
     /// # Safety
     /// `io` is consistent and holds no data that is still wanted.
@@ -146,7 +146,7 @@ impl Buffers {
         unsafe { heap::free(p) };
     }
 
-    /// Frees the large blocks: the manager has nothing to do.
+    /// Frees the large blocks when the manager is idle.
     pub(crate) fn trim(&self) {
         self.large_bytes.set(0);
         for (p, _) in self.large.take() {

@@ -1,4 +1,4 @@
-//! How a connection ends.
+//! Closing a connection.
 
 use super::conn::unlink;
 use super::engine::{ConnState, Engine, Reason, count};
@@ -14,8 +14,8 @@ use crate::platform::sock;
 use core::cell::Cell;
 use core::ptr;
 
-/// Ends a connection: its socket goes (or lingers, when a drain was completed), MG_EV_CLOSE comes once, and the memory is freed
-/// when no frame of ours uses it any more. See `mg_close_conn`.
+/// Closes a connection: closes its socket (or lets it linger after a completed drain), delivers MG_EV_CLOSE once, and frees the
+/// memory when no stack frame of ours uses it. See `mg_close_conn`.
 pub(crate) fn close(c: ConnRef) {
     if c.is_closed() {
         return;
@@ -123,7 +123,7 @@ fn count_close(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// A connection that the application put together itself: no socket of ours, no record.
+/// Closes a connection that the application assembled itself, without a socket of ours or a record.
 fn close_foreign(c: ConnRef) {
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());

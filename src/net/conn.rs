@@ -1,4 +1,4 @@
-//! Connections: how they come into being, how they are listed, and how they end.
+//! Creating connections: listeners, clients, accepted and wrapped sockets.
 
 use super::attempts::{self, Failure};
 use super::engine::{ConnState, Engine, count};
@@ -37,7 +37,7 @@ pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
     }
 }
 
-/// A connection of ours with a record, not yet on the list.
+/// Creates a connection with a record, not yet in the list.
 fn new(e: &Engine) -> Option<ConnRef> {
     if e.no_more.get() {
         return None;
@@ -142,7 +142,7 @@ pub(crate) unsafe fn listen(e: &Engine, url: *const c_char, f: mg_event_handler_
     opened(e, c, ptr::null_mut())
 }
 
-/// Delivers MG_EV_OPEN inside the creating call. None when the handler closed the connection for good.
+/// Delivers MG_EV_OPEN inside the creating call. None if the handler closed the connection.
 fn opened(e: &Engine, c: ConnRef, data: *mut c_void) -> Option<ConnRef> {
     e.enter();
     call(c, MG_EV_OPEN, data);
@@ -151,7 +151,7 @@ fn opened(e: &Engine, c: ConnRef, data: *mut c_void) -> Option<ConnRef> {
     alive.then_some(c)
 }
 
-/// Forgets a connection that never was on the list.
+/// Frees a connection that was never in the list.
 fn discard(e: &Engine, c: ConnRef) {
     if let Some(rec) = c.rec() {
         e.free_rec(rec);
@@ -170,7 +170,7 @@ pub(crate) unsafe fn open_listener(c: ConnRef, url: *const c_char) -> bool {
     open(e, c, unsafe { cstr(url) }).inspect_err(|errno| sock::set_errno(*errno)).is_ok()
 }
 
-/// Opens the socket of a listener. Err: errno; the reason is in the log.
+/// Opens the socket of a listener. Returns errno on failure; the reason is logged.
 fn open(e: &Engine, c: ConnRef, text: &[u8]) -> Result<(), c_int> {
     let invalid = |what| {
         log_error!("invalid listening URL {}: {what}", Bytes(text));
@@ -259,7 +259,7 @@ fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static 
     ready.map(|()| fd).inspect_err(|_| sock::close(fd))
 }
 
-/// What a client connection is made from.
+/// Parameters of a client connection.
 pub(crate) struct Client {
     pub(crate) url: *const c_char,
     pub(crate) handler: mg_event_handler_t,
@@ -268,7 +268,7 @@ pub(crate) struct Client {
     pub(crate) pfn_data: *mut c_void,
 }
 
-/// A client connection on the list, told MG_EV_OPEN, without a socket yet. A frame must be open.
+/// Creates a client connection without a socket, adds it to the list and delivers MG_EV_OPEN. A frame must be open.
 ///
 /// # Safety
 /// `client.url` is a C string.
@@ -380,7 +380,7 @@ pub(crate) fn has_socket(c: ConnRef) -> bool {
     c.rec().is_some_and(|rec| rec.fd.get() >= 0)
 }
 
-/// Even a connection that is up at once is reported in a later poll: applications fill `c->data` after mg_connect returned.
+/// Even an immediate connection is reported in a later poll, because applications fill in `c->data` after mg_connect returns.
 fn start_connecting(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int) {
     match sock::connect(fd, &c.rem()) {
         Io::Failed(errno) => attempts::failed(e, c, rec, Failure(Some("connect"), errno)),
@@ -392,7 +392,7 @@ fn start_connecting(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int) {
     }
 }
 
-/// A connecting socket became ready.
+/// Handles a connecting socket that became ready.
 pub(crate) fn finish_connecting(c: ConnRef) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
     if sock::peer(c.fd()).is_none() {
@@ -415,7 +415,7 @@ pub(crate) fn finish_connecting(c: ConnRef) {
     }
 }
 
-/// After MG_EV_CONNECT and MG_EV_ACCEPT: without mg_tls_init, a TLS URL means nothing.
+/// Warns after MG_EV_CONNECT and MG_EV_ACCEPT if the URL requires TLS and mg_tls_init was not called.
 fn check_tls(c: ConnRef) {
     let flags = c.flags();
     if !flags.is_tls_hs() && !flags.is_secure() {
@@ -426,14 +426,14 @@ fn check_tls(c: ConnRef) {
     }
 }
 
-/// Connections taken off one listener in one service call.
+/// Maximum number of connections accepted from a listener per service call.
 const ACCEPTS: usize = 256;
-/// How long a listener waits after the process ran out of descriptors.
+/// Delay before a listener accepts again after the process ran out of descriptors.
 const ACCEPT_PAUSE_MS: u64 = 100;
 /// How often a listener looks whether there is memory again.
 const MEMORY_PAUSE_MS: u64 = 10;
 
-/// Services a listener: takes the connections that wait, up to a bound.
+/// Services a listener: accepts pending connections, up to a limit.
 pub(crate) fn accept(e: &Engine, listener: ConnRef, rec: &ConnState) {
     // The clock may have been set back meanwhile: no pause is longer than this one.
     let resting = rec.accept_after.get().saturating_sub(e.now.get());
@@ -487,7 +487,7 @@ pub(crate) fn accept_all(e: &Engine, listener: ConnRef) {
     }
 }
 
-/// Whether mgx_limits has room for one more connection from this address.
+/// True if mgx_limits allows one more connection from this address.
 fn has_room(e: &Engine, rem: &mg_addr) -> bool {
     let limits = e.limits.get();
     let most = |limit: usize, now: usize| limit == 0 || now < limit;

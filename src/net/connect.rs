@@ -1,4 +1,4 @@
-//! Client connections by URL: the host is looked up first.
+//! Client connections by URL: resolves the host first.
 
 use super::conn::{self, Client};
 use super::engine::Engine;

@@ -1,26 +1,26 @@
-//! When a connection ends: the rules for draining and for the peer's half-close, as one function of what is known about it.
+//! Closing rules for draining and half-closed connections, as a pure function of their state.
 
 use super::engine::Reason;
 use super::shutdown::DrainTimeouts;
 
-/// What is known about a connection that the application drains (`is_draining`) or whose peer has sent its last byte.
+/// State of a connection that the application drains (`is_draining`) or whose peer has closed its sending side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DrainInputs {
     pub(crate) draining: bool,
     pub(crate) eof: bool,
-    /// A handler further up the stack polls: part of what has arrived waits for its return.
+    /// A handler further up the stack is polling: some received data waits for it to return.
     pub(crate) unhandled: bool,
-    /// Bytes wait to be sent.
+    /// Bytes are waiting to be sent.
     pub(crate) pending: bool,
-    /// A request was dispatched and its answer is not complete (`is_resp`).
+    /// A request was dispatched and its response is incomplete (`is_resp`).
     pub(crate) responding: bool,
-    /// The library itself is producing the answer, so its end is known.
+    /// The library itself produces the response, so its end is known.
     pub(crate) streaming: bool,
     pub(crate) since: u64,
     pub(crate) progress_at: u64,
     pub(crate) queued_at: u64,
     pub(crate) now: u64,
-    /// How long an answer is waited for after the peer's end of stream.
+    /// How long to wait for a response after the peer's end of stream.
     pub(crate) half_close_ms: u64,
     pub(crate) terms: DrainTimeouts,
 }

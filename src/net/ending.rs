@@ -1,4 +1,4 @@
-//! What the engine knows about the end of a connection, for the rules in `drain.rs`.
+//! Collects what the rules in `drain.rs` need to know about a connection.
 
 use super::drain::DrainInputs;
 use super::engine::{ConnState, DrainState, Engine, Reason};
@@ -8,7 +8,7 @@ use super::tls::table as tls;
 use crate::ffi_util::iobuf;
 use crate::platform::sock;
 
-/// What the engine does right after the outermost handler has returned: a drain that it sets takes effect.
+/// Runs when the outermost handler returns: applies a drain that the handler requested.
 #[inline]
 pub(crate) fn settle(e: &Engine, c: ConnRef, rec: &ConnState) {
     if c.flags().is_draining() && !c.is_closed() {
@@ -30,7 +30,7 @@ fn settle_drain(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// What is known about the end of this connection.
+/// The inputs of the closing rules for this connection.
 pub(crate) fn drain_inputs(e: &Engine, c: ConnRef, rec: &ConnState) -> DrainInputs {
     let flags = c.flags();
     let queued = c.queued(rec);
@@ -54,7 +54,7 @@ pub(crate) fn drain_inputs(e: &Engine, c: ConnRef, rec: &ConnState) -> DrainInpu
     }
 }
 
-/// How long an answer is waited for after the peer's end of stream.
+/// How long to wait for a response after the peer's end of stream.
 pub(crate) fn half_close_ms(e: &Engine) -> u64 {
     match e.limits.get().half_close_ms {
         0 => HALF_CLOSE_MS,
@@ -62,7 +62,7 @@ pub(crate) fn half_close_ms(e: &Engine) -> u64 {
     }
 }
 
-/// The last look: whether something has arrived. It is read in the next poll then.
+/// Final check for input. If there is any, the next poll reads it.
 pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
     // The end of the stream, once read, is not read again.
     let found = !rec.eof.get() && (rec.readable.get() || sock::has_input(rec.fd.get()));
@@ -73,8 +73,7 @@ pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
     found
 }
 
-/// Right before a connection that seemed idle is closed: takes the drain back when a request has arrived meanwhile, which is
-/// answered as the last one.
+/// Runs right before an idle connection is closed: cancels the drain if a request has arrived meanwhile; its reply is the last.
 pub(crate) fn take_back(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !found_input(e, rec) {
         return false;

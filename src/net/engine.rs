@@ -1,5 +1,5 @@
-//! The engine behind a manager: everything that C must not see. It hangs from `mgr->tls_ctx`, holds one record per connection
-//! (and per lingering socket), the poller, the deadlines and the spare buffers.
+//! The engine behind a manager, hidden from C. `mgr->tls_ctx` points to it. It holds one record per connection and per lingering
+//! socket, the poller, the deadlines and the spare buffers.
 
 use super::buffers::Buffers;
 use super::handle::ConnRef;
@@ -30,17 +30,17 @@ use core::ffi::c_int;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// What the application may set at run time instead of at compile time.
+/// Options set at run time instead of compile time.
 pub(crate) struct Options {
     pub(crate) max_recv_size: usize,
     pub(crate) listen_backlog: i32,
     pub(crate) v6only: bool,
-    /// Directories without an index page are not listed.
+    /// Do not list directories without an index page.
     pub(crate) no_dirlist: bool,
-    /// TLS secrets go to the file that SSLKEYLOGFILE names.
+    /// Write TLS secrets to the file named by SSLKEYLOGFILE.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) tls_keylog: bool,
-    /// The name of index pages.
+    /// Name of index pages.
     pub(crate) http_index: Vec<u8>,
 }
 
@@ -74,7 +74,7 @@ impl Drop for Engine {
     }
 }
 
-/// Why a connection ended. `mgx_close_reason` translates it into what C knows.
+/// Why a connection closed; `mgx_close_reason` converts it for C.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Reason {
     #[default]
@@ -94,96 +94,97 @@ pub(crate) enum Reason {
 }
 
 record! {
-    /// The engine's record of one connection or lingering socket. Cells, because handlers re-enter the library at any point.
+    /// The engine's record of a connection or lingering socket. Cells, because handlers may re-enter the library at any point.
     pub(crate) struct ConnState {
         conn: Cell<*mut mg_connection> = core::ptr::null_mut(),
         fd: Cell<i32> = -1,
         @keep slot: Cell<u32>,
-        /// Counts the uses of this slot, so that an event for an earlier one is told apart.
+        /// Counts the uses of this slot, to recognise stale events.
         @keep generation: Cell<u32>,
-        /// The library opened or accepted the socket itself, so it may linger on it.
+        /// The library opened or accepted the socket, so it may linger.
         own: Cell<bool>,
         registered: Cell<bool>,
-        /// Input may wait in the kernel: set by an event, cleared by EAGAIN or by the kernel's word that nothing is left.
+        /// Input may be waiting in the kernel. Set by an event, cleared by EAGAIN or when the kernel reports that nothing is
+        /// left.
         readable: Cell<bool>,
-        /// The kernel says with each read what is left behind it.
+        /// The kernel reports with each read how much is left.
         told: Cell<bool>,
-        /// The peer's end of stream is on its way: read on until it has been read.
+        /// The peer has closed its sending side: read until end of stream.
         hup: Cell<bool>,
         eof: Cell<bool>,
-        /// The last send did not take everything; an event says when to go on.
+        /// The last send was partial; an event reports when to continue.
         blocked: Cell<bool>,
-        /// Registered for writability as well.
+        /// Also registered for writability.
         armed: Cell<bool>,
-        /// On the list of connections to look at in the next poll although no event may come.
+        /// In the list of connections to check in the next poll even without an event.
         @keep requeued: Cell<bool>,
-        /// On the list of connections that got output outside their own turn.
+        /// In the list of connections that got output outside their own service call.
         @keep flush_pending: Cell<bool>,
         lingering: Cell<bool>,
-        /// Bytes handed to the kernel.
+        /// Number of bytes passed to the kernel.
         sent: Cell<u64>,
-        /// Bytes ever put into the receive buffer. What a handler took off follows from this and the length.
+        /// Total number of bytes put into the receive buffer. Together with its length, tells how much a handler consumed.
         arrived: Cell<u64>,
-        /// Most bytes the receive buffer has held since it was taken from the spare blocks.
+        /// Maximum fill level of the receive buffer since it was taken from the spare blocks.
         recv_used: Cell<usize>,
-        /// When the drain (or the wait after the peer's end of stream) began, when output last moved, and when it last grew.
+        /// When the drain (or the wait after the peer's end of stream) began, when output last made progress, and when it last
+        /// grew.
         drain_since: Cell<Option<u64>>,
         progress_at: Cell<u64>,
         queued_seen: Cell<u64>,
         queued_at: Cell<u64>,
         @keep deadline: Cell<Option<u64>>,
-        /// When the protocol handler wants to be serviced, whatever else the connection waits for: no deadline is later.
+        /// When the protocol handler wants to be serviced; no deadline is later.
         alarm: Cell<Option<u64>>,
-        /// A lingering socket is closed at the first of these: when nothing comes, and in any case.
+        /// A lingering socket is closed at the earlier of these: when nothing arrives, and unconditionally.
         linger_idle: Cell<u64>,
         linger_end: Cell<u64>,
-        /// A listener that ran out of descriptors takes no connections before this time.
+        /// A listener that ran out of descriptors does not accept before this time.
         accept_after: Cell<u64>,
         reason: Cell<Reason>,
-        /// The handler knows of the peer's end of stream.
+        /// The handler was told about the peer's end of stream.
         eof_told: Cell<bool>,
-        /// The library began the drain because nothing was in progress: what has arrived since is served first.
+        /// The library began the drain because the connection was idle: requests that arrive meanwhile are served first.
         last_look: Cell<bool>,
-        /// Requests dispatched before MGX_EV_DRAIN was delivered.
+        /// Number of requests dispatched before MGX_EV_DRAIN was delivered.
         told_of_drain: Cell<u32>,
-        /// Of the system call that failed, if it was one that ended the connection.
+        /// errno of the system call that failed and closed the connection, or 0.
         errno: Cell<i32>,
-        /// What a client connection does until it is connected, and for the socket of a further attempt, whose it is.
+        /// Connection attempts of a client connection; for the socket of a further attempt, its owner.
         attempts: Cell<Option<Box<Attempts>>>,
         attempt_of: Cell<*mut mg_connection> = core::ptr::null_mut(),
-        /// The file of a listener on a Unix socket.
+        /// Socket file of a Unix listener.
         socket_file: Cell<Option<Box<SocketFile>>>,
-        /// Where in `c->send` the texts begin that are datagrams of their own.
+        /// Offsets in `c->send` at which printed datagrams begin.
         datagrams: RefCell<Vec<usize>>,
         /// Everything was sent: the socket may linger.
         flushed: Cell<bool>,
-        /// Bytes that may still be forgotten on a lingering socket.
+        /// Number of bytes that a lingering socket may still discard.
         linger_bytes: Cell<u64>,
-        /// The application's own time limits for the end of this connection.
+        /// Drain options set by the application for this connection.
         terms: RefCell<Option<Box<DrainConfig>>>,
-        /// Where a drain asked for through the extension API stands.
+        /// State of a drain requested through the extension API.
         drain_state: Cell<DrainState>,
-        /// When the connection was accepted, and when something last arrived on it.
+        /// When the connection was accepted, and when data last arrived.
         read_at: Cell<u64>,
-        /// When the first byte of what is in the receive buffer arrived.
+        /// When the first byte in the receive buffer arrived.
         head_began: Cell<u64>,
-        /// The peer's address when it was accepted; applications may replace `c->rem`.
+        /// Peer address at the time of accept; applications may overwrite `c->rem`.
         from: Cell<[u8; 16]>,
-        /// MGX_EV_BACKPRESSURE was delivered, and the queue has not fallen since.
+        /// MGX_EV_BACKPRESSURE was delivered and the queue has not shrunk since.
         backpressure_reported: Cell<bool>,
-        /// A protocol handler has called the application about what is in the receive buffer, and must not be called again
-        /// meanwhile.
+        /// A protocol handler has called the application about the receive buffer and must not be re-entered.
         dispatching: Cell<bool>,
-        /// What follows the data in `c->recv` and waits outside, because a protocol handler at work there would move it too often. It
-        /// is put back before anything is read.
+        /// Received data moved out of `c->recv`, because a protocol handler would otherwise move it too often. It is put back
+        /// before the next read.
         aside: Cell<Option<Box<Aside>>>,
-        /// The block of `c->recv` whose data a handler is looking at: it stays as it is until the handler returns.
+        /// Block of `c->recv` that a handler is looking at: it stays unchanged until the handler returns.
         viewed: Cell<*mut u8> = core::ptr::null_mut(),
-        /// Where in the stream of received bytes ends what needs nothing more when it returns.
+        /// Offset in the received stream up to which data is consumed when that handler returns.
         done_end: Cell<u64>,
-        /// Messages wait in the buffer for the next poll of this connection: nothing is read before that.
+        /// Buffered messages wait for the next poll of this connection; nothing is read before that.
         batch_pending: Cell<bool>,
-        /// What is to be done to the queued output when the connection begins to drain, once.
+        /// Hook to modify the queued output when the connection begins to drain; runs once.
         drain_begins: Cell<Option<DrainBegins>>,
         http: HttpState,
         ws: WsState,
@@ -192,15 +193,15 @@ record! {
         bytes: Cell<usize>,
         /// The file that is being sent; the connection has a flag for it.
         stream: Cell<Option<Box<Stream>>>,
-        /// What was left of a file that was given up.
+        /// Unsent rest of an abandoned file.
         abandoned: Cell<u64>,
-        /// What a protocol handler keeps while it sits in `c->fn` or `c->pfn`.
+        /// State of a protocol handler while it occupies `c->fn` or `c->pfn`.
         task: Cell<Option<Box<dyn Any>>>,
         tls: tls::State,
     }
 }
 
-/// Received bytes outside the receive buffer; those before `at` are back in it.
+/// Received bytes outside the receive buffer; those before `at` have been put back.
 #[derive(Default)]
 pub(crate) struct Aside {
     pub(crate) bytes: Vec<u8>,
@@ -214,15 +215,15 @@ pub(crate) enum DrainState {
     No,
     /// The drain of the manager reaches the connection at this time.
     Spread(u64),
-    /// No request is in progress: one may still come until this time. With the number of those before it.
+    /// Idle: one more request may arrive until this time. With the number of requests before it.
     Grace(u64, u32),
-    /// A request is in progress, since this time.
+    /// A request has been in progress since this time.
     Finish(u64),
-    /// The same, and it is the last: it came during the grace.
+    /// A request has been in progress since this time, and it is the last: it arrived during the grace period.
     Last(u64),
-    /// Not HTTP, so nobody knows when an exchange ends: until nothing has arrived for the grace.
+    /// Not HTTP, so the end of an exchange is unknown: drains when nothing has arrived for the grace period.
     Quiet(u64),
-    /// A Close frame was sent; the peer's is waited for until this time.
+    /// A Close frame was sent; waits for the peer's until this time.
     WebSocket(u64),
 }
 
@@ -238,7 +239,7 @@ pub(crate) struct Stats {
     pub(crate) drained: Cell<u64>,
     pub(crate) forced: Cell<u64>,
     pub(crate) resets: Cell<u64>,
-    /// Accepted connections that are open.
+    /// Accepted connections currently open.
     pub(crate) conns: Cell<usize>,
 }
 
@@ -248,96 +249,96 @@ pub(crate) fn count(counter: &Cell<u64>, n: u64) {
 }
 
 record! {
-    /// What the HTTP handler remembers between events.
+    /// State of the HTTP handler between events.
     pub(crate) struct HttpState {
         phase: Cell<Phase>,
-        /// `recv.len` when the handler left, and where in the stream of received bytes the buffer began: what was kept is valid only
+        /// `recv.len` when the handler returned, and the offset of the buffer in the received stream. Cached state is valid only
         /// if the buffer has merely grown since.
         left: Cell<usize>,
         left_at: Cell<u64>,
-        /// Head bytes known to hold no blank line.
+        /// Number of head bytes known to contain no blank line.
         scanned: Cell<usize>,
         head_len: Cell<usize>,
-        /// Length of the whole message; unknown while chunks are coming.
+        /// Length of the whole message; unknown while chunks arrive.
         need: Cell<Option<usize>>,
         chunks: Cell<chunked::Scanner>,
-        /// The whole message never fits into the receive buffer: unless the application takes it over, it is refused.
+        /// The message can never fit in the receive buffer: it is refused unless the application takes it over.
         too_long: Cell<bool>,
-        /// `queued()` when the current request was announced, and when the last one was dispatched, if one was; and the time of that.
+        /// `queued()` when the current request was announced and when the last one was dispatched, and the time of that.
         head_mark: Cell<u64>,
         mark: Cell<u64>,
         dispatched: Cell<bool>,
         asked_at: Cell<u64>,
-        /// No further request is handled before the peer has read what was answered.
+        /// No further request is handled until the peer has read the queued responses.
         write_throttled: Cell<bool>,
-        /// End of the message being dispatched, inside `c->recv`.
+        /// End of the message being dispatched, in `c->recv`.
         end: Cell<usize>,
-        /// The application has taken the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
+        /// The application consumed the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
         chunk_deleted: Cell<bool>,
-        /// Empty lines that were skipped in front of the current message.
+        /// Number of empty lines skipped before the current message.
         blank: Cell<usize>,
-        /// The current request is HEAD: its answer has no body.
+        /// The current request is HEAD: its response has no body.
         head_only: Cell<bool>,
         /// So many bytes of a body may yet follow the answer to it that the application has printed. They are dropped.
         unwanted: Cell<usize>,
         /// The current request is of HTTP/1.0 and asks for the connection to be kept, which its answer confirms.
         keep_alive: Cell<bool>,
-        /// The last reply head written by the library says so.
+        /// The last reply head written by the library confirms keep-alive.
         kept: Cell<bool>,
         /// The body of the current message is chunked.
         chunked: Cell<bool>,
-        /// What the application has written: requests of a client, the answer of a server.
+        /// Tracks the application's output: requests of a client, responses of a server.
         outgoing: Cell<Option<Box<Outgoing>>>,
-        /// `Authorization: ...`, from the URL of a client.
+        /// `Authorization: ...` from the URL of a client.
         authorization: Cell<Option<Box<[u8]>>>,
-        /// A library function completed the answer to the last request.
+        /// A library function completed the response to the last request.
         answered: Cell<bool>,
-        /// The head of that answer says that it is the last.
+        /// The head of that response contains `Connection: close`.
         says_close: Cell<bool>,
         close: Cell<CloseAfter>,
-        /// Requests dispatched on this connection.
+        /// Number of requests dispatched on this connection.
         requests: Cell<u32>,
-        /// Where in the stream of queued bytes the last reply head written by the library begins, and its length.
+        /// Offset in the queued stream, and length, of the last reply head written by the library.
         head_at: Cell<Option<(u64, usize)>>,
     }
 }
 
 record! {
-    /// What the WebSocket handler remembers between events. How much of a fragmented message lies at the front of `c->recv` is in
-    /// `c->pfn_data`.
+    /// State of the WebSocket handler between events. `c->pfn_data` holds how much of a fragmented message is at the front of
+    /// `c->recv`.
     pub(crate) struct WsState {
-        /// What a server must answer to our key.
+        /// Sec-WebSocket-Accept value that the server must return for our key.
         accept: Cell<[u8; 28]>,
-        /// The peer broke the protocol: whatever else it sends is not looked at.
+        /// The peer violated the protocol: its further input is ignored.
         failed: Cell<bool>,
-        /// We have sent a Close frame.
+        /// A Close frame was sent.
         close_sent: Cell<bool>,
-        /// The end of the last fragment of a text.
+        /// UTF-8 state at the end of the last text fragment.
         text: Cell<Utf8>,
-        /// Answers to Pings that were queued and perhaps not sent, and where in the stream of queued bytes the last of them ends.
+        /// Number of Pongs queued and possibly not sent, and the offset in the queued stream at which the last one ends.
         pongs: Cell<usize>,
         pongs_end: Cell<u64>,
-        /// The payload of a Ping that is answered when those have been sent.
+        /// Payload of a Ping to be answered when those have been sent.
         late_pong: Cell<Option<Box<[u8]>>>,
     }
 }
 
 record! {
-    /// What the MQTT handler remembers between events.
+    /// State of the MQTT handler between events.
     pub(crate) struct MqttState {
-        /// Bytes of replies queued since `queued()` was `replies_from`.
+        /// Number of reply bytes queued since `queued()` was `replies_from`.
         replies: Cell<u64>,
         replies_from: Cell<u64>,
-        /// Milliseconds between two packets that the broker was promised; 0 when nobody is waiting for ours.
+        /// Keep-alive interval promised to the broker, in milliseconds; 0 if there is none.
         keepalive: Cell<u64>,
-        /// The broker has accepted us.
+        /// The broker accepted the connection.
         open: Cell<bool>,
-        /// When something was last sent and received; None before the connection is established.
+        /// When data was last sent and received; None until connected.
         said: Cell<Option<u64>>,
         heard: Cell<u64>,
-        /// Since when the broker owes an answer.
+        /// Since when a response of the broker is due.
         asked: Cell<Option<u64>>,
-        /// Ciphertext that was buffered at the last look.
+        /// Amount of buffered ciphertext at the last check.
         ciphertext: Cell<usize>,
     }
 }
@@ -358,7 +359,7 @@ pub(crate) type DrainBegins = fn(ConnRef, &ConnState);
 
 pub(crate) type Done = fn(ConnRef, &ConnState, End, last: bool);
 
-/// How a file ended.
+/// How sending a file ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     Whole,
@@ -366,7 +367,7 @@ pub(crate) enum End {
     Cut,
 }
 
-/// An open file and what is left to send of it.
+/// An open file and how much of it remains to be sent.
 pub(crate) struct Stream {
     pub(super) file: Handle,
     /// For the application, in `c->pfn_data`: a copy.
@@ -567,14 +568,14 @@ impl Engine {
         unsafe { (&(*self.records.get())).get(slot / CHUNK).map(|block| &(**block)[slot % CHUNK]) }
     }
 
-    /// All records, also those that are not in use.
+    /// All records, including unused ones.
     pub(crate) fn recs(&self) -> impl Iterator<Item = &ConnState> {
         // SAFETY: as in rec().
         let n = unsafe { (&(*self.records.get())).len() } * CHUNK;
         (0..n).filter_map(|slot| self.rec(slot))
     }
 
-    /// The queue that mg_wakeup_init made.
+    /// The queue created by mg_wakeup_init.
     pub(crate) fn wakeup(&self) -> Option<&Wakeup> {
         // SAFETY: lives as long as the engine.
         unsafe { self.wakeup.load(Ordering::Acquire).as_ref() }
@@ -631,7 +632,7 @@ impl Engine {
         }
     }
 
-    /// The record an event is meant for; None when the slot has been given to another connection since.
+    /// The record an event is meant for; None if the slot was reused since.
     pub(crate) fn rec_for(&self, token: usize) -> Option<&ConnState> {
         let (slot, generation) = poller::split_token(token);
         self.rec(slot as usize)
@@ -660,8 +661,8 @@ impl Engine {
         }
     }
 
-    /// Gives the protocol handler an MG_EV_POLL at this time at the latest. An earlier deadline stays: when it has passed, the
-    /// handler says anew what it wants.
+    /// Delivers MG_EV_POLL to the protocol handler at this time at the latest. An earlier alarm stays; when it expires, the
+    /// handler sets a new one.
     pub(crate) fn set_alarm(&self, rec: &ConnState, at: u64) {
         rec.alarm.set(Some(at));
         if rec.deadline.get().is_none_or(|old| old > at) {
@@ -669,14 +670,14 @@ impl Engine {
         }
     }
 
-    /// Looks at this record again in the next poll, whether or not an event comes.
+    /// Checks this record again in the next poll, with or without an event.
     pub(crate) fn requeue(&self, rec: &ConnState) {
         if !rec.requeued.replace(true) {
             self.requeued.borrow_mut().push(rec.slot.get());
         }
     }
 
-    /// Remembers that output was queued outside the connection's own service call.
+    /// Records that output was queued outside the connection's own service call.
     #[inline]
     pub(crate) fn touch(&self, rec: &ConnState) {
         if self.current.get() != rec.conn.get() && !rec.flush_pending.replace(true) {
@@ -684,7 +685,7 @@ impl Engine {
         }
     }
 
-    /// There is something for this connection: it is serviced even when the walk leaves it out.
+    /// Schedules the connection for service, even if the walk would skip it.
     pub(crate) fn wake(&self, c: ConnRef, rec: &ConnState) {
         if self.no_poll.used.get() && c.flags().is_no_poll() {
             self.no_poll.wake(c.id64(), rec.slot.get());
@@ -696,7 +697,7 @@ impl Engine {
         self.callback_depth.set(self.callback_depth.get() + 1);
     }
 
-    /// Ends a frame. When it was the last, closed connections are freed, and so is the engine if its manager is gone.
+    /// Closes a frame. The last one frees closed connections, and the engine if its manager is gone.
     #[inline]
     pub(crate) fn exit(&self) {
         let n = self.callback_depth.get() - 1;
@@ -724,7 +725,7 @@ impl Engine {
         self.callback_depth.get()
     }
 
-    /// The manager was freed by a handler further up the stack.
+    /// A handler further up the stack freed the manager.
     #[inline]
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.get()
@@ -739,7 +740,7 @@ impl Engine {
         self.pending_free.borrow_mut().push(c);
     }
 
-    /// Frees closed connections. Call only when no frame but the caller's own is open and it holds none of them.
+    /// Frees closed connections. Call it only when the caller's frame is the only one open and holds none of them.
     pub(crate) fn reap(&self) {
         while let Some(block) = self.kept.borrow_mut().pop() {
             // SAFETY: nobody looks at it any more.
@@ -768,7 +769,7 @@ fn block_of_records() -> Option<*mut [ConnState; CHUNK]> {
 }
 
 impl ConnState {
-    /// Ready for a new connection.
+    /// Resets the record for a new connection.
     fn renew(&self, slot: u32) {
         self.reset();
         self.slot.set(slot);
@@ -779,7 +780,7 @@ impl ConnState {
         self.terms.borrow().as_ref().map_or(DrainTimeouts::DEFAULT, |t| t.terms)
     }
 
-    /// A protocol handler is in the middle of something, such as an upload.
+    /// A protocol handler is in the middle of an operation such as an upload.
     pub(crate) fn has_task(&self) -> bool {
         let task = self.task.take();
         let has = task.is_some();
@@ -806,7 +807,7 @@ impl ConnState {
 }
 
 impl HttpState {
-    /// Forgets what is known of the message at the start of the buffer.
+    /// Resets the state of the message at the start of the buffer.
     pub(crate) fn next_message(&self) {
         self.phase.set(Phase::Head);
         self.left.set(0);

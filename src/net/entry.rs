@@ -1,5 +1,5 @@
-//! The lock around a manager's engine. The thread that polls holds it, except while it sleeps in the kernel, so another thread
-//! that calls the API at any time finds the engine at rest. C applications do that, and the original lets them.
+//! The lock around a manager's engine. The polling thread holds it except while it sleeps in the kernel, so calls from other
+//! threads always find the engine at rest. C applications make such calls, and the original library allows them.
 
 use super::engine::Engine;
 use super::fork;
@@ -8,14 +8,15 @@ use crate::abi::{mg_connection, mg_mgr};
 use crate::platform::thread;
 use crate::sys::log::log_error;
 
-/// How long another thread's call waits for the engine. A handler that waits for that thread would never return.
+/// How long a call from another thread waits for the engine. Without a limit, a handler that waits for that thread would
+/// deadlock.
 const PATIENCE_MS: u64 = 1000;
 
-/// Another thread keeps the engine busy.
+/// Another thread holds the engine.
 #[derive(Debug)]
 pub(crate) struct Busy;
 
-/// A call of the API in progress: the engine belongs to this thread, and no closed connection is freed before it ends.
+/// An API call in progress: this thread owns the engine, and no closed connection is freed before the call ends.
 pub(crate) struct Entry<'e> {
     e: &'e Engine,
     outermost: bool,
@@ -49,7 +50,7 @@ impl Drop for Entry<'_> {
 }
 
 impl Engine {
-    /// Begins a call of the API on this engine.
+    /// Begins an API call on this engine.
     #[inline]
     pub(crate) fn entry(&self) -> Result<Entry<'_>, Busy> {
         let me = thread::id();
@@ -80,7 +81,7 @@ impl Engine {
         Ok(Entry { e: self, outermost: true })
     }
 
-    /// Begins a call of the API on a manager. None without an engine, and when another thread keeps it busy.
+    /// Begins an API call on a manager. None if it has no engine or if another thread holds it.
     ///
     /// # Safety
     /// As [`Engine::of`].
@@ -89,7 +90,7 @@ impl Engine {
         unsafe { Engine::of(mgr) }.and_then(|e| e.entry().ok())
     }
 
-    /// Lets other threads in while `sleep` runs, which must not touch the engine.
+    /// Releases the lock while `sleep` runs, which must not touch the engine.
     pub(crate) fn while_unlocked(&self, sleep: &mut dyn FnMut()) {
         self.lock.release();
         sleep();
@@ -105,7 +106,7 @@ impl ConnRef {
     }
 }
 
-/// As [`ConnRef::entry`], with Ok(None) for NULL.
+/// Like [`ConnRef::entry`], with Ok(None) for NULL.
 ///
 /// # Safety
 /// `c` is NULL or a connection.

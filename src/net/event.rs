@@ -1,4 +1,4 @@
-//! Delivering events: first to the protocol handler, then to the application's.
+//! Event delivery: to the protocol handler first, then to the application's handler.
 
 use super::engine::{Engine, Reason};
 use super::handle::ConnRef;
@@ -7,8 +7,8 @@ use crate::platform::sock;
 use crate::sys::log::{Bytes, log_error};
 use core::ffi::{c_int, c_void};
 
-/// Delivers an event; see `mg_call`. A connection that is closed in between gets nothing more; what a protocol handler derives
-/// from MG_EV_CLOSE itself, such as a response without a length, still arrives.
+/// Delivers an event; see `mg_call`. If the protocol handler closes the connection, the application's handler gets no further
+/// event, except those that a protocol handler derives from MG_EV_CLOSE, such as a response without a length.
 #[inline]
 pub(crate) fn call(c: ConnRef, ev: c_int, data: *mut c_void) {
     let engine = c.engine();
@@ -43,7 +43,7 @@ const THREE_ARGUMENTS_SINCE: c_int = 714;
 type Handler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void);
 type OlderHandler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void, *mut c_void);
 
-/// Calls one handler, in the way of the version that the manager's program was written for.
+/// Calls a handler with the arguments of the API version that the application was written for.
 ///
 /// # Safety
 /// A handler of this connection, and what fits the event.
@@ -79,12 +79,13 @@ fn report_text(c: ConnRef, text: &mut [u8]) {
     call(c, MG_EV_ERROR, text.as_mut_ptr().cast());
 }
 
-/// The same for a text of our own, of any length.
+/// Marks the connection for closing and delivers MG_EV_ERROR with a message of any length.
 pub(crate) fn error(c: ConnRef, message: core::fmt::Arguments) {
     with_text(message, |text| error_text(c, text));
 }
 
-/// The same when a system call has failed: its errno is kept for `mgx_close_errno`, and its words are for the log only.
+/// Marks the connection for closing and delivers MG_EV_ERROR after a failed system call: keeps errno for `mgx_close_errno` and
+/// logs its description.
 pub(crate) fn os_error(c: ConnRef, errno: c_int, message: core::fmt::Arguments) {
     if let Some(rec) = c.rec() {
         rec.errno.set(errno);
@@ -100,12 +101,12 @@ pub(crate) fn os_error(c: ConnRef, errno: c_int, message: core::fmt::Arguments) 
     });
 }
 
-/// MG_EV_ERROR on a connection that still has something to say before it closes.
+/// Delivers MG_EV_ERROR on a connection that still has output to send before it closes.
 pub(crate) fn report(c: ConnRef, message: core::fmt::Arguments) {
     with_text(message, |text| report_text(c, text));
 }
 
-/// Makes a C string of a message; of a usual one without the heap, which may be what the message is about.
+/// Formats a message as a C string, without the heap if it is short: the message may be about running out of memory.
 fn with_text(message: core::fmt::Arguments, f: impl FnOnce(&mut [u8])) {
     let mut text = [0u8; 128];
     let mut rest = &mut text[..127];

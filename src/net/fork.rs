@@ -1,18 +1,18 @@
-//! Managers that live on in a child process. Parent and child share what lies behind every descriptor, the poller and the
-//! wakeup descriptors among it, so the child gets its own at its first call.
+//! Managers inherited by a child process. Parent and child share what is behind every descriptor, including the poller and the
+//! wakeup descriptors, so the child creates its own in its first call.
 
 use super::engine::Engine;
 use crate::platform::poller;
 use crate::platform::thread;
 use crate::sys::log::log_error;
 
-/// Whether the engine has come here through a fork, unnoticed so far.
+/// True if the process has forked since the engine was last used.
 #[inline]
 pub(crate) fn is_inherited(e: &Engine) -> bool {
     e.process.get() != thread::current_generation()
 }
 
-/// Gives a child process a poller and wakeup descriptors of its own. The parent's are not affected.
+/// Creates a poller and wakeup descriptors for a child process. The parent's are not affected.
 #[cold]
 pub(crate) fn renew(e: &Engine) {
     e.process.set(thread::current_generation());

@@ -1,16 +1,16 @@
-//! The manager as a guest in another library's event loop: what to wait for, and how long.
+//! Integration into another library's event loop: the descriptor to wait for, and the timeout.
 
 use super::engine::Engine;
 use super::list::list;
 use super::{mgr, no_poll, service};
 use core::ffi::c_int;
 
-/// The poller's descriptor is itself readable while a socket in it has something to tell.
+/// The poller's descriptor, which is readable when one of its sockets is ready.
 pub(crate) fn fd(e: &Engine) -> c_int {
     e.poller.fd()
 }
 
-/// What the next poll would wait for, in milliseconds. None: without limit.
+/// How long the next poll would wait, in milliseconds. None: no limit.
 pub(crate) fn timeout(e: &Engine) -> Option<u64> {
     no_poll::scan(e);
     let due = e.shutdown.request.is_waiting()

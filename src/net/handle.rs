@@ -1,5 +1,5 @@
-//! A copyable handle on a `struct mg_connection`. Each method reads or writes one field at the moment of the call, because a
-//! handler of the application may change anything between two of our instructions.
+//! A copyable handle to a `struct mg_connection`. Each method accesses one field at the moment of the call, because a handler of
+//! the application may change anything between two of our instructions.
 
 use super::engine::{ConnState, Engine};
 use super::protocol::Protocol;
@@ -164,24 +164,23 @@ impl ConnRef {
         unsafe { (*self.0).prof.align = slot.map_or(0, |s| s + 1) }
     }
 
-    /// Bytes ever queued on this connection: those that left plus those that wait.
+    /// Total number of bytes queued on this connection: sent and waiting.
     pub(crate) fn queued(self, rec: &ConnState) -> u64 {
         rec.sent.get() + self.send_len() as u64
     }
 
-    /// Where in the stream of received bytes the receive buffer begins. It moves when something is taken off the buffer, never
-    /// when something arrives.
+    /// Offset of the receive buffer in the received stream. Changes when data is removed from the buffer, not when data arrives.
     pub(crate) fn recv_at(self, rec: &ConnState) -> u64 {
         rec.arrived.get().wrapping_sub(self.recv_len() as u64)
     }
 
-    /// MG_EV_CLOSE has been delivered: nothing may be dispatched any more.
+    /// MG_EV_CLOSE was delivered: no further event may be dispatched.
     #[inline]
     pub(crate) fn is_closed(self) -> bool {
         self.flags().is_closed()
     }
 
-    /// Nobody has anything to do with the connection any more: it was closed, or its manager is gone.
+    /// The connection is closed or its manager is gone.
     pub(crate) fn is_gone(self) -> bool {
         self.is_closed() || self.engine().is_none_or(Engine::is_dead)
     }
@@ -204,13 +203,13 @@ const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 2
 /// The record has a file that is being sent.
 const STREAMING: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
 
-/// TLS was started: what goes in and out is for `tls/driver.rs`.
+/// TLS was started: `tls/driver.rs` handles input and output.
 const SECURE: u32 = if cfg!(target_endian = "big") { 1 << 2 } else { 1 << 29 };
 
-/// No MG_EV_POLL for the application's handler.
+/// The application's handler gets no MG_EV_POLL.
 const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 3 } else { 1 << 28 };
 
-/// Any of these gives a connection more than an MG_EV_POLL when it is serviced.
+/// A connection with any of these flags needs more than an MG_EV_POLL when it is serviced.
 const BUSY: u32 = {
     let mut f = Flags(CLOSED | HALF_CLOSED | STREAMING);
     f.set_readable(true);
@@ -223,7 +222,7 @@ const BUSY: u32 = {
     f.0
 };
 
-/// Without any of these, no flag keeps a connection from being read.
+/// Without any of these flags, the connection is always read from.
 const MAY_PAUSE: u32 = {
     let mut f = Flags(0);
     f.set_full(true);

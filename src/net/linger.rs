@@ -1,5 +1,5 @@
-//! Lingering: after the last byte, what the peer still sends is read and forgotten, or the kernel would answer it with a reset
-//! that can destroy the end of the reply.
+//! Lingering: after the last byte is sent, keeps discarding the peer's input. Otherwise the kernel would respond to it with a
+//! reset, which can destroy the end of the reply.
 
 use super::engine::{ConnState, Engine};
 use super::shutdown::LINGER_MAX;
@@ -8,7 +8,7 @@ use crate::platform::sock::{self, Io};
 use core::ffi::c_int;
 use core::ptr;
 
-/// Keeps the socket, whose sending side is shut down, until the peer has closed its own.
+/// Keeps a socket whose sending side is shut down until the peer closes its own.
 pub(crate) fn linger(e: &Engine, rec: &ConnState, fd: c_int) {
     stop_lingering(e, LINGER_MAX - 1);
     rec.conn.set(ptr::null_mut());
@@ -29,7 +29,7 @@ pub(crate) fn linger(e: &Engine, rec: &ConnState, fd: c_int) {
     }
 }
 
-/// Reads a lingering socket empty, up to a bound.
+/// Discards input of a lingering socket, up to a limit.
 pub(crate) fn linger_on(e: &Engine, rec: &ConnState) {
     for _ in 0..64 {
         match sock::discard(rec.fd.get(), &mut e.scratch.borrow_mut()) {
@@ -49,7 +49,7 @@ pub(crate) fn linger_on(e: &Engine, rec: &ConnState) {
     e.requeue(rec);
 }
 
-/// Closes the lingering sockets whose time is up.
+/// Closes lingering sockets whose time has expired.
 pub(crate) fn expire_lingering(e: &Engine) {
     if e.now.get() < e.linger_check.get() {
         return;

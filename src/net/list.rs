@@ -1,10 +1,11 @@
-//! The connections of a manager, in their order: walking over them while handlers add and remove some.
+//! The list of a manager's connections, and iteration over it while handlers add and remove some.
 
 use super::engine::Engine;
 use super::handle::ConnRef;
 use core::ptr;
 
-/// The connections on the list, newest first. The next one is fetched before the body runs, and skipped if it goes meanwhile.
+/// Iterates over the connections, newest first. The next one is fetched before the body runs, and skipped if it is removed
+/// meanwhile.
 pub(crate) fn list(e: &Engine) -> impl Iterator<Item = ConnRef> {
     // SAFETY: the manager lives as long as its engine is not dead; connections on its list are alive.
     let mut next = if e.is_dead() { ptr::null_mut() } else { unsafe { (*e.mgr).conns } };

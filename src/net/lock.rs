@@ -1,4 +1,4 @@
-//! A lock that one thread owns and may take again and again.
+//! A recursive lock.
 
 use crate::platform::thread;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ impl Lock {
         self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Takes the lock; false when its owner has kept it for so long.
+    /// Takes the lock. False on timeout.
     #[inline]
     pub(crate) fn take(&self, me: usize, patience_ms: u64) -> bool {
         self.try_take(me) || self.wait(me, patience_ms)
@@ -43,18 +43,18 @@ impl Lock {
         }
     }
 
-    /// Releases the lock of an engine that the next owner may free: nothing is touched afterwards.
+    /// Releases the lock of an engine that the next owner may free: touches nothing afterwards.
     pub(crate) fn release_last(&self) {
         self.owner.store(0, Ordering::Release);
     }
 
-    /// A poll loop that never sleeps would take the lock back at once.
+    /// Yields to waiting threads; a poll loop that never sleeps would otherwise retake the lock at once.
     #[cold]
     fn hand_over(&self) {
         thread::retry_for(1, || self.waiting.load(Ordering::Relaxed) == 0 || self.owner.load(Ordering::Relaxed) != 0);
     }
 
-    /// In a child process: the owner, if it was another thread, does not exist here.
+    /// In a child process: releases the lock if its owner was another thread, which does not exist here.
     pub(crate) fn forget(&self) {
         self.owner.store(0, Ordering::Relaxed);
         self.waiting.store(0, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! What is remembered on the way from a name to a connection: lookups, the questions they ask, and attempts to connect. What is done
-//! with them is in `resolve.rs` and `attempts.rs`.
+//! Data structures of name resolution and connection attempts: lookups, DNS queries, attempts. `resolve.rs` and `attempts.rs`
+//! operate on them.
 
 use crate::abi::{mg_addr, mg_connection};
 use crate::platform::names::Names;

@@ -61,7 +61,7 @@ impl Wakeup {
         self.waker.fd()
     }
 
-    /// In a child process: the same descriptor number, but no longer the parent's eventfd.
+    /// In a child process: replaces the parent's eventfd under the same descriptor number.
     pub(crate) fn renew(&self) -> bool {
         self.waker.renew()
     }
@@ -77,7 +77,7 @@ impl Wakeup {
         })
     }
 
-    /// From any thread or signal handler. False when too much is waiting already.
+    /// Queues a message. Any thread and signal handlers may call it. False if too much is waiting.
     pub(crate) fn send(&self, id: u64, frame: u8, message: &[u8]) -> bool {
         let mut head = [0; 13];
         head[..8].copy_from_slice(&id.to_ne_bytes());
@@ -88,7 +88,7 @@ impl Wakeup {
         ok
     }
 
-    /// Ends the wait of the thread that polls. From any thread or signal handler. False when the descriptor is broken.
+    /// Ends the wait of the polling thread. Any thread and signal handlers may call it. False if the descriptor is broken.
     pub(crate) fn wake(&self) -> bool {
         self.waker.wake()
     }

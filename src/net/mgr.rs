@@ -1,4 +1,4 @@
-//! The manager: its life, and the poll loop.
+//! The manager: initialisation, destruction, and the poll loop.
 
 use super::attempts::{self, Failure};
 use super::close;
@@ -20,7 +20,7 @@ use core::ffi::c_int;
 use core::ptr;
 use core::time::Duration;
 
-/// With up to this many connections, a glance at each before sleeping is cheaper than asking the kernel twice.
+/// Up to this many connections, checking each before sleeping is cheaper than asking the kernel twice.
 const FEW: usize = 256;
 
 /// See `mg_mgr_init`.
@@ -104,8 +104,8 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     }
 }
 
-/// Waits for the sockets that linger, no longer than each may, and in no case longer than the default: what was promised is
-/// a graceful end. An application's own mg_millis may stand still.
+/// Waits for the lingering sockets, each no longer than its limit and in total no longer than the default. An application's own
+/// mg_millis may stand still.
 fn finish_lingering(e: &Engine) {
     let began = time::Stopwatch::start();
     let end = time::millis().saturating_add(LINGER_TOTAL_MS);
@@ -205,7 +205,7 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     }
 }
 
-/// How long this poll may sleep: until the application's limit, a timer or a deadline. None: for ever.
+/// How long this poll may sleep: until the application's limit, a timer or a deadline. None: no limit.
 pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     let mut limit = u64::try_from(ms).ok();
     if limit == Some(0) {
@@ -248,7 +248,7 @@ fn is_paused(e: &Engine, c: *mut mg_connection) -> bool {
     !c.is_null() && recv::is_paused(e, unsafe { ConnRef::new(c) })
 }
 
-/// Notes what the kernel reported, and lets what can only be noted here take effect: errors, lingering sockets, deadlines.
+/// Records what the kernel reported, and handles errors, lingering sockets and deadlines.
 fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
     for r in ready {
@@ -396,7 +396,7 @@ fn walk(e: &Engine) {
     }
 }
 
-/// Output that other connections' handlers and timers queued on connections that were already serviced leaves in this poll too.
+/// Sends output that handlers and timers queued on connections already serviced in this poll.
 fn flush_dirty(e: &Engine) {
     let dirty = e.take_slots(&e.flush_pending);
     for slot in &dirty {

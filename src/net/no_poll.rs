@@ -1,5 +1,5 @@
-//! Connections without MG_EV_POLL (`mgx_conn_poll_events`): they leave the walk over all connections and are visited when there
-//! is something for them. Kept only once an application has switched the event off for one.
+//! Connections without MG_EV_POLL (`mgx_conn_poll_events`): the walk over all connections skips them unless there is work for
+//! them. Maintained only after an application has turned the event off for a connection.
 
 use super::engine::Engine;
 use super::handle::ConnRef;
@@ -9,7 +9,7 @@ use crate::memory;
 use crate::platform::clock as time;
 use core::cmp::Reverse;
 
-/// Applications write flags of such connections without a word to us; how often we look.
+/// How often to check for flags that applications set directly on such connections.
 const SCAN_MS: u64 = 100;
 
 /// See `mgx_conn_poll_events`.
@@ -30,7 +30,7 @@ pub(crate) fn set(e: &Engine, c: ConnRef, on: bool) {
     }
 }
 
-/// Looks, from time to time, for flags that were written without a word to us.
+/// Checks periodically for flags set directly.
 pub(crate) fn scan(e: &Engine) {
     let q = &e.no_poll;
     if !q.used.get() {
@@ -50,14 +50,14 @@ pub(crate) fn scan(e: &Engine) {
     }
 }
 
-/// Whether somebody has something to do although no event came.
+/// True if a connection has work to do although no event came.
 pub(crate) fn any_due(e: &Engine) -> bool {
     let q = &e.no_poll;
     !q.woken.borrow().is_empty()
         || q.polled.borrow().iter().filter_map(|(id, slot)| live(e, id.0, *slot)).any(|c| service::is_due(e, c))
 }
 
-/// The connection, unless the slot has been given to another since.
+/// The connection, unless its slot was reused.
 fn live(e: &Engine, id: u64, slot: u32) -> Option<ConnRef> {
     let rec = e.rec(slot as usize).filter(|rec| !rec.conn.get().is_null())?;
     // SAFETY: the connection of a record in use.

@@ -1,5 +1,5 @@
-//! Signals that start the drain of a manager: one table for the process, because signals are the process's. It is read in signal
-//! handlers, so it takes no memory, and its lock is held with signals blocked.
+//! Signals that start the drain of a manager. One table per process, because signals belong to the process. Signal handlers read
+//! it, so it allocates no memory, and its lock is held with signals blocked.
 
 use super::engine::Engine;
 use super::mailbox::Guarded;
@@ -74,7 +74,7 @@ pub(crate) unsafe fn add(e: &Engine, signo: c_int, opts: Option<&mgx_mgr_drain_o
     })
 }
 
-/// Takes a manager out of the table, before its engine goes.
+/// Removes a manager from the table before its engine is freed.
 pub(crate) fn forget(e: &Engine) {
     TABLE.with(|table| {
         for at in 0..ENTRIES {

@@ -1,4 +1,4 @@
-//! Queueing output on a connection. Works on any `struct mg_connection`, also an all-zero one on the application's stack.
+//! Queueing output on a connection. Works on any `struct mg_connection`, even an all-zero one on the application's stack.
 
 use super::event::{call_count, error, os_error};
 use super::handle::ConnRef;
@@ -27,7 +27,7 @@ pub(crate) unsafe fn send(c: ConnRef, buf: *const u8, len: usize) -> bool {
     unsafe { append(c, buf, len) }
 }
 
-/// Appends raw bytes to `c->send`; `buf` NULL makes room without writing it.
+/// Appends raw bytes to `c->send`; `buf` NULL reserves space without writing it.
 ///
 /// # Safety
 /// As [`send`].
@@ -55,7 +55,7 @@ pub(crate) unsafe fn append(c: ConnRef, buf: *const u8, len: usize) -> bool {
     true
 }
 
-/// Appends all of the parts or, when out of memory, nothing.
+/// Appends all parts, or nothing if out of memory.
 pub(crate) fn append_parts(c: ConnRef, parts: &[&[u8]]) -> bool {
     let at = c.send_len();
     // SAFETY: room for all parts is made first, and filled at once.
@@ -77,7 +77,7 @@ pub(crate) fn append_bytes(c: ConnRef, bytes: &[u8]) -> bool {
     unsafe { append(c, bytes.as_ptr(), bytes.len()) }
 }
 
-/// One datagram to `c->rem`, now. MG_EV_WRITE comes inside.
+/// Sends a datagram to `c->rem` at once and delivers MG_EV_WRITE.
 ///
 /// # Safety
 /// As [`send`].
@@ -109,7 +109,7 @@ unsafe fn send_datagram(c: ConnRef, buf: *const u8, len: usize) -> bool {
     }
 }
 
-/// One datagram to `to`, now. Unlike with mg_send, it is no reason to close the connection when there is no way to get there.
+/// Sends a datagram to `to` at once. Unlike mg_send, does not close the connection if the destination is unreachable.
 pub(crate) fn datagram(c: ConnRef, bytes: &[u8], to: &mg_addr) -> bool {
     if c.is_closed() {
         return false;
@@ -164,7 +164,7 @@ pub(crate) unsafe fn print(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> 
     n
 }
 
-/// Gives an empty send buffer a spare block, before something writes to it that knows no spares.
+/// Gives an empty send buffer a spare block, before code that does not know about spares writes to it.
 pub(crate) fn prepare(c: ConnRef) {
     if let (Some(_), Some(e)) = (c.rec(), c.engine()) {
         let io = c.send_info();

@@ -1,5 +1,5 @@
-//! What the engine needs to know of the protocol of a connection. Each protocol describes itself once; the handler in `c->pfn`
-//! says which one it is, whoever put it there.
+//! What the engine needs to know about the protocol of a connection. Each protocol has one description; the handler in `c->pfn`
+//! identifies it, regardless of who set it.
 
 use super::engine::ConnState;
 use super::handle::ConnRef;
@@ -10,21 +10,21 @@ use core::ffi::{c_int, c_void};
 pub(crate) type Handler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void);
 
 pub(crate) struct Protocol {
-    /// What `c->pfn` holds.
+    /// Handler in `c->pfn`.
     pub(crate) handler: Handler,
-    /// Nothing to do on MG_EV_POLL while `c->recv` is empty.
+    /// Ignores MG_EV_POLL while `c->recv` is empty.
     pub(crate) skips_poll: bool,
-    /// Messages are answered one after the other: little is read ahead of the answer.
+    /// Answers messages in order, so that little is read ahead of the response.
     pub(crate) answers_in_turn: bool,
-    /// The receive buffer is full. True when that is dealt with, and no error is to be raised.
+    /// Called when the receive buffer is full. True if handled, so that no error is raised.
     pub(crate) at_limit: Option<fn(ConnRef) -> bool>,
-    /// No further message of a client is handled, so none is read, while [`super::recv::OUTPUT_MAX`] bytes wait to be sent to it.
+    /// Stops reading from a client while [`super::recv::OUTPUT_MAX`] bytes wait to be sent to it.
     pub(crate) throttles_input: bool,
-    /// Looks at the output that is about to leave.
+    /// Inspects the output before it is sent.
     pub(crate) before_send: Option<fn(ConnRef, &ConnState)>,
 }
 
-/// The protocols in use in one manager.
+/// The protocols in use in a manager.
 #[derive(Default)]
 pub(crate) struct Protocols([Cell<Option<&'static Protocol>>; 4]);
 

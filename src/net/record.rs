@@ -1,9 +1,9 @@
-//! Records that are used again and again. One definition gives the struct, its fresh state and the way back to it, so that no
-//! member can be forgotten when a record is given to the next connection.
+//! Reusable records. One definition yields the struct, its initial state and the reset to it, so that no member can be forgotten
+//! when a record is reused for the next connection.
 
 use core::cell::{Cell, RefCell};
 
-/// A member that can be made fresh again.
+/// A member that can be reset to its initial state.
 pub(crate) trait Reset {
     fn reset(&self);
 }

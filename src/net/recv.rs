@@ -11,16 +11,16 @@ use crate::memory;
 use crate::platform::sock::{self, Io};
 use crate::sys::log::log_error;
 
-/// Reads of one connection in one service call, so that a fast sender does not starve the others.
+/// Maximum number of reads per connection and service call, so that a fast sender does not starve the others.
 pub(crate) const READS: usize = 16;
 
-/// No further message of a peer is handled or read while so many bytes wait to be sent to it: it does not read.
+/// No further message of a peer is handled or read while this many bytes wait to be sent to it.
 pub(crate) const OUTPUT_MAX: usize = 1 << 20;
 
-/// Requests that wait behind the one being answered may fill this much; the rest stays with the peer.
+/// Maximum size of pipelined requests buffered behind the one being answered; the rest stays with the peer.
 const PIPELINE: usize = 64 * 1024;
 
-/// Room for the next read. False when there can be none: an error was raised, or the protocol handler knew what to do.
+/// Makes room for the next read. False if there is none: an error was raised, or the protocol handler dealt with it.
 pub(crate) fn make_room(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !view::unshare(e, c, rec) {
         error(c, format_args!("OOM"));
@@ -56,7 +56,7 @@ pub(crate) fn make_room(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     ok
 }
 
-/// Takes back a receive buffer without data, unless a handler is looking at it.
+/// Takes back an empty receive buffer, unless a handler is looking at it.
 pub(crate) fn return_empty(e: &Engine, c: ConnRef, rec: &ConnState) {
     if c.recv_len() == 0 && (c.recv_info().buf != rec.viewed.get() || rec.viewed.get().is_null()) {
         // SAFETY: the connection's own buffer, empty.
@@ -64,7 +64,7 @@ pub(crate) fn return_empty(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Puts up to `n` bytes of what waits outside behind the received data again. False when that failed: an error was raised.
+/// Moves up to `n` bytes from `aside` back to the received data. False if that failed and an error was raised.
 pub(crate) fn put_back(c: ConnRef, rec: &ConnState, n: usize) -> bool {
     let Some(mut aside) = rec.aside.take() else { return true };
     let more = &aside.bytes[aside.at..];
@@ -96,18 +96,18 @@ fn is_paused_by_flags(e: &Engine, c: ConnRef) -> bool {
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && is_piled_up(e, c)
 }
 
-/// Enough waits behind the request that is being answered.
+/// Enough data waits behind the request being answered.
 fn is_piled_up(e: &Engine, c: ConnRef) -> bool {
     c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size)
         && (c.flags().is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn))
 }
 
-/// Messages wait for their sender to read what was answered. Without any the end of the stream is looked for.
+/// Messages wait until their sender reads the queued responses. Without any, reading continues in order to detect end of stream.
 fn is_write_throttled(e: &Engine, c: ConnRef) -> bool {
     c.recv_len() > 0 && c.flags().is_accepted() && c.protocol(e).is_some_and(|p| p.throttles_input)
 }
 
-/// In a poll of a handler that looks at the buffer: as much as may wait for the handler's return has arrived.
+/// In a poll nested in a handler that looks at the buffer: the maximum has arrived that may wait for the handler to return.
 #[cold]
 fn is_piled_up_behind_handler(e: &Engine, c: ConnRef) -> bool {
     let Some(rec) = c.rec().filter(|rec| rec.dispatching.get()) else { return false };
@@ -180,8 +180,7 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
     return_empty(e, c, rec);
 }
 
-/// Puts one datagram behind what the application has not consumed, whole or not at all. `Io::Done(0)`: there is nothing to tell
-/// of it.
+/// Appends one datagram to the received data, whole or not at all. `Io::Done(0)`: nothing to report.
 fn read_datagram(e: &Engine, c: ConnRef, rec: &ConnState, most: usize) -> Io {
     let buf = c.recv_info();
     let room = buf.size - buf.len;
@@ -218,7 +217,7 @@ fn read_datagram(e: &Engine, c: ConnRef, rec: &ConnState, most: usize) -> Io {
     got
 }
 
-/// `n` bytes were put behind the data of the receive buffer.
+/// Updates the state after `n` bytes were appended to the receive buffer.
 pub(crate) fn received(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
     let io = c.recv();
     // SAFETY: the connection's own buffer; the bytes lie inside its capacity.
