@@ -347,11 +347,11 @@ record! {
 pub(crate) enum Phase {
     #[default]
     Head,
-    /// The head cannot be parsed any more, but who sent it may expect to be told: its end is waited for.
+    /// The head is malformed, but its sender may expect a response: wait for its end.
     Malformed,
     /// MG_EV_HTTP_HDRS was delivered, the body is not complete.
     Body,
-    /// The message was refused: whatever else arrives is not looked at.
+    /// The message was refused: further input is ignored.
     Refused,
 }
 
@@ -363,22 +363,22 @@ pub(crate) type Done = fn(ConnRef, &ConnState, End, last: bool);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     Whole,
-    /// It has become shorter, or cannot be read any more.
+    /// The file was truncated or became unreadable.
     Cut,
 }
 
 /// An open file and how much of it remains to be sent.
 pub(crate) struct Stream {
     pub(super) file: Handle,
-    /// For the application, in `c->pfn_data`: a copy.
+    /// Copy for the application, in `c->pfn_data`.
     pub(super) pair: *mut mg_fd,
-    /// The file's descriptor, when the kernel does the copying.
+    /// Descriptor of the file, if the kernel copies it to the socket.
     pub(super) descriptor: Option<i32>,
     pub(super) at: u64,
     pub(super) left: u64,
-    /// The answer was announced as the last of its connection.
+    /// The response was announced as the last of its connection.
     pub(super) last: bool,
-    /// Called when all of it is queued or sent.
+    /// Called when everything is queued or sent.
     pub(super) done: Option<Done>,
 }
 
@@ -389,7 +389,7 @@ impl Drop for Stream {
     }
 }
 
-/// False: the manager is gone.
+/// False: the manager was freed.
 pub(crate) type BeforePoll = fn(&Engine) -> bool;
 
 const CHUNK: usize = 64;
@@ -397,17 +397,17 @@ const CHUNK: usize = 64;
 pub(crate) struct Engine {
     pub(crate) mgr: *mut mg_mgr,
     pub(crate) options: RefCell<Options>,
-    /// Step in which buffers grow, and what one read, datagram or wakeup message may take. Other threads read it.
+    /// Growth increment of buffers, and the maximum size of a read, datagram or wakeup message. Read by other threads.
     pub(crate) io_size: AtomicUsize,
     pub(crate) poller: Poller,
     pub(crate) lock: Lock,
-    /// The process that the poller and the wakeup descriptors belong to, by `fork::generation`.
+    /// The process that owns the poller and the wakeup descriptors, by `fork::generation`.
     pub(crate) process: Cell<u32>,
     /// This process has polled the manager.
     pub(crate) polled: Cell<bool>,
     pub(crate) buffers: Buffers,
     pub(crate) scratch: RefCell<Scratch>,
-    /// Messages from other threads; the pointer is what those threads read. Freed with the engine, never before.
+    /// Messages from other threads, which read this pointer. Freed with the engine, never earlier.
     pub(crate) wakeup: AtomicPtr<Wakeup>,
     /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
     records: UnsafeCell<Vec<*mut [ConnState; CHUNK]>>,
@@ -418,9 +418,9 @@ pub(crate) struct Engine {
     callback_depth: Cell<usize>,
     /// Closed connections, freed when no frame is left.
     pending_free: RefCell<Vec<*mut mg_connection>>,
-    /// Blocks that handlers on the stack may still look at, freed with them.
+    /// Blocks that handlers on the stack may still use, freed with the last frame.
     kept: RefCell<Vec<*mut u8>>,
-    /// The next connection of each walk over the list that is in progress.
+    /// The next connection of each iteration over the list in progress.
     pub(crate) cursors: RefCell<Vec<*mut mg_connection>>,
     pub(crate) conns: Cell<usize>,
     pub(crate) requeued: RefCell<Vec<u32>>,
@@ -432,16 +432,16 @@ pub(crate) struct Engine {
     pub(crate) linger_check: Cell<u64>,
     /// The connection being serviced.
     pub(crate) current: Cell<*mut mg_connection>,
-    /// mg_mgr_free is at work: nothing may stay open.
+    /// mg_mgr_free is running: nothing may stay open.
     pub(crate) ending: Cell<bool>,
     /// Every reply is the last of its connection.
     pub(crate) lame: Cell<bool>,
-    /// The extension API's part of a poll, once something of it is in use, and when it is due at the latest.
+    /// The extension API's part of a poll, once in use, and when it is due.
     pub(crate) hook: Cell<Option<fn(&Engine)>>,
     pub(crate) hook_at: Cell<u64>,
-    /// What comes first in a poll: a firmware update that must not take for ever. False: the manager has gone.
+    /// Runs first in a poll: the timeout of a firmware update. False: the manager was freed.
     pub(crate) before_poll: Cell<Option<BeforePoll>>,
-    /// Makes a WebSocket frame, with this first byte, of what another thread sent.
+    /// Makes a WebSocket frame, with this first byte, of a message from another thread.
     pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
     pub(crate) limits: Cell<mgx_limits>,
@@ -455,23 +455,23 @@ pub(crate) struct Engine {
     pub(crate) stats: Stats,
     /// SO_REUSEPORT on listeners opened from now on.
     pub(crate) reuseport: Cell<bool>,
-    /// What other threads want, whether or not mg_wakeup_init was called.
+    /// Requests of other threads, with or without mg_wakeup_init.
     pub(crate) waker: Wakeup,
-    /// mg_mgr_free has been patient enough with handlers that open connections in MG_EV_CLOSE.
+    /// mg_mgr_free no longer tolerates handlers that open connections in MG_EV_CLOSE.
     pub(crate) no_more: Cell<bool>,
-    /// The manager is gone; the last frame frees the engine.
+    /// The manager was freed; the last frame frees the engine.
     pub(crate) dead: Cell<bool>,
-    /// WebSocket peers must follow RFC 6455 to the letter (`mgx_mgr_ws_strict`).
+    /// Enforce RFC 6455 on WebSocket peers (`mgx_mgr_ws_strict`).
     pub(crate) ws_strict: Cell<bool>,
-    /// WebSocket clients may send text that is not UTF-8.
+    /// Accept WebSocket text that is not UTF-8.
     pub(crate) ws_any_text: Cell<bool>,
-    /// Original behaviour where the two differ visibly (`mgx_mgr_compat`).
+    /// Behave like the original where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
-    /// The version that the application was written for, when it is an older one (`mgx_mgr_written_for`).
+    /// API version that the application was written for, if it is an earlier one (`mgx_mgr_written_for`).
     pub(crate) written_for: Cell<c_int>,
     /// The time of this poll, in milliseconds of mg_millis.
     pub(crate) now: Cell<u64>,
-    /// The link that leads to the connection being serviced; NULL when not known.
+    /// The link that points to the connection being serviced; NULL if unknown.
     pub(crate) link: Cell<*mut *mut mg_connection>,
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
@@ -479,7 +479,7 @@ pub(crate) struct Engine {
     pub(crate) trail: RefCell<Trail>,
     pub(crate) resolver: Resolver,
     pub(crate) protocols: Protocols,
-    /// What TLS connections share.
+    /// State shared by TLS connections.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) tls: OnceCell<Box<dyn Any>>,
 }

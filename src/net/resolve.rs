@@ -1,15 +1,14 @@
-//! From a host name to `c->rem`.
+//! Resolves a host name to `c->rem`.
 //!
-//! A lookup is a question to a DNS server, or to the local link for names in `.local`. It hangs on a connection of the manager,
-//! `via`: `mgr->dns4.c` or `dns6.c`, a TCP connection of its own, or the mDNS listener. What there is to tell the application is told
-//! when that connection is serviced, and when it closes, its lookups fail.
+//! A lookup is a query to a DNS server, or to the local link for names in `.local`. It is attached to a connection of the
+//! manager, `via`: `mgr->dns4.c` or `dns6.c`, a TCP connection of its own, or the mDNS listener. Results are delivered when that
+//! connection is serviced, and its lookups fail when it closes.
 //!
-//! A forged reply must guess the id and the port that a question came from. If all questions came from the socket of
-//! `mgr->dns4.c`, the port would be known to everybody who was ever asked. So that connection is what applications know it to be -
-//! opened at first need, on the list, reused, NULL after it closed, and closing it fails the lookups - but each question
-//! has a socket of its own, from a port that the kernel chooses at random, connected, so that the kernel drops what others send.
-//! Such a socket is a record without a connection. Only when the process has no descriptor left, and for `tcp:` URLs, the
-//! connection's own socket is used.
+//! A forged reply must guess the id and the port of a query. If all queries came from the socket of `mgr->dns4.c`, everyone who
+//! was ever asked would know the port. So that connection keeps the behaviour applications know - opened on first use, in the
+//! list, reused, NULL after it closed, and closing it fails the lookups - but each query has its own socket, with a random port
+//! chosen by the kernel, connected so that the kernel drops datagrams from others. Such a socket is a record without a
+//! connection. The connection's own socket is used only if the process is out of descriptors, and for `tcp:` URLs.
 
 use super::attempts::{self, Failure};
 use super::conn::{self, Client};
@@ -82,7 +81,7 @@ pub(crate) fn start(c: ConnRef, text: &[u8]) {
     e.exit();
 }
 
-/// The addresses of names that the machine knows by itself.
+/// Addresses of names known to the system.
 fn own_names(e: &Engine, host: &[u8]) -> Vec<Ip> {
     let name = host.strip_suffix(b".").unwrap_or(host);
     let tail = &name[name.len() - name.len().min(10)..];
@@ -131,7 +130,7 @@ fn ask_servers(e: &Engine, c: ConnRef, host: &[u8]) {
     ask(e, Lookup { c: c.as_ptr(), via: ptr::null_mut(), host, expires: 0, more: false, query: Some(query) });
 }
 
-/// Asks for more addresses of a name; they go to the attempts of `c`.
+/// Looks up more addresses of a name, for the attempts of `c`.
 pub(crate) fn ask_more(e: &Engine, c: ConnRef, question: Question) {
     if cfg!(not(feature = "dns")) {
         return;
@@ -143,7 +142,7 @@ pub(crate) fn ask_more(e: &Engine, c: ConnRef, question: Question) {
     ask(e, Lookup { c: c.as_ptr(), via: ptr::null_mut(), host, expires: 0, more: true, query: Some(query) });
 }
 
-/// The lookup has found nothing.
+/// Fails a lookup.
 fn give_up(e: &Engine, lookup: &Lookup, text: core::fmt::Arguments) {
     // SAFETY: who waits is alive.
     let c = unsafe { ConnRef::new(lookup.c) };
@@ -177,8 +176,7 @@ fn conf(e: &Engine) -> resolv::Conf {
     resolv::conf(&e.resolver.names.conf(), addr::ip)
 }
 
-/// The one of `mgr->dns4` and `dns6` to ask for addresses of this kind. A server that the application has named is not
-/// passed over for one that it has not.
+/// Selects `mgr->dns4` or `dns6` for addresses of this family. Prefers a server configured by the application over a default one.
 ///
 /// # Safety
 /// A live manager, whose URLs are NULL or C strings.
@@ -193,7 +191,7 @@ unsafe fn entry(mgr: *mut mg_mgr, rtype: u16) -> *mut mg_dns {
     }
 }
 
-/// The address in a server's URL; None: the host is a name, or there is none.
+/// The address in a server's URL. None if the host is a name or missing.
 fn server(text: &[u8]) -> Option<mg_addr> {
     let port = Some(url::port(text)).filter(|port| *port > 0).unwrap_or(PORT);
     let mut a = mg_addr { port: port.to_be(), ..mg_addr::ZERO };
@@ -235,7 +233,7 @@ fn connect(e: &Engine, url: &CStr) -> Option<ConnRef> {
     c
 }
 
-/// The servers to ask, in turn, and how.
+/// Chooses the servers to query, and their order and timeouts.
 fn plan(e: &Engine, q: &mut Query, url: &[u8], timeout: u64) {
     let conf = conf(e);
     let own = |ip: &Ip| {
@@ -253,7 +251,7 @@ fn plan(e: &Engine, q: &mut Query, url: &[u8], timeout: u64) {
     q.patience = (timeout / q.most.max(1) as u64).min(conf.timeout_ms);
 }
 
-/// Asks the first question about the current name and type.
+/// Sends the first query for the current name and type.
 fn ask(e: &Engine, mut lookup: Lookup) {
     let mgr = e.mgr;
     let Some(q) = &mut lookup.query else { return };
@@ -281,7 +279,7 @@ fn ask(e: &Engine, mut lookup: Lookup) {
     }
 }
 
-/// Asks the next server, with a new id and from a new port. False when none can be asked.
+/// Queries the next server, with a new id and port. False if there is none.
 fn send(e: &Engine, via: ConnRef, q: &mut Query) -> bool {
     while q.can_ask_again() {
         q.asked += 1;
@@ -320,7 +318,7 @@ fn send_to(e: &Engine, via: ConnRef, q: &mut Query) -> bool {
     matches!(sent, Io::Done(_))
 }
 
-/// A socket that hears `server` only.
+/// A socket that receives from `server` only.
 fn socket(e: &Engine, server: &mg_addr) -> Result<Socket, c_int> {
     let fd = sock::open(&e.poller, server.is_ip6, true)?;
     // SAFETY: just opened, and nobody else's.
@@ -345,14 +343,14 @@ fn close_socket(e: &Engine, q: &mut Query) {
 
 // ---- replies and time
 
-/// Sees to it that `via` is serviced at this time.
+/// Schedules `via` for service at this time.
 fn wake_at(e: &Engine, via: ConnRef, at: u64) {
     if let Some(rec) = via.rec() {
         e.set_deadline(rec, Some(rec.deadline.get().map_or(at, |old| old.min(at))));
     }
 }
 
-/// Something has arrived on the socket of a lookup: the connection that it hangs on must be serviced, if it is not anyway.
+/// Data arrived on the socket of a lookup: schedules the connection it is attached to.
 pub(crate) fn ready(e: &Engine, rec: &ConnState) {
     if !rec.attempt_of.get().is_null() {
         return attempts::ready(e, rec);
@@ -373,7 +371,7 @@ pub(crate) fn ready(e: &Engine, rec: &ConnState) {
     }
 }
 
-/// Services a connection that lookups hang on: replies that have arrived, and time that is up.
+/// Services a connection with lookups: handles replies and timeouts.
 pub(crate) fn step(e: &Engine, via: ConnRef) {
     let ours = |l: &Lookup| l.via == via.as_ptr();
     let serials: Vec<u64> = e.resolver.lookups.borrow().iter().rev().filter(|(_, l)| ours(l)).map(|(n, _)| *n).collect();
@@ -399,7 +397,7 @@ enum Heard {
     Refused,
 }
 
-/// What has arrived for a lookup on its own socket, and means something.
+/// Reads and interprets a reply on a lookup's own socket.
 fn received(e: &Engine, serial: u64) -> Option<Heard> {
     const DATAGRAMS: usize = 16;
     let lookups = e.resolver.lookups.borrow();
@@ -494,7 +492,7 @@ fn known(ip: IpAddr) -> Ip {
     }
 }
 
-/// Addresses with the port that the URL of `c` names.
+/// Adds the port in the URL of `c` to the addresses.
 fn with_port(c: ConnRef, ips: &[Ip]) -> Vec<mg_addr> {
     let full = |ip: &Ip| {
         let mut a = mg_addr { port: c.rem().port, ..mg_addr::ZERO };
@@ -504,7 +502,7 @@ fn with_port(c: ConnRef, ips: &[Ip]) -> Vec<mg_addr> {
     ips.iter().map(full).collect()
 }
 
-/// The addresses of the host, and how to ask for others.
+/// Delivers the addresses of the host, and how to query for more.
 fn found(c: ConnRef, ips: &[Ip], question: Option<Question>) {
     let all = with_port(c, ips);
     let Some((first, rest)) = all.split_first() else { return };
@@ -513,7 +511,7 @@ fn found(c: ConnRef, ips: &[Ip], question: Option<Question>) {
     conn::connect_resolved(c);
 }
 
-/// Asks the same again of the same server, which has more to say than fits a datagram.
+/// Repeats a query over TCP, because the reply did not fit in a datagram.
 fn over_tcp(e: &Engine, mut lookup: Lookup) {
     let Some(q) = &mut lookup.query else { return };
     close_socket(e, q);
@@ -530,7 +528,7 @@ fn over_tcp(e: &Engine, mut lookup: Lookup) {
     }
 }
 
-/// A lookup is over: nobody needs the TCP connection that was made for it.
+/// Ends a lookup and closes its TCP connection, if any.
 fn done(e: &Engine, lookup: &Lookup) {
     // SAFETY: the manager is alive, and so is what the lookup hangs on.
     unsafe {
@@ -541,7 +539,7 @@ fn done(e: &Engine, lookup: &Lookup) {
     }
 }
 
-/// Gives up, or asks the next server, when it is time for it.
+/// Fails a lookup or queries the next server when its timeout has passed.
 fn expire(e: &Engine, serial: u64) {
     let now = e.now.get();
     let due = |l: &Lookup| l.due() <= now && !is_closing(l.c);
@@ -578,7 +576,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
     }
 }
 
-/// A reply to a question that had no socket of its own.
+/// Handles a reply to a query that had no socket of its own.
 fn datagram(e: &Engine, via: ConnRef) {
     // SAFETY: the connection's own buffer; the copy outlives what handlers do to it.
     let bytes = unsafe {
@@ -611,7 +609,7 @@ fn stream(e: &Engine, via: ConnRef) {
     }
 }
 
-/// Gives a reply to the lookup of `via` that it answers.
+/// Matches a reply with a lookup of `via`.
 fn hear(e: &Engine, via: ConnRef, bytes: &[u8], may_be: impl Fn(&Query) -> bool) {
     let lookups = e.resolver.lookups.borrow();
     let answer = |(serial, l): (&u64, &Lookup)| {
@@ -625,7 +623,7 @@ fn hear(e: &Engine, via: ConnRef, bytes: &[u8], may_be: impl Fn(&Query) -> bool)
     }
 }
 
-/// An address that somebody on the local link has announced: for all who wait for this name.
+/// Resolves all lookups of this name with an address announced on the local link.
 pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
     loop {
         let waits = |l: &Lookup| l.query.is_none() && dns::same(&l.host, name) && !is_closing(l.c);
@@ -641,7 +639,7 @@ pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
 
 // ---- the end
 
-/// See `mg_resolve_cancel`: forgets what `c` waits for.
+/// Cancels the lookup of `c`. See `mg_resolve_cancel`.
 pub(crate) fn cancel(e: &Engine, c: ConnRef) {
     if let Some(rec) = c.rec() {
         attempts::end(e, rec);
@@ -657,7 +655,7 @@ pub(crate) fn cancel(e: &Engine, c: ConnRef) {
     }
 }
 
-/// The manager's own connections: what has closed is opened again when it is needed next.
+/// The manager's own connection closed: it is reopened when needed.
 pub(crate) fn forget(e: &Engine, c: ConnRef) {
     // SAFETY: the manager is alive.
     unsafe {
@@ -669,7 +667,7 @@ pub(crate) fn forget(e: &Engine, c: ConnRef) {
     }
 }
 
-/// A connection has closed: what hung on it fails.
+/// A connection closed: fails the lookups attached to it.
 pub(crate) fn closed(e: &Engine, via: ConnRef) {
     loop {
         let serial = e.resolver.lookups.borrow().iter().rev().find(|(_, l)| l.via == via.as_ptr()).map(|(n, _)| *n);

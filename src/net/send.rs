@@ -1,4 +1,4 @@
-//! Sending what is queued, and what is known about output.
+//! Sending queued data, and the state of a connection's output.
 
 use super::ending;
 use super::engine::{ConnState, Engine, Reason, count};
@@ -13,12 +13,12 @@ use crate::platform::sock::{self, Io};
 use crate::sys::log::{hexdump, log_error, log_info};
 use core::ptr;
 
-/// Whether this kind of connection, in this state, can send at all. What applications write to a listener stays where it is.
+/// True if a connection of this kind and state can send. Data that applications write to a listener stays where it is.
 pub(crate) fn can_send(flags: Flags) -> bool {
     !flags.is_connecting() && !flags.is_resolving() && !flags.is_tls_hs() && (!flags.is_listening() || flags.is_udp())
 }
 
-/// Tells the application once when more output is queued than it wanted, and again after it fell below half.
+/// Delivers MGX_EV_BACKPRESSURE once when the queue exceeds its limit, and again after it fell below half.
 pub(crate) fn press(e: &Engine, c: ConnRef, rec: &ConnState) {
     let most = e.limits.get().max_send_queue;
     let mut queued = c.send_len();
@@ -31,11 +31,11 @@ pub(crate) fn press(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// How often in one service call a socket is offered the rest of what it took in part, so that others get theirs.
+/// How often a partially successful send is retried per service call, for fairness.
 const OFFERS: usize = 16;
 
-/// Sends until all has left, or the socket takes no more: that it takes less than it is offered does not mean that it is full, and
-/// no event would come. How many bytes have left, and why it ended: `Io::Done` when all have, or after `most` calls.
+/// Sends until everything is sent or the socket blocks. A short write does not mean that the socket is full, and no event would
+/// follow. Returns the number of bytes sent, and why it stopped: `Io::Done` after all, or after `most` calls.
 ///
 /// # Safety
 /// `buf` points at `len` readable bytes.
@@ -55,7 +55,7 @@ pub(crate) unsafe fn offer(rec: &ConnState, buf: *const u8, len: usize, more: bo
     (total, Io::Done(total))
 }
 
-/// Sends what is queued, and MG_EV_WRITE for what has left.
+/// Sends queued data and delivers MG_EV_WRITE.
 pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     if c.send_len() > 0 {
         if let Some(look) = c.protocol(e).and_then(|p| p.before_send) {
@@ -101,7 +101,7 @@ pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// The first `n` bytes of `c->send` have left: takes them out, and delivers MG_EV_WRITE.
+/// Removes the first `n` bytes of `c->send`, which were sent, and delivers MG_EV_WRITE.
 fn sent(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
     moved(e, rec, n);
     // SAFETY: n bytes at buf were just sent.
@@ -130,7 +130,7 @@ fn drop_front(e: &Engine, c: ConnRef, n: usize) {
     }
 }
 
-/// Sends what has been printed: each text goes whole or not at all.
+/// Sends printed datagrams, each whole or not at all.
 fn send_datagrams(e: &Engine, c: ConnRef, rec: &ConnState) {
     let texts = rec.datagrams.borrow().len();
     for _ in 0..=texts {
@@ -166,14 +166,14 @@ fn next_datagram(rec: &ConnState, n: usize) {
     });
 }
 
-/// The kernel took `n` bytes.
+/// Updates the state after the kernel accepted `n` bytes.
 pub(crate) fn moved(e: &Engine, rec: &ConnState, n: usize) {
     rec.sent.set(rec.sent.get() + n as u64);
     count(&e.stats.bytes_out, n as u64);
     rec.progress_at.set(e.now.get());
 }
 
-/// The kernel takes no more: an event will say when it does.
+/// The socket is blocked: waits for an event.
 pub(crate) fn block(e: &Engine, c: ConnRef, rec: &ConnState) {
     if !rec.blocked.replace(true) {
         // From now on it stands still.

@@ -1,5 +1,5 @@
-//! Services one connection in a poll: MG_EV_POLL, then what is due - accept, finish connecting, read, write - and then whether
-//! it ends.
+//! Services one connection in a poll: delivers MG_EV_POLL, does what is due - accept, finish connecting, read, write - and
+//! decides whether the connection closes.
 
 use super::drain::{self, DrainAction};
 use super::engine::{ConnState, Engine, Reason};
@@ -38,7 +38,7 @@ pub(crate) fn service(e: &Engine, c: ConnRef) {
     }
 }
 
-/// MG_EV_POLL, past a protocol handler that has nothing to do on it.
+/// Delivers MG_EV_POLL, skipping a protocol handler that ignores it.
 #[inline]
 fn poll_event(e: &Engine, c: ConnRef) {
     let mut now = e.now.get();
@@ -126,7 +126,7 @@ fn io(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
     }
 }
 
-/// Sends what is queued, and goes on with a file.
+/// Sends queued data and continues a file.
 pub(crate) fn flush(e: &Engine, c: ConnRef, rec: &ConnState) {
     if e.limited.get() && !c.is_closed() {
         send::press(e, c, rec);
@@ -140,7 +140,7 @@ pub(crate) fn flush(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// The end of a service call: closes the connection, or says when to look again.
+/// Ends a service call: closes the connection, or schedules the next check.
 fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
     let flags = c.flags();
     if flags.is_closing() {
@@ -199,7 +199,7 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Whether the connection has something to do although no event came for it: then the poll does not sleep.
+/// True if the connection has work to do without an event, so that the poll must not sleep.
 pub(crate) fn is_due(e: &Engine, c: ConnRef) -> bool {
     let flags = c.flags();
     if flags.is_closing() {

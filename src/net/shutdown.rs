@@ -1,4 +1,4 @@
-//! The state of a manager's graceful shutdown, and the way a request for one gets in from other threads and signal handlers.
+//! State of a manager's graceful shutdown, and requests for it from other threads and signal handlers.
 
 use crate::abi::{mgx_drain_opts, mgx_mgr_drain_opts, mgx_mgr_phase};
 use crate::proto::ws;
@@ -6,21 +6,21 @@ use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
-/// An idle keep-alive connection may still deliver a request for this long.
+/// How long an idle keep-alive connection may still send a request.
 pub(crate) const IDLE_GRACE_MS: u64 = 1_000;
-/// A dispatched request may take this long to begin its answer.
+/// How long a dispatched request may take to begin its response.
 pub(crate) const RESPONSE_MS: u64 = 30_000;
-/// Output may stand still this long.
+/// How long output may make no progress.
 pub(crate) const FLUSH_MS: u64 = 60_000;
-/// After the peer's end of stream, an answer that has not begun, or does not go on, is given up after this long.
+/// After the peer's end of stream: how long to wait for a response that has not begun or stalls.
 pub(crate) const HALF_CLOSE_MS: u64 = 5_000;
-/// A lingering socket is closed after this long without a byte, or in all.
+/// How long a socket lingers without input, and in total.
 pub(crate) const LINGER_IDLE_MS: u64 = 1_000;
 pub(crate) const LINGER_TOTAL_MS: u64 = 10_000;
-/// Sockets that may linger at a time in one manager.
+/// Maximum number of lingering sockets per manager.
 pub(crate) const LINGER_MAX: usize = 1024;
 
-/// The time limits of one connection's end. `u64::MAX`: none.
+/// Time limits for closing one connection. `u64::MAX`: no limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DrainTimeouts {
     pub(crate) idle_grace_ms: u64,
@@ -42,7 +42,7 @@ impl DrainTimeouts {
     };
 }
 
-/// What `mgx_drain_opts` says, with defaults filled in. `u64::MAX`: no limit.
+/// `mgx_drain_opts` with defaults filled in. `u64::MAX`: no limit.
 #[derive(Clone)]
 pub(crate) struct DrainConfig {
     pub(crate) terms: DrainTimeouts,
@@ -110,27 +110,27 @@ impl Shutdown {
     }
 }
 
-/// Words that hold the longest reason.
+/// Number of words that hold the longest reason.
 const REASON: usize = 123usize.div_ceil(size_of::<usize>());
 
-/// A request for a drain, as plain words: a signal handler can write it, and the polling thread reads it in its next poll. Only
-/// the first is taken whole; a later one may bring the deadline nearer.
+/// A request for a drain, as plain words: a signal handler can write it, and the polling thread reads it in the next poll. Only
+/// the first request is taken whole; later ones can shorten the deadline.
 #[derive(Default)]
 pub(crate) struct Request {
-    /// Somebody has begun to write the options.
+    /// A caller has begun to write the options.
     claimed: AtomicBool,
     written: AtomicBool,
     words: [AtomicI32; 12],
     linger_bytes: AtomicUsize,
-    /// Copied where it is written: at most 123 bytes.
+    /// Copied in place: at most 123 bytes.
     reason: [AtomicUsize; REASON],
-    /// The nearest deadline of later calls, 0 when there was none.
+    /// The nearest deadline of later calls; 0 if there is none.
     nearer: AtomicI32,
     again: AtomicBool,
 }
 
 impl Request {
-    /// Stores a request. From any thread or signal handler; takes no lock and no memory.
+    /// Stores a request. Any thread and signal handlers may call it; it takes no lock and allocates no memory.
     ///
     /// # Safety
     /// The reason is NULL or a C string.
@@ -176,7 +176,7 @@ impl Request {
         self.written.load(Ordering::Relaxed) || self.again.load(Ordering::Relaxed)
     }
 
-    /// The options of the first call, once; `use_it` gets them while their reason text is alive. False when there are none.
+    /// Passes the options of the first call to `use_it`, once, while their reason text is valid. False if there are none.
     pub(crate) fn take(&self, use_it: impl FnOnce(&mgx_mgr_drain_opts)) -> bool {
         if !self.written.swap(false, Ordering::Acquire) {
             return false;
@@ -206,7 +206,7 @@ impl Request {
         true
     }
 
-    /// The nearest deadline of calls after the first, in milliseconds from those calls.
+    /// The nearest deadline of later calls, in milliseconds from those calls.
     pub(crate) fn take_nearer(&self) -> Option<u64> {
         if !self.again.swap(false, Ordering::Acquire) {
             return None;
@@ -214,7 +214,7 @@ impl Request {
         u64::try_from(self.nearer.swap(0, Ordering::AcqRel)).ok().filter(|ms| *ms > 0)
     }
 
-    /// A drain was cancelled: the next request is a first one again.
+    /// A drain was cancelled: the next request counts as the first.
     pub(crate) fn reset(&self) {
         self.again.store(false, Ordering::Release);
         self.nearer.store(0, Ordering::Release);

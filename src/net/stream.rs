@@ -1,4 +1,4 @@
-//! A file on its way to the peer: in blocks through `c->send`, or from file to socket within the kernel.
+//! Sending a file: in blocks through `c->send`, or from file to socket within the kernel.
 
 use super::engine::{ConnState, Done, End, Engine, Stream};
 use super::event::{call_count, error};
@@ -44,7 +44,7 @@ impl Stream {
         Some(Stream { file, pair: core::ptr::null_mut(), descriptor, at, left, last: false, done: None })
     }
 
-    /// Reads up to `max` bytes to the end of `c->send`. None: the file ended too early. Some: so many are left.
+    /// Appends up to `max` bytes of the file to `c->send`. Returns the number of bytes left. None if the file ended too early.
     pub(crate) fn fill(&mut self, c: ConnRef, max: usize) -> Option<u64> {
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(max);
         if n > 0 {
@@ -102,7 +102,7 @@ fn finish(c: ConnRef, rec: &ConnState, stream: Box<Stream>, end: End) {
     }
 }
 
-/// Sends what the socket takes, up to a bound.
+/// Sends as much as the socket takes, up to a limit.
 pub(crate) fn go_on(e: &Engine, c: ConnRef, rec: &ConnState) {
     for _ in 0..BLOCKS {
         let flags = c.flags();
@@ -146,7 +146,7 @@ fn fill(c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
     }
 }
 
-/// Sends the next part, which the kernel copies unless it must be encrypted, and delivers MG_EV_WRITE for it.
+/// Sends the next part, copied by the kernel unless it must be encrypted, and delivers MG_EV_WRITE.
 fn copy(e: &Engine, c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
     let n = stream.left.min(COPY) as usize;
     let Some(descriptor) = stream.descriptor else { return rec.stream.set(Some(stream)) };
@@ -188,7 +188,7 @@ fn copy(e: &Engine, c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
     }
 }
 
-/// Requests that arrived while the file was being sent.
+/// Handles requests that arrived while the file was being sent.
 fn next_request(c: ConnRef) {
     let flags = c.flags();
     if c.recv_len() > 0 && !flags.is_resp() && !flags.is_draining() && !flags.is_closing() {

@@ -1,4 +1,4 @@
-//! Lists of timers. A callback may free any timer, its own included, and add others.
+//! Timer lists. A callback may free any timer, including its own, and add others.
 
 use crate::abi::{MG_TIMER_AUTODELETE, MG_TIMER_CALLED, MG_TIMER_REPEAT, MG_TIMER_RUN_NOW, mg_timer};
 use crate::ffi_util::heap;
@@ -16,11 +16,11 @@ struct Poll {
 }
 
 thread_local! {
-    /// The innermost poll of this thread. (A callback may poll, too.)
+    /// The innermost poll of this thread; callbacks may poll too.
     static POLLS: Cell<*const Poll> = const { Cell::new(ptr::null()) };
 }
 
-/// The link that points at `t`, or None.
+/// The link that points to `t`, or None.
 ///
 /// # Safety
 /// `head` points at a list.
@@ -38,7 +38,7 @@ unsafe fn link(head: *mut *mut mg_timer, t: *mut mg_timer) -> Option<*mut *mut m
     None
 }
 
-/// Puts a timer in front of the list.
+/// Adds a timer to the front of the list.
 ///
 /// # Safety
 /// `head` points at a list, `t` at memory for a timer that is not on it.
@@ -50,7 +50,7 @@ pub(crate) unsafe fn push(head: *mut *mut mg_timer, t: *mut mg_timer, timer: mg_
     }
 }
 
-/// Takes a timer off the list, if it is there, and lets polls in progress know.
+/// Removes a timer from the list, if it is in it, and informs polls in progress.
 ///
 /// # Safety
 /// `head` points at a list; `t` may be anything.
@@ -72,7 +72,7 @@ pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
     }
 }
 
-/// Takes a timer off the list and frees it, if it is there and `mg_timer_add` made it.
+/// Removes a timer from the list and frees it, if it is in the list and was created by `mg_timer_add`.
 ///
 /// # Safety
 /// As [`unlink`].
@@ -88,7 +88,7 @@ pub(crate) unsafe fn cancel(head: *mut *mut mg_timer, t: *mut mg_timer) {
     }
 }
 
-/// Takes all timers off the list and frees those that `mg_timer_add` made; the others are the application's.
+/// Empties the list and frees the timers created by `mg_timer_add`; the application owns the others.
 ///
 /// # Safety
 /// `head` points at a list of timers.
@@ -132,7 +132,7 @@ fn is_immediate(t: &mg_timer) -> bool {
     t.expire == 0 && has(t.flags, MG_TIMER_RUN_NOW) && !has(t.flags, MG_TIMER_CALLED)
 }
 
-/// Whether the timer has nothing left to do.
+/// True if the timer will not run again.
 fn is_over(flags: c_uint) -> bool {
     has(flags, MG_TIMER_CALLED) && !has(flags, MG_TIMER_REPEAT)
 }
@@ -191,7 +191,7 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
     called
 }
 
-/// Milliseconds until the next poll that has something to do; None when no timer waits.
+/// Milliseconds until the next timer is due. None if there is none.
 ///
 /// # Safety
 /// `head` points at a list.

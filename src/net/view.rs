@@ -1,12 +1,12 @@
-//! The application looks at what is in `c->recv`: until it returns, nothing of that is moved or taken off, whoever polls.
+//! Views of `c->recv` by the application: nothing is moved or removed from it until the handler returns, even if it polls.
 
 use super::engine::{ConnState, Engine};
 use super::handle::ConnRef;
 use crate::ffi_util::heap;
 use core::ptr;
 
-/// Calls the application about the data at the start of `c->recv`, of which the first `done` bytes need nothing more afterwards. Input that arrives in a nested poll goes to another block, and no
-/// message is handled before this returns.
+/// Calls the application about the data at the start of `c->recv`; the first `done` bytes are consumed afterwards. Input that
+/// arrives in a nested poll goes to another block, and no message is handled before this returns.
 #[inline]
 pub(crate) fn dispatch(c: ConnRef, rec: &ConnState, done: usize, f: impl FnOnce()) {
     // What a response without a length contains is delivered while its connection closes.
@@ -22,7 +22,7 @@ pub(crate) fn dispatch(c: ConnRef, rec: &ConnState, done: usize, f: impl FnOnce(
     }
 }
 
-/// Gives `c->recv` a block of its own when a handler further up the stack is looking at the present one. False when out of memory.
+/// Gives `c->recv` a new block if a handler further up the stack is looking at the current one. False if out of memory.
 pub(crate) fn unshare(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let now = c.recv_info();
     if now.buf.is_null() || now.buf != rec.viewed.get() {

@@ -1,5 +1,5 @@
-//! Messages from other threads: the one file of the engine that thinks about threads. A byte queue behind a short spin lock and
-//! an eventfd. The lock is held with signals blocked and memory comes from mmap, so a signal handler may send too.
+//! Messages from other threads: a byte queue behind a short spin lock, and an eventfd. The lock is held with signals blocked and
+//! memory comes from mmap, so signal handlers may send too.
 
 use super::conn;
 use super::engine::Engine;
@@ -33,7 +33,7 @@ pub(crate) fn init(e: &Engine) -> bool {
     true
 }
 
-/// See `mg_wakeup`. From any thread: touches nothing of the engine but the pointer to the queue.
+/// Sends a message. Any thread may call it: it reads only the engine's pointer to the queue. See `mg_wakeup`.
 ///
 /// # Safety
 /// `mgr` is a live manager.
@@ -51,7 +51,7 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
     }
 }
 
-/// Output that other threads queued through the engine's own waker, and other reasons to have been woken.
+/// Handles output queued by other threads through the engine's own waker, and other wakeups.
 pub(crate) fn answer_door(e: &Engine) {
     each(e, &e.waker, |c, message| match (message.frame, e.frame.get()) {
         (0, _) => {
@@ -66,7 +66,7 @@ pub(crate) fn answer_door(e: &Engine) {
     });
 }
 
-/// Hands out what waits, each message to the connection it is for; those for connections that are gone are dropped.
+/// Passes each waiting message to `hand_out` with its connection; drops messages for closed connections.
 fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
     let mut mail = wakeup.receive();
     // Looking for each id in the list is fine for a few messages only, and all that can be done without memory.
@@ -87,7 +87,7 @@ fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
     }
 }
 
-/// Services the wakeup connection: hands out everything that has arrived.
+/// Services the wakeup connection: delivers everything that has arrived.
 pub(crate) fn deliver(e: &Engine) {
     // SAFETY: the queue lives as long as the engine, and a frame is open.
     let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };

@@ -1,6 +1,6 @@
-//! TLS on a connection: ciphertext comes from the socket into `c->rtls` and plaintext goes from there into `c->recv`; what is in
-//! `c->send` becomes records in a block of the session and leaves from there. The rest of the engine sees a connection that is
-//! secure (a private flag) and comes in through the table [`OPS`].
+//! TLS on a connection. Ciphertext goes from the socket to `c->rtls`, plaintext from there to `c->recv`; data in `c->send` is
+//! encrypted into a block of the session and sent from there. For the rest of the engine the connection is secure (a private
+//! flag) and reached through the table [`OPS`].
 
 use super::table::Ops;
 use crate::abi::*;
@@ -34,12 +34,12 @@ fn batch(e: &Engine) -> usize {
     4 * step(e)
 }
 const BATCHES: usize = 16;
-/// Blocks for ciphertext kept for the next connection.
+/// Number of ciphertext blocks kept for reuse.
 const SPARES: usize = 16;
-/// A handshake may take this long, unless `header_timeout_ms` says otherwise.
+/// Handshake timeout, unless `header_timeout_ms` is set.
 const HANDSHAKE_MS: u64 = 60_000;
 
-/// What the connections of a manager share.
+/// State shared by the connections of a manager.
 #[derive(Default)]
 struct Shared {
     cache: Cache,
@@ -162,7 +162,7 @@ pub(crate) fn free(c: ConnRef) {
     drop_state(e, c, rec);
 }
 
-/// The end of the TLS state of a connection.
+/// Drops the TLS state of a connection.
 fn drop_state(e: &Engine, c: ConnRef, rec: &ConnState) {
     c.set_tls(ptr::null_mut());
     let tls = rec.tls.session.take();
@@ -179,17 +179,17 @@ fn keep_block(e: &Engine, tls: &mut Tls) {
     }
 }
 
-/// Bytes of ciphertext that the socket has not taken yet.
+/// Number of ciphertext bytes not yet taken by the socket.
 fn unsent(rec: &ConnState) -> usize {
     with(rec, |t| t.session.out.bytes().len()).unwrap_or(0)
 }
 
-/// Decrypted bytes that have not been delivered yet.
+/// Number of decrypted bytes not yet delivered.
 pub(crate) fn pending(rec: &ConnState) -> usize {
     with(rec, |t| t.session.pending()).unwrap_or(0)
 }
 
-/// When an unfinished handshake is given up.
+/// When an unfinished handshake times out.
 fn handshake_ends(e: &Engine, rec: &ConnState) -> Option<u64> {
     let limit = match e.limits.get().header_timeout_ms {
         0 => HANDSHAKE_MS,
@@ -198,7 +198,7 @@ fn handshake_ends(e: &Engine, rec: &ConnState) -> Option<u64> {
     with(rec, |t| (t.session.is_started() && t.session.is_handshaking()).then(|| t.began.saturating_add(limit))).flatten()
 }
 
-/// Puts what is at hand through the session. Plaintext goes to `room`.
+/// Runs the session on the available ciphertext. Plaintext goes to `room`.
 fn advance(c: ConnRef, rec: &ConnState, room: &mut [u8]) -> Option<Step> {
     // SAFETY: the connection's own buffer; the session does not call the application.
     unsafe {
@@ -210,7 +210,7 @@ fn advance(c: ConnRef, rec: &ConnState, room: &mut [u8]) -> Option<Step> {
     }
 }
 
-/// Sends ciphertext that waits. False when not all of it left.
+/// Sends pending ciphertext. False if some is left.
 fn push(e: &Engine, c: ConnRef, rec: &ConnState, more: bool) -> bool {
     let sent = with(rec, |t| {
         let out = t.session.out.bytes();
@@ -248,7 +248,8 @@ fn push(e: &Engine, c: ConnRef, rec: &ConnState, more: bool) -> bool {
     done
 }
 
-/// Sends what was queued before an upgrade, begins the handshake, and sends ciphertext that waits. True when the way is free.
+/// Sends data queued before an upgrade, starts the handshake, and sends pending ciphertext. True when nothing blocks application
+/// data.
 fn drive(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let flags = c.flags();
     if c.is_gone() || flags.is_closing() || flags.is_connecting() || flags.is_resolving() || rec.blocked.get() {
@@ -306,8 +307,8 @@ fn send_clear(e: &Engine, c: ConnRef, rec: &ConnState, clear: usize) -> bool {
     }
 }
 
-/// What a peer sent before the upgrade was not protected, so it must never look as if it had been: the start of a handshake goes to the
-/// session, anything else is forgotten.
+/// Data received before the upgrade was not protected and must never look as if it had been: the start of a handshake goes to the
+/// session, anything else is discarded.
 fn take_early_input(c: ConnRef) {
     // SAFETY: the connection's own buffers; nobody is called.
     unsafe {
@@ -325,7 +326,7 @@ fn take_early_input(c: ConnRef) {
     }
 }
 
-/// Ends a connection whose session has failed. The peer is told why, and gets the time to read it.
+/// Closes a connection whose session failed, after sending the alert.
 fn fail(e: &Engine, c: ConnRef, rec: &ConnState, err: &rustls::Error) {
     push(e, c, rec, false);
     rec.flushed.set(unsent(rec) == 0);
@@ -383,7 +384,7 @@ fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// One read from the socket, if one is needed, and at most one MG_EV_READ. False when there is no more for now.
+/// Reads from the socket at most once and delivers at most one MG_EV_READ. False if there is no more for now.
 fn read_once(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let Some((handshaking, unread, pending)) =
         with(rec, |t| (t.session.is_handshaking(), t.session.has_unread(), t.session.pending()))
@@ -428,7 +429,7 @@ fn read_once(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     }
 }
 
-/// Decrypts into the free part of `c->recv` until it is full or nothing is left. Returns how much was put there.
+/// Decrypts into the free part of `c->recv` until it is full or no ciphertext is left. Returns the number of bytes added.
 fn decrypt(c: ConnRef, rec: &ConnState, has_room: bool) -> (usize, Step) {
     let buf = c.recv_info();
     // SAFETY: the free part of the connection's own buffer.
@@ -453,7 +454,7 @@ fn decrypt(c: ConnRef, rec: &ConnState, has_room: bool) -> (usize, Step) {
     (total, step.unwrap_or(Step::Blocked))
 }
 
-/// Reads ciphertext. False when none came.
+/// Reads ciphertext. False if there was none.
 fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !rec.readable.get() {
         return false;
@@ -504,7 +505,7 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     }
 }
 
-/// The peer sends no more; `told` when it has said so under the protection of TLS.
+/// The peer's end of stream; `told` if it was authenticated by TLS.
 fn ended(e: &Engine, c: ConnRef, rec: &ConnState, told: bool) {
     rec.readable.set(false);
     if with(rec, |t| t.session.is_handshaking()) == Some(true) {
@@ -537,7 +538,7 @@ fn established(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Encrypts what is queued and sends it, with one MG_EV_WRITE for what was taken.
+/// Encrypts and sends queued data, with one MG_EV_WRITE for the bytes accepted.
 fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     if !drive(e, c, rec) || with(rec, |t| t.session.is_handshaking()) != Some(false) || c.send_len() == 0 {
         return;
@@ -592,7 +593,7 @@ fn encrypt(e: &Engine, c: ConnRef, rec: &ConnState, data: &[u8]) -> Result<(), r
     done.unwrap_or(Err(rustls::Error::HandshakeNotComplete))
 }
 
-/// Sends up to `len` bytes of a file. As `sock::send_file`, in bytes of the file.
+/// Sends up to `len` bytes of a file. Like `sock::send_file`, in bytes of the file.
 fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: i32, at: u64, len: usize) -> Io {
     if !drive(e, c, rec) {
         return Io::Wait;
@@ -633,7 +634,7 @@ fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: i32, at: u64, len: u
     end
 }
 
-/// Tells the peer that all has been sent. True when that has left, or cannot.
+/// Sends close_notify. True once it was sent, or cannot be.
 fn send_close_notify(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     close_notify(c, rec);
     push(e, c, rec, false) || c.flags().is_closing()
@@ -645,7 +646,7 @@ fn close_notify(c: ConnRef, rec: &ConnState) {
     with(rec, |t| t.session.close(input));
 }
 
-/// The connection is about to be closed. When nothing is lost by that, the peer may know.
+/// The connection is about to be closed: sends close_notify if all output was sent.
 fn close_notify_if_flushed(c: ConnRef, rec: &ConnState) {
     let fine = !matches!(rec.reason.get(), Reason::Reset | Reason::Error) && rec.fd.get() >= 0;
     if fine && stream::unsent(c) == 0 {
@@ -660,12 +661,12 @@ fn close_notify_if_flushed(c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// The peer is not told that all was sent.
+/// Prevents close_notify, because not everything was sent.
 fn suppress_close_notify(rec: &ConnState) {
     with(rec, |t| t.session.suppress_close_notify());
 }
 
-/// The peer has ended the session, but not the TCP stream: something may still come.
+/// The peer has ended the TLS session but not the TCP stream, so more data may come.
 fn may_send_more(rec: &ConnState) -> bool {
     with(rec, |t| t.session.is_closed()) == Some(true)
 }

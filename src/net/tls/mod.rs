@@ -1,4 +1,4 @@
-//! TLS in the engine: `table` is what the engine calls, `driver` fills the table and drives rustls.
+//! TLS in the engine: the engine calls `table`; `driver` fills the table and drives rustls.
 
 #[cfg(feature = "tls")]
 pub(crate) mod driver;

@@ -1,5 +1,5 @@
-//! The engine's entry to TLS. What is behind it, `net::tls::driver` and rustls, is reached only through a table that
-//! `mg_tls_init` brings along: a statically linked program that never calls it contains none of it.
+//! The engine's entry to TLS. `net::tls::driver` and rustls are reached only through a table that `mg_tls_init` supplies, so a
+//! statically linked program that never calls it does not contain them.
 
 use crate::net::engine::{ConnState, Engine};
 use crate::net::handle::ConnRef;
@@ -9,7 +9,7 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 
-/// What the engine asks of the TLS layer of a secure connection.
+/// Operations of the TLS layer on a secure connection.
 pub(crate) struct Ops {
     pub(crate) service: fn(&Engine, ConnRef, &ConnState),
     pub(crate) send_queued: fn(&Engine, ConnRef, &ConnState),
@@ -24,7 +24,7 @@ pub(crate) struct Ops {
 }
 
 record! {
-    /// A connection's TLS state, in its record.
+    /// TLS state of a connection, in its record.
     pub(crate) struct State {
         ops: Cell<Option<&'static Ops>>,
         session: RefCell<Option<Box<dyn Any>>>,
@@ -38,7 +38,7 @@ pub(crate) fn service(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Encrypts and sends what is in `c->send`.
+/// Encrypts and sends the data in `c->send`.
 pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     if let Some(ops) = rec.tls.ops.get() {
         (ops.send_queued)(e, c, rec);
@@ -50,55 +50,55 @@ pub(crate) fn send_file(e: &Engine, c: ConnRef, rec: &ConnState, file: c_int, at
     rec.tls.ops.get().map_or(Io::Failed(0), |ops| (ops.send_file)(e, c, rec, file, at, len))
 }
 
-/// Tells the peer that all has been sent. True when that has left, or cannot.
+/// Sends close_notify. True once it was sent, or cannot be.
 pub(crate) fn send_close_notify(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     rec.tls.ops.get().is_none_or(|ops| (ops.send_close_notify)(e, c, rec))
 }
 
-/// The connection is about to be closed. When nothing is lost by that, the peer may know.
+/// The connection is about to be closed: sends close_notify if all output was sent.
 pub(crate) fn close_notify_if_flushed(c: ConnRef, rec: &ConnState) {
     if let Some(ops) = rec.tls.ops.get() {
         (ops.close_notify_if_flushed)(c, rec);
     }
 }
 
-/// The end of the TLS state of a connection.
+/// Drops the TLS state of a connection.
 pub(crate) fn drop_state(e: &Engine, c: ConnRef, rec: &ConnState) {
     if let Some(ops) = rec.tls.ops.get() {
         (ops.drop_state)(e, c, rec);
     }
 }
 
-/// The peer has ended the session, but not the TCP stream: something may still come.
+/// The peer has ended the TLS session but not the TCP stream, so more data may come.
 pub(crate) fn may_send_more(rec: &ConnState) -> bool {
     rec.tls.ops.get().is_some_and(|ops| (ops.may_send_more)(rec))
 }
 
-/// The peer is not told that all was sent.
+/// Prevents close_notify, because not everything was sent.
 pub(crate) fn suppress_close_notify(rec: &ConnState) {
     if let Some(ops) = rec.tls.ops.get() {
         (ops.suppress_close_notify)(rec);
     }
 }
 
-/// Whether ciphertext has arrived that was not delivered: a record in part, or more than there was room for.
+/// True if ciphertext has arrived that was not delivered: a partial record, or more than there was room for.
 pub(crate) fn has_part(c: ConnRef) -> bool {
     let flags = c.flags();
     // SAFETY: the connection's own buffer.
     flags.is_secure() && !flags.is_tls_hs() && unsafe { (*c.rtls()).len > 0 }
 }
 
-/// When an unfinished handshake is given up.
+/// When an unfinished handshake times out.
 pub(crate) fn handshake_ends(e: &Engine, rec: &ConnState) -> Option<u64> {
     rec.tls.ops.get().and_then(|ops| (ops.handshake_ends)(e, rec))
 }
 
-/// Bytes of ciphertext that the socket has not taken yet.
+/// Number of ciphertext bytes not yet taken by the socket.
 pub(crate) fn unsent(rec: &ConnState) -> usize {
     rec.tls.ops.get().map_or(0, |ops| (ops.unsent)(rec))
 }
 
-/// Whether bytes wait to be sent.
+/// True if bytes are waiting to be sent.
 pub(crate) fn has_output(c: ConnRef, rec: &ConnState) -> bool {
     c.send_len() > 0 || c.flags().is_secure() && unsent(rec) > 0
 }
