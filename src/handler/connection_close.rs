@@ -1,4 +1,4 @@
-//! `Connection: close`, put into a reply head that the library wrote and that has not left yet.
+//! Adds `Connection: close` to a reply head that the library wrote and that is still queued.
 
 use crate::ffi_util::iobuf;
 use crate::net::engine::ConnState;
@@ -7,7 +7,7 @@ use crate::net::handle::ConnRef;
 pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
 pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
 
-/// True when header lines carry a Connection header.
+/// True if the header lines include a Connection header.
 pub(crate) fn has_connection(headers: &[u8]) -> bool {
     const NAME: &[u8] = b"connection:";
     let is_name = |at: usize| headers[at..at + NAME.len()].eq_ignore_ascii_case(NAME);
@@ -16,14 +16,14 @@ pub(crate) fn has_connection(headers: &[u8]) -> bool {
     is_name(0) || memchr::memchr_iter(b'\n', &headers[..last]).any(|i| is_name(i + 1))
 }
 
-/// True when header lines say that the connection ends.
+/// True if the header lines say that the connection closes.
 pub(crate) fn says_close(headers: &[u8]) -> bool {
     let close = |line: &[u8]| line.windows(5).any(|word| word.eq_ignore_ascii_case(b"close"));
     // Most replies have no such header: one look at all of them, then at each line.
     has_connection(headers) && headers.split(|b| *b == b'\n').any(|line| has_connection(line) && close(line))
 }
 
-/// Adds the header to the last head the library queued on this connection, if it is still whole and where it was: handlers may
+/// Adds the header to the last head queued by the library on this connection, if it is still intact and in place: handlers may
 /// edit `c->send`.
 pub(crate) fn add_connection_close(c: ConnRef, rec: &ConnState) {
     let Some((at, len)) = rec.http.head_at.take() else { return };
@@ -57,7 +57,7 @@ unsafe fn queued_head<'a>(c: ConnRef, ofs: usize, len: usize) -> Option<&'a [u8]
     queued.get(ofs..ofs.checked_add(len)?)
 }
 
-/// Where the head says that the connection is kept, because an HTTP/1.0 client wants to know, it says the opposite now.
+/// Replaces a keep-alive header, sent for an HTTP/1.0 client, with its opposite.
 #[cold]
 fn replace(c: ConnRef, rec: &ConnState, ofs: usize, len: usize) {
     // SAFETY: the connection's own buffer; the slice is gone before it changes.

@@ -1,4 +1,4 @@
-//! Dashboards: the application's variables, lists and files over HTTP, changes of them over WebSocket.
+//! Dashboards: variables, lists and files of the application over HTTP, and change notifications over WebSocket.
 
 mod fields;
 mod sockets;
@@ -27,9 +27,9 @@ unsafe extern "C" {
     static mut mg_fs_packed: mg_fs;
 }
 
-/// Headers of JSON answers.
+/// Headers of JSON responses.
 const JSON: &[u8] = b"Content-Type: application/json\r\nCache-Control: no-cache\r\n";
-/// In the first byte of `c->data`: the request was answered when its head had arrived.
+/// In the first byte of `c->data`: the response was sent when the head of the request arrived.
 const ANSWERED: c_char = b'A' as c_char;
 
 /// See `mg_dash_ev_handler`.
@@ -72,12 +72,12 @@ fn set_answered(c: ConnRef, on: bool) {
     unsafe { (*c.as_ptr()).data[0] = if on { ANSWERED } else { 0 } };
 }
 
-/// What matters of a request: a copy, because the application's callbacks may change `c->recv`.
+/// The relevant parts of a request, copied because callbacks of the application may change `c->recv`.
 struct Request {
     method: Vec<u8>,
     uri: Vec<u8>,
     body: Vec<u8>,
-    /// Another site made a browser send this, with nothing but what the browser keeps for us.
+    /// Cross-site request that relies on credentials stored by the browser.
     foreign: bool,
 }
 
@@ -106,19 +106,19 @@ impl Request {
         glob::matches(&self.uri, pattern, |_| {})
     }
 
-    /// What the wildcards stand for.
+    /// Text matched by the wildcards.
     fn parts(&self, pattern: &[u8]) -> Option<Vec<&[u8]>> {
         let mut parts = Vec::new();
         glob::matches(&self.uri, pattern, |r| parts.push(&self.uri[r])).then_some(parts)
     }
 
-    /// Set and name of a file.
+    /// Set and file name.
     fn file(&self) -> Option<(&[u8], &[u8])> {
         let parts = self.parts(b"/fs/*/*")?;
         Some((parts.first()?, parts.get(1)?))
     }
 
-    /// Whether it may change something, or show more than a page that anybody may embed.
+    /// True if the request may change something, or reveal more than a page that anybody may embed.
     fn is_sensitive(&self) -> bool {
         self.is(b"/api/set")
             || self.is(b"/api/del/#")
@@ -136,7 +136,7 @@ fn json(c: ConnRef, code: c_int, body: &[u8]) {
 
 const FORBIDDEN: &[u8] = b"Not Authorised\n";
 
-/// A request whose head has arrived. True: it is answered.
+/// Handles a request whose head has arrived. True if the response was sent.
 ///
 /// # Safety
 /// As [`handle`].
@@ -207,7 +207,7 @@ fn login(c: ConnRef, user: &User) {
     reply::text(c, 200, &cookie.concat(), &body, false);
 }
 
-/// A file that somebody may handle.
+/// A file that the user may access.
 struct File {
     name: Vec<u8>,
     dir: Vec<u8>,
@@ -215,7 +215,7 @@ struct File {
 }
 
 impl File {
-    /// Asks the application about a file; `op` None: to read it. Status and text of the refusal.
+    /// Asks the application about a file; `op` None reads it. Returns status and text of a refusal.
     ///
     /// # Safety
     /// As [`handle`].
@@ -256,7 +256,7 @@ impl File {
     }
 }
 
-/// Answers the upload of a file and tells everybody.
+/// Responds to a file upload and notifies all clients.
 unsafe extern "C" fn upload_done(c: *mut mg_connection, message: *const c_char) {
     // SAFETY: called by the upload with its connection and NULL or a C string.
     unsafe {
@@ -281,7 +281,7 @@ unsafe fn file_sizes(c: ConnRef, dash: *mut mg_dash) {
     }
 }
 
-/// Answers a firmware update.
+/// Responds to a firmware update.
 unsafe extern "C" fn ota_done(c: *mut mg_connection, message: *const c_char) {
     // SAFETY: as above.
     unsafe { end(ConnRef::new(c), message) }
@@ -302,14 +302,14 @@ unsafe fn end(c: ConnRef, message: *const c_char) {
     c.update(|f| f.set_draining(true));
 }
 
-/// Tells everybody the size of an array.
+/// Notifies all clients of the size of an array.
 fn send_size(c: ConnRef, set: Set) {
     if let Some(e) = c.engine() {
         set.with_index(-1, || sockets::send_change(e, set));
     }
 }
 
-/// A request that has arrived.
+/// Handles a complete request.
 ///
 /// # Safety
 /// As [`handle`].
@@ -430,7 +430,7 @@ fn is_below_zero(text: &[u8]) -> bool {
     digits.iter().all(u8::is_ascii_digit) && digits.iter().any(|&c| c != b'0')
 }
 
-/// What the API says to a request; None when it is not for it.
+/// The API's response to a request; None if the request is not for the API.
 ///
 /// # Safety
 /// As [`handle`].
@@ -493,7 +493,7 @@ unsafe fn everything(c: ConnRef, dash: *mut mg_dash, user: &User) -> Vec<u8> {
     out
 }
 
-/// Changes variables of any sets; how many were accepted.
+/// Changes variables in any sets. Returns the number accepted.
 ///
 /// # Safety
 /// As [`handle`].
@@ -565,7 +565,7 @@ fn change(c: ConnRef, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) 
     })
 }
 
-/// The page itself, and what the application handles.
+/// The page itself, and URIs handled by the application.
 ///
 /// # Safety
 /// As [`handle`].

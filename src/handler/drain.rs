@@ -1,5 +1,5 @@
-//! Graceful ends through the extension API: of one connection, and of a manager in phases. What `is_draining` itself means is
-//! in `net::drain`; here is what comes before that bit is set.
+//! Graceful shutdown through the extension API: of a connection, and of a manager in phases. `net::drain` defines what
+//! `is_draining` means; this file handles what happens before that flag is set.
 
 use super::connection_close::add_connection_close;
 use super::{http, limits, mqtt, reply, ws};
@@ -16,40 +16,40 @@ use crate::platform::clock as time;
 use crate::sys::random;
 use core::ffi::c_int;
 
-/// Gives the extension its part in polls, when it has something to do.
+/// Hooks the extension into polls, which run it when it has work to do.
 pub(crate) fn install(e: &Engine) {
     e.hook.set(Some(step));
     #[cfg(feature = "ws")]
     e.frame.set(Some(super::ws::send_from_outside));
 }
 
-/// In place of a number of requests: MGX_EV_DRAIN has come twice.
+/// In place of a number of requests: MGX_EV_DRAIN was delivered twice.
 const TOLD: u32 = u32::MAX;
 
-/// Later than anything, and yet a reason to look at every poll.
+/// Never due, but still checked in every poll.
 const NO_LIMIT: u64 = u64::MAX - 1;
 
-/// Has the next poll do the extension's part.
+/// Makes the next poll run the extension's part.
 fn wake(e: &Engine) {
     e.hook_at.set(0);
 }
 
-/// Whether a request has begun to arrive or waits for its answer.
+/// True if a request is arriving or waits for its response.
 fn is_busy(c: ConnRef, rec: &ConnState) -> bool {
     c.flags().is_resp() || c.recv_len() > 0 || is_body_coming(rec) || tls::has_part(c)
 }
 
-/// Whether the body of a request is being received, by the HTTP handler or as an upload.
+/// True if the body of a request is being received, by the HTTP handler or as an upload.
 fn is_body_coming(rec: &ConnState) -> bool {
     rec.http.phase.get() == Phase::Body || rec.has_task()
 }
 
-/// Whether nothing is in progress on an accepted connection.
+/// True if nothing is in progress on an accepted connection.
 fn is_idle(c: ConnRef, rec: &ConnState) -> bool {
     !is_busy(c, rec) && !tls::has_output(c, rec)
 }
 
-/// Ends a connection on which nothing is in progress, unless something arrives before it is closed.
+/// Closes an idle connection, unless something arrives before it is closed.
 fn end_idle(e: &Engine, c: ConnRef, rec: &ConnState) {
     rec.last_look.set(true);
     start_draining(e, c, rec);
@@ -61,7 +61,7 @@ fn start_draining(e: &Engine, c: ConnRef, rec: &ConnState) {
     e.touch(rec);
 }
 
-/// Sends a Close frame after what is queued. The peer's answer starts the drain, or its absence does.
+/// Sends a Close frame after the queued data. The drain starts when the peer responds, or fails to.
 fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig, now: u64) {
     if cfg!(feature = "ws") {
         ws::send_close(c, terms.ws_code, &terms.ws_reason);
@@ -70,7 +70,7 @@ fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig,
     e.touch(rec);
 }
 
-/// Whether the last answer is complete and its head, perhaps only now, says that it is the last.
+/// True if the last response is complete and its head contains `Connection: close`, added now if necessary.
 fn answer_says_close(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     // A request that the application has heard of already gets an answer of its own.
     let is_last = c.flags().is_resp() || !rec.dispatching.get() && rec.http.phase.get() != Phase::Body;
@@ -158,7 +158,7 @@ fn step(e: &Engine) {
     e.hook_at.set(if over { next } else { next.min(NO_LIMIT) });
 }
 
-/// Looks at one connection that is to leave. Returns when to look again.
+/// Checks a draining connection. Returns when to check again.
 fn step_conn(e: &Engine, c: ConnRef, rec: &ConnState, now: u64) -> u64 {
     if let DrainState::Spread(at) = rec.drain_state.get() {
         if now >= at {
@@ -235,7 +235,7 @@ fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: Drain
     }
 }
 
-/// Looks at a connection with a request that is finished first. Returns when to look again.
+/// Checks a connection whose request must complete first. Returns when to check again.
 fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: bool) -> u64 {
     let terms = rec.drain_timeouts();
     if !is_busy(c, rec) && !rec.readable.get() {
@@ -277,7 +277,7 @@ fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: b
     u64::MAX
 }
 
-/// Takes in what mgx_mgr_drain asked for.
+/// Applies a request of mgx_mgr_drain.
 fn begin(e: &Engine) {
     let s = &e.shutdown;
     let now = e.now.get();
@@ -307,7 +307,7 @@ fn begin(e: &Engine) {
     }
 }
 
-/// The end of the lame duck: connections that the kernel has already queued are taken, then no more.
+/// Ends the lame duck phase: accepts the connections already queued by the kernel, then closes the listeners.
 fn close_listeners(e: &Engine) {
     let s = &e.shutdown;
     s.phase.set(MGX_MGR_IDLE_GRACE);
@@ -340,7 +340,7 @@ fn close_listeners(e: &Engine) {
     }
 }
 
-/// The drain of the manager reaches a connection.
+/// Starts the drain of one connection of a draining manager.
 fn reach(e: &Engine, c: ConnRef) {
     let Some(mut terms) = e.shutdown.conn.borrow().clone() else { return };
     terms.terms.idle_grace_ms = e.shutdown.idle_grace_ms.get();
@@ -349,7 +349,7 @@ fn reach(e: &Engine, c: ConnRef) {
     }
 }
 
-/// Delivers MGX_EV_DRAIN. Returns the time limits as the handler wants them; None when the connection is gone.
+/// Delivers MGX_EV_DRAIN. Returns the options as modified by the handler; None if the connection is gone.
 fn tell(e: &Engine, c: ConnRef, terms: &DrainConfig) -> Option<DrainConfig> {
     let int = |n: u64| c_int::try_from(n).unwrap_or(-1);
     let mut reason = [0u8; 124];
@@ -373,7 +373,7 @@ fn tell(e: &Engine, c: ConnRef, terms: &DrainConfig) -> Option<DrainConfig> {
     Some(unsafe { DrainConfig::new(&o) })
 }
 
-/// Moves the manager's drain on. Returns when to look again.
+/// Advances the manager's drain. Returns when to check again.
 fn advance(e: &Engine, now: u64) -> u64 {
     let s = &e.shutdown;
     match s.phase.get() {
@@ -511,7 +511,7 @@ pub(crate) unsafe fn send_to(mgr: *mut mg_mgr, id: u64, frame: u8, bytes: &[u8])
     }
 }
 
-/// Tells the poll loop of another thread, or below a signal handler, that something waits.
+/// Wakes the poll loop, from another thread or a signal handler.
 ///
 /// # Safety
 /// `mgr` is a live manager.

@@ -1,5 +1,5 @@
-//! The HTTP engine: the handler in `c->pfn` of HTTP listeners' connections and of HTTP clients. It turns what has been received
-//! into MG_EV_HTTP_HDRS and MG_EV_HTTP_MSG, one request at a time.
+//! The HTTP protocol handler in `c->pfn` of HTTP clients and of the connections of HTTP listeners. Turns received data into
+//! MG_EV_HTTP_HDRS and MG_EV_HTTP_MSG, one request at a time.
 
 use super::{reply, ws};
 use crate::abi::*;
@@ -18,7 +18,7 @@ use crate::proto::http::{self, chunked, strict};
 use core::ffi::{c_int, c_long, c_void};
 use core::mem::MaybeUninit;
 
-/// The protocol handler. Its address is what `c->pfn` holds.
+/// The protocol handler in `c->pfn`.
 ///
 /// # Safety
 /// `c` is the connection the event is for; `ev_data` fits the event.
@@ -39,7 +39,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_dat
     }
 }
 
-/// A server connection with something in its buffer.
+/// A server connection with data in its buffer.
 fn is_waiting(c: ConnRef) -> bool {
     let flags = c.flags();
     flags.is_accepted() && !flags.is_draining() && c.recv_len() > 0
@@ -54,25 +54,25 @@ static PROTOCOL: Protocol = Protocol {
     before_send: Some(before_send),
 };
 
-/// Installs the handler on a listener or a client.
+/// Installs the handler on a listener or client.
 pub(crate) fn install(c: ConnRef) {
     c.set_pfn(Some(handler));
     introduce(c.engine());
 }
 
-/// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered, and whom to ask when a buffer is full.
+/// Registers the protocol, which does not need MG_EV_POLL while nothing is buffered, and handles full buffers.
 pub(crate) fn introduce(e: Option<&Engine>) {
     if let Some(e) = e {
         e.protocols.add(&PROTOCOL);
     }
 }
 
-/// Whether `c->pfn` is still this handler.
+/// True if `c->pfn` is still this handler.
 pub(crate) fn is_http(c: ConnRef) -> bool {
     cfg!(feature = "http") && c.pfn().is_some_and(|f| core::ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
 }
 
-/// Requests handled before other connections are serviced.
+/// Maximum number of requests handled before other connections are serviced.
 const BATCH: usize = 256;
 
 fn run(c: ConnRef, fresh: usize, closing: bool) {
@@ -127,7 +127,7 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
     close_when_answered(c, rec);
 }
 
-/// Whether what was in the buffer when the handler left it is still at its start. Applications may put bytes there themselves.
+/// True if the data left in the buffer is still at its start. Applications may add data themselves.
 fn has_merely_grown(c: ConnRef, rec: &ConnState, fresh: usize) -> bool {
     let h = &rec.http;
     let moved = c.recv_at(rec).wrapping_sub(h.left_at.get()) as i64;
@@ -139,7 +139,7 @@ fn note_left(c: ConnRef, rec: &ConnState) {
     rec.http.left_at.set(c.recv_at(rec));
 }
 
-/// Takes an empty line in front of a message off the buffer.
+/// Removes an empty line before a message.
 fn skip_blank_lines(c: ConnRef, rec: &ConnState) -> bool {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
@@ -158,7 +158,7 @@ fn skip_blank_lines(c: ConnRef, rec: &ConnState) -> bool {
     true
 }
 
-/// The connection of a client ends in the middle of a response. Who closed it, or was told of an error, knows.
+/// Reports a client connection that ended in the middle of a response, unless the application closed it or was told of an error.
 fn truncated(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let by_peer = matches!(rec.reason.get(), Reason::PeerClosed | Reason::Reset);
@@ -172,7 +172,7 @@ fn truncated(c: ConnRef, rec: &ConnState) {
     error(c, format_args!("{} response", if is_response { "Truncated" } else { "Invalid" }));
 }
 
-/// Whether what a client has received so far may become a message: its first line may be that of one, or has not ended.
+/// True if the received data may become a message: its first line is valid so far.
 fn may_be_message(data: &[u8]) -> bool {
     const LONGEST: usize = 8192;
     if data.iter().zip(b"HTTP/").all(|(a, b)| a.eq_ignore_ascii_case(b)) {
@@ -184,19 +184,19 @@ fn may_be_message(data: &[u8]) -> bool {
     head::is_version(line.rsplit(|b| *b == b' ').next().unwrap_or_default())
 }
 
-/// A handler closed the connection, or freed the manager.
+/// True if a handler closed the connection or freed the manager.
 fn gone(c: ConnRef, closing: bool) -> bool {
     c.is_closed() && !closing || c.engine().is_none_or(Engine::is_dead)
 }
 
-/// Whether another message may follow behind the one being handled: empty lines are none.
+/// True if another message may follow the one being handled; empty lines do not count.
 pub(crate) fn has_more(c: ConnRef, rec: &ConnState) -> bool {
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let rest = unsafe { c.recv_info().data() }.get(rec.http.end.get()..).unwrap_or_default();
     rest.iter().any(|b| !matches!(b, b'\r' | b'\n'))
 }
 
-/// Takes handled bytes off the buffer.
+/// Removes handled bytes from the buffer.
 fn consume(c: ConnRef, rec: &ConnState, n: usize) {
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe {
@@ -218,7 +218,7 @@ enum Step {
     Stop,
 }
 
-/// Refuses a request of more bytes than mgx_limits allows, whoever sent it.
+/// Refuses a request larger than mgx_limits allows.
 #[inline]
 fn over_limit(c: ConnRef, rec: &ConnState, most: usize, bytes: usize, code: c_int) -> bool {
     most != 0 && bytes > most && c.flags().is_accepted() && refuse_size(c, rec, code)
@@ -233,7 +233,7 @@ fn refuse_size(c: ConnRef, rec: &ConnState, code: c_int) -> bool {
     true
 }
 
-/// Looks at the message at the start of the buffer.
+/// Examines the message at the start of the buffer.
 fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
@@ -337,7 +337,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     finish(c, rec, hm, &framing, closing)
 }
 
-/// Reads the head at the start of `data`, and what it says about the body.
+/// Parses the head at the start of `data` and determines its body.
 ///
 /// # Safety
 /// The views in the message are as short-lived as the bytes of `data`.
@@ -366,7 +366,7 @@ unsafe fn read<'m>(
     Ok(Some((framing, hm)))
 }
 
-/// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to go on with.
+/// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to continue with.
 fn announce_head(
     c: ConnRef,
     rec: &ConnState,
@@ -411,8 +411,8 @@ fn scan(h: &HttpState, data: &[u8]) -> chunked::Scan {
     found
 }
 
-/// MG_EV_HTTP_CHUNK of versions before 7.14, when the application is that old: the whole body at once, and if the application
-/// takes it, an empty one. Returns true when there is no MG_EV_HTTP_MSG to deliver any more.
+/// Delivers MG_EV_HTTP_CHUNK for applications written for versions before 7.14: the whole body at once and, if the application
+/// consumes it, an empty chunk. True if no MG_EV_HTTP_MSG follows.
 fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mg_http_message) -> bool {
     let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
     if !older || hm.body.len == 0 {
@@ -432,7 +432,7 @@ fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mg_http_message) -
     true
 }
 
-/// Delivers MG_EV_HTTP_MSG when the whole message is there.
+/// Delivers MG_EV_HTTP_MSG when the message is complete.
 fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; nothing is called while the slice is in use.
@@ -518,17 +518,17 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     Step::Next(end)
 }
 
-/// A drain wants the next answer to be the last.
+/// A drain requires the next response to be the last.
 fn is_leaving(c: ConnRef, rec: &ConnState) -> bool {
     c.flags().is_accepted() && (rec.drain_state.get() != DrainState::No || c.engine().is_some_and(|e| e.lame.get()))
 }
 
-/// Whether, and how, the connection ends after the current answer.
+/// Whether and how the connection closes after the current response.
 pub(crate) fn closes(c: ConnRef, rec: &ConnState) -> CloseAfter {
     if is_leaving(c, rec) { CloseAfter::Asked } else { rec.http.close.get() }
 }
 
-/// Drains after the last answer to a client that said, or implied, that it wants no more.
+/// Drains after the last response to a client that wants, or implies, no more.
 pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let flags = c.flags();
@@ -547,7 +547,7 @@ pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// A message that cannot be parsed, or not in one way only. A client is told. On a server there is no error event, and what was
+/// Handles a message that is malformed or ambiguous. A client gets MG_EV_ERROR. On a server there is no error event, and output
 /// queued for earlier requests is sent.
 #[cold]
 fn malformed(c: ConnRef, rec: &ConnState, data: &[u8]) -> Step {
@@ -570,8 +570,8 @@ fn malformed(c: ConnRef, rec: &ConnState, data: &[u8]) -> Step {
     }
 }
 
-/// A request that was announced with MG_EV_HTTP_HDRS and cannot be received: MG_EV_ERROR, and the end. Whoever expects an answer
-/// gets one.
+/// Handles a request announced with MG_EV_HTTP_HDRS that cannot be received: MG_EV_ERROR, an error response if the peer expects
+/// one, and close.
 #[cold]
 fn fail(c: ConnRef, rec: &ConnState, code: c_int, text: &str) -> Step {
     let h = &rec.http;
@@ -594,7 +594,7 @@ fn fail(c: ConnRef, rec: &ConnState, code: c_int, text: &str) -> Step {
     refuse(c, rec, begun, Some(code))
 }
 
-/// Whether a request can never be in the receive buffer as a whole, and its client expects to be told.
+/// True if a request can never fit in the receive buffer and its client expects a response.
 #[cold]
 fn is_too_long(c: ConnRef, hm: &mg_http_message) -> bool {
     let limit = c.engine().map_or(usize::MAX, |e| e.options.borrow().max_recv_size);
@@ -604,8 +604,8 @@ fn is_too_long(c: ConnRef, hm: &mg_http_message) -> bool {
         && strict::expects_answer_now(unsafe { hm.head.bytes() })
 }
 
-/// Ends the connection of a request: no more of its input is looked at. `code` is the answer, if there is to be one; `queued` is
-/// what was queued when the request began, in case the application has answered it.
+/// Refuses a request and closes its connection; further input is ignored. `code` is the response, if any; `queued` is what was
+/// queued when the request began, in case the application has responded.
 #[cold]
 fn refuse(c: ConnRef, rec: &ConnState, queued: u64, code: Option<c_int>) -> Step {
     let h = &rec.http;
@@ -621,7 +621,7 @@ fn refuse(c: ConnRef, rec: &ConnState, queued: u64, code: Option<c_int>) -> Step
     Step::Stop
 }
 
-/// What the poll loop asks when the buffer of a connection is full. True: no error is to be raised.
+/// Called by the engine when the receive buffer is full. True if no error is to be raised.
 fn at_limit(c: ConnRef) -> bool {
     let Some(rec) = c.rec().filter(|_| is_http(c) && c.flags().is_accepted()) else { return false };
     let h = &rec.http;
@@ -646,12 +646,12 @@ fn with_outgoing<R>(rec: &ConnState, f: impl FnOnce(&mut Outgoing) -> R) -> Opti
     Some(result)
 }
 
-/// The response that is being received answers HEAD.
+/// The response being received answers a HEAD request.
 fn answers_head(rec: &ConnState) -> bool {
     with_outgoing(rec, |out| out.answers_head()) == Some(true)
 }
 
-/// The same, made when there is none yet; `at` is where it begins to follow. With it what is queued and was not followed.
+/// The tracker of the application's output, created if missing to start at `at`, with the queued data that it has not seen.
 fn followed<R>(c: ConnRef, rec: &ConnState, at: u64, f: impl FnOnce(&mut Outgoing, &[u8]) -> R) -> R {
     let mut out = rec.http.outgoing.take().unwrap_or_else(|| Box::new(Outgoing::new(at)));
     let from = out.at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok());
@@ -668,7 +668,7 @@ fn followed<R>(c: ConnRef, rec: &ConnState, at: u64, f: impl FnOnce(&mut Outgoin
     result
 }
 
-/// Output is about to leave.
+/// Called before output is sent.
 fn before_send(c: ConnRef, rec: &ConnState) {
     let flags = c.flags();
     if !send::can_send(flags) {
@@ -681,7 +681,7 @@ fn before_send(c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Notes which requests a client sends, and adds the credentials of its URL to those that have none.
+/// Records the requests that a client sends, and adds the credentials of its URL to those that have none.
 fn follow_requests(c: ConnRef, rec: &ConnState) {
     while let Some(end) = followed(c, rec, rec.sent.get(), |out, fresh| out.request(fresh).map(|_| out.at)) {
         let line = rec.http.authorization.take();
@@ -697,8 +697,8 @@ fn follow_requests(c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Whether the application has written all of an answer itself: then it is complete, and the next request may be looked at. When
-/// its end is not announced, the application says when it is. `leaving`: what is queued is about to leave.
+/// Detects that the application itself has written a complete response, so that the next request may be handled. If the end is
+/// not announced, the application signals it. `leaving`: the queued data is about to be sent.
 pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
     let h = &rec.http;
     let flags = c.flags();
@@ -730,7 +730,7 @@ pub(crate) fn look_again(c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// The application has queued something with mg_send or mg_printf.
+/// Called when the application queued data with mg_send or mg_printf.
 #[inline]
 pub(crate) fn written(c: ConnRef) {
     if !c.flags().is_accepted() {

@@ -1,5 +1,5 @@
-//! Limits and time-outs of `mgx_limits`. A connection has one deadline; when it expires, the connection is looked at, and either
-//! it has run into a limit or the deadline moves on. So a request costs nothing.
+//! Limits and timeouts of `mgx_limits`. Each connection has one deadline. When it expires, the connection is checked: it has
+//! either exceeded a limit, or the deadline is extended. So a request costs nothing.
 
 use super::{http, reply, ws};
 use crate::abi::mgx_limits;
@@ -47,7 +47,7 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
     }
 }
 
-/// The part of a poll for connections whose deadline has expired.
+/// Checks the connections whose deadline has expired, as part of a poll.
 pub(crate) fn step(e: &Engine) {
     let expired = e.take_slots(&e.expired);
     for slot in &expired {
@@ -63,7 +63,7 @@ pub(crate) fn step(e: &Engine) {
     e.give_slots(expired);
 }
 
-/// What a connection is waited for, since when, and how long it may take.
+/// What the connection waits for, since when, and for how long it may.
 fn waits_for(e: &Engine, c: ConnRef, rec: &ConnState) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = http::is_http(c);

@@ -1,5 +1,5 @@
-//! The protocol handler of mDNS listeners: questions become MG_EV_MDNS_REQ and are answered, answers of others become
-//! MG_EV_MDNS_RESP and resolve names in `.local`.
+//! Protocol handler of mDNS listeners: turns queries into MG_EV_MDNS_REQ and answers them; turns responses into MG_EV_MDNS_RESP
+//! and resolves `.local` names with them.
 
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice};
@@ -72,7 +72,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
 
 // ---- questions
 
-/// The name that the listener answers to.
+/// The listener's own name.
 fn host<'a>(c: ConnRef) -> Option<&'a [u8]> {
     let name: *const c_char = c.handler_data().cast();
     // SAFETY: the application's C string, or NULL.

@@ -1,4 +1,4 @@
-//! The protocol handlers that sit in `c->pfn`, and JSON-RPC.
+//! Protocol handlers for `c->pfn`, and JSON-RPC.
 
 mod connection_close;
 pub(crate) mod dash;

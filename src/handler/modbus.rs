@@ -1,4 +1,4 @@
-//! Modbus TCP: the handler in `c->pfn` of the connections of mg_modbus_listen.
+//! Modbus TCP: the handler in `c->pfn` of connections of mg_modbus_listen.
 
 use crate::abi::*;
 use crate::ffi_util::{bytes, iobuf};
@@ -67,8 +67,8 @@ fn run(c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// Has the application carry out the request, and makes the answer of what it leaves. The values stay ours: an application that
-/// puts another pointer in their place has answered nothing, and more of them than were asked for there are not.
+/// Lets the application handle the request, and builds the response from the result. The library owns the values: if the
+/// application replaces the pointer, the request fails; if it increases the number of values, the original number counts.
 fn ask(c: ConnRef, rec: &ConnState, mut request: Request) -> Result<Vec<u8>, u8> {
     let (values, count): (*mut c_void, usize) = match &mut request.values {
         Values::Bits(bits) => (bits.as_mut_ptr().cast(), bits.len()),

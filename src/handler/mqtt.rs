@@ -18,7 +18,7 @@ use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
 
-/// The protocol handler. Its address is what `c->pfn` holds.
+/// The protocol handler in `c->pfn`.
 ///
 /// # Safety
 /// `c` is the connection the event is for.
@@ -52,14 +52,14 @@ fn is_ours(c: ConnRef) -> bool {
     c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
 }
 
-/// Nothing has come of the next packet: what the peer has sent so far was handled and acknowledged.
+/// No packet is partially received, and everything so far was handled and acknowledged.
 pub(crate) fn is_between_packets(c: ConnRef) -> bool {
     is_ours(c) && c.recv_len() == 0
 }
 
 // ---- packets in
 
-/// Handles what has been received.
+/// Handles received data.
 fn run(c: ConnRef) {
     // While a packet is being handled further up the stack nothing moves.
     if c.rec().is_some_and(|rec| rec.dispatching.replace(true)) {
@@ -71,8 +71,8 @@ fn run(c: ConnRef) {
     }
 }
 
-/// Taking a packet off `c->recv` moves what lies behind it. When that is more than this, so that many small packets would take
-/// time in the square of their number, most of it waits outside.
+/// Removing a packet from `c->recv` moves the data that follows. If there is more than this, most of it is kept outside;
+/// otherwise many small packets would take quadratic time.
 const FAR: usize = MG_IO_SIZE;
 const NEAR: usize = 2048;
 
@@ -117,7 +117,7 @@ impl Reader {
         }
     }
 
-    /// No further packet may be handled: the connection is gone or going, or another protocol handler has taken over.
+    /// No further packet may be handled: the connection is gone or closing, or another protocol handler took over.
     fn is_over(&self, c: ConnRef) -> bool {
         let flags = c.flags();
         c.is_gone()
@@ -130,7 +130,7 @@ impl Reader {
         pfn(c) != self.pfn
     }
 
-    /// Handles a packet and takes it off the buffer. False when nothing is left to be done.
+    /// Handles a packet and removes it from the buffer. False if nothing remains to be done.
     fn packet(&mut self, c: ConnRef, len: usize) -> bool {
         let mut m = MaybeUninit::<mg_mqtt_message>::uninit();
         if !hold_back(c, len) {
@@ -174,7 +174,7 @@ impl Reader {
         true
     }
 
-    /// Copies a packet of which two events tell, with a zero behind it because handlers scan past the data. False when out of
+    /// Copies a packet that is delivered in two events, followed by a zero because handlers scan past the data. False if out of
     /// memory.
     fn take_copy(&mut self, m: &mg_mqtt_message) -> bool {
         self.copy.clear();
@@ -190,7 +190,7 @@ impl Reader {
         true
     }
 
-    /// What comes before MG_EV_MQTT_CMD. False when a reply could not be queued.
+    /// Runs before MG_EV_MQTT_CMD. False if a reply could not be queued.
     fn act(&mut self, c: ConnRef, m: *mut mg_mqtt_message) -> bool {
         // SAFETY: m is ours; its packet is in the buffer until a handler is called.
         let (cmd, qos, id, packet) = unsafe { ((*m).cmd, (*m).qos, (*m).id, (*m).dgram.bytes()) };
@@ -223,7 +223,7 @@ impl Reader {
     }
 }
 
-/// Where the packet at the start of the buffer ends; 0 when that is not known yet.
+/// Size of the packet at the start of the buffer; 0 if not known yet.
 fn needed(c: ConnRef) -> usize {
     // SAFETY: the connection's own data, used for this call only.
     let data = unsafe { bytes::slice(c.recv_info().buf, c.recv_len()) };
@@ -234,7 +234,7 @@ fn max_size(c: ConnRef) -> usize {
     c.engine().map_or(usize::MAX, |e| e.options.borrow().max_recv_size)
 }
 
-/// The peer has announced a packet that never fits into the receive buffer.
+/// Handles an announced packet that can never fit in the receive buffer.
 fn too_long(c: ConnRef) {
     if let Some(rec) = c.rec().filter(|rec| rec.reason.get() == Reason::None) {
         rec.reason.set(Reason::Limit);
@@ -250,7 +250,7 @@ fn too_long(c: ConnRef) {
     }
 }
 
-/// Points the views of a message that lie in one buffer into another.
+/// Adjusts the views of a message from one buffer to another.
 ///
 /// # Safety
 /// `m` is a message; both buffers have `len` bytes.
@@ -266,7 +266,7 @@ unsafe fn rebase(m: *mut mg_mqtt_message, old: *mut u8, new: *mut u8, len: usize
     }
 }
 
-/// Says which block of `c->recv` a handler is about to look at; NULL afterwards.
+/// Records the block of `c->recv` that a handler is about to use; NULL afterwards.
 fn view(c: ConnRef, block: *mut u8) {
     if let Some(rec) = c.rec() {
         rec.viewed.set(block);
@@ -289,7 +289,7 @@ fn has_aside(rec: &ConnState) -> bool {
     has
 }
 
-/// Moves most of what lies behind a packet outside, when there is much of it. False when out of memory.
+/// Moves most of the data after a packet outside, if there is much of it. False if out of memory.
 fn hold_back(c: ConnRef, packet: usize) -> bool {
     let now = c.recv_info();
     let Some(rec) = c.rec().filter(|_| now.len - packet > FAR) else { return true };
@@ -314,7 +314,7 @@ fn hold_back(c: ConnRef, packet: usize) -> bool {
 
 // ---- keep-alive
 
-/// A client keeps the promise of its CONNECT, and notices that the broker has gone.
+/// Client keep-alive: sends pings and detects a dead broker.
 mod keepalive {
     use super::{ConnRef, ConnState, Engine, MqttState, error, is_ours, is_paused, mqtt, send_header};
 
@@ -325,19 +325,19 @@ mod keepalive {
         (rec.mqtt.keepalive.get() > 0).then_some((e, rec, &rec.mqtt))
     }
 
-    /// The client has logged in.
+    /// The client has sent a CONNECT with this interval.
     pub(super) fn promise(c: ConnRef, seconds: u16) {
         if let Some(rec) = c.rec().filter(|_| is_ours(c) && c.flags().is_client()) {
             rec.mqtt.keepalive.set(u64::from(seconds) * 1000);
         }
     }
 
-    /// The last packet is queued: nothing more is to be sent.
+    /// The last packet is queued: no more pings.
     pub(super) fn stop(c: ConnRef) {
         c.rec().into_iter().for_each(|rec| rec.mqtt.keepalive.set(0));
     }
 
-    /// The broker has answered the login, and may know better than the client what it wants.
+    /// The broker accepted the login, and may impose another interval.
     pub(super) fn opened(c: ConnRef, connack: &[u8]) {
         let Some(rec) = c.rec().filter(|_| c.flags().is_client()) else { return };
         rec.mqtt.open.set(true);
@@ -366,10 +366,10 @@ mod keepalive {
         }
     }
 
-    /// Does what is due, and says when to look again.
+    /// Does what is due and schedules the next check.
     ///
-    /// Whatever comes from the broker shows that it lives, but it need not say anything unless it is asked: it is when nothing
-    /// was sent, or received, for three quarters of the time. So at one and a half times it has had the chance to answer.
+    /// Any data from the broker shows that it is alive, but it need not send anything unasked. A ping is sent when nothing was
+    /// sent, or received, for three quarters of the interval, so that the broker has had time to respond at one and a half times.
     pub(super) fn watch(c: ConnRef) {
         let Some((e, rec, m)) = watched(c) else { return };
         let (flags, now, time) = (c.flags(), e.now.get(), m.keepalive.get());
@@ -423,11 +423,11 @@ mod keepalive {
 
 // ---- packets out
 
-/// Replies that wait to be sent. A peer that follows the protocol cannot be owed more: there are 65535 packet ids, and two
-/// replies of at most six bytes to each.
+/// Limit of reply bytes waiting to be sent. A peer that follows the protocol cannot exceed it: there are 65535 packet ids, and
+/// two replies of at most six bytes for each.
 const REPLIES_MAX: u64 = 1 << 20;
 
-/// Whether the peer takes no replies, but makes us write more of them.
+/// True if the peer does not read replies but triggers more of them.
 fn is_flooding(c: ConnRef, rec: &ConnState, len: usize) -> bool {
     let queued = rec.mqtt.replies.get() + len as u64;
     rec.mqtt.replies.set(queued);
@@ -440,7 +440,7 @@ fn is_flooding(c: ConnRef, rec: &ConnState, len: usize) -> bool {
     rec.sent.get() < since
 }
 
-/// Queues the reply that the protocol demands. False when that failed.
+/// Queues the reply required by the protocol. False on failure.
 fn reply(c: ConnRef, cmd: u8, id: u16) -> bool {
     let [high, low] = id.to_be_bytes();
     let packet: &[u8] = match cmd {
@@ -469,7 +469,7 @@ fn queue(c: ConnRef, append: impl FnOnce() -> Result<bool, Fault>) -> bool {
     false
 }
 
-/// Appends all of a packet made of these parts, or nothing.
+/// Appends a packet made of these parts, or nothing.
 fn append(c: ConnRef, first: u8, parts: &[&[u8]]) -> Result<bool, Fault> {
     let head = mqtt::header(first >> 4, first & 15, parts.iter().map(|p| p.len()).sum())?;
     Ok(output::append_parts(c, &[&[&head[..]], parts].concat()))
@@ -483,7 +483,7 @@ pub(crate) fn send_header(c: ConnRef, cmd: u8, flags: u8, len: u32) {
     queue(c, || Ok(output::append_bytes(c, &mqtt::header(cmd, flags, len as usize)?)));
 }
 
-/// A quality of service that exists.
+/// A valid quality of service.
 fn qos(o: Opts) -> u8 {
     (o.qos() & 3).min(2)
 }
@@ -549,7 +549,7 @@ fn next_id(c: ConnRef) -> u16 {
     }
 }
 
-/// What stands between the topic or id and the payload.
+/// The properties, between the topic or id and the payload.
 fn props(c: ConnRef, o: Opts) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::new();
     if version(c) == 5 {

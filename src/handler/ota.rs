@@ -1,5 +1,5 @@
-//! Firmware updates that the device fetches itself: first a description of the newest image, in JSON, then the image, if its version is
-//! another than ours. One check at a time in a process.
+//! Firmware updates fetched by the device: first a JSON description of the newest image, then the image, if its version differs.
+//! One check at a time per process.
 
 use super::{http, upload};
 use crate::abi::*;
@@ -26,8 +26,8 @@ unsafe extern "C" {
     fn mg_ota_device_id(buf: *mut c_char, len: usize);
 }
 
-/// What the switches MG_OTA_FIRMWARE_VERSION (unless the application says another), MG_OTA_PULL_INTERVAL_SECONDS and
-/// MG_OTA_MAX_VERSION_LEN are in this library.
+/// Fixed values of MG_OTA_FIRMWARE_VERSION (unless the application sets another), MG_OTA_PULL_INTERVAL_SECONDS and
+/// MG_OTA_MAX_VERSION_LEN.
 const VERSION: &str = "1.0.0";
 const INTERVAL_SECONDS: u32 = 60;
 const VERSION_SIZE: usize = 64;
@@ -64,10 +64,10 @@ struct Check {
 
 static CHECK: Mutex<Option<Check>> = Mutex::new(None);
 
-/// Starts TLS: mg_tls_init. Applications that fetch no updates by https need not contain it.
+/// Starts TLS: mg_tls_init. Applications that fetch no updates over https need not contain it.
 pub(crate) type StartTls = unsafe extern "C" fn(*mut mg_connection, *const mg_tls_opts);
 
-/// Our own version, if it is not [`VERSION`], and whom to trust.
+/// The running version, unless it is [`VERSION`], and the trusted CA.
 struct Settings {
     version: Option<Vec<u8>>,
     trust: Option<(Vec<u8>, StartTls)>,
@@ -97,7 +97,7 @@ pub(crate) fn set_version(version: &[u8]) -> bool {
 pub(crate) fn set_ca(pem: &[u8], start: StartTls) {
     settings().trust = (!pem.is_empty()).then(|| (pem.to_vec(), start));
 }
-/// There is one: for a glance in every poll.
+/// A check is running. Tested in every poll.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
 
 /// Never held while the application is called.
@@ -105,7 +105,7 @@ fn check() -> MutexGuard<'static, Option<Check>> {
     CHECK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The check that this connection works for.
+/// The check that this connection belongs to.
 fn check_of(c: ConnRef) -> Option<Check> {
     check().clone().filter(|check| check.mgr == c.mgr() as usize && check.conn == c.id64())
 }
@@ -119,7 +119,7 @@ fn tell(callback: Callback, message: Option<&CStr>) {
     }
 }
 
-/// Ends the check that this connection works for, if there is one, and the connection.
+/// Ends the check that this connection belongs to, if any, and closes the connection.
 fn end(c: ConnRef, message: Option<&CStr>) {
     let Some(Check { callback, .. }) = check_of(c) else { return };
     *check() = None;
@@ -155,7 +155,7 @@ pub(crate) fn start(e: &Engine, metadata_url: &[u8], callback: Callback) {
     e.exit();
 }
 
-/// Connects to the server that the check, which has no connection now, wants next. Err: nobody has been told of the failure yet.
+/// Connects to the next server of the check, which has no connection now. On error the application has not been told yet.
 fn fetch(e: &Engine, url: &[u8]) -> Result<(), &'static CStr> {
     if url::is_ssl(url) && settings().trust.is_none() {
         return Err(c"MG_OTA_TLS_CA is not configured");
@@ -176,7 +176,7 @@ fn fetch(e: &Engine, url: &[u8]) -> Result<(), &'static CStr> {
     if untouched { Err(c"Failed to connect") } else { Ok(()) }
 }
 
-/// Sits in `c->fn`.
+/// Occupies `c->fn`.
 ///
 /// # Safety
 /// `c` is the connection the event is for; `ev_data` fits the event.
@@ -200,7 +200,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
     }
 }
 
-/// The connection that `fetch` is opening.
+/// Records the connection opened by `fetch`.
 fn adopt(c: ConnRef) {
     if let Some(check) = check().as_mut().filter(|check| check.conn == 0 && check.mgr == c.mgr() as usize) {
         check.conn = c.id64();
@@ -215,7 +215,7 @@ fn set_deadline(c: ConnRef, check: &mut Check, ms: u64) {
     }
 }
 
-/// The server must be the one that the URL names. False: it is known already that it fails.
+/// Starts TLS and requires the certificate to match the URL. False if the failure was already handled.
 fn secure(c: ConnRef, url: &[u8]) -> bool {
     let trust = settings().trust.clone();
     let Some((mut ca, start)) = trust else {
@@ -348,7 +348,7 @@ unsafe fn image(c: ConnRef, hm: &mg_http_message, now: &Check) {
     upload::start_firmware(c, body, Some(done));
 }
 
-/// The image has been written, or not.
+/// Called when the image was written, or failed.
 ///
 /// # Safety
 /// `c` is the image's connection; `message` is NULL or a C string.

@@ -1,4 +1,4 @@
-//! HTTP replies and chunks: what the library itself writes of an answer.
+//! HTTP replies and chunks written by the library.
 
 use super::connection_close::{CLOSE, KEEP_ALIVE, add_connection_close, has_connection, says_close};
 use super::http;
@@ -11,7 +11,7 @@ use crate::net::handle::ConnRef;
 use crate::net::output;
 use core::ffi::{c_char, c_int};
 
-/// The reason phrase of a status code; empty for one that has none.
+/// The reason phrase of a status code; empty if there is none.
 pub(crate) fn phrase(code: c_int) -> &'static str {
     match code {
         100 => "Continue",
@@ -81,7 +81,7 @@ pub(crate) fn phrase(code: c_int) -> &'static str {
     }
 }
 
-/// Whether a reply written now is the last of its connection, so that its head says so.
+/// True if a reply written now is the last of its connection, so that its head says so.
 fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     if c.engine().is_none_or(|e| e.compat.get()) {
         return false;
@@ -98,7 +98,7 @@ fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     }
 }
 
-/// What a head with this status and these headers says about the connection, unless the application says something itself.
+/// The Connection header for a head with this status and these headers, unless the application supplies one.
 fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
     let Some(rec) = c.rec().filter(|_| code != 101) else { return b"" };
     let line = if is_last(c, rec) {
@@ -112,7 +112,7 @@ fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
     if has_connection(headers) { b"" } else { line }
 }
 
-/// Remembers the head that ends where `c->send` ends now: the end of the connection may yet have to be announced in it.
+/// Records the head that ends at the current end of `c->send`: `Connection: close` may have to be added to it later.
 fn remember(c: ConnRef, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
     if let Some(rec) = c.rec() {
         let last = line == CLOSE;
@@ -124,18 +124,18 @@ fn remember(c: ConnRef, code: c_int, headers: &[u8], start: usize, line: &[u8]) 
     }
 }
 
-/// The current request is HEAD: its answer is a head that says how long the body would be.
+/// The current request is HEAD: its response has no body, only the length.
 fn is_head_only(c: ConnRef) -> bool {
     c.rec().is_some_and(|rec| rec.http.head_only.get())
 }
 
-/// Takes what was appended behind `start` off `c->send` again.
+/// Removes everything after `start` from `c->send`.
 fn cut(c: ConnRef, start: usize) {
     // SAFETY: the connection's own buffer, which becomes shorter.
     unsafe { (*c.send()).len = start.min(c.send_len()) };
 }
 
-/// Appends status line, headers and a length to be filled in by [`set_length`]. Returns where the length goes.
+/// Appends status line, headers and a length to be filled in by [`set_length`]. Returns the position of the length.
 fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
     let line = connection_line(c, code, headers);
     let start = c.send_len();
@@ -166,8 +166,7 @@ fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
     Some(c.send_len() - 15)
 }
 
-/// Appends a head: status line and header lines as they are, and what ends it. Some(true): it says that it is the last of its
-/// connection.
+/// Appends a head: status line, header lines as they are, and the blank line. Some(true) if it is the last of its connection.
 pub(crate) fn lines(c: ConnRef, code: c_int, head: &[u8]) -> Option<bool> {
     let line = connection_line(c, code, head);
     let start = c.send_len();
@@ -179,7 +178,7 @@ pub(crate) fn lines(c: ConnRef, code: c_int, head: &[u8]) -> Option<bool> {
     Some(line == CLOSE)
 }
 
-/// The end of a head, with ten columns and a blank for the length.
+/// End of a head, with ten columns and a blank for the length.
 const LENGTH: &[u8] = b"Content-Length:            \r\n\r\n";
 
 /// Decimal digits of `n`, at the end of `buf`.
@@ -195,7 +194,7 @@ fn number(buf: &mut [u8; 20], mut n: usize) -> &[u8] {
     }
 }
 
-/// Writes a body length into the ten columns kept for it.
+/// Writes a body length into its ten columns.
 fn set_length(c: ConnRef, at: usize, len: usize) {
     let mut memory = [0; 20];
     let digits = number(&mut memory, len);
@@ -206,7 +205,7 @@ fn set_length(c: ConnRef, at: usize, len: usize) {
     }
 }
 
-/// The answer is complete: the next request may be looked at.
+/// The response is complete: the next request may be handled.
 pub(crate) fn complete(c: ConnRef) {
     c.update(|f| f.set_resp(false));
     if let Some(rec) = c.rec() {
@@ -222,7 +221,7 @@ pub(crate) fn complete(c: ConnRef) {
     }
 }
 
-/// A reply with this body; to HEAD only its head.
+/// A reply with this body; only the head for a HEAD request.
 pub(crate) fn text(c: ConnRef, code: c_int, headers: &[u8], body: &[u8], head_only: bool) {
     let Some(at) = begin(c, code, headers) else { return };
     set_length(c, at, body.len());
@@ -237,7 +236,7 @@ pub(crate) fn head(c: ConnRef, code: c_int, headers: &[u8]) {
     text(c, code, headers, b"", false);
 }
 
-/// The library's own answer to a request that it refuses, one line long. The connection is draining.
+/// The library's one-line response to a refused request. The connection is draining.
 pub(crate) fn refusal(c: ConnRef, code: c_int) {
     let Some(at) = begin(c, code, &[]) else { return };
     let text = phrase(code);
@@ -247,7 +246,7 @@ pub(crate) fn refusal(c: ConnRef, code: c_int) {
     complete(c);
 }
 
-/// Answers a request that went beyond a limit, and ends the connection.
+/// Responds to a request that exceeded a limit, and closes the connection.
 pub(crate) fn over_limit(c: ConnRef, rec: &ConnState, status: c_int, reason: Reason) {
     rec.reason.set(reason);
     c.update(|f| f.set_draining(true));
@@ -290,7 +289,7 @@ pub(crate) fn reply_bytes(c: ConnRef, code: c_int, headers: &[u8], body: &[u8]) 
     }
 }
 
-/// Begins an answer in chunks. See `mgx_http_begin`.
+/// Begins a chunked response. See `mgx_http_begin`.
 pub(crate) fn begin_chunked(c: ConnRef, code: c_int, headers: &[u8]) {
     let mut code_text = [0; 20];
     let code_text = number(&mut code_text, code.unsigned_abs() as usize);
@@ -302,7 +301,7 @@ pub(crate) fn begin_chunked(c: ConnRef, code: c_int, headers: &[u8]) {
     }
 }
 
-/// Appends one chunk; an empty one ends the answer. See `mg_http_write_chunk`.
+/// Appends one chunk; an empty one ends the response. See `mg_http_write_chunk`.
 pub(crate) fn write_chunk(c: ConnRef, data: &[u8]) {
     let mut memory = [0; 20];
     let mut size = std::io::Cursor::new(&mut memory[..]);

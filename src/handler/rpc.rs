@@ -1,4 +1,4 @@
-//! JSON-RPC: the list of methods, the dispatch of a frame, the two kinds of response.
+//! JSON-RPC: the method list, request dispatch, and the two kinds of response.
 
 use crate::{
     abi::{mg_rpc, mg_rpc_req, mg_str},
@@ -89,7 +89,7 @@ pub(crate) unsafe fn process(r: *mut mg_rpc_req) {
     }
 }
 
-/// Prints a successful response with what `result` prints, unless the frame has no id.
+/// Prints a success response with the output of `result`, unless the frame has no id.
 ///
 /// # Safety
 /// `r` is a consistent request.
@@ -106,7 +106,7 @@ pub(crate) unsafe fn ok(r: *mut mg_rpc_req, result: impl FnOnce(&mut AnySink<'_>
     }
 }
 
-/// Prints an error response with what `message` prints.
+/// Prints an error response with the output of `message`.
 ///
 /// # Safety
 /// `r` is a consistent request.
@@ -123,7 +123,7 @@ pub(crate) unsafe fn error(r: *mut mg_rpc_req, code: i32, message: impl FnOnce(&
     }
 }
 
-/// Prints an error response with the error object that `error` prints.
+/// Prints an error response with the error object printed by `error`.
 ///
 /// # Safety
 /// `r` is a consistent request.
@@ -144,7 +144,7 @@ pub(crate) unsafe fn error_object(r: *mut mg_rpc_req, error: impl FnOnce(&mut An
     }
 }
 
-/// Answers with the patterns of all methods.
+/// Responds with the patterns of all methods.
 ///
 /// # Safety
 /// `r` is a consistent request.

@@ -1,4 +1,4 @@
-//! Where served files come from: the machine's own file system or one of the application, and what a path leads to in it.
+//! Sources of served files: the system's file system or one of the application, and path lookup in it.
 
 use crate::abi::*;
 use crate::platform::files::{self, ConfinedRoot};
@@ -9,7 +9,7 @@ use core::ffi::CStr;
 #[derive(Clone, Copy)]
 pub(crate) struct Site {
     pub(crate) fs: Fs,
-    /// The machine's own file system, not changed by the application: links can be looked at, and descriptors be used.
+    /// The system's file system, unmodified by the application: links can be examined and descriptors used.
     pub(super) native: bool,
 }
 
@@ -33,7 +33,7 @@ impl Site {
         Site { fs, native: unsafe { files::is_native(fs.as_ptr()) } }
     }
 
-    /// What a path leads to. `confined`: directories that it must not leave through links, where there are links.
+    /// Looks up a path. `confined`: directories that symbolic links must not lead out of.
     pub(super) fn find(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
         if self.native {
             return match files::open(path, confined) {
@@ -61,7 +61,7 @@ impl Site {
         }
     }
 
-    /// When the file at this path was changed.
+    /// Modification time of the file at this path.
     pub(super) fn modified(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Option<time_t> {
         if self.native {
             return self.open(path, confined).map(|file| file.mtime);
@@ -69,12 +69,12 @@ impl Site {
         self.fs.status(path).filter(|(flags, ..)| flags & MG_FS_DIR == 0).map(|(_, _, mtime)| mtime)
     }
 
-    /// Whether a directory is not outside.
+    /// True if a directory is inside the confined root.
     pub(super) fn holds(self, path: &[u8], confined: ConfinedRoot<'_>) -> bool {
         !self.native || confined.holds(path)
     }
 
-    /// Size, None for a directory, and time of change of an entry; None when it is gone, or a link that leads outside.
+    /// Size (None for a directory) and modification time of an entry. None if it is gone, or a link that leads outside.
     pub(super) fn entry(self, path: &CStr, confined: ConfinedRoot<'_>) -> Option<(Option<u64>, time_t)> {
         if self.native {
             let (dir, size, mtime) = files::entry(path.to_bytes(), confined)?;

@@ -1,4 +1,4 @@
-//! SNTP: the handler in `c->pfn` of mg_sntp_connect. It asks once and takes the first answer from the server that was asked.
+//! SNTP: the handler in `c->pfn` of mg_sntp_connect. Sends one request and accepts the first response from the server.
 
 use crate::abi::*;
 use crate::ffi_util::bytes;
@@ -15,10 +15,10 @@ use crate::sys::random;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-/// How long all of it may take, looking up the server's address included.
+/// Timeout of the whole operation, including name resolution.
 const TIMEOUT_MS: u64 = 3000;
 
-/// What the record of a connection of ours keeps.
+/// State of a connection, in its record.
 #[derive(Clone, Copy)]
 struct Query {
     deadline: u64,
@@ -28,9 +28,9 @@ struct Query {
 #[derive(Clone, Copy)]
 struct Sent {
     to: mg_addr,
-    /// What stood in the request for the time of sending: nobody who has not seen it can make an answer.
+    /// Transmit timestamp of the request, random: a response cannot be forged without having seen it.
     mark: Timestamp,
-    /// The time of sending.
+    /// Time of sending.
     at: u64,
 }
 
@@ -104,7 +104,7 @@ fn is_same(a: &mg_addr, b: &mg_addr) -> bool {
     a.is_ip6 == b.is_ip6 && a.port == b.port && a.ip()[..n] == b.ip()[..n]
 }
 
-/// Takes the answer. What is not one is as good as not there: anybody can send that.
+/// Handles a response. Anything else is ignored: anybody can send that.
 fn receive(c: ConnRef) {
     let Some(sent) = query(c).and_then(|q| q.sent) else { return };
     // SAFETY: the connection's own data, used before anything is called.

@@ -1,4 +1,4 @@
-//! Server-side includes: pages made of pages.
+//! Server-side includes.
 
 use super::reply;
 use super::site::{Opened, Site};
@@ -14,16 +14,16 @@ use crate::sys::log::log_error;
 use core::ffi::CStr;
 use std::ffi::CString;
 
-/// Includes inside includes.
+/// Maximum nesting depth of includes.
 const MAX_DEPTH: usize = 5;
-/// Includes of one page in all: a page that includes itself several times would take for ever.
+/// Maximum number of includes per page: a page that includes itself several times would otherwise never end.
 const MAX_INCLUDES: usize = 1000;
-/// Largest page, includes and all.
+/// Maximum size of a page with its includes.
 const MAX_SIZE: usize = 16 << 20;
 
 const HEADERS: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n";
 
-/// Answers with the page that `file` holds, expanded. `list` is the `root_dir` of the application.
+/// Responds with the expanded page in `file`. `list` is the `root_dir` of the application.
 pub(crate) fn serve(c: ConnRef, site: Site, list: &[u8], path: &[u8], file: Opened, confined: ConfinedRoot<'_>, head_only: bool) {
     let Some(page) = read(file) else {
         if !c.is_closed() {
@@ -77,7 +77,7 @@ fn read(file: Opened) -> Option<Vec<u8>> {
     Some(page)
 }
 
-/// What is in front of the last part, with its slash.
+/// Everything before the last path component, including its slash.
 fn directory(path: &[u8]) -> &[u8] {
     &path[..memchr::memrchr(b'/', path).map_or(0, |i| i + 1)]
 }
@@ -108,7 +108,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// What cannot be included is left out.
+    /// Appends a file; omits it if it cannot be included.
     fn include(&mut self, path: &[u8], confined: ConfinedRoot<'_>, depth: usize) {
         self.includes += 1;
         if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES || !is_sane(path) {

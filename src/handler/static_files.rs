@@ -62,14 +62,14 @@ impl<'a> Opts<'a> {
     }
 }
 
-/// What matters of a request: a copy, because file systems of the application may change `c->recv`.
+/// The relevant parts of a request, copied because file systems of the application may change `c->recv`.
 pub(crate) struct Request {
     uri: Vec<u8>,
     query: Vec<u8>,
     head_only: bool,
     /// May be answered with a file.
     allowed: bool,
-    /// Asks for nothing but the file.
+    /// Requests only the file.
     reads: bool,
     gzip: bool,
     range: Option<Range>,
@@ -128,7 +128,7 @@ unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Option<Vec<u8>>> {
     Some(all)
 }
 
-/// Whether the method is one for files; the answer is given otherwise.
+/// True if the method applies to files; otherwise sends the response.
 fn is_allowed(c: ConnRef, req: &Request, o: &Opts<'_>) -> bool {
     if !req.allowed {
         let head = [b"Allow: GET, HEAD, POST\r\n", o.extra_headers].concat();
@@ -184,7 +184,7 @@ fn c_path(path: &[u8]) -> Option<CString> {
     CString::new(path).ok()
 }
 
-/// A file that exists: a page with includes, or bytes to send.
+/// Sends an existing file: a page with includes, or plain bytes.
 fn page(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Opened, confined: ConfinedRoot<'_>) {
     if o.ssi_pattern.is_some_and(|pattern| glob::matches(path, pattern, |_| {})) {
         return ssi::serve(c, o.site, o.root, path, file, confined, req.head_only);
@@ -192,7 +192,7 @@ fn page(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Opened, conf
     send(c, req, o, path, Some(file), Some(confined));
 }
 
-/// The index page of a directory, or its listing.
+/// Sends the index page of a directory, or its listing.
 fn directory(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], confined: ConfinedRoot<'_>) {
     let (index, listed) = c.engine().map_or((b"index.html".to_vec(), true), |e| {
         let options = e.options.borrow();
@@ -288,7 +288,7 @@ pub(crate) unsafe fn serve_file(c: ConnRef, hm: *const mg_http_message, path: Op
     }
 }
 
-/// The same for a request that was looked at before anything of the application was called.
+/// Like [`serve_file`], for a request examined before the application was called.
 ///
 /// # Safety
 /// `opts` is NULL or valid options.
@@ -311,7 +311,7 @@ pub(crate) fn etag(size: u64, mtime: time_t) -> String {
     format!("\"{mtime}.{size}\"")
 }
 
-/// Sends `file`, which is what is at `path`, or its compressed form; when there is neither, the application's page for that.
+/// Sends `file`, the file at `path`, or its compressed form; if neither exists, the application's error page.
 fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>, confined: Option<ConfinedRoot<'_>>) {
     let mut kind = mime::of(path, o.mime_types);
     // One that is older than what it was made from does not count.
@@ -383,7 +383,7 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     body(c, code, &head, file, first, len);
 }
 
-/// Queues the head and the start of the body; the rest follows as it leaves.
+/// Queues the head and the start of the body; the rest follows as it is sent.
 fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
     // Small files are read. The kernel's way writes nothing to the log, and waits for sockets that the application has not made
     // non-blocking.
@@ -421,7 +421,7 @@ fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64
     }
 }
 
-/// Sits in `c->pfn` while a file is being sent, so that no other request is looked at.
+/// Occupies `c->pfn` while a file is sent, so that no other request is handled.
 ///
 /// # Safety
 /// `c` is the connection the event is for.
@@ -443,7 +443,7 @@ fn give_back(c: ConnRef) {
     }
 }
 
-/// The end of a file: requests are looked at again.
+/// The file ended: requests are handled again.
 fn done(c: ConnRef, rec: &ConnState, end: End, last: bool) {
     give_back(c);
     if end == End::Cut {

@@ -1,5 +1,5 @@
-//! Uploads: request bodies that become files, all at once, in pieces of several requests, or as they arrive. Firmware updates
-//! arrive in the same way.
+//! Uploads: request bodies stored as files, at once, in pieces over several requests, or while they arrive. Firmware updates work
+//! the same way.
 
 use super::{http, reply};
 use crate::abi::*;
@@ -27,7 +27,7 @@ unsafe extern "C" {
 
 // ---- one request for each piece
 
-/// A value of the query, decoded.
+/// A decoded query parameter.
 fn variable(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     let value = urlcodec::var(query, name)?;
     let mut decoded = memory::zeroed(value.len() + 1)?;
@@ -36,7 +36,7 @@ fn variable(query: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// As strtol with base 0 reads it; 0 when there is no number.
+/// Parses like strtol with base 0; 0 if there is no number.
 fn number(text: Option<Vec<u8>>) -> c_long {
     bytes::number(&CString::new(text.unwrap_or_default()).unwrap_or_default())
 }
@@ -62,7 +62,7 @@ pub(crate) unsafe fn upload(c: ConnRef, hm: *const mg_http_message, fs: Fs, dir:
     result
 }
 
-/// Whether a file is to be in `dir`, not where a symbolic link in its name leads.
+/// True if a file would be created in `dir`, and not where a symbolic link in its name leads.
 fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
     let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
     // SAFETY: an Fs points at a file system.
@@ -169,12 +169,12 @@ enum Rest {
     Chunks(Scanner),
 }
 
-/// What a head says about the body behind it: taken before anything of the application is called, which may move `c->recv`.
+/// What a head says about its body. Extracted before the application is called, which may move `c->recv`.
 pub(crate) struct Body {
-    /// What is in front of the body in `c->recv`.
+    /// Number of bytes before the body in `c->recv`.
     head: usize,
     chunked: bool,
-    /// As announced.
+    /// Announced length.
     len: usize,
 }
 
@@ -196,22 +196,22 @@ impl Body {
     }
 }
 
-/// What the record of a connection refers to while its body is written. Whoever writes is the application, too: it may poll
-/// meanwhile, so that more arrives, errors come, and the connection is closed. All of this waits until it has returned.
+/// State of an upload while its body is written. The writer may be the application: it may poll meanwhile, so that data arrives,
+/// errors occur and the connection closes. All of this waits until it returns.
 struct Upload {
-    /// None before it is open, and when it is finished.
+    /// None before it is open and after it is finished.
     sink: RefCell<Option<Sink>>,
     rest: RefCell<Rest>,
-    /// Bytes in front of the body that are still in `c->recv`.
+    /// Number of bytes before the body that are still in `c->recv`.
     head: Cell<usize>,
     /// A function of the application is running.
     busy: Cell<bool>,
-    /// `c->is_full` is ours.
+    /// The library set `c->is_full`.
     paused: Cell<bool>,
-    /// What came while busy: MG_EV_ERROR, and MG_EV_CLOSE with what was in `c->recv`.
+    /// Events that arrived while busy: MG_EV_ERROR, and MG_EV_CLOSE with the content of `c->recv`.
     error: Cell<Option<CString>>,
     closed: Cell<Option<Vec<u8>>>,
-    /// `c->fn` of the application, and what it wants to be called at the end.
+    /// `c->fn` of the application, and its completion callback.
     handler: mg_event_handler_t,
     callback: Callback,
 }
@@ -245,7 +245,7 @@ pub(crate) fn start_firmware(c: ConnRef, body: Body, callback: Callback) {
     start(c, body, callback, c"ota begin failed", || unsafe { mg_ota_begin(size) }.then_some(Sink::Firmware));
 }
 
-/// Tells the application, or the client, how it ended; NULL for well.
+/// Reports the result to the application, or to the client; NULL means success.
 fn tell(c: ConnRef, callback: Callback, message: *const c_char) {
     match callback {
         // SAFETY: the application's function.
@@ -257,7 +257,7 @@ fn tell(c: ConnRef, callback: Callback, message: *const c_char) {
     }
 }
 
-/// Nothing has changed yet: the connection goes on as it was, unless nobody but us answers.
+/// Refuses before anything changed: the connection continues as before, unless the library must respond.
 fn refuse(c: ConnRef, callback: Callback, message: &CStr) {
     tell(c, callback, message.as_ptr());
     if callback.is_none() {
@@ -265,8 +265,8 @@ fn refuse(c: ConnRef, callback: Callback, message: &CStr) {
     }
 }
 
-/// Takes the body away from the HTTP handler, which sees that the buffer has changed. What has arrived of it is taken in the event
-/// that is being delivered: it reaches `c->fn` next.
+/// Takes the body over from the HTTP handler, which notices that the buffer has changed. The part that has arrived is taken in
+/// the event being delivered, which reaches `c->fn` next.
 fn start(c: ConnRef, body: Body, callback: Callback, failure: &CStr, open: impl FnOnce() -> Option<Sink>) {
     let Some(rec) = c.rec().filter(|_| state(c).is_none()) else { return refuse(c, callback, failure) };
     let upload = Rc::new(Upload {
@@ -297,7 +297,7 @@ fn start(c: ConnRef, body: Body, callback: Callback, failure: &CStr, open: impl 
     upload.catch_up(c);
 }
 
-/// Sits in `c->fn` until the body is complete.
+/// Occupies `c->fn` until the body is complete.
 ///
 /// # Safety
 /// `c` is the connection the event is for; `ev_data` fits the event.
@@ -340,7 +340,7 @@ fn state(c: ConnRef) -> Option<Rc<Upload>> {
     upload
 }
 
-/// Whether something is in a cell, which it stays in.
+/// True if the cell is not empty; leaves its content in place.
 fn is_some<T>(cell: &Cell<Option<T>>) -> bool {
     let value = cell.take();
     let there = value.is_some();
@@ -349,7 +349,7 @@ fn is_some<T>(cell: &Cell<Option<T>>) -> bool {
 }
 
 impl Upload {
-    /// Calls what may be the application's.
+    /// Runs code that may belong to the application.
     fn call<T>(&self, c: ConnRef, f: impl FnOnce() -> T) -> T {
         self.busy.set(true);
         let result = f();
@@ -363,7 +363,7 @@ impl Upload {
         result
     }
 
-    /// What has arrived while the application is busy is enough.
+    /// Stops reading while the application is busy.
     fn pause(&self, c: ConnRef) {
         if !c.flags().is_full() {
             c.update(|f| f.set_full(true));
@@ -404,7 +404,7 @@ impl Upload {
         Some((data, used, result))
     }
 
-    /// Writes what has arrived.
+    /// Writes the received data.
     fn go_on(&self, c: ConnRef) {
         while !self.busy.get() && self.sink.borrow().is_some() {
             if let Some(error) = self.error.take() {
@@ -428,14 +428,14 @@ impl Upload {
         }
     }
 
-    /// What came while the application was busy, or comes now.
+    /// Handles events that arrived while the application was busy, or arrive now.
     fn catch_up(&self, c: ConnRef) {
         if !self.busy.get() && (is_some(&self.error) || is_some(&self.closed)) {
             self.go_on(c);
         }
     }
 
-    /// The application's handler has its place again.
+    /// Restores the application's handler.
     fn give_back(&self, c: ConnRef) {
         if c.handler().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _))) {
             c.set_handler(self.handler);
@@ -448,14 +448,14 @@ impl Upload {
         }
     }
 
-    /// MG_EV_CLOSE, which the application has not had.
+    /// Delivers the MG_EV_CLOSE that the application has not had.
     fn deliver_close(&self, c: ConnRef) {
         if self.closed.take().is_some() {
             call_user(c, MG_EV_CLOSE, ptr::null_mut());
         }
     }
 
-    /// Gives the connection back and tells how it went. Does nothing the second time.
+    /// Gives the connection back and reports the result. No effect the second time.
     fn end(&self, c: ConnRef, result: Result<(), &CStr>) {
         let Some(sink) = self.sink.take() else { return };
         let result = self.call(c, || match result {

@@ -1,8 +1,8 @@
-//! WebSocket: the handler in `c->pfn` of both sides once mg_ws_upgrade or mg_ws_connect has been called, the two handshakes, and
-//! outgoing frames.
+//! WebSocket: the handler in `c->pfn` of both sides after mg_ws_upgrade or mg_ws_connect, the two handshakes, and outgoing
+//! frames.
 //!
-//! `c->recv` begins with what has arrived of a fragmented message: the first byte of its first frame, then the payloads. How many
-//! bytes these are is in `c->pfn_data`. Frames that were handled are taken off once per call, however many there were.
+//! `c->recv` starts with the received part of a fragmented message: the first byte of its first frame, then the payloads. Its
+//! size is in `c->pfn_data`. Handled frames are removed once per call, however many there were.
 
 use super::reply;
 use crate::abi::*;
@@ -25,7 +25,7 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
 
-/// The protocol handler. Its address is what `c->pfn` holds.
+/// The protocol handler in `c->pfn`.
 ///
 /// # Safety
 /// `c` is the connection the event is for.
@@ -45,14 +45,14 @@ fn is_ours(c: ConnRef) -> bool {
     c.pfn().is_some_and(|f| ptr::fn_addr_eq(f, handler as unsafe extern "C" fn(_, _, _)))
 }
 
-/// Tells the poll loop that the handler need not see MG_EV_POLL while nothing is buffered.
+/// Registers the protocol, which does not need MG_EV_POLL while nothing is buffered.
 fn introduce(e: &Engine) {
     static PROTOCOL: Protocol =
         Protocol { handler, skips_poll: true, answers_in_turn: false, throttles_input: false, at_limit: None, before_send: None };
     e.protocols.add(&PROTOCOL);
 }
 
-/// The connection is a WebSocket from here on.
+/// Turns the connection into a WebSocket.
 fn set_websocket(c: ConnRef) {
     c.update(|f| f.set_websocket(true));
     if let Some(rec) = c.rec() {
@@ -69,13 +69,13 @@ fn is_strict(c: ConnRef) -> bool {
     c.engine().is_some_and(|e| e.ws_strict.get())
 }
 
-/// No further frame may be handled: the connection is gone or going, or another protocol handler has taken over.
+/// No further frame may be handled: the connection is gone or closing, or another protocol handler took over.
 fn is_over(c: ConnRef) -> bool {
     let flags = c.flags();
     c.is_gone() || flags.is_draining() && c.engine().is_some_and(|e| !e.compat.get()) || flags.is_closing() || !is_ours(c)
 }
 
-/// Handles what has been received.
+/// Handles received data.
 pub(crate) fn run(c: ConnRef) {
     let Some(rec) = c.rec() else { return };
     // While a frame, or the request for the upgrade, is being handled further up the stack nothing moves.
@@ -92,8 +92,8 @@ pub(crate) fn run(c: ConnRef) {
     while frames(c, rec) {}
 }
 
-/// Runs what calls the application about the bytes that end at `end` in the buffer. False when the buffer is not what it was: the
-/// connection is gone, or the handler has taken something off, and then the rest of those bytes goes too.
+/// Runs `f`, which calls the application about the bytes that end at `end` in the buffer. False if the buffer changed: the
+/// connection is gone, or the handler removed data; then the rest of those bytes is removed too.
 fn calling(c: ConnRef, rec: &ConnState, end: usize, f: impl FnOnce()) -> bool {
     let before = c.recv_at(rec);
     dispatch(c, rec, 0, f);
@@ -112,7 +112,7 @@ fn calling(c: ConnRef, rec: &ConnState, end: usize, f: impl FnOnce()) -> bool {
     false
 }
 
-/// The received bytes. Every caller is done with them before it calls anything that could touch the buffer.
+/// The received bytes. Callers drop the slice before calling anything that could touch the buffer.
 fn received<'a>(c: ConnRef) -> &'a mut [u8] {
     // SAFETY: the connection's own data, used as said above.
     unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) }
@@ -120,7 +120,7 @@ fn received<'a>(c: ConnRef) -> &'a mut [u8] {
 
 // ---- frames in
 
-/// Where the reader is in `c->recv`: `kept` bytes of a fragmented message, then bytes that are done with, up to `at`.
+/// Position of the reader in `c->recv`: `kept` bytes of a fragmented message, then handled bytes up to `at`.
 struct Place {
     kept: usize,
     at: usize,
@@ -133,7 +133,7 @@ enum Step {
     Stop,
 }
 
-/// Handles the frames in the buffer. True: a handler has taken something off, and there is more.
+/// Handles the frames in the buffer. True if a handler removed data and there is more.
 fn frames(c: ConnRef, rec: &ConnState) -> bool {
     let kept = Some(c.pfn_data() as usize).filter(|n| *n <= c.recv_len()).unwrap_or(0);
     let mut place = Place { kept, at: kept };
@@ -158,7 +158,7 @@ fn frames(c: ConnRef, rec: &ConnState) -> bool {
     false
 }
 
-/// Looks at the frame that begins at `place.at`.
+/// Examines the frame that begins at `place.at`.
 fn frame(c: ConnRef, rec: &ConnState, place: &mut Place) -> Step {
     let Some(h) = received(c).get(place.at..).and_then(Header::parse) else { return Step::Wait };
     let any_text = c.engine().is_some_and(|e| e.ws_any_text.get() || e.compat.get());
@@ -189,8 +189,8 @@ fn frame(c: ConnRef, rec: &ConnState, place: &mut Place) -> Step {
     act(c, rec, place, &h, start..start + payload)
 }
 
-/// How long the payload of a frame may be: with what is kept it must fit the receive buffer, and the application's own limit for
-/// messages of its clients.
+/// Maximum payload size of a frame: with the kept bytes it must fit in the receive buffer and within the application's limit for
+/// messages.
 fn room(c: ConnRef, place: &Place, h: &Header, max: usize) -> usize {
     let room = max.saturating_sub(place.kept + h.len);
     match c.engine().map_or(0, |e| e.limits.get().max_ws_message) {
@@ -201,7 +201,7 @@ fn room(c: ConnRef, place: &Place, h: &Header, max: usize) -> usize {
     }
 }
 
-/// Makes room for a frame of which only the beginning is there, a piece at a time: what the peer announces may never come.
+/// Makes room for an incomplete frame, one piece at a time: the peer may never send what it announced.
 pub(super) fn expect(c: ConnRef, size: usize) {
     let now = c.recv_info();
     let size = size.min(2 * now.len + 65536);
@@ -211,7 +211,7 @@ pub(super) fn expect(c: ConnRef, size: usize) {
     }
 }
 
-/// Whether the text is good so far. `open` is the first byte of the fragmented message that this frame may continue.
+/// True if the text is valid UTF-8 so far. `open` is the first byte of the fragmented message that this frame may continue.
 fn is_text(rec: &ConnState, h: &Header, open: Option<u8>, data: &[u8]) -> bool {
     let mut text = match (h.opcode(), open.map(|first| first & 15)) {
         (ws::TEXT, _) => ws::Utf8::default(),
@@ -223,7 +223,7 @@ fn is_text(rec: &ConnState, h: &Header, open: Option<u8>, data: &[u8]) -> bool {
     good
 }
 
-/// Handles a whole frame with its payload unmasked.
+/// Handles a complete frame, its payload unmasked.
 fn act(c: ConnRef, rec: &ConnState, place: &mut Place, h: &Header, payload: Range<usize>) -> Step {
     let intact = match h.opcode() {
         ws::TEXT | ws::BINARY if h.is_final() => deliver(c, rec, place, MG_EV_WS_MSG, h.first, payload),
@@ -250,11 +250,11 @@ fn deliver(c: ConnRef, rec: &ConnState, place: &Place, ev: c_int, first: u8, pay
     calling(c, rec, place.at, || call(c, ev, (&raw mut message).cast()))
 }
 
-/// Answers to Pings that may wait to be sent.
+/// Maximum number of Pongs waiting to be sent.
 const PONGS: usize = 256;
 
-/// Answers a Ping. When too many answers wait, because the peer does not read them, the last Ping is answered for all since, as
-/// RFC 6455 (5.5.3) allows: Pings must not fill the memory.
+/// Answers a Ping. If too many Pongs wait because the peer does not read them, only the last Ping is answered, as RFC 6455
+/// (5.5.3) allows: Pings must not exhaust memory.
 fn pong(c: ConnRef, rec: &ConnState, payload: &[u8]) {
     let w = &rec.ws;
     if rec.sent.get() >= w.pongs_end.get() {
@@ -269,7 +269,7 @@ fn pong(c: ConnRef, rec: &ConnState, payload: &[u8]) {
     w.pongs_end.set(c.queued(rec));
 }
 
-/// The Ping that came last is answered when the earlier answers have left.
+/// Answers the most recent Ping once the earlier Pongs were sent.
 fn late_pong(c: ConnRef) {
     let Some(rec) = c.rec().filter(|rec| rec.ws.pongs.get() >= PONGS) else { return };
     if rec.sent.get() < rec.ws.pongs_end.get() {
@@ -281,7 +281,7 @@ fn late_pong(c: ConnRef) {
     }
 }
 
-/// Moves a payload down to the kept bytes. The header in front of it has left room for the byte that they begin with.
+/// Moves a payload down to the kept bytes. Its header leaves room for their first byte.
 fn keep(c: ConnRef, place: &mut Place, payload: Range<usize>) {
     let end = place.kept + payload.len();
     received(c).copy_within(payload, place.kept);
@@ -289,7 +289,7 @@ fn keep(c: ConnRef, place: &mut Place, payload: Range<usize>) {
     c.set_pfn_data(end as *mut c_void);
 }
 
-/// The next piece of a fragmented message.
+/// Adds a fragment to the message.
 fn add(c: ConnRef, rec: &ConnState, place: &mut Place, h: &Header, payload: Range<usize>) -> bool {
     if !deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload.clone()) {
         return false;
@@ -307,7 +307,7 @@ fn add(c: ConnRef, rec: &ConnState, place: &mut Place, h: &Header, payload: Rang
     deliver(c, rec, place, MG_EV_WS_MSG, first, whole)
 }
 
-/// The peer's Close frame: answered unless it is an answer, and the last thing that is looked at.
+/// Handles the peer's Close frame, the last frame examined: answers it unless it is an answer.
 fn close(c: ConnRef, rec: &ConnState, place: &Place, h: &Header, payload: Range<usize>) -> Step {
     let (mut copy, len) = ([0; 125], payload.len());
     copy[..len].copy_from_slice(&received(c)[payload.clone()]);
@@ -325,7 +325,7 @@ fn close(c: ConnRef, rec: &ConnState, place: &Place, h: &Header, payload: Range<
     if intact { Step::Next } else { Step::Stop }
 }
 
-/// The peer broke the protocol.
+/// Handles a protocol violation by the peer.
 fn fail(c: ConnRef, rec: &ConnState, code: u16, why: &str) -> Step {
     log_error!("{} WebSocket: {why}, closing with {code}", c.id());
     rec.ws.failed.set(true);
@@ -336,15 +336,15 @@ fn fail(c: ConnRef, rec: &ConnState, code: u16, why: &str) -> Step {
 
 // ---- frames out
 
-/// Queues a Close frame, unless one was queued before. `reason` is cut to what fits.
+/// Queues a Close frame, unless one was queued before. `reason` is truncated to fit.
 pub(crate) fn send_close(c: ConnRef, code: u16, reason: &[u8]) {
     if !c.rec().is_some_and(|rec| rec.ws.close_sent.get()) {
         send(c, ws::CLOSE, &[&code.to_be_bytes(), ws::clip(reason)].concat());
     }
 }
 
-/// What a frame of this connection is masked with: nothing unless it is a client. None: there are no random numbers, and the
-/// connection ends, because a mask that can be guessed is none.
+/// The mask for a frame of this connection; no mask on a server. None if there are no random numbers: then the connection closes,
+/// because a predictable mask is useless.
 fn new_mask(c: ConnRef) -> Option<Option<[u8; 4]>> {
     if !c.flags().is_client() {
         return Some(None);
@@ -359,7 +359,7 @@ fn new_mask(c: ConnRef) -> Option<Option<[u8; 4]>> {
     None
 }
 
-/// A frame from byte `at` of `c->send` on is complete but for its mask.
+/// Completes a frame at byte `at` of `c->send` by masking it.
 fn finish(c: ConnRef, op: u8, mask: Option<[u8; 4]>, payload_at: usize) {
     if let Some(mask) = mask {
         // SAFETY: the connection's own data, used for this call only.
@@ -371,7 +371,7 @@ fn finish(c: ConnRef, op: u8, mask: Option<[u8; 4]>, payload_at: usize) {
     }
 }
 
-/// Queues a frame. Returns its length, 0 when out of memory or random numbers. See `mg_ws_send`.
+/// Queues a frame. Returns its length, 0 if out of memory or random numbers. See `mg_ws_send`.
 pub(crate) fn send(c: ConnRef, op: u8, payload: &[u8]) -> usize {
     let Some(mask) = new_mask(c) else { return 0 };
     let head = ws::Head::new(op | ws::FIN, payload.len(), mask);
@@ -383,7 +383,7 @@ pub(crate) fn send(c: ConnRef, op: u8, payload: &[u8]) -> usize {
     head.bytes().len() + payload.len()
 }
 
-/// Takes back what cannot become a frame.
+/// Removes data that cannot become a frame.
 fn unwrapped(c: ConnRef, len: usize) -> usize {
     // SAFETY: the connection's own buffer.
     unsafe {
@@ -393,14 +393,14 @@ fn unwrapped(c: ConnRef, len: usize) -> usize {
     }
 }
 
-/// A frame from another thread; dropped when the connection is no WebSocket. A client's follows its handshake.
+/// Queues a frame from another thread; dropped if the connection is not a WebSocket. A client's frame follows its handshake.
 pub(crate) fn send_from_outside(c: ConnRef, head: u8, payload: &[u8]) {
     if c.flags().is_websocket() || is_ours(c) {
         send(c, head & !ws::FIN, payload);
     }
 }
 
-/// Makes a frame of the last `len` bytes of `c->send`. See `mg_ws_wrap`.
+/// Turns the last `len` bytes of `c->send` into a frame. See `mg_ws_wrap`.
 pub(crate) fn wrap(c: ConnRef, len: usize, op: u8) -> usize {
     let Some(mask) = new_mask(c) else { return unwrapped(c, len) };
     let head = ws::Head::new(op | ws::FIN, len, mask);
@@ -433,12 +433,12 @@ pub(crate) unsafe fn vprintf(c: ConnRef, op: u8, fmt: *const c_char, ap: *mut va
 
 // ---- handshakes
 
-/// Whether a header's lines, one list, have this token.
+/// True if a header with these lines contains this token.
 fn has_token<'a>(mut lines: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bool {
     lines.any(|v| v.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token)))
 }
 
-/// The status and headers to refuse an upgrade with.
+/// Status and headers to refuse an upgrade.
 ///
 /// # Safety
 /// The views in `hm` are readable.
@@ -553,7 +553,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnc
     Some(c)
 }
 
-/// Whether one of these header lines begins with `name`.
+/// True if one of these header lines begins with `name`.
 fn has_line(lines: &[u8], name: &[u8]) -> bool {
     lines.split(|b| *b == b'\n').any(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }

@@ -1,4 +1,4 @@
-//! Sets of variables: reading and writing them by way of the application's callbacks, as JSON.
+//! Variable sets: reads and writes them through the application's callbacks, as JSON.
 
 use super::users::User;
 use crate::abi::*;
@@ -10,10 +10,10 @@ use crate::sys::fs::{Fs, is_temporary};
 use core::ffi::{CStr, c_char, c_int};
 use std::io::Write;
 
-/// An answer does not become longer by one more element.
+/// Size limit of a response; no element is added beyond it.
 const MAX_JSON: usize = 16 << 20;
 
-/// A set of the application, which stays where it is. Each method reads its members anew.
+/// A set of the application, which stays in place. Each method reads its members anew.
 #[derive(Clone, Copy)]
 pub(super) struct Set(*mut mg_field_set);
 
@@ -38,7 +38,7 @@ pub(super) unsafe fn find(dash: *mut mg_dash, name: &[u8]) -> Option<Set> {
     unsafe { sets(dash) }.find(|s| s.name() == name)
 }
 
-/// Puts the index of an array back.
+/// Restores the index of an array.
 struct Index(*mut c_int, c_int);
 
 impl Drop for Index {
@@ -79,13 +79,13 @@ impl Set {
         self.get().r#fn.is_some()
     }
 
-    /// The index of an array; negative for a set that is none.
+    /// The index of an array; negative for a set that is not an array.
     pub(super) fn index(self) -> c_int {
         // SAFETY: see new().
         unsafe { self.get().index.as_ref() }.map_or(-1, |i| *i)
     }
 
-    /// Does something with the index set to `i`.
+    /// Runs `f` with the index set to `i`.
     pub(super) fn with_index<T>(self, i: c_int, f: impl FnOnce() -> T) -> T {
         let p = self.get().index;
         if p.is_null() {
@@ -96,13 +96,13 @@ impl Set {
         f()
     }
 
-    /// Asks the application's callback; without one everything is allowed.
+    /// Calls the application's callback; without one everything is allowed.
     pub(super) fn call(self, op: mg_dash_op, user: &User) -> bool {
         // SAFETY: the application's function; the user is held.
         self.get().r#fn.is_none_or(|f| unsafe { f(op, user.as_ptr()) })
     }
 
-    /// Brings the variables up to date. False: not for this user.
+    /// Refreshes the variables. False if the user may not read them.
     fn read(self, user: &User) -> bool {
         if !self.has_fn() && self.is_files() {
             // SAFETY: see new(); the user is held.
@@ -111,17 +111,17 @@ impl Set {
         self.call(mg_dash_op::MG_DASH_READ, user)
     }
 
-    /// Brings element `i` up to date, with the index set to it. None: not for this user. Some(false): there is none.
+    /// Refreshes element `i`, with the index set to it. None if the user may not read it. Some(false) if it does not exist.
     pub(super) fn read_element(self, user: &User, i: c_int) -> Option<bool> {
         self.read(user).then(|| self.index() == i)
     }
 
-    /// The size of an array; None when it is unknown, or not for this user.
+    /// The size of an array; None if it is unknown, or the user may not read it.
     fn size(self, user: &User) -> Option<c_int> {
         self.with_index(-1, || self.read(user).then(|| self.index())).filter(|n| *n >= 0)
     }
 
-    /// Whether the user may see the set at all.
+    /// True if the user may see the set at all.
     pub(super) fn is_visible(self, user: &User) -> bool {
         self.with_index(-1, || self.read(user))
     }
@@ -149,7 +149,7 @@ impl Set {
         self.read(user).then(|| self.print())
     }
 
-    /// What a client is told when the set has changed: its name and its value.
+    /// The notification about a change of the set: its name and value.
     pub(super) fn change(self, user: &User) -> Option<(Vec<u8>, Vec<u8>)> {
         let i = self.index();
         if !self.is_array() || i < 0 {
@@ -159,7 +159,7 @@ impl Set {
         Some(([&self.name(), format!("/{i}").as_bytes()].concat(), value))
     }
 
-    /// Elements `from` to `to`, as many of them as there are.
+    /// Elements `from` to `to`, as far as they exist.
     pub(super) fn elements(self, user: &User, from: c_int, to: c_int) -> Option<Vec<u8>> {
         let mut out = b"[".to_vec();
         for i in from..=to {
@@ -181,7 +181,7 @@ impl Set {
         Some(out)
     }
 
-    /// The variables as they are.
+    /// The variables in their current state.
     pub(super) fn print(self) -> Vec<u8> {
         let mut out = b"{".to_vec();
         for field in self.fields() {
@@ -208,7 +208,7 @@ impl Set {
         self.fields().filter(|field| unsafe { store(field, object) }).count()
     }
 
-    /// Puts a name into the field for it, if there is one. False: it does not fit.
+    /// Stores a name in the field for it, if there is one. False if it does not fit.
     pub(super) fn set_name(self, name: &[u8]) -> bool {
         let Some(field) = self.field(b"name").filter(|f| f.r#type == mg_val_type::MG_VAL_STR as c_int && f.value_size > 0) else {
             return true;
@@ -217,7 +217,7 @@ impl Set {
         name.len() < field.value_size && unsafe { put_text(&field, name) }
     }
 
-    /// The directory of a list of files.
+    /// The directory of a file list.
     pub(super) fn dir(self, user: *const mg_dash_user) -> Option<Vec<u8>> {
         let (get_dir, mut buf) = (self.get().get_dir?, [0 as c_char; 512]);
         // SAFETY: the application's function; its buffer is one byte longer than it knows.
@@ -276,7 +276,7 @@ unsafe fn print(out: &mut Vec<u8>, field: &mg_field) {
     }
 }
 
-/// Copies a text and its NUL into a variable, cut to its size, which is not 0. Always true.
+/// Copies a text and its NUL into a variable, truncated to its size, which is not 0. Always true.
 ///
 /// # Safety
 /// The field describes a text that can be written.

@@ -1,4 +1,4 @@
-//! The WebSocket connections of dashboards: server to client only.
+//! WebSocket connections of dashboards: server to client only.
 
 use super::fields::{Set, quoted};
 use super::users::{self, User};
@@ -11,15 +11,15 @@ use crate::proto::ws::TEXT;
 use crate::sys::log::log_error;
 use core::ptr;
 
-/// A client that lets so much wait has stopped to read. It gets the state anew when it comes back.
+/// A client with this much queued has stopped reading. It gets the current state when it reconnects.
 const MAX_QUEUE: usize = 1 << 20;
-/// The status of a Close frame: the session has ended.
+/// Close frame status: the session has ended.
 const POLICY: u16 = 1008;
 
 const USER: usize = 8;
 const DASH: usize = 16;
 
-/// A pointer in `c->data`. A library built with a small MG_DATA_SIZE has no room for it.
+/// A pointer in `c->data`. None if the library was built with a smaller MG_DATA_SIZE.
 fn slot<T>(c: ConnRef, at: usize) -> Option<*mut *mut T> {
     // SAFETY: a connection, see ConnRef::new; no reference is made.
     let data = unsafe { (&raw mut (*c.as_ptr()).data).cast::<u8>() };
@@ -31,7 +31,7 @@ fn user_of(c: ConnRef) -> *mut mg_dash_user {
     slot::<mg_dash_user>(c, USER).map_or(ptr::null_mut(), |p| unsafe { p.read_unaligned() })
 }
 
-/// Remembers who listens on a connection that has become a WebSocket.
+/// Records the user of a connection that became a WebSocket.
 pub(super) fn open(c: ConnRef, user: User, dash: *mut mg_dash) {
     if let (Some(u), Some(d)) = (slot::<mg_dash_user>(c, USER), slot::<mg_dash>(c, DASH)) {
         // SAFETY: slots inside c->data.
@@ -42,7 +42,7 @@ pub(super) fn open(c: ConnRef, user: User, dash: *mut mg_dash) {
     }
 }
 
-/// The connection is closed.
+/// Handles a closed connection.
 pub(super) fn close(c: ConnRef) {
     if c.flags().is_websocket() && users::release(user_of(c)) {
         if let Some(u) = slot::<mg_dash_user>(c, USER) {
@@ -65,14 +65,14 @@ fn say_goodbye(c: ConnRef, last_words: &[u8]) {
     c.update(|f| f.set_draining(true));
 }
 
-/// Ends a session, and closes its connections.
+/// Ends a session and closes its connections.
 pub(super) fn end_session(c: ConnRef, user: &User, last_words: &[u8]) {
     if users::end(user) {
         close_all(c, user.as_ptr(), last_words);
     }
 }
 
-/// Ends the sessions whose time is up.
+/// Ends the expired sessions.
 pub(super) fn end_expired(c: ConnRef, dash: *mut mg_dash) {
     users::expired(dash).for_each(|u| end_session(c, &u, b""));
 }
@@ -88,7 +88,7 @@ fn close_all(c: ConnRef, user: *mut mg_dash_user, last_words: &[u8]) {
     list::list(e).filter(|c| is_open(*c) && user_of(*c) == user).for_each(|c| say_goodbye(c, last_words));
 }
 
-/// Tells every client that may know it about the new value of a set.
+/// Sends the new value of a set to all clients allowed to see it.
 pub(super) fn send_change(e: &Engine, set: Set) {
     // Closed connections keep their memory while a frame is open.
     e.enter();

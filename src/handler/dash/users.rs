@@ -1,4 +1,4 @@
-//! Users of dashboards and their sessions.
+//! Dashboard users and their sessions.
 
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
@@ -11,7 +11,7 @@ use crate::sys::random;
 use core::ffi::{c_char, c_int};
 use std::sync::{Mutex, MutexGuard};
 
-/// Sessions of one dashboard.
+/// Maximum number of sessions per dashboard.
 const MOST: usize = 10;
 const TOKEN: usize = 19;
 const GUEST_LEVEL: c_int = 9;
@@ -30,8 +30,8 @@ struct Entry {
 // SAFETY: a user is only looked into by the thread that serves its dashboard; others compare addresses.
 unsafe impl Send for Entry {}
 
-/// All users of the process. Several managers may serve dashboards in threads of their own: hence the lock, which is never held
-/// while anything of the application is called.
+/// All users of the process. Several managers may serve dashboards in their own threads, hence the lock; it is never held while
+/// the application is called.
 static USERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 fn users() -> MutexGuard<'static, Vec<Entry>> {
@@ -42,7 +42,7 @@ fn users() -> MutexGuard<'static, Vec<Entry>> {
 pub(super) struct User(*mut mg_dash_user);
 
 impl User {
-    /// The user at this address, which need not be one.
+    /// The user at this address, which may not be one.
     pub(super) fn at(p: *mut mg_dash_user) -> Option<User> {
         let mut all = users();
         let entry = all.iter_mut().find(|e| e.user == p && !e.ended)?;
@@ -54,7 +54,7 @@ impl User {
         self.0
     }
 
-    /// Hands the hold over to a connection, which gives it back by [`release`].
+    /// Transfers the hold to a connection, which releases it with [`release`].
     pub(super) fn into_ptr(self) -> *mut mg_dash_user {
         core::mem::ManuallyDrop::new(self).0
     }
@@ -89,7 +89,7 @@ impl Drop for User {
     }
 }
 
-/// Gives a hold back. True if there is such a user.
+/// Releases a hold. True if the user exists.
 pub(super) fn release(p: *mut mg_dash_user) -> bool {
     let mut all = users();
     let Some(at) = all.iter().position(|e| e.user == p) else { return false };
@@ -106,12 +106,12 @@ pub(super) fn release(p: *mut mg_dash_user) -> bool {
     true
 }
 
-/// Whether this is a user whose session has ended.
+/// True if this is a user whose session has ended.
 pub(super) fn is_ended(p: *mut mg_dash_user) -> bool {
     users().iter().any(|e| e.user == p && e.ended)
 }
 
-/// The text in an array of C, which need not end.
+/// The text in a C array, which need not be terminated.
 fn text(s: &[c_char]) -> Vec<u8> {
     s.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect()
 }
@@ -122,7 +122,7 @@ fn put(to: &mut [c_char], s: &[u8]) {
     to[..room].iter_mut().zip(s).for_each(|(to, c)| *to = *c as c_char);
 }
 
-/// Takes as long wherever two texts of the same length differ.
+/// Compares in time independent of where two texts of the same length differ.
 fn same_secret(a: &[u8], b: &[u8]) -> bool {
     let differ = a.iter().zip(b).fold(0, |d, (a, b)| core::hint::black_box(d | (a ^ b)));
     a.len() == b.len() && differ == 0
@@ -155,7 +155,7 @@ fn create(dash: *mut mg_dash, guest: bool, name: &[u8], token: &[u8], level: c_i
     Some(User(p))
 }
 
-/// Ends a session: its token is worth nothing any more. False when it had ended, or is nobody's.
+/// Ends a session and invalidates its token. False if it had ended or does not exist.
 pub(super) fn end(user: &User) -> bool {
     users().iter_mut().find(|e| e.user == user.0 && !e.guest).map(|e| e.ended = true).is_some()
 }
@@ -184,14 +184,14 @@ impl Claim {
     }
 }
 
-/// Sessions whose time is up.
+/// Expired sessions.
 pub(super) fn expired(dash: *mut mg_dash) -> impl Iterator<Item = User> {
     let now = time::millis();
     of_dash(dash, false).into_iter().filter(move |user| user.fields().expire < now)
 }
 
-/// The user who sends a request: everybody is the guest where there is no authentication; else a session that exists, or a new
-/// one for whom the application lets in.
+/// The user who sent a request: the guest if there is no authentication, otherwise an existing session, or a new one if the
+/// application accepts the login.
 ///
 /// # Safety
 /// `dash` is a dashboard of the application.
