@@ -1,4 +1,4 @@
-//! Formats into a sink from a source of arguments.
+//! The format interpreter: from an argument source to a sink.
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ pub(crate) use super::text::Out;
 use super::text::{Digits, Text};
 use core::ffi::{c_int, c_long};
 
-/// Where arguments come from, in the order of the conversions.
+/// Argument source, in the order of the conversions.
 pub(crate) trait Args<O: Out> {
     fn int(&mut self) -> c_int;
     fn long(&mut self) -> c_long;
@@ -100,7 +100,7 @@ impl CSpec {
     }
 }
 
-/// The bytes of a format that are still to do.
+/// The rest of a format.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -113,7 +113,7 @@ impl Input<'_> {
         found
     }
 
-    /// A run of digits; 0 when there is none. Numbers beyond C's `int` count as its maximum.
+    /// A run of digits; 0 if there is none. Numbers beyond C's `int` saturate.
     #[inline]
     fn number(&mut self) -> usize {
         let mut n = 0usize;
@@ -124,7 +124,7 @@ impl Input<'_> {
         n
     }
 
-    /// Skips `text`; what it was.
+    /// Skips and returns matching text.
     fn take_while(&mut self, f: impl Fn(u8) -> bool) -> &[u8] {
         let n = self.0.iter().position(|&c| !f(c)).unwrap_or(self.0.len());
         let (taken, rest) = self.0.split_at(n);
@@ -132,13 +132,13 @@ impl Input<'_> {
         taken
     }
 
-    /// A number, or an asterisk. None: an asterisk.
+    /// A number, or None for an asterisk.
     fn number_or_star(&mut self) -> Option<usize> {
         if self.skip(b'*') { None } else { Some(self.number()) }
     }
 
-    /// The conversion, if it is one that follows C in everything. Takes no argument, so that a conversion of another kind can be
-    /// read again by the rules of those.
+    /// Parses a conversion that follows C in everything. Consumes no argument, so that other conversions can be parsed again by
+    /// their own rules.
     #[inline]
     fn c_spec(&mut self) -> Option<CSpec> {
         // Most conversions are a letter that says at once that they are of the other kind.
@@ -225,7 +225,7 @@ fn number<O: Out>(out: &mut O, digits: &[u8], spec: &Spec, prefix: bool) -> usiz
     len + fill
 }
 
-/// Writes `fmt` to `out`, with conversions replaced by arguments; returns the number of characters.
+/// Formats `fmt` with `args` into `out`. Returns the number of characters.
 pub(crate) fn format<O: Out>(out: &mut O, fmt: &[u8], args: &mut impl Args<O>) -> usize {
     let mut input = Input(fmt);
     let mut count = 0;

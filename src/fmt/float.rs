@@ -1,19 +1,19 @@
-//! Numbers as C's `printf` prints them: `%f`, `%e`, `%g` and `%i` with all their flags. Digits are exact: those of the formatting
-//! in `core`, which rounds the true value of a double, ties to even. Needs no heap.
+//! Prints numbers like C's `printf`: `%f`, `%e`, `%g` and `%i` with all their flags. Digits are exact: `core` rounds the true
+//! value of a double, ties to even. Does not allocate.
 
 #![forbid(unsafe_code)]
 
 use super::text::{Digits, Out};
 use core::fmt::Write;
 
-/// The smallest double has so many digits behind the point; no other has more. What is asked for beyond them is zeros.
+/// Number of fraction digits of the smallest double, the most of any. Further digits are zeros.
 const MAX_FRACTION: usize = 1074;
-/// No double has more significant digits than 767.
+/// No double has more than 767 significant digits.
 const MAX_SIGNIFICANT: usize = 800;
-/// The digits before the point of the largest double, the point, and all that can follow.
+/// The integer digits of the largest double, the point, and the longest fraction.
 const MAX_TEXT: usize = 309 + 1 + MAX_FRACTION;
 
-/// The flags of a conversion, its width, and how the number is to look.
+/// Flags, width and precision of a conversion.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Style {
     pub(crate) left: bool,
@@ -33,7 +33,7 @@ pub(crate) enum Notation {
     General,
 }
 
-/// Digits and what follows them: zeros that are not stored, and an exponent.
+/// Digits, followed by zeros that are not stored, and an exponent.
 struct Number {
     digits: [u8; MAX_TEXT],
     len: usize,
@@ -55,8 +55,8 @@ impl Number {
         Number { digits: [0; MAX_TEXT], len: 0, zeros: 0, exponent: None }
     }
 
-    /// Becomes `x`, which is not negative, with so many digits behind the point. All that follows works in place: two of these are
-    /// much on the stack of a small thread.
+    /// Formats `x`, which is not negative, with this many fraction digits. Works in place: two of these are large for the stack
+    /// of a small thread.
     #[inline(never)]
     fn fixed(&mut self, x: f64, precision: usize) {
         let stored = precision.min(MAX_FRACTION);
@@ -66,7 +66,7 @@ impl Number {
         self.zeros = precision - stored;
     }
 
-    /// The same with one digit in front of the point, and an exponent.
+    /// Formats with one digit before the point, and an exponent.
     #[inline(never)]
     fn scientific(&mut self, x: f64, precision: usize) {
         let stored = precision.min(MAX_SIGNIFICANT);
@@ -78,7 +78,8 @@ impl Number {
         self.zeros = precision - stored;
     }
 
-    /// Whichever of the two is shorter by C's rule, with so many significant digits; without zeros at the end unless `alternate`.
+    /// Formats in the shorter notation by C's rule, with this many significant digits, and without trailing zeros unless
+    /// `alternate`.
     fn general(&mut self, x: f64, precision: usize, alternate: bool) {
         let precision = precision.max(1);
         self.scientific(x, precision - 1);
@@ -105,7 +106,7 @@ impl Number {
     }
 }
 
-/// The sign that a number gets.
+/// The sign to print.
 fn sign(negative: bool, style: &Style) -> &'static [u8] {
     match (negative, style.plus, style.space) {
         (true, ..) => b"-",
@@ -115,8 +116,8 @@ fn sign(negative: bool, style: &Style) -> &'static [u8] {
     }
 }
 
-/// Writes `parts` behind `sign`, with blanks or zeros up to the width; returns the number of characters. The text of the number
-/// is `text`, then so many zeros, then `tail`.
+/// Writes `sign` and the parts, with blanks or zeros up to the width. Returns the number of characters. The number is `text`,
+/// then `zeros` zeros, then `tail`.
 fn padded(out: &mut impl Out, sign: &[u8], zero_fill: bool, style: &Style, text: &[u8], zeros: usize, tail: &[u8]) -> usize {
     let len = (sign.len() + text.len() + tail.len()).saturating_add(zeros);
     let fill = style.width.saturating_sub(len);

@@ -16,7 +16,7 @@ pub(crate) fn colon_hex(out: &mut impl Out, data: &[u8]) -> usize {
     pairs(out, data, 3).saturating_sub(1)
 }
 
-/// Two hex digits for each byte; with a `step` of 3 also a colon between bytes. Returns `step` times the number of bytes.
+/// Two hex digits per byte; with a `step` of 3 also a colon between bytes. Returns `step` times the number of bytes.
 fn pairs(out: &mut impl Out, data: &[u8], step: usize) -> usize {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b':'; 96];
@@ -44,7 +44,7 @@ pub(crate) fn base64(out: &mut impl Out, data: &[u8]) -> usize {
     count
 }
 
-/// Writes `text`, with every byte that `escape` knows replaced.
+/// Writes `text` with every byte known to `escape` replaced.
 fn replaced(out: &mut impl Out, text: &[u8], escape: impl Fn(u8) -> Option<&'static [u8]>) -> usize {
     let (mut count, mut start) = (text.len(), 0);
     for (i, &byte) in text.iter().enumerate() {
@@ -59,7 +59,7 @@ fn replaced(out: &mut impl Out, text: &[u8], escape: impl Fn(u8) -> Option<&'sta
     count
 }
 
-/// The inside of a JSON string. Control characters without a short escape stay as they are.
+/// The inside of a JSON string. Control characters without a short escape are copied.
 pub(crate) fn json(out: &mut impl Out, text: &[u8]) -> usize {
     replaced(out, text, escape::json)
 }
@@ -74,7 +74,7 @@ pub(crate) fn integer(out: &mut impl Out, v: i64) -> usize {
     digits.as_bytes().len()
 }
 
-/// What `core` formats.
+/// Writes the output of `core::fmt`.
 pub(crate) fn display(out: &mut impl Out, value: impl Display) -> usize {
     struct Counted<'a, O>(&'a mut O, usize);
     impl<O: Out> Write for Counted<'_, O> {

@@ -1,5 +1,5 @@
-//! Destinations. An application may call back into the library while a sink is in use, so a sink keeps no reference to C memory
-//! and reads every field of an iobuf anew.
+//! Output sinks. An application may call back into the library while a sink is in use, so a sink keeps no reference to C memory
+//! and reads every field of an iobuf again.
 
 use super::text::{Out, Text};
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) fn lost() -> usize {
     LOST.load(Relaxed)
 }
 
-/// Appends to an iobuf and keeps a NUL behind the data. When memory runs out, the rest of the output is dropped.
+/// Appends to an iobuf and keeps a NUL after the data. Drops the rest of the output if out of memory.
 pub(crate) struct IobufSink {
     io: *mut mg_iobuf,
     growths: u32,
@@ -43,7 +43,7 @@ impl IobufSink {
         IobufSink { io, growths: 0, failed: false }
     }
 
-    /// Makes room for `n` more bytes and a NUL: exactly that at first, then by doubling, which `finish` takes back.
+    /// Makes room for `n` more bytes and a NUL: exactly that at first, then by doubling, which `finish` undoes.
     #[cold]
     fn grow(&mut self, n: usize) {
         self.growths += 1;
@@ -61,7 +61,7 @@ impl IobufSink {
         }
     }
 
-    /// Leaves the capacity that appending character by character gives.
+    /// Reduces the capacity to what appending character by character would yield.
     pub(crate) fn finish(&mut self) {
         if self.growths > 1 {
             // SAFETY: io is consistent, and its data and NUL fit what remains. A failure leaves it larger.
@@ -113,7 +113,7 @@ impl Callback for IobufSink {
     }
 }
 
-/// Fills memory of a fixed size. Then it drops the rest, or hands the text on to `spill` and starts again.
+/// Fills memory of a fixed size. Then drops the rest, or passes the text to `spill` and starts again.
 pub(crate) struct BufferSink {
     start: *mut u8,
     size: usize,
@@ -132,7 +132,7 @@ impl BufferSink {
         self.used
     }
 
-    /// Hands on what is left.
+    /// Passes on what is left.
     pub(crate) fn flush(&mut self) {
         if let Some(spill) = self.spill {
             // SAFETY: the first `used` bytes have been written.
@@ -180,7 +180,7 @@ impl Callback for BufferSink {
     }
 }
 
-/// Whatever an application passes as its character function: the library's own ones are written to in slices.
+/// Any output callback of an application; the library's own ones are written to in slices.
 pub(crate) enum AnySink<'a> {
     Iobuf(IobufSink),
     Buffer(&'a mut BufferSink),

@@ -1,4 +1,4 @@
-//! Text on its way from an argument to a sink, the digits of numbers among it.
+//! Text and digits between argument and sink.
 
 use core::marker::PhantomData;
 
@@ -34,7 +34,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Where output goes.
+/// An output sink.
 pub(crate) trait Out {
     fn text(&mut self, s: Text<'_>);
 
@@ -48,7 +48,7 @@ pub(crate) trait Out {
         usize::MAX
     }
 
-    /// `n` times `c`.
+    /// Writes `c` `n` times.
     fn fill(&mut self, c: u8, n: usize) {
         let block = [c; 32];
         // Widths and precisions can be huge, and memory of a fixed size is full soon.

@@ -26,7 +26,7 @@ mod c {
     }
 }
 
-/// The arguments of a C call, which match its format: so the application promised.
+/// The arguments of a C call. The application promises that they match its format.
 pub(crate) struct VaArgs(*mut va_list);
 
 impl VaArgs {
@@ -90,8 +90,8 @@ impl<O: Callback> Args<O> for VaArgs {
     }
 }
 
-/// Appends formatted text to `io`, with a NUL behind the data, and returns its length. None when memory ran out: then `io` has
-/// its previous data. Empty text allocates nothing.
+/// Appends formatted text to `io`, followed by a NUL, and returns its length. None if out of memory; `io` then has its previous
+/// data. Empty text allocates nothing.
 ///
 /// # Safety
 /// `io` is a consistent buffer, `fmt` NULL or a C string, and the arguments behind `ap` match it.
@@ -114,7 +114,7 @@ pub(crate) unsafe fn to_iobuf(io: *mut mg_iobuf, fmt: *const c_char, ap: *mut va
     }
 }
 
-/// Formats into `buf` as `mg_vsnprintf` does: cut to its size and NUL-terminated. Returns the full length.
+/// Formats into `buf` like `mg_vsnprintf`: truncated and NUL-terminated. Returns the full length.
 ///
 /// # Safety
 /// `size` bytes at `buf` are writable; `fmt` and `ap` as for [`to_iobuf`].
@@ -130,7 +130,7 @@ pub(crate) unsafe fn to_memory(buf: *mut u8, size: usize, fmt: *const c_char, ap
     }
 }
 
-/// [`to_memory`] for a buffer of ours.
+/// [`to_memory`] for a Rust buffer.
 ///
 /// # Safety
 /// `fmt` and `ap` as for [`to_iobuf`].

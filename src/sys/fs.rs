@@ -1,4 +1,4 @@
-//! Files of any file system: the helpers on top of a `struct mg_fs`.
+//! Helpers for any `struct mg_fs`.
 
 use super::random;
 use crate::abi::*;
@@ -13,12 +13,12 @@ unsafe extern "C" {
     static mut mg_fs_posix: mg_fs;
 }
 
-/// A file system that stays where it is while this is used.
+/// A file system that stays in place while this is used.
 #[derive(Clone, Copy)]
 pub(crate) struct Fs(*mut mg_fs);
 
 impl Fs {
-    /// The machine's own, as the application may have changed it.
+    /// The system's file system, possibly modified by the application.
     pub(crate) fn posix() -> Fs {
         Fs(&raw mut mg_fs_posix)
     }
@@ -35,13 +35,13 @@ impl Fs {
         self.0
     }
 
-    /// The table as it is now.
+    /// The current table.
     fn table(self) -> mg_fs {
         // SAFETY: see new().
         unsafe { *self.0 }
     }
 
-    /// Flags, size and time of change; None when there is nothing. Directories of some file systems have no size.
+    /// Flags, size and modification time; None if the file does not exist. Directories of some file systems have no size.
     pub(crate) fn status(self, path: &CStr) -> Option<(c_int, usize, time_t)> {
         let (mut size, mut mtime) = (0, 0);
         // SAFETY: see new(); the results are ours.
@@ -69,14 +69,14 @@ impl Fs {
         self.table().mv.is_some_and(|f| unsafe { f(from.as_ptr(), to.as_ptr()) })
     }
 
-    /// Whether this is the machine's own, whose descriptors can be used.
+    /// True for the system's file system, whose descriptors can be used.
     fn is_native(self) -> bool {
         // SAFETY: see new().
         unsafe { fs_posix::is_native(self.0) }
     }
 
-    /// Puts a finished file in the place of another, in one step where the file system can. The new file is gone otherwise, and
-    /// the old one is what it was.
+    /// Replaces a file with a finished one, atomically if the file system can. On failure the new file is removed and the old one
+    /// unchanged.
     fn replace(self, from: &CStr, to: &CStr) -> bool {
         let done = self.rename(from, to) || self.replace_in_steps(from, to);
         if !done {
@@ -85,8 +85,8 @@ impl Fs {
         done
     }
 
-    /// An empty directory gives way. Some file systems do not rename to a name that is there: the old file has another one
-    /// meanwhile.
+    /// Replaces a file in file systems that do not rename to an existing name: renames the old file first. An empty directory is
+    /// removed.
     fn replace_in_steps(self, from: &CStr, to: &CStr) -> bool {
         match self.status(to) {
             Some((flags, ..)) if flags & MG_FS_DIR != 0 => self.remove(to) && self.rename(from, to),
@@ -104,7 +104,7 @@ impl Fs {
         }
     }
 
-    /// The names in a directory, each as long as the call.
+    /// Calls `f` with each name in a directory.
     pub(crate) fn list(self, dir: &CStr, mut f: impl FnMut(&CStr)) {
         unsafe extern "C" fn name(name: *const c_char, arg: *mut c_void) {
             // SAFETY: list() made arg from a reference to such a reference, and waits for its end.
@@ -155,11 +155,11 @@ impl Drop for Handle {
     }
 }
 
-/// Names are not longer than this.
+/// Maximum length of a name.
 const NAME_MAX: usize = 255;
 const RANDOM: usize = 9;
 
-/// A name beside `path` that nothing else has: `NAME..PID-xxxxxxxxx`.
+/// A unique name next to `path`: `NAME..PID-xxxxxxxxx`.
 fn temporary(path: &CStr) -> CString {
     let path = path.to_bytes();
     let suffix = [format!("..{}-", std::process::id()).as_bytes(), &random::name::<RANDOM>()].concat();
@@ -168,7 +168,7 @@ fn temporary(path: &CStr) -> CString {
     CString::new([&path[..path.len() - cut], &suffix].concat()).unwrap_or_default()
 }
 
-/// The process that is, or was, writing the file of this name, if the name may be one of [`temporary`].
+/// The PID in a temporary name, if it may be one of [`temporary`].
 fn writer(name: &[u8]) -> Option<u32> {
     let (rest, random) = name.split_at_checked(name.len().checked_sub(RANDOM)?)?;
     let rest = rest.strip_suffix(b"-")?;
@@ -178,12 +178,12 @@ fn writer(name: &[u8]) -> Option<u32> {
     std::str::from_utf8(pid).ok().filter(|_| own)?.parse().ok().filter(|pid| *pid > 0)
 }
 
-/// Whether a name may be that of a file which is still being written.
+/// True if a name may be that of a file being written.
 pub(crate) fn is_temporary(name: &[u8]) -> bool {
     writer(name).is_some()
 }
 
-/// Removes what killed processes have left in the directory of `path`.
+/// Removes leftovers of dead processes in the directory of `path`.
 pub(crate) fn sweep(fs: Fs, path: &CStr) {
     if fs.is_native() && fs.can_rename() {
         fs_posix::sweep(path, writer);
@@ -197,13 +197,13 @@ pub(crate) enum Failure {
     Write,
 }
 
-/// A file that takes the place of another when it is complete, and is gone if it never is.
+/// A file that replaces another when it is complete, and is removed otherwise.
 pub(crate) struct NewFile {
     fs: Fs,
     /// None when closed.
     file: Option<Handle>,
     path: CString,
-    /// Its name until then; None in file systems that cannot rename, where it has its own from the start.
+    /// Temporary name; None in file systems that cannot rename, where the file has its final name from the start.
     temp: Option<CString>,
 }
 
@@ -231,7 +231,7 @@ impl NewFile {
         self.file.as_ref().is_some_and(|f| f.write(data) == data.len())
     }
 
-    /// Puts it in its place.
+    /// Moves the file to its final name.
     pub(crate) fn finish(mut self) -> bool {
         let native = self.fs.is_native();
         if native && !self.file.as_ref().is_some_and(|file| fs_posix::complete(file.fd)) {
@@ -284,7 +284,7 @@ pub(crate) fn read(fs: Fs, path: &CStr) -> Option<mg_str> {
     Some(mg_str { buf: p.cast(), len: size })
 }
 
-/// See `mg_fs_ls`: the name listed after `last` (the first one when that is empty) that takes fewer than `room` bytes.
+/// See `mg_fs_ls`: the name after `last` (the first one if that is empty) that takes fewer than `room` bytes.
 pub(crate) fn next_name(fs: Fs, dir: &CStr, last: &[u8], room: usize) -> Option<CString> {
     let (mut passed, mut next) = (last.is_empty(), None);
     fs.list(dir, |name| {
@@ -325,7 +325,7 @@ pub(crate) unsafe fn close_pair(pair: *mut mg_fd) {
     }
 }
 
-/// The path behind a pointer from C; None for NULL.
+/// The path a C pointer points to; None for NULL.
 ///
 /// # Safety
 /// NULL or a C string that stays as it is during `'a`.

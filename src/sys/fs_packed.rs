@@ -1,4 +1,4 @@
-//! The read-only file system in memory: the functions of `mg_fs_packed`. The application's list is looked at anew in every call.
+//! The read-only file system in memory: the functions of `mg_fs_packed`. Every call reads the application's list again.
 
 use crate::abi::*;
 use crate::ffi_util::{
@@ -25,7 +25,7 @@ fn older(name: &CStr) -> Option<mg_mem_file> {
     (!file.data.is_null()).then_some(file)
 }
 
-/// The paths of the older generator's files.
+/// Paths of the older generator's files.
 fn older_paths() -> impl Iterator<Item = &'static [u8]> {
     // SAFETY: the application's function; its names are constants.
     let names = (0..).map(|i| unsafe { mg_unlist(i) }).take_while(|name| !name.is_null());
@@ -33,7 +33,7 @@ fn older_paths() -> impl Iterator<Item = &'static [u8]> {
     names.map(|name| unsafe { cstr(name) })
 }
 
-/// The paths of all files.
+/// Paths of all files.
 fn paths() -> impl Iterator<Item = &'static [u8]> {
     files().map(|(path, _)| path).chain(older_paths())
 }
@@ -63,7 +63,7 @@ fn find(path: &[u8]) -> Option<mg_mem_file> {
     listed.or_else(|| older(&CString::new(path).ok()?))
 }
 
-/// What follows the directory in the path of something below it.
+/// The rest of a path below a directory.
 fn below<'a>(dir: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(dir)?;
     match rest {
@@ -79,7 +79,7 @@ pub(crate) fn unpacked(path: &[u8]) -> Option<&'static [u8]> {
     find(path).map(|f| unsafe { slice(f.data, f.size) })
 }
 
-/// Whether `fs` opens files with the function below.
+/// True if `fs` opens files with the function below.
 ///
 /// # Safety
 /// `fs` points at a file system.

@@ -1,4 +1,4 @@
-//! Log output. Nothing here uses the heap: an application's own `mg_calloc` may log.
+//! Log output. Does not allocate: the application's own `mg_calloc` may log.
 
 use crate::{
     abi::mg_pfn_t,
@@ -21,7 +21,7 @@ unsafe extern "C" {
     static stdout: AtomicPtr<libc::FILE>;
 }
 
-/// What mg_log_set_fn got; NULL for the standard output.
+/// Set by mg_log_set_fn; NULL for stdout.
 static FUNCTION: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static PARAM: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -30,13 +30,13 @@ pub(crate) fn set_function(f: mg_pfn_t, param: *mut c_void) {
     FUNCTION.store(f.map_or(core::ptr::null_mut(), |f| f as *mut c_void), Relaxed);
 }
 
-/// Writes to C's stream, since applications mix log and printf.
+/// Writes through C's stdio, because applications mix logging and printf.
 fn print(s: &[u8]) {
     // SAFETY: s is readable, and the stream is open for the life of the process.
     unsafe { libc::fwrite(s.as_ptr().cast(), 1, s.len(), stdout.load(Relaxed)) };
 }
 
-/// Lets `write` write one piece of the log.
+/// Runs `write` with the log as output.
 pub(crate) fn output(write: impl FnOnce(&mut AnySink<'_>)) {
     let f = FUNCTION.load(Relaxed);
     if !f.is_null() {
@@ -50,7 +50,7 @@ pub(crate) fn output(write: impl FnOnce(&mut AnySink<'_>)) {
     sink.flush();
 }
 
-/// Text on the stack, cut to its size.
+/// Text on the stack, truncated to its size.
 struct Line<const N: usize> {
     buf: [u8; N],
     len: usize,
@@ -79,7 +79,7 @@ impl<const N: usize> Write for Line<N> {
     }
 }
 
-/// The 40 characters in front of every message.
+/// Writes the 40-character prefix of a message.
 pub(crate) fn prefix(level: c_int, file: &[u8], line: c_int, function: &[u8]) {
     const WIDTH: usize = 40;
     let slash = memchr::memrchr(b'/', file).or_else(|| memchr::memrchr(b'\\', file));
@@ -95,7 +95,7 @@ pub(crate) fn prefix(level: c_int, file: &[u8], line: c_int, function: &[u8]) {
     });
 }
 
-/// Dumps `data` in hex and as text, 16 bytes a line, whatever the log level.
+/// Dumps `data` in hex and as text, 16 bytes per line, regardless of the log level.
 pub(crate) fn hexdump(data: &[u8]) {
     output(|out| dump(out, data));
 }
@@ -141,7 +141,7 @@ pub(crate) fn enabled(level: c_int) -> bool {
     level <= unsafe { &mg_log_level }.load(Relaxed)
 }
 
-/// One message; use the macros below.
+/// Logs a message. Use the macros below.
 #[cold]
 pub(crate) fn message(level: c_int, file: &CStr, line: u32, args: Arguments<'_>) {
     let mut text = Line::<256>::new();
@@ -153,7 +153,7 @@ pub(crate) fn message(level: c_int, file: &CStr, line: u32, args: Arguments<'_>)
     }
 }
 
-/// A message of the application's, of any length, through the application's own mg_log if it has one.
+/// Logs a message of any length, through the application's own mg_log if it has one.
 pub(crate) fn whole(level: c_int, text: &[u8]) {
     // SAFETY: the arguments match the format.
     unsafe {
@@ -162,7 +162,7 @@ pub(crate) fn whole(level: c_int, text: &[u8]) {
     }
 }
 
-/// Bytes from outside as text in a message.
+/// External bytes as text in a message.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl core::fmt::Display for Bytes<'_> {
@@ -186,7 +186,7 @@ macro_rules! log_at {
     };
 }
 
-/// `log_error!("format", ...)`: logs a message with a prefix when the level allows it.
+/// `log_error!("format", ...)`: logs a message with a prefix if the level permits.
 macro_rules! log_error { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_ERROR, $($arg)+) }; }
 macro_rules! log_info { ($($arg:tt)+) => { $crate::sys::log::log_at!($crate::abi::MG_LL_INFO, $($arg)+) }; }
 pub(crate) use {log_at, log_error, log_info};

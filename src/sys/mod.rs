@@ -1,4 +1,4 @@
-//! The machine: clock, random numbers, log, files, names.
+//! System services: clock, random numbers, log, files, names.
 
 pub(crate) mod fs;
 pub(crate) mod fs_packed;

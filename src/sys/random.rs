@@ -13,14 +13,14 @@ unsafe extern "C" {
     fn mg_random(buf: *mut c_void, len: usize) -> bool;
 }
 
-/// Fills a buffer; false when there are no random numbers: then nothing in it is fit for use.
+/// Fills a buffer. False if there are no random numbers; its content is then unusable.
 #[must_use]
 pub(crate) fn fill(buf: &mut [u8]) -> bool {
     // SAFETY: the buffer has that many bytes.
     unsafe { mg_random(buf.as_mut_ptr().cast(), buf.len()) }
 }
 
-/// The library's own `mg_random`: bytes of the operating system's generator. Without one, zeros, and false.
+/// The library's own `mg_random`: bytes of the operating system's generator, or zeros and false.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
     // SAFETY: buf has room for len bytes.
@@ -33,7 +33,7 @@ unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
     done
 }
 
-/// A number that is not a secret: different each time, and hard to meet by chance.
+/// A number that is not secret: different each time, and unlikely to repeat.
 fn common() -> u64 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let mut bytes = [0; 8];
@@ -46,14 +46,14 @@ fn common() -> u64 {
     state.finish()
 }
 
-/// A number below `n`, for spreading things out. Not for secrets.
+/// A number below `n`, for spreading load. Not for secrets.
 pub(crate) fn below(n: u64) -> u64 {
     common() % n.max(1)
 }
 
 const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/// Letters and digits that nothing else has, for names. Not for secrets.
+/// Unique letters and digits, for names. Not for secrets.
 pub(crate) fn name<const N: usize>() -> [u8; N] {
     let mut n = common();
     [0; N].map(|_| {
@@ -63,7 +63,7 @@ pub(crate) fn name<const N: usize>() -> [u8; N] {
     })
 }
 
-/// Letters and digits, all equally likely; false when there are no random numbers: then they are NULs.
+/// Uniformly distributed letters and digits. False, with NULs, if there are no random numbers.
 #[must_use]
 pub(crate) fn text(buf: &mut [u8]) -> bool {
     for part in buf.chunks_mut(16) {

@@ -1,8 +1,8 @@
-//! Configurations of rustls from the options of `mg_tls_init`, and a store of them: applications give the same options for every
+//! rustls configurations from the options of `mg_tls_init`, and a cache of them: applications pass the same options for every
 //! connection.
 //!
-//! In ALPN, connections that carry HTTP offer and choose `http/1.1`. Others have no list: with one, a server refuses clients
-//! whose own list has nothing in common with it.
+//! With ALPN, HTTP connections offer and choose `http/1.1`. Others have no list: with one, a server would refuse clients whose
+//! list has nothing in common with it.
 
 pub(crate) use super::error::{Error, explain};
 use super::keys;
@@ -21,7 +21,7 @@ use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVer
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// What `struct mg_tls_opts` has. Nothing of it is kept.
+/// `struct mg_tls_opts`, borrowed.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Options<'a> {
     pub(crate) ca: &'a [u8],
@@ -33,17 +33,17 @@ pub(crate) struct Options<'a> {
     pub(crate) http: bool,
 }
 
-/// Most bytes of early data that are skipped (RFC 8446, 4.2.10).
+/// Maximum number of early data bytes to skip (RFC 8446, 4.2.10).
 const EARLY_DATA: u32 = 1 << 20;
 
-/// How many configurations are kept.
+/// Number of configurations cached.
 const KEPT: usize = 32;
 
-/// How many sessions a client's configuration remembers, up to eight for each server.
+/// Number of sessions a client configuration remembers, up to eight per server.
 const SESSIONS: usize = 256;
 
-/// Configurations by a digest of their options, those last used first. Tickets and remembered sessions belong to one
-/// configuration, so that a session that was opened under some demands is never resumed under others.
+/// Configurations by a digest of their options, most recently used first. Tickets and sessions belong to one configuration, so a
+/// session established under some requirements is never resumed under others.
 #[derive(Default)]
 pub(crate) struct Cache {
     servers: List<ServerConfig>,
@@ -55,7 +55,7 @@ impl Cache {
         kept(&self.servers, digest(o, false), || server(o, DEFAULT_VERSIONS))
     }
 
-    /// The name is what the server's certificate must have, or the peer's address if it may have any.
+    /// The name that the server's certificate must have; the peer's address if it may have any.
     pub(crate) fn client(&self, o: &Options<'_>, peer: IpAddr) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
         let name = server_name(o.name)?;
         let config = kept(&self.clients, digest(o, name.is_some()), || client(o, name.is_some(), DEFAULT_VERSIONS))?;
@@ -105,7 +105,7 @@ fn server_name(name: &[u8]) -> Result<Option<ServerName<'static>>, Error> {
     }
 }
 
-/// The random numbers of `mg_random`, which an application may have put in the place of ours. Without them there is no handshake.
+/// Random numbers from `mg_random`, which an application may have replaced. Without them there is no handshake.
 #[derive(Debug)]
 struct Random;
 
@@ -127,7 +127,7 @@ fn other(e: rustls::Error) -> Error {
     Error::new("TLS OOM", e)
 }
 
-/// The anchors of trust that the peer needs one of; None if it needs none.
+/// The trust anchors to verify the peer with; None disables verification.
 fn trusted(o: &Options<'_>) -> Result<Option<RootCertStore>, Error> {
     if o.ca.is_empty() || o.skip_verification { Ok(None) } else { anchors(o.ca).map(Some) }
 }

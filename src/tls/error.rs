@@ -1,12 +1,12 @@
-//! Errors as applications see them: `MG_EV_ERROR` has room for 63 bytes, the log for the rest.
+//! Error texts for applications: `MG_EV_ERROR` has room for 63 bytes, the log for the rest.
 
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage, PeerIncompatible};
 use std::fmt;
 
-/// What an application is told at most.
+/// Maximum length of an error text.
 const ROOM: usize = 63;
 
-/// Options that cannot be used.
+/// Unusable options.
 #[derive(Debug)]
 pub(crate) struct Error {
     text: String,
@@ -30,7 +30,7 @@ impl Error {
         Self::new(format!("KEY err 1: {text}"), detail)
     }
 
-    /// For the log.
+    /// Details for the log.
     pub(crate) fn detail(&self) -> String {
         if self.detail.is_empty() { self.text.clone() } else { format!("{}: {}", self.text, self.detail) }
     }
@@ -42,12 +42,12 @@ impl fmt::Display for Error {
     }
 }
 
-/// At most 63 bytes, all of them printable: names in certificates are what their authors want them to be.
+/// Truncates to 63 printable bytes: names in certificates may contain anything.
 fn cut(text: String) -> String {
     text.chars().take(ROOM).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// What ended a handshake or a connection, as text for `MG_EV_ERROR`: whose certificate, and what is wrong with it.
+/// Error text of a failed handshake or connection: whose certificate, and what is wrong with it.
 pub(crate) fn explain(e: &Tls) -> String {
     cut(match e {
         Tls::InvalidCertificate(e) => certificate(e),

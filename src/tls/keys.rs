@@ -9,10 +9,10 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The optional part of an EC key that is its public half.
+/// Tag of the optional public part of an EC key.
 const PUBLIC_KEY: u8 = 0xa1;
 
-/// The chain, leaf first, with its key; None when neither is given. Bytes that begin with NUL count as not given.
+/// The chain, leaf first, with its key; None if neither is given. Bytes that begin with NUL count as not given.
 pub(super) fn own(cert: &[u8], key: &[u8]) -> Result<Option<CertifiedKey>, Error> {
     let given = |bytes: &[u8]| bytes.first().is_some_and(|&b| b != 0);
     match (given(cert), given(key)) {
@@ -41,7 +41,7 @@ fn chain(cert: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     Ok(chain.into_iter().map(CertificateDer::from).collect())
 }
 
-/// The key, if it is one that signs for the certificate.
+/// The key, verified to match the certificate.
 fn signing_key(key: &[u8], leaf: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
     let point = Certificate::read(leaf).and_then(|leaf| leaf.key_bits());
     let mut der = private_key(key)?;
@@ -59,8 +59,7 @@ fn signing_key(key: &[u8], leaf: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
     Ok(key)
 }
 
-/// An EC key that has only its private half, with the public half from the certificate. Whether they belong together is seen
-/// when the result is used.
+/// Adds the public key of the certificate to an EC key that lacks one. A mismatch is detected when the result is used.
 fn with_public_key(der: &PrivateKeyDer<'_>, point: &[u8]) -> Option<PrivateKeyDer<'static>> {
     let sec1 = match der {
         PrivateKeyDer::Sec1(sec1) => sec1.secret_sec1_der(),

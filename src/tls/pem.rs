@@ -1,4 +1,4 @@
-//! PEM and DER, told apart: the DER elements in an option's bytes.
+//! PEM and DER: extracts the DER elements from the bytes of an option.
 
 use super::x509::element;
 use crate::hash::base64;
@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 const DASHES: &[u8] = b"-----";
 
-/// One block of a PEM text: what stands in its first line, and the text up to its last line.
+/// A PEM block: the label in its first line, and the text up to its last line.
 pub(super) struct Block<'a> {
     pub(super) label: &'a [u8],
     body: &'a [u8],
 }
 
 impl Block<'_> {
-    /// The bytes it stands for. Lines may be indented and end in any way. None if this is not base64.
+    /// The decoded bytes. Lines may be indented and use any line ending. None if this is not base64.
     pub(super) fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
         // As large as they can get, so that no copy is left behind by growing.
         let mut text = Zeroizing::new(Vec::with_capacity(self.body.len()));
@@ -31,7 +31,7 @@ impl Block<'_> {
     }
 }
 
-/// The complete blocks of a text, whatever stands around them.
+/// The complete blocks of a text; other text is ignored.
 pub(super) fn blocks(mut text: &[u8]) -> impl Iterator<Item = Block<'_>> {
     std::iter::from_fn(move || {
         loop {
@@ -49,7 +49,7 @@ pub(super) fn blocks(mut text: &[u8]) -> impl Iterator<Item = Block<'_>> {
     })
 }
 
-/// The DER elements that the bytes consist of, one after the other; zeros may follow. None if this is not DER, as PEM is not.
+/// The consecutive DER elements; trailing zeros are allowed. None if this is not DER, for example PEM.
 pub(super) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut found = Vec::new();
     let mut rest = bytes;
@@ -64,7 +64,7 @@ pub(super) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     (!found.is_empty() && rest.iter().all(|&b| b == 0)).then_some(found)
 }
 
-/// The certificates in PEM or DER, and how many blocks that are marked as such could not be read.
+/// The certificates in PEM or DER, and the number of certificate blocks that could not be decoded.
 pub(super) fn certificates(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
     if let Some(found) = elements(bytes) {
         return (found.into_iter().map(<[u8]>::to_vec).collect(), 0);

@@ -1,4 +1,4 @@
-//! One TLS connection: rustls' state machine between ciphertext in, ciphertext out and plaintext.
+//! A TLS connection: rustls' state machine between ciphertext in, ciphertext out and plaintext.
 
 use crate::memory;
 use rustls::client::UnbufferedClientConnection;
@@ -8,7 +8,7 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedS
 use rustls::{ClientConfig, Error, KeyLogFile, ServerConfig};
 use std::sync::Arc;
 
-/// What a connection is made from.
+/// Configuration of a connection.
 pub(crate) enum Role {
     /// With the server's name, unless it is to be the peer's address.
     Client(Arc<ClientConfig>, Option<ServerName<'static>>),
@@ -16,7 +16,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// The same, with its secrets written to a log.
+    /// The same role, logging its secrets.
     pub(crate) fn with_key_log(self, log: Arc<KeyLogFile>) -> Role {
         match self {
             Role::Client(mut config, name) => {
@@ -39,19 +39,19 @@ enum Peer {
     Gone,
 }
 
-/// How far [`Session::advance`] came.
+/// Result of [`Session::advance`].
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// All complete records are used up.
+    /// All complete records were processed.
     Blocked,
-    /// So many bytes of plaintext were put into the room given; what did not fit waits in the session.
+    /// Number of plaintext bytes stored; what did not fit waits in the session.
     Data(usize),
-    /// The peer has said that it sends no more.
+    /// The peer sent close_notify.
     Closed,
     Failed(Error),
 }
 
-/// Ciphertext on its way to the socket. All of `buf` is initialised; `buf[from..to]` is to be sent.
+/// Ciphertext to be sent. All of `buf` is initialised; `buf[from..to]` is pending.
 #[derive(Default)]
 pub(crate) struct Output {
     buf: Vec<u8>,
@@ -68,19 +68,19 @@ impl Output {
         self.from == self.to
     }
 
-    /// The first `n` bytes have left.
+    /// The first `n` bytes were sent.
     pub(crate) fn sent(&mut self, n: usize) {
         self.from = self.from.saturating_add(n).min(self.to);
     }
 
-    /// Begins with a block that served another connection.
+    /// Starts with a block of another connection.
     pub(crate) fn reuse(&mut self, block: Vec<u8>) {
         if self.buf.is_empty() {
             self.buf = block;
         }
     }
 
-    /// The block, when nothing is left in it.
+    /// The block, if it is empty.
     pub(crate) fn release(&mut self) -> Option<Vec<u8>> {
         if !self.is_empty() || self.buf.is_empty() {
             return None;
@@ -93,7 +93,7 @@ impl Output {
         !self.buf.is_empty()
     }
 
-    /// Appends what `write` puts into the room it is given, at first for `n` bytes.
+    /// Appends what `write` stores in the space it is given, at first `n` bytes.
     fn put(&mut self, done: Pass, mut n: usize, mut write: impl FnMut(&mut [u8]) -> Written) -> Pass {
         loop {
             let Some(room) = self.room(n) else { return Pass::Failed(out_of_memory()) };
@@ -123,7 +123,7 @@ impl Output {
     }
 }
 
-/// What a pass over the state machine is for.
+/// Purpose of a pass over the state machine.
 enum Want<'a> {
     Input,
     Encrypt(&'a [u8]),
@@ -176,7 +176,7 @@ impl Session {
         }
     }
 
-    /// Whether application data cannot be sent yet.
+    /// True while application data cannot be sent.
     pub(crate) fn is_handshaking(&self) -> bool {
         self.handshaking
     }
@@ -189,12 +189,12 @@ impl Session {
         matches!(self.peer, Peer::Gone)
     }
 
-    /// The peer has said that it sends no more.
+    /// The peer sent close_notify.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Whether the next [`Session::advance`] may have something without more input.
+    /// True if the next [`Session::advance`] may produce something without more input.
     pub(crate) fn has_unread(&self) -> bool {
         self.unread || self.plain_at < self.plain.len()
     }
@@ -204,7 +204,7 @@ impl Session {
         self.plain.len() - self.plain_at
     }
 
-    /// Begins the handshake. `peer` is the address of a server that was given no name.
+    /// Starts the handshake. `peer` is the address of a server without a name.
     pub(crate) fn start(&mut self, peer: core::net::IpAddr) -> Result<(), Error> {
         let Peer::Waiting(role) = core::mem::replace(&mut self.peer, Peer::Gone) else { return Ok(()) };
         self.peer = match role {
@@ -217,8 +217,8 @@ impl Session {
         Ok(())
     }
 
-    /// Works through `input`, the ciphertext so far, decrypting in place, up to the first application data or to its end. Returns how
-    /// many bytes of it are used up; the rest must be at the front of the next input.
+    /// Processes `input`, the ciphertext so far, decrypting in place, up to the first application data or its end. Returns the
+    /// number of bytes consumed; the rest must be at the front of the next input.
     pub(crate) fn advance(&mut self, input: &mut [u8], room: &mut [u8]) -> (usize, Step) {
         if self.pending() > 0 {
             let n = self.take(room);
@@ -247,7 +247,7 @@ impl Session {
         (used, step)
     }
 
-    /// Moves waiting plaintext into `room`.
+    /// Moves waiting plaintext to `room`.
     pub(crate) fn take(&mut self, room: &mut [u8]) -> usize {
         let n = room.len().min(self.pending());
         room[..n].copy_from_slice(&self.plain[self.plain_at..self.plain_at + n]);
@@ -265,12 +265,12 @@ impl Session {
         self.plain_at = 0;
     }
 
-    /// Encrypts all of `data`. `input` is what the last [`Session::advance`] has left.
+    /// Encrypts all of `data`. `input` is what the last [`Session::advance`] left.
     pub(crate) fn encrypt(&mut self, input: &mut [u8], data: &[u8]) -> Result<(), Error> {
         self.write(input, || Want::Encrypt(data))
     }
 
-    /// Tells the peer that no more will be sent. Without effect before the end of the handshake, and when done already.
+    /// Sends close_notify. No effect before the end of the handshake, and if already sent.
     pub(crate) fn close(&mut self, input: &mut [u8]) {
         if !self.handshaking && !self.close_sent && !self.has_failed() {
             self.close_sent = true;
@@ -279,7 +279,7 @@ impl Session {
         }
     }
 
-    /// There will be nothing to tell.
+    /// Prevents close_notify.
     pub(crate) fn suppress_close_notify(&mut self) {
         self.close_sent = true;
     }
@@ -301,7 +301,7 @@ impl Session {
         }
     }
 
-    /// One step of the state machine, with what comes out of it put where it belongs.
+    /// Runs one step of the state machine and stores its results.
     fn pass(&mut self, input: &mut [u8], want: Want, room: &mut [u8], placed: &mut usize, used: &mut usize) -> Pass {
         let mut sink = Sink { out: &mut self.out, plain: &mut self.plain, room, placed };
         let (discard, pass, busy) = match &mut self.peer {
@@ -328,7 +328,7 @@ impl Session {
         }
     }
 
-    /// Gives up, with an alert for the peer in the output.
+    /// Fails the session, with an alert in the output.
     fn fail(&mut self, e: Error) -> Error {
         let mut sink = Sink { out: &mut self.out, plain: &mut Vec::new(), room: &mut [], placed: &mut 0 };
         // As long as something waits to be sent, the input is not looked at.
@@ -351,7 +351,7 @@ impl Session {
     }
 }
 
-/// Where the results of a step go.
+/// Destination of a step's results.
 struct Sink<'a> {
     out: &'a mut Output,
     plain: &'a mut Vec<u8>,
@@ -379,7 +379,7 @@ pub(crate) const OOM: &str = "OOM";
 
 /// Room for a handshake message of common size.
 const MESSAGE: usize = 4096;
-/// What a record adds to its plaintext, at most.
+/// Maximum overhead of a record.
 const OVERHEAD: usize = 64;
 
 fn handle<D>(status: UnbufferedStatus<'_, '_, D>, want: Want, sink: &mut Sink) -> (usize, Pass) {

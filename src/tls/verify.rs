@@ -1,5 +1,5 @@
-//! Whom to believe. webpki does the work; beside it are the certificates that it does not take and applications have: a peer that
-//! shows an anchor of trust itself, X.509 version 1, and host names that stand only in the subject.
+//! Certificate verification. webpki does the work; this adds certificates that it rejects but applications use: a peer that
+//! presents a trust anchor itself, X.509 version 1, and host names only in the subject.
 
 use super::error::Error as Refused;
 use super::pem;
@@ -19,10 +19,10 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use std::sync::Arc;
 use webpki::RawPublicKeyEntity;
 
-/// What the list of acceptable issuers that a server sends may be long: there must be room for it in one message.
+/// Maximum size of the list of acceptable issuers that a server sends: it must fit in one message.
 const ISSUERS_MAX: usize = 16 * 1024;
 
-/// The anchors of trust in `ca`. Entries that cannot be one are left out.
+/// The trust anchors in `ca`. Entries that cannot be one are ignored.
 pub(super) fn anchors(ca: &[u8]) -> Result<RootCertStore, Refused> {
     let (list, damaged) = pem::certificates(ca);
     if list.is_empty() {
@@ -45,12 +45,12 @@ pub(super) fn anchors(ca: &[u8]) -> Result<RootCertStore, Refused> {
     Ok(roots)
 }
 
-/// A server's or client's demands on its peer.
+/// Verifies the peer of a server or client.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    /// None: whoever comes.
+    /// None disables verification.
     anchors: Option<Anchors>,
-    /// Whether a server must have the name.
+    /// True if the server's name is verified.
     names: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -59,7 +59,7 @@ pub(super) struct Verifier {
 struct Anchors {
     roots: Arc<RootCertStore>,
     issuers: Vec<DistinguishedName>,
-    /// Checks clients. Servers are checked by a function.
+    /// Verifies clients. Servers are verified by a function.
     clients: Arc<dyn ClientCertVerifier>,
 }
 
@@ -69,7 +69,7 @@ impl Verifier {
         Ok(Self { anchors, names, algorithms: provider.signature_verification_algorithms })
     }
 
-    /// Whether an anchor stands behind the certificate, for this use, at this time.
+    /// True if a trust anchor vouches for the certificate, for this use, at this time.
     fn check(&self, cert: &CertificateDer<'_>, more: &[CertificateDer<'_>], now: UnixTime, usage: Usage) -> Result<(), Error> {
         let Some(anchors) = &self.anchors else { return Ok(()) };
         let result = match usage {
@@ -87,8 +87,8 @@ impl Verifier {
         }
     }
 
-    /// The same for a certificate that an anchor has signed, as each self-signed one has that is an anchor itself. None if none
-    /// has.
+    /// Like [`Self::check`], for a certificate signed by an anchor directly, which includes self-signed anchors. None if there is
+    /// no such anchor.
     fn check_directly(&self, cert: &[u8], roots: &RootCertStore, now: UnixTime, usage: Usage) -> Option<Result<(), Error>> {
         let cert = Certificate::read(cert)?;
         let signed = |anchor: &&TrustAnchor<'_>| anchor.subject.as_ref() == cert.issuer && self.is_signed_by(&cert, anchor);
@@ -126,7 +126,7 @@ impl Verifier {
         }
     }
 
-    /// Whether a TLS 1.2 handshake was signed with the certificate's key. This is checked whatever the options say.
+    /// Verifies that a TLS 1.2 handshake was signed with the certificate's key, whatever the options.
     fn signed12(&self, message: &[u8], cert: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<Valid, Error> {
         if ParsedCertificate::try_from(cert).is_ok() {
             return verify_tls12_signature(message, cert, signed, &self.algorithms);
@@ -139,7 +139,7 @@ impl Verifier {
         if found { Ok(Valid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
     }
 
-    /// The same for TLS 1.3.
+    /// Verifies that a TLS 1.3 handshake was signed with the certificate's key, whatever the options.
     fn signed13(&self, message: &[u8], cert: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<Valid, Error> {
         if ParsedCertificate::try_from(cert).is_ok() {
             return verify_tls13_signature(message, cert, signed, &self.algorithms);
@@ -148,7 +148,7 @@ impl Verifier {
     }
 }
 
-/// The public key of a certificate that webpki cannot read.
+/// The public key of a certificate that webpki cannot parse.
 fn key_info<'a>(cert: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
     let cert = Certificate::read(cert).ok_or(CertificateError::BadEncoding)?;
     Ok(SubjectPublicKeyInfoDer::from(cert.key_info))
@@ -165,7 +165,7 @@ impl Anchors {
     }
 }
 
-/// Whether webpki does not take such a certificate, good or not: version 1, or one that may sign others.
+/// True if webpki rejects this kind of certificate: version 1, or one that may sign others.
 fn is_of_no_kind(e: &Error) -> bool {
     use webpki::Error::{CaUsedAsEndEntity, UnsupportedCertVersion};
     match e {

@@ -1,17 +1,17 @@
-//! The few fields of a certificate that webpki keeps to itself, for the certificates that it does not take.
+//! The few certificate fields that webpki does not expose, for certificates that it rejects.
 
 use crate::proto::date::unix_time;
 use core::time::Duration;
 use rustls::pki_types::UnixTime;
 
-/// One DER element.
+/// A DER element.
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
     pub(super) whole: &'a [u8],
 }
 
-/// The first element, and what follows it. Lengths have their shortest form.
+/// The first element, and the rest. Lengths must use the shortest form.
 pub(super) fn element(input: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (&[tag, first], mut rest) = input.split_first_chunk()?;
     let mut len = usize::from(first);
@@ -32,7 +32,7 @@ pub(super) fn element(input: &[u8]) -> Option<(Element<'_>, &[u8])> {
     (tag & 0x1f != 0x1f).then_some((Element { tag, content, whole }, &rest[len..]))
 }
 
-/// An element made from its content.
+/// Encodes an element.
 pub(super) fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
     let len = content.len().to_be_bytes();
     let len = &len[content.len().leading_zeros() as usize / 8..];
@@ -46,7 +46,7 @@ pub(super) fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
     whole
 }
 
-/// All elements, or None if the bytes are something else.
+/// All elements, or None if the bytes are not DER.
 pub(super) fn elements(mut input: &[u8]) -> Option<Vec<Element<'_>>> {
     let mut found = Vec::new();
     while !input.is_empty() {
@@ -81,7 +81,7 @@ impl Usage {
     }
 }
 
-/// Slices of a certificate, without their tags where not said otherwise.
+/// Parts of a certificate, without tags unless noted.
 pub(super) struct Certificate<'a> {
     /// With its tag: what is signed.
     pub(super) tbs: &'a [u8],
@@ -132,14 +132,14 @@ impl<'a> Certificate<'a> {
         self.extensions.iter().find(|e| e.0 == oid).map(|e| e.1)
     }
 
-    /// Whether it may be used so, as far as it says.
+    /// True if the certificate permits this use.
     pub(super) fn allows(&self, usage: Usage) -> bool {
         let Some(listed) = self.extension(EXTENDED_KEY_USAGE) else { return true };
         let listed = element(listed).and_then(|(list, _)| elements(list.content)).unwrap_or_default();
         listed.iter().any(|e| e.content == usage.oid() || e.content == ANY_USAGE)
     }
 
-    /// Whether it can be an anchor of trust: it says so, or is too old to say, or is signed by itself.
+    /// True if it can be a trust anchor: it says so, is too old to say, or is self-signed.
     pub(super) fn is_anchor(&self) -> bool {
         let constraints = self.extension(BASIC_CONSTRAINTS).and_then(element).and_then(|(e, _)| elements(e.content));
         self.is_v1
@@ -147,7 +147,7 @@ impl<'a> Certificate<'a> {
             || constraints.is_some_and(|c| c.first().is_some_and(|first| first.tag == 1 && first.content != [0]))
     }
 
-    /// Whether the name of the subject is this host name. It does not count if there are host names in the extension for them.
+    /// True if the subject's name is this host name. Ignored if the extension for host names contains any.
     pub(super) fn common_name_is(&self, host: &str) -> bool {
         let names = self.extension(ALTERNATIVE_NAME).map(|ext| element(ext).and_then(|(list, _)| elements(list.content)));
         let has_host = match names {
@@ -182,7 +182,7 @@ pub(super) fn key_bits(key_info: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Pairs of an object identifier and a value.
+/// Pairs of object identifier and value.
 fn extensions(content: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut found = Vec::new();
     for extension in elements(element(content)?.0.content)? {
@@ -192,7 +192,7 @@ fn extensions(content: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     Some(found)
 }
 
-/// A name in a certificate against a host name. `*` may stand for the whole first label, when two or more follow.
+/// Matches a certificate name with a host name. `*` may stand for the whole first label if at least two more follow.
 fn matches(name: &[u8], host: &str) -> bool {
     match name.strip_prefix(b"*.") {
         Some(domain) if domain.contains(&b'.') => {
@@ -202,7 +202,7 @@ fn matches(name: &[u8], host: &str) -> bool {
     }
 }
 
-/// UTCTime (with two digits of the year) or GeneralizedTime, to the second and in UTC, as certificates must have it.
+/// UTCTime (two-digit year) or GeneralizedTime, to the second and in UTC, as required in certificates.
 fn time(e: &Element<'_>) -> Option<UnixTime> {
     let digits = e.content.strip_suffix(b"Z").filter(|d| d.iter().all(u8::is_ascii_digit))?;
     let pair = |at: usize| u32::from(digits[at] - b'0') * 10 + u32::from(digits[at + 1] - b'0');

@@ -9,13 +9,13 @@ unsafe extern "C" {
     static mut mg_boot_timestamp_ms: u64;
 }
 
-/// Milliseconds of a clock that only moves forward.
+/// Milliseconds of a monotonic clock.
 pub(crate) fn millis() -> u64 {
     // SAFETY: no conditions.
     unsafe { mg_millis() }
 }
 
-/// Wall clock time, as far as it is known.
+/// Wall-clock time, as far as known.
 pub(crate) fn now() -> u64 {
     // SAFETY: a plain number; read as one access, so that a write in another thread is seen as a whole or not at all.
     millis().wrapping_add(unsafe { (&raw const mg_boot_timestamp_ms).read_volatile() })
@@ -43,7 +43,7 @@ extern "C" fn mgc_millis() -> u64 {
     (t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000)
 }
 
-/// Time that passes whatever the application's own clock says.
+/// Measures time independently of the application's clock.
 pub(crate) struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {

@@ -1,4 +1,4 @@
-//! The machine's own file system: the functions of `mg_fs_posix`, and opening files for clients without leaving a directory.
+//! The system's file system: the functions of `mg_fs_posix`, and opening files for clients without leaving a directory.
 
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice, slice_mut};
@@ -18,7 +18,7 @@ fn as_path(s: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(s))
 }
 
-/// The path behind a pointer from C; None for NULL.
+/// The path a C pointer points to; None for NULL.
 unsafe fn path<'a>(p: *const c_char) -> Option<&'a Path> {
     // SAFETY: NULL or a C string, as the caller promises.
     (!p.is_null()).then(|| as_path(unsafe { cstr(p) }))
@@ -30,7 +30,7 @@ fn handle(file: File) -> *mut c_void {
     ptr::without_provenance_mut(file.into_raw_fd() as usize + 1)
 }
 
-/// The descriptor behind a handle of this file system.
+/// The descriptor of a handle of this file system.
 pub(crate) fn descriptor(fd: *mut c_void) -> Option<RawFd> {
     RawFd::try_from(fd.addr().checked_sub(1)?).ok()
 }
@@ -94,7 +94,7 @@ unsafe extern "C" fn mgc_posix_op(name: *const c_char, flags: c_int) -> *mut c_v
     }
 }
 
-/// Whether reading gives what is in a file: not so for directories, pipes and sockets. Devices read as they always do.
+/// True if reading returns the content of a file: not for directories, pipes and sockets. Devices read as usual.
 fn has_bytes(file: &File) -> bool {
     let Ok(kind) = file.metadata().map(|m| m.file_type()) else { return false };
     if kind.is_char_device() {
@@ -112,7 +112,7 @@ extern "C" fn mgc_posix_cl(fd: *mut c_void) {
     }
 }
 
-/// Repeats `step` on the rest of `len` bytes until it gives 0 or fails; returns how many it took.
+/// Repeats `step` on the rest of `len` bytes until it returns 0 or fails. Returns the number of bytes processed.
 fn in_steps(len: usize, mut step: impl FnMut(usize) -> std::io::Result<usize>) -> usize {
     let mut done = 0;
     while done < len {
@@ -164,8 +164,8 @@ unsafe extern "C" fn mgc_posix_mkd(name: *const c_char) -> bool {
     unsafe { path(name) }.is_some_and(|p| fs::DirBuilder::new().mode(0o775).create(p).is_ok())
 }
 
-/// Whether files of `fs` are opened and read by the functions above, so that their descriptors may be used directly. Applications
-/// change copies of the table, and the table itself.
+/// True if files of `fs` are opened and read by the functions above, so that their descriptors may be used directly. Applications
+/// modify copies of the table, and the table itself.
 ///
 /// # Safety
 /// `fs` points at a file system.
@@ -180,7 +180,7 @@ pub(crate) unsafe fn is_native(fs: *const mg_fs) -> bool {
         && same(fs.sk.map(|f| f as usize), mgc_posix_sk as *const ())
 }
 
-/// Whether `fs` renames by the function above: in one step, or not at all.
+/// True if `fs` renames with the function above: atomically.
 ///
 /// # Safety
 /// As [`is_native`].
@@ -198,7 +198,7 @@ pub(crate) fn set_sync(on: bool) {
     SYNC.store(on, Ordering::Relaxed);
 }
 
-/// Whether all that was written to a file is where it is to stay. It may be reported as late as when a descriptor is closed.
+/// True if everything written to a file is safely stored. Errors may be reported as late as close.
 pub(crate) fn complete(fd: *mut c_void) -> bool {
     // SAFETY: no pointers; the descriptor is open, and its copy is used by nobody else.
     let closed = |file: &mut File| unsafe {
@@ -208,7 +208,7 @@ pub(crate) fn complete(fd: *mut c_void) -> bool {
     with_file(fd, |file| is_synced(file) && closed(file)).unwrap_or(false)
 }
 
-/// Some file systems have nothing to wait for.
+/// Syncs a file. Some file systems have nothing to sync.
 fn is_synced(file: &File) -> bool {
     if !SYNC.load(Ordering::Relaxed) {
         return true;
@@ -223,7 +223,7 @@ fn errno() -> c_int {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
-/// The directory that a path is in.
+/// The directory of a path.
 fn parent(path: &CStr) -> &Path {
     match as_path(path.to_bytes()).parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -231,7 +231,7 @@ fn parent(path: &CStr) -> &Path {
     }
 }
 
-/// Whether the new name of a file is on the disk, as far as the directory may be opened and its file system can say so.
+/// Syncs the new name of a file, as far as its directory can be opened and its file system supports it.
 pub(crate) fn complete_name(path: &CStr) -> bool {
     if !SYNC.load(Ordering::Relaxed) {
         return true;
@@ -240,13 +240,13 @@ pub(crate) fn complete_name(path: &CStr) -> bool {
     dir.map_or(true, |dir| is_synced(&dir))
 }
 
-/// Says that somebody is writing a file, also to processes that see others under other numbers.
+/// Marks a file as being written, also for processes in other PID namespaces.
 pub(crate) fn lock(fd: *mut c_void) {
     // SAFETY: no pointers; the descriptor is open.
     with_file(fd, |file| unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) });
 }
 
-/// Removes the files in the directory of `path` that a process was writing which is gone. `writer` tells it from the name.
+/// Removes temporary files in the directory of `path` whose writer is gone. `writer` extracts the PID from a name.
 pub(crate) fn sweep(path: &CStr, writer: fn(&[u8]) -> Option<u32>) {
     let dir = parent(path);
     let Ok(entries) = fs::read_dir(dir) else { return };
@@ -260,8 +260,8 @@ pub(crate) fn sweep(path: &CStr, writer: fn(&[u8]) -> Option<u32>) {
     }
 }
 
-/// Whether nobody writes a file of ours any more. The number alone does not tell: it may be that of another process by now, as
-/// in containers, where a server has the same each time.
+/// True if no process is writing this temporary file. The PID alone is not enough: it may have been reused, as in containers,
+/// where a server always has the same one.
 fn is_abandoned(path: &Path, pid: u32) -> bool {
     // SAFETY: no pointers; signal 0 is none.
     let alive = i32::try_from(pid).is_ok_and(|pid| unsafe { libc::kill(pid, 0) } == 0 || errno() != libc::ESRCH);
@@ -282,19 +282,20 @@ fn is_abandoned(path: &Path, pid: u32) -> bool {
 
 // ---- for clients: regular files only, and never out of a directory through a symbolic link
 
-/// What a path leads to.
+/// Result of a path lookup.
 pub(crate) enum Found {
     File { fd: *mut c_void, size: u64, mtime: time_t },
     Directory,
     Nothing,
 }
 
-/// Directories of which what clients ask for must be in one, links resolved. They themselves may be reached through links.
+/// Directories that files requested by clients must be inside of, links resolved. The directories themselves may be reached
+/// through links.
 #[derive(Clone, Copy)]
 pub(crate) struct ConfinedRoot<'a>(pub(crate) &'a [&'a [u8]]);
 
 impl ConfinedRoot<'_> {
-    /// Whether a path leads to something inside.
+    /// True if the path is inside.
     pub(crate) fn holds(self, path: &[u8]) -> bool {
         fs::canonicalize(as_path(path)).is_ok_and(|real| self.holds_real(&real))
     }
@@ -304,7 +305,7 @@ impl ConfinedRoot<'_> {
     }
 }
 
-/// Opens a file for a client. `path` has no part that leads up.
+/// Opens a file for a client. `path` has no `..` component.
 pub(crate) fn open(path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
     let file = match confined {
         None => open_plain(path),
@@ -326,7 +327,7 @@ fn open_plain(path: &CStr) -> Option<File> {
     OpenOptions::new().read(true).custom_flags(OPEN_FLAGS).open(as_path(path.to_bytes())).ok()
 }
 
-/// A path without links stays where it points. Others are resolved and compared first; what is opened then is the resolved path.
+/// Paths without links are opened directly. Others are resolved and checked first; then the resolved path is opened.
 fn open_inside(path: &CStr, confined: ConfinedRoot<'_>) -> Option<File> {
     match open_without_links(path) {
         Ok(file) => return Some(file),
@@ -343,7 +344,7 @@ fn open_inside(path: &CStr, confined: ConfinedRoot<'_>) -> Option<File> {
     }
 }
 
-/// Err: errno; ELOOP when there is a link on the way.
+/// Err: errno; ELOOP if the path contains a link.
 #[cfg(target_os = "linux")]
 fn open_without_links(path: &CStr) -> Result<File, c_int> {
     // SAFETY: all-zero is valid; the struct and the path are readable for the length of the call.
@@ -365,7 +366,7 @@ fn open_without_links(_path: &CStr) -> Result<File, c_int> {
     Err(libc::ENOSYS)
 }
 
-/// An entry of a listing: whether it is a directory, size, time of change. None for a link that leads outside.
+/// A directory entry: whether it is a directory, size, modification time. None for a link that leads outside.
 pub(crate) fn entry(path: &[u8], confined: ConfinedRoot<'_>) -> Option<(bool, u64, time_t)> {
     let mut meta = fs::symlink_metadata(as_path(path)).ok()?;
     if meta.is_symlink() {
@@ -375,7 +376,7 @@ pub(crate) fn entry(path: &[u8], confined: ConfinedRoot<'_>) -> Option<(bool, u6
     Some((meta.is_dir(), meta.len(), meta.mtime() as time_t))
 }
 
-/// Cuts a file back to `size` bytes.
+/// Truncates a file to `size` bytes.
 pub(crate) fn truncate(fd: *mut c_void, size: u64) {
     // It was short of space already: nothing else to be done.
     with_file(fd, |file| file.set_len(size).ok());

@@ -1,5 +1,5 @@
-//! Readiness through mio: every socket is registered once, edge triggered; writability is asked for the first time a send
-//! does not take everything.
+//! Readiness through mio. Every socket is registered once, edge-triggered; writability is added when a send is partial for the
+//! first time.
 
 pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
 use core::cell::{Cell, UnsafeCell};
@@ -34,7 +34,7 @@ impl Poller {
         Ok(Poller { registry: registry.into(), poll: poll.into(), waiting: Cell::new(false) })
     }
 
-    /// Starts anew with nothing registered. What the old poller watched is left as it is: another process may use it.
+    /// Starts again with nothing registered. Leaves the old poller alone: another process may use it.
     pub(crate) fn renew(&self) -> io::Result<()> {
         let (registry, poll) = open()?;
         // A thread that was waiting does not exist in this process.
@@ -82,13 +82,13 @@ impl Poller {
         let _ = self.registry().deregister(&mut SourceFd(&fd));
     }
 
-    /// Whether a thread is in [`Poller::wait`].
+    /// True if a thread is in [`Poller::wait`].
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.get()
     }
 
-    /// Waits at most `timeout` (None: no limit) and appends what is ready. A signal ends the wait with nothing. `sleep` runs the
-    /// system call that it is given. Not while [`Poller::is_waiting`].
+    /// Waits at most `timeout` (None: no limit) and appends the ready sockets. A signal ends the wait with none. `sleep` runs the
+    /// system call passed to it. Must not be called while [`Poller::is_waiting`].
     pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>, sleep: impl FnOnce(&mut dyn FnMut())) {
         if self.waiting.replace(true) {
             return;

@@ -5,11 +5,11 @@ use core::ptr;
 
 pub(crate) type Handler = extern "C" fn(c_int);
 
-/// What a process did with a signal before.
+/// The previous disposition of a signal.
 #[derive(Clone, Copy)]
 pub(crate) struct Previous(libc::sigaction);
 
-/// Installs a handler. Returns what was there before; None when this signal cannot be caught.
+/// Installs a handler. Returns the previous disposition; None if the signal cannot be caught.
 pub(crate) fn catch(signo: c_int, handler: Handler) -> Option<Previous> {
     // SAFETY: plain data, filled before use.
     unsafe {
@@ -21,7 +21,7 @@ pub(crate) fn catch(signo: c_int, handler: Handler) -> Option<Previous> {
     }
 }
 
-/// Takes a handler back. Whatever the application has installed since then stays.
+/// Removes a handler, unless the application has installed another one since.
 pub(crate) fn restore(signo: c_int, handler: Handler, before: &Previous) {
     // SAFETY: plain data.
     unsafe {
@@ -32,14 +32,14 @@ pub(crate) fn restore(signo: c_int, handler: Handler, before: &Previous) {
     }
 }
 
-/// Runs `f` in a signal handler, which must leave errno as it was.
+/// Runs `f` in a signal handler, preserving errno.
 pub(crate) fn keeping_errno(f: impl FnOnce()) {
     let before = super::error::errno();
     f();
     super::error::set_errno(before);
 }
 
-/// Writing to a connection that the peer has reset must not end the process.
+/// Ignores SIGPIPE: writing to a connection that the peer has reset must not terminate the process.
 pub(crate) fn ignore_broken_pipes() {
     // SAFETY: no pointers.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };

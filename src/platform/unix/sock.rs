@@ -1,4 +1,4 @@
-//! Socket calls. The only file that hands descriptors to the kernel; everything here is non-blocking and close-on-exec.
+//! Socket calls. The only file that passes descriptors to the kernel; all sockets are non-blocking and close-on-exec.
 
 pub(crate) use super::error::{errno, set_errno, words};
 use crate::abi::{mg_addr, mg_addr_bytes};
@@ -63,7 +63,7 @@ impl SockAddr {
         s
     }
 
-    /// The address of a Unix socket. None: the path is too long for one.
+    /// The address of a Unix socket. None if the path is too long.
     pub(crate) fn unix(path: &[u8]) -> Option<SockAddr> {
         let mut s = SockAddr::empty();
         let p = (&raw mut s.storage).cast::<sockaddr_un>();
@@ -122,7 +122,7 @@ fn inet(ip6: bool) -> c_int {
     if ip6 { libc::AF_INET6 } else { libc::AF_INET }
 }
 
-/// A new stream socket within the machine. Err: errno.
+/// Creates a Unix stream socket. Err: errno.
 pub(crate) fn open_unix() -> Result<c_int, c_int> {
     new(libc::AF_UNIX, false)
 }
@@ -173,7 +173,7 @@ pub(crate) fn close(fd: c_int) {
     unsafe { libc::close(fd) };
 }
 
-/// Small packets leave at once, and a dead peer is noticed in the end. Accepted sockets inherit both from their listener.
+/// Sends small packets at once, and detects dead peers. Accepted sockets inherit both from their listener.
 pub(crate) fn set_stream_options(fd: c_int) {
     set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
     set(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);
@@ -191,7 +191,7 @@ pub(crate) fn set_tos(fd: c_int, ip6: bool, tos: c_int) -> bool {
     if ip6 { set(fd, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos) } else { set(fd, libc::IPPROTO_IP, libc::IP_TOS, tos) }
 }
 
-/// Joins the IPv4 group `ip` (network byte order) on any interface.
+/// Joins the IPv4 multicast group `ip` (network byte order) on any interface.
 pub(crate) fn join_group(fd: c_int, ip: u32) -> bool {
     let req = libc::ip_mreq { imr_multiaddr: libc::in_addr { s_addr: ip }, imr_interface: libc::in_addr { s_addr: 0 } };
     let p: *const libc::ip_mreq = &req;
@@ -201,7 +201,7 @@ pub(crate) fn join_group(fd: c_int, ip: u32) -> bool {
     }
 }
 
-/// How many routers a datagram to a group may pass.
+/// Maximum number of routers that a multicast datagram may pass.
 pub(crate) fn set_multicast_ttl(fd: c_int, ttl: c_int) {
     set(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_TTL, ttl);
 }
@@ -216,7 +216,7 @@ pub(crate) fn listen(fd: c_int, backlog: c_int) -> Result<(), c_int> {
     if unsafe { libc::listen(fd, backlog) } == 0 { Ok(()) } else { Err(errno()) }
 }
 
-/// `Io::Done` when connected at once.
+/// `Io::Done` if connected at once.
 pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
     connect_to(fd, &SockAddr::new(a))
 }
@@ -241,7 +241,7 @@ pub(crate) fn peer(fd: c_int) -> Option<mg_addr> {
     name(fd, libc::getpeername)
 }
 
-/// Takes the next connection off a listener. Err: errno, EAGAIN when there is none.
+/// Accepts a connection. Err: errno, EAGAIN if there is none.
 pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     let mut s = SockAddr::empty();
     loop {
@@ -259,12 +259,12 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     }
 }
 
-/// Linux: each recvmsg tells how many bytes are left behind those it took. Not in the libc crate.
+/// Linux: recvmsg reports how many bytes are left. Not in the libc crate.
 #[cfg(target_os = "linux")]
 const TCP_INQ: c_int = 36;
 
-/// Asks the kernel to say with each read what is left behind it, for [`recv_stream`]. True when it will. Accepted sockets inherit
-/// that from their listener.
+/// Asks the kernel to report with each read how much is left, for [`recv_stream`]. True if supported. Accepted sockets inherit it
+/// from their listener.
 #[cfg(target_os = "linux")]
 pub(crate) fn tell_rest(fd: c_int) -> bool {
     set(fd, libc::IPPROTO_TCP, TCP_INQ, 1)
@@ -275,12 +275,12 @@ pub(crate) fn tell_rest(_fd: c_int) -> bool {
     false
 }
 
-/// Reads from a stream. Also whether the kernel vouches that nothing is left behind what was read, which it does only where
-/// [`tell_rest`] was true.
+/// Reads from a stream. Also returns whether the kernel confirms that nothing is left, which it does only if [`tell_rest`]
+/// returned true.
 ///
-/// That a read took less than it might have proves nothing: the kernel stops at urgent data and between messages with descriptors,
-/// and platforms may have reasons of their own. Only EAGAIN does, one more call for each request, or the kernel's word, which is
-/// part of the call that is made anyway.
+/// A short read proves nothing: the kernel stops at urgent data and between messages with descriptors, and other platforms may
+/// have their own reasons. Only EAGAIN does, which costs another call per request, or the kernel's report, which comes with the
+/// read.
 ///
 /// # Safety
 /// As [`recv`].
@@ -330,10 +330,10 @@ pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
     retry(|| unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) })
 }
 
-/// No datagram is longer.
+/// Maximum size of a datagram.
 pub(crate) const DATAGRAM: usize = 1 << 16;
 
-/// Memory of a manager for what is looked at once: too much for the stack of a small thread. Nothing of it is ever initialised.
+/// Scratch memory of a manager, too large for the stack of a small thread. Never initialised.
 #[derive(Default)]
 pub(crate) struct Scratch(Vec<u8>);
 
@@ -347,7 +347,8 @@ impl Scratch {
     }
 }
 
-/// Takes one datagram, whose length is the result: its first `len` bytes go to `buf`, the others to `rest`, as far as there is room.
+/// Receives one datagram and returns its length: the first `len` bytes go to `buf`, the others to `rest`, as far as there is
+/// room.
 ///
 /// # Safety
 /// As [`recv`].
@@ -370,7 +371,7 @@ pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut [
     (io, s.to_addr())
 }
 
-/// `more`: other bytes follow at once, so the last packet may wait for them.
+/// `more`: more data follows at once, so the last packet may wait for it.
 ///
 /// # Safety
 /// `buf` points at `len` readable bytes.
@@ -385,7 +386,7 @@ const MSG_MORE: c_int = libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]
 const MSG_MORE: c_int = 0;
 
-/// Lets the kernel copy `len` bytes of a file to a socket. The file's own position stays.
+/// Lets the kernel copy `len` bytes of a file to a socket. The file position does not change.
 #[cfg(target_os = "linux")]
 pub(crate) fn send_file(fd: c_int, file: c_int, offset: u64, len: usize) -> Io {
     let Ok(mut offset) = i64::try_from(offset) else { return Io::Failed(libc::EOVERFLOW) };
@@ -398,7 +399,7 @@ pub(crate) fn send_file(_fd: c_int, _file: c_int, _offset: u64, _len: usize) -> 
     Io::Failed(libc::ENOSYS)
 }
 
-/// Reads from a file at `offset`. The file's own position stays.
+/// Reads from a file at `offset`. The file position does not change.
 #[cfg(feature = "tls")]
 pub(crate) fn read_at(file: c_int, offset: u64, buf: &mut [u8]) -> Io {
     #[cfg(not(target_os = "linux"))]
@@ -410,7 +411,7 @@ pub(crate) fn read_at(file: c_int, offset: u64, buf: &mut [u8]) -> Io {
     retry(|| unsafe { pread(file, buf.as_mut_ptr().cast(), buf.len(), offset) })
 }
 
-/// Whether writing to a broken connection ends the process, where a call cannot say otherwise.
+/// True if writing to a broken connection terminates the process, for calls without a flag to prevent it.
 pub(crate) fn sigpipe_kills() -> bool {
     // SAFETY: all-zero is valid; the call only reads the current setting into it.
     unsafe {
@@ -432,7 +433,7 @@ pub(crate) fn set_reuse_port(fd: c_int) -> bool {
     set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
 }
 
-/// Closing sends a reset.
+/// Makes close send a reset.
 pub(crate) fn set_abort(fd: c_int) {
     let now = libc::linger { l_onoff: 1, l_linger: 0 };
     let p: *const libc::linger = &now;
@@ -440,7 +441,7 @@ pub(crate) fn set_abort(fd: c_int) {
     unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, p.cast(), size_of::<libc::linger>() as socklen_t) };
 }
 
-/// Makes an adopted descriptor non-blocking and close-on-exec. False when it is no descriptor.
+/// Makes a descriptor non-blocking and close-on-exec. False if it is not valid.
 pub(crate) fn adopt(fd: c_int) -> bool {
     // SAFETY: no pointers.
     unsafe {
@@ -458,7 +459,7 @@ fn option(fd: c_int, name: c_int) -> Option<c_int> {
     done.then_some(value)
 }
 
-/// The error that the kernel keeps for this socket, once; 0 when there is none.
+/// The pending error of a socket, which is cleared; 0 if there is none.
 pub(crate) fn take_error(fd: c_int) -> c_int {
     option(fd, libc::SO_ERROR).unwrap_or_else(errno)
 }
@@ -489,14 +490,14 @@ pub(crate) fn listens(fd: c_int) -> Option<bool> {
     }
 }
 
-/// Whether a read would find something: data, the end of the stream, or an error.
+/// True if a read would return something: data, end of stream, or an error.
 pub(crate) fn has_input(fd: c_int) -> bool {
     let mut byte = 0u8;
     // SAFETY: the buffer is one byte.
     retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) }) != Io::Wait
 }
 
-/// Whether the kernel knows that the other end of a stream is gone, and not merely silent.
+/// True if the kernel knows that the other end of a stream is gone, and not merely silent.
 pub(crate) fn is_gone(fd: c_int) -> bool {
     option(fd, libc::SO_ERROR).is_some_and(|errno| errno != 0) || is_tcp_closed(fd)
 }
@@ -517,7 +518,7 @@ fn is_tcp_closed(_fd: c_int) -> bool {
     false
 }
 
-/// Reads and forgets the next bytes of a TCP stream without copying them.
+/// Discards the next bytes of a TCP stream without copying them.
 pub(crate) fn discard(fd: c_int, scratch: &mut Scratch) -> Io {
     // With MSG_TRUNC the kernel does not write to the buffer (tcp(7)), but tools that check memory want one.
     let mut small = [core::mem::MaybeUninit::uninit(); 512];
@@ -534,7 +535,7 @@ pub(crate) fn shutdown_write(fd: c_int) {
     unsafe { libc::shutdown(fd, libc::SHUT_WR) };
 }
 
-/// The local address the kernel would use towards `to`. Err: the call that failed and errno.
+/// The local address the kernel would use to reach `to`. Err: the call that failed, and errno.
 pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_int)> {
     let fd = new(inet(to.is_ip6), true).map_err(|e| ("socket()", e))?;
     let found = match connect(fd, to) {

@@ -1,4 +1,4 @@
-//! Listening on Unix sockets: the files that stand for them.
+//! Socket files of Unix listeners.
 
 use super::sock::{self, Io, SockAddr};
 use core::ffi::c_int;
@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io, process};
 
-/// The file of a listening socket. It is removed when the last descriptor of the socket is closed by the process that made it.
+/// The file of a listening socket. Removed when the process that created it closes the last descriptor of the socket.
 pub(crate) struct SocketFile {
     path: PathBuf,
     file: (u64, u64),
@@ -25,12 +25,12 @@ impl Drop for SocketFile {
     }
 }
 
-/// Device and inode of the socket that is there.
+/// Device and inode of an existing socket.
 fn socket_at(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().filter(|m| m.file_type().is_socket()).map(|m| (m.dev(), m.ino()))
 }
 
-/// Whether somebody listens there, as far as one can tell.
+/// True if a process appears to be listening there.
 fn is_served(path: &Path) -> bool {
     let Some(addr) = SockAddr::unix(path.as_os_str().as_bytes()) else { return false };
     let Ok(fd) = sock::open_unix() else { return true };
@@ -39,7 +39,7 @@ fn is_served(path: &Path) -> bool {
     !matches!(sock::connect_to(fd, &addr), Io::Failed(libc::ECONNREFUSED | libc::ENOENT))
 }
 
-/// A listening socket. Its mode is for the umask. Err: the call that failed and errno.
+/// Opens a listening socket, with permissions set by the umask. Err: the call that failed, and errno.
 pub(crate) fn listen(path: &[u8], backlog: c_int) -> Result<(c_int, SocketFile), (&'static str, c_int)> {
     let addr = SockAddr::unix(path).ok_or(("bind", libc::ENAMETOOLONG))?;
     let path = Path::new(OsStr::from_bytes(path));

@@ -1,10 +1,10 @@
-//! Threads and processes, as far as the engine needs to know of them.
+//! Thread and process identification.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-/// Tells the calling thread from every other one that is alive; never 0.
+/// Identifies the calling thread among all live threads; never 0.
 #[inline]
 pub(crate) fn id() -> usize {
     // SAFETY: no conditions.
@@ -15,8 +15,8 @@ pub(crate) fn sleep_ms(ms: u64) {
     std::thread::sleep(Duration::from_millis(ms));
 }
 
-/// Calls `f` until it returns true or `ms` have passed. Returns what it returned last. (By the system's clock: the
-/// application's may stand still.)
+/// Calls `f` until it returns true or `ms` milliseconds have passed. Returns its last result. Uses the system's clock, because
+/// the application's may stand still.
 pub(crate) fn retry_for(ms: u64, mut f: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     for round in 0u32.. {
@@ -41,7 +41,7 @@ extern "C" fn forked() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Tells a process from its parent: how many forks lead to it, counted from the first call on.
+/// Identifies a process among its ancestors: the number of forks since the first call.
 pub(crate) fn generation() -> u32 {
     static WATCH: Once = Once::new();
     // SAFETY: the handler does no more than a child may do.
@@ -51,7 +51,7 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// The same after the first call.
+/// Like [`generation`], after the first call.
 #[inline]
 pub(crate) fn current_generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)

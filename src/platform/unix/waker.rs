@@ -5,10 +5,10 @@ use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Bytes that may wait; a sender is refused beyond that.
+/// Maximum number of waiting bytes; senders are refused beyond it.
 pub(crate) const LIMIT: usize = 64 << 20;
 
-/// Something that threads and signal handlers share, behind a short spin lock that is held with signals blocked.
+/// Data shared between threads and signal handlers, behind a short spin lock held with signals blocked.
 pub(crate) struct Guarded<T> {
     /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
     lock: AtomicU32,
@@ -99,7 +99,7 @@ impl Waker {
         ok
     }
 
-    /// From any thread or signal handler. False when the descriptor is broken.
+    /// Any thread and signal handlers may call it. False if the descriptor is broken.
     pub(crate) fn wake(&self) -> bool {
         let one: u64 = 1;
         // SAFETY: writes eight bytes from the stack. What is full is as good as written.
@@ -107,7 +107,7 @@ impl Waker {
         n == 8 || sock::errno() == libc::EAGAIN
     }
 
-    /// Has been heard: the next wake ends a wait again.
+    /// Clears the wakeup, so that the next one ends a wait again.
     pub(crate) fn reset(&self) {
         let mut count = [0u64; 16];
         // SAFETY: reads onto the stack. An eventfd is empty after eight bytes, a pipe when it has given less than was asked for.
@@ -124,7 +124,7 @@ impl Drop for Waker {
     }
 }
 
-/// A growable run of bytes in pages of its own.
+/// A growable byte buffer in its own pages.
 pub(crate) struct Pages {
     base: *mut u8,
     size: usize,
@@ -139,7 +139,7 @@ unsafe impl Send for Pages {}
 impl Pages {
     pub(crate) const EMPTY: Pages = Pages { base: core::ptr::null_mut(), size: 0, len: 0, process: 0 };
 
-    /// Appends both parts, or nothing. False when that is too much or out of memory.
+    /// Appends both parts, or nothing. False if over the limit or out of memory.
     pub(crate) fn push(&mut self, parts: [&[u8]; 2]) -> bool {
         let need = self.len + parts[0].len() + parts[1].len();
         if need > self.size && !self.grow(need) {
