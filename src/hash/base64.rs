@@ -4,13 +4,13 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, encoded_len};
 
-/// Unused bits of the last character are not looked at.
+/// Ignores unused bits of the last character.
 const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
 const PLAIN: GeneralPurpose = GeneralPurpose::new(&STANDARD, CONFIG);
 const URL: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, CONFIG.with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::RequireNone));
 
-/// Encodes with one of two engines; None unless `to` has room for the padded text and one byte more.
+/// Encodes with one of two engines. None unless `to` has room for the padded text and one more byte.
 fn encode_with(engine: &GeneralPurpose, data: &[u8], to: &mut [u8]) -> Option<usize> {
     if to.len() <= encoded_len(data.len(), true)? {
         return None;
@@ -18,18 +18,18 @@ fn encode_with(engine: &GeneralPurpose, data: &[u8], to: &mut [u8]) -> Option<us
     engine.encode_slice(data, to).ok()
 }
 
-/// The length of the text, with padding; see `encode_with`.
+/// Encodes with padding. Returns the length of the text.
 pub(crate) fn encode(data: &[u8], to: &mut [u8]) -> Option<usize> {
     encode_with(&PLAIN, data, to)
 }
 
-/// The same with `-` and `_`, and without padding.
+/// Encodes with `-` and `_`, without padding. Returns the length of the text.
 pub(crate) fn url_encode(data: &[u8], to: &mut [u8]) -> Option<usize> {
     encode_with(&URL, data, to)
 }
 
-/// Decodes all groups of four characters; what is left over is ignored. None for malformed text, or unless `to` has room for
-/// three bytes per group and one byte more.
+/// Decodes complete groups of four characters and ignores the rest. None if malformed, or unless `to` has room for three bytes
+/// per group and one more.
 pub(crate) fn decode(text: &[u8], to: &mut [u8]) -> Option<usize> {
     let groups = text.len() / 4;
     if to.len() <= groups * 3 {
@@ -38,8 +38,7 @@ pub(crate) fn decode(text: &[u8], to: &mut [u8]) -> Option<usize> {
     PLAIN.decode_slice(&text[..groups * 4], to).ok()
 }
 
-/// Decodes text with `-` and `_`, which ends at the first `=`. None for malformed text, or when the result and one byte
-/// more do not fit.
+/// Decodes text with `-` and `_` that ends at the first `=`. None if malformed, or if the result and one more byte do not fit.
 pub(crate) fn url_decode(text: &[u8], to: &mut [u8]) -> Option<usize> {
     let end = memchr::memchr(b'=', text).unwrap_or(text.len());
     if text.len() % 4 == 1 {
@@ -49,8 +48,8 @@ pub(crate) fn url_decode(text: &[u8], to: &mut [u8]) -> Option<usize> {
     URL.decode_slice(&text[..end], &mut to[..room]).ok()
 }
 
-/// Adds a byte to text of `len` characters. `carry` is the byte behind the text: bits of the byte before that wait for their
-/// character. Gives the number of new characters, and the bytes to put behind the text: those characters and the new carry.
+/// Adds a byte to text of `len` characters. `carry` is the byte after the text: bits of the previous byte. Returns the number of
+/// new characters, and the bytes to store after the text: those characters and the new carry.
 pub(crate) fn update(byte: u8, carry: u8, len: usize) -> (usize, [u8; 2]) {
     match len % 4 {
         0 => (1, [letter(byte >> 2), byte << 4 & 63]),
@@ -59,7 +58,7 @@ pub(crate) fn update(byte: u8, carry: u8, len: usize) -> (usize, [u8; 2]) {
     }
 }
 
-/// The end of text of `len` characters: the carry's character and padding, up to a multiple of four.
+/// Completes text of `len` characters: the character of the carry, and padding to a multiple of four.
 pub(crate) fn finish(carry: u8, len: usize) -> impl Iterator<Item = u8> {
     let padding = std::iter::repeat_n(b'=', 4 - len % 4);
     (len % 4 != 0).then_some(letter(carry)).into_iter().chain(padding).take((4 - len % 4) % 4)

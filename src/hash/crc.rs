@@ -1,4 +1,4 @@
-//! Checksums. A checksum of two pieces is that of the second, started with that of the first; the first starts with 0.
+//! Checksums. The result for one piece is the initial value for the next; the first initial value is 0.
 
 /// CRC-32 as in zlib.
 pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {

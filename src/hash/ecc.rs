@@ -1,4 +1,4 @@
-//! The curves P-256 and P-384: ECDSA and ECDH over the constant-time code of the RustCrypto packages. Keys and signatures are plain
+//! The curves P-256 and P-384: ECDSA and ECDH on the constant-time code of the RustCrypto crates. Keys and signatures are
 //! big-endian bytes: a private key has `size` bytes, a public key (x, y) and a signature (r, s) twice as many.
 
 use super::md;
@@ -10,7 +10,7 @@ pub(crate) enum Curve {
     P384,
 }
 
-/// The same code for both curves: their packages have the same shape.
+/// The same code for both curves: their crates have the same shape.
 macro_rules! curve {
     ($name:ident, $package:ident, $curve:ident, $uint:ident, $size:literal, $hmac:path) => {
         mod $name {
@@ -25,7 +25,7 @@ macro_rules! curve {
 
             pub(super) const SIZE: usize = $size;
 
-            /// A key of more or fewer bytes than `SIZE`, 0, or what is not below the order of the curve, is none.
+            /// Rejects a key of the wrong size, 0, and values not below the order of the curve.
             pub(super) fn private(key: &[u8]) -> Option<SecretKey> {
                 if key.len() == SIZE { SecretKey::from_slice(key).ok() } else { None }
             }
@@ -53,7 +53,7 @@ macro_rules! curve {
                 Some(Zeroizing::new(secret.raw_secret_bytes().to_vec()))
             }
 
-            /// A short hash stands for the same number with zeros in front.
+            /// A short hash is padded with leading zeros.
             pub(super) fn padded(hash: &[u8]) -> Vec<u8> {
                 [&vec![0; SIZE.saturating_sub(hash.len())], hash].concat()
             }
@@ -82,7 +82,7 @@ macro_rules! curve {
                     self.value = $hmac(&self.key, &[&self.value]);
                 }
 
-                /// The next number from 1 to below the order.
+                /// The next number from 1 to the order, exclusive.
                 pub(super) fn next(&mut self) -> Zeroizing<FieldBytes> {
                     loop {
                         if !std::mem::take(&mut self.first) {
@@ -104,7 +104,7 @@ macro_rules! curve {
                 }
             }
 
-            /// `turn` makes of each nonce the one that is taken.
+            /// `turn` modifies each nonce before use.
             pub(super) fn sign(key: &[u8], hash: &[u8], noise: &[u8], turn: impl Fn(&mut FieldBytes)) -> Option<Vec<u8>> {
                 let scalar = Zeroizing::new(*private(key)?.to_nonzero_scalar());
                 let hash = ecdsa::hazmat::bits2field::<$package::$curve>(&padded(hash)).ok()?;
@@ -140,7 +140,7 @@ macro_rules! on {
 }
 
 impl Curve {
-    /// Bytes of a private key.
+    /// Size of a private key in bytes.
     pub(crate) fn size(self) -> usize {
         on!(self, SIZE)
     }
@@ -153,7 +153,7 @@ impl Curve {
         on!(self, is_public_key(public))
     }
 
-    /// The x coordinate of the point that both sides of an ECDH exchange reach.
+    /// The x coordinate of the shared ECDH point.
     pub(crate) fn shared_secret(self, public: &[u8], private: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         on!(self, shared_secret(public, private))
     }
@@ -168,15 +168,15 @@ impl Curve {
     }
 }
 
-/// The signature of an ES256 token. Its nonce is that of RFC 6979 with its bytes in the opposite order, as the original makes it, so
-/// that equal tokens are equal, whichever library signed them. Two signatures of one hash with two nonces that are related would give
-/// the key away: whoever has signed with the one must not sign the same with the other.
+/// The signature of an ES256 token. Its nonce is that of RFC 6979 with its bytes reversed, as in the original, so that equal
+/// tokens are equal whichever library signed them. Two signatures of one hash with related nonces would reveal the key: never
+/// sign the same hash with both nonces.
 pub(crate) fn es256(private: &[u8], hash: &[u8; 32]) -> Option<Vec<u8>> {
     secp256r1::sign(private, hash, &[], |nonce| nonce.reverse())
 }
 
-/// The scalar of a P-256 key in DER: `ECPrivateKey` of RFC 5915 ("SEC1"), or that in the `PrivateKeyInfo` of PKCS#8. A public key
-/// that comes with it must be its own.
+/// The scalar of a P-256 key in DER: `ECPrivateKey` of RFC 5915 ("SEC1"), or the same in a PKCS#8 `PrivateKeyInfo`. An included
+/// public key must match.
 pub(crate) fn p256_scalar(der: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     use p256::SecretKey;
     use p256::pkcs8::DecodePrivateKey;

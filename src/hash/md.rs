@@ -1,5 +1,5 @@
-//! Digests: block functions of the RustCrypto packages, driven on state that lives in the public context structs, so that a
-//! context is plain data that applications may copy.
+//! Digests: block functions of the RustCrypto crates, driven on state in the public context structs, so that a context is plain
+//! data that applications may copy.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
@@ -28,8 +28,8 @@ pub(crate) use sha1::block_api::compress as sha1;
 pub(crate) use sha2::block_api::{compress256, compress512};
 pub(crate) use sha2::digest::consts::{U64, U128};
 
-/// Feeds `data` to `compress` in blocks of `N` bytes. `block` holds the `used` bytes that came before and wait for the rest of
-/// their block, and is left holding those that wait now.
+/// Feeds `data` to `compress` in blocks of `N` bytes. On entry `block` holds `used` bytes of an incomplete block, on return the
+/// remaining ones.
 pub(crate) fn update<U, const N: usize>(block: &mut [u8; N], used: usize, mut data: &[u8], mut compress: impl FnMut(&[[u8; N]]))
 where
     U: ArraySize<ArrayType<u8> = [u8; N]>,
@@ -62,7 +62,7 @@ where
     update::<U, N>(block, used, &padding[..len], compress);
 }
 
-/// SHA-1 of several pieces in a row.
+/// SHA-1 of the concatenation of several pieces.
 pub(crate) fn sha1_of(pieces: &[&[u8]]) -> [u8; 20] {
     pieces.iter().fold(Sha1::new(), |sum, piece| sum.chain_update(piece)).finalize().into()
 }
@@ -71,7 +71,7 @@ pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
 }
 
-/// SHA-256 of several pieces, each with its length before it, so that no other pieces look the same.
+/// SHA-256 of several pieces, each preceded by its length, so that different pieces cannot collide.
 #[cfg(feature = "tls")]
 pub(crate) fn sha256_of(pieces: &[&[u8]]) -> [u8; 32] {
     let add = |sum: Sha256, piece: &&[u8]| sum.chain_update((piece.len() as u64).to_be_bytes()).chain_update(piece);
@@ -87,7 +87,7 @@ pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().into()).unwrap_or([0; 32])
 }
 
-/// Of several pieces in a row, with a key as long as the digest.
+/// HMAC of the concatenation of several pieces, with a key as long as the digest.
 #[cfg(feature = "ecc")]
 pub(crate) fn hmac_sha256_of(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
     pieces.iter().fold(Hmac::<Sha256>::new(&fitted(key)), |mac, piece| mac.chain_update(piece)).finalize().into_bytes().into()
@@ -98,7 +98,7 @@ pub(crate) fn hmac_sha384_of(key: &[u8; 48], pieces: &[&[u8]]) -> [u8; 48] {
     pieces.iter().fold(Hmac::<Sha384>::new(&fitted(key)), |mac, piece| mac.chain_update(piece)).finalize().into_bytes().into()
 }
 
-/// A key shorter than a block, filled up with zeros (RFC 2104).
+/// A key shorter than a block, padded with zeros (RFC 2104).
 #[cfg(feature = "ecc")]
 fn fitted<U: ArraySize<ArrayType<u8> = [u8; B]>, const N: usize, const B: usize>(key: &[u8; N]) -> Array<u8, U> {
     let mut block = [0; B];
@@ -106,7 +106,7 @@ fn fitted<U: ArraySize<ArrayType<u8> = [u8; B]>, const N: usize, const B: usize>
     Array(block)
 }
 
-/// Whether `mac` is the one, found out in a time that does not depend on it.
+/// Verifies `mac` in constant time.
 pub(crate) fn is_hmac_sha256(key: &[u8], data: &[u8], mac: &[u8]) -> bool {
     Hmac::<Sha256>::new_from_slice(key).is_ok_and(|sum| sum.chain_update(data).verify_slice(mac).is_ok())
 }

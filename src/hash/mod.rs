@@ -1,4 +1,4 @@
-//! Digests, signatures, base64 and checksums over well-kept crates.
+//! Digests, signatures, base64 and checksums, on maintained crates.
 
 #![forbid(unsafe_code)]
 

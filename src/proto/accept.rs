@@ -1,7 +1,6 @@
 //! `Accept-Encoding`.
 
-/// Whether the client takes gzip. As in the original a `*` or another case does not count; other than there, `gzip;q=0` does not
-/// either.
+/// True if the client accepts gzip. As in the original, `*` and other case do not count; unlike there, neither does `gzip;q=0`.
 pub(crate) fn gzip(value: &[u8]) -> bool {
     value.split(|b| *b == b',').any(|item| {
         let mut parts = item.split(|b| *b == b';').map(<[u8]>::trim_ascii);

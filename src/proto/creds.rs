@@ -10,11 +10,11 @@ use base64::{
 /// Longer Basic credentials are refused.
 const MAX_BASIC: usize = 255;
 
-/// The fraction of a group behind the last whole one is ignored, and so are bits that stand for nothing.
+/// Ignores an incomplete last group and unused bits.
 static BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// Finds the credentials of a request in its `Authorization` and `Cookie` headers and its query, and writes them as C strings,
-/// cut where they do not fit. The first source that applies counts, even when there is nothing in it.
+/// Extracts the credentials of a request from its `Authorization` and `Cookie` headers and its query, as C strings, truncated to
+/// fit. The first source that applies is used, even if it is empty.
 pub(crate) fn creds<'a>(
     authorization: Option<&[u8]>,
     cookies: impl IntoIterator<Item = &'a [u8]>,

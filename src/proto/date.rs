@@ -1,7 +1,7 @@
 //! Calendar dates.
 
-/// Seconds since 1970 of a moment in UTC, in the Gregorian calendar; 0 for years before 1970. Numbers out of their range
-/// (month 13, day 0, minute 60) count on into the next or previous unit.
+/// Seconds since 1970 of a UTC date in the Gregorian calendar; 0 for years before 1970. Out-of-range values (month 13, day 0,
+/// minute 60) carry over.
 pub(crate) fn unix_time(year: u32, month: u32, day: u32, hour: u32, min: u32, sec: u32) -> u64 {
     if year < 1970 {
         return 0;
@@ -18,10 +18,10 @@ pub(crate) fn unix_time(year: u32, month: u32, day: u32, hour: u32, min: u32, se
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-/// The end of the year 9999: later ones have no place in HTTP.
+/// End of the year 9999, the last that HTTP dates can express.
 const LAST: i64 = 253_402_300_799;
 
-/// A moment as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`. None before 1970 and after 9999.
+/// An HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`. None before 1970 and after 9999.
 pub(crate) fn http(time: i64) -> Option<String> {
     if !(0..=LAST).contains(&time) {
         return None;
@@ -40,8 +40,7 @@ pub(crate) fn http(time: i64) -> Option<String> {
     Some(format!("{name}, {date:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"))
 }
 
-/// The moment that a date of HTTP means, in any of its three forms (RFC 9110, 5.6.7); what lies before 1970 counts as its
-/// start. None: it is no date.
+/// Parses an HTTP date in any of its three forms (RFC 9110, 5.6.7); dates before 1970 count as 1970. None if malformed.
 pub(crate) fn parse_http(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
     let is_day = |name: &str, len: usize| DAYS.iter().any(|d| name.eq_ignore_ascii_case(d.get(..len).unwrap_or(d)));
@@ -84,7 +83,7 @@ pub(crate) fn parse_http(text: &[u8]) -> Option<i64> {
     good.then(|| unix_time(year, month, date, hour, minute, second) as i64)
 }
 
-/// A number of exactly so many digits.
+/// A number of exactly this many digits.
 fn digits(text: &str, len: usize) -> Option<u32> {
     (text.len() == len && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }

@@ -1,5 +1,5 @@
-//! DNS messages. There are two readers of names: a lenient one, which the C parsers and mDNS are specified by, and a strict one
-//! for the replies that the resolver believes.
+//! DNS messages. There are two parsers of names: a lenient one, as specified for the C parsers and mDNS, and a strict one for the
+//! replies that the resolver trusts.
 
 use crate::memory;
 use core::net::IpAddr;
@@ -10,11 +10,11 @@ pub(crate) const AAAA: u16 = 28;
 pub(crate) const IN: u16 = 1;
 
 pub(crate) const HEADER: usize = 12;
-/// The largest message over UDP without extensions.
+/// Maximum size of a UDP message without extensions.
 pub(crate) const UDP_MAX: usize = 512;
-/// The longest text of a name that the C API hands out.
+/// Maximum length of a name as text in the C API.
 pub(crate) const NAME_MAX: usize = 255;
-/// The longest name on the wire.
+/// Maximum length of a name on the wire.
 const WIRE_MAX: usize = 255;
 
 fn be16(buf: &[u8], at: usize) -> Option<u16> {

@@ -1,9 +1,9 @@
-//! Private keys in files: PEM or DER.
+//! EC private keys in PEM or DER.
 
 use crate::hash::{base64, ecc};
 use zeroize::Zeroizing;
 
-/// The bytes of the first PEM block with this label. Text around it, and blanks inside, do not matter.
+/// The bytes of the first PEM block with this label. Ignores surrounding text and white space.
 fn pem(text: &[u8], label: &str) -> Option<Zeroizing<Vec<u8>>> {
     let begin = format!("-----BEGIN {label}-----");
     let end = format!("-----END {label}-----");

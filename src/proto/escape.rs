@@ -1,6 +1,6 @@
-//! Text inside of other text: JSON strings and HTML.
+//! Escaping of text in JSON strings and HTML.
 
-/// What stands for a byte of a JSON string; None: itself, or `\\u00XX`.
+/// The escape of a byte in a JSON string; None: itself, or `\\u00XX`.
 pub(crate) fn json(c: u8) -> Option<&'static [u8]> {
     match c {
         8 => Some(b"\\b"),
@@ -14,7 +14,7 @@ pub(crate) fn json(c: u8) -> Option<&'static [u8]> {
     }
 }
 
-/// What stands for a byte of HTML text or of a value in double quotes; None: itself.
+/// The entity of a byte in HTML text or in a double-quoted value; None: itself.
 pub(crate) fn html(c: u8) -> Option<&'static [u8]> {
     match c {
         b'&' => Some(b"&amp;"),
@@ -25,7 +25,7 @@ pub(crate) fn html(c: u8) -> Option<&'static [u8]> {
     }
 }
 
-/// Appends a JSON string, with its quotes.
+/// Appends a quoted JSON string.
 pub(crate) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for &c in text {
@@ -38,7 +38,7 @@ pub(crate) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// Appends HTML text.
+/// Appends escaped HTML text.
 pub(crate) fn html_text(out: &mut Vec<u8>, text: &[u8]) {
     for &c in text {
         match html(c) {

@@ -1,28 +1,28 @@
-//! The pattern language of `mg_match`: `?` is any one character, `*` a run without `/`, `#` any run, the rest literal.
+//! The pattern language of `mg_match`: `?` matches one character, `*` a run without `/`, `#` any run; everything else is literal.
 
 use memchr::{memchr, memmem};
 use std::ops::Range;
 
-/// One run of adjacent wildcards and the text of the pattern behind it.
+/// A run of adjacent wildcards and the literal text after it.
 #[derive(Clone, Copy, Default)]
 struct Gap<'a> {
-    /// The run has a `#`: it may cover slashes.
+    /// The run contains a `#`: it may span slashes.
     any: bool,
     text: &'a [u8],
     start: usize,
-    /// Where the run may end: from `end`, which moves forward during the search, to `limit`.
+    /// The range in which the run may end: from `end`, which moves forward during the search, to `limit`.
     end: usize,
     limit: usize,
-    /// No match is possible with a run that starts before this place.
+    /// No match is possible with a run that starts before this position.
     dead: usize,
 }
 
-/// Whether `c` is a wildcard for a run of characters.
+/// True if `c` is a wildcard for a run of characters.
 pub(crate) fn is_run(c: u8) -> bool {
     matches!(c, b'*' | b'#')
 }
 
-/// Whether `s` begins with `text`, in which `?` stands for any character.
+/// True if `s` begins with `text`, in which `?` matches any character.
 fn begins(s: &[u8], text: &[u8]) -> bool {
     s.len() >= text.len() && text.iter().zip(s).all(|(&t, &c)| t == b'?' || t == c)
 }
@@ -37,7 +37,7 @@ fn find(s: &[u8], text: &[u8]) -> Option<usize> {
 }
 
 impl Gap<'_> {
-    /// Lets the run begin at `start`; false when that is known to fail.
+    /// Starts the run at `start`. False if that is known to fail.
     fn enter(&mut self, s: &[u8], start: usize) -> bool {
         if start < self.dead {
             return false;
@@ -47,7 +47,7 @@ impl Gap<'_> {
         true
     }
 
-    /// Moves `end` to the next place where the text behind the run is; false when there is none.
+    /// Moves `end` to the next occurrence of the literal text. False if there is none.
     fn advance(&mut self, s: &[u8], last: bool) -> bool {
         let to = self.limit.saturating_add(self.text.len()).min(s.len());
         let found = match s.get(self.end..to) {
@@ -66,16 +66,16 @@ impl Gap<'_> {
     }
 }
 
-/// The places of the characters that stand for a `?` of `text`, which matched at `at`.
+/// Positions of the characters matched by a `?` of `text`, which matched at `at`.
 fn singles(text: &[u8], at: usize) -> impl Iterator<Item = Range<usize>> {
     text.iter().enumerate().filter(|&(_, &t)| t == b'?').map(move |(i, _)| at + i..at + i + 1)
 }
 
-/// Matches all of `s`. Calls `capture` with the place of each wildcard's text, in pattern order, only when it matches; a
-/// run of adjacent `*` and `#` is one wildcard. Every run ends as early as possible, earlier runs first.
+/// Matches all of `s`. On success, calls `capture` with the range matched by each wildcard, in pattern order; a run of adjacent
+/// `*` and `#` counts as one. Every run ends as early as possible, earlier runs first.
 ///
-/// Takes time proportional to the length of `s` times the length of the pattern at most: the places where one gap begins
-/// only ever move forward, and what failed once (`dead`) is not searched again.
+/// Takes time proportional to the length of `s` times the length of the pattern at most: the start positions of a gap only move
+/// forward, and what failed once (`dead`) is not searched again.
 pub(crate) fn matches(s: &[u8], pattern: &[u8], mut capture: impl FnMut(Range<usize>)) -> bool {
     let (head, rest) = pattern.split_at(pattern.iter().position(|&c| is_run(c)).unwrap_or(pattern.len()));
     if !begins(s, head) || (rest.is_empty() && s.len() != head.len()) {

@@ -1,4 +1,4 @@
-//! Addresses in text, and lists of networks.
+//! IP addresses as text, and access lists.
 
 use super::num;
 use core::net::Ipv6Addr;
@@ -27,7 +27,7 @@ impl core::fmt::Display for Ip {
     }
 }
 
-/// Four numbers up to 255, of any number of digits, and what follows them.
+/// Four numbers up to 255, with any number of digits, and the rest.
 fn dotted(mut s: &[u8]) -> Option<([u8; 4], &[u8])> {
     let mut ip = [0; 4];
     for (i, octet) in ip.iter_mut().enumerate() {
@@ -70,7 +70,7 @@ fn v6(s: &[u8]) -> Option<Ip> {
     Some(Ip::V6(std::str::from_utf8(s).ok()?.parse::<Ipv6Addr>().ok()?.octets(), scope))
 }
 
-/// The IPv4 address that `ip` is, mapped into IPv6 (RFC 4291, 2.5.5.2).
+/// The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
 pub(crate) fn mapped(ip: [u8; 16]) -> Option<[u8; 4]> {
     Ipv6Addr::from(ip).to_ipv4_mapped().map(|ip| ip.octets())
 }
@@ -109,9 +109,9 @@ fn network(s: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_be_bytes(ip), mask))
 }
 
-/// Whether a list of `+` and `-` networks lets an IPv4 address in: the last network it is in decides, none means no,
-/// except that an empty list lets everyone in. A `-` rule that names a host means all of its network; a `+` rule that does so means
-/// nobody: neither lets anyone in who was not meant.
+/// True if a list of `+` and `-` networks allows an IPv4 address: the last matching network decides, no match denies, and an
+/// empty list allows everything. If bits beyond the prefix length are set, a `-` rule denies the whole network and a `+` rule
+/// allows nothing, so neither admits an unintended address.
 pub(crate) fn acl(list: &[u8], ip: [u8; 4]) -> Result<bool, BadAcl> {
     let ip = u32::from_be_bytes(ip);
     let mut allowed = list.is_empty();

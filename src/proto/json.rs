@@ -1,4 +1,4 @@
-//! Finding values in JSON text, without building a tree.
+//! Finds values in JSON text without building a tree.
 
 use super::num;
 use std::ops::Range;
@@ -14,7 +14,7 @@ pub(crate) enum Error {
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// The length of the string at the start of `s`, with its quotes.
+/// Length of the string at the start of `s`, with its quotes.
 fn string(s: &[u8]) -> Result<usize> {
     let mut i = 1;
     loop {
@@ -27,7 +27,7 @@ fn string(s: &[u8]) -> Result<usize> {
     }
 }
 
-/// The length of the number at the start of `s`. Digits may be missing everywhere: `-`, `1.` and `1e` are numbers.
+/// Length of the number at the start of `s`. Digits may be missing: `-`, `1.` and `1e` are numbers.
 fn number(s: &[u8]) -> usize {
     let digits = |at: usize| at + s.get(at..).map_or(0, |rest| num::prefix(rest).1);
     let mut i = digits(usize::from(s.first() == Some(&b'-')));
@@ -40,7 +40,7 @@ fn number(s: &[u8]) -> usize {
     i
 }
 
-/// The length of the token at the start of `s`, unless it is a container.
+/// Length of the token at the start of `s`, unless it is a container.
 fn scalar(s: &[u8]) -> Result<usize> {
     let word = |w: &str| if s.starts_with(w.as_bytes()) { Ok(w.len()) } else { Err(Error::Invalid) };
     match s.first() {
@@ -58,14 +58,14 @@ fn skip_blanks(s: &[u8], at: usize) -> usize {
     s.get(at..).and_then(|rest| rest.iter().position(|c| !blank(c))).map_or(s.len(), |n| at + n)
 }
 
-/// What is left of `path` behind a segment `.name` that equals `key`.
+/// The rest of `path` after a segment `.name` that equals `key`.
 fn after_key<'a>(path: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(b".")?.strip_prefix(key)?;
     matches!(rest, [] | [b'.' | b'[', ..]).then_some(rest)
 }
 
-/// The number in a segment `[index]` and what is left of `path` behind it. A number too large or not a number is one that no
-/// element has; an empty one is 0.
+/// The number in a segment `[index]`, and the rest of `path`. A malformed or too large number matches no element; an empty one is
+/// 0.
 fn index(path: &[u8]) -> Option<(usize, &[u8])> {
     let inner = path.strip_prefix(b"[")?;
     let (text, rest) = match memchr::memchr(b']', inner) {
@@ -89,8 +89,8 @@ enum Expect {
     Comma,
 }
 
-/// Finds the token at `path`: `$`, then `.name` and `[index]` segments. Scans no further than needed: what follows the
-/// token is not looked at. Keys are compared as they stand, without decoding escapes.
+/// Finds the token at `path`: `$`, then `.name` and `[index]` segments. Does not examine the text after the token. Keys are
+/// compared without decoding escapes.
 pub(crate) fn find(json: &[u8], path: &[u8]) -> Result<Range<usize>> {
     // What is left of the path once the containers of the first `matched` levels have been entered by it.
     let mut path = path.strip_prefix(b"$").ok_or(Error::Invalid)?;
@@ -192,7 +192,7 @@ pub(crate) fn number_at(json: &[u8], path: &[u8]) -> Option<f64> {
     Some(token.parse().ok().filter(|v: &f64| v.is_finite()).unwrap_or_else(|| plain(token)))
 }
 
-/// The number at `path` without its fraction, exactly. Numbers out of range give the nearest one in it.
+/// The number at `path`, truncated, exact. Saturates.
 pub(crate) fn integer_at(json: &[u8], path: &[u8]) -> Option<i64> {
     number_token(json, path).map(integer)
 }
@@ -234,7 +234,7 @@ fn integer(token: &str) -> i64 {
     }
 }
 
-/// The value of a number token in plain arithmetic. Exponents count up to 308.
+/// The value of a number token in plain arithmetic. Exponents are limited to 308.
 fn plain(token: &str) -> f64 {
     let (mantissa, exponent) = token.split_once(['e', 'E']).unwrap_or((token, ""));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -261,22 +261,22 @@ pub(crate) enum Unescape {
     Bad,
 }
 
-/// What `\u` escapes are decoded to.
+/// How `\u` escapes are decoded.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Escapes {
-    /// The one byte of `\u00XX`. Others, which bytes cannot express, end the text.
+    /// `\u00XX` yields one byte. Others cannot be expressed as bytes and end the text.
     Bytes,
-    /// UTF-8. Halves of surrogate pairs are U+FFFD. What is no escape at all ends the text.
+    /// UTF-8. Lone surrogates become U+FFFD. A malformed escape ends the text.
     Utf8,
 }
 
-/// The number that the four digits behind `\u` spell, and what follows them.
+/// The number in the four digits after `\u`, and the rest.
 fn hex4(s: &[u8]) -> Option<(u16, &[u8])> {
     let (digits, rest) = s.split_at_checked(4)?;
     Some((num::digits(digits, 16)?.try_into().ok()?, rest))
 }
 
-/// The character of a `\u` escape, from behind the `\u` on, and what follows it.
+/// The character of a `\u` escape, starting after the `\u`, and the rest.
 fn character(s: &[u8]) -> Option<(char, &[u8])> {
     let (unit, rest) = hex4(s)?;
     let second = if unit & 0xfc00 == 0xd800 { rest.strip_prefix(b"\\u").and_then(hex4) } else { None };
@@ -284,7 +284,7 @@ fn character(s: &[u8]) -> Option<(char, &[u8])> {
     Some(pair.unwrap_or((char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), rest)))
 }
 
-/// Decodes the escapes of `text` into `to`, leaving room for one byte more.
+/// Decodes the escapes of `text` into `to`, leaving room for one more byte.
 pub(crate) fn unescape(text: &[u8], to: &mut [u8], escapes: Escapes) -> Unescape {
     let (mut from, mut n) = (text, 0);
     while let [c, rest @ ..] = from {
@@ -323,7 +323,7 @@ pub(crate) fn unescape(text: &[u8], to: &mut [u8], escapes: Escapes) -> Unescape
     Unescape::Done(n)
 }
 
-/// The bytes that pairs of hexadecimal digits spell, written to `to`; how many there are.
+/// Decodes pairs of hexadecimal digits into `to`. Returns the number of bytes.
 pub(crate) fn unhex(text: &[u8], to: &mut [u8]) -> Option<usize> {
     if text.len() % 2 != 0 {
         return None;
@@ -334,10 +334,10 @@ pub(crate) fn unhex(text: &[u8], to: &mut [u8]) -> Option<usize> {
     Some(text.len() / 2)
 }
 
-/// One step of an iteration: where to go on, the key (none in an array) and the value.
+/// One step of an iteration: where to continue, the key (none in an array) and the value.
 pub(crate) type Item = (usize, Option<Range<usize>>, Range<usize>);
 
-/// The element of an object or array at `ofs`, which is 0 or the place where the step before ended.
+/// The element of an object or array at `ofs`: 0, or the end of the previous step.
 pub(crate) fn next(json: &[u8], ofs: usize) -> Option<Item> {
     let token = |at: usize| find(json.get(at..)?, b"$").ok().map(|r| at + r.start..at + r.end);
     let first = token(ofs.max(1));

@@ -4,13 +4,13 @@ use super::{escape, json};
 use crate::hash::base64;
 use crate::memory;
 
-/// What the first two parts are made of.
+/// Content of the first two parts of a token.
 pub(crate) struct Token<'a> {
-    /// Signed as they are.
+    /// Signed as is.
     pub(crate) claims: &'a [u8],
-    /// More members for the header: JSON without braces.
+    /// Additional header members: JSON without braces.
     pub(crate) header: &'a [u8],
-    /// The key's id; none when empty.
+    /// Key id; empty for none.
     pub(crate) kid: &'a [u8],
 }
 

@@ -1,4 +1,4 @@
-//! The page that lists a directory.
+//! HTML directory listings.
 
 use super::{escape::html_text, urlcodec};
 use crate::memory;
@@ -30,7 +30,7 @@ const TABLE: &[u8] = br##"</h1>
 const PARENT: &[u8] = br##"  <tr><td><a href="..">..</a></td><td name=-1></td><td name=-1>[DIR]</td></tr>
 "##;
 
-/// Column and direction of the order are in the fragment of the URL. Directories come first, and the way up before them.
+/// The fragment of the URL holds the sort column and direction. Directories come first, preceded by the parent directory.
 const BOTTOM: &[u8] = br##"</tbody></table>
 <footer>libmongoose-rs</footer>
 <script>

@@ -1,4 +1,4 @@
-//! mDNS and DNS-SD messages: questions that may be for us, answers to them, and what others answer.
+//! mDNS and DNS-SD messages: queries that may concern us, responses to them, and responses of others.
 
 use super::dns::{self, A, HEADER, RESPONSE, Record, Text, header, record};
 use core::net::{IpAddr, Ipv4Addr};
@@ -8,7 +8,7 @@ pub(crate) const PTR: u16 = 12;
 pub(crate) const TXT: u16 = 16;
 pub(crate) const SRV: u16 = 33;
 const ANY_CLASS: u16 = 255;
-/// Of a question's class: answer to me alone. Of a record's class: this is all there is.
+/// In a question's class: unicast response requested. In a record's class: cache flush.
 const TOP_BIT: u16 = 0x8000;
 const DOMAIN: &[u8] = b".local";
 
@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Response,
 }
 
-/// What a datagram is, if it is one of these.
+/// The kind of a datagram, if it is one of these.
 pub(crate) fn kind(buf: &[u8]) -> Option<Kind> {
     const OPCODE: u16 = 0x7800;
     match header(buf, 1) & (RESPONSE | OPCODE) {
@@ -31,7 +31,7 @@ pub(crate) fn kind(buf: &[u8]) -> Option<Kind> {
 
 // ---- questions
 
-/// A question for a name in `.local`.
+/// A question for a `.local` name.
 pub(crate) struct Question {
     /// With the class as it is without the top bit.
     pub(crate) record: Record,
@@ -46,7 +46,8 @@ impl Question {
         &name[..name.len() - DOMAIN.len()]
     }
 
-    /// What is asked of a host called `host`, or of one that answers to any name; None: nothing.
+    /// The name that a question asks of a host called `host`, or of one that answers to any name. None if it does not concern the
+    /// host.
     pub(crate) fn to_host(&self, host: Option<&[u8]>) -> Option<&[u8]> {
         let name = self.name();
         match (self.record.rtype, host) {
@@ -61,7 +62,7 @@ impl Question {
     }
 }
 
-/// Questions of one query that are looked at.
+/// Maximum number of questions examined per query.
 const QUESTIONS: u16 = 16;
 
 /// The questions of a query that we could answer. The first one counts whatever the header says.
@@ -86,7 +87,7 @@ pub(crate) fn questions(buf: &[u8]) -> Vec<Question> {
     found
 }
 
-/// Where the last record that the header announces ends.
+/// End of the last record announced by the header.
 fn end(buf: &[u8]) -> Option<usize> {
     let mut at = HEADER;
     for section in 2..6 {
@@ -99,7 +100,7 @@ fn end(buf: &[u8]) -> Option<usize> {
 
 // ---- answers
 
-/// A service, as the application describes it.
+/// A service described by the application.
 pub(crate) struct Service<'a> {
     /// Such as `_http._tcp`.
     pub(crate) srvcproto: &'a [u8],
@@ -107,7 +108,7 @@ pub(crate) struct Service<'a> {
     pub(crate) port: u16,
 }
 
-/// Answers are no longer than this, by an estimate.
+/// Estimated maximum size of a response.
 const ANSWER_MAX: usize = 282;
 const TTL: u32 = 120;
 const LOCAL: &[u8] = b"\x05local\0";
@@ -134,7 +135,7 @@ impl Answer {
         self.word(0xc000 | to as u16);
     }
 
-    /// What stands between the owner of a record and its data. Returns where the data begins.
+    /// Writes the part of a record between owner name and data. Returns where the data begins.
     fn fixed(&mut self, rtype: u16, data_len: usize) -> usize {
         self.word(rtype);
         self.word(dns::IN);
@@ -143,7 +144,7 @@ impl Answer {
         self.0.len()
     }
 
-    /// The data of an SRV record. Returns where the target's name stands.
+    /// Writes the data of an SRV record. Returns the position of the target name.
     fn srv(&mut self, host: &[u8], port: u16, local: usize) -> usize {
         self.fixed(SRV, 9 + host.len());
         [0, 0, port].into_iter().for_each(|word| self.word(word));
@@ -164,7 +165,7 @@ impl Answer {
     }
 }
 
-/// The answer to a question of type `rtype`, given under the name `host`. None: there is none, or it would be malformed.
+/// The response to a question of type `rtype`, for the name `host`. None if there is none, or if it would be malformed.
 pub(crate) fn answer(id: u16, rtype: u16, host: &[u8], service: &Service<'_>, ip: Ipv4Addr) -> Option<Vec<u8>> {
     let Service { srvcproto, txt, port } = *service;
     let estimate = match rtype {
@@ -216,7 +217,7 @@ pub(crate) fn answer(id: u16, rtype: u16, host: &[u8], service: &Service<'_>, ip
 
 // ---- what others answer
 
-/// A response, condensed from its first record and what belongs to it.
+/// A response, condensed from its first record and related ones.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Response {
     pub(crate) first: Record,
@@ -228,10 +229,10 @@ pub(crate) struct Response {
     pub(crate) txt: Option<Range<usize>>,
 }
 
-/// Records of one datagram that are looked at.
+/// Maximum number of records examined per datagram.
 const RECORDS: usize = 8;
 
-/// The answers and additional records of a response, each with its place. None: one of them is malformed.
+/// The answers and additional records of a response, with their positions. None if one is malformed.
 fn records(buf: &[u8], most: usize) -> Option<Vec<(usize, Record)>> {
     let mut at = HEADER;
     let mut found = Vec::new();
@@ -250,7 +251,7 @@ fn records(buf: &[u8], most: usize) -> Option<Vec<(usize, Record)>> {
     Some(found)
 }
 
-/// The IPv4 addresses in a response, with the names they belong to.
+/// The IPv4 addresses in a response, with their names.
 pub(crate) fn addresses(buf: &[u8]) -> Vec<(Text, Ipv4Addr)> {
     let all = records(buf, RECORDS).unwrap_or_default();
     let address = |(at, r): &(usize, Record)| Some((dns::name(buf, *at)?.0, ipv4(buf, *at, r)?));
@@ -264,23 +265,23 @@ fn ipv4(buf: &[u8], at: usize, r: &Record) -> Option<Ipv4Addr> {
     }
 }
 
-/// A name without its last label, which is the domain, and the dot before it.
+/// A name without its last label (the domain) and the dot before it.
 fn without_domain(name: &[u8]) -> Option<&[u8]> {
     name.get(..name.len().checked_sub(DOMAIN.len())?).filter(|rest| !rest.is_empty())
 }
 
-/// The first label of a name, and what follows its dot.
+/// The first label of a name, and the text after its dot.
 fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let dot = memchr::memchr(b'.', name)?;
     Some((&name[..dot], &name[dot + 1..]))
 }
 
-/// The name at `at`, which ends at `end` at the latest. None: it does not, or is empty.
+/// The name at `at`. None if it extends beyond `end`, or is empty.
 fn name_within(buf: &[u8], at: usize, end: usize) -> Option<Text> {
     dns::name(buf, at).filter(|(name, len)| at + len <= end && !name.as_bytes().is_empty()).map(|(name, _)| name)
 }
 
-/// Whether the data of a record is too short for its type.
+/// True if the data of a record is too short for its type.
 fn is_cut_short(r: &Record) -> bool {
     r.class & !TOP_BIT == dns::IN
         && match r.rtype {
@@ -294,7 +295,7 @@ fn is_cut_short(r: &Record) -> bool {
         }
 }
 
-/// What a response says; None when it says nothing of services or hosts.
+/// The content of a response; None if it describes no services or hosts.
 pub(crate) fn response(buf: &[u8]) -> Option<Response> {
     if header(buf, 3) == 0 {
         return None;

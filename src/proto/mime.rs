@@ -1,4 +1,4 @@
-//! The type of a file, from its name.
+//! MIME types by file name.
 
 // What a name without one of these gets is text, as it always was: `.bin` and `.tar` among them.
 const TYPES: &[(&str, &str)] = &[
@@ -107,8 +107,8 @@ const TYPES: &[(&str, &str)] = &[
 
 const OTHER: &[u8] = b"text/plain; charset=utf-8";
 
-/// The type of `path`, whose suffix counts in any case. `own` is the application's list, `ext=type,ext=type`, where `*` stands
-/// for any: its first match counts.
+/// The type of `path` by its suffix, ignoring case. `own` is the application's list, `ext=type,ext=type`, where `*` matches any
+/// suffix; its first match is used.
 pub(crate) fn of<'a>(path: &[u8], own: &'a [u8]) -> &'a [u8] {
     let ext = &path[memchr::memrchr(b'.', path).map_or(0, |dot| dot + 1)..];
     let mut entries = own.split(|b| *b == b',').filter_map(|e| memchr::memchr(b'=', e).map(|i| (&e[..i], &e[i + 1..])));

@@ -1,14 +1,14 @@
-//! Modbus over TCP, the server's side. A frame is transaction (2 bytes), protocol (2, zero), length of what follows (2), unit (1),
-//! function (1) and data.
+//! Modbus over TCP, server side. A frame is transaction (2 bytes), protocol (2, zero), length of the rest (2), unit (1), function
+//! (1) and data.
 
 pub(crate) const ILLEGAL_FUNCTION: u8 = 1;
 pub(crate) const ILLEGAL_ADDRESS: u8 = 2;
 pub(crate) const ILLEGAL_VALUE: u8 = 3;
 pub(crate) const DEVICE_FAILURE: u8 = 4;
 
-/// What stands in front of the function: everything that `length` counts begins one byte earlier.
+/// Bytes before the function; `length` counts from one byte earlier.
 pub(crate) const HEAD: usize = 7;
-/// The requests of the functions known here have at least this length.
+/// Minimum length of the requests known here.
 const SHORTEST: usize = 12;
 
 #[derive(Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub(crate) enum Scan {
     Frame(usize),
 }
 
-/// Looks for a frame at the start of what has been received.
+/// Looks for a frame at the start of the received data.
 pub(crate) fn scan(data: &[u8]) -> Scan {
     let [_, _, p0, p1, l0, l1, ..] = *data else { return Scan::Wait };
     let (protocol, length) = (u16::from_be_bytes([p0, p1]), usize::from(u16::from_be_bytes([l0, l1])));
@@ -62,7 +62,7 @@ fn pack(bits: &[u8]) -> impl Iterator<Item = u8> {
     bits.chunks(8).map(|eight| eight.iter().enumerate().fold(0, |byte, (i, bit)| byte | u8::from(*bit != 0) << i))
 }
 
-/// Understands function and data of a frame. Err: the exception to answer with.
+/// Parses function and data of a frame. Err: the exception to respond with.
 pub(crate) fn request(pdu: &[u8]) -> Result<Request, u8> {
     let func = *pdu.first().ok_or(ILLEGAL_FUNCTION)?;
     if !matches!(func, 1..=6 | 15 | 16) {
@@ -89,7 +89,7 @@ pub(crate) fn request(pdu: &[u8]) -> Result<Request, u8> {
     if last > 65536 { Err(ILLEGAL_ADDRESS) } else { Ok(Request { func, addr, values }) }
 }
 
-/// Function and data of the answer.
+/// Function and data of the response.
 pub(crate) fn response(request: &Request) -> Vec<u8> {
     let Request { func, addr, values } = request;
     let mut pdu = vec![*func];
@@ -116,12 +116,12 @@ pub(crate) fn response(request: &Request) -> Vec<u8> {
     pdu
 }
 
-/// The same for a request that is refused.
+/// Function and data of an exception response.
 pub(crate) fn exception(func: u8, code: u8) -> Vec<u8> {
     vec![func | 0x80, code]
 }
 
-/// The frame that answers the one beginning with `head`.
+/// The response frame to the one beginning with `head`.
 pub(crate) fn frame(head: [u8; HEAD], pdu: &[u8]) -> Vec<u8> {
     let length = (pdu.len() as u16 + 1).to_be_bytes();
     [&[head[0], head[1], 0, 0, length[0], length[1], head[6]], pdu].concat()

@@ -22,13 +22,14 @@ const SERVER_KEEPALIVE: u8 = 0x13;
 /// Reason code: packet too large.
 pub(crate) const TOO_LARGE: u8 = 0x95;
 
-/// The largest number that four bytes of seven bits hold: the most that may follow a fixed header.
+/// The largest four-byte variable-length integer: the maximum remaining length of a packet.
 pub(crate) const MAX_VARINT: usize = (1 << 28) - 1;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Malformed;
 
-/// Numbers of seven bits a byte, least significant first. The number and its length; None while it is incomplete.
+/// A variable-length integer, seven bits per byte, least significant first. Returns the number and its size; None while it is
+/// incomplete.
 fn varint(data: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
     let mut value = 0;
     for (i, b) in data.iter().take(4).enumerate() {
@@ -40,11 +41,11 @@ fn varint(data: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
     if data.len() < 4 { Ok(None) } else { Err(Malformed) }
 }
 
-/// What stands in front of every packet.
+/// The fixed header of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fixed {
     pub(crate) first: u8,
-    /// Where the body begins, and where the packet ends.
+    /// Offsets of the start of the body and of the end of the packet.
     pub(crate) body: usize,
     pub(crate) end: usize,
 }
@@ -58,13 +59,13 @@ impl Fixed {
     }
 }
 
-/// A packet; places are those in the buffer it was found in.
+/// A packet; positions are offsets in the buffer it was found in.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Packet {
     pub(crate) cmd: u8,
     pub(crate) qos: u8,
     pub(crate) end: usize,
-    /// Packet id, 0 when there is none.
+    /// Packet id, 0 if there is none.
     pub(crate) id: u16,
     /// Code of a CONNACK.
     pub(crate) ack: u8,
@@ -124,13 +125,13 @@ fn short(data: &[u8], at: usize) -> Result<u16, Malformed> {
     Ok(u16::from_be_bytes(*bytes))
 }
 
-/// The protocol level that a CONNECT packet asks for.
+/// The protocol level that a CONNECT packet requests.
 pub(crate) fn level(connect: &[u8]) -> Option<u8> {
     let fixed = Fixed::parse(connect).ok()??;
     connect.get(fixed.body..)?.strip_prefix(b"\0\x04MQTT")?.first().copied()
 }
 
-/// The keep-alive, in seconds, that a CONNACK of version 5 tells the client to use instead of its own.
+/// The keep-alive, in seconds, that a version 5 CONNACK imposes on the client.
 pub(crate) fn server_keepalive(connack: &[u8]) -> Option<u16> {
     let fixed = Fixed::parse(connack).ok()??;
     let rest = connack.get(fixed.body + 2..fixed.end)?;
@@ -146,7 +147,7 @@ pub(crate) fn server_keepalive(connack: &[u8]) -> Option<u16> {
     None
 }
 
-/// Whether an acknowledgement of version 5 says that the packet was refused.
+/// True if a version 5 acknowledgement refuses the packet.
 pub(crate) fn is_refusal(ack: &[u8]) -> bool {
     let reason = Fixed::parse(ack).ok().flatten().and_then(|f| ack.get(f.body + 2));
     reason.is_some_and(|r| *r >= 0x80)
@@ -164,7 +165,7 @@ pub(crate) enum Kind {
     Pair,
 }
 
-/// How the value of a property is written; None for unknown properties.
+/// The encoding of a property's value; None for unknown properties.
 pub(crate) fn kind(id: u8) -> Option<Kind> {
     Some(match id {
         0x01 | 0x17 | 0x19 | 0x24 | 0x25 | 0x28 | 0x29 | 0x2a => Kind::Byte,
@@ -177,7 +178,7 @@ pub(crate) fn kind(id: u8) -> Option<Kind> {
     })
 }
 
-/// The value of a property. Which there is depends on its kind.
+/// The value of a property; its kind determines the variant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Value<'a> {
     Number(u32),
@@ -185,7 +186,7 @@ pub(crate) enum Value<'a> {
     Pair(&'a [u8], &'a [u8]),
 }
 
-/// The property at `ofs` among these, and where the next one is. None at the end, and when it is malformed.
+/// The property at `ofs`, and the offset of the next one. None at the end and if malformed.
 pub(crate) fn property(props: &[u8], ofs: usize) -> Option<(u8, Value<'_>, usize)> {
     let (id, mut rest) = props.get(ofs..)?.split_first()?;
     let value = match kind(*id)? {
@@ -218,7 +219,7 @@ fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 // ---- output
 
-/// Why a packet cannot be written.
+/// Why a packet cannot be encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     LongText,
@@ -255,7 +256,7 @@ fn put_varint(out: &mut Vec<u8>, mut n: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The fixed header of a packet with `len` bytes behind it.
+/// The fixed header of a packet with `len` bytes after it.
 pub(crate) fn header(cmd: u8, flags: u8, len: usize) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(5);
     out.push(cmd << 4 | flags);
@@ -263,7 +264,7 @@ pub(crate) fn header(cmd: u8, flags: u8, len: usize) -> Result<Vec<u8>, Fault> {
     Ok(out)
 }
 
-/// A text with its length in front.
+/// A length-prefixed string.
 pub(crate) fn put_text(out: &mut Vec<u8>, s: &[u8]) -> Result<(), Fault> {
     let len = u16::try_from(s.len()).map_err(|_| Fault::LongText)?;
     if !memory::grow(out, 2 + s.len()) {
@@ -274,7 +275,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, s: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A property. Numbers are cut to what their kind holds.
+/// A property. Numbers are truncated to their type.
 pub(crate) fn put_property(out: &mut Vec<u8>, id: u8, value: Value) -> Result<(), Fault> {
     let kind = kind(id).ok_or(Fault::UnknownProperty)?;
     out.push(id);
@@ -293,7 +294,7 @@ pub(crate) fn put_property(out: &mut Vec<u8>, id: u8, value: Value) -> Result<()
     Ok(())
 }
 
-/// Properties with their size in front. `write` puts them, one after the other.
+/// A list of properties prefixed with its size; `write` writes them.
 pub(crate) fn put_properties(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) -> Result<(), Fault> {
     let mut props = Vec::new();
     write(&mut props)?;

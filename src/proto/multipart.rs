@@ -1,4 +1,4 @@
-//! Parts of a multipart body (RFC 2046, 5.1; RFC 7578). The boundary is not told: it is found in the body.
+//! Parts of a multipart body (RFC 2046, 5.1; RFC 7578). The boundary is not passed in but detected in the body.
 
 use super::http::{self, strict::is_token_byte};
 use memchr::memmem;
@@ -12,13 +12,13 @@ pub(crate) struct Part<'a> {
     pub(crate) next: usize,
 }
 
-/// The first boundary line begins no later than this.
+/// Maximum offset of the first boundary line.
 const PREAMBLE_MAX: usize = 16 << 10;
-/// RFC 2046 allows 70 characters, and the two dashes come on top. Not all clients count.
+/// RFC 2046 allows 70 characters plus the two dashes, but not all clients comply.
 const DELIMITER_MAX: usize = 256;
 
-/// The part whose boundary line starts at `ofs`; 0 stands for the first one, behind whatever comes before it. None: there is
-/// none, or it does not end with a boundary line, so that nobody knows whether all of it has come.
+/// The part whose boundary line starts at `ofs`; 0 means the first part, after any preamble. None if there is none, or if it does
+/// not end with a boundary line, so that it may be incomplete.
 pub(crate) fn next(body: &[u8], ofs: usize) -> Option<Part<'_>> {
     let (first, delimiter) = delimiter(body)?;
     match ofs {
@@ -28,8 +28,8 @@ pub(crate) fn next(body: &[u8], ofs: usize) -> Option<Part<'_>> {
     }
 }
 
-/// The first boundary line of the body: its place, and its text without padding. Only that one is tried: what looks like another
-/// may be data.
+/// The first boundary line of the body: its position, and its text without padding. Only that one is tried: what looks like
+/// another may be data.
 fn delimiter(body: &[u8]) -> Option<(usize, &[u8])> {
     let preamble = &body[..body.len().min(PREAMBLE_MAX)];
     let lines = memmem::find_iter(preamble, b"\r\n--").map(|i| i + 2);
@@ -47,26 +47,26 @@ fn delimiter(body: &[u8]) -> Option<(usize, &[u8])> {
     })
 }
 
-/// Whether a header begins here: a name and a colon.
+/// True if a header begins here: a name and a colon.
 fn is_header(s: &[u8]) -> bool {
     let name = s.iter().position(|&c| !is_token_byte(c)).unwrap_or(s.len());
     name > 0 && s[name..].starts_with(b":")
 }
 
-/// The text from `at` to the next CRLF, which begins within `most` bytes, and the place behind that.
+/// The text from `at` to the next CRLF, which must begin within `most` bytes, and the position after it.
 fn line(body: &[u8], at: usize, most: usize) -> Option<(&[u8], usize)> {
     let rest = body.get(at..)?;
     let end = memmem::find(&rest[..rest.len().min(most.saturating_add(2))], b"\r\n")?;
     Some((&rest[..end], at + end + 2))
 }
 
-/// Without the blanks that gateways may put behind a boundary.
+/// Removes the blanks that gateways may append to a boundary.
 fn without_padding(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|c| !matches!(c, b' ' | b'\t')).map_or(0, |i| i + 1);
     &line[..end]
 }
 
-/// A line that is a boundary.
+/// A boundary line.
 #[derive(Clone, Copy, PartialEq)]
 enum Line {
     /// A part begins at this place.
@@ -76,8 +76,8 @@ enum Line {
 }
 
 impl Line {
-    /// The boundary line at `at`: the boundary, maybe two dashes, padding, and the end of the line or of the body. Longer text
-    /// that only begins like one is data.
+    /// Parses the boundary line at `at`: the boundary, optional two dashes, padding, and the end of the line or body. Longer text
+    /// with the same beginning is data.
     fn at(body: &[u8], at: usize, delimiter: &[u8]) -> Option<Line> {
         let rest = body.get(at..)?.strip_prefix(delimiter)?;
         let (closes, tail) = rest.strip_prefix(b"--").map_or((false, rest), |tail| (true, tail));

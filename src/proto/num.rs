@@ -1,6 +1,6 @@
 //! Numbers in text.
 
-/// Digits only, at least one; None on overflow too.
+/// Digits only, at least one. None on overflow.
 pub(crate) fn digits(s: &[u8], radix: u32) -> Option<u64> {
     if s.is_empty() {
         return None;
@@ -22,7 +22,7 @@ pub(crate) fn unsigned(s: &[u8], base: i32) -> Option<u64> {
     }
 }
 
-/// A size in decimal, with spaces and tabs around it allowed.
+/// A decimal size, with optional spaces and tabs around it.
 pub(crate) fn size(s: &[u8]) -> Option<usize> {
     let blank = |c: &u8| matches!(c, b' ' | b'\t');
     let start = s.iter().position(|c| !blank(c))?;
@@ -30,7 +30,7 @@ pub(crate) fn size(s: &[u8]) -> Option<usize> {
     digits(&s[start..end], 10)?.try_into().ok()
 }
 
-/// The number at the start of `s`, up to the first other character (none: 0), and its number of digits. Saturates.
+/// The number at the start of `s` (0 if there is none), and its number of digits. Saturates.
 pub(crate) fn prefix(s: &[u8]) -> (u64, usize) {
     let len = s.iter().position(|c| !c.is_ascii_digit()).unwrap_or(s.len());
     (s[..len].iter().fold(0u64, |n, c| n.saturating_mul(10).saturating_add((c - b'0').into())), len)

@@ -1,7 +1,7 @@
-//! File names that clients ask for.
+//! File names requested by clients.
 
-/// Whether a name stays below the directory it is looked up in: no `..` at the start of a part, no `~` in front, no NUL
-/// inside. Nothing (an empty name, or a NUL in front) is sane.
+/// True if a name stays below its directory: no component begins with `..`, no leading `~`, no NUL. An empty name, or one with a
+/// leading NUL, is sane.
 pub(crate) fn is_sane(path: &[u8]) -> bool {
     let up = |part: &[u8]| part.starts_with(b"..");
     match path {

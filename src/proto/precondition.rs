@@ -1,8 +1,8 @@
-//! Conditional requests (RFC 9110, section 13): entity tags and dates of change.
+//! Conditional requests (RFC 9110, section 13): entity tags and modification dates.
 
 use super::date;
 
-/// What a request makes its answer depend on.
+/// The conditions of a request.
 #[derive(Default)]
 pub(crate) struct Preconditions {
     pub(crate) if_match: Option<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! The `Range` header: one range of bytes.
+//! The `Range` header: a single range of bytes.
 
 use super::num;
 
@@ -11,7 +11,7 @@ pub(crate) enum Range {
     Last(u64),
 }
 
-/// None: not understood, or several ranges; then all of the file is meant. `bytes=5` is `bytes=5-`, as it always was here.
+/// None if not understood or several ranges; the whole file is sent then. `bytes=5` means `bytes=5-`, as in the original.
 pub(crate) fn parse(value: &[u8]) -> Option<Range> {
     let (unit, specs) = value.trim_ascii().split_at_checked(6)?;
     if !unit.eq_ignore_ascii_case(b"bytes=") {
@@ -28,7 +28,7 @@ pub(crate) fn parse(value: &[u8]) -> Option<Range> {
     }
 }
 
-/// Digits only. What is too large for a file is as large as can be.
+/// Digits only. Saturates.
 fn number(s: &[u8]) -> Option<u64> {
     let (n, len) = num::prefix(s);
     (len > 0 && len == s.len()).then_some(n)

@@ -1,10 +1,10 @@
-//! The text of `/etc/hosts` and `/etc/resolv.conf`. How an address is read is for the caller to say: names of interfaces in it are
-//! known to the system only.
+//! Parses `/etc/hosts` and `/etc/resolv.conf`. The caller parses addresses, because only the system knows the interface names in
+//! them.
 
 use super::ip::Ip;
 use super::num;
 
-/// Lines without comments, in words.
+/// Lines without comments, split into words.
 fn lines(text: &[u8]) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
     text.split(|b| *b == b'\n').map(|line| {
         let end = line.iter().position(|b| matches!(b, b'#' | b';')).unwrap_or(line.len());
@@ -12,7 +12,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
     })
 }
 
-/// The addresses that the hosts file has for a name, each once, in the order in which they are tried.
+/// The addresses of a name in the hosts file, without duplicates, in the order in which to try them.
 pub(crate) fn hosts(text: &[u8], name: &[u8], six: bool, parse: impl Fn(&[u8]) -> Option<Ip>) -> Vec<Ip> {
     let mut all = Vec::new();
     for mut words in lines(text) {
@@ -24,7 +24,7 @@ pub(crate) fn hosts(text: &[u8], name: &[u8], six: bool, parse: impl Fn(&[u8]) -
     alternate(&all, six)
 }
 
-/// IPv4 and IPv6 addresses in turn, one of the kind that is preferred first.
+/// Alternates IPv4 and IPv6 addresses, starting with the preferred family.
 fn alternate(all: &[Ip], six: bool) -> Vec<Ip> {
     let of = |wanted: bool| all.iter().copied().filter(move |ip| matches!(ip, Ip::V6(..)) == wanted);
     let (mut one, mut other) = (of(six), of(!six));

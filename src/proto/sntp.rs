@@ -2,19 +2,19 @@
 
 /// Size of a message without extensions.
 pub(crate) const LEN: usize = 48;
-/// Seconds between 1900, where NTP's time begins, and 1970.
+/// Seconds from 1900, the NTP epoch, to 1970.
 const SINCE_1900: u32 = 2_208_988_800;
-/// What the protocol's fractions of a second are counted in here; 2^32 would be exact.
+/// Units of the protocol's fractions of a second; 2^32 would be exact.
 const FRACTION: f64 = u32::MAX as f64;
 
-/// Where the server repeats the time that a request says it was sent at, and where that time stands in a request.
+/// Offsets of the origin timestamp in a response and of the transmit timestamp in a request.
 const ORIGIN: usize = 24;
 const RECEIVED: usize = 32;
 const TRANSMITTED: usize = 40;
 
 pub(crate) type Timestamp = [u8; 8];
 
-/// Milliseconds as a timestamp.
+/// Converts milliseconds to a timestamp.
 pub(crate) fn timestamp(ms: u64) -> Timestamp {
     let seconds = ((ms / 1000) as u32).wrapping_add(SINCE_1900);
     let fraction = ((ms % 1000) as f64 / 1000.0 * FRACTION) as u32;
@@ -27,7 +27,7 @@ fn field(message: &[u8], at: usize) -> Timestamp {
     field
 }
 
-/// Milliseconds since 1970 of a timestamp. Seconds before 1970 are those after 2036.
+/// Converts a timestamp to milliseconds since 1970. Seconds before 1970 are taken as after 2036.
 fn milliseconds(message: &[u8], at: usize) -> i64 {
     let t = u64::from_be_bytes(field(message, at));
     let (seconds, fraction) = ((t >> 32) as u32, t as u32);
@@ -43,8 +43,8 @@ pub(crate) fn request(sent: Timestamp) -> [u8; LEN] {
     message
 }
 
-/// Milliseconds since 1970 when `now` was the time of the clock that also made the request's timestamp. None for what is no
-/// server's message. See `mg_sntp_parse`.
+/// Milliseconds since 1970 when `now` was the time of the clock that also made the request's timestamp. None if the message is
+/// not from a server. See `mg_sntp_parse`.
 pub(crate) fn parse(message: &[u8], now: u64) -> Option<i64> {
     let [first, stratum, ..] = *message else { return None };
     let (mode, version) = (first & 7, first >> 3 & 7);
@@ -56,13 +56,13 @@ pub(crate) fn parse(message: &[u8], now: u64) -> Option<i64> {
     Some(transmitted.wrapping_add(on_the_way / 2))
 }
 
-/// Whether the message says that it answers the request sent with this timestamp.
+/// True if the message answers the request sent with this timestamp.
 pub(crate) fn answers(message: &[u8], sent: Timestamp) -> bool {
     message.len() >= LEN && field(message, ORIGIN) == sent
 }
 
-/// Whether a message that answers a request may set the clock: it comes from a server, not a broadcast, whose own clock is set and
-/// has not jumped between request and answer. `most` milliseconds are the longest that these can lie apart.
+/// True if a response may set the clock: it is from a server, not a broadcast, whose clock is synchronised and has not jumped
+/// between request and response. `most` is the maximum time between these, in milliseconds.
 pub(crate) fn is_usable(message: &[u8], most: u64) -> bool {
     if message.len() < LEN || message[0] & 7 != 4 || message[0] >> 6 == 3 || field(message, TRANSMITTED) == [0; 8] {
         return false;
@@ -70,7 +70,7 @@ pub(crate) fn is_usable(message: &[u8], most: u64) -> bool {
     milliseconds(message, TRANSMITTED).abs_diff(milliseconds(message, RECEIVED)) <= most
 }
 
-/// Writes another time of sending where the answer repeats it.
+/// Replaces the origin timestamp of a response.
 pub(crate) fn set_origin(message: &mut [u8], origin: Timestamp) {
     if let Some(field) = message.get_mut(ORIGIN..ORIGIN + 8) {
         field.copy_from_slice(&origin);

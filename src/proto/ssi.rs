@@ -1,4 +1,4 @@
-//! Server-side includes: finding the directives of a page.
+//! Parses server-side includes in a page.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
@@ -13,7 +13,7 @@ pub(crate) enum Piece<'a> {
 const START: &[u8] = b"<!--#";
 const END: &[u8] = b"-->";
 
-/// The pieces of a page, in order. Directives that are not understood, or not ended, are text.
+/// The pieces of a page, in order. Unknown or unterminated directives are text.
 pub(crate) fn pieces(page: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = page;
     let mut pending = None;
@@ -42,7 +42,7 @@ pub(crate) fn pieces(page: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// `include file="NAME"`, `include virtual="NAME"`; what follows the quotation mark does not matter.
+/// `include file="NAME"` or `include virtual="NAME"`; text after the closing quote is ignored.
 fn directive<'a>(text: &'a [u8]) -> Option<Piece<'a>> {
     let text = text.strip_prefix(b"include")?;
     let text = &text[text.iter().take_while(|b| b.is_ascii_whitespace() || **b == 0x0b).count()..];

@@ -1,4 +1,4 @@
-//! The parts of a URL.
+//! URL parsing.
 
 use super::num;
 

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-/// Why a text was not decoded to its end.
+/// Why decoding stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
     /// A `%` without two hex digits.
@@ -11,7 +11,7 @@ pub(crate) enum DecodeError {
     NoRoom,
 }
 
-/// Decodes `src` to `dst` with a NUL behind it and returns the length without the NUL. `form`: a `+` is a space.
+/// Decodes `src` to `dst`, followed by a NUL, and returns the length without the NUL. `form`: a `+` is a space.
 pub(crate) fn decode(src: &[u8], dst: &mut [u8], form: bool) -> Result<usize, DecodeError> {
     let len = decode_with(src.len(), dst.len(), |from, to| {
         let (byte, n) = character(&src[from..], form)?;
@@ -22,7 +22,7 @@ pub(crate) fn decode(src: &[u8], dst: &mut [u8], form: bool) -> Result<usize, De
     Ok(len)
 }
 
-/// The same for source and destination in one buffer, where they may overlap.
+/// Like [`decode`], with source and destination in one buffer, where they may overlap.
 pub(crate) fn decode_within(buf: &mut [u8], src: Range<usize>, dst: Range<usize>, form: bool) -> Result<usize, DecodeError> {
     let len = decode_with(src.len(), dst.len(), |from, to| {
         let (byte, n) = character(&buf[src.start + from..src.end], form)?;
@@ -62,8 +62,8 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|d| d as u8)
 }
 
-/// Encodes `src` to `dst` with a NUL behind it and returns the length without the NUL, None when `dst` is too small. Each
-/// character wants room for the longest encoding and a spare byte, whatever it is: callers have sized their buffers by that.
+/// Encodes `src` to `dst`, followed by a NUL, and returns the length without the NUL; None if `dst` is too small. Each character
+/// requires room for the longest encoding plus one byte, whatever it is: callers have sized their buffers accordingly.
 pub(crate) fn encode(src: &[u8], dst: &mut [u8]) -> Option<usize> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut len = 0;
@@ -81,7 +81,7 @@ pub(crate) fn encode(src: &[u8], dst: &mut [u8]) -> Option<usize> {
     Some(len)
 }
 
-/// The value, still encoded, of the first variable called `name` (in any case) in `a=1&b=2`.
+/// The value, still encoded, of the first variable called `name` (ignoring case) in `a=1&b=2`.
 pub(crate) fn var<'a>(vars: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     vars.split(|&b| b == b'&').filter(|entry| !entry.is_empty()).find_map(|entry| {
         let end = memchr::memchr(b'=', entry).unwrap_or(entry.len());

@@ -1,17 +1,17 @@
-//! From the URI of a request to the path of a file: the list of directories in `root_dir`.
+//! Maps the URI of a request to a file path, using the directory list in `root_dir`.
 
 use super::{path::is_sane, urlcodec};
 use crate::memory;
 
-/// Paths are shorter than this.
+/// Maximum path length, exclusive.
 pub(crate) const PATH_MAX: usize = 4096;
 
-/// A URI in the file system.
+/// A URI mapped to the file system.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mapped<'a> {
-    /// The directory of the list that the path is in, as the list has it.
+    /// The directory in the list that contains the path, as written there.
     pub(crate) root: &'a [u8],
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub(crate) path: Vec<u8>,
 }
 
@@ -24,8 +24,8 @@ pub(crate) enum Refusal {
     TooLong,
 }
 
-/// The item of the list that a URI belongs to: its prefix and its directory. The last one that applies counts. An item without
-/// `=` stands for everything; a prefix only for whole parts of a URI.
+/// The list item that a URI belongs to: its prefix and directory. The last one that matches is used. An item without `=` matches
+/// everything; a prefix matches only whole components.
 fn item<'a>(list: &'a [u8], uri: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let pair = |item: &'a [u8]| match memchr::memchr(b'=', item) {
         Some(i) if i + 1 < item.len() => (&item[..i], &item[i + 1..]),
@@ -42,7 +42,7 @@ fn item<'a>(list: &'a [u8], uri: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     items.map(pair).rfind(|(prefix, _)| applies(prefix))
 }
 
-/// The path of a URI that is still percent-encoded.
+/// Maps a percent-encoded URI.
 pub(crate) fn map<'a>(list: &'a [u8], uri: &[u8]) -> Result<Mapped<'a>, Refusal> {
     let (prefix, root) = item(list, uri).ok_or(Refusal::NoMatch)?;
     if root.len() + 2 >= PATH_MAX {
@@ -54,7 +54,7 @@ pub(crate) fn map<'a>(list: &'a [u8], uri: &[u8]) -> Result<Mapped<'a>, Refusal>
     join(root, &decoded[..n])
 }
 
-/// The path of a name that is not encoded, below the directory that a URI of this name would have.
+/// Maps a name that is not encoded, below the directory of a URI with this name.
 pub(crate) fn map_plain<'a>(list: &'a [u8], name: &[u8]) -> Result<Mapped<'a>, Refusal> {
     let (prefix, root) = item(list, name).ok_or(Refusal::NoMatch)?;
     join(root, &name[prefix.len()..])

@@ -15,13 +15,13 @@ pub(crate) const PROTOCOL_ERROR: u16 = 1002;
 pub(crate) const BAD_DATA: u16 = 1007;
 pub(crate) const TOO_BIG: u16 = 1009;
 
-/// What stands before the payload of a frame.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// FIN, reserved bits and opcode.
     pub(crate) first: u8,
     pub(crate) mask: Option<[u8; 4]>,
-    /// Length of the header itself.
+    /// Length of the header.
     pub(crate) len: usize,
     pub(crate) payload: u64,
 }
@@ -58,19 +58,19 @@ impl Header {
     }
 }
 
-/// How strictly received frames are looked at.
+/// How strictly received frames are checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// The frames come from a server, which does not mask them.
     pub(crate) from_server: bool,
-    /// Frames from clients must be masked, lengths must be in their shortest form, and every continuation continues something.
+    /// Frames from clients must be masked, lengths must use the shortest form, and continuations must continue a message.
     pub(crate) strict: bool,
-    /// Text need not be UTF-8 when it comes from a client.
+    /// Text from a client need not be UTF-8.
     pub(crate) any_text: bool,
 }
 
 impl Rules {
-    /// What is wrong with a frame, going by its header. `open`: a fragmented message has begun.
+    /// The error in a frame header, if any. `open`: a fragmented message has begun.
     pub(crate) fn fault(self, h: &Header, open: bool) -> Option<&'static str> {
         let op = h.opcode();
         if h.first & 0x70 != 0 {
@@ -96,7 +96,7 @@ impl Rules {
         }
     }
 
-    /// Whether text must be UTF-8.
+    /// True if text must be UTF-8.
     pub(crate) fn checks_text(self) -> bool {
         self.from_server || self.strict || !self.any_text
     }
@@ -138,7 +138,7 @@ impl Head {
     }
 }
 
-/// Masks a payload, or unmasks it.
+/// Masks or unmasks a payload.
 pub(crate) fn apply_mask(data: &mut [u8], mask: [u8; 4]) {
     let wide = [mask; 8];
     for part in data.chunks_mut(32) {
@@ -148,7 +148,7 @@ pub(crate) fn apply_mask(data: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// The code to close with when the payload of a Close frame is malformed.
+/// The status code to close with if the payload of a Close frame is malformed.
 pub(crate) fn close_fault(payload: &[u8]) -> Option<u16> {
     match payload.split_first_chunk() {
         None if payload.is_empty() => None,
@@ -158,12 +158,12 @@ pub(crate) fn close_fault(payload: &[u8]) -> Option<u16> {
     }
 }
 
-/// Whether a Close frame may carry this status code.
+/// True if a Close frame may carry this status code.
 pub(crate) fn is_code(code: i32) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// As much of a reason as fits into a Close frame. A character is not cut in two: the peer would take that for a fault.
+/// Truncates a reason to fit in a Close frame, without cutting a character: the peer would reject that.
 pub(crate) fn clip(reason: &[u8]) -> &[u8] {
     const MOST: usize = 123;
     let is_cut = |n: &usize| reason.get(*n).is_some_and(|b| *b & 0xc0 == 0x80);
@@ -171,7 +171,7 @@ pub(crate) fn clip(reason: &[u8]) -> &[u8] {
     reason.get(..end).unwrap_or(reason)
 }
 
-/// UTF-8 that arrives in pieces: the beginning of a character whose end has not come yet.
+/// UTF-8 that arrives in pieces: the beginning of an incomplete character.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(crate) struct Utf8 {
     begun: [u8; 3],
@@ -179,7 +179,7 @@ pub(crate) struct Utf8 {
 }
 
 impl Utf8 {
-    /// False when the text can no longer become UTF-8.
+    /// False if the text can no longer be UTF-8.
     pub(crate) fn feed(&mut self, mut piece: &[u8]) -> bool {
         while self.len > 0 {
             let Some((&byte, rest)) = piece.split_first() else { return true };
@@ -203,13 +203,13 @@ impl Utf8 {
         }
     }
 
-    /// An incomplete character has three bytes at most.
+    /// An incomplete character has at most three bytes.
     fn begin(&mut self, bytes: &[u8]) {
         self.begun[..bytes.len()].copy_from_slice(bytes);
         self.len = bytes.len();
     }
 
-    /// True when no character is left unfinished.
+    /// True if no character is incomplete.
     pub(crate) fn is_whole(self) -> bool {
         self.len == 0
     }
@@ -230,12 +230,12 @@ pub(crate) fn key(random: [u8; 16]) -> [u8; 24] {
     core::array::from_fn(|i| text[i])
 }
 
-/// True when `value` could be the Sec-WebSocket-Accept of some key.
+/// True if `value` could be the Sec-WebSocket-Accept of some key.
 pub(crate) fn is_accept(value: &[u8]) -> bool {
     value.len() == 28 && base64::decode(value, &mut [0; 22]) == Some(20)
 }
 
-/// True when `value` is a Sec-WebSocket-Key as clients make it.
+/// True if `value` is a well-formed Sec-WebSocket-Key.
 pub(crate) fn is_key(value: &[u8]) -> bool {
     value.len() == 24 && base64::decode(value, &mut [0; 19]) == Some(16)
 }

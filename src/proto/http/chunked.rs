@@ -1,15 +1,15 @@
 //! Chunked transfer coding.
 //!
-//! A chunked body stays in the receive buffer until it is complete. [`Scanner`] looks at each of its bytes once, however they
-//! arrive; [`compact`] then moves the data together.
+//! A chunked body stays in the receive buffer until it is complete. [`Scanner`] examines each byte once, however it arrives;
+//! [`compact`] then joins the data.
 
 use super::strict::is_token_byte;
 
-/// Chunks are shorter than this.
+/// Maximum chunk size, exclusive.
 const MAX_CHUNK: usize = 1 << 31;
-/// More digits than any size needs, so that zeros do not go on for ever.
+/// More digits than any size needs, to limit leading zeros.
 const MAX_DIGITS: u8 = 16;
-/// How many bytes of extensions and trailers may come on top of the data they come with.
+/// Maximum number of bytes of extensions and trailers, in addition to the data they come with.
 const MAX_EXTRA: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +40,15 @@ enum State {
     Invalid,
 }
 
-/// How far a chunked body has been looked at.
+/// Progress in a chunked body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scanner {
     state: State,
-    /// Bytes of the body that were looked at.
+    /// Number of bytes examined.
     pos: usize,
-    /// The size of the current chunk.
+    /// Size of the current chunk.
     size: usize,
-    /// The sizes of all chunks so far.
+    /// Total size of all chunks so far.
     decoded: usize,
     extra: usize,
 }
@@ -64,18 +64,18 @@ impl Scanner {
         Scanner { state: State::Size { digits: 0 }, pos: 0, size: 0, decoded: 0, extra: 0 }
     }
 
-    /// Goes on where the last call stopped. `body` is everything received from the first byte behind the head; the part that
-    /// was there before must not have changed.
+    /// Continues where the last call stopped. `body` is everything received after the head; the part already examined must not
+    /// have changed.
     pub(crate) fn scan(&mut self, body: &[u8]) -> Scan {
         self.scan_with(body, |_| {})
     }
 
-    /// Forgets what was looked at: the next call gets what follows.
+    /// Forgets the bytes examined: the next call gets what follows.
     pub(crate) fn advance(&mut self) -> usize {
         core::mem::take(&mut self.pos)
     }
 
-    /// The same as [`Self::scan`], with the data that is new.
+    /// Like [`Self::scan`], passing on new data.
     pub(crate) fn scan_with(&mut self, body: &[u8], mut data: impl FnMut(&[u8])) -> Scan {
         #[cfg(test)]
         crate::proto::meter::add(body.len() - self.pos.min(body.len()));
@@ -134,14 +134,15 @@ impl Scanner {
         State::Size { digits: digits + 1 }
     }
 
-    /// One more byte that is no data leads to `next`, unless there were too many.
+    /// Accounts for a byte that is not data; goes to `next` unless there were too many.
     fn spend(&mut self, next: State) -> State {
         self.extra += 1;
         if self.extra <= MAX_EXTRA { next } else { State::Invalid }
     }
 }
 
-/// Moves the data of a complete chunked body to its start and returns its length. `body` is what [`Scan::Complete`] covers.
+/// Moves the data of a complete chunked body to its start and returns its length. `body` is the part covered by
+/// [`Scan::Complete`].
 pub(crate) fn compact(body: &mut [u8]) -> usize {
     let (mut from, mut to) = (0, 0);
     while let Some((line, size)) = size_line(&body[from..]) {
@@ -153,7 +154,7 @@ pub(crate) fn compact(body: &mut [u8]) -> usize {
     to
 }
 
-/// The length of the line that starts a chunk and the size it gives, None for the last chunk.
+/// Length of the line that starts a chunk, and the chunk's size; None for the last chunk.
 fn size_line(chunk: &[u8]) -> Option<(usize, usize)> {
     let line = memchr::memchr(b'\n', chunk)? + 1;
     let digits = chunk.iter().map_while(|&b| char::from(b).to_digit(16));

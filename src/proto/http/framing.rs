@@ -1,11 +1,11 @@
-//! Where the body of a message ends, and what follows it. The decisions that smuggling depends on are all here: a parsed head in,
-//! a [`Framing`] out.
+//! Body framing: where a message ends and what follows it. All decisions relevant to request smuggling are here: takes a parsed
+//! head, returns a [`Framing`].
 
 use super::head::{Head, Malformed, UNTIL_CLOSE, is_version};
 use super::status;
 use super::strict::{self, Coding};
 
-/// Who reads the message.
+/// The reader of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Server,
@@ -36,28 +36,27 @@ pub(crate) enum CloseAfter {
     Http10,
 }
 
-/// What a head says about its body and about what comes after it.
+/// What a head says about its body and about what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) body: Body,
     /// Bytes of a body that should not be there: part of the stream, not of the message.
     pub(crate) stray: usize,
-    /// A 1xx response that another one follows.
+    /// A 1xx response, followed by another one.
     pub(crate) interim: bool,
     /// A response whose body only a client can read.
     pub(crate) length_missing: bool,
     /// The client waits for `100 Continue`.
     pub(crate) expects: bool,
     pub(crate) close: CloseAfter,
-    /// HTTP/1.0 that asked to be kept alive, and wants to be told.
+    /// HTTP/1.0 request for keep-alive, which the response must confirm.
     pub(crate) keep_alive: bool,
-    /// The answer has no body.
+    /// The response has no body.
     pub(crate) head: bool,
 }
 
 impl Framing {
-    /// `rest` is what was received behind the head. Malformed: not everybody agrees on what this message is or where its body
-    /// ends.
+    /// `rest` is what was received after the head. Malformed: parsers disagree about what this message is or where its body ends.
     #[inline]
     pub(crate) fn new(head: &Head<'_>, side: Side, rest: &[u8]) -> Result<Framing, Malformed> {
         if head.is_response() { Framing::response(head, side, rest) } else { Framing::request(head, side) }
@@ -136,7 +135,7 @@ fn coded(value: &[u8]) -> Body {
     }
 }
 
-/// Transfer codings came with HTTP/1.1.
+/// Transfer codings were introduced with HTTP/1.1.
 fn has_codings(proto: &[u8]) -> bool {
     proto.get(5) == Some(&b'1') && proto.get(7) != Some(&b'0')
 }

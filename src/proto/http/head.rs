@@ -1,8 +1,8 @@
-//! Message heads.
+//! HTTP message heads.
 
 use super::strict::is_token;
 
-/// Whose rules a head is read by.
+/// Whose rules apply to a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// An application that calls `mg_http_parse`. Headers for which it has no room are not looked at.
@@ -24,12 +24,12 @@ impl Reader {
     }
 }
 
-/// What the headers say that the engine acts on, wherever they stand.
+/// Headers that the engine acts on, wherever they are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fields<'a> {
     pub(crate) length: Option<usize>,
     pub(crate) coding: Option<&'a [u8]>,
-    /// Connection has `close`, or `keep-alive`, in one of its lines.
+    /// Connection contains `close`, or `keep-alive`, in any of its lines.
     pub(crate) close: bool,
     pub(crate) keep_alive: bool,
     /// Expect is `100-continue`.
@@ -37,14 +37,14 @@ pub(crate) struct Fields<'a> {
     pub(crate) authorized: bool,
 }
 
-/// A `Head::body_len` and `Head::message_len` that only the end of the connection tells.
+/// Value of `Head::body_len` and `Head::message_len` if the message lasts until the connection closes.
 pub(crate) const UNTIL_CLOSE: usize = usize::MAX;
 
-/// The bytes can never become a message, whatever follows them.
+/// The bytes can never become a message, whatever follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The parts of a complete head, inside the bytes it was parsed from.
+/// The parts of a complete head, as slices of its bytes.
 ///
 /// In a response `method` is the version, `uri` the status and `proto` the reason phrase.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub(crate) struct Head<'a> {
     pub(crate) uri: &'a [u8],
     pub(crate) query: Option<&'a [u8]>,
     pub(crate) proto: &'a [u8],
-    /// First line, headers and blank line; the body starts here.
+    /// Length of start line, headers and blank line; the body starts here.
     pub(crate) len: usize,
     pub(crate) body_len: usize,
     pub(crate) message_len: usize,
@@ -71,13 +71,13 @@ fn is_response(method: &[u8]) -> bool {
     method.len() > 5 && starts_http(method)
 }
 
-/// The length of the head at the start of `buf`, None while its blank line has not arrived.
+/// Length of the head at the start of `buf`; None until its blank line has arrived.
 #[inline]
 pub(crate) fn request_len(buf: &[u8]) -> Result<Option<usize>, Malformed> {
     request_len_after(buf, 0)
 }
 
-/// The same for a head that arrives in pieces: its first `seen` bytes were looked at before.
+/// Like [`request_len`], for a head that arrives in pieces: the first `seen` bytes were already examined.
 #[inline]
 pub(crate) fn request_len_after(buf: &[u8], seen: usize) -> Result<Option<usize>, Malformed> {
     let mut i = seen;
@@ -115,8 +115,8 @@ pub(crate) fn blank_lines(buf: &[u8]) -> (usize, usize) {
     }
 }
 
-/// Parses the head at the start of `buf`, None while it is incomplete. `header` gets the index, name and value of each header,
-/// of `max_headers` at most, also when the head turns out to be malformed further on.
+/// Parses the head at the start of `buf`; None while it is incomplete. Calls `header` with index, name and value of each header,
+/// at most `max_headers`, even if the head turns out to be malformed later.
 #[inline]
 pub(crate) fn parse<'a>(
     buf: &'a [u8],
@@ -128,8 +128,8 @@ pub(crate) fn parse<'a>(
     parts(&buf[..len], reader, max_headers, &mut header).map(Some)
 }
 
-/// [`parse`] in one look, without a search for the end of the head first. None when the head is incomplete
-/// or malformed: which of these, [`parse`] says. `header` may have been called in vain then.
+/// [`parse`] in one pass, without searching for the end of the head first. None if the head is incomplete or malformed; [`parse`]
+/// tells which. `header` may have been called for nothing.
 #[inline]
 pub(crate) fn parse_plain<'a>(
     buf: &'a [u8],
@@ -140,8 +140,8 @@ pub(crate) fn parse_plain<'a>(
     parts(buf, reader, max_headers, &mut header).ok()
 }
 
-/// Reads lines up to the blank one, which `head` may go on behind. Every control character is looked at on the way, so the blank
-/// line is the one that [`request_len`] finds.
+/// Parses lines up to the blank one; `head` may extend beyond it. Examines every control character, so the blank line is the one
+/// that [`request_len`] finds.
 #[inline]
 fn parts<'a>(
     head: &'a [u8],
@@ -226,7 +226,7 @@ fn parts<'a>(
 }
 
 impl<'a> Fields<'a> {
-    /// Takes note of a header that is `known`.
+    /// Records a `known` header.
     #[inline]
     fn note(&mut self, known: u8, value: &'a [u8], reader: Reader) -> Result<(), Malformed> {
         match known {
@@ -251,8 +251,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The authority, without user and password, and the path of a target in absolute form (RFC 9112, 3.2.2), from which the query
-/// has been taken off. An empty path is the slash that it stands for. None for any other form.
+/// Authority, without user and password, and path of a target in absolute form (RFC 9112, 3.2.2) without its query. An empty path
+/// becomes a slash. None for any other form.
 pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     if !target.first()?.is_ascii_alphabetic() {
         return None;
@@ -266,7 +266,7 @@ pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&authority[host..], path))
 }
 
-/// The number at the start of a status or URI, by the rules of C's `atoi`, but kept inside an `int`.
+/// The number at the start of a status or URI, by the rules of C's `atoi`, clamped to an `int`.
 pub(crate) fn status(uri: &[u8]) -> i32 {
     let text = uri.trim_ascii_start();
     let (negative, digits) = match text.split_first() {
@@ -284,7 +284,7 @@ pub(crate) fn status(uri: &[u8]) -> i32 {
 
 /// The value of parameter `name` in a header value such as `form-data; name="x"`, without its quotes.
 ///
-/// The name has to start a word, so that `name` is not found inside `filename`.
+/// The name must start a word, so that `name` does not match in `filename`.
 pub(crate) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     if name.is_empty() {
         return None;
@@ -302,9 +302,8 @@ pub(crate) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 const ONES: u64 = u64::MAX / 255;
 const TOP_BITS: u64 = ONES * 0x80;
 
-/// The first byte at or after `from` for which `hit` holds, `buf.len()` when there is none. `hits` does the same for eight
-/// bytes at once: it sets the top bit of each one that is hit. Borrows and carries between the bytes may spoil the bits above
-/// the first hit, never those below.
+/// The first byte at or after `from` for which `hit` holds; `buf.len()` if there is none. `hits` tests eight bytes at once and
+/// sets the top bit of each hit. Borrows and carries may corrupt the bits above the first hit, never those below.
 #[inline(always)]
 fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> bool) -> usize {
     let found = 'found: {
@@ -382,7 +381,8 @@ fn trim_end(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Where the line that goes on at `from` ends, and where the next one starts. A CR alone ends no line and belongs in none.
+/// Where the line that continues at `from` ends, and where the next one starts. A CR alone does not end a line and is not allowed
+/// in one.
 #[inline]
 fn line_end(head: &[u8], from: usize) -> Result<(usize, usize), Malformed> {
     let mut i = from;
@@ -397,8 +397,7 @@ fn line_end(head: &[u8], from: usize) -> Result<(usize, usize), Malformed> {
     }
 }
 
-/// Where the run of token characters that starts at `from` ends: printable ASCII but for `stop`, and what has the shape of a
-/// UTF-8 sequence.
+/// Where the run of token characters at `from` ends: printable ASCII except `stop`, and anything shaped like UTF-8.
 #[inline]
 fn token_end(head: &[u8], from: usize, stop: u8) -> usize {
     let mut i = from;
@@ -432,7 +431,7 @@ fn starts_http(text: &[u8]) -> bool {
     matches!(text, [b'H' | b'h', b'T' | b't', b'T' | b't', b'P' | b'p', b'/', ..])
 }
 
-/// The number in a Content-Length: digits only, and in range.
+/// The value of a Content-Length: digits only, and in range.
 fn content_length(value: &[u8]) -> Option<usize> {
     if value.is_empty() {
         return None;
@@ -443,7 +442,8 @@ fn content_length(value: &[u8]) -> Option<usize> {
     })
 }
 
-/// The same in a response, or a list of equal numbers: a server, or a proxy in front of it, has said the same thing twice (RFC 9110, 8.6).
+/// The Content-Length of a response: a number, or a list of equal numbers, because a server or a proxy has repeated it (RFC 9110,
+/// 8.6).
 pub(crate) fn response_length(value: &[u8]) -> Option<usize> {
     let mut numbers = value.split(|b| *b == b',').map(|n| content_length(n.trim_ascii()));
     let first = numbers.next()??;
@@ -457,7 +457,7 @@ const COOKIE: u8 = 8;
 const CONNECTION: u8 = 16;
 const EXPECT: u8 = 32;
 
-/// A bit for each header that means something here, 0 for all others.
+/// A bit for each header known here, 0 for all others.
 #[inline]
 fn known(name: &[u8]) -> u8 {
     let (known, bit): (&[u8], u8) = match name.len() {
@@ -472,14 +472,14 @@ fn known(name: &[u8]) -> u8 {
     if name.eq_ignore_ascii_case(known) { bit } else { 0 }
 }
 
-/// Headers for which there was no room are ignored, except those that say where the message ends: a proxy in front of us reads
-/// them, so ignoring them would make it see other messages than we do. Read as leniently as any proxy might.
+/// Headers that did not fit are ignored, except those that determine where the message ends: a proxy in front of us reads them,
+/// so it would see other messages than we do. Parsed as leniently as any proxy might.
 #[cold]
 fn refuse_framing(rest: &[u8]) -> Result<(), Malformed> {
     if rest.split(|b| matches!(b, b'\r' | b'\n')).any(framing_name) { Err(Malformed) } else { Ok(()) }
 }
 
-/// Whether a line, of whatever form, names a header that says where the message ends.
+/// True if a line, of whatever form, names a header that determines where the message ends.
 pub(crate) fn framing_name(line: &[u8]) -> bool {
     let name = line.split(|&b| b == b':').next().unwrap_or(line).trim_ascii();
     known(name) & (CONTENT_LENGTH | TRANSFER_ENCODING) != 0

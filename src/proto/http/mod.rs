@@ -1,5 +1,4 @@
-//! HTTP/1 messages: heads, where their bodies end, chunks. Pure functions of the bytes; the engine that uses them is
-//! `handler/http.rs`.
+//! HTTP/1 messages: heads, body framing, chunks. Pure functions of the bytes; `handler/http.rs` uses them.
 
 pub(crate) mod chunked;
 pub(crate) mod framing;

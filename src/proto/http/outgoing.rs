@@ -1,5 +1,5 @@
-//! What an application writes itself: which requests a client has sent, and where a server's response ends. Bytes in, in the
-//! order in which they are queued; they may come in any pieces.
+//! Tracks messages written by the application: the requests of a client, and where the response of a server ends. Takes the bytes
+//! in the order in which they are queued, in pieces of any size.
 
 use super::chunked::{Scan, Scanner};
 use super::framing::{Body, Framing, Side};
@@ -7,9 +7,9 @@ use super::head::{self, Reader};
 use crate::memory;
 use std::collections::VecDeque;
 
-/// What comes behind a longer head is not followed.
+/// Tracking stops after a longer head.
 const MAX_HEAD: usize = 64 * 1024;
-/// HEAD requests that may wait for their responses.
+/// Maximum number of HEAD requests waiting for their responses.
 const MAX_WAITING: usize = 4096;
 
 #[derive(Clone, Copy, Debug)]
@@ -21,21 +21,21 @@ enum State {
     Lost,
 }
 
-/// The messages in what is queued on a connection.
+/// The messages in the queued output of a connection.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     state: State,
-    /// The beginning of a head, when it has left before its end was queued.
+    /// The beginning of a head that was sent before its end was queued.
     partial: Vec<u8>,
-    /// How far the stream of queued bytes was followed.
+    /// Offset in the queued stream up to which it was tracked.
     pub(crate) at: u64,
-    /// The response that is being followed says that the connection ends.
+    /// The response being tracked says that the connection closes.
     close: bool,
     /// The length that a response to HEAD announces.
     unwanted: usize,
     requests: u64,
     responses: u64,
-    /// The numbers of the HEAD requests that wait for a response.
+    /// Numbers of the HEAD requests waiting for a response.
     heads: VecDeque<u64>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Progress {
     },
 }
 
-/// What is to be known of a head.
+/// The relevant parts of a head.
 struct Seen {
     framing: Framing,
     connect: bool,
@@ -82,13 +82,13 @@ impl Outgoing {
         self.at = at;
     }
 
-    /// Nothing is known any more of what follows.
+    /// Stops tracking: the position of the next message is unknown.
     pub(crate) fn lose(&mut self) {
         self.state = State::Lost;
     }
 
-    /// Follows a client's requests through `data`, which begins at `self.at` and is about to leave. Some: a request without
-    /// Authorization; its head, with the empty line, ends so far into `data`, and what lies behind it has not been looked at.
+    /// Tracks a client's requests in `data`, which begins at `self.at` and is about to be sent. Some(n): a request without
+    /// Authorization; its head, including the blank line, ends at `data[n]`, and the rest was not examined.
     pub(crate) fn request(&mut self, data: &[u8]) -> Option<usize> {
         let mut used = 0;
         let mut bare = None;
@@ -119,7 +119,7 @@ impl Outgoing {
         self.requests += 1;
     }
 
-    /// Whether the next response answers a HEAD request.
+    /// True if the next response answers a HEAD request.
     pub(crate) fn answers_head(&self) -> bool {
         self.heads.front() == Some(&self.responses)
     }
@@ -132,8 +132,8 @@ impl Outgoing {
         self.responses += 1;
     }
 
-    /// Follows a server's response through `data`, which begins at `self.at`. `head`: it answers HEAD. `leaving`: the data will
-    /// not be there at the next call.
+    /// Tracks a server's response in `data`, which begins at `self.at`. `head`: it answers HEAD. `leaving`: the data will not be
+    /// there in the next call.
     pub(crate) fn response(&mut self, data: &[u8], head: bool, leaving: bool) -> Progress {
         let mut used = 0;
         let mut progress = Progress::More;
@@ -168,7 +168,7 @@ impl Outgoing {
         progress
     }
 
-    /// Takes a head, or what there is of it, off `data`. `answers`: it is a response, perhaps to HEAD.
+    /// Consumes a head, or the available part of it. `answers`: it is a response, possibly to HEAD.
     fn head(&mut self, data: &[u8], leaving: bool, answers: Option<bool>) -> (usize, Option<Seen>) {
         let joined;
         let all = if self.partial.is_empty() {
@@ -228,7 +228,7 @@ impl Outgoing {
         (data.len(), None)
     }
 
-    /// Takes what belongs to a body off `data`. Behind its last byte comes a head.
+    /// Consumes the bytes of a body. A head follows its last byte.
     fn body(&mut self, data: &[u8]) -> usize {
         match &mut self.state {
             State::Length(left) => {

@@ -1,9 +1,9 @@
-//! What is refused because another parser might read it differently, and which refused requests are answered.
+//! Rejects input that another parser might read differently, and decides which rejected requests get a response.
 //!
-//! Two parsers that read one stream of bytes differently see different requests: that is how requests are smuggled past a
-//! proxy. So what another parser might well read differently is refused, for good.
+//! Two parsers that read a stream differently see different requests: that is how requests are smuggled past a proxy. So anything
+//! that another parser may well read differently is refused.
 
-/// Whether every byte may stand in a token, such as a header name (RFC 9110, 5.6.2). Empty is none.
+/// True if the text is a token, such as a header name (RFC 9110, 5.6.2). Empty text is not.
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&b| is_token_byte(b))
 }
@@ -49,7 +49,7 @@ pub(crate) enum Coding {
     Invalid,
 }
 
-/// What a Transfer-Encoding says.
+/// Parses a Transfer-Encoding.
 pub(crate) fn coding(value: &[u8]) -> Coding {
     let is_chunked = |name: &[u8]| name.eq_ignore_ascii_case(b"chunked");
     if is_chunked(value) {
@@ -61,10 +61,9 @@ pub(crate) fn coding(value: &[u8]) -> Coding {
     if last && names.all(|name| is_token(name) && !is_chunked(name)) { Coding::Unknown } else { Coding::Invalid }
 }
 
-/// Whether a head says what HTTP/1.1 asks for: the version, in a line that looks like a request's, and a Host. Such a client gets
-/// an answer when its request is refused. None while the end of the head, or all that is wanted of it, has not arrived.
-///
-/// Made for heads that no parser accepts: lines may end in LF, CRLF or CR, and hold any bytes.
+/// True if the head has what HTTP/1.1 requires: the version, in a line that looks like a request line, and a Host. Such a client
+/// gets a response when its request is refused. None until enough of the head has arrived. For heads that no parser accepts:
+/// lines may end in LF, CRLF or CR, and contain any bytes.
 pub(crate) fn expects_answer(data: &[u8]) -> Option<bool> {
     #[cfg(test)]
     crate::proto::meter::add(data.len());
@@ -80,7 +79,7 @@ pub(crate) fn expects_answer(data: &[u8]) -> Option<bool> {
     end_of_head(data, 0).map(|end| has_host(&data[..end]))
 }
 
-/// The same for a head of which no more will come.
+/// Like [`expects_answer`], for a head of which no more will arrive.
 pub(crate) fn expects_answer_now(data: &[u8]) -> bool {
     expects_answer(data).unwrap_or_else(|| {
         let first = memchr::memchr(b'\n', data).unwrap_or(data.len());
@@ -88,7 +87,7 @@ pub(crate) fn expects_answer_now(data: &[u8]) -> bool {
     })
 }
 
-/// The end of the first blank line, in bytes of which the first `seen` are known to hold none.
+/// The end of the first blank line. The first `seen` bytes are known to contain none.
 pub(crate) fn end_of_head(data: &[u8], seen: usize) -> Option<usize> {
     let from = seen.saturating_sub(2).min(data.len());
     #[cfg(test)]
