@@ -1667,11 +1667,11 @@ int mg_check_ip_acl(struct mg_str acl, struct mg_addr *remote_ip);
 // event is sent. NULL is a no-op.
 void mg_close_conn(struct mg_connection *c);
 
-// Opens a client connection. `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this function returns, and
-// MG_EV_CONNECT later (UDP: before it returns). All addresses of a host name are tried: `c->rem` is the first one in
-// MG_EV_RESOLVE and the connected one in MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued
-// before MG_EV_CONNECT is sent once connected. Returns NULL if the URL is NULL or empty, or if out of memory. Other failures
-// raise MG_EV_ERROR, followed by MG_EV_CLOSE in the next poll.
+// Opens a client connection. `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this function returns.
+// MG_EV_CONNECT follows once connected; a UDP connection gets it right after MG_EV_RESOLVE. All addresses of a host name are
+// tried: `c->rem` is the first one in MG_EV_RESOLVE and the connected one in MG_EV_CONNECT. `unix:PATH` and `unix:///PATH`
+// connect to a Unix socket. Data queued before MG_EV_CONNECT is sent once connected. Returns NULL if the URL is NULL or empty,
+// or if out of memory. Other failures raise MG_EV_ERROR, followed by MG_EV_CLOSE in the next poll.
 struct mg_connection *mg_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data);
 
 // Continues a client connection after name resolution: creates the socket, raises MG_EV_RESOLVE and connects to `c->rem`. The
@@ -1842,8 +1842,8 @@ extern void mg_http_reply(struct mg_connection *c, int status_code, const char *
 // Responds to a request with a file or directory listing below `opts->root_dir`: a directory, or a list such as `www,/a=dir2` in
 // which the last item with a matching URI prefix applies. Refuses paths that leave the directory, also through symbolic links.
 // Supports Range, the conditional requests of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD, and compressed files
-// `NAME.gz`. Responds 405 to DELETE, PUT and other methods. The head of the response is in `c->send` on return; the rest follows
-// as it is sent, with `c->is_resp` set meanwhile.
+// `NAME.gz`. Responds 405 to methods that do not apply to files, such as DELETE and PUT. The head of the response is in
+// `c->send` on return; the rest follows as it is sent, with `c->is_resp` set meanwhile.
 void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
 
 // Responds to a request with the file `path`, like mg_http_serve_dir. `path` is not checked. `opts` may be NULL.

@@ -81,11 +81,11 @@ pub unsafe extern "C" fn mg_listen(
     unsafe { pointer(Engine::enter_mgr(mgr).and_then(|e| conn::listen(&e, url, r#fn, fn_data))) }
 }
 
-/// Opens a client connection. `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this function returns, and
-/// MG_EV_CONNECT later (UDP: before it returns). All addresses of a host name are tried: `c->rem` is the first one in
-/// MG_EV_RESOLVE and the connected one in MG_EV_CONNECT. `unix:PATH` and `unix:///PATH` connect to a Unix socket. Data queued
-/// before MG_EV_CONNECT is sent once connected. Returns NULL if the URL is NULL or empty, or if out of memory. Other failures
-/// raise MG_EV_ERROR, followed by MG_EV_CLOSE in the next poll.
+/// Opens a client connection. `fn` gets MG_EV_OPEN and, for a numeric host, MG_EV_RESOLVE before this function returns.
+/// MG_EV_CONNECT follows once connected; a UDP connection gets it right after MG_EV_RESOLVE. All addresses of a host name are
+/// tried: `c->rem` is the first one in MG_EV_RESOLVE and the connected one in MG_EV_CONNECT. `unix:PATH` and `unix:///PATH`
+/// connect to a Unix socket. Data queued before MG_EV_CONNECT is sent once connected. Returns NULL if the URL is NULL or empty,
+/// or if out of memory. Other failures raise MG_EV_ERROR, followed by MG_EV_CLOSE in the next poll.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_connect(
     mgr: *mut mg_mgr,

@@ -1,20 +1,20 @@
-//! `struct mg_addr` from text and as text.
+//! Parsing and printing of `struct mg_addr`.
 
 use crate::abi::mg_addr;
 use crate::proto::ip::{self, Ip};
 use std::ffi::CString;
 
-/// See `mg_aton`. The port is never touched; on failure nothing but the scope changes.
+/// See `mg_aton`. Leaves the port unchanged; on failure only the scope may change.
 pub(crate) fn parse(text: &[u8], to: &mut mg_addr) -> bool {
     store(ip(text), to)
 }
 
-/// An address as `mg_aton` reads it.
+/// An address as parsed by `mg_aton`.
 pub(crate) fn ip(text: &[u8]) -> Option<Ip> {
     zoned(text, false)
 }
 
-/// The host of a URL: in front of the zone of an address may stand `%25` (RFC 6874) instead of `%`. The port is never touched.
+/// The host of a URL: the zone of an address may be preceded by `%25` (RFC 6874) instead of `%`. Leaves the port unchanged.
 pub(crate) fn parse_host(host: &[u8], to: &mut mg_addr) -> bool {
     store(zoned(host, true), to)
 }
@@ -42,7 +42,7 @@ fn store(found: Option<Ip>, to: &mut mg_addr) -> bool {
     found.is_some()
 }
 
-/// Stores an address; the port stays.
+/// Stores an address; leaves the port unchanged.
 pub(crate) fn put(found: Ip, to: &mut mg_addr) {
     match found {
         Ip::Any => (to.addr.ip6, to.is_ip6) = ([0; 2], false),
@@ -54,13 +54,13 @@ pub(crate) fn put(found: Ip, to: &mut mg_addr) {
     }
 }
 
-/// The numbers of an address.
+/// The IP address in an address.
 pub(crate) fn ip_of(addr: &mg_addr) -> Ip {
     let ip = addr.ip();
     if addr.is_ip6 { Ip::V6(ip, addr.scope_id) } else { Ip::V4([ip[0], ip[1], ip[2], ip[3]]) }
 }
 
-/// An address as `mg_print_ip_port` shows it.
+/// An address as printed by `mg_print_ip_port`.
 pub(crate) struct Addr(pub(crate) mg_addr);
 
 impl core::fmt::Display for Addr {

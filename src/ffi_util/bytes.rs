@@ -21,7 +21,7 @@ pub(crate) unsafe fn slice<'a>(p: *const u8, n: usize) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(p, possible(n)) }
 }
 
-/// The bytes in front of the NUL at `p`, of which at most `max` are looked at. `p` is not NULL.
+/// The bytes before the NUL at `p`, examining at most `max`. `p` is not NULL.
 ///
 /// # Safety
 /// `max` bytes at `p` are readable, or all up to a NUL, and nobody writes them during `'a`.
@@ -31,7 +31,7 @@ pub(crate) unsafe fn until_nul<'a>(p: *const c_char, max: Option<usize>) -> &'a 
     unsafe { core::slice::from_raw_parts(p.cast(), nul_at(p, max)) }
 }
 
-/// How many bytes stand in front of the NUL at `p`, of which at most `max` are looked at.
+/// Number of bytes before the NUL at `p`, examining at most `max`.
 ///
 /// # Safety
 /// As [`until_nul`].
@@ -46,13 +46,13 @@ pub(crate) unsafe fn nul_at(p: *const c_char, max: Option<usize>) -> usize {
     }
 }
 
-/// As C's strtol with base 0 reads a text; 0 when there is no number.
+/// Parses like C's strtol with base 0; 0 if there is no number.
 pub(crate) fn number(text: &CStr) -> c_long {
     // SAFETY: a C string.
     unsafe { libc::strtol(text.as_ptr(), core::ptr::null_mut(), 0) }
 }
 
-/// The same, writable.
+/// Like [`slice`], writable.
 ///
 /// # Safety
 /// A non-NULL `p` points at `n` bytes that nobody else uses during `'a`.
@@ -65,7 +65,7 @@ pub(crate) unsafe fn slice_mut<'a>(p: *mut u8, n: usize) -> &'a mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(p, possible(n)) }
 }
 
-/// The text of a C string without its NUL; empty when `p` is NULL.
+/// The text of a C string without its NUL; empty if `p` is NULL.
 ///
 /// # Safety
 /// A non-NULL `p` points at a NUL-terminated string that nobody writes during `'a`.
@@ -81,7 +81,7 @@ pub(crate) unsafe fn cstr<'a>(p: *const c_char) -> &'a [u8] {
 impl mg_str {
     pub(crate) const NULL: mg_str = mg_str { buf: core::ptr::null_mut(), len: 0 };
 
-    /// A view of `s` for C; valid as long as the memory behind `s`.
+    /// A view of `s` for C, valid as long as the memory of `s`.
     #[inline]
     pub(crate) fn of(s: &[u8]) -> mg_str {
         mg_str { buf: s.as_ptr() as *mut c_char, len: s.len() }

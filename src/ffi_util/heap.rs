@@ -1,5 +1,4 @@
-//! Memory that an application may see, keep or free: always through `mg_calloc` and `mg_free`, which the application may define
-//! itself.
+//! Memory that an application may see, keep or free: always from `mg_calloc` and `mg_free`, which the application may replace.
 
 use crate::memory;
 use core::ffi::c_void;
@@ -7,7 +6,7 @@ use core::ffi::c_void;
 unsafe extern "C" {
     fn mg_calloc(count: usize, size: usize) -> *mut c_void;
     fn mg_free(ptr: *mut c_void);
-    /// True when `mg_calloc` is the library's own (`src/fmt/variadic.c`), so that blocks come from the C heap.
+    /// True if `mg_calloc` is the library's own (`src/fmt/variadic.c`), so that blocks come from the C heap.
     fn mgc_heap_is_libc() -> bool;
 }
 
@@ -39,7 +38,7 @@ pub(crate) fn new_zeroed<T>() -> *mut T {
     calloc(size_of::<T>()).cast()
 }
 
-/// A copy of `s` with a NUL behind it, or NULL.
+/// A NUL-terminated copy of `s`, or NULL.
 pub(crate) fn dup(s: &[u8]) -> *mut u8 {
     let Some(n) = s.len().checked_add(1) else { return core::ptr::null_mut() };
     let p = calloc(n);
@@ -50,13 +49,13 @@ pub(crate) fn dup(s: &[u8]) -> *mut u8 {
     p
 }
 
-/// Resizes a block, keeping its first `keep` bytes. New bytes are zero; so are the old block's when it is left behind.
-/// NULL on failure, with the old block unchanged.
+/// Resizes a block, keeping its first `keep` bytes. Zeroes new bytes, and the old block when it is replaced. NULL on failure; the
+/// old block is then unchanged.
 ///
 /// # Safety
 /// `p` is NULL or an `mg_calloc` block of `old` bytes, `keep <= min(old, new)`, `new > 0`; the old block is gone afterwards.
 pub(crate) unsafe fn resize(p: *mut u8, old: usize, new: usize, keep: usize) -> *mut u8 {
-    /// From here on the C library moves pages instead of bytes.
+    /// From this size on, the C library moves pages instead of bytes.
     const LARGE: usize = 128 * 1024;
     // SAFETY: the caller describes the block; each branch stays within old and new.
     unsafe {

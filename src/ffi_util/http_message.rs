@@ -1,4 +1,4 @@
-//! `struct mg_http_message`, the view of a parsed message that handlers get.
+//! `struct mg_http_message`, the parsed message passed to handlers.
 
 use super::bytes;
 use crate::memory;
@@ -56,7 +56,7 @@ pub(crate) unsafe fn read(buf: &[u8], reader: Reader, hm: *mut mg_http_message) 
     }
 }
 
-/// A message that stays as it is, whatever becomes of the buffer that it was received in.
+/// A copy of a message, independent of the buffer it was received in.
 pub(crate) struct Copy {
     message: Box<mg_http_message>,
     /// What its views point into.
@@ -102,7 +102,7 @@ impl Copy {
 }
 
 impl mg_http_message {
-    /// The slot of the first header called `name`, in any case.
+    /// The slot of the first header called `name`, ignoring case.
     ///
     /// # Safety
     /// The names cover readable bytes.
@@ -112,7 +112,7 @@ impl mg_http_message {
         used.enumerate().find(|(_, h)| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name)).map(|(i, _)| i)
     }
 
-    /// The values of all headers called `name`, in any case: a list may be spread over several lines.
+    /// The values of all headers called `name`, ignoring case: a list may span several lines.
     ///
     /// # Safety
     /// As [`Self::header`].
@@ -124,7 +124,7 @@ impl mg_http_message {
         named.map(|h| unsafe { h.value.bytes() })
     }
 
-    /// The path of a target in absolute form becomes the URI, its authority the Host (RFC 9112, 3.2.2). False when it names no
+    /// Splits a target in absolute form (RFC 9112, 3.2.2): its path becomes the URI, its authority the Host. False if it has no
     /// authority.
     ///
     /// # Safety
@@ -161,7 +161,7 @@ impl mg_http_message {
         host.len > 0
     }
 
-    /// The value of the first header called `name`, in any case.
+    /// The value of the first header called `name`, ignoring case.
     ///
     /// # Safety
     /// As [`Self::header_index`]; nobody writes the value during `'a`.

@@ -1,10 +1,10 @@
-//! `struct mg_iobuf`, the growable C buffer: capacity is a multiple of `align`, new and vacated memory is zero.
+//! `struct mg_iobuf`, the growable C buffer: the capacity is a multiple of `align`; new and vacated memory is zeroed.
 
 use super::heap;
 use crate::abi::mg_iobuf;
 use core::ptr;
 
-/// `n` rounded up to a multiple of `align` (0: exact); None when that overflows.
+/// `n` rounded up to a multiple of `align` (0: not rounded); None on overflow.
 #[inline]
 pub(crate) fn round_up(n: usize, align: usize) -> Option<usize> {
     if align == 0 { Some(n) } else { n.div_ceil(align).checked_mul(align) }

@@ -1,4 +1,4 @@
-//! The border's tools: pointers to slices, C memory, growable C buffers.
+//! Tools for the C boundary: slices from pointers, C memory, growable C buffers.
 
 pub(crate) mod addr;
 pub(crate) mod bytes;

@@ -1,5 +1,4 @@
-//! MQTT's structs as C sees them: the message that handlers get, and the options that applications fill in only as far as the
-//! packet needs them.
+//! MQTT structs of the C API: messages passed to handlers, and options, of which applications fill in only what the packet needs.
 
 use super::bytes;
 use crate::abi::{mg_mqtt_message, mg_mqtt_opts, mg_mqtt_prop, mg_str};
@@ -7,7 +6,7 @@ use crate::proto::mqtt::{self, Fault, Kind, Malformed, Value};
 use core::marker::PhantomData;
 use core::{ptr, slice};
 
-/// See `mg_mqtt_parse`: the length of the packet, or None while it is incomplete.
+/// See `mg_mqtt_parse`. Returns the length of the packet, or None while it is incomplete.
 ///
 /// # Safety
 /// `buf` is NULL or covers `len` bytes, `m` points at memory for a message. The views in `*m` are as short-lived as `buf`.
@@ -58,8 +57,8 @@ pub(crate) unsafe fn next_prop(m: *const mg_mqtt_message, prop: *mut mg_mqtt_pro
     }
 }
 
-/// An application's options; NULL stands for all-zero ones. Members that a packet does not need may hold anything, so each is
-/// read on its own, and only when it is wanted.
+/// Options of an application; NULL means all zero. Members that a packet does not need may hold anything, so each is read
+/// individually, and only when needed.
 #[derive(Clone, Copy)]
 pub(crate) struct Opts<'a>(*const mg_mqtt_opts, PhantomData<&'a u8>);
 
@@ -115,14 +114,14 @@ impl<'a> Opts<'a> {
         clean: bool, flag;
     }
 
-    /// Writes the properties, with their size in front.
+    /// Writes the properties, prefixed with their size.
     pub(crate) fn put_props(self, out: &mut Vec<u8>) -> Result<(), Fault> {
         // SAFETY: see Opts::new.
         let list = unsafe { (!self.0.is_null()).then(|| ((*self.0).props, (*self.0).num_props)) };
         put(list, out)
     }
 
-    /// The same for those of the will.
+    /// Writes the properties of the will, prefixed with their size.
     pub(crate) fn put_will_props(self, out: &mut Vec<u8>) -> Result<(), Fault> {
         // SAFETY: see Opts::new.
         let list = unsafe { (!self.0.is_null()).then(|| ((*self.0).will_props, (*self.0).num_will_props)) };

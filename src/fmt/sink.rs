@@ -22,7 +22,7 @@ pub(crate) trait Callback: Out {
 }
 
 /// Counts the texts that iobufs had no memory for. Printers of the application append through functions that return nothing, so
-/// whoever wants to know compares this before and after.
+/// a caller that needs to know compares this before and after.
 static LOST: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) fn lost() -> usize {

@@ -117,7 +117,7 @@ impl Buffers {
     }
 
     /// # Safety
-    /// `p` is NULL or a heap block of `size` bytes that nobody uses any more.
+    /// `p` is NULL or an unused heap block of `size` bytes.
     unsafe fn give(&self, p: *mut u8, size: usize) {
         if p.is_null() {
             return;

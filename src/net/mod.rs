@@ -1,9 +1,9 @@
 //! The engine: poll loop, sockets, connections, draining, timers, wakeups. Owns descriptors and time.
 //!
-//! `engine`, `handle`, `protocol` and `tls/table` import each other: they are one definition in four files, because a connection is a
-//! handle on its record, and the record holds what its protocol and its TLS layer are asked, by functions that take the connection.
-//! `attempts`, `conn` and `resolve` do, too: names lead to addresses, those to attempts, failed attempts to more names. All
-//! others have an order; `c-tests/modules.rs` checks it, and docs/architecture.md says what each is for.
+//! `engine`, `handle`, `protocol` and `tls/table` import each other. They are one definition in four files: a connection is a
+//! handle to its record, and the record refers to its protocol and TLS layer through functions that take the connection. So do
+//! `attempts`, `conn` and `resolve`: names lead to addresses, those to attempts, and failed attempts to more names. All other
+//! files form a hierarchy, checked by `c-tests/modules.rs`; docs/architecture.md describes each.
 
 pub(crate) mod attempts;
 pub(crate) mod buffers;

@@ -1,19 +1,19 @@
-//! The ground that the engine stands on: descriptors, readiness, clocks, threads, files. The engine knows bytes, connections and
-//! time; what is the operating system's is here, in one folder for each system, chosen when the library is compiled. Every folder
-//! has the same modules with the same functions:
+//! The operating system layer: descriptors, readiness, clocks, threads, files. The engine handles bytes, connections and time;
+//! everything specific to an operating system is here, in one folder per system, selected at compile time. Every folder has the
+//! same modules with the same functions:
 //!
 //! | module | what |
 //! |---|---|
-//! | `sock` | sockets: open, listen, accept, connect, read, write, end. All non-blocking; results are `Io::{Done, Wait, Failed}` |
-//! | `errno` | the numbers of errors that the engine tells apart |
-//! | `socket_file` | listeners that have a place in the file system |
-//! | `poller` | readiness, edge triggered: noted once, and cleared only by `Io::Wait` |
-//! | `waker` | ends the poller's wait, and carries messages, from other threads and signal handlers |
+//! | `sock` | sockets: open, listen, accept, connect, read, write, close. All non-blocking; results are `Io::{Done, Wait, Failed}` |
+//! | `errno` | error numbers that the engine distinguishes |
+//! | `socket_file` | listeners with a socket file |
+//! | `poller` | readiness, edge-triggered: reported once, cleared only by `Io::Wait` |
+//! | `waker` | ends the poller's wait and carries messages, from other threads and signal handlers |
 //! | `signal` | signals that start a drain |
-//! | `clock` | milliseconds since the start, wall clock |
-//! | `thread` | who is calling, and from which process |
+//! | `clock` | milliseconds since boot, wall clock |
+//! | `thread` | identifies the calling thread and process |
 //! | `files` | the functions of `mg_fs_posix`, and opening files without leaving a directory |
-//! | `names` | the texts about host names that the system keeps |
+//! | `names` | the system's host name files |
 //!
 //! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own.
 //!

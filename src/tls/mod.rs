@@ -1,5 +1,5 @@
-//! TLS over rustls: what `mg_tls_opts` says, as configurations - certificates and keys in whatever form applications have them,
-//! whom to trust, which name to expect - and the session of one connection, between ciphertext and plaintext.
+//! TLS over rustls: configurations from `mg_tls_opts` - certificates and keys in any form applications use, trust anchors, the
+//! expected name - and the session of one connection, between ciphertext and plaintext.
 
 #![forbid(unsafe_code)]
 

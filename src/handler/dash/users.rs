@@ -21,7 +21,7 @@ struct Entry {
     /// Only compared.
     dash: *mut mg_dash,
     guest: bool,
-    /// The session has ended. The memory stays until nobody holds it.
+    /// The session has ended. The memory stays allocated until the last hold is released.
     ended: bool,
     /// Requests and WebSocket connections that use it.
     holds: usize,

@@ -61,7 +61,7 @@ pub(crate) fn listen(path: &[u8], backlog: c_int) -> Result<(c_int, SocketFile),
     listening().inspect_err(|_| sock::close(fd))
 }
 
-/// Removes the socket of a process that is gone. False: there is none, or somebody listens.
+/// Removes the socket of a process that is gone. False if there is none, or a process is listening.
 fn remove_stale(path: &Path) -> bool {
     let Some(before) = socket_at(path) else { return false };
     !is_served(path) && socket_at(path) == Some(before) && fs::remove_file(path).is_ok()

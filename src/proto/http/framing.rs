@@ -20,9 +20,9 @@ pub(crate) enum Body {
     Length(usize),
     Chunked,
     UntilClose,
-    /// Transfer codings that nobody here knows.
+    /// Unknown transfer codings.
     UnknownCoding,
-    /// No list of codings, or one after which nobody knows where the body ends.
+    /// Not a list of codings, or one after which the end of the body is undefined.
     InvalidCoding,
 }
 

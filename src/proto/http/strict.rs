@@ -43,9 +43,9 @@ pub(crate) fn is_token_byte(b: u8) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Coding {
     Chunked,
-    /// A transfer coding that nobody here knows.
+    /// An unknown transfer coding.
     Unknown,
-    /// Not a list of codings, or one after which nobody knows where the body ends.
+    /// Not a list of codings, or one after which the end of the body is undefined.
     Invalid,
 }
 
