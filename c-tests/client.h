@@ -1,4 +1,4 @@
-// A server played by hand for tests of HTTP clients: a listening socket, one connection at a time, and what the client's handler saw.
+// A scripted server for tests of HTTP clients: a listening socket, one connection at a time, and a log of the client's events.
 #ifndef CLIENT_H
 #define CLIENT_H
 
@@ -26,7 +26,7 @@ static inline void script_open(struct script *s) {
   s->port = ntohs(sin.sin_port);
 }
 
-// Takes the next connection; the client has to be connecting already.
+// Accepts the next connection; the client must already be connecting.
 static inline void script_accept(struct script *s) {
   int on = 1;
   memset(&s->peer, 0, sizeof(s->peer));
@@ -39,7 +39,7 @@ static inline void script_hang_up(struct script *s) {
   peer_free(&s->peer);
 }
 
-// Ends the connection with a reset.
+// Resets the connection.
 static inline void script_reset(struct script *s) {
   struct linger now = {1, 0};
   setsockopt(s->peer.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
@@ -50,7 +50,7 @@ static inline void script_close(struct script *s) {
   close(s->listener);
 }
 
-// What the client's handler saw: H and M with the status, the body behind M, E with its text, C.
+// The client's events: H and M with the status, the body after M, E with its text, C.
 struct seen {
   char log[2000];
   size_t received;  // bytes of all MG_EV_READ
@@ -107,7 +107,7 @@ static inline void start(struct script *s, struct seen *seen, mg_event_handler_t
   s->peer.len = 0;
 }
 
-// Says a piece, which the client reads before anything else is said; unless it has ended.
+// Sends a piece and waits until the client has read it, unless the client has closed.
 static inline void say(struct script *s, struct seen *seen, const char *data, size_t len) {
   size_t before = seen->received;
   if (seen->closes > 0) return;

@@ -1,4 +1,4 @@
-// A clock that a test turns by hand: the library asks the program's own mg_millis.
+// A clock set by the test, through the application's own mg_millis.
 #ifndef CLOCK_H
 #define CLOCK_H
 

@@ -1,5 +1,5 @@
-// A DNS server inside the test, made as programs make one: a UDP listener, mg_dns_parse_rr and struct mg_dns_header. What it
-// answers is in the first label of the name.
+// A DNS server inside the test, built like one of an application: a UDP listener, mg_dns_parse_rr and struct mg_dns_header. The
+// first label of the name selects the reply.
 #ifndef DNS_H
 #define DNS_H
 
@@ -11,10 +11,10 @@ struct dns_server {
   int queries, over_tcp;
   unsigned short ports[1000], ids[1000];
   int types[1000];
-  char last[256];  // the last name asked for
+  char last[256];  // last name requested
 };
 
-// Exported, but not for programs: no header has it.
+// Exported, but not declared in a header.
 #ifdef __cplusplus
 extern "C"
 #endif
@@ -25,7 +25,7 @@ static inline size_t dns_put(uint8_t *to, size_t at, const void *data, size_t le
   return at + len;
 }
 
-// A reply to `query`: its header with `flags` and `id`, its question, and `answers` ready-made records.
+// Builds a reply to `query`: its header with `flags` and `id`, its question, and `answers` encoded records.
 static inline size_t dns_reply(uint8_t *to, const struct mg_str query, size_t question, unsigned flags, int answers, const char *data,
                                size_t len) {
   struct mg_dns_header *h = (struct mg_dns_header *) to;
@@ -48,7 +48,7 @@ static inline bool dns_is(const char *name, const char *label) {
   return strncmp(name, label, n) == 0 && (name[n] == '.' || name[n] == '\0');
 }
 
-// Answers one query; over TCP (`tcp`) everything is answered well.
+// Answers one query; over TCP (`tcp`) every reply is well-formed.
 static inline void dns_answer(struct dns_server *s, struct mg_connection *c, struct mg_str query, bool tcp) {
   struct mg_dns_message dm;
   struct mg_dns_rr rr;
@@ -84,7 +84,7 @@ static inline void dns_answer(struct dns_server *s, struct mg_connection *c, str
   } else if (dns_is(dm.name, "big")) {
     len = dns_reply(buf, query, n, 0x8380, 0, "", 0);
   } else if (dns_is(dm.name, "loop")) {
-    // The owner of the record is a pointer to itself; then one beyond the end, and a length that lies.
+    // The owner of the record is a pointer to itself; then one beyond the end, and a wrong length.
     char record[] = A_RECORD;
     record[1] = (char) (sizeof(struct mg_dns_header) + n);
     len = dns_reply(buf, query, n, 0x8180, 1, record, sizeof(record) - 1);
@@ -95,14 +95,14 @@ static inline void dns_answer(struct dns_server *s, struct mg_connection *c, str
     record[0] = '\xc0', record[1] = 12, record[10] = '\xff';
     len = dns_reply(buf, query, n, 0x8180, 1, record, sizeof(record) - 1);
   } else if (dns_is(dm.name, "alias")) {
-    // alias.test is nx.test, which is alias.test: an answer, but no address.
+    // alias.test is an alias of nx.test, which is an alias of alias.test: an answer without an address.
     static const char records[] = "\xc0\x0c\0\5\0\1\0\0\0\1\0\x09\2nx\4test\0\2nx\4test\0\0\5\0\1\0\0\0\1\0\2\xc0\x0c";
     len = dns_reply(buf, query, n, 0x8180, 2, LIT(records));
   } else if (dns_is(dm.name, "other-owner")) {
     static const char record[] = "\2nx\4test\0\0\1\0\1\0\0\0\1\0\4\x7f\0\0\2";
     len = dns_reply(buf, query, n, 0x8180, 1, LIT(record));
   } else if (dns_is(dm.name, "forged")) {
-    // All of these say 127.0.0.2, and none of them is to be believed.
+    // All of these contain 127.0.0.2 and must be rejected.
     struct mg_addr to = c->rem;
     len = dns_reply(bad, query, n, 0x8180, 1, LIT(A_RECORD_2));
     bad[0] ^= 1;  // another id
@@ -144,7 +144,7 @@ static inline void dns_fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-// The server on UDP and TCP, under one port number.
+// Opens the server on UDP and TCP, on the same port.
 static inline void dns_start(struct dns_server *s, struct mg_mgr *mgr) {
   memset(s, 0, sizeof(*s));
   while (s->tcp == NULL) {
@@ -158,7 +158,7 @@ static inline void dns_start(struct dns_server *s, struct mg_mgr *mgr) {
   mgr->dns4.url = mgr->dns6.url = s->url;
 }
 
-// What one connection came to.
+// Result of one lookup.
 struct lookup {
   int opens, resolves, errors, closes;
   char error[64];
@@ -180,7 +180,7 @@ static inline void lookup_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-// Looks a URL up to the end.
+// Resolves a URL and waits for the result.
 static inline struct lookup look_up(struct mg_mgr *mgr, const char *url) {
   struct lookup l;
   memset(&l, 0, sizeof(l));

@@ -1,4 +1,4 @@
-// What tests of the extension API share: a server that answers in many ways, and what became of its connections.
+// Shared by tests of the extension API: a server with several kinds of responses, and the fate of its connections.
 #ifndef EXT_H
 #define EXT_H
 
@@ -8,7 +8,7 @@
 #include "peer.h"
 
 #define GET(uri) "GET " uri " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define BIG 20000000  // more than socket buffers take
+#define BIG 20000000  // more than socket buffers hold
 
 static char *big_body;
 static int requests, opened, closed, drain_events;
@@ -38,7 +38,7 @@ static void note(struct mg_connection *c, int ev) {
   }
 }
 
-// /hi answers at once, /own with a head of its own, /big with many bytes, /chunks begins without an end; others stay unanswered.
+// /hi responds at once, /own with its own head, /big with many bytes, /chunks starts an endless response; others get none.
 static inline void server(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) {
@@ -61,7 +61,7 @@ static inline void server(struct mg_connection *c, int ev, void *ev_data) {
 #define OWN "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown"
 #define CHUNKS "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00000003\r\none\r\n"
 
-// Valgrind and sanitizers are slow: big tests do less there.
+// Valgrind and sanitizers are slow: large tests do less under them.
 static inline bool under_tools(void) {
 #ifdef __SANITIZE_ADDRESS__
   return true;
@@ -75,7 +75,7 @@ static inline bool under_tools(void) {
 #endif
 }
 
-// Closes with a reset, so that the port is free again at once: the machine has 28,000 of them.
+// Closes with a reset, which frees the port at once: there are only 28,000.
 static inline void peer_drop(struct peer *p) {
   struct linger now = {1, 0};
   setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
@@ -96,7 +96,7 @@ static inline void ask(struct mg_mgr *mgr, struct peer *p, const char *text) {
   POLL_UNTIL(mgr, requests > before);
 }
 
-// The peer has got exactly this, and nothing has ended.
+// The peer has received exactly this and no end of stream.
 static inline void expect_open(struct mg_mgr *mgr, struct peer *p, const char *text) {
   POLL_UNTIL(mgr, peer_has(p, strlen(text)));
   poll_often(mgr);
@@ -105,7 +105,7 @@ static inline void expect_open(struct mg_mgr *mgr, struct peer *p, const char *t
   p->len = 0;
 }
 
-// The peer has got exactly this, and then the end of the stream.
+// The peer has received exactly this, followed by end of stream.
 static inline void expect_end(struct mg_mgr *mgr, struct peer *p, const char *text) {
   POLL_UNTIL(mgr, peer_read(p));
   CHECK_EQ(p->end, PEER_FIN);

@@ -1,4 +1,4 @@
-// The other end of a connection, played by hand over a plain socket, and what drain tests share: waiting, bodies, open files.
+// A scripted peer on a plain socket, and helpers of the drain tests: waiting, bodies, open files.
 #ifndef PEER_H
 #define PEER_H
 
@@ -7,14 +7,14 @@
 #include "check.h"
 #include "mongoose.h"
 
-// The machine's time in milliseconds, whatever the program's mg_millis says.
+// The system's time in milliseconds, independent of the application's mg_millis.
 static inline uint64_t real_ms(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
 }
 
-// Polls until `cond` holds, which must be within 50 seconds.
+// Polls until `cond` holds; fails after 50 seconds.
 #define POLL_UNTIL(mgr, cond)                                                                      \
   do {                                                                                             \
     uint64_t poll_end = real_ms() + 50000;                                                         \
@@ -27,7 +27,7 @@ static inline uint64_t real_ms(void) {
     }                                                                                              \
   } while (0)
 
-// Polls without sleeping, so often that whatever can happen on its own has happened.
+// Polls without sleeping until everything that can happen without input has happened.
 static inline void poll_often(struct mg_mgr *mgr) {
   int i;
   for (i = 0; i < 30; i++) mg_mgr_poll(mgr, 0);
@@ -74,7 +74,7 @@ static inline rlim_t raise_file_limit(void) {
   return limit.rlim_cur;
 }
 
-// A body in which bytes that are lost, doubled or swapped show.
+// A body in which lost, duplicated or swapped bytes are detected.
 static inline char *make_body(size_t len) {
   char *body = (char *) malloc(len + 1);
   size_t i;
@@ -111,7 +111,7 @@ static inline int dial(unsigned short port, int receive_buffer) {
   sin.sin_family = AF_INET;
   sin.sin_port = htons(port);
   sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // what is said arrives at once
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // send small packets at once
   if (receive_buffer > 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
   if (connect(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0) return fd;
   failure = errno;
@@ -151,7 +151,7 @@ static inline void peer_shut(struct peer *p) {
   shutdown(p->fd, SHUT_WR);
 }
 
-// Takes at most `limit` of the bytes that have arrived. True once the server's side has ended.
+// Receives at most `limit` bytes. True once the server has closed its side.
 static inline bool peer_take(struct peer *p, size_t limit) {
   ssize_t n = 1;
   while (p->end == PEER_OPEN && limit > 0) {
@@ -187,7 +187,7 @@ static inline bool peer_got_bytes(const struct peer *p, const void *data, size_t
   size_t same = 0, n = p->len < len ? p->len : len;
   if (p->len == len && (len == 0 || memcmp(p->buf, data, len) == 0)) return true;
   while (same < n && p->buf[same] == ((const char *) data)[same]) same++;
-  fprintf(stderr, "got %lu bytes, not %lu, the first %lu of them as expected; then: %.*s\n", (unsigned long) p->len, (unsigned long) len,
+  fprintf(stderr, "got %lu bytes, expected %lu; the first %lu match; then: %.*s\n", (unsigned long) p->len, (unsigned long) len,
           (unsigned long) same, (int) (p->len - same < 300 ? p->len - same : 300), p->buf == NULL ? "" : p->buf + same);
   return false;
 }
@@ -200,7 +200,7 @@ static inline bool peer_got_str(const struct peer *p, struct mg_str s) {
   return peer_got_bytes(p, s.buf, s.len);
 }
 
-// Takes a line, given as CR LF and its text, out of the head that begins at `ofs`. Returns how many there were.
+// Removes a line, given as CR LF and its text, from the head at `ofs`. Returns how many there were.
 static inline int peer_drop_line(struct peer *p, size_t ofs, const char *line) {
   const size_t n = strlen(line);
   size_t i;

@@ -1,5 +1,5 @@
-// What TLS tests share: certificates, connections that note what happens to them, and a line between two of them that can be slowed
-// down, cut and spoilt.
+// Shared by TLS tests: certificates, connections that log their events, and a proxy between two of them that can delay, cut and
+// corrupt the stream.
 #ifndef TLS_H
 #define TLS_H
 
@@ -13,7 +13,7 @@ static struct {
   struct mg_str text;
 } pem_files[32];
 
-// A file of c-tests/certs. It stays until pem_free.
+// A file of c-tests/certs. Freed by pem_free.
 static inline struct mg_str pem(const char *name) {
   char path[1000];
   size_t i, n = strlen(__FILE__) - strlen("tls.h");
@@ -48,7 +48,7 @@ static inline struct mg_tls_opts client_tls(void) {
   return o;
 }
 
-// What happened on one side, as letters: O open, C connect, A accept, H handshake complete, R read, W write (each once in a row),
+// Events of one side, as letters: O open, C connect, A accept, H handshake complete, R read, W write (each once in a row),
 // E error, X close.
 struct side {
   struct mg_connection *c;
@@ -57,7 +57,7 @@ struct side {
   int handshakes, closes;
   enum mgx_reason reason;
   size_t unsent;
-  struct mg_str data;  // all that was received
+  struct mg_str data;  // all received data
 };
 
 static inline void side_note(struct side *s, struct mg_connection *c, int ev, void *ev_data) {
@@ -78,7 +78,7 @@ static inline void side_note(struct side *s, struct mg_connection *c, int ev, vo
   }
 }
 
-// Takes over what was received.
+// Consumes the received data.
 static inline void side_keep(struct side *s, struct mg_connection *c) {
   s->data.buf = (char *) realloc(s->data.buf, s->data.len + c->recv.len + 1);
   memcpy(s->data.buf + s->data.len, c->recv.buf, c->recv.len);
@@ -100,23 +100,23 @@ static inline bool side_saw(const struct side *s, const char *want) {
 
 static inline bool side_got(const struct side *s, const char *want, size_t len) {
   if (s->data.len == len && (len == 0 || memcmp(s->data.buf, want, len) == 0)) return true;
-  fprintf(stderr, "got %lu bytes, not %lu: %.*s\n", (unsigned long) s->data.len, (unsigned long) len,
+  fprintf(stderr, "got %lu bytes, expected %lu: %.*s\n", (unsigned long) s->data.len, (unsigned long) len,
           (int) (s->data.len < 200 ? s->data.len : 200), s->data.buf == NULL ? "" : s->data.buf);
   return false;
 }
 
-// ---- a line between a client and a server of the same manager
+// ---- a proxy between a client and a server of the same manager
 
 struct line {
   struct mg_connection *listener;
   unsigned short to;          // the server's port
   size_t per_poll;            // bytes that pass in each direction per poll; 0: all
-  size_t cut_up, cut_down;    // after so many bytes towards the server, towards the client, the line is cut; 0: never
-  size_t spoil_down;          // the byte at this place towards the client is changed; 0: none
-  size_t up, down;            // bytes that have passed
+  size_t cut_up, cut_down;    // cut after this many bytes to the server, to the client; 0: never
+  size_t spoil_down;          // offset of the byte to corrupt on the way to the client; 0: none
+  size_t up, down;            // bytes forwarded
   bool reset;                 // cut with a reset
-  bool held;                  // nothing passes
-  struct mg_connection *ends[2];  // towards the client, towards the server
+  bool held;                  // forward nothing
+  struct mg_connection *ends[2];  // to the client, to the server
 };
 
 static inline void line_cut(struct line *l) {
@@ -158,7 +158,7 @@ static inline void line_fn(struct mg_connection *c, int ev, void *ev_data) {
   } else if (ev == MG_EV_CLOSE && c == l->ends[i]) {
     l->ends[i] = NULL;
     if (l->ends[1 - i] != NULL) {
-      // The end of the stream follows what is still here.
+      // End of stream follows the remaining data.
       if (c->recv.len > 0 && !c->is_draining) mg_send(l->ends[1 - i], c->recv.buf, c->recv.len);
       l->ends[1 - i]->is_draining = 1;
     }
@@ -166,7 +166,7 @@ static inline void line_fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-// A line in front of the listener at `port`. Connect to l->listener's port.
+// Opens a proxy to the listener at `port`. Connect to l->listener's port.
 static inline void line_open(struct line *l, struct mg_mgr *mgr, unsigned short port) {
   memset(l, 0, sizeof(*l));
   l->to = port;

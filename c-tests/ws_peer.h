@@ -1,4 +1,4 @@
-// The other end of a WebSocket, played by hand: see peer.h.
+// A scripted WebSocket peer: see peer.h.
 #ifndef WS_PEER_H
 #define WS_PEER_H
 
@@ -9,7 +9,7 @@
   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"            \
   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
-// A short masked frame, as clients send it. `first` has FIN and the opcode.
+// A short masked frame, as sent by clients. `first` has FIN and the opcode.
 static inline size_t ws_frame(char *to, int first, const char *payload, size_t len) {
   static const char mask[] = {0x12, 0x34, 0x56, 0x78};
   size_t i;
@@ -29,7 +29,7 @@ static inline bool ws_text(struct peer *p, const char *text) {
   return ws_say(p, 0x81, text, strlen(text));
 }
 
-// Connects, upgrades and forgets the answer.
+// Connects, upgrades and discards the response.
 static inline void ws_open(struct peer *p, struct mg_mgr *mgr, const struct mg_connection *listener) {
   peer_open(p, listener);
   CHECK(peer_say(p, WS_REQUEST));
@@ -38,7 +38,7 @@ static inline void ws_open(struct peer *p, struct mg_mgr *mgr, const struct mg_c
   p->len = 0;
 }
 
-// What came after the handshake, exactly; `want` may contain NULs.
+// Exactly this data followed the handshake; `want` may contain NULs.
 #define WS_GOT(p, want) CHECK(peer_got_bytes(p, want, sizeof(want) - 1))
 
 #endif
