@@ -960,7 +960,7 @@ typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*, void*);
 typedef void (*mg_event_handler_t)(struct mg_connection*, int, void*);
 #endif
 
-// A connection: a listener, an accepted or client connection, or a wrapped descriptor. Access the members only from the thread
+// A connection: listener, accepted, client or wrapped descriptor. The application reads and writes its members, in the thread
 // that polls the manager.
 struct mg_connection {
   // Next connection in the list `mgr->conns`.
@@ -1839,11 +1839,11 @@ extern void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...);
 // formatted body. The response to a HEAD request has the Content-Length but no body. See mg_xprintf for the format.
 extern void mg_http_reply(struct mg_connection *c, int status_code, const char *headers, const char *body_fmt, ...);
 
-// Responds to a request with a file or directory listing below `opts->root_dir`: a directory, or a list such as `www,/a=dir2` in
-// which the last item with a matching URI prefix applies. Refuses paths that leave the directory, also through symbolic links.
-// Supports Range, the conditional requests of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD, and compressed files
-// `NAME.gz`. Responds 405 to methods that do not apply to files, such as DELETE and PUT. The head of the response is in
-// `c->send` on return; the rest follows as it is sent, with `c->is_resp` set meanwhile.
+// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
+// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
+// are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
+// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
+// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
 void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
 
 // Responds to a request with the file `path`, like mg_http_serve_dir. `path` is not checked. `opts` may be NULL.
@@ -2017,15 +2017,16 @@ void mg_md5_init(struct mg_md5_ctx *c);
 // Adds `len` bytes to an MD5 computation. May be called repeatedly, with data of any length.
 void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
 
-// Opens an mDNS listener: joins 224.0.0.251:5353 on the default interface and resolves `.local` names through it (`mgr->mdns`,
-// until it closes). `fn_data` is the host name to respond to, a C string without dots or `.local`, not copied; NULL leaves
-// responses to the handler. Queries arrive as MG_EV_MDNS_REQ (`struct mg_mdns_req *`), responses of others as MG_EV_MDNS_RESP
-// (`struct mg_mdns_resp *`). There may be several listeners. Returns NULL if the socket cannot be opened.
+// Listens for mDNS queries and responses on 224.0.0.251:5353, joins that group on the default interface, and makes the listener
+// the one that names in `.local` are asked through (`mgr->mdns`, until it closes). `fn_data` is the host name to answer to, a
+// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
+// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
+// several listeners. Returns NULL when the socket cannot be opened.
 struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
 
-// Sends an mDNS query through a listener opened by mg_mdns_listen: one question for `name`, which must end in `.local`, of type
-// `rtype` (MG_DNS_RTYPE_*). Responses arrive as MG_EV_MDNS_RESP. Returns false if the name is too long or has empty labels, or
-// if the datagram could not be sent; the listener stays open.
+// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
+// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
+// labels or is too long, and when the datagram could not be sent; the listener stays.
 bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
 
 // Compares `n` bytes in constant time. For secrets. Returns true if they are equal or `n` is 0. May be called from any thread.
@@ -2192,11 +2193,9 @@ void mg_pfn_iobuf_noresize(char ch, void *param);
 void mg_pfn_stdout(char c, void *_param);
 
 #if defined(MGX_TCPIP)
-// Resets the PHY at `addr` and logs which one it is. `config`: MG_PHY_* bits, which the library leaves to the program: it changes no
-// clocks and no LEDs.
-void mg_phy_init(struct mg_phy *phy,
-                 uint8_t addr,
-                 uint8_t config);
+// Resets the PHY at `addr` and logs which one it is. `config`: MG_PHY_* bits, which the library leaves to the application: it
+// changes no clocks and no LEDs.
+void mg_phy_init(struct mg_phy *phy, uint8_t addr, uint8_t config);
 #endif
 
 #if defined(MGX_TCPIP)
@@ -2207,7 +2206,7 @@ bool mg_phy_up(struct mg_phy *phy,
                uint8_t *speed);
 #endif
 
-// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints base64 with padding.
+// Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints padded base64.
 size_t mg_print_base64(mg_pfn_t fn, void *arg, va_list *ap);
 
 // Printer for `%M` and `%m`. Arguments: `int` length, `char *` text. Prints the text escaped for a JSON string, without quotes.
@@ -2244,7 +2243,7 @@ size_t mg_print_l2addr(mg_pfn_t fn,
                        va_list *ap);
 #endif
 
-// Printer for `%M` and `%m`. Argument: a pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
+// Printer for `%M` and `%m`. Argument: pointer to the six bytes of a MAC address. Prints `xx:xx:xx:xx:xx:xx`.
 size_t mg_print_mac(mg_pfn_t fn, void *arg, va_list *ap);
 
 // Queues formatted text for sending on `c`. Returns its length. If out of memory, raises MG_EV_ERROR, queues nothing and
@@ -2418,7 +2417,7 @@ void mg_tcpip_arp_request(struct mg_tcpip_if *ifp,
 #endif
 
 #if defined(MGX_TCPIP)
-// Takes the interface away and frees what mg_tcpip_init allocated. mg_mgr_free does this; a program need not.
+// Takes the interface away and frees what mg_tcpip_init allocated. mg_mgr_free does this; an application need not.
 void mg_tcpip_free(struct mg_tcpip_if *ifp);
 #endif
 
@@ -2439,7 +2438,8 @@ void mg_tcpip_qwrite(void *buf,
                      struct mg_tcpip_if *ifp);
 #endif
 
-// Seconds since 1970 of a date and time in UTC; `month` is 1 to 12, `day` 1 to 31. 0 for years before 1970.
+// Converts a UTC date and time to seconds since 1970. `month` is 1 to 12, `day` 1 to 31. Returns 0 for years before 1970. May be
+// called from any thread.
 uint64_t mg_timegm(unsigned int year, unsigned int month, unsigned int day, unsigned int hour, unsigned int min, unsigned int sec);
 
 // Creates a timer polled by mg_mgr_poll; see mg_timer_init. The manager owns it: it is freed after its call, or with the manager
@@ -2485,11 +2485,13 @@ void mg_tls_free(struct mg_connection *c);
 // Sends pending handshake data. mg_mgr_poll runs the handshake, so there is no need to call this.
 void mg_tls_handshake(struct mg_connection *c);
 
-// Starts TLS on a connection, as client if `c->is_client`, otherwise as server. The options are not needed after the call. Call
-// it in MG_EV_ACCEPT or MG_EV_CONNECT, or for a client any time after mg_connect. Calling it later upgrades a connection in use
-// (STARTTLS): data in `c->send` is first sent in clear text, and clear text from the peer is never mixed with decrypted data.
-// mg_mgr_poll runs the handshake, with `c->is_tls_hs` set, and raises MG_EV_TLS_HS at its end. On a listener it only checks the
-// options: every accepted connection needs its own call. Bad options and failures raise MG_EV_ERROR.
+// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
+// nothing of them is needed after the call. Applications call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time
+// after mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the
+// peer sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile
+// and MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its
+// own. Bad options and failures are reported with MG_EV_ERROR; its text is `OOM` when memory is short, and above `max_memory` of
+// struct mgx_limits.
 void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
 // Returns the number of decrypted bytes not yet delivered because `c->recv` has no room. 0 without TLS.

@@ -194,9 +194,9 @@ struct mgx_limits {
   // Time for a client connection from its first connection attempt to MG_EV_CONNECT. Expiry: MG_EV_ERROR. 0 leaves it to the
   // operating system.
   int connect_timeout_ms;
-  // Bytes that connections hold: structs, records, buffers and TLS sessions, not what the program allocates. Above it no connection
-  // is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a connection that needs a
-  // buffer to receive ends. Both with MG_EV_ERROR `OOM`.
+  // Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
+  // connection is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a
+  // connection that needs a buffer to receive ends. Both with MG_EV_ERROR `OOM`.
   size_t max_memory;
 };
 
@@ -364,23 +364,21 @@ void mgx_error(struct mg_connection *c, const char *message);
 // `Transfer-Encoding: chunked`. Continue with mgx_http_chunk.
 void mgx_http_begin(struct mg_connection *c, int status, const char *headers);
 
-// Returns the message body. Not NUL-terminated: its length is stored in `*len`, which may be NULL. In MG_EV_HTTP_HDRS the length
-// is the announced one; mgx_conn_recv returns the part that has arrived. Valid during the handler call.
+// The body. In MG_EV_HTTP_HDRS `*len` is the announced length, of which the part in mgx_conn_recv has arrived.
 const char *mgx_http_body(const struct mg_http_message *hm, size_t *len);
 
-// Queues `len` bytes as a chunk of a response started by mgx_http_begin. `len` 0 ends the response.
+// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
 void mgx_http_chunk(struct mg_connection *c, const void *buf, size_t len);
 
 // Marks the chunk as consumed. Call it in MG_EV_HTTP_CHUNK of versions before 7.14. The message then ends with an empty chunk
 // instead of MG_EV_HTTP_MSG.
 void mgx_http_delete_chunk(struct mg_connection *c);
 
-// Returns the value of the first header called `name`, ignoring case. NULL if there is none; an empty value is not NULL. Not
-// NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the handler call.
+// The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
 const char *mgx_http_header(const struct mg_http_message *hm, const char *name, size_t *len);
 
-// Stores the name and value of header number `index`, counted from 0, in `*name` and `*value`, each of which may be NULL. They
-// are not NUL-terminated and are valid during the handler call. Returns false if there are not that many headers.
+// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
+// False when there are not that many.
 bool mgx_http_header_at(const struct mg_http_message *hm,
                         size_t index,
                         const char **name,
@@ -388,27 +386,24 @@ bool mgx_http_header_at(const struct mg_http_message *hm,
                         const char **value,
                         size_t *value_len);
 
-// Returns the method of a request. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the
-// handler call. NULL and 0 for NULL.
+// Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
+// handler's call, as what the functions below return. NULL and 0 for NULL.
 const char *mgx_http_method(const struct mg_http_message *hm, size_t *len);
 
-// Returns the protocol version of a request, or the reason phrase of a response. Not NUL-terminated: its length is stored in
-// `*len`, which may be NULL. Valid during the handler call.
+// Request: the protocol version. Response: the reason phrase.
 const char *mgx_http_proto(const struct mg_http_message *hm, size_t *len);
 
-// Returns the part of the URI after the first `?`, or NULL if there is none. Not NUL-terminated: its length is stored in `*len`,
-// which may be NULL. Valid during the handler call.
+// What follows the first `?` of the URI; NULL when there is none.
 const char *mgx_http_query(const struct mg_http_message *hm, size_t *len);
 
 // Like mg_http_reply, but sends a body of `body_len` arbitrary bytes. `headers` are header lines, each terminated by CR LF; NULL
 // for none.
 void mgx_http_reply(struct mg_connection *c, int status, const char *headers, const void *body, size_t body_len);
 
-// Returns the status code of a response; 0 if there is none.
+// Response: the status code; 0 when there is none.
 int mgx_http_status(const struct mg_http_message *hm);
 
-// Returns the path of a request, percent-encoded, without the query; the status code of a response (see mgx_http_status). Not
-// NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the handler call.
+// Request: the path, still percent-encoded, without the query. Response: the status code; see mgx_http_status.
 const char *mgx_http_uri(const struct mg_http_message *hm, size_t *len);
 
 // Returns limits for a server exposed to the internet: mgx_mgr_limits(&mgr, mgx_limits_public()). Timeouts: request head 10 s,
@@ -498,8 +493,8 @@ struct mg_mgr *mgx_mgr_new(void);
 // system is out of descriptors or memory.
 bool mgx_mgr_ok(const struct mg_mgr *mgr);
 
-// Sets options that are otherwise fixed at build time. Call it after mg_mgr_init; connections and files opened from then on use
-// the new values. The options are copied. No effect if a pointer is NULL.
+// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
+// then on. NULL pointers have no effect.
 void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *opts);
 
 // Returns the shutdown phase of a manager. MGX_MGR_DONE if the manager is not initialised.
@@ -525,38 +520,35 @@ void mgx_mgr_written_for(struct mg_mgr *mgr, int version);
 // code 1007, unless this function was called with false or mgx_mgr_compat with true.
 void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
 
-// Returns the type of an MQTT packet, an MQTT_CMD_* value. For MG_EV_MQTT_CMD.
+// MQTT_CMD_* value, for MG_EV_MQTT_CMD.
 int mgx_mqtt_cmd(const struct mg_mqtt_message *mm);
 
-// Returns the packet id of an MQTT packet; 0 if it has none.
+// Packet id; 0 when the packet has none.
 int mgx_mqtt_id(const struct mg_mqtt_message *mm);
 
-// Returns the payload of an MQTT PUBLISH packet. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid
-// during the handler call.
+// Its payload.
 const char *mgx_mqtt_payload(const struct mg_mqtt_message *mm, size_t *len);
 
-// Returns the quality of service of an MQTT packet.
+// Its quality of service.
 int mgx_mqtt_qos(const struct mg_mqtt_message *mm);
 
-// Returns the topic of an MQTT PUBLISH packet. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid
-// during the handler call.
+// The topic of a published message.
 const char *mgx_mqtt_topic(const struct mg_mqtt_message *mm, size_t *len);
 
-// Sets the CA certificates, in PEM, that mg_ota_url_check trusts for https (MG_OTA_TLS_CA). Copied. An empty string removes them
-// and disables https. Applies to the whole process.
+// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
+// an empty string takes them away, and https is refused again. It counts for the whole process.
 void mgx_ota_set_ca(struct mg_str pem);
 
-// Sets the version of the running firmware (MG_OTA_FIRMWARE_VERSION), which mg_ota_url_check sends to the server and compares
-// with the version offered. Initially `1.0.0`; NULL and "" restore that. At most 63 visible ASCII characters, copied; returns
-// false and does nothing for other strings. Applies to the whole process.
+// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
+// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
+// others than visible ones of ASCII. It counts for the whole process.
 bool mgx_ota_set_version(const char *version);
 
-// Prints the JSON-RPC response `{"id":..,"error":..}` from a method handler. `error` is an error object
-// `{"code":..,"message":..}`. Any other JSON becomes the message of an error with code -32603 (internal error). NULL means
-// `null`.
+// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
+// other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
 void mgx_rpc_err(struct mg_rpc_req *r, const char *error);
 
-// Like mg_rpc_ok, with the result as JSON text instead of a format. NULL means `null`.
+// mg_rpc_ok with a result that is no format but JSON as it stands; NULL means `null`.
 void mgx_rpc_ok(struct mg_rpc_req *r, const char *result);
 
 // Queues `len` bytes for sending, like mg_send. Returns false if out of memory. `buf` may be NULL if `len` is 0.
@@ -567,10 +559,8 @@ bool mgx_send(struct mg_connection *c, const void *buf, size_t len);
 // 64 MiB are already waiting or the manager is not initialised.
 bool mgx_send_to(struct mg_mgr *mgr, unsigned long conn_id, const void *buf, size_t len);
 
-// Queues a WebSocket message or control frame on the connection with id `conn_id`. The polling thread sends it; data from one
-// thread stays in order. Dropped if the connection is closed or not a WebSocket. May be called from any thread and from a signal
-// handler. Returns false if `op` is not a WEBSOCKET_OP_* value, a control frame exceeds 125 bytes, 64 MiB are already waiting,
-// or the manager is not initialised.
+// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
+// connection is no WebSocket.
 bool mgx_send_ws_to(struct mg_mgr *mgr, unsigned long conn_id, int op, const void *buf, size_t len);
 
 // Returns the size of a public struct by its name, for example "mg_connection"; 0 if unknown. Lets bindings verify their
@@ -595,26 +585,25 @@ bool mgx_wakeup_mgr(struct mg_mgr *mgr);
 // Queues a C string for sending. Returns its length, or 0 if out of memory.
 size_t mgx_write(struct mg_connection *c, const char *text);
 
-// Queues a WebSocket Close frame with a status code (1000 means normal closure) and a reason of at most 123 bytes, NULL for
-// none. 1000 replaces codes that RFC 6455 forbids in frames. The connection drains when the peer responds. Does nothing if a
-// Close frame was queued before or the connection is not a WebSocket.
+// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
+// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
+// before, and to what is no WebSocket.
 void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
 
-// Like mg_ws_connect, with plain header lines instead of a format. `headers` NULL means none.
+// mg_ws_connect with header lines that are no format. `headers` NULL: none.
 struct mg_connection *mgx_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data, const char *headers);
 
-// Returns the payload of a WebSocket message or control frame. Not NUL-terminated: its length is stored in `*len`, which may be
-// NULL. Valid during the handler call.
+// The payload of a WebSocket message or control frame.
 const char *mgx_ws_data(const struct mg_ws_message *wm, size_t *len);
 
-// Returns the first byte of a WebSocket frame; its low four bits are a WEBSOCKET_OP_* value.
+// The first byte of the frame; its low four bits are a WEBSOCKET_OP_* value.
 int mgx_ws_flags(const struct mg_ws_message *wm);
 
-// Queues a WebSocket message or control frame. Like mg_ws_send, but accepts NULL. Returns the number of bytes queued; 0 if `op`
-// is not a WEBSOCKET_OP_* value or a control frame exceeds 125 bytes.
+// mg_ws_send that tolerates NULL: queues one message or control frame. Returns the number of bytes queued, 0 for an `op` that is
+// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
 size_t mgx_ws_send(struct mg_connection *c, int op, const void *buf, size_t len);
 
-// Like mg_ws_upgrade, with plain header lines instead of a format. `headers` NULL means none.
+// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
 void mgx_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *headers);
 
 #ifdef __cplusplus
