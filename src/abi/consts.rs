@@ -19,9 +19,6 @@ pub const MG_MAX_HTTP_HEADERS: usize = number(env!("MG_MAX_HTTP_HEADERS"));
 /// cbindgen:ignore
 pub const MG_DASH_MAX_USER_NAME: usize = 32;
 /// cbindgen:ignore
-#[cfg(feature = "tcpip")]
-pub const MG_TCPIP_DHCPNAME_SIZE: usize = 18;
-/// cbindgen:ignore
 pub const MG_IO_SIZE: usize = 16384;
 /// cbindgen:ignore
 pub const MG_MAX_RECV_SIZE: usize = 3 * 1024 * 1024;

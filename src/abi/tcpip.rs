@@ -1,5 +1,7 @@
 use super::*;
 
+pub const MG_TCPIP_DHCPNAME_SIZE: usize = 18;
+
 pub const MG_TCPIP_STATE_DOWN: c_int = 0;
 pub const MG_TCPIP_STATE_LINK_UP: c_int = 1;
 pub const MG_TCPIP_STATE_UP: c_int = 2;

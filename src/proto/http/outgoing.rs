@@ -325,7 +325,6 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, false),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", false, true),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", true, false),
             ("HTTP/1.1 204 N\r\n\r\n", false, false),
             ("HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n", false, false),
         ] {
