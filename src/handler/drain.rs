@@ -72,9 +72,8 @@ fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig,
 
 /// True if the last response is complete and its head contains `Connection: close`, added now if necessary.
 fn answer_says_close(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
-    // A request that the application has heard of already gets an answer of its own.
-    let is_last = c.flags().is_resp() || !rec.dispatching.get() && rec.http.phase.get() != Phase::Body;
-    if !e.compat.get() && is_last {
+    // A request that the application has heard of since then gets an answer of its own.
+    if !e.compat.get() && (c.flags().is_resp() || rec.http.answered.get()) {
         add_connection_close(c, rec);
     }
     !c.flags().is_resp() && rec.http.answered.get() && rec.http.says_close.get()
