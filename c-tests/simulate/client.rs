@@ -17,7 +17,7 @@ pub(crate) enum Over {
 }
 
 /// Longest wait for something that must come.
-const PATIENCE_US: u64 = 120_000_000;
+const PATIENCE_US: u64 = 300_000_000;
 /// How long a client that has all answers waits for the server to end a connection that it would keep.
 const STAY_US: u64 = 20_000_000;
 

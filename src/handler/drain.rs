@@ -237,7 +237,7 @@ fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: Drain
 /// Checks a connection whose request must complete first. Returns when to check again.
 fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: bool) -> u64 {
     let terms = rec.drain_timeouts();
-    if !is_busy(c, rec) && !rec.readable.get() {
+    if !is_busy(c, rec) && (rec.http.says_close.get() || !rec.readable.get()) {
         // A client that was not told may already have sent its next request.
         let told = last || rec.http.says_close.get();
         if told {

@@ -74,8 +74,9 @@ pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
 }
 
 /// Runs right before an idle connection is closed: cancels the drain if a request has arrived meanwhile; its reply is the last.
+/// Not when the previous reply, still queued, already announces the close.
 pub(crate) fn take_back(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
-    if !found_input(e, rec) {
+    if rec.http.says_close.get() || !found_input(e, rec) {
         return false;
     }
     c.update(|f| f.set_draining(false));
