@@ -266,6 +266,7 @@ fn climate(n: &mut Numbers) -> Climate {
     c.tells_rest = n.chance(500);
     c.destroys = n.chance(500);
     c.poll_us = if n.chance(500) { n.below(300) } else { 0 };
+    c.call_us = if n.chance(500) { n.between((1, 300)) } else { 0 };
     c.room = (c.room.0.max(64), c.room.1.max(64));
     c
 }
@@ -430,6 +431,7 @@ impl Plan {
         push(&|p| (p.climate.short, p.climate.refuses) = (0, 0));
         push(&|p| p.climate.accept_fails = 0);
         push(&|p| p.climate.poll_us = 0);
+        push(&|p| p.climate.call_us = 0);
         push(&|p| p.climate.room = calm.room);
         push(&|p| p.climate.segment = calm.segment);
         push(&|p| p.climate.delay_us = calm.delay_us);

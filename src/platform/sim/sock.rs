@@ -116,6 +116,7 @@ pub(crate) fn peer(fd: c_int) -> Option<mg_addr> {
 }
 
 pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
+    world::call();
     world::with(|w| w.accept(fd)).map(|(fd, from)| (fd, from.addr()))
 }
 
@@ -144,6 +145,7 @@ pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, told: bool
 /// # Safety
 /// `buf` points at `len` writable bytes.
 pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
+    world::call();
     io(world::with(|w| {
         w.recv(fd, len, |part, at| {
             // SAFETY: the world hands out no more than len bytes in all.
@@ -175,6 +177,7 @@ pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut [
 pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize, _more: bool) -> Io {
     // SAFETY: passed on to the caller.
     let bytes = unsafe { crate::ffi_util::bytes::slice(buf, len) };
+    world::call();
     io(world::with(|w| w.send(fd, bytes)))
 }
 
@@ -221,6 +224,7 @@ pub(crate) fn listens(fd: c_int) -> Option<bool> {
 }
 
 pub(crate) fn has_input(fd: c_int) -> bool {
+    world::call();
     world::with(|w| w.has_input(fd))
 }
 

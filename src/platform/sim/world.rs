@@ -51,6 +51,8 @@ pub struct Climate {
     pub destroys: bool,
     /// What one poll costs.
     pub poll_us: u64,
+    /// What one call on a socket costs, at most: things happen between two calls of one poll, too.
+    pub call_us: u64,
 }
 
 impl Climate {
@@ -66,6 +68,7 @@ impl Climate {
         tells_rest: true,
         destroys: false,
         poll_us: 0,
+        call_us: 0,
     };
 }
 
@@ -1106,10 +1109,21 @@ pub(super) fn sleep(us: u64) {
     }
 }
 
-/// Time that passes without anybody looking, as in a handler that computes.
+/// Time that passes without anybody looking, as in a handler that computes. What happens meanwhile has happened.
 pub(super) fn pass(us: u64) {
-    with(|w| {
-        w.now_us += us;
-        w.idle_polls = 0;
-    });
+    let end = with(|w| w.now_us + us);
+    loop {
+        catch_up();
+        if !advance(end) {
+            return;
+        }
+    }
+}
+
+/// The library calls: that takes a moment.
+pub(super) fn call() {
+    let us = with(|w| if w.climate.call_us > 0 { w.numbers.below(w.climate.call_us + 1) } else { 0 });
+    if us > 0 {
+        pass(us);
+    }
 }
