@@ -290,6 +290,13 @@ impl Plan {
             let mut steps = Vec::new();
             for _ in 0..1 + n.below(5) {
                 match n.below(12) {
+                    // Half of the time about as long as a grace, so that both end at the same moment.
+                    0 if n.chance(500) => {
+                        steps.push(Step::Await);
+                        steps.push(Step::Pause((idle_ms(n) as u64 * 1000 + n.below(1500)).saturating_sub(500)));
+                        requests.push(request(n, wild, most));
+                        steps.push(Step::Send { requests: vec![requests.len() - 1], piece: usize::MAX, pause_us: 0 });
+                    }
                     0 => steps.push(Step::Pause(n.between((1, 3_000_000)))),
                     1 => steps.push(Step::Deaf(n.between((1, 1_000_000)))),
                     2..=4 => steps.push(Step::Await),

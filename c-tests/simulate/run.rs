@@ -172,7 +172,13 @@ fn check_drain(mgr: *mut mg_mgr) -> Result<(), String> {
     let Some(ends) = program::with(|p| p.drain_ends_ms) else { return Ok(()) };
     if unsafe { mgx_mgr_phase(mgr) } == mgx_mgr_phase::MGX_MGR_DONE {
         program::with(|p| p.drain_ends_ms = None);
-        return Ok(());
+        let mut status: mgx_drain_status = unsafe { core::mem::zeroed() };
+        unsafe { mgx_mgr_drain_status(mgr, &mut status) };
+        // Before the deadline, done means that a program may exit without harm to a client.
+        return match unsafe { mg_millis() } < ends && status.lingering > 0 {
+            true => Err(format!("the drain is done, and {} sockets linger", status.lingering)),
+            false => Ok(()),
+        };
     }
     let slack = program::with(|p| p.computed_us) / 1000 + 5;
     match unsafe { mg_millis() } {
