@@ -308,14 +308,11 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
         if let Some(left) = announce_head(c, rec, hm, &framing, data.len() > head_len, closing) {
             return left;
         }
-        // SAFETY: the connection's own data again: the handler may have moved the buffer, or changed it in place.
-        let moved = unsafe { c.recv_info().data() };
-        if moved.as_ptr() != data.as_ptr() {
-            let mut again = MaybeUninit::<mg_http_message>::uninit();
-            // SAFETY: as at the first look.
-            match unsafe { read(c, rec, moved, &mut again) } {
-                Ok(Some((new, message))) => (framing, *hm) = (new, *message),
-                _ => return refuse(c, rec, c.queued(rec), None),
+        // The handler may have moved the buffer, or changed it in place.
+        if !core::ptr::eq(c.recv_info().buf, data.as_ptr()) {
+            match read_again(c, rec, hm) {
+                Some(new) => framing = new,
+                None => return refuse(c, rec, c.queued(rec), None),
             }
         }
     }
@@ -366,6 +363,21 @@ unsafe fn read<'m>(
     Ok(Some((framing, hm)))
 }
 
+/// Reads the head once more, after the buffer has moved.
+#[cold]
+#[inline(never)] // a message of 1 KB that is rarely needed on the stack
+fn read_again(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message) -> Option<Framing> {
+    let mut again = MaybeUninit::<mg_http_message>::uninit();
+    // SAFETY: the connection's own data, as the message is used before the buffer changes.
+    match unsafe { read(c, rec, c.recv_info().data(), &mut again) } {
+        Ok(Some((framing, message))) => {
+            *hm = *message;
+            Some(framing)
+        }
+        _ => None,
+    }
+}
+
 /// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to continue with.
 fn announce_head(
     c: ConnRef,
@@ -413,9 +425,10 @@ fn scan(h: &HttpState, data: &[u8]) -> chunked::Scan {
 
 /// Delivers MG_EV_HTTP_CHUNK for applications written for versions before 7.14: the whole body at once and, if the application
 /// consumes it, an empty chunk. True if no MG_EV_HTTP_MSG follows.
+#[cold]
+#[inline(never)] // two messages of 1 KB each, which no other request needs on the stack
 fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mg_http_message) -> bool {
-    let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
-    if !older || hm.body.len == 0 {
+    if hm.body.len == 0 {
         return false;
     }
     let before = c.recv_at(rec);
@@ -495,7 +508,8 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     h.says_close.set(false);
     let before = c.recv_at(rec);
     dispatch(c, rec, end, || {
-        if !chunks_of_older_versions(c, rec, hm) {
+        let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
+        if !(older && chunks_of_older_versions(c, rec, hm)) {
             call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
         }
     });

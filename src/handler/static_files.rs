@@ -233,6 +233,7 @@ fn redirect(c: ConnRef, req: &Request) {
     }
 }
 
+#[inline(never)] // paths are resolved before, and realpath alone takes 2 KiB of stack
 fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confined: ConfinedRoot<'_>) {
     // All names in one block, each with where it begins and ends.
     let (mut text, mut names, mut whole) = (Vec::new(), Vec::new(), true);
