@@ -46,6 +46,10 @@ def parse(path, header):
 
     while i < len(lines):
         line = lines[i]
+        if re.match(r"#\s*(if|else|elif|endif)", line) is None and any(re.match(r"#if MG_ENABLE_TCPIP$", c) for c in stack):
+            # The interface of a network driver is described in docs/firmware.md.
+            i += 1
+            continue
         if line.startswith("// ----"):
             group, comment = line[7:].strip(), []
         elif line.startswith("//"):
@@ -91,8 +95,9 @@ def parse(path, header):
             while ";" not in text:
                 i += 1
                 text += "\n" + lines[i]
-            m = re.search(r"\(\*(\w+)\)|(\w+);", text)
-            add("type", m[1] or m[2], text)
+            # An array is an assertion.
+            if m := re.search(r"\(\*(\w+)\)|(\w+);", text):
+                add("type", m[1] or m[2], text)
         elif re.match(r"(struct|enum|union) \w+;", line):
             pass
         else:
