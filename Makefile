@@ -77,6 +77,7 @@ help:
 	@echo 'make check-docs tries its links, spelling, man pages, and the front page in a browser; make pictures takes those in docs/'
 	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls and allocations that fail; ONLY=name takes some'
 	@echo 'make soak       mixed traffic, with flat memory and descriptors; MINUTES=n, SEED=n'
+	@echo 'make conformance  suites of others against the examples; ONLY="http mosquitto" takes some, QUICK=1; make deps-conformance'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'

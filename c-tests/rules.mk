@@ -33,3 +33,20 @@ tcpip-test-short:
 	@$(MAKE) --no-print-directory tcpip-test TCPIP_SIZE=3000000
 
 .PHONY: torture tcpip-test tcpip-test-short
+
+# The conformance suites of others against the examples: c-tests/conformance/run.py, docs/reliability.md. ONLY="http mosquitto" takes some,
+# QUICK=1 what ends within two minutes.
+CONFORMANCE = $(TARGET_DIR)/conformance
+CONFORMANCE_SERVERS = http-server https-server static-server rest-server websocket-echo mqtt-server
+deps-conformance:
+	@CC="$(CC)" c-tests/conformance/deps.sh $(CONFORMANCE)
+
+conformance: build
+	@mkdir -p $(CONFORMANCE)/bin
+	@for e in $(CONFORMANCE_SERVERS); do \
+	  $(CC) -O2 -DWITH_SQLITE -Iinclude examples-c/$$e.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) $$([ $$e != mqtt-server ] || echo -lsqlite3) \
+	    -o $(CONFORMANCE)/bin/$$e || exit 1; \
+	done
+	@exec python3 c-tests/conformance/run.py $(CONFORMANCE)/bin $(CONFORMANCE) $(if $(QUICK),--quick) $(ONLY)
+
+.PHONY: conformance deps-conformance
