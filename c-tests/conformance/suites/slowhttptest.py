@@ -8,14 +8,15 @@ import time
 
 CONNECTIONS = 100
 GRACE = 5  # seconds, for a busy machine and the rate of connecting
+LOOK = 10  # seconds; when it reads, slowhttptest sees that a connection is closed. A byte makes no room for more.
 
 # case: (server, options, seconds until all must be closed)
 ATTACKS = {
     "slow head": ("http-server", "/", ["-H", "-i", "2"], 10),
     "body that stalls": ("http-server", "/api/echo", ["-B", "-i", "300", "-s", "8192"], 30),
     "body in drops": ("http-server", "/api/echo", ["-B", "-i", "5", "-s", "8192", "-x", "10"], 30),
-    "answer not read": ("static-server", "/large", ["-X", "-n", "300", "-z", "32", "-w", "512", "-y", "1024"], 60),
-    "answer read in drops": ("static-server", "/large", ["-X", "-n", "5", "-z", "32", "-w", "512", "-y", "1024"], 60),
+    "answer not read": ("static-server", "/large", ["-X", "-n", str(LOOK), "-z", "1", "-w", "512", "-y", "1024"], 60),
+    "answer read in drops": ("static-server", "/large", ["-X", "-n", "2", "-z", "2048", "-w", "2048", "-y", "4096"], 60),
 }
 QUICK = ["slow head", "body that stalls", "body in drops"]
 
@@ -34,7 +35,7 @@ def run(servers, quick):
         server, path, options, limit = ATTACKS[case]
         port = servers.start(server, *(["-r", dir] if server == "static-server" else []))
         out = dir / case.replace(" ", "-")
-        args = [tool, *options, "-c", CONNECTIONS, "-r", 100, "-l", limit + GRACE, "-p", 5, "-g", "-o", out,
+        args = [tool, *options, "-c", CONNECTIONS, "-r", 100, "-l", limit + GRACE + (LOOK if "-X" in options else 0), "-p", 5, "-g", "-o", out,
                 "-u", f"http://127.0.0.1:{port}{path}"]
         with open(f"{out}.log", "w") as log:
             started[case] = (servers.spawn(args, cwd=dir, stdout=log, stderr=subprocess.STDOUT), out, limit)
