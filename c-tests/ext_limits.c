@@ -242,6 +242,9 @@ static void output_that_stands_still(void) {
   CHECK_EQ(closed, 1);
   CHECK_EQ(reason, MGX_REASON_FLUSH_TIMEOUT);
   CHECK(unsent > 0);
+  // A reset: the kernel keeps nothing for a peer that does not read.
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, ECONNRESET);
   // A program that goes on queueing does not put it off.
   peer_free(&p);
   join(&mgr, listener, &p);

@@ -176,7 +176,7 @@ struct mgx_limits {
   int body_timeout_ms;
   // Time without a request in progress and without traffic. Expiry: drain.
   int idle_timeout_ms;
-  // Time without write progress while output is queued. Expiry: close.
+  // Time without write progress while output is queued. Expiry: close, with a reset.
   int write_timeout_ms;
   // Size of a request head. Excess: 431 and drain.
   size_t max_header_bytes;

@@ -199,7 +199,7 @@ pub struct mgx_limits {
     pub body_timeout_ms: c_int,
     /// Time without a request in progress and without traffic. Expiry: drain.
     pub idle_timeout_ms: c_int,
-    /// Time without write progress while output is queued. Expiry: close.
+    /// Time without write progress while output is queued. Expiry: close, with a reset.
     pub write_timeout_ms: c_int,
     /// Size of a request head. Excess: 431 and drain.
     pub max_header_bytes: usize,

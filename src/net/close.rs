@@ -55,6 +55,11 @@ pub(crate) fn close(c: ConnRef) {
         if e.wakeup_conn.get() == c.as_ptr() {
             close_wakeup(e);
         } else {
+            // A peer that does not read would not see a FIN behind what it has not read, and the kernel would keep all that for many
+            // minutes. To close half way is an abort anyway.
+            if rec.reason.get() == Reason::FlushTimeout && rec.own.get() {
+                sock::set_abort(fd);
+            }
             sock::close(fd);
         }
     }
