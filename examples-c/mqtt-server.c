@@ -41,6 +41,13 @@ static void end(struct mg_connection *c, uint8_t reason) {
   if (c->fn_data != NULL) detach((struct session *) c->fn_data);
 }
 
+// The same for a packet that is not taken. The acknowledgement of a message is queued before we see the message: it must not leave.
+static void refuse(struct mg_connection *c, const struct mg_mqtt_message *mm, uint8_t reason) {
+  size_t ack = mm->cmd != MQTT_CMD_PUBLISH || mm->qos == 0 ? 0 : c->is_mqtt5 || c->is_websocket ? 6 : 4;
+  if (ack <= c->send.len) c->send.len -= ack;
+  end(c, reason);
+}
+
 // ---- login
 
 struct login {
@@ -87,11 +94,13 @@ static bool read_login(struct login *l, struct reader *r) {
   if (flags & 0x80) l->user = get_str(r);
   if (flags & 0x40) l->pass = get_str(r);
   return !r->bad && r->len == 0 && !(flags & 1) && (flags & 0x18) != 0x18 && (l->has_will || !(flags & 0x38)) && l->window > 0 &&
-         l->max_packet > 0 && are_props(l->props, s_login_props) && are_props(l->will_props, s_will_props);
+         l->max_packet > 0 && is_text(l->id) && is_text(l->user) && is_text(l->topic) && are_props(l->props, s_login_props) &&
+         are_props(l->will_props, s_will_props);
 }
 
 static void send_connack(struct mg_connection *c, const struct login *l, bool present, uint8_t code, bool is_new_id) {
   uint8_t answer[100], props[90], *p = props, *to = answer;
+  bool is_sent;
   *to++ = present;
   *to++ = code;
   if (l->v5) {
@@ -108,8 +117,10 @@ static void send_connack(struct mg_connection *c, const struct login *l, bool pr
     memcpy(to, props, (size_t) (p - props));
     to += p - props;
   }
-  send_packet(c, MQTT_CMD_CONNACK, 0, answer, (size_t) (to - answer));
-  if (code != 0) c->is_draining = 1;
+  // What is too large for the client is not sent, and without an answer it is not logged in.
+  is_sent = !l->v5 || l->max_packet == 0 || 2 + (size_t) (to - answer) <= l->max_packet;
+  if (is_sent) send_packet(c, MQTT_CMD_CONNACK, 0, answer, (size_t) (to - answer));
+  if (code != 0 || !is_sent) c->is_draining = 1;
 }
 
 // The session of a client, an old one if there is one. NULL when there are too many.
@@ -207,18 +218,18 @@ static void on_publish(struct session *s, struct mg_mqtt_message *mm) {
   struct message *m;
   size_t i = 0;
   if (!are_props(props, s_publish_props) || (mm->qos > 0 && mm->id == 0) || (mm->qos == 0 && first & 8)) {
-    end(s->c, PROTOCOL_ERROR);
+    refuse(s->c, mm, PROTOCOL_ERROR);
     return;
   }
   if (!find_topic(s, &topic, props, &reason)) {
-    end(s->c, reason);
+    refuse(s->c, mm, reason);
     return;
   }
   if (mm->qos == 2) {
     while (i < s->num_held && s->held[i] != mm->id) i++;
     if (i < s->num_held) return;  // sent again: it was delivered before
     if (i == MAX_HELD) {
-      end(s->c, TOO_MANY);
+      refuse(s->c, mm, TOO_MANY);
       return;
     }
   }
@@ -369,9 +380,9 @@ static void on_packet(struct mg_connection *c, struct mg_mqtt_message *mm) {
   if (c->send.len > 3 * MAX_UNSENT) {
     c->is_closing = 1;  // asks and asks, and does not read the answers
   } else if (mm->dgram.len > MAX_PACKET) {
-    end(c, TOO_LARGE);
+    refuse(c, mm, TOO_LARGE);
   } else if ((s == NULL) != (mm->cmd == MQTT_CMD_CONNECT)) {
-    end(c, PROTOCOL_ERROR);  // the first packet and only the first is a login
+    refuse(c, mm, PROTOCOL_ERROR);  // the first packet and only the first is a login
   } else if (s == NULL) {
     on_connect(c, mm);
   } else {

@@ -518,17 +518,80 @@ def bad_logins(v, t):
     assert Login(b"\0\x04MQTT\x05\x02\0\0\x0a\x11\0\0\0\x01\x11\0\0\0\x01\0\0").packet() == (CONNACK, 0x82)
 
 
-class Login:
-    """A CONNECT packet made by hand."""
+# Too long a form, a surrogate, above U+10FFFF, cut short, no first byte, the character 0.
+BAD_TEXTS = [b"\xc1\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\xe2\x82", b"\x80", b"a\0"]
+GOOD_TEXTS = [b"\xc2\x80", b"\xe2\x82\xac", b"\xed\x9f\xbf", b"\xef\xbf\xbf", b"\xf0\x90\x80\x80", b"\xf4\x8f\xbf\xbf"]
 
-    def __init__(self, body):
+
+@scenario(4, 5)
+def text_is_utf8(v, t):
+    """Names that are no UTF-8 end the connection, wherever they are."""
+    no_props = b"" if v == 4 else b"\0"
+    for s in BAD_TEXTS:
+        for flags, rest in ((2, text(s)), (0x82, text(t) + text(s)), (6, text(t) + no_props + text(s) + text("x"))):
+            answer = Login(b"\0\x04MQTT" + bytes([v, flags, 0, 0]) + no_props + rest).all()
+            assert answer == b"" or answer[3] != 0, (s, flags, answer)
+        a = peer(v, t)
+        a.send(PUBLISH, 0, text(s) + no_props + b"x")
+        a.ended(0x90 if v == 5 else None)
+        a = peer(v, t)
+        a.send(PUBLISH, 2, text(s) + b"\0\x07" + no_props + b"x")
+        a.ended(0x90 if v == 5 else None)  # and no acknowledgement before
+        a = peer(v, t)
+        a.send(8, 2, b"\0\x01" + no_props + text(s) + b"\0")
+        a.ended(0x8F if v == 5 else None)
+        if v == 5:
+            a = peer(v, t)
+            a.send(PUBLISH, 0, text(t) + prop(b"\x26" + text("k") + text(s)) + b"x")
+            a.ended(0x82)
+    a = peer(v, t)
+    for s in GOOD_TEXTS:
+        name = f"{t}/{s.decode()}"
+        assert a.subscribe((name, 0)) == [0]
+        a.publish(name, "x", 0)
+        a.message(name, "x", 0)
+
+
+def prop(data):
+    return bytes([len(data)]) + data
+
+
+@scenario(4)
+def strangers(v, t):
+    """Without a login nothing is answered, not even a message that asks for it."""
+    for flags in (0, 2, 4):
+        packet = text(t) + (b"\0\x07" if flags else b"") + b"x"
+        assert Login(packet, PUBLISH << 4 | flags).all() == b""
+
+
+@scenario(5)
+def small_packets(v, t):
+    """A client that takes nothing as large as the answer to its login gets none, and is not logged in."""
+    for size, answered in ((2, False), (15, False), (16, True)):
+        login = b"\0\x04MQTT\x05\x02\0\0" + prop(b"\x27" + struct.pack("!I", size)) + text(t)
+        a = Login(login)
+        if answered:
+            a.leave()
+        assert len(a.all()) == (16 if answered else 0), size
+
+
+class Login:
+    """A first packet made by hand, most often CONNECT."""
+
+    def __init__(self, body, first=0x10):
         import socket
 
         self.sock = socket.create_connection((HOST, PORT), 30)
-        self.sock.sendall(bytes([0x10, len(body)]) + body)
+        self.sock.sendall(bytes([first, len(body)]) + body)
+
+    def leave(self):
+        self.sock.sendall(b"\xe0\0")
+
+    def all(self):
+        return self.sock.makefile("rb").read()
 
     def packet(self):
-        data = self.sock.makefile("rb").read()
+        data = self.all()
         return data[0] >> 4, data[3]
 
 

@@ -74,6 +74,24 @@ static struct reader body(const struct mg_mqtt_message *mm) {
 
 // ---- properties
 
+// Both versions want strings to be UTF-8, without the character 0 and without surrogates.
+static bool is_text(struct mg_str s) {
+  const uint8_t *p = (const uint8_t *) s.buf;
+  size_t i = 0, n;
+  while (i < s.len) {
+    uint8_t b = p[i];
+    // What the first byte says: how many follow, and what the second may be, so that there is one form for each character.
+    uint8_t low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80, high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf;
+    if (b == 0 || (b >= 0x80 && b < 0xc2) || b > 0xf4) return false;
+    n = b < 0x80 ? 0 : b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3;
+    if (s.len - i <= n || (n > 0 && (p[i + 1] < low || p[i + 1] > high))) return false;
+    for (i += 1 + (n > 0); n > 1; n--, i++) {
+      if ((p[i] & 0xc0) != 0x80) return false;
+    }
+  }
+  return true;
+}
+
 static struct mg_str get_props(struct reader *r, bool v5) {
   return get(r, v5 ? get_varint(r) : 0);
 }
@@ -87,6 +105,10 @@ static size_t next_prop(struct mg_str props, struct mg_mqtt_prop *p, size_t ofs)
   return mg_mqtt_next_prop(&mm, p, ofs);
 }
 
+static bool is_binary(uint8_t id) {
+  return id == MQTT_PROP_CORRELATION_DATA || id == MQTT_PROP_AUTHENTICATION_DATA;
+}
+
 // Whether all properties are in order: those in the list `allowed`, which ends with 0, each once but for users' own.
 static bool are_props(struct mg_str props, const uint8_t *allowed) {
   bool seen[256];
@@ -97,6 +119,7 @@ static bool are_props(struct mg_str props, const uint8_t *allowed) {
     const uint8_t *a = allowed;
     while (*a != 0 && *a != p.id) a++;
     if (*a == 0 || (seen[p.id] && p.id != MQTT_PROP_USER_PROPERTY)) return false;
+    if (!is_text(p.key) || (!is_binary(p.id) && !is_text(p.val))) return false;
     seen[p.id] = true;
     ofs = next;
   }

@@ -4,6 +4,7 @@
 #define MQTT_SERVER_TOPIC_H
 
 #include "mongoose.h"
+#include "packet.h"
 
 // Takes the first level off.
 static struct mg_str level(struct mg_str *s) {
@@ -36,12 +37,12 @@ static bool has_char(struct mg_str s, int c) {
 }
 
 static bool is_topic(struct mg_str s) {
-  return s.len > 0 && !has_char(s, '+') && !has_char(s, '#') && !has_char(s, 0);
+  return s.len > 0 && !has_char(s, '+') && !has_char(s, '#') && is_text(s);
 }
 
 static bool is_filter(struct mg_str s) {
   bool last = false;
-  if (s.len == 0 || has_char(s, 0)) return false;
+  if (s.len == 0 || !is_text(s)) return false;
   while (s.buf != NULL) {
     struct mg_str l = level(&s);
     if (last || (l.len > 1 && (has_char(l, '+') || has_char(l, '#')))) return false;
