@@ -26,12 +26,12 @@ class Progress:
     def __init__(self, suite, total):
         self.suite, self.total = suite, total
         self.start = self.last = time.monotonic()
-        self.cases, self.findings = set(), []
+        self.cases, self.findings = set(), set()
 
     def took(self, case, finding):
         self.cases.add(case)
         if finding is not None:
-            self.findings.append((case, finding))
+            self.findings.add((case, finding))
         now = time.monotonic()
         if now - self.last >= 5:
             self.last = now
@@ -62,7 +62,7 @@ def run(name, servers, quick):
     finally:
         servers.stop()
     progress.show()
-    found = set(progress.findings)
+    found = progress.findings
     known = {(c, f) for c, f in expected(name) if c in progress.cases}
     # Of a case that the suite no longer has, nothing would be seen.
     lost = set() if quick or interrupted else {(c, f) for c, f in expected(name) if c not in progress.cases}
@@ -92,7 +92,7 @@ def main(args):
             continue
         suites += 1
         cases += len(progress.cases)
-        deviations += len(set(progress.findings))
+        deviations += len(progress.findings)
         if not good:
             failed.append(name)
         if interrupted:

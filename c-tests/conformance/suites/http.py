@@ -202,7 +202,7 @@ def lint(head, body, method):
 
 
 def total(servers, quick):
-    return len(list(good())) + len(list(odd()))
+    return len(list(good())) + len(list(odd())) + 1  # any answer
 
 
 def run(servers, quick):
