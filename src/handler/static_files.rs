@@ -348,9 +348,9 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     if varies {
         about.extend_from_slice(b"Vary: Accept-Encoding\r\n");
     }
-    let verdict = req.conditions.evaluate(etag.as_bytes(), modified, req.reads);
-    if verdict != Outcome::Send {
-        let (line, code, length): (&[u8], _, &[u8]) = match verdict {
+    let outcome = req.conditions.evaluate(etag.as_bytes(), modified, req.reads);
+    if outcome != Outcome::Send {
+        let (line, code, length): (&[u8], _, &[u8]) = match outcome {
             Outcome::NotModified => (b"HTTP/1.1 304 Not Modified\r\n", 304, b""),
             _ => (b"HTTP/1.1 412 Precondition Failed\r\n", 412, b"Content-Length: 0\r\n"),
         };

@@ -1,5 +1,5 @@
 //! The allocator of the library for C: the system's, with the reserve behind it. Rust applications that use the crate keep their
-//! own: they leave the feature `capi` out.
+//! own: they leave the feature `reserve` out.
 
 use super::{failed, reserve};
 use core::ptr;

@@ -161,7 +161,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         }
     }
     if !e.is_dead() {
-        flush_dirty(e);
+        flush_pending(e);
     }
     if idle && !e.is_dead() {
         // SAFETY: the list of the manager's timers.
@@ -253,7 +253,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
     for r in ready {
         if r.token == poller::WAKER {
-            super::wakeup::answer_door(e);
+            super::wakeup::answer_waker(e);
             continue;
         }
         let Some(rec) = e.rec_for(r.token) else { continue };
@@ -294,8 +294,8 @@ fn apply(e: &Engine, ready: &[Ready]) {
             e.requeue(rec);
         }
     }
-    let held = e.take_slots(&e.requeued);
-    for slot in &held {
+    let requeued = e.take_slots(&e.requeued);
+    for slot in &requeued {
         let Some(rec) = e.rec(*slot as usize) else { continue };
         rec.requeued.set(false);
         if rec.lingering.get() {
@@ -313,7 +313,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             }
         }
     }
-    e.give_slots(held);
+    e.give_slots(requeued);
     expire(e);
     for token in failed {
         let Some(rec) = e.rec_for(token).filter(|rec| !rec.conn.get().is_null()) else { continue };
@@ -397,9 +397,9 @@ fn walk(e: &Engine) {
 }
 
 /// Sends output that handlers and timers queued on connections already serviced in this poll.
-fn flush_dirty(e: &Engine) {
-    let dirty = e.take_slots(&e.flush_pending);
-    for slot in &dirty {
+fn flush_pending(e: &Engine) {
+    let pending = e.take_slots(&e.flush_pending);
+    for slot in &pending {
         let Some(rec) = e.rec(*slot as usize) else { continue };
         if !rec.flush_pending.replace(false) || rec.conn.get().is_null() || e.is_dead() {
             continue;
@@ -417,5 +417,5 @@ fn flush_dirty(e: &Engine) {
             e.current.set(ptr::null_mut());
         }
     }
-    e.give_slots(dirty);
+    e.give_slots(pending);
 }

@@ -65,8 +65,8 @@ fn live(e: &Engine, id: u64, slot: u32) -> Option<ConnRef> {
     (c.id64() == id && !c.is_closed()).then_some(c)
 }
 
-/// Services the connections that get MG_EV_POLL and to those that have something to do, newest first. False, with nothing done,
-/// when there is no memory for their list.
+/// Services the connections that get MG_EV_POLL and those that have work to do, newest first. False, with nothing done, when there
+/// is no memory for their list.
 pub(crate) fn walk(e: &Engine) -> bool {
     let mut all: Vec<(u64, u32)> = e.no_poll.woken.take();
     if !memory::grow(&mut all, e.no_poll.polled.borrow().len()) {

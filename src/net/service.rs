@@ -31,7 +31,7 @@ pub(crate) fn service(e: &Engine, c: ConnRef) {
         return;
     }
     match c.rec() {
-        Some(rec) => busy_turn(e, c, rec, answered),
+        Some(rec) => service_busy(e, c, rec, answered),
         // A connection that the application linked itself has no socket of ours.
         None if after.is_closing() || after.is_draining() && c.send_len() == 0 => close::close(c),
         None => {}
@@ -57,7 +57,7 @@ fn poll_event(e: &Engine, c: ConnRef) {
     }
 }
 
-fn busy_turn(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
+fn service_busy(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
     e.current.set(c.as_ptr());
     let helped = memory::helped();
     io(e, c, rec, answered);
@@ -77,7 +77,7 @@ fn busy_turn(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
     }
 }
 
-/// The turn of this connection has taken from the reserve. When much of that is in use, the connection ends, which gives it back; so
+/// Servicing this connection has taken from the reserve. When much of that is in use, the connection ends, which gives it back; so
 /// does one with TLS, of which nobody knows how much it still needs.
 #[cold]
 fn shed(e: &Engine, c: ConnRef) {
@@ -156,8 +156,8 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
         return;
     }
     ending::settle(e, c, rec);
-    let mut verdict = drain::next_action(ending::drain_inputs(e, c, rec));
-    if rec.eof.get() && matches!(verdict, DrainAction::Wait(_)) && !rec.eof_told.replace(true) {
+    let mut action = drain::next_action(ending::drain_inputs(e, c, rec));
+    if rec.eof.get() && matches!(action, DrainAction::Wait(_)) && !rec.eof_told.replace(true) {
         if sock::is_gone(rec.fd.get()) {
             rec.reason.set(Reason::Reset);
             return close::close(c);
@@ -174,18 +174,18 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
         if c.flags().is_closing() {
             return close::close(c);
         }
-        verdict = drain::next_action(ending::drain_inputs(e, c, rec));
+        action = drain::next_action(ending::drain_inputs(e, c, rec));
     }
-    if verdict == DrainAction::Close(Reason::Drained) && rec.last_look.take() && ending::take_back(e, c, rec) {
+    if action == DrainAction::Close(Reason::Drained) && rec.last_look.take() && ending::take_back(e, c, rec) {
         return;
     }
     if flags.is_secure()
-        && matches!(verdict, DrainAction::Close(Reason::Drained | Reason::PeerClosed))
+        && matches!(action, DrainAction::Close(Reason::Drained | Reason::PeerClosed))
         && !tls::send_close_notify(e, c, rec)
     {
-        verdict = drain::next_action(ending::drain_inputs(e, c, rec));
+        action = drain::next_action(ending::drain_inputs(e, c, rec));
     }
-    match verdict {
+    match action {
         DrainAction::Live => {}
         DrainAction::Wait(at) => e.set_deadline(rec, Some(at)),
         DrainAction::Close(reason) => {

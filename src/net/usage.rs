@@ -1,4 +1,4 @@
-//! What the connections of a manager hold, for `max_memory` of mgx_limits. Counted only while that is set: after each turn, and when
+//! What the connections of a manager hold, for `max_memory` of mgx_limits. Counted only while that is set: after each service call, and when
 //! a receive buffer grows.
 
 use super::engine::{ConnState, Engine};

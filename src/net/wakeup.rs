@@ -52,7 +52,7 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
 }
 
 /// Handles output queued by other threads through the engine's own waker, and other wakeups.
-pub(crate) fn answer_door(e: &Engine) {
+pub(crate) fn answer_waker(e: &Engine) {
     each(e, &e.waker, |c, message| match (message.frame, e.frame.get()) {
         (0, _) => {
             // SAFETY: bytes of ours.

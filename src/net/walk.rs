@@ -101,7 +101,7 @@ impl NoPoll {
         }
     }
 
-    /// There is something for this quiet connection.
+    /// There is work for this connection without MG_EV_POLL.
     pub(super) fn wake(&self, id: u64, slot: u32) {
         let mut list = self.woken.borrow_mut();
         if memory::grow(&mut list, 1) {

@@ -3,52 +3,12 @@
 use super::world::{self, Place};
 use crate::abi::mg_addr;
 pub(crate) use crate::platform::common::Io;
+pub(crate) use crate::platform::common::numbers::*;
 #[cfg(feature = "tls")]
 pub(crate) use crate::platform::unix::sock::read_at;
 pub(crate) use crate::platform::unix::sock::{DATAGRAM, Scratch, errno, message, reach, set_errno, sigpipe_kills, words};
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
-
-/// Descriptors that close themselves, with the methods that those of the standard library have.
-pub(crate) struct OwnedFd(c_int);
-
-pub(crate) trait AsRawFd {
-    fn as_raw_fd(&self) -> c_int;
-}
-
-pub(crate) trait FromRawFd {
-    /// # Safety
-    /// The descriptor is nobody else's.
-    unsafe fn from_raw_fd(fd: c_int) -> Self;
-}
-
-pub(crate) trait IntoRawFd {
-    fn into_raw_fd(self) -> c_int;
-}
-
-impl AsRawFd for OwnedFd {
-    fn as_raw_fd(&self) -> c_int {
-        self.0
-    }
-}
-
-impl FromRawFd for OwnedFd {
-    unsafe fn from_raw_fd(fd: c_int) -> Self {
-        OwnedFd(fd)
-    }
-}
-
-impl IntoRawFd for OwnedFd {
-    fn into_raw_fd(self) -> c_int {
-        core::mem::ManuallyDrop::new(self).0
-    }
-}
-
-impl Drop for OwnedFd {
-    fn drop(&mut self) {
-        close(self.0);
-    }
-}
 
 pub(crate) struct SockAddr(Place);
 

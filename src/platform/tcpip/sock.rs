@@ -8,6 +8,7 @@ use super::udp::Udp;
 use super::wire::Ip;
 use crate::abi::mg_addr;
 pub(crate) use crate::platform::common::Io;
+pub(crate) use crate::platform::common::numbers::*;
 pub(crate) use crate::platform::unix::error::{set_errno, words};
 use alloc::vec::Vec;
 use core::ffi::c_int;
@@ -24,49 +25,6 @@ impl SockAddr {
     /// There are no Unix sockets.
     pub(crate) fn unix(_path: &[u8]) -> Option<SockAddr> {
         None
-    }
-}
-
-pub(crate) trait AsRawFd {
-    fn as_raw_fd(&self) -> c_int;
-}
-
-pub(crate) trait FromRawFd {
-    /// # Safety
-    /// The socket is nobody else's.
-    unsafe fn from_raw_fd(fd: c_int) -> Self;
-}
-
-pub(crate) trait IntoRawFd {
-    fn into_raw_fd(self) -> c_int;
-}
-
-/// A socket that closes itself.
-pub(crate) struct OwnedFd(c_int);
-
-impl AsRawFd for OwnedFd {
-    fn as_raw_fd(&self) -> c_int {
-        self.0
-    }
-}
-
-impl FromRawFd for OwnedFd {
-    unsafe fn from_raw_fd(fd: c_int) -> OwnedFd {
-        OwnedFd(fd)
-    }
-}
-
-impl IntoRawFd for OwnedFd {
-    fn into_raw_fd(self) -> c_int {
-        let fd = self.0;
-        core::mem::forget(self);
-        fd
-    }
-}
-
-impl Drop for OwnedFd {
-    fn drop(&mut self) {
-        close(self.0);
     }
 }
 

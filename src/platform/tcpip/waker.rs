@@ -1,44 +1,18 @@
-//! What other threads may touch: flags that the poller looks at, a spin lock, and memory that can grow.
+//! What other threads may touch: flags that the poller looks at, and memory that can grow.
 
-use super::thread;
+pub(crate) use crate::platform::common::{Guarded, LIMIT};
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
-/// Bytes that may wait; a sender is refused beyond that.
-pub(crate) const LIMIT: usize = 64 << 20;
-
-/// Something that threads share, behind a short spin lock.
-pub(crate) struct Guarded<T> {
-    /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
-    lock: AtomicU32,
-    value: UnsafeCell<T>,
+/// There are no signals to block.
+pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
+    f()
 }
 
-// SAFETY: the value is only touched with the lock held.
-unsafe impl<T: Send> Sync for Guarded<T> {}
-
-impl<T> Guarded<T> {
-    pub(crate) const fn new(value: T) -> Guarded<T> {
-        Guarded { lock: AtomicU32::new(0), value: UnsafeCell::new(value) }
-    }
-
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        let process = thread::current_generation().wrapping_add(1);
-        loop {
-            let held = self.lock.load(Ordering::Relaxed);
-            // Whoever held it during a fork does not exist in the child.
-            if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                break;
-            }
-            core::hint::spin_loop();
-        }
-        // SAFETY: ours while the lock is held.
-        let r = f(unsafe { &mut *self.value.get() });
-        self.lock.store(0, Ordering::Release);
-        r
-    }
+/// Lets the holder of a short lock go on.
+pub(crate) fn pause() {
+    core::hint::spin_loop();
 }
 
 const FREE: u8 = 0;

@@ -1,49 +1,26 @@
 //! What other threads and signal handlers may touch: an eventfd or a pipe, a lock that signal handlers can take, and memory that they can grow.
 
-use super::{sock, thread};
-use core::cell::UnsafeCell;
+use super::sock;
+pub(crate) use crate::platform::common::{Guarded, LIMIT};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Maximum number of waiting bytes; senders are refused beyond it.
-pub(crate) const LIMIT: usize = 64 << 20;
-
-/// Data shared between threads and signal handlers, behind a short spin lock held with signals blocked.
-pub(crate) struct Guarded<T> {
-    /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
-    lock: AtomicU32,
-    value: UnsafeCell<T>,
+/// Runs `f` with signals blocked, so that a handler of this thread cannot ask for the lock that `f` holds.
+pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: sigset_t is plain data, filled before use.
+    unsafe {
+        let (mut all, mut old) = core::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
+        let r = f();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
+        r
+    }
 }
 
-// SAFETY: the value is only touched with the lock held.
-unsafe impl<T: Send> Sync for Guarded<T> {}
-
-impl<T> Guarded<T> {
-    pub(crate) const fn new(value: T) -> Guarded<T> {
-        Guarded { lock: AtomicU32::new(0), value: UnsafeCell::new(value) }
-    }
-
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: sigset_t is plain data, filled before use; the value is ours while the lock is held.
-        unsafe {
-            let (mut all, mut old) = core::mem::zeroed();
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
-            let process = thread::current_generation().wrapping_add(1);
-            loop {
-                let held = self.lock.load(Ordering::Relaxed);
-                // Whoever held it during a fork does not exist in the child.
-                if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                    break;
-                }
-                libc::sched_yield();
-            }
-            let r = f(&mut *self.value.get());
-            self.lock.store(0, Ordering::Release);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
-            r
-        }
-    }
+/// Lets the holder of a short lock go on.
+pub(crate) fn pause() {
+    // SAFETY: no pointers.
+    unsafe { libc::sched_yield() };
 }
 
 /// Ends the wait of the poller that watches its descriptor.
