@@ -27,10 +27,6 @@ CARGO_HOME_DIR = $(or $(CARGO_HOME),$(HOME)/.cargo)
 REMAP = --remap-path-prefix=$(CURDIR)=/mongoose --remap-path-prefix=$(CARGO_HOME_DIR)=/cargo
 MAPS = -ffile-prefix-map=$(CURDIR)=/mongoose -ffile-prefix-map=$(CARGO_HOME_DIR)=/cargo
 
-# Sizes in the binary layout: MG_DATA_SIZE and MG_MAX_HTTP_HEADERS, if given, reach build.rs through the environment.
-DATA_SIZE = $(or $(MG_DATA_SIZE),32)
-MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
-
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
         wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
@@ -57,7 +53,7 @@ FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUD
 help:
 	@echo 'make serve      build, and run examples-c/http-server.c on http://localhost:8000, or on LISTEN=http://127.0.0.1:8001'
 	@echo 'make build      build the release library: $(BUILD_DIR)/libmongoose.so and libmongoose.a'
-	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= MG_DATA_SIZE=$(DATA_SIZE) MG_MAX_HTTP_HEADERS=$(MAX_HTTP_HEADERS)'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR='
 	@echo '                LIBNAME=mongoose-rs leaves libmongoose.so to another package; FORCE=1 overwrites a foreign library'
 	@echo 'make reproducible  the same bytes from two directories'
 	@echo 'make pack       mongoose-pack, which puts files into a program: $(BUILD_DIR)/mongoose-pack -h'
@@ -215,9 +211,7 @@ install-files:
 	  set -x; ln -sf ../$(SO).$(SOVERSION) $(DESTDIR)$(LINKDIR)/libmongoose.so; ln -sf ../lib$(LIBNAME).a $(DESTDIR)$(LINKDIR)/libmongoose.a; \
 	  sed -e 's|-lmongoose|-l$(LIBNAME)|' -e 's|^Name: .*|Name: $(LIBNAME)|' -e 's|@LINKDIR@|$(LIBDIR)|' packaging/mongoose.pc | $(FILL) > $(L)/pkgconfig/$(LIBNAME).pc; \
 	fi
-	sed -e 's/^\(#define MGX_BUILT_DATA_SIZE\) .*/\1 $(DATA_SIZE)/' \
-	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' \
-	    -e "s/^\(#define MGX_BUILT_TIME_SIZE\) .*/\1 $$(CC='$(CC)' CFLAGS='$(CFLAGS)' packaging/time-size.sh)/" include/mongoose.h > $(I)/mongoose.h
+	sed -e "s/^\(#define MGX_BUILT_TIME_SIZE\) .*/\1 $$(CC='$(CC)' CFLAGS='$(CFLAGS)' packaging/time-size.sh)/" include/mongoose.h > $(I)/mongoose.h
 	install -m 644 include/mongoose_ext.h $(I)/mongoose_ext.h
 	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
 	$(FILL) packaging/mongoose-static.pc > $(L)/pkgconfig/mongoose-static.pc

@@ -1,4 +1,4 @@
-//! Compiles the C shim for variadic and replaceable functions, fixes the layout settings, and names the shared library.
+//! Compiles the C shim for variadic and replaceable functions, and names the shared library.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -7,21 +7,6 @@ use std::{env, path::PathBuf, process::Command};
 const EXPORTS_C_SYMBOLS_SINCE: u32 = 95;
 
 fn main() {
-    let mut sizes = Vec::new();
-    for (name, default, range) in [("MG_DATA_SIZE", 32, 8..=65536), ("MG_MAX_HTTP_HEADERS", 30, 5..=1024)] {
-        println!("cargo:rerun-if-env-changed={name}");
-        let value = env::var(name).unwrap_or_else(|_| default.to_string());
-        match value.parse::<usize>() {
-            Ok(n) if range.contains(&n) && (name != "MG_DATA_SIZE" || n % 8 == 0) => {
-                println!("cargo:rustc-env={name}={n}");
-                sizes.push(n.to_string());
-            }
-            _ => {
-                panic!("{name}={value}: want a number from {} to {} (MG_DATA_SIZE: a multiple of 8)", range.start(), range.end())
-            }
-        }
-    }
-
     // The header declares mg_uecc_* under this condition; the library has them with its elliptic curves.
     if env::var_os("CARGO_FEATURE_ECC").is_some() {
         println!("cargo:rustc-cfg=mg_tls_builtin");
@@ -44,11 +29,6 @@ fn main() {
         Ok("aarch64") => cc.flag_if_supported("-mbranch-protection=standard"),
         _ => &mut cc,
     };
-    if sizes != ["32", "30"] {
-        println!("cargo:rustc-cfg=mg_other_sizes");
-        cc.define("MGX_OTHER_SIZES", None);
-        cc.define("MG_DATA_SIZE", &*sizes[0]).define("MG_MAX_HTTP_HEADERS", &*sizes[1]);
-    }
     for protocol in ["HTTP", "WS", "RPC"] {
         if env::var_os(format!("CARGO_FEATURE_{protocol}")).is_none() {
             cc.define(&format!("MGX_NO_{protocol}"), None);

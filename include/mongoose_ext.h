@@ -390,6 +390,9 @@ bool mgx_http_header_at(const struct mg_http_message *hm,
 // handler's call, as what the functions below return. NULL and 0 for NULL.
 const char *mgx_http_method(const struct mg_http_message *hm, size_t *len);
 
+// What mg_http_parse is in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
+int mgx_http_parse(const char *s, size_t len, struct mg_http_message *hm, size_t max_headers);
+
 // Request: the protocol version. Response: the reason phrase.
 const char *mgx_http_proto(const struct mg_http_message *hm, size_t *len);
 
@@ -499,6 +502,14 @@ void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *opts);
 
 // Returns the shutdown phase of a manager. MGX_MGR_DONE if the manager is not initialised.
 enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
+
+// Tells the library what the application was compiled with: `sizeof(struct mg_connection)`, `offsetof(struct mg_connection, data)` and
+// MG_MAX_HTTP_HEADERS. mg_mgr_init calls it in applications that define MG_DATA_SIZE or MG_MAX_HTTP_HEADERS. Call it before anything
+// is opened. Ignored, with a log line, if the sizes are not those of this header.
+void mgx_mgr_sizes(struct mg_mgr *mgr,
+                   size_t conn_size,
+                   size_t data_offset,
+                   size_t max_http_headers);
 
 // Stores the counters of a manager in `*stats`.
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);

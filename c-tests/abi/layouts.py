@@ -5,7 +5,6 @@ import csv, os, re, subprocess, sys, tempfile
 
 COMPILERS = {"arm": "arm-linux-gnueabihf-gcc", "x86": "i686-linux-gnu-gcc", "powerpc": "powerpc-linux-gnu-gcc"}
 RESERVED = {"fn", "type", "in"}
-SIZED = {"mg_connection", "mg_http_message"}  # follow MG_DATA_SIZE and MG_MAX_HTTP_HEADERS
 root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
@@ -48,7 +47,6 @@ def main():
         for tag, fields in all.items():
             struct = tag.split()[-1]
             parts = [f"{'r#' if f in RESERVED else ''}{f} @ {found[tag, f]}" for f in fields]
-            macro = "layout32_default" if struct in SIZED else "layout32"
             cfg = "#[cfg(not(mg_time64))]\n    " if struct == "mg_mem_file" else ""
             out.append(f"    {cfg}{macro}!({', '.join([struct, str(found[tag, None])] + parts)});")
         out.append("};")

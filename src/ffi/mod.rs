@@ -92,14 +92,3 @@ mod ws;
 fn log_null() {
     crate::sys::log::log_error!("called with NULL in the place of a connection, a manager or a message");
 }
-
-/// Ends the process when this library has other sizes than the default, and its caller was compiled for those: see variadic.c.
-fn check_sizes() {
-    #[cfg(mg_other_sizes)]
-    {
-        unsafe extern "C" {
-            safe fn mgc_check_sizes();
-        }
-        mgc_check_sizes();
-    }
-}

@@ -213,38 +213,3 @@ REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
 REPLACEABLE bool mg_ota_write(const void *buf, size_t len) { return (void) buf, (void) len, true; }
 REPLACEABLE bool mg_ota_end(void) { return true; }
 REPLACEABLE void mg_ota_device_id(char *buf, size_t len) { mg_snprintf(buf, len, "0"); }
-
-// ---- sizes: a library with other ones than 32 and 30 (build.rs defines MGX_OTHER_SIZES then) asks its callers for theirs. Its header
-// calls the functions below; whoever calls the plain ones was compiled for the default sizes.
-#ifdef MGX_OTHER_SIZES
-#define SIZED(name, data, headers) SIZED_(name, data, headers)
-#define SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
-#define TEXT(x) TEXT_(x)
-#define TEXT_(x) #x
-
-static __thread bool sizes_agree;
-
-API void mg_mgr_init(struct mg_mgr *mgr);
-API void SIZED(mg_mgr_init, MG_DATA_SIZE, MG_MAX_HTTP_HEADERS)(struct mg_mgr *mgr) {
-  sizes_agree = true;
-  mg_mgr_init(mgr);
-  sizes_agree = false;
-}
-
-#ifndef MGX_NO_HTTP
-API int mg_http_parse(const char *s, size_t len, struct mg_http_message *hm);
-API int SIZED(mg_http_parse, MG_DATA_SIZE, MG_MAX_HTTP_HEADERS)(const char *s, size_t len, struct mg_http_message *hm) {
-  sizes_agree = true;
-  int n = mg_http_parse(s, len, hm);
-  sizes_agree = false;
-  return n;
-}
-#endif
-
-PRIVATE void mgc_check_sizes(void) {
-  if (sizes_agree) return;
-  fputs("libmongoose: this library was built with MG_DATA_SIZE=" TEXT(MG_DATA_SIZE) " and MG_MAX_HTTP_HEADERS=" TEXT(MG_MAX_HTTP_HEADERS)
-        ", the program with the mongoose.h of one with 32 and 30: compile it with the header of this library\n", stderr);
-  _Exit(1);
-}
-#endif

@@ -114,11 +114,9 @@ impl Request {
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Option<Vec<u8>>> {
-    let lines = hm.headers.iter().take_while(|h| h.name.len > 0);
-    // SAFETY: as the caller promises.
-    let values = unsafe { lines.filter(|h| h.name.bytes().eq_ignore_ascii_case(name)).map(|h| h.value.bytes()) };
     let mut all = None;
-    for value in values {
+    // SAFETY: as the caller promises.
+    for value in unsafe { hm.header_lines(name) } {
         let separator: &[u8] = if all.is_some() { b", " } else { b"" };
         let list = all.get_or_insert_with(Vec::new);
         if !memory::append(list, separator) || !memory::append(list, value) {

@@ -24,7 +24,8 @@ use core::ptr;
 pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
     // SAFETY: the manager is the caller's; the block is zeroed and large enough.
     unsafe {
-        let Some(size) = size_of::<mg_connection>().checked_add((*mgr).extraconnsize) else { return ptr::null_mut() };
+        let fixed = Engine::of(mgr).map_or(Sizes::USUAL, |e| e.sizes.get()).conn;
+        let Some(size) = fixed.checked_add((*mgr).extraconnsize) else { return ptr::null_mut() };
         let c: *mut mg_connection = heap::calloc(size).cast();
         if !c.is_null() {
             let align = Engine::of(mgr).map_or(MG_IO_SIZE, |e| e.io_size());

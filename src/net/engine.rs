@@ -11,7 +11,7 @@ use super::record::{Reset, record};
 use super::shutdown::{DrainConfig, DrainTimeouts, Shutdown};
 use super::tls::table as tls;
 use super::walk::{NoPoll, Trail};
-use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
+use crate::abi::{Sizes, mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::ffi_util::{heap, iobuf};
 use crate::memory;
 use crate::platform::poller::{self, Poller, Ready};
@@ -467,6 +467,8 @@ pub(crate) struct Engine {
     pub(crate) ws_any_text: Cell<bool>,
     /// Behave like the original where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
+    /// What the application was compiled with (`mgx_mgr_sizes`).
+    pub(crate) sizes: Cell<Sizes>,
     /// API version that the application was written for, if it is an earlier one (`mgx_mgr_written_for`).
     pub(crate) written_for: Cell<c_int>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -537,6 +539,7 @@ impl Engine {
             ws_strict: Cell::new(false),
             ws_any_text: Cell::new(false),
             compat: Cell::new(false),
+            sizes: Cell::new(Sizes::USUAL),
             written_for: Cell::new(722),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),
