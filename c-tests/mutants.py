@@ -15,6 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(ROOT, "target", "mutants")
 ARGUED = os.path.join(ROOT, "c-tests", "mutants.txt")
 PURE = ("proto", "hash")
+WITH = ("memory",)  # what those need beside them
 
 # The second look: a test target and the start of the names of its tests, by area. The first row that fits is taken.
 SUITES = [
@@ -115,7 +116,7 @@ class Tree:
         shutil.copytree(ROOT, self.dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target", ".git", "node_modules"),
                         copy_function=self.copy)
         if pure:
-            self.write("src/lib.rs", "#![allow(dead_code, unused)]\n" + "".join(f"mod {m};\n" for m in PURE))
+            self.write("src/lib.rs", "#![allow(dead_code, unused)]\n" + "".join(f"mod {m};\n" for m in PURE + WITH))
             manifest = open(os.path.join(ROOT, "Cargo.toml")).read().replace("edition =", "build = false\nedition =", 1)
             manifest = re.sub(r"(?m)^(cbindgen|libloading|libtest-mimic) = .*\n", "", manifest)
             self.write("Cargo.toml", manifest)

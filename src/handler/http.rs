@@ -496,7 +496,7 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
     h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { framing.close });
     h.answered.set(false);
-    h.says_close.set(false);
+    rec.close_announced.set(false);
     let before = c.recv_at(rec);
     dispatch(c, rec, end, || {
         let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
@@ -515,7 +515,7 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     }
     follow_answer(c, rec, false);
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
-    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && h.says_close.get();
+    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && rec.close_announced.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
     if server && asked && answered {
         c.update(|f| f.set_draining(true));
@@ -538,13 +538,13 @@ pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let flags = c.flags();
     // A client that a drain has not told yet may be about to ask again.
-    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && h.says_close.get())
+    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && rec.close_announced.get())
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()
         && !flags.is_websocket()
         // What a client sends behind the request that was to be its last is dropped when the answer has said so.
-        && (c.recv_len() == 0 || h.says_close.get())
+        && (c.recv_len() == 0 || rec.close_announced.get())
         && is_http(c)
         && c.engine().is_some_and(|e| !e.compat.get())
     {
@@ -717,7 +717,7 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
     if let Progress::Complete { close, unwanted } = progress {
         h.unwanted.set(unwanted);
         drop_unwanted(c, rec);
-        h.says_close.set(h.says_close.get() || close);
+        rec.close_announced.set(rec.close_announced.get() || close);
         if h.close.get() == CloseAfter::Http10 {
             // What an application writes to such a client itself says how it goes on, or the application does.
             c.update(|f| f.set_resp(false));

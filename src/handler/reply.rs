@@ -116,7 +116,7 @@ fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
 fn remember(c: ConnRef, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
     if let Some(rec) = c.rec() {
         let last = line == CLOSE;
-        rec.http.says_close.set(last || says_close(headers));
+        rec.close_announced.set(last || says_close(headers));
         rec.http.kept.set(line == KEEP_ALIVE);
         let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, c.send_len() - start));
         rec.http.head_at.set(at);

@@ -131,6 +131,8 @@ record! {
         /// grew.
         drain_since: Cell<Option<u64>>,
         progress_at: Cell<u64>,
+        /// What the kernel held for the peer at the last look since the socket blocked.
+        unacknowledged: Cell<Option<usize>>,
         queued_seen: Cell<u64>,
         queued_at: Cell<u64>,
         @keep deadline: Cell<Option<u64>>,
@@ -144,6 +146,8 @@ record! {
         reason: Cell<Reason>,
         /// The handler was told about the peer's end of stream.
         eof_told: Cell<bool>,
+        /// The last response says that it is the connection's last: `Connection: close`.
+        close_announced: Cell<bool>,
         /// The library began the drain because the connection was idle: requests that arrive meanwhile are served first.
         last_look: Cell<bool>,
         /// Number of requests dispatched before MGX_EV_DRAIN was delivered.
@@ -293,8 +297,6 @@ record! {
         authorization: Cell<Option<Box<[u8]>>>,
         /// A library function completed the response to the last request.
         answered: Cell<bool>,
-        /// The head of that response contains `Connection: close`.
-        says_close: Cell<bool>,
         close: Cell<CloseAfter>,
         /// Number of requests dispatched on this connection.
         requests: Cell<u32>,

@@ -318,6 +318,11 @@ pub(crate) fn is_gone(fd: c_int) -> bool {
     stack::with(fd, |stack, index| stack.tcp_is_gone(index)).unwrap_or(false)
 }
 
+/// How many bytes the stack still holds because the peer has not acknowledged them.
+pub(crate) fn unacknowledged(fd: c_int) -> Option<usize> {
+    stack::with(fd, |stack, index| stack.tcp_unacknowledged(index)).ok()?
+}
+
 /// Forgets the next bytes of a stream.
 pub(crate) fn discard(fd: c_int, _scratch: &mut Scratch) -> Io {
     io(fd, |stack, index| stack.tcp_recv(index, |socket| socket.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0)))
