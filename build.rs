@@ -19,9 +19,15 @@ fn main() {
     let shim = "src/fmt/variadic.c";
     println!("cargo:rerun-if-changed={shim}");
     let mut cc = cc::Build::new();
-    cc.file(shim).std("c99").warnings(true).extra_warnings(true).pic(true);
-    for flag in ["-fvisibility=hidden", "-fstack-protector-strong"] {
-        cc.flag_if_supported(flag);
+    cc.file(shim).std("c99").warnings(true).extra_warnings(true).flag_if_supported("-fvisibility=hidden");
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
+        // A C library of firmware has no guard for the stack.
+        cc.pic(false);
+    } else {
+        cc.pic(true).flag_if_supported("-fstack-protector-strong");
+    }
+    if env::var_os("CARGO_FEATURE_STD").is_none() {
+        cc.define("MGX_NO_STD", None);
     }
     // Landing pads for indirect calls, and shadow stacks.
     match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {

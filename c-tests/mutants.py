@@ -163,7 +163,7 @@ class Tree:
         return "alive" if self.run(self.unit_tests(), 20 + 5 * seconds) else "killed"
 
     def unit_tests(self):
-        return ["cargo", "test", "--quiet", "--lib"] + (["--no-default-features", "--features", "ecc"] if self.pure else [])
+        return ["cargo", "test", "--quiet", "--lib"] + (["--no-default-features", "--features", "std ecc"] if self.pure else [])
 
     def judge_again(self, m):
         self.apply(m)

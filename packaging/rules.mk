@@ -8,7 +8,7 @@ READELF ?= readelf
 # libmongoose.a and libmongoose.so for small devices, in $(SMALL_DIR)/lib. `make install-files BUILD_DIR=...` installs them.
 small:
 	RUSTFLAGS="$(RUSTFLAGS) $(REMAP) --cfg mg_small" CFLAGS="$(CFLAGS) -Os $(MAPS)" \
-	  $(CARGO) rustc --profile small --lib --crate-type staticlib --no-default-features --features "reserve $(FEATURES)"
+	  $(CARGO) rustc --profile small --lib --crate-type staticlib --no-default-features --features "std reserve $(FEATURES)"
 	mkdir -p $(SMALL_DIR)/lib
 	OBJCOPY="$(OBJCOPY)" READELF="$(READELF)" packaging/small.sh $(SMALL_DIR)/libmongoose.a $(SMALL_DIR)/lib/libmongoose.a
 	CC="$(CC)" STRIP_FLAG=-s packaging/link.sh $(SMALL_DIR)/lib/libmongoose.a $(SMALL_DIR)/lib/libmongoose.so libmongoose.so.$(SOVERSION)

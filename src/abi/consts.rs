@@ -11,6 +11,8 @@ pub const MG_MAX_HTTP_HEADERS: usize = 30;
 pub const MG_DASH_MAX_USER_NAME: usize = 32;
 /// cbindgen:ignore
 pub const MG_IO_SIZE: usize = 16384;
+/// What buffers begin with: memory of a device is small.
+pub(crate) const IO_SIZE: usize = if cfg!(feature = "std") { MG_IO_SIZE } else { 512 };
 /// cbindgen:ignore
 pub const MG_MAX_RECV_SIZE: usize = 3 * 1024 * 1024;
 /// cbindgen:ignore

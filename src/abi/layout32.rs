@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[cfg(target_arch = "arm")]
+#[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
 const _: () = {
     layout32!(mg_str, 8, buf @ 0, len @ 4);
     layout32!(mg_queue, 16, buf @ 0, size @ 4, tail @ 8, head @ 12);

@@ -2,6 +2,7 @@
 
 use super::bytes;
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::{
     abi::{MG_MAX_HTTP_HEADERS, mg_http_header, mg_http_message, mg_str},
     proto::http::head::{self, Head, Malformed, Reader},

@@ -149,15 +149,48 @@ REPLACEABLE void mg_log_prefix(int level, const char *file, int line, const char
   mgc_log_prefix(level, file, line, fname);
 }
 
-// ---- clock: a program may bring its own mg_millis
+// ---- clock: a program may bring its own mg_millis. Without an operating system there is no other.
+#ifndef MGX_NO_STD
 PRIVATE uint64_t mgc_millis(void);
 REPLACEABLE uint64_t mg_millis(void) { return mgc_millis(); }
+#endif
 // Data lives here so that both languages reach it through the dynamic symbol table, wherever the program's copy of it is.
 API uint64_t mg_boot_timestamp_ms = 0;
 
-// ---- random numbers: a program may bring its own mg_random
+// ---- random numbers: the same
+#ifndef MGX_NO_STD
 PRIVATE bool mgc_random(void *buf, size_t len);
 REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
+#endif
+
+// ---- without an operating system
+#ifdef MGX_NO_STD
+REPLACEABLE void mgx_panic(const char *message) {
+  mg_log_prefix(1, "", 0, "");
+  mg_log("%s", message);
+  abort();
+}
+
+// Interrupts, as an RTOS masks them on one core. Other processors have no default: the program defines both.
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+REPLACEABLE uint32_t mgx_critical_begin(void) {
+  uint32_t state;
+  __asm__ volatile("mrs %0, primask\n\tcpsid i" : "=r"(state) : : "memory");
+  return state;
+}
+
+REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile("msr primask, %0" : : "r"(state) : "memory"); }
+#elif defined(__riscv)
+#define CSR(instruction) ".option push\n\t.option arch, +zicsr\n\t" instruction "\n\t.option pop"
+REPLACEABLE uint32_t mgx_critical_begin(void) {
+  uintptr_t state;
+  __asm__ volatile(CSR("csrrci %0, mstatus, 8") : "=r"(state) : : "memory");
+  return (uint32_t) (state & 8);
+}
+
+REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile(CSR("csrs mstatus, %0") : : "r"((uintptr_t) state) : "memory"); }
+#endif
+#endif
 
 // ---- files: tables and a list that programs take the address of, copy and change
 struct mg_fs {

@@ -5,6 +5,7 @@ use super::{reply, ws};
 use crate::abi::*;
 use crate::ffi_util::http_message::{self, Room};
 use crate::ffi_util::{bytes, iobuf};
+use crate::memory::prelude::*;
 use crate::net::engine::{CloseAfter, ConnState, DrainState, Engine, HttpState, Phase, Reason, count};
 use crate::net::event::{call, error, report};
 use crate::net::handle::ConnRef;

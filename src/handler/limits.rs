@@ -39,7 +39,7 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
     for c in list(e).filter(|c| c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
             // When there is no memory to count it, it does not count.
-            if memory::fallibly(|| per_ip.try_reserve(1).is_ok()) {
+            if memory::grow_map(&mut per_ip, 1) {
                 *per_ip.entry(rec.from.get()).or_insert(0) += 1;
             }
             e.set_deadline(rec, Some(e.now.get()));

@@ -8,6 +8,7 @@ use super::reply;
 use crate::abi::*;
 use crate::ffi_util::http_message::{self, Room};
 use crate::ffi_util::{bytes, iobuf};
+use crate::memory::prelude::*;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::{ConnState, Engine, Reason};

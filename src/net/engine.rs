@@ -14,6 +14,10 @@ use super::walk::{NoPoll, Trail};
 use crate::abi::{Sizes, mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::ffi_util::{heap, iobuf};
 use crate::memory;
+use crate::memory::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::memory::prelude::*;
+use crate::platform::errno;
+use crate::platform::error::Error;
 use crate::platform::poller::{self, Poller, Ready};
 use crate::platform::sock::Scratch;
 use crate::platform::socket_file::SocketFile;
@@ -24,11 +28,10 @@ use crate::proto::{
     ws::Utf8,
 };
 use crate::sys::fs::Handle;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Options set at run time instead of compile time.
 pub(crate) struct Options {
@@ -394,7 +397,8 @@ impl Drop for Stream {
 /// False: the manager was freed.
 pub(crate) type BeforePoll = fn(&Engine) -> bool;
 
-const CHUNK: usize = 64;
+/// Records are made so many at a time.
+const CHUNK: usize = if cfg!(feature = "std") { 64 } else { 2 };
 
 pub(crate) struct Engine {
     pub(crate) mgr: *mut mg_mgr,
@@ -452,7 +456,7 @@ pub(crate) struct Engine {
     /// What connections hold and may hold, while there is a limit for that; 0: there is none.
     pub(crate) bytes: Cell<usize>,
     pub(crate) most_bytes: Cell<usize>,
-    pub(crate) per_ip: RefCell<HashMap<[u8; 16], usize>>,
+    pub(crate) per_ip: RefCell<memory::Map<[u8; 16], usize>>,
     pub(crate) expired: RefCell<Vec<u32>>,
     pub(crate) stats: Stats,
     /// SO_REUSEPORT on listeners opened from now on.
@@ -489,16 +493,16 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(mgr: *mut mg_mgr) -> std::io::Result<Box<Engine>> {
+    pub(crate) fn new(mgr: *mut mg_mgr) -> Result<Box<Engine>, Error> {
         let poller = Poller::new()?;
-        let waker = Wakeup::new().ok_or_else(std::io::Error::last_os_error)?;
+        let waker = Wakeup::new().ok_or_else(Error::last_os_error)?;
         poller.add(waker.fd(), poller::WAKER, false)?;
         // An event is not told twice: there must be room for it.
-        let ready = memory::room(poller::MOST).ok_or(std::io::ErrorKind::OutOfMemory)?;
+        let ready = memory::room(poller::MOST).ok_or_else(|| Error::from_raw_os_error(errno::ENOMEM))?;
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
-            io_size: AtomicUsize::new(crate::abi::MG_IO_SIZE),
+            io_size: AtomicUsize::new(crate::abi::IO_SIZE),
             poller,
             lock: Lock::default(),
             process: Cell::new(thread::generation()),

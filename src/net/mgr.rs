@@ -11,6 +11,7 @@ use super::shutdown::LINGER_TOTAL_MS;
 use super::tls::table as tls;
 use super::{ending, linger, recv, service};
 use crate::abi::*;
+use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use crate::platform::poller::{self, Ready};
 use crate::platform::thread;

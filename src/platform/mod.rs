@@ -14,14 +14,20 @@
 //! | `thread` | identifies the calling thread and process |
 //! | `files` | the functions of `mg_fs_posix`, and opening files without leaving a directory |
 //! | `names` | the system's host name files |
+//! | `error` | errors of the system, and their texts |
 //!
-//! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own.
+//! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own. What
+//! else it needs is `unix`'s where there is such a system, else `bare`'s: with the feature `std`, and without.
 //!
 //! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
 
 mod common;
 
-#[cfg(unix)]
+// No operating system.
+#[cfg(not(feature = "std"))]
+mod bare;
+
+#[cfg(all(unix, feature = "std"))]
 #[cfg_attr(feature = "sim", allow(dead_code, unused_imports))]
 mod unix;
 

@@ -1,6 +1,7 @@
 //! The calls on sockets. A socket is a number: its stack's in the upper part, its place there in the lower.
 
 use super::errno;
+pub(crate) use super::error::{set_errno, words};
 use super::poller::Poller;
 use super::stack::{self, Socket, Stack};
 use super::tcp::Tcp;
@@ -9,7 +10,6 @@ use super::wire::Ip;
 use crate::abi::mg_addr;
 pub(crate) use crate::platform::common::Io;
 pub(crate) use crate::platform::common::numbers::*;
-pub(crate) use crate::platform::unix::error::{set_errno, words};
 use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
