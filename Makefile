@@ -62,6 +62,7 @@ help:
 	@echo 'make small      FEATURES="$(FEATURES)": the library for small devices; make sizes: a table of what it weighs'
 	@echo 'make cross      TARGET=...: the library for other machines, tried under qemu; make check-systems: macOS and FreeBSD, type-checked;'
 	@echo '                make deps-cross installs what they need'
+	@echo 'make check-firmware  the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
 	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices'
 	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS, curves, protocols'
 	@echo 'make uninstall  with the same settings'
@@ -156,14 +157,14 @@ msrv:
 	CARGO_TARGET_DIR=$(TARGET_DIR)/msrv $(CARGO) +$(MSRV) test --test vectors
 
 features:
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,ecc
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tls
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,ecc
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,tls
 	for protocol in '' http files ws mqtt dns mdns sntp modbus dash json rpc ota jwt; do \
 	  RUSTFLAGS="$(RUSTFLAGS) -Dwarnings" CARGO_TARGET_DIR=$(TARGET_DIR)/features \
-	    $(CARGO) check --quiet --lib --no-default-features --features "$$protocol" || exit 1; \
+	    $(CARGO) check --quiet --lib --no-default-features --features "std $$protocol" || exit 1; \
 	done
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tcpip
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,tcpip
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --features tcpip-ipv6
 
 # The pure modules under Miri: needs a nightly toolchain with the components miri and rust-src.
@@ -254,4 +255,5 @@ include c-tests/mutants.mk
 include c-tests/rules.mk
 include docs/rules.mk
 include fuzz/rules.mk
+include packaging/firmware.mk
 include packaging/rules.mk
