@@ -63,7 +63,7 @@ help:
 	@echo 'make cross      TARGET=...: the library for other machines, tried under qemu; make check-systems: macOS and FreeBSD, type-checked;'
 	@echo '                make deps-cross installs what they need'
 	@echo 'make check-firmware  the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
-	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices'
+	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices; make deny: licences and advisories of dependencies'
 	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS, curves, protocols'
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'

@@ -23,6 +23,15 @@ SYSTEMS = x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd
 check-systems:
 	packaging/systems.sh $(SYSTEMS)
 
+# Licences, sources and versions of all dependencies; their advisories too, if the database can be fetched.
+deny:
+	$(CARGO) deny --locked check licenses bans sources
+	@if $(CARGO) deny fetch db >/dev/null 2>&1; then set -x; $(CARGO) deny --locked check advisories; \
+	else echo 'the database of advisories cannot be reached: not checked'; fi
+
+deps-deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+
 # mongoose.cdx.json, a bill of materials, and THIRD-PARTY-NOTICES.txt. FEATURES and TARGET narrow them down when they are given.
 sbom:
 	FEATURES="$(if $(filter command environment,$(firstword $(origin FEATURES))),$(FEATURES))" TARGET="$(TARGET)" packaging/sbom.py $(TARGET_DIR)/sbom
@@ -49,4 +58,4 @@ deps-cross:
 	else echo "make cross needs these Debian packages: dpkg --add-architecture arm64; apt-get install$$missing"; exit 1; fi
 	@for t in $(CROSS) $(SYSTEMS); do rustup -q target add $$t || echo "$$t: rustup has no std for it"; done
 
-.PHONY: small sizes check-systems sbom debian cross deps-cross
+.PHONY: small sizes check-systems deny deps-deny sbom debian cross deps-cross
