@@ -18,7 +18,7 @@ use core::ffi::c_int;
 
 /// Hooks the extension into polls, which run it when it has work to do.
 pub(crate) fn install(e: &Engine) {
-    e.hook.set(Some(step));
+    e.extension_step.set(Some(step));
     #[cfg(feature = "ws")]
     e.frame.set(Some(super::ws::send_from_outside));
 }
@@ -31,7 +31,7 @@ const NO_LIMIT: u64 = u64::MAX - 1;
 
 /// Makes the next poll run the extension's part.
 fn wake(e: &Engine) {
-    e.hook_at.set(0);
+    e.extension_at.set(0);
 }
 
 /// True if a request is arriving or waits for its response.
@@ -154,7 +154,7 @@ fn step(e: &Engine) {
         next = next.min(advance(e, now));
     }
     let over = matches!(s.phase.get(), MGX_MGR_RUNNING | MGX_MGR_DONE);
-    e.hook_at.set(if over { next } else { next.min(NO_LIMIT) });
+    e.extension_at.set(if over { next } else { next.min(NO_LIMIT) });
 }
 
 /// Checks a draining connection. Returns when to check again.

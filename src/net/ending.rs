@@ -84,6 +84,6 @@ pub(crate) fn take_back(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     rec.drain_since.set(None);
     rec.reason.set(Reason::None);
     rec.drain_state.set(DrainState::Last(e.now.get()));
-    e.hook_at.set(0);
+    e.extension_at.set(0);
     true
 }

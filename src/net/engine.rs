@@ -442,9 +442,10 @@ pub(crate) struct Engine {
     pub(crate) ending: Cell<bool>,
     /// Every reply is the last of its connection.
     pub(crate) lame: Cell<bool>,
-    /// The extension API's part of a poll, once in use, and when it is due.
-    pub(crate) hook: Cell<Option<fn(&Engine)>>,
-    pub(crate) hook_at: Cell<u64>,
+    /// The extension API's part of a poll - drains and limits - and when it is due. Set when first used: programs that use neither do
+    /// not contain it.
+    pub(crate) extension_step: Cell<Option<fn(&Engine)>>,
+    pub(crate) extension_at: Cell<u64>,
     /// Runs first in a poll: the timeout of a firmware update. False: the manager was freed.
     pub(crate) before_poll: Cell<Option<BeforePoll>>,
     /// Makes a WebSocket frame, with this first byte, of a message from another thread.
@@ -528,8 +529,8 @@ impl Engine {
             no_more: Cell::new(false),
             dead: Cell::new(false),
             lame: Cell::new(false),
-            hook: Cell::default(),
-            hook_at: Cell::new(u64::MAX),
+            extension_step: Cell::default(),
+            extension_at: Cell::new(u64::MAX),
             before_poll: Cell::default(),
             frame: Cell::default(),
             shutdown: Shutdown::default(),
