@@ -21,13 +21,14 @@ fn read(path: &str) -> String {
 }
 
 /// Where mongoose_ext.h comes from.
-const EXTENSION: [&str; 6] = [
+const EXTENSION: [&str; 7] = [
     "src/abi/ext.rs",
     "src/ffi/drain.rs",
     "src/ffi/ext.rs",
     "src/ffi/ext_action.rs",
     "src/ffi/ext_const.rs",
     "src/ffi/ext_message.rs",
+    "src/ffi/group.rs",
 ];
 
 /// Functions of the names of macros, which include/preamble_ext.h declares.

@@ -49,6 +49,8 @@ mod ext_const;
 mod ext_message;
 mod ext_symbols;
 mod fs;
+#[cfg(feature = "std")]
+mod group;
 mod hash;
 #[cfg(feature = "http")]
 mod http;

@@ -83,6 +83,38 @@ pub(crate) mod guarded {
     }
 }
 
+/// Threads of the library's own.
+#[cfg(feature = "std")]
+pub(crate) mod threads {
+    use std::thread;
+    use std::time::Duration;
+
+    /// A thread to wait for.
+    pub(crate) struct Handle(thread::JoinHandle<()>);
+
+    impl Handle {
+        pub(crate) fn join(self) {
+            // A panic was reported when it happened.
+            let _ = self.0.join();
+        }
+    }
+
+    /// None if the system has no more threads.
+    pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) -> Option<Handle> {
+        thread::Builder::new().spawn(f).ok().map(Handle)
+    }
+
+    /// How many processors the process may use.
+    pub(crate) fn cpus() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// Lets other threads go on for a moment.
+    pub(crate) fn give_way() {
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
 /// Sockets without a descriptor: a number that closes itself, with the methods that std's have.
 #[cfg(any(feature = "sim", feature = "tcpip"))]
 pub(crate) mod numbers {

@@ -1,5 +1,6 @@
 //! Thread and process identification.
 
+pub(crate) use crate::platform::common::threads::*;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{self, Once, PoisonError};
 use std::time::{Duration, Instant};
