@@ -23,11 +23,12 @@ SUITES = [
     ("src/net/(resolve|lookup|attempts)", [("c", "dns_"), ("c", "connect_"), ("vectors", "dns")]),
     ("src/net/(secure|tls)", [("c", "tls_")]),
     ("src/net/(drain|ending|announce|linger|shutdown|on_signal)", [("c", "drain_"), ("c", "ext_")]),
+    ("src/net/output", [("c", "usage_"), ("c", "udp_"), ("c", "drain_"), ("c", "mdns_")]),
     ("src/net/", [("c", "usage_"), ("c", "drain_"), ("c", "ext_"), ("c", "poll_"), ("c", "udp_"), ("c", "unix_")]),
     ("src/handler/(ws)", [("ws", ""), ("c", "ws_")]),
     ("src/handler/mqtt", [("c", "mqtt_"), ("vectors", "mqtt")]),
     ("src/handler/(static_files|upload|ssi)", [("c", "files_"), ("vectors", "files")]),
-    ("src/handler/(http|reply)", [("c", "http_"), ("c", "client_"), ("c", "drain_"), ("vectors", "http")]),
+    ("src/handler/(http|reply)", [("c", "http_"), ("c", "client_"), ("c", "drain_"), ("c", "compat_"), ("vectors", "http")]),
     ("src/handler/(drain|limits)", [("c", "ext_"), ("c", "drain_")]),
     ("src/handler/", [("c", "dash"), ("c", "modbus"), ("c", "sntp"), ("c", "ota"), ("c", "mdns"), ("vectors", "")]),
 ]
