@@ -13,7 +13,7 @@ use core::ptr;
 unsafe extern "C" {
     // By its C name: an application's copy of it may be the valid one.
     static mut mg_mem_files: *const mg_mem_file;
-    // What files of the generator before 7.15 define; those of src/fmt/variadic.c have nothing.
+    // What files of the generator before 7.15 define; those of src/fmt/replaceable.c have nothing.
     fn mg_unlist(no: usize) -> *const c_char;
     fn mg_unpack(name: *const c_char, size: *mut usize, mtime: *mut time_t) -> *const c_char;
 }
