@@ -63,11 +63,12 @@ pub(crate) unsafe fn upload(c: ConnRef, hm: *const mg_http_message, fs: Fs, dir:
     result
 }
 
-/// True if a file would be created in `dir`, and not where a symbolic link in its name leads.
+/// True if a file would be created in `dir`, and not where a symbolic link in its name leads, nor under another name.
 fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
     let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
     // SAFETY: an Fs points at a file system.
-    !unsafe { files::is_native(fs.as_ptr()) } || parent == dir || ConfinedRoot(&[dir]).holds(parent)
+    !unsafe { files::is_native(fs.as_ptr()) }
+        || files::is_name_for_clients(&path[dir.len()..]) && (parent == dir || ConfinedRoot(&[dir]).holds(parent))
 }
 
 type Refused = (c_int, Vec<u8>, c_long);

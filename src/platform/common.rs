@@ -116,7 +116,7 @@ pub(crate) mod threads {
 }
 
 /// Sockets without a descriptor: a number that closes itself, with the methods that std's have.
-#[cfg(any(feature = "sim", feature = "tcpip"))]
+#[cfg(any(feature = "sim", feature = "tcpip", windows))]
 pub(crate) mod numbers {
     use super::super::sock::close;
     use core::ffi::c_int;
@@ -159,6 +159,26 @@ pub(crate) mod numbers {
         fn drop(&mut self) {
             close(self.0);
         }
+    }
+}
+
+/// Maximum size of a datagram.
+#[cfg(all(feature = "std", not(feature = "tcpip")))]
+pub(crate) const DATAGRAM: usize = 1 << 16;
+
+/// Scratch memory of a manager, too large for the stack of a small thread. Never initialised.
+#[cfg(all(feature = "std", not(feature = "tcpip")))]
+#[derive(Default)]
+pub(crate) struct Scratch(alloc::vec::Vec<u8>);
+
+#[cfg(all(feature = "std", not(feature = "tcpip")))]
+impl Scratch {
+    /// `DATAGRAM` bytes; none when out of memory.
+    pub(crate) fn room(&mut self) -> &mut [core::mem::MaybeUninit<u8>] {
+        if self.0.capacity() < DATAGRAM && !crate::memory::grow(&mut self.0, DATAGRAM) {
+            return &mut [];
+        }
+        self.0.spare_capacity_mut()
     }
 }
 

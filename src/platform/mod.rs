@@ -34,6 +34,12 @@ mod unix;
 #[cfg(all(unix, not(any(feature = "sim", feature = "tcpip"))))]
 pub(crate) use unix::*;
 
+#[cfg(all(windows, feature = "std"))]
+mod windows;
+
+#[cfg(all(windows, feature = "std"))]
+pub(crate) use windows::*;
+
 // A TCP/IP stack over a driver of the application's own.
 #[cfg(feature = "tcpip")]
 pub(crate) mod tcpip;
