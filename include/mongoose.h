@@ -420,19 +420,17 @@
 #ifndef MG_DIRSEP
 #define MG_DIRSEP '/'
 #endif
-#ifndef MG_INVALID_SOCKET
-#ifdef _WIN32
+#if defined(_WIN32) && !defined(MG_INVALID_SOCKET)
 #define MG_INVALID_SOCKET INVALID_SOCKET
-#else
+#endif
+#if defined(_WIN32) && !defined(MG_SOCKET_TYPE)
+#define MG_SOCKET_TYPE SOCKET
+#endif
+#ifndef MG_INVALID_SOCKET
 #define MG_INVALID_SOCKET (-1)
 #endif
-#endif
 #ifndef MG_SOCKET_TYPE
-#ifdef _WIN32
-#define MG_SOCKET_TYPE SOCKET
-#else
 #define MG_SOCKET_TYPE int
-#endif
 #endif
 #ifndef MG_HTTP_ADDR
 #define MG_HTTP_ADDR "http://0.0.0.0:8000"
