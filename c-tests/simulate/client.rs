@@ -166,10 +166,11 @@ impl Client {
     /// One step further. False: something must happen first.
     fn step(&mut self, plan: &Plan, script: &plan::Client, now: u64) -> bool {
         let Some(line) = &mut self.line else { return false };
+        // However often it is called meanwhile.
+        if now < self.write_at && !self.broken {
+            return false;
+        }
         if self.out_at < self.out.len() && !self.broken {
-            if now < self.write_at {
-                return false;
-            }
             let end = self.out.len().min(self.out_at.saturating_add(self.piece));
             match line.write(&self.out[self.out_at..end]) {
                 None => self.broken = true,

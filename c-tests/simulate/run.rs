@@ -52,7 +52,10 @@ fn record(program: &Program, clients: &[Client], talks: &[Talking]) -> String {
     let mut put = |name: String, conn: Option<&Conn>, how: String| {
         out += &format!("{name}: {how}\n");
         let Some(conn) = conn else { return };
-        conn.log.iter().for_each(|line| out += &format!("  {line}\n"));
+        // Whether a reset is first seen by a read is chance.
+        let is_reset = conn.closed == Some(mgx_reason::MGX_REASON_RESET);
+        let is_compared = |line: &&String| !is_reset || !line.contains("ms ERROR") && !line.contains("ms other");
+        conn.log.iter().filter(is_compared).for_each(|line| out += &format!("  {line}\n"));
         out += &format!("  ended for {:?}\n", conn.closed);
     };
     for (i, c) in clients.iter().enumerate() {

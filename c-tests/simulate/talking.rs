@@ -527,9 +527,6 @@ impl Talking {
     }
 
     fn write(&mut self, talk: &Talk, now: u64) -> bool {
-        if now < self.write_at {
-            return false;
-        }
         let end = self.out.len().min(self.out_at.saturating_add(talk.piece));
         let Some(line) = &mut self.line else { return false };
         match line.write(&self.out[self.out_at..end]) {
@@ -563,6 +560,9 @@ impl Talking {
     fn step(&mut self, talk: &Talk, now: u64) -> bool {
         if self.broken {
             // The end of it will be read.
+            return false;
+        }
+        if now < self.write_at {
             return false;
         }
         if self.out_at < self.out.len() {

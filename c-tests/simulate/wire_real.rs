@@ -51,6 +51,7 @@ struct World {
     /// What peers have done so far.
     moves: u64,
     interrupted: bool,
+    was_interrupted: bool,
     open_before: usize,
     /// Polls in a row in which no time passed and no peer moved, and the moves before them.
     idle: (u32, u64),
@@ -103,7 +104,8 @@ pub(crate) fn end() {
 }
 
 pub(crate) fn interrupt() {
-    with(|w| w.interrupted = true);
+    // Once: hooks are called oftener than something happens.
+    with(|w| w.interrupted = !core::mem::replace(&mut w.was_interrupted, true));
 }
 
 pub(crate) fn now_us() -> u64 {
