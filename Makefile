@@ -83,6 +83,7 @@ help:
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make tcpip-test the TCP/IP stack of the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a bad line; tcpip-test-short'
 	@echo 'make simulate   SEEDS=$(SEEDS) simulated networks with clients and drains; SEED=n shows what one finds'
+	@echo 'make simulate-real  SEEDS=1000 of them with real sockets: what the simulation has predicted must happen'
 	@echo 'make lint       formatting and clippy'
 	@echo 'make miri       the pure code under Miri (nightly)'
 	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'

@@ -321,7 +321,8 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
             upload.closed.set(Some(memory::copy(unsafe { c.recv_info().data() }).unwrap_or_default()));
             upload.catch_up(c);
         }
-        DRAIN => {
+        // What it carries comes once.
+        DRAIN | MG_EV_WAKEUP => {
             if let Some(f) = upload.handler {
                 // SAFETY: the application's handler; it may change the terms of the drain.
                 unsafe { f(c.as_ptr(), ev, ev_data) };
@@ -468,6 +469,9 @@ impl Upload {
             }
         });
         self.give_back(c);
+        if self.callback.is_some() {
+            http::await_answer(c);
+        }
         tell(c, self.callback, result.map_or_else(CStr::as_ptr, |()| ptr::null()));
         self.deliver_close(c);
         if c.is_closed() {
