@@ -535,7 +535,7 @@ pub(crate) fn await_answer(c: ConnRef) {
     }
     expect_answer(e, c, rec);
     rec.http.answered.set(false);
-    rec.http.says_close.set(false);
+    rec.close_announced.set(false);
 }
 
 fn expect_answer(e: &Engine, c: ConnRef, rec: &ConnState) {
