@@ -142,7 +142,11 @@ const ASSERTS: &str = "#include \"mongoose.h\"
 fn extension() -> String {
     let header = fs::read_to_string(root("include/mongoose_ext.h")).unwrap();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let names = header.lines().filter(|l| !l.starts_with("//") && !l.starts_with(' ')).filter_map(|l| {
+    // What a program without an operating system defines is not declared to others.
+    let (before, rest) = header.split_once("#if MG_ARCH != MG_ARCH_UNIX").unwrap_or((&header, ""));
+    let after = rest.split_once("#endif\n\n").unwrap_or(("", rest)).1;
+    let hosted = before.lines().chain(after.lines());
+    let names = hosted.filter(|l| !l.starts_with("//") && !l.starts_with(' ')).filter_map(|l| {
         let before = l.split_once('(')?.0;
         Some(&before[before.rfind(|c| !is_name(c))? + 1..]).filter(|n| n.starts_with("mgx_"))
     });
