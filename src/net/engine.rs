@@ -135,7 +135,7 @@ record! {
         drain_since: Cell<Option<u64>>,
         progress_at: Cell<u64>,
         /// What the kernel held for the peer at the last look since the socket blocked.
-        unacknowledged: Cell<Option<usize>>,
+        unacknowledged: Cell<Option<(u64, usize)>>,
         queued_seen: Cell<u64>,
         queued_at: Cell<u64>,
         @keep deadline: Cell<Option<u64>>,
@@ -846,6 +846,7 @@ mod tests {
         usize = 7;
         Option<u64> = Some(7);
         Option<usize> = Some(7);
+        Option<(u64, usize)> = Some((7, 7));
         Option<(u64, usize)> = Some((7, 7));
         [u8; 16] = [7; 16];
         [u8; 28] = [7; 28];

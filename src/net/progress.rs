@@ -4,6 +4,8 @@
 use super::engine::{ConnState, Engine};
 use crate::platform::sock;
 
+const APART_MS: u64 = 200;
+
 /// The socket takes no more from now on.
 pub(crate) fn blocked(e: &Engine, rec: &ConnState) {
     rec.progress_at.set(e.now.get());
@@ -12,11 +14,15 @@ pub(crate) fn blocked(e: &Engine, rec: &ConnState) {
 
 /// When output last made progress.
 pub(crate) fn last_at(e: &Engine, rec: &ConnState) -> u64 {
-    // What is on its way when the socket blocks still arrives, whether or not the peer reads: the first look is a later one.
-    if rec.blocked.get() && e.now.get() > rec.progress_at.get() {
-        let held = sock::unacknowledged(rec.fd.get());
-        if held < rec.unacknowledged.replace(held) {
-            rec.progress_at.set(e.now.get());
+    let now = e.now.get();
+    let looked = rec.unacknowledged.get();
+    // What is on its way when the socket blocks still arrives, whether or not the peer reads: looks are some time apart.
+    if rec.blocked.get() && now >= looked.map_or(rec.progress_at.get() + 1, |(at, _)| at + APART_MS) {
+        if let Some(held) = sock::unacknowledged(rec.fd.get()) {
+            if looked.is_some_and(|(_, before)| held < before) {
+                rec.progress_at.set(now);
+            }
+            rec.unacknowledged.set(Some((now, held)));
         }
     }
     rec.progress_at.get()
