@@ -847,7 +847,6 @@ mod tests {
         Option<u64> = Some(7);
         Option<usize> = Some(7);
         Option<(u64, usize)> = Some((7, 7));
-        Option<(u64, usize)> = Some((7, 7));
         [u8; 16] = [7; 16];
         [u8; 28] = [7; 28];
         Vec<usize> = vec![7];
