@@ -280,7 +280,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     }
 
     let mut message = Room::new();
-    let Some(hm) = message.at(c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers)) else {
+    let Some(hm) = message.at(c.sizes().headers) else {
         error(c, format_args!("OOM"));
         return Step::Stop;
     };
@@ -347,7 +347,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
 /// `hm` has room for a message of this manager. The views in it are as short-lived as the bytes of `data`.
 #[inline]
 unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_message) -> Result<Option<Framing>, Malformed> {
-    let most = c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers);
+    let most = c.sizes().headers;
     let client = c.flags().is_client();
     let (reader, side) =
         if client { (Reader::Client, Side::Client { head: answers_head(rec) }) } else { (Reader::Server, Side::Server) };
