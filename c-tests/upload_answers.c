@@ -38,6 +38,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   } else if (ev == MG_EV_WAKEUP) {
     CHECK(mg_strcmp(*(struct mg_str *) ev_data, mg_str("hello")) == 0);
     wakeups++;
+  } else if (ev == MG_EV_USER || ev == MG_EV_USER + 1000) {
+    *(int *) ev_data += ev;
   }
 }
 
@@ -87,12 +89,18 @@ static void behind_another(void) {
   quiet = false;
 }
 
-// A wakeup reaches the handler of the application while the library has its own in c->fn.
+// A wakeup, and the application's own events, reach its handler while the library has its own in c->fn.
 static void woken(void) {
   struct mg_mgr mgr;
   struct peer p;
+  struct mg_connection *c;
+  int events = 0;
   begin(&mgr, &p, POST "12");
   POLL_UNTIL(&mgr, hdrs == 1);
+  for (c = mgr.conns; c != NULL && c->id != id;) c = c->next;
+  CHECK(c != NULL && c->fn != handler);
+  if (c != NULL) mg_call(c, MG_EV_USER, &events), mg_call(c, MG_EV_USER + 1000, &events);
+  CHECK_EQ(events, 2 * MG_EV_USER + 1000);
   CHECK(mg_wakeup(&mgr, id, "hello", 5));
   POLL_UNTIL(&mgr, wakeups == 1);
   CHECK(peer_say(&p, "345"));

@@ -321,8 +321,8 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
             upload.closed.set(Some(memory::copy(unsafe { c.recv_info().data() }).unwrap_or_default()));
             upload.catch_up(c);
         }
-        // What it carries comes once.
-        DRAIN | MG_EV_WAKEUP => {
+        // What these carry comes once, and is for the application: its own events too.
+        MG_EV_WAKEUP | MG_EV_USER..=DRAIN => {
             if let Some(f) = upload.handler {
                 // SAFETY: the application's handler; it may change the terms of the drain.
                 unsafe { f(c.as_ptr(), ev, ev_data) };
