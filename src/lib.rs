@@ -20,7 +20,7 @@
 
 // What a build without some protocols does not use is left to the compiler to drop.
 #![cfg_attr(not(feature = "protocols"), allow(dead_code, unused_imports))]
-#[cfg(feature = "tcpip")]
+#[cfg(any(feature = "tcpip", feature = "port"))]
 extern crate alloc;
 
 pub mod abi;

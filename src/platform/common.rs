@@ -1,4 +1,4 @@
-//! What the platforms share: results of transfers, readiness, a lock, and sockets that are numbers only.
+//! What the platforms share: results of transfers, readiness, a lock, messages of threads, and sockets that are numbers only.
 
 use super::thread;
 use super::waker::{pause, undisturbed};
@@ -78,7 +78,7 @@ impl<T> Guarded<T> {
 }
 
 /// Sockets without a descriptor: a number that closes itself, with the methods that std's have.
-#[cfg(any(feature = "sim", feature = "tcpip"))]
+#[cfg(any(feature = "sim", feature = "tcpip", feature = "port"))]
 pub(crate) mod numbers {
     use super::super::sock::close;
     use core::ffi::c_int;
@@ -121,5 +121,41 @@ pub(crate) mod numbers {
         fn drop(&mut self) {
             close(self.0);
         }
+    }
+}
+
+/// A growable run of bytes.
+#[cfg(any(feature = "tcpip", feature = "port"))]
+pub(crate) struct Pages {
+    bytes: alloc::vec::Vec<u8>,
+    /// Whose they are: a process as in [`Guarded`].
+    pub(crate) process: u32,
+}
+
+#[cfg(any(feature = "tcpip", feature = "port"))]
+impl Pages {
+    pub(crate) const EMPTY: Pages = Pages::of(0);
+
+    /// None yet, of this process.
+    pub(crate) const fn of(process: u32) -> Pages {
+        Pages { bytes: alloc::vec::Vec::new(), process }
+    }
+
+    /// Appends both parts, or nothing. False when that is too much or out of memory.
+    pub(crate) fn push(&mut self, parts: [&[u8]; 2]) -> bool {
+        let more = parts[0].len() + parts[1].len();
+        if self.bytes.len() + more > LIMIT || self.bytes.try_reserve(more).is_err() {
+            return false;
+        }
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        true
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    pub(crate) fn unmap(&mut self) {
+        self.bytes = alloc::vec::Vec::new();
     }
 }

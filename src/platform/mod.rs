@@ -15,17 +15,18 @@
 //! | `files` | the functions of `mg_fs_posix`, and opening files without leaving a directory |
 //! | `names` | the system's host name files |
 //!
-//! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own.
+//! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own. `port` has
+//! sockets and threads from functions in C that the application brings.
 //!
 //! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
 
 mod common;
 
 #[cfg(unix)]
-#[cfg_attr(feature = "sim", allow(dead_code, unused_imports))]
+#[cfg_attr(any(feature = "sim", feature = "port"), allow(dead_code, unused_imports))]
 mod unix;
 
-#[cfg(all(unix, not(any(feature = "sim", feature = "tcpip"))))]
+#[cfg(all(unix, not(any(feature = "sim", feature = "tcpip", feature = "port"))))]
 pub(crate) use unix::*;
 
 // A TCP/IP stack over a driver of the application's own.
@@ -34,6 +35,13 @@ pub(crate) mod tcpip;
 
 #[cfg(feature = "tcpip")]
 pub(crate) use tcpip::*;
+
+// Sockets that the program brings.
+#[cfg(feature = "port")]
+mod port;
+
+#[cfg(feature = "port")]
+pub(crate) use port::*;
 
 // A network in memory instead of the system's, for tests.
 #[cfg(all(unix, feature = "sim"))]
