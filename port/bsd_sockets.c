@@ -87,11 +87,18 @@
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
 #endif
+#ifndef MSG_DONTWAIT
+#define MSG_DONTWAIT 0
+#endif
 #ifndef MSG_MORE
 #define MSG_MORE 0
 #endif
-#ifndef SOCK_CLOEXEC
-#define SOCK_CLOEXEC 0
+// Sockets that the program gives to mg_wrapfd may be blocking ones.
+#define TRANSFER (MSG_NOSIGNAL | MSG_DONTWAIT)
+#if defined(SOCK_CLOEXEC) && !MGX_PORT_LWIP
+#define CLOEXEC SOCK_CLOEXEC
+#else
+#define CLOEXEC 0
 #endif
 
 // ---- Results
@@ -233,9 +240,9 @@ static int ready_made(int sock) {
 int mgx_port_open(int ip6, int udp) {
   int type = udp ? SOCK_DGRAM : SOCK_STREAM;
 #ifdef HAS_IPV6
-  return ready_made(SOCKETS(socket)(ip6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0));
+  return ready_made(SOCKETS(socket)(ip6 ? AF_INET6 : AF_INET, type | CLOEXEC, 0));
 #else
-  return ip6 ? MGX_PORT_UNSUPPORTED : ready_made(SOCKETS(socket)(AF_INET, type | SOCK_CLOEXEC, 0));
+  return ip6 ? MGX_PORT_UNSUPPORTED : ready_made(SOCKETS(socket)(AF_INET, type | CLOEXEC, 0));
 #endif
 }
 
@@ -329,13 +336,13 @@ int mgx_port_connect(int sock, const struct mgx_port_addr *addr) {
 
 int mgx_port_send(int sock, const void *buf, size_t len, int more) {
   long n;
-  UNINTERRUPTED(n, (long) SOCKETS(send)(sock, buf, len, MSG_NOSIGNAL | (more ? MSG_MORE : 0)));
+  UNINTERRUPTED(n, (long) SOCKETS(send)(sock, buf, len, TRANSFER | (more ? MSG_MORE : 0)));
   return result(n);
 }
 
 int mgx_port_recv(int sock, void *buf, size_t len) {
   long n;
-  UNINTERRUPTED(n, (long) SOCKETS(recv)(sock, buf, len, 0));
+  UNINTERRUPTED(n, (long) SOCKETS(recv)(sock, buf, len, MSG_DONTWAIT));
   return result(n);
 }
 
@@ -344,7 +351,7 @@ int mgx_port_send_to(int sock, const void *buf, size_t len, const struct mgx_por
   socklen_t size = to_system(&s, to);
   long n;
   if (size == 0) return MGX_PORT_UNSUPPORTED;
-  UNINTERRUPTED(n, (long) SOCKETS(sendto)(sock, buf, len, MSG_NOSIGNAL, &s.any, size));
+  UNINTERRUPTED(n, (long) SOCKETS(sendto)(sock, buf, len, TRANSFER, &s.any, size));
   return result(n);
 }
 
@@ -354,7 +361,7 @@ int mgx_port_recv_from(int sock, void *buf, size_t len, struct mgx_port_addr *fr
   long n;
   memset(&s, 0, sizeof(s));
   size = sizeof(s);
-  UNINTERRUPTED(n, (long) SOCKETS(recvfrom)(sock, buf, len, 0, &s.any, &size));
+  UNINTERRUPTED(n, (long) SOCKETS(recvfrom)(sock, buf, len, MSG_DONTWAIT, &s.any, &size));
   from_system(from, &s);
   // lwIP says how long the datagram is, not how much of it is there.
   return result(n > (long) len ? (long) len : n);

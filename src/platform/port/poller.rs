@@ -14,7 +14,7 @@ use core::time::Duration;
 pub(crate) const ALWAYS_UP: bool = true;
 
 /// What one wait reports at most.
-pub(crate) const MOST: usize = 64;
+pub(crate) const MOST: usize = if cfg!(target_os = "none") { 64 } else { 1024 };
 
 /// The library keeps a place for each number below that of a socket.
 const HIGHEST: usize = 1 << 20;

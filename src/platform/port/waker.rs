@@ -5,7 +5,6 @@ use super::poller;
 use super::thread;
 pub(crate) use crate::platform::common::{Guarded, LIMIT, Pages};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicI32, Ordering};
 
 /// Handlers of signals and interrupts do not call the library.
 pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
@@ -18,48 +17,40 @@ pub(crate) fn pause() {
 }
 
 /// Ends the wait of a poller.
-pub(crate) struct Waker(AtomicI32);
-
-fn open() -> Option<c_int> {
-    // SAFETY: no conditions.
-    let doorbell = unsafe { c::mgx_port_doorbell() };
-    (doorbell >= 0).then_some(doorbell)
-}
+pub(crate) struct Waker(c_int);
 
 impl Waker {
     pub(crate) fn new() -> Option<Waker> {
-        open().map(|doorbell| Waker(AtomicI32::new(doorbell)))
+        // SAFETY: no conditions.
+        let doorbell = unsafe { c::mgx_port_doorbell() };
+        (doorbell >= 0).then_some(Waker(doorbell))
     }
 
     pub(crate) fn fd(&self) -> c_int {
-        self.0.load(Ordering::Relaxed)
+        self.0
     }
 
-    /// In a child process: another doorbell, for the parent has this one.
+    /// Where there are child processes, this platform is for tests, which have none.
     pub(crate) fn renew(&self) -> bool {
-        let Some(other) = open() else { return false };
-        // SAFETY: no conditions.
-        unsafe { c::mgx_port_close(self.fd()) };
-        self.0.store(other, Ordering::Relaxed);
         true
     }
 
     /// Any thread may call it. False if the doorbell is broken.
     pub(crate) fn wake(&self) -> bool {
         // SAFETY: no conditions.
-        unsafe { c::mgx_port_ring(self.fd()) >= 0 }
+        unsafe { c::mgx_port_ring(self.0) >= 0 }
     }
 
     /// Has been heard.
     pub(crate) fn reset(&self) {
         // SAFETY: no conditions.
-        unsafe { c::mgx_port_quiet(self.fd()) };
-        poller::rearm(self.fd(), c::MGX_PORT_READ);
+        unsafe { c::mgx_port_quiet(self.0) };
+        poller::rearm(self.0, c::MGX_PORT_READ);
     }
 }
 
 impl Drop for Waker {
     fn drop(&mut self) {
-        super::sock::close(self.fd());
+        super::sock::close(self.0);
     }
 }
