@@ -2,6 +2,7 @@
 #ifndef LWIP_TESTS_H
 #define LWIP_TESTS_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -22,6 +23,10 @@ int lwip_tests_poll(struct pollfd *fds, nfds_t n, int ms);
 ssize_t lwip_tests_read(int fd, void *buf, size_t len);
 ssize_t lwip_tests_write(int fd, const void *buf, size_t len);
 int lwip_tests_number(int sock);
+DIR *lwip_tests_opendir(const char *name);
+struct dirent *lwip_tests_readdir(DIR *dir);
+long lwip_tests_sent(long result);
+ssize_t lwip_tests_recv(int sock, void *buf, size_t len, int flags);
 
 int lwip_socket(int domain, int type, int protocol);
 int lwip_bind(int s, const struct sockaddr *name, socklen_t len);
@@ -42,17 +47,19 @@ ssize_t lwip_recvfrom(int s, void *buf, size_t len, int flags, struct sockaddr *
 #define accept(s, ...) lwip_tests_number(lwip_accept((s) - LWIP_FIRST, __VA_ARGS__))
 #define bind(s, ...) lwip_bind((s) - LWIP_FIRST, __VA_ARGS__)
 #define listen(s, ...) lwip_listen((s) - LWIP_FIRST, __VA_ARGS__)
-#define connect(s, ...) lwip_connect((s) - LWIP_FIRST, __VA_ARGS__)
-#define shutdown(s, ...) lwip_shutdown((s) - LWIP_FIRST, __VA_ARGS__)
+#define connect(s, ...) (int) lwip_tests_sent(lwip_connect((s) - LWIP_FIRST, __VA_ARGS__))
+#define shutdown(s, ...) (int) lwip_tests_sent(lwip_shutdown((s) - LWIP_FIRST, __VA_ARGS__))
 #define getsockname(s, ...) lwip_getsockname((s) - LWIP_FIRST, __VA_ARGS__)
 #define getpeername(s, ...) lwip_getpeername((s) - LWIP_FIRST, __VA_ARGS__)
 #define setsockopt(s, ...) lwip_setsockopt((s) - LWIP_FIRST, __VA_ARGS__)
 #define getsockopt(s, ...) lwip_getsockopt((s) - LWIP_FIRST, __VA_ARGS__)
-#define send(s, ...) lwip_send((s) - LWIP_FIRST, __VA_ARGS__)
-#define recv(s, ...) lwip_recv((s) - LWIP_FIRST, __VA_ARGS__)
-#define sendto(s, ...) lwip_sendto((s) - LWIP_FIRST, __VA_ARGS__)
+#define send(s, ...) lwip_tests_sent(lwip_send((s) - LWIP_FIRST, __VA_ARGS__))
+#define recv(s, ...) lwip_tests_recv((s) - LWIP_FIRST, __VA_ARGS__)
+#define sendto(s, ...) lwip_tests_sent(lwip_sendto((s) - LWIP_FIRST, __VA_ARGS__))
 #define recvfrom(s, ...) lwip_recvfrom((s) - LWIP_FIRST, __VA_ARGS__)
 #define close(...) lwip_tests_close(__VA_ARGS__)
+#define opendir(...) lwip_tests_opendir(__VA_ARGS__)
+#define readdir(...) lwip_tests_readdir(__VA_ARGS__)
 #define fcntl(...) lwip_tests_fcntl(__VA_ARGS__)
 #define poll(...) lwip_tests_poll(__VA_ARGS__)
 #define read(...) lwip_tests_read(__VA_ARGS__)
