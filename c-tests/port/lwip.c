@@ -1,20 +1,24 @@
-// lwIP inside a test program: started before main, with the address 127.0.0.1, and with LWIP_TAP=ADDRESS on the TAP device that
-// PRECONFIGURED_TAPIF names.
+// lwIP inside a test program: started before main, with the address 127.0.0.1, and with LWIP_TAP=ADDRESS on the device tap0, too.
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <linux/if_tun.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "lwip/etharp.h"
 #include "lwip/netif.h"
 #include "lwip/sockets.h"
 #include "lwip/tcpip.h"
-#include "netif/tapif.h"
+#include "netif/ethernet.h"
 
 #define LWIP_FIRST 100000
 
@@ -32,6 +36,47 @@ static err_t loop_init(struct netif *netif) {
   return ERR_OK;
 }
 
+// ---- A TAP device. Not tapif of Debian's library, which writes longer frames behind the end of its buffers.
+
+static int tap_fd;
+
+static err_t tap_output(struct netif *netif, struct pbuf *p) {
+  char frame[2048];
+  u16_t n = pbuf_copy_partial(p, frame, sizeof(frame), 0);
+  (void) netif;
+  return write(tap_fd, frame, n) == n ? ERR_OK : ERR_IF;
+}
+
+static void *tap_input(void *arg) {
+  struct netif *netif = (struct netif *) arg;
+  char frame[2048];
+  ssize_t n;
+  while ((n = read(tap_fd, frame, sizeof(frame))) > 0) {
+    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t) n, PBUF_RAM);
+    if (p == NULL) continue;
+    pbuf_take(p, frame, (u16_t) n);
+    if (netif->input(p, netif) != ERR_OK) pbuf_free(p);
+  }
+  return NULL;
+}
+
+static err_t tap_init(struct netif *netif) {
+  struct ifreq device;
+  memset(&device, 0, sizeof(device));
+  strcpy(device.ifr_name, "tap0");
+  device.ifr_flags = IFF_TAP | IFF_NO_PI;
+  tap_fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+  if (tap_fd < 0 || ioctl(tap_fd, TUNSETIFF, &device) != 0) return ERR_IF;
+  netif->name[0] = 't', netif->name[1] = 'p';
+  netif->output = etharp_output;
+  netif->linkoutput = tap_output;
+  netif->mtu = 1500;
+  netif->hwaddr_len = 6;
+  memcpy(netif->hwaddr, "\2\0\0\0\x77\2", 6);
+  netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+  return ERR_OK;
+}
+
 static void add(struct netif *netif, const char *ip, const char *mask, netif_init_fn init) {
   ip4_addr_t address, bits, gateway;
   if (!ip4addr_aton(ip, &address) || !ip4addr_aton(mask, &bits)) abort();
@@ -46,8 +91,10 @@ static void begin(void *started) {
   const char *ip = getenv("LWIP_TAP");
   add(&loop, "127.0.0.1", "255.0.0.0", loop_init);
   if (ip != NULL) {
-    add(&tap, ip, "255.255.255.0", tapif_init);
+    pthread_t thread;
+    add(&tap, ip, "255.255.255.0", tap_init);
     netif_set_default(&tap);
+    if (pthread_create(&thread, NULL, tap_input, &tap) != 0) abort();
   } else {
     netif_set_default(&loop);
   }
