@@ -95,9 +95,11 @@ over_lwip() { # NAME
 # `ip6`, room for megabytes in a socket, and resets although nothing is left to be sent, which lwIP does not make.
 programs="abandoned client_requests client_responses dash dns_lookups drain_announce drain_deadlines drain_done drain_half_close \
   drain_last_request drain_linger drain_listeners drain_mgr_free drain_pipelined drain_spread drain_streams drain_triggers \
-  ext_conn_drain ext_drain_file ext_drain_upload ext_limits ext_mgr_drain ext_mgr_free ext_plain ext_poll_events files_reentry \
+  ext_conn_drain ext_drain_file ext_drain_upload ext_io_size ext_limits ext_memory ext_mgr_drain ext_mgr_free ext_plain ext_poll_events \
+  files_reentry \
   files_upload http_continue http_nested http_pipeline http_refusals http_replies http_takeover modbus mqtt_client mqtt_faults \
-  mqtt_floods mqtt_handlers mqtt_reuse ota poll_many recv_wiped sntp ws_echo ${MORE:-}"
+  mqtt_floods mqtt_handlers mqtt_nested_tls mqtt_reuse ota poll_many recv_wiped sntp tls_records tls_shutdown tls_upgrade \
+  usage_bindings usage_clients usage_http usage_receiving usage_sending usage_threads ws_broadcast ws_close ws_echo ws_handlers ws_masks ws_pings"
 [ "${1:-}" != short ] || programs="drain_announce drain_deadlines drain_done drain_half_close drain_last_request drain_mgr_free \
   drain_pipelined drain_streams ext_mgr_drain client_requests dns_lookups http_pipeline http_replies mqtt_client mqtt_handlers ws_echo"
 for name in $programs; do

@@ -20,6 +20,9 @@ pub(super) struct mgx_port_item {
     pub(super) got: u8,
 }
 
+const _: () = assert!(size_of::<mgx_port_addr>() == 20 && core::mem::offset_of!(mgx_port_addr, is_ip6) == 19);
+const _: () = assert!(size_of::<mgx_port_item>() == 8 && core::mem::offset_of!(mgx_port_item, got) == 5);
+
 impl mgx_port_addr {
     pub(super) fn new(a: &mg_addr) -> mgx_port_addr {
         let mut ip = a.ip();

@@ -3,8 +3,8 @@
 
 use super::c::{self, mgx_port_item};
 use super::errno::{self, Failure};
-pub(crate) use crate::platform::common::{Guarded, Ready, WAKER, split_token, token};
 use crate::memory;
+pub(crate) use crate::platform::common::{Guarded, Ready, WAKER, split_token, token};
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_int;
