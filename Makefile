@@ -27,10 +27,6 @@ CARGO_HOME_DIR = $(or $(CARGO_HOME),$(HOME)/.cargo)
 REMAP = --remap-path-prefix=$(CURDIR)=/mongoose --remap-path-prefix=$(CARGO_HOME_DIR)=/cargo
 MAPS = -ffile-prefix-map=$(CURDIR)=/mongoose -ffile-prefix-map=$(CARGO_HOME_DIR)=/cargo
 
-# Sizes in the binary layout: MG_DATA_SIZE and MG_MAX_HTTP_HEADERS, if given, reach build.rs through the environment.
-DATA_SIZE = $(or $(MG_DATA_SIZE),32)
-MAX_HTTP_HEADERS = $(or $(MG_MAX_HTTP_HEADERS),30)
-
 # What the tests call, and the Debian packages it comes from.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
         wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
@@ -57,7 +53,7 @@ FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUD
 help:
 	@echo 'make serve      build, and run examples-c/http-server.c on http://localhost:8000, or on LISTEN=http://127.0.0.1:8001'
 	@echo 'make build      build the release library: $(BUILD_DIR)/libmongoose.so and libmongoose.a'
-	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= MG_DATA_SIZE=$(DATA_SIZE) MG_MAX_HTTP_HEADERS=$(MAX_HTTP_HEADERS)'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR='
 	@echo '                LIBNAME=mongoose-rs leaves libmongoose.so to another package; FORCE=1 overwrites a foreign library'
 	@echo 'make reproducible  the same bytes from two directories'
 	@echo 'make pack       mongoose-pack, which puts files into a program: $(BUILD_DIR)/mongoose-pack -h'
@@ -66,7 +62,8 @@ help:
 	@echo 'make small      FEATURES="$(FEATURES)": the library for small devices; make sizes: a table of what it weighs'
 	@echo 'make cross      TARGET=...: the library for other machines, tried under qemu; make check-systems: macOS and FreeBSD, type-checked;'
 	@echo '                make deps-cross installs what they need'
-	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices'
+	@echo 'make check-firmware  the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
+	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices; make deny: licences and advisories of dependencies'
 	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS, curves, protocols'
 	@echo 'make uninstall  with the same settings'
 	@echo 'make deps       install what the tests need (as root), or say what is missing'
@@ -161,14 +158,14 @@ msrv:
 	CARGO_TARGET_DIR=$(TARGET_DIR)/msrv $(CARGO) +$(MSRV) test --test vectors
 
 features:
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,ecc
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tls
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,ecc
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,tls
 	for protocol in '' http files ws mqtt dns mdns sntp modbus dash json rpc ota jwt; do \
 	  RUSTFLAGS="$(RUSTFLAGS) -Dwarnings" CARGO_TARGET_DIR=$(TARGET_DIR)/features \
-	    $(CARGO) check --quiet --lib --no-default-features --features "$$protocol" || exit 1; \
+	    $(CARGO) check --quiet --lib --no-default-features --features "std $$protocol" || exit 1; \
 	done
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,tcpip
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,tcpip
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --features tcpip-ipv6
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,port
 
@@ -217,9 +214,7 @@ install-files:
 	  set -x; ln -sf ../$(SO).$(SOVERSION) $(DESTDIR)$(LINKDIR)/libmongoose.so; ln -sf ../lib$(LIBNAME).a $(DESTDIR)$(LINKDIR)/libmongoose.a; \
 	  sed -e 's|-lmongoose|-l$(LIBNAME)|' -e 's|^Name: .*|Name: $(LIBNAME)|' -e 's|@LINKDIR@|$(LIBDIR)|' packaging/mongoose.pc | $(FILL) > $(L)/pkgconfig/$(LIBNAME).pc; \
 	fi
-	sed -e 's/^\(#define MGX_BUILT_DATA_SIZE\) .*/\1 $(DATA_SIZE)/' \
-	    -e 's/^\(#define MGX_BUILT_MAX_HTTP_HEADERS\) .*/\1 $(MAX_HTTP_HEADERS)/' \
-	    -e "s/^\(#define MGX_BUILT_TIME_SIZE\) .*/\1 $$(CC='$(CC)' CFLAGS='$(CFLAGS)' packaging/time-size.sh)/" include/mongoose.h > $(I)/mongoose.h
+	sed -e "s/^\(#define MGX_BUILT_TIME_SIZE\) .*/\1 $$(CC='$(CC)' CFLAGS='$(CFLAGS)' packaging/time-size.sh)/" include/mongoose.h > $(I)/mongoose.h
 	install -m 644 include/mongoose_ext.h $(I)/mongoose_ext.h
 	@! grep -q mgx_port_wait $(BUILD_DIR)/libmongoose.a || { set -x; install -m 644 include/mongoose_port.h $(I)/mongoose_port.h; }
 	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
@@ -263,4 +258,5 @@ include c-tests/mutants.mk
 include c-tests/rules.mk
 include docs/rules.mk
 include fuzz/rules.mk
+include packaging/firmware.mk
 include packaging/rules.mk

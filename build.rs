@@ -1,4 +1,4 @@
-//! Compiles the C shim for variadic and replaceable functions, fixes the layout settings, and names the shared library.
+//! Compiles the C shim for variadic and replaceable functions, and names the shared library.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -7,21 +7,6 @@ use std::{env, path::PathBuf, process::Command};
 const EXPORTS_C_SYMBOLS_SINCE: u32 = 95;
 
 fn main() {
-    let mut sizes = Vec::new();
-    for (name, default, range) in [("MG_DATA_SIZE", 32, 8..=65536), ("MG_MAX_HTTP_HEADERS", 30, 5..=1024)] {
-        println!("cargo:rerun-if-env-changed={name}");
-        let value = env::var(name).unwrap_or_else(|_| default.to_string());
-        match value.parse::<usize>() {
-            Ok(n) if range.contains(&n) && (name != "MG_DATA_SIZE" || n % 8 == 0) => {
-                println!("cargo:rustc-env={name}={n}");
-                sizes.push(n.to_string());
-            }
-            _ => {
-                panic!("{name}={value}: want a number from {} to {} (MG_DATA_SIZE: a multiple of 8)", range.start(), range.end())
-            }
-        }
-    }
-
     // The header declares mg_uecc_* under this condition; the library has them with its elliptic curves.
     if env::var_os("CARGO_FEATURE_ECC").is_some() {
         println!("cargo:rustc-cfg=mg_tls_builtin");
@@ -34,9 +19,15 @@ fn main() {
     let shim = "src/fmt/variadic.c";
     println!("cargo:rerun-if-changed={shim}");
     let mut cc = cc::Build::new();
-    cc.file(shim).std("c99").warnings(true).extra_warnings(true).pic(true);
-    for flag in ["-fvisibility=hidden", "-fstack-protector-strong"] {
-        cc.flag_if_supported(flag);
+    cc.file(shim).std("c99").warnings(true).extra_warnings(true).flag_if_supported("-fvisibility=hidden");
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
+        // A C library of firmware has no guard for the stack.
+        cc.pic(false);
+    } else {
+        cc.pic(true).flag_if_supported("-fstack-protector-strong");
+    }
+    if env::var_os("CARGO_FEATURE_STD").is_none() {
+        cc.define("MGX_NO_STD", None);
     }
     // Landing pads for indirect calls, and shadow stacks.
     match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
@@ -44,11 +35,6 @@ fn main() {
         Ok("aarch64") => cc.flag_if_supported("-mbranch-protection=standard"),
         _ => &mut cc,
     };
-    if sizes != ["32", "30"] {
-        println!("cargo:rustc-cfg=mg_other_sizes");
-        cc.define("MGX_OTHER_SIZES", None);
-        cc.define("MG_DATA_SIZE", &*sizes[0]).define("MG_MAX_HTTP_HEADERS", &*sizes[1]);
-    }
     for protocol in ["HTTP", "WS", "RPC"] {
         if env::var_os(format!("CARGO_FEATURE_{protocol}")).is_none() {
             cc.define(&format!("MGX_NO_{protocol}"), None);

@@ -2,7 +2,8 @@
 # Counts the user instructions that the release library spends on one keep-alive request of hello.c, in all and by module. Two runs
 # of different length are subtracted, so neither start-up nor the end counts. The figure does not depend on the machine's load.
 #
-# usage: benches/instructions.sh [LIBDIR [INCLUDEDIR]]    default: target/release include
+# usage: [FUNCTIONS=1] benches/instructions.sh [LIBDIR [INCLUDEDIR]]    default: target/release include
+#   FUNCTIONS=1   prints each function too (those that were not inlined)
 set -eu
 
 missing=
@@ -24,7 +25,7 @@ ln -s "$lib/libmongoose.so" "$dir/libmongoose.so.7"
 gcc -O2 -I"$include" "$here/hello.c" -L"$dir" -lmongoose -Wl,-rpath,"$dir" -o "$dir/hello"
 
 python3 - "$dir" <<'PY'
-import collections, re, signal, socket, subprocess, sys, time
+import collections, os, re, signal, socket, subprocess, sys, time
 
 directory = sys.argv[1]
 REQUEST = b'GET / HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n'
@@ -85,4 +86,10 @@ print(f'{total / per:8.0f}  instructions for a keep-alive request')
 for module, n in modules.most_common():
     if round(n / per) > 0:
         print(f'{n / per:8.0f}  {module}')
+if os.environ.get('FUNCTIONS'):
+    print()
+    for name in sorted(long, key=lambda name: short[name] - long[name]):
+        n = long[name] - short[name]
+        if name != 'PROGRAM TOTALS' and round(n / per) > 0:
+            print(f'{n / per:8.0f}  {name}')
 PY

@@ -187,6 +187,22 @@ static void closed_meanwhile(unsigned short port) {
   for (i = 0; i < 4; i++) close(fill[i]);
 }
 
+static void family_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_RESOLVE || ev == MG_EV_CONNECT) *(int *) c->fn_data += c->rem.is_ip6 == c->loc.is_ip6 ? 1 : 100;
+  (void) ev_data;
+}
+
+// A socket that has sent nothing has no address yet, but a family.
+static void unsent(const char *url) {
+  int agreed = 0;
+  struct mg_connection *c = mg_connect(&mgr, url, family_fn, &agreed);
+  CHECK(c != NULL);
+  POLL_UNTIL(&mgr, agreed >= 2);
+  CHECK_EQ(agreed, 2);
+  if (c != NULL) c->is_closing = 1;
+  mg_mgr_poll(&mgr, 0);
+}
+
 int main(void) {
   struct mg_connection *dns, *v4, *v6;
   struct client r;
@@ -246,6 +262,8 @@ int main(void) {
   CHECK(r.answers == 1 && is_v6(r.first) && is_v4(r.rem, 9));
   CHECK_EQ(questions, 2);
   mgr.use_dns6 = false;
+  unsent("udp://127.0.0.1:9");
+  unsent("udp://[::1]:9");
   closed_meanwhile(port_of(v4));
   return DONE();
 }

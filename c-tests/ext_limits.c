@@ -255,6 +255,34 @@ static void output_that_stands_still(void) {
   finish(&p);
 }
 
+// What the kernel still holds for a slow peer counts when the peer takes it, although the kernel asks for no more yet.
+static void output_that_creeps(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  size_t before;
+  int i, still = 0;
+  memset(&limits, 0, sizeof(limits));
+  limits.write_timeout_ms = 1000;
+  start(&limits);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/big"));
+  poll_often(&mgr);
+  for (i = 0; i < 12 && last != NULL; i++) {
+    size_t target = p.len + 150000;
+    before = last->send.len;
+    while (p.len < target && !peer_take(&p, target - p.len)) mg_mgr_poll(&mgr, 1);
+    poll_often(&mgr);
+    turn_clock(400);
+    if (last != NULL && last->send.len == before) still++;
+    CHECK_EQ(closed, 0);
+  }
+  CHECK(still > 3);  // longer than the timeout without a write
+  turn_clock(999);
+  turn_clock(1000);
+  CHECK_EQ(closed, 1);
+  finish(&p);
+}
+
 static void requests_of_one_connection(void) {
   struct mgx_limits limits;
   struct peer p;
@@ -357,6 +385,7 @@ int main(void) {
   an_idle_connection();
   a_short_limit_beside_a_long_one();
   output_that_stands_still();
+  output_that_creeps();
   requests_of_one_connection();
   counters();
   the_preset();

@@ -21,13 +21,14 @@ fn read(path: &str) -> String {
 }
 
 /// Where mongoose_ext.h comes from.
-const EXTENSION: [&str; 6] = [
+const EXTENSION: [&str; 7] = [
     "src/abi/ext.rs",
     "src/ffi/drain.rs",
     "src/ffi/ext.rs",
     "src/ffi/ext_action.rs",
     "src/ffi/ext_const.rs",
     "src/ffi/ext_message.rs",
+    "src/ffi/group.rs",
 ];
 
 /// Functions of the names of macros, which include/preamble_ext.h declares.
@@ -167,6 +168,64 @@ const EARLIER: &[(&str, &str, u32, &str)] = &[
     ("struct mg_tls_opts {", "  struct mg_str name;", 722, "  MGX_ALSO { struct mg_str name; struct mg_str srvname; };"),
 ];
 
+/// An array whose size an application chooses. One that does not fit in its usual place comes last, so nothing that the library uses
+/// moves.
+struct Sized {
+    place: &'static str,
+    /// The member's first and last line.
+    lines: [&'static str; 2],
+    setting: &'static str,
+    usual: u32,
+    /// What stands in the usual place then.
+    stand_in: &'static str,
+    /// What aligns the member at the end. (On 64-bit machines the usual place of c->data is at a multiple of 16 bytes.)
+    aligns: Option<&'static str>,
+}
+
+const SIZED: &[Sized] = &[
+    Sized {
+        place: "struct mg_connection {",
+        lines: ["#if MGX_COMPAT_7 < 710", "#endif"],
+        setting: "MG_DATA_SIZE",
+        usual: 32,
+        stand_in: "char mgx_unused_data",
+        aligns: Some("  void *mgx_aligns[2];"),
+    },
+    Sized {
+        place: "struct mg_http_message {",
+        lines: ["  struct mg_http_header headers[MG_MAX_HTTP_HEADERS];"; 2],
+        setting: "MG_MAX_HTTP_HEADERS",
+        usual: 30,
+        stand_in: "struct mg_http_header mgx_unused_headers",
+        aligns: None,
+    },
+];
+
+fn with_chosen_sizes(text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(String::from).collect();
+    for Sized { place, lines: [first, last], setting, usual, stand_in, aligns } in SIZED {
+        let find = |from: usize, line: &str| {
+            from + lines[from..].iter().position(|l| l.starts_with(line)).unwrap_or_else(|| panic!("no {line} in {place}"))
+        };
+        let start = find(0, place);
+        let from = find(start, first);
+        let (to, end) = (find(from, last), find(start, "};"));
+        let member = lines[from..=to].to_vec();
+        let mut at_the_end = vec![format!("#if {setting} > {usual}")];
+        at_the_end.extend(aligns.map(String::from));
+        at_the_end.extend(member.iter().cloned());
+        at_the_end.push("#endif".to_string());
+        lines.splice(end..end, at_the_end);
+        let mut in_place = vec![format!("#if {setting} <= {usual}")];
+        in_place.extend(member);
+        in_place.extend(["#endif".to_string(), format!("#if {setting} != {usual}")]);
+        in_place.push(format!("  {stand_in}[{setting} < {usual} ? {usual} - {setting} : {usual}];"));
+        in_place.push("#endif".to_string());
+        lines.splice(from..=to, in_place);
+    }
+    lines.join("\n") + "\n"
+}
+
 fn for_earlier_versions(text: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(String::from).collect();
     // The last version first: it is the #else of those before it.
@@ -203,7 +262,7 @@ fn join_constants(text: &str) -> String {
 fn header_is_current() {
     let mut text = Vec::new();
     bindings(&sources()).write(&mut text);
-    let text = for_earlier_versions(&join_constants(&String::from_utf8(text).unwrap()));
+    let text = with_chosen_sizes(&for_earlier_versions(&join_constants(&String::from_utf8(text).unwrap())));
     let path = root("include/mongoose.h");
     if std::env::var_os("MONGOOSE_WRITE_HEADER").is_some() {
         fs::write(path, text).unwrap();

@@ -23,12 +23,14 @@ static void group_fn(struct mg_connection *c, int ev, void *ev_data) {
 static struct mg_addr s_addr;
 static struct mg_dnssd_record record;
 static int requests, responses, reads;
+static long written;
 static struct mg_mdns_resp last;
 static char last_name[64];
 static bool with_record;
 
 static void fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_READ) reads++;
+  if (ev == MG_EV_WRITE) written += *(long *) ev_data;
   if (ev == MG_EV_MDNS_REQ) {
     struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
     requests++;
@@ -116,7 +118,9 @@ static void requests_and_answers(void) {
   // The owner is the instance.
   CHECK(heard_len > 40 && memcmp(heard + 12, "\3dev\5_http\4_tcp\5local", 21) == 0);
   CHECK(mg_dns_parse_rr(heard, heard_len, 12, false, &rr) == heard_len - 12 && rr.atype == MG_DNS_RTYPE_TXT && rr.alen == 4);
+  written = 0;
   CHECK_EQ(answers_to(c, LIT(a)), 1);
+  CHECK_EQ(written, heard_len);
   CHECK(heard_len > 20 && memcmp(heard + heard_len - 4, "\x0a\0\0\7", 4) == 0);
   // Each question counts; two of these three are for us.
   CHECK_EQ(answers_to(c, LIT(two)), 2);

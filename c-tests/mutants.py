@@ -15,6 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(ROOT, "target", "mutants")
 ARGUED = os.path.join(ROOT, "c-tests", "mutants.txt")
 PURE = ("proto", "hash")
+WITH = ("memory",)  # what those need beside them
 
 # The second look: a test target and the start of the names of its tests, by area. The first row that fits is taken.
 SUITES = [
@@ -22,11 +23,12 @@ SUITES = [
     ("src/net/(resolve|lookup|attempts)", [("c", "dns_"), ("c", "connect_"), ("vectors", "dns")]),
     ("src/net/(secure|tls)", [("c", "tls_")]),
     ("src/net/(drain|ending|announce|linger|shutdown|on_signal)", [("c", "drain_"), ("c", "ext_")]),
+    ("src/net/output", [("c", "usage_"), ("c", "udp_"), ("c", "drain_"), ("c", "mdns_")]),
     ("src/net/", [("c", "usage_"), ("c", "drain_"), ("c", "ext_"), ("c", "poll_"), ("c", "udp_"), ("c", "unix_")]),
     ("src/handler/(ws)", [("ws", ""), ("c", "ws_")]),
     ("src/handler/mqtt", [("c", "mqtt_"), ("vectors", "mqtt")]),
     ("src/handler/(static_files|upload|ssi)", [("c", "files_"), ("vectors", "files")]),
-    ("src/handler/(http|reply)", [("c", "http_"), ("c", "client_"), ("c", "drain_"), ("vectors", "http")]),
+    ("src/handler/(http|reply)", [("c", "http_"), ("c", "client_"), ("c", "drain_"), ("c", "compat_"), ("vectors", "http")]),
     ("src/handler/(drain|limits)", [("c", "ext_"), ("c", "drain_")]),
     ("src/handler/", [("c", "dash"), ("c", "modbus"), ("c", "sntp"), ("c", "ota"), ("c", "mdns"), ("vectors", "")]),
 ]
@@ -115,7 +117,7 @@ class Tree:
         shutil.copytree(ROOT, self.dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target", ".git", "node_modules"),
                         copy_function=self.copy)
         if pure:
-            self.write("src/lib.rs", "#![allow(dead_code, unused)]\n" + "".join(f"mod {m};\n" for m in PURE))
+            self.write("src/lib.rs", "#![allow(dead_code, unused)]\n" + "".join(f"mod {m};\n" for m in PURE + WITH))
             manifest = open(os.path.join(ROOT, "Cargo.toml")).read().replace("edition =", "build = false\nedition =", 1)
             manifest = re.sub(r"(?m)^(cbindgen|libloading|libtest-mimic) = .*\n", "", manifest)
             self.write("Cargo.toml", manifest)
@@ -162,7 +164,7 @@ class Tree:
         return "alive" if self.run(self.unit_tests(), 20 + 5 * seconds) else "killed"
 
     def unit_tests(self):
-        return ["cargo", "test", "--quiet", "--lib"] + (["--no-default-features", "--features", "ecc"] if self.pure else [])
+        return ["cargo", "test", "--quiet", "--lib"] + (["--no-default-features", "--features", "std ecc"] if self.pure else [])
 
     def judge_again(self, m):
         self.apply(m)

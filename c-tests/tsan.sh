@@ -53,7 +53,7 @@ if run $out/planted 2> $out/planted.log || ! grep -q 'mongoose::' $out/planted.l
   exit 1
 fi
 
-for program in ext_threads ext_mgr_drain_signal usage_threads threads_api; do
+for program in ext_threads ext_group ext_mgr_drain_signal usage_threads threads_api; do
   build c-tests/$program.c $out/$program
   echo "$program"
   run $out/$program

@@ -4,6 +4,8 @@
 #![cfg_attr(feature = "libfuzzer", no_main)]
 #![allow(clashing_extern_declarations)] // the targets declare what they call, each with the types that suit it
 
+extern crate alloc;
+
 use std::sync::LazyLock;
 
 // No exported function leads straight to what many targets look at, so the sources are compiled in.

@@ -86,30 +86,22 @@
 #pragma GCC diagnostic ignored "-Wmissing-braces"
 #endif
 
-// ---- Settings that affect the binary layout. `make install` inserts the values that the library was built with.
-#define MGX_BUILT_DATA_SIZE 32
-#define MGX_BUILT_MAX_HTTP_HEADERS 30
-#define MGX_BUILT_TIME_SIZE 0  // bytes of time_t; 0: not known
+// ---- Settings that affect the binary layout.
+// Bytes of time_t that the library was built with, inserted by `make install`; 0: not known.
+#define MGX_BUILT_TIME_SIZE 0
 
+// Bytes in `c->data`, a number from 1 on. Use the same one in all source files of an application.
 #ifndef MG_DATA_SIZE
-#define MG_DATA_SIZE MGX_BUILT_DATA_SIZE
-#elif MG_DATA_SIZE != MGX_BUILT_DATA_SIZE
-#error MG_DATA_SIZE: not the size of c->data that the library was built with (default 32); build it with the same MG_DATA_SIZE
+#define MG_DATA_SIZE 32
+#elif MG_DATA_SIZE < 1
+#error MG_DATA_SIZE: the number of bytes in c->data, 1 at least
 #endif
 
+// Headers in `struct mg_http_message`, a number from 1 on. Use the same one in all source files of an application.
 #ifndef MG_MAX_HTTP_HEADERS
-#define MG_MAX_HTTP_HEADERS MGX_BUILT_MAX_HTTP_HEADERS
-#elif MG_MAX_HTTP_HEADERS != MGX_BUILT_MAX_HTTP_HEADERS
-#error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
-#endif
-
-// The sizes are part of these symbol names, so that an application compiled with other sizes than the library does not link, or
-// aborts with a message when it calls it.
-#if MGX_BUILT_DATA_SIZE != 32 || MGX_BUILT_MAX_HTTP_HEADERS != 30
-#define MGX_SIZED(name, data, headers) MGX_SIZED_(name, data, headers)
-#define MGX_SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
-#define mg_mgr_init MGX_SIZED(mg_mgr_init, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
-#define mg_http_parse MGX_SIZED(mg_http_parse, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
+#define MG_MAX_HTTP_HEADERS 30
+#elif MG_MAX_HTTP_HEADERS < 1 || MG_MAX_HTTP_HEADERS > 10000
+#error MG_MAX_HTTP_HEADERS: the number of headers in struct mg_http_message, from 1 to 10000
 #endif
 
 #ifndef MG_DASH_MAX_USER_NAME
@@ -996,10 +988,15 @@ struct mg_connection {
   // User data of the protocol handler.
   void *pfn_data;
   // Storage for the application, initially zero.
+#if MG_DATA_SIZE <= 32
 #if MGX_COMPAT_7 < 710
   MGX_ALSO { char data[MG_DATA_SIZE]; char label[MG_DATA_SIZE]; };
 #else
   char data[MG_DATA_SIZE];
+#endif
+#endif
+#if MG_DATA_SIZE != 32
+  char mgx_unused_data[MG_DATA_SIZE < 32 ? 32 - MG_DATA_SIZE : 32];
 #endif
   // TLS state.
   void *tls;
@@ -1063,6 +1060,14 @@ struct mg_connection {
   // The socket is writable in this poll.
   //
   unsigned int is_writable: 1;
+#if MG_DATA_SIZE > 32
+  void *mgx_aligns[2];
+#if MGX_COMPAT_7 < 710
+  MGX_ALSO { char data[MG_DATA_SIZE]; char label[MG_DATA_SIZE]; };
+#else
+  char data[MG_DATA_SIZE];
+#endif
+#endif
 };
 
 // A string view: pointer and length, not necessarily NUL-terminated. It owns its memory only if the function that returned it
@@ -1215,7 +1220,12 @@ struct mg_http_message {
   // Request: protocol version. Response: reason phrase.
   struct mg_str proto;
   // Headers in order of arrival. Unused entries are zero.
+#if MG_MAX_HTTP_HEADERS <= 30
   struct mg_http_header headers[MG_MAX_HTTP_HEADERS];
+#endif
+#if MG_MAX_HTTP_HEADERS != 30
+  struct mg_http_header mgx_unused_headers[MG_MAX_HTTP_HEADERS < 30 ? 30 - MG_MAX_HTTP_HEADERS : 30];
+#endif
   // Message body. In MG_EV_HTTP_HDRS `len` is the announced length, and not all of it may have arrived.
   struct mg_str body;
   // Start line and headers, including the blank line.
@@ -1225,6 +1235,9 @@ struct mg_http_message {
   MGX_ALSO { struct mg_str message; struct mg_str chunk; };
 #else
   struct mg_str message;
+#endif
+#if MG_MAX_HTTP_HEADERS > 30
+  struct mg_http_header headers[MG_MAX_HTTP_HEADERS];
 #endif
 };
 
@@ -2854,6 +2867,19 @@ void mg_dash_poll(struct mg_mgr *mgr);
 void mg_mqtt_init(struct mg_mgr *mgr);
 void mg_mqtt_poll(struct mg_mgr *mgr);
 
+// Sizes other than those of the library.
+#if MG_MAX_HTTP_HEADERS != 30
+extern int mgx_http_parse(const char *s, size_t len, struct mg_http_message *hm, size_t max_headers);
+static inline int mgx_http_parse_as_compiled(const char *s, size_t len, struct mg_http_message *hm) {
+  return mgx_http_parse(s, len, hm, MG_MAX_HTTP_HEADERS);
+}
+#define mg_http_parse mgx_http_parse_as_compiled
+#endif
+#if MG_DATA_SIZE > 32 || MG_MAX_HTTP_HEADERS != 30
+#define MGX_SIZES
+extern void mgx_mgr_sizes(struct mg_mgr *mgr, size_t conn_size, size_t data_offset, size_t max_http_headers);
+#endif
+
 // Settings made with -D or in mongoose_config.h, applied by mg_mgr_init.
 #if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
     defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
@@ -2861,7 +2887,7 @@ void mg_mqtt_poll(struct mg_mgr *mgr);
 #define MGX_SETTINGS
 #endif
 
-#if defined(MGX_SETTINGS) || MGX_COMPAT_7 < 714
+#if defined(MGX_SETTINGS) || defined(MGX_SIZES) || MGX_COMPAT_7 < 714
 #ifdef MGX_SETTINGS
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS
@@ -2910,6 +2936,9 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
 #endif
 #endif
   mg_mgr_init(mgr);
+#ifdef MGX_SIZES
+  mgx_mgr_sizes(mgr, sizeof(struct mg_connection), offsetof(struct mg_connection, data), MG_MAX_HTTP_HEADERS);
+#endif
 #ifdef MGX_SETTINGS
   mgx_mgr_options(mgr, &options);
 #endif

@@ -30,6 +30,25 @@ typedef struct mg_str mgx_str;
 mgx_str(mg_str)(const char *s);
 #endif
 
+// Without an operating system (docs/firmware.md): functions that a program may define itself.
+#if MG_ARCH != MG_ARCH_UNIX
+#ifdef __cplusplus
+extern "C" {
+#endif
+// Called with a message when the library finds a bug of its own, or no memory for what it cannot do without. Must not return. The
+// library's own writes the message to the log and calls abort().
+void mgx_panic(const char *message);
+
+// Begin and end a section that no interrupt handler, and no other core, enters; sections are short, and nest. The result of the one is
+// the argument of the other. The library's own mask the interrupts of an ARM Cortex-M, or of a RISC-V core in machine mode. Define
+// both for other processors, for several cores, or under an RTOS some of whose interrupts must not be masked.
+uint32_t mgx_critical_begin(void);
+void mgx_critical_end(uint32_t state);
+#ifdef __cplusplus
+}
+#endif
+#endif
+
 // Settings that are compile-time options in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS
@@ -140,6 +159,9 @@ enum mgx_flag {
   MGX_IS_WRITABLE,
 };
 
+// Threads started by mgx_threads.
+struct mgx_group;
+
 // How to drain a connection. Zero-initialise: 0 in a member means its default, -1 means no limit. Times are in milliseconds.
 struct mgx_drain_opts {
   // Default 1000. How long an idle keep-alive connection may still send one last request; the reply carries `Connection:
@@ -161,43 +183,6 @@ struct mgx_drain_opts {
   const char *ws_close_reason;
   // Default 2000. How long to wait for the peer's Close frame.
   int ws_close_timeout_ms;
-};
-
-// Limits on what peers may do. Zero-initialise: 0 in a member disables the limit unless noted. Times are in milliseconds.
-// "Drain" means to send the error response and close gracefully.
-struct mgx_limits {
-  // Accepted connections of the manager. A connection above the limit is accepted and closed at once.
-  size_t max_conns;
-  // Accepted connections from one peer address. A connection above the limit is accepted and closed at once.
-  size_t max_conns_per_ip;
-  // Time to receive a complete request head, from accept or the first byte of the request. Expiry: 408 and drain.
-  int header_timeout_ms;
-  // Time without progress of a request body. Expiry: 408 and drain.
-  int body_timeout_ms;
-  // Time without a request in progress and without traffic. Expiry: drain.
-  int idle_timeout_ms;
-  // Time without write progress while output is queued. Expiry: close, with a reset.
-  int write_timeout_ms;
-  // Size of a request head. Excess: 431 and drain.
-  size_t max_header_bytes;
-  // Size of a request body. Excess: 413 and drain.
-  size_t max_body_bytes;
-  // Size of a WebSocket message, fragments included. Excess: Close frame with code 1009 and drain.
-  size_t max_ws_message;
-  // Length of `c->send` that triggers MGX_EV_BACKPRESSURE; triggers again after the length fell below half.
-  size_t max_send_queue;
-  // Requests on one keep-alive connection. The last reply carries `Connection: close`.
-  unsigned int max_requests;
-  // After the peer's half-close: how long to wait for a response that has not begun or stalls. 0 means 5000. -1 treats end of
-  // stream as a disconnect and closes at once.
-  int half_close_ms;
-  // Time for a client connection from its first connection attempt to MG_EV_CONNECT. Expiry: MG_EV_ERROR. 0 leaves it to the
-  // operating system.
-  int connect_timeout_ms;
-  // Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
-  // connection is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a
-  // connection that needs a buffer to receive ends. Both with MG_EV_ERROR `OOM`.
-  size_t max_memory;
 };
 
 // How to drain a manager. Zero-initialise: 0 in a member means its default, -1 means no limit. Times are in milliseconds.
@@ -248,6 +233,43 @@ struct mgx_drain_status {
   uint64_t remaining_ms;
 };
 
+// Limits on what peers may do. Zero-initialise: 0 in a member disables the limit unless noted. Times are in milliseconds.
+// "Drain" means to send the error response and close gracefully.
+struct mgx_limits {
+  // Accepted connections of the manager. A connection above the limit is accepted and closed at once.
+  size_t max_conns;
+  // Accepted connections from one peer address. A connection above the limit is accepted and closed at once.
+  size_t max_conns_per_ip;
+  // Time to receive a complete request head, from accept or the first byte of the request. Expiry: 408 and drain.
+  int header_timeout_ms;
+  // Time without progress of a request body. Expiry: 408 and drain.
+  int body_timeout_ms;
+  // Time without a request in progress and without traffic. Expiry: drain.
+  int idle_timeout_ms;
+  // Time without write progress while output is queued. Expiry: close, with a reset.
+  int write_timeout_ms;
+  // Size of a request head. Excess: 431 and drain.
+  size_t max_header_bytes;
+  // Size of a request body. Excess: 413 and drain.
+  size_t max_body_bytes;
+  // Size of a WebSocket message, fragments included. Excess: Close frame with code 1009 and drain.
+  size_t max_ws_message;
+  // Length of `c->send` that triggers MGX_EV_BACKPRESSURE; triggers again after the length fell below half.
+  size_t max_send_queue;
+  // Requests on one keep-alive connection. The last reply carries `Connection: close`.
+  unsigned int max_requests;
+  // After the peer's half-close: how long to wait for a response that has not begun or stalls. 0 means 5000. -1 treats end of
+  // stream as a disconnect and closes at once.
+  int half_close_ms;
+  // Time for a client connection from its first connection attempt to MG_EV_CONNECT. Expiry: MG_EV_ERROR. 0 leaves it to the
+  // operating system.
+  int connect_timeout_ms;
+  // Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
+  // connection is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a
+  // connection that needs a buffer to receive ends. Both with MG_EV_ERROR `OOM`.
+  size_t max_memory;
+};
+
 // Counters of a manager since mg_mgr_init.
 struct mgx_stats {
   // Connections accepted.
@@ -271,6 +293,10 @@ struct mgx_stats {
   // Accepted connections currently open.
   size_t conns;
 };
+
+// Prepares the manager of one thread, in that thread: mg_mgr_init, mgx_listen_reuseport, listeners, timers, what else belongs to it.
+// False: the thread is not wanted.
+typedef bool (*mgx_setup_t)(struct mg_mgr *mgr, int index, void *arg);
 
 #ifdef __cplusplus
 extern "C" {
@@ -360,6 +386,23 @@ int mgx_const(const char *name);
 // Like mg_error, with a plain message instead of a format.
 void mgx_error(struct mg_connection *c, const char *message);
 
+// Starts the drain of all managers with the same options and so the same deadline, as mgx_mgr_drain does for one. May be called from any
+// thread and from a signal handler, until mgx_group_wait returns. False if no thread is left to drain.
+bool mgx_group_drain(const struct mgx_group *group,
+                     const struct mgx_mgr_drain_opts *opts);
+
+// Stores the progress of all managers together in `*status`: sums of what is counted, the phase of the one that is furthest behind, the
+// longest times. May be called from any thread until mgx_group_wait returns.
+void mgx_group_drain_status(const struct mgx_group *group,
+                            struct mgx_drain_status *status);
+
+// Number of threads; 0 for NULL.
+size_t mgx_group_size(const struct mgx_group *group);
+
+// Waits until all managers are drained and their threads have ended, and frees the group. True if no connection had to be closed by
+// force. True for NULL. Not from one of the threads.
+bool mgx_group_wait(struct mgx_group *group);
+
 // Starts an HTTP response of unknown length: queues the status line, `headers` (each terminated by CR LF; NULL for none) and
 // `Transfer-Encoding: chunked`. Continue with mgx_http_chunk.
 void mgx_http_begin(struct mg_connection *c, int status, const char *headers);
@@ -389,6 +432,9 @@ bool mgx_http_header_at(const struct mg_http_message *hm,
 // Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
 // handler's call, as what the functions below return. NULL and 0 for NULL.
 const char *mgx_http_method(const struct mg_http_message *hm, size_t *len);
+
+// What mg_http_parse is in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
+int mgx_http_parse(const char *s, size_t len, struct mg_http_message *hm, size_t max_headers);
 
 // Request: the protocol version. Response: the reason phrase.
 const char *mgx_http_proto(const struct mg_http_message *hm, size_t *len);
@@ -500,6 +546,14 @@ void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *opts);
 // Returns the shutdown phase of a manager. MGX_MGR_DONE if the manager is not initialised.
 enum mgx_mgr_phase mgx_mgr_phase(const struct mg_mgr *mgr);
 
+// Tells the library what the application was compiled with: `sizeof(struct mg_connection)`, `offsetof(struct mg_connection, data)` and
+// MG_MAX_HTTP_HEADERS. mg_mgr_init calls it in applications that define MG_DATA_SIZE or MG_MAX_HTTP_HEADERS. Call it before anything
+// is opened. Ignored, with a log line, if the sizes are not those of this header.
+void mgx_mgr_sizes(struct mg_mgr *mgr,
+                   size_t conn_size,
+                   size_t data_offset,
+                   size_t max_http_headers);
+
 // Stores the counters of a manager in `*stats`.
 void mgx_mgr_stats(const struct mg_mgr *mgr, struct mgx_stats *stats);
 
@@ -570,6 +624,26 @@ size_t mgx_sizeof(const char *struct_name);
 // Returns the data of a `struct mg_str`, for example the `ev_data` of MG_EV_WAKEUP. Not NUL-terminated: its length is stored in
 // `*len`, which may be NULL.
 const char *mgx_str_data(const struct mg_str *s, size_t *len);
+
+// Starts `n` threads, one for each CPU that the process may use if `n` is 0, which poll a manager each. `setup` is called in each
+// thread with a zero-filled manager, the number of the thread, from 0, and `arg`; the calls follow each other, so those after the first
+// can use what it has stored at `arg`, such as a port. It calls mg_mgr_init, and before it listens mgx_listen_reuseport: then all threads
+// listen on the same port, and the kernel spreads the connections. A connection stays in its thread, and so do its handlers.
+//
+// Returns when all are ready, or NULL, with no thread left, if `setup` has returned false, or has not initialised the manager, or if the
+// system refuses a thread. Wait for the end, and free the result, with mgx_group_wait.
+//
+// ```c
+// static bool setup(struct struct mg_mgr *mgr, int index, void *arg) {
+//   mg_mgr_init(mgr);
+//   return mgx_listen_reuseport(mgr, true) && mgx_mgr_drain_on_signal(mgr, SIGTERM, NULL) &&
+//          mg_http_listen(mgr, "http://0.0.0.0:8000", fn, arg) != NULL;
+// }
+// mgx_group_wait(mgx_threads(0, setup, NULL));
+// ```
+struct mgx_group *mgx_threads(int n,
+                              mgx_setup_t setup,
+                              void *arg);
 
 // Cancels and frees a timer created by mg_timer_add. No effect if the timer has already finished. May be called from its
 // callback.

@@ -83,30 +83,22 @@
 #pragma GCC diagnostic ignored "-Wmissing-braces"
 #endif
 
-// ---- Settings that affect the binary layout. `make install` inserts the values that the library was built with.
-#define MGX_BUILT_DATA_SIZE 32
-#define MGX_BUILT_MAX_HTTP_HEADERS 30
-#define MGX_BUILT_TIME_SIZE 0  // bytes of time_t; 0: not known
+// ---- Settings that affect the binary layout.
+// Bytes of time_t that the library was built with, inserted by `make install`; 0: not known.
+#define MGX_BUILT_TIME_SIZE 0
 
+// Bytes in `c->data`, a number from 1 on. Use the same one in all source files of an application.
 #ifndef MG_DATA_SIZE
-#define MG_DATA_SIZE MGX_BUILT_DATA_SIZE
-#elif MG_DATA_SIZE != MGX_BUILT_DATA_SIZE
-#error MG_DATA_SIZE: not the size of c->data that the library was built with (default 32); build it with the same MG_DATA_SIZE
+#define MG_DATA_SIZE 32
+#elif MG_DATA_SIZE < 1
+#error MG_DATA_SIZE: the number of bytes in c->data, 1 at least
 #endif
 
+// Headers in `struct mg_http_message`, a number from 1 on. Use the same one in all source files of an application.
 #ifndef MG_MAX_HTTP_HEADERS
-#define MG_MAX_HTTP_HEADERS MGX_BUILT_MAX_HTTP_HEADERS
-#elif MG_MAX_HTTP_HEADERS != MGX_BUILT_MAX_HTTP_HEADERS
-#error MG_MAX_HTTP_HEADERS: not the number that the library was built with (default 30); build it with the same MG_MAX_HTTP_HEADERS
-#endif
-
-// The sizes are part of these symbol names, so that an application compiled with other sizes than the library does not link, or
-// aborts with a message when it calls it.
-#if MGX_BUILT_DATA_SIZE != 32 || MGX_BUILT_MAX_HTTP_HEADERS != 30
-#define MGX_SIZED(name, data, headers) MGX_SIZED_(name, data, headers)
-#define MGX_SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
-#define mg_mgr_init MGX_SIZED(mg_mgr_init, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
-#define mg_http_parse MGX_SIZED(mg_http_parse, MGX_BUILT_DATA_SIZE, MGX_BUILT_MAX_HTTP_HEADERS)
+#define MG_MAX_HTTP_HEADERS 30
+#elif MG_MAX_HTTP_HEADERS < 1 || MG_MAX_HTTP_HEADERS > 10000
+#error MG_MAX_HTTP_HEADERS: the number of headers in struct mg_http_message, from 1 to 10000
 #endif
 
 #ifndef MG_DASH_MAX_USER_NAME

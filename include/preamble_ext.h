@@ -30,6 +30,25 @@ typedef struct mg_str mgx_str;
 mgx_str(mg_str)(const char *s);
 #endif
 
+// Without an operating system (docs/firmware.md): functions that a program may define itself.
+#if MG_ARCH != MG_ARCH_UNIX
+#ifdef __cplusplus
+extern "C" {
+#endif
+// Called with a message when the library finds a bug of its own, or no memory for what it cannot do without. Must not return. The
+// library's own writes the message to the log and calls abort().
+void mgx_panic(const char *message);
+
+// Begin and end a section that no interrupt handler, and no other core, enters; sections are short, and nest. The result of the one is
+// the argument of the other. The library's own mask the interrupts of an ARM Cortex-M, or of a RISC-V core in machine mode. Define
+// both for other processors, for several cores, or under an RTOS some of whose interrupts must not be masked.
+uint32_t mgx_critical_begin(void);
+void mgx_critical_end(uint32_t state);
+#ifdef __cplusplus
+}
+#endif
+#endif
+
 // Settings that are compile-time options in the mg_* API. Zero-initialise: 0 in a member means the library's default.
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS

@@ -13,6 +13,19 @@ void mg_dash_poll(struct mg_mgr *mgr);
 void mg_mqtt_init(struct mg_mgr *mgr);
 void mg_mqtt_poll(struct mg_mgr *mgr);
 
+// Sizes other than those of the library.
+#if MG_MAX_HTTP_HEADERS != 30
+extern int mgx_http_parse(const char *s, size_t len, struct mg_http_message *hm, size_t max_headers);
+static inline int mgx_http_parse_as_compiled(const char *s, size_t len, struct mg_http_message *hm) {
+  return mgx_http_parse(s, len, hm, MG_MAX_HTTP_HEADERS);
+}
+#define mg_http_parse mgx_http_parse_as_compiled
+#endif
+#if MG_DATA_SIZE > 32 || MG_MAX_HTTP_HEADERS != 30
+#define MGX_SIZES
+extern void mgx_mgr_sizes(struct mg_mgr *mgr, size_t conn_size, size_t data_offset, size_t max_http_headers);
+#endif
+
 // Settings made with -D or in mongoose_config.h, applied by mg_mgr_init.
 #if defined(MGX_SET_MAX_RECV_SIZE) || defined(MGX_SET_IO_SIZE) || defined(MGX_SET_LISTEN_BACKLOG) || \
     defined(MGX_SET_HTTP_INDEX) || defined(MG_TLS_SSLKEYLOGFILE) || \
@@ -20,7 +33,7 @@ void mg_mqtt_poll(struct mg_mgr *mgr);
 #define MGX_SETTINGS
 #endif
 
-#if defined(MGX_SETTINGS) || MGX_COMPAT_7 < 714
+#if defined(MGX_SETTINGS) || defined(MGX_SIZES) || MGX_COMPAT_7 < 714
 #ifdef MGX_SETTINGS
 #ifndef MGX_OPTIONS
 #define MGX_OPTIONS
@@ -69,6 +82,9 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
 #endif
 #endif
   mg_mgr_init(mgr);
+#ifdef MGX_SIZES
+  mgx_mgr_sizes(mgr, sizeof(struct mg_connection), offsetof(struct mg_connection, data), MG_MAX_HTTP_HEADERS);
+#endif
 #ifdef MGX_SETTINGS
   mgx_mgr_options(mgr, &options);
 #endif

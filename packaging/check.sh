@@ -101,7 +101,7 @@ done
 echo 'cargo package: complete'
 
 if command -v cargo-deny >/dev/null; then
-  cargo deny check
+  ${MAKE:-make} --no-print-directory deny
 else
   cargo metadata --format-version 1 | python3 -c '
 import json, re, sys, tomllib

@@ -67,7 +67,7 @@ served() { # served PROGRAM
 # A 32-bit system with 64-bit time: the library follows the compiler's flags, and the installed header refuses the other kind.
 long_time() {
   flags='-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64'
-  CFLAGS=$flags TARGET_CC=$cc cargo rustc --quiet --lib --crate-type staticlib --no-default-features --features capi --target "$1" \
+  CFLAGS=$flags TARGET_CC=$cc cargo rustc --quiet --lib --crate-type staticlib --no-default-features --features std,capi --target "$1" \
     --target-dir "$work/time64"
   # shellcheck disable=SC2086
   make -s install-files PREFIX="$work/stage" BUILD_DIR="$work/time64/$1/debug" CC="$cc" CFLAGS="$flags" OBJCOPY="${prefix}objcopy" >"$work/time.log" 2>&1

@@ -8,7 +8,7 @@ READELF ?= readelf
 # libmongoose.a and libmongoose.so for small devices, in $(SMALL_DIR)/lib. `make install-files BUILD_DIR=...` installs them.
 small:
 	RUSTFLAGS="$(RUSTFLAGS) $(REMAP) --cfg mg_small" CFLAGS="$(CFLAGS) -Os $(MAPS)" \
-	  $(CARGO) rustc --profile small --lib --crate-type staticlib --no-default-features --features "reserve $(FEATURES)"
+	  $(CARGO) rustc --profile small --lib --crate-type staticlib --no-default-features --features "std reserve $(FEATURES)"
 	mkdir -p $(SMALL_DIR)/lib
 	OBJCOPY="$(OBJCOPY)" READELF="$(READELF)" packaging/small.sh $(SMALL_DIR)/libmongoose.a $(SMALL_DIR)/lib/libmongoose.a
 	CC="$(CC)" STRIP_FLAG=-s packaging/link.sh $(SMALL_DIR)/lib/libmongoose.a $(SMALL_DIR)/lib/libmongoose.so libmongoose.so.$(SOVERSION)
@@ -22,6 +22,15 @@ sizes: build
 SYSTEMS = x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd
 check-systems:
 	packaging/systems.sh $(SYSTEMS)
+
+# Licences, sources and versions of all dependencies; their advisories too, if the database can be fetched.
+deny:
+	$(CARGO) deny --locked check licenses bans sources
+	@if $(CARGO) deny fetch db >/dev/null 2>&1; then set -x; $(CARGO) deny --locked check advisories; \
+	else echo 'the database of advisories cannot be reached: not checked'; fi
+
+deps-deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 
 # mongoose.cdx.json, a bill of materials, and THIRD-PARTY-NOTICES.txt. FEATURES and TARGET narrow them down when they are given.
 sbom:
@@ -49,4 +58,4 @@ deps-cross:
 	else echo "make cross needs these Debian packages: dpkg --add-architecture arm64; apt-get install$$missing"; exit 1; fi
 	@for t in $(CROSS) $(SYSTEMS); do rustup -q target add $$t || echo "$$t: rustup has no std for it"; done
 
-.PHONY: small sizes check-systems sbom debian cross deps-cross
+.PHONY: small sizes check-systems deny deps-deny sbom debian cross deps-cross

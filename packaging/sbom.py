@@ -8,7 +8,7 @@ out = sys.argv[1]
 features = os.environ.get("FEATURES")
 args = ["cargo", "metadata", "--format-version", "1", "--locked"]
 if features:
-    args += ["--no-default-features", "--features", features]
+    args += ["--no-default-features", "--features", "std " + features]
 host = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout.split("host: ")[1].split()[0]
 args += ["--filter-platform", os.environ.get("TARGET") or host]
 meta = json.loads(subprocess.run(args, check=True, capture_output=True, text=True).stdout)

@@ -20,7 +20,8 @@
 
 // What a build without some protocols does not use is left to the compiler to drop.
 #![cfg_attr(not(feature = "protocols"), allow(dead_code, unused_imports))]
-#[cfg(any(feature = "tcpip", feature = "port"))]
+#![cfg_attr(not(feature = "std"), no_std)]
+
 extern crate alloc;
 
 pub mod abi;

@@ -3,9 +3,10 @@
 layout-x86_64-linux.tsv. `make layouts` calls this; it needs the cross compilers of `make deps-cross`."""
 import csv, os, re, subprocess, sys, tempfile
 
+# RISC-V lays out like ARM.
+LIKE = {"arm": ["riscv32"]}
 COMPILERS = {"arm": "arm-linux-gnueabihf-gcc", "x86": "i686-linux-gnu-gcc", "powerpc": "powerpc-linux-gnu-gcc"}
 RESERVED = {"fn", "type", "in"}
-SIZED = {"mg_connection", "mg_http_message"}  # follow MG_DATA_SIZE and MG_MAX_HTTP_HEADERS
 root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
@@ -43,12 +44,12 @@ def main():
     out += ["use super::*;", ""]
     for arch, compiler in COMPILERS.items():
         found = measure(compiler, all)
-        out.append(f'#[cfg(target_arch = "{arch}")]')
+        names = [f'target_arch = "{a}"' for a in [arch] + LIKE.get(arch, [])]
+        out.append(f"#[cfg({names[0] if len(names) == 1 else f'any({", ".join(names)})'})]")
         out.append("const _: () = {")
         for tag, fields in all.items():
             struct = tag.split()[-1]
             parts = [f"{'r#' if f in RESERVED else ''}{f} @ {found[tag, f]}" for f in fields]
-            macro = "layout32_default" if struct in SIZED else "layout32"
             cfg = "#[cfg(not(mg_time64))]\n    " if struct == "mg_mem_file" else ""
             out.append(f"    {cfg}{macro}!({', '.join([struct, str(found[tag, None])] + parts)});")
         out.append("};")

@@ -613,6 +613,32 @@ fn drain_one() -> Result<(), Failed> {
     Ok(ensure(drained(&ids[0]) && drained(&ids[1]) && !drained(&ids[2]), || text.clone())?)
 }
 
+/// All threads serve one port, and one signal drains them all.
+fn threads_server() -> Result<(), Failed> {
+    let server = Server::start("threads", "examples-c/threads-server.c", &["-l", "http://127.0.0.1:0", "-n", "3"], 1)?;
+    let port = server.port();
+    let mut all = (0..40).map(|_| Asking::new(port)).collect::<Result<Vec<_>, _>>()?;
+    for c in &mut all {
+        let (head, body) = c.ask("/")?;
+        ensure(head.starts_with("HTTP/1.1 200 ") && body.starts_with("thread "), || head + &body)?;
+    }
+    let (late, idle) = all.split_at_mut(20);
+    for c in late.iter_mut() {
+        c.0.get_mut().write_all(b"GET /late HTTP/1.1\r\nHo")?;
+    }
+    server.terminate();
+    for c in late {
+        c.0.get_mut().write_all(b"st: a\r\n\r\n")?;
+        let (head, body) = c.answer()?;
+        ensure(head.contains(LAST) && body.starts_with("thread "), || head.clone() + &body)?;
+    }
+    for c in idle {
+        ensure(c.rest()?.is_empty(), || "more came".to_string())?;
+    }
+    let text = server.stop()?;
+    Ok(ensure(text.contains("3 threads\n") && text.ends_with("drained\n"), || text.clone())?)
+}
+
 /// SIGTERM in the middle of everything: a stream, an answer that is due, idle connections, and requests that keep coming.
 fn graceful_server() -> Result<(), Failed> {
     let server = Server::start("graceful", "examples-c/graceful-server.c", &["http://127.0.0.1:0", "1000", "20000"], 1)?;
@@ -746,6 +772,7 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
         ("drain", drain),
         ("drain_one", drain_one),
         ("graceful_server", graceful_server),
+        ("threads_server", threads_server),
         ("graceful_server_in_a_hurry", graceful_server_in_a_hurry),
         ("restarts_behind_nginx", || behind("nginx", "docs/proxies/nginx.conf")),
         ("restarts_behind_haproxy", || behind("haproxy", "docs/proxies/haproxy.cfg")),

@@ -1,7 +1,7 @@
 //! `make install`, and programs built against what it installs.
 
 use crate::{
-    programs::{STATIC_LIBS, library_dir},
+    programs::library_dir,
     tools::{root, run, scratch, succeed, tool},
 };
 use libtest_mimic::{Failed, Trial};
@@ -34,7 +34,7 @@ fn make(target: &str, dir: &Path, settings: &[String]) -> Result<(), String> {
     let mut make = tool("make")?;
     make.arg("-C").arg(root("")).arg(target).arg(format!("BUILD_DIR={}", library_dir().display())).args(settings);
     // Settings of a make that runs this test are not for this one.
-    for name in ["MAKEFLAGS", "MFLAGS", "MG_DATA_SIZE", "MG_MAX_HTTP_HEADERS"] {
+    for name in ["MAKEFLAGS", "MFLAGS"] {
         make.env_remove(name);
     }
     succeed(make, dir).map(drop)
@@ -115,13 +115,8 @@ fn tree(dir: &Path, base: &Path, found: &mut Vec<String>) {
 fn staged() -> Result<(), Failed> {
     let dir = scratch("install-staged");
     let stage = dir.join("stage");
-    let settings = [
-        format!("DESTDIR={}", stage.display()),
-        "PREFIX=/usr".to_string(),
-        "LIBDIR=/usr/lib/x86_64-linux-gnu".to_string(),
-        "MG_DATA_SIZE=64".to_string(),
-        "MG_MAX_HTTP_HEADERS=40".to_string(),
-    ];
+    let settings =
+        [format!("DESTDIR={}", stage.display()), "PREFIX=/usr".to_string(), "LIBDIR=/usr/lib/x86_64-linux-gnu".to_string()];
     make("install-files", &dir, &settings)?;
     let mut files = Vec::new();
     tree(&stage, &stage, &mut files);
@@ -142,12 +137,6 @@ fn staged() -> Result<(), Failed> {
     }
     if files != wanted {
         return Err(format!("installed: {files:#?}").into());
-    }
-    let header = fs::read_to_string(stage.join("usr/include/mongoose.h"))?;
-    for line in ["#define MGX_BUILT_DATA_SIZE 64\n", "#define MGX_BUILT_MAX_HTTP_HEADERS 40\n"] {
-        if !header.contains(line) {
-            return Err(format!("the header lacks {line}").into());
-        }
     }
     let pc = fs::read_to_string(stage.join(lib).join("pkgconfig/mongoose.pc"))?;
     let config = fs::read_to_string(stage.join(lib).join("cmake/mongoose/mongoose-config.cmake"))?;
@@ -174,61 +163,6 @@ fn static_size() -> Result<(), Failed> {
         let found = symbols.lines().filter(|l| l.contains("ring_core")).count();
         if (found > 0) != wanted || !symbols.contains("mg_http_listen") {
             return Err(format!("{example}: {found} functions of TLS").into());
-        }
-    }
-    Ok(())
-}
-
-/// A library built for other sizes, in its own target directory.
-fn other_sizes(dir: &Path) -> Result<PathBuf, String> {
-    let target = root("target/sizes");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root("")).args(["rustc", "--quiet", "--lib", "--crate-type", "staticlib", "--target-dir"]).arg(&target);
-    cargo.env("MG_DATA_SIZE", "64").env("MG_MAX_HTTP_HEADERS", "40").env_remove("CARGO_BUILD_TARGET");
-    succeed(cargo, dir)?;
-    let prefix = dir.join("other");
-    let build = format!("BUILD_DIR={}", target.join("debug").display());
-    let settings = [build, format!("PREFIX={}", prefix.display()), "MG_DATA_SIZE=64".into(), "MG_MAX_HTTP_HEADERS=40".into()];
-    make("install-files", dir, &settings)?;
-    Ok(prefix)
-}
-
-/// A program that meets a library of other sizes than its header says does not link, or ends with a message; one of the same
-/// sizes runs.
-fn sizes_must_agree() -> Result<(), Failed> {
-    const MANAGER: &str = "struct mg_mgr mgr;\n  mg_mgr_init(&mgr);\n  mg_mgr_free(&mgr);";
-    const MESSAGE: &str = "struct mg_http_message hm;\n  if (mg_http_parse(\"GET / HTTP/1.0\\n\\n\", 16, &hm) != 16) return 3;";
-    let (dir, default) = installed("install-sizes")?;
-    let other = other_sizes(&dir)?;
-    for (name, body, flag) in [("mgr", MANAGER, "-DX"), ("http", MESSAGE, "-DX"), ("options", MANAGER, "-DMG_IO_SIZE=65536")] {
-        let source = dir.join(format!("{name}.c"));
-        fs::write(&source, format!("#include \"mongoose.h\"\nint main(void) {{\n  {body}\n  return 0;\n}}\n"))?;
-        for (header, library) in [(&default, &default), (&other, &other), (&default, &other), (&other, &default)] {
-            let agree = header == library;
-            let told = |text: &str| text.contains("MG_DATA_SIZE") && text.contains("64");
-            let kind = |p: &PathBuf| if *p == default { "default" } else { "other" };
-            let what = format!("{name}: header {}, library {}", kind(header), kind(library));
-            let built = |link: &Path, shared: bool| -> Result<PathBuf, String> {
-                let program = dir.join(format!("{name}-{shared}"));
-                let mut cc = tool("gcc")?;
-                cc.arg(flag).arg("-I").arg(header.join("include")).arg(&source).arg("-o").arg(&program);
-                if shared {
-                    cc.arg("-L").arg(link.join("lib")).arg("-lmongoose");
-                } else {
-                    cc.arg(link.join("lib/libmongoose.a")).args(STATIC_LIBS);
-                }
-                succeed(cc, &dir).map(|_| program)
-            };
-            // Linked with its own shared library, and started with the other.
-            let outcomes = [(built(header, true), "shared"), (built(library, false), "static")];
-            for (program, linkage) in outcomes {
-                let result = program.and_then(|p| works(&p, &dir, &library.join("lib")));
-                match result {
-                    Ok(()) if agree => {}
-                    Err(e) if !agree && told(&e) && !e.contains("exit code 13") => {}
-                    other => return Err(format!("{what}, {linkage}: {other:?}").into()),
-                }
-            }
         }
     }
     Ok(())
@@ -299,8 +233,7 @@ pub fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("install::static_program_without_tls", static_size));
     all.push(Trial::test("install::program_built_through_pkg_config", pkg_config));
     all.push(Trial::test("install::program_built_through_cmake", cmake));
-    all.push(Trial::test("install::sizes_must_agree", sizes_must_agree));
     all.push(Trial::test("install::foreign_library_is_kept", foreign));
     all.push(Trial::test("install::libraries_are_clean", clean_libraries));
-    all.push(Trial::test("install::staged_with_other_sizes_and_uninstalled", staged));
+    all.push(Trial::test("install::staged_and_uninstalled", staged));
 }

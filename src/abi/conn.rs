@@ -24,7 +24,7 @@ pub struct mg_connection {
     pub tls: *mut c_void,
     pub flags: Flags,
 }
-layout_default!(mg_connection, 288, next @ 0, mgr @ 8, loc @ 16, rem @ 40, fd @ 64, id @ 72, recv @ 80, send @ 112, prof @ 144,
+layout!(mg_connection, 288, next @ 0, mgr @ 8, loc @ 16, rem @ 40, fd @ 64, id @ 72, recv @ 80, send @ 112, prof @ 144,
     rtls @ 176, r#fn @ 208, fn_data @ 216, pfn @ 224, pfn_data @ 232, data @ 240, tls @ 272, flags @ 280);
 
 /// The bit fields of `struct mg_connection`, in one word. The C view is in `header.rs`; `c-tests/abi.c` compares the two.

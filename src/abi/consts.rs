@@ -3,23 +3,16 @@
 
 use super::*;
 
-const fn number(s: &str) -> usize {
-    let (b, mut i, mut n) = (s.as_bytes(), 0, 0);
-    while i < b.len() {
-        n = n * 10 + (b[i] - b'0') as usize;
-        i += 1;
-    }
-    n
-}
-
 /// cbindgen:ignore
-pub const MG_DATA_SIZE: usize = number(env!("MG_DATA_SIZE"));
+pub const MG_DATA_SIZE: usize = 32;
 /// cbindgen:ignore
-pub const MG_MAX_HTTP_HEADERS: usize = number(env!("MG_MAX_HTTP_HEADERS"));
+pub const MG_MAX_HTTP_HEADERS: usize = 30;
 /// cbindgen:ignore
 pub const MG_DASH_MAX_USER_NAME: usize = 32;
 /// cbindgen:ignore
 pub const MG_IO_SIZE: usize = 16384;
+/// What buffers begin with: memory of a device is small.
+pub(crate) const IO_SIZE: usize = if cfg!(feature = "std") { MG_IO_SIZE } else { 512 };
 /// cbindgen:ignore
 pub const MG_MAX_RECV_SIZE: usize = 3 * 1024 * 1024;
 /// cbindgen:ignore

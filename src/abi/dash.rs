@@ -1,11 +1,17 @@
 use super::*;
 
+/// A small enum as a member of a struct: arm-none-eabi makes it as short as it gets.
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub type c_enum = u8;
+#[cfg(not(all(target_arch = "arm", target_os = "none")))]
+pub type c_enum = c_int;
+
 /// cbindgen:ignore
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_field {
     pub name: *const c_char,
-    pub r#type: c_int,
+    pub r#type: c_enum,
     pub value: *mut c_void,
     pub value_size: usize,
 }

@@ -30,7 +30,7 @@ pub struct mg_http_message {
     /// `head` and `body` together.
     pub message: mg_str,
 }
-layout_default!(mg_http_message, 1072, method @ 0, uri @ 16, query @ 32, proto @ 48, headers @ 64, body @ 1024, head @ 1040, message @ 1056);
+layout!(mg_http_message, 1072, method @ 0, uri @ 16, query @ 32, proto @ 48, headers @ 64, body @ 1024, head @ 1040, message @ 1056);
 
 /// Options for serving files. Zero-initialise; a zero member means its default. The library keeps no pointers to it.
 #[repr(C)]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[cfg(target_arch = "arm")]
+#[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
 const _: () = {
     layout32!(mg_str, 8, buf @ 0, len @ 4);
     layout32!(mg_queue, 16, buf @ 0, size @ 4, tail @ 8, head @ 12);
@@ -20,9 +20,9 @@ const _: () = {
     layout32!(mg_addr, 24, addr @ 0, port @ 16, scope_id @ 18, is_ip6 @ 19);
     layout32!(mg_pipe, 4, fd @ 0, q @ 0);
     layout32!(mg_mgr, 76, conns @ 0, dns4 @ 4, dns6 @ 12, mdns @ 20, dnstimeout @ 24, use_dns6 @ 28, nextid @ 32, userdata @ 36, tls_ctx @ 40, mqtt_id @ 44, active_dns_requests @ 48, active_mdns_requests @ 52, timers @ 56, epoll_fd @ 60, ifp @ 64, extraconnsize @ 68, pipe @ 72);
-    layout32_default!(mg_connection, 184, next @ 0, mgr @ 4, loc @ 8, rem @ 32, fd @ 56, id @ 60, recv @ 64, send @ 80, prof @ 96, rtls @ 112, r#fn @ 128, fn_data @ 132, pfn @ 136, pfn_data @ 140, data @ 144, tls @ 176);
+    layout32!(mg_connection, 184, next @ 0, mgr @ 4, loc @ 8, rem @ 32, fd @ 56, id @ 60, recv @ 64, send @ 80, prof @ 96, rtls @ 112, r#fn @ 128, fn_data @ 132, pfn @ 136, pfn_data @ 140, data @ 144, tls @ 176);
     layout32!(mg_http_header, 16, name @ 0, value @ 8);
-    layout32_default!(mg_http_message, 536, method @ 0, uri @ 8, query @ 16, proto @ 24, headers @ 32, body @ 512, head @ 520, message @ 528);
+    layout32!(mg_http_message, 536, method @ 0, uri @ 8, query @ 16, proto @ 24, headers @ 32, body @ 512, head @ 520, message @ 528);
     layout32!(mg_http_serve_opts, 24, root_dir @ 0, ssi_pattern @ 4, extra_headers @ 8, mime_types @ 12, page404 @ 16, fs @ 20);
     layout32!(mg_http_part, 24, name @ 0, filename @ 8, body @ 16);
     layout32!(mg_tls_opts, 36, ca @ 0, cert @ 8, key @ 16, name @ 24, skip_verification @ 32);
@@ -66,9 +66,9 @@ const _: () = {
     layout32!(mg_addr, 20, addr @ 0, port @ 16, scope_id @ 18, is_ip6 @ 19);
     layout32!(mg_pipe, 4, fd @ 0, q @ 0);
     layout32!(mg_mgr, 76, conns @ 0, dns4 @ 4, dns6 @ 12, mdns @ 20, dnstimeout @ 24, use_dns6 @ 28, nextid @ 32, userdata @ 36, tls_ctx @ 40, mqtt_id @ 44, active_dns_requests @ 48, active_mdns_requests @ 52, timers @ 56, epoll_fd @ 60, ifp @ 64, extraconnsize @ 68, pipe @ 72);
-    layout32_default!(mg_connection, 176, next @ 0, mgr @ 4, loc @ 8, rem @ 28, fd @ 48, id @ 52, recv @ 56, send @ 72, prof @ 88, rtls @ 104, r#fn @ 120, fn_data @ 124, pfn @ 128, pfn_data @ 132, data @ 136, tls @ 168);
+    layout32!(mg_connection, 176, next @ 0, mgr @ 4, loc @ 8, rem @ 28, fd @ 48, id @ 52, recv @ 56, send @ 72, prof @ 88, rtls @ 104, r#fn @ 120, fn_data @ 124, pfn @ 128, pfn_data @ 132, data @ 136, tls @ 168);
     layout32!(mg_http_header, 16, name @ 0, value @ 8);
-    layout32_default!(mg_http_message, 536, method @ 0, uri @ 8, query @ 16, proto @ 24, headers @ 32, body @ 512, head @ 520, message @ 528);
+    layout32!(mg_http_message, 536, method @ 0, uri @ 8, query @ 16, proto @ 24, headers @ 32, body @ 512, head @ 520, message @ 528);
     layout32!(mg_http_serve_opts, 24, root_dir @ 0, ssi_pattern @ 4, extra_headers @ 8, mime_types @ 12, page404 @ 16, fs @ 20);
     layout32!(mg_http_part, 24, name @ 0, filename @ 8, body @ 16);
     layout32!(mg_tls_opts, 36, ca @ 0, cert @ 8, key @ 16, name @ 24, skip_verification @ 32);
@@ -112,9 +112,9 @@ const _: () = {
     layout32!(mg_addr, 24, addr @ 0, port @ 16, scope_id @ 18, is_ip6 @ 19);
     layout32!(mg_pipe, 4, fd @ 0, q @ 0);
     layout32!(mg_mgr, 76, conns @ 0, dns4 @ 4, dns6 @ 12, mdns @ 20, dnstimeout @ 24, use_dns6 @ 28, nextid @ 32, userdata @ 36, tls_ctx @ 40, mqtt_id @ 44, active_dns_requests @ 48, active_mdns_requests @ 52, timers @ 56, epoll_fd @ 60, ifp @ 64, extraconnsize @ 68, pipe @ 72);
-    layout32_default!(mg_connection, 184, next @ 0, mgr @ 4, loc @ 8, rem @ 32, fd @ 56, id @ 60, recv @ 64, send @ 80, prof @ 96, rtls @ 112, r#fn @ 128, fn_data @ 132, pfn @ 136, pfn_data @ 140, data @ 144, tls @ 176);
+    layout32!(mg_connection, 184, next @ 0, mgr @ 4, loc @ 8, rem @ 32, fd @ 56, id @ 60, recv @ 64, send @ 80, prof @ 96, rtls @ 112, r#fn @ 128, fn_data @ 132, pfn @ 136, pfn_data @ 140, data @ 144, tls @ 176);
     layout32!(mg_http_header, 16, name @ 0, value @ 8);
-    layout32_default!(mg_http_message, 536, method @ 0, uri @ 8, query @ 16, proto @ 24, headers @ 32, body @ 512, head @ 520, message @ 528);
+    layout32!(mg_http_message, 536, method @ 0, uri @ 8, query @ 16, proto @ 24, headers @ 32, body @ 512, head @ 520, message @ 528);
     layout32!(mg_http_serve_opts, 24, root_dir @ 0, ssi_pattern @ 4, extra_headers @ 8, mime_types @ 12, page404 @ 16, fs @ 20);
     layout32!(mg_http_part, 24, name @ 0, filename @ 8, body @ 16);
     layout32!(mg_tls_opts, 36, ca @ 0, cert @ 8, key @ 16, name @ 24, skip_verification @ 32);

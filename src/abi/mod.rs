@@ -21,34 +21,12 @@ macro_rules! layout {
     };
 }
 
-/// The same for structs whose layout follows a build setting: asserted when that setting has its default.
-macro_rules! layout_default {
-    ($t:ident, $size:literal $(, $f:ident @ $ofs:literal)* $(,)?) => {
-        #[cfg(target_pointer_width = "64")]
-        const _: () = {
-            if MG_DATA_SIZE == 32 && MG_MAX_HTTP_HEADERS == 30 {
-                assert!(size_of::<$t>() == $size);
-                $(assert!(core::mem::offset_of!($t, $f) == $ofs);)*
-            }
-        };
-    };
-}
-
 /// The same on 32-bit targets: [`layout32`] has the numbers.
 #[cfg(target_pointer_width = "32")]
 macro_rules! layout32 {
     ($t:ident, $size:literal $(, $f:ident @ $ofs:literal)* $(,)?) => {
         assert!(size_of::<$t>() == $size);
         $(assert!(core::mem::offset_of!($t, $f) == $ofs);)*
-    };
-}
-
-#[cfg(target_pointer_width = "32")]
-macro_rules! layout32_default {
-    ($($all:tt)*) => {
-        if MG_DATA_SIZE == 32 && MG_MAX_HTTP_HEADERS == 30 {
-            layout32!($($all)*);
-        }
     };
 }
 
@@ -72,6 +50,7 @@ mod modbus;
 mod mqtt;
 mod queue;
 mod rpc;
+mod sizes;
 mod str;
 /// C has these from include/tcpip.h: cbindgen knows neither packed unions nor members of some builds only.
 ///
@@ -100,6 +79,7 @@ pub use modbus::*;
 pub use mqtt::*;
 pub use queue::*;
 pub use rpc::*;
+pub(crate) use sizes::*;
 #[cfg(feature = "tcpip")]
 pub use tcpip::*;
 pub use timer::*;

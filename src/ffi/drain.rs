@@ -8,6 +8,7 @@ use crate::net::shutdown::DrainConfig;
 use crate::net::tls::table as tls;
 use crate::net::{mgr, stream};
 use crate::platform::sock;
+use crate::sys::log::log_error;
 use core::ffi::c_int;
 
 /// All-zero options: every default.
@@ -207,6 +208,20 @@ pub unsafe extern "C" fn mgx_mgr_drain_status(mgr: *const mg_mgr, status: *mut m
                 None => mgx_drain_status { phase: mgx_mgr_phase(mgr), ..core::mem::zeroed() },
             };
         }
+    }
+}
+
+/// Tells the library what the application was compiled with: `sizeof(struct mg_connection)`, `offsetof(struct mg_connection, data)` and
+/// MG_MAX_HTTP_HEADERS. mg_mgr_init calls it in applications that define MG_DATA_SIZE or MG_MAX_HTTP_HEADERS. Call it before anything
+/// is opened. Ignored, with a log line, if the sizes are not those of this header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_sizes(mgr: *mut mg_mgr, conn_size: usize, data_offset: usize, max_http_headers: usize) {
+    // SAFETY: a manager or NULL, as the caller promises.
+    let Some(e) = (unsafe { Engine::of(mgr) }) else { return };
+    match Sizes::new(conn_size, data_offset, max_http_headers) {
+        // SAFETY: as above.
+        Some(sizes) if unsafe { (*mgr).conns.is_null() } => e.sizes.set(sizes),
+        _ => log_error!("mgx_mgr_sizes: not the sizes of an application, or too late"),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::abi::*;
 use crate::ffi_util::{bytes, heap};
 use crate::handler::{drain, limits, ota, reply, ws};
+use crate::memory::prelude::*;
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::ConnRef;
 use crate::net::{conn, event, mailbox, no_poll, output};
@@ -33,7 +34,7 @@ pub struct mgx_options {
 }
 
 /// A head that is of any use fits.
-const LEAST_IO_SIZE: usize = 1024;
+const LEAST_IO_SIZE: usize = if cfg!(feature = "std") { 1024 } else { 256 };
 
 /// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
 /// then on. NULL pointers have no effect.
@@ -44,7 +45,7 @@ pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_opti
     let or = |n: usize, default| if n == 0 { default } else { n };
     let defaults = Options::default();
     crate::platform::files::set_sync(!o.no_fsync);
-    e.io_size.store(or(o.io_size, MG_IO_SIZE).max(LEAST_IO_SIZE), Ordering::Relaxed);
+    e.io_size.store(or(o.io_size, IO_SIZE).max(LEAST_IO_SIZE), Ordering::Relaxed);
     *e.options.borrow_mut() = Options {
         max_recv_size: or(o.max_recv_size, defaults.max_recv_size),
         listen_backlog: if o.listen_backlog > 0 { o.listen_backlog } else { defaults.listen_backlog },

@@ -2,6 +2,9 @@
 
 use crate::abi::*;
 use crate::ffi_util::bytes;
+#[cfg(feature = "http")]
+use crate::ffi_util::http_message;
+use crate::net::handle::ConnRef;
 use crate::proto::http;
 use core::ffi::{c_char, c_int};
 use core::ptr;
@@ -65,7 +68,7 @@ pub unsafe extern "C" fn mgx_http_body(hm: *const mg_http_message, len: *mut usi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_header(hm: *const mg_http_message, name: *const c_char, len: *mut usize) -> *const c_char {
     // SAFETY: as in mgx_http_method; name is a C string or NULL.
-    unsafe { view(hm.as_ref().and_then(|hm| hm.header_index(bytes::cstr(name)).map(|i| hm.headers[i].value)), len) }
+    unsafe { view(hm.as_ref().and_then(|hm| hm.header_index(bytes::cstr(name)).map(|i| hm.headers()[i].value)), len) }
 }
 
 /// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
@@ -82,7 +85,7 @@ pub unsafe extern "C" fn mgx_http_header_at(
 ) -> bool {
     // SAFETY: a message and room for pointers and lengths, or NULL, as the caller promises.
     unsafe {
-        let header = hm.as_ref().and_then(|hm| hm.headers.get(index)).filter(|h| h.name.len > 0);
+        let header = hm.as_ref().and_then(|hm| hm.headers().get(index)).filter(|h| h.name.len > 0);
         for (to, len, part) in [(name, name_len, header.map(|h| h.name)), (value, value_len, header.map(|h| h.value))] {
             let text = view(part, len);
             if !to.is_null() {
@@ -91,6 +94,14 @@ pub unsafe extern "C" fn mgx_http_header_at(
         }
         header.is_some()
     }
+}
+
+/// What mg_http_parse is in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
+#[cfg(feature = "http")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message, max_headers: usize) -> c_int {
+    // SAFETY: s covers len bytes, hm is the caller's struct, with room for so many headers.
+    unsafe { http_message::parse(s.cast(), len, max_headers, hm) }
 }
 
 /// Response: the status code; 0 when there is none.
@@ -187,7 +198,7 @@ pub unsafe extern "C" fn mgx_conn_consume(c: *mut mg_connection, n: usize) -> us
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_conn_data(c: *mut mg_connection) -> *mut core::ffi::c_void {
     // SAFETY: a connection or NULL, as the caller promises.
-    if c.is_null() { ptr::null_mut() } else { unsafe { (&raw mut (*c).data).cast() } }
+    if c.is_null() { ptr::null_mut() } else { unsafe { ConnRef::new(c) }.data().cast() }
 }
 
 /// Returns the manager of a connection.

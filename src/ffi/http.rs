@@ -3,6 +3,7 @@
 use crate::abi::*;
 use crate::ffi_util::bytes;
 use crate::handler::{http, reply};
+use crate::memory::prelude::*;
 use crate::net::conn::{self, Client};
 use crate::net::connect;
 use crate::net::engine::Engine;

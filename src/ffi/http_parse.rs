@@ -1,7 +1,7 @@
 //! HTTP messages: parsing, variables, credentials, multipart.
 
 use crate::{
-    abi::{mg_http_message, mg_http_part, mg_str},
+    abi::{MG_MAX_HTTP_HEADERS, mg_http_message, mg_http_part, mg_str},
     ffi_util::{
         bytes::{cstr, slice, slice_mut},
         http_message,
@@ -27,9 +27,8 @@ use core::{
 /// Transfer-Encoding or not a plain number; either of them after the last header stored; a stray CR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message) -> c_int {
-    super::check_sizes();
     // SAFETY: s covers len bytes, hm is the caller's struct.
-    unsafe { http_message::parse(s.cast(), len, hm) }
+    unsafe { http_message::parse(s.cast(), len, MG_MAX_HTTP_HEADERS, hm) }
 }
 
 /// Returns the length of the request or response head at `buf`, including the blank line; 0 if it is incomplete, -1 if it
@@ -51,7 +50,7 @@ pub unsafe extern "C" fn mg_http_get_header(hm: *mut mg_http_message, name: *con
     // SAFETY: hm is a parsed message of the caller, name is a C string.
     unsafe {
         match (*hm).header_index(cstr(name)) {
-            Some(i) => &raw mut (*hm).headers[i].value,
+            Some(i) => (&raw const (*hm).headers()[i].value).cast_mut(),
             None => ptr::null_mut(),
         }
     }

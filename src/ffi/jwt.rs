@@ -5,6 +5,7 @@ use crate::ffi_util::bytes;
 #[cfg(feature = "ecc")]
 use crate::hash::ecc::{self, Curve};
 use crate::hash::md;
+use crate::memory::prelude::*;
 use crate::proto::jwt::{self, Token};
 use core::ffi::c_char;
 

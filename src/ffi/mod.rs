@@ -49,6 +49,8 @@ mod ext_const;
 mod ext_message;
 mod ext_symbols;
 mod fs;
+#[cfg(feature = "std")]
+mod group;
 mod hash;
 #[cfg(feature = "http")]
 mod http;
@@ -91,15 +93,4 @@ mod ws;
 #[cold]
 fn log_null() {
     crate::sys::log::log_error!("called with NULL in the place of a connection, a manager or a message");
-}
-
-/// Ends the process when this library has other sizes than the default, and its caller was compiled for those: see variadic.c.
-fn check_sizes() {
-    #[cfg(mg_other_sizes)]
-    {
-        unsafe extern "C" {
-            safe fn mgc_check_sizes();
-        }
-        mgc_check_sizes();
-    }
 }

@@ -3,6 +3,7 @@
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
 use crate::handler::modbus;
+use crate::memory::prelude::*;
 use crate::net::conn;
 use crate::net::engine::Engine;
 use crate::net::handle::ConnRef;

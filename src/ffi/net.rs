@@ -22,7 +22,6 @@ fn pointer(c: Option<ConnRef>) -> *mut mg_connection {
 /// mg_connect returns NULL. Free the manager with mg_mgr_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
-    super::check_sizes();
     require!(mgr);
     // SAFETY: passed on to the caller.
     unsafe { init(mgr) }

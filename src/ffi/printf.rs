@@ -10,8 +10,9 @@ use crate::{
     },
     fmt::{self, VaArgs, engine::Out, printers, sink::AnySink, sink::IobufSink},
     proto::ip::Ip,
+    sys::log,
 };
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_void};
 
 /// Like mg_xprintf, with the arguments in `*ap`, which is advanced. Returns the number of characters. `fn` NULL only counts them.
 #[unsafe(no_mangle)]
@@ -95,8 +96,7 @@ pub unsafe extern "C" fn mg_pfn_iobuf_noresize(ch: c_char, param: *mut c_void) {
 /// Output callback for mg_xprintf: writes `c` to stdout. `param` is unused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_pfn_stdout(c: c_char, _param: *mut c_void) {
-    // SAFETY: no conditions.
-    unsafe { libc::putchar(c_int::from(c as u8)) };
+    log::put(c as u8);
 }
 
 /// Printer arguments: a length and a pointer. A negative length counts as 0.
@@ -137,8 +137,8 @@ pub unsafe extern "C" fn mg_print_esc(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut
         let s: *const c_char = args.pointer().cast();
         let len = match usize::try_from(n) {
             _ if s.is_null() => 0,
-            Ok(0) => libc::strlen(s),
-            Ok(n) => libc::strnlen(s, n),
+            Ok(0) => bytes::nul_at(s, None),
+            Ok(n) => bytes::nul_at(s, Some(n)),
             Err(_) => 0,
         };
         printers::json(&mut AnySink::new(r#fn, arg), bytes::slice(s.cast(), len))

@@ -7,6 +7,7 @@
 use crate::abi::*;
 use crate::ffi_util::bytes::{slice, slice_mut};
 use crate::hash::ecc::Curve;
+use crate::memory::prelude::*;
 use crate::proto::ec_key;
 use crate::sys::random;
 use core::ffi::{c_int, c_uint};

@@ -1,8 +1,10 @@
 //! Parsing and printing of `struct mg_addr`.
 
 use crate::abi::mg_addr;
+use crate::memory::prelude::*;
 use crate::proto::ip::{self, Ip};
-use std::ffi::CString;
+use alloc::ffi::CString;
+use core::ffi::CStr;
 
 /// See `mg_aton`. Leaves the port unchanged; on failure only the scope may change.
 pub(crate) fn parse(text: &[u8], to: &mut mg_addr) -> bool {
@@ -29,9 +31,21 @@ fn zoned(text: &[u8], in_url: bool) -> Option<Ip> {
         return ip::parse(&[address, b"%", zone, end].concat());
     }
     let name = CString::new(zone).ok()?;
-    // SAFETY: a C string.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    let index = interface(&name);
     (index > 0).then(|| ip::parse(&[address, format!("%{index}").as_bytes(), end].concat()))?
+}
+
+/// The number of an interface, or 0.
+#[cfg(feature = "std")]
+fn interface(name: &CStr) -> u32 {
+    // SAFETY: a C string.
+    unsafe { libc::if_nametoindex(name.as_ptr()) }
+}
+
+/// There is one, which has no name.
+#[cfg(not(feature = "std"))]
+fn interface(_name: &CStr) -> u32 {
+    0
 }
 
 fn store(found: Option<Ip>, to: &mut mg_addr) -> bool {

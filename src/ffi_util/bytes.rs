@@ -1,7 +1,13 @@
 //! Views of C memory. Every view is made for one use and never kept across a call into the application.
 
 use crate::abi::mg_str;
-use core::ffi::{CStr, c_char, c_long};
+use core::ffi::{CStr, c_char, c_int, c_long};
+
+unsafe extern "C" {
+    fn strlen(s: *const c_char) -> usize;
+    fn strnlen(s: *const c_char, max: usize) -> usize;
+    fn strtol(s: *const c_char, end: *mut *mut c_char, base: c_int) -> c_long;
+}
 
 /// No object is larger. Applications pass lengths such as -1 where they know that less is used, or by mistake.
 fn possible(n: usize) -> usize {
@@ -40,8 +46,8 @@ pub(crate) unsafe fn nul_at(p: *const c_char, max: Option<usize>) -> usize {
     // SAFETY: as the caller promises; neither function reads past a NUL.
     unsafe {
         match max {
-            Some(max) => libc::strnlen(p, max),
-            None => libc::strlen(p),
+            Some(max) => strnlen(p, max),
+            None => strlen(p),
         }
     }
 }
@@ -49,7 +55,7 @@ pub(crate) unsafe fn nul_at(p: *const c_char, max: Option<usize>) -> usize {
 /// Parses like C's strtol with base 0; 0 if there is no number.
 pub(crate) fn number(text: &CStr) -> c_long {
     // SAFETY: a C string.
-    unsafe { libc::strtol(text.as_ptr(), core::ptr::null_mut(), 0) }
+    unsafe { strtol(text.as_ptr(), core::ptr::null_mut(), 0) }
 }
 
 /// Like [`slice`], writable.

@@ -6,6 +6,7 @@ use core::ffi::c_void;
 unsafe extern "C" {
     fn mg_calloc(count: usize, size: usize) -> *mut c_void;
     fn mg_free(ptr: *mut c_void);
+    fn realloc(ptr: *mut c_void, size: usize) -> *mut c_void;
     /// True if `mg_calloc` is the library's own (`src/fmt/variadic.c`), so that blocks come from the C heap.
     fn mgc_heap_is_libc() -> bool;
 }
@@ -63,7 +64,7 @@ pub(crate) unsafe fn resize(p: *mut u8, old: usize, new: usize, keep: usize) -> 
             if old > keep {
                 core::ptr::write_bytes(p.add(keep), 0, old - keep);
             }
-            let q: *mut u8 = libc::realloc(p.cast(), new).cast();
+            let q: *mut u8 = realloc(p.cast(), new).cast();
             if q.is_null() {
                 memory::failed();
             } else if new > old {

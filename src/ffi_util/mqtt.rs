@@ -2,6 +2,7 @@
 
 use super::bytes;
 use crate::abi::{mg_mqtt_message, mg_mqtt_opts, mg_mqtt_prop, mg_str};
+use crate::memory::prelude::*;
 use crate::proto::mqtt::{self, Fault, Kind, Malformed, Value};
 use core::marker::PhantomData;
 use core::{ptr, slice};

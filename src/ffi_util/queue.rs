@@ -3,7 +3,7 @@
 //! index that covers them. A message is its length in 32 bits, then its bytes; length 0 means to continue at the start.
 
 use crate::abi::mg_queue;
-use std::sync::atomic::{AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicUsize, Ordering::*};
 
 const WORD: usize = size_of::<u32>();
 /// Always kept free: a length and an end marker.

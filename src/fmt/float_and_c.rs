@@ -1,6 +1,7 @@
 //! Numbers compared with what the C library prints.
 
 use super::float::{Notation, Style, double, integer};
+use crate::memory::prelude::*;
 use std::ffi::{CString, c_char};
 
 /// Flags, width and precision as a format says them and as a [`Style`].

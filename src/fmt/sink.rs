@@ -2,13 +2,13 @@
 //! and reads every field of an iobuf again.
 
 use super::text::{Out, Text};
+use crate::memory::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::{
     abi::{mg_iobuf, mg_pfn_t},
     ffi_util::iobuf,
 };
 use core::ffi::{c_char, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 unsafe extern "C" {
     // By its C name: its address is what an application passes.

@@ -149,15 +149,48 @@ REPLACEABLE void mg_log_prefix(int level, const char *file, int line, const char
   mgc_log_prefix(level, file, line, fname);
 }
 
-// ---- clock: a program may bring its own mg_millis
+// ---- clock: a program may bring its own mg_millis. Without an operating system there is no other.
+#ifndef MGX_NO_STD
 PRIVATE uint64_t mgc_millis(void);
 REPLACEABLE uint64_t mg_millis(void) { return mgc_millis(); }
+#endif
 // Data lives here so that both languages reach it through the dynamic symbol table, wherever the program's copy of it is.
 API uint64_t mg_boot_timestamp_ms = 0;
 
-// ---- random numbers: a program may bring its own mg_random
+// ---- random numbers: the same
+#ifndef MGX_NO_STD
 PRIVATE bool mgc_random(void *buf, size_t len);
 REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
+#endif
+
+// ---- without an operating system
+#ifdef MGX_NO_STD
+REPLACEABLE void mgx_panic(const char *message) {
+  mg_log_prefix(1, "", 0, "");
+  mg_log("%s", message);
+  abort();
+}
+
+// Interrupts, as an RTOS masks them on one core. Other processors have no default: the program defines both.
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+REPLACEABLE uint32_t mgx_critical_begin(void) {
+  uint32_t state;
+  __asm__ volatile("mrs %0, primask\n\tcpsid i" : "=r"(state) : : "memory");
+  return state;
+}
+
+REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile("msr primask, %0" : : "r"(state) : "memory"); }
+#elif defined(__riscv)
+#define CSR(instruction) ".option push\n\t.option arch, +zicsr\n\t" instruction "\n\t.option pop"
+REPLACEABLE uint32_t mgx_critical_begin(void) {
+  uintptr_t state;
+  __asm__ volatile(CSR("csrrci %0, mstatus, 8") : "=r"(state) : : "memory");
+  return (uint32_t) (state & 8);
+}
+
+REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile(CSR("csrs mstatus, %0") : : "r"((uintptr_t) state) : "memory"); }
+#endif
+#endif
 
 // ---- files: tables and a list that programs take the address of, copy and change
 struct mg_fs {
@@ -213,38 +246,3 @@ REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
 REPLACEABLE bool mg_ota_write(const void *buf, size_t len) { return (void) buf, (void) len, true; }
 REPLACEABLE bool mg_ota_end(void) { return true; }
 REPLACEABLE void mg_ota_device_id(char *buf, size_t len) { mg_snprintf(buf, len, "0"); }
-
-// ---- sizes: a library with other ones than 32 and 30 (build.rs defines MGX_OTHER_SIZES then) asks its callers for theirs. Its header
-// calls the functions below; whoever calls the plain ones was compiled for the default sizes.
-#ifdef MGX_OTHER_SIZES
-#define SIZED(name, data, headers) SIZED_(name, data, headers)
-#define SIZED_(name, data, headers) name##_built_with_MG_DATA_SIZE_##data##_MG_MAX_HTTP_HEADERS_##headers
-#define TEXT(x) TEXT_(x)
-#define TEXT_(x) #x
-
-static __thread bool sizes_agree;
-
-API void mg_mgr_init(struct mg_mgr *mgr);
-API void SIZED(mg_mgr_init, MG_DATA_SIZE, MG_MAX_HTTP_HEADERS)(struct mg_mgr *mgr) {
-  sizes_agree = true;
-  mg_mgr_init(mgr);
-  sizes_agree = false;
-}
-
-#ifndef MGX_NO_HTTP
-API int mg_http_parse(const char *s, size_t len, struct mg_http_message *hm);
-API int SIZED(mg_http_parse, MG_DATA_SIZE, MG_MAX_HTTP_HEADERS)(const char *s, size_t len, struct mg_http_message *hm) {
-  sizes_agree = true;
-  int n = mg_http_parse(s, len, hm);
-  sizes_agree = false;
-  return n;
-}
-#endif
-
-PRIVATE void mgc_check_sizes(void) {
-  if (sizes_agree) return;
-  fputs("libmongoose: this library was built with MG_DATA_SIZE=" TEXT(MG_DATA_SIZE) " and MG_MAX_HTTP_HEADERS=" TEXT(MG_MAX_HTTP_HEADERS)
-        ", the program with the mongoose.h of one with 32 and 30: compile it with the header of this library\n", stderr);
-  _Exit(1);
-}
-#endif

@@ -45,7 +45,7 @@ pub(crate) fn add_connection_close(c: ConnRef, rec: &ConnState) {
         let end_of_headers = ofs + len - 2;
         // SAFETY: the connection's own buffer.
         let added = unsafe { iobuf::add(c.send(), end_of_headers, CLOSE.as_ptr(), CLOSE.len()) };
-        rec.http.says_close.set(added > 0);
+        rec.close_announced.set(added > 0);
     }
 }
 
@@ -68,7 +68,7 @@ fn replace(c: ConnRef, rec: &ConnState, ofs: usize, len: usize) {
         unsafe {
             iobuf::del(c.send(), ofs + at, KEEP_ALIVE.len());
             let added = iobuf::add(c.send(), ofs + at, CLOSE.as_ptr(), CLOSE.len());
-            rec.http.says_close.set(added > 0);
+            rec.close_announced.set(added > 0);
         }
     }
 }

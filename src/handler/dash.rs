@@ -9,17 +9,18 @@ use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
 use crate::ffi_util::http_message;
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::net::engine::Engine;
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::proto::{glob, path::is_sane, urlcodec};
 use crate::sys::fs::Fs;
+use alloc::ffi::CString;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 pub(crate) use fields::dir_read;
 use fields::{Set, quoted};
 use mg_dash_op::*;
-use std::ffi::CString;
 use users::{Claim, User};
 
 unsafe extern "C" {
@@ -422,7 +423,7 @@ fn line(text: impl ToString) -> Vec<u8> {
 
 /// An index in a URI.
 fn number(text: &[u8]) -> Option<c_int> {
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|n| *n >= 0)
+    core::str::from_utf8(text).ok()?.parse().ok().filter(|n| *n >= 0)
 }
 
 fn is_below_zero(text: &[u8]) -> bool {

@@ -11,14 +11,14 @@ use crate::net::handle::ConnRef;
 use crate::net::list::list;
 use crate::net::shutdown::{DrainConfig, DrainTimeouts, IDLE_GRACE_MS, ms};
 use crate::net::tls::table as tls;
-use crate::net::{close, conn, ending, linger, stream};
+use crate::net::{close, conn, ending, linger, progress, stream};
 use crate::platform::clock as time;
 use crate::sys::random;
 use core::ffi::c_int;
 
 /// Hooks the extension into polls, which run it when it has work to do.
 pub(crate) fn install(e: &Engine) {
-    e.hook.set(Some(step));
+    e.extension_step.set(Some(step));
     #[cfg(feature = "ws")]
     e.frame.set(Some(super::ws::send_from_outside));
 }
@@ -31,7 +31,7 @@ const NO_LIMIT: u64 = u64::MAX - 1;
 
 /// Makes the next poll run the extension's part.
 fn wake(e: &Engine) {
-    e.hook_at.set(0);
+    e.extension_at.set(0);
 }
 
 /// True if a request is arriving or waits for its response.
@@ -76,7 +76,7 @@ fn answer_says_close(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !e.compat.get() && (c.flags().is_resp() || rec.http.answered.get()) {
         add_connection_close(c, rec);
     }
-    !c.flags().is_resp() && rec.http.answered.get() && rec.http.says_close.get()
+    !c.flags().is_resp() && rec.http.answered.get() && rec.close_announced.get()
 }
 
 /// See `mgx_conn_drain`.
@@ -154,7 +154,7 @@ fn step(e: &Engine) {
         next = next.min(advance(e, now));
     }
     let over = matches!(s.phase.get(), MGX_MGR_RUNNING | MGX_MGR_DONE);
-    e.hook_at.set(if over { next } else { next.min(NO_LIMIT) });
+    e.extension_at.set(if over { next } else { next.min(NO_LIMIT) });
 }
 
 /// Checks a draining connection. Returns when to check again.
@@ -181,7 +181,7 @@ fn step_conn(e: &Engine, c: ConnRef, rec: &ConnState, now: u64) -> u64 {
         }
     }
     let terms = rec.drain_timeouts();
-    let stuck = rec.progress_at.get().saturating_add(terms.flush_ms);
+    let stuck = progress::last_at(e, rec).saturating_add(terms.flush_ms);
     let is_stuck = rec.blocked.get() && (tls::has_output(c, rec) || c.flags().is_streaming());
     if is_stuck && now >= stuck {
         rec.drain_since.set(Some(rec.progress_at.get()));
@@ -189,7 +189,7 @@ fn step_conn(e: &Engine, c: ConnRef, rec: &ConnState, now: u64) -> u64 {
         return u64::MAX;
     }
     let next = step_in_state(e, c, rec, now, terms);
-    if is_stuck { next.min(stuck) } else { next }
+    if is_stuck { next.min(progress::look_at(e, rec, stuck, terms.flush_ms)) } else { next }
 }
 
 fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: DrainTimeouts) -> u64 {
@@ -237,11 +237,11 @@ fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: Drain
 /// Checks a connection whose request must complete first. Returns when to check again.
 fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: bool) -> u64 {
     let terms = rec.drain_timeouts();
-    if !is_busy(c, rec) && (rec.http.says_close.get() || !rec.readable.get()) {
+    if !is_busy(c, rec) && (rec.close_announced.get() || !rec.readable.get()) {
         // A client that was not told may already have sent its next request.
-        let told = last || rec.http.says_close.get();
+        let told = last || rec.close_announced.get();
         if told {
-            if !rec.http.says_close.get() {
+            if !rec.close_announced.get() {
                 rec.last_look.set(true);
             }
             start_draining(e, c, rec);
@@ -431,7 +431,7 @@ pub(crate) fn cancel(e: &Engine) -> bool {
     s.request.reset();
     e.lame.set(false);
     // Whom an answer has told that it was the last must see the end.
-    for rec in list(e).filter_map(ConnRef::rec).filter(|rec| rec.http.says_close.get() && rec.http.close.get() == CloseAfter::No)
+    for rec in list(e).filter_map(ConnRef::rec).filter(|rec| rec.close_announced.get() && rec.http.close.get() == CloseAfter::No)
     {
         rec.http.close.set(CloseAfter::Asked);
     }

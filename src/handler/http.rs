@@ -3,7 +3,9 @@
 
 use super::{reply, ws};
 use crate::abi::*;
-use crate::ffi_util::{bytes, http_message, iobuf};
+use crate::ffi_util::http_message::{self, Room};
+use crate::ffi_util::{bytes, iobuf};
+use crate::memory::prelude::*;
 use crate::net::engine::{CloseAfter, ConnState, DrainState, Engine, HttpState, Phase, Reason, count};
 use crate::net::event::{call, error, report};
 use crate::net::handle::ConnRef;
@@ -16,7 +18,6 @@ use crate::proto::http::head::{self, BLANK_LINES, Malformed, Reader, blank_lines
 use crate::proto::http::outgoing::{Outgoing, Progress};
 use crate::proto::http::{self, chunked, strict};
 use core::ffi::{c_int, c_long, c_void};
-use core::mem::MaybeUninit;
 
 /// The protocol handler in `c->pfn`.
 ///
@@ -278,10 +279,15 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
         _ => {}
     }
 
-    let mut hm = MaybeUninit::<mg_http_message>::uninit();
+    let mut message = Room::new();
+    let Some(hm) = message.at(c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers)) else {
+        error(c, format_args!("OOM"));
+        return Step::Stop;
+    };
     // SAFETY: data is the connection's own; hm is used before the buffer changes.
-    let (framing, hm) = match unsafe { read(c, rec, data, &mut hm) } {
-        Ok(Some(found)) => found,
+    let (framing, hm) = match unsafe { read(c, rec, data, hm) } {
+        // SAFETY: filled, and nobody else's.
+        Ok(Some(framing)) => (framing, unsafe { &mut *hm }),
         Ok(None) => {
             if c.flags().is_client() && !may_be_message(data) {
                 return malformed(c, rec, data);
@@ -310,9 +316,10 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
         }
         // The handler may have moved the buffer, or changed it in place.
         if !core::ptr::eq(c.recv_info().buf, data.as_ptr()) {
-            match read_again(c, rec, hm) {
-                Some(new) => framing = new,
-                None => return refuse(c, rec, c.queued(rec), None),
+            // SAFETY: as above.
+            match unsafe { read(c, rec, c.recv_info().data(), hm) } {
+                Ok(Some(new)) => framing = new,
+                _ => return refuse(c, rec, c.queued(rec), None),
             }
         }
     }
@@ -337,45 +344,26 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
 /// Parses the head at the start of `data` and determines its body.
 ///
 /// # Safety
-/// The views in the message are as short-lived as the bytes of `data`.
+/// `hm` has room for a message of this manager. The views in it are as short-lived as the bytes of `data`.
 #[inline]
-unsafe fn read<'m>(
-    c: ConnRef,
-    rec: &ConnState,
-    data: &[u8],
-    hm: &'m mut MaybeUninit<mg_http_message>,
-) -> Result<Option<(Framing, &'m mut mg_http_message)>, Malformed> {
+unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_message) -> Result<Option<Framing>, Malformed> {
+    let most = c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers);
     let client = c.flags().is_client();
     let (reader, side) =
         if client { (Reader::Client, Side::Client { head: answers_head(rec) }) } else { (Reader::Server, Side::Server) };
     // SAFETY: passed on to the caller.
-    let Some(head) = (unsafe { http_message::read(data, reader, hm.as_mut_ptr()) })? else { return Ok(None) };
+    let Some(head) = (unsafe { http_message::read(data, reader, most, hm) })? else { return Ok(None) };
     let framing = Framing::new(&head, side, &data[head.len..])?;
     // SAFETY: filled above, with views of `data`.
-    let hm = unsafe { hm.assume_init_mut() };
+    let hm = unsafe { &mut *hm };
     if let Body::Length(n) = framing.body {
         (hm.body.len, hm.message.len) = (n, head.len + n);
     }
     // SAFETY: as above.
-    if !head.is_response() && !unsafe { hm.resolve_target() } {
+    if !head.is_response() && !unsafe { hm.resolve_target(most) } {
         return Err(Malformed);
     }
-    Ok(Some((framing, hm)))
-}
-
-/// Reads the head once more, after the buffer has moved.
-#[cold]
-#[inline(never)] // a message of 1 KB that is rarely needed on the stack
-fn read_again(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message) -> Option<Framing> {
-    let mut again = MaybeUninit::<mg_http_message>::uninit();
-    // SAFETY: the connection's own data, as the message is used before the buffer changes.
-    match unsafe { read(c, rec, c.recv_info().data(), &mut again) } {
-        Ok(Some((framing, message))) => {
-            *hm = *message;
-            Some(framing)
-        }
-        _ => None,
-    }
+    Ok(Some(framing))
 }
 
 /// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to continue with.
@@ -426,23 +414,27 @@ fn scan(h: &HttpState, data: &[u8]) -> chunked::Scan {
 /// Delivers MG_EV_HTTP_CHUNK for applications written for versions before 7.14: the whole body at once and, if the application
 /// consumes it, an empty chunk. True if no MG_EV_HTTP_MSG follows.
 #[cold]
-#[inline(never)] // two messages of 1 KB each, which no other request needs on the stack
-fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mg_http_message) -> bool {
+fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message) -> bool {
     if hm.body.len == 0 {
         return false;
     }
     let before = c.recv_at(rec);
     rec.http.chunk_deleted.set(false);
     // `message` is the member that the header calls `chunk`, too.
-    let mut chunk = mg_http_message { message: hm.body, ..*hm };
-    call(c, MGX_EV_HTTP_CHUNK, (&raw mut chunk).cast());
-    if c.is_closed() || c.recv_at(rec) != before || !rec.http.chunk_deleted.take() {
-        return c.is_closed() || c.recv_at(rec) != before;
+    let whole = (hm.body, core::mem::replace(&mut hm.message, hm.body));
+    call(c, MGX_EV_HTTP_CHUNK, (&raw mut *hm).cast());
+    if c.is_closed() || c.recv_at(rec) != before {
+        return true;
     }
-    let nothing = mg_str { buf: hm.body.buf, len: 0 };
-    let mut last = mg_http_message { message: nothing, body: nothing, ..*hm };
-    call(c, MGX_EV_HTTP_CHUNK, (&raw mut last).cast());
-    true
+    let consumed = rec.http.chunk_deleted.take();
+    if consumed {
+        let nothing = mg_str { buf: whole.0.buf, len: 0 };
+        (hm.body, hm.message) = (nothing, nothing);
+        call(c, MGX_EV_HTTP_CHUNK, (&raw mut *hm).cast());
+    } else {
+        (hm.body, hm.message) = whole;
+    }
+    consumed
 }
 
 /// Delivers MG_EV_HTTP_MSG when the message is complete.
@@ -505,7 +497,7 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
     h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { framing.close });
     h.answered.set(false);
-    h.says_close.set(false);
+    rec.close_announced.set(false);
     let before = c.recv_at(rec);
     dispatch(c, rec, end, || {
         let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
@@ -524,7 +516,7 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     }
     follow_answer(c, rec, false);
     // The original closes at once here; what has not been answered at all stays, whoever will answer it.
-    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && h.says_close.get();
+    let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && rec.close_announced.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
     if server && asked && answered {
         c.update(|f| f.set_draining(true));
@@ -547,13 +539,13 @@ pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let flags = c.flags();
     // A client that a drain has not told yet may be about to ask again.
-    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && h.says_close.get())
+    if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && rec.close_announced.get())
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()
         && !flags.is_websocket()
         // What a client sends behind the request that was to be its last is dropped when the answer has said so.
-        && (c.recv_len() == 0 || h.says_close.get())
+        && (c.recv_len() == 0 || rec.close_announced.get())
         && is_http(c)
         && c.engine().is_some_and(|e| !e.compat.get())
     {
@@ -726,7 +718,7 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
     if let Progress::Complete { close, unwanted } = progress {
         h.unwanted.set(unwanted);
         drop_unwanted(c, rec);
-        h.says_close.set(h.says_close.get() || close);
+        rec.close_announced.set(rec.close_announced.get() || close);
         if h.close.get() == CloseAfter::Http10 {
             // What an application writes to such a client itself says how it goes on, or the application does.
             c.update(|f| f.set_resp(false));

@@ -8,7 +8,7 @@ use crate::net::engine::{ConnState, DrainState, Engine, Phase, Reason};
 use crate::net::handle::ConnRef;
 use crate::net::list::list;
 use crate::net::tls::table as tls;
-use crate::net::usage;
+use crate::net::{progress, usage};
 use core::ffi::c_int;
 
 /// See `mgx_limits_public`.
@@ -39,7 +39,7 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
     for c in list(e).filter(|c| c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
             // When there is no memory to count it, it does not count.
-            if memory::fallibly(|| per_ip.try_reserve(1).is_ok()) {
+            if memory::grow_map(&mut per_ip, 1) {
                 *per_ip.entry(rec.from.get()).or_insert(0) += 1;
             }
             e.set_deadline(rec, Some(e.now.get()));
@@ -69,7 +69,7 @@ fn waits_for(e: &Engine, c: ConnRef, rec: &ConnState) -> Option<(Reason, u64, c_
     let http = http::is_http(c);
     if tls::has_output(c, rec) || c.flags().is_streaming() {
         // When the kernel takes it, it leaves in this poll.
-        return rec.blocked.get().then_some((Reason::FlushTimeout, rec.progress_at.get(), l.write_timeout_ms));
+        return rec.blocked.get().then(|| (Reason::FlushTimeout, progress::last_at(e, rec), l.write_timeout_ms));
     }
     if c.flags().is_resp() {
         return None;
@@ -102,7 +102,7 @@ fn check(e: &Engine, c: ConnRef, rec: &ConnState) {
     };
     let at = since.saturating_add(ms as u64);
     if now < at {
-        return e.set_deadline(rec, Some(at.min(look_again)));
+        return e.set_deadline(rec, Some(progress::look_at(e, rec, at.min(look_again), ms as u64)));
     }
     rec.reason.set(reason);
     match reason {

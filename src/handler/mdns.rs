@@ -4,6 +4,7 @@
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice};
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::net::engine::Engine;
 use crate::net::event::{call, invoke};
 use crate::net::handle::ConnRef;

@@ -2,6 +2,7 @@
 
 use crate::abi::*;
 use crate::ffi_util::{bytes, iobuf};
+use crate::memory::prelude::*;
 use crate::net::engine::ConnState;
 use crate::net::event::{call, error};
 use crate::net::handle::ConnRef;

@@ -5,6 +5,7 @@ use crate::abi::*;
 use crate::ffi_util::mqtt::{self as message, Opts};
 use crate::ffi_util::{bytes, iobuf};
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::{ConnState, Engine, MqttState, Reason};

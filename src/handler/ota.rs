@@ -4,6 +4,8 @@
 use super::{http, upload};
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
+use crate::memory::atomic::{AtomicBool, Ordering};
+use crate::memory::prelude::*;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::Engine;
@@ -12,14 +14,13 @@ use crate::net::handle::ConnRef;
 use crate::net::list::list;
 use crate::net::output;
 use crate::platform::clock as time;
+use crate::platform::thread::{Mutex, MutexGuard};
 use crate::proto::http::{head::response_length, status};
 use crate::proto::{json, url, urlcodec};
 use crate::sys::log::log_error;
+use alloc::ffi::CString;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
-use std::ffi::CString;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 unsafe extern "C" {
     // By its C name: an application may define it itself.
@@ -76,7 +77,7 @@ struct Settings {
 static SETTINGS: Mutex<Settings> = Mutex::new(Settings { version: None, trust: None });
 
 fn settings() -> MutexGuard<'static, Settings> {
-    SETTINGS.lock().unwrap_or_else(PoisonError::into_inner)
+    SETTINGS.lock()
 }
 
 fn version() -> Vec<u8> {
@@ -102,7 +103,7 @@ static IS_RUNNING: AtomicBool = AtomicBool::new(false);
 
 /// Never held while the application is called.
 fn check() -> MutexGuard<'static, Option<Check>> {
-    CHECK.lock().unwrap_or_else(PoisonError::into_inner)
+    CHECK.lock()
 }
 
 /// The check that this connection belongs to.

@@ -9,7 +9,9 @@ use crate::net::engine::{CloseAfter, ConnState, DrainBegins, Phase, Reason};
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::net::output;
+use crate::sys::log::Line;
 use core::ffi::{c_char, c_int};
+use core::fmt::Write;
 
 /// The reason phrase of a status code; empty if there is none.
 pub(crate) fn phrase(code: c_int) -> &'static str {
@@ -116,7 +118,7 @@ fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
 fn remember(c: ConnRef, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
     if let Some(rec) = c.rec() {
         let last = line == CLOSE;
-        rec.http.says_close.set(last || says_close(headers));
+        rec.close_announced.set(last || says_close(headers));
         rec.http.kept.set(line == KEEP_ALIVE);
         let at = (!last && code != 101).then(|| (rec.sent.get() + start as u64, c.send_len() - start));
         rec.http.head_at.set(at);
@@ -303,11 +305,9 @@ pub(crate) fn begin_chunked(c: ConnRef, code: c_int, headers: &[u8]) {
 
 /// Appends one chunk; an empty one ends the response. See `mg_http_write_chunk`.
 pub(crate) fn write_chunk(c: ConnRef, data: &[u8]) {
-    let mut memory = [0; 20];
-    let mut size = std::io::Cursor::new(&mut memory[..]);
-    let _ = std::io::Write::write_fmt(&mut size, format_args!("{:x}\r\n", data.len()));
-    let n = size.position() as usize;
-    if !is_head_only(c) && !output::append_parts(c, &[&memory[..n], data, b"\r\n"]) {
+    let mut size = Line::<20>::new();
+    let _ = write!(size, "{:x}\r\n", data.len());
+    if !is_head_only(c) && !output::append_parts(c, &[size.as_bytes(), data, b"\r\n"]) {
         return error(c, format_args!("OOM"));
     }
     if data.is_empty() {

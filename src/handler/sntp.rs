@@ -2,6 +2,7 @@
 
 use crate::abi::*;
 use crate::ffi_util::bytes;
+use crate::memory::prelude::*;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::Engine;

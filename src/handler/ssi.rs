@@ -3,6 +3,7 @@
 use super::reply;
 use super::site::{Opened, Site};
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::platform::files::ConfinedRoot;
@@ -11,8 +12,8 @@ use crate::proto::ssi::{Piece, pieces};
 use crate::proto::webroot;
 use crate::sys::fs::Fs;
 use crate::sys::log::log_error;
+use alloc::ffi::CString;
 use core::ffi::CStr;
-use std::ffi::CString;
 
 /// Maximum nesting depth of includes.
 const MAX_DEPTH: usize = 5;

@@ -5,6 +5,7 @@ use super::{http, reply, ssi};
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::net::engine::ConnState;
 use crate::net::engine::{End, Stream};
 use crate::net::event::error;
@@ -20,10 +21,9 @@ use crate::proto::{accept, date, glob, listing, mime, urlcodec};
 use crate::sys::fs::{self, Fs};
 use crate::sys::log::log_error;
 use crate::sys::{fs_packed, log::Bytes};
+use alloc::ffi::CString;
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
-use std::ffi::CString;
-use std::io::Write;
 
 /// `struct mg_http_serve_opts`, with its defaults.
 pub(crate) struct Opts<'a> {
@@ -114,11 +114,9 @@ impl Request {
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Option<Vec<u8>>> {
-    let lines = hm.headers.iter().take_while(|h| h.name.len > 0);
-    // SAFETY: as the caller promises.
-    let values = unsafe { lines.filter(|h| h.name.bytes().eq_ignore_ascii_case(name)).map(|h| h.value.bytes()) };
     let mut all = None;
-    for value in values {
+    // SAFETY: as the caller promises.
+    for value in unsafe { hm.header_lines(name) } {
         let separator: &[u8] = if all.is_some() { b", " } else { b"" };
         let list = all.get_or_insert_with(Vec::new);
         if !memory::append(list, separator) || !memory::append(list, value) {
@@ -266,15 +264,10 @@ fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confin
     let Some(page) = page else { return error(c, format_args!("OOM")) };
     let mut head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n".to_vec();
     head.extend_from_slice(o.extra_headers);
-    append(&mut head, format_args!("Content-Length: {:<8}\r\n", page.len()));
+    memory::append_text(&mut head, format_args!("Content-Length: {:<8}\r\n", page.len()));
     if reply::lines(c, 200, &head).is_some() && (req.head_only || output::append_bytes(c, &page)) {
         reply::complete(c);
     }
-}
-
-fn append(to: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
-    // Writing to memory does not fail.
-    let _ = to.write_fmt(text);
 }
 
 /// See `mg_http_serve_file`.
@@ -343,7 +336,7 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     let modified = Some(seconds(file.mtime)).filter(|t| *t > 0);
     let mut about = format!("Etag: {etag}\r\n").into_bytes();
     if let Some(date) = modified.and_then(date::http) {
-        append(&mut about, format_args!("Last-Modified: {date}\r\n"));
+        memory::append_text(&mut about, format_args!("Last-Modified: {date}\r\n"));
     }
     if varies {
         about.extend_from_slice(b"Vary: Accept-Encoding\r\n");
@@ -366,17 +359,17 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
         Some(None) => (416, 0, 0),
     };
     let mut head = Vec::with_capacity(256 + o.extra_headers.len());
-    append(&mut head, format_args!("HTTP/1.1 {code} {}\r\nContent-Type: ", reply::phrase(code)));
+    memory::append_text(&mut head, format_args!("HTTP/1.1 {code} {}\r\nContent-Type: ", reply::phrase(code)));
     head.extend_from_slice(kind);
     head.extend_from_slice(b"\r\n");
     head.extend_from_slice(&about);
-    append(&mut head, format_args!("Content-Length: {len}\r\n"));
+    memory::append_text(&mut head, format_args!("Content-Length: {len}\r\n"));
     if gzip {
         head.extend_from_slice(b"Content-Encoding: gzip\r\n");
     }
     match code {
-        206 => append(&mut head, format_args!("Content-Range: bytes {first}-{}/{}\r\n", first + len - 1, file.size)),
-        416 => append(&mut head, format_args!("Content-Range: bytes */{}\r\n", file.size)),
+        206 => memory::append_text(&mut head, format_args!("Content-Range: bytes {first}-{}/{}\r\n", first + len - 1, file.size)),
+        416 => memory::append_text(&mut head, format_args!("Content-Range: bytes */{}\r\n", file.size)),
         _ => {}
     }
     head.extend_from_slice(o.extra_headers);

@@ -6,17 +6,18 @@ use crate::abi::*;
 use crate::ffi_util::bytes::{self, cstr};
 use crate::ffi_util::iobuf;
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::net::event::{call_count, call_user, error};
 use crate::net::handle::ConnRef;
 use crate::platform::files::{self, ConfinedRoot};
 use crate::proto::http::chunked::{Scan, Scanner};
 use crate::proto::{path::is_sane, urlcodec};
 use crate::sys::fs::{self, Failure, Fs, NewFile};
+use alloc::ffi::CString;
+use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
-use std::ffi::CString;
-use std::rc::Rc;
 
 unsafe extern "C" {
     // By their C names: an application may define them itself.

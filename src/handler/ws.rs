@@ -6,7 +6,9 @@
 
 use super::reply;
 use crate::abi::*;
-use crate::ffi_util::{bytes, http_message, iobuf};
+use crate::ffi_util::http_message::{self, Room};
+use crate::ffi_util::{bytes, iobuf};
+use crate::memory::prelude::*;
 use crate::net::conn::Client;
 use crate::net::connect;
 use crate::net::engine::{ConnState, Engine, Reason};
@@ -21,7 +23,6 @@ use crate::proto::ws::{self, Header, Rules};
 use crate::proto::{creds, http, url};
 use crate::sys::{log::log_error, random};
 use core::ffi::{c_char, c_int, c_void};
-use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
 
@@ -631,9 +632,14 @@ fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
             return Some(false);
         }
     };
-    let mut hm = MaybeUninit::<mg_http_message>::uninit();
-    // SAFETY: data is readable; parse fills hm whatever it returns. The views in hm are those of data.
-    let (head, hm) = unsafe { (http_message::read(data, Reader::Client, hm.as_mut_ptr()), hm.assume_init_mut()) };
+    let most = c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers);
+    let mut message = Room::new();
+    let Some(hm) = message.at(most) else {
+        error(c, format_args!("OOM"));
+        return Some(false);
+    };
+    // SAFETY: data is readable. The views in hm are those of data.
+    let head = unsafe { http_message::read(data, Reader::Client, most, hm) };
     let status = head.ok().flatten().filter(head::Head::is_response).map(|head| http::status(head.uri));
     if status.is_some_and(|status| (100..200).contains(&status) && status != 101) {
         skip(c, rec, head_len);
@@ -648,7 +654,7 @@ fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
         return Some(false);
     }
     set_websocket(c);
-    if !calling(c, rec, head_len, || call(c, MG_EV_WS_OPEN, (&raw mut *hm).cast())) {
+    if !calling(c, rec, head_len, || call(c, MG_EV_WS_OPEN, hm.cast())) {
         return Some(false);
     }
     // SAFETY: the connection's own buffer; del clamps to it.

@@ -60,7 +60,7 @@ pub(crate) fn update(byte: u8, carry: u8, len: usize) -> (usize, [u8; 2]) {
 
 /// Completes text of `len` characters: the character of the carry, and padding to a multiple of four.
 pub(crate) fn finish(carry: u8, len: usize) -> impl Iterator<Item = u8> {
-    let padding = std::iter::repeat_n(b'=', 4 - len % 4);
+    let padding = core::iter::repeat_n(b'=', 4 - len % 4);
     (len % 4 != 0).then_some(letter(carry)).into_iter().chain(padding).take((4 - len % 4) % 4)
 }
 

@@ -2,6 +2,7 @@
 //! big-endian bytes: a private key has `size` bytes, a public key (x, y) and a signature (r, s) twice as many.
 
 use super::md;
+use crate::memory::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +16,7 @@ macro_rules! curve {
     ($name:ident, $package:ident, $curve:ident, $uint:ident, $size:literal, $hmac:path) => {
         mod $name {
             use super::{Zeroize, Zeroizing};
+            use crate::memory::prelude::*;
             use ecdsa::hazmat::SignPrimitive;
             use $package::ecdsa::signature::hazmat::PrehashVerifier;
             use $package::ecdsa::{Signature, VerifyingKey};
@@ -85,7 +87,7 @@ macro_rules! curve {
                 /// The next number from 1 to the order, exclusive.
                 pub(super) fn next(&mut self) -> Zeroizing<FieldBytes> {
                     loop {
-                        if !std::mem::take(&mut self.first) {
+                        if !core::mem::take(&mut self.first) {
                             self.stir(&[&[0]]);
                         }
                         self.value = $hmac(&self.key, &[&self.value]);

@@ -40,7 +40,7 @@ where
         if used + head < N {
             return;
         }
-        compress(std::slice::from_ref(block));
+        compress(core::slice::from_ref(block));
         data = &data[head..];
     }
     let (blocks, rest) = Array::<u8, U>::slice_as_chunks(data);

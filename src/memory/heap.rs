@@ -1,9 +1,10 @@
 //! The allocator of the library for C: the system's, with the reserve behind it. Rust applications that use the crate keep their
 //! own: they leave the feature `reserve` out.
 
+use super::System;
 use super::{failed, reserve};
+use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
-use std::alloc::{GlobalAlloc, Layout, System};
 
 struct Heap;
 

@@ -2,12 +2,83 @@
 //! here, through `try_reserve` inside [`fallibly`], or through C's heap. What is small comes from the [`reserve`] when the system has
 //! no more, so that the code above needs no second way out of every line; the engine looks at [`is_short`] and sheds load.
 
+use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::alloc::{GlobalAlloc, Layout, System};
-#[cfg(feature = "reserve")]
+use prelude::*;
+#[cfg(feature = "std")]
+use std::alloc::System;
+#[cfg(not(feature = "std"))]
+use system::System;
+
+#[cfg(any(feature = "reserve", not(feature = "std")))]
 mod heap;
 #[allow(dead_code)] // without the feature nothing is taken from it
 mod reserve;
+#[cfg(not(feature = "std"))]
+mod system;
+
+/// What std's prelude has of `alloc`.
+pub(crate) mod prelude {
+    #[allow(unused_imports)]
+    pub(crate) use alloc::{
+        borrow::ToOwned,
+        boxed::Box,
+        format,
+        string::{String, ToString},
+        vec,
+        vec::Vec,
+    };
+}
+
+/// Atomic types; in a critical section on processors that only have loads and stores.
+#[cfg(target_has_atomic = "ptr")]
+pub(crate) use core::sync::atomic;
+#[cfg(not(target_has_atomic = "ptr"))]
+pub(crate) use portable_atomic as atomic;
+
+#[cfg(not(feature = "std"))]
+pub(crate) use alloc::collections::BTreeMap as Map;
+/// A map from keys that peers may choose.
+#[cfg(feature = "std")]
+pub(crate) use std::collections::HashMap as Map;
+
+/// A variable of each thread.
+#[cfg(feature = "std")]
+pub(crate) use std::thread_local as per_thread;
+
+/// Without std there is one thread.
+#[cfg(not(feature = "std"))]
+macro_rules! per_thread {
+    ($(#[$doc:meta])* $vis:vis static $name:ident: $type:ty = const $value:block;) => {
+        $(#[$doc])*
+        $vis static $name: $crate::memory::OneThread<$type> = $crate::memory::OneThread($value);
+    };
+}
+#[cfg(not(feature = "std"))]
+pub(crate) use per_thread;
+
+#[cfg(not(feature = "std"))]
+pub(crate) struct OneThread<T>(pub(crate) T);
+
+// SAFETY: no interrupt handler calls what uses one.
+#[cfg(not(feature = "std"))]
+unsafe impl<T> Sync for OneThread<T> {}
+
+#[cfg(not(feature = "std"))]
+impl<T> OneThread<T> {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        f(&self.0)
+    }
+}
+
+#[cfg(not(feature = "std"))]
+impl<T> core::ops::Deref for OneThread<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 /// An allocation has failed, and [`recovered`] has not seen memory since.
 static SHORT: AtomicBool = AtomicBool::new(false);
@@ -33,7 +104,7 @@ pub(crate) fn recovered() -> bool {
 #[cold]
 fn look_again() -> bool {
     /// What one more connection may need at first, with TLS.
-    const PROBE: usize = 64 * 1024;
+    const PROBE: usize = if cfg!(feature = "std") { 64 * 1024 } else { 4 * 1024 };
     if reserve::is_nearly_empty() {
         return false;
     }
@@ -83,6 +154,31 @@ pub(crate) fn grow<T>(list: &mut Vec<T>, more: usize) -> bool {
         failed();
     }
     done
+}
+
+/// Makes room for `more` keys. False when out of memory.
+#[cfg(feature = "std")]
+pub(crate) fn grow_map<K: Eq + core::hash::Hash, V>(map: &mut Map<K, V>, more: usize) -> bool {
+    fallibly(|| map.try_reserve(more).is_ok())
+}
+
+/// A device has few keys, and the reserve is there for them.
+#[cfg(not(feature = "std"))]
+pub(crate) fn grow_map<K, V>(_map: &mut Map<K, V>, _more: usize) -> bool {
+    !is_low()
+}
+
+/// Appends text: a line of it, no more than what the reserve has room for.
+pub(crate) fn append_text(to: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
+    struct To<'a>(&'a mut Vec<u8>);
+    impl core::fmt::Write for To<'_> {
+        fn write_str(&mut self, s: &str) -> core::fmt::Result {
+            self.0.extend_from_slice(s.as_bytes());
+            Ok(())
+        }
+    }
+    // Writing to memory does not fail.
+    let _ = core::fmt::Write::write_fmt(&mut To(to), text);
 }
 
 /// Room for `n` elements. None when out of memory.

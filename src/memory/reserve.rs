@@ -2,13 +2,18 @@
 //! and, until they are needed, pages that nobody has touched. One bit tells whether a block is taken, so that taking and giving back is
 //! one atomic operation: in any thread, in a signal handler, and across a fork.
 
+use crate::memory::atomic::{AtomicUsize, Ordering};
+use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::alloc::Layout;
 
 /// Sizes of blocks, and how many there are: multiples of the page size in all, so that each block is aligned to its size or to a page.
+#[cfg(feature = "std")]
 const CLASSES: [(usize, usize); 6] = [(64, 1024), (256, 256), (1024, 64), (4096, 16), (16384, 8), (65536, 2)];
-const PAGE: usize = 4096;
+/// A device has a few kilobytes to spare.
+#[cfg(not(feature = "std"))]
+const CLASSES: [(usize, usize); 3] = [(64, 16), (256, 4), (1024, 1)];
+const PAGE: usize = align_of::<Blocks>();
+const BITS: usize = usize::BITS as usize;
 const SIZE: usize = first(CLASSES.len());
 const WORDS: usize = first_word(CLASSES.len());
 
@@ -26,22 +31,23 @@ const fn first(class: usize) -> usize {
 const fn first_word(class: usize) -> usize {
     let (mut at, mut i) = (0, 0);
     while i < class {
-        at += CLASSES[i].1.div_ceil(64);
+        at += CLASSES[i].1.div_ceil(BITS);
         i += 1;
     }
     at
 }
 
-#[repr(align(4096))]
+#[cfg_attr(feature = "std", repr(align(4096)))]
+#[cfg_attr(not(feature = "std"), repr(align(64)))]
 struct Blocks(UnsafeCell<[u8; SIZE]>);
 // SAFETY: a block is used by whoever has set its bit.
 unsafe impl Sync for Blocks {}
 static BLOCKS: Blocks = Blocks(UnsafeCell::new([0; SIZE]));
-static USED: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
+static USED: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-thread_local! {
+super::per_thread! {
     /// Whether this thread asks for something that may fail.
     pub(super) static STRICT: Cell<bool> = const { Cell::new(false) };
 }
@@ -79,7 +85,7 @@ pub(super) fn take(layout: Layout) -> *mut u8 {
         }
         let words = &USED[first_word(class)..first_word(class + 1)];
         for (n, word) in words.iter().enumerate() {
-            let there = if count - n * 64 >= 64 { u64::MAX } else { (1 << (count % 64)) - 1 };
+            let there = if count - n * BITS >= BITS { usize::MAX } else { (1 << (count % BITS)) - 1 };
             let mut used = word.load(Ordering::Relaxed);
             while used & there != there {
                 let bit = (!used & there).trailing_zeros();
@@ -87,7 +93,7 @@ pub(super) fn take(layout: Layout) -> *mut u8 {
                     Ok(_) => {
                         BYTES.fetch_add(size, Ordering::Relaxed);
                         TAKEN.fetch_add(1, Ordering::Relaxed);
-                        let at = first(class) + (n * 64 + bit as usize) * size;
+                        let at = first(class) + (n * BITS + bit as usize) * size;
                         return BLOCKS.0.get().cast::<u8>().wrapping_add(at);
                     }
                     Err(now) => used = now,
@@ -113,7 +119,7 @@ pub(super) fn size_of(block: *mut u8) -> usize {
 pub(super) fn give(block: *mut u8) {
     let (class, n) = place(block);
     // What lay in it is nobody's business, and the next may want zeros as soon as anything else.
-    USED[first_word(class) + n / 64].fetch_and(!(1 << (n % 64)), Ordering::Release);
+    USED[first_word(class) + n / BITS].fetch_and(!(1 << (n % BITS)), Ordering::Release);
     BYTES.fetch_sub(CLASSES[class].0, Ordering::Relaxed);
 }
 

@@ -14,6 +14,7 @@ use super::lookup::{Attempt, Question};
 pub(crate) use super::lookup::{Attempts, Failure};
 use super::resolve;
 use crate::abi::*;
+use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use crate::platform::errno;
 use crate::platform::poller;

@@ -3,14 +3,15 @@
 
 use crate::abi::mg_iobuf;
 use crate::ffi_util::{heap, iobuf};
+use crate::memory::prelude::*;
 use core::cell::{Cell, RefCell};
 use core::ptr;
 
 /// Number of small blocks kept for each direction.
-const SMALL: usize = 64;
+const SMALL: usize = if cfg!(feature = "std") { 64 } else { 2 };
 /// Number of large send blocks kept, and their maximum total size.
 const LARGE: usize = 64;
-const LARGE_BYTES: usize = 32 << 20;
+const LARGE_BYTES: usize = if cfg!(feature = "std") { 32 << 20 } else { 0 };
 
 #[derive(Default)]
 pub(crate) struct Buffers {
@@ -107,7 +108,7 @@ impl Buffers {
     }
 
     fn take(&self, size: usize) -> Option<*mut u8> {
-        let small = size <= crate::abi::MG_IO_SIZE;
+        let small = size <= crate::abi::IO_SIZE;
         let mut list = if small { self.send.borrow_mut() } else { self.large.borrow_mut() };
         let i = list.iter().rposition(|&(_, s)| s == size)?;
         if !small {
@@ -122,7 +123,7 @@ impl Buffers {
         if p.is_null() {
             return;
         }
-        if size <= crate::abi::MG_IO_SIZE {
+        if size <= crate::abi::IO_SIZE {
             let mut list = self.send.borrow_mut();
             if list.len() < SMALL {
                 return list.push((p, size));
@@ -232,7 +233,7 @@ mod tests {
             }
         }
         assert_eq!((buffers.recv.borrow().len(), buffers.send.borrow().len()), (SMALL, SMALL));
-        let large = crate::abi::MG_IO_SIZE + 1;
+        let large = crate::abi::IO_SIZE + 1;
         for _ in 0..2 * LARGE {
             // SAFETY: as above.
             unsafe { buffers.return_send(&mut block(large, 0)) };

@@ -8,6 +8,7 @@ use super::{linger, resolve, send, usage};
 use crate::abi::*;
 use crate::ffi_util::{addr, bytes::cstr, heap};
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::platform::errno;
 use crate::platform::poller;
 use crate::platform::sock::{self, Io, SockAddr};
@@ -24,10 +25,11 @@ use core::ptr;
 pub(crate) unsafe fn alloc(mgr: *mut mg_mgr) -> *mut mg_connection {
     // SAFETY: the manager is the caller's; the block is zeroed and large enough.
     unsafe {
-        let Some(size) = size_of::<mg_connection>().checked_add((*mgr).extraconnsize) else { return ptr::null_mut() };
+        let fixed = Engine::of(mgr).map_or(Sizes::USUAL, |e| e.sizes.get()).conn;
+        let Some(size) = fixed.checked_add((*mgr).extraconnsize) else { return ptr::null_mut() };
         let c: *mut mg_connection = heap::calloc(size).cast();
         if !c.is_null() {
-            let align = Engine::of(mgr).map_or(MG_IO_SIZE, |e| e.io_size());
+            let align = Engine::of(mgr).map_or(IO_SIZE, |e| e.io_size());
             (*c).mgr = mgr;
             ((*c).recv.align, (*c).send.align, (*c).rtls.align) = (align, align, align);
             (*mgr).nextid += 1;
@@ -507,7 +509,7 @@ fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
         return sock::close(fd);
     };
     let Some(rec) = c.rec() else { return };
-    if e.limited.get() && memory::fallibly(|| e.per_ip.borrow_mut().try_reserve(1).is_err()) {
+    if e.limited.get() && !memory::grow_map(&mut e.per_ip.borrow_mut(), 1) {
         sock::close(fd);
         return discard(e, c);
     }

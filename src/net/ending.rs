@@ -3,6 +3,7 @@
 use super::drain::DrainInputs;
 use super::engine::{ConnState, DrainState, Engine, Reason};
 use super::handle::ConnRef;
+use super::progress;
 use super::shutdown::HALF_CLOSE_MS;
 use super::tls::table as tls;
 use crate::ffi_util::iobuf;
@@ -46,7 +47,7 @@ pub(crate) fn drain_inputs(e: &Engine, c: ConnRef, rec: &ConnState) -> DrainInpu
         responding: flags.is_resp() && flags.is_accepted(),
         streaming: flags.is_streaming(),
         since: rec.drain_since.get().unwrap_or(e.now.get()),
-        progress_at: rec.progress_at.get(),
+        progress_at: progress::last_at(e, rec),
         queued_at: rec.queued_at.get(),
         now: e.now.get(),
         half_close_ms: half_close_ms(e),
@@ -76,13 +77,13 @@ pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
 /// Runs right before an idle connection is closed: cancels the drain if a request has arrived meanwhile; its reply is the last.
 /// Not when the previous reply, still queued, already announces the close.
 pub(crate) fn take_back(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
-    if rec.http.says_close.get() || !found_input(e, rec) {
+    if rec.close_announced.get() || !found_input(e, rec) {
         return false;
     }
     c.update(|f| f.set_draining(false));
     rec.drain_since.set(None);
     rec.reason.set(Reason::None);
     rec.drain_state.set(DrainState::Last(e.now.get()));
-    e.hook_at.set(0);
+    e.extension_at.set(0);
     true
 }

@@ -11,9 +11,13 @@ use super::record::{Reset, record};
 use super::shutdown::{DrainConfig, DrainTimeouts, Shutdown};
 use super::tls::table as tls;
 use super::walk::{NoPoll, Trail};
-use crate::abi::{mg_connection, mg_fd, mg_mgr, mgx_limits};
+use crate::abi::{Sizes, mg_connection, mg_fd, mg_mgr, mgx_limits};
 use crate::ffi_util::{heap, iobuf};
 use crate::memory;
+use crate::memory::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::memory::prelude::*;
+use crate::platform::errno;
+use crate::platform::error::Error;
 use crate::platform::poller::{self, Poller, Ready};
 use crate::platform::sock::Scratch;
 use crate::platform::socket_file::SocketFile;
@@ -24,11 +28,10 @@ use crate::proto::{
     ws::Utf8,
 };
 use crate::sys::fs::Handle;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Options set at run time instead of compile time.
 pub(crate) struct Options {
@@ -131,6 +134,8 @@ record! {
         /// grew.
         drain_since: Cell<Option<u64>>,
         progress_at: Cell<u64>,
+        /// What the kernel held for the peer at the last look since the socket blocked.
+        unacknowledged: Cell<Option<usize>>,
         queued_seen: Cell<u64>,
         queued_at: Cell<u64>,
         @keep deadline: Cell<Option<u64>>,
@@ -144,6 +149,8 @@ record! {
         reason: Cell<Reason>,
         /// The handler was told about the peer's end of stream.
         eof_told: Cell<bool>,
+        /// The last response says that it is the connection's last: `Connection: close`.
+        close_announced: Cell<bool>,
         /// The library began the drain because the connection was idle: requests that arrive meanwhile are served first.
         last_look: Cell<bool>,
         /// Number of requests dispatched before MGX_EV_DRAIN was delivered.
@@ -293,8 +300,6 @@ record! {
         authorization: Cell<Option<Box<[u8]>>>,
         /// A library function completed the response to the last request.
         answered: Cell<bool>,
-        /// The head of that response contains `Connection: close`.
-        says_close: Cell<bool>,
         close: Cell<CloseAfter>,
         /// Number of requests dispatched on this connection.
         requests: Cell<u32>,
@@ -392,7 +397,8 @@ impl Drop for Stream {
 /// False: the manager was freed.
 pub(crate) type BeforePoll = fn(&Engine) -> bool;
 
-const CHUNK: usize = 64;
+/// Records are made so many at a time.
+const CHUNK: usize = if cfg!(feature = "std") { 64 } else { 2 };
 
 pub(crate) struct Engine {
     pub(crate) mgr: *mut mg_mgr,
@@ -436,9 +442,10 @@ pub(crate) struct Engine {
     pub(crate) ending: Cell<bool>,
     /// Every reply is the last of its connection.
     pub(crate) lame: Cell<bool>,
-    /// The extension API's part of a poll, once in use, and when it is due.
-    pub(crate) hook: Cell<Option<fn(&Engine)>>,
-    pub(crate) hook_at: Cell<u64>,
+    /// The extension API's part of a poll - drains and limits - and when it is due. Set when first used: programs that use neither do
+    /// not contain it.
+    pub(crate) extension_step: Cell<Option<fn(&Engine)>>,
+    pub(crate) extension_at: Cell<u64>,
     /// Runs first in a poll: the timeout of a firmware update. False: the manager was freed.
     pub(crate) before_poll: Cell<Option<BeforePoll>>,
     /// Makes a WebSocket frame, with this first byte, of a message from another thread.
@@ -450,7 +457,7 @@ pub(crate) struct Engine {
     /// What connections hold and may hold, while there is a limit for that; 0: there is none.
     pub(crate) bytes: Cell<usize>,
     pub(crate) most_bytes: Cell<usize>,
-    pub(crate) per_ip: RefCell<HashMap<[u8; 16], usize>>,
+    pub(crate) per_ip: RefCell<memory::Map<[u8; 16], usize>>,
     pub(crate) expired: RefCell<Vec<u32>>,
     pub(crate) stats: Stats,
     /// SO_REUSEPORT on listeners opened from now on.
@@ -467,6 +474,8 @@ pub(crate) struct Engine {
     pub(crate) ws_any_text: Cell<bool>,
     /// Behave like the original where the two differ visibly (`mgx_mgr_compat`).
     pub(crate) compat: Cell<bool>,
+    /// What the application was compiled with (`mgx_mgr_sizes`).
+    pub(crate) sizes: Cell<Sizes>,
     /// API version that the application was written for, if it is an earlier one (`mgx_mgr_written_for`).
     pub(crate) written_for: Cell<c_int>,
     /// The time of this poll, in milliseconds of mg_millis.
@@ -485,16 +494,16 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(mgr: *mut mg_mgr) -> std::io::Result<Box<Engine>> {
+    pub(crate) fn new(mgr: *mut mg_mgr) -> Result<Box<Engine>, Error> {
         let poller = Poller::new()?;
-        let waker = Wakeup::new().ok_or_else(std::io::Error::last_os_error)?;
+        let waker = Wakeup::new().ok_or_else(Error::last_os_error)?;
         poller.add(waker.fd(), poller::WAKER, false)?;
         // An event is not told twice: there must be room for it.
-        let ready = memory::room(poller::MOST).ok_or(std::io::ErrorKind::OutOfMemory)?;
+        let ready = memory::room(poller::MOST).ok_or_else(|| Error::from_raw_os_error(errno::ENOMEM))?;
         Ok(Box::new(Engine {
             mgr,
             options: RefCell::default(),
-            io_size: AtomicUsize::new(crate::abi::MG_IO_SIZE),
+            io_size: AtomicUsize::new(crate::abi::IO_SIZE),
             poller,
             lock: Lock::default(),
             process: Cell::new(thread::generation()),
@@ -520,8 +529,8 @@ impl Engine {
             no_more: Cell::new(false),
             dead: Cell::new(false),
             lame: Cell::new(false),
-            hook: Cell::default(),
-            hook_at: Cell::new(u64::MAX),
+            extension_step: Cell::default(),
+            extension_at: Cell::new(u64::MAX),
             before_poll: Cell::default(),
             frame: Cell::default(),
             shutdown: Shutdown::default(),
@@ -537,6 +546,7 @@ impl Engine {
             ws_strict: Cell::new(false),
             ws_any_text: Cell::new(false),
             compat: Cell::new(false),
+            sizes: Cell::new(Sizes::USUAL),
             written_for: Cell::new(722),
             now: Cell::new(0),
             link: Cell::new(core::ptr::null_mut()),

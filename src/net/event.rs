@@ -4,8 +4,9 @@ use super::engine::{Engine, Reason};
 use super::handle::ConnRef;
 use crate::abi::*;
 use crate::platform::sock;
-use crate::sys::log::{Bytes, log_error};
+use crate::sys::log::{Bytes, Line, log_error};
 use core::ffi::{c_int, c_void};
+use core::fmt::Write;
 
 /// Delivers an event; see `mg_call`. If the protocol handler closes the connection, the application's handler gets no further
 /// event, except those that a protocol handler derives from MG_EV_CLOSE, such as a response without a length.
@@ -108,13 +109,11 @@ pub(crate) fn report(c: ConnRef, message: core::fmt::Arguments) {
 
 /// Formats a message as a C string, without the heap if it is short: the message may be about running out of memory.
 fn with_text(message: core::fmt::Arguments, f: impl FnOnce(&mut [u8])) {
-    let mut text = [0u8; 128];
-    let mut rest = &mut text[..127];
-    if std::io::Write::write_fmt(&mut rest, message).is_ok() {
-        let end = 128 - rest.len();
-        return f(&mut text[..end]);
+    let mut text = Line::<128>::new();
+    if text.write_fmt(format_args!("{message}\0")).is_ok() {
+        return f(text.as_mut_bytes());
     }
-    let mut text = std::fmt::format(message).into_bytes();
+    let mut text = alloc::fmt::format(message).into_bytes();
     text.push(0);
     f(&mut text);
 }

@@ -56,6 +56,12 @@ impl ConnRef {
         send_info set_send_info: send: mg_iobuf;
     }
 
+    /// `c->data`.
+    pub(crate) fn data(self) -> *mut u8 {
+        let at = self.engine().map_or(Sizes::USUAL, |e| e.sizes.get()).data;
+        self.0.cast::<u8>().wrapping_add(at)
+    }
+
     #[inline]
     pub(crate) fn loc(self) -> mg_addr {
         // SAFETY: see ConnRef::new.

@@ -3,6 +3,7 @@
 
 use super::engine::{ConnState, Engine};
 use super::shutdown::LINGER_MAX;
+use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use crate::platform::sock::{self, Io};
 use core::ffi::c_int;

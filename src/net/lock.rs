@@ -1,7 +1,7 @@
 //! A recursive lock.
 
+use crate::memory::atomic::{AtomicUsize, Ordering};
 use crate::platform::thread;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Default)]
 pub(crate) struct Lock {

@@ -2,11 +2,12 @@
 //! operate on them.
 
 use crate::abi::{mg_addr, mg_connection};
+use crate::memory::prelude::*;
 use crate::platform::names::Names;
 use crate::platform::sock::OwnedFd;
+use alloc::collections::{BTreeMap, VecDeque};
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
-use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Default)]
 pub(crate) struct Resolver {

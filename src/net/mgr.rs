@@ -11,6 +11,7 @@ use super::shutdown::LINGER_TOTAL_MS;
 use super::tls::table as tls;
 use super::{ending, linger, recv, service};
 use crate::abi::*;
+use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use crate::platform::poller::{self, Ready};
 use crate::platform::thread;
@@ -156,8 +157,9 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         walk(e);
     }
     if !e.is_dead() {
-        if let Some(hook) = e.hook.get().filter(|_| e.hook_at.get() != u64::MAX || e.shutdown.request.is_waiting()) {
-            hook(e);
+        if let Some(step) = e.extension_step.get().filter(|_| e.extension_at.get() != u64::MAX || e.shutdown.request.is_waiting())
+        {
+            step(e);
         }
     }
     if !e.is_dead() {
@@ -218,7 +220,7 @@ pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     // SAFETY: the manager is alive.
     let timers = unsafe { &raw mut (*e.mgr).timers };
     let linger = Some(e.linger_check.get()).filter(|_| !e.lingering.borrow().is_empty());
-    let hook = Some(e.hook_at.get()).filter(|at| *at != u64::MAX);
+    let extension = Some(e.extension_at.get()).filter(|at| *at != u64::MAX);
     let deadline = e
         .deadlines
         .borrow()
@@ -226,7 +228,7 @@ pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
         .map(|(at, _)| *at)
         .into_iter()
         .chain(linger)
-        .chain(hook)
+        .chain(extension)
         .min()
         .filter(|at| *at < u64::MAX - 1);
     // SAFETY: as above.
@@ -345,7 +347,7 @@ fn expire(e: &Engine) {
         e.set_deadline(rec, None);
         if e.limited.get() {
             e.expired.borrow_mut().push(slot);
-            e.hook_at.set(0);
+            e.extension_at.set(0);
         }
         if rec.conn.get().is_null() {
             continue;

@@ -27,6 +27,7 @@ pub(crate) mod mgr;
 pub(crate) mod no_poll;
 pub(crate) mod on_signal;
 pub(crate) mod output;
+pub(crate) mod progress;
 pub(crate) mod protocol;
 pub(crate) mod record;
 pub(crate) mod recv;

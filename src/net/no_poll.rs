@@ -6,6 +6,7 @@ use super::handle::ConnRef;
 use super::list::list;
 use super::service;
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use core::cmp::Reverse;
 

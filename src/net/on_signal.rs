@@ -9,7 +9,8 @@ use crate::proto::ws;
 use core::ffi::c_int;
 use core::ptr;
 
-const ENTRIES: usize = 64;
+/// None without signals.
+const ENTRIES: usize = if cfg!(feature = "std") { 64 } else { 0 };
 /// Room for the longest reason of a Close frame, and a NUL.
 const REASON: usize = 124;
 

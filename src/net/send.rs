@@ -4,6 +4,7 @@ use super::ending;
 use super::engine::{ConnState, Engine, Reason, count};
 use super::event::{call_count, os_error};
 use super::handle::ConnRef;
+use super::progress;
 use super::tls::table as tls;
 use crate::abi::*;
 use crate::ffi_util::addr::Addr;
@@ -176,8 +177,7 @@ pub(crate) fn moved(e: &Engine, rec: &ConnState, n: usize) {
 /// The socket is blocked: waits for an event.
 pub(crate) fn block(e: &Engine, c: ConnRef, rec: &ConnState) {
     if !rec.blocked.replace(true) {
-        // From now on it stands still.
-        rec.progress_at.set(e.now.get());
+        progress::blocked(e, rec);
     }
     if !rec.armed.replace(true) {
         let token = poller::token(rec.slot.get(), rec.generation.get());

@@ -7,7 +7,7 @@ use super::event::{call, call_count, call_user, error, invoke};
 use super::handle::ConnRef;
 use super::stream;
 use super::tls::table as tls;
-use super::{attempts, close, conn, ending, recv, send, usage};
+use super::{attempts, close, conn, ending, progress, recv, send, usage};
 use crate::abi::*;
 use crate::memory;
 use crate::platform::sock;
@@ -187,7 +187,7 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
     match action {
         DrainAction::Live => {}
-        DrainAction::Wait(at) => e.set_deadline(rec, Some(at)),
+        DrainAction::Wait(at) => e.set_deadline(rec, Some(progress::look_at(e, rec, at, rec.drain_timeouts().flush_ms))),
         DrainAction::Close(reason) => {
             rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
             // A limit or a time-out that began the drain is what the application wants to hear of.

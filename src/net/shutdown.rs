@@ -1,10 +1,11 @@
 //! State of a manager's graceful shutdown, and requests for it from other threads and signal handlers.
 
 use crate::abi::{mgx_drain_opts, mgx_mgr_drain_opts, mgx_mgr_phase};
+use crate::memory::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use crate::memory::prelude::*;
 use crate::proto::ws;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 /// How long an idle keep-alive connection may still send a request.
 pub(crate) const IDLE_GRACE_MS: u64 = 1_000;

@@ -9,11 +9,12 @@ use super::{ending, send};
 use crate::abi::*;
 use crate::ffi_util::heap;
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::platform::sock::{self, Io};
 use crate::sys::fs::Handle;
 
 /// What `c->send` is filled up to.
-const BLOCK: usize = MG_IO_SIZE;
+const BLOCK: usize = IO_SIZE;
 /// Blocks in one service call, and bytes that the kernel copies in one service call, so that others get theirs.
 const BLOCKS: usize = 8;
 const COPY: u64 = 1 << 20;

@@ -2,9 +2,10 @@
 
 use crate::abi::{MG_TIMER_AUTODELETE, MG_TIMER_CALLED, MG_TIMER_REPEAT, MG_TIMER_RUN_NOW, mg_timer};
 use crate::ffi_util::heap;
+use crate::memory;
+use core::cell::Cell;
 use core::ffi::{c_int, c_uint};
 use core::ptr;
-use std::cell::Cell;
 
 /// A poll in progress, on the stack of `poll`.
 struct Poll {
@@ -15,7 +16,7 @@ struct Poll {
     outer: *const Poll,
 }
 
-thread_local! {
+memory::per_thread! {
     /// The innermost poll of this thread; callbacks may poll too.
     static POLLS: Cell<*const Poll> = const { Cell::new(ptr::null()) };
 }

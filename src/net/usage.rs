@@ -4,7 +4,6 @@
 use super::engine::{ConnState, Engine};
 use super::handle::ConnRef;
 use super::list::list;
-use crate::abi::mg_connection;
 
 /// What a TLS session takes beside the buffers: measured with both versions, rounded up.
 const SESSION: usize = 16 * 1024;
@@ -46,7 +45,7 @@ fn of(e: &Engine, c: ConnRef, rec: &ConnState) -> usize {
         _ => 0,
     };
     let buffers = c.recv_info().size.saturating_add(rtls).max(expected);
-    let fixed = size_of::<mg_connection>() + size_of::<ConnState>() + session;
+    let fixed = e.sizes.get().conn + size_of::<ConnState>() + session;
     let parts = [fixed, extra, buffers, c.send_info().size, rec.aside_len()];
     parts.into_iter().fold(0, usize::saturating_add)
 }

@@ -8,8 +8,8 @@ use super::handle::ConnRef;
 use super::mailbox::{Message, Wakeup};
 use crate::abi::*;
 use crate::memory;
+use crate::memory::prelude::*;
 use core::sync::atomic::Ordering;
-use std::collections::HashMap;
 
 /// See `mg_wakeup_init`.
 pub(crate) fn init(e: &Engine) -> bool {
@@ -45,7 +45,7 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
             return false;
         }
         // Small buffers are for what peers send.
-        let most = (*engine).io_size.load(Ordering::Relaxed).max(MG_IO_SIZE) - 8;
+        let most = (*engine).io_size.load(Ordering::Relaxed).max(IO_SIZE) - 8;
         let message = &message[..message.len().min(most)];
         (*engine).wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, 0, message))
     }
@@ -70,8 +70,8 @@ pub(crate) fn answer_waker(e: &Engine) {
 fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
     let mut mail = wakeup.receive();
     // Looking for each id in the list is fine for a few messages only, and all that can be done without memory.
-    let mut by_id: HashMap<u64, ConnRef> = HashMap::new();
-    if mail.is_more_than(8) && memory::fallibly(|| by_id.try_reserve(super::list::list(e).count()).is_ok()) {
+    let mut by_id: memory::Map<u64, ConnRef> = memory::Map::new();
+    if mail.is_more_than(8) && memory::grow_map(&mut by_id, super::list::list(e).count()) {
         by_id.extend(super::list::list(e).map(|c| (c.id64(), c)));
     }
     while let Some(message) = mail.next() {

@@ -1,10 +1,6 @@
-//! What the platforms share: results of transfers, readiness, a lock, messages of threads, and sockets that are numbers only.
+//! What the platforms share: results of transfers, readiness, a lock, and sockets that are numbers only.
 
-use super::thread;
-use super::waker::{pause, undisturbed};
-use core::cell::UnsafeCell;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 /// What a transfer came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,40 +36,82 @@ pub(crate) fn split_token(token: usize) -> (u32, u32) {
     ((token & ((1 << SLOT_BITS) - 1)) as u32, (token >> SLOT_BITS) as u32)
 }
 
-/// Maximum number of bytes that may wait for a manager; senders are refused beyond it.
-pub(crate) const LIMIT: usize = 64 << 20;
+/// What threads share over an operating system. Without one, `bare` has its own.
+#[cfg(any(feature = "std", feature = "port"))]
+pub(crate) mod guarded {
+    use super::super::thread;
+    use super::super::waker::{pause, undisturbed};
+    use crate::memory::atomic::{AtomicU32, Ordering};
+    use core::cell::UnsafeCell;
 
-/// Data shared between threads, and with signal handlers where there are any, behind a short spin lock.
-pub(crate) struct Guarded<T> {
-    /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
-    lock: AtomicU32,
-    value: UnsafeCell<T>,
-}
+    /// Maximum number of bytes that may wait for a manager; senders are refused beyond it.
+    pub(crate) const LIMIT: usize = 64 << 20;
 
-// SAFETY: the value is only touched with the lock held.
-unsafe impl<T: Send> Sync for Guarded<T> {}
-
-impl<T> Guarded<T> {
-    pub(crate) const fn new(value: T) -> Guarded<T> {
-        Guarded { lock: AtomicU32::new(0), value: UnsafeCell::new(value) }
+    /// Data shared between threads, and with signal handlers where there are any, behind a short spin lock.
+    pub(crate) struct Guarded<T> {
+        /// The process that holds it, by [`thread::current_generation`] plus one; 0 for none.
+        lock: AtomicU32,
+        value: UnsafeCell<T>,
     }
 
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        undisturbed(|| {
-            let process = thread::current_generation().wrapping_add(1);
-            loop {
-                let held = self.lock.load(Ordering::Relaxed);
-                // Whoever held it during a fork does not exist in the child.
-                if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                    break;
+    // SAFETY: the value is only touched with the lock held.
+    unsafe impl<T: Send> Sync for Guarded<T> {}
+
+    impl<T> Guarded<T> {
+        pub(crate) const fn new(value: T) -> Guarded<T> {
+            Guarded { lock: AtomicU32::new(0), value: UnsafeCell::new(value) }
+        }
+
+        pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+            undisturbed(|| {
+                let process = thread::current_generation().wrapping_add(1);
+                loop {
+                    let held = self.lock.load(Ordering::Relaxed);
+                    // Whoever held it during a fork does not exist in the child.
+                    if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                    {
+                        break;
+                    }
+                    pause();
                 }
-                pause();
-            }
-            // SAFETY: ours while the lock is held.
-            let r = f(unsafe { &mut *self.value.get() });
-            self.lock.store(0, Ordering::Release);
-            r
-        })
+                // SAFETY: ours while the lock is held.
+                let r = f(unsafe { &mut *self.value.get() });
+                self.lock.store(0, Ordering::Release);
+                r
+            })
+        }
+    }
+}
+
+/// Threads of the library's own.
+#[cfg(feature = "std")]
+pub(crate) mod threads {
+    use std::thread;
+    use std::time::Duration;
+
+    /// A thread to wait for.
+    pub(crate) struct Handle(thread::JoinHandle<()>);
+
+    impl Handle {
+        pub(crate) fn join(self) {
+            // A panic was reported when it happened.
+            let _ = self.0.join();
+        }
+    }
+
+    /// None if the system has no more threads.
+    pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) -> Option<Handle> {
+        thread::Builder::new().spawn(f).ok().map(Handle)
+    }
+
+    /// How many processors the process may use.
+    pub(crate) fn cpus() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// Lets other threads go on for a moment.
+    pub(crate) fn give_way() {
+        thread::sleep(Duration::from_micros(100));
     }
 }
 
@@ -124,38 +162,32 @@ pub(crate) mod numbers {
     }
 }
 
-/// A growable run of bytes.
-#[cfg(any(feature = "tcpip", feature = "port"))]
-pub(crate) struct Pages {
-    bytes: alloc::vec::Vec<u8>,
-    /// Whose they are: a process as in [`Guarded`].
-    pub(crate) process: u32,
-}
-
-#[cfg(any(feature = "tcpip", feature = "port"))]
-impl Pages {
-    pub(crate) const EMPTY: Pages = Pages::of(0);
-
-    /// None yet, of this process.
-    pub(crate) const fn of(process: u32) -> Pages {
-        Pages { bytes: alloc::vec::Vec::new(), process }
+/// The clocks that a program may replace.
+pub(crate) mod clock {
+    unsafe extern "C" {
+        /// Milliseconds since the machine was started, by a clock that only moves forward. An application may define this function
+        /// itself; the library then uses the application's. May be called from any thread.
+        fn mg_millis() -> u64;
+        /// Wall clock time, in milliseconds since 1970, at which `mg_millis` was 0; 0 as long as it is not known. Set by
+        /// SNTP, or by the application.
+        static mut mg_boot_timestamp_ms: u64;
     }
 
-    /// Appends both parts, or nothing. False when that is too much or out of memory.
-    pub(crate) fn push(&mut self, parts: [&[u8]; 2]) -> bool {
-        let more = parts[0].len() + parts[1].len();
-        if self.bytes.len() + more > LIMIT || self.bytes.try_reserve(more).is_err() {
-            return false;
-        }
-        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
-        true
+    /// Milliseconds of a monotonic clock.
+    pub(crate) fn millis() -> u64 {
+        // SAFETY: no conditions.
+        unsafe { mg_millis() }
     }
 
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+    /// Wall-clock time, as far as known.
+    pub(crate) fn now() -> u64 {
+        // SAFETY: a plain number; read as one access, so that a write in another thread is seen as a whole or not at all.
+        millis().wrapping_add(unsafe { (&raw const mg_boot_timestamp_ms).read_volatile() })
     }
 
-    pub(crate) fn unmap(&mut self) {
-        self.bytes = alloc::vec::Vec::new();
+    /// Sets the wall clock: `unix_ms` is the time at which `millis()` was `at`.
+    pub(crate) fn set(unix_ms: i64, at: u64) {
+        // SAFETY: a plain number, written as one access.
+        unsafe { (&raw mut mg_boot_timestamp_ms).write_volatile((unix_ms as u64).wrapping_sub(at)) };
     }
 }

@@ -14,15 +14,21 @@
 //! | `thread` | identifies the calling thread and process |
 //! | `files` | the functions of `mg_fs_posix`, and opening files without leaving a directory |
 //! | `names` | the system's host name files |
+//! | `error` | errors of the system, and their texts |
 //!
 //! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own. `port` has
-//! sockets and threads from functions in C that the application brings.
+//! sockets and threads from functions in C that the application brings. What else these need is `unix`'s where there is such a system, else `bare`'s: with the feature `std`, and without.
 //!
 //! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
 
 mod common;
 
-#[cfg(unix)]
+// No operating system.
+#[cfg(not(feature = "std"))]
+#[cfg_attr(feature = "port", allow(dead_code, unused_imports))]
+mod bare;
+
+#[cfg(all(unix, feature = "std"))]
 #[cfg_attr(any(feature = "sim", feature = "port"), allow(dead_code, unused_imports))]
 mod unix;
 

@@ -1,6 +1,7 @@
 //! HTTP credentials.
 
 use super::{http, url, urlcodec};
+use crate::memory::prelude::*;
 use base64::{
     Engine,
     alphabet::STANDARD,

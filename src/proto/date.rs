@@ -1,5 +1,7 @@
 //! Calendar dates.
 
+use crate::memory::prelude::*;
+
 /// Seconds since 1970 of a UTC date in the Gregorian calendar; 0 for years before 1970. Out-of-range values (month 13, day 0,
 /// minute 60) carry over.
 pub(crate) fn unix_time(year: u32, month: u32, day: u32, hour: u32, min: u32, sec: u32) -> u64 {
@@ -42,7 +44,7 @@ pub(crate) fn http(time: i64) -> Option<String> {
 
 /// Parses an HTTP date in any of its three forms (RFC 9110, 5.6.7); dates before 1970 count as 1970. None if malformed.
 pub(crate) fn parse_http(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
+    let text = core::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
     let is_day = |name: &str, len: usize| DAYS.iter().any(|d| name.eq_ignore_ascii_case(d.get(..len).unwrap_or(d)));
     let (date, month, year, clock) = if let Some((day, rest)) = text.split_once(", ") {
         let mut parts = rest.strip_suffix(" GMT")?.split(' ');

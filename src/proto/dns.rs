@@ -2,6 +2,7 @@
 //! replies that the resolver trusts.
 
 use crate::memory;
+use crate::memory::prelude::*;
 use core::net::IpAddr;
 
 pub(crate) const A: u16 = 1;

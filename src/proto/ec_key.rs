@@ -1,6 +1,7 @@
 //! EC private keys in PEM or DER.
 
 use crate::hash::{base64, ecc};
+use crate::memory::prelude::*;
 use zeroize::Zeroizing;
 
 /// The bytes of the first PEM block with this label. Ignores surrounding text and white space.

@@ -1,5 +1,7 @@
 //! Escaping of text in JSON strings and HTML.
 
+use crate::memory::prelude::*;
+
 /// The escape of a byte in a JSON string; None: itself, or `\\u00XX`.
 pub(crate) fn json(c: u8) -> Option<&'static [u8]> {
     match c {

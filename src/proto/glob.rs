@@ -1,7 +1,8 @@
 //! The pattern language of `mg_match`: `?` matches one character, `*` a run without `/`, `#` any run; everything else is literal.
 
+use crate::memory::prelude::*;
+use core::ops::Range;
 use memchr::{memchr, memmem};
-use std::ops::Range;
 
 /// A run of adjacent wildcards and the literal text after it.
 #[derive(Clone, Copy, Default)]

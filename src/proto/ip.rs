@@ -67,7 +67,7 @@ fn v6(s: &[u8]) -> Option<Ip> {
     if s.contains(&b'.') {
         return None;
     }
-    Some(Ip::V6(std::str::from_utf8(s).ok()?.parse::<Ipv6Addr>().ok()?.octets(), scope))
+    Some(Ip::V6(core::str::from_utf8(s).ok()?.parse::<Ipv6Addr>().ok()?.octets(), scope))
 }
 
 /// The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).

@@ -1,7 +1,7 @@
 //! Finds values in JSON text without building a tree.
 
 use super::num;
-use std::ops::Range;
+use core::ops::Range;
 
 const MAX_DEPTH: usize = 30;
 
@@ -12,7 +12,7 @@ pub(crate) enum Error {
     NotFound,
 }
 
-type Result<T> = std::result::Result<T, Error>;
+type Result<T> = core::result::Result<T, Error>;
 
 /// Length of the string at the start of `s`, with its quotes.
 fn string(s: &[u8]) -> Result<usize> {
@@ -182,7 +182,7 @@ pub(crate) fn text<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a [u8]> {
 /// The number token at `path`.
 fn number_token<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a str> {
     let token = token(json, path).filter(|t| matches!(t, [b'-' | b'0'..=b'9', ..]))?;
-    std::str::from_utf8(token).ok()
+    core::str::from_utf8(token).ok()
 }
 
 /// The number at `path`, correctly rounded.

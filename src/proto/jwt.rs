@@ -3,6 +3,7 @@
 use super::{escape, json};
 use crate::hash::base64;
 use crate::memory;
+use crate::memory::prelude::*;
 
 /// Content of the first two parts of a token.
 pub(crate) struct Token<'a> {

@@ -2,6 +2,7 @@
 
 use super::{escape::html_text, urlcodec};
 use crate::memory;
+use crate::memory::prelude::*;
 
 const TOP: &[u8] = br##"<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -1,8 +1,9 @@
 //! mDNS and DNS-SD messages: queries that may concern us, responses to them, and responses of others.
 
 use super::dns::{self, A, HEADER, RESPONSE, Record, Text, header, record};
+use crate::memory::prelude::*;
 use core::net::{IpAddr, Ipv4Addr};
-use std::ops::Range;
+use core::ops::Range;
 
 pub(crate) const PTR: u16 = 12;
 pub(crate) const TXT: u16 = 16;

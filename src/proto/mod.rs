@@ -35,7 +35,7 @@ pub(crate) mod ws;
 /// Counts the bytes that the scanners look at, so that tests can tell linear from quadratic without a clock.
 #[cfg(test)]
 pub(crate) mod meter {
-    use std::cell::Cell;
+    use core::cell::Cell;
 
     thread_local! {
         static LOOKED_AT: Cell<usize> = const { Cell::new(0) };

@@ -1,6 +1,8 @@
 //! Modbus over TCP, server side. A frame is transaction (2 bytes), protocol (2, zero), length of the rest (2), unit (1), function
 //! (1) and data.
 
+use crate::memory::prelude::*;
+
 pub(crate) const ILLEGAL_FUNCTION: u8 = 1;
 pub(crate) const ILLEGAL_ADDRESS: u8 = 2;
 pub(crate) const ILLEGAL_VALUE: u8 = 3;

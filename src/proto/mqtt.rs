@@ -1,6 +1,7 @@
 //! MQTT 3.1.1 and 5 packets.
 
 use crate::memory;
+use crate::memory::prelude::*;
 use core::ops::Range;
 
 pub(crate) const CONNECT: u8 = 1;

@@ -1,6 +1,7 @@
 //! Conditional requests (RFC 9110, section 13): entity tags and modification dates.
 
 use super::date;
+use crate::memory::prelude::*;
 
 /// The conditions of a request.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 
 use super::ip::Ip;
 use super::num;
+use crate::memory::prelude::*;
 
 /// Lines without comments, split into words.
 fn lines(text: &[u8]) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {

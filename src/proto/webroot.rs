@@ -2,6 +2,7 @@
 
 use super::{path::is_sane, urlcodec};
 use crate::memory;
+use crate::memory::prelude::*;
 
 /// Maximum path length, exclusive.
 pub(crate) const PATH_MAX: usize = 4096;

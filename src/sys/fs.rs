@@ -3,10 +3,12 @@
 use super::random;
 use crate::abi::*;
 use crate::ffi_util::{bytes::slice_mut, heap};
+use crate::memory::prelude::*;
 use crate::platform::files as fs_posix;
+use crate::platform::thread;
+use alloc::ffi::CString;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use std::ffi::CString;
 
 unsafe extern "C" {
     // By its C name: an application's copy of it may be the valid one.
@@ -162,7 +164,7 @@ const RANDOM: usize = 9;
 /// A unique name next to `path`: `NAME..PID-xxxxxxxxx`.
 fn temporary(path: &CStr) -> CString {
     let path = path.to_bytes();
-    let suffix = [format!("..{}-", std::process::id()).as_bytes(), &random::name::<RANDOM>()].concat();
+    let suffix = [format!("..{}-", thread::process_id()).as_bytes(), &random::name::<RANDOM>()].concat();
     let name = path.len() - memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
     let cut = (name + suffix.len()).saturating_sub(NAME_MAX).min(name.saturating_sub(1));
     CString::new([&path[..path.len() - cut], &suffix].concat()).unwrap_or_default()
@@ -175,7 +177,7 @@ fn writer(name: &[u8]) -> Option<u32> {
     let digits = rest.iter().rev().take_while(|b| b.is_ascii_digit()).count();
     let (rest, pid) = rest.split_at(rest.len() - digits);
     let own = rest.strip_suffix(b"..").is_some_and(|name| !name.is_empty()) && random.iter().all(u8::is_ascii_alphanumeric);
-    std::str::from_utf8(pid).ok().filter(|_| own)?.parse().ok().filter(|pid| *pid > 0)
+    core::str::from_utf8(pid).ok().filter(|_| own)?.parse().ok().filter(|pid| *pid > 0)
 }
 
 /// True if a name may be that of a file being written.

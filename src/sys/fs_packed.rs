@@ -5,9 +5,10 @@ use crate::ffi_util::{
     bytes::{cstr, slice, slice_mut},
     heap,
 };
+use crate::memory::prelude::*;
+use alloc::ffi::CString;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use std::ffi::CString;
 
 unsafe extern "C" {
     // By its C name: an application's copy of it may be the valid one.

@@ -17,8 +17,10 @@ unsafe extern "C" {
     static mg_log_level: AtomicI32;
     fn mg_log(fmt: *const c_char, ...);
     fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);
+    #[cfg(feature = "std")]
     #[cfg_attr(target_vendor = "apple", link_name = "__stdoutp")]
     static stdout: AtomicPtr<libc::FILE>;
+    fn putchar(c: c_int) -> c_int;
 }
 
 /// Set by mg_log_set_fn; NULL for stdout.
@@ -31,9 +33,22 @@ pub(crate) fn set_function(f: mg_pfn_t, param: *mut c_void) {
 }
 
 /// Writes through C's stdio, because applications mix logging and printf.
+#[cfg(feature = "std")]
 fn print(s: &[u8]) {
     // SAFETY: s is readable, and the stream is open for the life of the process.
     unsafe { libc::fwrite(s.as_ptr().cast(), 1, s.len(), stdout.load(Relaxed)) };
+}
+
+/// Through the one function that a firmware without stdio can define itself.
+#[cfg(not(feature = "std"))]
+fn print(s: &[u8]) {
+    s.iter().for_each(|c| put(*c));
+}
+
+/// One character, to C's standard output.
+pub(crate) fn put(c: u8) {
+    // SAFETY: no conditions.
+    unsafe { putchar(c_int::from(c)) };
 }
 
 /// Runs `write` with the log as output.
@@ -51,31 +66,36 @@ pub(crate) fn output(write: impl FnOnce(&mut AnySink<'_>)) {
 }
 
 /// Text on the stack, truncated to its size.
-struct Line<const N: usize> {
+pub(crate) struct Line<const N: usize> {
     buf: [u8; N],
     len: usize,
 }
 
 impl<const N: usize> Line<N> {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Line { buf: [0; N], len: 0 }
     }
 
-    fn push(&mut self, s: &[u8]) {
+    /// False when not all of it fits.
+    fn push(&mut self, s: &[u8]) -> bool {
         let n = s.len().min(N - self.len);
         self.buf[self.len..self.len + n].copy_from_slice(&s[..n]);
         self.len += n;
+        n == s.len()
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.buf[..self.len]
+    }
+
+    pub(crate) fn as_mut_bytes(&mut self) -> &mut [u8] {
+        &mut self.buf[..self.len]
     }
 }
 
 impl<const N: usize> Write for Line<N> {
     fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        self.push(s.as_bytes());
-        Ok(())
+        if self.push(s.as_bytes()) { Ok(()) } else { Err(core::fmt::Error) }
     }
 }
 

@@ -3,6 +3,6 @@
 pub(crate) mod fs;
 pub(crate) mod fs_packed;
 pub(crate) mod log;
-#[cfg(mg_small)]
+#[cfg(all(mg_small, feature = "std"))]
 mod panic;
 pub(crate) mod random;

@@ -1,11 +1,13 @@
 //! Random numbers.
 
+#[cfg(feature = "std")]
 use crate::ffi_util::bytes::slice_mut;
+use crate::memory::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::platform::clock::millis;
+use crate::platform::thread;
+#[cfg(feature = "std")]
 use crate::sys::log::log_error;
 use core::ffi::c_void;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 unsafe extern "C" {
     /// Fills `len` bytes at `buf` with random bytes of the operating system, or returns false. An application may define this
@@ -21,6 +23,7 @@ pub(crate) fn fill(buf: &mut [u8]) -> bool {
 }
 
 /// The library's own `mg_random`: bytes of the operating system's generator, or zeros and false.
+#[cfg(feature = "std")]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mgc_random(buf: *mut c_void, len: usize) -> bool {
     // SAFETY: buf has room for len bytes.
@@ -41,9 +44,14 @@ fn common() -> u64 {
         return u64::from_ne_bytes(bytes);
     }
     let count = COUNT.fetch_add(1, Relaxed);
-    let mut state = DefaultHasher::new();
-    (count, std::process::id(), millis(), &raw const COUNT).hash(&mut state);
-    state.finish()
+    let parts = [u64::from(count), u64::from(thread::process_id()), millis(), (&raw const COUNT) as u64];
+    // The mixer of SplitMix64.
+    parts.iter().fold(0, |state: u64, part| {
+        let n = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        n ^ n >> 31
+    })
 }
 
 /// A number below `n`, for spreading load. Not for secrets.

@@ -10,7 +10,10 @@ use super::session::OOM;
 use super::verify::{Verifier, anchors};
 use crate::hash::md::sha256_of;
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::sys::random;
+use alloc::sync::Arc;
+use core::cell::RefCell;
 use core::net::IpAddr;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, ring};
@@ -18,8 +21,6 @@ use rustls::pki_types::ServerName;
 use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni, ServerConfig};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
-use std::cell::RefCell;
-use std::sync::Arc;
 
 /// `struct mg_tls_opts`, borrowed.
 #[derive(Clone, Copy, Default)]

@@ -1,7 +1,8 @@
 //! Error texts for applications: `MG_EV_ERROR` has room for 63 bytes, the log for the rest.
 
+use crate::memory::prelude::*;
+use core::fmt;
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage, PeerIncompatible};
-use std::fmt;
 
 /// Maximum length of an error text.
 const ROOM: usize = 63;

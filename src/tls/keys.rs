@@ -3,10 +3,11 @@
 use super::error::Error;
 use super::pem;
 use super::x509::{BIT_STRING, Certificate, SEQUENCE, element, elements, key_bits, wrap};
+use crate::memory::prelude::*;
+use alloc::sync::Arc;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
-use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Tag of the optional public part of an EC key.
@@ -88,7 +89,7 @@ fn private_key(key: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
         return Err(Error::key("the private key is encrypted", "give it without a password"));
     }
     let mut der = block.decode().ok_or_else(|| Error::key("damaged private key", "not base64"))?;
-    let der = std::mem::take::<Vec<u8>>(&mut der);
+    let der = core::mem::take::<Vec<u8>>(&mut der);
     Ok(match block.label {
         b"RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(der.into()),
         b"EC PRIVATE KEY" => PrivateKeyDer::Sec1(der.into()),

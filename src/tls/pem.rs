@@ -3,6 +3,7 @@
 use super::x509::element;
 use crate::hash::base64;
 use crate::memory;
+use crate::memory::prelude::*;
 use memchr::memmem::find;
 use zeroize::Zeroizing;
 
@@ -33,7 +34,7 @@ impl Block<'_> {
 
 /// The complete blocks of a text; other text is ignored.
 pub(super) fn blocks(mut text: &[u8]) -> impl Iterator<Item = Block<'_>> {
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         loop {
             let start = find(text, b"-----BEGIN ")? + b"-----BEGIN ".len();
             text = &text[start..];

@@ -1,12 +1,13 @@
 //! A TLS connection: rustls' state machine between ciphertext in, ciphertext out and plaintext.
 
 use crate::memory;
+use crate::memory::prelude::*;
+use alloc::sync::Arc;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use rustls::{ClientConfig, Error, KeyLogFile, ServerConfig};
-use std::sync::Arc;
 
 /// Configuration of a connection.
 pub(crate) enum Role {

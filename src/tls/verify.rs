@@ -5,7 +5,9 @@ use super::error::Error as Refused;
 use super::pem;
 use super::x509::{Certificate, SEQUENCE, Usage, wrap};
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::sys::log::log_info;
+use alloc::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid as Valid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
@@ -16,7 +18,6 @@ use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Tru
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use std::sync::Arc;
 use webpki::RawPublicKeyEntity;
 
 /// Maximum size of the list of acceptable issuers that a server sends: it must fit in one message.

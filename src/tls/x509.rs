@@ -1,5 +1,6 @@
 //! The few certificate fields that webpki does not expose, for certificates that it rejects.
 
+use crate::memory::prelude::*;
 use crate::proto::date::unix_time;
 use core::time::Duration;
 use rustls::pki_types::UnixTime;

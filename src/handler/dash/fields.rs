@@ -4,11 +4,11 @@ use super::users::User;
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice_mut, until_nul};
 use crate::memory;
+use crate::memory::prelude::*;
 pub(super) use crate::proto::escape::json_string as quoted;
 use crate::proto::json::{self, Escapes, Unescape};
 use crate::sys::fs::{Fs, is_temporary};
 use core::ffi::{CStr, c_char, c_int};
-use std::io::Write;
 
 /// Size limit of a response; no element is added beyond it.
 const MAX_JSON: usize = 16 << 20;
@@ -210,7 +210,8 @@ impl Set {
 
     /// Stores a name in the field for it, if there is one. False if it does not fit.
     pub(super) fn set_name(self, name: &[u8]) -> bool {
-        let Some(field) = self.field(b"name").filter(|f| f.r#type == mg_val_type::MG_VAL_STR as c_int && f.value_size > 0) else {
+        let Some(field) = self.field(b"name").filter(|f| f.r#type == mg_val_type::MG_VAL_STR as c_enum && f.value_size > 0)
+        else {
             return true;
         };
         // SAFETY: see new().
@@ -246,19 +247,16 @@ unsafe fn text<'a>(field: &mg_field) -> &'a [u8] {
 /// # Safety
 /// The field describes a variable of its type, or a type that does not exist.
 unsafe fn print(out: &mut Vec<u8>, field: &mg_field) {
-    const INT: c_int = mg_val_type::MG_VAL_INT as c_int;
-    const UINT64: c_int = mg_val_type::MG_VAL_UINT64 as c_int;
-    const BOOL: c_int = mg_val_type::MG_VAL_BOOL as c_int;
-    const DBL: c_int = mg_val_type::MG_VAL_DBL as c_int;
-    const STR: c_int = mg_val_type::MG_VAL_STR as c_int;
-    const RAW: c_int = mg_val_type::MG_VAL_RAW as c_int;
+    const INT: c_enum = mg_val_type::MG_VAL_INT as c_enum;
+    const UINT64: c_enum = mg_val_type::MG_VAL_UINT64 as c_enum;
+    const BOOL: c_enum = mg_val_type::MG_VAL_BOOL as c_enum;
+    const DBL: c_enum = mg_val_type::MG_VAL_DBL as c_enum;
+    const STR: c_enum = mg_val_type::MG_VAL_STR as c_enum;
+    const RAW: c_enum = mg_val_type::MG_VAL_RAW as c_enum;
     if field.value.is_null() {
         return out.extend(b"null");
     }
-    let mut number = |text: core::fmt::Arguments<'_>| {
-        // Writing to memory does not fail.
-        let _ = out.write_fmt(text);
-    };
+    let mut number = |text: core::fmt::Arguments<'_>| memory::append_text(out, text);
     // SAFETY: as the caller promises. A bool of C may hold anything.
     unsafe {
         match field.r#type {
@@ -291,7 +289,7 @@ unsafe fn put_text(field: &mg_field, s: &[u8]) -> bool {
 
 /// An integer between two bounds.
 fn whole(object: &[u8], path: &[u8], min: f64, end: f64) -> Option<f64> {
-    json::number_at(object, path).filter(|v| v.fract() == 0.0 && *v >= min && *v < end)
+    json::number_at(object, path).filter(|v| *v as i64 as f64 == *v && *v >= min && *v < end)
 }
 
 /// Stores the value that `object` has for a variable, if there is one that fits.
@@ -299,12 +297,12 @@ fn whole(object: &[u8], path: &[u8], min: f64, end: f64) -> Option<f64> {
 /// # Safety
 /// The field describes a variable of its type; `object` is not a part of it.
 unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
-    const INT: c_int = mg_val_type::MG_VAL_INT as c_int;
-    const UINT64: c_int = mg_val_type::MG_VAL_UINT64 as c_int;
-    const BOOL: c_int = mg_val_type::MG_VAL_BOOL as c_int;
-    const DBL: c_int = mg_val_type::MG_VAL_DBL as c_int;
-    const STR: c_int = mg_val_type::MG_VAL_STR as c_int;
-    const RAW: c_int = mg_val_type::MG_VAL_RAW as c_int;
+    const INT: c_enum = mg_val_type::MG_VAL_INT as c_enum;
+    const UINT64: c_enum = mg_val_type::MG_VAL_UINT64 as c_enum;
+    const BOOL: c_enum = mg_val_type::MG_VAL_BOOL as c_enum;
+    const DBL: c_enum = mg_val_type::MG_VAL_DBL as c_enum;
+    const STR: c_enum = mg_val_type::MG_VAL_STR as c_enum;
+    const RAW: c_enum = mg_val_type::MG_VAL_RAW as c_enum;
     let (value, size) = (field.value, field.value_size);
     if value.is_null() || size == 0 {
         return false;
@@ -316,7 +314,7 @@ unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
             INT if size == size_of::<c_int>() => whole(object, &path, c_int::MIN.into(), f64::from(c_int::MAX) + 1.0)
                 .map(|v| value.cast::<c_int>().write_unaligned(v as c_int)),
             UINT64 if size == size_of::<u64>() => {
-                let digits = json::token(object, &path).and_then(|t| std::str::from_utf8(t).ok()?.parse().ok());
+                let digits = json::token(object, &path).and_then(|t| core::str::from_utf8(t).ok()?.parse().ok());
                 let v = digits.or_else(|| whole(object, &path, 0.0, 18_446_744_073_709_551_616.0).map(|v| v as u64));
                 v.map(|v: u64| value.cast::<u64>().write_unaligned(v))
             }
@@ -346,7 +344,7 @@ unsafe fn store(field: &mg_field, object: &[u8]) -> bool {
 pub(crate) unsafe fn dir_read(set: *mut mg_field_set, user: *mut mg_dash_user) -> bool {
     // SAFETY: as the caller promises.
     let Some(set) = (unsafe { Set::new(set) }).filter(|s| s.is_array()) else { return false };
-    let is_text = |f: &mg_field| f.r#type == mg_val_type::MG_VAL_STR as c_int && f.value_size > 0 && !f.value.is_null();
+    let is_text = |f: &mg_field| f.r#type == mg_val_type::MG_VAL_STR as c_enum && f.value_size > 0 && !f.value.is_null();
     let Some(name_field) = set.field(b"name").filter(is_text) else { return false };
     let Some(dir) = set.dir(user) else { return false };
     // SAFETY: as the caller promises, and so for what they point to.
@@ -355,7 +353,7 @@ pub(crate) unsafe fn dir_read(set: *mut mg_field_set, user: *mut mg_dash_user) -
         dash.as_ref().and_then(|d| Fs::new(d.upload_fs)).unwrap_or_else(Fs::posix)
     };
     let (mut names, mut whole) = (Vec::new(), true);
-    let c_path = |path: Vec<u8>| std::ffi::CString::new(path).unwrap_or_default();
+    let c_path = |path: Vec<u8>| alloc::ffi::CString::new(path).unwrap_or_default();
     fs.list(&c_path(dir.clone()), |name: &CStr| {
         if !is_temporary(name.to_bytes()) && whole {
             whole = !memory::is_low() && memory::grow(&mut names, 1);
@@ -382,9 +380,9 @@ pub(crate) unsafe fn dir_read(set: *mut mg_field_set, user: *mut mg_dash_user) -
         let size = fs.status(&c_path([&dir[..], b"/", name].concat())).map_or(0, |(_, size, _)| size);
         // SAFETY: a variable of its type.
         unsafe {
-            if field.r#type == mg_val_type::MG_VAL_UINT64 as c_int {
+            if field.r#type == mg_val_type::MG_VAL_UINT64 as c_enum {
                 field.value.cast::<u64>().write_unaligned(size as u64);
-            } else if field.r#type == mg_val_type::MG_VAL_INT as c_int {
+            } else if field.r#type == mg_val_type::MG_VAL_INT as c_enum {
                 field.value.cast::<c_int>().write_unaligned(c_int::try_from(size).unwrap_or(c_int::MAX));
             }
         }

@@ -19,36 +19,30 @@ const POLICY: u16 = 1008;
 const USER: usize = 8;
 const DASH: usize = 16;
 
-/// A pointer in `c->data`. None if the library was built with a smaller MG_DATA_SIZE.
-fn slot<T>(c: ConnRef, at: usize) -> Option<*mut *mut T> {
-    // SAFETY: a connection, see ConnRef::new; no reference is made.
-    let data = unsafe { (&raw mut (*c.as_ptr()).data).cast::<u8>() };
-    (at + size_of::<*mut T>() <= MG_DATA_SIZE).then(|| data.wrapping_add(at).cast())
+/// A pointer in `c->data`.
+fn slot<T>(c: ConnRef, at: usize) -> *mut *mut T {
+    c.data().wrapping_add(at).cast()
 }
 
 fn user_of(c: ConnRef) -> *mut mg_dash_user {
     // SAFETY: a slot inside c->data; any bytes are a pointer, which is only compared.
-    slot::<mg_dash_user>(c, USER).map_or(ptr::null_mut(), |p| unsafe { p.read_unaligned() })
+    unsafe { slot::<mg_dash_user>(c, USER).read_unaligned() }
 }
 
 /// Records the user of a connection that became a WebSocket.
 pub(super) fn open(c: ConnRef, user: User, dash: *mut mg_dash) {
-    if let (Some(u), Some(d)) = (slot::<mg_dash_user>(c, USER), slot::<mg_dash>(c, DASH)) {
-        // SAFETY: slots inside c->data.
-        unsafe {
-            u.write_unaligned(user.into_ptr());
-            d.write_unaligned(dash);
-        }
+    // SAFETY: slots inside c->data.
+    unsafe {
+        slot::<mg_dash_user>(c, USER).write_unaligned(user.into_ptr());
+        slot::<mg_dash>(c, DASH).write_unaligned(dash);
     }
 }
 
 /// Handles a closed connection.
 pub(super) fn close(c: ConnRef) {
     if c.flags().is_websocket() && users::release(user_of(c)) {
-        if let Some(u) = slot::<mg_dash_user>(c, USER) {
-            // SAFETY: a slot inside c->data.
-            unsafe { u.write_unaligned(ptr::null_mut()) };
-        }
+        // SAFETY: a slot inside c->data.
+        unsafe { slot::<mg_dash_user>(c, USER).write_unaligned(ptr::null_mut()) };
     }
 }
 

@@ -3,13 +3,14 @@
 use crate::abi::*;
 use crate::ffi_util::bytes::cstr;
 use crate::ffi_util::heap;
+use crate::memory::prelude::*;
 use crate::net::handle::ConnRef;
 use crate::platform::clock as time;
+use crate::platform::thread::{Mutex, MutexGuard};
 use crate::proto::creds;
 use crate::sys::log::log_error;
 use crate::sys::random;
 use core::ffi::{c_char, c_int};
-use std::sync::{Mutex, MutexGuard};
 
 /// Maximum number of sessions per dashboard.
 const MOST: usize = 10;
@@ -35,7 +36,7 @@ unsafe impl Send for Entry {}
 static USERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 fn users() -> MutexGuard<'static, Vec<Entry>> {
-    USERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    USERS.lock()
 }
 
 /// A user that stays allocated while this is held.

@@ -6,6 +6,7 @@ use super::table::Ops;
 use crate::abi::*;
 use crate::ffi_util::{bytes, iobuf};
 use crate::memory;
+use crate::memory::prelude::*;
 use crate::net::engine::{ConnState, Engine, Reason};
 use crate::net::event::{call, call_count, error};
 use crate::net::handle::ConnRef;
@@ -16,19 +17,19 @@ use crate::platform::sock::{self, Io};
 use crate::sys::log::{log_at, log_error};
 use crate::tls::config::{Cache, Options, explain};
 use crate::tls::session::{Role, Session, Step};
+use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::{OnceCell, RefCell};
 use core::net::IpAddr;
 use core::ptr;
 use rustls::KeyLogFile;
-use std::sync::Arc;
 
 /// The step of `c->rtls`. It begins with two: with the default, a whole record and most of the next.
 fn step(e: &Engine) -> usize {
-    e.io_size().min(MG_IO_SIZE)
+    e.io_size().min(IO_SIZE)
 }
 /// A handshake message may not need more.
-const MOST_INPUT: usize = 8 * MG_IO_SIZE;
+const MOST_INPUT: usize = 8 * IO_SIZE;
 /// Plaintext encrypted for one send call: with the default, four full records; and how often in one service call.
 fn batch(e: &Engine) -> usize {
     4 * step(e)
@@ -463,7 +464,7 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     // SAFETY: the connection's own buffer; room bytes behind the data belong to it.
     let (got, emptied) = unsafe {
         if (*io).len == (*io).size {
-            let more = if (*io).len == 0 { 2 * step(e) } else { step(e).max(((*io).len / 2).min(MG_IO_SIZE)) };
+            let more = if (*io).len == 0 { 2 * step(e) } else { step(e).max(((*io).len / 2).min(IO_SIZE)) };
             if (*io).len + more > MOST_INPUT {
                 error(c, format_args!("TLS input is too long"));
                 return false;

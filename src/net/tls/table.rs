@@ -1,6 +1,7 @@
 //! The engine's entry to TLS. `net::tls::driver` and rustls are reached only through a table that `mg_tls_init` supplies, so a
 //! statically linked program that never calls it does not contain them.
 
+use crate::memory::prelude::*;
 use crate::net::engine::{ConnState, Engine};
 use crate::net::handle::ConnRef;
 use crate::net::record::record;

@@ -16,10 +16,16 @@ pub(crate) mod errno;
 #[path = "../tcpip/names.rs"]
 pub(crate) mod names;
 pub(crate) mod poller;
+// The memory of messages: no interrupt handler sends any.
+#[path = "../tcpip/shared.rs"]
+mod shared;
 pub(crate) mod sock;
 #[path = "../tcpip/socket_file.rs"]
 pub(crate) mod socket_file;
 pub(crate) mod thread;
 pub(crate) mod waker;
 
-pub(crate) use super::unix::{clock, files, signal};
+#[cfg(not(feature = "std"))]
+pub(crate) use super::bare::{clock, error, files, signal};
+#[cfg(feature = "std")]
+pub(crate) use super::unix::{clock, error, files, signal};

@@ -2,9 +2,11 @@
 //! nothing more ([`rearm`]).
 
 use super::c::{self, mgx_port_item};
-use super::errno::{self, Failure};
+use super::errno;
+use super::error::Error;
+use super::waker::Guarded;
 use crate::memory;
-pub(crate) use crate::platform::common::{Guarded, Ready, WAKER, split_token, token};
+pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_int;
@@ -14,7 +16,7 @@ use core::time::Duration;
 pub(crate) const ALWAYS_UP: bool = true;
 
 /// What one wait reports at most.
-pub(crate) const MOST: usize = if cfg!(target_os = "none") { 64 } else { 1024 };
+pub(crate) const MOST: usize = if cfg!(not(feature = "std")) { 64 } else { 1024 };
 
 /// The library keeps a place for each number below that of a socket.
 const HIGHEST: usize = 1 << 20;
@@ -67,7 +69,7 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    pub(crate) fn new() -> Result<Poller, Failure> {
+    pub(crate) fn new() -> Result<Poller, Error> {
         let id = TABLE.with(|table| {
             table.pollers += 1;
             table.pollers
@@ -76,7 +78,7 @@ impl Poller {
     }
 
     /// Starts again with nothing registered.
-    pub(crate) fn renew(&self) -> Result<(), Failure> {
+    pub(crate) fn renew(&self) -> Result<(), Error> {
         // A thread that was waiting does not exist in this process.
         self.waiting.set(false);
         self.forget_all();
@@ -105,13 +107,13 @@ impl Poller {
         -1
     }
 
-    fn watch(&self, fd: c_int, token: usize, want: u8) -> Result<(), Failure> {
-        let at = usize::try_from(fd).ok().filter(|at| *at < HIGHEST).ok_or(Failure(errno::EBADF))?;
+    fn watch(&self, fd: c_int, token: usize, want: u8) -> Result<(), Error> {
+        let at = usize::try_from(fd).ok().filter(|at| *at < HIGHEST).ok_or_else(|| Error::from_raw_os_error(errno::EBADF))?;
         TABLE.with(|table| {
             let sockets = &mut table.sockets;
             if at >= sockets.len() {
                 if !memory::grow(sockets, at + 1 - sockets.len()) {
-                    return Err(Failure(errno::ENOMEM));
+                    return Err(Error::from_raw_os_error(errno::ENOMEM));
                 }
                 sockets.resize(at + 1, NOBODYS);
             }
@@ -120,12 +122,12 @@ impl Poller {
         })
     }
 
-    pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> Result<(), Failure> {
+    pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> Result<(), Error> {
         self.watch(fd, token, c::MGX_PORT_READ | if writable { c::MGX_PORT_WRITE } else { 0 })
     }
 
     /// As if just added: what is true already is told again.
-    pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> Result<(), Failure> {
+    pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> Result<(), Error> {
         self.add(fd, token, true)
     }
 

@@ -2,12 +2,12 @@
 
 use super::c::{self, mgx_port_addr};
 use super::errno::{self, check};
+pub(crate) use super::error::{set_errno, words};
 use super::poller::{self, Poller, look, rearm};
 use crate::abi::mg_addr;
 use crate::memory;
 pub(crate) use crate::platform::common::Io;
 pub(crate) use crate::platform::common::numbers::*;
-pub(crate) use crate::platform::unix::error::{set_errno, words};
 use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -94,7 +94,7 @@ pub(crate) fn set_tos(fd: c_int, _ip6: bool, tos: c_int) -> bool {
 
 /// Joins the IPv4 multicast group `ip` (network byte order) on any interface.
 pub(crate) fn join_group(fd: c_int, ip: u32) -> bool {
-    set(fd, c::MGX_PORT_JOIN, ip.cast_signed())
+    set(fd, c::MGX_PORT_JOIN, ip as c_int)
 }
 
 /// Maximum number of routers that a multicast datagram may pass.
@@ -175,7 +175,7 @@ pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
 }
 
 /// The longest datagram that is received whole: as long as there can be, or as Ethernet carries.
-const DATAGRAM: usize = if cfg!(target_os = "none") { 1536 } else { 1 << 16 };
+const DATAGRAM: usize = if cfg!(not(feature = "std")) { 1536 } else { 1 << 16 };
 
 /// Memory of a manager for what is looked at once.
 #[derive(Default)]
@@ -282,6 +282,11 @@ pub(crate) fn has_input(fd: c_int) -> bool {
 /// Whether the other end of a stream is gone, and not merely silent.
 pub(crate) fn is_gone(fd: c_int) -> bool {
     look(fd, 0) & (c::MGX_PORT_FAIL | c::MGX_PORT_GONE) != 0
+}
+
+/// Not each stack says what it holds.
+pub(crate) fn unacknowledged(_fd: c_int) -> Option<usize> {
+    None
 }
 
 /// Forgets the next bytes of a stream.

@@ -1,7 +1,10 @@
 //! Threads, which an RTOS calls tasks.
 
 use super::c;
-pub(crate) use crate::platform::unix::thread::{current_generation, generation};
+#[cfg(not(feature = "std"))]
+pub(crate) use crate::platform::bare::thread::*;
+#[cfg(feature = "std")]
+pub(crate) use crate::platform::unix::thread::*;
 
 /// Identifies the calling thread among all live threads; never 0.
 #[inline]

@@ -2,8 +2,8 @@
 
 use super::c;
 use super::poller;
+pub(crate) use super::shared::{Guarded, LIMIT, Pages};
 use super::thread;
-pub(crate) use crate::platform::common::{Guarded, LIMIT, Pages};
 use core::ffi::c_int;
 
 /// Handlers of signals and interrupts do not call the library.

@@ -1,7 +1,7 @@
 //! The clock of the world.
 
 use super::world;
-pub(crate) use crate::platform::unix::clock::{millis, now, set};
+pub(crate) use crate::platform::common::clock::*;
 
 /// The library's own `mg_millis`.
 #[unsafe(no_mangle)]

@@ -12,4 +12,4 @@ pub(crate) mod thread;
 pub(crate) mod waker;
 mod world;
 
-pub(crate) use super::unix::{errno, files, signal};
+pub(crate) use super::unix::{errno, error, files, signal};

@@ -1,7 +1,7 @@
 //! Ends the wait of a poller. A world belongs to one thread, so only that thread's wakeups arrive.
 
 use super::world;
-pub(crate) use crate::platform::common::{Guarded, LIMIT};
+pub(crate) use crate::platform::common::guarded::{Guarded, LIMIT};
 pub(crate) use crate::platform::unix::waker::{Pages, pause, undisturbed};
 use core::ffi::c_int;
 

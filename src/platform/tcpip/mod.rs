@@ -14,6 +14,7 @@
 //! | `netif.rs` | access to `struct mg_tcpip_if` |
 //! | `phy.rs` | the registers of Ethernet PHYs |
 //! | `poller.rs` | readiness of sockets, and the stack's part of a poll |
+//! | `shared.rs` | what threads share |
 //! | `sock.rs` | the calls on sockets |
 //! | `stack.rs` | what belongs to one interface: sockets, and the table of all stacks |
 //! | `tcp.rs` | TCP sockets and listeners over smoltcp |
@@ -31,6 +32,8 @@ pub(crate) mod names;
 mod netif;
 pub(crate) mod phy;
 pub(crate) mod poller;
+#[cfg(feature = "std")]
+mod shared;
 pub(crate) mod sock;
 pub(crate) mod socket_file;
 mod stack;
@@ -39,9 +42,13 @@ mod udp;
 pub(crate) mod waker;
 mod wire;
 
-pub(crate) use super::unix::{clock, files, signal, thread};
+#[cfg(not(feature = "std"))]
+pub(crate) use super::bare::{clock, errno, error, files, shared, signal, thread};
+#[cfg(feature = "std")]
+pub(crate) use super::unix::{clock, error, files, signal, thread};
 
 /// The numbers of errors that the engine tells apart or reports.
+#[cfg(feature = "std")]
 pub(crate) mod errno {
     pub(crate) use libc::{
         EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EBADF, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EINVAL, EIO, EMFILE,

@@ -1,5 +1,6 @@
 //! Readiness of sockets, and the stack's part of a poll.
 
+use super::error::Error;
 use super::interface;
 use super::stack::{self, Socket, Stack};
 use super::{frames, waker};
@@ -10,7 +11,6 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use core::time::Duration;
-use std::io;
 
 /// Whether there is always a network, as far as this platform knows.
 pub(crate) const ALWAYS_UP: bool = false;
@@ -38,12 +38,12 @@ impl Drop for Poller {
 }
 
 impl Poller {
-    pub(crate) fn new() -> io::Result<Poller> {
+    pub(crate) fn new() -> Result<Poller, Error> {
         let stack = Box::into_raw(Box::new(RefCell::new(Stack::new())));
         if !stack::register(stack) {
             // SAFETY: just made.
             drop(unsafe { Box::from_raw(stack) });
-            return Err(io::Error::from_raw_os_error(super::errno::EMFILE));
+            return Err(Error::from_raw_os_error(super::errno::EMFILE));
         }
         Ok(Poller { stack, wakers: RefCell::default(), busy: Cell::new(false) })
     }
@@ -53,7 +53,7 @@ impl Poller {
         unsafe { &*self.stack }
     }
 
-    pub(crate) fn renew(&self) -> io::Result<()> {
+    pub(crate) fn renew(&self) -> Result<(), Error> {
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Poller {
         self.stack().try_borrow().is_ok_and(|stack| stack.is_up())
     }
 
-    fn watch(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
+    fn watch(&self, fd: c_int, token: usize, writable: bool) -> Result<(), Error> {
         if waker::is_one(fd) {
             self.wakers.borrow_mut().push((fd, token));
             return Ok(());
@@ -100,15 +100,15 @@ impl Poller {
         });
         match known {
             Ok(Some(())) => Ok(()),
-            _ => Err(io::Error::from_raw_os_error(super::errno::EBADF)),
+            _ => Err(Error::from_raw_os_error(super::errno::EBADF)),
         }
     }
 
-    pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
+    pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> Result<(), Error> {
         self.watch(fd, token, writable)
     }
 
-    pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> io::Result<()> {
+    pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> Result<(), Error> {
         self.watch(fd, token, true)
     }
 

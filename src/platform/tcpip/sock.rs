@@ -1,6 +1,7 @@
 //! The calls on sockets. A socket is a number: its stack's in the upper part, its place there in the lower.
 
 use super::errno;
+pub(crate) use super::error::{set_errno, words};
 use super::poller::Poller;
 use super::stack::{self, Socket, Stack};
 use super::tcp::Tcp;
@@ -9,7 +10,6 @@ use super::wire::Ip;
 use crate::abi::mg_addr;
 pub(crate) use crate::platform::common::Io;
 pub(crate) use crate::platform::common::numbers::*;
-pub(crate) use crate::platform::unix::error::{set_errno, words};
 use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -316,6 +316,11 @@ pub(crate) fn has_input(fd: c_int) -> bool {
 /// Whether the other end of a stream is gone, and not merely silent.
 pub(crate) fn is_gone(fd: c_int) -> bool {
     stack::with(fd, |stack, index| stack.tcp_is_gone(index)).unwrap_or(false)
+}
+
+/// How many bytes the stack still holds because the peer has not acknowledged them.
+pub(crate) fn unacknowledged(fd: c_int) -> Option<usize> {
+    stack::with(fd, |stack, index| stack.tcp_unacknowledged(index)).ok()?
 }
 
 /// Forgets the next bytes of a stream.

@@ -295,6 +295,10 @@ impl Stack {
         self.smol(index).is_none_or(|(_, socket)| socket.state() == State::Closed)
     }
 
+    pub(super) fn tcp_unacknowledged(&mut self, index: usize) -> Option<usize> {
+        self.smol(index).map(|(_, socket)| socket.send_queue())
+    }
+
     /// Everything that was queued, then the end of the stream.
     pub(super) fn tcp_shutdown(&mut self, index: usize) {
         if let Some((t, socket)) = self.smol(index) {

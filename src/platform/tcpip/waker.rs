@@ -1,15 +1,17 @@
 //! What other threads may touch: flags that the poller looks at.
 
-pub(crate) use crate::platform::common::{Guarded, LIMIT, Pages};
+pub(crate) use super::shared::{Guarded, LIMIT, Pages};
+use crate::memory::atomic::{AtomicU8, Ordering};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU8, Ordering};
 
 /// There are no signals to block.
+#[cfg(feature = "std")]
 pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
 /// Lets the holder of a short lock go on.
+#[cfg(feature = "std")]
 pub(crate) fn pause() {
     core::hint::spin_loop();
 }

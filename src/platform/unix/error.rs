@@ -2,6 +2,7 @@
 
 use core::ffi::c_int;
 use std::io;
+pub(crate) use std::io::Error;
 
 pub(crate) fn errno() -> c_int {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)

@@ -518,6 +518,20 @@ fn is_tcp_closed(_fd: c_int) -> bool {
     false
 }
 
+/// How many bytes the kernel still holds because the peer has not acknowledged them. None if it does not say.
+#[cfg(target_os = "linux")]
+pub(crate) fn unacknowledged(fd: c_int) -> Option<usize> {
+    let mut n: c_int = 0;
+    // SAFETY: SIOCOUTQ writes an int.
+    let known = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut n) } == 0;
+    known.then(|| usize::try_from(n).ok()).flatten()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unacknowledged(_fd: c_int) -> Option<usize> {
+    None
+}
+
 /// Discards the next bytes of a TCP stream without copying them.
 pub(crate) fn discard(fd: c_int, scratch: &mut Scratch) -> Io {
     // With MSG_TRUNC the kernel does not write to the buffer (tcp(7)), but tools that check memory want one.

@@ -1,7 +1,8 @@
 //! Thread and process identification.
 
+pub(crate) use crate::platform::common::threads::*;
 use core::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Once;
+use std::sync::{self, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Identifies the calling thread among all live threads; never 0.
@@ -55,4 +56,22 @@ pub(crate) fn generation() -> u32 {
 #[inline]
 pub(crate) fn current_generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
+}
+
+pub(crate) fn process_id() -> u32 {
+    std::process::id()
+}
+
+/// A lock that a panic leaves usable.
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
+pub(crate) use sync::MutexGuard;
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Mutex<T> {
+        Mutex(sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -1,7 +1,7 @@
 //! What other threads and signal handlers may touch: an eventfd or a pipe, a lock that signal handlers can take, and memory that they can grow.
 
 use super::sock;
-pub(crate) use crate::platform::common::{Guarded, LIMIT};
+pub(crate) use crate::platform::common::guarded::{Guarded, LIMIT};
 use core::ffi::c_int;
 
 /// Runs `f` with signals blocked, so that a handler of this thread cannot ask for the lock that `f` holds.

@@ -5,7 +5,8 @@ use super::chunked::{Scan, Scanner};
 use super::framing::{Body, Framing, Side};
 use super::head::{self, Reader};
 use crate::memory;
-use std::collections::VecDeque;
+use crate::memory::prelude::*;
+use alloc::collections::VecDeque;
 
 /// Tracking stops after a longer head.
 const MAX_HEAD: usize = 64 * 1024;

@@ -1,0 +1,4 @@
+// Smaller than the library has them.
+#define MG_DATA_SIZE 8
+#define MG_MAX_HTTP_HEADERS 10
+#include "sizes.h"

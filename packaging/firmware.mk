@@ -1,0 +1,25 @@
+# The library without an operating system: docs/firmware.md. Included by the Makefile.
+
+FIRMWARE_TARGETS = thumbv7em-none-eabihf riscv32imc-unknown-none-elf
+FIRMWARE_PACKAGES = gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
+
+# Debian's compiler for RISC-V finds the headers of its C library when it is told of them.
+export CFLAGS_riscv32imc_unknown_none_elf ?= --specs=picolibc.specs
+
+# Type-checked with all that works there, and with no protocol at all.
+check-firmware:
+	for target in $(FIRMWARE_TARGETS); do \
+	  for features in tcpip "tcpip-ipv6 protocols ecc"; do \
+	    RUSTFLAGS="$(RUSTFLAGS) -Dwarnings" CARGO_TARGET_DIR=$(TARGET_DIR)/features \
+	      $(CARGO) check --quiet --lib --no-default-features --features "$$features" --target $$target || exit 1; \
+	  done; \
+	done
+
+deps-firmware:
+	@missing=; for p in $(FIRMWARE_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else echo "firmware needs these Debian packages: apt-get install$$missing"; exit 1; fi
+	rustup -q target add $(FIRMWARE_TARGETS)
+
+.PHONY: check-firmware deps-firmware
