@@ -13,7 +13,8 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform. The library is built for hosted Unix. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
+// ---- Platform: hosted Unix, or with MG_ENABLE_TCPIP=1 and a library for the processor, none at all (docs/firmware.md). With
+// MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -59,15 +60,23 @@
 #ifndef MG_ARCH
 #if defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
+#elif MG_ENABLE_TCPIP + 0
+#define MG_ARCH MG_ARCH_NEWLIB
 #else
-#error MG_ARCH: the library is built for MG_ARCH_UNIX, which this compiler does not target
+#error MG_ARCH: this compiler does not target MG_ARCH_UNIX; without an operating system define MG_ENABLE_TCPIP=1
 #endif
 #endif
 
 #if MG_ARCH == MG_ARCH_CUSTOM
 #include "mongoose_config.h"
-#elif MG_ARCH != MG_ARCH_UNIX
-#error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
+#elif MG_ARCH != MG_ARCH_UNIX && !(MG_ENABLE_TCPIP + 0)
+#error MG_ARCH: MG_ARCH_UNIX or MG_ARCH_CUSTOM; others with MG_ENABLE_TCPIP=1, and a library for the processor
+#endif
+
+#if defined(__unix__) || defined(__APPLE__)
+#define MGX_HOSTED 1
+#else
+#define MGX_HOSTED 0
 #endif
 
 // ---- The earlier 7.x version that the application was written for, for example 713 for 7.13. See docs/migrating.md.
@@ -298,8 +307,10 @@
 
 #ifdef MG_IO_SIZE
 #define MGX_SET_IO_SIZE MG_IO_SIZE
-#else
+#elif MGX_HOSTED
 #define MG_IO_SIZE 16384
+#else
+#define MG_IO_SIZE 512
 #endif
 
 #ifdef MG_SOCK_LISTEN_BACKLOG_SIZE
@@ -345,7 +356,7 @@
 
 // ---- Settings without effect on the library, defined for applications that test them.
 #ifndef MG_ENABLE_POLL
-#ifdef __linux__
+#if defined(__linux__) || !MGX_HOSTED
 #define MG_ENABLE_POLL 0
 #else
 #define MG_ENABLE_POLL 1
@@ -435,17 +446,23 @@
 #endif
 
 // ---- System headers that applications use without including them.
+#if MGX_HOSTED
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+#endif
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -458,12 +475,8 @@
 #elif MG_ENABLE_POLL
 #include <poll.h>
 #endif
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/types.h>
 #include <time.h>
-#include <unistd.h>
 
 // 32-bit systems have time_t of 4 and of 8 bytes. A program needs that of its library, for mg_fs.st and mg_mem_files: see
 // -D_TIME_BITS=64.
@@ -520,10 +533,16 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define mg_htonl(x) mg_ntohl(x)
 #define mg_htonll(x) mg_ntohll(x)
 
-// For microcontrollers; nothing to do here.
+// For microcontrollers.
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define MG_ARM_DISABLE_IRQ() __asm__ volatile("cpsid i" : : : "memory")
+#define MG_ARM_ENABLE_IRQ() __asm__ volatile("cpsie i" : : : "memory")
+#define MG_DSB() __asm__ volatile("dsb 0xf" : : : "memory")
+#else
 #define MG_ARM_DISABLE_IRQ()
 #define MG_ARM_ENABLE_IRQ()
 #define MG_DSB()
+#endif
 
 // ---- Singly linked lists of structs with a member `next`; head_ points to the pointer to the first element
 #define LIST_ADD_HEAD(type_, head_, elem_) \
