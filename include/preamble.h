@@ -13,8 +13,8 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform: hosted Unix, or with MG_ENABLE_TCPIP=1 and a library for the processor, none at all (docs/firmware.md). With
-// MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
+// ---- Platform: hosted Unix; or with MG_ENABLE_TCPIP=1 or MGX_PORT=1 and a library for the processor, any or none (docs/firmware.md).
+// With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -60,17 +60,22 @@
 #ifndef MG_ARCH
 #if defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
-#elif MG_ENABLE_TCPIP + 0
+#elif (defined(MGX_PORT) && MGX_PORT) || MG_ENABLE_TCPIP + 0
 #define MG_ARCH MG_ARCH_NEWLIB
 #else
-#error MG_ARCH: this compiler does not target MG_ARCH_UNIX; without an operating system define MG_ENABLE_TCPIP=1
+#error MG_ARCH: this compiler does not target MG_ARCH_UNIX; without an operating system define MG_ENABLE_TCPIP=1 or MGX_PORT=1
 #endif
 #endif
 
 #if MG_ARCH == MG_ARCH_CUSTOM
 #include "mongoose_config.h"
-#elif MG_ARCH != MG_ARCH_UNIX && !(MG_ENABLE_TCPIP + 0)
-#error MG_ARCH: MG_ARCH_UNIX or MG_ARCH_CUSTOM; others with MG_ENABLE_TCPIP=1, and a library for the processor
+#elif MG_ARCH != MG_ARCH_UNIX && !(defined(MGX_PORT) && MGX_PORT) && !(MG_ENABLE_TCPIP + 0)
+#error MG_ARCH: MG_ARCH_UNIX or MG_ARCH_CUSTOM; others with MG_ENABLE_TCPIP=1 or MGX_PORT=1, and a library for the processor
+#endif
+
+// 1: for a library that was built with the feature `port`, whose sockets come from the functions of mongoose_port.h: docs/firmware.md.
+#ifndef MGX_PORT
+#define MGX_PORT 0
 #endif
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -200,26 +205,26 @@
 
 #ifndef MG_ENABLE_LWIP
 #define MG_ENABLE_LWIP 0
-#elif MG_ENABLE_LWIP
-#error MG_ENABLE_LWIP: 0 in the library, which uses the sockets of the operating system
+#elif MG_ENABLE_LWIP && !MGX_PORT
+#error MG_ENABLE_LWIP: 0 in the library, which uses the sockets of the operating system; see MGX_PORT for a library with others
 #endif
 
 #ifndef MG_ENABLE_FREERTOS
 #define MG_ENABLE_FREERTOS 0
-#elif MG_ENABLE_FREERTOS
+#elif MG_ENABLE_FREERTOS && !MGX_PORT
 #error MG_ENABLE_FREERTOS: 0 in the library, which is built for hosted Unix
 #endif
 
 #ifndef MG_ENABLE_FREERTOS_TCP
 #define MG_ENABLE_FREERTOS_TCP 0
-#elif MG_ENABLE_FREERTOS_TCP
-#error MG_ENABLE_FREERTOS_TCP: 0 in the library, which uses the sockets of the operating system
+#elif MG_ENABLE_FREERTOS_TCP && !MGX_PORT
+#error MG_ENABLE_FREERTOS_TCP: 0 in the library, which uses the sockets of the operating system; see MGX_PORT for a library with others
 #endif
 
 #ifndef MG_ENABLE_RL
 #define MG_ENABLE_RL 0
-#elif MG_ENABLE_RL
-#error MG_ENABLE_RL: 0 in the library, which uses the sockets of the operating system
+#elif MG_ENABLE_RL && !MGX_PORT
+#error MG_ENABLE_RL: 0 in the library, which uses the sockets of the operating system; see MGX_PORT for a library with others
 #endif
 
 #ifndef MG_ENABLE_PROFILE

@@ -17,7 +17,8 @@
 //! | `error` | errors of the system, and their texts |
 //!
 //! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own. `port` has
-//! sockets and threads from functions in C that the application brings. What else these need is `unix`'s where there is such a system, else `bare`'s: with the feature `std`, and without.
+//! sockets and threads from functions in C that the application brings. What else these need is `unix`'s where there is such a
+//! system, else `bare`'s: with the feature `std`, and without.
 //!
 //! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
 
