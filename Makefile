@@ -167,7 +167,7 @@ features:
 	done
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,tcpip
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --features tcpip-ipv6
-	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features capi,port
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,port
 
 # The pure modules under Miri: needs a nightly toolchain with the components miri and rust-src.
 miri:
