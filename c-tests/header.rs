@@ -360,8 +360,14 @@ fn port_header_is_what_the_library_calls() {
     let (header, library) = (read("include/mongoose_port.h"), read("src/platform/port/c.rs"));
     let in_rust = |c: &str| {
         let c = c.trim();
-        let (kind, pointer) =
-            c.strip_suffix('*').map_or((c, ""), |kind| (kind, if c.starts_with("const ") { "*const " } else { "*mut " }));
+        let pointer = match (c.contains("struct mgx_port_addr"), c.starts_with("const "), c.ends_with('*')) {
+            (true, true, _) => "&",
+            (true, false, _) => "&mut ",
+            (false, true, _) => "*const ",
+            (false, false, true) => "*mut ",
+            _ => "",
+        };
+        let kind = c.trim_end_matches('*');
         let kind = kind.trim_start_matches("const ").trim_start_matches("struct ").trim();
         let kind = match kind {
             "int" => "c_int",
@@ -380,7 +386,8 @@ fn port_header_is_what_the_library_calls() {
             arguments.split(", ").filter(|a| *a != "void").map(|a| in_rust(a.split_at(split(a)).0)).collect();
         format!("{name}({}) {}", types.join(", "), in_rust(result))
     });
-    let from_rust = library.lines().filter_map(|l| l.trim().strip_prefix("pub(super) fn mgx_port_")).map(|l| {
+    let is_declared = |l| str::trim(l).strip_prefix("pub(super) ")?.trim_start_matches("safe ").strip_prefix("fn mgx_port_");
+    let from_rust = library.lines().filter_map(is_declared).map(|l| {
         let (name, rest) = l.trim_end_matches(';').split_once('(').unwrap();
         let (arguments, result) = rest.split_once(')').unwrap();
         let types: Vec<&str> = arguments.split(", ").filter_map(|a| Some(a.split_once(": ")?.1)).collect();

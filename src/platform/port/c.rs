@@ -72,26 +72,27 @@ pub(super) const MGX_PORT_WRITE: u8 = 2;
 pub(super) const MGX_PORT_FAIL: u8 = 4;
 pub(super) const MGX_PORT_GONE: u8 = 8;
 
+// What takes no memory of the caller but addresses is safe to call, with any number.
 unsafe extern "C" {
-    pub(super) fn mgx_port_open(ip6: c_int, udp: c_int) -> c_int;
-    pub(super) fn mgx_port_close(sock: c_int);
-    pub(super) fn mgx_port_set(sock: c_int, option: c_int, value: c_int) -> c_int;
-    pub(super) fn mgx_port_bind(sock: c_int, addr: *const mgx_port_addr) -> c_int;
-    pub(super) fn mgx_port_listen(sock: c_int, backlog: c_int) -> c_int;
-    pub(super) fn mgx_port_accept(sock: c_int, peer: *mut mgx_port_addr) -> c_int;
-    pub(super) fn mgx_port_connect(sock: c_int, addr: *const mgx_port_addr) -> c_int;
+    pub(super) safe fn mgx_port_open(ip6: c_int, udp: c_int) -> c_int;
+    pub(super) safe fn mgx_port_close(sock: c_int);
+    pub(super) safe fn mgx_port_set(sock: c_int, option: c_int, value: c_int) -> c_int;
+    pub(super) safe fn mgx_port_bind(sock: c_int, addr: &mgx_port_addr) -> c_int;
+    pub(super) safe fn mgx_port_listen(sock: c_int, backlog: c_int) -> c_int;
+    pub(super) safe fn mgx_port_accept(sock: c_int, peer: &mut mgx_port_addr) -> c_int;
+    pub(super) safe fn mgx_port_connect(sock: c_int, addr: &mgx_port_addr) -> c_int;
     pub(super) fn mgx_port_send(sock: c_int, buf: *const c_void, len: usize, more: c_int) -> c_int;
     pub(super) fn mgx_port_recv(sock: c_int, buf: *mut c_void, len: usize) -> c_int;
-    pub(super) fn mgx_port_send_to(sock: c_int, buf: *const c_void, len: usize, to: *const mgx_port_addr) -> c_int;
-    pub(super) fn mgx_port_recv_from(sock: c_int, buf: *mut c_void, len: usize, from: *mut mgx_port_addr) -> c_int;
-    pub(super) fn mgx_port_shutdown(sock: c_int) -> c_int;
-    pub(super) fn mgx_port_local(sock: c_int, addr: *mut mgx_port_addr) -> c_int;
-    pub(super) fn mgx_port_peer(sock: c_int, addr: *mut mgx_port_addr) -> c_int;
-    pub(super) fn mgx_port_error(sock: c_int) -> c_int;
+    pub(super) fn mgx_port_send_to(sock: c_int, buf: *const c_void, len: usize, to: &mgx_port_addr) -> c_int;
+    pub(super) fn mgx_port_recv_from(sock: c_int, buf: *mut c_void, len: usize, from: &mut mgx_port_addr) -> c_int;
+    pub(super) safe fn mgx_port_shutdown(sock: c_int) -> c_int;
+    pub(super) safe fn mgx_port_local(sock: c_int, addr: &mut mgx_port_addr) -> c_int;
+    pub(super) safe fn mgx_port_peer(sock: c_int, addr: &mut mgx_port_addr) -> c_int;
+    pub(super) safe fn mgx_port_error(sock: c_int) -> c_int;
     pub(super) fn mgx_port_wait(items: *mut mgx_port_item, count: c_int, ms: c_int);
-    pub(super) fn mgx_port_doorbell() -> c_int;
-    pub(super) fn mgx_port_ring(doorbell: c_int) -> c_int;
-    pub(super) fn mgx_port_quiet(doorbell: c_int);
-    pub(super) fn mgx_port_thread() -> usize;
-    pub(super) fn mgx_port_sleep(ms: u32);
+    pub(super) safe fn mgx_port_doorbell() -> c_int;
+    pub(super) safe fn mgx_port_ring(doorbell: c_int) -> c_int;
+    pub(super) safe fn mgx_port_quiet(doorbell: c_int);
+    pub(super) safe fn mgx_port_thread() -> usize;
+    pub(super) safe fn mgx_port_sleep(ms: u32);
 }

@@ -4,7 +4,7 @@
 use super::c::{self, mgx_port_item};
 use super::errno;
 use super::error::Error;
-use super::waker::Guarded;
+use super::shared::Guarded;
 use crate::memory;
 pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
 use alloc::vec::Vec;

@@ -49,8 +49,7 @@ pub(crate) fn open(_poller: &Poller, ip6: bool, udp: bool) -> Result<c_int, c_in
 }
 
 fn new(ip6: bool, udp: bool) -> Result<c_int, c_int> {
-    // SAFETY: no conditions.
-    match check(unsafe { c::mgx_port_open(ip6.into(), udp.into()) }) {
+    match check(c::mgx_port_open(ip6.into(), udp.into())) {
         Err(errno::EOPNOTSUPP) => Err(errno::EAFNOSUPPORT),
         other => other,
     }
@@ -63,13 +62,11 @@ pub(crate) fn open_unix() -> Result<c_int, c_int> {
 pub(crate) fn close(fd: c_int) {
     // Before another thread gets the number.
     poller::forget(fd);
-    // SAFETY: no conditions; the socket is ours.
-    unsafe { c::mgx_port_close(fd) };
+    c::mgx_port_close(fd);
 }
 
 fn set(fd: c_int, option: c_int, value: c_int) -> bool {
-    // SAFETY: no conditions.
-    unsafe { c::mgx_port_set(fd, option, value) >= 0 }
+    c::mgx_port_set(fd, option, value) >= 0
 }
 
 pub(crate) fn set_stream_options(fd: c_int) {
@@ -107,13 +104,11 @@ pub(crate) fn set_abort(fd: c_int) {
 }
 
 pub(crate) fn bind(fd: c_int, s: &SockAddr) -> Result<(), c_int> {
-    // SAFETY: an address.
-    check(unsafe { c::mgx_port_bind(fd, &s.0) }).map(drop)
+    check(c::mgx_port_bind(fd, &s.0)).map(drop)
 }
 
 pub(crate) fn listen(fd: c_int, backlog: c_int) -> Result<(), c_int> {
-    // SAFETY: no conditions.
-    check(unsafe { c::mgx_port_listen(fd, backlog) }).map(drop)
+    check(c::mgx_port_listen(fd, backlog)).map(drop)
 }
 
 /// `Io::Done` if connected at once.
@@ -122,14 +117,12 @@ pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
 }
 
 pub(crate) fn connect_to(fd: c_int, s: &SockAddr) -> Io {
-    // SAFETY: an address.
-    io(fd, c::MGX_PORT_WRITE, unsafe { c::mgx_port_connect(fd, &s.0) })
+    io(fd, c::MGX_PORT_WRITE, c::mgx_port_connect(fd, &s.0))
 }
 
-fn name(fd: c_int, get: unsafe extern "C" fn(c_int, *mut mgx_port_addr) -> c_int) -> Option<mg_addr> {
+fn name(fd: c_int, get: extern "C" fn(c_int, &mut mgx_port_addr) -> c_int) -> Option<mg_addr> {
     let mut addr = mgx_port_addr::default();
-    // SAFETY: room for an address.
-    check(unsafe { get(fd, &mut addr) }).ok().map(|_| addr.to_addr())
+    check(get(fd, &mut addr)).ok().map(|_| addr.to_addr())
 }
 
 pub(crate) fn local(fd: c_int) -> Option<mg_addr> {
@@ -143,8 +136,7 @@ pub(crate) fn peer(fd: c_int) -> Option<mg_addr> {
 /// Accepts a connection. Err: errno, EAGAIN if there is none.
 pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     let mut from = mgx_port_addr::default();
-    // SAFETY: room for an address.
-    match check(unsafe { c::mgx_port_accept(fd, &mut from) }) {
+    match check(c::mgx_port_accept(fd, &mut from)) {
         Ok(new) => Ok((new, from.to_addr())),
         Err(errno) => {
             if errno == errno::EAGAIN {
@@ -263,8 +255,7 @@ pub(crate) fn listens(_fd: c_int) -> Option<bool> {
 
 /// Why a socket has failed, once; 0 when it has not.
 pub(crate) fn take_error(fd: c_int) -> c_int {
-    // SAFETY: no conditions.
-    match unsafe { c::mgx_port_error(fd) } {
+    match c::mgx_port_error(fd) {
         0.. => 0,
         error => errno::of(error),
     }
@@ -301,8 +292,7 @@ pub(crate) fn discard(fd: c_int, scratch: &mut Scratch) -> Io {
 }
 
 pub(crate) fn shutdown_write(fd: c_int) {
-    // SAFETY: no conditions.
-    unsafe { c::mgx_port_shutdown(fd) };
+    c::mgx_port_shutdown(fd);
 }
 
 /// The local address that would be used to reach `to`. Err: the call that failed, and errno.

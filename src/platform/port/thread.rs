@@ -9,16 +9,14 @@ pub(crate) use crate::platform::unix::thread::*;
 /// Identifies the calling thread among all live threads; never 0.
 #[inline]
 pub(crate) fn id() -> usize {
-    // SAFETY: no conditions.
-    unsafe { c::mgx_port_thread() }
+    c::mgx_port_thread()
 }
 
 pub(crate) fn sleep_ms(ms: u64) {
     let mut left = ms;
     while left > 0 {
         let part = u32::try_from(left).unwrap_or(u32::MAX);
-        // SAFETY: no conditions.
-        unsafe { c::mgx_port_sleep(part) };
+        c::mgx_port_sleep(part);
         left -= u64::from(part);
     }
 }

@@ -21,8 +21,7 @@ pub(crate) struct Waker(c_int);
 
 impl Waker {
     pub(crate) fn new() -> Option<Waker> {
-        // SAFETY: no conditions.
-        let doorbell = unsafe { c::mgx_port_doorbell() };
+        let doorbell = c::mgx_port_doorbell();
         (doorbell >= 0).then_some(Waker(doorbell))
     }
 
@@ -37,14 +36,12 @@ impl Waker {
 
     /// Any thread may call it. False if the doorbell is broken.
     pub(crate) fn wake(&self) -> bool {
-        // SAFETY: no conditions.
-        unsafe { c::mgx_port_ring(self.0) >= 0 }
+        c::mgx_port_ring(self.0) >= 0
     }
 
     /// Has been heard.
     pub(crate) fn reset(&self) {
-        // SAFETY: no conditions.
-        unsafe { c::mgx_port_quiet(self.0) };
+        c::mgx_port_quiet(self.0);
         poller::rearm(self.0, c::MGX_PORT_READ);
     }
 }
