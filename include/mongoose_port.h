@@ -114,6 +114,10 @@ int mgx_port_peer(int sock, struct mgx_port_addr *addr);
 // Why a socket failed, once: 0 or an error.
 int mgx_port_error(int sock);
 
+// TCP: how many of the bytes sent the peer has not acknowledged, so that a peer that reads slowly is not taken for one that does not
+// read; MGX_PORT_UNSUPPORTED if the stack does not say.
+int mgx_port_unsent(int sock);
+
 // ---- Waiting
 
 #define MGX_PORT_READ 1   // mgx_port_recv or mgx_port_accept does not say MGX_PORT_AGAIN

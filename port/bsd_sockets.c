@@ -59,6 +59,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -394,6 +395,16 @@ int mgx_port_error(int sock) {
   if (e == 0) return 0;
   errno = e;
   return failure();
+}
+
+int mgx_port_unsent(int sock) {
+#if defined(__linux__) && !MGX_PORT_LWIP
+  int n = 0;
+  return ioctl(sock, TIOCOUTQ, &n) == 0 ? n : failure();
+#else
+  (void) sock;
+  return MGX_PORT_UNSUPPORTED;
+#endif
 }
 
 // ---- Waiting

@@ -89,6 +89,7 @@ unsafe extern "C" {
     pub(super) safe fn mgx_port_local(sock: c_int, addr: &mut mgx_port_addr) -> c_int;
     pub(super) safe fn mgx_port_peer(sock: c_int, addr: &mut mgx_port_addr) -> c_int;
     pub(super) safe fn mgx_port_error(sock: c_int) -> c_int;
+    pub(super) safe fn mgx_port_unsent(sock: c_int) -> c_int;
     pub(super) fn mgx_port_wait(items: *mut mgx_port_item, count: c_int, ms: c_int);
     pub(super) safe fn mgx_port_doorbell() -> c_int;
     pub(super) safe fn mgx_port_ring(doorbell: c_int) -> c_int;

@@ -275,9 +275,9 @@ pub(crate) fn is_gone(fd: c_int) -> bool {
     look(fd, 0) & (c::MGX_PORT_FAIL | c::MGX_PORT_GONE) != 0
 }
 
-/// Not each stack says what it holds.
-pub(crate) fn unacknowledged(_fd: c_int) -> Option<usize> {
-    None
+/// How many bytes the stack still holds because the peer has not acknowledged them. None if it does not say.
+pub(crate) fn unacknowledged(fd: c_int) -> Option<usize> {
+    usize::try_from(c::mgx_port_unsent(fd)).ok()
 }
 
 /// Forgets the next bytes of a stream.
