@@ -161,6 +161,12 @@ struct dirent *lwip_tests_readdir(DIR *dir) {
   return NULL;
 }
 
+// What the library's port calls for lwip_poll: tests poll some times, and expect that what was sent has arrived then.
+int lwip_tests_port_poll(struct pollfd *fds, nfds_t n, int ms) {
+  settle();
+  return lwip_poll(fds, n, ms);
+}
+
 // After a call that sends.
 long lwip_tests_sent(long result) {
   int failure = errno;

@@ -84,12 +84,13 @@ if ! printf '#include "lwip/sockets.h"\n' | $cc -I/usr/include/lwip -fsyntax-onl
 fi
 $cc -Wall -Wextra -Werror -I/usr/include/lwip -c c-tests/port/lwip.c -o "$out/lwip.o"
 $cc -Wall -Wextra -Werror -DMGX_PORT_LWIP=1 -I/usr/include/lwip -Iinclude -c port/bsd_sockets.c -o "$out/bsd_sockets-lwip.o"
-lwip="$out/lwip.o $out/bsd_sockets-lwip.o $library/libmongoose.a -llwip $libs"
+$cc -Wall -Wextra -Werror -DMGX_PORT_LWIP=1 -Dlwip_poll=lwip_tests_port_poll -I/usr/include/lwip -Iinclude -c port/bsd_sockets.c -o "$out/bsd_sockets-settled.o"
+lwip="$out/lwip.o $library/libmongoose.a -llwip $libs"
 
 over_lwip() { # NAME
   mkdir -p "$out/lwip/$1"
   # shellcheck disable=SC2086
-  $cc -w -include c-tests/port/lwip.h -Iinclude -I"$here/c-tests" "$here/c-tests/$1.c" $lwip -o "$out/lwip-$1" &&
+  $cc -w -include c-tests/port/lwip.h -Iinclude -I"$here/c-tests" "$here/c-tests/$1.c" "$out/bsd_sockets-settled.o" $lwip -o "$out/lwip-$1" &&
     (cd "$out/lwip/$1" && LIBRARY_BUILD=debug timeout 120 "$out/lwip-$1" > log 2>&1)
 }
 
@@ -115,7 +116,7 @@ done
 if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ]; then
   status=0
   # shellcheck disable=SC2086
-  $cc -Wall -Wextra -Werror -Iinclude c-tests/port/server.c $lwip -o "$out/server" &&
+  $cc -Wall -Wextra -Werror -Iinclude c-tests/port/server.c "$out/bsd_sockets-lwip.o" $lwip -o "$out/server" &&
     timeout 600 unshare --net --pid --fork --kill-child sh c-tests/port/tap.sh "$out/server" "$([ "${1:-}" = short ] && echo 3000000 || echo 30000000)" || status=1
   result "lwIP on a TAP device" $status
 else
