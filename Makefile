@@ -82,6 +82,7 @@ help:
 	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make tcpip-test the TCP/IP stack of the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a bad line; tcpip-test-short'
+	@echo 'make port-test  a library whose sockets the program brings, over Linux and over lwIP; port-test-short; deps-port installs lwIP'
 	@echo 'make simulate   SEEDS=$(SEEDS) simulated networks with clients and drains; SEED=n shows what one finds'
 	@echo 'make simulate-real  SEEDS=1000 of them with real sockets: what the simulation has predicted must happen'
 	@echo 'make lint       formatting and clippy'
@@ -174,6 +175,7 @@ features:
 	done
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,tcpip
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --features tcpip-ipv6
+	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,port
 
 # The pure modules under Miri: needs a nightly toolchain with the components miri and rust-src.
 miri:
@@ -233,6 +235,7 @@ endif
 	fi
 	sed -e "s/^\(#define MGX_BUILT_TIME_SIZE\) .*/\1 $$(CC='$(CC)' CFLAGS='$(CFLAGS)' packaging/time-size.sh)/" include/mongoose.h > $(I)/mongoose.h
 	install -m 644 include/mongoose_ext.h $(I)/mongoose_ext.h
+	@! grep -q mgx_port_wait $(BUILD_DIR)/libmongoose.a || { set -x; install -m 644 include/mongoose_port.h $(I)/mongoose_port.h; }
 	$(FILL) packaging/mongoose.pc > $(L)/pkgconfig/mongoose.pc
 	$(FILL) packaging/mongoose-static.pc > $(L)/pkgconfig/mongoose-static.pc
 	$(FILL) packaging/mongoose-config.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config.cmake
@@ -245,7 +248,7 @@ uninstall:
 	@packaging/foreign.sh $(FORCE) $(L)/$(SO) $(L)/$(SO).$(SOVERSION) $(L)/lib$(LIBNAME).a $(I)/mongoose.h
 	rm -f $(L)/$(SO).$(VERSION) $(L)/$(SO).$(SOVERSION) $(L)/$(SO) $(L)/lib$(LIBNAME).a
 	rm -f $(if $(WINDOWS),$(DESTDIR)$(PREFIX)/bin/libmongoose.dll $(L)/libmongoose.dll.a)
-	rm -f $(I)/mongoose.h $(I)/mongoose_ext.h
+	rm -f $(I)/mongoose.h $(I)/mongoose_ext.h $(I)/mongoose_port.h
 	rm -f $(L)/pkgconfig/mongoose.pc $(L)/pkgconfig/mongoose-static.pc $(L)/pkgconfig/$(LIBNAME).pc
 	rm -rf $(DESTDIR)$(CMAKE_DIR) $(L)/cmake/unofficial-mongoose
 	@[ $(LIBNAME) = mongoose ] || rm -rf $(DESTDIR)$(LINKDIR) $(I)

@@ -54,6 +54,8 @@ fn main() {
     }
     cc.compile("mongoose_variadic");
 
+    compile_port();
+
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libmongoose.so.7");
         link_soname();
@@ -71,6 +73,22 @@ fn replaceable_parts(cc: &mut cc::Build) {
         let mut one = cc.clone();
         one.file(file).define("MGX_PART", part.to_string().as_str()).out_dir(dir);
         cc.objects(one.compile_intermediates());
+    }
+}
+
+/// The functions of include/mongoose_port.h may be in the library: MONGOOSE_PORT names the C file that has them, such as
+/// port/bsd_sockets.c. Without it, the program has them.
+fn compile_port() {
+    println!("cargo:rerun-if-env-changed=MONGOOSE_PORT");
+    if env::var_os("CARGO_FEATURE_PORT").is_none() {
+        return;
+    }
+    if let Some(file) = env::var_os("MONGOOSE_PORT").filter(|file| !file.is_empty()) {
+        println!("cargo:rerun-if-changed={}", file.to_string_lossy());
+        println!("cargo:rerun-if-changed=include/mongoose_port.h");
+        let mut cc = cc::Build::new();
+        cc.file(file).include("include").std("c99").warnings(true).extra_warnings(true).pic(true).flag("-fvisibility=hidden");
+        cc.compile("mongoose_port");
     }
 }
 

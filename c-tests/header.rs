@@ -353,3 +353,60 @@ fn header_is_complete() {
     let (missing, extra) = (list((&wanted - &declared).into_iter()), list((&declared - &wanted).into_iter()));
     assert!(missing.is_empty() && extra.is_empty(), "not declared: {missing}\nnot in functions.tsv: {extra}");
 }
+
+/// What include/mongoose_port.h and the library say of the functions that a program brings: prototypes and constants.
+#[test]
+fn port_header_is_what_the_library_calls() {
+    let (header, library) = (read("include/mongoose_port.h"), read("src/platform/port/c.rs"));
+    let in_rust = |c: &str| {
+        let c = c.trim();
+        let pointer = match (c.contains("struct mgx_port_addr"), c.starts_with("const "), c.ends_with('*')) {
+            (true, true, _) => "&",
+            (true, false, _) => "&mut ",
+            (false, true, _) => "*const ",
+            (false, false, true) => "*mut ",
+            _ => "",
+        };
+        let kind = c.trim_end_matches('*');
+        let kind = kind.trim_start_matches("const ").trim_start_matches("struct ").trim();
+        let kind = match kind {
+            "int" => "c_int",
+            "void" if !pointer.is_empty() => "c_void",
+            "size_t" | "uintptr_t" => "usize",
+            "uint32_t" => "u32",
+            other => other,
+        };
+        format!("{pointer}{kind}")
+    };
+    let split = |text: &str| text.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+    let from_c = header.lines().filter(|l| l.ends_with(");") && l.contains(" mgx_port_") && !l.starts_with("//")).map(|l| {
+        let (before, arguments) = l.trim_end_matches(");").split_once('(').unwrap();
+        let (result, name) = before.split_at(split(before));
+        let types: Vec<String> =
+            arguments.split(", ").filter(|a| *a != "void").map(|a| in_rust(a.split_at(split(a)).0)).collect();
+        format!("{name}({}) {}", types.join(", "), in_rust(result))
+    });
+    let is_declared = |l| str::trim(l).strip_prefix("pub(super) ")?.trim_start_matches("safe ").strip_prefix("fn mgx_port_");
+    let from_rust = library.lines().filter_map(is_declared).map(|l| {
+        let (name, rest) = l.trim_end_matches(';').split_once('(').unwrap();
+        let (arguments, result) = rest.split_once(')').unwrap();
+        let types: Vec<&str> = arguments.split(", ").filter_map(|a| Some(a.split_once(": ")?.1)).collect();
+        format!("mgx_port_{name}({}) {}", types.join(", "), result.strip_prefix(" -> ").unwrap_or("void"))
+    });
+    let (c, rust): (BTreeSet<String>, BTreeSet<String>) = (from_c.collect(), from_rust.collect());
+    assert!(c.len() > 20 && c == rust, "only in the header: {:?}\nonly in the library: {:?}", &c - &rust, &rust - &c);
+
+    let in_header = |name: &str| {
+        let line = header.lines().find_map(|l| l.strip_prefix(&format!("#define {name} ")))?;
+        line.split("//").next().unwrap().trim().trim_matches(['(', ')']).parse::<i32>().ok()
+    };
+    let constants =
+        library.lines().filter_map(|l| l.strip_prefix("pub(super) const MGX_PORT_")?.trim_end_matches(';').split_once(" = "));
+    let mut n = 0;
+    for (name, value) in constants {
+        let name = format!("MGX_PORT_{}", name.split(':').next().unwrap());
+        assert_eq!(in_header(&name), value.parse().ok(), "{name}");
+        n += 1;
+    }
+    assert!(n > 20, "{n} constants");
+}

@@ -57,3 +57,22 @@ conformance: build
 	@exec python3 c-tests/conformance/run.py $(CONFORMANCE)/bin $(CONFORMANCE) $(if $(QUICK),--quick) $(ONLY)
 
 .PHONY: conformance deps-conformance
+
+# A library whose sockets come from functions in C (feature port): c-tests/port/run.sh.
+PORT_TOOLS = curl:curl openssl:openssl python3:python3 mosquitto:mosquitto unshare:util-linux ip:iproute2 pgrep:procps
+deps-port:
+	@PATH=$$PATH:/usr/sbin; missing=; \
+	for t in $(PORT_TOOLS); do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t#*:}"; done; \
+	[ -f /usr/include/lwip/lwip/sockets.h ] || missing="$$missing liblwip-dev"; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else echo "make port-test needs these Debian packages: apt-get install$$missing"; exit 1; fi
+
+port-test:
+	@CC="$(CC)" CARGO="$(CARGO)" c-tests/port/run.sh
+
+# The same in some minutes: for CI.
+port-test-short:
+	@CC="$(CC)" CARGO="$(CARGO)" c-tests/port/run.sh short
+
+.PHONY: deps-port port-test port-test-short

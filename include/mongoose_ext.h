@@ -31,7 +31,7 @@ mgx_str(mg_str)(const char *s);
 #endif
 
 // Without an operating system (docs/firmware.md): functions that a program may define itself.
-#if MG_ARCH != MG_ARCH_UNIX
+#if !MGX_HOSTED
 #ifdef __cplusplus
 extern "C" {
 #endif

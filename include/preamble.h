@@ -13,7 +13,7 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
+// ---- Platform: Unix or Windows; with MG_ENABLE_TCPIP=1 or MGX_PORT=1 and a library for the processor, any other or none: docs/firmware.md
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -61,15 +61,30 @@
 #define MG_ARCH MG_ARCH_WIN32
 #elif defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
+#elif (defined(MGX_PORT) && MGX_PORT) || MG_ENABLE_TCPIP + 0
+#define MG_ARCH MG_ARCH_NEWLIB
 #else
-#error MG_ARCH: the library is built for MG_ARCH_UNIX and MG_ARCH_WIN32, which this compiler does not target
+#error MG_ARCH: this compiler targets neither Unix nor Windows; without an operating system define MG_ENABLE_TCPIP=1 or MGX_PORT=1
 #endif
 #endif
 
 #if MG_ARCH == MG_ARCH_CUSTOM
 #include "mongoose_config.h"
+#elif (defined(MGX_PORT) && MGX_PORT) || MG_ENABLE_TCPIP + 0
+// Any: the library is one for the processor.
 #elif defined(_WIN32) ? MG_ARCH != MG_ARCH_WIN32 : MG_ARCH != MG_ARCH_UNIX
-#error MG_ARCH: the library is built for MG_ARCH_UNIX, on Windows MG_ARCH_WIN32; MG_ARCH_CUSTOM is possible too
+#error MG_ARCH: MG_ARCH_UNIX, on Windows MG_ARCH_WIN32, or MG_ARCH_CUSTOM; others with MG_ENABLE_TCPIP=1 or MGX_PORT=1
+#endif
+
+// 1: for a library that was built with the feature `port`, whose sockets come from the functions of mongoose_port.h: docs/firmware.md.
+#ifndef MGX_PORT
+#define MGX_PORT 0
+#endif
+
+#if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
+#define MGX_HOSTED 1
+#else
+#define MGX_HOSTED 0
 #endif
 
 // ---- The earlier 7.x version that the application was written for, for example 713 for 7.13. See docs/migrating.md.
@@ -193,26 +208,26 @@
 
 #ifndef MG_ENABLE_LWIP
 #define MG_ENABLE_LWIP 0
-#elif MG_ENABLE_LWIP
-#error MG_ENABLE_LWIP: 0 in the library, which uses the sockets of the operating system
+#elif MG_ENABLE_LWIP && !MGX_PORT
+#error MG_ENABLE_LWIP: 0 in the library, which uses the sockets of the operating system; see MGX_PORT for a library with others
 #endif
 
 #ifndef MG_ENABLE_FREERTOS
 #define MG_ENABLE_FREERTOS 0
-#elif MG_ENABLE_FREERTOS
+#elif MG_ENABLE_FREERTOS && !MGX_PORT
 #error MG_ENABLE_FREERTOS: 0 in the library, which is built for hosted Unix
 #endif
 
 #ifndef MG_ENABLE_FREERTOS_TCP
 #define MG_ENABLE_FREERTOS_TCP 0
-#elif MG_ENABLE_FREERTOS_TCP
-#error MG_ENABLE_FREERTOS_TCP: 0 in the library, which uses the sockets of the operating system
+#elif MG_ENABLE_FREERTOS_TCP && !MGX_PORT
+#error MG_ENABLE_FREERTOS_TCP: 0 in the library, which uses the sockets of the operating system; see MGX_PORT for a library with others
 #endif
 
 #ifndef MG_ENABLE_RL
 #define MG_ENABLE_RL 0
-#elif MG_ENABLE_RL
-#error MG_ENABLE_RL: 0 in the library, which uses the sockets of the operating system
+#elif MG_ENABLE_RL && !MGX_PORT
+#error MG_ENABLE_RL: 0 in the library, which uses the sockets of the operating system; see MGX_PORT for a library with others
 #endif
 
 #ifndef MG_ENABLE_PROFILE
@@ -300,8 +315,10 @@
 
 #ifdef MG_IO_SIZE
 #define MGX_SET_IO_SIZE MG_IO_SIZE
-#else
+#elif MGX_HOSTED
 #define MG_IO_SIZE 16384
+#else
+#define MG_IO_SIZE 512
 #endif
 
 #ifdef MG_SOCK_LISTEN_BACKLOG_SIZE
@@ -347,7 +364,7 @@
 
 // ---- Settings without effect on the library, defined for applications that test them.
 #ifndef MG_ENABLE_POLL
-#ifdef __linux__
+#if defined(__linux__) || !MGX_HOSTED
 #define MG_ENABLE_POLL 0
 #else
 #define MG_ENABLE_POLL 1
@@ -454,7 +471,7 @@
 #include <direct.h>
 #include <io.h>
 #include <process.h>
-#else
+#elif MGX_HOSTED
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -466,17 +483,20 @@
 #endif
 #include <sys/socket.h>
 #endif
-#ifndef _MSC_VER
+#if MGX_HOSTED && !defined(_MSC_VER)
 #include <dirent.h>
 #include <sys/time.h>
 #include <unistd.h>
 #endif
+#if MGX_HOSTED
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#endif
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -484,7 +504,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -547,10 +566,16 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #define mg_htonl(x) mg_ntohl(x)
 #define mg_htonll(x) mg_ntohll(x)
 
-// For microcontrollers; nothing to do here.
+// For microcontrollers.
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define MG_ARM_DISABLE_IRQ() __asm__ volatile("cpsid i" : : : "memory")
+#define MG_ARM_ENABLE_IRQ() __asm__ volatile("cpsie i" : : : "memory")
+#define MG_DSB() __asm__ volatile("dsb 0xf" : : : "memory")
+#else
 #define MG_ARM_DISABLE_IRQ()
 #define MG_ARM_ENABLE_IRQ()
 #define MG_DSB()
+#endif
 
 // ---- Singly linked lists of structs with a member `next`; head_ points to the pointer to the first element
 #define LIST_ADD_HEAD(type_, head_, elem_) \

@@ -9,7 +9,7 @@ export CFLAGS_riscv32imc_unknown_none_elf ?= --specs=picolibc.specs
 # Type-checked with all that works there, and with no protocol at all.
 check-firmware:
 	for target in $(FIRMWARE_TARGETS); do \
-	  for features in tcpip "tcpip-ipv6 protocols ecc"; do \
+	  for features in tcpip "tcpip-ipv6 protocols ecc" "port protocols ecc"; do \
 	    RUSTFLAGS="$(RUSTFLAGS) -Dwarnings" CARGO_TARGET_DIR=$(TARGET_DIR)/features \
 	      $(CARGO) check --quiet --lib --no-default-features --features "$$features" --target $$target || exit 1; \
 	  done; \

@@ -138,6 +138,14 @@ const ASSERTS: &str = "#include \"mongoose.h\"
 #endif
 ";
 
+/// mongoose_port.h, with the layouts that src/platform/port/c.rs asserts.
+const PORT: &str = "#include \"mongoose_port.h\"
+#include \"mongoose_port.h\"
+extern char addr[sizeof(struct mgx_port_addr) == 20 && offsetof(struct mgx_port_addr, port) == 16 &&
+                 offsetof(struct mgx_port_addr, is_ip6) == 19 ? 1 : -1];
+extern char item[sizeof(struct mgx_port_item) == 8 && offsetof(struct mgx_port_item, got) == 5 ? 1 : -1];
+";
+
 /// mongoose_ext.h on its own, and an address of each of its functions.
 fn extension() -> String {
     let header = fs::read_to_string(root("include/mongoose_ext.h")).unwrap();
@@ -187,7 +195,8 @@ fn languages(all: &mut Vec<Trial>) {
             let with_keys = [&flags[..], &["-DMG_TLS=MG_TLS_BUILTIN"]].concat();
             let source = format!("{INCLUDE}#include \"abi_prototypes.h\"\n");
             all.push(accept(format!("{name}::prototypes"), compiler, with_keys, source));
-            all.push(accept(format!("{name}::extension"), compiler, flags, extension()));
+            all.push(accept(format!("{name}::extension"), compiler, flags.clone(), extension()));
+            all.push(accept(format!("{name}::port"), compiler, flags, PORT.into()));
         }
     }
 }
@@ -246,6 +255,8 @@ const ACCEPTED: &[&str] = &[
     "-DMGX_COMPAT_7=713 -DMG_ENABLE_DIRLIST=0",
     "-DMGX_COMPAT_7=714",
     "-DMGX_COMPAT_7=722",
+    "-DMGX_PORT=1 -DMG_ENABLE_LWIP=1 -DMG_ENABLE_FREERTOS=1",
+    "-DMGX_PORT=1 -DMG_ARCH=MG_ARCH_ESP32 -DMG_ENABLE_FREERTOS_TCP=1 -DMG_ENABLE_RL=1",
     "-DMG_UECC_SUPPORTS_secp256k1=1",
 ];
 

@@ -37,12 +37,12 @@ pub(crate) fn split_token(token: usize) -> (u32, u32) {
 }
 
 /// What threads share over an operating system. Without one, `bare` has its own.
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", feature = "port"))]
 pub(crate) mod guarded {
     use super::super::thread;
     use super::super::waker::{pause, undisturbed};
+    use crate::memory::atomic::{AtomicU32, Ordering};
     use core::cell::UnsafeCell;
-    use core::sync::atomic::{AtomicU32, Ordering};
 
     /// Maximum number of bytes that may wait for a manager; senders are refused beyond it.
     pub(crate) const LIMIT: usize = 64 << 20;
@@ -199,7 +199,7 @@ mod pthreads {
 }
 
 /// Sockets without a descriptor: a number that closes itself, with the methods that std's have.
-#[cfg(any(feature = "sim", feature = "tcpip", windows))]
+#[cfg(any(feature = "sim", feature = "tcpip", feature = "port", windows))]
 pub(crate) mod numbers {
     use super::super::sock::close;
     use core::ffi::c_int;
@@ -245,16 +245,16 @@ pub(crate) mod numbers {
     }
 }
 
-/// Maximum size of a datagram.
-#[cfg(all(feature = "std", not(feature = "tcpip")))]
-pub(crate) const DATAGRAM: usize = 1 << 16;
+/// The longest datagram that is received whole: as long as there can be, or without an operating system as Ethernet carries.
+#[cfg(any(feature = "port", all(feature = "std", not(feature = "tcpip"))))]
+pub(crate) const DATAGRAM: usize = if cfg!(feature = "std") { 1 << 16 } else { 1536 };
 
 /// Scratch memory of a manager, too large for the stack of a small thread. Never initialised.
-#[cfg(all(feature = "std", not(feature = "tcpip")))]
+#[cfg(any(feature = "port", all(feature = "std", not(feature = "tcpip"))))]
 #[derive(Default)]
 pub(crate) struct Scratch(alloc::vec::Vec<u8>);
 
-#[cfg(all(feature = "std", not(feature = "tcpip")))]
+#[cfg(any(feature = "port", all(feature = "std", not(feature = "tcpip"))))]
 impl Scratch {
     /// `DATAGRAM` bytes; none when out of memory.
     pub(crate) fn room(&mut self) -> &mut [core::mem::MaybeUninit<u8>] {

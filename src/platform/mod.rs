@@ -16,8 +16,9 @@
 //! | `names` | the system's host name files |
 //! | `error` | errors of the system, and their texts |
 //!
-//! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own. What
-//! else it needs is `unix`'s where there is such a system, else `bare`'s: with the feature `std`, and without.
+//! `tcpip` is the platform without an operating system underneath: a TCP/IP stack over a driver of the application's own. `port` has
+//! sockets and threads from functions in C that the application brings. What else these need is `unix`'s where there is such a
+//! system, else `bare`'s: with the feature `std`, and without.
 //!
 //! Nothing in here calls back into the engine. A read or a write may do less than asked at any time, for any reason.
 
@@ -25,13 +26,14 @@ mod common;
 
 // No operating system.
 #[cfg(not(feature = "std"))]
+#[cfg_attr(feature = "port", allow(dead_code, unused_imports))]
 mod bare;
 
 #[cfg(all(unix, feature = "std"))]
-#[cfg_attr(feature = "sim", allow(dead_code, unused_imports))]
+#[cfg_attr(any(feature = "sim", feature = "port"), allow(dead_code, unused_imports))]
 mod unix;
 
-#[cfg(all(unix, not(any(feature = "sim", feature = "tcpip"))))]
+#[cfg(all(unix, not(any(feature = "sim", feature = "tcpip", feature = "port"))))]
 pub(crate) use unix::*;
 
 #[cfg(all(windows, feature = "std"))]
@@ -51,6 +53,13 @@ pub(crate) mod tcpip;
 
 #[cfg(feature = "tcpip")]
 pub(crate) use tcpip::*;
+
+// Sockets that the program brings.
+#[cfg(feature = "port")]
+mod port;
+
+#[cfg(feature = "port")]
+pub(crate) use port::*;
 
 // A network in memory instead of the system's, for tests.
 #[cfg(all(unix, feature = "sim"))]
