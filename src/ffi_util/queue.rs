@@ -106,7 +106,7 @@ mod tests {
     unsafe impl Send for Shared {}
 
     #[test]
-    fn two_threads() {
+    fn one_writer_and_one_reader_thread() {
         let count = if cfg!(miri) { 100 } else { 99_999u32 };
         let mut buf = [0u8; 512];
         let mut queue = mg_queue { buf: buf.as_mut_ptr().cast(), size: buf.len(), tail: 0, head: 0 };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_cannot_be() {
+    fn impossible_lengths_are_refused() {
         let mut buf = [0u8; 64];
         let mut queue = mg_queue { buf: buf.as_mut_ptr().cast(), size: buf.len(), tail: 0, head: 0 };
         for len in [57, usize::MAX, usize::MAX - 8] {

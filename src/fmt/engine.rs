@@ -384,7 +384,7 @@ mod tests {
 
     /// The values are tested in `float_and_c`.
     #[test]
-    fn conversions_of_c() {
+    fn c_conversions() {
         check(
             "%i|%+i|% i|%05i|%-5i|%.3i|%5.3i|%#i",
             vec![I(7), I(7), I(7), I(-12), I(3), I(-5), I(5), I(9)],

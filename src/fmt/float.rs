@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn precisions_that_no_number_needs_are_zeros() {
+    fn excess_precision_prints_zeros() {
         let s = text(5e-324, Notation::Fixed, with_precision(5000));
         assert_eq!((s.len(), s.trim_end_matches('0').len()), (5002, 1076));
         let s = text(f64::MAX, Notation::Fixed, with_precision(100_000));

@@ -41,7 +41,7 @@ fn xorshift() -> impl FnMut(u64) -> u64 {
 
 #[test]
 #[cfg_attr(miri, ignore)]
-fn as_the_c_library_prints() {
+fn floats_print_as_in_c() {
     let mut random = xorshift();
     let mut buf = vec![0u8; 4096];
     for i in 0..300_000 {
@@ -81,7 +81,7 @@ fn as_the_c_library_prints() {
 
 #[test]
 #[cfg_attr(miri, ignore)]
-fn integers_as_the_c_library_prints() {
+fn integers_print_as_in_c() {
     let mut random = xorshift();
     let mut buf = vec![0u8; 4096];
     for _ in 0..100_000 {

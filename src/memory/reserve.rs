@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_aligned_apart_and_come_back() {
+    fn blocks_are_aligned_disjoint_and_reusable() {
         for size in [1, 64, 65, 1000, 5000, 20000, 65536] {
             for align in [1, 16, 4096] {
                 let layout = Layout::from_size_align(size, align).unwrap();

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn receive_blocks_come_back_wiped() {
+    fn returned_receive_blocks_are_zeroed() {
         let buffers = Buffers::default();
         let mut io = block(4096, b'x');
         let before = io.buf;
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn receive_blocks_of_another_size_are_not_lent() {
+    fn receive_blocks_of_another_size_are_not_reused() {
         let buffers = Buffers::default();
         let mut io = block(4096, 0);
         // SAFETY: consistent buffers.
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn spare_blocks_have_a_bound() {
+    fn the_number_of_spare_blocks_is_bounded() {
         let buffers = Buffers::default();
         for _ in 0..2 * SMALL {
             // SAFETY: consistent buffers that nobody else uses.

@@ -917,7 +917,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_for_an_earlier_use_of_a_slot_is_nobodys() {
+    fn stale_events_of_a_reused_slot_are_dropped() {
         let e = Engine::new(core::ptr::null_mut()).unwrap();
         let first = e.new_rec().unwrap();
         let slot = first.slot.get();
@@ -932,7 +932,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_used_again_equals_a_fresh_one() {
+    fn a_reused_record_equals_a_fresh_one() {
         let (used, fresh) = (ConnState::default(), ConnState::default());
         used.dirty();
         let mut stale = Vec::new();

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_several_threads_keep_their_order_and_none_is_lost() {
+    fn messages_of_several_threads_stay_in_order_and_complete() {
         let w = Wakeup::new().unwrap();
         let mut got = Vec::new();
         std::thread::scope(|s| {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_is_refused_when_too_much_waits() {
+    fn senders_are_refused_when_the_queue_is_full() {
         let w = Wakeup::new().unwrap();
         let big = vec![0; 16000];
         let sent = (0..10_000).take_while(|_| w.send(1, 0, &big)).count();

@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_deadlines() {
+    fn next_deadline_of_a_list() {
         let timer = |expire, flags: c_int| mg_timer {
             period_ms: 10,
             expire,

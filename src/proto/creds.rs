@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_to_the_room_there_is() {
+    fn results_are_truncated_to_the_buffer() {
         let both = |u: &str, p: &str| (u.to_string(), p.to_string());
         assert_eq!(run("Basic dXNlcjpwYXNz", "", 3), both("us", "pa"));
         assert_eq!(run("Basic dXNlcjpwYXNz", "", 1), both("", ""));

@@ -96,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn dates_of_http() {
+    fn http_dates() {
         const WANT: Option<i64> = Some(784_111_777);
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date() {
+    fn invalid_dates_are_refused() {
         for text in [
             "",
             "0",
@@ -151,12 +151,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_date_is_read_as_it_was_written(time in 0..=LAST) {
+        fn formatted_dates_parse_back(time in 0..=LAST) {
             prop_assert_eq!(parse_http(http(time).unwrap().as_bytes()), Some(time));
         }
 
         #[test]
-        fn anything_may_be_asked(text in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_text_does_not_panic(text in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = parse_http(&text);
         }
     }

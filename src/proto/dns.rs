@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn names_on_the_wire() {
+    fn wire_format_of_names() {
         assert_eq!(encode(b"a.bc").unwrap(), b"\x01a\x02bc\0");
         assert_eq!(encode(b"a.bc."), encode(b"a.bc"));
         let longest = [[b'x'; 63], [b'x'; 63], [b'x'; 63]].map(|l| l.to_vec()).join(&b'.');
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_counts_only_when_the_aliases_lead_to_it() {
+    fn only_addresses_of_the_alias_chain_count() {
         let q = asked("h.example");
         let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&ip])), addresses(&[4]));
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_do_not_fit_are_none() {
+    fn mismatched_replies_are_rejected() {
         let q = asked("h.example");
         let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
         let good = replied(&q, 0x8180, &[&ip]);
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_lead_to_the_front_only() {
+    fn compression_pointers_point_backwards_only() {
         let q = asked("h.example");
         let at = q.len() as u8;
         let ip = &[1, 2, 3, 4];
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn frames() {
+    fn tcp_frames() {
         assert_eq!(frame(b"\0\x02ab\0"), Some(&b"ab"[..]));
         assert!([&b""[..], b"\0", b"\0\x01"].iter().all(|s| frame(s).is_none()));
         assert_eq!(framed(b"ab").unwrap(), b"\0\x02ab");
@@ -446,7 +446,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 2000 }))]
         #[test]
-        fn what_is_asked_can_be_read(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,63}", 1..4), id: u16, rtype: u16) {
+        fn encoded_queries_parse_back(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,63}", 1..4), id: u16, rtype: u16) {
             let name = labels.join(".");
             let q = query(id, 0, &encode(name.as_bytes()).unwrap(), rtype);
             let found = message(&q).unwrap();
@@ -455,7 +455,7 @@ mod tests {
             prop_assert_eq!((r.rtype, r.class, HEADER + r.len), (rtype, IN, q.len()));
         }
         #[test]
-        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..120)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..120)) {
             message(&bytes);
             for at in 0..bytes.len() + 2 {
                 record(&bytes, at, false);

@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn first_match_decides() {
+    fn the_first_match_wins() {
         assert_eq!(at(r#"{"a":{"b":1},"a.b":2}"#, "$.a.b"), Ok("1"));
         assert_eq!(at(r#"{"a":{"c":1},"a.b":2}"#, "$.a.b"), Err(Error::NotFound));
         assert_eq!(at(r#"{"a":1,"a":2}"#, "$.a"), Ok("1"));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_behind_the_end_waits_for_the_rest() {
+    fn an_index_past_the_end_scans_the_rest() {
         assert_eq!(at("[[1],x]", "$[0][1]"), Err(Error::Invalid));
         assert_eq!(at("[[1],[2,3]]", "$[0][1]"), Err(Error::NotFound));
         assert_eq!(at("[[1],x]", "$[0][2]"), Err(Error::NotFound));
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_beyond_ascii() {
+    fn non_ascii_characters() {
         for (text, want) in [
             (r"caf\u00e9", "café"),
             (r"\u0416\u20AC\uffff", "Ж€\u{ffff}"),
@@ -499,7 +499,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 5000 }))]
         #[test]
-        fn any_text(json in r#"[\[\]{},:"\\a0 .u-]{0,30}"#, path in r"\$[\[\].a0]{0,8}") {
+        fn values_lie_inside_arbitrary_text(json in r#"[\[\]{},:"\\a0 .u-]{0,30}"#, path in r"\$[\[\].a0]{0,8}") {
             let json = json.as_bytes();
             if let Ok(r) = find(json, path.as_bytes()) {
                 prop_assert_eq!(find(&json[r.clone()], b"$"), Ok(0..r.len()));
@@ -516,7 +516,7 @@ mod tests {
         }
 
         #[test]
-        fn any_number(whole in "-?[0-9]{0,25}", fraction in "(\\.[0-9]{0,25})?", exponent in -30i32..30) {
+        fn arbitrary_numbers(whole in "-?[0-9]{0,25}", fraction in "(\\.[0-9]{0,25})?", exponent in -30i32..30) {
             let text = format!("{whole}{fraction}e{exponent}");
             prop_assume!(number_token(text.as_bytes(), b"$").is_some());
             // By shifting the text of the digits.
@@ -529,7 +529,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_of_utf16(units in prop::collection::vec(prop_oneof![any::<u16>(), 0xd700u16..0xe100], 0..8)) {
+        fn arbitrary_utf16_escapes(units in prop::collection::vec(prop_oneof![any::<u16>(), 0xd700u16..0xe100], 0..8)) {
             let text: String = units.iter().map(|u| format!("\\u{u:04x}")).collect();
             prop_assert_eq!(unescaped(&text, Escapes::Utf8).unwrap(), String::from_utf16_lossy(&units).into_bytes());
         }

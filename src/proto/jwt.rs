@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn one_token_has_one_text() {
+    fn tokens_have_one_encoding() {
         let jwt = make(b"", b"{\"a\":1}");
         assert_eq!(check(&jwt).unwrap(), b"{\"a\":1}");
         let last = *jwt.last().unwrap();
@@ -121,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn extensions_that_must_be_known() {
+    fn critical_extensions_are_refused() {
         assert!(check(&make(b"\"x\":[\"crit\"]", b"{}")).is_some());
         assert_eq!(check(&make(b"\"crit\":[\"x\"],\"x\":1", b"{}")), None);
     }
 
     #[test]
-    fn other_algorithms() {
+    fn other_algorithms_are_refused() {
         let none = |alg: &str| sign(alg, &Token { claims: b"{}", header: b"", kid: b"" }, 999, good).unwrap();
         assert!(check(&none("HS256")).is_some());
         for alg in ["none", "", "hs256", "HS384", "HS256 ", "ES256", "HS256\\u0000"] {
@@ -145,7 +145,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 500 }))]
         #[test]
-        fn any_change_is_noticed(claims in proptest::collection::vec(any::<u8>(), 1..40), at: usize, to: u8) {
+        fn every_change_is_detected(claims in proptest::collection::vec(any::<u8>(), 1..40), at: usize, to: u8) {
             let jwt = make(b"", &claims);
             prop_assert_eq!(check(&jwt), Some(claims));
             let mut other = jwt.clone();
@@ -153,7 +153,7 @@ mod tests {
             prop_assert_eq!(check(&other).is_some(), other == jwt);
         }
         #[test]
-        fn any_bytes(jwt in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn arbitrary_bytes_do_not_panic(jwt in proptest::collection::vec(any::<u8>(), 0..60)) {
             prop_assert_eq!(check(&jwt), None);
         }
     }

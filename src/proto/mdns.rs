@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_about_an_instance_carry_its_name() {
+    fn responses_about_an_instance_carry_its_name() {
         for rtype in [SRV, TXT] {
             let a = answer(0, rtype, b"dev", &HTTP, IP).unwrap();
             assert_eq!(name_at(&a, HEADER), b"dev._http._tcp.local");
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_found_with_all_that_belongs_to_it() {
+    fn a_service_is_found_with_its_records() {
         let a = answer(7, PTR, b"dev", &HTTP, IP).unwrap();
         let r = response(&a).unwrap();
         assert_eq!((&r.name[..], r.srvcproto.as_deref()), (&b"dev.local"[..], Some(HTTP.srvcproto)));
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn long_queries_must_be_what_they_say() {
+    fn long_queries_must_have_exactly_the_announced_records() {
         let known = answer(0, A, b"other", &HTTP, IP).unwrap()[HEADER..].to_vec();
         let mut q = dns::query(0, 0, b"\x03dev\x05local\0", A);
         q[7] = 30;
@@ -455,7 +455,7 @@ mod tests {
     const SRV_DATA: &[u8] = b"\0\0\0\0\x1f\x90\x04host\x05local\0";
 
     #[test]
-    fn records_too_short_for_their_type_are_no_answer() {
+    fn records_too_short_for_their_type_are_ignored() {
         let wholes: [(u16, &[u8]); 3] = [(A, &[10, 0, 0, 1]), (SRV, &SRV_DATA[..7]), (dns::AAAA, &[0; 16])];
         for (rtype, data) in wholes {
             for n in 0..=data.len() {
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_target_leaves_the_name_of_the_instance() {
+    fn a_malformed_target_keeps_the_instance_name() {
         for target in [&b"\x04hos"[..], b"\xff\xff", b"\0", b"\x3fhost\x05local\0", b"\x04host"] {
             let srv = [&SRV_DATA[..6], target].concat();
             let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, &srv), (INSTANCE, TXT, b"\x03a=b")]);
@@ -490,7 +490,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 300 }))]
         #[test]
-        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..200)) {
             kind(&bytes);
             prop_assert!(questions(&bytes).iter().filter_map(|q| q.to_host(None)).all(|name| !name.is_empty()));
             addresses(&bytes);

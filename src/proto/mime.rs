@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_today() {
+    fn common_types_are_known() {
         for (path, want) in [
             ("a.wasm", "application/wasm"),
             ("a.mjs", "text/javascript; charset=utf-8"),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_list_comes_first() {
+    fn the_application_list_takes_precedence() {
         for (path, own, want) in [
             ("a.b/c.css", "", "text/css; charset=utf-8"),
             ("a.CSS", "", "text/css; charset=utf-8"),

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_the_first_boundary() {
+    fn text_before_the_first_boundary_is_skipped() {
         for before in [
             "",
             "\r\n",
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_is_no_parameter() {
+    fn quoted_text_is_not_parsed_as_parameters() {
         for (header, name, filename) in [
             ("form-data; filename=\"x; name=evil\"; name=\"a\"", Some("a"), Some("x; name=evil")),
             ("form-data; name=\"x filename=evil\"", Some("x filename=evil"), None),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_without_its_end_is_refused() {
+    fn a_part_without_a_closing_boundary_is_not_reported() {
         let whole = format!("\r\n--B \r\n{HEAD}v\r\n--B--");
         for n in 0..whole.len() - 2 {
             // A boundary at the end may be the next one, without more behind it.
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_boundary() {
+    fn lines_that_resemble_a_boundary() {
         for body in
             ["B\r\n\r\nv\r\nB--", "--\r\n\r\nv\r\n----\r\n", "--B\n\nv\n--B--\n", "no line", "--\x07\r\n\r\nv\r\n--\x07--"]
         {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_several_lines() {
+    fn headers_on_several_lines() {
         let body = "--B\r\nContent-Disposition: form-data;\r\n name=\"a\";\r\n\tfilename=b\r\n\r\nv\r\n--B--";
         assert_eq!(all(body), [(Some("a"), Some("b"), "v")]);
         let body = "--B\r\nContent-Disposition: form-data; name=a\r\n ; x=y\r\n\r\nv\r\n--B--";
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_boundary_that_nearly_matches_everywhere_is_no_work() {
+    fn near_matches_of_a_long_boundary_take_linear_time() {
         let n = 1 << 20;
         let body = [vec![b'a'; n], b"\r\n\r\n".to_vec(), vec![b'a'; 2 * n]].concat();
         assert_eq!(next(&body, 0), None);
@@ -334,7 +334,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 5000 }))]
         #[test]
-        fn any_body_is_walked_to_its_end(body in "(\r\n|\r|\n|--|B|a| |:|content-disposition: |name=|\"){0,40}", at in 0usize..60) {
+        fn arbitrary_bodies_are_iterated_to_the_end(body in "(\r\n|\r|\n|--|B|a| |:|content-disposition: |name=|\"){0,40}", at in 0usize..60) {
             next(body.as_bytes(), at);
             let mut ofs = 0;
             while let Some(part) = next(body.as_bytes(), ofs) {
@@ -344,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn as_cut_at_all_delimiters(tail in "(\r\n|\r\n--B|--B|--|\r|B|a| |\t|X: y\r\n|\r\n\r\n){0,30}") {
+        fn equals_splitting_at_all_delimiters(tail in "(\r\n|\r\n--B|--B|--|\r|B|a| |\t|X: y\r\n|\r\n\r\n){0,30}") {
             let body = format!("--B\r\nX: y\r\n{tail}");
             let mut ofs = 0;
             let mut got = Vec::new();
@@ -366,7 +366,7 @@ mod tests {
         }
 
         #[test]
-        fn parts_come_back_as_they_were_put_in(
+        fn encoded_parts_parse_back(
             parts in prop::collection::vec(("[a-z]{1,5}", prop::collection::vec(any::<u8>(), 0..40), "[ \t]{0,2}"), 0..5),
             preamble in "([a-z ]{0,9}\r\n){0,3}",
         ) {

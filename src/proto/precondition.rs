@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_compared() {
+    fn entity_tags_are_compared() {
         for (list, weak, strong) in [
             ("\"5.12\"", true, true),
             ("W/\"5.12\"", true, false),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_count_without_tags_only() {
+    fn dates_are_ignored_if_tags_are_given() {
         use Outcome::*;
         for (headers, want) in [
             (&[("if-modified-since", THEN)][..], NotModified),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_the_same_version() {
+    fn if_range_matches_the_same_version_only() {
         for (value, want) in [
             ("\"5.12\"", true),
             ("W/\"5.12\"", false),
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_list_may_come(list in "[W/\", *5.12]{0,20}") {
+        fn arbitrary_lists_do_not_panic(list in "[W/\", *5.12]{0,20}") {
             let _ = conditions(&[("if-match", &list), ("if-none-match", &list), ("if-range", &list)]).evaluate(TAG, TIME, true);
         }
     }

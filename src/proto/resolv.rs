@@ -145,7 +145,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
-        fn any_text(text in "[a-z0-9.:#; \n\t]{0,200}", name in "[a-z0-9.]{0,10}") {
+        fn arbitrary_text_yields_bounded_lists(text in "[a-z0-9.:#; \n\t]{0,200}", name in "[a-z0-9.]{0,10}") {
             let conf = conf(text.as_bytes(), parse);
             prop_assert!(conf.servers.len() <= SERVERS && conf.search.len() <= DOMAINS);
             prop_assert!(conf.candidates(name.as_bytes()).len() <= DOMAINS + 1);

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_is_halved() {
+    fn half_of_the_round_trip_is_added() {
         // Sent at 1000 of our clock, 100 ms on the way, 30 ms at the server, 100 ms back.
         let t = 1_700_000_000_000;
         let now = parse(&reply(0x24, 1000, t, t + 30), 1230).unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_set_the_clock() {
+    fn only_matching_server_replies_set_the_clock() {
         let good = reply(0x24, 1, 2, 3);
         assert!(is_usable(&good, 1) && parse(&good, 9).is_some());
         // A broadcast; a clock that is not set. The parser takes both.
@@ -123,12 +123,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
-        fn any_message(message in proptest::collection::vec(any::<u8>(), 0..60), now: u64) {
+        fn arbitrary_messages(message in proptest::collection::vec(any::<u8>(), 0..60), now: u64) {
             let _ = parse(&message, now);
             let _ = (answers(&message, [0; 8]), is_usable(&message, 3000));
         }
         #[test]
-        fn times_come_back(ms in 1u64..4_294_967_295_000) {
+        fn times_round_trip(ms in 1u64..4_294_967_295_000) {
             let got = milliseconds(&timestamp(ms), 0) as u64;
             prop_assert!(ms - got <= 1, "{}", got);
         }

@@ -192,14 +192,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn schemes_without_a_port_of_their_own() {
+    fn schemes_without_a_default_port() {
         for scheme in ["tcp", "tcps", "ssl", "tls", "udp", "unix"] {
             assert_eq!(port_or_default(format!("{scheme}://h").as_bytes()), 0, "{scheme}");
         }
     }
 
     #[test]
-    fn ports_that_are_none() {
+    fn invalid_ports() {
         for url in
             ["http://h:65536", "http://h:-1", "http://h:99999999999999999999999", "http://h:++1", "http://h:+ 1", "http://h: "]
         {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn schemes_in_any_case() {
+    fn schemes_are_case_insensitive() {
         for url in ["HTTPS://h", "wSs:", "Mqtts://h:1", "SSL:x", "tls:", "TCPS://"] {
             assert!(is_ssl(url.as_bytes()), "{url}");
         }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_a_plus_sign_before_a_port() {
+    fn spaces_and_a_plus_sign_before_a_port() {
         for url in ["http://h: 81", "http://h:+81/x", "http://h:\t\n\x0b\x0c\r +81", "h: 81x"] {
             assert_eq!(port(url.as_bytes()), 81, "{url:?}");
         }
@@ -281,7 +281,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 5000 }))]
         #[test]
-        fn any_url(url in "[a/:@?0\\]\\[]{0,24}") {
+        fn arbitrary_urls_do_not_panic(url in "[a/:@?0\\]\\[]{0,24}") {
             let url = url.as_bytes();
             let inside = |s: &[u8]| s.is_empty() || url.as_ptr_range().contains(&s.as_ptr());
             prop_assert!(inside(host(url)) && inside(user(url)) && inside(password(url)));

@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_files_that_are_being_written() {
+    fn temporary_names_parse_back() {
         let own = std::process::id();
         for path in ["f", "d/f", "/f..1-123456789"] {
             let name = temporary(&CString::new(path).unwrap());
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_others() {
+    fn other_names_are_not_temporary() {
         for name in
             ["", "f", "..1-123456789", "f..-123456789", "f.1-123456789", "f..1-12345678", "f..1-12345678.", "f..0-123456789"]
         {

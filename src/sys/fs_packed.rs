@@ -207,7 +207,7 @@ mod tests {
     use super::below;
 
     #[test]
-    fn what_is_below_a_directory() {
+    fn paths_below_a_directory() {
         for (dir, path, rest) in [
             ("/a", "/a/b", Some("b")),
             ("/a/", "/a/b", Some("b")),

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_are_cut() {
+    fn long_lines_are_truncated() {
         let mut line = Line::<4>::new();
         let _ = line.write_str("abcde");
         assert_eq!(line.as_bytes(), b"abcd");

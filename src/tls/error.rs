@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alerts_are_words() {
+    fn alerts_have_readable_names() {
         assert_eq!(explain(&Tls::AlertReceived(AlertDescription::UnknownCA)), "tls hs: the peer says: unknown ca");
         assert_eq!(
             explain(&Tls::AlertReceived(AlertDescription::CertificateExpired)),

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_blocks_are_passed_over() {
+    fn incomplete_blocks_are_skipped() {
         for text in
             ["", "-----BEGIN A", "-----BEGIN A-----", "-----BEGIN A-----\nAAAA", "-----BEGIN A-----\nAAAA\n-----END B-----"]
         {
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn damaged_text_is_no_block() {
+    fn malformed_base64_is_not_a_block() {
         for body in ["A", "AAA", "AA*A", "A=AA", "Proc-Type: 4,ENCRYPTED\n\nAAAA"] {
             assert!(Block { label: b"X", body: body.as_bytes() }.decode().is_none(), "{body}");
         }
     }
 
     #[test]
-    fn der_is_told_from_text() {
+    fn der_is_distinguished_from_text() {
         assert_eq!(elements(&[0x30, 1, 7, 0x30, 0, 0, 0]), Some(vec![&[0x30, 1, 7][..], &[0x30, 0]]));
         for bytes in [&b""[..], b"\0\0", b"0 s:CN = x\n", &[0x30, 1], &[0x30, 0, 1], &[2, 1, 7]] {
             assert_eq!(elements(bytes), None, "{bytes:?}");

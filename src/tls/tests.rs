@@ -127,7 +127,7 @@ fn file_of(entry: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn matrix() {
+fn verification_matrix() {
     let all: Value = serde_json::from_str(include_str!("../../c-tests/vectors/tls_matrix.json")).unwrap();
     let mut seen = 0;
     for v in all["vectors"].as_array().unwrap() {
@@ -188,7 +188,7 @@ fn every_kind_of_key() {
 }
 
 #[test]
-fn http_is_named_only_where_it_is_spoken() {
+fn alpn_is_offered_for_http_only() {
     let server = |http| Options { http, ..own("server-p256") };
     let client = |http| Options { http, ..Options::default() };
     let alpn = |server, client| {
@@ -202,7 +202,7 @@ fn http_is_named_only_where_it_is_spoken() {
 }
 
 #[test]
-fn every_form_of_key() {
+fn every_key_format() {
     let keys = [
         ("server-p256", "server-p256-pkcs8.key"),
         ("server-p256", "server-p256-no-public.key"),
@@ -223,7 +223,7 @@ fn every_form_of_key() {
 }
 
 #[test]
-fn texts_may_be_dressed() {
+fn pem_may_be_indented_and_mixed_with_text() {
     let dress = |bytes: &[u8]| {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let indented = text.replace('\n', "\r\n\t ");
@@ -246,7 +246,7 @@ fn texts_may_be_dressed() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused() {
+fn unusable_options_are_refused() {
     let good = own("server-p256");
     let (cert, key) = (good.cert, good.key);
     let half = |bytes: &'static [u8]| &bytes[..bytes.len() / 2];
@@ -285,7 +285,7 @@ fn what_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn lists_of_anchors() {
+fn bundles_of_trust_anchors() {
     let error = |ca: &[u8]| {
         let options = Options { ca, ..Options::default() };
         Cache::default().client(&options, PEER).map(drop).unwrap_err().to_string()
@@ -307,7 +307,7 @@ fn lists_of_anchors() {
 }
 
 #[test]
-fn many_anchors_are_too_long_a_list_to_send() {
+fn a_long_list_of_ca_names_is_not_sent() {
     let other = file("other-ca.pem");
     let list = [other.repeat(1500), file("ca.pem").to_vec()].concat();
     let server = Options { ca: &list, ..own("server-p256") };
@@ -315,7 +315,7 @@ fn many_anchors_are_too_long_a_list_to_send() {
 }
 
 #[test]
-fn names_of_servers() {
+fn matching_server_names() {
     for ca in ["ca.pem", ""] {
         let good = [
             ("server-p256", "localhost"),
@@ -357,7 +357,7 @@ fn names_of_servers() {
 }
 
 #[test]
-fn names_that_are_none() {
+fn invalid_server_names() {
     for name in ["a b", "a..b", "-", "http://a", "a:443", "ä.test", &"a".repeat(64)] {
         let options = Options { name: name.as_bytes(), ..Options::default() };
         let text = Cache::default().client(&options, PEER).map(drop).unwrap_err().to_string();
@@ -369,7 +369,7 @@ fn names_that_are_none() {
 }
 
 #[test]
-fn dates_and_issuers_of_servers() {
+fn server_dates_and_issuers() {
     refused(try_server("expired", "ca.pem", "localhost"), EXPIRED);
     refused(try_server("future", "ca.pem", ""), FUTURE);
     refused(try_server("v1-expired", "ca.pem", "localhost"), EXPIRED);
@@ -406,7 +406,7 @@ fn dates_and_issuers_of_servers() {
 }
 
 #[test]
-fn without_verification() {
+fn skipped_verification() {
     for server in ["server-p256", "expired", "v1-future", "elsewhere", "self", "unknown-extension", "constrained-elsewhere"] {
         for name in ["", "other.test"] {
             let client = Options { skip_verification: true, ..expecting("ca.pem", name) };
@@ -420,7 +420,7 @@ fn without_verification() {
 }
 
 #[test]
-fn clients_with_certificates() {
+fn client_certificates() {
     let server = Options { ca: file("ca.pem"), ..own("server-p256") };
     let try_client = |name: &str| connect_all(&server, &Options { ca: file("ca.pem"), ..own(name) });
     for client in ["client-p256", "client-v1", "server-p256", "marked-as-ca"] {
@@ -442,7 +442,7 @@ fn last_of(cache: &Cache, pairs: &[(&Options, &Options)]) -> Option<HandshakeKin
 }
 
 #[test]
-fn sessions_are_resumed_under_the_same_demands() {
+fn sessions_resume_with_identical_options_only() {
     use HandshakeKind::{Full, Resumed};
     let cache = Cache::default();
     let server = own("server-p256");
@@ -476,7 +476,7 @@ fn sessions_are_resumed_under_the_same_demands() {
 }
 
 #[test]
-fn sessions_of_tls12_are_resumed() {
+fn tls12_sessions_are_resumed() {
     let (server, client) = (own("server-p256"), expecting("ca.pem", "localhost"));
     let server = Arc::new(config::server(&server, &[&TLS12]).unwrap());
     let client = Arc::new(config::client(&client, true, &[&TLS12]).unwrap());
@@ -514,7 +514,7 @@ fn stolen(shown: &str, has: &str) -> Arc<SingleCertAndKey> {
 }
 
 #[test]
-fn the_handshake_is_signed_by_the_key() {
+fn the_handshake_signature_is_verified() {
     for version in [&TLS12, &TLS13] {
         for (shown, has) in [("server-p256", "chain"), ("v1", "server-p256"), ("server-rsa2048", "server-p256")] {
             let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
@@ -537,7 +537,7 @@ fn the_handshake_is_signed_by_the_key() {
 }
 
 #[test]
-fn a_changed_bit_ends_the_handshake() {
+fn a_flipped_bit_fails_the_handshake() {
     let options = own("server-p256");
     let server = Arc::new(config::server(&options, &[&TLS13]).unwrap());
     let client = Arc::new(config::client(&expecting("ca.pem", "localhost"), true, &[&TLS13]).unwrap());

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_have_one_form() {
+    fn lengths_have_one_encoding() {
         let long = [&[0x30, 0x82, 1, 0][..], &[7; 256]].concat();
         assert_eq!(element(&long).unwrap().0.content.len(), 256);
         for bad in [
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrapped_can_be_read() {
+    fn encoded_values_parse_back() {
         for len in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000] {
             let (content, whole) = (vec![7; len], wrap(0x30, &vec![7; len]));
             let (e, rest) = element(&whole).unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn host_names_match() {
         for (name, host) in [("a.b", "a.b"), ("A.B", "a.b"), ("*.wild.test", "X.wild.test"), ("localhost", "localhost")] {
             assert!(matches(name.as_bytes(), host), "{name} {host}");
         }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn validity_times() {
         let seconds = |tag, text: &str| time(&Element { tag, content: text.as_bytes(), whole: &[] }).map(|t| t.as_secs());
         assert_eq!(seconds(0x17, "700101000000Z"), Some(0));
         assert_eq!(seconds(0x17, "000229123001Z"), Some(951_827_401));

@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets() {
+    fn secrets_are_compared_in_full() {
         assert!(same_secret(b"", b"") && same_secret(b"abc", b"abc"));
         assert!(!same_secret(b"abc", b"abd") && !same_secret(b"abc", b"abcd") && !same_secret(b"abc", b""));
     }

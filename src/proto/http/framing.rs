@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_ends_where_its_headers_say_wherever_they_stand() {
+    fn framing_headers_count_at_any_position() {
         let many = "A: b\r\n".repeat(50);
         for front in ["", &many] {
             let body = |lines: &str| request(&format!("{front}{lines}")).map(|f| f.body);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn several_connection_lines_are_one_list() {
+    fn several_connection_lines_form_one_list() {
         let close = |version: &str, lines: &str| {
             let f = framed(&format!("GET / HTTP/{version}\r\n{lines}\r\n"), Side::Server).unwrap();
             (f.close, f.keep_alive)
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http_1_1_waits_to_be_asked_for_a_body() {
+    fn only_http_1_1_may_expect_a_continue() {
         let expects = |version: &str| {
             let text = format!("PUT / HTTP/{version}\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n");
             framed(&text, Side::Server).unwrap().expects
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_may_last_until_the_connection_ends() {
+    fn a_response_may_extend_until_close() {
         let body = |status, lines| response(status, lines, "").map(|f| f.body);
         assert_eq!(body("200 OK", ""), Some(Body::UntilClose));
         assert_eq!(body("200 OK", "Content-Length: 5\r\ncontent-length: 05\r\n"), Some(Body::Length(5)));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_body_has_none_whatever_its_headers_say() {
+    fn bodiless_responses_ignore_length_headers() {
         for status in ["204 N", "304 N"] {
             for lines in ["", "Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n"] {
                 assert_eq!(response(status, lines, "").unwrap().body, Body::Length(0), "{status} {lines}");

@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_take_a_status_of_three_digits_and_a_version_only() {
+    fn clients_require_a_version_and_a_three_digit_status() {
         for (line, fine) in [
             ("HTTP/1.1 200 OK", true),
             ("HTTP/1.0 999", true),
@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_single_bytes_are_searched_alike() {
+    fn word_search_equals_byte_search() {
         for byte in 0..=255u8 {
             for at in 0..17 {
                 let mut buf = [b'/'; 17];
@@ -570,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_headers_beyond_the_limit_are_refused_others_ignored() {
+    fn framing_headers_after_the_limit_are_refused_others_ignored() {
         let head = |last: &str| {
             let mut text = String::from("POST / HTTP/1.1\r\n");
             (0..30).for_each(|i| text.push_str(&format!("H{i}: v\r\n")));
@@ -639,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn status_stays_inside_an_int() {
+    fn status_fits_an_int() {
         assert_eq!(status(b"99999999999"), i32::MAX);
         assert_eq!(status(b"-99999999999"), i32::MIN);
         assert_eq!(status(b"-2147483648"), i32::MIN);
@@ -664,7 +664,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_parts_inside_the_buffer(buf in prop_oneof![heads(), prop::collection::vec(any::<u8>(), 0..80)]) {
+        fn parts_lie_inside_the_buffer_for_arbitrary_bytes(buf in prop_oneof![heads(), prop::collection::vec(any::<u8>(), 0..80)]) {
             for reader in [Reader::Program, Reader::Server, Reader::Client] {
                 if let Ok(Some((h, _))) = read(&buf, reader) {
                     prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
@@ -675,7 +675,7 @@ mod tests {
         }
 
         #[test]
-        fn one_look_finds_what_two_find(buf in heads(), tail in prop_oneof![Just(vec![]), heads()], cut in 0usize..200) {
+        fn one_pass_equals_two_passes(buf in heads(), tail in prop_oneof![Just(vec![]), heads()], cut in 0usize..200) {
             let whole = [&buf[..], &tail].concat();
             for buf in [&buf[..], &whole, &buf[..cut.min(buf.len())]] {
                 for reader in [Reader::Program, Reader::Server, Reader::Client] {
@@ -691,7 +691,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_head_is_incomplete(buf in heads()) {
+        fn a_truncated_head_is_incomplete(buf in heads()) {
             if let Ok(Some((h, _))) = parsed(&buf) {
                 for n in 0..h.len {
                     prop_assert!(matches!(parsed(&buf[..n]), Ok(None)));
@@ -700,7 +700,7 @@ mod tests {
         }
 
         #[test]
-        fn parameters_are_found_and_lie_inside(value in "[ab=;, \"]{0,16}", name in "[ab]{0,2}") {
+        fn parameters_are_found_inside_the_value(value in "[ab=;, \"]{0,16}", name in "[ab]{0,2}") {
             if let Some(v) = parameter(value.as_bytes(), name.as_bytes()) {
                 prop_assert!(inside(value.as_bytes(), v));
             }

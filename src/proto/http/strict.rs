@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http11_with_a_host_expects_an_answer() {
+    fn only_http11_with_a_host_gets_a_response() {
         for (head, want) in [
             ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", Some(true)),
             ("GET / HTTP/1.1\nhOST :\n\n", Some(true)),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_head_is_found_however_it_arrives() {
+    fn the_end_of_a_head_is_found_however_it_is_split() {
         for (head, end) in [("a\n\nb", Some(3)), ("a\r\n\r\nb", Some(5)), ("a\n\r\n", Some(4)), ("a\r\n\r\r\n", None)] {
             assert_eq!(end_of_head(head.as_bytes(), 0), end, "{head:?}");
             let mut seen = 0;

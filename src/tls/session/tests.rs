@@ -82,7 +82,7 @@ fn data(n: usize) -> Vec<u8> {
 }
 
 #[test]
-fn everything_arrives_in_pieces_of_any_size() {
+fn data_arrives_in_segments_of_any_size() {
     for (piece, room) in [(usize::MAX, 1 << 20), (1, 100), (5, 1), (1000, 16384), (16406, 7), (20000, 20000)] {
         let (mut client, mut server) = pair();
         assert!(client.session.is_handshaking() && server.session.is_handshaking());
@@ -105,7 +105,7 @@ fn everything_arrives_in_pieces_of_any_size() {
 }
 
 #[test]
-fn sending_goes_on_while_input_waits() {
+fn sending_continues_while_input_waits() {
     let (mut client, mut server) = pair();
     talk(&mut client, &mut server, usize::MAX, 100);
     for n in 0..5 {
@@ -127,7 +127,7 @@ fn sending_goes_on_while_input_waits() {
 }
 
 #[test]
-fn a_changed_byte_is_found_and_told() {
+fn a_changed_byte_raises_an_alert() {
     let (mut client, mut server) = pair();
     talk(&mut client, &mut server, usize::MAX, 100);
     client.session.encrypt(&mut client.input, b"secret").unwrap();
@@ -143,7 +143,7 @@ fn a_changed_byte_is_found_and_told() {
 }
 
 #[test]
-fn input_that_a_program_has_taken_away_is_an_error() {
+fn removed_ciphertext_is_an_error() {
     let (mut client, mut server) = pair();
     client.run(0);
     let hello = client.output(usize::MAX);
@@ -167,7 +167,7 @@ fn input_that_a_program_has_taken_away_is_an_error() {
 }
 
 #[test]
-fn output_blocks_are_used_again() {
+fn output_blocks_are_reused() {
     let mut out = Output::default();
     assert!(out.release().is_none() && out.is_empty());
     out.reuse(vec![7; 10]);
@@ -313,7 +313,7 @@ fn early_data_is_skipped() {
 }
 
 #[test]
-fn whatever_a_peer_does_wrong_it_is_told_by_an_alert() {
+fn protocol_violations_are_answered_with_alerts() {
     let inputs: [&[u8]; 9] = [
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         &[0; 100],
