@@ -124,7 +124,7 @@ static void ws_credentials(const char *extra, int lines) {
   POLL_UNTIL(&mgr, has_request(&server.peer));
   for (i = 0; i + strlen(BASIC) <= server.peer.len; i++) found += memcmp(server.peer.buf + i, BASIC, strlen(BASIC)) == 0;
   CHECK_EQ(found, lines);
-  CHECK(peer_say(&server.peer, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(peer_send_text(&server.peer, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"));
   POLL_UNTIL(&mgr, seen.closes == 1);
   CHECK(strstr(seen.log, "E0:ws handshake error: 401 C ") != NULL);
   script_hang_up(&server);
@@ -146,7 +146,7 @@ static void handshake(const char *response, const char *want) {
   CHECK(mg_ws_connect(&mgr, url, ws_fn, &seen, NULL) != NULL);
   script_accept(&server);
   POLL_UNTIL(&mgr, has_request(&server.peer));
-  CHECK(peer_say(&server.peer, response));
+  CHECK(peer_send_text(&server.peer, response));
   peer_shut(&server.peer);
   POLL_UNTIL(&mgr, seen.closes == 1);
   if (strcmp(seen.log, want) != 0) fprintf(stderr, "%s\nsaw  %s\nwant %s\n", response, seen.log, want);

@@ -92,7 +92,7 @@ static int ask(const char *method, const char *uri, const char *headers, const c
   memset(&hm, 0, sizeof(hm));
   mg_snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s", method, uri, headers, (int) strlen(body), body);
   peer_open(&p, listener);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, peer_has(&p, 1) && mg_http_parse(p.buf, p.len, &hm) > 0 && p.len >= hm.message.len);
   status = mg_http_status(&hm);
   mg_snprintf(s_answer, sizeof(s_answer), "%.*s", (int) p.len, p.buf);
@@ -125,7 +125,7 @@ static void watch(struct peer *p, const char *headers) {
   char request[500];
   mg_snprintf(request, sizeof(request), "GET /api/websocket HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", headers);
   peer_open(p, listener);
-  CHECK(peer_say(p, request));
+  CHECK(peer_send_text(p, request));
   POLL_UNTIL(&mgr, peer_has(p, strlen(WS_ANSWER)));
   CHECK(peer_got(p, WS_ANSWER));
   p->len = 0;
@@ -254,7 +254,7 @@ static void early_answers(void) {
   size_t ofs = 0;
   int i, want[] = {200, 200, 403, 200};
   peer_open(&p, listener);
-  CHECK(peer_say(&p, requests));
+  CHECK(peer_send_text(&p, requests));
   POLL_UNTIL(&mgr, peer_read(&p));
   for (i = 0; i < 4 && mg_http_parse(p.buf + ofs, p.len - ofs, &hm) > 0; i++) {
     CHECK_EQ(mg_http_status(&hm), want[i]);

@@ -184,10 +184,10 @@ static struct peer s_peer;
 static void talk(const char *first, const char *second) {
   memset(&s_seen, 0, sizeof(s_seen));
   peer_open(&s_peer, s_listener);
-  peer_say(&s_peer, first);
+  peer_send_text(&s_peer, first);
   poll_often(&s_mgr);
   if (second != NULL) {
-    peer_say(&s_peer, second);
+    peer_send_text(&s_peer, second);
     poll_often(&s_mgr);
   }
   peer_read(&s_peer);
@@ -254,7 +254,7 @@ static void chunks(void) {
 static void interim_answer(void) {
   talk("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", NULL);
   CHECK(peer_got(&s_peer, "HTTP/1.1 100 Continue\r\n\r\n"));
-  peer_say(&s_peer, "hi");
+  peer_send_text(&s_peer, "hi");
   poll_often(&s_mgr);
   peer_read(&s_peer);
   CHECK(s_seen.msgs == 1 && answers(OK) == 1);
@@ -275,7 +275,7 @@ static void closing(void) {
   memset(&s_seen, 0, sizeof(s_seen));
   s_seen.later = true;
   peer_open(&s_peer, s_listener);
-  peer_say(&s_peer, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+  peer_send_text(&s_peer, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
   POLL_UNTIL(&s_mgr, s_seen.waiting != NULL);
   poll_often(&s_mgr);
   CHECK(s_peer.end == PEER_OPEN && s_peer.len == 0);

@@ -129,7 +129,7 @@ static struct peer ask(enum what what, const char *request, size_t expected) {
   int w = (int) what, failed = checks_failed;
   messages = closes = 0;
   peer_open(&p, serve(&mgr, server, &w));
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, peer_has(&p, expected));
   poll_often(&mgr);
   peer_read(&p);

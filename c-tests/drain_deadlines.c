@@ -33,8 +33,8 @@ static void turn_clock(struct mg_mgr *mgr, uint64_t ms) {
 
 static void start(struct mg_mgr *mgr, mg_event_handler_t fn, struct peer *p, int receive_buffer) {
   forget();
-  peer_dial(p, port_of(serve(mgr, fn, NULL)), receive_buffer);
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  peer_connect(p, port_of(serve(mgr, fn, NULL)), receive_buffer);
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   POLL_UNTIL(mgr, messages == 1);
 }
 
@@ -328,7 +328,7 @@ static void lingering_ends_after_a_second_without_a_byte(void) {
   size_t files = linger_start(&mgr, &p);
   turn_clock(&mgr, 999);
   CHECK_EQ(open_files(), files);
-  CHECK(peer_say(&p, "more"));
+  CHECK(peer_send_text(&p, "more"));
   poll_often(&mgr);
   turn_clock(&mgr, 999);
   CHECK_EQ(open_files(), files);
@@ -343,11 +343,11 @@ static void lingering_ends_after_ten_seconds(void) {
   size_t files = linger_start(&mgr, &p);
   int i;
   for (i = 0; i < 19; i++) {
-    CHECK(peer_say(&p, "more"));
+    CHECK(peer_send_text(&p, "more"));
     turn_clock(&mgr, 500);
     CHECK_EQ(open_files(), files);
   }
-  CHECK(peer_say(&p, "more"));
+  CHECK(peer_send_text(&p, "more"));
   turn_clock(&mgr, 499);
   CHECK_EQ(open_files(), files);
   turn_clock(&mgr, 1);

@@ -41,7 +41,7 @@ static bool answered(struct peer *p) {
 
 static void ask(struct peer *p, struct mg_connection *l) {
   peer_open(p, l);
-  peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
 static void lingering_sockets_make_room(void) {

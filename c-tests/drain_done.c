@@ -34,7 +34,7 @@ static size_t reply_len(void) {
 static void begin(struct peer *p) {
   forget();
   peer_open(p, serve(&mgr, refuses, NULL));
-  CHECK(peer_say(p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n"));
+  CHECK(peer_send_text(p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n"));
 }
 
 // Uploads a little and reads a little.
@@ -206,7 +206,7 @@ static void mg_mgr_free_in_a_handler(void) {
   last->is_draining = 1;
   POLL_UNTIL(&mgr, peer_read(&lingers));
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/never")));
+  CHECK(peer_send_text(&p, GET("/never")));
   peer_free(&lingers);
   POLL_UNTIL(&mgr, freed);
   CHECK(mgr.conns == NULL);

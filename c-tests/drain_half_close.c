@@ -79,7 +79,7 @@ static void exchange(mg_event_handler_t fn, struct peer *p) {
   forget();
   l = serve(&mgr, fn, NULL);
   peer_open(p, l);
-  CHECK(peer_say(p, request));
+  CHECK(peer_send_text(p, request));
   peer_shut(p);
   POLL_UNTIL(&mgr, peer_read(p));
   CHECK_EQ(p->end, PEER_FIN);
@@ -142,7 +142,7 @@ static void half_close_with_nothing_pending_is_a_close(void) {
   l = serve(&mgr, at_once, NULL);
   peer_open(&p, l);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\nHost"));  // half a request
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\nHost"));  // half a request
   peer_shut(&p);
   POLL_UNTIL(&mgr, closes == 1);
   POLL_UNTIL(&mgr, peer_read(&p));
@@ -164,7 +164,7 @@ static void waiting_for_the_answer_does_not_spin(void) {
   body_len = 10;
   l = serve(&mgr, later, NULL);
   peer_open(&p, l);
-  peer_say(&p, request);
+  peer_send_text(&p, request);
   peer_shut(&p);
   POLL_UNTIL(&mgr, messages == 1);
   start = real_ms();
@@ -185,7 +185,7 @@ static void half_close_after_two_requests(void) {
   body_len = 20000;
   l = serve(&mgr, later, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
   peer_shut(&p);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(messages, 2);

@@ -50,9 +50,9 @@ static void bring(struct peer *p, enum state state, int grace) {
   CHECK(victim != NULL);
   if (victim == NULL) return;
   switch (state) {
-    case HALF_A_HEAD: CHECK(peer_say(p, "GET /hi HTT")); break;
-    case HALF_A_BODY: CHECK(peer_say(p, "POST /hi HTTP/1.1\r\nContent-Length: 5\r\n\r\nx")); break;
-    case HALF_A_CHUNK: CHECK(peer_say(p, "POST /hi HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx")); break;
+    case HALF_A_HEAD: CHECK(peer_send_text(p, "GET /hi HTT")); break;
+    case HALF_A_BODY: CHECK(peer_send_text(p, "POST /hi HTTP/1.1\r\nContent-Length: 5\r\n\r\nx")); break;
+    case HALF_A_CHUNK: CHECK(peer_send_text(p, "POST /hi HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx")); break;
     case UNANSWERED: ask(&mgr, p, GET("/later")); break;
     case NOT_READ: case NOT_READ_GRACE: case BY_FLAG: ask(&mgr, p, GET("/big")); break;
     case ENDLESS: ask(&mgr, p, GET("/chunks")); break;

@@ -28,8 +28,8 @@ static void clients(unsigned short port, size_t n, int report) {
   char reply[200];
   for (i = 0; i < n; i += BATCH) {
     for (k = i; k < n && k < i + BATCH; k++) {
-      peer_dial(&p[k], port, 0);
-      peer_say(&p[k], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      peer_connect(&p[k], port, 0);
+      peer_send_text(&p[k], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
     for (k = i; k < n && k < i + BATCH; k++) answered += recv(p[k].fd, reply, sizeof(reply), 0) == 50;
   }

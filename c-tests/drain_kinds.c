@@ -131,7 +131,7 @@ static void a_peer_that_resets(void) {
   forget();
   mg_mgr_init(&mgr);
   l = mg_listen(&mgr, "tcp://127.0.0.1:0", NULL, NULL);
-  peer_dial(&p, port_of(l), 4096);
+  peer_connect(&p, port_of(l), 4096);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
   c = mgr.conns;
   CHECK(c->is_accepted);

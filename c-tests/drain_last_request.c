@@ -68,7 +68,7 @@ static struct peer ask(mg_event_handler_t fn, const char *request, size_t enough
   struct peer p;
   messages = closes = polls = 0;
   peer_open(&p, serve(&mgr, fn, NULL));
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, peer_has(&p, enough));
   poll_often(&mgr);
   peer_read(&p);
@@ -190,7 +190,7 @@ static void a_request_that_nothing_was_queued_for_keeps_its_connection(const cha
   struct peer p;
   messages = closes = answers_due = 0;
   peer_open(&p, serve(&mgr, proxy, NULL));
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, messages == 1);
   poll_often(&mgr);
   CHECK_EQ(closes, 0);
@@ -200,7 +200,7 @@ static void a_request_that_nothing_was_queued_for_keeps_its_connection(const cha
   poll_often(&mgr);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"));
   CHECK_EQ(closes, 0);
-  CHECK(peer_say(&p, GET));  // and the next request is handled
+  CHECK(peer_send_text(&p, GET));  // and the next request is handled
   POLL_UNTIL(&mgr, messages == 2);
   peer_free(&p);
   mg_mgr_free(&mgr);

@@ -23,7 +23,7 @@ static char hi[] = "hi", ho[] = "ho";
 static void ask(struct mg_mgr *mgr, struct peer *p, const char *text) {
   struct mg_str want = make_reply("200 OK", "", text, strlen(text));
   p->len = 0;
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   POLL_UNTIL(mgr, peer_has(p, want.len));
   CHECK(peer_got_str(p, want));
   CHECK_EQ(p->end, PEER_OPEN);
@@ -115,7 +115,7 @@ static void the_port_is_reopened_while_sockets_linger(void) {
   mg_snprintf(address, sizeof(address), "%s", url_of(listener, "http"));
   for (i = 0; i < 5; i++) {
     peer_open(&p[i], listener);
-    peer_say(&p[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_send_text(&p[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     POLL_UNTIL(&mgr, peer_read(&p[i]));
   }
   CHECK_EQ(closes, 5);
@@ -129,7 +129,7 @@ static void the_port_is_reopened_while_sockets_linger(void) {
   for (i = 0; i < 5; i++) peer_free(&p[i]);
   if (listener != NULL) {
     peer_open(&p[0], listener);
-    peer_say(&p[0], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_send_text(&p[0], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     POLL_UNTIL(&mgr, peer_read(&p[0]));
     CHECK(p[0].len > 2 && memcmp(p[0].buf + p[0].len - 2, "ho", 2) == 0);
     peer_free(&p[0]);

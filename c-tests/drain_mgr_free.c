@@ -68,7 +68,7 @@ static void small_drain(struct mg_connection *c, int ev, void *ev_data) {
 static void start(struct mg_mgr *mgr, mg_event_handler_t fn, struct peer *p) {
   forget();
   peer_open(p, serve(mgr, fn, NULL));
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
 }
 
 // The peer gets a beginning of the reply and then an end, never anything wrong.
@@ -127,7 +127,7 @@ static void while_lingering(bool unread) {
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(closes, 1);
-  if (unread) CHECK(peer_say(&p, "more of the same"));  // is read before the socket is closed
+  if (unread) CHECK(peer_send_text(&p, "more of the same"));  // is read before the socket is closed
   mg_mgr_free(&mgr);
   CHECK_EQ(open_files(), files + 1);  // the peer's own
   CHECK(recv(p.fd, body, 1, MSG_DONTWAIT) == 0);  // and no reset

@@ -37,7 +37,7 @@ static void say_gets(struct peer *p, int from, int to) {
   char text[100];
   for (; from < to; from++) {
     snprintf(text, sizeof(text), GET, from);
-    CHECK(peer_say(p, text));
+    CHECK(peer_send_text(p, text));
   }
 }
 
@@ -63,7 +63,7 @@ static void in_the_same_segment(void) {
   forget();
   peer_open(&p, serve(&mgr, server, NULL));
   snprintf(text, sizeof(text), GET GET GET, 1, 2, 3);
-  CHECK(peer_say(&p, text));
+  CHECK(peer_send_text(&p, text));
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   expect_one_reply(&p);
   CHECK_EQ(messages, 1);
@@ -111,7 +111,7 @@ static void drained_from_the_headers(void) {
   forget();
   drain_in_headers = true;
   peer_open(&p, serve(&mgr, server, NULL));
-  CHECK(peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   expect_one_reply(&p);
   CHECK_EQ(messages, 0);
@@ -149,7 +149,7 @@ static void drained_in_read(void) {
   forget();
   drain_in_read = true;
   peer_open(&p, serve(&mgr, server, NULL));
-  CHECK(peer_say(&p, "GET /1 HTT"));  // READ, no request yet
+  CHECK(peer_send_text(&p, "GET /1 HTT"));  // READ, no request yet
   POLL_UNTIL(&mgr, closes == 1);
   CHECK_EQ(reads, 1);
   CHECK_EQ(messages, 0);
@@ -182,7 +182,7 @@ static void drained_by_the_protocol_handler_of_a_raw_connection(void) {
   forget();
   mg_mgr_init(&mgr);
   peer_open(&p, mg_listen(&mgr, "tcp://127.0.0.1:0", echo, NULL));
-  CHECK(peer_say(&p, "hello"));
+  CHECK(peer_send_text(&p, "hello"));
   POLL_UNTIL(&mgr, closes == 1);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(seen_after, 5);

@@ -62,7 +62,7 @@ static void spread(enum kind kind) {
       peer_read(&p[i]);
       if (p[i].len > 0) {
         CHECK(peer_got_bytes(&p[i], "\x88\x02\x03\xe9", 4));
-        CHECK(ws_say(&p[i], 0x88, "\x03\xe9", 2));
+        CHECK(ws_send_frame(&p[i], 0x88, "\x03\xe9", 2));
         over[i] = true;
       }
     }

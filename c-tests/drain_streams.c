@@ -106,11 +106,11 @@ static void a_websocket_that_begins_in_the_grace(void) {
   struct peer p;
   start(&p);
   begin_drain();
-  CHECK(peer_say(&p, WS_REQUEST));
+  CHECK(peer_send_text(&p, WS_REQUEST));
   POLL_UNTIL(&mgr, peer_has(&p, strlen(WS_ANSWER) + 4));
   CHECK(peer_got_bytes(&p, WS_ANSWER "\x88\x02\x03\xe9", strlen(WS_ANSWER) + 4));
   CHECK_EQ(drain_events, 2);
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   end(&p);
@@ -148,7 +148,7 @@ static void a_stream_that_is_not_read_yet(bool accepted) {
   } else {
     peer_open(&p, listener);
   }
-  CHECK(peer_say(&p, GET("/chunks")));
+  CHECK(peer_send_text(&p, GET("/chunks")));
   CHECK(mgx_mgr_drain(&mgr, &opts));
   if (accepted) {  // the same poll reads it first, so it has begun when the drain reaches it
     expect_open(&mgr, &p, CHUNKS BYE);
@@ -165,7 +165,7 @@ static void a_stream_that_is_not_read_yet(bool accepted) {
 static void a_stream_behind_half_a_request(void) {
   struct peer p;
   start(&p);
-  CHECK(peer_say(&p, "GET /chunks HTTP/1.1\r\nHo"));
+  CHECK(peer_send_text(&p, "GET /chunks HTTP/1.1\r\nHo"));
   poll_often(&mgr);
   begin_drain();
   turn_clock(5000);
@@ -182,7 +182,7 @@ static void a_pipelined_stream(void) {
   struct peer p;
   start(&p);
   polite = false;
-  CHECK(peer_say(&p, GET("/later") GET("/chunks")));
+  CHECK(peer_send_text(&p, GET("/later") GET("/chunks")));
   POLL_UNTIL(&mgr, requests == 2);
   begin_drain();
   polite = true;

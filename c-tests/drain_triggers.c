@@ -66,11 +66,11 @@ static void whole_reply(enum where where, size_t len, int receive_buffer) {
   body_len = len;
   l = serve(&mgr, server, &w);
   CHECK(mg_wakeup_init(&mgr));
-  peer_dial(&p, port_of(l), receive_buffer);
+  peer_connect(&p, port_of(l), receive_buffer);
   POLL_UNTIL(&mgr, target != 0);
   peer_open(&bystander, l);
   POLL_UNTIL(&mgr, other != 0);
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   POLL_UNTIL(&mgr, messages == 1);
   if (where == BETWEEN_POLLS) drain_target(&mgr);
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
@@ -104,7 +104,7 @@ static void start(struct mg_mgr *mgr, mg_event_handler_t fn, int *where, size_t 
   conn = NULL;
   body_len = len;
   peer_open(p, serve(mgr, fn, where));
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
 }
 
 static void drained_twice(void) {

@@ -25,7 +25,7 @@ static void start(void) {
   forget();
   listener = serve(&mgr, server, NULL);
   for (i = 0; i < PEERS; i++) join(&mgr, listener, &peers[i]);
-  CHECK(peer_say(&peers[1], "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  CHECK(peer_send_text(&peers[1], "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
   ask(&mgr, &peers[2], GET("/later"));
   ask(&mgr, &peers[3], GET("/big"));
   ask(&mgr, &peers[4], GET("/chunks"));

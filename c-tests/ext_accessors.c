@@ -124,7 +124,7 @@ static void a_server(void) {
   mgx_conn_local(last, mine, sizeof(mine));
   mg_snprintf(yours, sizeof(yours), "127.0.0.1:%d", port_of(listener));
   CHECK(strcmp(mine, yours) == 0);
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   POLL_UNTIL(mgr, peer_has(&p, sizeof(want) - 1));
   CHECK(peer_got_bytes(&p, want, sizeof(want) - 1));
   p.len = 0;

@@ -140,7 +140,7 @@ static void limited(struct mgx_limits limits, const char *said, enum mgx_reason 
   struct peer p;
   start(&p);
   mgx_mgr_limits(&mgr, &limits);
-  CHECK(peer_say(&p, said));
+  CHECK(peer_send_text(&p, said));
   poll_often(&mgr);
   turn_clock(1000);
   finish(&p, why);
@@ -159,7 +159,7 @@ static void errors_of_the_program(void) {
 static void malformed(void) {
   struct peer p;
   start(&p);
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n\r\n"));
   finish(&p, MGX_REASON_ERROR);
 }
 

@@ -98,7 +98,7 @@ static void a_last_request_at_the_last_moment(void) {
   CHECK(drain(join(&mgr, listener, &p), 500, 0));
   mg_mgr_poll(&mgr, 0);
   clock_ms += 500;
-  CHECK(peer_say(&p, GET("/hi")));  // arrives in the very poll that ends the grace
+  CHECK(peer_send_text(&p, GET("/hi")));  // arrives in the very poll that ends the grace
   expect_end(&mgr, &p, HI_CLOSE);
   finish(&p);
 }
@@ -191,7 +191,7 @@ static void half_a_request_is_received_to_its_end(const char *first, const char 
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, first));
+  CHECK(peer_send_text(&p, first));
   POLL_UNTIL(&mgr, last != NULL && last->recv.len == strlen(first));
   CHECK(mgx_conn_drain(last, NULL));
   turn_clock(20000);
@@ -206,7 +206,7 @@ static void half_a_request_without_its_end(const char *half, enum mgx_reason why
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, half));
+  CHECK(peer_send_text(&p, half));
   POLL_UNTIL(&mgr, last != NULL && last->recv.len == strlen(half));
   CHECK(drain(last, 0, 1000));
   turn_clock(999);
@@ -294,7 +294,7 @@ static void an_answer_that_is_not_read(int grace) {
   opts.idle_grace_ms = grace;
   opts.flush_timeout_ms = 3000;
   start(server);
-  peer_dial(&p, port_of(listener), 4096);
+  peer_connect(&p, port_of(listener), 4096);
   ask(&mgr, &p, GET("/big"));
   poll_often(&mgr);
   CHECK(mgx_conn_drain(last, &opts));
@@ -312,7 +312,7 @@ static void pipelined_requests(void) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/later") GET("/hi")));
+  CHECK(peer_send_text(&p, GET("/later") GET("/hi")));
   POLL_UNTIL(&mgr, requests == 1);
   CHECK(mgx_conn_drain(last, NULL));
   if (last != NULL) mg_http_reply(last, 200, "", "first");
@@ -341,12 +341,12 @@ static void lingers_as_long_as_it_is_told(void) {
   mgx_mgr_drain_status(&mgr, &status);
   CHECK_EQ(status.lingering, 1);
   turn_clock(199);
-  CHECK(peer_say(&p, "x"));
+  CHECK(peer_send_text(&p, "x"));
   poll_often(&mgr);
   turn_clock(199);
   mgx_mgr_drain_status(&mgr, &status);
   CHECK_EQ(status.lingering, 1);
-  CHECK(peer_say(&p, "x"));
+  CHECK(peer_send_text(&p, "x"));
   poll_often(&mgr);
   turn_clock(102);  // the total
   mgx_mgr_drain_status(&mgr, &status);
@@ -403,12 +403,12 @@ static void raw_tcp(void) {
   start_raw(&p);
   CHECK(drain(last, 100, 1000));
   turn_clock(99);
-  CHECK(peer_say(&p, "a"));
+  CHECK(peer_send_text(&p, "a"));
   expect_open(&mgr, &p, "a");
   turn_clock(99);
   CHECK_EQ(closed, 0);
   clock_ms++;
-  CHECK(peer_say(&p, "b"));
+  CHECK(peer_send_text(&p, "b"));
   expect_open(&mgr, &p, "b");
   turn_clock(100);
   expect_end(&mgr, &p, "");
@@ -421,7 +421,7 @@ static void raw_tcp(void) {
   for (requests = 0; requests < 3; requests++) {
     turn_clock(80);
     CHECK_EQ(closed, 0);
-    CHECK(peer_say(&p, "a"));
+    CHECK(peer_send_text(&p, "a"));
     expect_open(&mgr, &p, "a");
   }
   turn_clock(80);

@@ -33,7 +33,7 @@ enum how { BY_FLAG, BY_CONN, BY_CONN_WITH_GRACE, BY_MGR, HOWS };
 static void start(struct peer *p, enum how how) {
   forget();
   listener = serve(&mgr, files, NULL);
-  peer_dial(p, port_of(listener), 65536);
+  peer_connect(p, port_of(listener), 65536);
   ask(&mgr, p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(p, 1));
   CHECK_EQ(closed, 0);
@@ -96,7 +96,7 @@ static void a_request_behind_the_file(enum how how) {
   struct peer p;
   size_t first = 0;
   start(&p, how);
-  CHECK(peer_say(&p, "GET /again HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET /again HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(reason, MGX_REASON_DRAINED);

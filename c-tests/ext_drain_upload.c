@@ -38,9 +38,9 @@ static void start(struct peer *p, enum how how, bool chunked) {
   listener = serve(&mgr, uploads, NULL);
   join(&mgr, listener, p);
   if (chunked) {
-    CHECK(peer_say(p, "POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst \r\n"));
+    CHECK(peer_send_text(p, "POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst \r\n"));
   } else {
-    CHECK(peer_say(p, "POST /up HTTP/1.1\r\nContent-Length: 12\r\n\r\nfirst "));
+    CHECK(peer_send_text(p, "POST /up HTTP/1.1\r\nContent-Length: 12\r\n\r\nfirst "));
   }
   POLL_UNTIL(&mgr, last != NULL && last->pfn == NULL);
   memset(&opts, 0, sizeof(opts));
@@ -64,7 +64,7 @@ static void received_to_its_end(enum how how, bool chunked) {
   start(&p, how, chunked);
   turn_clock(20000);  // longer than any grace
   CHECK_EQ(closed, 0);
-  CHECK(peer_say(&p, chunked ? "6\r\nsecond\r\n0\r\n\r\n" : "second"));
+  CHECK(peer_send_text(&p, chunked ? "6\r\nsecond\r\n0\r\n\r\n" : "second"));
   expect_end(&mgr, &p, HI_CLOSE);
   CHECK(strcmp(said, "fine") == 0);
   text = mg_file_read(&mg_fs_posix, "up/file");

@@ -84,18 +84,18 @@ int main(void) {
 
   // A request, an answer, and more of both than one round handles.
   peer_open(&p, listener);
-  CHECK(peer_say(&p, GET("/hi") GET("/hi") GET("/hi")));
+  CHECK(peer_send_text(&p, GET("/hi") GET("/hi") GET("/hi")));
   LOOP_UNTIL(peer_has(&p, 3 * strlen(HI)));
   CHECK_EQ(requests, 3);
   p.len = 0;
-  CHECK(peer_say(&p, GET("/big")));
+  CHECK(peer_send_text(&p, GET("/big")));
   LOOP_UNTIL(peer_has(&p, BIG + 40));
   p.len = 0;
 
   // Reading was paused, and the kernel will not tell again.
   c = last;
   c->is_full = 1;
-  CHECK(peer_say(&p, GET("/hi")));
+  CHECK(peer_send_text(&p, GET("/hi")));
   turn();
   mg_mgr_poll(&mgr, 0);
   CHECK_EQ(mgx_mgr_timeout_ms(&mgr), -1);
@@ -160,7 +160,7 @@ int main(void) {
   memset(&opts, 0, sizeof(opts));
   opts.idle_grace_ms = 30;
   opts.deadline_ms = 300;
-  CHECK(peer_say(&slow, GET("/nothing")));
+  CHECK(peer_send_text(&slow, GET("/nothing")));
   LOOP_UNTIL(requests == 1);
   CHECK(pthread_create(&thread, NULL, drain_later, &opts) == 0);
   LOOP_UNTIL(mgx_mgr_phase(&mgr) == MGX_MGR_DONE);

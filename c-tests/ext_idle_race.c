@@ -40,9 +40,9 @@ static void *client(void *arg) {
     char got[200];
     ssize_t n = 1;
     size_t len = 0;
-    peer_dial(&p, port, 0);
+    peer_connect(&p, port, 0);
     wait_ns(delay);
-    if (!peer_say(&p, GET("/hi"))) n = -1;
+    if (!peer_send_text(&p, GET("/hi"))) n = -1;
     while (n > 0 && len < sizeof(got)) {
       n = recv(p.fd, got + len, sizeof(got) - len, 0);
       if (n > 0) len += (size_t) n;

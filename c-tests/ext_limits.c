@@ -35,9 +35,9 @@ static void no_limits_without_the_call(void) {
   start(NULL);
   join(&mgr, listener, &a);
   join(&mgr, listener, &b);
-  CHECK(peer_say(&b, "GET / HT"));
+  CHECK(peer_send_text(&b, "GET / HT"));
   join(&mgr, listener, &c);
-  CHECK(peer_say(&c, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  CHECK(peer_send_text(&c, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
   poll_often(&mgr);
   turn_clock(1000000000);
   CHECK_EQ(closed, 0);
@@ -131,11 +131,11 @@ static void a_head_that_takes_too_long(void) {
   turn_clock(5000);  // between requests there is no limit
   CHECK_EQ(closed, 1);
   // From the first byte, whatever follows it.
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\n"));
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\n"));
   poll_often(&mgr);
   for (i = 0; i < 9; i++) {
     turn_clock(100);
-    CHECK(peer_say(&p, "A: b\r\n"));
+    CHECK(peer_send_text(&p, "A: b\r\n"));
     poll_often(&mgr);
   }
   turn_clock(99);
@@ -156,11 +156,11 @@ static void a_body_that_stands_still(void) {
   start(&limits);
   join(&mgr, listener, &p);
   turn_clock(9000);
-  CHECK(peer_say(&p, "POST /hi HTTP/1.1\r\nContent-Length: 10\r\n\r\n"));
+  CHECK(peer_send_text(&p, "POST /hi HTTP/1.1\r\nContent-Length: 10\r\n\r\n"));
   poll_often(&mgr);
   for (i = 0; i < 5; i++) {
     turn_clock(999);
-    CHECK(peer_say(&p, "x"));
+    CHECK(peer_send_text(&p, "x"));
     poll_often(&mgr);
   }
   CHECK_EQ(closed, 0);
@@ -210,7 +210,7 @@ static void a_short_limit_beside_a_long_one(void) {
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
   turn_clock(1500);
-  CHECK(peer_say(&p, "GET /"));
+  CHECK(peer_send_text(&p, "GET /"));
   poll_often(&mgr);
   turn_clock(999);
   CHECK_EQ(closed, 0);
@@ -309,14 +309,14 @@ static void the_preset(void) {
   CHECK(l->max_conns > 0 && l->max_conns_per_ip > 0 && l->write_timeout_ms > 0 && l->max_ws_message > 0);
   start(l);
   join(&mgr, listener, &slow);
-  CHECK(peer_say(&slow, "GET / HT"));
+  CHECK(peer_send_text(&slow, "GET / HT"));
   join(&mgr, listener, &idle);
   ask(&mgr, &idle, GET("/hi"));
   expect_open(&mgr, &idle, HI);
   join(&mgr, listener, &still);
-  CHECK(peer_say(&still, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  CHECK(peer_send_text(&still, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
   join(&mgr, listener, &long_head);
-  CHECK(peer_say(&long_head, "GET / HTTP/1.1\r\nA: "));
+  CHECK(peer_send_text(&long_head, "GET / HTTP/1.1\r\nA: "));
   CHECK(peer_send(&long_head, head, l->max_header_bytes + 100));
   POLL_UNTIL(&mgr, (peer_read(&long_head), long_head.len >= 12 && memcmp(long_head.buf, "HTTP/1.1 431", 12) == 0));
   turn_clock((uint64_t) l->header_timeout_ms + 1);

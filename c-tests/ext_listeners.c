@@ -13,7 +13,7 @@ static bool ask_once(struct mg_connection *l) {
   uint64_t end = real_ms() + 20000;
   bool ok;
   peer_open(&p, l);
-  peer_say(&p, GET("/hi"));
+  peer_send_text(&p, GET("/hi"));
   while (!peer_has(&p, strlen(HI)) && real_ms() < end) mg_mgr_poll(&mgr, 1), mg_mgr_poll(&other, 1);
   ok = peer_got(&p, HI);
   peer_free(&p);
@@ -119,7 +119,7 @@ static void handed_over(void) {
   CHECK(mgx_mgr_drain(&mgr, NULL));
   POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_IDLE_GRACE);
   peer_open(&waiting, adopted);
-  CHECK(peer_say(&waiting, GET("/hi")));
+  CHECK(peer_send_text(&waiting, GET("/hi")));
   poll_often(&mgr);
   CHECK_EQ(waiting.len, 0);
   POLL_UNTIL(&other, peer_has(&waiting, strlen(HI)));
@@ -181,7 +181,7 @@ static void adopted_sockets(void) {
   CHECK_EQ(c->loc.port, sin.sin_port);
   join(&mgr, c, &p);
   CHECK(last->fn_data == &data);
-  CHECK(peer_say(&p, "abc"));
+  CHECK(peer_send_text(&p, "abc"));
   expect_open(&mgr, &p, "abc");
   peer_free(&p);
   c->is_closing = 1;

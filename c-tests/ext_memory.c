@@ -46,12 +46,12 @@ static void those_who_come_wait(void) {
   CHECK(in >= 5 && in <= 7);
   CHECK_EQ(errors, 0);
   // Those who are in go on.
-  CHECK(peer_say(&peers[0], "cde"));
+  CHECK(peer_send_text(&peers[0], "cde"));
   POLL_UNTIL(&mgr, peer_has(&peers[0], 40));
   CHECK_EQ(messages, 1);
   // Who has gone makes room for the next, and in the end everybody was there.
   for (i = 0; i < 20; i++) {
-    if (i > 0) CHECK(peer_say(&peers[i], "cde"));
+    if (i > 0) CHECK(peer_send_text(&peers[i], "cde"));
     POLL_UNTIL(&mgr, peer_has(&peers[i], 40));
     CHECK(count_conns(&mgr) - 1 <= 8);
     peer_free(&peers[i]);
@@ -91,14 +91,14 @@ static void who_needs_far_more_ends(void) {
   limit(&mgr, 100000);
   half(&mgr, l, 1);
   peer_open(&peers[0], l);
-  CHECK(peer_say(&peers[0], "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"));
+  CHECK(peer_send_text(&peers[0], "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"));
   while (errors == 0 && sent < 1000000 && peer_send(&peers[0], block, sizeof(block))) sent += sizeof(block), mg_mgr_poll(&mgr, 0);
   POLL_UNTIL(&mgr, peer_read(&peers[0]));
   CHECK_EQ(errors, 1);
   CHECK(strcmp(last_error, "OOM") == 0);
   CHECK(sent > 50000 && sent < 900000);
   // The other has not noticed.
-  CHECK(peer_say(&peers[1], "cde"));
+  CHECK(peer_send_text(&peers[1], "cde"));
   POLL_UNTIL(&mgr, peer_has(&peers[1], 40));
   CHECK_EQ(messages, 1);
   peer_free(&peers[0]);

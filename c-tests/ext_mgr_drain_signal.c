@@ -75,7 +75,7 @@ static void in_the_middle_of_a_poll(void) {
   listener->fn = raises;
   signal(SIGTERM, on_signal);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/later")));
+  CHECK(peer_send_text(&p, GET("/later")));
   POLL_UNTIL(&mgr, requests == 1);
   POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_FINISHING);
   if (last != NULL) mg_http_reply(last, 200, "", "hi");

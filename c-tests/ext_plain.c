@@ -239,13 +239,13 @@ static void answers(void) {
       "HTTP/1.1 200 OK\r\nX-A: %d\r\nTransfer-Encoding: chunked\r\n\r\n5\r\none%s\r\n1\r\n\0\r\n0\r\n\r\n";
   struct peer p;
   peer_open(&p, listener);
-  CHECK(peer_say(&p, GET("/chunks")));
+  CHECK(peer_send_text(&p, GET("/chunks")));
   POLL_UNTIL(mgr, peer_has(&p, sizeof(chunked) - 1));
   CHECK(peer_got_bytes(&p, chunked, sizeof(chunked) - 1));
   p.len = 0;
   peer_free(&p);
   peer_open(&p, listener);
-  CHECK(peer_say(&p, GET("/raw")));
+  CHECK(peer_send_text(&p, GET("/raw")));
   POLL_UNTIL(mgr, peer_has(&p, 5));
   CHECK(peer_got(&p, "raw%s"));
   peer_free(&p);
@@ -349,7 +349,7 @@ static void signals(void) {
   raise(SIGUSR1);
   POLL_UNTIL(one, peer_has(&p, 9));
   CHECK(peer_got(&p, "\x88\x07\x03\xf4going"));
-  CHECK(ws_say(&p, 0x88, "\x03\xf4", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xf4", 2));
   POLL_UNTIL(one, mgx_mgr_phase(one) == MGX_MGR_DONE);
   mgx_mgr_drain_status(one, &status);
   CHECK_EQ(status.forced, 0);

@@ -86,7 +86,7 @@ static bool answered(const char *request, const char *want) {
   bool same;
   size_t others = count_conns(&s_mgr);
   peer_open(&p, s_listener);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&s_mgr, peer_has(&p, 12));
   same = p.len >= 12 && memcmp(p.buf + 9, want, 3) == 0;
   if (!same) fprintf(stderr, "%.100s\n", p.buf);
@@ -180,7 +180,7 @@ static void child(bool upload) {
     _exit(0);
   }
   peer_open(&p, serve(&mgr, server, NULL));
-  peer_say(&p, STREAM);
+  peer_send_text(&p, STREAM);
   raise(SIGSTOP);
   while (!peer_has(&p, 12)) mg_mgr_poll(&mgr, 5);
   _exit(0);
@@ -258,10 +258,10 @@ static void only_what_is_abandoned(void) {
 static void two_at_a_time(void) {
   struct peer p;
   peer_open(&p, s_listener);
-  CHECK(peer_say(&p, "PUT /s HTTP/1.1\r\nContent-Length: 5\r\n\r\nfi"));
+  CHECK(peer_send_text(&p, "PUT /s HTTP/1.1\r\nContent-Length: 5\r\n\r\nfi"));
   POLL_UNTIL(&s_mgr, !only(""));
   CHECK(answered(STREAM, "200") && holds("up/f", "new"));
-  CHECK(peer_say(&p, "rst"));
+  CHECK(peer_send_text(&p, "rst"));
   POLL_UNTIL(&s_mgr, peer_has(&p, 12));
   CHECK(only("f ") && holds("up/f", "first"));
   peer_free(&p);

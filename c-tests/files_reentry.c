@@ -245,7 +245,7 @@ static void finish(void) {
 static bool survives(mg_event_handler_t fn, const char *request, enum act what, enum place where) {
   int i;
   begin(fn, what, where);
-  CHECK(peer_say(&s_peer, request));
+  CHECK(peer_send_text(&s_peer, request));
   for (i = 0; i < 25 && !s_freed; i++) {
     mg_mgr_poll(&s_mgr, 0);
     if (s_peer.fd >= 0 && !s_freed) peer_read(&s_peer);
@@ -368,14 +368,14 @@ static void gone_before_it_is_open(void) {
   static const char *request = "PUT /up/none HTTP/1.1\r\nContent-Length: 3\r\n\r\n";
   begin(server, POLL, OPEN);
   s_late = "abc", s_late_len = 3;
-  CHECK(peer_say(&s_peer, request));
+  CHECK(peer_send_text(&s_peer, request));
   peer_shut(&s_peer);
   s_late_len = 0;
   POLL_UNTIL(&s_mgr, s_ends == 1);
   CHECK(strcmp(s_said, "connection closed") == 0);
   finish();
   begin(server, POLL, OPEN);
-  CHECK(peer_say(&s_peer, request) && peer_say(&s_peer, "abc"));
+  CHECK(peer_send_text(&s_peer, request) && peer_send_text(&s_peer, "abc"));
   peer_shut(&s_peer);
   POLL_UNTIL(&s_mgr, s_ends == 1);
   CHECK(strcmp(s_said, "fine") == 0 && s_stored_len == 3);
@@ -387,7 +387,7 @@ static void as_long_as_before(void) {
   static const char *request = "PUT /up/none HTTP/1.1\r\nContent-Length: 100\r\n\r\n";
   begin(server, POLL, OPEN);
   s_late = s_body, s_late_len = strlen(request);
-  CHECK(peer_say(&s_peer, request));
+  CHECK(peer_send_text(&s_peer, request));
   POLL_UNTIL(&s_mgr, s_acted == 1);
   poll_often(&s_mgr);
   CHECK(peer_send(&s_peer, s_body + strlen(request), 100 - strlen(request)));

@@ -72,7 +72,7 @@ static void open_site(struct site *t, const char *request) {
   s.written = 0;
   t->listener = serve(&t->mgr, server, NULL);
   peer_open(&t->p, t->listener);
-  CHECK(peer_say(&t->p, request));
+  CHECK(peer_send_text(&t->p, request));
 }
 
 static void close_site(struct site *t) {
@@ -128,7 +128,7 @@ static void what_a_handler_sees(void) {
   CHECK_EQ(s.resp_in_last_write, 0);
   // The connection goes on.
   t.p.len = 0;
-  CHECK(peer_say(&t.p, "GET /small HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&t.p, "GET /small HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 100));
   CHECK(peer_got(&t.p, HEAD(TEXT, "\"1700000000.5\"", 5) "small"));
   CHECK_EQ(s.resp_after, 0);
@@ -290,7 +290,7 @@ static void own_file_system(void) {
   CHECK_EQ(s_left, 12345);
   CHECK_EQ(s.written, n + LARGE);
   t.p.len = 0;
-  CHECK(peer_say(&t.p, "GET /file HTTP/1.1\r\nRange: bytes=2999990-\r\n\r\n"));
+  CHECK(peer_send_text(&t.p, "GET /file HTTP/1.1\r\nRange: bytes=2999990-\r\n\r\n"));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 150));
   CHECK(t.p.len > 10 && memcmp(t.p.buf + t.p.len - 10, s_large + LARGE - 10, 10) == 0);
   close_site(&t);
@@ -515,7 +515,7 @@ static void includes(void) {
 
   t.listener = serve(&t.mgr, direct, NULL);
   peer_open(&t.p, t.listener);
-  CHECK(peer_say(&t.p, "GET /p HTTP/1.1\r\n\r\nGET /no HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&t.p, "GET /p HTTP/1.1\r\n\r\nGET /no HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 150));
   got = mg_str_n(t.p.buf, t.p.len);
   CHECK(mg_match(got, mg_str("HTTP/1.1 200 OK#[smallsmall]HTTP/1.1 404 Not Found#"), NULL));

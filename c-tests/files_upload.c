@@ -53,7 +53,7 @@ static void open_site(struct site *t, const char *request) {
   s.use_default = use_default;
   t->listener = serve(&t->mgr, server, NULL);
   peer_open(&t->p, t->listener);
-  CHECK(peer_say(&t->p, request));
+  CHECK(peer_send_text(&t->p, request));
 }
 
 static void close_site(struct site *t) {
@@ -119,7 +119,7 @@ static void in_chunks(void) {
   struct site t;
   size_t i;
   open_site(&t, request);
-  CHECK(peer_say(&t.p, body));
+  CHECK(peer_send_text(&t.p, body));
   CHECK(got(&t, want));
   CHECK(holds("up/f", "hello world"));
   close_site(&t);
@@ -132,7 +132,7 @@ static void in_chunks(void) {
   CHECK(holds("up/f", "hello world"));
   close_site(&t);
   open_site(&t, request);
-  CHECK(peer_say(&t.p, "5\r\nhelloX\r\n"));
+  CHECK(peer_send_text(&t.p, "5\r\nhelloX\r\n"));
   POLL_UNTIL(&t.mgr, s.ends == 1);
   CHECK(strcmp(s.said, "Invalid chunk") == 0);
   POLL_UNTIL(&t.mgr, s.closes == 1);
@@ -253,7 +253,7 @@ static long piece(const char *query, const char *body) {
   peer_open(&t.p, t.listener);
   snprintf(request, sizeof(request), "POST /?%s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s", query, (int) strlen(body), body);
   s_result = -100;
-  CHECK(peer_say(&t.p, request));
+  CHECK(peer_send_text(&t.p, request));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 20));
   close_site(&t);
   return s_result;

@@ -90,7 +90,7 @@ static void prefork(bool polled_before, bool at_once) {
   }
   for (i = 0; i < CONNECTIONS; i++) {
     peer_open(&p[i], l);
-    CHECK(peer_say(&p[i], GET));
+    CHECK(peer_send_text(&p[i], GET));
     if (!at_once) lost += answered_by(&p[i]) == 0;
     if (!at_once) peer_free(&p[i]);
   }
@@ -107,7 +107,7 @@ static void prefork(bool polled_before, bool at_once) {
   for (i = 0; at_once && i < CONNECTIONS; i++) peer_free(&p[i]);
   // The parent's copy works as before.
   peer_open(&p[0], l);
-  CHECK(peer_say(&p[0], GET));
+  CHECK(peer_send_text(&p[0], GET));
   CHECK_EQ(polled_and_answered_by(&p[0]), getpid());
   peer_free(&p[0]);
   mg_mgr_free(&mgr);
@@ -121,7 +121,7 @@ static void a_child_frees_its_copy(bool polls_before, bool closes_first) {
   pid_t pid;
   CHECK(mg_wakeup_init(&mgr));
   peer_open(&kept, l);
-  CHECK(peer_say(&kept, GET));
+  CHECK(peer_send_text(&kept, GET));
   CHECK_EQ(polled_and_answered_by(&kept), getpid());
   kept.len = 0;
   pid = fork();
@@ -137,10 +137,10 @@ static void a_child_frees_its_copy(bool polls_before, bool closes_first) {
   CHECK(waitpid(pid, &status, 0) == pid);
   CHECK_EQ(status, 0);
   CHECK(!peer_read(&kept));
-  CHECK(peer_say(&kept, GET));
+  CHECK(peer_send_text(&kept, GET));
   CHECK_EQ(polled_and_answered_by(&kept), getpid());
   peer_open(&fresh, l);
-  CHECK(peer_say(&fresh, GET));
+  CHECK(peer_send_text(&fresh, GET));
   CHECK_EQ(polled_and_answered_by(&fresh), getpid());
   peer_free(&kept);
   peer_free(&fresh);
@@ -180,11 +180,11 @@ static void a_handler_forks(int what) {
   child_does = what;
   forked = 0;
   peer_open(&kept, l);
-  CHECK(peer_say(&kept, GET));
+  CHECK(peer_send_text(&kept, GET));
   CHECK_EQ(polled_and_answered_by(&kept), me);
   kept.len = 0;
   peer_open(&p, l);
-  CHECK(peer_say(&p, "GET /fork HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET /fork HTTP/1.1\r\nHost: a\r\n\r\n"));
   for (i = 0; i < 10000 && forked == 0 && getpid() == me; i++) mg_mgr_poll(&mgr, 5);
   if (getpid() != me) {
     // The parent's requests are not for this process: it closes what it has and leaves.
@@ -195,11 +195,11 @@ static void a_handler_forks(int what) {
   CHECK_EQ(polled_and_answered_by(&p), me);
   CHECK(waitpid(forked, &status, 0) == forked);
   CHECK_EQ(status, 0);
-  CHECK(peer_say(&kept, GET));
+  CHECK(peer_send_text(&kept, GET));
   CHECK_EQ(polled_and_answered_by(&kept), me);
   peer_free(&p);
   peer_open(&p, l);
-  CHECK(peer_say(&p, GET));
+  CHECK(peer_send_text(&p, GET));
   CHECK_EQ(polled_and_answered_by(&p), me);
   peer_free(&kept);
   peer_free(&p);
@@ -214,7 +214,7 @@ static void a_child_of_a_polling_parent(void) {
   int end, i, report[2];
   pid_t pid;
   peer_open(&kept, l);
-  CHECK(peer_say(&kept, GET));
+  CHECK(peer_send_text(&kept, GET));
   CHECK_EQ(polled_and_answered_by(&kept), getpid());
   kept.len = 0;
   CHECK(pipe(report) == 0);
@@ -231,16 +231,16 @@ static void a_child_of_a_polling_parent(void) {
   }
   CHECK(read(report[0], &port, sizeof(port)) == (ssize_t) sizeof(port));
   for (i = 0; i < 20; i++) {
-    peer_dial(&p, port, 0);
-    CHECK(peer_say(&p, GET));
+    peer_connect(&p, port, 0);
+    CHECK(peer_send_text(&p, GET));
     CHECK_EQ(answered_by(&p), pid);
     peer_free(&p);
-    CHECK(peer_say(&kept, GET));
+    CHECK(peer_send_text(&kept, GET));
     CHECK_EQ(polled_and_answered_by(&kept), getpid());
     kept.len = 0;
   }
   end_child(pid, end);
-  CHECK(peer_say(&kept, GET));
+  CHECK(peer_send_text(&kept, GET));
   CHECK_EQ(polled_and_answered_by(&kept), getpid());
   close(report[0]), close(report[1]);
   peer_free(&kept);
@@ -302,8 +302,8 @@ static void a_daemon(void) {
   CHECK_EQ(status, 0);
   CHECK(read(report[0], &daemon_is, sizeof(daemon_is)) == (ssize_t) sizeof(daemon_is));
   for (i = 0; i < 20; i++) {
-    peer_dial(&p, daemon_is.port, 0);
-    CHECK(peer_say(&p, GET));
+    peer_connect(&p, daemon_is.port, 0);
+    CHECK(peer_send_text(&p, GET));
     CHECK_EQ(answered_by(&p), daemon_is.pid);
     peer_free(&p);
   }

@@ -77,7 +77,7 @@ static void serve_half(int resource, size_t most) {
 }
 
 // A socket that connects, or waits for that.
-static int begin_dial(unsigned short port) {
+static int begin_connect(unsigned short port) {
   struct sockaddr_in sin;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   memset(&sin, 0, sizeof(sin));
@@ -119,8 +119,8 @@ static bool is_served(unsigned short port) {
   while (!served && real_ms() < end) {
     struct peer p;
     uint64_t patience = real_ms() + 3000;
-    peer_dial(&p, port, 0);
-    peer_say(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_connect(&p, port, 0);
+    peer_send_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     while (!served && !peer_read(&p) && real_ms() < patience) {
       struct pollfd fd = {p.fd, POLLIN, 0};
       poll(&fd, 1, 100);
@@ -144,7 +144,7 @@ static void flood(const char *name, int resource, size_t most, bool with_tls, in
   if (pid == 0) serve_half(resource, most);
   CHECK_EQ(read(tell[0], &word, sizeof(word)), sizeof(word));
   CHECK(is_served(word.port));
-  for (i = 0; i < clients; i++) fds[i] = begin_dial(word.port);
+  for (i = 0; i < clients; i++) fds[i] = begin_connect(word.port);
   // Each says its half as soon as it can, until for a while nobody could.
   while (idle < 8) {
     int now = 0;

@@ -35,14 +35,14 @@ static void talk(const char *mode, const char *first, const char *second, bool w
   s_mode = mode;
   s_hdrs = 0;
   peer_open(&p, l);
-  CHECK(peer_say(&p, first));
+  CHECK(peer_send_text(&p, first));
   POLL_UNTIL(&mgr, s_hdrs == 1);
   if (waits) {
     POLL_UNTIL(&mgr, peer_has(&p, strlen(CONTINUE)));
     CHECK(peer_got(&p, CONTINUE));
     p.len = 0;
   }
-  if (second != NULL) CHECK(peer_say(&p, second));
+  if (second != NULL) CHECK(peer_send_text(&p, second));
   POLL_UNTIL(&mgr, peer_has(&p, 1 << 20) || has(&p, want) || p.end != PEER_OPEN);
   CHECK(has(&p, want) || want[0] == '\0');
   CHECK(!has(&p, "100 Continue"));

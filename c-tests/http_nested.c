@@ -17,7 +17,7 @@ static void poll_inside(void) {
   depth++;
   for (i = 0; i < 4; i++) {
     if (speaker != NULL && pieces != NULL && *pieces != NULL) {
-      CHECK(peer_say(speaker, *pieces));
+      CHECK(peer_send_text(speaker, *pieces));
       pieces++;
     }
     mg_mgr_poll(&mgr, 0);
@@ -85,7 +85,7 @@ static void talk(const char *first, const char *const *rest, const char *log, co
   peer_open(&p, listener);
   speaker = &p;
   pieces = rest;
-  CHECK(peer_say(&p, first));
+  CHECK(peer_send_text(&p, first));
   POLL_UNTIL(&mgr, *pieces == NULL && peer_has(&p, want));
   poll_often(&mgr);
   peer_read(&p);
@@ -128,7 +128,7 @@ static void a_flood(void) {
   for (i = 0, at = text; i < n; i++, at += sizeof(request) - 1) memcpy(at, request, sizeof(request));
   peer_open(&p, listener);
   depth = 1;  // no polls inside polls: there are many requests
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   while (sent < strlen(text)) {
     ssize_t k = send(p.fd, text + sent, strlen(text) - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (k > 0) sent += (size_t) k;
@@ -153,7 +153,7 @@ static void a_peer_that_leaves(void) {
   struct peer p;
   seen[0] = '\0';
   peer_open(&p, listener);
-  CHECK(peer_say(&p, "POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"));
+  CHECK(peer_send_text(&p, "POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"));
   {
     struct linger now = {1, 0};
     POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
@@ -183,7 +183,7 @@ static void frames(void) {
   peer_open(&p, listener);
   speaker = &p;
   pieces = next;
-  CHECK(peer_say(&p, WS_REQUEST));
+  CHECK(peer_send_text(&p, WS_REQUEST));
   POLL_UNTIL(&mgr, *pieces == NULL && peer_has(&p, strlen(WS_ANSWER) + 5 + 3 + 5 + 7));
   poll_often(&mgr);
   CHECK(peer_got(&p, WS_ANSWER "\x81\x03one\x8a\x01!\x81\x03two\x81\x05three"));

@@ -93,7 +93,7 @@ static void others_have_their_turn(void) {
     int before = served;
     flood_go(&f);
     if (others == asked) {
-      peer_say(&other, "GET /other HTTP/1.1\r\n\r\n");
+      peer_send_text(&other, "GET /other HTTP/1.1\r\n\r\n");
       asked++;
       since = 0;
     }

@@ -74,7 +74,7 @@ static void open_peer(enum act a) {
 
 static void say(enum act a, const char *text) {
   open_peer(a);
-  CHECK(peer_say(&peer, text));
+  CHECK(peer_send_text(&peer, text));
 }
 
 static void expect_end(const char *answer) {

@@ -58,7 +58,7 @@ static void ask(const char *request, const char *want, int count, int line) {
   int failed = checks_failed;
   messages = at = 0;
   peer_open(&p, listener);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, messages == count && peer_has(&p, strlen(want)));
   polls = 0;
   POLL_UNTIL(&mgr, polls > 5 || p.end != PEER_OPEN || peer_read(&p));
@@ -171,7 +171,7 @@ static void kept_and_then_not(void) {
   struct peer p;
   struct mg_connection *l = mg_http_listen(&mgr, "http://127.0.0.1:0", drained, NULL);
   peer_open(&p, l);
-  CHECK(peer_say(&p, KEEP));
+  CHECK(peer_send_text(&p, KEEP));
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK(peer_got(&p, H "A: b\r\nConnection: close\r\nContent-Length: 5          \r\n\r\nhello"));
   peer_free(&p);

@@ -74,7 +74,7 @@ static void check(enum how how, const char *front, const char *request, const ch
   }
   POLL_UNTIL(&mgr, s.mine);
   poll_often(&mgr);
-  CHECK(peer_say(&p, "later"));
+  CHECK(peer_send_text(&p, "later"));
   POLL_UNTIL(&mgr, strstr(s.taken, "later") != NULL);
   // Only the first read can have had something to drop.
   snprintf(want, sizeof(want), "%slater", all && !by_bytes ? "" : behind);

@@ -28,7 +28,7 @@ static void send_request(void) {
     poll_often(&other);
     sent++;
   } else if (!peer_read(&peer)) {
-    CHECK(peer_say(&peer, GET("/hi")));
+    CHECK(peer_send_text(&peer, GET("/hi")));
     sent++;
   }
 }

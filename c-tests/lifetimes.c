@@ -35,7 +35,7 @@ static void no_event_follows_close_although_the_socket_lingers(void) {
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", nest_in_close, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "x");
+  peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, closes > 0);
   poll_often(&mgr);
   CHECK_EQ(closes, 1);
@@ -62,13 +62,13 @@ static void a_message_is_found_in_a_buffer_resized_by_its_headers_handler(void) 
   reset_counters();
   c = serve(&mgr, resize_in_headers, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello");
+  peer_send_text(&peer, "POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello");
   POLL_UNTIL(&mgr, peer_has(&peer, want1.len));
   CHECK(peer_got_str(&peer, want1));
   peer.len = 0;
-  peer_say(&peer, "POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nchun\r\n");
+  peer_send_text(&peer, "POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nchun\r\n");
   poll_often(&mgr);
-  peer_say(&peer, "3\r\nked\r\n0\r\n\r\n");
+  peer_send_text(&peer, "3\r\nked\r\n0\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&peer, want2.len));
   CHECK(peer_got_str(&peer, want2));
   CHECK_EQ(messages, 2);
@@ -99,7 +99,7 @@ static void a_body_taken_over_behind_a_pipelined_request_is_the_right_one(void) 
   c = serve(&mgr, take_body, NULL);
   peer_open(&peer, c);
   taken[0] = '\0';
-  peer_say(&peer, "GET / HTTP/1.1\r\nA: some header\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nthe body");
+  peer_send_text(&peer, "GET / HTTP/1.1\r\nA: some header\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nthe body");
   POLL_UNTIL(&mgr, peer_has(&peer, want.len));
   CHECK(peer_got_str(&peer, want));
   CHECK(strcmp(taken, "the body") == 0);
@@ -129,7 +129,7 @@ static void output_after_mg_close_conn_is_freed(void) {
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", close_and_go_on, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "x");
+  peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, peer_read(&peer));
   CHECK_EQ(peer.len, 0);
   CHECK_EQ(closes, 1);
@@ -208,7 +208,7 @@ static void no_socket_is_left_when_close_frees_the_manager(void) {
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", free_in_close, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "x");
+  peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, closes > 0);
   CHECK_EQ(closes, 2);
   peer_free(&peer);

@@ -19,7 +19,7 @@ static struct peer open_with(mg_event_handler_t fn, int receive_buffer) {
   error[0] = '\0';
   closes = commands = 0;
   mg_mgr_init(&mgr);
-  peer_dial(&p, port_of(mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL)), receive_buffer);
+  peer_connect(&p, port_of(mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL)), receive_buffer);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
   return p;
 }

@@ -104,7 +104,7 @@ struct peer {
 };
 
 // A connected socket, or -1 and errno.
-static inline int dial(unsigned short port, int receive_buffer) {
+static inline int connect_loopback(unsigned short port, int receive_buffer) {
   struct sockaddr_in sin;
   int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0), failure;
   memset(&sin, 0, sizeof(sin));
@@ -121,14 +121,14 @@ static inline int dial(unsigned short port, int receive_buffer) {
 }
 
 static inline bool port_answers(unsigned short port) {
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   if (fd >= 0) close(fd);
   return fd >= 0;
 }
 
-static inline void peer_dial(struct peer *p, unsigned short port, int receive_buffer) {
+static inline void peer_connect(struct peer *p, unsigned short port, int receive_buffer) {
   memset(p, 0, sizeof(*p));
-  p->fd = dial(port, receive_buffer);
+  p->fd = connect_loopback(port, receive_buffer);
   if (p->fd < 0) {
     p->end = errno;
     perror("connect");
@@ -136,14 +136,14 @@ static inline void peer_dial(struct peer *p, unsigned short port, int receive_bu
 }
 
 static inline void peer_open(struct peer *p, const struct mg_connection *listener) {
-  peer_dial(p, port_of(listener), 0);
+  peer_connect(p, port_of(listener), 0);
 }
 
 static inline bool peer_send(struct peer *p, const void *data, size_t len) {
   return send(p->fd, data, len, MSG_NOSIGNAL) == (ssize_t) len;
 }
 
-static inline bool peer_say(struct peer *p, const char *text) {
+static inline bool peer_send_text(struct peer *p, const char *text) {
   return peer_send(p, text, strlen(text));
 }
 

@@ -35,7 +35,7 @@ static void all_ready_at_once(int n, bool poll_events) {
   fresh(peers, n);
   for (c = mgr.conns; c != NULL && !poll_events; c = c->next) mgx_conn_poll_events(c, false);
   poll_often(&mgr);
-  for (i = 0; i < n; i++) CHECK(peer_say(&peers[i], GET("/hi")));
+  for (i = 0; i < n; i++) CHECK(peer_send_text(&peers[i], GET("/hi")));
   began = real_ms();
   for (polls = 0; requests < n && real_ms() < began + 50000; polls++) mg_mgr_poll(&mgr, 60000);
   CHECK_EQ(requests, n);
@@ -54,11 +54,11 @@ static void the_busy_keep_nobody_waiting(int n) {
   fresh(peers, n + 1);
   for (i = 0; i < 10; i++) strcat(gets, GET("/hi"));
   for (round = 0; round < 3; round++) {
-    for (i = 0; i < n; i++) CHECK(peer_say(&peers[i], gets));
-    CHECK(peer_say(&peers[n], GET("/hi")));
+    for (i = 0; i < n; i++) CHECK(peer_send_text(&peers[i], gets));
+    CHECK(peer_send_text(&peers[n], GET("/hi")));
     for (i = 0; i <= n / 1024 + 1 && !peer_has(&peers[n], strlen(HI)); i++) {
       int k;
-      for (k = 0; k < n; k += 7) CHECK(peer_say(&peers[k], gets));  // ready again before they have been seen
+      for (k = 0; k < n; k += 7) CHECK(peer_send_text(&peers[k], gets));  // ready again before they have been seen
       mg_mgr_poll(&mgr, 60000);
     }
     CHECK(peer_got(&peers[n], HI));

@@ -90,14 +90,14 @@ static void unread_input_of_a_draining_connection_lets_polls_sleep(void) {
   reset_counters();
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
-  peer_dial(&p, port_of(c), 4096);
+  peer_connect(&p, port_of(c), 4096);
   POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL);
   mg_send(c, body, 4000000);
   c->is_draining = 1;
   poll_often(&mgr);
-  peer_say(&p, "more");
+  peer_send_text(&p, "more");
   poll_often(&mgr);
-  peer_say(&p, "and more");
+  peer_send_text(&p, "and more");
   CHECK(sleeps(&mgr));
   CHECK_EQ(reads, 0);
   // A drain that is taken back.
@@ -123,7 +123,7 @@ static void a_half_closed_peer_that_reads_slowly_lets_polls_sleep(void) {
   reset_counters();
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
-  peer_dial(&p, port_of(c), 4096);
+  peer_connect(&p, port_of(c), 4096);
   POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL);
   mg_send(c, body, size);
   poll_often(&mgr);
@@ -247,7 +247,7 @@ static void a_quiet_connection_is_forced_at_the_deadline_of_a_drain(void) {
   reset_counters();
   c = serve(&mgr, keep_waiting, NULL);
   peer_open(&p, c);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL && c->is_resp);
   mgx_conn_poll_events(c, false);
   memset(&opts, 0, sizeof(opts));

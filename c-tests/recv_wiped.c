@@ -34,7 +34,7 @@ static void pass_on(const char *mode, bool http) {
   for (i = 0; i < 3; i++) {
     s_reads = s_closes = s_seen = 0;
     peer_open(&p, l);
-    if (http) CHECK(peer_say(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n"));
+    if (http) CHECK(peer_send_text(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n"));
     CHECK(peer_send(&p, secret, sizeof(secret)));
     POLL_UNTIL(&mgr, s_reads > 0);
     poll_often(&mgr);
@@ -43,7 +43,7 @@ static void pass_on(const char *mode, bool http) {
     s_seen = 0;
     s_reads = s_closes = 0;
     peer_open(&p, l);
-    CHECK(peer_say(&p, "x"));
+    CHECK(peer_send_text(&p, "x"));
     POLL_UNTIL(&mgr, s_reads > 0);
     CHECK_EQ(s_seen, 0);
     peer_free(&p);

@@ -43,7 +43,7 @@ int main(void) {
   poll_often(&mgr);
   CHECK_EQ(errors, 0);
   CHECK_EQ(closes, 0);
-  peer_say(&p, "x");
+  peer_send_text(&p, "x");
   POLL_UNTIL(&mgr, closes == 1);
   CHECK_EQ(errors, 1);
   CHECK_EQ(at_error, FULL);

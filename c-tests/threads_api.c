@@ -104,7 +104,7 @@ static void while_the_poll_sleeps(void) {
   close(pair[1]);
 
   peer_open(&p, http);
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   WAIT_UNTIL(LOAD(asked) != NULL);
   mg_http_reply(LOAD(asked), 200, "", "hi");
   WAIT_UNTIL(peer_has(&p, strlen(HI)));
@@ -224,7 +224,7 @@ static void while_a_handler_waits_for_the_thread(void) {
   mg_log_set(MG_LL_ERROR);
   mg_log_set_fn(count_lines, &logged);
   peer_open(&p, serve(&mgr, waits_for_threads, NULL));
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   POLL_UNTIL(&mgr, peer_has(&p, strlen(HI)));
   CHECK(peer_got(&p, HI));
   CHECK_EQ(waits, CALLS);

@@ -162,7 +162,7 @@ static void closed_inside_handlers(void) {
     close_in = events[i];
     l = serve(&mgr, closes_itself, NULL);
     peer_open(&p, l);
-    peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+    peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
     if (close_in == MG_EV_USER) {
       POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
       for (c = mgr.conns; c != NULL;) {
@@ -215,7 +215,7 @@ static void closed_by_others(void) {
     l = serve(&mgr, closes_others, NULL);
     for (i = 0; i < 5; i++) peer_open(&p[i], l);
     POLL_UNTIL(&mgr, count_conns(&mgr) == 6);
-    peer_say(&p[2], "GET / HTTP/1.1\r\n\r\n");
+    peer_send_text(&p[2], "GET / HTTP/1.1\r\n\r\n");
     POLL_UNTIL(&mgr, closes == (close_whom == 2 ? 6 : 1));
     CHECK_EQ(count_conns(&mgr), close_whom == 2 ? 0 : 5);
     CHECK_EQ(messages, 1);

@@ -148,7 +148,7 @@ int main(void) {
   CHECK_EQ(responses, 3);
   POLL_UNTIL(&mgr, called > 3);
   peer_open(&p, l);  // left in the middle of a request
-  peer_say(&p, "GET / HTTP/1.1\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n");
   POLL_UNTIL(&mgr, mgr.conns->recv.len > 0);
   CHECK(live > 0);
   mg_mgr_free(&mgr);

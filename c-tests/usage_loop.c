@@ -63,7 +63,7 @@ static void while_there_are_connections(void) {
   uint64_t start = real_ms();
   forget();
   peer_open(&p, serve(&mgr, close_at_once, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   while (mgr.conns != NULL) mg_mgr_poll(&mgr, 500);  // the peer keeps its end open: the socket lingers
   CHECK(real_ms() - start < 5000);
   CHECK_EQ(opens, 2);
@@ -292,7 +292,7 @@ static void never_freed(void) {
   static struct peer p;
   struct mg_connection *l = serve(&mgr, hello, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   mg_wakeup_init(&mgr);
   mg_timer_add(&mgr, 1000, MG_TIMER_REPEAT, once, &ticks);
   POLL_UNTIL(&mgr, peer_has(&p, 50));

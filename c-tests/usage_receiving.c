@@ -42,20 +42,20 @@ static void input_in_parts(void) {
   forget();
   mg_mgr_init(&mgr);
   peer_open(&p, mg_listen(&mgr, "tcp://127.0.0.1:0", lines, NULL));
-  peer_say(&p, "one\ntwo\nthr");
+  peer_send_text(&p, "one\ntwo\nthr");
   POLL_UNTIL(&mgr, peer_has(&p, 10));
   poll_often(&mgr);
   CHECK(peer_got(&p, "<one><two>"));
   CHECK_EQ(mgr.conns->recv.len, 3);
-  peer_say(&p, "ee\n");
+  peer_send_text(&p, "ee\n");
   POLL_UNTIL(&mgr, peer_has(&p, 17));
-  peer_say(&p, "! nothing to keep");
+  peer_send_text(&p, "! nothing to keep");
   POLL_UNTIL(&mgr, reads >= 3);
   CHECK_EQ(mgr.conns->recv.len, 0);
-  peer_say(&p, "kept");
+  peer_send_text(&p, "kept");
   POLL_UNTIL(&mgr, mgr.conns->recv.len == 4);
   mgr.conns->recv.len = 0;  // between two polls
-  peer_say(&p, "end\n");
+  peer_send_text(&p, "end\n");
   POLL_UNTIL(&mgr, peer_has(&p, 22));
   CHECK(peer_got(&p, "<one><two><three><end>"));
   mg_mgr_free(&mgr);
@@ -135,7 +135,7 @@ static void a_large_upload(void) {
   forget();
   for (i = 0; i < SIZE; i++) sum = sum * 31 + (unsigned char) body[i];
   peer_open(&p, serve(&mgr, takes_over, NULL));
-  peer_say(&p, "POST /upload HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n");
+  peer_send_text(&p, "POST /upload HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n");
   while (done < SIZE && real_ms() < end) {
     ssize_t n = send(p.fd, body + done, SIZE - done, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) done += (size_t) n;
@@ -167,11 +167,11 @@ static void emptied_in_the_message(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, empties, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP");  // the rest goes too
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP");  // the rest goes too
   POLL_UNTIL(&mgr, peer_has(&p, 49));
   poll_often(&mgr);
   CHECK_EQ(messages, 1);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, messages == 2);
   mg_mgr_free(&mgr);
   peer_free(&p);
@@ -293,7 +293,7 @@ static void a_tcp_proxy(void) {
   snprintf(backend_url, sizeof(backend_url), "%s", url_of(serve(&mgr, backend, NULL), "tcp"));
   front = mg_listen(&mgr, "tcp://127.0.0.1:0", front_door, NULL);
   peer_open(&p, front);
-  peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
+  peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
   for (end = real_ms() + 20000; done < 1000000 && real_ms() < end; mg_mgr_poll(&mgr, 0)) {
     ssize_t n = send(p.fd, body + done, 1000000 - done, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) done += (size_t) n;
@@ -401,13 +401,13 @@ static void a_reverse_proxy(void) {
   peer_open(&p, front);
   for (i = 0; i < 3; i++) {  // on one connection, and one behind
     p.len = 0;
-    peer_say(&p, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
+    peer_send_text(&p, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
     POLL_UNTIL(&mgr, peer_has(&p, want.len));
     CHECK(peer_got_str(&p, want));
   }
   CHECK_EQ(count_conns(&mgr), 5);
   p.len = 0;
-  peer_say(&p, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  peer_send_text(&p, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(peer_drop_close(&p, 0), 1);  // what the backend announced
@@ -495,7 +495,7 @@ static void a_request_rebuilt(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, rebuilds, NULL));
-  peer_say(&p, request);
+  peer_send_text(&p, request);
   POLL_UNTIL(&mgr, messages == 1);
   CHECK(strcmp(text, request) == 0);
   mg_mgr_free(&mgr);

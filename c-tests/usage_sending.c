@@ -65,7 +65,7 @@ static void reply_and_drain(void) {
   forget();
   l = serve(&mgr, uploads, NULL);
   peer_open(&p, l);
-  peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\nbegin");
+  peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\nbegin");
   say_body(&mgr, &p, 50000);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
@@ -74,7 +74,7 @@ static void reply_and_drain(void) {
   peer_free(&p);
 
   peer_open(&p, l);
-  peer_say(&p, "POST / HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 10000005\r\n\r\nbegin");
+  peer_send_text(&p, "POST / HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 10000005\r\n\r\nbegin");
   say_body(&mgr, &p, 10000000);  // far above MG_MAX_RECV_SIZE
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
@@ -109,7 +109,7 @@ static void from_a_timer_over_all_connections(void) {
   int i;
   forget();
   l = serve(&mgr, waits, NULL);
-  for (i = 0; i < 5; i++) peer_open(&p[i], l), peer_say(&p[i], "GET / HTTP/1.1\r\n\r\n");
+  for (i = 0; i < 5; i++) peer_open(&p[i], l), peer_send_text(&p[i], "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, messages == 5);
   mg_timer_add(&mgr, 1, MG_TIMER_ONCE, answer_all, &mgr);
   for (i = 0; i < 5; i++) {
@@ -140,7 +140,7 @@ static void made_by_hand(void) {
   uint64_t start = real_ms();
   forget();
   peer_open(&p, serve(&mgr, by_hand, NULL));
-  peer_say(&p, "GET / HTTP/1.0\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.0\r\n\r\n");
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK(real_ms() - start < 5000);
   CHECK_EQ(p.end, PEER_FIN);
@@ -175,8 +175,8 @@ static void endless(void) {
   l = serve(&mgr, stream, NULL);
   peer_open(&p, l);
   peer_open(&q, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
-  peer_say(&q, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&q, "GET / HTTP/1.1\r\n\r\n");
   mg_timer_add(&mgr, 1, MG_TIMER_REPEAT, frame, &mgr);
   POLL_UNTIL(&mgr, peer_has(&p, 500) && peer_has(&q, 500));
   peer_free(&p);  // goes away: what is written next finds that out
@@ -212,7 +212,7 @@ static void chunked_list(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, list_connections, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 47 + 10 + 12 + 2 + 10 + 12 + 2 + 12));
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0000000c\r\n2:127.0.0.1 \r\n0000000c\r\n1:127.0.0.1 \r\n"
                      "00000000\r\n\r\n"));
@@ -309,7 +309,7 @@ static void an_error_of_the_program(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, fails, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, closes == 1);
   CHECK(strcmp(text, "text 42 0123456789012345678901234567890123456789012345678901234") == 0);  // 63 characters
   CHECK_EQ(messages, 1);
@@ -391,11 +391,11 @@ static void editing_output(void) {
   forget();
   l = serve(&mgr, edits, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, sizeof(head) - 1 + 792));
   CHECK_EQ(p.len, sizeof(head) - 1 + 792);
   CHECK(memcmp(p.buf, head, sizeof(head) - 1) == 0);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");  // is_resp was cleared by hand
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");  // is_resp was cleared by hand
   POLL_UNTIL(&mgr, messages == 2);
   mg_mgr_free(&mgr);
   peer_free(&p);

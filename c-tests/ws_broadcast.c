@@ -67,13 +67,13 @@ int main(void) {
   CHECK(mg_wakeup_init(&mgr));
   for (i = 0; i < CLIENTS; i++) {
     peer_open(&p[i], listener);
-    CHECK(peer_say(&p[i], WS_REQUEST));
+    CHECK(peer_send_text(&p[i], WS_REQUEST));
   }
   mg_snprintf(text, sizeof(text), "%s\x81%c%s", WS_ANSWER, (int) strlen(hello), hello);
   all_got(&mgr, p, text);
 
   peer_open(&gone, listener);
-  CHECK(peer_say(&gone, WS_REQUEST));
+  CHECK(peer_send_text(&gone, WS_REQUEST));
   POLL_UNTIL(&mgr, peer_has(&gone, 1));
   CHECK(ws_text(&p[3], "I am 3"));
   all_got(&mgr, p, "\x81\x06I am 3");

@@ -61,7 +61,7 @@ static void our_own_close_is_answered_not_echoed(void) {
   POLL_UNTIL(&mgr, peer_has(&p, 4));
   CHECK(ws_text(&p, "not yet"));
   poll_often(&mgr);
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   ENDS_WITH(&p, "\x88\x02\x03\xe9");
   CHECK(strcmp(seen, "129:7 136:2 ") == 0);
   end(&p);
@@ -74,7 +74,7 @@ static void answering(struct mg_connection *c, int ev, void *ev_data) {
 
 static void a_handler_may_answer_itself(void) {
   struct peer p = open_with(answering);
-  CHECK(ws_say(&p, 0x88, "\x03\xe8", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe8", 2));
   ENDS_WITH(&p, "\x88\x06\x0f\xa0" "mine");
   end(&p);
 }
@@ -109,7 +109,7 @@ static void a_fault_is_named_once_and_ends_it(void) {
 
 static void text_is_utf_8(void) {
   struct peer p = open_with(quiet);
-  CHECK(ws_say(&p, 0x01, "\xe2\x82", 2) && ws_say(&p, 0x80, "\xac", 1) && ws_say(&p, 0x82, "\xff\xfe", 2) && ws_say(&p, 0x81, "\xff\xfe", 2));
+  CHECK(ws_send_frame(&p, 0x01, "\xe2\x82", 2) && ws_send_frame(&p, 0x80, "\xac", 1) && ws_send_frame(&p, 0x82, "\xff\xfe", 2) && ws_send_frame(&p, 0x81, "\xff\xfe", 2));
   ENDS_WITH(&p, "\x88\x02\x03\xef");
   CHECK(strcmp(seen, "128:1 1:3 130:2 ") == 0);
   end(&p);
@@ -150,7 +150,7 @@ static void ext_close(void) {
   POLL_UNTIL(&mgr, peer_has(&p, 10));
   poll_often(&mgr);
   CHECK_EQ(closes, 0);
-  CHECK(ws_say(&p, 0x88, "\x0f\xa0", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x0f\xa0", 2));
   ENDS_WITH(&p, "\x88\x08\x0f\xa0" "enough");
   end(&p);
 }
@@ -167,7 +167,7 @@ static void ext_drain_waits_for_the_answer(bool answers) {
   if (answers) {
     poll_often(&mgr);
     CHECK_EQ(closes, 0);
-    CHECK(ws_text(&p, "still here") && ws_say(&p, 0x88, "\x03\xe9", 2));
+    CHECK(ws_text(&p, "still here") && ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   }
   ENDS_WITH(&p, "\x81\x04last\x88\x07\x03\xe9going");
   CHECK(strcmp(seen, answers ? "129:10 136:2 " : "") == 0);
@@ -181,7 +181,7 @@ static void ext_manager_drain(void) {
   CHECK_EQ(st.websockets, 1);
   CHECK(mgx_mgr_drain(&mgr, NULL));
   POLL_UNTIL(&mgr, peer_has(&p, 4));
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_DONE);
   ENDS_WITH(&p, "\x88\x02\x03\xe9");
   end(&p);
@@ -195,10 +195,10 @@ static void ext_longest_message(void) {
     memset(&l, 0, sizeof(l));
     l.max_ws_message = 10;
     mgx_mgr_limits(&mgr, &l);
-    CHECK(ws_text(&p, "0123456789") && ws_say(&p, 0x89, "a longer ping", 13));
-    CHECK(ws_say(&p, 0x01, "01234", 5) && ws_say(&p, 0x80, "56789", 5));
+    CHECK(ws_text(&p, "0123456789") && ws_send_frame(&p, 0x89, "a longer ping", 13));
+    CHECK(ws_send_frame(&p, 0x01, "01234", 5) && ws_send_frame(&p, 0x80, "56789", 5));
     if (i == 0) CHECK(ws_text(&p, "0123456789a"));
-    if (i == 1) CHECK(ws_say(&p, 0x01, "01234", 5) && ws_say(&p, 0x80, "56789a", 6));
+    if (i == 1) CHECK(ws_send_frame(&p, 0x01, "01234", 5) && ws_send_frame(&p, 0x80, "56789a", 6));
     if (i == 2) CHECK(peer_send(&p, "\x82\xff\0\0\0\x01\0\0\0\0\0\0\0\0", 14));  // announced
     ENDS_WITH(&p, "\x8a\x0d" "a longer ping\x88\x02\x03\xf1");
     end(&p);

@@ -94,7 +94,7 @@ static void the_peers_close_frame_is_awaited(void) {
   drain(0);
   EXPECT_WAITING(&p, GOING_AWAY);
   turn_clock(1999);
-  CHECK(ws_text(&p, "one more") && ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_text(&p, "one more") && ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   expect_end(&p, MGX_REASON_DRAINED);
   CHECK(strcmp(seen, "129:8 136:2 ") == 0);
   finish(&p);
@@ -149,7 +149,7 @@ static void queued_frames_come_first(bool late) {
   if (!late) {
     poll_often(&mgr);
     CHECK_EQ(closes, 0);
-    CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+    CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   }
   expect_end(&p, MGX_REASON_DRAINED);
   finish(&p);
@@ -180,7 +180,7 @@ static void both_sides_close_at_once(bool manager) {
   struct mgx_mgr_drain_opts o;
   struct peer p;
   start(&p);
-  CHECK(ws_say(&p, 0x88, "\x03\xe8", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe8", 2));
   memset(&o, 0, sizeof(o));
   if (manager) CHECK(mgx_mgr_drain(&mgr, &o));
   if (!manager) drain(0);
@@ -201,16 +201,16 @@ static void fragments_in_progress(void) {
   char frame[100];
   size_t n;
   start(&p);
-  CHECK(ws_say(&p, 0x01, "one ", 4));
+  CHECK(ws_send_frame(&p, 0x01, "one ", 4));
   n = ws_frame(frame, 0x00, "two ", 4);
   CHECK(peer_send(&p, frame, 5));  // half a frame
   poll_often(&mgr);
   drain(0);
   EXPECT_WAITING(&p, GOING_AWAY);
   CHECK(peer_send(&p, frame + 5, n - 5));
-  CHECK(ws_say(&p, 0x89, "ping", 4) && ws_say(&p, 0x80, "three", 5));
+  CHECK(ws_send_frame(&p, 0x89, "ping", 4) && ws_send_frame(&p, 0x80, "three", 5));
   EXPECT_WAITING(&p, "\x8a\x04ping");
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   expect_end(&p, MGX_REASON_DRAINED);
   CHECK(strcmp(seen, "0:4 137:4 128:5 1:13 136:2 ") == 0);
   finish(&p);
@@ -219,7 +219,7 @@ static void fragments_in_progress(void) {
 static void fragments_that_stop(void) {
   struct peer p;
   start(&p);
-  CHECK(ws_say(&p, 0x01, "one ", 4));
+  CHECK(ws_send_frame(&p, 0x01, "one ", 4));
   poll_often(&mgr);
   drain(0);
   EXPECT_WAITING(&p, GOING_AWAY);
@@ -258,7 +258,7 @@ static void upgraded_during_its_drain(void) {
   POLL_UNTIL(&mgr, mgr.conns != listener);
   CHECK(mgx_conn_drain(mgr.conns, &o));
   poll_often(&mgr);
-  CHECK(peer_say(&p, WS_REQUEST));
+  CHECK(peer_send_text(&p, WS_REQUEST));
   EXPECT_WAITING(&p, WS_ANSWER "\x88\x09\x03\xf4restart");
   turn_clock(6999);
   CHECK_EQ(closes, 0);
@@ -283,18 +283,18 @@ static void upgraded_during_the_managers_drain(enum when when) {
   start_server();
   peer_open(&p, listener);
   POLL_UNTIL(&mgr, mgr.conns != listener);
-  if (when == BEFORE) CHECK(peer_say(&p, WS_REQUEST));
+  if (when == BEFORE) CHECK(peer_send_text(&p, WS_REQUEST));
   if (when == BEFORE) EXPECT_WAITING(&p, WS_ANSWER);
   CHECK(mgx_mgr_drain(&mgr, &o));
   o.conn.ws_close_reason = NULL;  // copied
   text[0] = 'R';
   poll_often(&mgr);
-  if (when == IN_LAME_DUCK) CHECK(peer_say(&p, WS_REQUEST));
+  if (when == IN_LAME_DUCK) CHECK(peer_send_text(&p, WS_REQUEST));
   if (when == IN_LAME_DUCK) EXPECT_WAITING(&p, WS_ANSWER);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
   turn_clock(100);
   if (when == IN_IDLE_GRACE) CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
-  if (when == IN_IDLE_GRACE) CHECK(peer_say(&p, WS_REQUEST));
+  if (when == IN_IDLE_GRACE) CHECK(peer_send_text(&p, WS_REQUEST));
   if (when == IN_IDLE_GRACE) {
     EXPECT_WAITING(&p, WS_ANSWER "\x88\x09\x03\xf4restart");
   } else {

@@ -65,9 +65,9 @@ static void the_frame_counts_as_consumed_and_the_rest_is_lost(bool with_del) {
   CHECK(ws_text(&p, "two"));
   saw("m129:one m129:two ");
   // An open fragmented message is forgotten.
-  CHECK(ws_say(&p, 0x01, "x", 1));
+  CHECK(ws_send_frame(&p, 0x01, "x", 1));
   poll_often(&mgr);
-  CHECK(ws_say(&p, 0x80, "y", 1));
+  CHECK(ws_send_frame(&p, 0x80, "y", 1));
   saw("m129:one m129:two c128:y m1:xy ");
   CHECK(ws_text(&p, "three"));
   saw("m129:one m129:two c128:y m1:xy m129:three ");
@@ -81,9 +81,9 @@ static void emptying_on_control(struct mg_connection *c, int ev, void *ev_data) 
 
 static void a_fragmented_message_is_forgotten(void) {
   struct peer p = open_with(emptying_on_control);
-  CHECK(ws_say(&p, 0x01, "x", 1));
+  CHECK(ws_send_frame(&p, 0x01, "x", 1));
   poll_often(&mgr);
-  CHECK(ws_say(&p, 0x89, "p", 1));
+  CHECK(ws_send_frame(&p, 0x89, "p", 1));
   poll_often(&mgr);
   CHECK(ws_text(&p, "next"));
   saw("c137:p m129:next ");

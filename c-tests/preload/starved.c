@@ -145,7 +145,7 @@ static size_t say(int fd, const char *text, size_t len, const char *want, char *
 static char answer[1 << 20];
 
 static void ask(const char *request, const char *want) {
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   say(fd, request, strlen(request), want, answer, sizeof(answer));
   close(fd);
   polls(3, 0);
@@ -154,7 +154,7 @@ static void ask(const char *request, const char *want) {
 static void ask_long(const char *head, size_t len, const char *want) {
   char *text = (char *) malloc(len + 1000);
   size_t n = (size_t) snprintf(text, 1000, head, (unsigned long) len);
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   memset(text + n, 'x', len);
   say(fd, text, n + len, want, answer, sizeof(answer));
   close(fd);
@@ -239,7 +239,7 @@ static void websocket(void) {
                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
   static char frames[60100];
   static const char call[] = "{\"id\":1,\"method\":\"sum\",\"params\":[1,2]}";
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   say(fd, head, sizeof(head) - 1, "\r\n\r\n", answer, sizeof(answer));
   memcpy(frames, "\x01\xfe\xc3\x50\0\0\0", 8);  // 50,000 bytes of a text, then the rest of it
   memset(frames + 8, 'w', 50000);
@@ -385,7 +385,7 @@ static void modbus(void) {
   struct mg_connection *l = NULL;
   HUNGRY(l = mg_modbus_listen(&mgr, "tcp://127.0.0.1:0", NULL, NULL));
   if (l != NULL) {
-    int fd = dial(port_of(l), 0);
+    int fd = connect_loopback(port_of(l), 0);
     say(fd, "\0\1\0\0\0\6\1\3\0\0\0\4", 12, NULL, answer, sizeof(answer));
     close(fd);
     l->is_closing = 1;
@@ -455,7 +455,7 @@ static void timers(void) {
 
 static void limits(void) {
   struct mgx_limits l = *mgx_limits_public();
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   l.max_memory = 1 << 20;
   polls(2, 0);
   HUNGRY(mgx_mgr_limits(&mgr, &l));

@@ -330,7 +330,7 @@ static void come_and_go(void) {
     return;
   }
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 30));
   mgx_mgr_drain(&mgr, NULL);
   if (!mgx_mgr_drain_wait(&mgr)) finding("managers", "a connection was closed by force");
