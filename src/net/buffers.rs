@@ -130,8 +130,8 @@ impl Buffers {
             }
         } else if size <= LARGE_BYTES {
             let mut list = self.large.borrow_mut();
-            // The oldest make room: sizes that are still in use come back. An application's mg_free may call us, so not while
-            // borrowed.
+            // Evict the oldest: sizes still in use will be returned again. Do not hold the borrow, because an application's
+            // mg_free may call the library.
             while list.len() >= LARGE || self.large_bytes.get() + size > LARGE_BYTES {
                 let (old, old_size) = list.remove(0);
                 self.large_bytes.set(self.large_bytes.get() - old_size);
@@ -246,7 +246,7 @@ mod tests {
         let sum: usize = buffers.large.borrow().iter().map(|(_, size)| size).sum();
         assert_eq!(buffers.large_bytes.get(), sum);
         assert!((LARGE_BYTES - (1 << 20)..=LARGE_BYTES).contains(&sum), "{sum}");
-        // SAFETY: more than may be kept at all.
+        // SAFETY: a consistent buffer, too large to keep.
         unsafe { buffers.return_send(&mut block(LARGE_BYTES + 1, 0)) };
         assert_eq!(buffers.large_bytes.get(), sum);
         buffers.trim();

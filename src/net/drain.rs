@@ -50,7 +50,7 @@ pub(crate) fn next_action(v: DrainInputs) -> DrainAction {
         return DrainAction::Close(Reason::Drained);
     }
     if v.responding || v.unhandled {
-        // A half-close or a departure: nobody can tell.
+        // A half-close and a close look the same.
         return until(v.queued_at.max(v.since).saturating_add(v.half_close_ms), Reason::PeerClosed);
     }
     DrainAction::Close(Reason::PeerClosed)

@@ -498,7 +498,7 @@ impl Engine {
         let poller = Poller::new()?;
         let waker = Wakeup::new().ok_or_else(Error::last_os_error)?;
         poller.add(waker.fd(), poller::WAKER, false)?;
-        // An event is not told twice: there must be room for it.
+        // Edge-triggered events are reported once, so there must be room for all of them.
         let ready = memory::room(poller::MOST).ok_or_else(|| Error::from_raw_os_error(errno::ENOMEM))?;
         Ok(Box::new(Engine {
             mgr,
@@ -573,8 +573,8 @@ impl Engine {
 
     #[inline]
     pub(crate) fn rec(&self, slot: usize) -> Option<&ConnState> {
-        // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing meanwhile. Blocks live as
-        // long as the engine.
+        // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing while it does. Blocks live
+        // as long as the engine.
         unsafe { (&(*self.records.get())).get(slot / CHUNK).map(|block| &(**block)[slot % CHUNK]) }
     }
 
@@ -721,7 +721,7 @@ impl Engine {
     fn end_callbacks(&self) {
         self.reap();
         if self.is_dead() {
-            // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
+            // SAFETY: mg_mgr_free detached the engine from the manager; the outermost call frees it, and this is that call.
             drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
         }
     }
@@ -753,13 +753,13 @@ impl Engine {
     /// Frees closed connections. Call it only when the caller's frame is the only one open and holds none of them.
     pub(crate) fn reap(&self) {
         while let Some(block) = self.kept.borrow_mut().pop() {
-            // SAFETY: nobody looks at it any more.
+            // SAFETY: no longer in use.
             unsafe { heap::free(block) };
         }
         loop {
             let Some(c) = self.pending_free.borrow_mut().pop() else { return };
-            // SAFETY: closed, off the list, and no frame uses it. Its buffers went with MG_EV_CLOSE, but its handlers may have
-            // written to it since.
+            // SAFETY: closed, off the list, and unused by any call in progress. Its buffers were freed after MG_EV_CLOSE, but its
+            // handlers may have written to it since.
             unsafe {
                 iobuf::free(&raw mut (*c).recv);
                 iobuf::free(&raw mut (*c).send);

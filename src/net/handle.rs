@@ -158,7 +158,7 @@ impl ConnRef {
     /// The engine's own record of this connection, if it has one.
     #[inline]
     pub(crate) fn rec<'e>(self) -> Option<&'e ConnState> {
-        // `prof` belongs to a build option that a prebuilt library never has on: its last word holds the slot number plus one.
+        // `prof` belongs to a build option that a prebuilt library never enables: its last word holds the slot number plus one.
         // SAFETY: see ConnRef::new.
         let slot = unsafe { (*self.0).prof.align };
         let rec = self.engine()?.rec(slot.checked_sub(1)?)?;

@@ -13,7 +13,7 @@ pub(crate) fn list(e: &Engine) -> impl Iterator<Item = ConnRef> {
         if next.is_null() || e.is_dead() {
             return None;
         }
-        // SAFETY: as above; a closed connection keeps its memory and its `next` while a frame is open.
+        // SAFETY: as above; a closed connection keeps its memory and its `next` while a call is in progress.
         let c = unsafe { ConnRef::new(next) };
         next = c.next();
         Some(c)

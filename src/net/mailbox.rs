@@ -70,7 +70,7 @@ impl Wakeup {
         self.queue.with(|queue| {
             let process = thread::current_generation().wrapping_add(1);
             if queue.process != process {
-                // The parent's mail, perhaps in the middle of a change.
+                // The parent's messages, possibly in the middle of a change.
                 *queue = Pages::of(process);
             }
             f(queue)

@@ -98,7 +98,7 @@ pub(crate) mod probe {
         }
 
         fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>) {
-            // SAFETY: nothing else uses the cells meanwhile.
+            // SAFETY: nothing else uses the cells during this.
             if !unsafe { (*self.as_ptr()).is_like(&*fresh.as_ptr()) } {
                 stale.push("");
             }

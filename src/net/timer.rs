@@ -56,7 +56,7 @@ pub(crate) unsafe fn push(head: *mut *mut mg_timer, t: *mut mg_timer, timer: mg_
 /// # Safety
 /// `head` points at a list; `t` may be anything.
 pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
-    // SAFETY: t is a timer when it is on the list; polls that are registered are on this thread's stack.
+    // SAFETY: t is a timer if it is on the list; registered polls are on this thread's stack.
     unsafe {
         let Some(link) = link(head, t) else { return };
         *link = (*t).next;
@@ -78,7 +78,7 @@ pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
 /// # Safety
 /// As [`unlink`].
 pub(crate) unsafe fn cancel(head: *mut *mut mg_timer, t: *mut mg_timer) {
-    // SAFETY: t is a timer when it is on the list.
+    // SAFETY: t is a timer if it is on the list.
     unsafe {
         if link(head, t).is_some() {
             unlink(head, t);
@@ -108,7 +108,7 @@ pub(crate) unsafe fn free_all(head: *mut *mut mg_timer) {
 
 /// See `mg_timer_expired`.
 pub(crate) fn expired(t: &mut u64, period: u64, now: u64) -> bool {
-    // A period beyond the end of time never ends, instead of at once.
+    // A period that overflows never expires, rather than at once.
     let later = now.saturating_add(period);
     // Not started, or the clock has gone back.
     if *t == 0 || later < *t {
@@ -144,12 +144,12 @@ fn is_over(flags: c_uint) -> bool {
 /// `head` points at a list.
 pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
     let mut called = false;
-    // SAFETY: timers are only touched while they are known to be on the list: `next` is kept right by `unlink`, and is
-    // looked up again, as is the current timer, when a callback may have changed the list without it.
+    // SAFETY: timers are only touched while they are known to be on the list: `unlink` keeps `next` correct, and `next` and the
+    // current timer are looked up again when a callback may have changed the list without it.
     unsafe {
         let this = Poll { current: Cell::new(ptr::null_mut()), next: Cell::new(*head), outer: POLLS.get() };
         POLLS.set(&raw const this);
-        // Whether this poll was called, directly or not, by the callback of that timer: one that is always due would do so without end.
+        // Whether this poll was called, directly or not, by the callback of that timer: one that is always due would recurse forever.
         let runs = |t: *mut mg_timer| {
             let mut poll = this.outer;
             while !poll.is_null() && (*poll).current.get() != t {
@@ -173,7 +173,7 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
                     f((*t).arg);
                 }
                 if this.current.get() != t || link(head, t).is_none() {
-                    // After mg_mgr_free there is nothing left, perhaps not even the list.
+                    // After mg_mgr_free nothing is left, possibly not even the list.
                     if this.next.get().is_null() || link(head, this.next.get()).is_none() {
                         break;
                     }
