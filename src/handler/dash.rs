@@ -24,7 +24,7 @@ use mg_dash_op::*;
 use users::{Claim, User};
 
 unsafe extern "C" {
-    // By its C name: an application's copy of it may be the valid one.
+    // By its C name: with copy relocations, the application's copy is the valid one.
     static mut mg_fs_packed: mg_fs;
 }
 
@@ -144,7 +144,7 @@ const FORBIDDEN: &[u8] = b"Not Authorised\n";
 unsafe fn head(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
     // SAFETY: passed on to the caller.
     unsafe {
-        // All that is to be known of the message, before the application is called.
+        // Extract everything needed from the message before calling the application.
         let (req, claim, body) = (Request::new(hm, false), Claim::of(hm), upload::Body::of(c, hm));
         let Some(req) = req else {
             error(c, format_args!("OOM"));
@@ -238,7 +238,7 @@ impl File {
         if n == 0 || decoded.contains(&0) || !is_sane(&decoded) {
             return Err((400, b"Bad file name\n"));
         }
-        // Reading the set may put another name there.
+        // Reading the set may overwrite the name.
         if op.is_none() && !set.is_visible(user) || c.is_gone() {
             return Err((403, FORBIDDEN));
         }
@@ -319,7 +319,7 @@ unsafe fn message(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) {
     unsafe {
         let claim = Claim::of(hm);
         let copies = (Request::new(hm, true), static_files::Request::new(hm), http_message::Copy::of(hm, usize::MAX));
-        // What may be handed to others after the application was called.
+        // Copies, for use after the application was called.
         let (Some(req), Some(asked), Some(mut copy)) = copies else { return error(c, format_args!("OOM")) };
         let hm = copy.as_ptr();
         if req.is(b"/api/hi") {

@@ -34,7 +34,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_dat
         }
         MG_EV_POLL if is_waiting(c) => run(c, 0, false),
         MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.http.write_throttled.get()) => run(c, 0, false),
-        // What a client got so far of a response is delivered. A request that was cut short is not: it may mean anything.
+        // A client gets the part of a response received so far. A truncated request is not delivered: its meaning is unknown.
         MG_EV_CLOSE if c.flags().is_client() && !c.flags().is_draining() => run(c, 0, true),
         _ => {}
     }
@@ -79,7 +79,7 @@ const BATCH: usize = 256;
 fn run(c: ConnRef, fresh: usize, closing: bool) {
     let Some(rec) = c.rec() else { return };
     let h = &rec.http;
-    // While a message is being handled further up the stack it must not be handled again.
+    // A message that is being handled further up the stack must not be handled again.
     if rec.dispatching.get() || h.phase.get() == Phase::Refused {
         return;
     }
@@ -104,10 +104,10 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
         }
         handled += 1;
         match step(c, rec, closing) {
-            // Whoever takes a connection over deletes what it has seen from the start of the buffer.
+            // Code that takes over a connection deletes what it has consumed from the start of the buffer.
             Step::Next(end) => consume(c, rec, end),
             Step::Wait => break,
-            // The buffer was taken over, or is gone.
+            // The buffer was taken over or freed.
             Step::Stop => return,
         }
         if cfg!(feature = "ws") && c.flags().is_websocket() && !gone(c, closing) {
@@ -149,7 +149,7 @@ fn skip_blank_lines(c: ConnRef, rec: &ConnState) -> bool {
         return false;
     }
     let (len, lines) = blank_lines(data);
-    // With too many of them the first is left where it is, and is no head.
+    // If there are too many, leave the first one: it makes the head malformed.
     if lines == 0 || h.blank.get() + lines > BLANK_LINES {
         return false;
     }
@@ -202,7 +202,7 @@ fn consume(c: ConnRef, rec: &ConnState, n: usize) {
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe {
         if n > 0 && n == c.recv_len() {
-            // What lies there is wiped when the block goes back to the spares.
+            // The data is zeroed when the block returns to the spares.
             rec.recv_used.set(rec.recv_used.get().max(n));
             *c.recv_info().buf = 0;
             (*c.recv()).len = 0;
@@ -242,7 +242,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     let most = c.engine().map_or_else(mgx_limits::default, |e| e.limits.get());
     let (size, known_head) = (data.len(), h.head_len.get());
     match h.phase.get() {
-        // A head that arrives in small pieces is searched once.
+        // Search a head that arrives in small segments only once.
         Phase::Head if h.scanned.get() > 0 => match http::request_len_after(data, h.scanned.get()) {
             Ok(Some(_)) => {}
             Ok(None) if c.flags().is_client() && !may_be_message(data) => return malformed(c, rec, data),
@@ -267,7 +267,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
                 return if asks_in_vain { fail(c, rec, 413, "MG_MAX_RECV_SIZE") } else { Step::Wait };
             }
             Some(_) => {}
-            // The head is not looked at again before the last chunk is there.
+            // Do not parse the head again before the last chunk has arrived.
             None => match scan(h, data) {
                 chunked::Scan::NeedMore => {
                     let refused = over_limit(c, rec, most.max_body_bytes, size.saturating_sub(known_head), 413);
@@ -300,7 +300,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     };
     let (mut framing, head_len) = (framing, hm.head.len);
     if framing.interim {
-        // A final response follows; nobody waits for this one.
+        // A final response follows; skip this one.
         h.next_message();
         return Step::Next(head_len);
     }
@@ -323,7 +323,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
             }
         }
     }
-    // After the handler has had the chance to take the body over.
+    // Checked after the handler had the chance to take over the body.
     if framing.body != Body::Chunked && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
         return Step::Stop;
     }
@@ -391,12 +391,12 @@ fn announce_head(
     let untouched = c.queued(rec) == queued && !c.flags().is_draining() && !c.flags().is_closing();
     let incomplete = framing.body == Body::Chunked || hm.body.len > 0;
     if framing.expects && incomplete && !body_begun && untouched && !(c.recv_at(rec) == before && is_too_long(c, hm)) {
-        // Whoever takes the body wants it to come.
+        // The application still accepts the body.
         output::append_bytes(c, b"HTTP/1.1 100 Continue\r\n\r\n");
         h.head_mark.set(c.queued(rec));
     }
     if c.recv_at(rec) != before {
-        // The application reads the body itself from here on.
+        // From here on the application reads the body itself.
         c.set_pfn(None);
         h.next_message();
         return Some(Step::Stop);
@@ -420,7 +420,7 @@ fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mut mg_http_messag
     }
     let before = c.recv_at(rec);
     rec.http.chunk_deleted.set(false);
-    // `message` is the member that the header calls `chunk`, too.
+    // The header has `chunk` as another name of `message`.
     let whole = (hm.body, core::mem::replace(&mut hm.message, hm.body));
     call(c, MGX_EV_HTTP_CHUNK, (&raw mut *hm).cast());
     if c.is_closed() || c.recv_at(rec) != before {
@@ -453,7 +453,7 @@ fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Frami
             chunked::Scan::Invalid => return fail(c, rec, 400, "Invalid chunk"),
             chunked::Scan::Complete { consumed, .. } => {
                 let Some(body) = data.get_mut(head_len..head_len + consumed) else {
-                    // A handler has put another head in the place of the one that was scanned.
+                    // A handler has replaced the scanned head.
                     return refuse(c, rec, c.queued(rec), None);
                 };
                 hm.body.len = chunked::compact(body);
@@ -471,7 +471,7 @@ fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Frami
         let until_close = framing.body == Body::UntilClose;
         h.need.set(Some(if until_close { usize::MAX } else { hm.message.len }));
         if !until_close && is_too_long(c, hm) {
-            // The application may still take the body over in this MG_EV_READ. After that it is asked no more.
+            // The application may still take over the body in this MG_EV_READ, but not later.
             h.too_long.set(true);
             c.engine().inspect(|e| e.requeue(rec));
         }
@@ -510,12 +510,12 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     }
     h.end.set(0);
     if c.recv_at(rec) != before {
-        // Emptied by the handler: nothing left to take off. What has arrived since is for whoever is in charge now.
+        // The handler consumed the message. Input that has arrived since belongs to the current protocol handler.
         note_left(c, rec);
         return if is_http(c) && c.recv_len() > 0 { Step::Next(0) } else { Step::Stop };
     }
     follow_answer(c, rec, false);
-    // The original closes at once here; what has not been answered at all stays, whoever will answer it.
+    // The original drains here even without a response; here a connection without one stays open.
     let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && rec.close_announced.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
     if server && asked && answered {
@@ -538,13 +538,13 @@ pub(crate) fn closes(c: ConnRef, rec: &ConnState) -> CloseAfter {
 pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let flags = c.flags();
-    // A client that a drain has not told yet may be about to ask again.
+    // A client that does not know of the drain yet may be about to send another request.
     if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && rec.close_announced.get())
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()
         && !flags.is_websocket()
-        // What a client sends behind the request that was to be its last is dropped when the answer has said so.
+        // Input after the last request is dropped only if the response announced the close.
         && (c.recv_len() == 0 || rec.close_announced.get())
         && is_http(c)
         && c.engine().is_some_and(|e| !e.compat.get())
@@ -567,7 +567,7 @@ fn malformed(c: ConnRef, rec: &ConnState, data: &[u8]) -> Step {
     match answer {
         Some(true) => refuse(c, rec, c.queued(rec), Some(400)),
         Some(false) => refuse(c, rec, c.queued(rec), None),
-        // Where the head ends is all that still matters.
+        // Only the end of the head still matters.
         None => {
             rec.http.phase.set(Phase::Malformed);
             rec.http.scanned.set(data.len());
@@ -615,7 +615,7 @@ fn is_too_long(c: ConnRef, hm: &mg_http_message) -> bool {
 #[cold]
 fn refuse(c: ConnRef, rec: &ConnState, queued: u64, code: Option<c_int>) -> Step {
     let h = &rec.http;
-    // The answer to an earlier request may still be to come: this one would be taken for it.
+    // While the response to an earlier request is pending, the client would take this one for it.
     let owes_another = h.dispatched.get() && queued == h.mark.get();
     h.phase.set(Phase::Refused);
     c.update(|f| f.set_draining(true));
@@ -665,7 +665,7 @@ fn followed<R>(c: ConnRef, rec: &ConnState, at: u64, f: impl FnOnce(&mut Outgoin
     let queued = unsafe { c.send_info().data() };
     let fresh = from.and_then(|from| queued.get(from..));
     if fresh.is_none() {
-        // Some of it has left unseen, or was taken off the buffer.
+        // Some output was sent unseen, or removed from the buffer.
         out.lose();
         out.at = c.queued(rec);
     }
@@ -720,7 +720,7 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
         drop_unwanted(c, rec);
         rec.close_announced.set(rec.close_announced.get() || close);
         if h.close.get() == CloseAfter::Http10 {
-            // What an application writes to such a client itself says how it goes on, or the application does.
+            // A response that the application writes to such a client decides itself whether the connection stays open.
             c.update(|f| f.set_resp(false));
         } else {
             reply::complete(c);
@@ -729,7 +729,7 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
     }
 }
 
-/// An answer was completed outside its handler: requests that wait behind it are for the next poll, which nothing else may call for.
+/// A response was completed outside its handler: waiting requests are handled in the next poll, which no other event may trigger.
 pub(crate) fn look_again(c: ConnRef, rec: &ConnState) {
     if !rec.dispatching.get() && c.recv_len() > 0 {
         c.engine().inspect(|e| e.requeue(rec));
@@ -750,7 +750,7 @@ pub(crate) fn written(c: ConnRef) {
     }
 }
 
-/// Takes off the queue what an application prints of a body behind the head that answers HEAD.
+/// Removes from the queue the body that an application prints after the head of a response to HEAD.
 fn drop_unwanted(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let end = with_outgoing(rec, |out| out.at).filter(|_| is_http(c));

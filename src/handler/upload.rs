@@ -20,7 +20,7 @@ use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By their C names: an application may define them itself.
+    // By their C names: the application may define them.
     fn mg_ota_begin(size: usize) -> bool;
     fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
     fn mg_ota_end() -> bool;
@@ -123,7 +123,7 @@ fn append(fs: Fs, path: &CStr, offset: usize, body: &[u8]) -> Result<(), Failure
         return Ok(());
     }
     if native {
-        // The client may try this piece again.
+        // The client may retry this piece.
         files::truncate(file.fd, offset as u64);
     }
     Err(Failure::Write)
@@ -186,10 +186,10 @@ impl Body {
         // SAFETY: as the caller promises.
         unsafe {
             let hm = &*hm;
-            // Requests in front of this one have been handled.
+            // Earlier requests in the buffer have been handled.
             let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
             let before = if before < c.recv_len() { before } else { 0 };
-            // The header may stand behind those that the application sees.
+            // The header may come after those stored in the message.
             let named = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
             let chunked = named || c.rec().is_some_and(|rec| rec.dispatching.get() && rec.http.chunked.get());
             Body { head: before + hm.head.len, chunked, len: hm.body.len }
@@ -419,7 +419,7 @@ impl Upload {
                 _ if !written => return self.end(c, Err(c"write error")),
                 Scan::Invalid => return self.end(c, Err(c"Invalid chunk")),
                 Scan::Complete { .. } => return self.end(c, Ok(())),
-                // More may have arrived, or the connection have ended, while this was written.
+                // While this was written, more may have arrived, or the connection may have closed.
                 Scan::NeedMore if used == 0 && !is_some(&self.error) => break,
                 Scan::NeedMore => {}
             }
@@ -473,7 +473,7 @@ impl Upload {
             return;
         }
         if result.is_err() {
-            // The rest of the body is no request.
+            // The rest of the body must not be taken for a request.
             c.update(|f| f.set_draining(true));
         }
         let flags = c.flags();

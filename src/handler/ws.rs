@@ -79,7 +79,7 @@ fn is_over(c: ConnRef) -> bool {
 /// Handles received data.
 pub(crate) fn run(c: ConnRef) {
     let Some(rec) = c.rec() else { return };
-    // While a frame, or the request for the upgrade, is being handled further up the stack nothing moves.
+    // A frame, or the upgrade request, is being handled further up the stack.
     if rec.dispatching.get() || is_over(c) {
         return;
     }
@@ -355,7 +355,7 @@ fn new_mask(c: ConnRef) -> Option<Option<[u8; 4]>> {
         return Some(Some(mask));
     }
     log_error!("{} no random numbers for a WebSocket mask", c.id());
-    // No event: handlers send what they like, and expect none inside.
+    // No MG_EV_ERROR: handlers do not expect events inside mg_ws_send.
     c.update(|f| f.set_closing(true));
     None
 }
@@ -425,7 +425,7 @@ pub(crate) unsafe fn vprintf(c: ConnRef, op: u8, fmt: *const c_char, ap: *mut va
     let before = c.send_len();
     // SAFETY: passed on to the caller.
     let n = unsafe { output::vprintf(c, fmt, ap) };
-    // Nothing at all is there when memory ran out.
+    // Nothing was printed if memory ran out.
     if c.send_len() == before + n && !(n == 0 && c.flags().is_closing()) {
         wrap(c, n, op);
     }
@@ -490,7 +490,7 @@ pub(crate) unsafe fn upgrade(c: ConnRef, hm: *mut mg_http_message, add_headers: 
     let (chosen, offered) =
         unsafe { (c.send_info().data().get(extra..).unwrap_or_default(), (*hm).header(b"Sec-WebSocket-Protocol")) };
     let is_chosen = has_line(chosen, &PROTOCOL[..23]);
-    // A client takes one of what it offered, not the list.
+    // Clients expect one of the protocols they offered, not the list.
     if let Some(first) = offered.and_then(|list| list.split(|b| *b == b',').next()).filter(|_| !is_chosen) {
         ok = ok && output::append_parts(c, &[PROTOCOL, first.trim_ascii(), b"\r\n"]);
     }
@@ -521,7 +521,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnc
     if let Some(rec) = c.rec() {
         rec.ws.accept.set(ws::accept(&key));
     }
-    // The path of a Unix socket is none of the server's.
+    // The path of a Unix socket is not sent to the server.
     let (uri, host) = match url::is_unix(text) {
         true => (&b"/"[..], &b"localhost"[..]),
         false => (url::uri(text).unwrap_or(b"/"), url::host(text)),
@@ -615,7 +615,7 @@ fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
         skip(c, rec, blank);
     }
     let data: &[u8] = received(c);
-    // A head that arrives in small pieces is searched once.
+    // Search a head that arrives in small segments only once.
     let from = rec.http.scanned.get().min(data.len()).saturating_sub(8);
     let head_len = match http::request_len(&data[from..]) {
         Ok(Some(n)) => from + n,

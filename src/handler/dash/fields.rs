@@ -365,7 +365,7 @@ pub(crate) unsafe fn dir_read(set: *mut mg_field_set, user: *mut mg_dash_user) -
     if !whole {
         return false;
     }
-    // The machine gives them in no order.
+    // The system returns them unsorted.
     names.sort_unstable();
     let store = |i: c_int| {
         // SAFETY: the set is an array.

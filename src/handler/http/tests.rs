@@ -104,7 +104,7 @@ fn a_head_received_byte_by_byte_is_parsed_once() {
     let head = format!("GET /{} HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(MEGABYTE), "b\t".repeat(MEGABYTE));
     let s = Stage::new(true);
     s.feed_each(&head.as_bytes()[..head.len() - 1], 1);
-    // A search begins with the byte it stopped at, or with a tab.
+    // Searches resume at the byte where they stopped, or at a tab.
     assert!(meter::take() < head.len() * 3);
     (0..1000).for_each(|_| s.event(MG_EV_POLL, 0));
     assert!(meter::take() < 5000);
@@ -118,7 +118,7 @@ fn a_malformed_head_is_parsed_once() {
     let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: \0\r\n{}\r\n", "A: b\r\n".repeat(MEGABYTE / 6));
     let s = Stage::new(true);
     s.feed_each(&head.as_bytes()[..head.len() - 1], 1);
-    // The last two bytes are looked at again, by each read and each poll.
+    // Each read and each poll examines the last two bytes again.
     assert!(meter::take() < head.len() * 6);
     s.feed(b"\n");
     assert!(meter::take() < head.len() * 4);
