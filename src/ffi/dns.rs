@@ -98,7 +98,7 @@ pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
     if let Some(e) = c.engine() {
         resolve::cancel(e, c);
     }
-    // One without a socket has nothing to do but wait, perhaps for the next mg_resolve.
+    // A connection without a socket stays in this state until the next mg_resolve.
     if conn::has_socket(c) {
         c.update(|f| f.set_resolving(false));
     }

@@ -283,7 +283,7 @@ pub unsafe extern "C" fn mgx_conn_id(c: *const mg_connection) -> c_ulong {
 /// # Safety
 /// `buf` is NULL or covers `len` bytes.
 unsafe fn put_text(text: &str, buf: *mut c_char, len: usize) -> usize {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let to = unsafe { bytes::slice_mut(buf.cast(), len) };
     if let Some(room) = to.len().checked_sub(1) {
         let n = text.len().min(room);

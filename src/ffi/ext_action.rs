@@ -134,7 +134,7 @@ pub unsafe extern "C" fn mgx_log(level: c_int, text: *const c_char) {
 /// # Safety
 /// A C string or NULL.
 unsafe fn json<'a>(text: *const c_char) -> &'a [u8] {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     if text.is_null() { b"null" } else { unsafe { bytes::cstr(text) } }
 }
 

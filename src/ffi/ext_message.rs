@@ -16,7 +16,7 @@ use core::ptr;
 unsafe fn view(s: Option<mg_str>, len: *mut usize) -> *const c_char {
     let s = s.filter(|s| !s.buf.is_null()).unwrap_or(mg_str::NULL);
     if !len.is_null() {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { *len = s.len };
     }
     s.buf

@@ -25,7 +25,7 @@ unsafe fn give(text: Option<Vec<u8>>, buf: *mut c_char, len: usize) -> usize {
 /// # Safety
 /// The strings of `opts` are readable for `'a`.
 unsafe fn token<'a>(opts: &mg_jwt_opts) -> Token<'a> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { Token { claims: opts.claims.bytes(), header: opts.header.bytes(), kid: opts.kid.bytes() } }
 }
 

@@ -53,7 +53,7 @@ unsafe fn init(mgr: *mut mg_mgr, ifp: *mut mg_tcpip_if) {
 #[cfg(feature = "tcpip-ipv6")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tcpip_init_with_MG_ENABLE_IPV6(mgr: *mut mg_mgr, ifp: *mut mg_tcpip_if) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         (*mgr).ifp = core::ptr::null_mut();
         init(mgr, ifp);

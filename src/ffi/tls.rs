@@ -127,7 +127,7 @@ pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
 /// Sends pending handshake data. mg_mgr_poll runs the handshake, so there is no need to call this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_handshake(c: *mut mg_connection) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { mg_tls_flush(c) }
 }
 

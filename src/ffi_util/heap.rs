@@ -29,7 +29,7 @@ pub(crate) fn calloc(n: usize) -> *mut u8 {
 /// `p` is NULL or came from `mg_calloc` and is not used again.
 #[inline]
 pub(crate) unsafe fn free(p: *mut u8) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { mg_free(p.cast()) }
 }
 

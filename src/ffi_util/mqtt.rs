@@ -75,7 +75,7 @@ macro_rules! member {
 /// # Safety
 /// As [`mg_str::bytes`].
 unsafe fn text<'a>(s: *const mg_str) -> &'a [u8] {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { s.read().bytes() }
 }
 
@@ -83,14 +83,14 @@ unsafe fn text<'a>(s: *const mg_str) -> &'a [u8] {
 /// `b` is readable.
 unsafe fn flag(b: *const bool) -> bool {
     // A byte, because it may be neither 0 nor 1.
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { b.cast::<u8>().read() != 0 }
 }
 
 /// # Safety
 /// `n` is readable.
 unsafe fn number<T>(n: *const T) -> T {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { n.read() }
 }
 

@@ -81,7 +81,7 @@ impl CSpec {
     fn print<O: Out>(mut self, out: &mut O, args: &mut impl Args<O>) -> usize {
         self.style.width = self.width.unwrap_or_else(|| {
             let width = args.int();
-            // A negative one is a flag and a width.
+            // A negative width is the flag `-` and a positive width.
             self.style.left |= width < 0;
             width.unsigned_abs() as usize
         });
@@ -141,7 +141,7 @@ impl Input<'_> {
     /// their own rules.
     #[inline]
     fn c_spec(&mut self) -> Option<CSpec> {
-        // Most conversions are a letter that says at once that they are of the other kind.
+        // Most conversions are a letter that rules out a C conversion at once.
         match self.0.first()? {
             b's' | b'd' | b'u' | b'x' | b'm' | b'M' | b'c' | b'p' => None,
             _ => self.c_spec_at_length(),

@@ -11,7 +11,7 @@ use core::ffi::{c_char, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By its C name: its address is what an application passes.
+    // By its C name: applications pass its address.
     fn mg_pfn_iobuf(ch: c_char, param: *mut c_void);
 }
 

@@ -1,6 +1,6 @@
-// Functions that Rust cannot define on its stable compiler: those with variable arguments, and those that a program may
-// replace by its own (weak symbols). Each is one call into Rust. Names beginning with mgc_ are private: the hidden
-// visibility given here keeps them out of the shared library's symbol table, whichever side defines them.
+// Functions that stable Rust cannot define: variadic ones, and those that applications may replace (weak symbols). Each is one
+// call into Rust. Names beginning with mgc_ are private: the hidden visibility given here keeps them out of the shared
+// library's symbol table, whichever side defines them.
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #define REPLACEABLE __attribute__((visibility("default"), weak))
 #define PRIVATE __attribute__((visibility("hidden")))
 
-// MGX_NO_...: the library is built without that protocol.
+// MGX_NO_...: the library is built without this protocol.
 
 // ---- va_list readers for src/fmt/va.rs
 PRIVATE int mgc_va_int(va_list *ap) { return va_arg(*ap, int); }
@@ -22,7 +22,7 @@ PRIVATE int64_t mgc_va_i64(va_list *ap) { return va_arg(*ap, int64_t); }
 PRIVATE double mgc_va_double(va_list *ap) { return va_arg(*ap, double); }
 PRIVATE void *mgc_va_ptr(va_list *ap) { return va_arg(*ap, void *); }
 
-// ---- memory: a program may bring its own pair
+// ---- memory: applications may define both
 REPLACEABLE void mg_free(void *ptr) { free(ptr); }
 #ifdef __APPLE__
 // Mach-O has no aliases.
@@ -42,7 +42,7 @@ PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
     va_end(ap);               \
   } while (0)
 
-// ---- formatting: the prototypes of the public functions stand here because the header is generated from the library
+// ---- formatting: the prototypes of the public functions are here because the header is generated from the library
 typedef void (*mg_pfn_t)(char, void *);
 struct mg_connection;
 typedef void (*mg_event_handler_t)(struct mg_connection *, int, void *);
@@ -78,7 +78,7 @@ API char *mg_mprintf(const char *fmt, ...) {
   return s;
 }
 
-// The length must be known before space is booked: the arguments are read twice.
+// The length must be known before space is reserved, so the arguments are read twice.
 API size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...) {
   va_list ap, again;
   va_start(ap, fmt);
@@ -140,7 +140,7 @@ API size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...) {
 }
 #endif
 
-// ---- log: a program may bring its own pair
+// ---- log: applications may define both
 API int mg_log_level = 3;  // MG_LL_DEBUG
 
 REPLACEABLE void mg_log(const char *fmt, ...) { WITH_ARGS(fmt, mgc_log(fmt, &ap)); }
@@ -149,15 +149,15 @@ REPLACEABLE void mg_log_prefix(int level, const char *file, int line, const char
   mgc_log_prefix(level, file, line, fname);
 }
 
-// ---- clock: a program may bring its own mg_millis. Without an operating system there is no other.
+// ---- clock: applications may define mg_millis; without an operating system they must
 #ifndef MGX_NO_STD
 PRIVATE uint64_t mgc_millis(void);
 REPLACEABLE uint64_t mg_millis(void) { return mgc_millis(); }
 #endif
-// Data lives here so that both languages reach it through the dynamic symbol table, wherever the program's copy of it is.
+// Data is defined here, so both languages access it through the dynamic symbol table, wherever the application's copy is.
 API uint64_t mg_boot_timestamp_ms = 0;
 
-// ---- random numbers: the same
+// ---- random numbers: applications may define mg_random; without an operating system they must
 #ifndef MGX_NO_STD
 PRIVATE bool mgc_random(void *buf, size_t len);
 REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
@@ -192,7 +192,7 @@ REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile(CSR("csrs m
 #endif
 #endif
 
-// ---- files: tables and a list that programs take the address of, copy and change
+// ---- files: tables and a list whose address applications take, and which they copy and change
 struct mg_fs {
   int (*st)(const char *path, size_t *size, time_t *mtime);
   void (*ls)(const char *path, void (*fn)(const char *, void *), void *arg);
@@ -227,7 +227,7 @@ FILE_SYSTEM(posix);
 FILE_SYSTEM(packed);
 API const struct mg_mem_file *mg_mem_files = NULL;
 
-// ---- files of the generator before 7.15, which define these
+// ---- defined by files of the generator before 7.15
 REPLACEABLE const char *mg_unlist(size_t no) { return (void) no, (const char *) NULL; }
 REPLACEABLE const char *mg_unpack(const char *name, size_t *size, time_t *mtime) {
   return (void) name, (void) size, (void) mtime, (const char *) NULL;
@@ -241,7 +241,7 @@ API bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...
   return ok;
 }
 
-// ---- firmware updates: a program may bring its own; these accept everything and keep nothing
+// ---- firmware updates: applications may define these; the defaults accept everything and store nothing
 REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
 REPLACEABLE bool mg_ota_write(const void *buf, size_t len) { return (void) buf, (void) len, true; }
 REPLACEABLE bool mg_ota_end(void) { return true; }

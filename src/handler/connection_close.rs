@@ -52,7 +52,7 @@ pub(crate) fn add_connection_close(c: ConnRef, rec: &ConnState) {
 /// # Safety
 /// The buffer does not change while the slice is used.
 unsafe fn queued_head<'a>(c: ConnRef, ofs: usize, len: usize) -> Option<&'a [u8]> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let queued = unsafe { c.send_info().data() };
     queued.get(ofs..ofs.checked_add(len)?)
 }

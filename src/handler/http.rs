@@ -351,7 +351,7 @@ unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_messag
     let client = c.flags().is_client();
     let (reader, side) =
         if client { (Reader::Client, Side::Client { head: answers_head(rec) }) } else { (Reader::Server, Side::Server) };
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let Some(head) = (unsafe { http_message::read(data, reader, most, hm) })? else { return Ok(None) };
     let framing = Framing::new(&head, side, &data[head.len..])?;
     // SAFETY: filled above, with views of `data`.
@@ -515,7 +515,7 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
         return if is_http(c) && c.recv_len() > 0 { Step::Next(0) } else { Step::Stop };
     }
     follow_answer(c, rec, false);
-    // The original drains here even without a response; here a connection without one stays open.
+    // The original closes here even without a response; a connection without one stays open.
     let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && rec.close_announced.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
     if server && asked && answered {

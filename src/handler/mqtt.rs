@@ -605,7 +605,7 @@ pub(crate) fn disconnect(c: ConnRef, o: Opts) {
 /// # Safety
 /// `client.url` is NULL or a C string.
 pub(crate) unsafe fn connect(e: &Engine, client: Client, o: Opts) -> Option<ConnRef> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
     login(c, o);
     Some(c)

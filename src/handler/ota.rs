@@ -293,7 +293,7 @@ fn string(body: &[u8], path: &[u8], size: usize) -> Option<Vec<u8>> {
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let (code, body, length) = unsafe { (status(hm.uri.bytes()), hm.body.bytes(), hm.header(b"Content-Length")) };
     // The connection may have closed too early.
     if code != 200 || length.is_some_and(|v| response_length(v) != Some(body.len())) {
@@ -309,7 +309,7 @@ unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn metadata(c: ConnRef, hm: &mg_http_message) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let (found, body) = unsafe { (parse(hm), hm.body.bytes()) };
     let Some(found) = found else {
         let message = text(&[b"Bad metadata: ", &body[..body.len().min(99)]].concat());
@@ -335,13 +335,13 @@ unsafe fn metadata(c: ConnRef, hm: &mg_http_message) {
 /// # Safety
 /// `hm` is a parsed message.
 unsafe fn image(c: ConnRef, hm: &mg_http_message, now: &Check) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let code = unsafe { status(hm.uri.bytes()) };
     if code != 200 || hm.body.len != now.size {
         let message = format!("Bad HTTP response: status {code}, size {} vs {}", hm.body.len, now.size);
         return end(c, Some(&text(message.as_bytes())));
     }
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let body = unsafe { upload::Body::of(c, hm) };
     if let Some(check) = check().as_mut() {
         check.phase = Phase::Writing;

@@ -271,7 +271,7 @@ pub(crate) fn over_limit(c: ConnRef, rec: &ConnState, status: c_int, reason: Rea
 pub(crate) unsafe fn reply(c: ConnRef, code: c_int, headers: &[u8], body: *const c_char, ap: *mut va_list) {
     let Some(at) = begin(c, code, headers) else { return };
     let start = c.send_len();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let n = unsafe { output::vprintf(c, body, ap) };
     set_length(c, at, n);
     if is_head_only(c) {

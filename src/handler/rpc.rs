@@ -111,7 +111,7 @@ pub(crate) unsafe fn ok(r: *mut mg_rpc_req, result: impl FnOnce(&mut AnySink<'_>
 /// # Safety
 /// `r` is a consistent request.
 pub(crate) unsafe fn error(r: *mut mg_rpc_req, code: i32, message: impl FnOnce(&mut AnySink<'_>)) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         error_object(r, |out| {
             out.bytes(b"{\"code\":");

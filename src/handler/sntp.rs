@@ -42,7 +42,7 @@ struct Sent {
 pub(crate) unsafe fn connect(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     let url = if url.is_null() { c"udp://time.google.com:123".as_ptr() } else { url };
     let client = Client { url, handler: f, handler_data: data, pfn: Some(handler), pfn_data: ptr::null_mut() };
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { connect::connect(e, client) }
 }
 

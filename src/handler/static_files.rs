@@ -140,7 +140,7 @@ fn is_allowed(c: ConnRef, req: &Request, o: &Opts<'_>) -> bool {
 /// # Safety
 /// `hm` is a parsed message, `opts` NULL or valid options.
 pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *const mg_http_serve_opts) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
     let Some(req) = req else { return error(c, format_args!("OOM")) };
     if !is_allowed(c, &req, &o) {
@@ -275,7 +275,7 @@ fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confin
 /// # Safety
 /// `hm` is a parsed message, `opts` NULL or valid options.
 pub(crate) unsafe fn serve_file(c: ConnRef, hm: *const mg_http_message, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let Some(req) = Request::new(hm) else { return error(c, format_args!("OOM")) };
         serve_file_to(c, &req, path, opts);
@@ -287,7 +287,7 @@ pub(crate) unsafe fn serve_file(c: ConnRef, hm: *const mg_http_message, path: Op
 /// # Safety
 /// `opts` is NULL or valid options.
 pub(crate) unsafe fn serve_file_to(c: ConnRef, req: &Request, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let o = unsafe { Opts::new(opts) };
     if is_allowed(c, req, &o) {
         let file = path.and_then(|p| o.site.open(p, None));

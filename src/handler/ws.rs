@@ -423,7 +423,7 @@ pub(crate) fn wrap(c: ConnRef, len: usize, op: u8) -> usize {
 /// `fmt` and `ap` fit each other.
 pub(crate) unsafe fn vprintf(c: ConnRef, op: u8, fmt: *const c_char, ap: *mut va_list) -> usize {
     let before = c.send_len();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let n = unsafe { output::vprintf(c, fmt, ap) };
     // Nothing was printed if memory ran out.
     if c.send_len() == before + n && !(n == 0 && c.flags().is_closing()) {
@@ -444,7 +444,7 @@ fn has_token<'a>(mut lines: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> boo
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn refusal(hm: &mg_http_message, strict: bool) -> Option<(c_int, &'static [u8])> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let Some(key) = hm.header(b"Sec-WebSocket-Key") else { return Some((426, b"")) };
         if !strict {
@@ -513,7 +513,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnc
         return None;
     }
     introduce(e);
-    // SAFETY: passed on to the caller, as in the next block.
+    // SAFETY: guaranteed by the caller, as in the next block.
     let text = unsafe { bytes::cstr(client.url) };
     // SAFETY: as above.
     let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;

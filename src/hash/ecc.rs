@@ -70,7 +70,7 @@ macro_rules! curve {
             impl Nonces {
                 pub(super) fn new(private: &[u8], hash: &FieldBytes, noise: &[u8]) -> Nonces {
                     let mut nonces = Nonces { key: [0; SIZE], value: [1; SIZE], first: true };
-                    // bits2octets: one number stands for all that are equal modulo the order.
+                    // bits2octets: reduce modulo the order.
                     let reduced = <Scalar as Reduce<$package::elliptic_curve::bigint::$uint>>::reduce_bytes(hash).to_repr();
                     for step in [0, 1] {
                         nonces.stir(&[&[step], private, &reduced, noise]);

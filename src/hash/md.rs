@@ -83,7 +83,7 @@ pub(crate) fn sha384(data: &[u8]) -> [u8; 48] {
 }
 
 pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
-    // RFC 2104 has no limits on keys.
+    // RFC 2104 does not limit key lengths.
     Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().into()).unwrap_or([0; 32])
 }
 

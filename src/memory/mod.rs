@@ -12,7 +12,7 @@ use system::System;
 
 #[cfg(any(feature = "reserve", not(feature = "std")))]
 mod heap;
-#[allow(dead_code)] // without the feature nothing is taken from it
+#[allow(dead_code)] // unused without the feature
 mod reserve;
 #[cfg(not(feature = "std"))]
 mod system;

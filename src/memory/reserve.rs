@@ -118,7 +118,7 @@ pub(super) fn size_of(block: *mut u8) -> usize {
 #[cold]
 pub(super) fn give(block: *mut u8) {
     let (class, n) = place(block);
-    // What lay in it is nobody's business, and the next may want zeros as soon as anything else.
+    // The contents are not cleared: the next owner does not rely on them.
     USED[first_word(class) + n / BITS].fetch_and(!(1 << (n % BITS)), Ordering::Release);
     BYTES.fetch_sub(CLASSES[class].0, Ordering::Relaxed);
 }

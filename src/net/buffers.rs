@@ -143,7 +143,7 @@ impl Buffers {
             self.large_bytes.set(self.large_bytes.get() + size);
             return list.push((p, size));
         }
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { heap::free(p) };
     }
 

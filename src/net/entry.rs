@@ -86,7 +86,7 @@ impl Engine {
     /// # Safety
     /// As [`Engine::of`].
     pub(crate) unsafe fn enter_mgr<'e>(mgr: *mut mg_mgr) -> Option<Entry<'e>> {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { Engine::of(mgr) }.and_then(|e| e.entry().ok())
     }
 
@@ -112,6 +112,6 @@ impl ConnRef {
 /// `c` is NULL or a connection.
 #[inline]
 pub(crate) unsafe fn enter_conn<'e>(c: *mut mg_connection) -> Result<Option<Entry<'e>>, Busy> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     if c.is_null() { Ok(None) } else { unsafe { ConnRef::new(c) }.entry() }
 }

@@ -198,7 +198,7 @@ impl ConnRef {
 /// `to` is writable.
 #[inline]
 unsafe fn assign(to: *mut mg_addr, v: mg_addr) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { ((*to).addr, (*to).port, (*to).scope_id, (*to).is_ip6) = (v.addr, v.port, v.scope_id, v.is_ip6) }
 }
 

@@ -58,7 +58,7 @@ extern "C" fn drain_all(signo: c_int) {
 pub(crate) unsafe fn add(e: &Engine, signo: c_int, opts: Option<&mgx_mgr_drain_opts>) -> bool {
     // SAFETY: numbers and a pointer, for which zero is NULL.
     let mut opts = opts.copied().unwrap_or_else(|| unsafe { core::mem::zeroed() });
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let text = ws::clip(unsafe { crate::ffi_util::bytes::cstr(opts.conn.ws_close_reason) });
     let mut reason = [0; REASON];
     reason[..text.len()].copy_from_slice(text);

@@ -20,10 +20,10 @@ pub(crate) unsafe fn send(c: ConnRef, buf: *const u8, len: usize) -> bool {
         return false;
     }
     if c.flags().is_udp() {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         return unsafe { send_datagram(c, buf, len) };
     }
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { append(c, buf, len) }
 }
 
@@ -38,7 +38,7 @@ pub(crate) unsafe fn append(c: ConnRef, buf: *const u8, len: usize) -> bool {
     let io = c.send();
     // Only connections with a record use spare buffers.
     let (Some(rec), Some(e)) = (c.rec(), c.engine()) else {
-        // SAFETY: the connection's own buffer; the rest is passed on to the caller.
+        // SAFETY: the connection's own buffer; the rest is guaranteed by the caller.
         return unsafe { iobuf::add(io, (*io).len, buf, len) == len };
     };
     // SAFETY: room is made before the copy; buf is the caller's.
@@ -86,7 +86,7 @@ unsafe fn send_datagram(c: ConnRef, buf: *const u8, len: usize) -> bool {
         // c->fd may have been reused for another socket; or the destination is not known yet.
         return false;
     }
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     match unsafe { sock::send_to(c.fd(), buf, len, &c.rem()) } {
         Io::Done(n) if n > 0 => {
             if c.loc().port == 0 {
@@ -151,7 +151,7 @@ pub(crate) unsafe fn vprintf(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -
 /// As [`vprintf`].
 pub(crate) unsafe fn print(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> usize {
     let at = c.send_len();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let n = unsafe { vprintf(c, fmt, ap) };
     if let Some(rec) = c.rec().filter(|_| n > 0 && c.flags().is_udp()) {
         let mut datagrams = rec.datagrams.borrow_mut();

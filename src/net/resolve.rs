@@ -182,7 +182,7 @@ fn conf(e: &Engine) -> resolv::Conf {
 /// # Safety
 /// A live manager, whose URLs are NULL or C strings.
 unsafe fn entry(mgr: *mut mg_mgr, rtype: u16) -> *mut mg_dns {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let (mut one, mut other) = (&raw mut (*mgr).dns4, &raw mut (*mgr).dns6);
         if rtype == dns::AAAA {
@@ -205,7 +205,7 @@ fn server(text: &[u8]) -> Option<mg_addr> {
 /// # Safety
 /// `entry` points at a server entry whose URL is NULL or a C string.
 pub(crate) unsafe fn open(e: &Engine, entry: *mut mg_dns) -> bool {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if (*entry).c.is_null() {
             let text = cstr((*entry).url);

@@ -65,7 +65,7 @@ impl DrainConfig {
     /// The reason is NULL or a C string.
     pub(crate) unsafe fn new(o: &mgx_drain_opts) -> DrainConfig {
         let d = DrainTimeouts::DEFAULT;
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         let reason = unsafe { crate::ffi_util::bytes::cstr(o.ws_close_reason) };
         DrainConfig {
             terms: DrainTimeouts {
@@ -162,7 +162,7 @@ impl Request {
             to.store(from, Ordering::Relaxed);
         }
         self.linger_bytes.store(o.conn.linger_bytes, Ordering::Relaxed);
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         let reason = ws::clip(unsafe { crate::ffi_util::bytes::cstr(o.conn.ws_close_reason) });
         let mut text = [0; REASON * size_of::<usize>()];
         text[..reason.len()].copy_from_slice(reason);

@@ -44,7 +44,7 @@ unsafe fn link(head: *mut *mut mg_timer, t: *mut mg_timer) -> Option<*mut *mut m
 /// # Safety
 /// `head` points at a list, `t` at memory for a timer that is not on it.
 pub(crate) unsafe fn push(head: *mut *mut mg_timer, t: *mut mg_timer, timer: mg_timer) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         t.write(mg_timer { next: *head, ..timer });
         *head = t;
@@ -94,7 +94,7 @@ pub(crate) unsafe fn cancel(head: *mut *mut mg_timer, t: *mut mg_timer) {
 /// # Safety
 /// `head` points at a list of timers.
 pub(crate) unsafe fn free_all(head: *mut *mut mg_timer) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         while !(*head).is_null() {
             let t = *head;
@@ -198,7 +198,7 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
 /// `head` points at a list.
 pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option<u64> {
     let mut soonest: Option<u64> = None;
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut t = *head;
         while !t.is_null() {
@@ -219,7 +219,7 @@ pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option
 /// # Safety
 /// `head` points at a list.
 pub(crate) unsafe fn calm(head: *mut *mut mg_timer) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut t = *head;
         while !t.is_null() {

@@ -36,12 +36,12 @@ pub(crate) fn creds<'a>(
     } else if let Some(token) = after(authorization, b"Bearer ") {
         put(pass, token);
     } else if cookies.peek().is_some() {
-        // Several lines are one list (RFC 9113, 8.2.3).
+        // Several lines form one list (RFC 9113, 8.2.3).
         put(pass, cookies.find_map(|cookie| http::parameter(cookie, b"access_token")).unwrap_or_default());
     } else if let Some(coded) = urlcodec::var(query, b"access_token") {
         match urlcodec::decode(coded, pass, true) {
             Ok(_) => {}
-            // What was written so far is the cut text.
+            // The part written so far is the truncated text.
             Err(urlcodec::DecodeError::NoRoom) => {
                 if let Some(end) = pass.last_mut() {
                     *end = 0;
@@ -64,7 +64,7 @@ pub(crate) fn authorization(url: &[u8]) -> Option<Vec<u8>> {
     let mut line = b"Authorization: Basic ".to_vec();
     let start = line.len();
     line.resize(start + plain.len().div_ceil(3) * 4, 0);
-    // There is exactly the room that padded base64 takes.
+    // Exactly the size of the padded base64.
     base64::engine::general_purpose::STANDARD.encode_slice(plain, &mut line[start..]).ok()?;
     line.extend(b"\r\n");
     Some(line)

@@ -8,7 +8,7 @@ pub(crate) fn unix_time(year: u32, month: u32, day: u32, hour: u32, min: u32, se
     if year < 1970 {
         return 0;
     }
-    // Months are counted from March, so that a leap day comes last and the lengths repeat every five months.
+    // Counts months from March: the leap day comes last and the lengths repeat every five months.
     let months = i64::from(year) * 12 + i64::from(month) - 3;
     let (y, m) = (months.div_euclid(12), months.rem_euclid(12));
     let leap_days = y / 4 - y / 100 + y / 400;
@@ -29,7 +29,7 @@ pub(crate) fn http(time: i64) -> Option<String> {
         return None;
     }
     let (days, seconds) = (time / 86400, time % 86400);
-    // Years from March on, in eras of 400 years that have 146,097 days each.
+    // Years from March, in eras of 400 years with 146,097 days each.
     let day = days + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

@@ -177,7 +177,7 @@ pub(crate) fn encode(name: &[u8]) -> Option<Vec<u8>> {
     let name = name.strip_suffix(b".").unwrap_or(name);
     let mut wire = Vec::with_capacity(name.len() + 2);
     for (i, label) in name.split(|b| *b == b'.').enumerate() {
-        // A dot in front goes out as it stands, as it always has. No server knows an answer.
+        // A leading dot is encoded as an empty label, as in the original. No server resolves it.
         if label.len() > 63 || label.is_empty() && (i > 0 || name.is_empty()) {
             return None;
         }
@@ -226,7 +226,7 @@ pub(crate) fn reply(query: &[u8], reply: &[u8]) -> Option<Reply> {
     let flags = header(reply, 1);
     let question = query.get(HEADER..)?;
     let same_id = query.get(..2) == reply.get(..2);
-    // Nothing stands in front of the question that a pointer in it could lead to, so it can be compared as it is.
+    // The question comes first, so it cannot contain compression pointers and can be compared bytewise.
     let asked = reply.get(HEADER..HEADER + question.len())?;
     if !same_id || flags & (RESPONSE | OPCODE) != RESPONSE || header(reply, 2) != 1 || !asked.eq_ignore_ascii_case(question) {
         return None;
@@ -255,7 +255,7 @@ fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Vec<IpAddr>> {
         let (rtype, class) = (be16(buf, fixed)?, be16(buf, fixed + 2)?);
         let data_at = fixed + 10;
         let data = buf.get(data_at..data_at + usize::from(be16(buf, fixed + 8)?))?;
-        // A reply that there is no memory for is none.
+        // Out of memory: ignore the reply.
         if memory::is_low() || !memory::grow(&mut addresses, 1) || !memory::grow(&mut aliases, 1) {
             return None;
         }
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&alias, &circle])), Some(Reply::Nothing));
         let itself = answer(QUESTION, CNAME, QUESTION);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&itself])), Some(Reply::Nothing));
-        // Other classes and wrong lengths are no addresses.
+        // Other classes and lengths are not addresses.
         let mut chaos = ip.clone();
         chaos[5] = 3;
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&chaos])), Some(Reply::Nothing));
@@ -400,7 +400,7 @@ mod tests {
         let q = asked("h.example");
         let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
         let good = replied(&q, 0x8180, &[&ip]);
-        // Id, QR, operation, number of questions, and each byte of the question.
+        // Id, QR, opcode, number of questions, and each byte of the question.
         for (at, bit) in
             [(0, 1), (1, 0x80), (2, 0x80), (2, 8), (2, 0x40), (5, 1), (5, 2)].into_iter().chain((12..27).map(|n| (n, 1)))
         {
@@ -423,11 +423,11 @@ mod tests {
         for owner in [&[0xc0, at][..], &[0xc0, at + 1], &[0xff, 0xff], &[0xc0], &[0x40, 12], &[0x80, 12], &[1, b'x', 0xc0, at]] {
             assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(owner, A, ip)])), None, "{owner:?}");
         }
-        // From one pointer to the next, and from there to the question.
+        // A pointer to a pointer, which leads to the question.
         let first = answer(b"\x01x\xc0\x0c", A, ip);
         let second = answer(&[0xc0, at + 2], CNAME, &[0xc0, at + first.len() as u8]);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&first, &second])), Some(Reply::Nothing));
-        // A name of the greatest length, and one that pointers make longer.
+        // A name of maximum length, and one that exceeds it through pointers.
         let long: Vec<u8> = [&[63u8][..], &[b'x'; 63]].concat().repeat(3);
         let fits = [&long[..], &[50], &[b'x'; 50], QUESTION].concat();
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&fits, A, ip)])), Some(Reply::Nothing));

@@ -60,7 +60,7 @@ impl Gap<'_> {
         };
         match found {
             Some(i) => self.end += i,
-            // A later start could only reach the same places, or fewer.
+            // A later start could only reach a subset of these positions.
             None => self.dead = self.limit.saturating_add(1),
         }
         found.is_some()
@@ -83,7 +83,7 @@ pub(crate) fn matches(s: &[u8], pattern: &[u8], mut capture: impl FnMut(Range<us
         return false;
     }
 
-    // From here on runs and texts take turns.
+    // From here on runs and texts alternate.
     let chunks = || rest.chunk_by(|&a, &b| is_run(a) == is_run(b));
     let count = chunks().count().div_ceil(2);
     let (mut few, mut many) = ([Gap::default(); 8], Vec::new());
@@ -108,7 +108,7 @@ pub(crate) fn matches(s: &[u8], pattern: &[u8], mut capture: impl FnMut(Range<us
             start = gaps[i].end + gaps[i].text.len();
             i += 1;
         } else if i > 0 {
-            // Back to the gap before, which has to end later.
+            // Back to the previous gap, which has to end later.
             i -= 1;
             gaps[i].end += 1;
             entered = true;

@@ -115,7 +115,7 @@ fn network(s: &[u8]) -> Option<(u32, u32)> {
 pub(crate) fn acl(list: &[u8], ip: [u8; 4]) -> Result<bool, BadAcl> {
     let ip = u32::from_be_bytes(ip);
     let mut allowed = list.is_empty();
-    // A comma at the end begins no entry.
+    // A trailing comma does not start an entry.
     let entries = list.strip_suffix(b",").filter(|rest| !rest.is_empty()).unwrap_or(list);
     for entry in entries.split(|&c| c == b',').filter(|_| !list.is_empty()) {
         let (plus, spec) = match entry {

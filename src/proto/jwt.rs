@@ -16,7 +16,7 @@ pub(crate) struct Token<'a> {
 }
 
 fn header(alg: &str, token: &Token) -> Option<Vec<u8>> {
-    // The longest that a byte of a key's id becomes is an escape.
+    // A byte of the key id becomes at most one escape sequence.
     let mut header = memory::room(64 + 6 * token.kid.len() + token.header.len())?;
     header.extend(format!("{{\"alg\":\"{alg}\",\"typ\":\"JWT\"").bytes());
     if !token.kid.is_empty() {
@@ -81,7 +81,7 @@ pub(crate) fn verify(alg: &str, jwt: &[u8], is_good: impl FnOnce(&[u8], &[u8]) -
     let second = first + 1 + memchr::memchr(b'.', &jwt[first + 1..])?;
     let header = decode(&jwt[..first])?;
     let names_alg = json::text(&header, b"$.alg") == Some(alg.as_bytes());
-    // RFC 7515, 4.1.11: who does not know the extensions that this lists must refuse the token.
+    // RFC 7515, 4.1.11: a token with unknown critical extensions must be refused.
     if !names_alg || json::token(&header, b"$.crit").is_some() {
         return None;
     }

@@ -69,7 +69,7 @@ const QUESTIONS: u16 = 16;
 /// The questions of a query that we could answer. The first one counts whatever the header says.
 pub(crate) fn questions(buf: &[u8]) -> Vec<Question> {
     let mut found = Vec::new();
-    // Long queries list what the asker knows already. Other bytes beyond the usual length are none of our business.
+    // Long queries contain known answers. Ignore them if they contain anything else beyond the usual length.
     if buf.len() > dns::UDP_MAX && end(buf) != Some(buf.len()) {
         return found;
     }
@@ -185,7 +185,7 @@ pub(crate) fn answer(id: u16, rtype: u16, host: &[u8], service: &Service<'_>, ip
         a.address(ip);
         return Some(a.0);
     }
-    // The labels of the service, without the end of the name.
+    // The labels of the service, without the terminator.
     let mut service = dns::encode(srvcproto).filter(|_| !srvcproto.starts_with(b"."))?;
     service.pop();
     let mut a = Answer::new(id, [(PTR, 3), (SRV, 1)].iter().find(|(t, _)| *t == rtype).map_or(0, |(_, n)| *n));
@@ -216,7 +216,7 @@ pub(crate) fn answer(id: u16, rtype: u16, host: &[u8], service: &Service<'_>, ip
     Some(a.0)
 }
 
-// ---- what others answer
+// ---- responses of other hosts
 
 /// A response, condensed from its first record and related ones.
 #[derive(Debug, PartialEq)]
@@ -288,7 +288,7 @@ fn is_cut_short(r: &Record) -> bool {
         && match r.rtype {
             A => r.data_len < 4,
             dns::AAAA => r.data_len < 16,
-            // A name takes two bytes, unless it is the root. It may be broken.
+            // A name takes at least two bytes, unless it is the root. It may be malformed.
             PTR => r.data_len < 2,
             // Priority, weight, port and a name.
             SRV => r.data_len < 7,
@@ -345,7 +345,7 @@ pub(crate) fn response(buf: &[u8]) -> Option<Response> {
                 }
                 let data = data_at(*at, r);
                 found.port = Some(u16::from_be_bytes([buf[data + 4], buf[data + 5]]));
-                // Where that is broken, the name of the instance remains.
+                // If it is malformed, the instance name is used.
                 target = name_within(buf, data + 6, *at + r.len);
             }
             TXT if of_instance => {
@@ -479,7 +479,7 @@ mod tests {
             let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, &srv), (INSTANCE, TXT, b"\x03a=b")]);
             let r = response(&a).unwrap_or_else(|| panic!("{target:?}"));
             assert_eq!((&r.name[..], r.port, &a[r.txt.unwrap()]), (&b"dev"[..], Some(8080), &b"\x03a=b"[..]), "{target:?}");
-            // The address may stand under that name.
+            // The address record may have that name.
             let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, &srv), (INSTANCE, A, &[10, 0, 0, 1])]);
             assert_eq!(response(&a).and_then(|r| r.ip), Some(IP));
         }

@@ -1,6 +1,6 @@
 //! MIME types by file name.
 
-// What a name without one of these gets is text, as it always was: `.bin` and `.tar` among them.
+// Names without one of these suffixes are text, as in the original, including `.bin` and `.tar`.
 const TYPES: &[(&str, &str)] = &[
     ("html", "text/html; charset=utf-8"),
     ("htm", "text/html; charset=utf-8"),

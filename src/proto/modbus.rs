@@ -30,7 +30,7 @@ pub(crate) fn scan(data: &[u8]) -> Scan {
     let (size, few) = (length + 6, data.len() < SHORTEST);
     let is_short = size < SHORTEST;
     if protocol != 0 || is_short && !(few && size > HEAD) {
-        // With so few bytes, more are waited for before anything is said.
+        // With so few bytes, wait for more before deciding.
         return if few { Scan::Wait } else { Scan::Invalid };
     }
     if data.len() < size { Scan::Wait } else { Scan::Frame(size) }
@@ -76,7 +76,7 @@ pub(crate) fn request(pdu: &[u8]) -> Result<Request, u8> {
     let (addr, second) = (word(pdu, 1), word(pdu, 3));
     let count = usize::from(second);
     let data = pdu.get(6..).unwrap_or_default();
-    // The length of the data is said a second time in front of it.
+    // The length of the data is repeated before it.
     let has = |n: usize| data.len() == n && pdu.get(5).copied().map(usize::from) == Some(n);
     let values = match func {
         1 | 2 if (1..=2000).contains(&count) => Values::Bits(vec![0; count]),

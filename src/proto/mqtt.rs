@@ -107,7 +107,7 @@ pub(crate) fn parse(data: &[u8], version: u8) -> Result<Option<Packet>, Malforme
             if version == 5 {
                 let (len, n) = varint(packet.get(at..).unwrap_or_default())?.ok_or(Malformed)?;
                 at += n;
-                // One byte is no property: with nothing behind it, it is reported as none, as ever.
+                // A single byte is not a property: at the end of the packet it is reported as none, as in the original.
                 props = Some(at..at + len).filter(|_| !(len == 1 && at + len == packet.len()));
                 at += len;
             }

@@ -28,8 +28,8 @@ pub(crate) fn next(body: &[u8], ofs: usize) -> Option<Part<'_>> {
     }
 }
 
-/// The first boundary line of the body: its position, and its text without padding. Only that one is tried: what looks like
-/// another may be data.
+/// The first boundary line of the body: its position, and its text without padding. Only the first is tried: later candidates
+/// may be data.
 fn delimiter(body: &[u8]) -> Option<(usize, &[u8])> {
     let preamble = &body[..body.len().min(PREAMBLE_MAX)];
     let lines = memmem::find_iter(preamble, b"\r\n--").map(|i| i + 2);
@@ -38,7 +38,7 @@ fn delimiter(body: &[u8]) -> Option<(usize, &[u8])> {
         let text = without_padding(text);
         let is_boundary = text.len() > 2 && text.iter().all(|c| matches!(c, b' '..=b'~'));
         let follows = &body[next..];
-        // In the text of a preamble, something else than headers or their end follows.
+        // After a similar line in a preamble, neither headers nor their end follow.
         let opens = match body[..at].iter().all(|c| matches!(c, b'\r' | b'\n')) {
             true => !follows.starts_with(b"--"),
             false => follows.starts_with(b"\r\n") || is_header(follows),
@@ -97,14 +97,14 @@ fn part<'a>(body: &'a [u8], at: usize, delimiter: &[u8]) -> Option<Part<'a>> {
     let (mut name, mut filename) = (None, None);
     let start = loop {
         if Line::at(body, at, delimiter).is_some() {
-            // The end of the headers is missing: there is no body.
+            // The headers are incomplete: there is no body.
             return Some(Part { name, filename, body: &body[at..at], next: at });
         }
         let (_, mut end) = line(body, at, usize::MAX)?;
         if end == at + 2 {
             break end;
         }
-        // Lines that begin with a blank go on with the header before them.
+        // Lines that begin with a space or tab continue the previous header.
         while matches!(body.get(end), Some(b' ' | b'\t')) {
             (_, end) = line(body, end, usize::MAX)?;
         }
@@ -113,7 +113,7 @@ fn part<'a>(body: &'a [u8], at: usize, delimiter: &[u8]) -> Option<Part<'a>> {
         }
         at = end;
     };
-    // The empty line before a boundary may be the one that belongs to it.
+    // The empty line before a boundary may belong to the boundary.
     let first = Line::at(body, start, delimiter).map(|_| (start, start));
     let mut needle = [0; DELIMITER_MAX + 2];
     let needle = &mut needle[..delimiter.len() + 2];
@@ -124,7 +124,7 @@ fn part<'a>(body: &'a [u8], at: usize, delimiter: &[u8]) -> Option<Part<'a>> {
     Some(Part { name, filename, body: &body[start..end], next })
 }
 
-/// A parameter of a header that may have several lines. What stands inside the quotes of another one is none.
+/// A parameter of a header that may have several lines. Text inside the quotes of another parameter is ignored.
 fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (mut quoted, mut escaped, mut starts_word) = (false, false, true);
     let at = value.iter().enumerate().position(|(i, &c)| {
@@ -137,12 +137,12 @@ fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     });
     let text = match at {
         Some(at) => http::parameter(&value[at..], &value[at..at + name.len()])?,
-        // Quotes that nothing closes, or a backslash that escapes none: as if there were no quotes.
+        // Unterminated quotes, or a stray backslash: parse as if there were no quotes.
         None if quoted => http::parameter(value, name)?,
         None => return None,
     };
     let quoted = value[..text.as_ptr() as usize - value.as_ptr() as usize].ends_with(b"\"");
-    // Without quotes it ends with its line.
+    // An unquoted value ends with its line.
     Some(if quoted { text } else { text.split(|&c| c == b'\r').next().unwrap_or_default() })
 }
 
@@ -150,7 +150,7 @@ fn disposition(header: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"Content-Disposition";
     let (name, value) = header.split_at_checked(NAME.len())?;
     let named = name.eq_ignore_ascii_case(NAME) && value.starts_with(b":");
-    // The byte behind the colon is taken for a space.
+    // The byte after the colon is taken for a space.
     named.then(|| value.get(2..).unwrap_or_default())
 }
 
@@ -246,12 +246,12 @@ mod tests {
     fn a_part_without_a_closing_boundary_is_not_reported() {
         let whole = format!("\r\n--B \r\n{HEAD}v\r\n--B--");
         for n in 0..whole.len() - 2 {
-            // A boundary at the end may be the next one, without more behind it.
+            // A boundary at the end of the input may be incomplete.
             if !whole[..n].ends_with("v\r\n--B") {
                 assert_eq!(all(&whole[..n]), [], "{:?}", &whole[..n]);
             }
         }
-        // Nothing in the data is taken for a boundary instead.
+        // No part of the data is taken for a boundary instead.
         assert_eq!(all(&format!("--B\r\n{HEAD}x\r\n--C\r\n{HEAD}y\r\n--C--\r\n")), []);
     }
 
@@ -295,7 +295,7 @@ mod tests {
             [b"--".to_vec(), vec![b'a'; 200], b"\r\n\r\n".to_vec(), [&b"--"[..], &[b'a'; 199], b"\r\n"].concat().repeat(n / 200)]
                 .concat();
         assert_eq!(next(&lines, 0), None);
-        // What stands before the first boundary is read again for each part.
+        // The preamble is read again for each part.
         let many = ["x\r\n".repeat(1000).into_bytes(), b"--B\r\n\r\n\r\n".repeat(n / 10)].concat();
         let (mut ofs, mut parts) = (0, 0);
         while let Some(part) = next(&many, ofs) {

@@ -62,7 +62,7 @@ pub(crate) fn conf(text: &[u8], parse: impl Fn(&[u8]) -> Option<Ip>) -> Conf {
     for mut words in lines(text) {
         match words.next() {
             Some(b"nameserver") if conf.servers.len() < SERVERS => conf.servers.extend(words.next().and_then(&parse)),
-            // The last of them counts.
+            // The last one wins.
             Some(b"search" | b"domain") => conf.search = words.take(DOMAINS).filter(|d| *d != b".").map(<[u8]>::to_vec).collect(),
             Some(b"options") => words.for_each(|word| option(&mut conf, word)),
             _ => {}

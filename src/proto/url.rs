@@ -17,7 +17,7 @@ fn places(url: &[u8]) -> Places {
     let mut before = 0;
     for (i, &c) in url.iter().enumerate() {
         match c {
-            // What looked like a port was the scheme's colon.
+            // The assumed port separator was the scheme's colon.
             b'/' if before == b'/' && p.host == 0 => (p.host, p.port) = (i + 1, 0),
             // Colons inside an IPv6 address.
             b']' => p.port = 0,
@@ -89,7 +89,7 @@ const SCHEMES: [(&[u8], u16, bool); 12] = [
     (b"unix", 0, false),
 ];
 
-/// What stands before the first colon.
+/// The text before the first colon.
 fn before_colon(url: &[u8]) -> Option<&[u8]> {
     memchr::memchr(b':', url).map(|at| &url[..at])
 }
@@ -145,7 +145,7 @@ pub(crate) fn unix_path(url: &[u8]) -> Result<&[u8], &'static str> {
         None => Ok(path),
         Some(path @ [b'/', _, ..]) => Ok(path),
         Some([] | [b'/']) => Err("no path"),
-        // Whoever writes unix://run/app.sock has forgotten a slash.
+        // unix://run/app.sock lacks a slash.
         Some(_) => Err("a Unix socket has no host: unix:PATH or unix:///PATH"),
     }
 }
@@ -157,8 +157,7 @@ pub(crate) enum Listening<'a> {
     Inet { host: &'a [u8], port: u16 },
 }
 
-/// Reads a listening URL, in which nothing is guessed: who listens somewhere else than meant may wait for ever. The error says
-/// what is wrong.
+/// Parses a listening URL strictly: a server that listens on an unintended address waits forever. The error names the cause.
 pub(crate) fn listening(url: &[u8]) -> Result<Listening<'_>, &'static str> {
     if url.is_empty() {
         return Err("it is empty");

@@ -38,7 +38,7 @@ fn item<'a>(list: &'a [u8], uri: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
         Some(_) => prefix.ends_with(b"/"),
         None => false,
     };
-    // An empty item says nothing. An empty list is one directory without a name.
+    // Skip empty items. An empty list means one directory without a name.
     let items = list.split(|b| *b == b',').filter(|item| !item.is_empty() || list.is_empty());
     items.map(pair).rfind(|(prefix, _)| applies(prefix))
 }
@@ -159,7 +159,7 @@ mod tests {
         }
         assert_eq!(path("../www", "/a"), Err(Refusal::Invalid));
         assert_eq!(path("~www", "/a"), Err(Refusal::Invalid));
-        // Only names, and below the directory: decoded once, and by no other rules.
+        // Plain names below the directory, decoded once.
         for (uri, want) in [
             ("/%252e%252e/a", "www/%2e%2e/a"),
             ("/%c0%ae%c0%ae/a", "www/\u{fffd}\u{fffd}\u{fffd}\u{fffd}/a"),

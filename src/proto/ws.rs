@@ -90,7 +90,7 @@ impl Rules {
         }
         match op {
             TEXT | BINARY if open => Some("new message inside a fragmented one"),
-            // Applications end messages that they never began, with an empty frame.
+            // Applications send empty final frames without a started message.
             CONTINUE if !open && (self.strict || !h.is_final() || h.payload > 0) => Some("continuation of nothing"),
             _ => None,
         }
@@ -218,7 +218,7 @@ impl Utf8 {
 /// The value of Sec-WebSocket-Accept for a Sec-WebSocket-Key.
 pub(crate) fn accept(key: &[u8]) -> [u8; 28] {
     let mut text = [0; 29];
-    // 20 bytes make 28 characters, and the encoder wants one byte more.
+    // 20 bytes yield 28 characters, and the encoder needs one more byte.
     base64::encode(&md::sha1_of(&[key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"]), &mut text);
     core::array::from_fn(|i| text[i])
 }
@@ -362,7 +362,7 @@ mod tests {
             for piece in cut(&data, &cuts) {
                 before.extend_from_slice(piece);
                 good = good && utf8.feed(piece);
-                // It is known at once when nothing can mend the text.
+                // Invalid text is detected at the first invalid byte.
                 prop_assert_eq!(good, from_utf8(&before).err().is_none_or(|e| e.error_len().is_none()));
             }
             prop_assert_eq!(good && utf8.is_whole(), from_utf8(&data).is_ok());

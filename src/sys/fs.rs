@@ -11,7 +11,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By its C name: an application's copy of it may be the valid one.
+    // By its C name: with copy relocations, the application's copy is the valid one.
     static mut mg_fs_posix: mg_fs;
 }
 
@@ -239,7 +239,7 @@ impl NewFile {
         if native && !self.file.as_ref().is_some_and(|file| fs_posix::complete(file.fd)) {
             return false;
         }
-        // The machine's own files stay open, and so locked, until they have their name; others may not be renamed while open.
+        // Native files stay open, and so locked, until they have their final name; other file systems may not rename open files.
         let file = self.file.take().filter(|_| native);
         let done = match self.temp.take() {
             Some(temp) => self.fs.replace(&temp, &self.path),

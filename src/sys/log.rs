@@ -12,8 +12,8 @@ use core::fmt::{Arguments, Write};
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
 unsafe extern "C" {
-    // All by their C names: an application may define the functions itself, and an application's copy of the data may be the
-    // valid one.
+    // By their C names: the application may define the functions, and with copy relocations its copy of the data is the valid
+    // one.
     static mg_log_level: AtomicI32;
     fn mg_log(fmt: *const c_char, ...);
     fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);

@@ -18,7 +18,7 @@ pub(super) struct Block<'a> {
 impl Block<'_> {
     /// The decoded bytes. Lines may be indented and use any line ending. None if this is not base64.
     pub(super) fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
-        // As large as they can get, so that no copy is left behind by growing.
+        // Allocated at the maximum size, because growing would leave copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(self.body.len()));
         text.extend(self.body.iter().filter(|c| !c.is_ascii_whitespace()));
         let mut der = Zeroizing::new(vec![0; text.len() / 4 * 3 + 1]);
@@ -71,7 +71,7 @@ pub(super) fn certificates(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
         return (found.into_iter().map(<[u8]>::to_vec).collect(), 0);
     }
     let is_certificate = |b: &Block| [&b"CERTIFICATE"[..], b"X509 CERTIFICATE"].contains(&b.label);
-    // Nothing is made of the rest when memory is short: see `kept` in config.rs.
+    // Stop if memory is short; the result is then discarded: see `kept` in config.rs.
     let blocks: Vec<_> = blocks(bytes).filter(is_certificate).take_while(|_| !memory::is_low()).map(|b| b.decode()).collect();
     let all = blocks.len();
     let found: Vec<_> = blocks.into_iter().flatten().take_while(|_| !memory::is_low()).map(|der| der.to_vec()).collect();

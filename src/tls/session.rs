@@ -275,7 +275,7 @@ impl Session {
     pub(crate) fn close(&mut self, input: &mut [u8]) {
         if !self.handshaking && !self.close_sent && !self.has_failed() {
             self.close_sent = true;
-            // An error leaves nothing to tell.
+            // Nothing can be sent after an error.
             let _ = self.write(input, || Want::CloseNotify);
         }
     }
@@ -286,7 +286,7 @@ impl Session {
     }
 
     fn write<'a>(&mut self, input: &mut [u8], want: impl Fn() -> Want<'a>) -> Result<(), Error> {
-        // Records that were not looked at stay so; a handshake message of which only a part has arrived must be there.
+        // Unprocessed records stay unprocessed; the received part of a handshake message must still be present.
         if input.len() < self.kept {
             return Err(self.fail(Error::General("received data was removed".into())));
         }
@@ -332,7 +332,7 @@ impl Session {
     /// Fails the session, with an alert in the output.
     fn fail(&mut self, e: Error) -> Error {
         let mut sink = Sink { out: &mut self.out, plain: &mut Vec::new(), room: &mut [], placed: &mut 0 };
-        // As long as something waits to be sent, the input is not looked at.
+        // Input is not processed while output is pending.
         match &mut self.peer {
             Peer::Server(c) => {
                 while c.wants_write() {
@@ -413,7 +413,7 @@ fn handle<D>(status: UnbufferedStatus<'_, '_, D>, want: Want, sink: &mut Sink) -
         },
         Ok(ConnectionState::PeerClosed) => Pass::Closed,
         Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => Pass::Blocked,
-        // Early data is never offered nor accepted.
+        // Early data is neither offered nor accepted.
         Ok(_) => Pass::Failed(Error::General("unexpected state".into())),
     };
     (discard, pass)

@@ -300,9 +300,9 @@ fn bundles_of_trust_anchors() {
     let mut mixed = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
     ["server-p256.pem", "server-p256.key", "other-ca.pem", "ca.pem"].iter().for_each(|name| mixed.extend(file(name)));
     assert_eq!(try_list(&mixed), Ok(()));
-    // An issuer that is not a root is enough.
+    // An intermediate certificate is enough.
     assert_eq!(try_server("chain", "intermediate.pem", "localhost"), Ok(()));
-    // A certificate that is no CA does not vouch for itself, unless it is signed by itself.
+    // A certificate that is not a CA does not anchor itself, unless it is self-signed.
     assert_eq!(try_list(&[file("server-p256.pem"), file("other-ca.pem")].concat()), Err(UNKNOWN.into()));
 }
 
@@ -412,7 +412,7 @@ fn skipped_verification() {
             let client = Options { skip_verification: true, ..expecting("ca.pem", name) };
             assert_eq!(connect_all(&own(server), &client), Ok(()), "{server} {name}");
         }
-        // Without ca only the name counts.
+        // Without ca only the name is checked.
         assert_eq!(try_server(server, "", ""), Ok(()), "{server}");
     }
     let server = Options { skip_verification: true, ca: file("ca.pem"), ..own("server-p256") };
@@ -450,7 +450,7 @@ fn sessions_resume_with_identical_options_only() {
     let client = Options { name: b"localhost", ..own("client-p256") };
     assert_eq!(last_of(&cache, &[(&server, &client)]), Some(Full));
     assert_eq!(last_of(&cache, &[(&server, &client)]), Some(Resumed));
-    // What the other end asks for now counts.
+    // The server's current requirements apply.
     assert_eq!(last_of(&cache, &[(&demanding, &client)]), Some(Full));
     assert_eq!(last_of(&cache, &[(&demanding, &client)]), Some(Resumed));
     let stranger = Options { name: b"localhost", ..Options::default() };
@@ -460,7 +460,7 @@ fn sessions_resume_with_identical_options_only() {
     assert_eq!(last_of(&cache, &[(&server, &checking)]), Some(Full));
     let elsewhere = Options { name: b"server.test", ..checking };
     assert_eq!(last_of(&cache, &[(&server, &elsewhere)]), Some(Full));
-    // Who does not check lends nothing to who does.
+    // A client that does not verify shares no sessions with one that does.
     let fresh = Cache::default();
     let careless = Options { skip_verification: true, ..checking };
     assert!(connect(&fresh, &own("self"), &careless).is_ok());
@@ -494,7 +494,7 @@ fn the_cache_is_bounded() {
     let variants: Vec<Vec<u8>> = (0..100).map(|n| [plain.cert, format!("{n}").as_bytes()].concat()).collect();
     for (n, cert) in variants.iter().enumerate() {
         cache.server(&Options { cert, ..plain }).unwrap();
-        // What is in use stays.
+        // Configurations in use stay.
         if n < 50 {
             assert!(Arc::ptr_eq(&first, &cache.server(&plain).unwrap()));
         }
@@ -502,7 +502,7 @@ fn the_cache_is_bounded() {
     assert_eq!(Arc::strong_count(&first), 1);
     let last = cache.server(&Options { cert: &variants[99], ..plain }).unwrap();
     assert_eq!(Arc::strong_count(&last), 2);
-    // The same bytes split in another way are other options.
+    // The same bytes split differently are different options.
     let (a, b) = ([plain.cert, plain.key].concat(), plain.key);
     assert!(!Arc::ptr_eq(&cache.server(&Options { cert: &a, key: b, ..plain }).unwrap(), &cache.server(&plain).unwrap()));
 }
@@ -542,7 +542,7 @@ fn a_flipped_bit_fails_the_handshake() {
     let server = Arc::new(config::server(&options, &[&TLS13]).unwrap());
     let client = Arc::new(config::client(&expecting("ca.pem", "localhost"), true, &[&TLS13]).unwrap());
     let name = ServerName::try_from("localhost").unwrap();
-    // The bytes of a flight that count: all but the versions in the heads of records, which mean nothing.
+    // The significant bytes of a flight: all but the versions in record headers, which are ignored.
     let counting = |flight: &[u8]| {
         let (mut bytes, mut record) = (Vec::new(), 0);
         while record < flight.len() {
@@ -552,7 +552,7 @@ fn a_flipped_bit_fails_the_handshake() {
         }
         bytes
     };
-    // Signatures differ in length, and so do flights.
+    // Signatures, and so flights, differ in length.
     for n in 0.. {
         let (mut flights, mut changed) = (0, false);
         let result = talk_over(server.clone(), client.clone(), name.clone(), |flight| {
@@ -572,7 +572,7 @@ fn a_flipped_bit_fails_the_handshake() {
 
 #[test]
 fn a_changed_certificate_is_refused() {
-    // Of each kind of trust: under a CA, under itself, of version 1, marked as a CA.
+    // One for each kind of trust: issued by a CA, self-signed, version 1, marked as a CA.
     for (name, ca) in [
         ("server-p256", "ca.pem"),
         ("v1", "ca.pem"),

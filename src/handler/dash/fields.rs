@@ -34,7 +34,7 @@ pub(super) unsafe fn sets(dash: *mut mg_dash) -> impl Iterator<Item = Set> {
 /// # Safety
 /// As [`sets`].
 pub(super) unsafe fn find(dash: *mut mg_dash, name: &[u8]) -> Option<Set> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { sets(dash) }.find(|s| s.name() == name)
 }
 

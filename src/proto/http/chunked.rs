@@ -102,7 +102,7 @@ impl Scanner {
                     State::Data { left: self.size }
                 }
                 (State::TrailerStart, b'\r') => State::EndLf,
-                // A blank before the colon would make it no trailer but, perhaps, the next request.
+                // A space before the colon is malformed: the line might be the next request instead of a trailer.
                 (State::TrailerStart | State::TrailerName, _) if is_token_byte(b) => self.spend(State::TrailerName),
                 (State::TrailerName, b':') => self.spend(State::TrailerValue),
                 (State::TrailerValue, b'\r') => State::TrailerLf,

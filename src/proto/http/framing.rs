@@ -65,7 +65,7 @@ impl Framing {
     #[inline]
     fn request(head: &Head<'_>, side: Side) -> Result<Framing, Malformed> {
         let fields = &head.fields;
-        // The parser has seen to what stands before it.
+        // The parser has already validated the rest of the version.
         let http10 = head.proto.ends_with(b"/1.0");
         if fields.coding.is_some() && side == Side::Server && !has_codings(head.proto) {
             return Err(Malformed);
@@ -89,7 +89,7 @@ impl Framing {
     }
 
     fn response(head: &Head<'_>, side: Side, rest: &[u8]) -> Result<Framing, Malformed> {
-        // Something between a request and a response, sent to a server.
+        // A server accepts a response only if it begins with a valid version.
         if side == Side::Server && !is_version(head.method) {
             return Err(Malformed);
         }
@@ -116,11 +116,11 @@ impl Framing {
             framing.interim = true;
             framing.body = Body::Length(0);
         } else if asked_for_head {
-            // Servers that send the body all the same get their next response understood.
+            // Some servers send the body nevertheless: skip it, so that the next response is parsed correctly.
             framing.stray = head.fields.length.filter(|n| !is_next && *n <= rest.len()).unwrap_or(0);
             framing.body = Body::Length(0);
         } else if matches!(status, 101 | 204 | 304) && (until_close || is_next) {
-            // The headers of these may speak of a body that is not there. Some servers, the original among them, send one.
+            // Headers of these responses may announce a body that does not exist. Some servers, including the original, do send one.
             framing.body = Body::Length(0);
         }
         Ok(framing)

@@ -211,12 +211,12 @@ fn parts<'a>(
         at = next;
     };
 
-    // Two ways to frame one body is how requests are smuggled.
+    // Two ways to delimit one body allow request smuggling.
     if seen & CONTENT_LENGTH != 0 && seen & TRANSFER_ENCODING != 0 {
         return Err(Malformed);
     }
     let (body_len, message_len) = match fields.length {
-        // The original's answer to an application.
+        // The original's result for applications.
         Some(usize::MAX) if !is_response && reader == Reader::Program => (0, len),
         Some(n) => (n, len.checked_add(n).ok_or(Malformed)?),
         None if is_response && uri != b"204" => (UNTIL_CLOSE, UNTIL_CLOSE),
@@ -317,7 +317,7 @@ fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> 
         }
         let rest = buf.len().saturating_sub(i);
         match buf.last_chunk() {
-            // The last bytes, with zeros behind them: no caller goes on past those.
+            // The last bytes, padded with zeros, which stop every caller.
             Some(word) if rest > 0 => {
                 let hits = hits(u64::from_le_bytes(*word) >> (64 - 8 * rest)) & TOP_BITS;
                 i + (hits.trailing_zeros() / 8) as usize

@@ -104,7 +104,7 @@ impl Outgoing {
             used += n;
             let Some(seen) = seen else { continue };
             if !seen.connect {
-                // The answer to CONNECT is taken off the buffer by the application.
+                // The application removes the response to CONNECT from the buffer itself.
                 self.count(seen.framing.head);
             }
             bare = (is_whole && !seen.authorized && !seen.connect).then_some(used);
@@ -154,7 +154,7 @@ impl Outgoing {
                 }
                 self.close = seen.close;
                 self.unwanted = if head { seen.length } else { 0 };
-                // An application that answers HEAD in chunks, of which none is queued, says with the empty one that it is done.
+                // Chunks in response to HEAD are not queued; the application's empty chunk completes the response.
                 if seen.tunnel || head && seen.chunked {
                     self.lose();
                 }

@@ -57,7 +57,7 @@ pub(crate) fn coding(value: &[u8]) -> Coding {
     }
     let mut names = value.split(|b| *b == b',').map(<[u8]>::trim_ascii).rev();
     let last = names.next().is_some_and(is_token);
-    // Whatever comes before it, `chunked` is last and comes once.
+    // `chunked` must be last and occur once.
     if last && names.all(|name| is_token(name) && !is_chunked(name)) { Coding::Unknown } else { Coding::Invalid }
 }
 
@@ -170,7 +170,7 @@ mod tests {
             ("\x16\x03\x01", Some(false)),
         ] {
             assert_eq!(expects_answer(head.as_bytes()), want, "{head:?}");
-            // A decision taken early is the one taken in the end.
+            // An early decision equals the final one.
             for n in 0..head.len() {
                 let early = expects_answer(&head.as_bytes()[..n]);
                 assert!(early.is_none() || early == want, "{head:?} cut at {n}");

@@ -112,7 +112,7 @@ fn sending_continues_while_input_waits() {
         client.session.encrypt(&mut client.input, &data(10_000 + n)).unwrap();
     }
     server.input.extend(client.output(usize::MAX));
-    // One record is taken, of which a part has room.
+    // One record is processed; only part of it fits.
     let mut room = [0; 100];
     let (used, step) = server.session.advance(&mut server.input, &mut room);
     assert!(matches!(step, Step::Data(100)) && used > 10_000 && server.session.has_unread());
@@ -152,7 +152,7 @@ fn removed_ciphertext_is_an_error() {
     server.input.clear();
     server.run(0);
     assert!(server.failed());
-    // And again, at each place of the whole exchange.
+    // The same at each position of the whole exchange.
     for cut in 1..60 {
         let (mut client, mut server) = pair();
         client.run(0);
@@ -180,7 +180,7 @@ fn output_blocks_are_reused() {
     out.sent(1);
     assert_eq!(out.bytes(), b"bcd");
     assert!(out.release().is_none());
-    // What does not fit behind the rest makes the block longer.
+    // The block grows if the data does not fit after the rest.
     let pass = out.put(Pass::Written, 1, |room| if room.len() < 20 { Err(Ok(20)) } else { Ok(20) });
     assert!(matches!(pass, Pass::Written) && out.bytes().len() == 23);
     assert!(matches!(out.put(Pass::Again, 1, |_| Err(Err("no".into()))), Pass::Failed(_)));
@@ -202,7 +202,7 @@ fn early(len: usize, kx: &[&'static dyn rustls::crypto::SupportedKxGroup]) -> Re
     client.enable_early_data = true;
     let client = Arc::new(client);
     let server = cache.server(&options).unwrap();
-    // The client was here before, when this server took early data.
+    // The client has a ticket from when this server accepted early data.
     let mut before = (*server).clone();
     before.ticketer = Arc::new(never::Never);
     before.session_storage = ServerSessionMemoryCache::new(10);
@@ -305,10 +305,10 @@ fn early_data_is_skipped() {
     use rustls::crypto::ring::kx_group::SECP384R1;
     for len in [1, 1000, 16_384, 40_000, 300_000] {
         assert_eq!(early(len, &[]), Ok(()), "{len}");
-        // The same where a HelloRetryRequest comes first.
+        // The same with a HelloRetryRequest first.
         assert_eq!(early(len, &[SECP384R1]), Ok(()), "{len}");
     }
-    // Not for ever.
+    // But not without limit.
     assert!(early(2 << 20, &[]).is_err());
 }
 
@@ -337,7 +337,7 @@ fn protocol_violations_are_answered_with_alerts() {
             assert!(!end.failed() || out.first() == Some(&0x15), "{at_server} {input:02x?}: {:?} {out:02x?}", end.last);
             assert!(end.failed() || matches!(end.last, Some(Step::Blocked)), "{:?}", end.last);
         }
-        // After the handshake: records of each kind that nobody has protected.
+        // After the handshake: unprotected records of each type.
         for input in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 3, 0, 1, 0], &[0x17, 3, 3, 0, 30], &[0x15, 3, 3, 0, 2, 2, 80]] {
             let (mut client, mut server) = pair();
             talk(&mut client, &mut server, usize::MAX, 100);
