@@ -94,6 +94,6 @@ pub unsafe extern "C" fn mg_jwt_verify_es256(jwt: mg_str, opts: *const mg_jwt_op
 
 #[cfg(not(feature = "ecc"))]
 fn no_curves() -> usize {
-    crate::sys::log::log_error!("this library is built without elliptic curves");
+    crate::sys::log::log_error!("this library was built without elliptic curves");
     0
 }

@@ -92,5 +92,5 @@ mod ws;
 
 #[cold]
 fn log_null() {
-    crate::sys::log::log_error!("called with NULL in the place of a connection, a manager or a message");
+    crate::sys::log::log_error!("called with NULL instead of a connection, a manager or a message");
 }

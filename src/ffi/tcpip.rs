@@ -29,7 +29,7 @@ pub unsafe extern "C" fn mg_tcpip_init(mgr: *mut mg_mgr, ifp: *mut mg_tcpip_if) 
         (*mgr).ifp = core::ptr::null_mut();
         if cfg!(feature = "tcpip-ipv6") {
             // The application was compiled without IPv6, and its struct is shorter.
-            return log_error!("this library wants programs that were compiled with MG_ENABLE_IPV6=1");
+            return log_error!("this library requires applications compiled with MG_ENABLE_IPV6=1");
         }
         init(mgr, ifp);
     }
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn mg_phy_init(phy: *mut mg_phy, addr: u8, config: u8) {
     let Some(mut registers) = (unsafe { registers(phy, addr) }) else { return };
     match registers.reset() {
         Some(kind) => log_info!("PHY {addr}: {}", kind.name()),
-        None => log_error!("PHY {addr} does not come back from its reset"),
+        None => log_error!("PHY {addr} did not complete its reset"),
     }
 }
 

@@ -167,7 +167,7 @@ pub(crate) fn listening(url: &[u8]) -> Result<Listening<'_>, &'static str> {
     }
     match memchr::memmem::find(url, b"://") {
         Some(at) if known(&url[..at]).is_none() => return Err("unknown scheme"),
-        None if before_colon(url).and_then(known).is_some() => return Err("no // behind the scheme"),
+        None if before_colon(url).and_then(known).is_some() => return Err("no // after the scheme"),
         _ => {}
     }
     let port = match places(url).port {
