@@ -1,4 +1,4 @@
-// Embeds files in a C program: pages, stylesheets, certificates.
+// Embeds files in a C program: pages, style sheets, certificates.
 //
 // usage: mongoose-pack -h
 //

@@ -115,7 +115,7 @@
 #endif
 
 // 1: requires a library built with the feature `tcpip`, whose TCP/IP stack runs over the application's own driver, a
-// struct mg_tcpip_driver with four functions. It supports Ethernet with VLANs, but not PPP and PPPoE, and has no drivers for
+// struct mg_tcpip_driver with four functions. It supports Ethernet with VLAN tags, but not PPP and PPPoE, and has no drivers for
 // network chips. See docs/firmware.md.
 #ifndef MG_ENABLE_TCPIP
 #define MG_ENABLE_TCPIP 0
