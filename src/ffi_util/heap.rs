@@ -11,7 +11,7 @@ unsafe extern "C" {
     fn mgc_heap_is_libc() -> bool;
 }
 
-/// `n` zeroed bytes, or NULL. What no object can have is not asked for: some allocators end the process.
+/// `n` zeroed bytes, or NULL. Sizes above isize::MAX are not requested, because some allocators abort on them.
 #[inline]
 pub(crate) fn calloc(n: usize) -> *mut u8 {
     if n > isize::MAX as usize {

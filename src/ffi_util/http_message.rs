@@ -112,7 +112,7 @@ impl Room {
 pub(crate) struct Copy {
     _message: Box<Room>,
     at: *mut mg_http_message,
-    /// What its views point into.
+    /// The bytes that its views point to.
     _bytes: Vec<u8>,
 }
 

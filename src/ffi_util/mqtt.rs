@@ -1,4 +1,4 @@
-//! MQTT structs of the C API: messages passed to handlers, and options, of which applications fill in only what the packet needs.
+//! MQTT structs of the C API: messages passed to handlers, and options, of which applications set only those the packet needs.
 
 use super::bytes;
 use crate::abi::{mg_mqtt_message, mg_mqtt_opts, mg_mqtt_prop, mg_str};
@@ -96,7 +96,7 @@ unsafe fn number<T>(n: *const T) -> T {
 
 impl<'a> Opts<'a> {
     /// # Safety
-    /// `p` is NULL or points at options of which the members that are used, and what they point at, stay readable during `'a`.
+    /// `p` is NULL or points to options whose used members, and the data they point to, stay readable during `'a`.
     pub(crate) unsafe fn new(p: *const mg_mqtt_opts) -> Opts<'a> {
         Opts(p, PhantomData)
     }

@@ -290,7 +290,7 @@ pub(crate) fn format<O: Out>(out: &mut O, fmt: &[u8], args: &mut impl Args<O>) -
 mod tests {
     use super::*;
 
-    /// What a test passes for `...`.
+    /// Variable arguments for tests.
     enum Arg {
         I(c_int),
         L(i64),

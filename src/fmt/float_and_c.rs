@@ -1,4 +1,4 @@
-//! Numbers compared with what the C library prints.
+//! Compares printed numbers with the C library's.
 
 use super::float::{Notation, Style, double, integer};
 use crate::memory::prelude::*;

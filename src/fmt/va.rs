@@ -31,7 +31,7 @@ pub(crate) struct VaArgs(*mut va_list);
 
 impl VaArgs {
     /// # Safety
-    /// The arguments behind `ap` have the types that will be asked for, and what they point at is readable.
+    /// The arguments of `ap` have the requested types, and the data they point to is readable.
     #[inline]
     pub(crate) unsafe fn new(ap: *mut va_list) -> VaArgs {
         VaArgs(ap)
@@ -94,7 +94,7 @@ impl<O: Callback> Args<O> for VaArgs {
 /// data. Empty text allocates nothing.
 ///
 /// # Safety
-/// `io` is a consistent buffer, `fmt` NULL or a C string, and the arguments behind `ap` match it.
+/// `io` is a consistent buffer, `fmt` NULL or a C string, and the arguments of `ap` match it.
 pub(crate) unsafe fn to_iobuf(io: *mut mg_iobuf, fmt: *const c_char, ap: *mut va_list) -> Option<usize> {
     // SAFETY: guaranteed by the caller. Printers of the application change io, so its fields are read again after them.
     unsafe {

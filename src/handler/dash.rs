@@ -119,7 +119,7 @@ impl Request {
         Some((parts.first()?, parts.get(1)?))
     }
 
-    /// True if the request may change something, or reveal more than a page that anybody may embed.
+    /// True if the request may change something, or disclose more than a page that other sites may embed.
     fn is_sensitive(&self) -> bool {
         self.is(b"/api/set")
             || self.is(b"/api/del/#")

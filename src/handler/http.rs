@@ -534,7 +534,7 @@ pub(crate) fn closes(c: ConnRef, rec: &ConnState) -> CloseAfter {
     if is_leaving(c, rec) { CloseAfter::Asked } else { rec.http.close.get() }
 }
 
-/// Drains after the last response to a client that wants, or implies, no more.
+/// Drains after the last response to a client that explicitly or implicitly requested a close.
 pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let flags = c.flags();

@@ -82,7 +82,7 @@ struct Reader {
     pfn: Option<usize>,
     /// A packet of which two events tell, for the second, because a handler of the first may empty `c->recv`.
     copy: Vec<u8>,
-    /// The broker refused us: that closes the connection, but what came with the refusal is handled.
+    /// The broker refused the login: the connection closes, but packets received with the refusal are handled.
     refused: bool,
 }
 
@@ -367,7 +367,7 @@ mod keepalive {
         }
     }
 
-    /// Does what is due and schedules the next check.
+    /// Performs due actions and schedules the next check.
     ///
     /// Any data from the broker shows that it is alive, but it need not send anything unasked. A ping is sent when nothing was
     /// sent, or received, for three quarters of the interval, so that the broker has had time to respond at one and a half times.

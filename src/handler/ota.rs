@@ -53,7 +53,7 @@ enum Phase {
 #[derive(Clone)]
 struct Check {
     callback: Callback,
-    /// The address of the manager, and the id of its connection that is at work; 0 before there is one.
+    /// The address of the manager, and the id of the active connection; 0 before it exists.
     mgr: usize,
     conn: u64,
     phase: Phase,
@@ -361,7 +361,7 @@ unsafe extern "C" fn done(c: *mut mg_connection, message: *const c_char) {
     }
 }
 
-/// See `mg_ota_poll`. False when the application freed the manager meanwhile.
+/// See `mg_ota_poll`. False if the application freed the manager during the call.
 pub(crate) fn poll(e: &Engine) -> bool {
     if !IS_RUNNING.load(Ordering::Relaxed) {
         return true;

@@ -83,7 +83,7 @@ pub(crate) fn phrase(code: c_int) -> &'static str {
     }
 }
 
-/// True if a reply written now is the last of its connection, so that its head says so.
+/// True if a reply written now is the last of its connection and must announce the close.
 fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     if c.engine().is_none_or(|e| e.compat.get()) {
         return false;

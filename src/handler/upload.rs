@@ -72,7 +72,7 @@ fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
 
 type Refused = (c_int, Vec<u8>, c_long);
 
-/// Parts of a text; none of it when out of memory.
+/// Concatenates parts of a text; empty when out of memory.
 fn text(parts: &[&[u8]]) -> Vec<u8> {
     memory::joined(parts).unwrap_or_default()
 }
@@ -170,7 +170,7 @@ enum Rest {
     Chunks(Scanner),
 }
 
-/// What a head says about its body. Extracted before the application is called, which may move `c->recv`.
+/// The framing of a body. Extracted before the application is called, which may move `c->recv`.
 pub(crate) struct Body {
     /// Number of bytes before the body in `c->recv`.
     head: usize,
@@ -372,7 +372,7 @@ impl Upload {
         }
     }
 
-    /// Takes the next part of what has arrived. None when out of memory.
+    /// Takes the next part of the received data. None when out of memory.
     fn next(&self, c: ConnRef) -> Option<(Vec<u8>, usize, Scan)> {
         let mut behind = self.closed.take();
         // SAFETY: the connection's own data, copied: what writes it may be the application's.

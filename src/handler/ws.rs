@@ -559,8 +559,8 @@ fn has_line(lines: &[u8], name: &[u8]) -> bool {
     lines.split(|b| *b == b'\n').any(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
-/// Whether the response is an answer to our own request. Servers that give no sensible value, but answer 101, are put up with:
-/// what must not pass is an answer that was made for somebody else. The header may be one for which a message has no room.
+/// True if the response answers this client's request. Servers that send 101 with a nonsensical value are tolerated; a response to
+/// another client's request is not. The header may come after those stored in the message.
 fn is_answer(head: &[u8], expected: &[u8], strict: bool) -> bool {
     let (mut any, mut value) = (false, None);
     let parsed = head::parse(head, Reader::Client, usize::MAX, |_, name, v| {
@@ -575,7 +575,7 @@ fn is_answer(head: &[u8], expected: &[u8], strict: bool) -> bool {
     }
 }
 
-/// The connection ends before the response is complete. Who closed it, or was told of an error, knows.
+/// Reports a connection that closed before the response was complete, unless the application closed it or was told of an error.
 fn cut_short(c: ConnRef) {
     let Some(rec) = c.rec() else { return };
     let by_peer = matches!(rec.reason.get(), Reason::PeerClosed | Reason::Reset);
@@ -591,7 +591,7 @@ fn cut_short(c: ConnRef) {
     error(c, format_args!("{}", if is_response { "Truncated response" } else { "ws handshake error" }));
 }
 
-/// Takes what may stand in front of the response off the buffer: empty lines, and interim responses, with heads of this length.
+/// Removes `len` bytes before the response from the buffer: empty lines or the head of an interim response.
 fn skip(c: ConnRef, rec: &ConnState, len: usize) {
     rec.http.scanned.set(0);
     // SAFETY: the connection's own buffer; del clamps to it.
@@ -607,7 +607,7 @@ fn open(c: ConnRef, rec: &ConnState) -> bool {
     }
 }
 
-/// Looks at the response in the buffer. None: it was an interim one.
+/// Processes the response in the buffer. None if it was an interim one.
 fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
     let (blank, lines) = blank_lines(received(c));
     if lines > 0 && rec.http.blank.get() + lines <= BLANK_LINES {

@@ -1,5 +1,5 @@
-//! The allocator of the library for C: the system's, with the reserve behind it. Rust applications that use the crate keep their
-//! own: they leave the feature `reserve` out.
+//! The allocator of the C library: the system's, with the reserve as a fallback. Rust applications that use the crate omit the
+//! feature `reserve` and keep their own allocator.
 
 use super::System;
 use super::{failed, reserve};

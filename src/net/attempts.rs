@@ -29,7 +29,7 @@ const DELAY_MS: u64 = 250;
 const MOST: usize = 32;
 
 impl Failure {
-    /// The failure is local and says nothing about the peer.
+    /// The failure is local and not the peer's.
     fn is_local(self) -> bool {
         matches!(self.1, errno::ENETUNREACH | errno::EHOSTUNREACH | errno::EADDRNOTAVAIL | errno::EAFNOSUPPORT)
     }

@@ -156,7 +156,7 @@ impl Buffers {
         }
     }
 
-    /// Frees all blocks: memory is short. False when there are none.
+    /// Frees all blocks because memory is short. False if there are none.
     #[cold]
     pub(crate) fn give_up(&self) -> bool {
         self.trim();
@@ -169,7 +169,7 @@ impl Buffers {
         any
     }
 
-    /// What the blocks take.
+    /// Total size of the blocks.
     pub(crate) fn bytes(&self) -> usize {
         let send: usize = self.send.borrow().iter().map(|(_, size)| size).sum();
         self.recv.borrow().len() * self.recv_size.get() + send + self.large_bytes.get()

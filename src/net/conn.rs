@@ -270,7 +270,7 @@ pub(crate) struct Client {
     pub(crate) pfn_data: *mut c_void,
 }
 
-/// Creates a client connection without a socket, adds it to the list and delivers MG_EV_OPEN. A frame must be open.
+/// Creates a client connection without a socket, adds it to the list and delivers MG_EV_OPEN. A call must be in progress.
 ///
 /// # Safety
 /// `client.url` is a C string.

@@ -74,7 +74,7 @@ pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
     found
 }
 
-/// Runs right before an idle connection is closed: cancels the drain if a request has arrived meanwhile; its reply is the last.
+/// Runs right before an idle connection is closed: cancels the drain if a request has arrived by then; its reply is the last.
 /// Not when the previous reply, still queued, already announces the close.
 pub(crate) fn take_back(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if rec.close_announced.get() || !found_input(e, rec) {

@@ -196,7 +196,7 @@ record! {
         http: HttpState,
         ws: WsState,
         mqtt: MqttState,
-        /// What it holds, for `max_memory` of mgx_limits.
+        /// Memory of the connection, for `max_memory` of mgx_limits.
         bytes: Cell<usize>,
         /// The file that is being sent; the connection has a flag for it.
         stream: Cell<Option<Box<Stream>>>,
@@ -418,7 +418,7 @@ pub(crate) struct Engine {
     /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
     records: UnsafeCell<Vec<*mut [ConnState; CHUNK]>>,
     free_slots: RefCell<Vec<u32>>,
-    /// The room of a list of slots that has been worked through.
+    /// Memory of a processed list of slots, for reuse.
     spare_slots: RefCell<Vec<u32>>,
     /// Frames of ours on the stack that may still use a connection's memory.
     callback_depth: Cell<usize>,
@@ -440,7 +440,7 @@ pub(crate) struct Engine {
     pub(crate) current: Cell<*mut mg_connection>,
     /// mg_mgr_free is running: nothing may stay open.
     pub(crate) ending: Cell<bool>,
-    /// Every reply is the last of its connection.
+    /// Every reply closes its connection.
     pub(crate) lame: Cell<bool>,
     /// The extension API's part of a poll - drains and limits - and when it is due. Set when first used: programs that use neither do
     /// not contain it.
@@ -452,9 +452,9 @@ pub(crate) struct Engine {
     pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
     pub(crate) limits: Cell<mgx_limits>,
-    /// mgx_mgr_limits was called: connections are looked at when their deadlines expire.
+    /// mgx_mgr_limits was called: connections are checked when their deadlines expire.
     pub(crate) limited: Cell<bool>,
-    /// What connections hold and may hold, while there is a limit for that; 0: there is none.
+    /// Memory of all connections, and its limit; 0: no limit.
     pub(crate) bytes: Cell<usize>,
     pub(crate) most_bytes: Cell<usize>,
     pub(crate) per_ip: RefCell<memory::Map<[u8; 16], usize>>,
@@ -561,7 +561,7 @@ impl Engine {
     }
 
     /// # Safety
-    /// `mgr` is NULL, zero-filled or initialised. The reference is good until mg_mgr_free, and beyond it while a frame is open.
+    /// `mgr` is NULL, zero-filled or initialised. The reference is valid until mg_mgr_free, and beyond it while a call is in progress.
     #[inline]
     pub(crate) unsafe fn of<'e>(mgr: *mut mg_mgr) -> Option<&'e Engine> {
         if mgr.is_null() {
@@ -629,12 +629,12 @@ impl Engine {
         }
     }
 
-    /// Takes what is on a list, which goes on with the room of the one that was given back last.
+    /// Takes the contents of a list, which continues with the memory of the list returned last.
     pub(crate) fn take_slots(&self, list: &RefCell<Vec<u32>>) -> Vec<u32> {
         if list.borrow().is_empty() { Vec::new() } else { list.replace(self.spare_slots.take()) }
     }
 
-    /// Gives back a list that has been worked through.
+    /// Returns a processed list, to reuse its memory.
     pub(crate) fn give_slots(&self, mut list: Vec<u32>) {
         if list.capacity() > 0 {
             list.clear();
@@ -750,7 +750,7 @@ impl Engine {
         self.pending_free.borrow_mut().push(c);
     }
 
-    /// Frees closed connections. Call it only when the caller's frame is the only one open and holds none of them.
+    /// Frees closed connections. To be called only if no other call is in progress and the caller uses none of them.
     pub(crate) fn reap(&self) {
         while let Some(block) = self.kept.borrow_mut().pop() {
             // SAFETY: no longer in use.
@@ -806,7 +806,7 @@ impl ConnState {
         len
     }
 
-    /// All that the application said about the end of this connection, if it did.
+    /// The drain options that the application set for this connection, if any.
     pub(crate) fn drain_config(&self) -> Option<DrainConfig> {
         self.terms.borrow().as_deref().cloned()
     }

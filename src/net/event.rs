@@ -47,7 +47,7 @@ type OlderHandler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void,
 /// Calls a handler with the arguments of the API version that the application was written for.
 ///
 /// # Safety
-/// A handler of this connection, and what fits the event.
+/// A handler of this connection, and data that matches the event.
 #[inline]
 pub(crate) unsafe fn invoke(engine: Option<&Engine>, f: Handler, c: ConnRef, ev: c_int, data: *mut c_void, arg: *mut c_void) {
     match engine {

@@ -142,7 +142,7 @@ impl ConnRef {
         unsafe { (*self.0).send.len }
     }
 
-    /// The engine behind `c->mgr`; None for a connection that the application put together itself.
+    /// The engine of `c->mgr`; None for a connection that the application created itself.
     #[inline]
     pub(crate) fn engine<'e>(self) -> Option<&'e Engine> {
         // SAFETY: c->mgr is NULL or the manager of this connection.
@@ -192,7 +192,7 @@ impl ConnRef {
     }
 }
 
-/// Copies the members only: applications compare addresses with memcmp, so what lies between them stays zero.
+/// Copies the members only: applications compare addresses with memcmp, so the padding must stay zero.
 ///
 /// # Safety
 /// `to` is writable.

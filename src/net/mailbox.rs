@@ -10,22 +10,22 @@ pub(crate) struct Wakeup {
     queue: Guarded<Pages>,
 }
 
-/// What waits for a connection.
+/// A message to a connection.
 pub(crate) struct Message<'a> {
     pub(crate) id: u64,
-    /// First byte of a WebSocket frame that is to be made of the text, or 0.
+    /// First byte of the WebSocket frame to create from the text, or 0.
     pub(crate) frame: u8,
     pub(crate) text: &'a mut [u8],
 }
 
-/// What has arrived, where the senders have put it: nothing is copied, so that it cannot be lost when memory is short.
+/// Received messages in the senders' pages: not copied, so they cannot be lost when memory is short.
 pub(crate) struct Mail {
     pages: Pages,
     at: usize,
 }
 
 impl Mail {
-    /// The oldest message that has not been taken yet.
+    /// The oldest remaining message.
     pub(crate) fn next(&mut self) -> Option<Message<'_>> {
         let rest = self.pages.bytes_mut().get_mut(self.at..)?;
         let (head, tail) = rest.split_first_chunk_mut::<13>()?;

@@ -27,7 +27,7 @@ const FEW: usize = 256;
 /// See `mg_mgr_init`.
 ///
 /// # Safety
-/// `mgr` points at room for a manager.
+/// `mgr` points to memory for a manager.
 pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
     // SAFETY: the struct is the caller's; all-zero is valid for each member.
     unsafe {

@@ -21,9 +21,9 @@ struct Entry {
     engine: *const Engine,
     opts: mgx_mgr_drain_opts,
     reason: [u8; REASON],
-    /// 0 or 1: without a `bool`, in which None would hide, the empty table is all zero and takes no room in the file.
+    /// 0 or 1. Not a `bool`, whose niche would encode None: this way the empty table is all zero and takes no space in the file.
     has_reason: u8,
-    /// What the application did with this signal before its first entry; the same in all entries of a signal.
+    /// The application's disposition of this signal before its first entry; the same in all entries of a signal.
     before: Previous,
 }
 

@@ -22,8 +22,8 @@ impl<T: Default> Reset for RefCell<T> {
     }
 }
 
-/// Defines a struct of cells with `Default` and [`Reset`]. A member is fresh with its type's default, or with what follows `=`;
-/// `@keep` in front of it says that a reset leaves it alone.
+/// Defines a struct of cells with `Default` and [`Reset`]. The initial value of a member is its type's default, or the expression
+/// after `=`; a reset does not touch members marked `@keep`.
 macro_rules! record {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
         $($(#[$field_meta:meta])* $(@$keep:ident)? $field:ident: $t:ty $(= $fresh:expr)?,)*
@@ -84,7 +84,7 @@ pub(crate) mod probe {
         fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>);
     }
 
-    /// A value that is not the fresh one, and what tells them apart.
+    /// A value other than the initial one, and a comparison.
     pub(crate) trait Sample: Sized {
         fn sample() -> Option<Self>;
         fn is_like(&self, other: &Self) -> bool;

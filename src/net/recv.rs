@@ -96,7 +96,7 @@ fn is_paused_by_flags(e: &Engine, c: ConnRef) -> bool {
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && is_piled_up(e, c)
 }
 
-/// Enough data waits behind the request being answered.
+/// True if enough data waits behind the request being answered.
 fn is_piled_up(e: &Engine, c: ConnRef) -> bool {
     c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size)
         && (c.flags().is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn))
@@ -107,7 +107,7 @@ fn is_write_throttled(e: &Engine, c: ConnRef) -> bool {
     c.recv_len() > 0 && c.flags().is_accepted() && c.protocol(e).is_some_and(|p| p.throttles_input)
 }
 
-/// In a poll nested in a handler that looks at the buffer: the maximum has arrived that may wait for the handler to return.
+/// True in a poll nested in a handler that is using the buffer, if as much has arrived as may wait for the handler.
 #[cold]
 fn is_piled_up_behind_handler(e: &Engine, c: ConnRef) -> bool {
     let Some(rec) = c.rec().filter(|rec| rec.dispatching.get()) else { return false };

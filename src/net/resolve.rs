@@ -394,7 +394,7 @@ pub(crate) fn step(e: &Engine, via: ConnRef) {
 
 enum Heard {
     Reply(Reply),
-    /// Nobody listens there.
+    /// The port is closed.
     Refused,
 }
 

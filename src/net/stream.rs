@@ -13,18 +13,18 @@ use crate::memory::prelude::*;
 use crate::platform::sock::{self, Io};
 use crate::sys::fs::Handle;
 
-/// What `c->send` is filled up to.
+/// Fill level of `c->send`.
 const BLOCK: usize = IO_SIZE;
-/// Blocks in one service call, and bytes that the kernel copies in one service call, so that others get theirs.
+/// Blocks per service call, and bytes that the kernel copies per service call, for fairness.
 const BLOCKS: usize = 8;
 const COPY: u64 = 1 << 20;
 
-/// What a connection reads of a file at once.
+/// Number of file bytes read at once.
 pub(crate) fn block(c: ConnRef) -> usize {
     c.engine().map_or(BLOCK, |e| e.io_size().min(BLOCK))
 }
 
-/// Bytes that are queued, those of a file that are to follow, and what TLS has made of others that the socket has not taken.
+/// Queued bytes, the rest of the file, and ciphertext not yet accepted by the socket.
 pub(crate) fn unsent(c: ConnRef) -> usize {
     let behind = c.rec().map_or(0, |rec| {
         let stream = rec.stream.take();
@@ -36,7 +36,7 @@ pub(crate) fn unsent(c: ConnRef) -> usize {
 }
 
 impl Stream {
-    /// `left` bytes from `at` on; `descriptor` if the kernel may copy them. None when the file has no such place.
+    /// `left` bytes from `at` on; `descriptor` if the kernel may copy them. None if the offset does not exist.
     pub(crate) fn new(file: Handle, descriptor: Option<i32>, at: u64, left: u64) -> Option<Stream> {
         let whole = usize::try_from(at).ok()?;
         if descriptor.is_none() && whole > 0 && !file.seek(whole) {

@@ -9,7 +9,7 @@ use core::ptr;
 
 /// A poll in progress, on the stack of `poll`.
 struct Poll {
-    /// The timer whose callback runs; NULL once that timer is taken off the list.
+    /// The timer whose callback is running; NULL once that timer is removed from the list.
     current: Cell<*mut mg_timer>,
     /// The timer to look at next.
     next: Cell<*mut mg_timer>,
@@ -125,8 +125,8 @@ fn has(flags: c_uint, flag: c_int) -> bool {
     flags & flag as c_uint != 0
 }
 
-/// Private: armed to run at once, in a timer's callback or in a poll that had nothing to do. It runs in the next poll, which does not
-/// hurry on its account: whoever arms a timer anew in its callback, or in each MG_EV_POLL, would keep the loop spinning.
+/// Private flag of a timer armed to run at once, in a timer callback or in an idle poll. It runs in the next poll, but does not
+/// shorten the wait: a timer re-armed in its own callback, or in each MG_EV_POLL, would keep the loop spinning.
 const UNHURRIED: c_uint = 1 << 30;
 
 fn is_immediate(t: &mg_timer) -> bool {
@@ -214,7 +214,7 @@ pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option
     soonest
 }
 
-/// After callbacks, or an idle poll: timers that were armed there to run at once can wait until the next poll comes round.
+/// Called after callbacks or an idle poll: timers that were armed there to run at once wait for the next poll.
 ///
 /// # Safety
 /// `head` points at a list.

@@ -70,7 +70,7 @@ pub(crate) fn authorization(url: &[u8]) -> Option<Vec<u8>> {
     Some(line)
 }
 
-/// A part of a URL without its percent-encoding; as it is, when that makes no sense.
+/// A part of a URL with percent-encoding decoded; unchanged if that is malformed.
 fn plain(text: &[u8]) -> Vec<u8> {
     let mut out = vec![0; text.len() + 1];
     match urlcodec::decode(text, &mut out, false) {
@@ -80,7 +80,7 @@ fn plain(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What follows `scheme`, unless that is nothing.
+/// The text after `scheme`, unless it is empty.
 fn after<'a>(authorization: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     authorization.strip_prefix(scheme).filter(|rest| !rest.is_empty())
 }

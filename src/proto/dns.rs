@@ -22,7 +22,7 @@ fn be16(buf: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*buf.get(at..)?.first_chunk()?))
 }
 
-/// Word `i` of the header; 0 when there is none.
+/// Word `i` of the header; 0 if there is none.
 pub(crate) fn header(buf: &[u8], i: usize) -> u16 {
     be16(buf, i * 2).unwrap_or(0)
 }
@@ -53,11 +53,11 @@ impl Text {
     }
 }
 
-/// Pointers that may follow one another.
+/// Maximum depth of nested pointers.
 const NESTING: u32 = 5;
 
-/// Reads the name at `at` and adds it to `to`. Returns the length of what stands there: a pointer counts two bytes. A pointer
-/// that leads out of the message or to another pointer ends the name.
+/// Appends the name at `at` to `to`. Returns its encoded length; a pointer counts two bytes. A pointer out of the message, or one
+/// nested too deeply, ends the name.
 fn labels(buf: &[u8], mut at: usize, depth: u32, to: &mut Text) -> Option<usize> {
     let start = at;
     loop {
@@ -82,7 +82,7 @@ fn labels(buf: &[u8], mut at: usize, depth: u32, to: &mut Text) -> Option<usize>
     }
 }
 
-/// The name at `at`, and the length of what stands there.
+/// The name at `at`, and its encoded length.
 pub(crate) fn name(buf: &[u8], at: usize) -> Option<(Text, usize)> {
     let mut text = Text::EMPTY;
     let len = labels(buf, at, 0, &mut text)?;
@@ -214,13 +214,13 @@ pub(crate) enum Reply {
     Addresses(Vec<IpAddr>),
     /// The name does not exist, or has no address of this kind.
     Nothing,
-    /// The server could not say.
+    /// The server failed to answer.
     Failed,
     /// Does not fit a datagram.
     Truncated,
 }
 
-/// What `reply` says to `query`; None when it is no well-formed answer to just this question.
+/// The answer of `reply` to `query`; None unless it is a well-formed reply to exactly this question.
 pub(crate) fn reply(query: &[u8], reply: &[u8]) -> Option<Reply> {
     const NO_SUCH_NAME: u16 = 3;
     let flags = header(reply, 1);
@@ -282,8 +282,8 @@ fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Vec<IpAddr>> {
     Some(Vec::new())
 }
 
-/// The name at `at`, complete and in lower case, and the length of what stands there. Every pointer must lead further to the
-/// front than the one before it, so there are no loops.
+/// The name at `at`, complete and in lower case, and its encoded length. Every pointer must lead further to the front than the
+/// previous one, so there are no loops.
 fn wire_name(buf: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     let mut name = Vec::new();
     let (mut at, mut front, mut len) = (start, start, None);
@@ -316,7 +316,7 @@ fn wire_name(buf: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
 
 // ---- streams
 
-/// The first message of a stream over TCP, once it is complete; each has its length in front.
+/// The first message of a TCP stream, once it is complete; each is preceded by its length.
 pub(crate) fn frame(stream: &[u8]) -> Option<&[u8]> {
     stream.get(2..2 + usize::from(be16(stream, 0)?))
 }

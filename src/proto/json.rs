@@ -76,7 +76,7 @@ fn index(path: &[u8]) -> Option<(usize, &[u8])> {
     Some((n.and_then(|n| n.try_into().ok()).unwrap_or(usize::MAX), rest))
 }
 
-/// What may come next.
+/// The tokens allowed next.
 #[derive(PartialEq)]
 enum Expect {
     Value,
@@ -255,7 +255,7 @@ fn plain(token: &str) -> f64 {
 pub(crate) enum Unescape {
     /// The whole text is decoded: so many bytes.
     Done(usize),
-    /// There is no room for the rest; so many bytes are written.
+    /// The rest does not fit; the number of bytes written.
     Full(usize),
     /// An escape sequence is malformed.
     Bad,

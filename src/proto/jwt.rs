@@ -31,7 +31,7 @@ fn header(alg: &str, token: &Token) -> Option<Vec<u8>> {
     Some(header)
 }
 
-/// Appends one part. None unless the padded text and a NUL fit into what `size` leaves.
+/// Appends one part. None unless the padded text and a NUL fit into the rest of `size`.
 fn add(token: &mut Vec<u8>, data: &[u8], size: usize) -> Option<()> {
     let at = token.len();
     let padded = data.len().div_ceil(3).checked_mul(4)?;
@@ -74,8 +74,8 @@ fn decode(part: &[u8]) -> Option<Vec<u8>> {
     (again == part).then_some(data)
 }
 
-/// The claims of a token whose header names `alg`, if `is_good` likes what was signed and the signature. Nothing of the claims
-/// is looked at.
+/// The claims of a token whose header names `alg`, if `is_good` accepts the signed text and the signature. The claims are not
+/// examined.
 pub(crate) fn verify(alg: &str, jwt: &[u8], is_good: impl FnOnce(&[u8], &[u8]) -> bool) -> Option<Vec<u8>> {
     let first = memchr::memchr(b'.', jwt)?;
     let second = first + 1 + memchr::memchr(b'.', &jwt[first + 1..])?;

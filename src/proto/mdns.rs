@@ -34,7 +34,7 @@ pub(crate) fn kind(buf: &[u8]) -> Option<Kind> {
 
 /// A question for a `.local` name.
 pub(crate) struct Question {
-    /// With the class as it is without the top bit.
+    /// The class without its top bit.
     pub(crate) record: Record,
     pub(crate) unicast: bool,
     name: Text,
@@ -66,7 +66,7 @@ impl Question {
 /// Maximum number of questions examined per query.
 const QUESTIONS: u16 = 16;
 
-/// The questions of a query that we could answer. The first one counts whatever the header says.
+/// The questions of a query that can be answered. There is always a first one, whatever the header says.
 pub(crate) fn questions(buf: &[u8]) -> Vec<Question> {
     let mut found = Vec::new();
     // Long queries contain known answers. Ignore them if they contain anything else beyond the usual length.

@@ -35,7 +35,7 @@ fn number(s: &[u8]) -> Option<u64> {
 }
 
 impl Range {
-    /// First and last byte in a file of `size` bytes, to whose end a range that ends behind it is cut. None: it cannot be
+    /// First and last byte in a file of `size` bytes; ranges that end after it are shortened. None if the range cannot be
     /// satisfied.
     pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
         let end = size.checked_sub(1)?;

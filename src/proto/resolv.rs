@@ -36,7 +36,7 @@ fn alternate(all: &[Ip], six: bool) -> Vec<Ip> {
     pairs.flatten().flatten().collect()
 }
 
-/// What of the system's configuration the resolver follows.
+/// The part of the system's configuration that the resolver supports.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Conf {
     pub(crate) servers: Vec<Ip>,
@@ -86,7 +86,7 @@ fn option(conf: &mut Conf, word: &[u8]) {
 }
 
 impl Conf {
-    /// The names to ask for in turn, so that `name` is found as elsewhere on this machine.
+    /// The names to query in turn, to find `name` as other programs on this machine do.
     pub(crate) fn candidates(&self, name: &[u8]) -> Vec<Vec<u8>> {
         let plain = name.to_vec();
         if name.ends_with(b".") {

@@ -6,7 +6,7 @@ pub(crate) enum Piece<'a> {
     Text(&'a [u8]),
     /// The file of this name, beside the page.
     File(&'a [u8]),
-    /// The file that this URI stands for.
+    /// The file with this URI.
     Virtual(&'a [u8]),
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn password(url: &[u8]) -> &[u8] {
     if p.password == 0 { &url[..0] } else { part(url, p.password, p.host - 1) }
 }
 
-/// The path and what follows it; None when there is no path.
+/// The path and everything after it; None if there is no path.
 pub(crate) fn uri(url: &[u8]) -> Option<&[u8]> {
     let p = places(url);
     if p.path == 0 { None } else { url.get(p.path..) }
@@ -111,7 +111,7 @@ pub(crate) fn is_unix(url: &[u8]) -> bool {
     has_scheme(url, b"unix")
 }
 
-/// See `mg_url_port`: the port that the URL names (0 when that is not a port number), or else that of its scheme in lower case.
+/// See `mg_url_port`: the port in the URL (0 if it is not a port number), otherwise the default port of its lower-case scheme.
 /// Blanks and a plus sign may stand before the number, as in C's `atoi`.
 pub(crate) fn port(url: &[u8]) -> u16 {
     match places(url).port {
@@ -137,7 +137,7 @@ pub(crate) fn is_ssl(url: &[u8]) -> bool {
     before_colon(url).and_then(known).is_some_and(|&(.., tls)| tls)
 }
 
-/// The path of a Unix socket: `unix:PATH`, `unix:///PATH`. The error says what is wrong.
+/// The path of a Unix socket: `unix:PATH`, `unix:///PATH`. The error names the cause.
 pub(crate) fn unix_path(url: &[u8]) -> Result<&[u8], &'static str> {
     let path = before_colon(url).map_or(url, |scheme| &url[scheme.len() + 1..]);
     match path.strip_prefix(b"//") {

@@ -7,7 +7,7 @@ use core::ops::Range;
 pub(crate) enum DecodeError {
     /// A `%` without two hex digits.
     Escape,
-    /// The result and its NUL do not fit; what does fit is written, without a NUL.
+    /// The result and its NUL do not fit; the part that fits is written, without a NUL.
     NoRoom,
 }
 

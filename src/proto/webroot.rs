@@ -77,8 +77,8 @@ fn join<'a>(root: &'a [u8], rest: &[u8]) -> Result<Mapped<'a>, Refusal> {
     Ok(Mapped { root, path })
 }
 
-/// Where a directory is, with the slash that its URI lacks, and with the query. Several slashes in front would be the name of
-/// another host.
+/// The Location of a directory, with the slash that its URI lacks, and with the query. Several leading slashes would name another
+/// host.
 pub(crate) fn location<'a>(uri: &'a [u8], query: &'a [u8]) -> [&'a [u8]; 5] {
     let host = uri.iter().take_while(|b| matches!(b, b'/' | b'\\')).count();
     let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };

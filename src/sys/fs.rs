@@ -28,7 +28,7 @@ impl Fs {
     /// None for NULL.
     ///
     /// # Safety
-    /// `fs` is NULL or points at a file system, whose functions do what they should, for as long as the result is used.
+    /// `fs` is NULL or points to a file system with correct functions for as long as the result is used.
     pub(crate) unsafe fn new(fs: *mut mg_fs) -> Option<Fs> {
         (!fs.is_null()).then_some(Fs(fs))
     }
@@ -265,7 +265,7 @@ pub(crate) fn write(fs: Fs, path: &CStr, data: &[u8]) -> Result<(), Failure> {
     if file.write(data) && file.finish() { Ok(()) } else { Err(Failure::Write) }
 }
 
-/// See `mg_file_read`: a block with a NUL behind the content, for the application to free.
+/// See `mg_file_read`: a block with a NUL after the content, to be freed by the application.
 pub(crate) fn read(fs: Fs, path: &CStr) -> Option<mg_str> {
     let (flags, size, _) = fs.status(path)?;
     if flags & MG_FS_DIR != 0 {
@@ -330,7 +330,7 @@ pub(crate) unsafe fn close_pair(pair: *mut mg_fd) {
 /// The path a C pointer points to; None for NULL.
 ///
 /// # Safety
-/// NULL or a C string that stays as it is during `'a`.
+/// NULL or a C string that does not change during `'a`.
 pub(crate) unsafe fn path<'a>(p: *const c_char) -> Option<&'a CStr> {
     // SAFETY: as the caller promises.
     (!p.is_null()).then(|| unsafe { CStr::from_ptr(p) })

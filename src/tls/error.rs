@@ -48,7 +48,7 @@ fn cut(text: String) -> String {
     text.chars().take(ROOM).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// Error text of a failed handshake or connection: whose certificate, and what is wrong with it.
+/// Error text of a failed handshake or connection: the cause, and whose certificate.
 pub(crate) fn explain(e: &Tls) -> String {
     cut(match e {
         Tls::InvalidCertificate(e) => certificate(e),

@@ -45,7 +45,7 @@ enum Peer {
 pub(crate) enum Step {
     /// All complete records were processed.
     Blocked,
-    /// Number of plaintext bytes stored; what did not fit waits in the session.
+    /// Number of plaintext bytes stored; the rest waits in the session.
     Data(usize),
     /// The peer sent close_notify.
     Closed,
@@ -94,7 +94,7 @@ impl Output {
         !self.buf.is_empty()
     }
 
-    /// Appends what `write` stores in the space it is given, at first `n` bytes.
+    /// Appends the bytes that `write` stores in the given space, initially `n` bytes.
     fn put(&mut self, done: Pass, mut n: usize, mut write: impl FnMut(&mut [u8]) -> Written) -> Pass {
         loop {
             let Some(room) = self.room(n) else { return Pass::Failed(out_of_memory()) };
@@ -135,7 +135,7 @@ enum Pass {
     Again,
     Blocked,
     Data,
-    /// What was wanted is in the output.
+    /// The requested data is in the output.
     Written,
     Closed,
     Failed(Error),
@@ -144,7 +144,7 @@ enum Pass {
 pub(crate) struct Session {
     peer: Peer,
     pub(crate) out: Output,
-    /// Plaintext that did not fit where it was to go; `plain[plain_at..]` is left of it.
+    /// Plaintext that did not fit into its destination; `plain[plain_at..]` remains.
     plain: Vec<u8>,
     plain_at: usize,
     /// Input that was given back by the last [`Session::advance`] and must be there again.
@@ -266,7 +266,7 @@ impl Session {
         self.plain_at = 0;
     }
 
-    /// Encrypts all of `data`. `input` is what the last [`Session::advance`] left.
+    /// Encrypts all of `data`. `input` is the input left by the last [`Session::advance`].
     pub(crate) fn encrypt(&mut self, input: &mut [u8], data: &[u8]) -> Result<(), Error> {
         self.write(input, || Want::Encrypt(data))
     }
@@ -375,7 +375,7 @@ fn out_of_memory() -> Error {
     Error::General(OOM.into())
 }
 
-/// The text of an error that is no fault of the peer's.
+/// The text of an error not caused by the peer.
 pub(crate) const OOM: &str = "OOM";
 
 /// Room for a handshake message of common size.

@@ -22,7 +22,7 @@ struct Pair {
     server: ServerConnection,
 }
 
-/// Both ends made from their options. What went wrong first, if something did.
+/// Both ends, created from their options, or the first error.
 fn connect(cache: &Cache, server: &Options, client: &Options) -> Result<Pair, String> {
     let text = |e: Error| e.to_string();
     let server = cache.server(server).map_err(text)?;
@@ -50,7 +50,7 @@ fn talk(server: Arc<ServerConfig>, client: Arc<ClientConfig>, name: ServerName<'
     talk_over(server, client, name, |_| ())
 }
 
-/// The same over a wire that may change what the server sends.
+/// The same over a wire that may change the server's output.
 fn talk_over(
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,

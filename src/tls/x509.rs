@@ -66,7 +66,7 @@ const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 const ANY_USAGE: &[u8] = &[0x55, 0x1d, 37, 0];
 
-/// What a certificate is used for.
+/// Purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Usage {
     Server,
@@ -84,7 +84,7 @@ impl Usage {
 
 /// Parts of a certificate, without tags unless noted.
 pub(super) struct Certificate<'a> {
-    /// With its tag: what is signed.
+    /// The signed part, with its tag.
     pub(super) tbs: &'a [u8],
     pub(super) algorithm: &'a [u8],
     pub(super) signature: &'a [u8],
@@ -140,7 +140,7 @@ impl<'a> Certificate<'a> {
         listed.iter().any(|e| e.content == usage.oid() || e.content == ANY_USAGE)
     }
 
-    /// True if it can be a trust anchor: it says so, is too old to say, or is self-signed.
+    /// True if it can be a trust anchor: marked as a CA, too old for that mark, or self-signed.
     pub(super) fn is_anchor(&self) -> bool {
         let constraints = self.extension(BASIC_CONSTRAINTS).and_then(element).and_then(|(e, _)| elements(e.content));
         self.is_v1

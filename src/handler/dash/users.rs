@@ -161,7 +161,7 @@ pub(super) fn end(user: &User) -> bool {
     users().iter_mut().find(|e| e.user == user.0 && !e.guest).map(|e| e.ended = true).is_some()
 }
 
-/// What a request says about its sender.
+/// The credentials in a request.
 pub(super) struct Claim {
     user: [u8; 100],
     pass: [u8; 100],

@@ -1,4 +1,4 @@
-//! How much work the engine does for what it is sent: bytes looked at, not time. The connections here have no socket.
+//! The amount of work per input, in bytes examined rather than time. The connections here have no socket.
 
 use super::*;
 use crate::net::{close, conn, mgr};

@@ -70,7 +70,7 @@ impl Scanner {
         self.scan_with(body, |_| {})
     }
 
-    /// Forgets the bytes examined: the next call gets what follows.
+    /// Discards the bytes examined: the next call gets the bytes after them.
     pub(crate) fn advance(&mut self) -> usize {
         core::mem::take(&mut self.pos)
     }

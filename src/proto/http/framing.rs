@@ -36,7 +36,7 @@ pub(crate) enum CloseAfter {
     Http10,
 }
 
-/// What a head says about its body and about what follows.
+/// The framing of a message: its body, and what happens to the connection afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) body: Body,

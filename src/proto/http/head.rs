@@ -5,11 +5,11 @@ use super::strict::is_token;
 /// Whose rules apply to a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// An application that calls `mg_http_parse`. Headers for which it has no room are not looked at.
+    /// An application that calls `mg_http_parse`. Headers that do not fit into the message are ignored.
     Program,
-    /// A server: what another parser might read differently is malformed, in every header.
+    /// A server: anything that another parser might read differently is malformed, in every header.
     Server,
-    /// A client: as a server, but names may hold what no token does, and equal Content-Lengths are one.
+    /// A client: like a server, but header names may contain non-token characters, and equal Content-Lengths count as one.
     Client,
 }
 
@@ -98,11 +98,11 @@ pub(crate) fn request_len_after(buf: &[u8], seen: usize) -> Result<Option<usize>
     }
 }
 
-/// So many empty lines are skipped in front of a message.
+/// Maximum number of empty lines skipped before a message.
 pub(crate) const BLANK_LINES: usize = 8;
 
-/// Empty lines in front of a message, which a robust reader skips (RFC 9112, 2.2): how many bytes they take, and how many they
-/// are. A CR at the end of `buf` may yet become one.
+/// Empty lines before a message, which a robust reader skips (RFC 9112, 2.2): their length in bytes, and their number. A CR at the
+/// end of `buf` may still become one.
 pub(crate) fn blank_lines(buf: &[u8]) -> (usize, usize) {
     let (mut len, mut lines) = (0, 0);
     loop {
@@ -421,7 +421,7 @@ pub(crate) fn is_version(proto: &[u8]) -> bool {
     matches!(proto, [_, _, _, _, _, b'0'..=b'9', b'.', b'0'..=b'9']) && starts_http(proto)
 }
 
-/// Three digits (RFC 9112, 4). Applications that call `mg_http_parse` see whatever stands there.
+/// Three digits (RFC 9112, 4). Applications that call `mg_http_parse` get the text unchecked.
 fn is_status(text: &[u8]) -> bool {
     text.len() == 3 && text.iter().all(u8::is_ascii_digit)
 }
@@ -472,8 +472,8 @@ fn known(name: &[u8]) -> u8 {
     if name.eq_ignore_ascii_case(known) { bit } else { 0 }
 }
 
-/// Headers that did not fit are ignored, except those that determine where the message ends: a proxy in front of us reads them,
-/// so it would see other messages than we do. Parsed as leniently as any proxy might.
+/// Headers that did not fit are ignored, except those that determine where the message ends: a proxy reads them, and would
+/// delimit messages differently. Parsed as leniently as any proxy might.
 #[cold]
 fn refuse_framing(rest: &[u8]) -> Result<(), Malformed> {
     if rest.split(|b| matches!(b, b'\r' | b'\n')).any(framing_name) { Err(Malformed) } else { Ok(()) }

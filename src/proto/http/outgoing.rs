@@ -18,7 +18,7 @@ enum State {
     Head,
     Length(usize),
     Chunked(Scanner),
-    /// Nobody knows where the next message begins.
+    /// The start of the next message is unknown.
     Lost,
 }
 

@@ -8,7 +8,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/c-tests/certs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// A session with its input, and what came out of it.
+/// A session with its input and output.
 struct End {
     session: Session,
     input: Vec<u8>,
@@ -188,7 +188,7 @@ fn output_blocks_are_reused() {
     assert_eq!(out.release().map(|b| b.len()), Some(25));
 }
 
-/// Records of a client that sends early data which the server has never agreed to, with all that follows in the handshake.
+/// Records of a client that sends early data without the server's consent, with the rest of the handshake.
 fn early(len: usize, kx: &[&'static dyn rustls::crypto::SupportedKxGroup]) -> Result<(), String> {
     use rustls::ServerConfig;
     use rustls::crypto::ring;
