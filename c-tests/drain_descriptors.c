@@ -44,7 +44,7 @@ static void ask(struct peer *p, struct mg_connection *l) {
   peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
-static void lingering_sockets_make_room(void) {
+static void lingering_sockets_are_closed_for_new_ones(void) {
   struct mg_mgr mgr;
   struct mg_connection *l = serve(&mgr, server, NULL);
   struct peer p[LINGERING], waiting;
@@ -85,7 +85,7 @@ static void a_listener_without_descriptors_waits(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  lingering_sockets_make_room();
+  lingering_sockets_are_closed_for_new_ones();
   a_listener_without_descriptors_waits();
   return DONE();
 }

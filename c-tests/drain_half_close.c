@@ -154,7 +154,7 @@ static void half_close_with_nothing_pending_is_a_close(void) {
   mg_mgr_free(&mgr);
 }
 
-static void waiting_for_the_answer_does_not_spin(void) {
+static void waiting_for_the_response_does_not_spin(void) {
   struct mg_mgr mgr;
   struct mg_connection *l;
   struct peer p;
@@ -236,7 +236,7 @@ int main(void) {
   half_close_with_the_reply_300_ms_later();
   half_close_during_a_chunked_reply_that_goes_on();
   half_close_with_nothing_pending_is_a_close();
-  waiting_for_the_answer_does_not_spin();
+  waiting_for_the_response_does_not_spin();
   half_close_after_two_requests();
   a_response_until_close_is_delivered_before_close();
   free(body);

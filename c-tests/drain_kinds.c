@@ -95,7 +95,7 @@ static void a_draining_client_whose_connect_is_refused(void) {
 }
 
 // A client that has sent its request and drains gives up the response.
-static void asks_and_drains(struct mg_connection *c, int ev, void *ev_data) {
+static void requests_and_drains(struct mg_connection *c, int ev, void *ev_data) {
   count(c, ev, ev_data);
   if (ev == MG_EV_CONNECT) {
     mg_printf(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -116,7 +116,7 @@ static void an_http_client_that_drains_after_its_request(void) {
   forget();
   served = 0;
   l = serve(&mgr, answers, NULL);
-  mg_http_connect(&mgr, url_of(l, "http"), asks_and_drains, NULL);
+  mg_http_connect(&mgr, url_of(l, "http"), requests_and_drains, NULL);
   POLL_UNTIL(&mgr, closes == 1 && served == 1 && count_conns(&mgr) == 1);
   CHECK_EQ(messages, 0);
   CHECK_EQ(errors, 0);

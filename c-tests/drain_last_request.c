@@ -43,7 +43,7 @@ static void in_chunks(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // Printed by hand, with the flag cleared by hand.
-static void by_hand(struct mg_connection *c, int ev, void *ev_data) {
+static void print_reply(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) {
     mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", messages);
@@ -143,12 +143,12 @@ static void after_the_last_chunk(void) {
 }
 
 // An answer that the program wrote itself: `Connection: close` is honoured as always, HTTP/1.0 is the program's own business.
-static void written_by_hand(void) {
-  struct peer p = ask(by_hand, GET_CLOSE, 39);
+static void replies_printed_by_the_application(void) {
+  struct peer p = ask(print_reply, GET_CLOSE, 39);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));
   CHECK(!open_at_end);
   peer_free(&p);
-  p = ask(by_hand, GET_10, 39);
+  p = ask(print_reply, GET_10, 39);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));
   CHECK(open_at_end);
   peer_free(&p);
@@ -211,7 +211,7 @@ int main(void) {
   http_1_0();
   connection_close();
   after_the_last_chunk();
-  written_by_hand();
+  replies_printed_by_the_application();
   a_body_that_the_handler_reads_itself();
   a_request_that_nothing_was_queued_for_keeps_its_connection(GET_CLOSE);
   a_request_that_nothing_was_queued_for_keeps_its_connection(GET_10);

@@ -30,7 +30,7 @@ static void ask(struct mg_mgr *mgr, struct peer *p, const char *text) {
   free(want.buf);
 }
 
-static void of_two_listeners_only_the_drained_one_closes(bool by_closing) {
+static void only_the_drained_listener_closes(bool by_closing) {
   struct mg_mgr mgr;
   struct mg_connection *one, *two;
   struct peer p, q;
@@ -97,12 +97,12 @@ static void the_port_is_reopened_from_a_timer(void) {
 // The same within one MG_EV_CLOSE of the old listener, and with connections still lingering on the port.
 static bool reopen;
 
-static void phoenix(struct mg_connection *c, int ev, void *ev_data) {
+static void reopens_on_close(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == MG_EV_HTTP_MSG) c->is_draining = 1;
   if (ev == MG_EV_CLOSE && c->is_listening && reopen) {
     reopen = false;
-    listener = mg_http_listen(c->mgr, address, phoenix, ho);
+    listener = mg_http_listen(c->mgr, address, reopens_on_close, ho);
   }
 }
 
@@ -111,7 +111,7 @@ static void the_port_is_reopened_while_sockets_linger(void) {
   struct peer p[5];
   int i;
   forget();
-  listener = serve(&mgr, phoenix, hi);
+  listener = serve(&mgr, reopens_on_close, hi);
   mg_snprintf(address, sizeof(address), "%s", url_of(listener, "http"));
   for (i = 0; i < 5; i++) {
     peer_open(&p[i], listener);
@@ -138,7 +138,7 @@ static void the_port_is_reopened_while_sockets_linger(void) {
 }
 
 // Drained from the handler of a connection that it accepted, while others wait to be accepted.
-static void closes_the_shop(struct mg_connection *c, int ev, void *ev_data) {
+static void drains_the_listener_on_accept(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == MG_EV_ACCEPT) listener->is_draining = 1;
 }
@@ -148,7 +148,7 @@ static void drained_from_the_accept_handler(void) {
   struct peer p[3];
   int i;
   forget();
-  listener = serve(&mgr, closes_the_shop, hi);
+  listener = serve(&mgr, drains_the_listener_on_accept, hi);
   for (i = 0; i < 3; i++) peer_open(&p[i], listener);
   POLL_UNTIL(&mgr, listener_closes == 1);
   CHECK(count_conns(&mgr) >= 1);
@@ -159,8 +159,8 @@ static void drained_from_the_accept_handler(void) {
 
 int main(void) {
   mg_log_set(MG_LL_ERROR);
-  of_two_listeners_only_the_drained_one_closes(false);
-  of_two_listeners_only_the_drained_one_closes(true);
+  only_the_drained_listener_closes(false);
+  only_the_drained_listener_closes(true);
   the_port_is_reopened_from_a_timer();
   the_port_is_reopened_while_sockets_linger();
   drained_from_the_accept_handler();

@@ -147,7 +147,7 @@ static void while_a_client_connects(void) {
 // ---- from inside a handler
 static bool from_close;
 
-static void frees(struct mg_connection *c, int ev, void *ev_data) {
+static void frees_the_manager(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (freed) return;
   if ((ev == MG_EV_HTTP_MSG && !from_close) || (ev == MG_EV_CLOSE && from_close && c->is_accepted)) {
@@ -165,7 +165,7 @@ static void frees(struct mg_connection *c, int ev, void *ev_data) {
 static void from_a_handler(bool in_close) {
   struct mg_mgr mgr;
   struct peer p;
-  start(&mgr, frees, &p);
+  start(&mgr, frees_the_manager, &p);
   from_close = in_close;
   POLL_UNTIL(&mgr, freed);
   end(&mgr, &p);

@@ -33,7 +33,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
 
 #define GET "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
 
-static void say_gets(struct peer *p, int from, int to) {
+static void send_gets(struct peer *p, int from, int to) {
   char text[100];
   for (; from < to; from++) {
     snprintf(text, sizeof(text), GET, from);
@@ -81,11 +81,11 @@ static void while_the_reply_is_flushed(void) {
   forget();
   body_len = 16000000;  // more than socket buffers take
   peer_open(&p, serve(&mgr, server, NULL));
-  say_gets(&p, 0, 1);
+  send_gets(&p, 0, 1);
   POLL_UNTIL(&mgr, messages == 1);
   reads_before = reads;
   for (i = 1; i < 20; i++) {
-    say_gets(&p, i, i + 1);
+    send_gets(&p, i, i + 1);
     mg_mgr_poll(&mgr, 0);
     peer_take(&p, 100000);
   }
@@ -129,7 +129,7 @@ static void drained_before_the_request_is_read(void) {
   l = serve(&mgr, server, NULL);
   peer_open(&p, l);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
-  say_gets(&p, 0, 1);
+  send_gets(&p, 0, 1);
   for (c = mgr.conns; c != NULL; c = c->next) {
     if (c->is_accepted) c->is_draining = 1;
   }
@@ -193,7 +193,7 @@ static void drained_by_the_protocol_handler_of_a_raw_connection(void) {
 }
 
 // Nothing is queued when the drain is set: that is the end, for the requests behind it too, and an end in order.
-static void refuse(struct mg_connection *c, int ev, void *ev_data) {
+static void drains_without_reply(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) messages++, c->is_draining = 1;
   if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
   (void) ev_data;
@@ -203,10 +203,10 @@ static void before_the_answer_has_begun(void) {
   struct mg_mgr mgr;
   struct peer p;
   forget();
-  peer_open(&p, serve(&mgr, refuse, NULL));
-  say_gets(&p, 0, 3);
+  peer_open(&p, serve(&mgr, drains_without_reply, NULL));
+  send_gets(&p, 0, 3);
   POLL_UNTIL(&mgr, messages == 1);
-  say_gets(&p, 3, 5);
+  send_gets(&p, 3, 5);
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(p.len, 0);

@@ -91,7 +91,7 @@ static void whole_reply(enum where where, size_t len, int receive_buffer) {
 // ---- twice, and with is_closing
 static struct mg_connection *conn;
 
-static void twice(struct mg_connection *c, int ev, void *ev_data) {
+static void sets_draining_repeatedly(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == MG_EV_HTTP_MSG) c->is_draining = 1, c->is_draining = 1, conn = c;
   if (ev == MG_EV_POLL && conn == c) c->is_draining = 1;
@@ -112,7 +112,7 @@ static void drained_twice(void) {
   struct mg_str want;
   struct peer p;
   int where = BETWEEN_POLLS;
-  start(&mgr, twice, &where, 20000000, &p);
+  start(&mgr, sets_draining_repeatedly, &where, 20000000, &p);
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(peer_drop_close(&p, 0), 1);
@@ -130,7 +130,7 @@ static void drained_then_closed(void) {
   struct peer p;
   int where = FROM_MESSAGE;
   size_t files;
-  start(&mgr, twice, &where, 20000000, &p);
+  start(&mgr, sets_draining_repeatedly, &where, 20000000, &p);
   files = open_files();
   POLL_UNTIL(&mgr, messages == 1);
   CHECK_EQ(closes, 0);

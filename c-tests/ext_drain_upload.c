@@ -10,7 +10,7 @@ static struct mg_mgr mgr;
 static struct mg_connection *listener;
 static char said[50];
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -62,7 +62,7 @@ static void received_to_its_end(enum how how, bool chunked) {
   struct peer p;
   struct mg_str text;
   start(&p, how, chunked);
-  turn_clock(20000);  // longer than any grace
+  advance_clock(20000);  // longer than any grace
   CHECK_EQ(closed, 0);
   CHECK(peer_send_text(&p, chunked ? "6\r\nsecond\r\n0\r\n\r\n" : "second"));
   expect_end(&mgr, &p, HI_CLOSE);
@@ -77,12 +77,12 @@ static void received_to_its_end(enum how how, bool chunked) {
   mg_mgr_free(&mgr);
 }
 
-static void given_up(enum how how) {
+static void stalled_upload(enum how how) {
   struct peer p;
   start(&p, how, false);
-  turn_clock(29999);
+  advance_clock(29999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   POLL_UNTIL(&mgr, closed == 1);
   CHECK_EQ(reason, how == BY_MGR ? MGX_REASON_FORCED : MGX_REASON_BODY_TIMEOUT);
   CHECK(access("up/file", F_OK) != 0);
@@ -98,7 +98,7 @@ int main(void) {
   for (how = 0; how < (int) HOWS; how++) {
     received_to_its_end((enum how) how, false);
     received_to_its_end((enum how) how, true);
-    given_up((enum how) how);
+    stalled_upload((enum how) how);
   }
   rmdir("up");
   return DONE();

@@ -9,7 +9,7 @@ static struct mg_mgr mgr;
 static int rounds, busy;
 
 // One round of the foreign loop. Waits without any other limit than the library's: what is missed hangs.
-static void turn(void) {
+static void foreign_loop_iteration(void) {
   struct pollfd pfd;
   int ms = mgx_mgr_timeout_ms(&mgr);
   memset(&pfd, 0, sizeof(pfd));
@@ -24,7 +24,7 @@ static void turn(void) {
 #define LOOP_UNTIL(cond)                                          \
   do {                                                            \
     uint64_t end = real_ms() + 60000;                             \
-    while (!(cond) && real_ms() < end) turn();                    \
+    while (!(cond) && real_ms() < end) foreign_loop_iteration();                    \
     CHECK(cond);                                                  \
   } while (0)
 
@@ -96,7 +96,7 @@ int main(void) {
   c = last;
   c->is_full = 1;
   CHECK(peer_send_text(&p, GET("/hi")));
-  turn();
+  foreign_loop_iteration();
   mg_mgr_poll(&mgr, 0);
   CHECK_EQ(mgx_mgr_timeout_ms(&mgr), -1);
   c->is_full = 0;

@@ -42,7 +42,7 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void with(size_t io_size, size_t step) {
+static void exchange_with_io_size(size_t io_size, size_t step) {
   struct mgx_options options;
   struct mg_mgr mgr;
   struct mg_connection *l, *c;
@@ -88,11 +88,11 @@ int main(void) {
   mg_log_level = MG_LL_NONE;
   for (i = 0; i < 2; i++) {
     secure = i == 1;
-    with(0, MG_IO_SIZE);
-    with(1, 1024);
-    with(1024, 1024);
-    with(2000, 2000);
-    if (!secure) with(65536, 65536);
+    exchange_with_io_size(0, MG_IO_SIZE);
+    exchange_with_io_size(1, 1024);
+    exchange_with_io_size(1024, 1024);
+    exchange_with_io_size(2000, 2000);
+    if (!secure) exchange_with_io_size(65536, 65536);
   }
   pem_free();
   return DONE();

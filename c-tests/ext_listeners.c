@@ -50,7 +50,7 @@ static void two_managers_on_one_port(void) {
 }
 
 // ---- over a UNIX socket, as two processes would
-static void give(int to, int fd) {
+static void send_descriptor(int to, int fd) {
   union {
     struct cmsghdr align;
     char room[CMSG_SPACE(sizeof(int))];
@@ -73,7 +73,7 @@ static void give(int to, int fd) {
   CHECK(sendmsg(to, &msg, 0) == 1);
 }
 
-static int take(int from) {
+static int receive_descriptor(int from) {
   union {
     struct cmsghdr align;
     char room[CMSG_SPACE(sizeof(int))];
@@ -94,7 +94,7 @@ static int take(int from) {
   return fd;
 }
 
-static void handed_over(void) {
+static void listener_passed_to_another_process(void) {
   struct mg_connection *adopted;
   struct peer waiting, idle;
   size_t files = open_files();
@@ -106,8 +106,8 @@ static void handed_over(void) {
   CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
   CHECK(mgx_listener_fd(listener) >= 0);
   CHECK_EQ(mgx_listener_fd(last), -1);
-  give(pair[0], mgx_listener_fd(listener));
-  fd = take(pair[1]);
+  send_descriptor(pair[0], mgx_listener_fd(listener));
+  fd = receive_descriptor(pair[1]);
   CHECK(fd >= 0 && fd != mgx_listener_fd(listener));
   adopted = mgx_listen_fd(&other, fd, "http://", server, NULL);
   CHECK(adopted != NULL);
@@ -217,7 +217,7 @@ static void adopted_sockets(void) {
 int main(void) {
   mg_log_set(MG_LL_NONE);
   two_managers_on_one_port();
-  handed_over();
+  listener_passed_to_another_process();
   adopted_sockets();
   return DONE();
 }

@@ -69,7 +69,7 @@ static void raises(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) raise(SIGTERM);
 }
 
-static void in_the_middle_of_a_poll(void) {
+static void signal_raised_in_a_handler(void) {
   struct peer p;
   start(0, 1, 5000);
   listener->fn = raises;
@@ -227,7 +227,7 @@ int main(void) {
   big_body = make_body(BIG);
   ends_a_long_sleep(send_signal);
   ends_a_long_sleep(drain_from_thread);
-  in_the_middle_of_a_poll();
+  signal_raised_in_a_handler();
   many_at_once();
   waits_until_all_is_sent();
   mgx_mgr_drain_wait_before_mg_mgr_free_saves_the_reply();

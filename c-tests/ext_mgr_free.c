@@ -14,7 +14,7 @@ static void watched(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
 }
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -94,14 +94,14 @@ int main(void) {
   start();
   drain(0, 100, 1000);
   poll_often(&mgr);
-  turn_clock(100);
+  advance_clock(100);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
   end();
 
   start();
   drain(0, 100, 1000);
   poll_often(&mgr);
-  turn_clock(100);
+  advance_clock(100);
   clock_ms += 900;
   mg_mgr_poll(&mgr, 0);  // marked for closing by force, not yet closed
   end();
@@ -109,7 +109,7 @@ int main(void) {
   start();
   drain(0, 100, 1000);
   poll_often(&mgr);
-  turn_clock(1000);
+  advance_clock(1000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   end();
 

@@ -8,7 +8,7 @@
 static struct mg_mgr *mgr;
 static struct mg_connection *listener;
 
-static bool is(const char *text, size_t len, const char *want) {
+static bool text_equals(const char *text, size_t len, const char *want) {
   return len == strlen(want) && (len == 0 || (text != NULL && memcmp(text, want, len) == 0));
 }
 
@@ -16,7 +16,7 @@ static bool is(const char *text, size_t len, const char *want) {
   do {                               \
     size_t len = 77;                 \
     const char *text = call;         \
-    CHECK(is(text, len, want));      \
+    CHECK(text_equals(text, len, want));      \
   } while (0)
 
 #define NOTHING(call)                \
@@ -53,7 +53,7 @@ static void messages(void) {
   NOTHING(mgx_http_proto(NULL, &len));
   NOTHING(mgx_http_body(NULL, &len));
   CHECK(mgx_http_header_at(&hm, 2, &name, &name_len, &value, &value_len));
-  CHECK(is(name, name_len, "Content-Length") && is(value, value_len, "2"));
+  CHECK(text_equals(name, name_len, "Content-Length") && text_equals(value, value_len, "2"));
   CHECK(mgx_http_header_at(&hm, 0, NULL, NULL, NULL, NULL));
   CHECK(!mgx_http_header_at(&hm, 3, &name, &name_len, &value, &value_len));
   CHECK(name == NULL && name_len == 0 && value == NULL && value_len == 0);
@@ -145,7 +145,7 @@ static void symbols(void) {
 #ifndef __cplusplus
   {
     mgx_str (*str)(const char *) = &(mg_str);
-    CHECK(is(str("abc").buf, str("abc").len, "abc"));
+    CHECK(text_equals(str("abc").buf, str("abc").len, "abc"));
     CHECK(str(NULL).buf == NULL && str(NULL).len == 0);
   }
 #endif
@@ -181,7 +181,7 @@ static void rpc(const char *frame, void (*answer)(struct mg_rpc_req *, const cha
   struct mg_rpc_req r = {NULL, NULL, mg_pfn_iobuf, &io, NULL, mg_str("")};
   r.frame = mg_str(frame);
   answer(&r, json);
-  CHECK(is((char *) io.buf, io.len, want));
+  CHECK(text_equals((char *) io.buf, io.len, want));
   mg_iobuf_free(&io);
 }
 

@@ -20,13 +20,13 @@ static void answer(struct mg_connection *c, int ev, void *ev_data) {
 // A connection that the program links into the list itself has its turns, whether or not others are without MG_EV_POLL.
 static int s_stranger_polls, s_stranger_closes;
 
-static void stranger(struct mg_connection *c, int ev, void *ev_data) {
+static void unlinked_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_POLL) s_stranger_polls++;
   if (ev == MG_EV_CLOSE) s_stranger_closes++;
   (void) c, (void) ev_data;
 }
 
-static void connections_of_the_programs_own(void) {
+static void connections_created_by_the_application(void) {
   struct mg_mgr mgr;
   struct peer p;
   struct mg_connection *l = serve(&mgr, answer, NULL), *c;
@@ -37,7 +37,7 @@ static void connections_of_the_programs_own(void) {
   poll_often(&mgr);
   c = mg_alloc_conn(&mgr);
   CHECK(c != NULL);
-  c->fn = stranger;
+  c->fn = unlinked_handler;
   c->fd = (void *) (size_t) -1;
   c->next = mgr.conns;
   mgr.conns = c;
@@ -110,6 +110,6 @@ int main(void) {
   CHECK_EQ(s_polls, 1);
   mg_mgr_free(&mgr);
 
-  connections_of_the_programs_own();
+  connections_created_by_the_application();
   return DONE();
 }

@@ -90,7 +90,7 @@ static void handles(void) {
   CHECK_EQ(names_in("."), 2);  // what the test's own output goes to
 }
 
-static void whole_files(void) {
+static void reading_and_writing_whole_files(void) {
   char *big = (char *) calloc(1, 3000000);
   struct mg_str s;
   memset(big, 'b', 2999999);
@@ -181,7 +181,7 @@ static void tables_are_writable(void) {
   CHECK(mg_file_read(&mg_fs_posix, "virtual").buf == NULL);
 }
 
-static void stepping(void) {
+static void iterating_with_mg_fs_ls(void) {
   char buf[8], small[1];
   int count = 0, i;
   CHECK(mg_fs_posix.mkd("s"));
@@ -271,11 +271,11 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   missing();
   handles();
-  whole_files();
+  reading_and_writing_whole_files();
   replacing_is_atomic();
   failing_writes_leave_nothing();
   tables_are_writable();
-  stepping();
+  iterating_with_mg_fs_ls();
   packed();
   etags();
   return DONE();

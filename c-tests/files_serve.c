@@ -105,7 +105,7 @@ static const char *large_head(const char *more) {
   return head;
 }
 
-static bool got_large(struct peer *p, size_t ofs, const char *more) {
+static bool received_large_file(struct peer *p, size_t ofs, const char *more) {
   const char *head = large_head(more);
   size_t n = strlen(head);
   return p->len >= ofs + n + LARGE && memcmp(p->buf + ofs, head, n) == 0 && memcmp(p->buf + ofs + n, s_large, LARGE) == 0;
@@ -122,7 +122,7 @@ static void what_a_handler_sees(void) {
   CHECK(s.handle);
   CHECK(s.queued >= strlen(large_head("")));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, total));
-  CHECK(got_large(&t.p, 0, "") && t.p.len == total);
+  CHECK(received_large_file(&t.p, 0, "") && t.p.len == total);
   poll_often(&t.mgr);
   CHECK_EQ(s.written, total);
   CHECK_EQ(s.resp_in_last_write, 0);
@@ -150,7 +150,7 @@ static void pipelined(void) {
   CHECK_EQ(s.messages, 1);
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 2 * one + strlen(large_head("")) + 100));
   CHECK_EQ(s.messages, 4);
-  CHECK(got_large(&t.p, 0, "") && got_large(&t.p, one, ""));
+  CHECK(received_large_file(&t.p, 0, "") && received_large_file(&t.p, one, ""));
   CHECK(t.p.len > 5 && memcmp(t.p.buf + t.p.len - 5, "small", 5) == 0);
   close_site(&t);
 }
@@ -172,7 +172,7 @@ static void ends_after_the_last_byte(void) {
       open_site(&t, requests[i]);
       POLL_UNTIL(&t.mgr, peer_read(&t.p));
       CHECK_EQ(t.p.end, PEER_FIN);
-      CHECK(got_large(&t.p, 0, "Connection: close\r\n"));
+      CHECK(received_large_file(&t.p, 0, "Connection: close\r\n"));
       CHECK_EQ(t.p.len, strlen(large_head("Connection: close\r\n")) + LARGE);
       POLL_UNTIL(&t.mgr, s.closes == 1);
       CHECK_EQ(s.messages, 1);
@@ -187,11 +187,11 @@ static void half_close(void) {
   open_site(&t, "GET /large HTTP/1.1\r\n\r\n");
   peer_shut(&t.p);
   POLL_UNTIL(&t.mgr, peer_read(&t.p));
-  CHECK(t.p.end == PEER_FIN && got_large(&t.p, 0, ""));
+  CHECK(t.p.end == PEER_FIN && received_large_file(&t.p, 0, ""));
   close_site(&t);
 }
 
-static void leaving_early_closes_the_file(void) {
+static void early_disconnect_closes_the_file(void) {
   struct site t;
   size_t files;
   int i;
@@ -557,7 +557,7 @@ static void wrapped(void) {
   memset(&p, 0, sizeof(p));
   p.fd = pair[1];
   POLL_UNTIL(&mgr, peer_has(&p, strlen(large_head("")) + LARGE));
-  CHECK(got_large(&p, 0, ""));
+  CHECK(received_large_file(&p, 0, ""));
   peer_free(&p);
   mg_mgr_free(&mgr);
 }
@@ -571,7 +571,7 @@ int main(void) {
   pipelined();
   ends_after_the_last_byte();
   half_close();
-  leaving_early_closes_the_file();
+  early_disconnect_closes_the_file();
   own_file_system();
   packed();
   one_file();

@@ -42,7 +42,7 @@ static unsigned long in_use(const char *kind) {
 }
 
 // Serves until it is told to stop. Does not return.
-static void serve_half(int resource, size_t most) {
+static void serve_in_child(int resource, size_t most) {
   struct mg_mgr mgr;
   struct mg_connection *l;
   struct word word;
@@ -132,7 +132,7 @@ static bool is_served(unsigned short port) {
   return served;
 }
 
-static void flood(const char *name, int resource, size_t most, bool with_tls, int clients) {
+static void flood_with_partial_requests(const char *name, int resource, size_t most, bool with_tls, int clients) {
   static const char half[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc", hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
   int *fds = (int *) calloc((size_t) clients, sizeof(int)), i, status, ended = 0, sent = 0, idle = 0;
   struct word word;
@@ -141,7 +141,7 @@ static void flood(const char *name, int resource, size_t most, bool with_tls, in
   server_tls(), client_tls();
   CHECK(pipe(tell) == 0 && pipe(stop) == 0);
   pid = fork();
-  if (pid == 0) serve_half(resource, most);
+  if (pid == 0) serve_in_child(resource, most);
   CHECK_EQ(read(tell[0], &word, sizeof(word)), sizeof(word));
   CHECK(is_served(word.port));
   for (i = 0; i < clients; i++) fds[i] = begin_connect(word.port);
@@ -182,11 +182,11 @@ static void flood(const char *name, int resource, size_t most, bool with_tls, in
 int main(void) {
   rlim_t files = raise_file_limit();
   int clients = files < CLIENTS + 100 ? (int) files - 100 : CLIENTS;
-  flood("address space", RLIMIT_AS, 0, false, clients);
-  flood("data", RLIMIT_DATA, 0, false, clients);
-  flood("handshakes", RLIMIT_DATA, 0, true, clients);
-  flood("max_memory", 0, 8 << 20, false, clients);
-  flood("max_memory, handshakes", 0, 8 << 20, true, clients);
+  flood_with_partial_requests("address space", RLIMIT_AS, 0, false, clients);
+  flood_with_partial_requests("data", RLIMIT_DATA, 0, false, clients);
+  flood_with_partial_requests("handshakes", RLIMIT_DATA, 0, true, clients);
+  flood_with_partial_requests("max_memory", 0, 8 << 20, false, clients);
+  flood_with_partial_requests("max_memory, handshakes", 0, 8 << 20, true, clients);
   pem_free();
   return DONE();
 }

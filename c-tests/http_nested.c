@@ -65,7 +65,7 @@ static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static bool answers_are(const struct peer *p, const char *const *uris) {
+static bool expect_answers(const struct peer *p, const char *const *uris) {
   char want[2000] = "";
   for (; *uris != NULL; uris++) {
     size_t n = strlen(want);
@@ -74,9 +74,9 @@ static bool answers_are(const struct peer *p, const char *const *uris) {
   return peer_got(p, want);
 }
 
-#define TALK(first, rest, log, uris) talk(first, rest, log, uris, __LINE__)
+#define TALK(first, rest, log, uris) exchange(first, rest, log, uris, __LINE__)
 
-static void talk(const char *first, const char *const *rest, const char *log, const char *const *uris, int line) {
+static void exchange(const char *first, const char *const *rest, const char *log, const char *const *uris, int line) {
   struct peer p;
   size_t want = 0, i;
   int failed = checks_failed;
@@ -89,7 +89,7 @@ static void talk(const char *first, const char *const *rest, const char *log, co
   POLL_UNTIL(&mgr, *pieces == NULL && peer_has(&p, want));
   poll_often(&mgr);
   peer_read(&p);
-  CHECK(answers_are(&p, uris));
+  CHECK(expect_answers(&p, uris));
   if (strcmp(seen, log) != 0) fprintf(stderr, "saw  %s\nwant %s\n", seen, log);
   CHECK(strcmp(seen, log) == 0);
   if (checks_failed > failed) fprintf(stderr, "... in line %d\n", line);
@@ -116,7 +116,7 @@ static void requests(void) {
 }
 
 // What comes while a handler polls fills the buffer many times: its message stays where it is.
-static void a_flood(void) {
+static void input_during_a_nested_poll(void) {
   static const char request[] = "GET /a HTTP/1.1\r\n\r\n";
   const int n = 3000;
   char *text = (char *) malloc((size_t) n * sizeof(request)), *at;
@@ -149,7 +149,7 @@ static void a_flood(void) {
 }
 
 // The peer leaves while its request is being handled: the message can still be read.
-static void a_peer_that_leaves(void) {
+static void a_peer_that_disconnects(void) {
   struct peer p;
   seen[0] = '\0';
   peer_open(&p, listener);
@@ -252,7 +252,7 @@ static void waiting_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void a_body_that_is_waited_for(void) {
+static void a_handler_that_waits_for_the_body(void) {
   struct mg_connection *l = mg_http_listen(&mgr, "http://127.0.0.1:0", waiting_fn, NULL);
   char *request = (char *) calloc(1, body_len + 100);
   struct peer p;
@@ -285,11 +285,11 @@ int main(void) {
   listener = serve(&mgr, server_fn, NULL);
   mg_timer_add(&mgr, 5, MG_TIMER_REPEAT, timer_fn, NULL);
   requests();
-  a_flood();
-  a_peer_that_leaves();
+  input_during_a_nested_poll();
+  a_peer_that_disconnects();
   frames();
   responses();
-  a_body_that_is_waited_for();
+  a_handler_that_waits_for_the_body();
   mg_mgr_free(&mgr);
   return DONE();
 }

@@ -152,7 +152,7 @@ static void requests(void) {
 }
 
 // HTTP/1.0 takes silence for the end: a head written by the library says when there is more to come, and when not.
-static void kept(void) {
+static void keep_alive_is_announced(void) {
 #define KEEP "GET /reply HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
 #define KEPT H "A: b\r\nConnection: keep-alive\r\nContent-Length: 5          \r\n\r\nhello"
   ASK(KEEP, KEPT, 1);
@@ -167,7 +167,7 @@ static void drained(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void kept_and_then_not(void) {
+static void the_last_reply_announces_the_close(void) {
   struct peer p;
   struct mg_connection *l = mg_http_listen(&mgr, "http://127.0.0.1:0", drained, NULL);
   peer_open(&p, l);
@@ -188,8 +188,8 @@ int main(void) {
   endless();
   script = nothing;
   requests();
-  kept();
-  kept_and_then_not();
+  keep_alive_is_announced();
+  the_last_reply_announces_the_close();
   mg_mgr_free(&mgr);
   return DONE();
 }

@@ -13,7 +13,7 @@ static void reset_counters(void) {
 
 // ---- a socket that is reset while MG_EV_CLOSE is delivered
 
-static void nest_in_close(struct mg_connection *c, int ev, void *ev_data) {
+static void poll_in_close(struct mg_connection *c, int ev, void *ev_data) {
   if (!c->is_accepted) return;
   if (closes > 0) events_after_close++;
   if (ev == MG_EV_READ) c->is_draining = 1;
@@ -33,7 +33,7 @@ static void no_event_follows_close_although_the_socket_lingers(void) {
   struct mg_connection *c;
   reset_counters();
   mg_mgr_init(&mgr);
-  c = mg_listen(&mgr, "tcp://127.0.0.1:0", nest_in_close, NULL);
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", poll_in_close, NULL);
   peer_open(&peer, c);
   peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, closes > 0);
@@ -110,7 +110,7 @@ static void a_body_taken_over_behind_a_pipelined_request_is_the_right_one(void) 
 
 // ---- what a handler does with its connection after mg_close_conn
 
-static void close_and_go_on(struct mg_connection *c, int ev, void *ev_data) {
+static void close_in_handler_and_continue(struct mg_connection *c, int ev, void *ev_data) {
   if (!c->is_accepted) return;
   if (ev == MG_EV_CLOSE) closes++;
   if (ev == MG_EV_READ) {
@@ -127,7 +127,7 @@ static void output_after_mg_close_conn_is_freed(void) {
   struct mg_connection *c;
   reset_counters();
   mg_mgr_init(&mgr);
-  c = mg_listen(&mgr, "tcp://127.0.0.1:0", close_and_go_on, NULL);
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", close_in_handler_and_continue, NULL);
   peer_open(&peer, c);
   peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, peer_read(&peer));
@@ -300,7 +300,7 @@ static void count_closes(struct mg_connection *c, int ev, void *ev_data) {
   (void) c, (void) ev_data;
 }
 
-static void connections_that_a_program_linked_are_closed(void) {
+static void connections_linked_by_the_application_are_closed(void) {
   struct mg_mgr mgr;
   int i;
   reset_counters();
@@ -333,6 +333,6 @@ int main(void) {
   a_timer_may_free_the_manager_with_its_memory();
   wakeups_can_be_set_up_again();
   no_back_pressure_is_reported_after_close();
-  connections_that_a_program_linked_are_closed();
+  connections_linked_by_the_application_are_closed();
   return DONE();
 }

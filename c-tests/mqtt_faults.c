@@ -120,7 +120,7 @@ static void properties(void) {
   failed(NULL);
 }
 
-static void qualities(void) {
+static void qos_values(void) {
   struct mg_mqtt_opts o;
   memset(&o, 0, sizeof(o));
   c->is_mqtt5 = 0;
@@ -189,7 +189,7 @@ int main(void) {
   strings();
   packets();
   properties();
-  qualities();
+  qos_values();
   null_options();
   blank_connection();
   mg_close_conn(c);

@@ -29,7 +29,7 @@ static void end(struct peer *p) {
   mg_mgr_free(&mgr);
 }
 
-static void who_takes_no_replies_is_dropped(void) {
+static void a_peer_that_reads_no_replies_is_dropped(void) {
   struct peer p = open_with(plain, 4096);
   char *packets = (char *) malloc(100000 * 7);
   size_t i, sent = 0;
@@ -70,7 +70,7 @@ static void a_long_stream_is_acknowledged(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  who_takes_no_replies_is_dropped();
+  a_peer_that_reads_no_replies_is_dropped();
   a_long_stream_is_acknowledged();
   return DONE();
 }

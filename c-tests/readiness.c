@@ -176,7 +176,7 @@ static void printed_answers_go_to_the_sender_of_each_datagram(void) {
   mg_mgr_free(&mgr);
 }
 
-static void output_that_can_go_nowhere_does_no_harm(void) {
+static void output_without_a_destination_is_harmless(void) {
   struct mg_mgr mgr;
   struct mg_connection *listener, *c;
   unsigned long id;
@@ -197,7 +197,7 @@ static void output_that_can_go_nowhere_does_no_harm(void) {
   mg_mgr_free(&mgr);
 }
 
-static void a_full_connection_reads_on_when_it_is_full_no_more(void) {
+static void a_full_connection_resumes_reading(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;
   int fds[2];
@@ -219,7 +219,7 @@ static void a_full_connection_reads_on_when_it_is_full_no_more(void) {
 }
 
 // Without MG_EV_POLL a connection is looked at now and then, also when no poll ever sleeps.
-static void a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep(void) {
+static void flags_without_poll_events_are_noticed_by_busy_polls(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;
   uint64_t end = real_ms() + 10000;
@@ -234,18 +234,18 @@ static void a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep(void)
   mg_mgr_free(&mgr);
 }
 
-static void keep_waiting(struct mg_connection *c, int ev, void *ev_data) {
+static void never_respond(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
   (void) ev_data;
 }
 
-static void a_quiet_connection_is_forced_at_the_deadline_of_a_drain(void) {
+static void a_connection_without_poll_events_is_closed_at_the_deadline(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;
   struct peer p;
   struct mgx_mgr_drain_opts opts;
   reset_counters();
-  c = serve(&mgr, keep_waiting, NULL);
+  c = serve(&mgr, never_respond, NULL);
   peer_open(&p, c);
   peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL && c->is_resp);
@@ -284,10 +284,10 @@ int main(void) {
   unread_input_of_a_draining_connection_lets_polls_sleep();
   a_half_closed_peer_that_reads_slowly_lets_polls_sleep();
   printed_answers_go_to_the_sender_of_each_datagram();
-  output_that_can_go_nowhere_does_no_harm();
-  a_full_connection_reads_on_when_it_is_full_no_more();
-  a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep();
-  a_quiet_connection_is_forced_at_the_deadline_of_a_drain();
+  output_without_a_destination_is_harmless();
+  a_full_connection_resumes_reading();
+  flags_without_poll_events_are_noticed_by_busy_polls();
+  a_connection_without_poll_events_is_closed_at_the_deadline();
   a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep();
   return DONE();
 }

@@ -21,7 +21,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void pass_on(const char *mode, bool http) {
+static void reuse_blocks(const char *mode, bool http) {
   static char secret[9000];
   struct mg_mgr mgr;
   struct mg_connection *l;
@@ -53,10 +53,10 @@ static void pass_on(const char *mode, bool http) {
 }
 
 int main(void) {
-  pass_on("keep", false);
-  pass_on("delete", false);
-  pass_on("len = 0", false);
-  pass_on("part", false);
-  pass_on("keep", true);
+  reuse_blocks("keep", false);
+  reuse_blocks("delete", false);
+  reuse_blocks("len = 0", false);
+  reuse_blocks("part", false);
+  reuse_blocks("keep", true);
   return DONE();
 }

@@ -13,7 +13,7 @@ struct owner {
   int num_ids, closes;
 };
 
-static bool known(struct owner *o, unsigned long id) {
+static bool is_known(struct owner *o, unsigned long id) {
   int i;
   for (i = 0; i < o->num_ids; i++) {
     if (o->ids[i] == id) return true;
@@ -21,7 +21,7 @@ static bool known(struct owner *o, unsigned long id) {
   return false;
 }
 
-static void look_at_everything(struct mg_connection *c) {
+static void read_all_fields(struct mg_connection *c) {
   size_t sum = c->recv.len + c->recv.size + c->send.len + c->send.size + c->rtls.len + c->id + c->loc.port + c->rem.port;
   sum += c->is_listening + c->is_client + c->is_accepted + c->is_resolving + c->is_arplooking + c->is_connecting + c->is_tls + c->is_tls_hs;
   sum += c->is_udp + c->is_websocket + c->is_mqtt5 + c->is_hexdumping + c->is_draining + c->is_closing + c->is_full + c->is_tls_throttled;
@@ -36,8 +36,8 @@ static void binding(struct mg_connection *c, int ev, void *ev_data) {
   CHECK_EQ((int) (size_t) c->fn_data, 1234);
   CHECK_EQ(o->magic, 5678);
   o->events++;
-  if (!known(o, c->id)) o->ids[o->num_ids++] = c->id;  // OPEN of a listener comes inside mg_listen
-  if (ev != MG_EV_POLL) look_at_everything(c);
+  if (!is_known(o, c->id)) o->ids[o->num_ids++] = c->id;  // OPEN of a listener comes inside mg_listen
+  if (ev != MG_EV_POLL) read_all_fields(c);
   if (ev == MG_EV_HTTP_MSG && c->is_accepted) mg_http_reply(c, 200, "", "hi");
   if (ev == MG_EV_HTTP_MSG && c->is_client) c->is_draining = 1;
   if (ev == MG_EV_CONNECT) mg_printf(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -48,7 +48,7 @@ static void binding(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void everything_is_looked_at(void) {
+static void all_fields_are_readable(void) {
   struct mg_mgr mgr;
   struct owner o;
   struct mg_connection *l;
@@ -61,7 +61,7 @@ static void everything_is_looked_at(void) {
   mg_http_connect(&mgr, url_of(l, "http"), binding, (void *) (size_t) 1234);
   POLL_UNTIL(&mgr, o.closes == 2);
   CHECK_EQ(o.num_ids, 3);
-  look_at_everything(l);
+  read_all_fields(l);
   mg_mgr_free(&mgr);
   CHECK_EQ(o.closes, 3);
 }
@@ -337,7 +337,7 @@ static void polled_in_another_thread(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  everything_is_looked_at();
+  all_fields_are_readable();
   an_error_on_a_listener();
   closed_between_polls();
   closed_inside_handlers();

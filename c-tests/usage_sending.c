@@ -47,7 +47,7 @@ static void uploads(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void say_body(struct mg_mgr *mgr, struct peer *p, size_t len) {
+static void reply_with_body(struct mg_mgr *mgr, struct peer *p, size_t len) {
   static char piece[50000];
   while (len > 0) {
     size_t n = len < sizeof(piece) ? len : sizeof(piece);
@@ -66,7 +66,7 @@ static void reply_and_drain(void) {
   l = serve(&mgr, uploads, NULL);
   peer_open(&p, l);
   peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\nbegin");
-  say_body(&mgr, &p, 50000);
+  reply_with_body(&mgr, &p, 50000);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   peer_drop_close(&p, 0);
@@ -75,7 +75,7 @@ static void reply_and_drain(void) {
 
   peer_open(&p, l);
   peer_send_text(&p, "POST / HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 10000005\r\n\r\nbegin");
-  say_body(&mgr, &p, 10000000);  // far above MG_MAX_RECV_SIZE
+  reply_with_body(&mgr, &p, 10000000);  // far above MG_MAX_RECV_SIZE
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   peer_drop_close(&p, 0);
@@ -123,7 +123,7 @@ static void from_a_timer_over_all_connections(void) {
 }
 
 // ---- an answer made by hand, without a length, with is_resp left alone
-static void by_hand(struct mg_connection *c, int ev, void *ev_data) {
+static void prints_reply(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_str body = mg_str("own words");
@@ -134,12 +134,12 @@ static void by_hand(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void made_by_hand(void) {
+static void replies_printed_by_the_application(void) {
   struct mg_mgr mgr;
   struct peer p;
   uint64_t start = real_ms();
   forget();
-  peer_open(&p, serve(&mgr, by_hand, NULL));
+  peer_open(&p, serve(&mgr, prints_reply, NULL));
   peer_send_text(&p, "GET / HTTP/1.0\r\n\r\n");
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK(real_ms() - start < 5000);
@@ -231,7 +231,7 @@ static void closes_on(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void hi(struct mg_connection *c, int ev, void *ev_data) {
+static void reply_hi(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "hi");
   (void) ev_data;
 }
@@ -239,7 +239,7 @@ static void hi(struct mg_connection *c, int ev, void *ev_data) {
 static void closing(void) {
   static const int events[] = {MG_EV_HTTP_MSG, MG_EV_READ, MG_EV_POLL, MG_EV_WRITE};
   struct mg_mgr mgr;
-  struct mg_connection *l = serve(&mgr, hi, NULL);
+  struct mg_connection *l = serve(&mgr, reply_hi, NULL);
   size_t i;
   for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
     forget();
@@ -254,7 +254,7 @@ static void closing(void) {
 }
 
 // ---- what CLOSE handlers look at: the program set nothing here
-static void looks_at_close(struct mg_connection *c, int ev, void *ev_data) {
+static void checks_flags_in_close(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_CLOSE && c->is_client) {
     CHECK_EQ(c->is_draining, 0);
@@ -269,7 +269,7 @@ static void looks_at_close(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void says_and_goes(struct mg_connection *c, int ev, void *ev_data) {
+static void sends_and_drains(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) mg_printf(c, "unasked"), c->is_draining = 1;
   (void) ev_data;
 }
@@ -279,8 +279,8 @@ static void flags_in_close(void) {
   struct mg_connection *l;
   forget();
   mg_mgr_init(&mgr);
-  l = mg_listen(&mgr, "tcp://127.0.0.1:0", says_and_goes, NULL);
-  mg_connect(&mgr, url_of(l, "tcp"), looks_at_close, NULL);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", sends_and_drains, NULL);
+  mg_connect(&mgr, url_of(l, "tcp"), checks_flags_in_close, NULL);
   POLL_UNTIL(&mgr, closes == 1);
   mg_mgr_free(&mgr);
 }
@@ -304,7 +304,7 @@ static void fails(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void an_error_of_the_program(void) {
+static void an_error_raised_by_the_application(void) {
   struct mg_mgr mgr;
   struct peer p;
   forget();
@@ -405,12 +405,12 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   reply_and_drain();
   from_a_timer_over_all_connections();
-  made_by_hand();
+  replies_printed_by_the_application();
   endless();
   chunked_list();
   closing();
   flags_in_close();
-  an_error_of_the_program();
+  an_error_raised_by_the_application();
   driven_by_write();
   editing_output();
   return DONE();

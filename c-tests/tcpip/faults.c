@@ -372,7 +372,7 @@ static void flood(void) {
 
 // ---- Layer 2
 
-static void no_old_bytes(void) {
+static void padding_contains_no_old_bytes(void) {
   begin_server();
   struct peer p = shake(4009, 80);
   char secret[300];
@@ -601,7 +601,7 @@ int main(void) {
   fin_with_payload();
   back_pressure();
   flood();
-  no_old_bytes();
+  padding_contains_no_old_bytes();
   addresses();
   arp_spoofing();
   address_changes();

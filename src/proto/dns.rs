@@ -56,8 +56,8 @@ impl Text {
 /// Maximum depth of nested pointers.
 const NESTING: u32 = 5;
 
-/// Appends the name at `at` to `to`. Returns its encoded length; a pointer counts two bytes. A pointer out of the message, or one
-/// nested too deeply, ends the name.
+/// Appends the name at `at` to `to`. Returns its encoded length; a pointer counts two bytes. A pointer out of the message or to
+/// another pointer ends the name. None if pointers are nested too deeply.
 fn labels(buf: &[u8], mut at: usize, depth: u32, to: &mut Text) -> Option<usize> {
     let start = at;
     loop {
