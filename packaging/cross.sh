@@ -42,10 +42,10 @@ settings() {
 # Programs that cannot run here, and why.
 reason() {
   case $triple:$1 in
-  *:files_crash) echo 'it stops a child at each system call with ptrace, which qemu-user does not have' ;;
-  *:switch_config | *:switch_listen) echo 'they read TCP_INFO, which qemu-user does not have' ;;
-  *:small_stack) echo 'its limit is for x86-64; aarch64 and s390x take 18 to 20 KB with the descriptor of the thread' ;;
-  arm-*:abi) echo 'its table is for 64-bit machines; src/abi/layout32.rs has the numbers of this one, and they are asserted' ;;
+  *:files_crash) echo 'it stops a child at each system call with ptrace, which qemu-user lacks' ;;
+  *:switch_config | *:switch_listen) echo 'it reads TCP_INFO, which qemu-user lacks' ;;
+  *:small_stack) echo 'its limit is for x86-64; aarch64 and s390x need 18 to 20 KB with the thread descriptor' ;;
+  arm-*:abi) echo 'its table is for 64-bit machines; src/abi/layout32.rs asserts the layout of this one' ;;
   esac
 }
 
@@ -77,7 +77,7 @@ long_time() {
   if $cc -I"$work/stage/include" -fsyntax-only packaging/cross-time.c 2>"$work/time.log"; then echo 'the other time_t is accepted'; exit 1; fi
   grep -q mgx_time_t_is_not_that_of_the_library "$work/time.log"
   rm -rf "$work/time64"
-  echo "$1: 64-bit time works, and the header refuses programs without it"
+  echo "$1: 64-bit time works, and the header rejects programs without it"
 }
 
 programs() {
@@ -89,7 +89,7 @@ programs() {
     case " ${TESTS-all} " in *" all "* | *" $name "*) ;; *) continue ;; esac
     why=$(reason "$name")
     if [ -n "$why" ]; then
-      echo "  $name: left out: $why"
+      echo "  $name: skipped: $why"
       continue
     fi
     # The first of its variants.
@@ -115,7 +115,7 @@ ok=yes
 for target in "$@"; do
   settings "$target"
   command -v "${prefix}gcc" >/dev/null || { echo "${prefix}gcc is missing: make deps-cross"; exit 1; }
-  rustup -q target add "$target" 2>"$work/rustup.log" || { cat "$work/rustup.log"; echo "$target: rustup has no std for it"; exit 1; }
+  rustup -q target add "$target" 2>"$work/rustup.log" || { cat "$work/rustup.log"; echo "$target: rustup has no std for this target"; exit 1; }
   build=${CARGO_TARGET_DIR:-target}/$target/release
   CARGO_BUILD_TARGET=$target make -s build CC="$cc" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
   build=$(cd "$build" && pwd)

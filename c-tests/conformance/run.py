@@ -70,7 +70,7 @@ def run(name, servers, quick):
     for case, finding in sorted(new):
         print(f"{name}: NEW    {case}: {finding}")
     for case, finding in sorted(gone):
-        print(f"{name}: GONE   {case}: {finding}     take it from expected/{name}.txt")
+        print(f"{name}: GONE   {case}: {finding}     remove it from expected/{name}.txt")
     if not progress.cases and not interrupted:
         print(f"{name}: no case was run")
     return progress, not new and not gone and bool(progress.cases), interrupted
@@ -80,7 +80,7 @@ def main(args):
     quick = "--quick" in args
     bin_dir, deps, *names = [a for a in args if a != "--quick"]
     if unknown := set(names) - set(SUITES):
-        sys.exit(f"no such suite: {' '.join(sorted(unknown))}; there are {' '.join(SUITES)}")
+        sys.exit(f"no such suite: {' '.join(sorted(unknown))}; available: {' '.join(SUITES)}")
     suites = cases = deviations = 0
     failed, interrupted = [], False
     for name in [s for s in SUITES if not names or s in names]:
