@@ -58,7 +58,7 @@ impl Peer {
                 Err(_) => {}
             }
         }
-        panic!("a client does not end");
+        panic!("a client did not finish");
     }
 
     fn one(&self, mut stream: UnixStream, answer: &mut impl FnMut(&[u8]) -> Option<Vec<Vec<u8>>>) {

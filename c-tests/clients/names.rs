@@ -52,7 +52,7 @@ fn dnsmasq() -> Result<(Server, u16), String> {
             Err(e) => last = e,
         }
     }
-    Err(format!("dnsmasq does not start: {last}"))
+    Err(format!("dnsmasq failed to start: {last}"))
 }
 
 fn ask(test: &str, args: &[&str]) -> Result<String, String> {
@@ -63,7 +63,7 @@ fn ask(test: &str, args: &[&str]) -> Result<String, String> {
     Ok(format!("{}{}", outcome.stdout, outcome.code))
 }
 
-fn a_real_server() -> Result<(), Failed> {
+fn with_dnsmasq() -> Result<(), Failed> {
     let (server, port) = dnsmasq()?;
     for scheme in ["udp", "tcp"] {
         let url = format!("{scheme}://127.0.0.1:{port}");
@@ -126,8 +126,8 @@ fn zeroconf() -> Result<(), Failed> {
 }
 
 pub(crate) fn trials(all: &mut Vec<Trial>) {
-    all.push(Trial::test("names::dnsmasq", a_real_server));
-    all.push(Trial::test("names::the_files_of_the_system", system_files));
+    all.push(Trial::test("names::dnsmasq", with_dnsmasq));
+    all.push(Trial::test("names::hosts_and_resolv_conf", system_files));
     all.push(Trial::test("names::zones_of_link_local_addresses", zones));
-    all.push(Trial::test("names::zeroconf_finds_us_and_is_found", zeroconf));
+    all.push(Trial::test("names::zeroconf_in_both_directions", zeroconf));
 }

@@ -62,10 +62,10 @@ impl Server {
         let end = Instant::now() + START;
         while server.ports.len() < listeners {
             if let Some(status) = server.child.try_wait().map_err(|e| e.to_string())? {
-                return Err(format!("{command:?} ended at once: {status}\n{}", server.output()));
+                return Err(format!("{command:?} exited immediately: {status}\n{}", server.output()));
             }
             if Instant::now() > end {
-                return Err(format!("{command:?} names no port\n{}", server.output()));
+                return Err(format!("{command:?} printed no port\n{}", server.output()));
             }
             thread::sleep(Duration::from_millis(5));
             let text = fs::read_to_string(server.dir.join("stdout")).map_err(|e| e.to_string())?;
@@ -129,7 +129,7 @@ impl Server {
         loop {
             match self.child.try_wait().map_err(|e| e.to_string())? {
                 Some(status) => return Ok(status),
-                None if Instant::now() > end => return Err(format!("the server did not end\n{}", self.output())),
+                None if Instant::now() > end => return Err(format!("the server did not exit\n{}", self.output())),
                 None => thread::sleep(Duration::from_millis(5)),
             }
         }
@@ -148,7 +148,7 @@ impl Server {
     pub(crate) fn ended(mut self) -> Result<String, String> {
         let status = self.wait()?;
         let text = fs::read_to_string(self.dir.join("stdout")).map_err(|e| e.to_string())?;
-        if status.success() { Ok(text) } else { Err(format!("the server ended badly: {status}\n{}", self.output())) }
+        if status.success() { Ok(text) } else { Err(format!("the server failed: {status}\n{}", self.output())) }
     }
 }
 

@@ -162,7 +162,7 @@ fn static_size() -> Result<(), Failed> {
         let symbols = succeed(nm, &dir)?.stdout;
         let found = symbols.lines().filter(|l| l.contains("ring_core")).count();
         if (found > 0) != wanted || !symbols.contains("mg_http_listen") {
-            return Err(format!("{example}: {found} functions of TLS").into());
+            return Err(format!("{example}: contains {found} TLS functions").into());
         }
     }
     Ok(())
@@ -170,7 +170,7 @@ fn static_size() -> Result<(), Failed> {
 
 /// Another project's library of the same name is not overwritten, nor removed; beside it there is room for ours under another
 /// name, which -lmongoose finds all the same.
-fn foreign() -> Result<(), Failed> {
+fn foreign_library_is_kept() -> Result<(), Failed> {
     let dir = scratch("install-foreign");
     let prefix = dir.join("prefix");
     let lib = prefix.join("lib");
@@ -203,12 +203,12 @@ fn foreign() -> Result<(), Failed> {
         return Err(format!("left: {left:?}").into());
     }
     make("install-files", &dir, &[setting, "FORCE=1".to_string()])?;
-    if fs::metadata(&theirs)?.len() > 100_000 { Ok(()) } else { Err("FORCE=1 has not installed the library".into()) }
+    if fs::metadata(&theirs)?.len() > 100_000 { Ok(()) } else { Err("FORCE=1 did not install the library".into()) }
 }
 
 /// What installation leaves in the libraries: no bitcode, no debug information, no path of the machine that built them, a version
 /// for each symbol of the API, and nothing else to see.
-fn clean_libraries() -> Result<(), Failed> {
+fn libraries_contain_no_paths() -> Result<(), Failed> {
     let (dir, prefix) = installed("install-clean")?;
     let mut readelf = tool("readelf")?;
     readelf.args(["-SW"]).arg(prefix.join("lib/libmongoose.a"));

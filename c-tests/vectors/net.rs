@@ -277,7 +277,7 @@ impl<'a> Manager<'a> {
     pub fn until(&self, what: &str, done: impl Fn() -> bool) -> i32 {
         let (start, before) = (Instant::now(), self.polls.get());
         while !done() {
-            assert!(start.elapsed() < Duration::from_secs(10), "waited for: {what}");
+            assert!(start.elapsed() < Duration::from_secs(10), "timed out waiting for: {what}");
             self.poll(1);
         }
         self.polls.get() - before

@@ -236,7 +236,7 @@ impl Stage {
         if self.mode.side == Side::Client {
             let (_, key) = read_request(&self.m, &mut peer);
             peer.write_all(response(&key).as_bytes()).unwrap();
-            self.m.until("the client's side of the handshake", || self.m.conns().iter().all(|c| c.flags.is_websocket()));
+            self.m.until("the client's handshake", || self.m.conns().iter().all(|c| c.flags.is_websocket()));
         } else {
             peer.write_all(REQUEST).unwrap();
             let mut answer = Vec::new();
@@ -250,7 +250,7 @@ impl Stage {
 
     /// Waits until our side of the connection is gone.
     pub(crate) fn finish(&self) {
-        self.m.until("the end of the connection", || self.m.conns().iter().all(|c| c.flags.is_listening()));
+        self.m.until("the connection to close", || self.m.conns().iter().all(|c| c.flags.is_listening()));
     }
 }
 
@@ -273,10 +273,10 @@ pub(crate) fn unmasked(side: Side, mut data: &[u8]) -> Result<Vec<u8>, String> {
             _ => usize::from(head[1] & 127),
         };
         if head[1] & 128 == 0 {
-            return Err("a client's frame without mask".into());
+            return Err("an unmasked client frame".into());
         }
-        let mask = data.get(2 + extra..6 + extra).ok_or("half a mask")?;
-        let payload = data.get(6 + extra..6 + extra + n).ok_or("half a payload")?;
+        let mask = data.get(2 + extra..6 + extra).ok_or("a partial mask")?;
+        let payload = data.get(6 + extra..6 + extra + n).ok_or("a partial payload")?;
         out.extend([head[0], head[1] & 127]);
         out.extend(&head[2..]);
         out.extend(payload.iter().enumerate().map(|(i, b)| b ^ mask[i % 4]));

@@ -273,7 +273,7 @@ fn fuzz(place: &Place, seconds: u64) -> bool {
     println!("{:<16} {total:>12} {:>9.0} {:>8} {:>7} {whole:>8.1} {findings}", "all", total as f64 / whole.max(0.001), "", "");
     println!("fuzz: {} passed, {findings} failed", rows.len() - findings);
     if interrupted() {
-        println!("interrupted: {} of {} targets have had their time", rows.len().saturating_sub(1), targets.len());
+        println!("interrupted: {} of {} targets finished", rows.len().saturating_sub(1), targets.len());
     }
     findings == 0
 }

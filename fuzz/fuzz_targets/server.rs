@@ -231,7 +231,7 @@ impl Site {
                     return LOG.take();
                 }
             }
-            panic!("the connection does not end");
+            panic!("the connection did not close");
         }
     }
 

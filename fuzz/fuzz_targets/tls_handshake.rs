@@ -91,5 +91,5 @@ fuzz_target!(|input: (u8, Vec<(bool, u16, u8, u8)>)| {
             return;
         }
     }
-    panic!("the handshake does not end");
+    panic!("the handshake did not finish");
 });

@@ -38,7 +38,7 @@ fn run_one(server: bool, pieces: &[&[u8]]) -> bool {
             assert!(used <= input.len());
             input.drain(..used);
             match step {
-                Step::Data(_) => panic!("plaintext from somebody who knows no key"),
+                Step::Data(_) => panic!("plaintext from a peer without the keys"),
                 Step::Failed(_) => return true,
                 Step::Blocked => break,
                 Step::Closed => return false,
