@@ -256,7 +256,7 @@ static void stalled_output(void) {
 }
 
 // What the kernel still holds for a slow peer counts when the peer takes it, although the kernel asks for no more yet.
-static void output_that_creeps(void) {
+static void slowly_draining_output(void) {
   struct mgx_limits limits;
   struct peer p;
   size_t before;
@@ -272,13 +272,13 @@ static void output_that_creeps(void) {
     before = last->send.len;
     while (p.len < target && !peer_take(&p, target - p.len)) mg_mgr_poll(&mgr, 1);
     poll_often(&mgr);
-    turn_clock(400);
+    advance_clock(400);
     if (last != NULL && last->send.len == before) still++;
     CHECK_EQ(closed, 0);
   }
   CHECK(still > 3);  // longer than the timeout without a write
-  turn_clock(999);
-  turn_clock(1000);
+  advance_clock(999);
+  advance_clock(1000);
   CHECK_EQ(closed, 1);
   finish(&p);
 }
@@ -385,7 +385,7 @@ int main(void) {
   an_idle_connection();
   a_short_limit_beside_a_long_one();
   stalled_output();
-  output_that_creeps();
+  slowly_draining_output();
   requests_of_one_connection();
   counters();
   public_limits();

@@ -233,7 +233,7 @@ pub fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("install::static_program_without_tls", static_size));
     all.push(Trial::test("install::program_built_through_pkg_config", pkg_config));
     all.push(Trial::test("install::program_built_through_cmake", cmake));
-    all.push(Trial::test("install::foreign_library_is_kept", foreign));
-    all.push(Trial::test("install::libraries_are_clean", clean_libraries));
+    all.push(Trial::test("install::foreign_library_is_kept", foreign_library_is_kept));
+    all.push(Trial::test("install::libraries_are_clean", libraries_contain_no_paths));
     all.push(Trial::test("install::staged_and_uninstalled", staged));
 }
