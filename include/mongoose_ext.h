@@ -433,8 +433,11 @@ bool mgx_http_header_at(const struct mg_http_message *hm,
 // handler's call, as what the functions below return. NULL and 0 for NULL.
 const char *mgx_http_method(const struct mg_http_message *hm, size_t *len);
 
-// What mg_http_parse is in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
-int mgx_http_parse(const char *s, size_t len, struct mg_http_message *hm, size_t max_headers);
+// mg_http_parse calls it in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
+int mgx_http_parse(const char *s,
+                   size_t len,
+                   struct mg_http_message *hm,
+                   size_t max_headers);
 
 // Request: the protocol version. Response: the reason phrase.
 const char *mgx_http_proto(const struct mg_http_message *hm, size_t *len);

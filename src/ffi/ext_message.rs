@@ -96,7 +96,7 @@ pub unsafe extern "C" fn mgx_http_header_at(
     }
 }
 
-/// What mg_http_parse is in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
+/// mg_http_parse calls it in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message, max_headers: usize) -> c_int {
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn mgx_http_parse(s: *const c_char, len: usize, hm: *mut m
     unsafe { http_message::parse(s.cast(), len, max_headers, hm) }
 }
 
-/// Response: the status code; 0 when there is none.
+/// Response: the status code; 0 if there is none.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_status(hm: *const mg_http_message) -> c_int {

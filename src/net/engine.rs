@@ -149,9 +149,9 @@ record! {
         reason: Cell<Reason>,
         /// The handler was told about the peer's end of stream.
         eof_told: Cell<bool>,
-        /// The last response says that it is the connection's last: `Connection: close`.
+        /// The last response announced the close: `Connection: close`.
         close_announced: Cell<bool>,
-        /// The library began the drain because the connection was idle: requests that arrive meanwhile are served first.
+        /// The library began the drain because the connection was idle: requests that arrive in the meantime are served first.
         last_look: Cell<bool>,
         /// Number of requests dispatched before MGX_EV_DRAIN was delivered.
         told_of_drain: Cell<u32>,

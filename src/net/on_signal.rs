@@ -9,9 +9,9 @@ use crate::proto::ws;
 use core::ffi::c_int;
 use core::ptr;
 
-/// None without signals.
+/// None on systems without signals.
 const ENTRIES: usize = if cfg!(feature = "std") { 64 } else { 0 };
-/// Room for the longest reason of a Close frame, and a NUL.
+/// Size of the longest reason of a Close frame, with a NUL.
 const REASON: usize = 124;
 
 #[derive(Clone, Copy)]
