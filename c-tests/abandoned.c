@@ -1,5 +1,5 @@
-// A client that gives up while its answer is pending or under way: the handler hears of it at once, the connection ends after
-// half_close_ms, and no drain waits for it any longer. What is queued is sent all the same. With a clock turned by hand.
+// A client that disconnects while its response is pending or in progress: the handler is told at once, the connection closes
+// after half_close_ms, and no drain waits for it. Queued output is still sent. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"

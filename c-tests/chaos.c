@@ -1,6 +1,6 @@
-// Handlers that do everything a program may do, and much that none should, at every moment, at random. What must hold: each
-// connection gets MG_EV_OPEN first and exactly one MG_EV_CLOSE last, the list of connections is sound, no poll hangs, the
-// process sleeps when there is nothing to do, and no memory is lost or used after its release (valgrind, AddressSanitizer).
+// Handlers that do everything an application may do, and much that it should not, at random moments. Invariants: each connection
+// gets MG_EV_OPEN first and exactly one MG_EV_CLOSE last, the list of connections is consistent, no poll hangs, the process
+// sleeps when idle, and no memory is leaked or used after free (valgrind, AddressSanitizer).
 //
 // chaos [first seed [number of seeds [polls for each]]]
 // timeout: 60

@@ -1,4 +1,4 @@
-// HTTP clients and their connections: reuse, pipelining, answers that are given up, redirects, servers that are not there.
+// Connections of HTTP clients: reuse, pipelining, cancelled responses, redirects, unreachable servers.
 
 #include "client.h"
 

@@ -1,5 +1,4 @@
-// What a client's own requests mean for it: responses to HEAD, credentials from URLs, and what is too much for WebSocket and MQTT
-// clients.
+// How a client's own requests affect it: responses to HEAD, credentials from URLs, and oversized WebSocket and MQTT messages.
 // not under: short: what is one segment must arrive as one
 
 #include "client.h"

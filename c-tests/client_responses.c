@@ -1,4 +1,4 @@
-// What an HTTP client makes of a server's bytes, however they are cut.
+// How an HTTP client parses a server's bytes, however they are split.
 
 #include "client.h"
 

@@ -1,4 +1,4 @@
-// A program of version 7.0: timers without a manager, buffers and base64 without sizes, uploads by `name`.
+// An application of version 7.0: timers without a manager, buffers and base64 without sizes, uploads by `name`.
 #define MGX_COMPAT_7 700
 #include "peer.h"
 

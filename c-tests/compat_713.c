@@ -1,4 +1,4 @@
-// A program of version 7.13: handlers with four arguments, mg_str.ptr, chunks, and functions that later versions dropped.
+// An application of version 7.13: handlers with four arguments, mg_str.ptr, chunks, and functions that later versions removed.
 #define MGX_COMPAT_7 713
 #include "peer.h"
 

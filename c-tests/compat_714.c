@@ -1,4 +1,4 @@
-// A program of version 7.14: handlers have three arguments, strings are still `ptr`.
+// An application of version 7.14: handlers have three arguments, strings are still `ptr`.
 #define MGX_COMPAT_7 714
 #include "peer.h"
 

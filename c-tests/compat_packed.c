@@ -1,4 +1,4 @@
-// Files as the generator before 7.15 packed them: the program has mg_unlist and mg_unpack.
+// Files packed by the generator before 7.15: the application defines mg_unlist and mg_unpack.
 #define MGX_COMPAT_7 713
 #include "peer.h"
 

@@ -1,4 +1,4 @@
-// A name with several addresses: one after the other is tried, and the program sees one connection.
+// A name with several addresses: they are tried in turn, and the application sees one connection.
 
 #include "peer.h"
 #include "mongoose_ext.h"

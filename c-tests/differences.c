@@ -1,4 +1,4 @@
-// What docs/differences.md says of this library and what a program can see of it within one process.
+// The differences of docs/differences.md that an application can observe within one process.
 #include "peer.h"
 
 // ---- parsing and formatting

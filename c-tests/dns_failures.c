@@ -1,4 +1,4 @@
-// Lookups that come to nothing: time-outs, servers that are not there, connections that close, managers that are freed.
+// Failing lookups: timeouts, unreachable servers, connections that close, managers that are freed.
 
 #include "clock.h"
 #include "dns.h"

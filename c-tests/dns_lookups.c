@@ -1,4 +1,4 @@
-// Lookups that a scripted server answers, well, badly, or with lies.
+// Lookups answered by a scripted server: correctly, incorrectly, or with forged replies.
 
 #include "dns.h"
 #include "mongoose_ext.h"

@@ -1,4 +1,4 @@
-// Hundreds of lookups at once: each finds its answer, ids and ports cannot be guessed, and nothing is left behind.
+// Hundreds of concurrent lookups: each gets its answer, ids and ports are unpredictable, and nothing leaks.
 // not under: valgrind: 400 sockets take long there, and dns_failures.c looks for leaks
 
 #include "dns.h"

@@ -1,4 +1,4 @@
-// `Connection: close` stands in the last reply whose head the library wrote, once, and nowhere else.
+// `Connection: close` appears in the last reply whose head the library wrote, once, and nowhere else.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

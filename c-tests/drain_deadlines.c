@@ -1,5 +1,5 @@
-// How long a drain waits, with a clock turned by hand: 60 s for a reader that stands still, 30 s for an answer that does not
-// begin when the library began the drain and not at all when the flag did, 5 s after the peer's end of stream, 1 s (10 s in all) for what the peer still sends.
+// Time limits of a drain, with a simulated clock: 60 s for a reader that stalls; 30 s for a response that does not begin if the
+// library began the drain, none if the flag did; 5 s after the peer's end of stream; 1 s (10 s in all) for further input.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

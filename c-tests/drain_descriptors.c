@@ -1,4 +1,4 @@
-// When accept finds no descriptor, lingering sockets are given up; and without any, the listener waits quietly.
+// When accept runs out of descriptors, lingering sockets are closed; if there are none, the listener waits without spinning.
 // not under: valgrind: it lets accept succeed, closes the socket and then reports EMFILE
 #include "mongoose.h"
 

@@ -1,5 +1,5 @@
-// MGX_MGR_DONE means that nothing of the manager is left, lingering sockets included: a program that exits then cuts off nobody.
-// mg_mgr_free of a manager whose drain was asked for waits for them too. With a clock turned by hand.
+// MGX_MGR_DONE means that nothing of the manager is left, including lingering sockets: exiting then cuts off nobody. mg_mgr_free
+// waits for them too if a drain was requested. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"

@@ -1,4 +1,4 @@
-// A peer that closes its own half after the request still gets the whole answer, and then the end of the stream.
+// A peer that half-closes after its request still gets the whole response, and then the end of the stream.
 #include "mongoose.h"
 
 #include "peer.h"

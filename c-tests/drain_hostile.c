@@ -1,5 +1,6 @@
-// Peers that do not play along, in every state of a drain: they reset, half-close, dribble, flood, or read nothing at all. Each
-// connection ends, once, with its descriptor; no poll spins; and another client is served all the while. With a clock turned by hand.
+// Misbehaving peers in every state of a drain: they reset, half-close, send byte by byte, flood, or read nothing. Each
+// connection closes once and frees its descriptor, no poll spins, and another client is served meanwhile. Uses a simulated
+// clock.
 // timeout: 120
 #include "ext.h"
 

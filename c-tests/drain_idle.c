@@ -1,4 +1,4 @@
-// 10,000 idle keep-alive connections are drained at once: each peer sees a clean end. Prints time and memory.
+// 10,000 idle keep-alive connections are drained at once, and each peer sees a clean close. Prints time and memory.
 // timeout: 120
 #include "mongoose.h"
 

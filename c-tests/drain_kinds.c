@@ -1,4 +1,4 @@
-// Draining everything that is not a server's HTTP connection: raw TCP, clients, datagrams, descriptors of the program's own.
+// Draining everything other than HTTP connections of servers: raw TCP, clients, datagrams, descriptors of the application.
 #include "mongoose.h"
 
 #include "peer.h"

@@ -1,5 +1,5 @@
-// Connections that end by themselves after the last request: `Connection: close`, and HTTP/1.0 without keep-alive. And those
-// that must not.
+// Connections that close after the last request: `Connection: close`, and HTTP/1.0 without keep-alive. And those that must stay
+// open.
 #include "mongoose.h"
 
 #include "peer.h"

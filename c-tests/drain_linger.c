@@ -1,5 +1,5 @@
-// After a completed drain the socket lingers, out of the program's sight, until the peer is done: at most 1,024 of them, not on
-// mgr->conns, and at no cost to the poll loop.
+// After a completed drain the socket lingers, invisible to the application, until the peer is done: at most 1,024 sockets, not
+// on mgr->conns, and at no cost to the poll loop.
 // timeout: 120
 #include "mongoose.h"
 

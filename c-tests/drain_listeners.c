@@ -1,4 +1,4 @@
-// Draining a listener closes it in its next turn; its port is free at once and the connections it accepted live on.
+// Draining a listener closes it in its next service call; its port is free at once and its accepted connections stay open.
 #include "mongoose.h"
 
 #include "peer.h"

@@ -1,5 +1,4 @@
-// mg_mgr_free while a drain is in any of its phases: one MG_EV_CLOSE for each connection, nothing leaks, nobody is called any
-// more. What was still queued is discarded.
+// mg_mgr_free in each phase of a drain: one MG_EV_CLOSE per connection, no leaks, no later calls. Queued output is discarded.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

@@ -1,5 +1,5 @@
-// spread_ms: the drain reaches connections spread over this time, WebSockets and streams too, and until then they work as ever.
-// And the Close frame that the plain flag sends. With a clock turned by hand.
+// spread_ms: the drain reaches connections spread over this time, including WebSockets and streams, and until then they work
+// normally. Also the Close frame sent for the plain flag. Uses a simulated clock.
 #include "ext.h"
 
 #include "ws_peer.h"

@@ -1,5 +1,5 @@
-// Answers that begin during a drain and do not end in the same call - event streams, long polls, upgrades, packets - hear of it:
-// MGX_EV_DRAIN comes once more to their connection, so that they can say good-bye. With a clock turned by hand.
+// Responses that begin during a drain and do not end in the same call - event streams, long polls, upgrades, packets - get
+// MGX_EV_DRAIN once more, to end cleanly. Uses a simulated clock.
 #include "ext.h"
 
 #include "ws_peer.h"

@@ -1,4 +1,4 @@
-// is_draining may be set from anywhere; the whole reply still arrives, also through a small receive buffer.
+// is_draining may be set from anywhere; the whole reply still arrives, even through a small receive buffer.
 #include "mongoose.h"
 
 #include "peer.h"

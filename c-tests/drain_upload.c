@@ -1,4 +1,4 @@
-// An error reply to a client that is still sending its body: all of it arrives, though nobody reads the rest of the upload.
+// An error reply to a client that is still sending its body arrives completely, although nobody reads the rest of the upload.
 #include "mongoose.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// Programs that call the draining functions with any numbers, on any connection, from any callback, in any order: everything still
-// ends, when it should. With a clock turned by hand, also backwards.
+// Draining functions called with arbitrary numbers, on any connection, from any callback, in any order: everything still ends on
+// time. Uses a simulated clock, which also jumps backwards.
 #include "ext.h"
 
 #include "clock.h"

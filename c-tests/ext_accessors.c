@@ -1,4 +1,4 @@
-// Access for languages without bit fields and variadic functions, sizes of structs, and NULL for every pointer.
+// Accessors for languages without bit fields and variadic functions, sizes of structs, and NULL for every pointer.
 #include "ext.h"
 
 static struct mg_mgr *mgr;

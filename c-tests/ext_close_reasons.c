@@ -1,4 +1,4 @@
-// Why a connection ended and what it did not send, told in MG_EV_CLOSE: every reason. With a clock turned by hand.
+// The close reason and the number of unsent bytes in MG_EV_CLOSE, for every reason. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"

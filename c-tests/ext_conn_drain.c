@@ -1,4 +1,4 @@
-// mgx_conn_drain: one connection is ended in order, whatever it is doing, and the others notice nothing. With a clock turned by hand.
+// mgx_conn_drain closes one connection gracefully, whatever it is doing, without affecting others. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"

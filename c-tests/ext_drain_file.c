@@ -1,5 +1,5 @@
-// Files on their way when the drain begins arrive whole, however the drain began and however the library sends them, as long as
-// they move; what is cut off is counted. With a clock turned by hand.
+// Files being sent when a drain begins arrive completely as long as they make progress, however the drain began and the library
+// sends them; truncated ones are counted. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"

@@ -1,5 +1,4 @@
-// Uploads that the library writes to a file: one that is under way when the drain begins is received to its end and answered. With a
-// clock turned by hand.
+// An upload in progress when a drain begins is received to its end and answered. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"

@@ -1,5 +1,5 @@
-// A manager as a guest in a loop of the program's own: it waits for mgx_mgr_fd for at most mgx_mgr_timeout_ms, then polls without
-// waiting. Nothing may be missed, and the loop may not spin.
+// A manager in a foreign event loop, which waits for mgx_mgr_fd for at most mgx_mgr_timeout_ms, then polls without waiting. No
+// event may be missed, and the loop must not spin.
 #include <poll.h>
 #include <pthread.h>
 

@@ -1,4 +1,5 @@
-// 10,000 idle keep-alive connections leave through the drain of their manager: each peer sees a clean end. Prints time and memory.
+// 10,000 idle keep-alive connections close through the drain of their manager, and each peer sees a clean close. Prints time and
+// memory.
 // timeout: 120
 #include "mongoose.h"
 

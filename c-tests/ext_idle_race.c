@@ -1,5 +1,5 @@
-// A request that is sent in the very instant in which an idle connection is closed, 10,000 times: it is answered in full, or the
-// client gets the end of the stream before any byte of an answer and may ask again elsewhere. Never half an answer, never a reset.
+// A request sent at the very moment an idle connection is closed, 10,000 times: it is answered completely, or the client gets
+// the end of the stream before any byte of a response and may retry elsewhere. Never a partial response, never a reset.
 // C only
 // timeout: 120
 #include "mongoose.h"

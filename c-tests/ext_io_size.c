@@ -1,5 +1,5 @@
-// mgx_options.io_size: connections that wait in the middle of something hold a buffer of that size and no more, 1024 at least, with TLS
-// too; idle ones hold none; and everything works through such buffers.
+// mgx_options.io_size: connections in the middle of a message hold a buffer of that size, at least 1024, also with TLS; idle
+// ones hold none; and everything works through such buffers.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 

@@ -1,4 +1,4 @@
-// Limits, time-outs and counters, each on its own, with a clock turned by hand. Without mgx_mgr_limits there are none.
+// Limits, timeouts and counters, each separately, with a simulated clock. Without mgx_mgr_limits there are none.
 #include "ext.h"
 
 #include "clock.h"

@@ -1,4 +1,4 @@
-// Sharing a port between managers, handing a listener over, and adopting one.
+// Sharing a port between managers, passing on a listener, and adopting one.
 #include "mongoose.h"
 
 #include <sys/un.h>

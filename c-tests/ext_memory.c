@@ -1,4 +1,5 @@
-// max_memory of mgx_limits: above it nobody is accepted until others have gone, no TLS begins, and who needs far more ends with OOM.
+// max_memory of mgx_limits: above it no connection is accepted until others have closed, TLS is refused, and connections that
+// need far more close with OOM.
 #include "tls.h"
 
 static int errors, messages;

@@ -1,4 +1,4 @@
-// mgx_mgr_drain, step by step, with a clock turned by hand.
+// mgx_mgr_drain, step by step, with a simulated clock.
 #include "ext.h"
 
 #include "clock.h"

@@ -1,5 +1,5 @@
-// mgx_mgr_drain from where a program is told to stop: a signal handler while mg_mgr_poll sleeps, another thread, several at once;
-// and mgx_mgr_drain_wait, by the machine's clock.
+// mgx_mgr_drain from where applications are told to stop: a signal handler while mg_mgr_poll sleeps, another thread, several at
+// once; and mgx_mgr_drain_wait, in real time.
 #include "mongoose.h"
 
 #include <pthread.h>

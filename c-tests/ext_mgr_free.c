@@ -1,5 +1,5 @@
-// mg_mgr_free in every phase of a manager's drain, and with connections in every state of their own: one MG_EV_CLOSE for each,
-// nothing leaks, nobody is called any more.
+// mg_mgr_free in every phase of a manager's drain, with connections in every state: one MG_EV_CLOSE each, no leaks, no later
+// calls.
 #include "ext.h"
 
 #include "clock.h"

@@ -1,4 +1,4 @@
-// The functions that make the API usable without structs, bit fields, macros and variable arguments; each with NULL, too.
+// The functions that make the API usable without structs, bit fields, macros and variable arguments; each also with NULL.
 #include <limits.h>
 #include <pthread.h>
 

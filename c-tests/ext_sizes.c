@@ -1,4 +1,5 @@
-// mgx_limits on sizes: heads and bodies beyond them are refused with an answer the client can read while it still sends.
+// Size limits of mgx_limits: excessive heads and bodies are refused with a response that the client can read while it is still
+// sending.
 #include "peer.h"
 
 #include "mongoose_ext.h"

@@ -1,4 +1,4 @@
-// What other threads and signal handlers may call: mgx_send_to and mgx_wakeup_mgr, without mg_wakeup_init.
+// Functions for other threads and signal handlers: mgx_send_to and mgx_wakeup_mgr, without mg_wakeup_init.
 #include "mongoose.h"
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 // C only
 // not under: valgrind: it follows no child that is traced
-// Files and faults: a process that is killed at any system call, calls that fail, what killed processes leave.
+// Files and faults: a process killed at any system call, failing calls, leftovers of killed processes.
 #include <sys/file.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>

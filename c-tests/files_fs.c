@@ -1,4 +1,4 @@
-// The file system API: direct calls as programs make them, copies and patches of the tables, packed files, whole files.
+// The file system API: direct calls, copied and patched tables, packed files, whole files.
 #include "mongoose.h"
 
 #include "check.h"

@@ -1,5 +1,5 @@
-// Functions of the program that the library calls while it handles a request, and that do not just return: they let more arrive,
-// close the connection, drain it, raise errors, take its buffer away, free the manager.
+// Application callbacks that do more than return while the library handles a request: they poll, close or drain the connection,
+// raise errors, free its buffer, or free the manager.
 #include "peer.h"
 
 enum misbehave_at { NOTHING, POLL, POLL_WITH_JUNK, CLOSE, SET_CLOSING, DRAIN, FAIL, EMPTY, FREE, ACTS };

@@ -1,4 +1,4 @@
-// Serving files, as a program sees it: what is in c->send, is_resp, events, draining, file systems of the program's own, includes.
+// Serving files, as seen by the application: the contents of c->send, is_resp, events, draining, custom file systems, includes.
 // flags:
 // flags: -DMG_ENABLE_DIRLIST=0 -DMG_HTTP_INDEX="start.htm"
 #include "mongoose.h"

@@ -1,5 +1,5 @@
-// Uploads, as a program sees them: events, its handler and its c->data afterwards, file systems that fail or cannot rename, its own
-// firmware functions.
+// Uploads, as seen by the application: events, its handler and c->data afterwards, file systems that fail or cannot rename, its
+// own firmware functions.
 #include "mongoose.h"
 
 #include "peer.h"

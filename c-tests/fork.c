@@ -1,5 +1,5 @@
-// Managers that live on in child processes: prefork servers, children that free their copy, daemons. A child gets a poller of its
-// own at its first call and takes nothing from its parent.
+// Managers that survive in child processes: prefork servers, children that free their copy, daemons. A child creates its own
+// poller at its first call and takes nothing from its parent.
 // timeout: 180
 #include "mongoose.h"
 

@@ -1,8 +1,8 @@
 // not under: valgrind asan short: they need more memory themselves
 // C only
 // timeout: 200
-// A server whose memory is limited by the system, and more half requests than fit into it, in clear and in TLS handshakes: it lives on,
-// and whoever comes when they have gone is served. The same with max_memory of mgx_limits and no other limit.
+// A server with limited memory gets more partial requests than fit, in clear text and in TLS handshakes: it survives, and serves
+// clients that come after these have disconnected. The same with max_memory of mgx_limits as the only limit.
 #define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>

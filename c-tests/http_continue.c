@@ -1,4 +1,4 @@
-// `100 Continue` is for clients that wait for it: not for one whose body has begun to arrive, nor after an answer.
+// `100 Continue` is sent to clients that wait for it: not after a response, and not if the body has begun to arrive.
 #include "peer.h"
 
 static const char *s_mode = "";

@@ -1,5 +1,5 @@
-// Handlers that poll in every event, while the peer goes on sending: every request is handled once and whole, and gets its own
-// answer; what a handler was given does not change under its hands.
+// Handlers that poll in every event while the peer keeps sending: every request is handled once and completely and gets its own
+// response; the message passed to a handler does not change.
 
 #include "mongoose_ext.h"
 #include "ws_peer.h"

@@ -1,5 +1,5 @@
-// Many requests in one go: all are answered in order, other connections have their turn in between, and a client that does not
-// read what it asked for costs a bounded amount of memory.
+// Many requests at once: all are answered in order, other connections are served in between, and a client that does not read its
+// responses costs a bounded amount of memory.
 // not under: valgrind short: it would take minutes
 
 #include "peer.h"

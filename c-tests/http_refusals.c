@@ -1,4 +1,5 @@
-// Requests that are refused, as the program sees it: MG_EV_ERROR, its own answer instead of the library's, bodies that it takes over.
+// Refused requests, as seen by the application: MG_EV_ERROR, its own response instead of the library's, bodies that it takes
+// over.
 
 #include "peer.h"
 

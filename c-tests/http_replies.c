@@ -1,4 +1,4 @@
-// What is written of an answer, and when it is complete: HEAD, answers that the program prints itself, HTTP/1.0 that is kept.
+// Contents and completion of responses: HEAD, responses printed by the application, HTTP/1.0 keep-alive.
 
 #include "peer.h"
 

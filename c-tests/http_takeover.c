@@ -1,4 +1,4 @@
-// A program that takes a connection over from the HTTP handler gets the bytes behind the request it saw, whatever came before it.
+// An application that takes over a connection from the HTTP handler gets the bytes after its request, whatever came before it.
 
 #include "peer.h"
 

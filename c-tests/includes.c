@@ -1,4 +1,4 @@
-// The header alone brings in what programs use without including it.
+// The header alone provides the system headers that applications use without including them.
 #include "mongoose.h"
 
 #include "check.h"

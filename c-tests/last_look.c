@@ -1,5 +1,5 @@
-// Immediately before the library closes a connection on which nothing was in progress it looks at the socket once more: a request
-// that arrived before the FIN left is answered as the last one. At whatever moment it arrives. With a clock turned by hand.
+// Immediately before the library closes an idle connection it checks the socket once more: a request that arrived before the FIN
+// was sent is answered as the last one, whatever the moment of its arrival. Uses a simulated clock.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "ext.h"
 

@@ -1,4 +1,4 @@
-// Memory, sockets and events at the moments when handlers close, free, resize or nest what the library is working on.
+// Memory, sockets and events when handlers close, free, resize or nest what the library is working on.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

@@ -1,5 +1,5 @@
-// Listening URLs with an error in them are refused: NULL, errno and one line in the log that says what is wrong. Known schemes
-// count in any case. What fails in the kernel is told in its words.
+// Invalid listening URLs are refused: NULL, errno and one log line with the cause. Schemes are case-insensitive. Failures in the
+// kernel are reported with its error texts.
 
 #include "mongoose.h"
 #include "mongoose_ext.h"

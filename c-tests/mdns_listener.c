@@ -1,5 +1,5 @@
-// mDNS listeners: what is answered and what is not, names in .local, and listeners that go away. Datagrams are put into the
-// listener's buffer, and what it sends to the group comes to a listener of the test.
+// mDNS listeners: what is answered and what is not, names in .local, and listeners that close. Datagrams are put into the
+// listener's buffer, and its output to the group arrives at a listener of the test.
 
 #include "clock.h"
 #include "dns.h"

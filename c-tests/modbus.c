@@ -1,4 +1,4 @@
-// A Modbus server: pipelined and short requests, frames that are none, and handlers that change what they should not.
+// A Modbus server: pipelined and short requests, malformed frames, and handlers that change what they must not.
 #include "peer.h"
 
 static int s_requests, s_errors, s_closes, s_reads;

@@ -1,4 +1,4 @@
-// MQTT clients and a broker in one process: logging in, subscribing, publishing in all qualities, versions 3.1.1 and 5.
+// MQTT clients and a broker in one process: logging in, subscribing, publishing with every QoS, versions 3.1.1 and 5.
 // C only
 #include "peer.h"
 

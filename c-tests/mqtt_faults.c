@@ -1,4 +1,4 @@
-// MQTT packets that cannot be written raise MG_EV_ERROR and queue nothing; NULL stands for all-zero options.
+// MQTT packets that cannot be encoded raise MG_EV_ERROR and queue nothing; NULL means all-zero options.
 #include "peer.h"
 
 static char error[100];

@@ -1,4 +1,4 @@
-// A long stream of QoS 1 messages from peers that read the acknowledgements, and that do not.
+// A long stream of QoS 1 messages from peers that read the acknowledgements, and from peers that do not.
 // timeout: 200
 // not under: valgrind: too many packets
 #include "peer.h"

@@ -1,4 +1,4 @@
-// What programs do in MQTT handlers - edit the buffer, close, drain, poll - and what peers do that they should not.
+// Actions of applications in MQTT handlers - edit the buffer, close, drain, poll - and misbehaving peers.
 // timeout: 200
 #include "mongoose_ext.h"
 #include "peer.h"

@@ -1,5 +1,4 @@
-// The keep-alive of MQTT clients: pings by themselves, and what becomes of a broker that falls silent. The clock is the machine's,
-// and a test can turn it on.
+// The keep-alive of MQTT clients: automatic pings, and silent brokers. Uses the real clock, which a test can advance.
 // timeout: 100
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"

@@ -1,5 +1,5 @@
-// Handlers that poll while they handle a packet, and peers that go on sending meanwhile: every packet is handled once and in order,
-// and what a handler is given stays as it is until the handler returns.
+// Handlers that poll while handling a packet, and peers that keep sending: every packet is handled once and in order, and the
+// message passed to a handler does not change until it returns.
 // timeout: 200
 #include "mongoose_ext.h"
 #include "client.h"

@@ -1,5 +1,5 @@
-// Firmware checks against a server in the same program: every message, images in pieces, checks that are cut short, and the program's
-// own mg_ota_* and mg_ota_device_id, with and without the switches that announce them.
+// Firmware checks against a server in the same process: every message, images in parts, interrupted checks, and the
+// application's own mg_ota_* and mg_ota_device_id, with and without the switches that announce them.
 // flags:
 // flags: -DMG_OTA=MG_OTA_CUSTOM -DMG_ENABLE_CUSTOM_DEVICE_ID=1
 #include "clock.h"

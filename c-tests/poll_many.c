@@ -1,5 +1,5 @@
-// More descriptors are ready than one look at the kernel's list tells of (1,024): the others are told of in the next poll, which
-// does not sleep, and connections that are always ready keep nobody waiting.
+// More descriptors are ready than one poller call returns (1,024): the next poll, which does not sleep, gets the others, and
+// connections that are always ready do not starve the rest.
 // timeout: 120
 // not under: valgrind: minutes, and its memory checks have nothing to find here
 #include "ext.h"

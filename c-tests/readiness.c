@@ -1,4 +1,4 @@
-// What the kernel says once is not forgotten, and what it keeps saying does not keep the process busy.
+// Readiness that the kernel reports once is not forgotten, and readiness that it keeps reporting does not keep the process busy.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

@@ -1,4 +1,4 @@
-// A receive buffer goes from one connection to the next: nothing that the first received is in it, as far as its memory reaches.
+// A receive buffer passes from one connection to the next: its memory contains nothing that the first connection received.
 #include "peer.h"
 
 static int s_reads, s_closes, s_seen;

@@ -1,4 +1,4 @@
-// MG_MAX_RECV_SIZE is exact: a buffer that is full to the limit is no error, one byte more is.
+// MG_MAX_RECV_SIZE is exact: a buffer filled to the limit is no error, one byte more is.
 // flags:
 // flags: -DMG_MAX_RECV_SIZE=65536
 // flags: -DMG_MAX_RECV_SIZE=50000

@@ -1,5 +1,5 @@
-// Other threads call the API while one polls. While the poll sleeps they succeed, and what they began happens at once. While a
-// handler waits for such a thread, the call gives up after a while and says so. No call aborts or hangs.
+// Other threads call the API while one polls. While the poll sleeps they succeed, and take effect at once. While a handler waits
+// for such a thread, the call times out with a log line. No call aborts or hangs.
 // timeout: 180
 #include "mongoose.h"
 

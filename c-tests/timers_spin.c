@@ -1,5 +1,5 @@
-// Timers that are due at every moment - of period 0, or armed anew to run at once in their own callback - run once a poll, and the
-// poll waits as if they were not there.
+// Timers that are always due - with period 0, or re-armed to run at once in their own callback - run once per poll, and the poll
+// sleeps as if they did not exist.
 #include "mongoose.h"
 
 #include "peer.h"

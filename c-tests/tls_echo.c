@@ -1,5 +1,5 @@
-// HTTPS between a client and a server of one manager: bodies of all sizes within the polls that programs count on, the order of the
-// events, and mg_tls_init before and after the connection is up.
+// HTTPS between a client and a server of one manager: bodies of all sizes within the number of polls that applications expect,
+// the order of events, and mg_tls_init before and after connecting.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 // not under: short: it counts polls
 #include "tls.h"

@@ -1,4 +1,4 @@
-// TLS and programs that do anything in any event, peers that send the smallest records, and connections that leave in part.
+// TLS and applications that do anything in any event, peers that send tiny records, and connections that close halfway.
 // timeout: 120
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"

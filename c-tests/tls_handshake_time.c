@@ -1,4 +1,4 @@
-// A handshake may take a minute, and with mgx_limits as long as a head: then the connection is closed.
+// A handshake may take a minute, or as long as a request head with mgx_limits; then the connection closes.
 #include "clock.h"
 #include "tls.h"
 

@@ -1,4 +1,4 @@
-// mg_tls_init in every situation, its failures, and the functions below it.
+// mg_tls_init in every situation, its failures, and the lower-level TLS functions.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 

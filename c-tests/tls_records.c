@@ -1,4 +1,4 @@
-// TLS over bad lines: byte by byte, cut at any place, spoilt; and peers that do not speak TLS.
+// TLS over bad lines: byte by byte, split anywhere, corrupted; and peers that do not speak TLS.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 

@@ -1,5 +1,5 @@
-// Upgrades in mid-connection, as STARTTLS does: what was queued before goes out in clear, and what came in clear never counts as
-// protected.
+// Upgrades of open connections, such as STARTTLS: output queued before is sent in clear text, and clear-text input never counts
+// as protected.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 

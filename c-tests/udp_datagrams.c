@@ -1,4 +1,4 @@
-// Datagrams arrive whole or not at all, each text that is printed is one of its own, and one that cannot be sent is an error.
+// Datagrams arrive completely or not at all, each printed text is a separate datagram, and one that cannot be sent is an error.
 
 #include "mongoose.h"
 #include "mongoose_ext.h"

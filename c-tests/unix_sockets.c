@@ -1,5 +1,5 @@
-// Unix sockets: the URL says where, the function that is called says what is spoken there. The file goes with the listener that made
-// it, one that nobody listens at any more is replaced, and nothing else is touched.
+// Unix sockets: the URL names the path, the called function determines the protocol. The file is removed with the listener that
+// created it, a stale one is replaced, and nothing else is touched.
 // not under: short: megabytes byte by byte take minutes
 
 #include "mongoose.h"

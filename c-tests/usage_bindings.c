@@ -1,4 +1,4 @@
-// What bindings for other languages do: they keep numbers instead of pointers, read every field, and call mg_close_conn.
+// The usage pattern of language bindings: they keep ids instead of pointers, read every field, and call mg_close_conn.
 #include "mongoose.h"
 
 #include <pthread.h>

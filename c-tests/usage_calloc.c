@@ -1,5 +1,5 @@
-// A program with its own mg_calloc and mg_free, each logging with MG_DEBUG: all memory that it can see comes from them, logging
-// allocates nothing, and in the end every block has been given back.
+// An application with its own mg_calloc and mg_free, each logging with MG_DEBUG: all memory visible to it comes from them,
+// logging allocates nothing, and at the end every block has been freed.
 // flags: -DMG_ENABLE_CUSTOM_CALLOC=1
 // flags:
 #include "mongoose.h"

@@ -1,4 +1,4 @@
-// Formatting and the memory it hands out, as programs use them.
+// Formatting and the memory it returns, as applications use them.
 #include "mongoose.h"
 
 #include "check.h"

@@ -1,5 +1,5 @@
-// How programs write things down: initialisers, names of their own, switches asked by the preprocessor. All of it must compile
-// in C and C++ without a warning.
+// Language constructs of applications: initialisers, names of their own, switches tested by the preprocessor. All of it must
+// compile in C and C++ without warnings.
 // flags:
 // flags: -DMG_ENABLE_LINES
 // flags: -DMG_ENABLE_SSI=1

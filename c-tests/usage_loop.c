@@ -1,4 +1,4 @@
-// Main loops and life times of managers, as programs write them.
+// Main loops and lifetimes of managers, as applications write them.
 #include "mongoose.h"
 
 #include "peer.h"

@@ -1,4 +1,4 @@
-// Receiving: consuming input, taking it over, passing it on.
+// Receiving: consuming input, taking over connections, forwarding.
 #include "mongoose.h"
 
 #include "peer.h"

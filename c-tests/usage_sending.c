@@ -1,4 +1,4 @@
-// Sending and ending connections.
+// Sending and closing connections.
 #include "mongoose.h"
 
 #include "peer.h"

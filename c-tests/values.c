@@ -1,4 +1,4 @@
-// Values in text: what functions print, parse and match, compared with the C library and with memory that nothing may touch.
+// Values in text: what functions print, parse and match, compared with the C library and with guarded memory.
 #include <limits.h>
 #include <math.h>
 

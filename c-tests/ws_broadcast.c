@@ -1,4 +1,4 @@
-// A chat: everything that one client says goes to all; a timer and another thread have something to say as well.
+// A chat: every message of a client goes to all; a timer and another thread send messages too.
 #include "ws_peer.h"
 
 #include <pthread.h>

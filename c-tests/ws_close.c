@@ -1,4 +1,5 @@
-// How WebSocket connections end: the closing handshake from either side, faults, drains with and without the extension API.
+// How WebSocket connections close: the closing handshake from either side, protocol errors, drains with and without the
+// extension API.
 #include "ws_peer.h"
 
 #include "mongoose_ext.h"

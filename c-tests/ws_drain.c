@@ -1,5 +1,5 @@
-// A WebSocket that is drained: what is queued leaves first, then the Close frame, then the peer's Close frame is waited for, but not
-// for ever. With a clock turned by hand.
+// Draining a WebSocket: queued output is sent first, then the Close frame, then the peer's Close frame is awaited for a limited
+// time. Uses a simulated clock.
 #include "ws_peer.h"
 
 #include "mongoose_ext.h"

@@ -1,4 +1,4 @@
-// A WebSocket server and its client in one manager: what both see, and how many polls it takes.
+// A WebSocket server and its client in one manager: the events of both, and the number of polls.
 #include "peer.h"
 
 static char seen[1000];

@@ -1,4 +1,4 @@
-// What programs do in WebSocket handlers: take the buffer away, drain, close, hand the connection over, patch what is queued.
+// Actions of applications in WebSocket handlers: empty the buffer, drain, close, replace the handler, edit queued output.
 #include "ws_peer.h"
 
 static char seen[2000];

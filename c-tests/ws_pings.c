@@ -1,4 +1,4 @@
-// Pings of a peer that does not read: their answers must not fill the memory.
+// Pings from a peer that does not read: the pongs must not fill the memory.
 #include "ws_peer.h"
 
 #define PINGS 60000
