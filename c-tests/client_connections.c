@@ -79,7 +79,7 @@ static void head(void) {
   POLL_UNTIL(&mgr, seen.closes == 1);
   CHECK(seen_equals(&seen, "H200 M200: C "));
   script_hang_up(&server);
-  // The program gives up between two polls: one more poll, and all is said.
+  // The application gives up between two polls: one more poll, and all is said.
   start(&server, &seen, client_fn);
   send_part(&server, &seen, endless, sizeof(endless) - 1);
   CHECK(seen_equals(&seen, "H203 "));
@@ -102,7 +102,7 @@ static void head(void) {
   script_hang_up(&server);
 }
 
-// ---- a redirect is followed by the program
+// ---- a redirect is followed by the application
 
 static char location[60];
 
@@ -165,7 +165,7 @@ static void server_not_listening(void) {
   CHECK(mgr.conns == NULL);
 }
 
-// The program's own deadline, while the connection is up and nothing comes.
+// The application's own deadline, while the connection is up and nothing comes.
 static void application_timeout(struct mg_connection *c, int ev, void *ev_data) {
   client_fn(c, ev, ev_data);
   if (ev == MG_EV_POLL && c->send.len == 0 && !c->is_connecting && !c->is_closing) mg_error(c, "Timeout %d", 7);

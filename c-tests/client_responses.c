@@ -71,7 +71,7 @@ static const struct test tests[] = {
     {{"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", OK "Content-Length: 1\r\n\r\n!"}, FIN, "H204 M204: H200 M200:! ", "C "},
     // Several responses
     {{OK "Content-Length: 1\r\n\r\na", CHUNKED "1\r\nb\r\n0\r\n\r\n", OK "\r\nc"}, FIN, "H200 M200:a H200 M200:b H200 ", "M200:c C "},
-    // Redirects are the program's business.
+    // Redirects are the application's business.
     {{"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"}, STAY, "H301 M301: ", "C "},
     {{"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\nhi"}, FIN, "H307 M307:hi ", "C "},
     // Nothing that a client can understand

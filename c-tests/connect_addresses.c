@@ -138,7 +138,7 @@ static void connect_timeouts(unsigned short port) {
   start = real_ms();
   r = try_name("holes.test", port);
   CHECK(r.answers == 1 && is_v4(r.rem, 1) && r.up - start >= 750);
-  // Not for ever.
+  // Not forever.
   memset(&l, 0, sizeof(l));
   l.connect_timeout_ms = 400;
   mgx_mgr_limits(&mgr, &l);

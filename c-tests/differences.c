@@ -373,7 +373,7 @@ static void event_loop(void) {
   CHECK_EQ(closes, 1);
   CHECK_EQ(mgr.conns == NULL, 1);
 
-  // Timers of the program's own are not freed.
+  // Timers of the application's own are not freed.
   mg_timer_init(&mgr.timers, &own, 1000, MG_TIMER_REPEAT, called, &rang);
   mg_mgr_free(&mgr);
   CHECK(mgr.timers == NULL);

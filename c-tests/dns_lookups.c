@@ -112,7 +112,7 @@ static void without_poll_events(void) {
   mgx_conn_poll_events(mgr.dns4.c, true);
 }
 
-// A server that the program has named is asked for both kinds of addresses.
+// A server that the application has named is asked for both kinds of addresses.
 static void one_server_for_both_families(void) {
   int before = server.queries;
   mgr.dns6.url = "udp://[2001:4860:4860::8888]:53";

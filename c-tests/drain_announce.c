@@ -65,7 +65,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
       c->is_draining = 1;
       mg_http_reply(c, 200, "cOnNection: Close\r\n", "hi");
       break;
-    case KEEP_ALIVE_HEADER_THEN_DRAIN:  // the program's word stands
+    case KEEP_ALIVE_HEADER_THEN_DRAIN:  // the application's word stands
       mg_http_reply(c, 200, "Connection: keep-alive\r\n", "hi");
       c->is_draining = 1;
       break;
@@ -185,7 +185,7 @@ static void a_protocol_switch_is_not_touched(void) {
   expect(DRAIN_THEN_SWITCHING, GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 0          \r\n\r\n", 0, false);
 }
 
-// A head that the program has moved is not looked for. Nothing else is damaged.
+// A head that the application has moved is not looked for. Nothing else is damaged.
 static void a_head_moved_by_the_application(void) {
   struct peer p = ask(REPLY_PREFIXED_THEN_DRAIN, GET, 28 + strlen(OK_2));
   peer_drop_close(&p, 28);

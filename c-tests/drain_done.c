@@ -172,7 +172,7 @@ static void mg_mgr_free_does_not_wait_without_a_drain(void) {
   peer_free(&p);
 }
 
-// A clock of the program's own that stands still, and a peer that does nothing: it ends all the same.
+// A clock of the application's own that stands still, and a peer that does nothing: it ends all the same.
 static void mg_mgr_free_waits_a_limited_time(void) {
   struct peer p;
   forget();

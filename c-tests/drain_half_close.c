@@ -89,7 +89,7 @@ static void exchange(mg_event_handler_t fn, struct peer *p) {
   CHECK_EQ(messages, 1);
   CHECK_EQ(closes, 1);
   CHECK_EQ(errors, 0);
-  CHECK_EQ(draining_seen, 0);  // the program did not set it
+  CHECK_EQ(draining_seen, 0);  // the application did not set it
 }
 
 static void expect_whole_reply(mg_event_handler_t fn, size_t len) {

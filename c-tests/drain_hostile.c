@@ -199,7 +199,7 @@ static void send_byte_by_byte(enum state state, const char *bytes, int each_ms, 
 
 static const char endless[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
-// A half-close with an answer on its way that nobody reads, and a grace: the last look at the socket must not go on for ever.
+// A half-close with an answer on its way that nobody reads, and a grace: the last look at the socket must not go on forever.
 static void half_closed_and_not_read_with_a_grace(void) {
   struct peer p;
   forget();

@@ -149,7 +149,7 @@ static void a_peer_that_resets(void) {
   CHECK_EQ(closes, 1);
 }
 
-// ---- descriptors of the program's own: everything is sent, and then they are closed at once
+// ---- descriptors of the application's own: everything is sent, and then they are closed at once
 static void a_wrapped_descriptor(bool peer_ends_first) {
   struct mg_mgr mgr;
   struct mg_connection *c;
@@ -184,7 +184,7 @@ static void a_wrapped_descriptor_does_not_linger(void) {
   size_t files;
   forget();
   CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-  copy = dup(fds[0]);  // the program may go on using a copy
+  copy = dup(fds[0]);  // the application may go on using a copy
   mg_mgr_init(&mgr);
   c = mg_wrapfd(&mgr, fds[0], count, NULL);
   files = open_files();

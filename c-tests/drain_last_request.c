@@ -142,7 +142,7 @@ static void after_the_last_chunk(void) {
   peer_free(&p);
 }
 
-// An answer that the program wrote itself: `Connection: close` is honoured as always, HTTP/1.0 is the program's own business.
+// An answer that the application wrote itself: `Connection: close` is honoured as always, HTTP/1.0 is the application's own business.
 static void replies_printed_by_the_application(void) {
   struct peer p = ask(print_reply, GET_CLOSE, 39);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));

@@ -142,7 +142,7 @@ static void drained_before_the_request_is_read(void) {
   mg_mgr_free(&mgr);
 }
 
-// MG_EV_READ that is being delivered still reaches the program, and its buffer is left alone until it returns.
+// MG_EV_READ that is being delivered still reaches the application, and its buffer is left alone until it returns.
 static void drained_in_read(void) {
   struct mg_mgr mgr;
   struct peer p;

@@ -216,7 +216,7 @@ static void a_stream_that_begins_in_the_lame_duck(void) {
   end(&p);
 }
 
-// The drain of one connection says nothing when it begins, because the program began it.
+// The drain of one connection says nothing when it begins, because the application began it.
 static void a_stream_during_the_drain_of_its_connection(const char *request, const char *want, int events) {
   struct peer p;
   start(&p);

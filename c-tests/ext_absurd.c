@@ -124,7 +124,7 @@ static void a_clock_that_jumps(uint64_t to) {
   end();
 }
 
-// ---- programs that resist
+// ---- applications that resist
 
 static bool from_now_on;
 

@@ -415,7 +415,7 @@ static void raw_tcp(void) {
   CHECK_EQ(reason, MGX_REASON_DRAINED);
   finish(&p);
 
-  // But not for ever.
+  // But not forever.
   start_raw(&p);
   CHECK(drain(last, 100, 250));
   for (requests = 0; requests < 3; requests++) {

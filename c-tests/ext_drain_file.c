@@ -55,7 +55,7 @@ static void start(struct peer *p, enum how how) {
   poll_often(&mgr);
 }
 
-// Longer in all than any time-out, but always moving.
+// Longer in all than any timeout, but always moving.
 static void slow_reader_gets_the_whole_file(enum how how) {
   struct peer p;
   int i;

@@ -198,7 +198,7 @@ static void an_idle_connection(void) {
   finish(&p);
 }
 
-// The time-out of the head counts although the connection is looked at for a longer one.
+// The timeout of the head counts although the connection is looked at for a longer one.
 static void a_short_limit_beside_a_long_one(void) {
   struct mgx_limits limits;
   struct peer p;
@@ -245,7 +245,7 @@ static void stalled_output(void) {
   // A reset: the kernel keeps nothing for a peer that does not read.
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, ECONNRESET);
-  // A program that goes on queueing does not put it off.
+  // An application that goes on queueing does not put it off.
   peer_free(&p);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/big"));

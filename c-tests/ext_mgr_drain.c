@@ -347,7 +347,7 @@ static void responses_in_the_lame_duck_phase(void) {
   poll_often(&mgr);
   ask(&mgr, &now, GET("/hi") GET("/hi"));
   expect_end(&mgr, &now, HI_CLOSE);
-  // Nobody has told these two: one whose head the program writes, one whose head had left before.
+  // Nobody has told these two: one whose head the application writes, one whose head had left before.
   ask(&mgr, &own, GET("/own"));
   expect_open(&mgr, &own, OWN);
   ask(&mgr, &kept, GET("/chunks"));
@@ -678,7 +678,7 @@ static void compat_mode(void) {
   finish(&p);
 }
 
-// A body that the program takes off the buffer itself, so that the library does not know where it ends.
+// A body that the application takes off the buffer itself, so that the library does not know where it ends.
 static size_t uploaded;
 
 static void uploads(struct mg_connection *c, int ev, void *ev_data) {

@@ -198,7 +198,7 @@ static void waits_until_the_deadline(void) {
   mg_mgr_free(&mgr);
 }
 
-// The sleep of a poll ends at the next deadline of the drain, however long the program would have slept.
+// The sleep of a poll ends at the next deadline of the drain, however long the application would have slept.
 static void polls_end_in_time(void) {
   uint64_t began = real_ms(), lame_duck, idle_grace;
   struct peer p;

@@ -323,7 +323,7 @@ static void own_handler(int signo) {
   own_signals += signo == SIGUSR1;
 }
 
-// Two managers on one signal, the options copied, and the program's own handler back at the end.
+// Two managers on one signal, the options copied, and the application's own handler back at the end.
 static void signals(void) {
   struct mg_mgr *one = mgx_mgr_new(), *two = mgx_mgr_new();
   char text[] = "going";

@@ -17,7 +17,7 @@ static void answer(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-// A connection that the program links into the list itself has its turns, whether or not others are without MG_EV_POLL.
+// A connection that the application links into the list itself has its turns, whether or not others are without MG_EV_POLL.
 static int s_stranger_polls, s_stranger_closes;
 
 static void unlinked_handler(struct mg_connection *c, int ev, void *ev_data) {

@@ -217,7 +217,7 @@ static void iterating_with_mg_fs_ls(void) {
 
 static const unsigned char s_a[] = "alpha", s_b[] = "beta";
 
-// The program's own; the header only declares it.
+// The application's own; the header only declares it.
 const struct mg_mem_file mg_packed_files[] = {
     {"/web/a.txt", s_a, sizeof(s_a) - 1, 1000},
     {"/web/absent.txt", NULL, 5, 1000},

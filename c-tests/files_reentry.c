@@ -13,7 +13,7 @@ static enum place s_place;
 static int s_depth, s_acted, s_ends, s_closes;
 static bool s_freed;
 static char s_said[70];
-static const char *s_late;  // what the client sends while the program is called
+static const char *s_late;  // what the client sends while the application is called
 static size_t s_late_len;
 
 static void misbehave_at(enum place place) {
@@ -337,7 +337,7 @@ static void uploads_stay_complete(void) {
           while (s_ends == 0) {
             uint64_t before = s_late_len;
             poll_often(&s_mgr);
-            // What the program did not send while it was called.
+            // What the application did not send while it was called.
             if (s_late_len == before && s_late_len > 0) {
               size_t n = s_late_len < 5001 ? s_late_len : 5001;
               CHECK(peer_send(&s_peer, s_late, n));

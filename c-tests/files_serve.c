@@ -207,7 +207,7 @@ static void early_disconnect_closes_the_file(void) {
       POLL_UNTIL(&t.mgr, s.closes == 1);
       mg_mgr_free(&t.mgr);
     } else if (i == 1) {
-      // The program closes.
+      // The application closes.
       struct mg_connection *c;
       for (c = t.mgr.conns; c != NULL; c = c->next) c->is_closing = c->is_accepted;
       POLL_UNTIL(&t.mgr, s.closes == 1);
@@ -225,7 +225,7 @@ static void early_disconnect_closes_the_file(void) {
   CHECK_EQ(open_files(), files);
 }
 
-// ---- a file system of the program's own: it has no descriptors, and gives as little as it likes
+// ---- a file system of the application's own: it has no descriptors, and gives as little as it likes
 
 static size_t s_left;
 
@@ -522,7 +522,7 @@ static void includes(void) {
   close_site(&t);
 }
 
-// A connection of the program's own, without a manager: the answer is complete in its buffer.
+// A connection of the application's own, without a manager: the answer is complete in its buffer.
 static void no_manager(void) {
   struct mg_connection c;
   struct mg_http_message hm;
@@ -538,7 +538,7 @@ static void no_manager(void) {
   mg_iobuf_free(&c.send);
 }
 
-// A descriptor of the program's own waits in every call that is not told otherwise: the poll must not.
+// A descriptor of the application's own waits in every call that is not told otherwise: the poll must not.
 static void wrapped(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;

@@ -292,7 +292,7 @@ static void uploads_in_pieces(void) {
   CHECK(mg_fs_posix.rm("up/in/fine") && mg_fs_posix.rm("up/in") && mg_fs_posix.rm("up/link") && mg_fs_posix.rm("up/out"));
 }
 
-// ---- firmware: the program's own functions
+// ---- firmware: the application's own functions
 
 static char s_flash[3000];
 static size_t s_expected, s_flashed;

@@ -267,7 +267,7 @@ static void a_handler_that_waits_for_the_body(void) {
   POLL_UNTIL(&mgr, peer_has(&p, 49 - 1 + 7));
   CHECK(strstr(p.buf, "1000000") != NULL);
   peer_free(&p);
-  // One that hangs up in between: the handler is told, and need not wait for ever.
+  // One that hangs up in between: the handler is told, and need not wait forever.
   waited_len = 0, eof_told = false;
   peer_open(&p, l);
   unsaid = request, unsaid_len = len + 1000;

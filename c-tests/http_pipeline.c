@@ -14,7 +14,7 @@ static struct mg_connection *listener;
 static int served, others;
 static size_t most_queued, most_buffered;
 static const char *padding = "";  // behind the number in each answer
-static struct mg_connection *first;  // answered when the program says so
+static struct mg_connection *first;  // answered when the application says so
 static bool hold_first;
 
 static void serve_fn(struct mg_connection *c, int ev, void *ev_data) {

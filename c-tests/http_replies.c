@@ -128,7 +128,7 @@ static void printed(void) {
   }
 }
 
-// Where these end only the program knows.
+// Where these end only the application knows.
 static void endless(void) {
   static const char *const no_length[] = {H "\r\nworld", NULL};
   static const char *const short_of_it[] = {H "Content-Length: 6\r\n\r\nworld", NULL};

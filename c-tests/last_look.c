@@ -123,7 +123,7 @@ static void request_arrives_at(enum end end, enum moment when, int at, bool aske
   late = sent;
   if (at == 0 && when != IN_ANOTHERS_POLL_EVENT) CHECK_EQ(late, 1);
   want = (size_t) late + asked_before;
-  if (end == IDLE_TIMEOUT && closed == 0) {  // it came before the time-out was noticed: not idle at all
+  if (end == IDLE_TIMEOUT && closed == 0) {  // it came before the timeout was noticed: not idle at all
     BOTH_UNTIL(requests == (int) want);
     clock_ms += 500;
   }

@@ -293,7 +293,7 @@ static void no_back_pressure_is_reported_after_close(void) {
   close(fds[1]);
 }
 
-// ---- connections of the program's own
+// ---- connections of the application's own
 
 static void count_closes(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE) closes++;

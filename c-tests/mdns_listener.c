@@ -45,7 +45,7 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) c;
 }
 
-// As programs do: what they point at is in the frame of the handler.
+// As applications do: what they point at is in the frame of the handler.
 static void fn_with_local_variables(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_MDNS_REQ) {
     struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;

@@ -26,7 +26,7 @@ static void broker(struct mg_connection *c, int ev, void *ev_data) {
       mg_mqtt_send_header(c, MQTT_CMD_CONNACK, 0, c->is_mqtt5 ? 3 : 2);
       mg_send(c, "\0\0\0", c->is_mqtt5 ? 3 : 2);
     } else if (mm->cmd == MQTT_CMD_SUBSCRIBE) {
-      // The topic from offset 4 on, as programs take it; with version 5 an empty property block is in front of it.
+      // The topic from offset 4 on, as applications take it; with version 5 an empty property block is in front of it.
       const char *p = mm->dgram.buf + 4 + c->is_mqtt5;
       CHECK(p[0] == 0 && p[1] == 5 && memcmp(p + 2, "topic", 5) == 0);
       mg_mqtt_send_header(c, MQTT_CMD_SUBACK, 0, c->is_mqtt5 ? 4 : 3);

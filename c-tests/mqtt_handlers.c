@@ -74,7 +74,7 @@ static void edits_the_buffer(struct mg_connection *c, int ev, void *ev_data) {
   if (edit == 2) mg_iobuf_del(&c->recv, 0, c->recv.len);
   if (edit == 3) mg_iobuf_resize(&c->recv, c->recv.size + 100000);
   if (edit == 4) {
-    // Taken over by the program.
+    // Taken over by the application.
     free(c->recv.buf);
     memset(&c->recv, 0, sizeof(c->recv));
   }

@@ -87,7 +87,7 @@ static void advance_time(uint64_t ms) {
   poll_often(&mgr);
 }
 
-// Polls as lazily as a program can.
+// Polls as lazily as an application can.
 static void sleep_until_closed_or(const int *count, int wanted) {
   uint64_t until = real_ms() + 20000;
   while (*count < wanted && s_closes == 0 && real_ms() < until) mg_mgr_poll(&mgr, 10000);
@@ -121,7 +121,7 @@ static void pings_are_not_sent_early(void) {
   advance_time(0);
   advance_time(74000);
   CHECK(s_pings == 1 && s_others == 1);
-  // Pings of the program's own are as good.
+  // Pings of the application's own are as good.
   mg_mqtt_ping(s_client);
   advance_time(0);
   advance_time(74000);
@@ -180,7 +180,7 @@ static void a_broker_that_never_accepts(void) {
   end();
 }
 
-// It was the program that slept, not the broker.
+// It was the application that slept, not the broker.
 static void an_application_that_does_not_poll_raises_no_error(void) {
   begin("mqtt", 4, 100);
   POLL_UNTIL(&mgr, s_opens == 1);

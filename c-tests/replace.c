@@ -9,7 +9,7 @@
 static int blocks, logged, prefixed;
 static char last[100];
 
-// Logs each block, as programs do that look for leaks: the log itself must not allocate.
+// Logs each block, as applications do that look for leaks: the log itself must not allocate.
 void *mg_calloc(size_t count, size_t size) {
   void *p = calloc(count, size);
   blocks++;

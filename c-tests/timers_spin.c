@@ -80,7 +80,7 @@ static void others_are_punctual(uint64_t period, unsigned flags, void (*fn)(void
   mg_mgr_free(&mgr);
 }
 
-// What the program arms outside of callbacks to run at once does not wait.
+// What the application arms outside of callbacks to run at once does not wait.
 static void armed_outside(unsigned flags) {
   uint64_t began;
   begin(100000, flags, count, NULL);

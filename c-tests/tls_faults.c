@@ -158,7 +158,7 @@ static void aborted_responses_look_truncated(void) {
   finish();
 }
 
-// ---- input that was decrypted and waits for the program
+// ---- input that was decrypted and waits for the application
 
 static void paused_server_fn(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_tls_opts o = server_tls();

@@ -117,7 +117,7 @@ static void while_resolving(void) {
   mg_mgr_free(&mgr);
 }
 
-// Secrets go to a file only when the program asks for it, and the environment names it.
+// Secrets go to a file only when the application asks for it, and the environment names it.
 static void key_log(void) {
   struct mgx_options o;
   struct mg_str text;
@@ -279,7 +279,7 @@ static void udp(void) {
   mg_mgr_free(&mgr);
 }
 
-// ---- sockets of the program's own, and the functions that mg_mgr_poll uses, called by hand
+// ---- sockets of the application's own, and the functions that mg_mgr_poll uses, called by hand
 
 static int wrapped_writes;
 

@@ -125,7 +125,7 @@ static void not_tls(void) {
   }
 }
 
-// A silent peer does not hold a connection for ever.
+// A silent peer does not hold a connection forever.
 static void silent(void) {
   struct mgx_limits limits;
   struct peer p;

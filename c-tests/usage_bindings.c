@@ -95,7 +95,7 @@ static void an_error_on_a_listener(void) {
   CHECK(closes == 1 && mgr.conns == NULL);
   l = mg_http_listen(&mgr, "http://127.0.0.1:0", counts, NULL);
   mg_error(l, "once more");
-  l->is_closing = 0;  // and the program thinks better of it
+  l->is_closing = 0;  // and the application thinks better of it
   mg_mgr_poll(&mgr, 0);
   CHECK(mgr.conns == l);
   mg_mgr_free(&mgr);

@@ -196,7 +196,7 @@ static void refused(void) {
   mg_mgr_free(&mgr);
 }
 
-// ---- events of the program's own, for another connection
+// ---- events of the application's own, for another connection
 static struct mg_str from_other;
 
 static void answers_user_event(struct mg_connection *c, int ev, void *ev_data) {

@@ -20,7 +20,7 @@
 
 struct mg_str mg_str(const char *s);  // stays out of the way of the macro
 
-// Names that belong to the program.
+// Names that belong to the application.
 struct mg_mgr g_mgr;
 static int own_calls;
 void mg_mqtt_init(struct mg_mgr *mgr) {

@@ -85,7 +85,7 @@ static void hello(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "hello");
 }
 
-// Has a request answered; other clients are left connecting, or waiting for ever.
+// Has a request answered; other clients are left connecting, or waiting forever.
 static bool fetch(bool leave_others) {
   struct mg_mgr mgr;
   bool done = false, others[3] = {false, false, false};
@@ -286,7 +286,7 @@ static void every_connection_is_polled_once_per_poll(void) {
   mg_mgr_free(&mgr);
 }
 
-// A program that never frees its manager exits cleanly. Must be the last test.
+// An application that never frees its manager exits cleanly. Must be the last test.
 static void never_freed(void) {
   static struct mg_mgr mgr;
   static struct peer p;

@@ -253,7 +253,7 @@ static void closing(void) {
   mg_mgr_free(&mgr);
 }
 
-// ---- what CLOSE handlers look at: the program set nothing here
+// ---- what CLOSE handlers look at: the application set nothing here
 static void checks_flags_in_close(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_CLOSE && c->is_client) {

@@ -139,7 +139,7 @@ static void fragments_are_at_the_start_of_the_buffer(void) {
   end(&p);
 }
 
-// ---- packets inside a message: the program moves wm->data forward, and drains in the middle of it
+// ---- packets inside a message: the application moves wm->data forward, and drains in the middle of it
 
 static int packets;
 

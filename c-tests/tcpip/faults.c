@@ -465,7 +465,7 @@ static void address_changes(void) {
   end();
 }
 
-// A connection that the program closes is closed for the peer, too.
+// A connection that the application closes is closed for the peer, too.
 static void is_closing(void) {
   begin_server();
   struct peer p = shake(4011, 80);

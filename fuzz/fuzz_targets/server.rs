@@ -182,7 +182,7 @@ impl Site {
             field(c"b", mg_val_type::MG_VAL_BOOL, leak(1).cast(), 1),
             mg_field { name: ptr::null(), r#type: 0, value: ptr::null_mut(), value_size: 0 },
         ];
-        // SAFETY: all zero is what these structs start as; everything lives for ever.
+        // SAFETY: all zero is what these structs start as; everything lives forever.
         unsafe {
             mgx_log_set(0);
             mg_mem_files = files.leak().as_ptr();
