@@ -1,4 +1,4 @@
-//! The header: that the committed one is what the Rust sources say, and that it and the library name the same symbols.
+//! The header: the committed one matches the Rust sources, and header and library have the same symbols.
 
 use cbindgen::{Bindings, Builder, Config};
 use std::{

@@ -1,6 +1,5 @@
-//! httparse as a second opinion on heads, and the classes in which it and we are known to differ. Whatever is in none of them is
-//! read alike: accepted or not, with the same end, method, target and headers. Shared by the fuzz target `framing` and by
-//! `c-tests/vectors/smuggling.rs`.
+//! httparse as a second opinion on heads, and the known classes of differences. Apart from those both agree: accepted or not,
+//! with the same end, method, target and headers. Shared by the fuzz target `framing` and `c-tests/vectors/smuggling.rs`.
 
 /// What a parser makes of the bytes.
 #[derive(Debug, PartialEq, Eq)]

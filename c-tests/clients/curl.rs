@@ -1,4 +1,4 @@
-//! curl, as people use it.
+//! curl as a client.
 
 use crate::server::{Server, client, data_file};
 use crate::tools::{scratch, tool};

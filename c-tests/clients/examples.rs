@@ -1,4 +1,4 @@
-//! The programs of examples-c, used as their first lines say.
+//! The programs of examples-c, used as their first lines describe.
 
 use crate::server::{Server, build, client, data_file};
 use crate::tools::{root, run, scratch, tool};
@@ -279,7 +279,7 @@ fn rest_server() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Streams of all kinds get the same messages, those who come back what they missed, and all of them an end.
+/// All streams get the same messages, reconnecting clients the ones they missed, and every stream ends cleanly.
 fn event_stream() -> Result<(), Failed> {
     let server = Server::start("event_stream", "examples-c/event-stream.c", &["http://127.0.0.1:0", "100"], 1)?;
     let open = |request: &str| -> Result<BufReader<TcpStream>, Failed> {
@@ -483,7 +483,7 @@ fn udp_echo() -> Result<(), Failed> {
     Ok(ensure(text.contains(&from), || text)?)
 }
 
-/// A stop in the middle of two answers: both arrive whole, nobody new gets in, and the program leaves.
+/// A stop during two responses: both arrive completely, no new connection is accepted, and the program exits.
 fn drain() -> Result<(), Failed> {
     let server = Server::start("drain", "examples-c/drain.c", &["http://127.0.0.1:0"], 1)?;
     let once = curl(&server, "/once", &["-i"])?;
@@ -588,7 +588,7 @@ impl Asking {
 
 const LAST: &str = "\r\nConnection: close\r\n";
 
-/// One busy and one idle connection are drained, a third one goes on.
+/// One busy and one idle connection are drained, a third one stays open.
 fn drain_one() -> Result<(), Failed> {
     let server = Server::start("drain_one", "examples-c/drain-one.c", &["http://127.0.0.1:0"], 1)?;
     let mut all = (0..3).map(|_| Asking::new(server.port())).collect::<Result<Vec<_>, _>>()?;
@@ -700,7 +700,7 @@ fn graceful_server() -> Result<(), Failed> {
     let events = stream.rest()?;
     ensure(events.ends_with("event: bye\ndata:\n\n\r\n00000000\r\n\r\n"), || events.clone())?;
     ensure(idle.rest()?.is_empty(), || "more came".to_string())?;
-    // 1001, going away. One says good-bye as well, the other one says nothing, and is not waited for long.
+    // 1001, going away. One client answers the Close frame, the other does not and is closed soon.
     ensure(polite.frame()? == b"\x88\x02\x03\xe9" && rude.frame()? == b"\x88\x02\x03\xe9", || {
         "no Close frame with code 1001".to_string()
     })?;

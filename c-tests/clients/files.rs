@@ -1,4 +1,4 @@
-//! Files: served, listed, taken. The servers are examples-c/static-server.c and upload-form.c.
+//! Files: serving, listing, uploading. The servers are examples-c/static-server.c and upload-form.c.
 
 use crate::server::{Server, client, data_file};
 use crate::tools::{root, scratch, tool};
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a server may use more at its peak than before, however much it serves.
+/// Allowed growth of a server's peak memory, however much it serves.
 const FLAT_KIB: u64 = 4 * 1024;
 
 fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
@@ -137,7 +137,7 @@ fn compressed_files(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What nobody may get: the file beside the served directory, by any name.
+/// The file outside the served directory must be unreachable by any name.
 fn attacks_never_leave_the_directory(test: &str) -> Result<(), Failed> {
     let dir = scratch(&format!("clients-{test}"));
     let (www, other) = (dir.join("www"), dir.join("www2"));
@@ -381,7 +381,7 @@ fn five_hundred_concurrent_downloads(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A client that takes a byte a second holds up nobody, and costs no time.
+/// A client that reads a byte per second does not block others, and costs no CPU time.
 fn a_reader_of_one_byte_per_second(test: &str) -> Result<(), Failed> {
     let data = noise(20_000_000);
     let site = serve(test, |dir| fs::write(dir.join("f"), &data))?;

@@ -1,4 +1,4 @@
-//! MQTT peers of other makers: mosquitto as broker of our client, paho and mosquitto's own clients with our broker.
+//! Third-party MQTT peers: mosquitto as the broker of our client, paho and mosquitto's clients with our broker.
 
 use crate::examples::unused_port;
 use crate::server::{Server, build, build_with, client};

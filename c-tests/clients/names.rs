@@ -1,5 +1,5 @@
-//! Names: dnsmasq answers our resolver, the system's files are followed, zeroconf finds our service and is found. What needs the
-//! usual ports or files runs in namespaces of its own, which only root can make.
+//! Names: dnsmasq answers the resolver, the system's files are used, zeroconf works in both directions. Tests that need the
+//! usual ports or files run in namespaces, which only root can create.
 
 use crate::server::{Server, build, client};
 use crate::tools::{root, run, scratch, tool};
@@ -83,7 +83,7 @@ fn with_dnsmasq() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A script in namespaces of its own; it says "well" in the end.
+/// A script in its own namespaces; it prints "well" at the end.
 fn isolated(
     test: &str,
     kinds: &[&str],

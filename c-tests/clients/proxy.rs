@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// What the proxy may use more at its peak than before, however much passes.
+/// Allowed growth of the proxy's peak memory, however much passes.
 const FLAT_KIB: u64 = 4 * 1024;
 
 fn proxy_to(test: &str, port: u16, args: &[&str]) -> Result<Server, String> {

@@ -1,5 +1,5 @@
-//! A server is replaced by its successor again and again while requests keep coming (examples-c/rolling-restart.c): none may fail.
-//! `DURATION=30` makes it last that many seconds.
+//! Replaces a server by its successor again and again while requests keep coming (examples-c/rolling-restart.c): none may fail.
+//! `DURATION=30` sets the duration in seconds.
 
 use crate::server::{Server, build};
 use crate::tools::scratch;

@@ -1,13 +1,13 @@
-//! The clients of c-tests/scripts: Python and Node, mostly with what they bring along, sometimes with raw sockets.
+//! The clients of c-tests/scripts: Python and Node, mostly with their standard libraries, sometimes with raw sockets.
 
 use crate::server::{Server, client};
 use crate::tools::{root, shared_dir, tool};
 use libtest_mimic::{Failed, Trial};
 use std::process::Command;
 
-/// What a server may use more at its peak than before a test that streams.
+/// Allowed growth of a server's peak memory in streaming tests.
 const STREAMING_KIB: u64 = 20 * 1024;
-/// What may be left after ten thousand connections have come and gone.
+/// Allowed growth after ten thousand connections.
 const LEFT_KIB: u64 = 1024;
 
 pub(crate) fn command(script: &str, server: &Server, args: &[&str]) -> Result<Command, String> {
@@ -53,7 +53,7 @@ fn slow_readers_do_not_block_others(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What 10,000 connections that are closed at once leave behind: nothing.
+/// 10,000 connections that close immediately leak nothing.
 fn port_scan_leaks_nothing(test: &str) -> Result<(), Failed> {
     let server = Server::of_tests(test)?;
     run(test, "portscan.py", &server, &["1000"])?;

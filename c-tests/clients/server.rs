@@ -1,4 +1,4 @@
-//! A C program running as a server: built once, started on free ports, watched, and ended as its user would end it.
+//! A C program running as a server: built once, started on free ports, monitored, and stopped as its user would stop it.
 
 use crate::tools::{root, scratch, shared_dir, succeed, tool};
 use std::{
@@ -135,7 +135,7 @@ impl Server {
         }
     }
 
-    /// Ends the program, which must have been alive until now and must end well. Returns what it printed.
+    /// Stops the program, which must still be running and must exit successfully. Returns its output.
     pub(crate) fn stop(mut self) -> Result<String, String> {
         if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
             return Err(format!("the server died: {status}\n{}", self.output()));
@@ -144,7 +144,7 @@ impl Server {
         self.ended()
     }
 
-    /// Waits for a program that was told to end.
+    /// Waits for a program that was told to exit.
     pub(crate) fn ended(mut self) -> Result<String, String> {
         let status = self.wait()?;
         let text = fs::read_to_string(self.dir.join("stdout")).map_err(|e| e.to_string())?;
@@ -159,7 +159,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs a client to its end, which must come in time and be a success. Returns what it printed.
+/// Runs a client, which must succeed in time. Returns its output.
 pub(crate) fn client(test: &str, command: Command, limit: u64) -> Result<String, String> {
     let shown = format!("{command:?}");
     let outcome = crate::tools::run(command, &scratch(&format!("clients-{test}-client")), Duration::from_secs(limit))?;

@@ -1,4 +1,4 @@
-//! TLS peers of other makers: curl, openssl, Python, websockets and wrk against our server, openssl's server for our client.
+//! Third-party TLS peers: curl, openssl, Python, websockets and wrk against our server, openssl's server for our client.
 
 use crate::server::{Server, build, client, data_file};
 use crate::tools::{root, run, scratch, tool};
@@ -147,7 +147,7 @@ fn python(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Clients that begin handshakes and do not finish them take nothing from the others, and leave nothing behind.
+/// Clients that do not finish their handshakes do not affect others, and leak nothing.
 fn flood(test: &str) -> Result<(), Failed> {
     let (server, _) = serve(test, "p256", &[], 1000)?;
     let script = |name: &str| -> Result<(), String> {

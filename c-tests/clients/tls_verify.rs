@@ -1,4 +1,4 @@
-//! Certificates, good and bad, between the library and OpenSSL, curl and Python: who is believed, and what the other is told.
+//! Verification of valid and invalid certificates between the library and OpenSSL, curl and Python, and the errors reported.
 
 use crate::server::{Server, build, client};
 use crate::tools::{root, tool};

@@ -1,4 +1,4 @@
-//! WebSocket peers of other makers, as clients of our server and as servers of our client.
+//! Third-party WebSocket peers, as clients of our server and as servers of our client.
 
 use crate::examples::ensure;
 use crate::server::{Server, build, client};
@@ -80,7 +80,7 @@ fn own_client_and_server() -> Result<(), Failed> {
     if said == "1 4001 good-bye\n" { Ok(()) } else { Err(said.into()) }
 }
 
-/// A chat room says good-bye to all its members.
+/// A chat room sends all its members a Close frame at shutdown.
 fn goodbye() -> Result<(), Failed> {
     let server = Server::start("ws-goodbye", "examples-c/websocket-broadcast.c", &["http://127.0.0.1:0"], 1)?;
     let all_in = scratch("ws-goodbye-mark").join("mark");

@@ -1,5 +1,5 @@
-//! What a C compiler makes of mongoose.h: no warning in any language version, every prototype, constant, size and offset of the
-//! tables in c-tests/abi, and the compile-time switches.
+//! Compiles mongoose.h with several compilers: no warning in any language version, every prototype, constant, size and offset
+//! of the tables in c-tests/abi, and the compile-time switches.
 
 use crate::{
     programs::generated,

@@ -1,4 +1,4 @@
-//! `make install`, and programs built against what it installs.
+//! `make install`, and programs built against the installed files.
 
 use crate::{
     programs::library_dir,
@@ -48,7 +48,7 @@ fn installed(name: &str) -> Result<(PathBuf, PathBuf), String> {
     Ok((dir, prefix))
 }
 
-/// The shared library comes from where it was installed.
+/// The shared library is loaded from where it was installed.
 fn works(program: &Path, dir: &Path, libraries: &Path) -> Result<(), String> {
     let mut command = Command::new(program);
     command.env("LD_LIBRARY_PATH", libraries);
@@ -149,7 +149,7 @@ fn staged() -> Result<(), Failed> {
     if left.is_empty() { Ok(()) } else { Err(format!("uninstall leaves {left:?}").into()) }
 }
 
-/// Static programs are to contain what they call: no TLS without mg_tls_init.
+/// Static programs contain only the code they call: no TLS without mg_tls_init.
 fn static_size() -> Result<(), Failed> {
     let dir = scratch("install-static-size");
     for (example, wanted) in [("http-server", false), ("https-server", true)] {

@@ -1,4 +1,4 @@
-//! Rules of the engine that no vector shows: budgets of polls, sleeping, and what handlers may do.
+//! Rules of the engine that no vector covers: numbers of polls, sleeping, and actions of handlers.
 
 // Every block calls a C function with what its prototype asks for, or looks at a connection of a manager that is alive.
 #![allow(clippy::undocumented_unsafe_blocks)]

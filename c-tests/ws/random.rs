@@ -1,4 +1,4 @@
-//! Frames put together at random, most of them good: what comes back does not depend on how they are cut.
+//! Random frames, most of them valid: the result does not depend on how they are split.
 
 use crate::script::{Form, Frame, Mode, Side, Stage, collect, echo, frame, unmasked};
 use libtest_mimic::{Failed, Trial};

@@ -1,4 +1,4 @@
-//! The other side of a case: sends frames, collects what comes back.
+//! The peer of a case: sends frames and collects the responses.
 
 // Every block calls a C function with what its prototype asks for.
 #![allow(clippy::undocumented_unsafe_blocks)]
@@ -19,7 +19,7 @@ pub(crate) enum Side {
     Client,
 }
 
-/// What is tested.
+/// The side under test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode {
     pub(crate) side: Side,
@@ -53,7 +53,7 @@ pub(crate) enum Form {
     /// In a longer form than needed.
     Length16,
     Length64,
-    /// A header that announces this much, with nothing behind it.
+    /// A header that announces this length, without a payload.
     Announces(u64),
 }
 
@@ -108,7 +108,7 @@ impl Frame {
 pub(crate) struct Script {
     pub(crate) frames: Vec<Frame>,
     pub(crate) chop: usize,
-    /// What must come back, before the end of the stream: the frames without their masks.
+    /// The frames expected before the end of the stream, without their masks.
     pub(crate) want: Vec<u8>,
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn response(key: &str) -> String {
     format!("{head}{}\r\n\r\n", accept(key))
 }
 
-/// Sec-WebSocket-Accept, by way of functions that have tests of their own.
+/// Sec-WebSocket-Accept, computed with functions that have their own tests.
 pub(crate) fn accept(key: &str) -> String {
     let sum = *function::<unsafe extern "C" fn(*mut mg_sha1_ctx)>("mg_sha1_init");
     let add = *function::<unsafe extern "C" fn(*mut mg_sha1_ctx, *const u8, usize)>("mg_sha1_update");
@@ -248,7 +248,7 @@ impl Stage {
         peer
     }
 
-    /// Waits until our side of the connection is gone.
+    /// Waits until our side of the connection is closed.
     pub(crate) fn finish(&self) {
         self.m.until("the connection to close", || self.m.conns().iter().all(|c| c.flags.is_listening()));
     }
@@ -290,7 +290,7 @@ fn shown(data: &[u8]) -> String {
     if data.len() > 80 { format!("{} bytes: {}..", data.len(), short(&data[..80])) } else { short(data) }
 }
 
-/// Plays a script to its end, which must be the end of the stream.
+/// Runs a script to its end, which must be the end of the stream.
 pub(crate) fn run_script(stage: &Stage, script: &Script) -> Result<(), String> {
     let (m, mode) = (&stage.m, stage.mode);
     let mut peer = stage.connect_open();

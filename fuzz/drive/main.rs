@@ -1,8 +1,8 @@
 //! Drives the targets.
 //!
-//! - `drive smoke PROGRAM`: every target once over its seeds.
-//! - `drive fuzz PROGRAM SECONDS`: all targets, with so many seconds in all. PROGRAM is built with the feature `libfuzzer`.
-//! - `drive minimise PROGRAM`: the corpora in fuzz/corpus become the smallest sets that reach what the last runs reached.
+//! - `drive smoke PROGRAM`: runs every target over its seeds.
+//! - `drive fuzz PROGRAM SECONDS`: fuzzes all targets, SECONDS in all. PROGRAM is built with the feature `libfuzzer`.
+//! - `drive minimise PROGRAM`: reduces the corpora in fuzz/corpus to the smallest sets with the coverage of the last runs.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The whole way of a server's input, from the socket to the program: HTTP, WebSocket, uploads, files, dashboard. Whatever arrives,
-//! the program sees the same messages whether it comes at once or in two pieces, and the connection ends.
+//! The whole path of a server's input, from the socket to the application: HTTP, WebSocket, uploads, files, dashboard. The
+//! application sees the same messages however the input is split, and the connection closes.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;

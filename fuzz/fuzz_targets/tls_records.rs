@@ -1,5 +1,5 @@
-//! TLS records from anybody, as a server's and as a client's first input: at once or in pieces, a session comes to the same end, and
-//! says nothing as plaintext.
+//! Arbitrary TLS records as the first input of a server and of a client: a session ends the same way however the input is
+//! split, and yields no plaintext.
 
 use crate::tls::config::{Cache, Options};
 use crate::tls::session::{Role, Session, Step};
