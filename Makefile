@@ -14,8 +14,10 @@ CC ?= cc
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 BUILD_DIR ?= $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 OBJCOPY ?= objcopy
+# Not empty if the library is for Windows: then it is a DLL with an import library.
+WINDOWS = $(findstring windows,$(CARGO_BUILD_TARGET))$(findstring Windows_NT,$(OS))
 # Without -lgcc_s: compilers link libgcc themselves, and it does not exist for -static.
-STATIC_LIBS = -lutil -lrt -lpthread -lm -ldl
+STATIC_LIBS = $(if $(WINDOWS),-lws2_32 -lbcrypt -lntdll -luserenv -ldbghelp,-lutil -lrt -lpthread -lm -ldl)
 
 # LIBNAME=mongoose-rs is for systems where another package, such as Debian's libsuitesparse-dev, owns libmongoose.so: see
 # docs/installing.md.
@@ -62,6 +64,7 @@ help:
 	@echo 'make small      FEATURES="$(FEATURES)": build the library for small devices; make sizes prints a table of sizes'
 	@echo 'make cross      TARGET=...: build for other machines and test under qemu; make check-systems: type-check for macOS and FreeBSD;'
 	@echo '                make deps-cross installs their tools'
+	@echo 'make windows-test  build the library for Windows and test it under wine; make check-windows: type-check it, also for MSVC; make deps-windows'
 	@echo 'make check-firmware  check the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
 	@echo 'make debian     build Debian packages; make sbom: bill of materials and third-party notices; make deny: check licences and advisories of dependencies'
 	@echo 'make msrv       build with the oldest Rust that Cargo.toml allows; make features: build without TLS, curves, protocols'
@@ -80,6 +83,7 @@ help:
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make tcpip-test test the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a lossy line; make tcpip-test-short'
 	@echo 'make simulate   SEEDS=$(SEEDS) simulated networks with clients and drains; SEED=n details the findings of one'
+	@echo 'make simulate-real  run SEEDS=1000 of them on real sockets, where everything must happen as the simulation predicted'
 	@echo 'make lint       check formatting and run clippy'
 	@echo 'make miri       run the pure code under Miri (nightly)'
 	@echo 'make tsan       find data races with ThreadSanitizer; part of make test'
@@ -99,8 +103,12 @@ build:
 	else \
 	  packaging/no-cargo.sh; exit 1; \
 	fi
+ifneq ($(WINDOWS),)
+	CC="$(CC)" LIBS="$(STATIC_LIBS)" packaging/link-dll.sh $(BUILD_DIR)/libmongoose.a $(BUILD_DIR)/libmongoose.dll
+else
 	CC="$(CC)" packaging/link.sh $(BUILD_DIR)/libmongoose.a $(BUILD_DIR)/libmongoose.so libmongoose.so.$(SOVERSION)
 	ln -sf libmongoose.so $(BUILD_DIR)/libmongoose.so.$(SOVERSION)
+endif
 
 serve: build
 	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(BUILD_DIR)/http-server
@@ -202,11 +210,22 @@ install: build install-files
 install-files:
 	@packaging/foreign.sh $(FORCE) $(L)/$(SO) $(L)/$(SO).$(SOVERSION) $(L)/lib$(LIBNAME).a $(I)/mongoose.h
 	install -d $(L)/pkgconfig $(DESTDIR)$(CMAKE_DIR) $(L)/cmake/unofficial-mongoose $(I) $(DESTDIR)$(LINKDIR)
+ifneq ($(WINDOWS),)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	CC="$(CC)" LIBS="$(STATIC_LIBS)" packaging/link-dll.sh $(BUILD_DIR)/libmongoose.a $(DESTDIR)$(PREFIX)/bin/libmongoose.dll
+	chmod 755 $(DESTDIR)$(PREFIX)/bin/libmongoose.dll
+	mv -f $(DESTDIR)$(PREFIX)/bin/libmongoose.dll.a $(L)/libmongoose.dll.a
+	@# Rust's std has empty members there, which objcopy refuses.
+	cp $(BUILD_DIR)/libmongoose.a $(L)/lib$(LIBNAME).a
+	ar=$$($(CC) -print-prog-name=ar); $$ar d $(L)/lib$(LIBNAME).a $$($$ar t $(L)/lib$(LIBNAME).a 2>/dev/null | grep '\.dwo$$' | sort -u) 2>/dev/null
+	$(OBJCOPY) --strip-debug -D -R .llvmbc -R .llvmcmd $(L)/lib$(LIBNAME).a
+else
 	CC="$(CC)" packaging/link.sh $(BUILD_DIR)/libmongoose.a $(L)/$(SO).$(VERSION) $(SO).$(SOVERSION)
 	chmod 755 $(L)/$(SO).$(VERSION)
 	ln -sf $(SO).$(VERSION) $(L)/$(SO).$(SOVERSION)
 	ln -sf $(SO).$(SOVERSION) $(L)/$(SO)
 	$(OBJCOPY) --strip-debug -D -R .llvmbc -R .llvmcmd $(BUILD_DIR)/libmongoose.a $(L)/lib$(LIBNAME).a
+endif
 	chmod 644 $(L)/lib$(LIBNAME).a
 	@if [ $(LIBNAME) != mongoose ]; then \
 	  set -x; ln -sf ../$(SO).$(SOVERSION) $(DESTDIR)$(LINKDIR)/libmongoose.so; ln -sf ../lib$(LIBNAME).a $(DESTDIR)$(LINKDIR)/libmongoose.a; \
@@ -220,11 +239,12 @@ install-files:
 	$(FILL) packaging/mongoose-config-version.cmake > $(DESTDIR)$(CMAKE_DIR)/mongoose-config-version.cmake
 	cp packaging/unofficial-mongoose-config.cmake $(L)/cmake/unofficial-mongoose/
 	chmod 644 $(I)/mongoose.h $(L)/pkgconfig/*mongoose*.pc $(DESTDIR)$(CMAKE_DIR)/*.cmake $(L)/cmake/unofficial-mongoose/*.cmake
-	@[ -n "$(DESTDIR)" ] || CC="$(CC)" packaging/loader.sh "$(LIBDIR)" "$(LINKDIR)" "$(HEADERS)" $(SO).$(SOVERSION)
+	@[ -n "$(DESTDIR)$(WINDOWS)" ] || CC="$(CC)" packaging/loader.sh "$(LIBDIR)" "$(LINKDIR)" "$(HEADERS)" $(SO).$(SOVERSION)
 
 uninstall:
 	@packaging/foreign.sh $(FORCE) $(L)/$(SO) $(L)/$(SO).$(SOVERSION) $(L)/lib$(LIBNAME).a $(I)/mongoose.h
 	rm -f $(L)/$(SO).$(VERSION) $(L)/$(SO).$(SOVERSION) $(L)/$(SO) $(L)/lib$(LIBNAME).a
+	rm -f $(if $(WINDOWS),$(DESTDIR)$(PREFIX)/bin/libmongoose.dll $(L)/libmongoose.dll.a)
 	rm -f $(I)/mongoose.h $(I)/mongoose_ext.h
 	rm -f $(L)/pkgconfig/mongoose.pc $(L)/pkgconfig/mongoose-static.pc $(L)/pkgconfig/$(LIBNAME).pc
 	rm -rf $(DESTDIR)$(CMAKE_DIR) $(L)/cmake/unofficial-mongoose

@@ -16,15 +16,23 @@ fn main() {
         println!("cargo:rustc-cfg=mg_time64");
     }
 
-    let shim = "src/fmt/variadic.c";
-    println!("cargo:rerun-if-changed={shim}");
+    for file in ["variadic.c", "replaceable.c", "shim.h"] {
+        println!("cargo:rerun-if-changed=src/fmt/{file}");
+    }
+    let for_windows = env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("windows");
     let mut cc = cc::Build::new();
-    cc.file(shim).std("c99").warnings(true).extra_warnings(true).flag_if_supported("-fvisibility=hidden");
-    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
-        // A C library of firmware has no guard for the stack.
-        cc.pic(false);
+    cc.std("c99").warnings(true).extra_warnings(true);
+    if for_windows {
+        // It has no position-independent code, nor visibility. Stack protectors would need another library of GCC's.
+        replaceable_parts(&mut cc);
     } else {
-        cc.pic(true).flag_if_supported("-fstack-protector-strong");
+        cc.file("src/fmt/replaceable.c").flag_if_supported("-fvisibility=hidden");
+        if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
+            // A C library of firmware has no guard for the stack.
+            cc.pic(false);
+        } else {
+            cc.pic(true).flag_if_supported("-fstack-protector-strong");
+        }
     }
     if env::var_os("CARGO_FEATURE_STD").is_none() {
         cc.define("MGX_NO_STD", None);
@@ -40,7 +48,7 @@ fn main() {
             cc.define(&format!("MGX_NO_{protocol}"), None);
         }
     }
-    cc.link_lib_modifier("+whole-archive");
+    cc.file("src/fmt/variadic.c").link_lib_modifier("+whole-archive");
     if rustc_minor() >= EXPORTS_C_SYMBOLS_SINCE {
         cc.link_lib_modifier("+export-symbols");
     }
@@ -49,6 +57,20 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libmongoose.so.7");
         link_soname();
+    }
+}
+
+/// Adds an object of each function that a program may replace. Of several with the same name, the first that is linked counts.
+fn replaceable_parts(cc: &mut cc::Build) {
+    let file = "src/fmt/replaceable.c";
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    let source = std::fs::read_to_string(file).unwrap();
+    for part in 1..=source.matches("#if PART(").count() {
+        let dir = out.join(format!("part{part}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut one = cc.clone();
+        one.file(file).define("MGX_PART", part.to_string().as_str()).out_dir(dir);
+        cc.objects(one.compile_intermediates());
     }
 }
 

@@ -144,7 +144,7 @@ static void redirect(void) {
 static void server_not_listening(void) {
   struct script gone;
   struct seen seen;
-  char url[50];
+  char url[50], want[50];
   memset(&seen, 0, sizeof(seen));
   script_open(&gone);
   script_close(&gone);
@@ -156,9 +156,10 @@ static void server_not_listening(void) {
 
   memset(&seen, 0, sizeof(seen));
   CHECK(mg_http_connect(&mgr, "http://255.255.255.255:9/", client_fn, &seen) != NULL);
-  CHECK(seen_equals(&seen, "E0:connect: 101 "));
+  mg_snprintf(want, sizeof(want), "E0:connect: %d C ", ENETUNREACH);
+  CHECK(strncmp(seen.log, want, strlen(want) - 2) == 0 && seen.closes == 0);
   mg_mgr_poll(&mgr, 0);
-  CHECK(seen_equals(&seen, "E0:connect: 101 C "));
+  CHECK(seen_equals(&seen, want));
 
   CHECK(mg_http_connect(&mgr, "", client_fn, &seen) == NULL);
   CHECK(mg_http_connect(&mgr, NULL, client_fn, &seen) == NULL);

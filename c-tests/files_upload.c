@@ -157,10 +157,18 @@ static void answered_by_the_library(void) {
 }
 
 static void refused_before_it_begins(void) {
+#ifdef _WIN32
+  const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/", "/unul", "/uf:x", "/uf."};
+  const char *said[] = {"bad name", "bad name", "open failed", "open failed", "bad name", "open failed", "open failed", "open failed"};
+  const int made = 1;
+#else
   const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/", "/uout/x"};
   const char *said[] = {"bad name", "bad name", "open failed", "open failed", "bad name", "open failed"};
+  const int made = 2;
+  CHECK(symlink("..", "up/out") == 0);
+#endif
   size_t i;
-  CHECK(mg_fs_posix.mkd("up/dir") && symlink("..", "up/out") == 0);
+  CHECK(mg_fs_posix.mkd("up/dir"));
   for (i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
     char request[100];
     struct site t;
@@ -171,8 +179,9 @@ static void refused_before_it_begins(void) {
     CHECK(s.own_handler);
     close_site(&t);
   }
-  CHECK_EQ(files(), 2);
-  CHECK(mg_fs_posix.rm("up/dir") && mg_fs_posix.rm("up/out"));
+  CHECK_EQ(files(), made);
+  CHECK(mg_fs_posix.rm("up/dir"));
+  if (made > 1) CHECK(mg_fs_posix.rm("up/out"));
 }
 
 static void cut_off(void) {
@@ -284,12 +293,19 @@ static void uploads_in_pieces(void) {
   CHECK_EQ(files(), 1);
   CHECK(holds("up/f", "hello worldok"));
   free(body);
+#ifdef _WIN32
+  CHECK_EQ(piece("file=f:evil", "x"), -6);
+  CHECK_EQ(piece("file=nul", "x"), -6);
+  CHECK_EQ(piece("file=sub%5cf", "x"), -6);
+  CHECK_EQ(piece("file=f.", "x"), -6);
+#else
   CHECK_EQ(symlink("..", "up/out"), 0);
   CHECK_EQ(symlink("in", "up/link"), 0);
   CHECK(mg_fs_posix.mkd("up/in"));
   CHECK_EQ(upload_piece("file=out%2fevil", "x"), -6);
   CHECK_EQ(upload_piece("file=link%2ffine", "x"), 1);
   CHECK(mg_fs_posix.rm("up/in/fine") && mg_fs_posix.rm("up/in") && mg_fs_posix.rm("up/link") && mg_fs_posix.rm("up/out"));
+#endif
 }
 
 // ---- firmware: the application's own functions

@@ -20,7 +20,7 @@ static void group_fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static struct mg_addr s_addr;
+static struct mg_addr s_own;
 static struct mg_dnssd_record record;
 static int requests, responses, reads;
 static long written;
@@ -35,7 +35,7 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
     requests++;
     req->is_resp = true;
-    req->addr = &s_addr;
+    req->addr = &s_own;
     if (with_record) req->r = &record;
   } else if (ev == MG_EV_MDNS_RESP) {
     last = *(struct mg_mdns_resp *) ev_data;
@@ -52,7 +52,7 @@ static void fn_with_local_variables(struct mg_connection *c, int ev, void *ev_da
     // What it points at lives at least until the library has looked.
     static struct mg_addr addr;
     static struct mg_dnssd_record service;
-    addr = s_addr;
+    addr = s_own;
     service = record;
     req->is_resp = true;
     req->addr = &addr;
@@ -104,7 +104,7 @@ static void requests_and_answers(void) {
   struct mg_dns_rr rr;
   CHECK(c != NULL && mgr.mdns == c && c->is_listening && c->is_udp);
   if (c == NULL) return;
-  s_addr.addr.ip[0] = 10, s_addr.addr.ip[3] = 7;
+  s_own.addr.ip[0] = 10, s_own.addr.ip[3] = 7;
   // A name with no record: nothing to answer with, and no crash.
   CHECK_EQ(answers_to(c, LIT(ptr)), 0);
   CHECK_EQ(answers_to(c, LIT(txt)), 0);

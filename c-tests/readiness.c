@@ -75,7 +75,9 @@ static void every_message_of_a_wrapped_socket_is_read(int type) {
   mg_wrapfd(&mgr, fds[0], counter, NULL);
   for (i = 0; i < 40; i++) CHECK(send(fds[1], "message", 7, 0) == 7);
   POLL_UNTIL(&mgr, bytes == 280);
+#ifndef _WIN32  // the pair is a stream
   CHECK_EQ(reads, 40);
+#endif
   CHECK(sleeps(&mgr));
   mg_mgr_free(&mgr);
   close(fds[1]);

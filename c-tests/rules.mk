@@ -18,7 +18,14 @@ SEEDS ?= 2000
 simulate:
 	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --no-default-features --features "sim protocols tls ecc" --test simulate
 
-.PHONY: simulate
+# What it predicts, with the system's sockets and a clock that waits for them.
+SIMULATE = $(CARGO) test --quiet --profile simulate --no-default-features --test simulate
+PREDICTIONS = $(abspath $(TARGET_DIR))/predictions
+simulate-real:
+	@SEEDS=$(if $(filter file,$(origin SEEDS)),1000,$(SEEDS)) FIRST=$(FIRST) PREDICT=$(PREDICTIONS) $(SIMULATE) --features "sim protocols tls ecc"
+	@COMPARE=$(PREDICTIONS) $(SIMULATE) --features "protocols tls ecc"
+
+.PHONY: simulate simulate-real
 # The library's own TCP/IP stack (feature tcpip): c-tests/tcpip/run.sh. TCPIP_SIZE bytes go each way with 5 % of the frames lost.
 TCPIP_SIZE ?= 100000000
 tcpip-test:

@@ -99,8 +99,10 @@ static void preprocessor(void) {
 #elif MG_TLS == MG_TLS_MBED || MG_TLS == MG_TLS_WOLFSSL
   CHECK(false);
 #endif
-#if MG_ARCH == MG_ARCH_UNIX || MG_ARCH == MG_ARCH_WIN32
-  CHECK(MG_ARCH == 1);
+#if MG_ARCH == MG_ARCH_UNIX
+  CHECK(MG_ARCH == 1 && MG_INVALID_SOCKET == -1 && sizeof(MG_SOCKET_TYPE) == sizeof(int));
+#elif MG_ARCH == MG_ARCH_WIN32
+  CHECK(MG_ARCH == 2 && MG_INVALID_SOCKET == (MG_SOCKET_TYPE) -1 && sizeof(MG_SOCKET_TYPE) == sizeof(void *));
 #else
   CHECK(false);
 #endif
@@ -113,7 +115,6 @@ static void preprocessor(void) {
   CHECK(sizeof(hm->headers) / sizeof(hm->headers[0]) == 30);
   CHECK(MG_HTTP_INDEX != NULL && MG_DIRSEP == '/' && MG_ENABLE_SOCKET == 1 && MG_ENABLE_TCPIP == 0);
   CHECK(strncmp(MG_VERSION, "7.22", 4) == 0);
-  CHECK(MG_INVALID_SOCKET == -1 && sizeof(MG_SOCKET_TYPE) == sizeof(int));
 }
 
 static void small_things(void) {

@@ -107,11 +107,16 @@ static int authenticate(char *user, size_t size, const char *pass) {
   return strcmp(pass, s_password) == 0 ? 7 : 0;
 }
 
-// A device would measure something. This is the system's load in percent of one core.
+// A device would measure something. This is the system's load in percent of one core; on Windows, the memory in use.
 static void tick(void *arg) {
+#ifdef _WIN32
+  MEMORYSTATUSEX memory = {sizeof(memory), 0, 0, 0, 0, 0, 0, 0, 0};
+  if (GlobalMemoryStatusEx(&memory)) s_load = (int) memory.dwMemoryLoad;
+#else
   double load = 0;
-  s_ticks++;
   if (getloadavg(&load, 1) == 1) s_load = (int) (load * 100);
+#endif
+  s_ticks++;
   mg_dash_send_change((struct mg_mgr *) arg, &s_status);
 }
 

@@ -14,7 +14,7 @@ static const char *const s_usage =
     "  -a ADDRESS   the IPv4 address of the host, default: that of this machine\n";
 
 static struct mg_dnssd_record s_record;
-static struct mg_addr s_addr;
+static struct mg_addr s_own;
 static bool s_has_addr;
 
 static const char *type_name(int type) {
@@ -32,7 +32,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     if (req->rr->atype != MG_DNS_RTYPE_A) req->is_resp = !req->is_listing && is_service(req->reqname);
     if (req->is_resp) {
       req->r = &s_record;
-      if (s_has_addr) req->addr = &s_addr;
+      if (s_has_addr) req->addr = &s_own;
     }
     printf("%s %.*s%s\n", type_name(req->rr->atype), (int) req->reqname.len, req->reqname.buf, req->is_resp ? "" : ": not ours");
   }
@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
       case 's': service = optarg; break;
       case 'p': port = atoi(optarg); break;
       case 't': text = optarg; break;
-      case 'a': s_has_addr = mg_aton(mg_str(optarg), &s_addr) && !s_addr.is_ip6; break;
+      case 'a': s_has_addr = mg_aton(mg_str(optarg), &s_own) && !s_own.is_ip6; break;
       default: return example_usage(s_usage, opt);
     }
   }

@@ -23,7 +23,7 @@ static const char *const s_usage =
 
 // How the body is delimited, and the current position in it.
 enum kind { NONE, LENGTH, CHUNKED, UNTIL_CLOSE };
-enum place { SIZE, SIZE_MORE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, LINE, TRAILER, TRAILER_LF, LAST_LF };
+enum place { CHUNK_SIZE, SIZE_MORE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, LINE, TRAILER, TRAILER_LF, LAST_LF };
 
 struct body {
   enum kind kind;
@@ -158,7 +158,7 @@ static long pass_chunks(struct body *b, const char *data, size_t len, struct mg_
   while (i < len && !b->done) {
     char c = data[i];
     switch (b->at) {
-      case SIZE:
+      case CHUNK_SIZE:
         b->left = 0;
         if (hex(c) < 0) return -1;
         b->at = SIZE_MORE;
@@ -198,7 +198,7 @@ static long pass_chunks(struct body *b, const char *data, size_t len, struct mg_
         if (c != '\n') return -1;
         b->done = b->at == LAST_LF;
         if (b->done && chunked) mg_http_write_chunk(to, "", 0);
-        b->at = b->at == SIZE_LF ? (b->left > 0 ? DATA : LINE) : b->at == DATA_LF ? SIZE : LINE;
+        b->at = b->at == SIZE_LF ? (b->left > 0 ? DATA : LINE) : b->at == DATA_LF ? CHUNK_SIZE : LINE;
         i++;
     }
   }

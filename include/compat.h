@@ -9,6 +9,13 @@
 #define MGX_COUNT(...) MGX_SEVENTH(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)
 #define MGX_BY_COUNT(name, ...) MGX_JOIN(name, MGX_COUNT(__VA_ARGS__))(__VA_ARGS__)
 
+// Defined in every file that includes this, and one variable in the program.
+#ifdef _WIN32
+#define MGX_ONE_OF_ALL __declspec(selectany)
+#else
+#define MGX_ONE_OF_ALL __attribute__((weak))
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -125,6 +132,26 @@ static inline void mg_http_delete_chunk(struct mg_connection *c, struct mg_http_
 }
 
 // A pipe to a connection: data written to the descriptor arrives as MG_EV_READ.
+#ifdef _WIN32
+static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data, bool udp) {
+  SOCKET l = socket(AF_INET, SOCK_STREAM, 0), to = socket(AF_INET, SOCK_STREAM, 0), from = INVALID_SOCKET;
+  struct sockaddr_in sin;
+  int len = sizeof(sin);
+  (void) udp;
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_addr.s_addr = MG_IPV4(127, 0, 0, 1);
+  if (bind(l, (struct sockaddr *) &sin, len) == 0 && listen(l, 1) == 0 && getsockname(l, (struct sockaddr *) &sin, &len) == 0 &&
+      connect(to, (struct sockaddr *) &sin, len) == 0) {
+    from = accept(l, NULL, NULL);
+  }
+  closesocket(l);
+  if (from != INVALID_SOCKET && mg_wrapfd(mgr, (int) from, fn, fn_data) != NULL) return (int) to;
+  closesocket(from);
+  closesocket(to);
+  return -1;
+}
+#else
 static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data, bool udp) {
   int fd[2];
   (void) udp;
@@ -134,6 +161,7 @@ static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_
   close(fd[1]);
   return -1;
 }
+#endif
 
 // Stores the size of the file in `*size`. Free the result with mg_free.
 static inline char *mgx_file_read_3(struct mg_fs *fs, const char *path, size_t *size) {
@@ -203,7 +231,7 @@ struct mgx_older_tls {
   struct mg_mgr *mgr;
   struct mg_tls_opts role[2];  // server, client
 };
-__attribute__((weak)) struct mgx_older_tls *mgx_older_tls_list = NULL;
+MGX_ONE_OF_ALL struct mgx_older_tls *mgx_older_tls_list = NULL;
 
 #if MGX_COMPAT_7 < 710
 // Returns a copy. Free it with mg_free.
@@ -411,7 +439,7 @@ static inline bool mg_globmatch(const char *pattern, size_t pattern_len, const c
   return mg_match(mg_str_n(s, len), mg_str_n(pattern, pattern_len), NULL);
 }
 
-__attribute__((weak)) struct mg_timer *mgx_older_timers = NULL;
+MGX_ONE_OF_ALL struct mg_timer *mgx_older_timers = NULL;
 
 static inline void mgx_older_mgr_poll(struct mg_mgr *mgr, int ms) {
   uint64_t now = mg_millis();

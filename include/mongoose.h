@@ -18,7 +18,7 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform. The library is built for hosted Unix. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
+// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -60,17 +60,19 @@
 #define MG_OTA_CUSTOM 1000
 
 #ifndef MG_ARCH
-#if defined(__unix__) || defined(__APPLE__)
+#if defined(_WIN32)
+#define MG_ARCH MG_ARCH_WIN32
+#elif defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
 #else
-#error MG_ARCH: the library is built for MG_ARCH_UNIX, which this compiler does not target
+#error MG_ARCH: the library is built for MG_ARCH_UNIX and MG_ARCH_WIN32, which this compiler does not target
 #endif
 #endif
 
 #if MG_ARCH == MG_ARCH_CUSTOM
 #include "mongoose_config.h"
-#elif MG_ARCH != MG_ARCH_UNIX
-#error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
+#elif defined(_WIN32) ? MG_ARCH != MG_ARCH_WIN32 : MG_ARCH != MG_ARCH_UNIX
+#error MG_ARCH: the library is built for MG_ARCH_UNIX, on Windows MG_ARCH_WIN32; MG_ARCH_CUSTOM is possible too
 #endif
 
 // ---- The earlier 7.x version that the application was written for, for example 713 for 7.13. See docs/migrating.md.
@@ -418,6 +420,12 @@
 #ifndef MG_DIRSEP
 #define MG_DIRSEP '/'
 #endif
+#if defined(_WIN32) && !defined(MG_INVALID_SOCKET)
+#define MG_INVALID_SOCKET INVALID_SOCKET
+#endif
+#if defined(_WIN32) && !defined(MG_SOCKET_TYPE)
+#define MG_SOCKET_TYPE SOCKET
+#endif
 #ifndef MG_INVALID_SOCKET
 #define MG_INVALID_SOCKET (-1)
 #endif
@@ -438,16 +446,39 @@
 #endif
 
 // ---- System headers that applications use without including them.
+#ifdef _WIN32
+// winsock2.h comes before windows.h, which would bring in the older winsock.h.
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#include <windows.h>
+#include <direct.h>
+#include <io.h>
+#include <process.h>
+#else
 #include <arpa/inet.h>
-#include <ctype.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#if MG_ENABLE_EPOLL
+#include <sys/epoll.h>
+#elif MG_ENABLE_POLL
+#include <poll.h>
+#endif
+#include <sys/socket.h>
+#endif
+#ifndef _MSC_VER
 #include <dirent.h>
+#include <sys/time.h>
+#include <unistd.h>
+#endif
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -456,17 +487,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if MG_ENABLE_EPOLL
-#include <sys/epoll.h>
-#elif MG_ENABLE_POLL
-#include <poll.h>
-#endif
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/types.h>
 #include <time.h>
-#include <unistd.h>
 
 // On 32-bit systems time_t has 4 or 8 bytes. Application and library must agree, because of mg_fs.st and mg_mem_files: see
 // -D_TIME_BITS=64.
@@ -480,7 +503,11 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #endif
 
 // ---- Integers and bytes
+#ifdef __BYTE_ORDER__
 #define MG_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#else
+#define MG_BIG_ENDIAN 0
+#endif
 
 #define MG_U8P(p) ((uint8_t *) (p))
 
@@ -2957,6 +2984,13 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
 #define MGX_COUNT(...) MGX_SEVENTH(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)
 #define MGX_BY_COUNT(name, ...) MGX_JOIN(name, MGX_COUNT(__VA_ARGS__))(__VA_ARGS__)
 
+// Defined in every file that includes this, and one variable in the program.
+#ifdef _WIN32
+#define MGX_ONE_OF_ALL __declspec(selectany)
+#else
+#define MGX_ONE_OF_ALL __attribute__((weak))
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -3073,6 +3107,26 @@ static inline void mg_http_delete_chunk(struct mg_connection *c, struct mg_http_
 }
 
 // A pipe to a connection: data written to the descriptor arrives as MG_EV_READ.
+#ifdef _WIN32
+static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data, bool udp) {
+  SOCKET l = socket(AF_INET, SOCK_STREAM, 0), to = socket(AF_INET, SOCK_STREAM, 0), from = INVALID_SOCKET;
+  struct sockaddr_in sin;
+  int len = sizeof(sin);
+  (void) udp;
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_addr.s_addr = MG_IPV4(127, 0, 0, 1);
+  if (bind(l, (struct sockaddr *) &sin, len) == 0 && listen(l, 1) == 0 && getsockname(l, (struct sockaddr *) &sin, &len) == 0 &&
+      connect(to, (struct sockaddr *) &sin, len) == 0) {
+    from = accept(l, NULL, NULL);
+  }
+  closesocket(l);
+  if (from != INVALID_SOCKET && mg_wrapfd(mgr, (int) from, fn, fn_data) != NULL) return (int) to;
+  closesocket(from);
+  closesocket(to);
+  return -1;
+}
+#else
 static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data, bool udp) {
   int fd[2];
   (void) udp;
@@ -3082,6 +3136,7 @@ static inline int mg_mkpipe(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_
   close(fd[1]);
   return -1;
 }
+#endif
 
 // Stores the size of the file in `*size`. Free the result with mg_free.
 static inline char *mgx_file_read_3(struct mg_fs *fs, const char *path, size_t *size) {
@@ -3151,7 +3206,7 @@ struct mgx_older_tls {
   struct mg_mgr *mgr;
   struct mg_tls_opts role[2];  // server, client
 };
-__attribute__((weak)) struct mgx_older_tls *mgx_older_tls_list = NULL;
+MGX_ONE_OF_ALL struct mgx_older_tls *mgx_older_tls_list = NULL;
 
 #if MGX_COMPAT_7 < 710
 // Returns a copy. Free it with mg_free.
@@ -3359,7 +3414,7 @@ static inline bool mg_globmatch(const char *pattern, size_t pattern_len, const c
   return mg_match(mg_str_n(s, len), mg_str_n(pattern, pattern_len), NULL);
 }
 
-__attribute__((weak)) struct mg_timer *mgx_older_timers = NULL;
+MGX_ONE_OF_ALL struct mg_timer *mgx_older_timers = NULL;
 
 static inline void mgx_older_mgr_poll(struct mg_mgr *mgr, int ms) {
   uint64_t now = mg_millis();

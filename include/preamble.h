@@ -13,7 +13,7 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform. The library is built for hosted Unix. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
+// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -57,17 +57,19 @@
 #define MG_OTA_CUSTOM 1000
 
 #ifndef MG_ARCH
-#if defined(__unix__) || defined(__APPLE__)
+#if defined(_WIN32)
+#define MG_ARCH MG_ARCH_WIN32
+#elif defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
 #else
-#error MG_ARCH: the library is built for MG_ARCH_UNIX, which this compiler does not target
+#error MG_ARCH: the library is built for MG_ARCH_UNIX and MG_ARCH_WIN32, which this compiler does not target
 #endif
 #endif
 
 #if MG_ARCH == MG_ARCH_CUSTOM
 #include "mongoose_config.h"
-#elif MG_ARCH != MG_ARCH_UNIX
-#error MG_ARCH: the library is built for MG_ARCH_UNIX; MG_ARCH_CUSTOM is possible too
+#elif defined(_WIN32) ? MG_ARCH != MG_ARCH_WIN32 : MG_ARCH != MG_ARCH_UNIX
+#error MG_ARCH: the library is built for MG_ARCH_UNIX, on Windows MG_ARCH_WIN32; MG_ARCH_CUSTOM is possible too
 #endif
 
 // ---- The earlier 7.x version that the application was written for, for example 713 for 7.13. See docs/migrating.md.
@@ -415,6 +417,12 @@
 #ifndef MG_DIRSEP
 #define MG_DIRSEP '/'
 #endif
+#if defined(_WIN32) && !defined(MG_INVALID_SOCKET)
+#define MG_INVALID_SOCKET INVALID_SOCKET
+#endif
+#if defined(_WIN32) && !defined(MG_SOCKET_TYPE)
+#define MG_SOCKET_TYPE SOCKET
+#endif
 #ifndef MG_INVALID_SOCKET
 #define MG_INVALID_SOCKET (-1)
 #endif
@@ -435,16 +443,39 @@
 #endif
 
 // ---- System headers that applications use without including them.
+#ifdef _WIN32
+// winsock2.h comes before windows.h, which would bring in the older winsock.h.
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#include <windows.h>
+#include <direct.h>
+#include <io.h>
+#include <process.h>
+#else
 #include <arpa/inet.h>
-#include <ctype.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#if MG_ENABLE_EPOLL
+#include <sys/epoll.h>
+#elif MG_ENABLE_POLL
+#include <poll.h>
+#endif
+#include <sys/socket.h>
+#endif
+#ifndef _MSC_VER
 #include <dirent.h>
+#include <sys/time.h>
+#include <unistd.h>
+#endif
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -453,17 +484,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if MG_ENABLE_EPOLL
-#include <sys/epoll.h>
-#elif MG_ENABLE_POLL
-#include <poll.h>
-#endif
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/types.h>
 #include <time.h>
-#include <unistd.h>
 
 // On 32-bit systems time_t has 4 or 8 bytes. Application and library must agree, because of mg_fs.st and mg_mem_files: see
 // -D_TIME_BITS=64.
@@ -477,7 +500,11 @@ typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || s
 #endif
 
 // ---- Integers and bytes
+#ifdef __BYTE_ORDER__
 #define MG_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#else
+#define MG_BIG_ENDIAN 0
+#endif
 
 #define MG_U8P(p) ((uint8_t *) (p))
 

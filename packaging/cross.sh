@@ -1,16 +1,23 @@
 #!/bin/sh
-# cross.sh TARGET...: builds the library for other machines and tries it there, under qemu-user: a server that answers over HTTP and HTTPS,
-# linked to the shared and to the static library; and on some machines the programs of c-tests. Called by `make cross`;
-# `make deps-cross` installs what it needs. TESTS= leaves out the programs; TESTS="a b" takes those.
+# cross.sh TARGET...: builds the library for other machines and tries it there, under qemu-user, or wine: a server that answers over HTTP
+# and HTTPS, linked to the shared and to the static library; and on some machines the programs of c-tests. Called by `make cross` and
+# `make windows-test`; `make deps-cross` and `make deps-windows` install what they need. TESTS= leaves out the programs; TESTS="a b" takes
+# those.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
-libs='-lutil -lrt -lpthread -lm -ldl'
 
 # triple: the C compiler's name. qemu: its command. sysroot: where the machine's loader is. tests: whether the C programs run.
 settings() {
-  tests=no qemu_flags= sysroot=
+  tests=no qemu_flags= sysroot= exe= shared=libmongoose.so libs='-lutil -lrt -lpthread -lm -ldl' test_flags=
   case $1 in
+  x86_64-pc-windows-gnu)
+    triple=x86_64-w64-mingw32 sysroot=/ tests=yes exe=.exe shared=libmongoose.dll libs='-lws2_32 -lbcrypt -lntdll -luserenv -ldbghelp'
+    # winpthreads, and printf as in C99.
+    test_flags="-include c-tests/windows/posix.h -Ic-tests/windows -D__USE_MINGW_ANSI_STDIO=1 -static"
+    for qemu in wine64 /usr/lib/wine/wine64 wine missing; do if command -v $qemu >/dev/null; then break; fi; done
+    [ $qemu != missing ] || { echo 'wine is missing: make deps-windows'; exit 1; }
+    ;;
   aarch64-unknown-linux-gnu) triple=aarch64-linux-gnu qemu=qemu-aarch64 tests=yes ;;
   armv7-unknown-linux-gnueabihf) triple=arm-linux-gnueabihf qemu=qemu-arm tests=yes ;;
   s390x-unknown-linux-gnu) triple=s390x-linux-gnu qemu=qemu-s390x tests=yes ;;
@@ -24,6 +31,7 @@ settings() {
   work=$root/target/cross/$1
   rm -rf "$work"
   mkdir -p "$work"
+  case $triple in *-mingw32) wine_prefix ;; esac
   prefix=$triple- cc=$triple-gcc
   case $triple in *-musl)
     # Debian has a wrapper for this machine's own kind only; this is the same for all. The unwinder of its GCC needs glibc: Rust
@@ -36,15 +44,32 @@ settings() {
     ;;
   esac
   [ -n "$sysroot" ] || sysroot=/usr/$triple
-  [ "$qemu" = env ] || qemu_flags="-L $sysroot"
+  case $qemu in qemu-*) qemu_flags="-L $sysroot" ;; esac
+}
+
+# A Windows of its own, without windows.
+wine_prefix() {
+  export WINEPREFIX="$root/target/cross/wine" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml=' WINEPATH="Z:$(echo "$work" | tr / '\\')"
+  unset DISPLAY
+  $qemu cmd /c exit >"$work/wine.log" 2>&1 || { cat "$work/wine.log"; exit 1; }
+  # Rust's std and its random numbers are those of Windows 10; wine 8 lacks this DLL of it.
+  if [ ! -e "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" ]; then
+    $triple-gcc -O2 -shared packaging/wine-prng.c -ladvapi32 -o "$work/bcryptprimitives.dll"
+  fi
 }
 
 # Programs that cannot run here, and why.
 reason() {
   case $triple:$1 in
   *:files_crash) echo 'it stops a child at each system call with ptrace, which qemu-user lacks' ;;
-  *:switch_config | *:switch_listen) echo 'it reads TCP_INFO, which qemu-user lacks' ;;
+  *:switch_config | *:switch_listen) echo 'it reads TCP_INFO, which qemu-user and Windows lack' ;;
+  *-mingw32:small_stack) echo 'it gives a thread its own stack with mmap' ;;
   *:small_stack) echo 'its limit is for x86-64; aarch64 and s390x need 18 to 20 KB with the thread descriptor' ;;
+  *-mingw32:fork | *-mingw32:drain_idle | *-mingw32:ext_idle | *-mingw32:half_requests) echo 'it forks' ;;
+  *-mingw32:unix_sockets | *-mingw32:ext_listeners) echo 'it tests Unix sockets' ;;
+  *-mingw32:accept_pause | *-mingw32:dns_many | *-mingw32:drain_descriptors | *-mingw32:mgr_fails) echo 'it lowers the limit of open files' ;;
+  *-mingw32:ext_guest) echo 'the poller has no descriptor' ;;
+  *-mingw32:includes) echo 'it tests the system headers of Unix' ;;
   arm-*:abi) echo 'its table is for 64-bit machines; src/abi/layout32.rs asserts the layout of this one' ;;
   esac
 }
@@ -56,7 +81,8 @@ served() { # served PROGRAM
     if [ -s "$work/ports" ] || ! kill -0 $server 2>/dev/null; then break; fi
     sleep 0.05
   done
-  read -r http https <"$work/ports" || { cat "$work/hello.log"; exit 1; }
+  tr -d '\r' <"$work/ports" >"$work/numbers"
+  read -r http https <"$work/numbers" || { cat "$work/hello.log"; exit 1; }
   curl -sS --max-time 60 "http://127.0.0.1:$http/" >"$work/answer"
   grep -q '^hello 1.500' "$work/answer"
   curl -sS --max-time 60 --cacert c-tests/certs/ca.pem --resolve "localhost:$https:127.0.0.1" "https://localhost:$https/end" >"$work/answer"
@@ -80,9 +106,30 @@ long_time() {
   echo "$1: 64-bit time works, and the header rejects programs without it"
 }
 
+# A DLL does not call functions of the program that have the names of its own.
+replaceable='mg_calloc\|mg_free\|mg_log\|mg_log_prefix\|mg_millis\|mg_random\|mg_ota_begin\|mg_ota_write\|mg_ota_end\|mg_ota_device_id\|mg_unlist\|mg_unpack'
+
+bad() { # bad WHAT: counts, and shows what was said
+  failed="$failed $name"
+  echo "  $1"
+  tail -n 15 "$dir/log" | sed 's/^/    /'
+}
+
+linked_and_run() { # linked_and_run KIND LIBRARY...: the object of programs()
+  kind=$1 dir=$work/$name-$1
+  shift
+  mkdir -p "$dir"
+  if $cc "$work/$name.o" "$@" ${test_flags:+-static -lpthread} -o "$dir/program$exe" >"$dir/log" 2>&1 &&
+    (cd "$dir" && LIBRARY_BUILD=release timeout $((3 * ${limit:-60})) $run "./program$exe" $args >"$dir/log" 2>&1); then
+    passed=$((passed + 1))
+  else
+    bad "$name ($kind): failed"
+  fi
+}
+
 programs() {
   passed=0 failed=
-  [ -f target/tmp/c-generated/abi_layout.h ] || cargo test -q --test c -- --list >/dev/null 2>&1 || :
+  [ -f target/tmp/c-generated/abi_layout.h ] || cargo test -q --test c -- none >/dev/null 2>&1 || :
   # By absolute names: programs find their files by __FILE__.
   for source in "$root"/c-tests/*.c; do
     name=$(basename "$source" .c)
@@ -95,16 +142,18 @@ programs() {
     # The first of its variants.
     flags=$(sed -n 's|^// flags: *||p' "$source" | head -n 1)
     args=$(sed -n 's|^// args: *||p' "$source" | head -n 1)
+    case $triple:$name in *-mingw32:chaos) args='1 2 40' ;; esac  # wine takes its time
     limit=$(sed -n 's|^// timeout: *||p' "$source" | head -n 1)
-    dir=$work/$name
-    mkdir -p "$dir"
-    if $cc -std=gnu11 -g -O1 -Iinclude -Ic-tests -Itarget/tmp/c-generated $flags "$source" "$build/libmongoose.a" $libs -o "$dir/program" >"$dir/log" 2>&1 &&
-      (cd "$dir" && LIBRARY_BUILD=release timeout $((3 * ${limit:-60})) $run ./program $args >"$dir/log" 2>&1); then
-      passed=$((passed + 1))
+    dir=$work
+    if $cc -std=gnu11 -g -O1 -Iinclude -Ic-tests -Itarget/tmp/c-generated $test_flags $flags -c "$source" -o "$work/$name.o" >"$work/log" 2>&1; then
+      linked_and_run static "$build/libmongoose.a" $libs
+      case $triple in *-mingw32)
+        replaced=$(${prefix}nm --defined-only "$work/$name.o" | sed -n "s/.* T \\($replaceable\\)\$/\\1/p" | tr '\n' ' ')
+        if [ -z "$replaced" ]; then linked_and_run DLL "$build/libmongoose.dll.a" $libs; else echo "  $name: not with the DLL: it replaces $replaced"; fi
+        ;;
+      esac
     else
-      failed="$failed $name"
-      echo "  $name: failed"
-      tail -n 15 "$dir/log" | sed 's/^/    /'
+      bad "$name: does not compile"
     fi
   done
   echo "  C programs: $passed passed, $(echo $failed | wc -w) failed"
@@ -119,22 +168,32 @@ for target in "$@"; do
   build=${CARGO_TARGET_DIR:-target}/$target/release
   CARGO_BUILD_TARGET=$target make -s build CC="$cc" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
   build=$(cd "$build" && pwd)
+  [ -z "$exe" ] || cp "$build/$shared" "$work"
   run="$qemu $qemu_flags"
   # shellcheck disable=SC2086 # lists of words
   {
-    $cc -O2 -Iinclude packaging/cross-hello.c -L"$build" -lmongoose -o "$work/shared"
-    $cc -O2 -Iinclude packaging/cross-hello.c "$build/libmongoose.a" $libs -o "$work/archive"
-    served "$work/shared"
-    served "$work/archive"
+    $cc -O2 -Iinclude packaging/cross-hello.c -L"$build" -lmongoose -o "$work/shared$exe"
+    $cc -O2 -Iinclude packaging/cross-hello.c "$build/libmongoose.a" $libs -o "$work/archive$exe"
+    served "$work/shared$exe"
+    served "$work/archive$exe"
   }
   case $triple in *-musl)
     $cc -static -O2 -Iinclude packaging/cross-hello.c "$build/libmongoose.a" -o "$work/static"
     served "$work/static"
     ;;
   esac
-  "${prefix}strip" -o "$work/stripped.so" "$build/libmongoose.so"
-  echo "$target: a server answers over HTTP and HTTPS; libmongoose.so $(($(wc -c <"$work/stripped.so") / 1000)) kB"
-  case $triple in arm-*) long_time "$target" ;; esac
+  "${prefix}strip" -o "$work/stripped" "$build/$shared"
+  echo "$target: a server answers over HTTP and HTTPS; $shared $(($(wc -c <"$work/stripped") / 1000)) kB"
+  case $triple in
+  arm-*) long_time "$target" ;;
+  *-mingw32)
+    for source in examples-c/*.c; do
+      case $source in */rolling-restart.c | */tap-driver.c) continue ;; esac  # Unix sockets, and Linux's network
+      $cc -Wall -Wextra -Werror -O1 -Iinclude -c "$source" -o "$work/example.o"
+    done
+    echo "$target: the examples compile"
+    ;;
+  esac
   if [ $tests = yes ] && [ "${TESTS-all}" != '' ]; then programs || ok=no; fi
 done
 [ $ok = yes ]

@@ -4,10 +4,16 @@ get_filename_component(_mongoose_includedir "${CMAKE_CURRENT_LIST_DIR}/@INCLUDED
 
 if(NOT TARGET mongoose::mongoose)
   add_library(mongoose::mongoose SHARED IMPORTED)
-  set_target_properties(mongoose::mongoose PROPERTIES
-    IMPORTED_LOCATION "${_mongoose_libdir}/lib@LIBNAME@.so.@VERSION@"
-    IMPORTED_SONAME "lib@LIBNAME@.so.@SOVERSION@"
-    INTERFACE_INCLUDE_DIRECTORIES "${_mongoose_includedir}")
+  if(WIN32)
+    set_target_properties(mongoose::mongoose PROPERTIES
+      IMPORTED_LOCATION "${_mongoose_libdir}/../bin/libmongoose.dll"
+      IMPORTED_IMPLIB "${_mongoose_libdir}/libmongoose.dll.a")
+  else()
+    set_target_properties(mongoose::mongoose PROPERTIES
+      IMPORTED_LOCATION "${_mongoose_libdir}/lib@LIBNAME@.so.@VERSION@"
+      IMPORTED_SONAME "lib@LIBNAME@.so.@SOVERSION@")
+  endif()
+  set_target_properties(mongoose::mongoose PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${_mongoose_includedir}")
 
   add_library(mongoose::static STATIC IMPORTED)
   set_target_properties(mongoose::static PROPERTIES

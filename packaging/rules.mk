@@ -58,4 +58,18 @@ deps-cross:
 	else echo "make cross needs these Debian packages: dpkg --add-architecture arm64; apt-get install$$missing"; exit 1; fi
 	@for t in $(CROSS) $(SYSTEMS); do rustup -q target add $$t || echo "$$t: rustup has no std for it"; done
 
-.PHONY: small sizes check-systems deny deps-deny sbom debian cross deps-cross
+# Windows, with mingw-w64 and under wine; TESTS="a b" takes some of the C programs. check-windows only type-checks, also for MSVC.
+windows-test:
+	packaging/cross.sh x86_64-pc-windows-gnu
+
+check-windows:
+	packaging/systems.sh x86_64-pc-windows-gnu x86_64-pc-windows-msvc
+
+deps-windows:
+	@missing=; for p in gcc-mingw-w64-x86-64 wine64 curl; do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else echo "make windows-test needs these Debian packages: apt-get install$$missing"; exit 1; fi
+	rustup -q target add x86_64-pc-windows-gnu x86_64-pc-windows-msvc
+
+.PHONY: small sizes check-systems deny deps-deny sbom debian cross deps-cross windows-test check-windows deps-windows

@@ -8,7 +8,7 @@
 //! | `ffi_util` | the border's tools: pointers to slices, C memory, growable C buffers, messages as C sees them | abi, proto, memory |
 //! | `proto` | protocol code: bytes in, values out; no I/O, no unsafe | hash, memory |
 //! | `hash` | digests, signatures, base64, checksums over well-kept crates; no unsafe | memory |
-//! | `fmt` | the printf engine, `%M` printers and the C shim `variadic.c` | abi, ffi_util, hash, proto, memory |
+//! | `fmt` | the printf engine, `%M` printers and the C shim: `variadic.c`, `replaceable.c` | abi, ffi_util, hash, proto, memory |
 //! | `platform` | the operating system: sockets, readiness, wakeups, signals, clocks, threads, files; a folder for each system | abi, ffi_util, memory |
 //! | `sys` | what applications may replace: random numbers, log, file systems | abi, ffi_util, fmt, platform, memory |
 //! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, platform, sys, memory |

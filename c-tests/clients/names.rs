@@ -10,13 +10,21 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A port that is free for both protocols.
+/// A port that is free for both protocols; one that UDP has free is often taken by a TCP connection that ended just now.
 fn free_port() -> Result<u16, String> {
-    let of = |e: std::io::Error| e.to_string();
-    let udp = UdpSocket::bind("127.0.0.1:0").map_err(of)?;
-    let port = udp.local_addr().map_err(of)?.port();
-    std::net::TcpListener::bind(("127.0.0.1", port)).map_err(of)?;
-    Ok(port)
+    let free_for_both = || {
+        let udp = UdpSocket::bind("127.0.0.1:0")?;
+        let port = udp.local_addr()?.port();
+        std::net::TcpListener::bind(("127.0.0.1", port)).map(|_| port)
+    };
+    let mut last = String::new();
+    for _ in 0..1000 {
+        match free_for_both() {
+            Ok(port) => return Ok(port),
+            Err(e) => last = e.to_string(),
+        }
+    }
+    Err(format!("no port is free for TCP and UDP: {last}"))
 }
 
 /// dnsmasq with names in `.test`, once it answers.

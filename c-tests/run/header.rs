@@ -60,6 +60,9 @@ fn prototypes() -> String {
     c
 }
 
+/// What the table for Linux says of these is not so on Windows.
+const OF_UNIX: [&str; 5] = ["MG_ARCH", "MG_ENABLE_EPOLL", "MG_ENABLE_POLL", "MG_INVALID_SOCKET", "MG_PATH_MAX"];
+
 /// Integers must be usable by the preprocessor too, unless they are enumerators.
 fn constants() -> String {
     let mut c = String::new();
@@ -69,9 +72,15 @@ fn constants() -> String {
             writeln!(c, "ABI_ASSERT(sizeof({name}) == sizeof({value}));\nABI_TEXT({name}, {value})").unwrap();
             return;
         }
+        if OF_UNIX.contains(&name) {
+            c.push_str("#ifndef _WIN32\n");
+        }
         writeln!(c, "ABI_ASSERT({name} == {value});").unwrap();
         if kind == "macro" {
             writeln!(c, "#if {name} != {value}\n#error {name}\n#endif").unwrap();
+        }
+        if OF_UNIX.contains(&name) {
+            c.push_str("#endif\n");
         }
         if let Some(tag) = kind.strip_prefix("enum ").filter(|t| !t.starts_with('(')) {
             writeln!(c, "ABI_ASSERT((int) (enum {tag}) {name} == {value});").unwrap();
@@ -93,6 +102,8 @@ fn layout() -> String {
             writeln!(c, "ABI_BITS({of}, {field}, {bit_offset}, {bit_width})").unwrap();
         } else {
             writeln!(c, "ABI_ASSERT(offsetof({of}, {field}) == {offset});").unwrap();
+            // A `long` has 8 bytes on Linux only.
+            let size = if kind.contains("long") && !kind.contains('*') { &format!("sizeof({kind})") } else { size };
             writeln!(c, "ABI_ASSERT(sizeof((({of} *) 0)->{field}) == {size}); // {kind}").unwrap();
         }
     });
@@ -131,7 +142,11 @@ const ASSERTS: &str = "#include \"mongoose.h\"
 fn extension() -> String {
     let header = fs::read_to_string(root("include/mongoose_ext.h")).unwrap();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let names = header.lines().filter(|l| !l.starts_with("//") && !l.starts_with(' ')).filter_map(|l| {
+    // What a program without an operating system defines is not declared to others.
+    let (before, rest) = header.split_once("#if MG_ARCH != MG_ARCH_UNIX").unwrap_or((&header, ""));
+    let after = rest.split_once("#endif\n\n").unwrap_or(("", rest)).1;
+    let hosted = before.lines().chain(after.lines());
+    let names = hosted.filter(|l| !l.starts_with("//") && !l.starts_with(' ')).filter_map(|l| {
         let before = l.split_once('(')?.0;
         Some(&before[before.rfind(|c| !is_name(c))? + 1..]).filter(|n| n.starts_with("mgx_"))
     });

@@ -1,8 +1,10 @@
 //! The clients: each follows its script, and reads answers as they come.
 
+use crate::line::{Line, Secure};
 use crate::message::{self, Reader};
 use crate::plan::{self, Plan, Step};
-use crate::wire::{self, Read, Wire, call_in, now_us};
+use crate::program::Ports;
+use crate::wire::{Read, Wire, call_in, now_us};
 
 /// How a client's connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,16 +19,14 @@ pub(crate) enum Over {
 }
 
 /// Longest wait for something that must come.
-const PATIENCE_US: u64 = 300_000_000;
+pub(crate) const PATIENCE_US: u64 = 300_000_000;
 /// How long a client that has all answers waits for the server to end a connection that it would keep.
 const STAY_US: u64 = 20_000_000;
 
 pub(crate) struct Client {
     token: u64,
     pub(crate) port: u16,
-    wire: Option<Wire>,
-    #[cfg(feature = "sim")]
-    pub(crate) other: Option<Wire>,
+    pub(crate) line: Option<Line>,
     step: usize,
     out: Vec<u8>,
     out_at: usize,
@@ -43,6 +43,8 @@ pub(crate) struct Client {
     deaf_until: u64,
     broken: bool,
     pub(crate) shut: bool,
+    /// Something may never come: an allocation has failed.
+    pub(crate) is_lossy: bool,
     pub(crate) wrong: Option<String>,
 }
 
@@ -51,9 +53,7 @@ impl Client {
         Client {
             token,
             port: 0,
-            wire: None,
-            #[cfg(feature = "sim")]
-            other: None,
+            line: None,
             step: 0,
             out: Vec::new(),
             out_at: 0,
@@ -69,49 +69,50 @@ impl Client {
             deaf_until: 0,
             broken: false,
             shut: false,
+            is_lossy: false,
             wrong: None,
         }
     }
 
     fn end(&mut self, how: Over) {
         self.over = Some(how);
-        if let Some(wire) = self.wire.take() {
-            wire.close();
+        if let Some(line) = &mut self.line {
+            line.close();
         }
     }
 
+    pub(crate) fn wire(&self) -> Option<Wire> {
+        self.line.as_ref().map(Line::wire)
+    }
+
     /// Something may have happened.
-    pub(crate) fn act(&mut self, plan: &Plan, script: &plan::Client, port: u16) {
+    pub(crate) fn act(&mut self, plan: &Plan, script: &plan::Client, ports: &Ports) {
         if self.over.is_some() || self.wrong.is_some() {
             return;
         }
-        if self.wire.is_none() {
-            let wire = wire::connect(self.token, port);
-            self.port = wire.local_port();
-            #[cfg(feature = "sim")]
-            {
-                self.other = Some(wire);
-            }
-            self.wire = Some(wire);
-        }
-        let Some(wire) = self.wire else { return };
+        let port = ports.http[usize::from(script.secure != Secure::No)];
+        let line = self.line.get_or_insert_with(|| Line::connect(self.token, port, script.secure));
+        let wire = line.wire();
+        self.port = wire.local_port();
         if !wire.is_connected() {
             if wire.is_reset() {
                 self.end(Over::Refused);
             }
             return;
         }
+        line.flush();
         let now = now_us();
-        if now >= self.deaf_until && !self.read(wire, plan, script, now) {
+        if now >= self.deaf_until && !self.read(plan, script, now) {
             return;
         }
-        while self.step(wire, plan, script, now) {}
+        while self.step(plan, script, now) {}
     }
 
     /// False: the connection is over.
-    fn read(&mut self, wire: Wire, plan: &Plan, script: &plan::Client, now: u64) -> bool {
+    fn read(&mut self, plan: &Plan, script: &plan::Client, now: u64) -> bool {
         loop {
-            let read = wire.read(script.read_most, self.reader.room());
+            let Some(line) = &mut self.line else { return false };
+            let read = line.read(script.read_most, self.reader.room());
             match read {
                 Read::Nothing => return true,
                 Read::End => {
@@ -119,6 +120,8 @@ impl Client {
                     return false;
                 }
                 Read::Reset => {
+                    // What ran out of memory may have lost records.
+                    self.wrong = line.error.take().filter(|_| !self.is_lossy).map(|e| format!("TLS: {e}"));
                     self.end(Over::Reset);
                     return false;
                 }
@@ -152,7 +155,7 @@ impl Client {
             now
         });
         if now >= since + most {
-            if most == PATIENCE_US {
+            if most == PATIENCE_US && !self.is_lossy {
                 self.wrong = Some(format!("waited {} s in vain at step {}", PATIENCE_US / 1_000_000, self.step));
             }
             self.end(Over::Left);
@@ -161,13 +164,15 @@ impl Client {
     }
 
     /// One step further. False: something must happen first.
-    fn step(&mut self, wire: Wire, plan: &Plan, script: &plan::Client, now: u64) -> bool {
+    fn step(&mut self, plan: &Plan, script: &plan::Client, now: u64) -> bool {
+        let Some(line) = &mut self.line else { return false };
+        // However often it is called meanwhile.
+        if now < self.write_at && !self.broken {
+            return false;
+        }
         if self.out_at < self.out.len() && !self.broken {
-            if now < self.write_at {
-                return false;
-            }
             let end = self.out.len().min(self.out_at.saturating_add(self.piece));
-            match wire.write(&self.out[self.out_at..end]) {
+            match line.write(&self.out[self.out_at..end]) {
                 None => self.broken = true,
                 Some(0) => return false,
                 Some(n) => {
@@ -223,8 +228,9 @@ impl Client {
                 self.deaf_until = now + us;
                 call_in(self.token, *us);
             }
+            Some(Step::HalfClose) if line.is_shaking_hands() => return false,
             Some(Step::HalfClose) => {
-                wire.shutdown();
+                line.shutdown();
                 self.shut = true;
             }
             Some(Step::Close) => {
@@ -233,8 +239,7 @@ impl Client {
             }
             Some(Step::Reset) => {
                 self.over = Some(Over::Left);
-                self.wire = None;
-                wire.reset();
+                line.reset();
                 return false;
             }
             Some(Step::Stay) => {

@@ -4,16 +4,24 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 mod client;
+mod codec;
+mod compare;
 mod entropy;
 mod ffi;
+mod files;
+mod line;
 mod memory;
 mod message;
 mod numbers;
 mod plan;
 mod program;
 mod run;
+mod speak;
 mod supervise;
-#[path = "wire_sim.rs"]
+mod talk;
+mod talking;
+#[cfg_attr(feature = "sim", path = "wire_sim.rs")]
+#[cfg_attr(not(feature = "sim"), path = "wire_real.rs")]
 mod wire;
 
 use plan::Plan;
@@ -26,6 +34,17 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 fn main() {
+    let real_files = files::Real::new();
+    let file = |name: &str| std::env::var(name).ok().filter(|t| !t.is_empty());
+    if let Some(path) = file("PREDICT") {
+        compare::predict(&path, setting("FIRST").unwrap_or(0), setting("SEEDS").unwrap_or(1000));
+        return;
+    }
+    if let Some(path) = file("COMPARE") {
+        let failed = compare::compare(&path);
+        drop(real_files);
+        std::process::exit(failed.into());
+    }
     let failed = match setting("SEED") {
         Some(seed) => supervise::replay(seed),
         None => {
@@ -33,6 +52,7 @@ fn main() {
             supervise::all(first, setting("SEEDS").unwrap_or(2000), setting("JOBS").map(|n| n as usize))
         }
     };
+    drop(real_files);
     std::process::exit(failed.into());
 }
 

@@ -16,6 +16,11 @@ pub(crate) fn answer_key(id: usize) -> usize {
     id + 7
 }
 
+/// Of what the client must read.
+fn key(id: usize, q: &Request) -> usize {
+    if matches!(q.answer, Answer::File { .. }) { crate::files::KEY } else { answer_key(id) }
+}
+
 pub(crate) fn request(id: usize, q: &Request) -> Vec<u8> {
     let method = match q.method {
         Method::Get => "GET",
@@ -184,7 +189,7 @@ impl Reader {
                 }
                 State::Length { id, got, left } | State::Chunk { id, got, left } => {
                     let n = rest.len().min(*left);
-                    let key = answer_key(*id);
+                    let key = key(*id, &requests[*id]);
                     if let Some(bad) = rest[..n].iter().enumerate().position(|(i, b)| *b != byte(key, *got + i)) {
                         return Err(format!("the answer to {id} is wrong at byte {}", *got + bad));
                     }

@@ -1,7 +1,9 @@
 //! What happens in one run: drawn from a seed, and made smaller when it fails.
 
-use crate::numbers::Numbers;
-use crate::wire::Climate;
+use crate::files;
+use crate::line::Secure;
+use crate::numbers::{Climate, Numbers};
+use crate::talk::{Talk, secure};
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -9,6 +11,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) climate: Climate,
     pub(crate) clients: Vec<Client>,
+    pub(crate) talks: Vec<Talk>,
     /// By number: what is asked, and how the program answers.
     pub(crate) requests: Vec<Request>,
     /// At a time of their own.
@@ -18,6 +21,10 @@ pub(crate) struct Plan {
     pub(crate) poll_ms: i32,
     /// MG_EV_POLL is delivered.
     pub(crate) loud: bool,
+    /// So many allocations from which on some fail, and how many do.
+    pub(crate) famine: Option<(u32, u32)>,
+    /// With real sockets: see `compare`.
+    pub(crate) compared: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -33,6 +40,7 @@ pub(crate) struct Limits {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
+    pub(crate) secure: Secure,
     pub(crate) start_us: u64,
     pub(crate) steps: Vec<Step>,
     /// Bytes of one read, and the pause after it.
@@ -74,6 +82,8 @@ pub(crate) struct Request {
     pub(crate) last: bool,
     pub(crate) old: bool,
     pub(crate) expects: bool,
+    /// The body goes to a file.
+    pub(crate) upload: bool,
     pub(crate) answer: Answer,
     /// What the handler does before and after it answers, or when it has seen the head.
     pub(crate) at_head: Vec<Act>,
@@ -122,11 +132,17 @@ pub(crate) enum Answer {
     },
     /// Written by the program itself.
     Own(usize),
+    /// One of `files::SIZES`, of the system or in memory.
+    File {
+        which: usize,
+        real: bool,
+    },
 }
 
 impl Answer {
     pub(crate) fn len(&self) -> usize {
         match self {
+            Answer::File { which, .. } => files::SIZES[*which],
             Answer::Whole(n) | Answer::Own(n) | Answer::Later { len: n, .. } => *n,
             Answer::Chunks(parts) | Answer::Stream { parts, .. } => parts.iter().sum(),
         }
@@ -165,9 +181,12 @@ pub(crate) enum Act {
     },
     Cancel,
     Free,
+    /// mg_wakeup and mg_call for this connection.
+    Wake(usize),
+    Call,
 }
 
-fn size(n: &mut Numbers, most: u64) -> usize {
+pub(crate) fn size(n: &mut Numbers, most: u64) -> usize {
     let most = match n.below(10) {
         0 => 1,
         1..=5 => most.min(200),
@@ -177,16 +196,16 @@ fn size(n: &mut Numbers, most: u64) -> usize {
     n.below(most) as usize
 }
 
-fn parts(n: &mut Numbers, many: u64, most: u64) -> Vec<usize> {
+pub(crate) fn parts(n: &mut Numbers, many: u64, most: u64) -> Vec<usize> {
     (0..1 + n.below(many)).map(|_| 1 + size(n, most) / 4).collect()
 }
 
-fn idle_ms(n: &mut Numbers) -> i32 {
+pub(crate) fn idle_ms(n: &mut Numbers) -> i32 {
     [0, 1, 50, 300, 1000, 3000][n.below(6) as usize]
 }
 
 fn act(n: &mut Numbers, inside: bool) -> Act {
-    match n.below(if inside { 24 } else { 14 }) {
+    match n.below(if inside { 27 } else { 14 }) {
         0 => Act::CloseOther,
         1..=2 => Act::DrainOther { idle_ms: idle_ms(n) },
         3..=7 => Act::MgrDrain {
@@ -204,11 +223,13 @@ fn act(n: &mut Numbers, inside: bool) -> Act {
         19 => Act::Close,
         20 => Act::Abort,
         21 => Act::Drain,
+        24..=25 => Act::Wake(size(n, 16_000)),
+        26 => Act::Call,
         _ => Act::ConnDrain { idle_ms: idle_ms(n) },
     }
 }
 
-fn acts(n: &mut Numbers, per_mille: u32) -> Vec<Act> {
+pub(crate) fn acts(n: &mut Numbers, per_mille: u32) -> Vec<Act> {
     let mut list = Vec::new();
     while n.chance(per_mille) && list.len() < 3 {
         list.push(act(n, true));
@@ -217,8 +238,12 @@ fn acts(n: &mut Numbers, per_mille: u32) -> Vec<Act> {
 }
 
 fn answer(n: &mut Numbers, most: u64) -> Answer {
-    match n.below(10) {
+    match n.below(12) {
         0..=4 => Answer::Whole(size(n, most)),
+        10..=11 => {
+            let fit = files::SIZES.iter().filter(|size| **size as u64 <= most).count() as u64;
+            Answer::File { which: n.below(fit) as usize, real: n.chance(500) }
+        }
         5 => Answer::Chunks(parts(n, 5, most)),
         6..=7 => Answer::Later { ms: n.between((0, 3000)), len: size(n, most) },
         8 => Answer::Stream { every_ms: n.between((1, 500)), parts: parts(n, 8, most) },
@@ -233,13 +258,20 @@ fn request(n: &mut Numbers, wild: u32, most: u64) -> Request {
         Method::Post => Body::Chunks(parts(n, 6, most)),
         _ => Body::None,
     };
+    let upload = method == Method::Post && body.len() > 0 && n.chance(200);
+    let answer = match answer(n, most) {
+        // There is no message any more that it could be served for.
+        Answer::File { .. } if upload => Answer::Whole(size(n, most)),
+        answer => answer,
+    };
     Request {
         method,
         expects: method == Method::Post && n.chance(100),
+        upload,
         body,
         last: n.chance(70),
         old: false,
-        answer: answer(n, most),
+        answer,
         at_head: acts(n, wild / 3),
         before: acts(n, wild),
         after: acts(n, wild),
@@ -278,15 +310,42 @@ fn largest(c: &Climate) -> u64 {
 }
 
 impl Plan {
+    /// One that real sockets follow, too: nothing that depends on the sizes of their buffers or on how long something takes.
+    pub(crate) fn predictable(seed: u64) -> Plan {
+        let climate = Climate { delay_us: (0, 0), segment: (1 << 20, 1 << 20), room: (1 << 22, 1 << 22), ..Climate::CALM };
+        let mut plan = Plan::draw(seed, Some(climate));
+        let keep = |a: &Act| !matches!(a, Act::Free);
+        for q in &mut plan.requests {
+            [&mut q.at_head, &mut q.before, &mut q.after].into_iter().for_each(|list| list.retain(keep));
+        }
+        for r in plan.talks.iter_mut().flat_map(|t| &mut t.reactions) {
+            [&mut r.before, &mut r.after].into_iter().for_each(|list| list.retain(keep));
+        }
+        plan.acts.retain(|(_, a)| keep(a));
+        // How much a slow reader finds at once is chance.
+        plan.clients.iter_mut().for_each(|c| (c.read_most, c.read_pause_us) = (usize::MAX, 0));
+        plan.talks.iter_mut().for_each(|t| (t.read_most, t.read_pause_us) = (usize::MAX, 0));
+        (plan.famine, plan.compared) = (None, true);
+        plan
+    }
+
     pub(crate) fn new(seed: u64) -> Plan {
+        Plan::draw(seed, None)
+    }
+
+    fn draw(seed: u64, given: Option<Climate>) -> Plan {
         let mut n = Numbers(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x51);
         let n = &mut n;
-        let climate = climate(n);
+        let drawn = climate(n);
+        let most = if given.is_some() { 10_000 } else { largest(&drawn) };
+        let climate = given.unwrap_or(drawn);
         let wild = [0, 0, 60, 150, 300][n.below(5) as usize];
-        let most = largest(&climate);
         let mut requests = Vec::new();
         let mut clients = Vec::new();
-        for _ in 0..1 + n.between((1, 6)) - 1 {
+        let talks: u64 = [0, 0, 0, 1, 1, 2, 3][n.below(7) as usize];
+        let many = if talks > 0 { n.below(3) } else { n.between((1, 6)) };
+        let talks = (0..talks).map(|_| Talk::new(n, wild, most)).collect();
+        for _ in 0..many {
             let mut steps = Vec::new();
             for _ in 0..1 + n.below(5) {
                 match n.below(12) {
@@ -331,6 +390,7 @@ impl Plan {
             }
             let slow = n.chance(150);
             clients.push(Client {
+                secure: secure(n),
                 start_us: if n.chance(400) { 0 } else { n.below(2_000_000) },
                 steps,
                 read_most: if slow { n.between((100, 20_000)) as usize } else { usize::MAX },
@@ -355,7 +415,9 @@ impl Plan {
             },
         };
         let poll_ms = [-1, 1, 10, 1000, 100_000][n.below(5) as usize];
-        Plan { seed, climate, clients, requests, acts, limits, poll_ms, loud: n.chance(700) }
+        let loud = n.chance(700);
+        let famine = n.chance(50).then(|| (n.between((1, 2000)) as u32, n.between((1, 100)) as u32));
+        Plan { seed, climate, clients, talks, requests, acts, limits, poll_ms, loud, famine, compared: false }
     }
 
     /// Plans that are a little smaller, those that leave out most first.
@@ -366,7 +428,10 @@ impl Plan {
             change(&mut plan);
             all.push(plan);
         };
-        if self.clients.len() > 1 {
+        for i in 0..self.talks.len() {
+            push(&|p| _ = p.talks.remove(i));
+        }
+        if self.clients.len() + self.talks.len() > 1 {
             for i in 0..self.clients.len() {
                 push(&|p| _ = p.clients.remove(i));
             }
@@ -403,8 +468,14 @@ impl Plan {
             if client.read_most < usize::MAX {
                 push(&|p| (p.clients[i].read_most, p.clients[i].read_pause_us) = (usize::MAX, 0));
             }
+            push(&|p| p.clients[i].secure = Secure::No);
             if client.start_us > 0 {
                 push(&|p| p.clients[i].start_us = 0);
+            }
+        }
+        for (i, talk) in self.talks.iter().enumerate() {
+            for smaller in talk.smaller() {
+                push(&|p| p.talks[i] = smaller.clone());
             }
         }
         let used: Vec<usize> = self.clients.iter().flat_map(|c| c.requests()).collect();
@@ -425,9 +496,13 @@ impl Plan {
                 push(&|p| p.requests[r].answer = Answer::Whole(q.answer.len() / 2));
             }
             if q.method != Method::Get {
-                push(&|p| (p.requests[r].method, p.requests[r].body, p.requests[r].expects) = (Method::Get, Body::None, false));
+                push(&|p| {
+                    let q = &mut p.requests[r];
+                    (q.method, q.body, q.expects, q.upload) = (Method::Get, Body::None, false, false);
+                });
                 push(&|p| (p.requests[r].body, p.requests[r].expects) = (Body::Length(q.body.len() / 2), false));
             }
+            push(&|p| p.requests[r].upload = false);
             if q.last || q.old {
                 push(&|p| (p.requests[r].last, p.requests[r].old) = (false, false));
             }
@@ -444,12 +519,30 @@ impl Plan {
         push(&|p| p.climate.delay_us = calm.delay_us);
         push(&|p| p.climate.destroys = false);
         push(&|p| p.limits = Limits::default());
+        push(&|p| p.famine = None);
+        if let Some((from, many)) = self.famine {
+            push(&|p| p.famine = Some((from, 1)));
+            push(&|p| p.famine = Some((from, many / 2)));
+            push(&|p| p.famine = Some((from + many / 2, many - many / 2)));
+        }
         push(&|p| p.poll_ms = 1000);
         push(&|p| p.loud = true);
         // What changes nothing would be taken forever.
         let own = format!("{self:?}");
         all.retain(|p| format!("{p:?}") != own);
         all
+    }
+}
+
+impl Plan {
+    /// What the program may do.
+    pub(crate) fn all_acts(&self) -> impl Iterator<Item = &Act> {
+        let in_handlers = self.requests.iter().flat_map(|q| [&q.at_head, &q.before, &q.after]).flatten();
+        in_handlers.chain(self.acts.iter().map(|a| &a.1)).chain(self.talks.iter().flat_map(Talk::acts))
+    }
+
+    pub(crate) fn wakes(&self) -> bool {
+        self.all_acts().any(|a| matches!(a, Act::Wake(_)))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The program on top of the library: a handler that does what the plan says, and writes down what it was told.
 
 use crate::ffi::*;
-use crate::message;
 use crate::plan::{Act, Answer, Limits, Method, Plan};
+use crate::{files, message, speak};
 use core::cell::RefCell;
-use core::ffi::{c_int, c_void};
-use std::collections::BTreeMap;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -23,11 +23,35 @@ pub(crate) struct Conn {
     /// The program has ended it by is_draining, by is_closing or a reset.
     pub(crate) drained: bool,
     pub(crate) killed: bool,
+    /// Which conversation it is, rather than a client's.
+    pub(crate) talk: Option<usize>,
+    /// A request whose body goes to a file.
+    uploads: Option<usize>,
+    /// Wakeups under way: what they carry, and the poll after which they were sent.
+    /// The handshake is done.
+    pub(crate) secured: bool,
+    /// For `compare`.
+    pub(crate) log: Vec<String>,
+    pub(crate) wakes: VecDeque<(usize, u64)>,
+}
+
+/// Where the program listens: without and with TLS.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ports {
+    pub(crate) http: [u16; 2],
+    pub(crate) mqtt: [u16; 2],
 }
 
 pub(crate) struct Program {
     pub(crate) mgr: *mut mg_mgr,
-    plan: Rc<Plan>,
+    pub(crate) plan: Rc<Plan>,
+    pub(crate) ports: Ports,
+    pub(crate) polls: u64,
+    began_ms: u64,
+    /// Called by mg_call.
+    called: bool,
+    /// An upload is being started.
+    starts: bool,
     pub(crate) conns: BTreeMap<Id, Conn>,
     /// The connection that each request came on.
     asked: BTreeMap<usize, Id>,
@@ -51,7 +75,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Program) -> R) -> R {
 }
 
 /// What fails is reported by the run.
-fn find(text: String) {
+pub(crate) fn find(text: String) {
     crate::wire::say(&format!("FINDING {text}"));
     with(|p| p.findings.push(text));
 }
@@ -65,6 +89,11 @@ pub(crate) fn begin(plan: Rc<Plan>) -> *mut mg_mgr {
         *p.borrow_mut() = Some(Program {
             mgr,
             plan: plan.clone(),
+            ports: Ports::default(),
+            polls: 0,
+            began_ms: unsafe { mg_millis() },
+            called: false,
+            starts: false,
             conns: BTreeMap::new(),
             asked: BTreeMap::new(),
             findings: Vec::new(),
@@ -79,16 +108,40 @@ pub(crate) fn begin(plan: Rc<Plan>) -> *mut mg_mgr {
     unsafe {
         mg_mgr_init(mgr);
         mgx_mgr_limits(mgr, &limits(&plan.limits));
-        let url = CString::new(format!("http://127.0.0.1:{}", crate::wire::PORT)).unwrap();
-        let listener = mg_http_listen(mgr, url.as_ptr(), Some(handler), core::ptr::null_mut());
-        if listener.is_null() {
-            find("cannot listen".into());
+        if plan.wakes() && !mg_wakeup_init(mgr) {
+            find("no wakeups".into());
+        }
+        let mut ports = Ports::default();
+        for (i, port) in ports.http.iter_mut().enumerate() {
+            *port = listen(mgr, false, i > 0);
+        }
+        for (i, port) in ports.mqtt.iter_mut().enumerate() {
+            *port = listen(mgr, true, i > 0);
+        }
+        with(|p| p.ports = ports);
+        for (t, talk) in plan.talks.iter().enumerate().filter(|(_, talk)| talk.ours_asks) {
+            let arg = core::ptr::without_provenance_mut(t);
+            mg_timer_add(mgr, talk.start_us / 1000, MG_TIMER_ONCE as u32, Some(speak::start), arg);
         }
         for (i, (us, _)) in plan.acts.iter().enumerate() {
             mg_timer_add(mgr, us / 1000, MG_TIMER_ONCE as u32, Some(timed), core::ptr::without_provenance_mut(i));
         }
     }
     mgr
+}
+
+/// The port.
+fn listen(mgr: *mut mg_mgr, mqtt: bool, tls: bool) -> u16 {
+    let data = core::ptr::without_provenance_mut(usize::from(tls));
+    let scheme = if mqtt { "mqtt" } else { "http" };
+    let url = CString::new(format!("{scheme}://127.0.0.1:0")).expect("no NUL");
+    let listen = if mqtt { mg_mqtt_listen } else { mg_http_listen };
+    let c = unsafe { listen(mgr, url.as_ptr(), Some(handler), data) };
+    if c.is_null() {
+        find("cannot listen".into());
+        return 0;
+    }
+    unsafe { u16::from_be((*c).loc.port) }
 }
 
 pub(crate) fn end() -> Program {
@@ -112,11 +165,19 @@ fn limits(l: &Limits) -> mgx_limits {
 }
 
 unsafe extern "C" fn timed(arg: *mut c_void) {
-    let plan = with(|p| p.plan.clone());
-    perform(&plan.acts[arg.addr()].1, core::ptr::null_mut(), 0);
+    let (plan, took_ms, computed) = with(|p| (p.plan.clone(), unsafe { mg_millis() } - p.began_ms, p.computed_us / 1000));
+    let (us, act) = &plan.acts[arg.addr()];
+    let ms = us / 1000;
+    if took_ms < ms || took_ms > ms + computed + TIMER_SLACK_MS {
+        find(format!("a timer of {ms} ms was called after {took_ms} ms"));
+    }
+    perform(act, core::ptr::null_mut(), 0);
 }
 
-unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
+/// What polls and their calls may cost in this world.
+const TIMER_SLACK_MS: u64 = 250;
+
+pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
     unsafe { event(c, ev, data) }
 }
 
@@ -126,8 +187,14 @@ unsafe extern "C" fn other_handler(c: *mut mg_connection, ev: c_int, data: *mut 
     unsafe { event(c, ev, data) }
 }
 
-const NAMES: [&str; 12] =
-    ["ERROR", "OPEN", "POLL", "RESOLVE", "CONNECT", "ACCEPT", "TLS_HS", "READ", "WRITE", "CLOSE", "HTTP_HDRS", "HTTP_MSG"];
+#[rustfmt::skip]
+const NAMES: [&str; 20] = [
+    "ERROR", "OPEN", "POLL", "RESOLVE", "CONNECT", "ACCEPT", "TLS_HS", "READ", "WRITE", "CLOSE", "HTTP_HDRS", "HTTP_MSG", "WS_OPEN",
+    "WS_MSG", "WS_CTL", "MQTT_CMD", "MQTT_MSG", "MQTT_OPEN", "SNTP_TIME", "WAKEUP",
+];
+
+/// For mg_call.
+const CALLED: c_int = MG_EV_USER + 77;
 
 unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
     let id = unsafe { (*c).id };
@@ -145,9 +212,30 @@ unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
     if known != (ev != MG_EV_OPEN) {
         return find(format!("event {ev} of connection {id}: {}", if known { "opened twice" } else { "not opened" }));
     }
+    let (plan, talk) = with(|p| (p.plan.clone(), p.conns.get(&id).and_then(|c| c.talk)));
+    if plan.compared && !matches!(ev, MG_EV_POLL | MG_EV_READ | MG_EV_WRITE) {
+        let ms = unsafe { mg_millis() } - with(|p| p.began_ms);
+        let which = if ev == MG_EV_HTTP_MSG && talk.is_none() { unsafe { number(data) } } else { None };
+        let line = format!("{ms} ms {} {which:?}", NAMES.get(ev as usize).unwrap_or(&"other"));
+        with(|p| p.conns.get_mut(&id).into_iter().for_each(|c| c.log.push(line.clone())));
+    }
+    if ev == MG_EV_TLS_HS {
+        mark(id, |c| c.secured = true);
+    }
+    if let Some(t) = talk.filter(|_| !matches!(ev, MG_EV_CLOSE | MG_EV_WAKEUP | CALLED)) {
+        if ev == MG_EV_ACCEPT && unsafe { (*c).fn_data.addr() } == 1 {
+            unsafe { speak::init_tls(c, true) };
+        }
+        return unsafe { speak::event(c, ev, data, id, t) };
+    }
     match ev {
         MG_EV_OPEN => with(|p| {
             let (port, accepted) = unsafe { (u16::from_be((*c).rem.port), (*c).flags.is_accepted()) };
+            let of_client = unsafe { (*c).flags.is_client() }.then(|| unsafe { (*c).fn_data.addr() } - 1);
+            let talk = of_client.or_else(|| speak::by_port(&plan, port).filter(|_| accepted));
+            if let Some(t) = talk {
+                speak::with(t, |t| t.conn = Some(id));
+            }
             let conn = Conn {
                 c,
                 port,
@@ -158,6 +246,11 @@ unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
                 completed: Vec::new(),
                 drained: false,
                 killed: false,
+                talk,
+                uploads: None,
+                secured: false,
+                log: Vec::new(),
+                wakes: VecDeque::new(),
             };
             p.conns.insert(id, conn);
             if accepted && !p.plan.loud {
@@ -171,6 +264,15 @@ unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
             }
             with(|p| p.conns.get_mut(&id).expect("known").closed = Some(reason));
         }
+        MG_EV_ACCEPT if unsafe { (*c).fn_data.addr() } == 1 => unsafe { speak::init_tls(c, true) },
+        MG_EV_WAKEUP => {
+            let got = unsafe { bytes(&*data.cast::<mg_str>()) };
+            let due = with(|p| p.conns.get_mut(&id).expect("known").wakes.pop_front());
+            if due.is_none_or(|(len, _)| got != message::body(WAKE_KEY, 0, len)) {
+                find(format!("connection {id} was woken with {} bytes in place of {due:?}", got.len()));
+            }
+        }
+        CALLED => with(|p| p.called = true),
         MG_EV_HTTP_HDRS => {
             let Some(request) = (unsafe { number(data) }) else { return find("HDRS without a request".into()) };
             let plan = with(|p| {
@@ -182,6 +284,14 @@ unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
                     return;
                 }
                 perform(act, c, id);
+            }
+            if plan.requests[request].upload && !is_over(id) {
+                with(|p| p.conns.get_mut(&id).expect("known").uploads = Some(request));
+                let name = format!("u{request}");
+                let (name, dir) = (text(name.as_bytes()), text(b"/up"));
+                with(|p| p.starts = true);
+                unsafe { mg_http_start_upload(c, data.cast(), name, dir, files::in_memory(), Some(uploaded)) };
+                with(|p| p.starts = false);
             }
         }
         MG_EV_HTTP_MSG => unsafe { message(c, id, data.cast()) },
@@ -197,12 +307,39 @@ unsafe fn number(data: *mut c_void) -> Option<usize> {
     with(|p| number < p.plan.requests.len()).then_some(number)
 }
 
-unsafe fn bytes(s: &mg_str) -> &[u8] {
-    if s.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(s.buf.cast(), s.len) } }
+/// The body of a request is in its file.
+unsafe extern "C" fn uploaded(c: *mut mg_connection, error: *const c_char) {
+    let id = unsafe { (*c).id };
+    let (plan, request) = with(|p| (p.plan.clone(), p.conns.get_mut(&id).and_then(|c| c.uploads.take())));
+    let Some(request) = request else { return find(format!("connection {id}: an upload ended twice")) };
+    if is_over(id) {
+        // It ends with its connection.
+        return;
+    }
+    let q = &plan.requests[request];
+    let file = files::uploaded(&format!("/up/u{request}"));
+    let error = if error.is_null() { None } else { Some(unsafe { CStr::from_ptr(error) }) };
+    if error.is_some() && with(|p| p.starts) || error == Some(c"connection closed") {
+        // The message will come, or nobody is there.
+        return;
+    }
+    if error.is_none() && file.as_ref() != Some(&message::body(request, 0, q.body.len())) {
+        return find(format!("upload {request} is stored as {:?} bytes", file.map(|f| f.len())));
+    }
+    if !dispatched(id, request) {
+        return;
+    }
+    answer(c, id, request, &plan, core::ptr::null_mut());
+    for act in &q.after {
+        if is_over(id) {
+            return;
+        }
+        perform(act, c, id);
+    }
 }
 
 /// Nothing more can be done with the connection.
-fn is_over(id: Id) -> bool {
+pub(crate) fn is_over(id: Id) -> bool {
     with(|p| p.freed || p.conns.get(&id).is_none_or(|c| c.closed.is_some()))
 }
 
@@ -217,13 +354,8 @@ unsafe fn message(c: *mut mg_connection, id: Id, hm: *mut mg_http_message) {
     if !is_whole() {
         return find(format!("request {request} came with another body than was sent"));
     }
-    let again = with(|p| {
-        let again = p.asked.insert(request, id).is_some();
-        p.conns.get_mut(&id).expect("known").dispatched.push(request);
-        again
-    });
-    if again {
-        return find(format!("request {request} was dispatched twice"));
+    if !dispatched(id, request) {
+        return;
     }
     for act in &q.before {
         perform(act, c, id);
@@ -234,13 +366,26 @@ unsafe fn message(c: *mut mg_connection, id: Id, hm: *mut mg_http_message) {
     if !is_whole() {
         return find(format!("the message of request {request} has changed under its handler"));
     }
-    answer(c, id, request, &plan);
+    answer(c, id, request, &plan, hm);
     for act in &q.after {
         if is_over(id) {
             return;
         }
         perform(act, c, id);
     }
+}
+
+/// False: for the second time.
+fn dispatched(id: Id, request: usize) -> bool {
+    let again = with(|p| {
+        let again = p.asked.insert(request, id).is_some();
+        p.conns.get_mut(&id).expect("known").dispatched.push(request);
+        again
+    });
+    if again {
+        find(format!("request {request} was dispatched twice"));
+    }
+    !again
 }
 
 fn headers(request: usize) -> CString {
@@ -262,9 +407,20 @@ fn chunk(c: *mut mg_connection, request: usize, from: usize, len: usize) {
     unsafe { mgx_http_chunk(c, body.as_ptr().cast(), len) };
 }
 
-fn answer(c: *mut mg_connection, id: Id, request: usize, plan: &Plan) {
+fn answer(c: *mut mg_connection, id: Id, request: usize, plan: &Plan, hm: *mut mg_http_message) {
     let q = &plan.requests[request];
     match &q.answer {
+        Answer::File { which, real } => unsafe {
+            let path = CString::new(files::path(*which, *real)).expect("no NUL");
+            let headers = headers(request);
+            let mut opts: mg_http_serve_opts = core::mem::zeroed();
+            opts.extra_headers = headers.as_ptr();
+            if !*real {
+                opts.fs = files::in_memory();
+            }
+            mg_http_serve_file(c, hm, path.as_ptr(), &opts);
+            completed(id, request);
+        },
         Answer::Whole(len) => whole(c, id, request, *len),
         Answer::Chunks(parts) => unsafe {
             mgx_http_begin(c, 200, headers(request).as_ptr());
@@ -281,9 +437,13 @@ fn answer(c: *mut mg_connection, id: Id, request: usize, plan: &Plan) {
             if q.method != Method::Head {
                 text.extend(message::body(message::answer_key(request), 0, *len));
             }
-            mg_send(c, text.as_ptr().cast(), text.len());
-            (*c).flags.set_resp(false);
-            completed(id, request);
+            if mg_send(c, text.as_ptr().cast(), text.len()) {
+                (*c).flags.set_resp(false);
+                completed(id, request);
+            } else {
+                mark(id, |c| c.killed = true);
+                (*c).flags.set_closing(true);
+            }
         },
         Answer::Later { ms, .. } => after(*ms, request, 0),
         Answer::Stream { every_ms, .. } => {
@@ -333,8 +493,15 @@ fn drain_opts(idle_ms: i32) -> mgx_drain_opts {
     mgx_drain_opts { idle_grace_ms: idle_ms, ..unsafe { core::mem::zeroed() } }
 }
 
+/// Of what wakeups carry.
+const WAKE_KEY: usize = 11;
+
+pub(crate) fn mark(id: Id, f: impl FnOnce(&mut Conn)) {
+    with(|p| f(p.conns.get_mut(&id).expect("known")));
+}
+
 /// `c` is NULL outside a handler.
-fn perform(act: &Act, c: *mut mg_connection, id: Id) {
+pub(crate) fn perform(act: &Act, c: *mut mg_connection, id: Id) {
     if with(|p| p.freed) {
         return;
     }
@@ -342,7 +509,6 @@ fn perform(act: &Act, c: *mut mg_connection, id: Id) {
         crate::wire::say(&format!("program, conn {id}: {act:?}"));
     }
     let mgr = with(|p| p.mgr);
-    let mark = |id: Id, f: &dyn Fn(&mut Conn)| with(|p| f(p.conns.get_mut(&id).expect("known")));
     unsafe {
         match act {
             Act::Poll { ms, times } => {
@@ -354,7 +520,7 @@ fn perform(act: &Act, c: *mut mg_connection, id: Id) {
                     if with(|p| p.freed) {
                         break;
                     }
-                    mg_mgr_poll(mgr, *ms);
+                    crate::wire::poll(mgr, *ms);
                 }
                 with(|p| p.depth -= 1);
             }
@@ -390,7 +556,7 @@ fn perform(act: &Act, c: *mut mg_connection, id: Id) {
             }
             Act::CloseOther => {
                 if let Some((id, c)) = other(id) {
-                    mark(id, &|c| c.killed = true);
+                    mark(id, |c| c.killed = true);
                     (*c).flags.set_closing(true);
                 }
             }
@@ -400,17 +566,32 @@ fn perform(act: &Act, c: *mut mg_connection, id: Id) {
                 }
             }
             _ if c.is_null() || is_over(id) => {}
+            Act::Wake(len) => {
+                let bytes = message::body(WAKE_KEY, 0, *len);
+                let polls = with(|p| p.polls);
+                mark(id, |c| c.wakes.push_back((*len, polls)));
+                if !mg_wakeup(mgr, id, bytes.as_ptr().cast(), *len) {
+                    find(format!("connection {id} cannot be woken"));
+                }
+            }
+            Act::Call => {
+                with(|p| p.called = false);
+                mg_call(c, CALLED, core::ptr::null_mut());
+                if !with(|p| p.called) {
+                    find("mg_call has called nobody".into());
+                }
+            }
             Act::Drain => {
-                mark(id, &|c| c.drained = true);
+                mark(id, |c| c.drained = true);
                 (*c).flags.set_draining(true);
             }
             Act::Close => {
-                mark(id, &|c| c.killed = true);
+                mark(id, |c| c.killed = true);
                 (*c).flags.set_closing(true);
             }
             Act::ConnDrain { idle_ms } => _ = mgx_conn_drain(c, &drain_opts(*idle_ms)),
             Act::Abort => {
-                mark(id, &|c| c.killed = true);
+                mark(id, |c| c.killed = true);
                 mgx_conn_abort(c);
             }
             Act::Swap => {

@@ -2,27 +2,40 @@
 
 use crate::client::{Client, Over};
 use crate::ffi::*;
+use crate::line::{Line, Secure};
 use crate::plan::{Act, Answer, Plan};
-use crate::program::{self, Program};
+use crate::program::{self, Conn, Program};
+use crate::speak;
+use crate::talk::{Kind, Talk};
+use crate::talking::Talking;
 use crate::wire;
 use core::cell::RefCell;
-use mongoose::sim;
 use std::rc::Rc;
 
 thread_local! {
-    static CLIENTS: RefCell<(Option<Rc<Plan>>, Vec<Client>)> = const { RefCell::new((None, Vec::new())) };
+    static CLIENTS: RefCell<Vec<Client>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A peer's turn: its number is that of the client, from 1.
 fn hook(token: u64) {
-    CLIENTS.with(|all| {
-        let (plan, clients) = &mut *all.borrow_mut();
-        let (Some(plan), i) = (plan, token as usize - 1) else { return };
-        clients[i].act(plan, &plan.clients[i], wire::PORT);
-        if clients.iter().all(|c| c.over.is_some()) {
-            sim::interrupt();
-        }
-    });
+    let (plan, ports) = program::with(|p| (p.plan.clone(), p.ports));
+    let i = token as usize - 1;
+    match i.checked_sub(plan.clients.len()) {
+        None => CLIENTS.with(|all| all.borrow_mut()[i].act(&plan, &plan.clients[i], &ports)),
+        Some(t) => speak::with(t, |talking| talking.act(&plan.talks[t], &ports)),
+    }
+    if peers_are_over(&plan) {
+        wire::interrupt();
+    }
+}
+
+/// Nobody is left who could want something.
+fn peers_are_over(plan: &Plan) -> bool {
+    let clients = CLIENTS.with(|all| all.borrow().iter().all(|c| c.over.is_some()));
+    clients
+        && speak::with_all(|all| {
+            all.iter().zip(&plan.talks).all(|(t, talk)| t.over.is_some() || talk.ours_asks && t.line.is_none() && t.started)
+        })
 }
 
 /// What a run came to.
@@ -33,16 +46,54 @@ pub(crate) struct Sums {
     pub(crate) conns: u64,
 }
 
+/// What happened to each peer, for `compare`: the events of its connection with their times, and how it ended.
+fn record(program: &Program, clients: &[Client], talks: &[Talking]) -> String {
+    let mut out = String::new();
+    let mut put = |name: String, conn: Option<&Conn>, how: String| {
+        out += &format!("{name}: {how}\n");
+        let Some(conn) = conn else { return };
+        // Whether a reset is first seen by a read is chance.
+        let is_reset = conn.closed == Some(mgx_reason::MGX_REASON_RESET);
+        let is_compared = |line: &&String| !is_reset || !line.contains("ms ERROR") && !line.contains("ms other");
+        conn.log.iter().filter(is_compared).for_each(|line| out += &format!("  {line}\n"));
+        out += &format!("  ended for {:?}\n", conn.closed);
+    };
+    for (i, c) in clients.iter().enumerate() {
+        let conn = program.conns.values().find(|conn| conn.accepted && conn.port == c.port);
+        let received = c.line.as_ref().map_or(0, |l| l.received);
+        put(format!("client {i}"), conn, format!("{:?}, answers to {:?}, {received} bytes", c.over, c.reader.done));
+    }
+    for (i, t) in talks.iter().enumerate() {
+        let conn = t.conn.and_then(|id| program.conns.get(&id));
+        let received = t.line.as_ref().map_or(0, |l| l.received);
+        put(format!("talk {i}"), conn, format!("{:?}, {} heard, {received} bytes", t.over, t.heard));
+    }
+    out
+}
+
+thread_local! {
+    /// Of the last run of a plan that is compared.
+    static RECORD: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+pub(crate) fn take_record() -> String {
+    RECORD.with(RefCell::take)
+}
+
 /// The longest that a run may take, microseconds of its clock.
 const LONGEST_US: u64 = 1_500_000_000;
 const MOST_POLLS: u64 = 2_000_000;
 
 /// What the library keeps for the whole process it allocates once.
 pub(crate) fn warm_up() {
-    let mut plan = Plan::new(0);
-    plan.clients.truncate(1);
-    plan.clients[0].steps.clear();
-    _ = run(&Rc::new(plan), false);
+    for secure in [Secure::No, Secure::V12, Secure::V13] {
+        let mut plan = Plan::new(0);
+        plan.talks.clear();
+        plan.clients.truncate(1);
+        plan.clients[0].secure = secure;
+        plan.climate = crate::numbers::Climate::CALM;
+        _ = run(&Rc::new(plan), false);
+    }
 }
 
 pub(crate) fn run(plan: &Rc<Plan>, trace: bool) -> Result<Sums, String> {
@@ -50,23 +101,47 @@ pub(crate) fn run(plan: &Rc<Plan>, trace: bool) -> Result<Sums, String> {
     crate::entropy::seed(plan.seed);
     let memory = crate::memory::held();
     let result = {
-        sim::begin(plan.seed, plan.climate.clone(), hook, trace);
-        CLIENTS.with(|all| {
-            let clients = (0..plan.clients.len()).map(|i| Client::new(i as u64 + 1)).collect();
-            *all.borrow_mut() = (Some(plan.clone()), clients);
-        });
+        wire::begin(plan.seed, plan.climate.clone(), hook, trace);
+        let many = plan.clients.len();
+        CLIENTS.with(|all| *all.borrow_mut() = (0..many).map(|i| Client::new(i as u64 + 1)).collect());
         for (i, client) in plan.clients.iter().enumerate() {
-            sim::call_in(i as u64 + 1, client.start_us);
+            wire::call_in(i as u64 + 1, client.start_us);
         }
+        let talking = |(t, talk): (usize, &Talk)| {
+            let token = (many + t) as u64 + 1;
+            let mut talking = Talking::new(t, token);
+            if talk.ours_asks {
+                talking.port = wire::listen(token);
+            } else {
+                wire::call_in(token, talk.start_us);
+            }
+            talking
+        };
+        speak::with_all(|all| *all = plan.talks.iter().enumerate().map(talking).collect());
         let result = drive(plan);
         let program = program::end();
-        let clients = CLIENTS.with(|all| core::mem::take(&mut *all.borrow_mut())).1;
-        result.and_then(|sums| judge(plan, &program, &clients).map(|()| sums))
+        let clients = CLIENTS.with(RefCell::take);
+        let talks = speak::with_all(core::mem::take);
+        if plan.compared {
+            RECORD.with(|r| *r.borrow_mut() = record(&program, &clients, &talks));
+        }
+        let uploads = crate::files::take_uploads();
+        let result = result.and_then(|sums| judge(plan, &program, &clients, &talks).map(|()| sums));
+        let leftover = uploads.keys().find(|name| name.contains("..")).map(|name| format!("an upload has left {name}"));
+        crate::memory::recover();
+        match leftover {
+            Some(text) => result.and(Err(text)),
+            None => result,
+        }
     };
     if trace {
         return result;
     }
-    sim::end();
+    wire::end();
+    if plan.compared {
+        // The record is among what is held.
+        return result;
+    }
     result.and_then(|sums| match crate::memory::held() - memory {
         0 => Ok(sums),
         n => Err(format!("{n} blocks of memory are left over")),
@@ -74,20 +149,35 @@ pub(crate) fn run(plan: &Rc<Plan>, trace: bool) -> Result<Sums, String> {
 }
 
 fn findings() -> Result<(), String> {
-    if let Some(wrong) = sim::faults().into_iter().next() {
+    if let Some(wrong) = wire::faults().into_iter().next() {
         return Err(wrong);
     }
     if let Some(wrong) = program::with(|p| p.findings.first().cloned()) {
         return Err(wrong);
     }
-    CLIENTS.with(|all| {
-        let wrong = all.borrow().1.iter().enumerate().find_map(|(i, c)| c.wrong.as_ref().map(|w| format!("client {i}: {w}")));
-        wrong.map_or(Ok(()), Err)
+    let of_client = |(i, c): (usize, &Client)| c.wrong.as_ref().map(|w| format!("client {i}: {w}"));
+    let of_talk = |(i, t): (usize, &Talking)| t.wrong.as_ref().map(|w| format!("talk {i}: {w}"));
+    let wrong = CLIENTS.with(|all| all.borrow().iter().enumerate().find_map(of_client));
+    let wrong = wrong.or_else(|| speak::with_all(|all| all.iter().enumerate().find_map(of_talk)));
+    wrong.map_or(Ok(()), Err)
+}
+
+/// Wakeups come with the next poll.
+fn check_wakes() -> Result<(), String> {
+    program::with(|p| {
+        let late = |c: &program::Conn| c.closed.is_none() && c.wakes.front().is_some_and(|w| w.1 + 3 < p.polls);
+        match p.conns.iter().find(|(_, c)| late(c)) {
+            Some((id, _)) => Err(format!("connection {id} was not woken")),
+            None => Ok(()),
+        }
     })
 }
 
 fn drive(plan: &Rc<Plan>) -> Result<Sums, String> {
     let mgr = program::begin(plan.clone());
+    if let Some((from, many)) = plan.famine {
+        crate::memory::fail(from, many);
+    }
     let result = polls(plan, mgr);
     if !program::with(|p| p.freed) {
         unsafe { mg_mgr_free(mgr) };
@@ -99,7 +189,7 @@ fn drive(plan: &Rc<Plan>) -> Result<Sums, String> {
     if let Some(id) = open {
         return Err(format!("connection {id} had no MG_EV_CLOSE when the manager was freed"));
     }
-    match sim::left_open() {
+    match wire::left_open() {
         (0, 0, 0) => Ok(sums),
         left => Err(format!("left open: {} descriptors, {} pollers, {} ends of connections", left.0, left.1, left.2)),
     }
@@ -108,15 +198,23 @@ fn drive(plan: &Rc<Plan>) -> Result<Sums, String> {
 fn polls(plan: &Plan, mgr: *mut mg_mgr) -> Result<Sums, String> {
     let mut sums = Sums::default();
     let is_freed = || program::with(|p| p.freed);
-    let accepted = || program::with(|p| p.conns.values().any(|c| c.accepted && c.closed.is_none()));
+    let accepted = || program::with(|p| p.conns.values().any(|c| (c.accepted || c.talk.is_some()) && c.closed.is_none()));
     let mut quiet_since = None;
+    let wakes = plan.wakes();
     loop {
         findings()?;
         if is_freed() {
             break;
         }
-        check_drain(mgr)?;
-        let clients_over = CLIENTS.with(|all| all.borrow().1.iter().all(|c| c.over.is_some()));
+        check_drain(plan, mgr)?;
+        if wakes {
+            check_wakes()?;
+        }
+        if crate::memory::has_failed() {
+            CLIENTS.with(|all| all.borrow_mut().iter_mut().for_each(|c| c.is_lossy = true));
+            speak::with_all(|all| all.iter_mut().for_each(|t| t.is_lossy = true));
+        }
+        let clients_over = peers_are_over(plan);
         let lingering = || unsafe {
             let mut status: mgx_drain_status = core::mem::zeroed();
             mgx_mgr_drain_status(mgr, &mut status);
@@ -125,21 +223,22 @@ fn polls(plan: &Plan, mgr: *mut mg_mgr) -> Result<Sums, String> {
         let has_timers = unsafe { !(*mgr).timers.is_null() };
         if clients_over && !has_timers {
             let rest = accepted() || lingering() > 0;
-            let since = *quiet_since.get_or_insert_with(sim::now_us);
+            let since = *quiet_since.get_or_insert_with(wire::now_us);
             if !rest {
                 break;
             }
-            if sim::now_us() > since + 100_000_000 {
+            if wire::now_us() > since + 100_000_000 {
                 return Err(format!("all clients are gone for 100 s, and connections are not ({} linger)", lingering()));
             }
         }
-        if sim::now_us() > LONGEST_US || sums.polls > MOST_POLLS {
-            return Err(format!("no end after {} s and {} polls", sim::now_us() / 1_000_000, sums.polls));
+        if wire::now_us() > LONGEST_US || sums.polls > MOST_POLLS {
+            return Err(format!("no end after {} s and {} polls", wire::now_us() / 1_000_000, sums.polls));
         }
         // Nothing is to come when only the listener is left.
         let ms = if clients_over { 1000 } else { plan.poll_ms };
-        unsafe { mg_mgr_poll(mgr, ms) };
+        wire::poll(mgr, ms);
         sums.polls += 1;
+        program::with(|p| p.polls = sums.polls);
     }
     if !is_freed() {
         idle(mgr)?;
@@ -155,7 +254,7 @@ fn polls(plan: &Plan, mgr: *mut mg_mgr) -> Result<Sums, String> {
 
 /// With nothing but listeners left, a poll has nothing to wait for.
 fn idle(mgr: *mut mg_mgr) -> Result<(), String> {
-    if program::with(|p| p.was_drained) || sim::failed_accepts() > 0 {
+    if program::with(|p| p.was_drained) || wire::failed_accepts() > 0 {
         return Ok(());
     }
     for _ in 0..3 {
@@ -168,14 +267,16 @@ fn idle(mgr: *mut mg_mgr) -> Result<(), String> {
 }
 
 /// A drain ends by its deadline: handlers that take their time may delay it, and one poll's rounding.
-fn check_drain(mgr: *mut mg_mgr) -> Result<(), String> {
+fn check_drain(plan: &Plan, mgr: *mut mg_mgr) -> Result<(), String> {
     let Some(ends) = program::with(|p| p.drain_ends_ms) else { return Ok(()) };
     if unsafe { mgx_mgr_phase(mgr) } == mgx_mgr_phase::MGX_MGR_DONE {
         program::with(|p| p.drain_ends_ms = None);
         let mut status: mgx_drain_status = unsafe { core::mem::zeroed() };
         unsafe { mgx_mgr_drain_status(mgr, &mut status) };
-        // Before the deadline, done means that a program may exit without harm to a client.
-        return match unsafe { mg_millis() } < ends && status.lingering > 0 {
+        // Before the deadline, done means that a program may exit without harm to a client. What the library has connected is not
+        // waited for.
+        let asks = plan.talks.iter().any(|t| t.ours_asks);
+        return match unsafe { mg_millis() } < ends && status.lingering > 0 && !asks {
             true => Err(format!("the drain is done, and {} sockets linger", status.lingering)),
             false => Ok(()),
         };
@@ -190,11 +291,81 @@ fn check_drain(mgr: *mut mg_mgr) -> Result<(), String> {
 /// Whether the program drains connections, or all of them.
 fn drains(plan: &Plan) -> bool {
     let is_drain = |a: &Act| matches!(a, Act::ConnDrain { .. } | Act::DrainOther { .. } | Act::MgrDrain { .. });
-    let in_handlers = plan.requests.iter().flat_map(|q| [&q.at_head, &q.before, &q.after]).flatten();
-    in_handlers.chain(plan.acts.iter().map(|a| &a.1)).any(is_drain)
+    plan.all_acts().any(is_drain)
 }
 
-fn judge(plan: &Plan, program: &Program, clients: &[Client]) -> Result<(), String> {
+/// Reasons for which a connection may end.
+fn is_possible(plan: &Plan, conn: &Conn, reason: mgx_reason, left_early: bool) -> bool {
+    use mgx_reason::*;
+    let l = &plan.limits;
+    match reason {
+        MGX_REASON_IDLE_TIMEOUT => l.idle_ms > 0,
+        // A drain has a limit of its own for requests that do not go on.
+        MGX_REASON_HEADER_TIMEOUT => l.header_ms > 0 || drains(plan),
+        MGX_REASON_BODY_TIMEOUT => l.body_ms > 0 || drains(plan),
+        MGX_REASON_ERROR => left_early,
+        MGX_REASON_NONE => false,
+        MGX_REASON_CLOSED_BY_USER => conn.killed,
+        _ => true,
+    }
+}
+
+/// Whether close_notify may have to wait for room, or takes a while.
+fn may_wait(plan: &Plan) -> bool {
+    let w = &plan.climate;
+    w.call_us > 0 || w.short > 0 || w.refuses > 0 || w.room.0 < 4096
+}
+
+fn judge_talk(plan: &Plan, program: &Program, index: usize, talking: &Talking) -> Result<(), String> {
+    use mgx_reason::*;
+    let talk = &plan.talks[index];
+    let Some(conn) = talking.conn.and_then(|id| program.conns.get(&id)) else {
+        return if talking.heard == 0 { Ok(()) } else { Err("words without a connection".into()) };
+    };
+    let (Some(reason), Some(line)) = (conn.closed, &talking.line) else { return Ok(()) };
+    let Some(over) = talking.over else { return if program.freed_early { Ok(()) } else { Err("has not come to an end".into()) } };
+    let Some(story) = line.wire().other_side() else { return Ok(()) };
+    if crate::memory::has_failed() || conn.killed || program.freed_early || matches!(over, Over::Left | Over::Refused) {
+        return Ok(());
+    }
+    let cut = talk.asks.last().is_some_and(|ask| ask.cut.is_some());
+    if !is_possible(plan, conn, reason, talk.keepalive > 0 || cut) {
+        return Err(format!("its connection ended for {reason:?}"));
+    }
+    if !matches!(reason, MGX_REASON_DRAINED | MGX_REASON_PEER_CLOSED) {
+        return Ok(());
+    }
+    if story.rude {
+        return Err(format!("its connection ended for {reason:?} with input unread, which resets it"));
+    }
+    if story.late_us.is_some() {
+        return Ok(());
+    }
+    if over == Over::Reset {
+        return Err(format!("was reset, and its connection ended for {reason:?}"));
+    }
+    if line.is_truncated && conn.secured {
+        return Err("the end came without close_notify".into());
+    }
+    // Behind close_notify, which waits for room, nothing can follow.
+    let is_late = conn.secured && may_wait(plan);
+    if let (None, Some(text), false) = (talking.close, talking.unheard(), is_late) {
+        return Err(text);
+    }
+    if talk.kind == Kind::Ws && reason == MGX_REASON_DRAINED && talking.is_open && talking.close.is_none() {
+        return Err("ended without a Close frame".into());
+    }
+    if conn.drained || talking.said_bye || drains(plan) || talking.close.is_some_and(|code| code != 1000) {
+        return Ok(());
+    }
+    let arrived = story.arrived_before.unwrap_or(story.arrived);
+    talking.missing(arrived).map_or(Ok(()), Err)
+}
+
+fn judge(plan: &Plan, program: &Program, clients: &[Client], talks: &[Talking]) -> Result<(), String> {
+    for (i, talking) in talks.iter().enumerate() {
+        judge_talk(plan, program, i, talking).map_err(|wrong| format!("talk {i}: {wrong}"))?;
+    }
     for (i, client) in clients.iter().enumerate() {
         judge_client(plan, program, client).map_err(|wrong| format!("client {i}: {wrong}"))?;
     }
@@ -215,19 +386,15 @@ fn judge_client(plan: &Plan, program: &Program, client: &Client) -> Result<(), S
         return Err(format!("dispatched {:?}, answered {:?}", conn.dispatched, client.reader.done));
     }
     let Some(reason) = conn.closed else { return Ok(()) };
-    let Some(story) = client.other.and_then(|end| end.other_side()) else { return Ok(()) };
+    let Some(story) = client.wire().and_then(|end| end.other_side()) else { return Ok(()) };
+    if crate::memory::has_failed() {
+        return Ok(());
+    }
     let orderly = matches!(reason, MGX_REASON_DRAINED | MGX_REASON_PEER_CLOSED);
     let l = &plan.limits;
-    let possible = match reason {
-        MGX_REASON_IDLE_TIMEOUT => l.idle_ms > 0,
-        // A drain has a limit of its own for requests that do not go on.
-        MGX_REASON_HEADER_TIMEOUT => l.header_ms > 0 || drains(plan),
-        MGX_REASON_BODY_TIMEOUT => l.body_ms > 0 || drains(plan),
-        MGX_REASON_NONE | MGX_REASON_ERROR => false,
-        MGX_REASON_CLOSED_BY_USER => conn.killed,
-        _ => true,
-    };
-    if !possible && !conn.killed {
+    // A client that leaves in the handshake is an error.
+    let in_handshake = over == Over::Left && client.line.as_ref().is_some_and(Line::is_shaking_hands);
+    if !is_possible(plan, conn, reason, in_handshake) && !conn.killed {
         return Err(format!("its connection ended for {reason:?}"));
     }
     // Nobody is owed anything who went away, or whom the program has put out.
@@ -241,11 +408,16 @@ fn judge_client(plan: &Plan, program: &Program, client: &Client) -> Result<(), S
     if let Some(late) = story.late_us {
         // It sent something when the server had stopped waiting for that.
         let waited = story.closed_us.unwrap_or(late) - story.shut_us.unwrap_or(late);
-        let excused = sim::failed_accepts() > 0 || program.was_drained || waited >= 999_000 || client.shut;
+        let excused = wire::failed_accepts() > 0 || program.was_drained || waited >= 999_000 || client.shut;
         return if excused { Ok(()) } else { Err(format!("the server waited {waited} us for its last byte")) };
     }
     if over == Over::Reset {
         return Err(format!("was reset, and its connection ended for {reason:?}"));
+    }
+    // At the deadline of a drain there may be no room for it.
+    let in_time = !(program.was_drained && reason == MGX_REASON_PEER_CLOSED);
+    if client.line.as_ref().is_some_and(|l| l.is_truncated) && conn.secured && in_time {
+        return Err("the end came without close_notify".into());
     }
     if let Some(id) = conn.completed.iter().find(|id| !client.reader.done.contains(id)) {
         return Err(format!("the answer to {id} was written and did not arrive whole"));
@@ -263,8 +435,11 @@ fn judge_client(plan: &Plan, program: &Program, client: &Client) -> Result<(), S
         return Ok(());
     }
     let arrived = story.arrived_before.unwrap_or(story.arrived);
-    let lost = client.begun.iter().find(|(id, end)| *end <= arrived && !conn.dispatched.contains(id));
+    let has_come = |end: u64| client.line.as_ref().is_some_and(|l| l.wire_end(end) <= arrived);
+    let lost = client.begun.iter().find(|(id, end)| has_come(*end) && !conn.dispatched.contains(id));
     match lost {
+        // TLS says goodbye between the last look and the end: what comes meanwhile is late.
+        Some(_) if conn.secured && may_wait(plan) => Ok(()),
         Some((id, _)) if !client.reader.last => Err(format!("request {id} had arrived whole and was not looked at")),
         _ => Ok(()),
     }

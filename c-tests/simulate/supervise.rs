@@ -28,9 +28,9 @@ struct Shared {
     at: [AtomicU64; WORKERS],
 }
 
-static STOP: AtomicBool = AtomicBool::new(false);
+pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 
-extern "C" fn interrupted(_: i32) {
+pub(crate) extern "C" fn interrupted(_: i32) {
     STOP.store(true, SeqCst);
 }
 
@@ -86,7 +86,7 @@ fn fork(child: impl FnOnce()) -> i32 {
 }
 
 /// Grouped by thousands.
-fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
@@ -233,7 +233,7 @@ fn attempt(plan: &Rc<Plan>, trace: bool) -> Option<String> {
         run::warm_up();
         let result = run::run(plan, trace);
         if trace {
-            let lines = mongoose::sim::trace();
+            let lines = crate::wire::trace();
             let skipped = lines.len().saturating_sub(400);
             if skipped > 0 {
                 println!("  ... {skipped} lines");
@@ -271,7 +271,7 @@ fn shrink(plan: Rc<Plan>, text: &str) -> (Rc<Plan>, String) {
     let mut tries = 0;
     'again: loop {
         for smaller in plan.smaller() {
-            if began.elapsed() > Duration::from_secs(60) || STOP.load(SeqCst) {
+            if began.elapsed() > Duration::from_secs(20) || STOP.load(SeqCst) {
                 break 'again;
             }
             tries += 1;
@@ -305,12 +305,19 @@ pub(crate) fn replay(seed: u64) -> bool {
 
 fn show(plan: &Plan) {
     println!("  {:?}", plan.climate);
+    if let Some((from, many)) = plan.famine {
+        println!("  {many} allocations fail from number {from} on");
+    }
     println!("  {:?}, polls of {} ms, loud {}, acts {:?}", plan.limits, plan.poll_ms, plan.loud, plan.acts);
     for (i, client) in plan.clients.iter().enumerate() {
-        println!("  client {i}, from {} us, reads of {} each {} us:", client.start_us, client.read_most, client.read_pause_us);
+        println!(
+            "  client {i}, {:?}, from {} us, reads of {} each {} us:",
+            client.secure, client.start_us, client.read_most, client.read_pause_us
+        );
         client.steps.iter().for_each(|step| println!("    {step:?}"));
         for id in client.requests() {
             println!("    {id}: {:?}", plan.requests[id]);
         }
     }
+    plan.talks.iter().enumerate().for_each(|(i, talk)| println!("  talk {i}: {talk:#?}"));
 }

@@ -1,6 +1,18 @@
 //! Connections in memory.
 
-pub(crate) use mongoose::sim::{Climate, End as Wire, Read, call_in, connect, now_us};
-pub(crate) use mongoose::sim::{is_traced, pass, say};
+use crate::ffi::mg_mgr;
+use core::ffi::c_int;
+use mongoose::sim;
+pub(crate) use mongoose::sim::{End as Wire, Read, accept, begin, call_in, connect, end, faults, now_us};
+pub(crate) use mongoose::sim::{failed_accepts, interrupt, is_traced, left_open, pass, say, trace};
 
-pub(crate) const PORT: u16 = 80;
+/// A peer listens; connections are for it to accept.
+pub(crate) fn listen(token: u64) -> u16 {
+    let port = 20_000 + token as u16;
+    sim::listen(token, port);
+    port
+}
+
+pub(crate) fn poll(mgr: *mut mg_mgr, ms: c_int) {
+    unsafe { crate::ffi::mg_mgr_poll(mgr, ms) };
+}

@@ -10,7 +10,7 @@ use crate::memory;
 use crate::memory::prelude::*;
 use crate::platform::thread::{self, Handle};
 use crate::sys::log::log_error;
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -42,7 +42,10 @@ unsafe impl Sync for Member {}
 
 /// Threads started by mgx_threads.
 pub struct mgx_group {
-    members: Vec<(Box<Member>, Option<Handle>)>,
+    /// In one block that does not grow: the threads have references to them.
+    members: Vec<Member>,
+    /// Apart from the members, which others may use while these are waited for.
+    threads: Cell<Vec<Handle>>,
 }
 
 impl Member {
@@ -96,10 +99,11 @@ impl Member {
 pub unsafe extern "C" fn mgx_threads(n: c_int, setup: mgx_setup_t, arg: *mut c_void) -> *mut mgx_group {
     let Some(setup) = setup else { return ptr::null_mut() };
     let n = usize::try_from(n).ok().filter(|n| *n > 0).unwrap_or_else(thread::cpus);
-    let Some(members) = memory::room(n) else { return ptr::null_mut() };
-    let mut group = mgx_group { members };
+    let (Some(members), Some(mut threads)) = (memory::room(n), memory::room(n)) else { return ptr::null_mut() };
+    let mut group = mgx_group { members, threads: Cell::default() };
     for index in 0..n {
-        let member = Box::new(Member {
+        // There is room: what is on the list does not move.
+        group.members.push(Member {
             // SAFETY: all-zero is a manager that is not initialised.
             mgr: UnsafeCell::new(unsafe { core::mem::zeroed() }),
             state: AtomicU32::new(STARTING),
@@ -109,35 +113,37 @@ pub unsafe extern "C" fn mgx_threads(n: c_int, setup: mgx_setup_t, arg: *mut c_v
             end: UnsafeCell::new(unsafe { core::mem::zeroed() }),
             users: AtomicUsize::new(0),
         });
-        let (at, arg) = (ptr::from_ref(&*member) as usize, arg as usize);
+        let member = &group.members[index];
+        let (at, arg) = (ptr::from_ref(member) as usize, arg as usize);
         let handle = thread::spawn(move || {
             // SAFETY: freed by mgx_group_wait only, which waits for this thread; `arg` is for the application to share.
             let member = unsafe { &*ptr::with_exposed_provenance::<Member>(at) };
             member.run(setup, index as c_int, ptr::with_exposed_provenance_mut(arg));
         });
         let starts = handle.is_some();
-        group.members.push((member, handle));
-        let member = &group.members[index].0;
+        threads.extend(handle);
         while starts && member.state.load(Ordering::Acquire) == STARTING {
             thread::give_way();
         }
         if !starts || member.state.load(Ordering::Acquire) == REFUSED {
             log_error!("mgx_threads: thread {index} of {n} {}", if starts { "is not set up" } else { "cannot be started" });
-            end(&mut group);
+            group.threads.set(threads);
+            end(&group);
             return ptr::null_mut();
         }
     }
+    group.threads.set(threads);
     Box::into_raw(Box::new(group))
 }
 
 /// Ends all threads at once.
-fn end(group: &mut mgx_group) {
-    for (member, _) in &group.members {
+fn end(group: &mgx_group) {
+    for member in &group.members {
         member.stop.store(true, Ordering::Release);
         // SAFETY: the manager is initialised when its thread was set up. The smallest deadline wakes the thread up.
         member.with(|mgr| unsafe { mgx_mgr_drain(mgr, &mgx_mgr_drain_opts { deadline_ms: 1, ..core::mem::zeroed() }) });
     }
-    group.members.iter_mut().filter_map(|(_, handle)| handle.take()).for_each(Handle::join);
+    group.threads.take().into_iter().for_each(Handle::join);
 }
 
 /// Number of threads; 0 for NULL.
@@ -153,7 +159,7 @@ pub unsafe extern "C" fn mgx_group_size(group: *const mgx_group) -> usize {
 pub unsafe extern "C" fn mgx_group_drain(group: *const mgx_group, opts: *const mgx_mgr_drain_opts) -> bool {
     let mut any = false;
     // SAFETY: as above; the managers are initialised.
-    for (member, _) in unsafe { group.as_ref() }.into_iter().flat_map(|group| &group.members) {
+    for member in unsafe { group.as_ref() }.into_iter().flat_map(|group| &group.members) {
         // SAFETY: as above.
         any |= member.with(|mgr| unsafe { mgx_mgr_drain(mgr, opts) }) == Some(true);
     }
@@ -170,7 +176,7 @@ pub unsafe extern "C" fn mgx_group_drain_status(group: *const mgx_group, status:
     // SAFETY: all-zero is valid.
     let mut sum = mgx_drain_status { phase: mgx_mgr_phase::MGX_MGR_DONE, ..unsafe { core::mem::zeroed() } };
     // SAFETY: as above.
-    for (member, _) in unsafe { group.as_ref() }.into_iter().flat_map(|group| &group.members) {
+    for member in unsafe { group.as_ref() }.into_iter().flat_map(|group| &group.members) {
         // SAFETY: all-zero is valid, and the functions fill it.
         let mut one: mgx_drain_status = unsafe { core::mem::zeroed() };
         // SAFETY: the manager is there; once it is gone, its end is.
@@ -227,11 +233,10 @@ pub unsafe extern "C" fn mgx_group_wait(group: *mut mgx_group) -> bool {
     if group.is_null() {
         return true;
     }
-    // SAFETY: made by mgx_threads. Others may use it until the threads have ended.
-    let handles: Vec<Handle> = unsafe { (*group).members.iter_mut().filter_map(|(_, handle)| handle.take()).collect() };
-    handles.into_iter().for_each(Handle::join);
+    // SAFETY: made by mgx_threads. Others may use its members until the threads have ended.
+    unsafe { (*group).threads.take() }.into_iter().for_each(Handle::join);
     // SAFETY: as above; nobody else uses it now.
     let group = unsafe { Box::from_raw(group) };
     // SAFETY: written before the threads ended.
-    group.members.iter().all(|(member, _)| unsafe { (*member.end.get()).forced } == 0)
+    group.members.iter().all(|member| unsafe { (*member.end.get()).forced } == 0)
 }

@@ -38,8 +38,12 @@ fn zoned(text: &[u8], in_url: bool) -> Option<Ip> {
 /// The number of an interface, or 0.
 #[cfg(feature = "std")]
 fn interface(name: &CStr) -> u32 {
+    #[cfg(unix)]
+    use libc::if_nametoindex;
+    #[cfg(windows)]
+    use windows_sys::Win32::NetworkManagement::IpHelper::if_nametoindex;
     // SAFETY: a C string.
-    unsafe { libc::if_nametoindex(name.as_ptr()) }
+    unsafe { if_nametoindex(name.as_ptr().cast()) }
 }
 
 /// There is one, which has no name.

@@ -7,8 +7,15 @@ unsafe extern "C" {
     fn mg_calloc(count: usize, size: usize) -> *mut c_void;
     fn mg_free(ptr: *mut c_void);
     fn realloc(ptr: *mut c_void, size: usize) -> *mut c_void;
-    /// True if `mg_calloc` is the library's own (`src/fmt/variadic.c`), so that blocks come from the C heap.
+    /// True if `mg_calloc` is the library's own (`src/fmt/replaceable.c`), so that blocks come from the C heap.
+    #[cfg(not(any(windows, target_vendor = "apple")))]
     fn mgc_heap_is_libc() -> bool;
+}
+
+/// Unknown here: see `src/fmt/replaceable.c`.
+#[cfg(any(windows, target_vendor = "apple"))]
+unsafe fn mgc_heap_is_libc() -> bool {
+    false
 }
 
 /// `n` zeroed bytes, or NULL. Sizes above isize::MAX are not requested, because some allocators abort on them.

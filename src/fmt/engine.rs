@@ -28,7 +28,6 @@ enum Width {
     Int,
     Long,
     LongLong,
-    /// `size_t`, as wide as `long` wherever both exist.
     Size,
 }
 
@@ -40,6 +39,8 @@ impl Width {
             Width::Short => (args.int() as i16).into(),
             Width::Int => args.int().into(),
             Width::LongLong => args.long_long(),
+            // As in most ABIs; Windows has a `long` of 32 bits and a `size_t` of 64.
+            Width::Size if size_of::<usize>() > size_of::<c_long>() => args.long_long(),
             Width::Long | Width::Size => args.long().into(),
         }
     }
@@ -48,6 +49,7 @@ impl Width {
         match self {
             Width::Char | Width::Short | Width::Int => (args.int() as u32).into(),
             Width::LongLong => args.long_long() as u64,
+            Width::Size if size_of::<usize>() > size_of::<c_long>() => args.long_long() as u64,
             #[allow(clippy::useless_conversion)]
             Width::Long | Width::Size => (args.long() as core::ffi::c_ulong).into(),
         }

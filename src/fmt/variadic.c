@@ -1,17 +1,6 @@
-// Functions that stable Rust cannot define: variadic ones, and those that applications may replace (weak symbols). Each is one
-// call into Rust. Names beginning with mgc_ are private: the hidden visibility given here keeps them out of the shared
-// library's symbol table, whichever side defines them.
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-#define API __attribute__((visibility("default")))
-#define REPLACEABLE __attribute__((visibility("default"), weak))
-#define PRIVATE __attribute__((visibility("hidden")))
+// Functions that stable Rust cannot define because they are variadic. Each is one call into Rust. Names beginning with mgc_ are
+// private: the hidden visibility given here keeps them out of the shared library's symbol table, whichever side defines them.
+#include "shim.h"
 
 // MGX_NO_...: the library is built without this protocol.
 
@@ -21,26 +10,6 @@ PRIVATE long mgc_va_long(va_list *ap) { return va_arg(*ap, long); }
 PRIVATE int64_t mgc_va_i64(va_list *ap) { return va_arg(*ap, int64_t); }
 PRIVATE double mgc_va_double(va_list *ap) { return va_arg(*ap, double); }
 PRIVATE void *mgc_va_ptr(va_list *ap) { return va_arg(*ap, void *); }
-
-// ---- memory: applications may define both
-REPLACEABLE void mg_free(void *ptr) { free(ptr); }
-#ifdef __APPLE__
-// Mach-O has no aliases.
-REPLACEABLE void *mg_calloc(size_t count, size_t size) { return calloc(count, size); }
-PRIVATE bool mgc_heap_is_libc(void) { return false; }
-#else
-static void *libc_calloc(size_t count, size_t size) { return calloc(count, size); }
-API __attribute__((weak, alias("libc_calloc"))) void *mg_calloc(size_t count, size_t size);
-PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
-#endif
-
-#define WITH_ARGS(last, call) \
-  do {                        \
-    va_list ap;               \
-    va_start(ap, last);       \
-    call;                     \
-    va_end(ap);               \
-  } while (0)
 
 // ---- formatting: the prototypes of the public functions are here because the header is generated from the library
 typedef void (*mg_pfn_t)(char, void *);
@@ -57,8 +26,9 @@ API char *mg_vmprintf(const char *fmt, va_list *ap);
 API void mg_rpc_vok(struct mg_rpc_req *r, const char *fmt, va_list *ap);
 API void mg_rpc_verr(struct mg_rpc_req *r, int code, const char *fmt, va_list *ap);
 PRIVATE size_t mgc_queue_printf(struct mg_queue *q, const char *fmt, va_list *ap, va_list *again);
-PRIVATE void mgc_log(const char *fmt, va_list *ap);
-PRIVATE void mgc_log_prefix(int level, const char *file, int line, const char *fname);
+#ifndef MGX_NO_STD
+PRIVATE void mgc_print(const void *s, size_t len) { fwrite(s, 1, len, stdout); }
+#endif
 
 API size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...) {
   size_t n;
@@ -140,57 +110,12 @@ API size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...) {
 }
 #endif
 
-// ---- log: applications may define both
+// ---- log
 API int mg_log_level = 3;  // MG_LL_DEBUG
 
-REPLACEABLE void mg_log(const char *fmt, ...) { WITH_ARGS(fmt, mgc_log(fmt, &ap)); }
-
-REPLACEABLE void mg_log_prefix(int level, const char *file, int line, const char *fname) {
-  mgc_log_prefix(level, file, line, fname);
-}
-
-// ---- clock: applications may define mg_millis; without an operating system they must
-#ifndef MGX_NO_STD
-PRIVATE uint64_t mgc_millis(void);
-REPLACEABLE uint64_t mg_millis(void) { return mgc_millis(); }
-#endif
+// ---- clock
 // Data is defined here, so both languages access it through the dynamic symbol table, wherever the application's copy is.
 API uint64_t mg_boot_timestamp_ms = 0;
-
-// ---- random numbers: applications may define mg_random; without an operating system they must
-#ifndef MGX_NO_STD
-PRIVATE bool mgc_random(void *buf, size_t len);
-REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
-#endif
-
-// ---- without an operating system
-#ifdef MGX_NO_STD
-REPLACEABLE void mgx_panic(const char *message) {
-  mg_log_prefix(1, "", 0, "");
-  mg_log("%s", message);
-  abort();
-}
-
-// Interrupts, as an RTOS masks them on one core. Other processors have no default: the program defines both.
-#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
-REPLACEABLE uint32_t mgx_critical_begin(void) {
-  uint32_t state;
-  __asm__ volatile("mrs %0, primask\n\tcpsid i" : "=r"(state) : : "memory");
-  return state;
-}
-
-REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile("msr primask, %0" : : "r"(state) : "memory"); }
-#elif defined(__riscv)
-#define CSR(instruction) ".option push\n\t.option arch, +zicsr\n\t" instruction "\n\t.option pop"
-REPLACEABLE uint32_t mgx_critical_begin(void) {
-  uintptr_t state;
-  __asm__ volatile(CSR("csrrci %0, mstatus, 8") : "=r"(state) : : "memory");
-  return (uint32_t) (state & 8);
-}
-
-REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile(CSR("csrs mstatus, %0") : : "r"((uintptr_t) state) : "memory"); }
-#endif
-#endif
 
 // ---- files: tables and a list whose address applications take, and which they copy and change
 struct mg_fs {
@@ -227,12 +152,6 @@ FILE_SYSTEM(posix);
 FILE_SYSTEM(packed);
 API const struct mg_mem_file *mg_mem_files = NULL;
 
-// ---- defined by files of the generator before 7.15
-REPLACEABLE const char *mg_unlist(size_t no) { return (void) no, (const char *) NULL; }
-REPLACEABLE const char *mg_unpack(const char *name, size_t *size, time_t *mtime) {
-  return (void) name, (void) size, (void) mtime, (const char *) NULL;
-}
-
 PRIVATE bool mgc_file_printf(struct mg_fs *fs, const char *path, const char *fmt, va_list *ap);
 
 API bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...) {
@@ -240,9 +159,3 @@ API bool mg_file_printf(struct mg_fs *fs, const char *path, const char *fmt, ...
   WITH_ARGS(fmt, ok = mgc_file_printf(fs, path, fmt, &ap));
   return ok;
 }
-
-// ---- firmware updates: applications may define these; the defaults accept everything and store nothing
-REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
-REPLACEABLE bool mg_ota_write(const void *buf, size_t len) { return (void) buf, (void) len, true; }
-REPLACEABLE bool mg_ota_end(void) { return true; }
-REPLACEABLE void mg_ota_device_id(char *buf, size_t len) { mg_snprintf(buf, len, "0"); }

@@ -280,7 +280,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     }
 
     let mut message = Room::new();
-    let Some(hm) = message.at(c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers)) else {
+    let Some(hm) = message.at(c.sizes().headers) else {
         error(c, format_args!("OOM"));
         return Step::Stop;
     };
@@ -347,7 +347,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
 /// `hm` has room for a message of this manager. The views in it are as short-lived as the bytes of `data`.
 #[inline]
 unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_message) -> Result<Option<Framing>, Malformed> {
-    let most = c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers);
+    let most = c.sizes().headers;
     let client = c.flags().is_client();
     let (reader, side) =
         if client { (Reader::Client, Side::Client { head: answers_head(rec) }) } else { (Reader::Server, Side::Server) };
@@ -484,15 +484,18 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     let h = &rec.http;
     let server = c.flags().is_accepted();
     if let Some(e) = c.engine().filter(|_| server) {
-        c.update(|f| f.set_resp(true));
-        h.asked_at.set(e.now.get());
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
     }
     h.next_message();
-    h.mark.set(c.queued(rec));
-    with_outgoing(rec, |out| if server { out.restart(h.mark.get()) } else { out.answered() });
-    h.dispatched.set(true);
+    match c.engine().filter(|_| server) {
+        Some(e) => expect_answer(e, c, rec),
+        None => {
+            h.mark.set(c.queued(rec));
+            with_outgoing(rec, |out| out.answered());
+            h.dispatched.set(true);
+        }
+    }
     h.end.set(end);
     let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
     h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { framing.close });
@@ -522,6 +525,26 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
         c.update(|f| f.set_draining(true));
     }
     Step::Next(end)
+}
+
+/// The application, which did not see MG_EV_HTTP_MSG of this request, answers it now or later: the next one waits for that.
+pub(crate) fn await_answer(c: ConnRef) {
+    let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
+    if !c.flags().is_accepted() || c.is_closed() || !is_http(c) || e.compat.get() {
+        return;
+    }
+    expect_answer(e, c, rec);
+    rec.http.answered.set(false);
+    rec.close_announced.set(false);
+}
+
+fn expect_answer(e: &Engine, c: ConnRef, rec: &ConnState) {
+    let h = &rec.http;
+    c.update(|f| f.set_resp(true));
+    h.asked_at.set(e.now.get());
+    h.mark.set(c.queued(rec));
+    with_outgoing(rec, |out| out.restart(h.mark.get()));
+    h.dispatched.set(true);
 }
 
 /// A drain requires the next response to be the last.

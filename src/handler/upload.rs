@@ -63,11 +63,12 @@ pub(crate) unsafe fn upload(c: ConnRef, hm: *const mg_http_message, fs: Fs, dir:
     result
 }
 
-/// True if a file would be created in `dir`, and not where a symbolic link in its name leads.
+/// True if a file would be created in `dir`, and not where a symbolic link in its name leads, nor under another name.
 fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
     let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
     // SAFETY: an Fs points at a file system.
-    !unsafe { files::is_native(fs.as_ptr()) } || parent == dir || ConfinedRoot(&[dir]).holds(parent)
+    !unsafe { files::is_native(fs.as_ptr()) }
+        || files::is_name_for_clients(&path[dir.len()..]) && (parent == dir || ConfinedRoot(&[dir]).holds(parent))
 }
 
 type Refused = (c_int, Vec<u8>, c_long);
@@ -320,7 +321,8 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
             upload.closed.set(Some(memory::copy(unsafe { c.recv_info().data() }).unwrap_or_default()));
             upload.catch_up(c);
         }
-        DRAIN => {
+        // What these carry comes once, and is for the application: its own events too.
+        MG_EV_WAKEUP | MG_EV_USER..=DRAIN => {
             if let Some(f) = upload.handler {
                 // SAFETY: the application's handler; it may change the terms of the drain.
                 unsafe { f(c.as_ptr(), ev, ev_data) };
@@ -467,6 +469,9 @@ impl Upload {
             }
         });
         self.give_back(c);
+        if self.callback.is_some() {
+            http::await_answer(c);
+        }
         tell(c, self.callback, result.map_or_else(CStr::as_ptr, |()| ptr::null()));
         self.deliver_close(c);
         if c.is_closed() {

@@ -632,7 +632,7 @@ fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
             return Some(false);
         }
     };
-    let most = c.engine().map_or(MG_MAX_HTTP_HEADERS, |e| e.sizes.get().headers);
+    let most = c.sizes().headers;
     let mut message = Room::new();
     let Some(hm) = message.at(most) else {
         error(c, format_args!("OOM"));

@@ -144,6 +144,12 @@ pub(crate) fn fallibly<T>(f: impl FnOnce() -> T) -> T {
     })
 }
 
+/// Whether this thread asks for something that may fail: for the simulation's allocator.
+#[cfg(feature = "sim")]
+pub(crate) fn may_fail() -> bool {
+    reserve::STRICT.get()
+}
+
 /// Makes room for `more` elements. False when out of memory.
 pub(crate) fn grow<T>(list: &mut Vec<T>, more: usize) -> bool {
     if list.capacity() - list.len() >= more {

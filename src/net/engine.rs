@@ -135,7 +135,7 @@ record! {
         drain_since: Cell<Option<u64>>,
         progress_at: Cell<u64>,
         /// What the kernel held for the peer at the last look since the socket blocked.
-        unacknowledged: Cell<Option<usize>>,
+        unacknowledged: Cell<Option<(u64, usize)>>,
         queued_seen: Cell<u64>,
         queued_at: Cell<u64>,
         @keep deadline: Cell<Option<u64>>,

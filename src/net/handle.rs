@@ -56,10 +56,15 @@ impl ConnRef {
         send_info set_send_info: send: mg_iobuf;
     }
 
+    /// The sizes that the application has been compiled with.
+    #[inline]
+    pub(crate) fn sizes(self) -> Sizes {
+        self.engine().map_or(Sizes::USUAL, |e| e.sizes.get())
+    }
+
     /// `c->data`.
     pub(crate) fn data(self) -> *mut u8 {
-        let at = self.engine().map_or(Sizes::USUAL, |e| e.sizes.get()).data;
-        self.0.cast::<u8>().wrapping_add(at)
+        self.0.cast::<u8>().wrapping_add(self.sizes().data)
     }
 
     #[inline]

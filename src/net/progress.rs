@@ -4,25 +4,31 @@
 use super::engine::{ConnState, Engine};
 use crate::platform::sock;
 
+/// Looks at a socket are this far apart: what is on its way when it blocks arrives whether or not the peer reads.
+const APART_MS: u64 = 200;
+
 /// The socket takes no more from now on.
 pub(crate) fn blocked(e: &Engine, rec: &ConnState) {
     rec.progress_at.set(e.now.get());
     rec.unacknowledged.set(None);
 }
 
-/// When output last made progress.
+/// When output last made progress; of a blocked connection, the last look before it did.
 pub(crate) fn last_at(e: &Engine, rec: &ConnState) -> u64 {
-    // What is on its way when the socket blocks still arrives, whether or not the peer reads: the first look is a later one.
-    if rec.blocked.get() && e.now.get() > rec.progress_at.get() {
-        let held = sock::unacknowledged(rec.fd.get());
-        if held < rec.unacknowledged.replace(held) {
-            rec.progress_at.set(e.now.get());
+    let (now, looked) = (e.now.get(), rec.unacknowledged.get());
+    let due = looked.map_or(rec.progress_at.get().saturating_add(1), |(at, _)| at.saturating_add(APART_MS));
+    if rec.blocked.get() && now >= due {
+        if let Some(held) = sock::unacknowledged(rec.fd.get()) {
+            if let Some((at, _)) = looked.filter(|(_, before)| held < *before) {
+                rec.progress_at.set(at);
+            }
+            rec.unacknowledged.set(Some((now, held)));
         }
     }
     rec.progress_at.get()
 }
 
-/// When to look again at a connection that closes at `at` after `ms` without progress. Between two looks nobody sees any.
+/// When to look again at a connection that closes at `at` after `ms` without progress.
 pub(crate) fn look_at(e: &Engine, rec: &ConnState, at: u64, ms: u64) -> u64 {
-    if rec.blocked.get() { at.min(e.now.get().saturating_add((ms / 4).max(1))) } else { at }
+    if rec.blocked.get() { at.min(e.now.get().saturating_add((ms / 16).max(1))) } else { at }
 }

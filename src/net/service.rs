@@ -52,7 +52,8 @@ fn poll_event(e: &Engine, c: ConnRef) {
             }
         }
     }
-    if !c.flags().is_no_poll() {
+    // What sits in `c->fn` while a body is received may have begun in this very event, with nothing more to come.
+    if !c.flags().is_no_poll() || c.rec().is_some_and(ConnState::has_task) {
         call_user(c, MG_EV_POLL, data);
     }
 }

@@ -89,9 +89,14 @@ pub(crate) mod threads {
     use std::thread;
     use std::time::Duration;
 
+    #[cfg(unix)]
+    pub(crate) use super::pthreads::{Handle, spawn};
+
     /// A thread to wait for.
+    #[cfg(windows)]
     pub(crate) struct Handle(thread::JoinHandle<()>);
 
+    #[cfg(windows)]
     impl Handle {
         pub(crate) fn join(self) {
             // A panic was reported when it happened.
@@ -100,13 +105,51 @@ pub(crate) mod threads {
     }
 
     /// None if the system has no more threads.
+    #[cfg(windows)]
     pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) -> Option<Handle> {
         thread::Builder::new().spawn(f).ok().map(Handle)
     }
 
     /// How many processors the process may use.
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn cpus() -> usize {
         thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// The same. Std's looks for the quota of a container in many more places, with 15 KB of code.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn cpus() -> usize {
+        // SAFETY: all-zero is an empty set, which the call fills.
+        let allowed = unsafe {
+            let mut set: libc::cpu_set_t = core::mem::zeroed();
+            let known = libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) == 0;
+            if known { libc::CPU_COUNT(&set) } else { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) as core::ffi::c_int }
+        };
+        let quota = std::fs::read("/sys/fs/cgroup/cpu.max").ok().and_then(|text| cpu_quota(&text));
+        usize::try_from(allowed).unwrap_or(1).min(quota.unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// Processors of a line such as `150000 100000`, or `max 100000` without a limit.
+    #[cfg(any(target_os = "linux", test))]
+    fn cpu_quota(text: &[u8]) -> Option<usize> {
+        let mut numbers = core::str::from_utf8(text).ok()?.split_ascii_whitespace().map(|n| n.parse::<usize>().ok());
+        let (quota, period) = (numbers.next()??, numbers.next()??);
+        quota.checked_div(period)
+    }
+
+    #[test]
+    fn quotas_of_processors() {
+        for (text, want) in [
+            ("max 100000\n", None),
+            ("250000 100000\n", Some(2)),
+            ("50000 100000\n", Some(0)),
+            ("1 0\n", None),
+            ("", None),
+            ("300000", None),
+        ] {
+            assert_eq!(cpu_quota(text.as_bytes()), want, "{text:?}");
+        }
+        assert!(cpus() >= 1);
     }
 
     /// Lets other threads go on for a moment.
@@ -115,8 +158,48 @@ pub(crate) mod threads {
     }
 }
 
+/// Std's threads would be a tenth of a small library: they have names and thread-locals, and print backtraces.
+#[cfg(all(unix, feature = "std"))]
+mod pthreads {
+    use crate::memory::prelude::*;
+    use core::ffi::c_void;
+    use core::mem::MaybeUninit;
+    use core::ptr;
+
+    /// A thread to wait for.
+    pub(crate) struct Handle(libc::pthread_t);
+
+    impl Handle {
+        pub(crate) fn join(self) {
+            // SAFETY: a thread that nobody else joins.
+            unsafe { libc::pthread_join(self.0, ptr::null_mut()) };
+        }
+    }
+
+    extern "C" fn begin<F: FnOnce()>(f: *mut c_void) -> *mut c_void {
+        // SAFETY: made in `spawn` for this thread.
+        let f = unsafe { Box::from_raw(f.cast::<F>()) };
+        f();
+        ptr::null_mut()
+    }
+
+    /// None if the system has no more threads.
+    pub(crate) fn spawn<F: FnOnce() + Send + 'static>(f: F) -> Option<Handle> {
+        let f = Box::into_raw(Box::new(f)).cast();
+        let mut id = MaybeUninit::uninit();
+        // SAFETY: `begin` takes what it is given; without a thread it is still ours.
+        unsafe {
+            if libc::pthread_create(id.as_mut_ptr(), ptr::null(), begin::<F>, f) == 0 {
+                return Some(Handle(id.assume_init()));
+            }
+            drop(Box::from_raw(f.cast::<F>()));
+        }
+        None
+    }
+}
+
 /// Sockets without a descriptor: a number that closes itself, with the methods that std's have.
-#[cfg(any(feature = "sim", feature = "tcpip"))]
+#[cfg(any(feature = "sim", feature = "tcpip", windows))]
 pub(crate) mod numbers {
     use super::super::sock::close;
     use core::ffi::c_int;
@@ -159,6 +242,26 @@ pub(crate) mod numbers {
         fn drop(&mut self) {
             close(self.0);
         }
+    }
+}
+
+/// Maximum size of a datagram.
+#[cfg(all(feature = "std", not(feature = "tcpip")))]
+pub(crate) const DATAGRAM: usize = 1 << 16;
+
+/// Scratch memory of a manager, too large for the stack of a small thread. Never initialised.
+#[cfg(all(feature = "std", not(feature = "tcpip")))]
+#[derive(Default)]
+pub(crate) struct Scratch(alloc::vec::Vec<u8>);
+
+#[cfg(all(feature = "std", not(feature = "tcpip")))]
+impl Scratch {
+    /// `DATAGRAM` bytes; none when out of memory.
+    pub(crate) fn room(&mut self) -> &mut [core::mem::MaybeUninit<u8>] {
+        if self.0.capacity() < DATAGRAM && !crate::memory::grow(&mut self.0, DATAGRAM) {
+            return &mut [];
+        }
+        self.0.spare_capacity_mut()
     }
 }
 

@@ -34,6 +34,17 @@ mod unix;
 #[cfg(all(unix, not(any(feature = "sim", feature = "tcpip"))))]
 pub(crate) use unix::*;
 
+#[cfg(all(windows, feature = "std"))]
+mod windows;
+
+#[cfg(all(windows, feature = "std"))]
+pub(crate) use windows::*;
+
+// Pure, and so tested everywhere.
+#[cfg(all(test, unix, feature = "std"))]
+#[path = "windows/file_names.rs"]
+mod windows_file_names;
+
 // A TCP/IP stack over a driver of the application's own.
 #[cfg(feature = "tcpip")]
 pub(crate) mod tcpip;

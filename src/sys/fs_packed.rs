@@ -13,7 +13,7 @@ use core::ptr;
 unsafe extern "C" {
     // By its C name: with copy relocations, the application's copy is the valid one.
     static mut mg_mem_files: *const mg_mem_file;
-    // Defined by files of the generator before 7.15; the defaults in src/fmt/variadic.c find nothing.
+    // Defined by files of the generator before 7.15; the defaults in src/fmt/replaceable.c find nothing.
     fn mg_unlist(no: usize) -> *const c_char;
     fn mg_unpack(name: *const c_char, size: *mut usize, mtime: *mut time_t) -> *const c_char;
 }

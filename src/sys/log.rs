@@ -17,9 +17,9 @@ unsafe extern "C" {
     static mg_log_level: AtomicI32;
     fn mg_log(fmt: *const c_char, ...);
     fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);
+    /// Writes to C's stdout, which has no name of its own in some C libraries.
     #[cfg(feature = "std")]
-    #[cfg_attr(target_vendor = "apple", link_name = "__stdoutp")]
-    static stdout: AtomicPtr<libc::FILE>;
+    fn mgc_print(s: *const c_void, len: usize);
     fn putchar(c: c_int) -> c_int;
 }
 
@@ -35,8 +35,8 @@ pub(crate) fn set_function(f: mg_pfn_t, param: *mut c_void) {
 /// Writes through C's stdio, because applications mix logging and printf.
 #[cfg(feature = "std")]
 fn print(s: &[u8]) {
-    // SAFETY: s is readable, and the stream is open for the life of the process.
-    unsafe { libc::fwrite(s.as_ptr().cast(), 1, s.len(), stdout.load(Relaxed)) };
+    // SAFETY: s is readable.
+    unsafe { mgc_print(s.as_ptr().cast(), s.len()) };
 }
 
 /// Through the one function that a firmware without stdio can define itself.

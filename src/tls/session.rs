@@ -280,6 +280,11 @@ impl Session {
         }
     }
 
+    /// close_notify is on its way: nothing can follow.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.close_sent
+    }
+
     /// Prevents close_notify.
     pub(crate) fn suppress_close_notify(&mut self) {
         self.close_sent = true;

@@ -549,7 +549,9 @@ fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     let out = c.send_info();
     // SAFETY: the connection's own buffer; nothing is called while the slice is in use.
     let data = unsafe { out.data() };
-    let mut taken = 0;
+    // Nothing can follow close_notify, which may be waiting for room: what a handler adds meanwhile is dropped.
+    let too_late = with(rec, |t| t.session.is_ending()) == Some(true);
+    let mut taken = if too_late { data.len() } else { 0 };
     for _ in 0..BATCHES {
         let batch = &data[taken..data.len().min(taken + batch(e))];
         if batch.is_empty() {
@@ -564,14 +566,19 @@ fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
             break;
         }
     }
-    plain::moved(e, rec, taken);
-    let shown = flags.is_hexdumping().then(|| memory::copy(&data[..taken])).flatten();
+    if !too_late {
+        plain::moved(e, rec, taken);
+    }
+    let shown = (flags.is_hexdumping() && !too_late).then(|| memory::copy(&data[..taken])).flatten();
     // SAFETY: as above; the removed bytes are overwritten, by the rest or by zeros.
     unsafe {
         iobuf::del(c.send(), 0, taken);
         if c.send_len() == 0 {
             e.buffers.return_send(c.send());
         }
+    }
+    if too_late {
+        return;
     }
     if let Some(bytes) = shown {
         plain::dump(c, "->", &bytes);

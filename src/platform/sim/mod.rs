@@ -4,6 +4,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod names;
+mod numbers;
 pub mod peer;
 pub(crate) mod poller;
 pub(crate) mod sock;

@@ -1,8 +1,9 @@
 //! How an application drives the world, and what it does at the other ends of the library's connections. Public with the feature
 //! `sim`.
 
+pub use super::numbers::{Climate, Numbers};
 use super::world;
-pub use super::world::{Climate, Numbers, Story};
+pub use super::world::Story;
 
 /// One end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub enum Read {
 /// A new world on this thread. Nothing of the library's may be left from the old one. `hook` is called while somebody sleeps, with
 /// the number of a peer to whom something has happened; it must not call the library.
 pub fn begin(seed: u64, climate: Climate, hook: fn(u64), trace: bool) {
+    // What failed in the old one is over.
+    _ = crate::memory::recovered();
     world::reset(seed, climate, hook, trace);
 }
 
@@ -108,6 +111,11 @@ impl End {
     pub fn reset(self) {
         world::with(|w| w.peer_close(self.0, true));
     }
+}
+
+/// Whether the library can do without what it is allocating.
+pub fn may_fail() -> bool {
+    crate::memory::may_fail()
 }
 
 /// What the library has left open: descriptors, pollers, ends of connections.

@@ -2,11 +2,12 @@
 
 use super::world::{self, Place};
 use crate::abi::mg_addr;
-pub(crate) use crate::platform::common::Io;
+use crate::platform::common::DATAGRAM;
 pub(crate) use crate::platform::common::numbers::*;
+pub(crate) use crate::platform::common::{Io, Scratch};
 #[cfg(feature = "tls")]
 pub(crate) use crate::platform::unix::sock::read_at;
-pub(crate) use crate::platform::unix::sock::{DATAGRAM, Scratch, errno, message, reach, set_errno, sigpipe_kills, words};
+pub(crate) use crate::platform::unix::sock::{errno, message, reach, set_errno, sigpipe_kills, words};
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 

@@ -4,6 +4,7 @@
 //! As on Linux: data that arrived before a reset can still be read, closing with unread input resets, data for a closed end is
 //! answered with a reset, descriptors are the lowest that are free, readiness is edge triggered.
 
+use super::numbers::{Climate, Numbers};
 use crate::abi::{mg_addr, mg_addr_bytes};
 use crate::platform::common::Ready;
 use core::cell::RefCell;
@@ -26,87 +27,6 @@ const FIRST_FD: c_int = 1 << 20;
 const BEGINNING_MS: u64 = 1_000_000;
 /// Polls in a row in which nothing happens and no time passes, before that is called a spin.
 const SPIN: u32 = 300;
-
-/// What this world's network is like. Ranges include both ends; what is drawn from them holds for one end of one connection.
-#[derive(Clone, Debug)]
-pub struct Climate {
-    /// How long a segment takes, at most, microseconds.
-    pub delay_us: (u64, u64),
-    /// Bytes in a segment, at most.
-    pub segment: (u64, u64),
-    /// Bytes that one direction of a connection holds.
-    pub room: (u64, u64),
-    /// Of 1,000 segments, so many take `stall_us` longer.
-    pub stalls: u32,
-    pub stall_us: u64,
-    /// Of 1,000 reads and writes of the library, so many do less than they could.
-    pub short: u32,
-    /// Of 1,000 writes, so many find no room although there is some.
-    pub refuses: u32,
-    /// Of 1,000 calls of accept, so many fail.
-    pub accept_fails: u32,
-    /// A read says whether something is left behind it.
-    pub tells_rest: bool,
-    /// A reset takes away what had arrived and was not read, on the side of the peers.
-    pub destroys: bool,
-    /// What one poll costs.
-    pub poll_us: u64,
-    /// What one call on a socket costs, at most: things happen between two calls of one poll, too.
-    pub call_us: u64,
-}
-
-impl Climate {
-    pub const CALM: Climate = Climate {
-        delay_us: (50, 50),
-        segment: (1460, 1460),
-        room: (1 << 18, 1 << 18),
-        stalls: 0,
-        stall_us: 0,
-        short: 0,
-        refuses: 0,
-        accept_fails: 0,
-        tells_rest: true,
-        destroys: false,
-        poll_us: 0,
-        call_us: 0,
-    };
-}
-
-/// splitmix64.
-#[derive(Clone)]
-pub struct Numbers(pub u64);
-
-impl Numbers {
-    #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `n`; 0 when that is 0.
-    pub fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
-    }
-
-    /// So many times out of 1,000.
-    pub fn chance(&mut self, per_mille: u32) -> bool {
-        per_mille > 0 && self.below(1000) < u64::from(per_mille)
-    }
-
-    /// Between two numbers, small ones as likely as all larger ones together.
-    pub fn between(&mut self, (low, high): (u64, u64)) -> u64 {
-        if low >= high {
-            return low;
-        }
-        let (from, to) = (low.max(1).ilog2(), high.max(1).ilog2());
-        let top = from as u64 + self.below(u64::from(to - from) + 1);
-        let start = 1u64 << top;
-        (start + self.below(start)).clamp(low, high)
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Place {
@@ -243,6 +163,8 @@ pub(super) struct World {
     peer_listeners: BTreeMap<u16, u64>,
     accepted_by_peers: BTreeMap<u64, VecDeque<usize>>,
     next_port: u16,
+    /// Peers whose turn comes at this moment anyway.
+    called: Vec<u64>,
     /// Called for a peer to whom something has happened.
     pub(super) hook: Option<fn(u64)>,
     idle_polls: u32,
@@ -277,6 +199,7 @@ impl World {
             peer_listeners: BTreeMap::new(),
             accepted_by_peers: BTreeMap::new(),
             next_port: 40_000,
+            called: Vec::new(),
             hook: None,
             idle_polls: 0,
             faults: Vec::new(),
@@ -806,7 +729,11 @@ impl World {
     fn changed(&mut self, end: usize) {
         match self.ends[end].owner {
             Owner::Fd(fd) => self.touch(fd),
-            Owner::Peer(token) => self.plan(self.now_us, Event::Peer(token)),
+            Owner::Peer(token) if self.called.contains(&token) => {}
+            Owner::Peer(token) => {
+                self.called.push(token);
+                self.plan(self.now_us, Event::Peer(token));
+            }
             Owner::Queue | Owner::Nobody => {}
         }
     }
@@ -882,7 +809,10 @@ impl World {
         let Reverse((_, _, event)) = self.agenda.pop()?;
         self.idle_polls = 0;
         match event {
-            Event::Peer(token) => return Some(Some(token)),
+            Event::Peer(token) => {
+                self.called.retain(|t| *t != token);
+                return Some(Some(token));
+            }
             Event::Connected(end) => self.connected(end),
             Event::Refused(end) => {
                 let e = &mut self.ends[end];

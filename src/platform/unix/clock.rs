@@ -6,6 +6,11 @@ pub(crate) use crate::platform::common::clock::*;
 #[cfg(not(feature = "sim"))]
 #[unsafe(no_mangle)]
 extern "C" fn mgc_millis() -> u64 {
+    since_boot()
+}
+
+#[cfg(all(unix, not(feature = "sim")))]
+fn since_boot() -> u64 {
     // The raw clock does not follow corrections of its speed.
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_RAW;
@@ -16,6 +21,19 @@ extern "C" fn mgc_millis() -> u64 {
     // SAFETY: t is a timespec. The call cannot fail with a clock that exists.
     unsafe { libc::clock_gettime(CLOCK, &mut t) };
     (t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000)
+}
+
+/// The clock of GetTickCount64 moves in steps of 16 ms.
+#[cfg(windows)]
+fn since_boot() -> u64 {
+    use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerformanceFrequency};
+    let (mut ticks, mut per_second) = (0, 0);
+    // SAFETY: both write one number. They cannot fail on any Windows that is left.
+    unsafe {
+        QueryPerformanceCounter(&mut ticks);
+        QueryPerformanceFrequency(&mut per_second);
+    }
+    (ticks.max(0) as u128 * 1000 / per_second.max(1) as u128) as u64
 }
 
 /// Measures time independently of the application's clock.

@@ -12,6 +12,8 @@ pub(crate) mod signal;
 pub(crate) mod sock;
 #[cfg(not(feature = "tcpip"))]
 pub(crate) mod socket_file;
+#[cfg(not(feature = "tcpip"))]
+mod source;
 pub(crate) mod thread;
 #[cfg(not(feature = "tcpip"))]
 pub(crate) mod waker;

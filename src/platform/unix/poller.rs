@@ -1,12 +1,12 @@
-//! Readiness through mio. Every socket is registered once, edge-triggered; writability is added when a send is partial for the
-//! first time.
+//! Readiness through mio, also on Windows. Every socket is registered once, edge-triggered; writability is added when a send is
+//! partial for the first time.
 
+use super::source;
 pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
 use core::cell::{Cell, UnsafeCell};
-use mio::unix::SourceFd;
+use core::ffi::c_int;
 use mio::{Events, Interest, Poll, Registry, Token};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 /// Whether there is always a network, as far as this platform knows.
@@ -66,20 +66,20 @@ impl Poller {
     #[inline]
     pub(crate) fn flush(&self) {}
 
-    pub(crate) fn fd(&self) -> RawFd {
-        self.registry().as_raw_fd()
+    pub(crate) fn fd(&self) -> c_int {
+        source::descriptor(self.registry())
     }
 
-    pub(crate) fn add(&self, fd: RawFd, token: usize, writable: bool) -> io::Result<()> {
-        self.registry().register(&mut SourceFd(&fd), Token(token), interest(writable))
+    pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
+        source::add(self.registry(), fd, Token(token), interest(writable))
     }
 
-    pub(crate) fn arm_writable(&self, fd: RawFd, token: usize) -> io::Result<()> {
-        self.registry().reregister(&mut SourceFd(&fd), Token(token), interest(true))
+    pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> io::Result<()> {
+        source::change(self.registry(), fd, Token(token), interest(true))
     }
 
-    pub(crate) fn remove(&self, fd: RawFd) {
-        let _ = self.registry().deregister(&mut SourceFd(&fd));
+    pub(crate) fn remove(&self, fd: c_int) {
+        source::remove(self.registry(), fd);
     }
 
     /// True if a thread is in [`Poller::wait`].
@@ -105,7 +105,7 @@ impl Poller {
                 readable: e.is_readable() || e.is_read_closed() || e.is_write_closed(),
                 writable: e.is_writable(),
                 hup: e.is_read_closed(),
-                error: e.is_error(),
+                error: source::is_error(e),
             }));
         }
     }

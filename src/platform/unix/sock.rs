@@ -2,8 +2,7 @@
 
 pub(crate) use super::error::{errno, set_errno, words};
 use crate::abi::{mg_addr, mg_addr_bytes};
-use crate::memory;
-pub(crate) use crate::platform::common::Io;
+pub(crate) use crate::platform::common::{Io, Scratch};
 use core::ffi::c_int;
 // Descriptors that close themselves.
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
@@ -328,23 +327,6 @@ pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _told: boo
 pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
     // SAFETY: passed on to the caller.
     retry(|| unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) })
-}
-
-/// Maximum size of a datagram.
-pub(crate) const DATAGRAM: usize = 1 << 16;
-
-/// Scratch memory of a manager, too large for the stack of a small thread. Never initialised.
-#[derive(Default)]
-pub(crate) struct Scratch(Vec<u8>);
-
-impl Scratch {
-    /// `DATAGRAM` bytes; none when out of memory.
-    pub(crate) fn room(&mut self) -> &mut [core::mem::MaybeUninit<u8>] {
-        if self.0.capacity() < DATAGRAM && !memory::grow(&mut self.0, DATAGRAM) {
-            return &mut [];
-        }
-        self.0.spare_capacity_mut()
-    }
 }
 
 /// Receives one datagram and returns its length: the first `len` bytes go to `buf`, the others to `rest`, as far as there is

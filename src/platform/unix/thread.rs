@@ -1,4 +1,4 @@
-//! Thread and process identification.
+//! Thread and process identification, also on Windows.
 
 pub(crate) use crate::platform::common::threads::*;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 #[inline]
 pub(crate) fn id() -> usize {
     // SAFETY: no conditions.
-    unsafe { libc::pthread_self() as usize }
+    #[cfg(unix)]
+    return unsafe { libc::pthread_self() as usize };
+    // SAFETY: no conditions.
+    #[cfg(windows)]
+    return unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() as usize };
 }
 
 pub(crate) fn sleep_ms(ms: u64) {
@@ -38,6 +42,7 @@ pub(crate) fn retry_for(ms: u64, mut f: impl FnMut() -> bool) -> bool {
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
+#[cfg(unix)]
 extern "C" fn forked() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
@@ -45,9 +50,12 @@ extern "C" fn forked() {
 /// Identifies a process among its ancestors: the number of forks since the first call.
 pub(crate) fn generation() -> u32 {
     static WATCH: Once = Once::new();
-    // SAFETY: the handler does no more than a child may do.
-    WATCH.call_once(|| unsafe {
-        libc::pthread_atfork(None, None, Some(forked));
+    WATCH.call_once(|| {
+        // SAFETY: the handler does no more than a child may do.
+        #[cfg(unix)]
+        unsafe {
+            libc::pthread_atfork(None, None, Some(forked));
+        }
     });
     GENERATION.load(Ordering::Relaxed)
 }

@@ -1,0 +1,117 @@
+// Uploads between other requests: each request is answered once and in order, whoever answers when. Found by `make simulate`.
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
+#include "peer.h"
+
+#include <sys/stat.h>
+
+#define POST "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+#define REPLY(body) "HTTP/1.1 200 OK\r\nContent-Length: 6          \r\n\r\n" body
+
+static struct mg_connection *waiting;  // for its answer
+static bool answers_later, quiet;
+static int wakeups, hdrs;
+static unsigned long id;
+
+static void stored(struct mg_connection *c, const char *error) {
+  CHECK(error == NULL);
+  if (answers_later) {
+    waiting = c;
+  } else {
+    mg_http_reply(c, 200, "", "stored");
+  }
+}
+
+static void handler(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  if (ev == MG_EV_ACCEPT) {
+    id = c->id;
+    if (quiet) mgx_conn_poll_events(c, false);
+  } else if (ev == MG_EV_HTTP_HDRS && mg_match(hm->uri, mg_str("/up"), NULL)) {
+    hdrs++;
+    mg_http_start_upload(c, hm, mg_str("file"), mg_str("up"), &mg_fs_posix, stored);
+  } else if (ev == MG_EV_HTTP_MSG && mg_match(hm->uri, mg_str("/later"), NULL)) {
+    waiting = c;
+  } else if (ev == MG_EV_HTTP_MSG) {
+    mg_http_reply(c, 200, "", "answer");
+  } else if (ev == MG_EV_WAKEUP) {
+    CHECK(mg_strcmp(*(struct mg_str *) ev_data, mg_str("hello")) == 0);
+    wakeups++;
+  } else if (ev == MG_EV_USER || ev == MG_EV_USER + 1000) {
+    *(int *) ev_data += ev;
+  }
+}
+
+static void begin(struct mg_mgr *mgr, struct peer *p, const char *text) {
+  waiting = NULL;
+  wakeups = hdrs = 0;
+  peer_open(p, serve(mgr, handler, NULL));
+  CHECK(mg_wakeup_init(mgr));
+  CHECK(peer_send_text(p, text));
+}
+
+static void expect(struct mg_mgr *mgr, struct peer *p, const char *text) {
+  POLL_UNTIL(mgr, peer_has(p, strlen(text)));
+  poll_often(mgr);
+  peer_read(p);
+  CHECK(peer_got(p, text));
+  CHECK_EQ(p->end, PEER_OPEN);
+  peer_free(p);
+  mg_mgr_free(mgr);
+}
+
+// The request behind an upload waits until its answer, which the application writes some time after the file was stored.
+static void answered_later(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  answers_later = true;
+  begin(&mgr, &p, POST "12345GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  POLL_UNTIL(&mgr, waiting != NULL);
+  CHECK(waiting->is_resp);
+  poll_often(&mgr);
+  CHECK(!peer_has(&p, 1));
+  mg_http_reply(waiting, 200, "", "stored");
+  CHECK(!waiting->is_resp);
+  expect(&mgr, &p, REPLY("stored") REPLY("answer"));
+  answers_later = false;
+}
+
+// An upload that waited behind another answer, on a connection that gets no MG_EV_POLL: all of it is there already.
+static void behind_another(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  quiet = true;
+  begin(&mgr, &p, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n" POST "12345");
+  POLL_UNTIL(&mgr, waiting != NULL);
+  mg_http_reply(waiting, 200, "", "answer");
+  expect(&mgr, &p, REPLY("answer") REPLY("stored"));
+  quiet = false;
+}
+
+// A wakeup, and the application's own events, reach its handler while the library has its own in c->fn.
+static void woken(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  struct mg_connection *c;
+  int events = 0;
+  begin(&mgr, &p, POST "12");
+  POLL_UNTIL(&mgr, hdrs == 1);
+  for (c = mgr.conns; c != NULL && c->id != id;) c = c->next;
+  CHECK(c != NULL && c->fn != handler);
+  if (c != NULL) mg_call(c, MG_EV_USER, &events), mg_call(c, MG_EV_USER + 1000, &events);
+  CHECK_EQ(events, 2 * MG_EV_USER + 1000);
+  CHECK(mg_wakeup(&mgr, id, "hello", 5));
+  POLL_UNTIL(&mgr, wakeups == 1);
+  CHECK(peer_send_text(&p, "345"));
+  expect(&mgr, &p, REPLY("stored"));
+  CHECK_EQ(wakeups, 1);
+}
+
+int main(void) {
+  mkdir("up", 0700);
+  answered_later();
+  behind_another();
+  woken();
+  return DONE();
+}

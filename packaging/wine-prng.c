@@ -1,0 +1,12 @@
+// The one function of bcryptprimitives.dll that Rust programs use, for versions of wine that lack it. For packaging/cross.sh.
+#include <windows.h>
+#include <ntsecapi.h>
+
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE buf, SIZE_T len) {
+  while (len > 0) {
+    ULONG n = len < 65536 ? (ULONG) len : 65536;
+    if (!RtlGenRandom(buf, n)) return FALSE;
+    buf += n, len -= n;
+  }
+  return TRUE;
+}
