@@ -17,7 +17,7 @@
 #define MAX_DEPTH 4
 #define BUDGET 300  // actions from one poll to the next
 #ifdef _WIN32
-#define SLOW_MS 60000  // wine opens a thousand sockets in that
+#define SLOW_MS 60000  // enough for wine to open a thousand sockets
 #else
 #define SLOW_MS 10000
 #endif

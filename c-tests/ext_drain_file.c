@@ -123,7 +123,7 @@ static void expect_cut_off(struct peer *p, enum mgx_reason why) {
   mg_mgr_free(&mgr);
 }
 
-// Until the kernel takes no more.
+// Sends until the kernel's buffers are full.
 static void fill_the_kernel(void) {
   struct mgx_stats stats;
   uint64_t before;

@@ -116,7 +116,7 @@ static void reading_and_writing_whole_files(void) {
   free(big);
 }
 
-#ifndef _WIN32  // wine refuses to replace a file that is open
+#ifndef _WIN32  // wine refuses to replace an open file
 // Somebody who opened the old file goes on with it: it was replaced, not written over.
 static void replacing_is_atomic(void) {
   char buf[10];

@@ -30,7 +30,7 @@ static inline uint64_t real_ms(void) {
 // Polls without sleeping until everything that can happen without input has happened.
 static inline void poll_often(struct mg_mgr *mgr) {
   int i;
-#ifdef _WIN32  // readiness comes from another thread of the system
+#ifdef _WIN32  // a thread of the system reports readiness
   const int ms = 1;
 #else
   const int ms = 0;
@@ -63,7 +63,7 @@ static inline size_t count_conns(const struct mg_mgr *mgr) {
 
 static inline size_t open_files(void) {
 #ifdef _WIN32
-  // Sockets, at least: wine does not count handles.
+  // Only sockets: wine does not count handles.
   size_t n = 0;
   int fd;
   for (fd = 4; fd < 4 * 8192; fd += 4) n += posix_is_socket(fd);
@@ -193,7 +193,7 @@ static inline bool peer_read(struct peer *p) {
 
 static inline bool peer_was_reset(const struct peer *p) {
 #ifdef _WIN32
-  if (p->end == PEER_FIN) return true;  // wine says goodbye first
+  if (p->end == PEER_FIN) return true;  // wine sends a FIN instead of a reset
 #endif
   return p->end == ECONNRESET;
 }

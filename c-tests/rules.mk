@@ -18,7 +18,7 @@ SEEDS ?= 2000
 simulate:
 	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --no-default-features --features "sim protocols tls ecc" --test simulate
 
-# What it predicts, with the system's sockets and a clock that waits for them.
+# Compares its predictions with the system's sockets, under a clock that waits for them.
 SIMULATE = $(CARGO) test --quiet --profile simulate --no-default-features --test simulate
 PREDICTIONS = $(abspath $(TARGET_DIR))/predictions
 simulate-real:

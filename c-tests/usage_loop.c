@@ -16,7 +16,7 @@ static void forget(void) {
   opens = closes = events = 0;
 }
 
-// ---- a signal ends the sleep, but on Windows, where it comes to another thread
+// ---- a signal ends the sleep, except on Windows, where it arrives in another thread
 #ifndef _WIN32
 static volatile sig_atomic_t s_signo;
 

@@ -110,7 +110,7 @@ static double random_double(void) {
 }
 
 #ifdef _WIN32
-#define WITH_WIDTH "feEF"  // the %g of mingw-w64 loses a space before or behind a number
+#define WITH_WIDTH "feEF"  // mingw-w64's %g omits a space before or after a number
 #else
 #define WITH_WIDTH "feEgGF"
 #endif

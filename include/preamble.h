@@ -13,7 +13,8 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
+// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h contains
+// settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -62,7 +63,7 @@
 #elif defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
 #else
-#error MG_ARCH: the library is built for MG_ARCH_UNIX and MG_ARCH_WIN32, which this compiler does not target
+#error MG_ARCH: the library is built for MG_ARCH_UNIX and MG_ARCH_WIN32, but this compiler targets neither
 #endif
 #endif
 
@@ -444,7 +445,7 @@
 
 // ---- System headers that applications use without including them.
 #ifdef _WIN32
-// winsock2.h comes before windows.h, which would bring in the older winsock.h.
+// winsock2.h must come before windows.h, which would include the older winsock.h.
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif

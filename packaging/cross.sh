@@ -1,8 +1,7 @@
 #!/bin/sh
-# cross.sh TARGET...: builds the library for other machines and tries it there, under qemu-user, or wine: a server that answers over HTTP
-# and HTTPS, linked to the shared and to the static library; and on some machines the programs of c-tests. Called by `make cross` and
-# `make windows-test`; `make deps-cross` and `make deps-windows` install what they need. TESTS= leaves out the programs; TESTS="a b" takes
-# those.
+# cross.sh TARGET...: builds the library for other machines and tests it under qemu-user or wine: a server that answers over HTTP and
+# HTTPS, linked to the shared and to the static library, and on some machines the programs of c-tests. Called by `make cross` and
+# `make windows-test`; `make deps-cross` and `make deps-windows` install the tools. TESTS= skips the programs; TESTS="a b" selects some.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
@@ -13,7 +12,7 @@ settings() {
   case $1 in
   x86_64-pc-windows-gnu)
     triple=x86_64-w64-mingw32 sysroot=/ tests=yes exe=.exe shared=libmongoose.dll libs='-lws2_32 -lbcrypt -lntdll -luserenv -ldbghelp'
-    # winpthreads, and printf as in C99.
+    # winpthreads, and the printf of C99.
     test_flags="-include c-tests/windows/posix.h -Ic-tests/windows -D__USE_MINGW_ANSI_STDIO=1 -static"
     for qemu in wine64 /usr/lib/wine/wine64 wine missing; do if command -v $qemu >/dev/null; then break; fi; done
     [ $qemu != missing ] || { echo 'wine is missing: make deps-windows'; exit 1; }
@@ -47,12 +46,12 @@ settings() {
   case $qemu in qemu-*) qemu_flags="-L $sysroot" ;; esac
 }
 
-# A Windows of its own, without windows.
+# A wine prefix of its own, without a display.
 wine_prefix() {
   export WINEPREFIX="$root/target/cross/wine" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml=' WINEPATH="Z:$(echo "$work" | tr / '\\')"
   unset DISPLAY
   $qemu cmd /c exit >"$work/wine.log" 2>&1 || { cat "$work/wine.log"; exit 1; }
-  # Rust's std and its random numbers are those of Windows 10; wine 8 lacks this DLL of it.
+  # Rust's std gets random numbers from this DLL of Windows 10, which wine 8 lacks.
   if [ ! -e "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" ]; then
     $triple-gcc -O2 -shared packaging/wine-prng.c -ladvapi32 -o "$work/bcryptprimitives.dll"
   fi
@@ -106,10 +105,10 @@ long_time() {
   echo "$1: 64-bit time works, and the header rejects programs without it"
 }
 
-# A DLL does not call functions of the program that have the names of its own.
+# Applications cannot replace functions of a DLL.
 replaceable='mg_calloc\|mg_free\|mg_log\|mg_log_prefix\|mg_millis\|mg_random\|mg_ota_begin\|mg_ota_write\|mg_ota_end\|mg_ota_device_id\|mg_unlist\|mg_unpack'
 
-bad() { # bad WHAT: counts, and shows what was said
+bad() { # bad WHAT: counts a failure, and prints the end of the log
   failed="$failed $name"
   echo "  $1"
   tail -n 15 "$dir/log" | sed 's/^/    /'

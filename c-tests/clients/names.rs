@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A port that is free for both protocols; one that UDP has free is often taken by a TCP connection that ended just now.
+/// A port that is free for both protocols. One that is free for UDP may still be in use by a TCP connection that closed just now.
 fn free_port() -> Result<u16, String> {
     let free_for_both = || {
         let udp = UdpSocket::bind("127.0.0.1:0")?;

@@ -39,7 +39,7 @@ impl Width {
             Width::Short => (args.int() as i16).into(),
             Width::Int => args.int().into(),
             Width::LongLong => args.long_long(),
-            // As in most ABIs; Windows has a `long` of 32 bits and a `size_t` of 64.
+            // The same in most ABIs; on Windows `long` has 32 bits and `size_t` 64.
             Width::Size if size_of::<usize>() > size_of::<c_long>() => args.long_long(),
             Width::Long | Width::Size => args.long().into(),
         }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#ifdef _WIN32  // packaging/link.sh lists the exports of the DLL
+#ifdef _WIN32  // packaging/link-dll.sh selects the exports of the DLL
 #define API
 #define REPLACEABLE
 #define PRIVATE

@@ -527,7 +527,7 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     Step::Next(end)
 }
 
-/// The application, which did not see MG_EV_HTTP_MSG of this request, answers it now or later: the next one waits for that.
+/// The application, which did not see MG_EV_HTTP_MSG of this request, answers it now or later; the next request waits for the response.
 pub(crate) fn await_answer(c: ConnRef) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
     if !c.flags().is_accepted() || c.is_closed() || !is_http(c) || e.compat.get() {

@@ -71,7 +71,7 @@ fn waits_for(e: &Engine, c: ConnRef, rec: &ConnState) -> Option<(Reason, u64, c_
         // If the kernel accepts it, it is sent in this poll.
         return rec.blocked.get().then(|| (Reason::FlushTimeout, progress::last_at(e, rec), l.write_timeout_ms));
     }
-    // What is in the buffer while a handler runs that polls is the message that it handles.
+    // While a handler polls, the buffer holds the message that it is handling.
     if c.flags().is_resp() || rec.dispatching.get() {
         return None;
     }

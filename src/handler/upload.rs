@@ -63,7 +63,7 @@ pub(crate) unsafe fn upload(c: ConnRef, hm: *const mg_http_message, fs: Fs, dir:
     result
 }
 
-/// True if a file would be created in `dir`, and not where a symbolic link in its name leads, nor under another name.
+/// True if a file would be created in `dir`, neither through a symbolic link nor under another name.
 fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
     let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
     // SAFETY: an Fs points at a file system.
@@ -321,7 +321,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
             upload.closed.set(Some(memory::copy(unsafe { c.recv_info().data() }).unwrap_or_default()));
             upload.catch_up(c);
         }
-        // What these carry comes once, and is for the application: its own events too.
+        // The data of these events comes once and is for the application; the same goes for its own events.
         MG_EV_WAKEUP | MG_EV_USER..=DRAIN => {
             if let Some(f) = upload.handler {
                 // SAFETY: the application's handler; it may change the terms of the drain.

@@ -144,7 +144,7 @@ pub(crate) fn fallibly<T>(f: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Whether this thread asks for something that may fail: for the simulation's allocator.
+/// Whether the allocation that this thread requests may fail; for the simulation's allocator.
 #[cfg(feature = "sim")]
 pub(crate) fn may_fail() -> bool {
     reserve::STRICT.get()

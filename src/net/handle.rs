@@ -56,7 +56,7 @@ impl ConnRef {
         send_info set_send_info: send: mg_iobuf;
     }
 
-    /// The sizes that the application has been compiled with.
+    /// The struct sizes that the application was compiled with.
     #[inline]
     pub(crate) fn sizes(self) -> Sizes {
         self.engine().map_or(Sizes::USUAL, |e| e.sizes.get())

@@ -52,7 +52,7 @@ fn poll_event(e: &Engine, c: ConnRef) {
             }
         }
     }
-    // What sits in `c->fn` while a body is received may have begun in this very event, with nothing more to come.
+    // The function in `c->fn` that receives a body may have been installed during this event, with no more data to come.
     if !c.flags().is_no_poll() || c.rec().is_some_and(ConnState::has_task) {
         call_user(c, MG_EV_POLL, data);
     }

@@ -17,7 +17,7 @@ unsafe extern "C" {
     static mg_log_level: AtomicI32;
     fn mg_log(fmt: *const c_char, ...);
     fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);
-    /// Writes to C's stdout, which has no name of its own in some C libraries.
+    /// Writes to C's stdout, which is a macro in some C libraries.
     #[cfg(feature = "std")]
     fn mgc_print(s: *const c_void, len: usize);
     fn putchar(c: c_int) -> c_int;

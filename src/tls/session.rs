@@ -280,7 +280,7 @@ impl Session {
         }
     }
 
-    /// close_notify is on its way: nothing can follow.
+    /// close_notify has been queued: nothing can follow.
     pub(crate) fn is_ending(&self) -> bool {
         self.close_sent
     }

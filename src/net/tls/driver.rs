@@ -549,7 +549,7 @@ fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     let out = c.send_info();
     // SAFETY: the connection's own buffer; nothing is called while the slice is in use.
     let data = unsafe { out.data() };
-    // Nothing can follow close_notify, which may be waiting for room: what a handler adds meanwhile is dropped.
+    // Nothing can follow close_notify, which may be waiting for buffer space: output that a handler adds meanwhile is dropped.
     let too_late = with(rec, |t| t.session.is_ending()) == Some(true);
     let mut taken = if too_late { data.len() } else { 0 };
     for _ in 0..BATCHES {
