@@ -18,7 +18,8 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h has settings.
+// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h contains
+// settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
@@ -65,7 +66,7 @@
 #elif defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
 #else
-#error MG_ARCH: the library is built for MG_ARCH_UNIX and MG_ARCH_WIN32, which this compiler does not target
+#error MG_ARCH: the library is built for MG_ARCH_UNIX and MG_ARCH_WIN32, but this compiler targets neither
 #endif
 #endif
 
@@ -447,7 +448,7 @@
 
 // ---- System headers that applications use without including them.
 #ifdef _WIN32
-// winsock2.h comes before windows.h, which would bring in the older winsock.h.
+// winsock2.h must come before windows.h, which would include the older winsock.h.
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
@@ -2984,7 +2985,7 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
 #define MGX_COUNT(...) MGX_SEVENTH(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)
 #define MGX_BY_COUNT(name, ...) MGX_JOIN(name, MGX_COUNT(__VA_ARGS__))(__VA_ARGS__)
 
-// Defined in every file that includes this, and one variable in the program.
+// Defined in every file that includes this; the linker merges the definitions into one variable.
 #ifdef _WIN32
 #define MGX_ONE_OF_ALL __declspec(selectany)
 #else
