@@ -18,8 +18,7 @@
 
 #define MG_VERSION "7.22"
 
-// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, the application's mongoose_config.h contains
-// settings.
+// ---- Platform. The library is built for hosted Unix and for Windows. With MG_ARCH_CUSTOM, mongoose_config.h contains settings.
 #define MG_ARCH_CUSTOM 0
 #define MG_ARCH_UNIX 1
 #define MG_ARCH_WIN32 2
