@@ -215,7 +215,7 @@ ifneq ($(WINDOWS),)
 	CC="$(CC)" LIBS="$(STATIC_LIBS)" packaging/link-dll.sh $(BUILD_DIR)/libmongoose.a $(DESTDIR)$(PREFIX)/bin/libmongoose.dll
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/libmongoose.dll
 	mv -f $(DESTDIR)$(PREFIX)/bin/libmongoose.dll.a $(L)/libmongoose.dll.a
-	@# Rust's std has empty members there, which objcopy refuses.
+	@# Rust's std has empty members in the archive, which objcopy rejects.
 	cp $(BUILD_DIR)/libmongoose.a $(L)/lib$(LIBNAME).a
 	ar=$$($(CC) -print-prog-name=ar); $$ar d $(L)/lib$(LIBNAME).a $$($$ar t $(L)/lib$(LIBNAME).a 2>/dev/null | grep '\.dwo$$' | sort -u) 2>/dev/null
 	$(OBJCOPY) --strip-debug -D -R .llvmbc -R .llvmcmd $(L)/lib$(LIBNAME).a

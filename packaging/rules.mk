@@ -58,7 +58,7 @@ deps-cross:
 	else echo "make cross needs these Debian packages: dpkg --add-architecture arm64; apt-get install$$missing"; exit 1; fi
 	@for t in $(CROSS) $(SYSTEMS); do rustup -q target add $$t || echo "$$t: rustup has no std for it"; done
 
-# Windows, with mingw-w64 and under wine; TESTS="a b" takes some of the C programs. check-windows only type-checks, also for MSVC.
+# Windows, with mingw-w64 and under wine; TESTS="a b" selects some of the C programs. check-windows only type-checks, also for MSVC.
 windows-test:
 	packaging/cross.sh x86_64-pc-windows-gnu
 
