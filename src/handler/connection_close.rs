@@ -3,6 +3,7 @@
 use crate::ffi_util::iobuf;
 use crate::net::engine::ConnState;
 use crate::net::handle::ConnRef;
+use crate::proto::http::head;
 
 pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
 pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
@@ -13,7 +14,17 @@ pub(crate) fn has_connection(headers: &[u8]) -> bool {
     let is_name = |at: usize| headers[at..at + NAME.len()].eq_ignore_ascii_case(NAME);
     // The last offset at which the name may begin.
     let Some(last) = headers.len().checked_sub(NAME.len()) else { return false };
-    is_name(0) || memchr::memchr_iter(b'\n', &headers[..last]).any(|i| is_name(i + 1))
+    let mut at = 0;
+    loop {
+        if is_name(at) {
+            return true;
+        }
+        // Header lines are short: not worth a memchr.
+        at = head::next_line(&headers[..last], at);
+        if at > last {
+            return false;
+        }
+    }
 }
 
 /// True if the header lines say that the connection closes.

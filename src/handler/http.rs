@@ -76,8 +76,16 @@ pub(crate) fn is_http(c: ConnRef) -> bool {
 /// Maximum number of requests handled before other connections are serviced.
 const BATCH: usize = 256;
 
+/// Handles received data.
 fn run(c: ConnRef, fresh: usize, closing: bool) {
-    let Some(rec) = c.rec() else { return };
+    let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
+    // Applications may call the handler themselves.
+    e.enter();
+    messages(e, c, rec, fresh, closing);
+    e.exit();
+}
+
+fn messages(e: &Engine, c: ConnRef, rec: &ConnState, fresh: usize, closing: bool) {
     let h = &rec.http;
     // A message that is being handled further up the stack must not be handled again.
     if rec.dispatching.get() || h.phase.get() == Phase::Refused {
@@ -89,28 +97,28 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
     let server = c.flags().is_accepted();
     let mut handled = 0;
     h.write_throttled.set(false);
-    while !gone(c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
+    while !gone(e, c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
         if server && c.send_len() >= OUTPUT_MAX {
             h.write_throttled.set(true);
             break;
         }
         if server && handled == BATCH {
             rec.batch_pending.set(true);
-            c.engine().inspect(|e| e.requeue(rec));
+            e.requeue(rec);
             break;
         }
         if skip_blank_lines(c, rec) {
             continue;
         }
         handled += 1;
-        match step(c, rec, closing) {
+        match step(e, c, rec, closing) {
             // Code that takes over a connection deletes what it has consumed from the start of the buffer.
             Step::Next(end) => consume(c, rec, end),
             Step::Wait => break,
             // The buffer was taken over or freed.
             Step::Stop => return,
         }
-        if cfg!(feature = "ws") && c.flags().is_websocket() && !gone(c, closing) {
+        if cfg!(feature = "ws") && c.flags().is_websocket() && !gone(e, c, closing) {
             // What follows the request are frames.
             return ws::run(c);
         }
@@ -118,7 +126,7 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
             break;
         }
     }
-    if gone(c, closing) {
+    if gone(e, c, closing) {
         return;
     }
     note_left(c, rec);
@@ -186,8 +194,9 @@ fn may_be_message(data: &[u8]) -> bool {
 }
 
 /// True if a handler closed the connection or freed the manager.
-fn gone(c: ConnRef, closing: bool) -> bool {
-    c.is_closed() && !closing || c.engine().is_none_or(Engine::is_dead)
+#[inline]
+fn gone(e: &Engine, c: ConnRef, closing: bool) -> bool {
+    e.is_dead() || c.is_closed() && !closing
 }
 
 /// True if another message may follow the one being handled; empty lines do not count.
@@ -235,11 +244,11 @@ fn refuse_size(c: ConnRef, rec: &ConnState, code: c_int) -> bool {
 }
 
 /// Examines the message at the start of the buffer.
-fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
+fn step(e: &Engine, c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { c.recv_info().data() };
-    let most = c.engine().map_or_else(mgx_limits::default, |e| e.limits.get());
+    let most = e.limits.get();
     let (size, known_head) = (data.len(), h.head_len.get());
     match h.phase.get() {
         // Search a head that arrives in small segments only once.
@@ -280,12 +289,12 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     }
 
     let mut message = Room::new();
-    let Some(hm) = message.at(c.sizes().headers) else {
+    let Some(hm) = message.at(e.sizes.get().headers) else {
         error(c, format_args!("OOM"));
         return Step::Stop;
     };
     // SAFETY: data is the connection's own; hm is used before the buffer changes.
-    let (framing, hm) = match unsafe { read(c, rec, data, hm) } {
+    let (framing, hm) = match unsafe { read(e, c, rec, data, hm) } {
         // SAFETY: filled, and nobody else's.
         Ok(Some(framing)) => (framing, unsafe { &mut *hm }),
         Ok(None) => {
@@ -311,13 +320,13 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     if h.phase.get() == Phase::Head {
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
-        if let Some(left) = announce_head(c, rec, hm, &framing, data.len() > head_len, closing) {
+        if let Some(left) = announce_head(e, c, rec, hm, &framing, data.len() > head_len, closing) {
             return left;
         }
         // The handler may have moved the buffer, or changed it in place.
         if !core::ptr::eq(c.recv_info().buf, data.as_ptr()) {
             // SAFETY: as above.
-            match unsafe { read(c, rec, c.recv_info().data(), hm) } {
+            match unsafe { read(e, c, rec, c.recv_info().data(), hm) } {
                 Ok(Some(new)) => framing = new,
                 _ => return refuse(c, rec, c.queued(rec), None),
             }
@@ -338,7 +347,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
         c.update(|f| f.set_draining(true));
         return Step::Stop;
     }
-    finish(c, rec, hm, &framing, closing)
+    finish(e, c, rec, hm, &framing, closing)
 }
 
 /// Parses the head at the start of `data` and determines its body.
@@ -346,8 +355,14 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
 /// # Safety
 /// `hm` has room for a message of this manager. The views in it are as short-lived as the bytes of `data`.
 #[inline]
-unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_message) -> Result<Option<Framing>, Malformed> {
-    let most = c.sizes().headers;
+unsafe fn read(
+    e: &Engine,
+    c: ConnRef,
+    rec: &ConnState,
+    data: &[u8],
+    hm: *mut mg_http_message,
+) -> Result<Option<Framing>, Malformed> {
+    let most = e.sizes.get().headers;
     let client = c.flags().is_client();
     let (reader, side) =
         if client { (Reader::Client, Side::Client { head: answers_head(rec) }) } else { (Reader::Server, Side::Server) };
@@ -368,6 +383,7 @@ unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_messag
 
 /// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to continue with.
 fn announce_head(
+    e: &Engine,
     c: ConnRef,
     rec: &ConnState,
     hm: &mut mg_http_message,
@@ -385,7 +401,7 @@ fn announce_head(
     h.chunked.set(framing.body == Body::Chunked);
     h.answered.set(false);
     dispatch(c, rec, 0, || call(c, MG_EV_HTTP_HDRS, (hm as *mut mg_http_message).cast()));
-    if gone(c, closing) {
+    if gone(e, c, closing) {
         return Some(Step::Stop);
     }
     let untouched = c.queued(rec) == queued && !c.flags().is_draining() && !c.flags().is_closing();
@@ -438,7 +454,7 @@ fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mut mg_http_messag
 }
 
 /// Delivers MG_EV_HTTP_MSG when the message is complete.
-fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
+fn finish(e: &Engine, c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; nothing is called while the slice is in use.
     let data = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
@@ -477,38 +493,42 @@ fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Frami
         }
         return Step::Wait;
     }
-    deliver(c, rec, hm, end, framing, closing)
+    deliver(e, c, rec, hm, end, framing, closing)
 }
 
-fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, framing: &Framing, closing: bool) -> Step {
+fn deliver(
+    e: &Engine,
+    c: ConnRef,
+    rec: &ConnState,
+    hm: &mut mg_http_message,
+    end: usize,
+    framing: &Framing,
+    closing: bool,
+) -> Step {
     let h = &rec.http;
     let server = c.flags().is_accepted();
-    if let Some(e) = c.engine().filter(|_| server) {
+    h.next_message();
+    if server {
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
-    }
-    h.next_message();
-    match c.engine().filter(|_| server) {
-        Some(e) => expect_answer(e, c, rec),
-        None => {
-            h.mark.set(c.queued(rec));
-            with_outgoing(rec, |out| out.answered());
-            h.dispatched.set(true);
-        }
+        expect_answer(e, c, rec);
+    } else {
+        h.mark.set(c.queued(rec));
+        with_outgoing(rec, |out| out.answered());
+        h.dispatched.set(true);
     }
     h.end.set(end);
-    let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
+    let most = e.limits.get().max_requests;
     h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { framing.close });
     h.answered.set(false);
     rec.close_announced.set(false);
     let before = c.recv_at(rec);
     dispatch(c, rec, end, || {
-        let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
-        if !(older && chunks_of_older_versions(c, rec, hm)) {
+        if !(e.written_for.get() < 714 && chunks_of_older_versions(c, rec, hm)) {
             call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
         }
     });
-    if gone(c, closing) {
+    if gone(e, c, closing) {
         return Step::Stop;
     }
     h.end.set(0);

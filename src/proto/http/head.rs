@@ -336,6 +336,18 @@ fn next_control(buf: &[u8], from: usize) -> usize {
     find(buf, from, |w| w.wrapping_sub(ONES * 0x20) & !w, |b| b < b' ')
 }
 
+/// Where the line after the one at `from` starts; beyond the end of `lines` if there is none.
+#[inline]
+pub(crate) fn next_line(lines: &[u8], from: usize) -> usize {
+    let mut i = from;
+    loop {
+        i = next_control(lines, i) + 1;
+        if lines.get(i - 1).is_none_or(|b| *b == b'\n') {
+            return i;
+        }
+    }
+}
+
 /// The first byte at or after `from` that is not printable ASCII, or is `stop`.
 #[inline]
 fn next_odd(buf: &[u8], from: usize, stop: u8) -> usize {
