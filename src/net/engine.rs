@@ -99,7 +99,7 @@ pub(crate) enum Reason {
 record! {
     /// The engine's record of a connection or lingering socket. Cells, because handlers may re-enter the library at any point.
     ///
-    /// In this order, so that what a request needs lies in few cache lines.
+    /// Ordered so that the members that a request uses share few cache lines.
     #[repr(C)]
     pub(crate) struct ConnState {
         conn: Cell<*mut mg_connection> = core::ptr::null_mut(),
@@ -178,10 +178,10 @@ record! {
         task: Cell<Option<Box<dyn Any>>>,
         /// State of a drain requested through the extension API.
         drain_state: Cell<DrainState>,
-        /// How much output there was at the last look, and when that last grew.
+        /// The amount of output at the last check, and when it last grew.
         queued_seen: Cell<u64>,
         queued_at: Cell<u64>,
-        /// What the kernel held for the peer at the last look since the socket blocked.
+        /// What the kernel held for the peer at the last check since the socket blocked.
         unacknowledged: Cell<Option<(u64, usize)>>,
         /// Drain options set by the application for this connection.
         terms: RefCell<Option<Box<DrainConfig>>>,
@@ -280,7 +280,7 @@ record! {
         asked_at: Cell<u64>,
         /// Number of empty lines skipped before the current message.
         blank: Cell<usize>,
-        /// So many bytes of a body may yet follow the answer to it that the application has printed. They are dropped.
+        /// Number of body bytes that may follow a response printed by the application. They are dropped.
         unwanted: Cell<usize>,
         /// Tracks the application's output: requests of a client, responses of a server.
         outgoing: Cell<Option<Box<Outgoing>>>,
