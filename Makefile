@@ -10,33 +10,33 @@ DESTDIR ?=
 CARGO ?= cargo
 DURATION ?= 30
 CC ?= cc
-# As cargo does: its target directory, and in it one for the target when CARGO_BUILD_TARGET names one.
+# Like cargo: its target directory, with a subdirectory for the target if CARGO_BUILD_TARGET is set.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 BUILD_DIR ?= $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 OBJCOPY ?= objcopy
-# Not empty when the library is for Windows: a DLL then, with an import library.
+# Not empty if the library is for Windows: then it is a DLL with an import library.
 WINDOWS = $(findstring windows,$(CARGO_BUILD_TARGET))$(findstring Windows_NT,$(OS))
-# Not -lgcc_s: compilers add what they need of libgcc themselves, and there is none for -static.
+# Without -lgcc_s: compilers link libgcc themselves, and it does not exist for -static.
 STATIC_LIBS = $(if $(WINDOWS),-lws2_32 -lbcrypt -lntdll -luserenv -ldbghelp,-lutil -lrt -lpthread -lm -ldl)
 
-# LIBNAME=mongoose-rs is for systems where another package owns libmongoose.so, such as Debian's libsuitesparse-dev: see
+# LIBNAME=mongoose-rs is for systems where another package, such as Debian's libsuitesparse-dev, owns libmongoose.so: see
 # docs/installing.md.
 LIBNAME ?= mongoose
 FORCE ?= 0
 
-# No path of the machine that builds goes into the library.
+# Keeps paths of the build machine out of the library.
 CARGO_HOME_DIR = $(or $(CARGO_HOME),$(HOME)/.cargo)
 REMAP = --remap-path-prefix=$(CURDIR)=/mongoose --remap-path-prefix=$(CARGO_HOME_DIR)=/cargo
 MAPS = -ffile-prefix-map=$(CURDIR)=/mongoose -ffile-prefix-map=$(CARGO_HOME_DIR)=/cargo
 
-# What the tests call, and the Debian packages it comes from.
+# Commands used by the tests, and their Debian packages.
 TOOLS = gcc:gcc g++:g++ clang:clang valgrind:valgrind nm:binutils make:make pkg-config:pkg-config cmake:cmake curl:curl \
         wrk:wrk python3:python3 pip3:python3-pip node:nodejs npm:npm chromium:chromium openssl:openssl \
         update-ca-certificates:ca-certificates \
         mosquitto:mosquitto mosquitto_pub:mosquitto-clients \
         dnsmasq:dnsmasq-base unshare:util-linux ip:iproute2 \
         chronyd:chrony nginx:nginx-light haproxy:haproxy
-# Packages of other languages, which are put into a directory of this project.
+# Packages of other languages, installed into target/peers.
 PYTHON_PACKAGES = websockets paho-mqtt zeroconf pymodbus pyjwt cryptography
 NODE_PACKAGES = ws
 PEERS = target/peers
@@ -46,61 +46,61 @@ CMAKE_DIR = $(LIBDIR)/cmake/mongoose
 SO = lib$(LIBNAME).so
 HEADERS = $(INCLUDEDIR)$(if $(filter-out mongoose,$(LIBNAME)),/$(LIBNAME))
 I = $(DESTDIR)$(HEADERS)
-# Where -lmongoose finds the library, whatever its name.
+# Directory in which -lmongoose finds the library, whatever its name.
 LINKDIR = $(LIBDIR)$(if $(filter-out mongoose,$(LIBNAME)),/$(LIBNAME))
 FILL = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(HEADERS)|g' -e 's|@LIBNAME@|$(LIBNAME)|g' -e 's|@LINKDIR@|$(LINKDIR)|g' \
        -e 's|@VERSION@|$(VERSION)|g' -e 's|@SOVERSION@|$(SOVERSION)|g' -e 's|@STATIC_LIBS@|$(STATIC_LIBS)|g' \
        -e "s|@INCLUDEDIR_FROM_CMAKE@|$$(realpath -m --relative-to=$(CMAKE_DIR) $(HEADERS))|g"
 
 help:
-	@echo 'make serve      build, and run examples-c/http-server.c on http://localhost:8000, or on LISTEN=http://127.0.0.1:8001'
+	@echo 'make serve      build and run examples-c/http-server.c on http://localhost:8000, or on LISTEN=http://127.0.0.1:8001'
 	@echo 'make build      build the release library: $(BUILD_DIR)/libmongoose.so and libmongoose.a'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR='
-	@echo '                LIBNAME=mongoose-rs leaves libmongoose.so to another package; FORCE=1 overwrites a foreign library'
-	@echo 'make reproducible  the same bytes from two directories'
-	@echo 'make pack       mongoose-pack, which puts files into a program: $(BUILD_DIR)/mongoose-pack -h'
-	@echo 'make dist       a tarball to unpack and use: $(DIST)/libmongoose-$(VERSION)-TARGET.tar.gz; CARGO_BUILD_TARGET=... for another one'
-	@echo 'make packages   build and use each kind of package; make deps-packages installs what that needs'
-	@echo 'make small      FEATURES="$(FEATURES)": the library for small devices; make sizes: a table of what it weighs'
-	@echo 'make cross      TARGET=...: the library for other machines, tried under qemu; make check-systems: macOS and FreeBSD, type-checked;'
-	@echo '                make deps-cross installs what they need'
-	@echo 'make windows-test  the library for Windows, tried under wine; make check-windows: type-checked, also for MSVC; make deps-windows'
-	@echo 'make check-firmware  the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
-	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices; make deny: licences and advisories of dependencies'
-	@echo 'make msrv       the library with the oldest Rust that Cargo.toml allows; make features: without TLS, curves, protocols'
-	@echo 'make uninstall  with the same settings'
-	@echo 'make deps       install what the tests need (as root), or say what is missing'
-	@echo 'make test       all tests'
-	@echo 'make test-bindings  those of the bindings for other languages; make deps-bindings installs what they need'
-	@echo 'make docs       the reference: target/docs/html/index.html, and man pages; make deps-docs installs what it needs'
-	@echo 'make install-docs  both to PREFIX/share'
-	@echo 'make check-docs tries its links, spelling, man pages, and the front page in a browser; make pictures takes those in docs/'
-	@echo 'make torture    all C programs with transfers of 1 and 7 bytes, and system calls and allocations that fail; ONLY=name takes some'
-	@echo 'make soak       mixed traffic, with flat memory and descriptors; MINUTES=n, SEED=n'
-	@echo 'make conformance  suites of others against the examples; ONLY="http mosquitto" takes some, QUICK=1; make deps-conformance'
-	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
-	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo '                LIBNAME=mongoose-rs coexists with another libmongoose.so; FORCE=1 overwrites it'
+	@echo 'make reproducible  compare builds from two directories'
+	@echo 'make pack       build mongoose-pack, which embeds files into a program: $(BUILD_DIR)/mongoose-pack -h'
+	@echo 'make dist       build a relocatable tarball: $(DIST)/libmongoose-$(VERSION)-TARGET.tar.gz; CARGO_BUILD_TARGET=... for another target'
+	@echo 'make packages   build and use each kind of package; make deps-packages installs its tools'
+	@echo 'make small      FEATURES="$(FEATURES)": build the library for small devices; make sizes prints a table of sizes'
+	@echo 'make cross      TARGET=...: build for other machines and test under qemu; make check-systems: type-check for macOS and FreeBSD;'
+	@echo '                make deps-cross installs their tools'
+	@echo 'make windows-test  build the library for Windows and test it under wine; make check-windows: type-check it, also for MSVC; make deps-windows'
+	@echo 'make check-firmware  check the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
+	@echo 'make debian     build Debian packages; make sbom: bill of materials and third-party notices; make deny: check licences and advisories of dependencies'
+	@echo 'make msrv       build with the oldest Rust that Cargo.toml allows; make features: build without TLS, curves, protocols'
+	@echo 'make uninstall  remove an installation; use the same settings as for make install'
+	@echo 'make deps       install the tools of the tests (as root on Debian), or list what is missing'
+	@echo 'make test       run all tests'
+	@echo 'make test-bindings  test the bindings for other languages; make deps-bindings installs their tools'
+	@echo 'make docs       build the reference: target/docs/html/index.html, and man pages; make deps-docs installs its tools'
+	@echo 'make install-docs  install both under PREFIX/share'
+	@echo 'make check-docs check links, spelling and man pages, and the pages in a browser; make pictures retakes the screenshots in docs/'
+	@echo 'make torture    run all C programs with short transfers, failing system calls and failing allocations; ONLY=name selects some'
+	@echo 'make soak       run mixed traffic and check that memory and descriptors stay flat; MINUTES=n, SEED=n'
+	@echo 'make conformance  run third-party suites against the examples; ONLY="http mosquitto" selects some, QUICK=1; make deps-conformance'
+	@echo 'make big        send 10 GiB in both directions and print the memory use of the server'
+	@echo 'make drain-demo restart a server under load for DURATION=$(DURATION) seconds, counting lost requests'
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
-	@echo 'make tcpip-test the TCP/IP stack of the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a bad line; tcpip-test-short'
-	@echo 'make port-test  a library whose sockets the program brings, over Linux and over lwIP; port-test-short; deps-port installs lwIP'
-	@echo 'make simulate   SEEDS=$(SEEDS) simulated networks with clients and drains; SEED=n shows what one finds'
-	@echo 'make simulate-real  SEEDS=1000 of them with real sockets: what the simulation has predicted must happen'
-	@echo 'make lint       formatting and clippy'
-	@echo 'make miri       the pure code under Miri (nightly)'
-	@echo 'make tsan       look for data races with ThreadSanitizer; part of make test'
-	@echo 'make mutants    IN=proto,net,handler SAMPLE=N: change the code in one place at a time, and see what no test notices'
-	@echo 'make header     write include/mongoose.h anew'
-	@echo 'make bench      benchmarks'
-	@echo 'make bench-tls  HTTPS, beside nginx'
-	@echo 'make bench-instructions  instructions for one request, by module (valgrind)'
-	@echo 'make clean      remove what was built'
+	@echo 'make tcpip-test test the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a lossy line; make tcpip-test-short'
+	@echo 'make port-test  test the feature port, whose sockets the application supplies, over Linux and over lwIP; port-test-short; deps-port installs lwIP'
+	@echo 'make simulate   SEEDS=$(SEEDS) simulated networks with clients and drains; SEED=n details the findings of one'
+	@echo 'make simulate-real  run SEEDS=1000 of them on real sockets, where everything must happen as the simulation predicted'
+	@echo 'make lint       check formatting and run clippy'
+	@echo 'make miri       run the pure code under Miri (nightly)'
+	@echo 'make tsan       find data races with ThreadSanitizer; part of make test'
+	@echo 'make mutants    IN=proto,net,handler SAMPLE=N: change the code in one place at a time, and list changes that no test notices'
+	@echo 'make header     regenerate include/mongoose.h and include/mongoose_ext.h'
+	@echo 'make bench      run the benchmarks'
+	@echo 'make bench-tls  compare HTTPS with nginx'
+	@echo 'make bench-instructions  count the instructions of one request, by module (valgrind)'
+	@echo 'make clean      remove build results'
 
-# Without cargo - under sudo it is often not on the path - what is built already will do.
+# Without cargo, which is often not on the path under sudo, uses the existing build.
 build:
 	@if $(CARGO) --version >/dev/null 2>&1; then \
 	  set -x; RUSTFLAGS="$(RUSTFLAGS) $(REMAP)" CFLAGS="$(CFLAGS) $(MAPS)" $(CARGO) rustc --release --lib --crate-type staticlib; \
 	elif [ -f $(BUILD_DIR)/libmongoose.a ]; then \
-	  echo 'cargo is missing: taking what is in $(BUILD_DIR)'; \
+	  echo 'cargo is missing: using the existing build in $(BUILD_DIR)'; \
 	else \
 	  packaging/no-cargo.sh; exit 1; \
 	fi
@@ -123,7 +123,7 @@ DIST ?= target/dist
 dist: build pack docs
 	packaging/dist.sh $(BUILD_DIR) $(VERSION) $(DIST)
 
-# As root on Debian it installs; otherwise it says what is missing, and stops.
+# Installs missing tools as root on Debian; otherwise lists them and fails.
 deps:
 	@$(CARGO) --version >/dev/null 2>&1 || packaging/no-cargo.sh
 	@missing=; for t in $(TOOLS); do PATH=$$PATH:/usr/sbin; \
@@ -143,8 +143,8 @@ deps:
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
 	done
 
-# First everything, then what optimised code could change: with overflow checks, and as it is shipped - the exports, the vectors,
-# real clients, and the C programs against the shared library.
+# Runs everything, then the tests that optimisation could affect: with overflow checks, and with the release profile the exports,
+# the vectors, real clients, and the C programs against the shared library.
 test: deps lint features
 	$(CARGO) test --no-fail-fast
 	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
@@ -159,7 +159,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --quiet --all-targets -- -D warnings
 
-# The oldest compiler that Cargo.toml allows, with the vectors. rustup must be there.
+# Builds with the oldest compiler that Cargo.toml allows and runs the vectors. Requires rustup.
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 msrv:
 	rustup toolchain install $(MSRV) --profile minimal
@@ -177,7 +177,7 @@ features:
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --features tcpip-ipv6
 	CARGO_TARGET_DIR=$(TARGET_DIR)/features $(CARGO) check --lib --no-default-features --features std,capi,port
 
-# The pure modules under Miri: needs a nightly toolchain with the components miri and rust-src.
+# Runs the pure modules under Miri. Requires a nightly toolchain with the components miri and rust-src.
 miri:
 	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- proto:: hash:: fmt:: \
 	  --skip any_bytes_are_scanned --skip is_no_work
@@ -208,7 +208,7 @@ bench-instructions: build
 
 install: build install-files
 
-# Installs what is in BUILD_DIR.
+# Installs the build in BUILD_DIR.
 install-files:
 	@packaging/foreign.sh $(FORCE) $(L)/$(SO) $(L)/$(SO).$(SOVERSION) $(L)/lib$(LIBNAME).a $(I)/mongoose.h
 	install -d $(L)/pkgconfig $(DESTDIR)$(CMAKE_DIR) $(L)/cmake/unofficial-mongoose $(I) $(DESTDIR)$(LINKDIR)
@@ -217,7 +217,7 @@ ifneq ($(WINDOWS),)
 	CC="$(CC)" LIBS="$(STATIC_LIBS)" packaging/link-dll.sh $(BUILD_DIR)/libmongoose.a $(DESTDIR)$(PREFIX)/bin/libmongoose.dll
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/libmongoose.dll
 	mv -f $(DESTDIR)$(PREFIX)/bin/libmongoose.dll.a $(L)/libmongoose.dll.a
-	@# Rust's std has empty members there, which objcopy refuses.
+	@# Rust's std has empty members in the archive, which objcopy rejects.
 	cp $(BUILD_DIR)/libmongoose.a $(L)/lib$(LIBNAME).a
 	ar=$$($(CC) -print-prog-name=ar); $$ar d $(L)/lib$(LIBNAME).a $$($$ar t $(L)/lib$(LIBNAME).a 2>/dev/null | grep '\.dwo$$' | sort -u) 2>/dev/null
 	$(OBJCOPY) --strip-debug -D -R .llvmbc -R .llvmcmd $(L)/lib$(LIBNAME).a
@@ -258,7 +258,7 @@ packages: build pack docs
 	packaging/check.sh $(BUILD_DIR)
 	packaging/dist.sh $(BUILD_DIR) $(VERSION) target/packages/dist
 
-# Two release builds in other directories, with other cargo homes, must give the same bytes.
+# Two release builds in different directories, with different cargo homes, must be identical.
 reproducible:
 	packaging/reproducible.sh
 

@@ -23,7 +23,7 @@ fn main() {
     let mut cc = cc::Build::new();
     cc.std("c99").warnings(true).extra_warnings(true);
     if for_windows {
-        // It has no position-independent code, nor visibility. Stack protectors would need another library of GCC's.
+        // Windows has neither position-independent code nor symbol visibility. Stack protectors would need another library of GCC's.
         replaceable_parts(&mut cc);
     } else {
         cc.file("src/fmt/replaceable.c").flag_if_supported("-fvisibility=hidden");
@@ -62,7 +62,7 @@ fn main() {
     }
 }
 
-/// Adds an object of each function that a program may replace. Of several with the same name, the first that is linked counts.
+/// Adds one object per function that applications may replace. The linker takes the first definition of a name that it finds.
 fn replaceable_parts(cc: &mut cc::Build) {
     let file = "src/fmt/replaceable.c";
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());

@@ -62,7 +62,7 @@ static void pull(int ep, struct conn *c) {
   }
 }
 
-static int dial(int port) {
+static int connect_loopback(int port) {
   static const char request[] = "GET /websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short) port)};
@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
   s_frame_len = head + 4 + n, s_answer_len = head + n;
   for (i = 0; i < conns; i++) {
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
-    if ((all[i].fd = dial(atoi(argv[1]))) < 0) return 1;
+    if ((all[i].fd = connect_loopback(atoi(argv[1]))) < 0) return 1;
     epoll_ctl(ep, EPOLL_CTL_ADD, all[i].fd, &e);
   }
   start = now(), end = start + atof(argv[3]);

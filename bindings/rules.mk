@@ -1,5 +1,5 @@
-# The bindings: make deps-bindings installs what their tests need (as root), make test-bindings runs them. A language that the machine
-# lacks is skipped with a line that says so.
+# The bindings: make deps-bindings installs the tools of their tests (as root), make test-bindings runs them. Languages that are not
+# installed are skipped with a message.
 
 B = target/bindings
 BINDING_LIB = $(BUILD_DIR)/libmongoose.so
@@ -28,7 +28,7 @@ deps-bindings:
 	@[ -d $(PEERS)/node/node_modules/koffi ] && [ -d $(PEERS)/node/node_modules/typescript ] && [ -d $(PEERS)/node/node_modules/@types/node ] || \
 	  npm install --silent --no-audit --no-fund --prefix $(PEERS)/node koffi@2 typescript@5 @types/node@20
 
-# The library under the names that programs link with and load.
+# The library under its link and load names.
 binding-lib:
 	@[ -e $(BINDING_LIB) ] || $(MAKE) build
 	@mkdir -p $(B)/lib
@@ -81,7 +81,7 @@ test-lua: binding-lib
 	  $(DRIVE) lua luajit bindings/lua/examples/server.lua -- luajit bindings/lua/examples/client.lua; \
 	fi
 
-# The engine is compiled for it: a build of its own, which takes a while the first time.
+# A separate build of the engine, which takes a while the first time.
 test-rust:
 	@export CARGO_TARGET_DIR=$(CURDIR)/$(B)/rust && cd bindings/rust && \
 	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- -D warnings && \

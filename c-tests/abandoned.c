@@ -1,5 +1,5 @@
-// A client that gives up while its answer is pending or under way: the handler hears of it at once, the connection ends after
-// half_close_ms, and no drain waits for it any longer. What is queued is sent all the same. With a clock turned by hand.
+// A client that disconnects while its response is pending or in progress: the handler is told at once, the connection closes
+// after half_close_ms, and no drain waits for it. Queued output is still sent. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"
@@ -9,7 +9,7 @@ static struct mg_connection *listener;
 static int eofs;
 static bool answers, closes_at_eof, drains_at_eof;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -41,7 +41,7 @@ static void start(struct peer *p, int half_close_ms, const char *request) {
   poll_often(&mgr);
 }
 
-static void leave(struct peer *p) {
+static void disconnect(struct peer *p) {
   peer_read(p);  // or the kernel would send a reset
   close(p->fd);
   p->fd = -1;
@@ -56,29 +56,29 @@ static void finish(struct peer *p, enum mgx_reason want) {
   mg_mgr_free(&mgr);
 }
 
-static void gone(const char *request, int half_close_ms, uint64_t after) {
+static void client_disconnects(const char *request, int half_close_ms, uint64_t after) {
   struct peer p;
   start(&p, half_close_ms, request);
-  leave(&p);
+  disconnect(&p);
   if (after == 0) {
     CHECK_EQ(eofs, 0);  // the end of stream and the end are the same
   } else {
     CHECK_EQ(eofs, 1);
     CHECK_EQ(closed, 0);
-    turn_clock(after - 1);
+    advance_clock(after - 1);
     CHECK_EQ(closed, 0);
-    turn_clock(1);
+    advance_clock(1);
     CHECK_EQ(eofs, 1);
   }
   finish(&p, MGX_REASON_PEER_CLOSED);
 }
 
 // A stream is written to: the kernel knows that nobody is there any more.
-static void a_stream_that_goes_on(void) {
+static void a_stream_that_continues(void) {
   struct peer p;
   start(&p, 0, GET("/chunks"));
   expect_open(&mgr, &p, CHUNKS);
-  leave(&p);
+  disconnect(&p);
   CHECK_EQ(eofs, 1);
   if (last != NULL) mg_http_printf_chunk(last, "one more");
   POLL_UNTIL(&mgr, closed == 1);
@@ -101,14 +101,14 @@ static void a_half_close_that_is_answered(uint64_t after) {
   peer_shut(&p);
   poll_often(&mgr);
   CHECK_EQ(eofs, 1);
-  turn_clock(after);
+  advance_clock(after);
   CHECK(last != NULL);
   if (last != NULL) mg_http_reply(last, 200, "", "hi");
   expect_end(&mgr, &p, HI);
   finish(&p, MGX_REASON_PEER_CLOSED);
 }
 
-static void what_is_queued_is_sent(int half_close_ms) {
+static void queued_output_is_sent(int half_close_ms) {
   struct mg_str want = make_reply("200 OK", "", big_body, BIG);
   struct peer p;
   start(&p, half_close_ms, GET("/big"));
@@ -116,7 +116,7 @@ static void what_is_queued_is_sent(int half_close_ms) {
   peer_shut(&p);
   poll_often(&mgr);
   CHECK_EQ(eofs, 1);
-  turn_clock(20000);
+  advance_clock(20000);
   CHECK_EQ(closed, 0);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
@@ -127,7 +127,7 @@ static void what_is_queued_is_sent(int half_close_ms) {
   finish(&p, MGX_REASON_PEER_CLOSED);
 }
 
-static void the_handler_decides(int what) {
+static void the_handler_reacts_to_eof(int what) {
   struct peer p;
   start(&p, 0, GET("/later"));
   answers = what == 0;
@@ -144,7 +144,7 @@ static void the_handler_decides(int what) {
 static void an_idle_connection(void) {
   struct peer p;
   start(&p, 0, GET("/hi"));
-  leave(&p);
+  disconnect(&p);
   CHECK_EQ(eofs, 0);
   finish(&p, MGX_REASON_PEER_CLOSED);
 }
@@ -154,13 +154,13 @@ static void a_drain_of_the_connection(bool before) {
   start(&p, 0, GET("/later"));
   if (before) CHECK(mgx_conn_drain(last, NULL));
   poll_often(&mgr);
-  leave(&p);
+  disconnect(&p);
   CHECK_EQ(eofs, 1);
   CHECK_EQ(closed, 0);
   if (!before) CHECK(mgx_conn_drain(last, NULL));
-  turn_clock(4999);
+  advance_clock(4999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   finish(&p, MGX_REASON_PEER_CLOSED);
 }
 
@@ -173,11 +173,11 @@ static void a_drain_of_the_manager(const char *request, int deadline, uint64_t a
   opts.deadline_ms = deadline;
   CHECK(mgx_mgr_drain(&mgr, &opts));
   poll_often(&mgr);
-  leave(&p);
+  disconnect(&p);
   CHECK_EQ(eofs, 1);
-  turn_clock(after - 1);
+  advance_clock(after - 1);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);  // nobody is there for whom a socket would linger
   mgx_mgr_drain_status(&mgr, &status);
@@ -189,23 +189,23 @@ static void a_drain_of_the_manager(const char *request, int deadline, uint64_t a
 int main(void) {
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
-  gone(GET("/never"), 0, 5000);
-  gone(GET("/never"), 300, 300);
-  gone(GET("/never"), 60000, 60000);
-  gone(GET("/never"), -1, 0);
-  gone(GET("/chunks"), 0, 5000);
-  gone(GET("/chunks"), 300, 300);
-  gone(GET("/chunks"), -1, 0);
-  a_stream_that_goes_on();
+  client_disconnects(GET("/never"), 0, 5000);
+  client_disconnects(GET("/never"), 300, 300);
+  client_disconnects(GET("/never"), 60000, 60000);
+  client_disconnects(GET("/never"), -1, 0);
+  client_disconnects(GET("/chunks"), 0, 5000);
+  client_disconnects(GET("/chunks"), 300, 300);
+  client_disconnects(GET("/chunks"), -1, 0);
+  a_stream_that_continues();
   reset(GET("/never"));
   reset(GET("/chunks"));
   a_half_close_that_is_answered(0);
   a_half_close_that_is_answered(4999);
-  what_is_queued_is_sent(0);
-  what_is_queued_is_sent(-1);
-  the_handler_decides(0);
-  the_handler_decides(1);
-  the_handler_decides(2);
+  queued_output_is_sent(0);
+  queued_output_is_sent(-1);
+  the_handler_reacts_to_eof(0);
+  the_handler_reacts_to_eof(1);
+  the_handler_reacts_to_eof(2);
   an_idle_connection();
   a_drain_of_the_connection(true);
   a_drain_of_the_connection(false);

@@ -1,4 +1,4 @@
-// A listener that finds no descriptor asks again after 100 ms, and not in each poll: one line in the log for each time.
+// A listener that has run out of descriptors retries after 100 ms, not in each poll, and logs one line per attempt.
 // not under: valgrind: it lets accept succeed, closes the socket and then reports EMFILE
 #include "clock.h"
 #include "peer.h"

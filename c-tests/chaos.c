@@ -1,6 +1,6 @@
-// Handlers that do everything a program may do, and much that none should, at every moment, at random. What must hold: each
-// connection gets MG_EV_OPEN first and exactly one MG_EV_CLOSE last, the list of connections is sound, no poll hangs, the
-// process sleeps when there is nothing to do, and no memory is lost or used after its release (valgrind, AddressSanitizer).
+// Handlers that do everything an application may do, and much that it should not, at random moments. Invariants: each connection
+// gets MG_EV_OPEN first and exactly one MG_EV_CLOSE last, the list of connections is consistent, no poll hangs, the process
+// sleeps when idle, and no memory is leaked or used after free (valgrind, AddressSanitizer).
 //
 // chaos [first seed [number of seeds [polls for each]]]
 // timeout: 60
@@ -17,7 +17,7 @@
 #define MAX_DEPTH 4
 #define BUDGET 300  // actions from one poll to the next
 #ifdef _WIN32
-#define SLOW_MS 60000  // wine opens a thousand sockets in that
+#define SLOW_MS 60000  // enough for wine to open a thousand sockets
 #else
 #define SLOW_MS 10000
 #endif
@@ -71,7 +71,7 @@ static struct live *find(const struct mg_connection *c) {
   return NULL;
 }
 
-static bool alive(const struct mg_connection *c, unsigned serial) {
+static bool is_listed_alive(const struct mg_connection *c, unsigned serial) {
   const struct live *l = c == NULL ? NULL : find(c);
   return l != NULL && l->serial == serial && !l->closing;
 }
@@ -90,7 +90,7 @@ static struct live *enlist(struct mg_connection *c) {
 // The connection at hand, or any.
 static struct mg_connection *pick(struct mg_connection *self, unsigned serial) {
   size_t i;
-  if (alive(self, serial) && rnd(2)) return self;
+  if (is_listed_alive(self, serial) && rnd(2)) return self;
   for (i = 0; i < 4 && num_lives > 0; i++) {
     struct live *l = &lives[rnd((unsigned) num_lives)];
     if (!l->closing) return l->c;
@@ -123,19 +123,19 @@ static struct alarm alarms[12];
 static struct mg_timer own_timer;
 static bool own_timer_runs;
 
-static void act(struct mg_connection *self, unsigned serial);
+static void act_in_handler(struct mg_connection *self, unsigned serial);
 
 static void on_alarm(void *arg) {
   struct alarm *a = (struct alarm *) arg;
   unsigned serial = a->serial;
   if (a->t == NULL) FATAL("a freed timer was called");
-  act(NULL, 0);
+  act_in_handler(NULL, 0);
   if (a->serial == serial && a->once) a->t = NULL;
 }
 
 static void on_own_timer(void *arg) {
   if (!own_timer_runs || arg != &own_timer) FATAL("a timer off the list was called");
-  act(NULL, 0);
+  act_in_handler(NULL, 0);
 }
 
 static void change_timers(void) {
@@ -263,7 +263,7 @@ static void say(int fd) {
   }
 }
 
-static void peers_act(void) {
+static void step_peers(void) {
   static char sink[50000];
   size_t i;
   for (i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
@@ -583,12 +583,12 @@ static void action(struct mg_connection *self, unsigned serial) {
     if (freeing == 0) start_manager();
   } else if (what < 78) {
     check_list();
-  } else if (self != NULL && alive(self, serial)) {
+  } else if (self != NULL && is_listed_alive(self, serial)) {
     send_some(self);
   }
 }
 
-static void act(struct mg_connection *self, unsigned serial) {
+static void act_in_handler(struct mg_connection *self, unsigned serial) {
   int n = one_in(3) ? 1 + (int) rnd(3) : 0;
   if (quiet || depth >= MAX_DEPTH) return;
   depth++;
@@ -646,7 +646,7 @@ static void uploaded(struct mg_connection *c, const char *message) {
   if (one_in(2)) mg_http_reply(c, message == NULL ? 200 : 400, "", "%s", message);
   if (one_in(4)) c->is_draining = 1;
   if (one_in(20)) mg_close_conn(c);
-  act(NULL, 0);
+  act_in_handler(NULL, 0);
 }
 
 // Takes the body of a request, one way or another.
@@ -672,21 +672,21 @@ static void on_event(struct mg_connection *c, int ev, void *ev_data) {
     lives[num_lives].c = NULL;
     for (i = mgr.conns == NULL ? 1 : 0; i < 1; i++) check_list();
     act_on_closed(c);
-    act(NULL, 0);
+    act_in_handler(NULL, 0);
     act_on_closed(c);
     return;
   }
   if (!quiet && ev == MG_EV_HTTP_MSG && (one_in(16) || mg_http_get_header((struct mg_http_message *) ev_data, "Sec-WebSocket-Key") != NULL)) {
     mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
-    if (!alive(c, serial)) return;
+    if (!is_listed_alive(c, serial)) return;
   } else if (!quiet && ev == MG_EV_HTTP_MSG && one_in(6)) serve_some(c, (struct mg_http_message *) ev_data);
   else if (!quiet && ev == MG_EV_HTTP_MSG && !one_in(4)) mg_http_reply(c, 200, "", "%d bytes", (int) ((struct mg_http_message *) ev_data)->body.len);
   if (!quiet && ev == MG_EV_READ && one_in(3)) c->recv.len = 0;
   if (!quiet && ev == MG_EV_HTTP_HDRS && one_in(5)) {
     take_body(c, (struct mg_http_message *) ev_data);
-    if (!alive(c, serial)) return;
+    if (!is_listed_alive(c, serial)) return;
   }
-  if (ev != MG_EV_POLL || one_in(4)) act(c, serial);
+  if (ev != MG_EV_POLL || one_in(4)) act_in_handler(c, serial);
 }
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
@@ -703,10 +703,10 @@ static void protocol(struct mg_connection *c, int ev, void *ev_data) {
     if (l->closing) FATAL("MG_EV_CLOSE twice");
     l->closing = true;
     act_on_closed(c);
-    act(NULL, 0);
+    act_in_handler(NULL, 0);
   } else if (ev < MG_EV_HTTP_HDRS || ev > MG_EV_WS_CTL) {
     // What those show is still in the receive buffer when the user's handler sees it.
-    act(c, l->serial);
+    act_in_handler(c, l->serial);
   }
 }
 
@@ -755,7 +755,7 @@ static void check_sleep(void) {
 }
 
 // A connection that could do something, though no poll lets it.
-static struct mg_connection *find_forgotten(void) {
+static struct mg_connection *find_stalled(void) {
   struct mg_connection *c;
   for (c = mgr.conns; c != NULL; c = c->next) {
     struct pollfd p = {(int) (size_t) c->fd, POLLIN | POLLOUT, 0};
@@ -777,8 +777,8 @@ static void check_progress(void) {
   struct mg_connection *c;
   int tries;
   quiet = true;
-  for (tries = 0; tries < 2000 && find_forgotten() != NULL; tries++) poll_once(1);
-  c = find_forgotten();
+  for (tries = 0; tries < 2000 && find_stalled() != NULL; tries++) poll_once(1);
+  c = find_stalled();
   if (c != NULL) {
     FATAL("%lu makes no progress: listening %d udp %d accepted %d client %d connecting %d resp %d recv %d send %d", c->id, c->is_listening, c->is_udp,
           c->is_accepted, c->is_client, c->is_connecting, c->is_resp, (int) c->recv.len, (int) c->send.len);
@@ -799,7 +799,7 @@ static void run(uint64_t seed, int polls) {
   }
   start_manager();
   for (i = 0; i < polls; i++) {
-    peers_act();
+    step_peers();
     budget = BUDGET;
     if (num_lives < enough / 2) {
       if (one_in(3)) open_listener();
@@ -807,7 +807,7 @@ static void run(uint64_t seed, int polls) {
       if (one_in(8)) wrap_pair();
       if (enough > 100) while (num_lives < enough / 2) open_client();
     }
-    if (one_in(3)) act(NULL, 0);
+    if (one_in(3)) act_in_handler(NULL, 0);
     if (one_in(50)) mg_wakeup_init(&mgr);
     if (one_in(300) || mgx_mgr_phase(&mgr) == MGX_MGR_DONE) {
       free_manager();

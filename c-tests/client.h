@@ -84,7 +84,7 @@ static inline void client_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static inline bool seen_is(const struct seen *seen, const char *want) {
+static inline bool seen_equals(const struct seen *seen, const char *want) {
   if (strcmp(seen->log, want) == 0) return true;
   fprintf(stderr, "saw  %s\nwant %s\n", seen->log, want);
   return false;
@@ -108,7 +108,7 @@ static inline void start(struct script *s, struct seen *seen, mg_event_handler_t
 }
 
 // Sends a piece and waits until the client has read it, unless the client has closed.
-static inline void say(struct script *s, struct seen *seen, const char *data, size_t len) {
+static inline void send_part(struct script *s, struct seen *seen, const char *data, size_t len) {
   size_t before = seen->received;
   if (seen->closes > 0) return;
   CHECK(peer_send(&s->peer, data, len));

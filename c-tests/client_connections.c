@@ -1,4 +1,4 @@
-// HTTP clients and their connections: reuse, pipelining, answers that are given up, redirects, servers that are not there.
+// Connections of HTTP clients: reuse, pipelining, cancelled responses, redirects, unreachable servers.
 
 #include "client.h"
 
@@ -8,7 +8,7 @@ static struct script server;
 
 static int asked;
 
-static void ask_again(struct mg_connection *c, int ev, void *ev_data) {
+static void request_three_times(struct mg_connection *c, int ev, void *ev_data) {
   client_fn(c, ev, ev_data);
   if (ev == MG_EV_CONNECT) asked = 1;
   if (ev == MG_EV_HTTP_MSG && asked < 3) mg_printf(c, "GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", asked++);
@@ -22,23 +22,23 @@ static void reuse(void) {
   };
   struct seen seen;
   size_t i;
-  start(&server, &seen, ask_again);
+  start(&server, &seen, request_three_times);
   for (i = 0; i < 3; i++) {
     if (i > 0) POLL_UNTIL(&mgr, has_request(&server.peer));
     server.peer.len = 0;
-    say(&server, &seen, answers[i], strlen(answers[i]));
+    send_part(&server, &seen, answers[i], strlen(answers[i]));
   }
   CHECK_EQ(asked, 3);
-  CHECK(seen_is(&seen, "H200 M200:one H200 M200:two H200 "));
+  CHECK(seen_equals(&seen, "H200 M200:one H200 M200:two H200 "));
   peer_shut(&server.peer);
   POLL_UNTIL(&mgr, seen.closes == 1);
-  CHECK(seen_is(&seen, "H200 M200:one H200 M200:two H200 M200:three C "));
+  CHECK(seen_equals(&seen, "H200 M200:one H200 M200:two H200 M200:three C "));
   script_hang_up(&server);
 }
 
 // ---- three requests at once, three responses at once, and many
 
-static void ask_at_once(struct mg_connection *c, int ev, void *ev_data) {
+static void request_twice_at_once(struct mg_connection *c, int ev, void *ev_data) {
   client_fn(c, ev, ev_data);
   if (ev == MG_EV_CONNECT) mg_printf(c, "GET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\n");
 }
@@ -49,10 +49,10 @@ static void pipelined(void) {
   struct seen seen;
   size_t cut;
   for (cut = 1; cut < len; cut++) {
-    start(&server, &seen, ask_at_once);
-    say(&server, &seen, answers, cut);
-    say(&server, &seen, answers + cut, len - cut);
-    CHECK(seen_is(&seen, "H200 M200:a H201 M201:b H204 M204: "));
+    start(&server, &seen, request_twice_at_once);
+    send_part(&server, &seen, answers, cut);
+    send_part(&server, &seen, answers + cut, len - cut);
+    CHECK(seen_equals(&seen, "H200 M200:a H201 M201:b H204 M204: "));
     script_hang_up(&server);
     POLL_UNTIL(&mgr, seen.closes == 1);
     CHECK_EQ(seen.messages, 3);
@@ -75,34 +75,34 @@ static void head(void) {
   static const char endless[] = "HTTP/1.1 203 OK\r\n\r\n";
   struct seen seen;
   start(&server, &seen, head_fn);
-  say(&server, &seen, answer, sizeof(answer) - 1);
+  send_part(&server, &seen, answer, sizeof(answer) - 1);
   POLL_UNTIL(&mgr, seen.closes == 1);
-  CHECK(seen_is(&seen, "H200 M200: C "));
+  CHECK(seen_equals(&seen, "H200 M200: C "));
   script_hang_up(&server);
-  // The program gives up between two polls: one more poll, and all is said.
+  // The application gives up between two polls: one more poll, and all is said.
   start(&server, &seen, client_fn);
-  say(&server, &seen, endless, sizeof(endless) - 1);
-  CHECK(seen_is(&seen, "H203 "));
+  send_part(&server, &seen, endless, sizeof(endless) - 1);
+  CHECK(seen_equals(&seen, "H203 "));
   seen.c->is_closing = 1;
   mg_mgr_poll(&mgr, 0);
-  CHECK(seen_is(&seen, "H203 M203: C "));
+  CHECK(seen_equals(&seen, "H203 M203: C "));
   script_hang_up(&server);
   // Nothing came at all.
   start(&server, &seen, client_fn);
   seen.c->is_closing = 1;
   mg_mgr_poll(&mgr, 0);
-  CHECK(seen_is(&seen, "C "));
+  CHECK(seen_equals(&seen, "C "));
   script_hang_up(&server);
   // Drained: what came is dropped.
   start(&server, &seen, client_fn);
-  say(&server, &seen, answer, sizeof(answer) - 1);
+  send_part(&server, &seen, answer, sizeof(answer) - 1);
   seen.c->is_draining = 1;
   POLL_UNTIL(&mgr, seen.closes == 1);
-  CHECK(seen_is(&seen, "H200 C "));
+  CHECK(seen_equals(&seen, "H200 C "));
   script_hang_up(&server);
 }
 
-// ---- a redirect is followed by the program
+// ---- a redirect is followed by the application
 
 static char location[60];
 
@@ -123,17 +123,17 @@ static void redirect(void) {
   script_open(&other);
   start(&server, &seen, follow);
   mg_snprintf(answer, sizeof(answer), "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/x\r\nContent-Length: 0\r\n\r\n", other.port);
-  say(&server, &seen, answer, strlen(answer));
+  send_part(&server, &seen, answer, strlen(answer));
   POLL_UNTIL(&mgr, seen.closes == 1);
-  CHECK(seen_is(&seen, "H302 M302: C "));
+  CHECK(seen_equals(&seen, "H302 M302: C "));
   CHECK(mgr.conns == NULL);
   script_hang_up(&server);
   memset(&next, 0, sizeof(next));
   CHECK(mg_http_connect(&mgr, location, client_fn, &next) != NULL);
   script_accept(&other);
   POLL_UNTIL(&mgr, has_request(&other.peer));
-  say(&other, &next, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40);
-  CHECK(seen_is(&next, "H200 M200:ok "));
+  send_part(&other, &next, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40);
+  CHECK(seen_equals(&next, "H200 M200:ok "));
   script_hang_up(&other);
   POLL_UNTIL(&mgr, next.closes == 1);
   script_close(&other);
@@ -141,7 +141,7 @@ static void redirect(void) {
 
 // ---- servers that are not there
 
-static void nobody(void) {
+static void server_not_listening(void) {
   struct script gone;
   struct seen seen;
   char url[50], want[50];
@@ -150,37 +150,37 @@ static void nobody(void) {
   script_close(&gone);
   mg_snprintf(url, sizeof(url), "http://127.0.0.1:%d/", gone.port);
   CHECK(mg_http_connect(&mgr, url, client_fn, &seen) != NULL);
-  CHECK(seen_is(&seen, ""));
+  CHECK(seen_equals(&seen, ""));
   POLL_UNTIL(&mgr, seen.closes == 1);
-  CHECK(seen_is(&seen, "E0:socket error C "));
+  CHECK(seen_equals(&seen, "E0:socket error C "));
 
   memset(&seen, 0, sizeof(seen));
   CHECK(mg_http_connect(&mgr, "http://255.255.255.255:9/", client_fn, &seen) != NULL);
   mg_snprintf(want, sizeof(want), "E0:connect: %d C ", ENETUNREACH);
   CHECK(strncmp(seen.log, want, strlen(want) - 2) == 0 && seen.closes == 0);
   mg_mgr_poll(&mgr, 0);
-  CHECK(seen_is(&seen, want));
+  CHECK(seen_equals(&seen, want));
 
   CHECK(mg_http_connect(&mgr, "", client_fn, &seen) == NULL);
   CHECK(mg_http_connect(&mgr, NULL, client_fn, &seen) == NULL);
   CHECK(mgr.conns == NULL);
 }
 
-// The program's own deadline, while the connection is up and nothing comes.
-static void give_up(struct mg_connection *c, int ev, void *ev_data) {
+// The application's own deadline, while the connection is up and nothing comes.
+static void application_timeout(struct mg_connection *c, int ev, void *ev_data) {
   client_fn(c, ev, ev_data);
   if (ev == MG_EV_POLL && c->send.len == 0 && !c->is_connecting && !c->is_closing) mg_error(c, "Timeout %d", 7);
 }
 
-static void deadline(void) {
+static void timeout_of_the_application(void) {
   struct seen seen;
   char url[50];
   memset(&seen, 0, sizeof(seen));
   mg_snprintf(url, sizeof(url), "http://127.0.0.1:%d/", server.port);
-  CHECK(mg_http_connect(&mgr, url, give_up, &seen) != NULL);
+  CHECK(mg_http_connect(&mgr, url, application_timeout, &seen) != NULL);
   script_accept(&server);
   POLL_UNTIL(&mgr, seen.closes == 1);
-  CHECK(seen_is(&seen, "E0:Timeout 7 C "));
+  CHECK(seen_equals(&seen, "E0:Timeout 7 C "));
   script_hang_up(&server);
 }
 
@@ -192,8 +192,8 @@ int main(void) {
   pipelined();
   head();
   redirect();
-  nobody();
-  deadline();
+  server_not_listening();
+  timeout_of_the_application();
   CHECK(mgr.conns == NULL);
   script_close(&server);
   mg_mgr_free(&mgr);

@@ -1,5 +1,4 @@
-// What a client's own requests mean for it: responses to HEAD, credentials from URLs, and what is too much for WebSocket and MQTT
-// clients.
+// How a client's own requests affect it: responses to HEAD, credentials from URLs, and oversized WebSocket and MQTT messages.
 // not under: short: what is one segment must arrive as one
 
 #include "client.h"
@@ -50,8 +49,8 @@ static void responses_to_head(void) {
     script_accept(&server);
     POLL_UNTIL(&mgr, peer_has(&server.peer, strlen(requests)));
     CHECK(peer_got(&server.peer, requests));
-    say(&server, &seen, all[i].answers, strlen(all[i].answers));
-    CHECK(seen_is(&seen, all[i].log));
+    send_part(&server, &seen, all[i].answers, strlen(all[i].answers));
+    CHECK(seen_equals(&seen, all[i].log));
     script_hang_up(&server);
     POLL_UNTIL(&mgr, seen.closes == 1);
     CHECK(strstr(seen.log, "E0") == NULL);
@@ -59,7 +58,7 @@ static void responses_to_head(void) {
 }
 
 // The request leaves in pieces.
-static void a_request_in_pieces(void) {
+static void a_request_sent_in_parts(void) {
   static const char *const pieces[] = {"HE", "AD / HTTP/1.1\r\nHost: h\r", "\n\r\n"};
   struct seen seen;
   char url[50];
@@ -74,8 +73,8 @@ static void a_request_in_pieces(void) {
     len += strlen(pieces[i]);
     POLL_UNTIL(&mgr, peer_has(&server.peer, len));
   }
-  say(&server, &seen, OK "Content-Length: 5\r\n\r\n", strlen(OK "Content-Length: 5\r\n\r\n"));
-  CHECK(seen_is(&seen, "H200 M200: "));
+  send_part(&server, &seen, OK "Content-Length: 5\r\n\r\n", strlen(OK "Content-Length: 5\r\n\r\n"));
+  CHECK(seen_equals(&seen, "H200 M200: "));
   script_hang_up(&server);
   POLL_UNTIL(&mgr, seen.closes == 1);
 }
@@ -124,7 +123,7 @@ static void ws_credentials(const char *extra, int lines) {
   POLL_UNTIL(&mgr, has_request(&server.peer));
   for (i = 0; i + strlen(BASIC) <= server.peer.len; i++) found += memcmp(server.peer.buf + i, BASIC, strlen(BASIC)) == 0;
   CHECK_EQ(found, lines);
-  CHECK(peer_say(&server.peer, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(peer_send_text(&server.peer, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"));
   POLL_UNTIL(&mgr, seen.closes == 1);
   CHECK(strstr(seen.log, "E0:ws handshake error: 401 C ") != NULL);
   script_hang_up(&server);
@@ -146,7 +145,7 @@ static void handshake(const char *response, const char *want) {
   CHECK(mg_ws_connect(&mgr, url, ws_fn, &seen, NULL) != NULL);
   script_accept(&server);
   POLL_UNTIL(&mgr, has_request(&server.peer));
-  CHECK(peer_say(&server.peer, response));
+  CHECK(peer_send_text(&server.peer, response));
   peer_shut(&server.peer);
   POLL_UNTIL(&mgr, seen.closes == 1);
   if (strcmp(seen.log, want) != 0) fprintf(stderr, "%s\nsaw  %s\nwant %s\n", response, seen.log, want);
@@ -177,7 +176,7 @@ static void handshakes(void) {
 }
 
 // A frame, or a packet, that announces more than fits is an error at once.
-static void announced(const char *what, mg_event_handler_t fn, const char *data, size_t len, const char *farewell, size_t farewell_len) {
+static void oversized_messages_are_refused_at_once(const char *what, mg_event_handler_t fn, const char *data, size_t len, const char *farewell, size_t farewell_len) {
   struct mg_connection *l = what[0] == 'w' ? mg_http_listen(&mgr, "http://127.0.0.1:0", fn, NULL) : mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL);
   struct peer p;
   if (what[0] == 'w') {
@@ -202,14 +201,14 @@ static void limit_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE && c->is_accepted) CHECK(want_line != NULL);
 }
 
-#define ANNOUNCED(what, data, farewell) announced(what, limit_fn, data, sizeof(data) - 1, farewell, sizeof(farewell) - 1)
+#define ANNOUNCED(what, data, farewell) oversized_messages_are_refused_at_once(what, limit_fn, data, sizeof(data) - 1, farewell, sizeof(farewell) - 1)
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   script_open(&server);
   responses_to_head();
-  a_request_in_pieces();
+  a_request_sent_in_parts();
   urls_with_users();
   ws_credentials(NULL, 1);
   ws_credentials("X: y\r\n", 1);

@@ -1,4 +1,4 @@
-// What an HTTP client makes of a server's bytes, however they are cut.
+// How an HTTP client parses a server's bytes, however they are split.
 
 #include "client.h"
 
@@ -71,7 +71,7 @@ static const struct test tests[] = {
     {{"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", OK "Content-Length: 1\r\n\r\n!"}, FIN, "H204 M204: H200 M200:! ", "C "},
     // Several responses
     {{OK "Content-Length: 1\r\n\r\na", CHUNKED "1\r\nb\r\n0\r\n\r\n", OK "\r\nc"}, FIN, "H200 M200:a H200 M200:b H200 ", "M200:c C "},
-    // Redirects are the program's business.
+    // Redirects are the application's business.
     {{"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"}, STAY, "H301 M301: ", "C "},
     {{"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\nhi"}, FIN, "H307 M307:hi ", "C "},
     // Nothing that a client can understand
@@ -107,17 +107,17 @@ static struct script server;
 
 enum cut { AS_GIVEN, AT_ONCE, BYTE_BY_BYTE };
 
-static void play(const struct test *t, enum cut cut) {
+static void run_case(const struct test *t, enum cut cut) {
   struct seen seen;
   char all[1000] = "";
   size_t i;
   start(&server, &seen, client_fn);
   for (i = 0; i < 5 && t->segments[i] != NULL; i++) {
     strcat(all, t->segments[i]);
-    if (cut == AS_GIVEN && t->segments[i][0] != '\0') say(&server, &seen, t->segments[i], strlen(t->segments[i]));
+    if (cut == AS_GIVEN && t->segments[i][0] != '\0') send_part(&server, &seen, t->segments[i], strlen(t->segments[i]));
   }
-  if (cut == AT_ONCE && all[0] != '\0') say(&server, &seen, all, strlen(all));
-  for (i = 0; cut == BYTE_BY_BYTE && all[i] != '\0'; i++) say(&server, &seen, all + i, 1);
+  if (cut == AT_ONCE && all[0] != '\0') send_part(&server, &seen, all, strlen(all));
+  for (i = 0; cut == BYTE_BY_BYTE && all[i] != '\0'; i++) send_part(&server, &seen, all + i, 1);
   if (strchr(t->before, 'C') != NULL) POLL_UNTIL(&mgr, seen.closes == 1);
   poll_often(&mgr);
   if (strcmp(seen.log, t->before) != 0) fprintf(stderr, "cut %d of %s:\nsaw  %s\nwant %s\n", cut, all, seen.log, t->before);
@@ -135,21 +135,21 @@ static void play(const struct test *t, enum cut cut) {
 }
 
 // Servers made with this API may send a body where there is none. In one segment, it is no mistake.
-static void careless_servers(void) {
+static void servers_that_send_forbidden_bodies(void) {
   struct test t = {{"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi" OK "Content-Length: 1\r\n\r\n!"}, FIN, "H204 M204:hi H200 M200:! ", "C "};
   struct test u = {{"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nhi"}, FIN, "H304 M304:hi ", "C "};
-  play(&t, AS_GIVEN);
-  play(&u, AS_GIVEN);
+  run_case(&t, AS_GIVEN);
+  run_case(&u, AS_GIVEN);
 }
 
 // A response without a length that is reset: what came of it arrives, before MG_EV_CLOSE.
 static void resets(void) {
   struct seen seen;
   start(&server, &seen, client_fn);
-  say(&server, &seen, OK "\r\npart", strlen(OK "\r\npart"));
+  send_part(&server, &seen, OK "\r\npart", strlen(OK "\r\npart"));
   script_reset(&server);
   POLL_UNTIL(&mgr, seen.closes == 1);
-  CHECK(seen_is(&seen, "H200 E0:socket error M200:part C ") || seen_is(&seen, "H200 M200:part C "));
+  CHECK(seen_equals(&seen, "H200 E0:socket error M200:part C ") || seen_equals(&seen, "H200 M200:part C "));
 }
 
 // More than fits.
@@ -158,7 +158,7 @@ static void too_large(void) {
   size_t len = MG_MAX_RECV_SIZE + 100000, said = 0;
   char *body = make_body(len);
   start(&server, &seen, client_fn);
-  say(&server, &seen, OK "\r\n", strlen(OK "\r\n"));
+  send_part(&server, &seen, OK "\r\n", strlen(OK "\r\n"));
   while (seen.closes == 0) {
     ssize_t n = send(server.peer.fd, body + said, len - said, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) said += (size_t) n;
@@ -176,11 +176,11 @@ int main(void) {
   mg_mgr_init(&mgr);
   script_open(&server);
   for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-    play(&tests[i], AS_GIVEN);
-    play(&tests[i], AT_ONCE);
-    play(&tests[i], BYTE_BY_BYTE);
+    run_case(&tests[i], AS_GIVEN);
+    run_case(&tests[i], AT_ONCE);
+    run_case(&tests[i], BYTE_BY_BYTE);
   }
-  careless_servers();
+  servers_that_send_forbidden_bodies();
   resets();
   too_large();
   CHECK(mgr.conns == NULL);

@@ -1,5 +1,5 @@
-//! Real clients - curl, wrk, Python, Node, mosquitto, chrony, raw sockets - against C programs built with the shared library, each test with a
-//! server process of its own.
+//! Real clients - curl, wrk, Python, Node, mosquitto, chrony, raw sockets - against C programs built with the shared library.
+//! Each test starts its own server process.
 
 #![allow(unreachable_pub)] // A test program has no users.
 

@@ -1,4 +1,4 @@
-// A program of version 7.0: timers without a manager, buffers and base64 without sizes, uploads by `name`.
+// An application of version 7.0: timers without a manager, buffers and base64 without sizes, uploads by `name`.
 #define MGX_COMPAT_7 700
 #include "peer.h"
 
@@ -29,7 +29,7 @@ static void fn(struct mg_connection *c, int ev, void *ev_data, void *fn_data) {
 static void exchange(struct mg_mgr *mgr, struct mg_connection *l, const char *request, const char *status, const char *end) {
   struct peer p;
   peer_open(&p, l);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(mgr, (peer_read(&p), p.len > strlen(end) && memcmp(p.buf + p.len - strlen(end), end, strlen(end)) == 0));
   CHECK(p.len > 12 && memcmp(p.buf + 9, status, 3) == 0);
   peer_free(&p);

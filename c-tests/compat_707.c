@@ -1,4 +1,5 @@
-// A program of version 7.7: numeric addresses, JSON as pointer and length, MQTT without options, TLS options with names of files.
+// An application of version 7.7: numeric addresses, JSON as pointer and length, MQTT without options, TLS options with file
+// names.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #define MGX_COMPAT_7 707
 #include "peer.h"

@@ -1,4 +1,4 @@
-// A program of version 7.11: the manager has the TLS options, mg_tls_init takes a name; addresses are numbers.
+// An application of version 7.11: the manager has the TLS options, mg_tls_init takes a name; addresses are numbers.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #define MGX_COMPAT_7 711
 #include "peer.h"

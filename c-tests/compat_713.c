@@ -1,4 +1,4 @@
-// A program of version 7.13: handlers with four arguments, mg_str.ptr, chunks, and functions that later versions dropped.
+// An application of version 7.13: handlers with four arguments, mg_str.ptr, chunks, and functions that later versions removed.
 #define MGX_COMPAT_7 713
 #include "peer.h"
 
@@ -60,7 +60,7 @@ static void protocol(struct mg_connection *c, int ev, void *ev_data, void *fn_da
 static void exchange(struct mg_mgr *mgr, struct mg_connection *l, const char *request, const char *end) {
   struct peer p;
   peer_open(&p, l);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(mgr, (peer_read(&p), p.len > strlen(end) && memcmp(p.buf + p.len - strlen(end), end, strlen(end)) == 0));
   peer_free(&p);
 }

@@ -1,4 +1,4 @@
-// A program of version 7.14: handlers have three arguments, strings are still `ptr`.
+// An application of version 7.14: handlers have three arguments, strings are still `ptr`.
 #define MGX_COMPAT_7 714
 #include "peer.h"
 
@@ -26,7 +26,7 @@ int main(void) {
   o.srvcert = mg_str("c");
   CHECK(o.cert.ptr == o.srvcert.ptr);
   peer_open(&p, l);
-  CHECK(peer_say(&p, "GET /a?v=xy HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET /a?v=xy HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&mgr, (peer_read(&p), p.len > 7 && memcmp(p.buf + p.len - 7, "\r\n\r\nGET", 7) == 0));
   CHECK_EQ(messages, 1);
   peer_free(&p);

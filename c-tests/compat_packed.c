@@ -1,4 +1,4 @@
-// Files as the generator before 7.15 packed them: the program has mg_unlist and mg_unpack.
+// Files packed by the generator before 7.15: the application defines mg_unlist and mg_unpack.
 #define MGX_COMPAT_7 713
 #include "peer.h"
 
@@ -44,7 +44,7 @@ static void get(struct mg_mgr *mgr, struct mg_connection *l, const char *uri, co
   char request[100];
   peer_open(&p, l);
   mg_snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\n\r\n", uri);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(mgr, (peer_read(&p), p.len > strlen(end) && memcmp(p.buf + p.len - strlen(end), end, strlen(end)) == 0));
   CHECK(p.len > 12 && memcmp(p.buf + 9, status, 3) == 0);
   peer_free(&p);

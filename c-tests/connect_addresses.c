@@ -1,4 +1,4 @@
-// A name with several addresses: one after the other is tried, and the program sees one connection.
+// A name with several addresses: they are tried in turn, and the application sees one connection.
 
 #include "peer.h"
 #include "mongoose_ext.h"
@@ -110,7 +110,7 @@ static bool is_v6(struct mg_addr a) {
 }
 
 // A socket whose queue is full: the kernel drops further attempts to connect.
-static int hole(uint8_t last, unsigned short port, int *fill, int n) {
+static int open_full_listener(uint8_t last, unsigned short port, int *fill, int n) {
   struct sockaddr_in sin;
   int i, fd = socket(AF_INET, SOCK_STREAM, 0);
   memset(&sin, 0, sizeof(sin));
@@ -126,19 +126,19 @@ static int hole(uint8_t last, unsigned short port, int *fill, int n) {
   return fd;
 }
 
-static void lasting(unsigned short port) {
+static void connect_timeouts(unsigned short port) {
   struct client r;
   uint64_t start;
   struct mgx_limits l;
   int holes[3], fill[12], i;
-  for (i = 0; i < 3; i++) holes[i] = hole((uint8_t) (66 + i), port, fill + 4 * i, 4);
+  for (i = 0; i < 3; i++) holes[i] = open_full_listener((uint8_t) (66 + i), port, fill + 4 * i, 4);
   start = real_ms();
   r = try_name("hole.test", port);
   CHECK(r.answers == 1 && is_v4(r.first, 66) && is_v4(r.rem, 1) && r.up - start >= 250);
   start = real_ms();
   r = try_name("holes.test", port);
   CHECK(r.answers == 1 && is_v4(r.rem, 1) && r.up - start >= 750);
-  // Not for ever.
+  // Not forever.
   memset(&l, 0, sizeof(l));
   l.connect_timeout_ms = 400;
   mgx_mgr_limits(&mgr, &l);
@@ -157,12 +157,12 @@ static void lasting(unsigned short port) {
   for (i = 0; i < 12; i++) close(fill[i]);
 }
 
-static void closed_meanwhile(unsigned short port) {
+static void closed_while_connecting(unsigned short port) {
   struct client a, b;
   int holes[1], fill[4], i;
   size_t files;
   char url[100];
-  holes[0] = hole(66, port, fill, 4);
+  holes[0] = open_full_listener(66, port, fill, 4);
   files = open_files();
   memset(&a, 0, sizeof(a));
   memset(&b, 0, sizeof(b));
@@ -234,7 +234,7 @@ int main(void) {
   CHECK(r.errors == 1 && strcmp(r.error, "socket error") == 0);
   CHECK_EQ(r.number, ECONNREFUSED);
   mgr.dnstimeout = 50000;
-  lasting(port);
+  connect_timeouts(port);
 
   mg_snprintf(url, sizeof(url), "http://[::1]:%d", port);
   v6 = mg_http_listen(&mgr, url, server_fn, NULL);
@@ -264,6 +264,6 @@ int main(void) {
   mgr.use_dns6 = false;
   unsent("udp://127.0.0.1:9");
   unsent("udp://[::1]:9");
-  closed_meanwhile(port_of(v4));
+  closed_while_connecting(port_of(v4));
   return DONE();
 }

@@ -92,7 +92,7 @@ static int ask(const char *method, const char *uri, const char *headers, const c
   memset(&hm, 0, sizeof(hm));
   mg_snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s", method, uri, headers, (int) strlen(body), body);
   peer_open(&p, listener);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, peer_has(&p, 1) && mg_http_parse(p.buf, p.len, &hm) > 0 && p.len >= hm.message.len);
   status = mg_http_status(&hm);
   mg_snprintf(s_answer, sizeof(s_answer), "%.*s", (int) p.len, p.buf);
@@ -106,7 +106,7 @@ static const char *body(void) {
   return s == NULL ? "" : s + 4;
 }
 
-static void is(int status, int want_status, const char *want) {
+static void expect_reply(int status, int want_status, const char *want) {
   CHECK_EQ(status, want_status);
   CHECK(strcmp(body(), want) == 0);
   if (strcmp(body(), want) != 0) fprintf(stderr, "got %s\nnot %s\n", body(), want);
@@ -121,17 +121,17 @@ static void login(const char *headers, char *cookie, size_t size) {
   if (token != NULL) mg_snprintf(cookie, size, "Cookie: %.*s\r\n", (int) strcspn(token, ";"), token);
 }
 
-static void watch(struct peer *p, const char *headers) {
+static void open_websocket(struct peer *p, const char *headers) {
   char request[500];
   mg_snprintf(request, sizeof(request), "GET /api/websocket HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", headers);
   peer_open(p, listener);
-  CHECK(peer_say(p, request));
+  CHECK(peer_send_text(p, request));
   POLL_UNTIL(&mgr, peer_has(p, strlen(WS_ANSWER)));
   CHECK(peer_got(p, WS_ANSWER));
   p->len = 0;
 }
 
-static void told(struct peer *p, const char *text) {
+static void expect_message(struct peer *p, const char *text) {
   char frame[200];
   size_t n = mg_snprintf(frame, sizeof(frame), "\x81%c%s", (int) strlen(text), text);
   CHECK(strlen(text) < 126);
@@ -142,41 +142,41 @@ static void told(struct peer *p, const char *text) {
 
 static void variables(void) {
   struct peer a, b;
-  watch(&a, ADMIN);
-  watch(&b, JOE);
-  is(ask("GET", "/api/get/cfg", "", ""), 403, "Not Authorised\n");
-  is(ask("GET", "/api/get/cfg", JOE, ""), 200, "{\"volume\":5,\"title\":\"abc\"}\n");
-  is(ask("POST", "/api/set", JOE, "{\"cfg\":{\"volume\":6}}"), 200, "0\n");
+  open_websocket(&a, ADMIN);
+  open_websocket(&b, JOE);
+  expect_reply(ask("GET", "/api/get/cfg", "", ""), 403, "Not Authorised\n");
+  expect_reply(ask("GET", "/api/get/cfg", JOE, ""), 200, "{\"volume\":5,\"title\":\"abc\"}\n");
+  expect_reply(ask("POST", "/api/set", JOE, "{\"cfg\":{\"volume\":6}}"), 200, "0\n");
   CHECK_EQ(s_volume, 5);
-  is(ask("POST", "/api/set", ADMIN, "{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"},\"none\":{}}"), 200, "2\n");
+  expect_reply(ask("POST", "/api/set", ADMIN, "{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"},\"none\":{}}"), 200, "2\n");
   CHECK_EQ(s_volume, 6);
-  told(&a, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"}}}");
-  told(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"}}}");
-  is(ask("POST", "/api/set", ADMIN, "{\"cfg\":{\"volume\":2147483648,\"title\":1}}"), 200, "0\n");
+  expect_message(&a, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"}}}");
+  expect_message(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"a\\\"\\u0001\"}}}");
+  expect_reply(ask("POST", "/api/set", ADMIN, "{\"cfg\":{\"volume\":2147483648,\"title\":1}}"), 200, "0\n");
   strcpy(s_title, "t");
   mg_dash_send_change(&mgr, &cfg);
-  told(&a, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
-  told(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
+  expect_message(&a, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
+  expect_message(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
   // Another site makes a browser send this.
-  is(ask("POST", "/api/set", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "{\"cfg\":{\"volume\":9}}"), 403, "Not Authorised\n");
+  expect_reply(ask("POST", "/api/set", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "{\"cfg\":{\"volume\":9}}"), 403, "Not Authorised\n");
   CHECK_EQ(s_volume, 6);
 
   s_index = 2;
-  is(ask("GET", "/api/get/arr", JOE, ""), 200, "3\n");
-  is(ask("GET", "/api/get/arr/1/9", JOE, ""), 200, "[{\"v\":20},{\"v\":30}]\n");
-  is(ask("GET", "/api/get/arr/x", JOE, ""), 200, "null\n");
-  is(ask("GET", "/api/get/arr/-1", JOE, ""), 404, "null\n");
-  is(ask("GET", "/api/get/arr/0/-2", JOE, ""), 404, "null\n");
-  is(ask("GET", "/api/get/arr/-99999999999999999999", JOE, ""), 404, "null\n");
-  is(ask("POST", "/api/get/arr/-1", ADMIN, "{\"v\":21}"), 404, "null\n");
-  is(ask("POST", "/api/get/arr/3", ADMIN, "{\"v\":21}"), 404, "null\n");
-  is(ask("POST", "/api/get/arr/1", ADMIN, "{\"v\":21}"), 200, "1\n");
-  told(&a, "{\"method\":\"change\",\"params\":{\"arr/1\":{\"v\":21}}}");
-  is(ask("POST", "/api/add/arr", ADMIN, "{\"v\":40}"), 200, "true\n");
-  told(&a, "{\"method\":\"change\",\"params\":{\"arr\":4}}");
-  is(ask("GET", "/api/del/arr/3", JOE, ""), 403, "false\n");
-  is(ask("GET", "/api/del/arr/3", ADMIN, ""), 200, "1\n");
-  told(&a, "{\"method\":\"change\",\"params\":{\"arr\":3}}");
+  expect_reply(ask("GET", "/api/get/arr", JOE, ""), 200, "3\n");
+  expect_reply(ask("GET", "/api/get/arr/1/9", JOE, ""), 200, "[{\"v\":20},{\"v\":30}]\n");
+  expect_reply(ask("GET", "/api/get/arr/x", JOE, ""), 200, "null\n");
+  expect_reply(ask("GET", "/api/get/arr/-1", JOE, ""), 404, "null\n");
+  expect_reply(ask("GET", "/api/get/arr/0/-2", JOE, ""), 404, "null\n");
+  expect_reply(ask("GET", "/api/get/arr/-99999999999999999999", JOE, ""), 404, "null\n");
+  expect_reply(ask("POST", "/api/get/arr/-1", ADMIN, "{\"v\":21}"), 404, "null\n");
+  expect_reply(ask("POST", "/api/get/arr/3", ADMIN, "{\"v\":21}"), 404, "null\n");
+  expect_reply(ask("POST", "/api/get/arr/1", ADMIN, "{\"v\":21}"), 200, "1\n");
+  expect_message(&a, "{\"method\":\"change\",\"params\":{\"arr/1\":{\"v\":21}}}");
+  expect_reply(ask("POST", "/api/add/arr", ADMIN, "{\"v\":40}"), 200, "true\n");
+  expect_message(&a, "{\"method\":\"change\",\"params\":{\"arr\":4}}");
+  expect_reply(ask("GET", "/api/del/arr/3", JOE, ""), 403, "false\n");
+  expect_reply(ask("GET", "/api/del/arr/3", ADMIN, ""), 200, "1\n");
+  expect_message(&a, "{\"method\":\"change\",\"params\":{\"arr\":3}}");
   CHECK_EQ(s_index, 2);
   CHECK_EQ(s_list[1], 21);
   peer_free(&a);
@@ -186,21 +186,21 @@ static void variables(void) {
 
 static void file_list(void) {
   struct peer a;
-  watch(&a, ADMIN);
-  is(ask("POST", "/fs/files/a%20b.txt", ADMIN, "hello"), 200, "ok\n");
+  open_websocket(&a, ADMIN);
+  expect_reply(ask("POST", "/fs/files/a%20b.txt", ADMIN, "hello"), 200, "ok\n");
   CHECK(strcmp(s_name, "a b.txt") == 0);
-  told(&a, "{\"method\":\"change\",\"params\":{\"files\":1}}");
-  is(ask("GET", "/fs/files/a%20b.txt", JOE, ""), 200, "hello");
-  is(ask("GET", "/api/get/files/0", JOE, ""), 200, "[{\"name\":\"a b.txt\",\"size\":5}]\n");
-  is(ask("PUT", "/fs/files/x", JOE, "hello"), 403, "Not Authorised\n");
-  is(ask("POST", "/fs/files/%2e%2e%2fx", ADMIN, "hello"), 400, "Bad file name\n");
-  is(ask("POST", "/fs/files/a%00b", ADMIN, "hello"), 400, "Bad file name\n");
-  is(ask("POST", "/fs/files/a-name-that-is-longer-than-the-variable", ADMIN, "hello"), 400, "Bad file name\n");
-  is(ask("POST", "/fs/cfg/x", ADMIN, "hello"), 404, "Not Found\n");
-  is(ask("GET", "/fs/files/a%20b.txt", "", ""), 403, "Not Authorised\n");
-  is(ask("DELETE", "/fs/files/a%20b.txt", JOE, ""), 403, "Not Authorised\n");
-  is(ask("DELETE", "/fs/files/a%20b.txt", ADMIN, ""), 200, "true");
-  told(&a, "{\"method\":\"change\",\"params\":{\"files\":0}}");
+  expect_message(&a, "{\"method\":\"change\",\"params\":{\"files\":1}}");
+  expect_reply(ask("GET", "/fs/files/a%20b.txt", JOE, ""), 200, "hello");
+  expect_reply(ask("GET", "/api/get/files/0", JOE, ""), 200, "[{\"name\":\"a b.txt\",\"size\":5}]\n");
+  expect_reply(ask("PUT", "/fs/files/x", JOE, "hello"), 403, "Not Authorised\n");
+  expect_reply(ask("POST", "/fs/files/%2e%2e%2fx", ADMIN, "hello"), 400, "Bad file name\n");
+  expect_reply(ask("POST", "/fs/files/a%00b", ADMIN, "hello"), 400, "Bad file name\n");
+  expect_reply(ask("POST", "/fs/files/a-name-that-is-longer-than-the-variable", ADMIN, "hello"), 400, "Bad file name\n");
+  expect_reply(ask("POST", "/fs/cfg/x", ADMIN, "hello"), 404, "Not Found\n");
+  expect_reply(ask("GET", "/fs/files/a%20b.txt", "", ""), 403, "Not Authorised\n");
+  expect_reply(ask("DELETE", "/fs/files/a%20b.txt", JOE, ""), 403, "Not Authorised\n");
+  expect_reply(ask("DELETE", "/fs/files/a%20b.txt", ADMIN, ""), 200, "true");
+  expect_message(&a, "{\"method\":\"change\",\"params\":{\"files\":0}}");
   peer_free(&a);
   poll_often(&mgr);
 }
@@ -217,27 +217,27 @@ static void sessions(void) {
   login("Authorization: Basic YWxpYXM6YXBhc3M=\r\n", again, sizeof(again));
   CHECK(strcmp(admin, again) == 0);
   logins = s_logins;
-  is(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
+  expect_reply(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
   CHECK_EQ(s_logins, logins);
   // A password in a cookie logs in, but does not become a session's token.
   login("Cookie: access_token=apass\r\n", again, sizeof(again));
   CHECK(strstr(again, "apass") == NULL);
 
   // Sliding expiry.
-  watch(&a, admin);
-  watch(&b, joe);
+  open_websocket(&a, admin);
+  open_websocket(&b, joe);
   clock_ms += 50000;
-  is(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
+  expect_reply(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
   clock_ms += 50000;
-  is(ask("GET", "/api/get/arr", joe, ""), 403, "Not Authorised\n");
-  is(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
+  expect_reply(ask("GET", "/api/get/arr", joe, ""), 403, "Not Authorised\n");
+  expect_reply(ask("GET", "/api/get/arr", admin, ""), 200, "3\n");
   POLL_UNTIL(&mgr, peer_read(&b));
   CHECK(b.len > 3 && memcmp(b.buf, "\x88\x0f\x03\xf0", 4) == 0);
   CHECK(!peer_read(&a));
 
   CHECK_EQ(ask("GET", "/api/logout", admin, ""), 401);
   CHECK(strcmp(body(), "Unauthorized\n") == 0);
-  is(ask("GET", "/api/get/arr", admin, ""), 403, "Not Authorised\n");
+  expect_reply(ask("GET", "/api/get/arr", admin, ""), 403, "Not Authorised\n");
   POLL_UNTIL(&mgr, peer_read(&a));
   CHECK(a.len > 21 && memcmp(a.buf, "\x81\x13{\"method\":\"logout\"}", 21) == 0);
   peer_free(&a);
@@ -245,7 +245,7 @@ static void sessions(void) {
 }
 
 // What is answered when its head arrives, in the middle of other requests, and as the last one.
-static void early_answers(void) {
+static void responses_sent_at_the_head(void) {
   static const char requests[] =
       "GET /api/hi HTTP/1.1\r\n\r\nPOST /api/login HTTP/1.1\r\n" ADMIN "Content-Length: 3\r\n\r\nabc"
       "GET /api/get/arr HTTP/1.1\r\n\r\nGET /api/login HTTP/1.1\r\n" JOE "Connection: close\r\n\r\n";
@@ -254,7 +254,7 @@ static void early_answers(void) {
   size_t ofs = 0;
   int i, want[] = {200, 200, 403, 200};
   peer_open(&p, listener);
-  CHECK(peer_say(&p, requests));
+  CHECK(peer_send_text(&p, requests));
   POLL_UNTIL(&mgr, peer_read(&p));
   for (i = 0; i < 4 && mg_http_parse(p.buf + ofs, p.len - ofs, &hm) > 0; i++) {
     CHECK_EQ(mg_http_status(&hm), want[i]);
@@ -263,8 +263,8 @@ static void early_answers(void) {
   CHECK_EQ(i, 4);
   CHECK_EQ(ofs, p.len);
   peer_free(&p);
-  is(ask("POST", "/api/ota", ADMIN, "firmware"), 200, "ok\n");
-  is(ask("POST", "/api/ota", "", "firmware"), 403, "Not Authorised\n");
+  expect_reply(ask("POST", "/api/ota", ADMIN, "firmware"), 200, "ok\n");
+  expect_reply(ask("POST", "/api/ota", "", "firmware"), 403, "Not Authorised\n");
 }
 
 int main(void) {
@@ -283,15 +283,15 @@ int main(void) {
   variables();
   file_list();
   sessions();
-  early_answers();
-  is(ask("GET", "/hello/you", "", ""), 200, "custom /hello/you");
-  is(ask("GET", "/other", "", ""), 404, "Not Found");
+  responses_sent_at_the_head();
+  expect_reply(ask("GET", "/hello/you", "", ""), 200, "custom /hello/you");
+  expect_reply(ask("GET", "/other", "", ""), 404, "Not Found");
   CHECK_EQ(s_custom, 1);
 
   // A dashboard of its own on the same manager: sessions of one are nothing to the other.
   second = mg_http_listen(&mgr, "http://127.0.0.1:0", mg_dash_ev_handler, &open_to_all);
   listener = second;
-  is(ask("GET", "/api/get", "", ""), 200, "{}\n");
+  expect_reply(ask("GET", "/api/get", "", ""), 200, "{}\n");
   CHECK(open_to_all.guest != NULL && open_to_all.guest->level == 9 && strcmp(open_to_all.guest->name, "guest") == 0);
   CHECK(dash.guest == NULL);
   mg_mgr_free(&mgr);

@@ -1,4 +1,4 @@
-// What docs/differences.md says of this library and what a program can see of it within one process.
+// The differences of docs/differences.md that an application can observe within one process.
 #include "peer.h"
 
 // ---- parsing and formatting
@@ -43,7 +43,7 @@ static void access_lists_for_both(void) {
   }
 }
 
-static void tokens(void) {
+static void json_web_tokens(void) {
   struct mg_jwt_opts opts;
   char jwt[200], other[200], claims[100];
   size_t n;
@@ -181,19 +181,19 @@ static struct seen s_seen;
 static struct peer s_peer;
 
 // Says `first`, and `second` when the server has seen that.
-static void talk(const char *first, const char *second) {
+static void exchange(const char *first, const char *second) {
   memset(&s_seen, 0, sizeof(s_seen));
   peer_open(&s_peer, s_listener);
-  peer_say(&s_peer, first);
+  peer_send_text(&s_peer, first);
   poll_often(&s_mgr);
   if (second != NULL) {
-    peer_say(&s_peer, second);
+    peer_send_text(&s_peer, second);
     poll_often(&s_mgr);
   }
   peer_read(&s_peer);
 }
 
-static void hang_up(void) {
+static void disconnect(void) {
   close(s_peer.fd);
   free(s_peer.buf);
   POLL_UNTIL(&s_mgr, s_seen.closes == 1);
@@ -210,72 +210,72 @@ static int answers(const char *start) {
 
 static void requests(void) {
   // A request without a length has no body; the next one follows it.
-  talk("POST /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n", NULL);
+  exchange("POST /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n", NULL);
   CHECK_EQ(s_seen.msgs, 2);
   CHECK_EQ(answers(OK), 2);
-  hang_up();
+  disconnect();
 
   // What looks like a response is refused once.
-  talk("HTTP/1.1 200 OK\r\n\r\n", NULL);
+  exchange("HTTP/1.1 200 OK\r\n\r\n", NULL);
   CHECK_EQ(answers("HTTP/1.1 411 Length Required\r\n"), 1);
   CHECK_EQ(s_peer.end, PEER_FIN);
-  hang_up();
+  disconnect();
 
   // Transfer-Encoding in an HTTP/1.0 request, and a stray CR: no answer, no event, the end.
-  talk("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", NULL);
+  exchange("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", NULL);
   CHECK_EQ(s_seen.msgs + s_seen.hdrs + s_seen.errors + (int) s_peer.len, 0);
   CHECK_EQ(s_peer.end, PEER_FIN);
-  hang_up();
-  talk("GET / HT\rTP/1.1\r\n\r\n", NULL);
+  disconnect();
+  exchange("GET / HT\rTP/1.1\r\n\r\n", NULL);
   CHECK_EQ(s_peer.end, PEER_FIN);
-  hang_up();
+  disconnect();
 
   // MG_EV_HTTP_HDRS comes once, and a request that was cut short is not handled.
-  talk("POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n", "12345");
+  exchange("POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n", "12345");
   CHECK_EQ(s_seen.hdrs, 1);
-  hang_up();
+  disconnect();
   CHECK_EQ(s_seen.hdrs, 1);
   CHECK_EQ(s_seen.msgs, 0);
 }
 
 static void chunks(void) {
-  talk("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n005", "\r\nhello\r\n0\r\n\r\n");
+  exchange("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n005", "\r\nhello\r\n0\r\n\r\n");
   CHECK(s_seen.msgs == 1 && strcmp(s_seen.body, "hello") == 0);
-  hang_up();
-  talk("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nTrailer: x\r\n\r\n", NULL);
+  disconnect();
+  exchange("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nTrailer: x\r\n\r\n", NULL);
   CHECK(s_seen.msgs == 1 && strcmp(s_seen.body, "hello") == 0);
-  hang_up();
-  talk("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n?\r\n\r\n", NULL);
+  disconnect();
+  exchange("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n?\r\n\r\n", NULL);
   CHECK_EQ(s_seen.errors, 1);
-  hang_up();
+  disconnect();
   CHECK_EQ(s_seen.errors, 1);
 }
 
 static void interim_answer(void) {
-  talk("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", NULL);
+  exchange("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", NULL);
   CHECK(peer_got(&s_peer, "HTTP/1.1 100 Continue\r\n\r\n"));
-  peer_say(&s_peer, "hi");
+  peer_send_text(&s_peer, "hi");
   poll_often(&s_mgr);
   peer_read(&s_peer);
   CHECK(s_seen.msgs == 1 && answers(OK) == 1);
-  hang_up();
+  disconnect();
 }
 
 static void closing(void) {
-  talk("GET / HTTP/1.0\r\n\r\n", NULL);
+  exchange("GET / HTTP/1.0\r\n\r\n", NULL);
   CHECK(answers("\r\nConnection: close\r\n") == 1 && s_peer.end == PEER_FIN);
-  hang_up();
-  talk("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET / HTTP/1.0\r\n\r\n");
+  disconnect();
+  exchange("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET / HTTP/1.0\r\n\r\n");
   CHECK(answers(OK) == 2 && answers("\r\nConnection: close\r\n") == 1 && s_peer.end == PEER_FIN);
-  hang_up();
+  disconnect();
   // Also in a list, and when the answer comes later.
-  talk("GET / HTTP/1.1\r\nConnection: foo, Close\r\n\r\n", NULL);
+  exchange("GET / HTTP/1.1\r\nConnection: foo, Close\r\n\r\n", NULL);
   CHECK(answers("\r\nConnection: close\r\n") == 1 && s_peer.end == PEER_FIN);
-  hang_up();
+  disconnect();
   memset(&s_seen, 0, sizeof(s_seen));
   s_seen.later = true;
   peer_open(&s_peer, s_listener);
-  peer_say(&s_peer, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+  peer_send_text(&s_peer, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
   POLL_UNTIL(&s_mgr, s_seen.waiting != NULL);
   poll_often(&s_mgr);
   CHECK(s_peer.end == PEER_OPEN && s_peer.len == 0);
@@ -283,17 +283,17 @@ static void closing(void) {
   poll_often(&s_mgr);
   peer_read(&s_peer);
   CHECK(answers("\r\nConnection: close\r\n") == 1 && s_peer.end == PEER_FIN);
-  hang_up();
+  disconnect();
 }
 
 // A connection that has nothing to read or to send owns no buffers.
 static void idle_connections(void) {
   struct mg_connection *c;
-  talk("GET / HTTP/1.1\r\n\r\n", NULL);
+  exchange("GET / HTTP/1.1\r\n\r\n", NULL);
   for (c = s_mgr.conns; c != NULL && !c->is_accepted; c = c->next) {
   }
   CHECK(c != NULL && c->recv.size == 0 && c->send.size == 0);
-  hang_up();
+  disconnect();
 }
 
 // ---- clients
@@ -373,7 +373,7 @@ static void event_loop(void) {
   CHECK_EQ(closes, 1);
   CHECK_EQ(mgr.conns == NULL, 1);
 
-  // Timers of the program's own are not freed.
+  // Timers of the application's own are not freed.
   mg_timer_init(&mgr.timers, &own, 1000, MG_TIMER_REPEAT, called, &rang);
   mg_mgr_free(&mgr);
   CHECK(mgr.timers == NULL);
@@ -385,7 +385,7 @@ int main(void) {
   addresses();
   access_lists();
   access_lists_for_both();
-  tokens();
+  json_web_tokens();
   buffers();
   patterns();
   formatting();

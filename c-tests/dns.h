@@ -181,7 +181,7 @@ static inline void lookup_fn(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // Resolves a URL and waits for the result.
-static inline struct lookup look_up(struct mg_mgr *mgr, const char *url) {
+static inline struct lookup resolve_url(struct mg_mgr *mgr, const char *url) {
   struct lookup l;
   memset(&l, 0, sizeof(l));
   CHECK(mg_connect(mgr, url, lookup_fn, &l) != NULL);

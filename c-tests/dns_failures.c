@@ -1,4 +1,4 @@
-// Lookups that come to nothing: time-outs, servers that are not there, connections that close, managers that are freed.
+// Failing lookups: timeouts, unreachable servers, connections that close, managers that are freed.
 
 #include "clock.h"
 #include "dns.h"
@@ -11,7 +11,7 @@ static struct mg_connection *ask(struct lookup *l, const char *url) {
   return mg_connect(&mgr, url, lookup_fn, l);
 }
 
-static void time_out(void) {
+static void lookups_time_out(void) {
   struct lookup a, b;
   ask(&a, "tcp://silent.test:1");
   clock_ms += 1000;
@@ -127,7 +127,7 @@ static struct mg_connection *others[3];
 
 static int told;
 
-static void nasty(struct mg_connection *c, int ev, void *ev_data) {
+static void close_others_and_reconnect(struct mg_connection *c, int ev, void *ev_data) {
   if ((ev == MG_EV_ERROR || ev == MG_EV_RESOLVE) && told++ == 0) {
     size_t i;
     for (i = 0; i < 3; i++) {
@@ -141,18 +141,18 @@ static void nasty(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void told_and_busy(void) {
+static void handlers_close_other_lookups(void) {
   size_t i, how;
   for (how = 0; how < 2; how++) {
     told = again.closes = 0;
-    for (i = 0; i < 3; i++) others[i] = mg_connect(&mgr, how == 0 ? "tcp://ok.test:4" : "tcp://silent.test:4", nasty, NULL);
+    for (i = 0; i < 3; i++) others[i] = mg_connect(&mgr, how == 0 ? "tcp://ok.test:4" : "tcp://silent.test:4", close_others_and_reconnect, NULL);
     if (how == 1) mgr.dns4.c->is_closing = 1;
     POLL_UNTIL(&mgr, again.closes == 1);
     CHECK(is_loopback(again, 1) && again.rem.port == mg_htons(5));
   }
 }
 
-static void freed(void) {
+static void manager_freed_during_lookups(void) {
   static const char *urls[] = {"tcp://silent.test:1", "tcp://ok.test:1", "tcp://big.test:1", "udp://nx.test:1"};
   struct lookup l[4];
   struct mg_mgr m;
@@ -175,7 +175,7 @@ static void freed(void) {
     told = 0;
     mg_mgr_init(&m);
     m.dns4.url = m.dns6.url = server.url;
-    mg_connect(&m, i == 0 ? "tcp://ok.test:1" : "tcp://nx.test:1", nasty, &m);
+    mg_connect(&m, i == 0 ? "tcp://ok.test:1" : "tcp://nx.test:1", close_others_and_reconnect, &m);
     POLL_UNTIL(&mgr, (mg_mgr_poll(&m, 0), m.conns == NULL));
     mg_mgr_free(&m);
   }
@@ -185,12 +185,12 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
   dns_start(&server, &mgr);
-  time_out();
+  lookups_time_out();
   late_answers();
   no_server();
   cancelled();
-  told_and_busy();
-  freed();
+  handlers_close_other_lookups();
+  manager_freed_during_lookups();
   mg_mgr_free(&mgr);
   return DONE();
 }

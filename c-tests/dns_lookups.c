@@ -1,4 +1,4 @@
-// Lookups that a scripted server answers, well, badly, or with lies.
+// Lookups answered by a scripted server: correctly, incorrectly, or with forged replies.
 
 #include "dns.h"
 #include "mongoose_ext.h"
@@ -7,53 +7,53 @@ static struct mg_mgr mgr;
 static struct dns_server server;
 
 static void answers(void) {
-  struct lookup l = look_up(&mgr, "tcp://ok.test:8080");
+  struct lookup l = resolve_url(&mgr, "tcp://ok.test:8080");
   CHECK(is_loopback(l, 1) && l.rem.port == mg_htons(8080));
   CHECK(mgr.dns4.c != NULL && mgr.dns4.c->is_udp);
   CHECK_EQ(server.queries, 1);
-  CHECK(is_loopback(look_up(&mgr, "udp://OK.test."), 1));
+  CHECK(is_loopback(resolve_url(&mgr, "udp://OK.test."), 1));
   CHECK(strcmp(server.last, "OK.test") == 0);
-  CHECK(is_loopback(look_up(&mgr, "http://127.0.0.1"), 1));
-  CHECK(is_loopback(look_up(&mgr, "http://LocalHost.:1/x"), 1));
-  CHECK(is_loopback(look_up(&mgr, "http://a.b.LOCALHOST/"), 1));
+  CHECK(is_loopback(resolve_url(&mgr, "http://127.0.0.1"), 1));
+  CHECK(is_loopback(resolve_url(&mgr, "http://LocalHost.:1/x"), 1));
+  CHECK(is_loopback(resolve_url(&mgr, "http://a.b.LOCALHOST/"), 1));
   CHECK_EQ(server.queries, 2);
 }
 
 static void second_type(void) {
   struct lookup l;
   int before = server.queries;
-  l = look_up(&mgr, "tcp://six.test:1");
+  l = resolve_url(&mgr, "tcp://six.test:1");
   CHECK(l.resolves == 1 && l.rem.is_ip6 && l.rem.addr.ip[15] == 1);
   CHECK(server.queries == before + 2 && server.types[before] == 1 && server.types[before + 1] == 28);
   mgr.use_dns6 = true;
-  l = look_up(&mgr, "tcp://six.test:1");
+  l = resolve_url(&mgr, "tcp://six.test:1");
   CHECK(l.resolves == 1 && l.rem.is_ip6 && server.queries == before + 3);
-  CHECK(fails_with(look_up(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
   CHECK_EQ(server.queries, before + 4);
   mgr.use_dns6 = false;
 }
 
 static void no_address(void) {
   int before = server.queries;
-  CHECK(fails_with(look_up(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
   CHECK_EQ(server.queries, before + 2);
-  CHECK(fails_with(look_up(&mgr, "tcp://empty.test:1"), "empty.test DNS lookup failed"));
-  CHECK(fails_with(look_up(&mgr, "tcp://servfail.test:1"), "servfail.test DNS lookup failed"));
-  CHECK(fails_with(look_up(&mgr, "tcp://alias.test:1"), "alias.test DNS lookup failed"));
-  CHECK(fails_with(look_up(&mgr, "tcp://other-owner.test:1"), "other-owner.test DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://empty.test:1"), "empty.test DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://servfail.test:1"), "servfail.test DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://alias.test:1"), "alias.test DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://other-owner.test:1"), "other-owner.test DNS lookup failed"));
   CHECK_EQ(server.queries, before + 10);
 }
 
-static void lies(void) {
-  CHECK(is_loopback(look_up(&mgr, "tcp://forged.test:1"), 1));
+static void forged_replies(void) {
+  CHECK(is_loopback(resolve_url(&mgr, "tcp://forged.test:1"), 1));
   mgr.dnstimeout = 100;
-  CHECK(fails_with(look_up(&mgr, "tcp://loop.test:1"), "DNS timeout"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://loop.test:1"), "DNS timeout"));
   mgr.dnstimeout = 50000;
 }
 
 static void truncated(void) {
   size_t conns = count_conns(&mgr);
-  CHECK(is_loopback(look_up(&mgr, "tcp://big.test:1"), 1));
+  CHECK(is_loopback(resolve_url(&mgr, "tcp://big.test:1"), 1));
   CHECK_EQ(server.over_tcp, 1);
   POLL_UNTIL(&mgr, count_conns(&mgr) == conns);
 }
@@ -66,24 +66,24 @@ static void bad_names(void) {
   for (i = 0; i < 3; i++) {
     mg_snprintf(url, sizeof(url), "tcp://%s:1", names[i]);
     mg_snprintf(want, sizeof(want), "%s DNS lookup failed", names[i]);
-    CHECK(fails_with(look_up(&mgr, url), want));
+    CHECK(fails_with(resolve_url(&mgr, url), want));
   }
   CHECK_EQ(server.queries, before);
   memset(label, 'x', 63);
   label[63] = '\0';
   mg_snprintf(url, sizeof(url), "tcp://%s.test:1", label);
-  CHECK(is_loopback(look_up(&mgr, url), 1));
+  CHECK(is_loopback(resolve_url(&mgr, url), 1));
   CHECK_EQ(server.queries, before + 1);
   mg_snprintf(url, sizeof(url), "tcp://%sx.test:1", label);
   mg_snprintf(want, sizeof(want), "%.63s", label);
-  CHECK(fails_with(look_up(&mgr, url), want));
+  CHECK(fails_with(resolve_url(&mgr, url), want));
   mg_snprintf(url, sizeof(url), "tcp://%s.%s.%s.%s:1", label, label, label, label);
-  CHECK(fails_with(look_up(&mgr, url), want));
+  CHECK(fails_with(resolve_url(&mgr, url), want));
   CHECK_EQ(server.queries, before + 1);
 }
 
 // The whole way over a server that speaks TCP only.
-static void stream(void) {
+static void dns_over_tcp(void) {
   struct mg_mgr m;
   char url[64];
   int before = server.over_tcp;
@@ -103,20 +103,20 @@ static void stream(void) {
 }
 
 // The connection to the server may be one that gets no MG_EV_POLL.
-static void quiet(void) {
+static void without_poll_events(void) {
   mgx_conn_poll_events(mgr.dns4.c, false);
-  CHECK(is_loopback(look_up(&mgr, "tcp://forged.test:1"), 1));
+  CHECK(is_loopback(resolve_url(&mgr, "tcp://forged.test:1"), 1));
   mgr.dnstimeout = 100;
-  CHECK(fails_with(look_up(&mgr, "tcp://silent.test:1"), "DNS timeout"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://silent.test:1"), "DNS timeout"));
   mgr.dnstimeout = 50000;
   mgx_conn_poll_events(mgr.dns4.c, true);
 }
 
-// A server that the program has named is asked for both kinds of addresses.
-static void one_url(void) {
+// A server that the application has named is asked for both kinds of addresses.
+static void one_server_for_both_families(void) {
   int before = server.queries;
   mgr.dns6.url = "udp://[2001:4860:4860::8888]:53";
-  CHECK(fails_with(look_up(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
   CHECK_EQ(server.queries, before + 2);
   mgr.dns6.url = server.url;
 }
@@ -141,7 +141,7 @@ static void on_listener(void) {
   fd = c->fd;
   mg_resolve(c, "tcp://silent.test:77");
   CHECK(c->is_resolving && l.resolves == 0);
-  got = look_up(&mgr, url_of(c, "tcp"));
+  got = resolve_url(&mgr, url_of(c, "tcp"));
   CHECK(got.resolves == 1);
   mg_resolve_cancel(c);
   CHECK(!c->is_resolving);
@@ -168,12 +168,12 @@ int main(void) {
   files = open_files();
   second_type();
   no_address();
-  lies();
+  forged_replies();
   truncated();
   bad_names();
-  stream();
-  one_url();
-  quiet();
+  dns_over_tcp();
+  one_server_for_both_families();
+  without_poll_events();
   // The connection to the second server, at most: sockets of lookups are closed.
   CHECK(open_files() <= files + 1);
   on_listener();

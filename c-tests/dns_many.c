@@ -1,4 +1,4 @@
-// Hundreds of lookups at once: each finds its answer, ids and ports cannot be guessed, and nothing is left behind.
+// Hundreds of concurrent lookups: each gets its answer, ids and ports are unpredictable, and nothing leaks.
 // not under: valgrind: 400 sockets take long there, and dns_failures.c looks for leaks
 
 #include "dns.h"
@@ -20,14 +20,14 @@ static int by_number(const void *a, const void *b) {
   return *(const unsigned short *) a - *(const unsigned short *) b;
 }
 
-static int different(unsigned short *list, int n) {
+static int count_distinct(unsigned short *list, int n) {
   int i, found = 1;
   qsort(list, (size_t) n, sizeof(*list), by_number);
   for (i = 1; i < n; i++) found += list[i] != list[i - 1];
   return found;
 }
 
-static void many(void) {
+static void many_lookups(void) {
   int i, near = 0;
   char url[64];
   for (i = 0; i < MANY; i++) {
@@ -45,9 +45,9 @@ static void many(void) {
   for (i = 1; i < MANY; i++) near += abs(server.ids[i] - server.ids[i - 1]) <= 256;
   // Of numbers at random, one in 128 is that close to the one before.
   CHECK(near < MANY / 8);
-  CHECK(different(server.ids, MANY) > MANY * 9 / 10);
+  CHECK(count_distinct(server.ids, MANY) > MANY * 9 / 10);
   // All these sockets were open at the same time.
-  CHECK_EQ(different(server.ports, MANY), MANY);
+  CHECK_EQ(count_distinct(server.ports, MANY), MANY);
 }
 
 // No descriptor is left for a socket of its own: the question leaves from the connection to the server.
@@ -81,7 +81,7 @@ int main(void) {
   mgr.dnstimeout = 50000;
   CHECK(mg_dnsc_init(&mgr, &mgr.dns4) && mg_dnsc_init(&mgr, &mgr.dns6));
   files = open_files();
-  many();
+  many_lookups();
   CHECK_EQ(open_files(), files);
   server.queries = 0;
   no_descriptor();

@@ -1,4 +1,4 @@
-// `Connection: close` stands in the last reply whose head the library wrote, once, and nowhere else.
+// `Connection: close` appears in the last reply whose head the library wrote, once, and nowhere else.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 
@@ -65,7 +65,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
       c->is_draining = 1;
       mg_http_reply(c, 200, "cOnNection: Close\r\n", "hi");
       break;
-    case KEEP_ALIVE_HEADER_THEN_DRAIN:  // the program's word stands
+    case KEEP_ALIVE_HEADER_THEN_DRAIN:  // the application's word stands
       mg_http_reply(c, 200, "Connection: keep-alive\r\n", "hi");
       c->is_draining = 1;
       break;
@@ -129,7 +129,7 @@ static struct peer ask(enum what what, const char *request, size_t expected) {
   int w = (int) what, failed = checks_failed;
   messages = closes = 0;
   peer_open(&p, serve(&mgr, server, &w));
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, peer_has(&p, expected));
   poll_often(&mgr);
   peer_read(&p);
@@ -167,33 +167,33 @@ static void a_reply_on_a_draining_connection_says_connection_close(void) {
   expect(NO_REPLY_BUT_DRAIN, GET, "", 0, false);  // nobody waits for a reply that has not begun
 }
 
-static void a_header_of_the_program_is_not_doubled(void) {
+static void a_header_of_the_application_is_not_repeated(void) {
   expect(OWN_HEADER_THEN_DRAIN, GET, "HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n" LENGTH_2 "\r\nhi", 0, false);
   expect(DRAIN_THEN_OWN_HEADER, GET, "HTTP/1.1 200 OK\r\ncOnNection: Close\r\n" LENGTH_2 "\r\nhi", 0, false);
   expect(KEEP_ALIVE_HEADER_THEN_DRAIN, GET, "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n" LENGTH_2 "\r\nhi", 0, false);
   expect(SIMILAR_HEADER_THEN_DRAIN, GET, "HTTP/1.1 200 OK\r\nX-Connection: close\r\nB: Connection: close\r\n" LENGTH_2 "\r\nhi", 1, false);
 }
 
-static void what_the_program_printed_is_not_touched(void) {
+static void output_of_the_application_is_not_touched(void) {
   expect(PRINTED_THEN_DRAIN, GET, PRINTED, 0, false);
   expect(DRAIN_THEN_PRINTED, GET, PRINTED, 0, false);
   expect(REPLY_REPLACED_THEN_DRAIN, GET, PRINTED, 0, false);
 }
 
-static void nor_is_a_switch_of_protocols(void) {
+static void a_protocol_switch_is_not_touched(void) {
   expect(SWITCHING_THEN_DRAIN, GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 0          \r\n\r\n", 0, false);
   expect(DRAIN_THEN_SWITCHING, GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 0          \r\n\r\n", 0, false);
 }
 
-// A head that the program has moved is not looked for. Nothing else is damaged.
-static void a_head_that_was_moved(void) {
+// A head that the application has moved is not looked for. Nothing else is damaged.
+static void a_head_moved_by_the_application(void) {
   struct peer p = ask(REPLY_PREFIXED_THEN_DRAIN, GET, 28 + strlen(OK_2));
   peer_drop_close(&p, 28);
   CHECK(peer_got(&p, "HTTP/1.1 103 Early Hints\r\n\r\n" OK_2));
   peer_free(&p);
 }
 
-static void the_head_may_stand_behind_other_output(void) {
+static void the_head_may_follow_other_output(void) {
   struct peer p = ask(PRINTED_THEN_REPLY_THEN_DRAIN, GET, 25 + strlen(OK_2 CLOSE));
   CHECK_EQ(peer_drop_close(&p, 0), 0);
   CHECK_EQ(peer_drop_close(&p, 25), 1);
@@ -243,11 +243,11 @@ static void an_error_reply_of_the_library(void) {
 int main(void) {
   mg_log_set(MG_LL_ERROR);
   a_reply_on_a_draining_connection_says_connection_close();
-  a_header_of_the_program_is_not_doubled();
-  what_the_program_printed_is_not_touched();
-  nor_is_a_switch_of_protocols();
-  a_head_that_was_moved();
-  the_head_may_stand_behind_other_output();
+  a_header_of_the_application_is_not_repeated();
+  output_of_the_application_is_not_touched();
+  a_protocol_switch_is_not_touched();
+  a_head_moved_by_the_application();
+  the_head_may_follow_other_output();
   only_the_last_of_several_replies();
   the_client_asked_for_it();
   only_the_last_of_two_http_1_0_replies();

@@ -1,5 +1,5 @@
-// How long a drain waits, with a clock turned by hand: 60 s for a reader that stands still, 30 s for an answer that does not
-// begin when the library began the drain and not at all when the flag did, 5 s after the peer's end of stream, 1 s (10 s in all) for what the peer still sends.
+// Time limits of a drain, with a simulated clock: 60 s for a reader that stalls; 30 s for a response that does not begin if the
+// library began the drain, none if the flag did; 5 s after the peer's end of stream; 1 s (10 s in all) for further input.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 
@@ -26,15 +26,15 @@ static void note(struct mg_connection *c, int ev) {
   if (ev == MG_EV_CLOSE) closes++, unsent = c->send.len, conn = NULL;
 }
 
-static void turn_clock(struct mg_mgr *mgr, uint64_t ms) {
+static void advance_clock(struct mg_mgr *mgr, uint64_t ms) {
   clock_ms += ms;
   poll_often(mgr);
 }
 
 static void start(struct mg_mgr *mgr, mg_event_handler_t fn, struct peer *p, int receive_buffer) {
   forget();
-  peer_dial(p, port_of(serve(mgr, fn, NULL)), receive_buffer);
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  peer_connect(p, port_of(serve(mgr, fn, NULL)), receive_buffer);
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   POLL_UNTIL(mgr, messages == 1);
 }
 
@@ -46,7 +46,7 @@ static void finish(struct mg_mgr *mgr, struct peer *p) {
 }
 
 // Polls until output stands still.
-static void settle(struct mg_mgr *mgr) {
+static void poll_until_output_stalls(struct mg_mgr *mgr) {
   size_t before = 0;
   int quiet = 0;
   while (conn != NULL && quiet < 20) {
@@ -70,30 +70,30 @@ static void a_peer_that_never_reads(void) {
   struct mg_mgr mgr;
   struct peer p;
   start(&mgr, big, &p, 4096);
-  settle(&mgr);
+  poll_until_output_stalls(&mgr);
   CHECK(conn != NULL && conn->send.len > 0);
-  turn_clock(&mgr, 59999);
+  advance_clock(&mgr, 59999);
   CHECK_EQ(closes, 0);
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(closes, 1);
   CHECK(unsent > 0);
   CHECK_EQ(count_conns(&mgr), 1);
   finish(&mgr, &p);
 }
 
-static void a_peer_that_reads_now_and_then(void) {
+static void a_peer_that_reads_slowly(void) {
   struct mg_mgr mgr;
   struct mg_str want = make_reply("200 OK", "", body, SIZE);
   struct peer p;
   int i;
   start(&mgr, big, &p, 0);
-  settle(&mgr);
+  poll_until_output_stalls(&mgr);
   for (i = 0; i < 5; i++) {
     size_t before = conn == NULL ? 0 : conn->send.len;
     CHECK(before > 0);
-    turn_clock(&mgr, 59000);
+    advance_clock(&mgr, 59000);
     while (conn != NULL && conn->send.len == before) peer_take(&p, 10000), mg_mgr_poll(&mgr, 1);
-    settle(&mgr);
+    poll_until_output_stalls(&mgr);
   }
   CHECK_EQ(closes, 0);
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
@@ -115,41 +115,41 @@ static void a_peer_that_half_closes_and_never_reads(void) {
   struct mg_mgr mgr;
   struct peer p;
   start(&mgr, big_without_drain, &p, 4096);
-  settle(&mgr);
-  turn_clock(&mgr, 200000);  // without a drain or an end of the stream there is no limit
+  poll_until_output_stalls(&mgr);
+  advance_clock(&mgr, 200000);  // without a drain or an end of the stream there is no limit
   CHECK_EQ(closes, 0);
   peer_shut(&p);
   poll_often(&mgr);
-  turn_clock(&mgr, 59999);
+  advance_clock(&mgr, 59999);
   CHECK_EQ(closes, 0);
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(closes, 1);
   CHECK(unsent > 0);
   finish(&mgr, &p);
 }
 
-static void never(struct mg_connection *c, int ev, void *ev_data) {
+static void never_answer(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   (void) ev_data;
 }
 
-static void silent(struct mg_connection *c, int ev, void *ev_data) {
+static void drain_without_answer(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) CHECK(mgx_conn_drain(c, NULL));
   (void) ev_data;
 }
 
-static void silent_by_flag(struct mg_connection *c, int ev, void *ev_data) {
+static void set_draining_without_answer(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) c->is_draining = 1;
   (void) ev_data;
 }
 
 // With nothing queued the flag ends the connection in its turn, whatever is_resp says.
-static void the_flag_waits_for_nothing(bool in_handler) {
+static void is_draining_does_not_wait_for_the_response(bool in_handler) {
   struct mg_mgr mgr;
   struct peer p;
-  start(&mgr, in_handler ? silent_by_flag : never, &p, 0);
+  start(&mgr, in_handler ? set_draining_without_answer : never_answer, &p, 0);
   if (!in_handler) {
     poll_often(&mgr);
     CHECK(conn != NULL && conn->is_resp);
@@ -166,11 +166,11 @@ static void the_flag_waits_for_nothing(bool in_handler) {
 static void an_answer_that_never_begins(void) {
   struct mg_mgr mgr;
   struct peer p;
-  start(&mgr, silent, &p, 0);
-  turn_clock(&mgr, 29999);
+  start(&mgr, drain_without_answer, &p, 0);
+  advance_clock(&mgr, 29999);
   CHECK_EQ(closes, 0);
   CHECK(!peer_read(&p));
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(closes, 1);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
@@ -182,8 +182,8 @@ static void an_answer_that_begins_in_time(void) {
   struct mg_mgr mgr;
   struct mg_str want = make_reply("200 OK", "", "late", 4);
   struct peer p;
-  start(&mgr, silent, &p, 0);
-  turn_clock(&mgr, 29999);
+  start(&mgr, drain_without_answer, &p, 0);
+  advance_clock(&mgr, 29999);
   CHECK(conn != NULL);
   if (conn != NULL) mg_http_reply(conn, 200, "", "late");
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
@@ -197,14 +197,14 @@ static void an_answer_that_begins_in_time(void) {
 static void an_answer_that_never_begins_to_a_peer_that_half_closed(void) {
   struct mg_mgr mgr;
   struct peer p;
-  start(&mgr, never, &p, 0);
-  turn_clock(&mgr, 100000);
+  start(&mgr, never_answer, &p, 0);
+  advance_clock(&mgr, 100000);
   CHECK_EQ(closes, 0);
   peer_shut(&p);
   poll_often(&mgr);
-  turn_clock(&mgr, 4999);
+  advance_clock(&mgr, 4999);
   CHECK_EQ(closes, 0);
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(closes, 1);
   finish(&mgr, &p);
 }
@@ -225,7 +225,7 @@ static void a_chunked_reply_without_its_last_chunk_ends_with_the_flush(void) {
   struct mg_mgr mgr;
   struct peer p;
   start(&mgr, endless, &p, 0);
-  turn_clock(&mgr, 100000);
+  advance_clock(&mgr, 100000);
   CHECK_EQ(closes, 0);
   CHECK(conn != NULL && conn->is_resp);
   if (conn != NULL) conn->is_draining = 1;
@@ -246,10 +246,10 @@ static void a_chunked_reply_without_its_last_chunk_at_the_deadline(void) {
   struct mg_mgr mgr;
   struct peer p;
   start(&mgr, endless_and_big, &p, 4096);
-  settle(&mgr);
-  turn_clock(&mgr, 59999);
+  poll_until_output_stalls(&mgr);
+  advance_clock(&mgr, 59999);
   CHECK_EQ(closes, 0);
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(closes, 1);
   CHECK(unsent > 0);
   finish(&mgr, &p);
@@ -263,15 +263,15 @@ static void half_close_during_an_endless_stream(void) {
   peer_shut(&p);
   poll_often(&mgr);
   for (i = 0; i < 4; i++) {  // the stream goes on: the peer may well be reading it
-    turn_clock(&mgr, 4999);
+    advance_clock(&mgr, 4999);
     CHECK_EQ(closes, 0);
     if (conn != NULL) mg_http_printf_chunk(conn, "abc");
     poll_often(&mgr);
   }
   CHECK(peer_has(&p, sizeof(BEGINNING) - 1 + 4 * 15));
-  turn_clock(&mgr, 4999);
+  advance_clock(&mgr, 4999);
   CHECK_EQ(closes, 0);
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(closes, 1);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
@@ -286,7 +286,7 @@ static void disconnect_during_an_endless_stream(void) {
   POLL_UNTIL(&mgr, peer_has(&p, sizeof(BEGINNING) - 1));
   close(p.fd);
   poll_often(&mgr);
-  turn_clock(&mgr, 5000);
+  advance_clock(&mgr, 5000);
   CHECK_EQ(closes, 1);
   p.fd = -1;
   finish(&mgr, &p);
@@ -326,13 +326,13 @@ static void lingering_ends_after_a_second_without_a_byte(void) {
   struct mg_mgr mgr;
   struct peer p;
   size_t files = linger_start(&mgr, &p);
-  turn_clock(&mgr, 999);
+  advance_clock(&mgr, 999);
   CHECK_EQ(open_files(), files);
-  CHECK(peer_say(&p, "more"));
+  CHECK(peer_send_text(&p, "more"));
   poll_often(&mgr);
-  turn_clock(&mgr, 999);
+  advance_clock(&mgr, 999);
   CHECK_EQ(open_files(), files);
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(open_files(), files - 1);
   finish(&mgr, &p);
 }
@@ -343,14 +343,14 @@ static void lingering_ends_after_ten_seconds(void) {
   size_t files = linger_start(&mgr, &p);
   int i;
   for (i = 0; i < 19; i++) {
-    CHECK(peer_say(&p, "more"));
-    turn_clock(&mgr, 500);
+    CHECK(peer_send_text(&p, "more"));
+    advance_clock(&mgr, 500);
     CHECK_EQ(open_files(), files);
   }
-  CHECK(peer_say(&p, "more"));
-  turn_clock(&mgr, 499);
+  CHECK(peer_send_text(&p, "more"));
+  advance_clock(&mgr, 499);
   CHECK_EQ(open_files(), files);
-  turn_clock(&mgr, 1);
+  advance_clock(&mgr, 1);
   CHECK_EQ(open_files(), files - 1);
   finish(&mgr, &p);
 }
@@ -360,8 +360,8 @@ static void a_poll_sleeps_no_longer_than_the_deadline(void) {
   struct mg_mgr mgr;
   struct peer p;
   uint64_t start_ms;
-  start(&mgr, silent, &p, 0);
-  turn_clock(&mgr, 29950);
+  start(&mgr, drain_without_answer, &p, 0);
+  advance_clock(&mgr, 29950);
   CHECK_EQ(closes, 0);
   start_ms = real_ms();
   mg_mgr_poll(&mgr, 60000);
@@ -378,10 +378,10 @@ int main(void) {
   mg_log_set(MG_LL_ERROR);
   body = make_body(SIZE);
   a_peer_that_never_reads();
-  a_peer_that_reads_now_and_then();
+  a_peer_that_reads_slowly();
   a_peer_that_half_closes_and_never_reads();
-  the_flag_waits_for_nothing(true);
-  the_flag_waits_for_nothing(false);
+  is_draining_does_not_wait_for_the_response(true);
+  is_draining_does_not_wait_for_the_response(false);
   an_answer_that_never_begins();
   an_answer_that_begins_in_time();
   an_answer_that_never_begins_to_a_peer_that_half_closed();

@@ -1,4 +1,4 @@
-// When accept finds no descriptor, lingering sockets are given up; and without any, the listener waits quietly.
+// When accept runs out of descriptors, lingering sockets are closed; if there are none, the listener waits without spinning.
 // not under: valgrind: it lets accept succeed, closes the socket and then reports EMFILE
 #include "mongoose.h"
 
@@ -41,10 +41,10 @@ static bool answered(struct peer *p) {
 
 static void ask(struct peer *p, struct mg_connection *l) {
   peer_open(p, l);
-  peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
-static void lingering_sockets_make_room(void) {
+static void lingering_sockets_are_closed_for_new_ones(void) {
   struct mg_mgr mgr;
   struct mg_connection *l = serve(&mgr, server, NULL);
   struct peer p[LINGERING], waiting;
@@ -85,7 +85,7 @@ static void a_listener_without_descriptors_waits(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  lingering_sockets_make_room();
+  lingering_sockets_are_closed_for_new_ones();
   a_listener_without_descriptors_waits();
   return DONE();
 }

@@ -1,5 +1,5 @@
-// MGX_MGR_DONE means that nothing of the manager is left, lingering sockets included: a program that exits then cuts off nobody.
-// mg_mgr_free of a manager whose drain was asked for waits for them too. With a clock turned by hand.
+// MGX_MGR_DONE means that nothing of the manager is left, including lingering sockets: exiting then cuts off nobody. mg_mgr_free
+// waits for them too if a drain was requested. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"
@@ -34,17 +34,17 @@ static size_t reply_len(void) {
 static void begin(struct peer *p) {
   forget();
   peer_open(p, serve(&mgr, refuses, NULL));
-  CHECK(peer_say(p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n"));
+  CHECK(peer_send_text(p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n"));
 }
 
 // Uploads a little and reads a little.
-static void step(struct peer *p, size_t *uploaded) {
+static void exchange_a_little(struct peer *p, size_t *uploaded) {
   ssize_t n = *uploaded >= UPLOAD_LEN ? 0 : send(p->fd, body, 10000, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (n > 0) *uploaded += (size_t) n;
   peer_take(p, 4000);
 }
 
-static void arrived(struct peer *p) {
+static void expect_whole_reply(struct peer *p) {
   uint64_t until = real_ms() + 50000;
   while (!peer_read(p) && real_ms() < until) usleep(1000);
   CHECK_EQ(p->end, PEER_FIN);
@@ -67,7 +67,7 @@ static void nothing_is_cut_off_after_done(bool drained_by_handler) {
   }
   while (mgx_mgr_phase(&mgr) != MGX_MGR_DONE && real_ms() < until) {
     mg_mgr_poll(&mgr, 1);
-    step(&p, &uploaded);
+    exchange_a_little(&p, &uploaded);
     clock_ms++;
     mgx_mgr_drain_status(&mgr, &status);
     if (status.lingering > 0) {
@@ -82,12 +82,12 @@ static void nothing_is_cut_off_after_done(bool drained_by_handler) {
   CHECK_EQ(status.lingering, 0);
   CHECK_EQ(status.forced, 0);
   mg_mgr_free(&mgr);
-  arrived(&p);
+  expect_whole_reply(&p);
   peer_free(&p);
 }
 
 // One that lingers, its peer idle: a second, and then it is done. Or the deadline.
-static void done_after(int deadline, uint64_t after) {
+static void done_when_lingering_ends(int deadline, uint64_t after) {
   struct mgx_mgr_drain_opts opts;
   struct mgx_drain_status status;
   struct peer p;
@@ -132,11 +132,11 @@ static void done_when_the_peer_has_closed(void) {
 
 // ---- mg_mgr_free
 
-static void *uploads(void *arg) {
+static void *upload_thread(void *arg) {
   struct peer *p = (struct peer *) arg;
   size_t uploaded = 0;
   uint64_t until = real_ms() + 50000;
-  while (p->end == PEER_OPEN && real_ms() < until) step(p, &uploaded), usleep(500);
+  while (p->end == PEER_OPEN && real_ms() < until) exchange_a_little(p, &uploaded), usleep(500);
   shutdown(p->fd, SHUT_WR);
   return NULL;
 }
@@ -148,13 +148,13 @@ static void mg_mgr_free_finishes_lingering(void) {
   uint64_t began;
   drains_manager = true;
   begin(&p);
-  CHECK(pthread_create(&thread, NULL, uploads, &p) == 0);
+  CHECK(pthread_create(&thread, NULL, upload_thread, &p) == 0);
   POLL_UNTIL(&mgr, (mgx_mgr_drain_status(&mgr, &status), status.lingering == 1));
   began = real_ms();
   mg_mgr_free(&mgr);  // the clock stands still: it is the peer's end that it waits for
   CHECK(real_ms() - began < 9000);
   pthread_join(thread, NULL);
-  arrived(&p);
+  expect_whole_reply(&p);
   peer_free(&p);
 }
 
@@ -172,8 +172,8 @@ static void mg_mgr_free_does_not_wait_without_a_drain(void) {
   peer_free(&p);
 }
 
-// A clock of the program's own that stands still, and a peer that does nothing: it ends all the same.
-static void mg_mgr_free_does_not_wait_for_ever(void) {
+// A clock of the application's own that stands still, and a peer that does nothing: it ends all the same.
+static void mg_mgr_free_waits_a_limited_time(void) {
   struct peer p;
   forget();
   listener = serve(&mgr, server, NULL);
@@ -188,7 +188,7 @@ static void mg_mgr_free_does_not_wait_for_ever(void) {
 
 static bool freed;
 
-static void frees(struct mg_connection *c, int ev, void *ev_data) {
+static void frees_the_manager(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == MG_EV_HTTP_MSG && !freed) {
     CHECK(mgx_mgr_drain(c->mgr, NULL));
@@ -201,12 +201,12 @@ static void mg_mgr_free_in_a_handler(void) {
   struct peer lingers, p;
   freed = false;
   forget();
-  listener = serve(&mgr, frees, NULL);
+  listener = serve(&mgr, frees_the_manager, NULL);
   join(&mgr, listener, &lingers);
   last->is_draining = 1;
   POLL_UNTIL(&mgr, peer_read(&lingers));
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/never")));
+  CHECK(peer_send_text(&p, GET("/never")));
   peer_free(&lingers);
   POLL_UNTIL(&mgr, freed);
   CHECK(mgr.conns == NULL);
@@ -220,12 +220,12 @@ int main(void) {
   body = make_body(REPLY_LEN);
   nothing_is_cut_off_after_done(true);
   nothing_is_cut_off_after_done(false);
-  done_after(0, 1000);
-  done_after(400, 400);
+  done_when_lingering_ends(0, 1000);
+  done_when_lingering_ends(400, 400);
   done_when_the_peer_has_closed();
   mg_mgr_free_finishes_lingering();
   mg_mgr_free_does_not_wait_without_a_drain();
-  mg_mgr_free_does_not_wait_for_ever();
+  mg_mgr_free_waits_a_limited_time();
   mg_mgr_free_in_a_handler();
   free(body);
   return DONE();

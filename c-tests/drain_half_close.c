@@ -1,4 +1,4 @@
-// A peer that closes its own half after the request still gets the whole answer, and then the end of the stream.
+// A peer that half-closes after its request still gets the whole response, and then the end of the stream.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -79,7 +79,7 @@ static void exchange(mg_event_handler_t fn, struct peer *p) {
   forget();
   l = serve(&mgr, fn, NULL);
   peer_open(p, l);
-  CHECK(peer_say(p, request));
+  CHECK(peer_send_text(p, request));
   peer_shut(p);
   POLL_UNTIL(&mgr, peer_read(p));
   CHECK_EQ(p->end, PEER_FIN);
@@ -89,7 +89,7 @@ static void exchange(mg_event_handler_t fn, struct peer *p) {
   CHECK_EQ(messages, 1);
   CHECK_EQ(closes, 1);
   CHECK_EQ(errors, 0);
-  CHECK_EQ(draining_seen, 0);  // the program did not set it
+  CHECK_EQ(draining_seen, 0);  // the application did not set it
 }
 
 static void expect_whole_reply(mg_event_handler_t fn, size_t len) {
@@ -142,7 +142,7 @@ static void half_close_with_nothing_pending_is_a_close(void) {
   l = serve(&mgr, at_once, NULL);
   peer_open(&p, l);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\nHost"));  // half a request
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\nHost"));  // half a request
   peer_shut(&p);
   POLL_UNTIL(&mgr, closes == 1);
   POLL_UNTIL(&mgr, peer_read(&p));
@@ -154,7 +154,7 @@ static void half_close_with_nothing_pending_is_a_close(void) {
   mg_mgr_free(&mgr);
 }
 
-static void waiting_for_the_answer_does_not_spin(void) {
+static void waiting_for_the_response_does_not_spin(void) {
   struct mg_mgr mgr;
   struct mg_connection *l;
   struct peer p;
@@ -164,7 +164,7 @@ static void waiting_for_the_answer_does_not_spin(void) {
   body_len = 10;
   l = serve(&mgr, later, NULL);
   peer_open(&p, l);
-  peer_say(&p, request);
+  peer_send_text(&p, request);
   peer_shut(&p);
   POLL_UNTIL(&mgr, messages == 1);
   start = real_ms();
@@ -185,7 +185,7 @@ static void half_close_after_two_requests(void) {
   body_len = 20000;
   l = serve(&mgr, later, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
   peer_shut(&p);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(messages, 2);
@@ -236,7 +236,7 @@ int main(void) {
   half_close_with_the_reply_300_ms_later();
   half_close_during_a_chunked_reply_that_goes_on();
   half_close_with_nothing_pending_is_a_close();
-  waiting_for_the_answer_does_not_spin();
+  waiting_for_the_response_does_not_spin();
   half_close_after_two_requests();
   a_response_until_close_is_delivered_before_close();
   free(body);

@@ -1,5 +1,6 @@
-// Peers that do not play along, in every state of a drain: they reset, half-close, dribble, flood, or read nothing at all. Each
-// connection ends, once, with its descriptor; no poll spins; and another client is served all the while. With a clock turned by hand.
+// Misbehaving peers in every state of a drain: they reset, half-close, send byte by byte, flood, or read nothing. Each
+// connection closes once and frees its descriptor, no poll spins, and another client is served meanwhile. Uses a simulated
+// clock.
 // timeout: 120
 #include "ext.h"
 
@@ -11,7 +12,7 @@ static struct mg_connection *listener, *victim;
 static int victim_closes, raw_bytes;
 static enum mgx_reason why;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -41,7 +42,7 @@ static const char *const names[] = {"grace", "half a head", "half a body", "half
                                     "endless", "raw", "websocket", "by flag", "lingering"};
 
 // Brings a connection into a state of its drain.
-static void bring(struct peer *p, enum state state, int grace) {
+static void enter_state(struct peer *p, enum state state, int grace) {
   struct mgx_drain_opts opts;
   memset(&opts, 0, sizeof(opts));
   opts.idle_grace_ms = grace;
@@ -50,9 +51,9 @@ static void bring(struct peer *p, enum state state, int grace) {
   CHECK(victim != NULL);
   if (victim == NULL) return;
   switch (state) {
-    case HALF_A_HEAD: CHECK(peer_say(p, "GET /hi HTT")); break;
-    case HALF_A_BODY: CHECK(peer_say(p, "POST /hi HTTP/1.1\r\nContent-Length: 5\r\n\r\nx")); break;
-    case HALF_A_CHUNK: CHECK(peer_say(p, "POST /hi HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx")); break;
+    case HALF_A_HEAD: CHECK(peer_send_text(p, "GET /hi HTT")); break;
+    case HALF_A_BODY: CHECK(peer_send_text(p, "POST /hi HTTP/1.1\r\nContent-Length: 5\r\n\r\nx")); break;
+    case HALF_A_CHUNK: CHECK(peer_send_text(p, "POST /hi HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx")); break;
     case UNANSWERED: ask(&mgr, p, GET("/later")); break;
     case NOT_READ: case NOT_READ_GRACE: case BY_FLAG: ask(&mgr, p, GET("/big")); break;
     case ENDLESS: ask(&mgr, p, GET("/chunks")); break;
@@ -106,7 +107,7 @@ static void act(struct peer *p, enum state state, enum deed deed) {
       break;
     case RESET_LATER:
       poll_often(&mgr);
-      turn_clock(500);
+      advance_clock(500);
       reset(p);
       break;
     case BYTE_BY_BYTE:
@@ -127,7 +128,7 @@ static void act(struct peer *p, enum state state, enum deed deed) {
 }
 
 // Polls sleep: five of 10 ms each take their time, once everything has settled.
-static bool sleeps(void) {
+static bool polls_sleep(void) {
   int tries, i;
   for (tries = 0; tries < 20; tries++) {
     uint64_t began = real_ms();
@@ -144,7 +145,7 @@ static void another_is_served(struct peer *other) {
   other->len = 0;
 }
 
-static void ends(enum state state, enum deed deed, int grace) {
+static void connection_ends(enum state state, enum deed deed, int grace) {
   struct peer p, other;
   size_t files;
   int failed = checks_failed;
@@ -153,17 +154,17 @@ static void ends(enum state state, enum deed deed, int grace) {
   join(&mgr, listener, &other);
   another_is_served(&other);
   files = open_files();
-  bring(&p, state, grace);
+  enter_state(&p, state, grace);
   act(&p, state, deed);
   poll_often(&mgr);
-  CHECK(sleeps());
+  CHECK(polls_sleep());
   another_is_served(&other);
-  if (victim_closes == 0) turn_clock(29000);  // some limits
-  CHECK(sleeps());
-  if (victim_closes == 0) turn_clock(400000);  // all of them
+  if (victim_closes == 0) advance_clock(29000);  // some limits
+  CHECK(polls_sleep());
+  if (victim_closes == 0) advance_clock(400000);  // all of them
   CHECK_EQ(victim_closes, 1);
   if (deed == RESET) CHECK(why == MGX_REASON_RESET || state == LINGERING);
-  turn_clock(20000);
+  advance_clock(20000);
   if (p.fd >= 0) peer_drop(&p);
   peer_free(&p);
   another_is_served(&other);
@@ -176,17 +177,17 @@ static void ends(enum state state, enum deed deed, int grace) {
 
 // ---- what dribbles in prolongs nothing but a body that goes on
 
-static void dribble(enum state state, const char *bytes, int each_ms, int expected_ms, enum mgx_reason want) {
+static void send_byte_by_byte(enum state state, const char *bytes, int each_ms, int expected_ms, enum mgx_reason want) {
   struct peer p;
   int passed = 0, failed = checks_failed;
   forget();
   listener = serve(&mgr, handler, NULL);
-  bring(&p, state, 0);
+  enter_state(&p, state, 0);
   while (victim_closes == 0 && passed < 400000) {
     if (*bytes != '\0' && passed % each_ms == 0) peer_send(&p, bytes++, 1);
     poll_often(&mgr);
     peer_read(&p);
-    turn_clock(1000);
+    advance_clock(1000);
     passed += 1000;
   }
   CHECK_EQ(passed, expected_ms);
@@ -198,18 +199,18 @@ static void dribble(enum state state, const char *bytes, int each_ms, int expect
 
 static const char endless[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
-// A half-close with an answer on its way that nobody reads, and a grace: the last look at the socket must not go on for ever.
+// A half-close with an answer on its way that nobody reads, and a grace: the last look at the socket must not go on forever.
 static void half_closed_and_not_read_with_a_grace(void) {
   struct peer p;
   forget();
   listener = serve(&mgr, handler, NULL);
-  bring(&p, NOT_READ_GRACE, 1000);
+  enter_state(&p, NOT_READ_GRACE, 1000);
   peer_shut(&p);
   poll_often(&mgr);
-  turn_clock(1000);
-  turn_clock(1000);
+  advance_clock(1000);
+  advance_clock(1000);
   CHECK_EQ(victim_closes, 0);
-  CHECK(sleeps());
+  CHECK(polls_sleep());
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(p.len > BIG && memcmp(p.buf + p.len - BIG, big_body, BIG) == 0);
@@ -223,10 +224,10 @@ static void a_grace_without_limit_and_a_peer_that_never_reads(void) {
   struct peer p;
   forget();
   listener = serve(&mgr, handler, NULL);
-  bring(&p, NOT_READ_GRACE, -1);
-  turn_clock(59999);
+  enter_state(&p, NOT_READ_GRACE, -1);
+  advance_clock(59999);
   CHECK_EQ(victim_closes, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(victim_closes, 1);
   CHECK_EQ(why, MGX_REASON_FLUSH_TIMEOUT);
   peer_drop(&p);
@@ -239,14 +240,14 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
   for (state = 0; state < (int) STATES; state++) {
-    for (deed = slow ? state % 2 : 0; deed < (int) DEEDS; deed += slow ? 2 : 1) ends((enum state) state, (enum deed) deed, 1000);
+    for (deed = slow ? state % 2 : 0; deed < (int) DEEDS; deed += slow ? 2 : 1) connection_ends((enum state) state, (enum deed) deed, 1000);
   }
-  ends(GRACE, FLOOD, -1);
-  ends(RAW, BYTE_BY_BYTE, 50);
-  dribble(HALF_A_HEAD, endless, 10000, 30000, MGX_REASON_HEADER_TIMEOUT);
-  dribble(UNANSWERED, endless, 10000, 30000, MGX_REASON_RESPONSE_TIMEOUT);
-  dribble(HALF_A_BODY, "xxxx", 20000, 61000, MGX_REASON_DRAINED);  // complete after a minute
-  dribble(HALF_A_BODY, "xx", 20000, 50000, MGX_REASON_BODY_TIMEOUT);
+  connection_ends(GRACE, FLOOD, -1);
+  connection_ends(RAW, BYTE_BY_BYTE, 50);
+  send_byte_by_byte(HALF_A_HEAD, endless, 10000, 30000, MGX_REASON_HEADER_TIMEOUT);
+  send_byte_by_byte(UNANSWERED, endless, 10000, 30000, MGX_REASON_RESPONSE_TIMEOUT);
+  send_byte_by_byte(HALF_A_BODY, "xxxx", 20000, 61000, MGX_REASON_DRAINED);  // complete after a minute
+  send_byte_by_byte(HALF_A_BODY, "xx", 20000, 50000, MGX_REASON_BODY_TIMEOUT);
   half_closed_and_not_read_with_a_grace();
   a_grace_without_limit_and_a_peer_that_never_reads();
   free(big_body);

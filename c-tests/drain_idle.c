@@ -1,4 +1,4 @@
-// 10,000 idle keep-alive connections are drained at once: each peer sees a clean end. Prints time and memory.
+// 10,000 idle keep-alive connections are drained at once, and each peer sees a clean close. Prints time and memory.
 // timeout: 120
 #include "mongoose.h"
 
@@ -28,8 +28,8 @@ static void clients(unsigned short port, size_t n, int report) {
   char reply[200];
   for (i = 0; i < n; i += BATCH) {
     for (k = i; k < n && k < i + BATCH; k++) {
-      peer_dial(&p[k], port, 0);
-      peer_say(&p[k], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      peer_connect(&p[k], port, 0);
+      peer_send_text(&p[k], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
     for (k = i; k < n && k < i + BATCH; k++) answered += recv(p[k].fd, reply, sizeof(reply), 0) == 50;
   }
@@ -40,7 +40,7 @@ static void clients(unsigned short port, size_t n, int report) {
 }
 
 // A tool that slows everything down gets fewer.
-static size_t most(void) {
+static size_t client_count(void) {
   const char *preload = getenv("LD_PRELOAD");
   return preload != NULL && strstr(preload, "vgpreload") != NULL ? MOST / 10 : MOST;
 }
@@ -54,7 +54,7 @@ static size_t resident(void) {
   return pages * (size_t) sysconf(_SC_PAGESIZE);
 }
 
-static bool said(int fd, size_t *number) {
+static bool read_report(int fd, size_t *number) {
   struct pollfd pfd;
   pfd.fd = fd;
   pfd.events = POLLIN;
@@ -65,7 +65,7 @@ int main(void) {
   struct mg_mgr mgr;
   struct mg_connection *l, *c;
   rlim_t limit = raise_file_limit();
-  size_t n = limit > most() + 100 ? most() : (size_t) limit - 100, answered = 0, clean = 0, before, memory;
+  size_t n = limit > client_count() + 100 ? client_count() : (size_t) limit - 100, answered = 0, clean = 0, before, memory;
   uint64_t start, ms, end = real_ms() + 100000;
   int pipes[2];
   pid_t child;
@@ -76,7 +76,7 @@ int main(void) {
   child = fork();
   if (child == 0) clients(port_of(l), n, pipes[1]);
   before = resident();
-  while (!said(pipes[0], &answered) && real_ms() < end) mg_mgr_poll(&mgr, 5);
+  while (!read_report(pipes[0], &answered) && real_ms() < end) mg_mgr_poll(&mgr, 5);
   CHECK_EQ(answered, n);
   CHECK_EQ(accepts, n);
   CHECK_EQ(messages, n);
@@ -90,7 +90,7 @@ int main(void) {
   ms = real_ms() - start;
   CHECK_EQ(closes, n);
   CHECK_EQ(count_conns(&mgr), 1);
-  while (!said(pipes[0], &clean) && real_ms() < end) mg_mgr_poll(&mgr, 5);
+  while (!read_report(pipes[0], &clean) && real_ms() < end) mg_mgr_poll(&mgr, 5);
   CHECK_EQ(clean, n);
   CHECK_EQ(errors, 0);
   printf("%lu idle connections: %lu bytes each, drained in %lu ms\n", (unsigned long) n, (unsigned long) (memory / n), (unsigned long) ms);

@@ -1,4 +1,4 @@
-// Draining everything that is not a server's HTTP connection: raw TCP, clients, datagrams, descriptors of the program's own.
+// Draining everything other than HTTP connections of servers: raw TCP, clients, datagrams, descriptors of the application.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -95,7 +95,7 @@ static void a_draining_client_whose_connect_is_refused(void) {
 }
 
 // A client that has sent its request and drains gives up the response.
-static void asks_and_drains(struct mg_connection *c, int ev, void *ev_data) {
+static void requests_and_drains(struct mg_connection *c, int ev, void *ev_data) {
   count(c, ev, ev_data);
   if (ev == MG_EV_CONNECT) {
     mg_printf(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -116,7 +116,7 @@ static void an_http_client_that_drains_after_its_request(void) {
   forget();
   served = 0;
   l = serve(&mgr, answers, NULL);
-  mg_http_connect(&mgr, url_of(l, "http"), asks_and_drains, NULL);
+  mg_http_connect(&mgr, url_of(l, "http"), requests_and_drains, NULL);
   POLL_UNTIL(&mgr, closes == 1 && served == 1 && count_conns(&mgr) == 1);
   CHECK_EQ(messages, 0);
   CHECK_EQ(errors, 0);
@@ -131,7 +131,7 @@ static void a_peer_that_resets(void) {
   forget();
   mg_mgr_init(&mgr);
   l = mg_listen(&mgr, "tcp://127.0.0.1:0", NULL, NULL);
-  peer_dial(&p, port_of(l), 4096);
+  peer_connect(&p, port_of(l), 4096);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
   c = mgr.conns;
   CHECK(c->is_accepted);
@@ -149,7 +149,7 @@ static void a_peer_that_resets(void) {
   CHECK_EQ(closes, 1);
 }
 
-// ---- descriptors of the program's own: everything is sent, and then they are closed at once
+// ---- descriptors of the application's own: everything is sent, and then they are closed at once
 static void a_wrapped_descriptor(bool peer_ends_first) {
   struct mg_mgr mgr;
   struct mg_connection *c;
@@ -184,7 +184,7 @@ static void a_wrapped_descriptor_does_not_linger(void) {
   size_t files;
   forget();
   CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-  copy = dup(fds[0]);  // the program may go on using a copy
+  copy = dup(fds[0]);  // the application may go on using a copy
   mg_mgr_init(&mgr);
   c = mg_wrapfd(&mgr, fds[0], count, NULL);
   files = open_files();

@@ -1,5 +1,5 @@
-// Connections that end by themselves after the last request: `Connection: close`, and HTTP/1.0 without keep-alive. And those
-// that must not.
+// Connections that close after the last request: `Connection: close`, and HTTP/1.0 without keep-alive. And those that must stay
+// open.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -43,7 +43,7 @@ static void in_chunks(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // Printed by hand, with the flag cleared by hand.
-static void by_hand(struct mg_connection *c, int ev, void *ev_data) {
+static void print_reply(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) {
     mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", messages);
@@ -68,7 +68,7 @@ static struct peer ask(mg_event_handler_t fn, const char *request, size_t enough
   struct peer p;
   messages = closes = polls = 0;
   peer_open(&p, serve(&mgr, fn, NULL));
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, peer_has(&p, enough));
   poll_often(&mgr);
   peer_read(&p);
@@ -142,13 +142,13 @@ static void after_the_last_chunk(void) {
   peer_free(&p);
 }
 
-// An answer that the program wrote itself: `Connection: close` is honoured as always, HTTP/1.0 is the program's own business.
-static void written_by_hand(void) {
-  struct peer p = ask(by_hand, GET_CLOSE, 39);
+// An answer that the application wrote itself: `Connection: close` is honoured as always, HTTP/1.0 is the application's own business.
+static void replies_printed_by_the_application(void) {
+  struct peer p = ask(print_reply, GET_CLOSE, 39);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));
   CHECK(!open_at_end);
   peer_free(&p);
-  p = ask(by_hand, GET_10, 39);
+  p = ask(print_reply, GET_10, 39);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));
   CHECK(open_at_end);
   peer_free(&p);
@@ -190,7 +190,7 @@ static void a_request_that_nothing_was_queued_for_keeps_its_connection(const cha
   struct peer p;
   messages = closes = answers_due = 0;
   peer_open(&p, serve(&mgr, proxy, NULL));
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, messages == 1);
   poll_often(&mgr);
   CHECK_EQ(closes, 0);
@@ -200,7 +200,7 @@ static void a_request_that_nothing_was_queued_for_keeps_its_connection(const cha
   poll_often(&mgr);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"));
   CHECK_EQ(closes, 0);
-  CHECK(peer_say(&p, GET));  // and the next request is handled
+  CHECK(peer_send_text(&p, GET));  // and the next request is handled
   POLL_UNTIL(&mgr, messages == 2);
   peer_free(&p);
   mg_mgr_free(&mgr);
@@ -211,7 +211,7 @@ int main(void) {
   http_1_0();
   connection_close();
   after_the_last_chunk();
-  written_by_hand();
+  replies_printed_by_the_application();
   a_body_that_the_handler_reads_itself();
   a_request_that_nothing_was_queued_for_keeps_its_connection(GET_CLOSE);
   a_request_that_nothing_was_queued_for_keeps_its_connection(GET_10);

@@ -1,5 +1,5 @@
-// After a completed drain the socket lingers, out of the program's sight, until the peer is done: at most 1,024 of them, not on
-// mgr->conns, and at no cost to the poll loop.
+// After a completed drain the socket lingers, invisible to the application, until the peer is done: at most 1,024 sockets, not
+// on mgr->conns, and at no cost to the poll loop.
 // timeout: 120
 #include "mongoose.h"
 
@@ -29,7 +29,7 @@ static void forget(void) {
 // A peer that has its reply and the end of the stream, and keeps its own half open.
 static void exchange(struct mg_mgr *mgr, struct mg_connection *l, struct peer *p) {
   peer_open(p, l);
-  peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   POLL_UNTIL(mgr, peer_read(p));
   CHECK_EQ(p->end, PEER_FIN);
 }
@@ -57,7 +57,7 @@ static void lingering_sockets_are_invisible(void) {
   while (mgr.conns != NULL) mg_mgr_poll(&mgr, 1);  // comes to an end although the socket is still there
   id = mgr.nextid;
   CHECK_EQ(id, 2);
-  CHECK(peer_say(&p, "more"));
+  CHECK(peer_send_text(&p, "more"));
   poll_often(&mgr);
   CHECK(recv(p.fd, &before, 1, MSG_DONTWAIT) == 0);  // no reset
   peer_free(&p);

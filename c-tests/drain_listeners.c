@@ -1,4 +1,4 @@
-// Draining a listener closes it in its next turn; its port is free at once and the connections it accepted live on.
+// Draining a listener closes it in its next service call; its port is free at once and its accepted connections stay open.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -23,14 +23,14 @@ static char hi[] = "hi", ho[] = "ho";
 static void ask(struct mg_mgr *mgr, struct peer *p, const char *text) {
   struct mg_str want = make_reply("200 OK", "", text, strlen(text));
   p->len = 0;
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   POLL_UNTIL(mgr, peer_has(p, want.len));
   CHECK(peer_got_str(p, want));
   CHECK_EQ(p->end, PEER_OPEN);
   free(want.buf);
 }
 
-static void of_two_listeners_only_the_drained_one_closes(bool by_closing) {
+static void only_the_drained_listener_closes(bool by_closing) {
   struct mg_mgr mgr;
   struct mg_connection *one, *two;
   struct peer p, q;
@@ -97,12 +97,12 @@ static void the_port_is_reopened_from_a_timer(void) {
 // The same within one MG_EV_CLOSE of the old listener, and with connections still lingering on the port.
 static bool reopen;
 
-static void phoenix(struct mg_connection *c, int ev, void *ev_data) {
+static void reopens_on_close(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == MG_EV_HTTP_MSG) c->is_draining = 1;
   if (ev == MG_EV_CLOSE && c->is_listening && reopen) {
     reopen = false;
-    listener = mg_http_listen(c->mgr, address, phoenix, ho);
+    listener = mg_http_listen(c->mgr, address, reopens_on_close, ho);
   }
 }
 
@@ -111,11 +111,11 @@ static void the_port_is_reopened_while_sockets_linger(void) {
   struct peer p[5];
   int i;
   forget();
-  listener = serve(&mgr, phoenix, hi);
+  listener = serve(&mgr, reopens_on_close, hi);
   mg_snprintf(address, sizeof(address), "%s", url_of(listener, "http"));
   for (i = 0; i < 5; i++) {
     peer_open(&p[i], listener);
-    peer_say(&p[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_send_text(&p[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     POLL_UNTIL(&mgr, peer_read(&p[i]));
   }
   CHECK_EQ(closes, 5);
@@ -129,7 +129,7 @@ static void the_port_is_reopened_while_sockets_linger(void) {
   for (i = 0; i < 5; i++) peer_free(&p[i]);
   if (listener != NULL) {
     peer_open(&p[0], listener);
-    peer_say(&p[0], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_send_text(&p[0], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     POLL_UNTIL(&mgr, peer_read(&p[0]));
     CHECK(p[0].len > 2 && memcmp(p[0].buf + p[0].len - 2, "ho", 2) == 0);
     peer_free(&p[0]);
@@ -138,7 +138,7 @@ static void the_port_is_reopened_while_sockets_linger(void) {
 }
 
 // Drained from the handler of a connection that it accepted, while others wait to be accepted.
-static void closes_the_shop(struct mg_connection *c, int ev, void *ev_data) {
+static void drains_the_listener_on_accept(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == MG_EV_ACCEPT) listener->is_draining = 1;
 }
@@ -148,7 +148,7 @@ static void drained_from_the_accept_handler(void) {
   struct peer p[3];
   int i;
   forget();
-  listener = serve(&mgr, closes_the_shop, hi);
+  listener = serve(&mgr, drains_the_listener_on_accept, hi);
   for (i = 0; i < 3; i++) peer_open(&p[i], listener);
   POLL_UNTIL(&mgr, listener_closes == 1);
   CHECK(count_conns(&mgr) >= 1);
@@ -159,8 +159,8 @@ static void drained_from_the_accept_handler(void) {
 
 int main(void) {
   mg_log_set(MG_LL_ERROR);
-  of_two_listeners_only_the_drained_one_closes(false);
-  of_two_listeners_only_the_drained_one_closes(true);
+  only_the_drained_listener_closes(false);
+  only_the_drained_listener_closes(true);
   the_port_is_reopened_from_a_timer();
   the_port_is_reopened_while_sockets_linger();
   drained_from_the_accept_handler();

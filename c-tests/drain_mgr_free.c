@@ -1,5 +1,4 @@
-// mg_mgr_free while a drain is in any of its phases: one MG_EV_CLOSE for each connection, nothing leaks, nobody is called any
-// more. What was still queued is discarded.
+// mg_mgr_free in each phase of a drain: one MG_EV_CLOSE per connection, no leaks, no later calls. Queued output is discarded.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 
@@ -68,7 +67,7 @@ static void small_drain(struct mg_connection *c, int ev, void *ev_data) {
 static void start(struct mg_mgr *mgr, mg_event_handler_t fn, struct peer *p) {
   forget();
   peer_open(p, serve(mgr, fn, NULL));
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
 }
 
 // The peer gets a beginning of the reply and then an end, never anything wrong.
@@ -127,7 +126,7 @@ static void while_lingering(bool unread) {
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(closes, 1);
-  if (unread) CHECK(peer_say(&p, "more of the same"));  // is read before the socket is closed
+  if (unread) CHECK(peer_send_text(&p, "more of the same"));  // is read before the socket is closed
   mg_mgr_free(&mgr);
   CHECK_EQ(open_files(), files + 1);  // the peer's own
   CHECK(recv(p.fd, body, 1, MSG_DONTWAIT) == 0);  // and no reset
@@ -147,7 +146,7 @@ static void while_a_client_connects(void) {
 // ---- from inside a handler
 static bool from_close;
 
-static void frees(struct mg_connection *c, int ev, void *ev_data) {
+static void frees_the_manager(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (freed) return;
   if ((ev == MG_EV_HTTP_MSG && !from_close) || (ev == MG_EV_CLOSE && from_close && c->is_accepted)) {
@@ -165,7 +164,7 @@ static void frees(struct mg_connection *c, int ev, void *ev_data) {
 static void from_a_handler(bool in_close) {
   struct mg_mgr mgr;
   struct peer p;
-  start(&mgr, frees, &p);
+  start(&mgr, frees_the_manager, &p);
   from_close = in_close;
   POLL_UNTIL(&mgr, freed);
   end(&mgr, &p);

@@ -33,11 +33,11 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
 
 #define GET "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
 
-static void say_gets(struct peer *p, int from, int to) {
+static void send_gets(struct peer *p, int from, int to) {
   char text[100];
   for (; from < to; from++) {
     snprintf(text, sizeof(text), GET, from);
-    CHECK(peer_say(p, text));
+    CHECK(peer_send_text(p, text));
   }
 }
 
@@ -63,7 +63,7 @@ static void in_the_same_segment(void) {
   forget();
   peer_open(&p, serve(&mgr, server, NULL));
   snprintf(text, sizeof(text), GET GET GET, 1, 2, 3);
-  CHECK(peer_say(&p, text));
+  CHECK(peer_send_text(&p, text));
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   expect_one_reply(&p);
   CHECK_EQ(messages, 1);
@@ -81,11 +81,11 @@ static void while_the_reply_is_flushed(void) {
   forget();
   body_len = 16000000;  // more than socket buffers take
   peer_open(&p, serve(&mgr, server, NULL));
-  say_gets(&p, 0, 1);
+  send_gets(&p, 0, 1);
   POLL_UNTIL(&mgr, messages == 1);
   reads_before = reads;
   for (i = 1; i < 20; i++) {
-    say_gets(&p, i, i + 1);
+    send_gets(&p, i, i + 1);
     mg_mgr_poll(&mgr, 0);
     peer_take(&p, 100000);
   }
@@ -111,7 +111,7 @@ static void drained_from_the_headers(void) {
   forget();
   drain_in_headers = true;
   peer_open(&p, serve(&mgr, server, NULL));
-  CHECK(peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   expect_one_reply(&p);
   CHECK_EQ(messages, 0);
@@ -129,7 +129,7 @@ static void drained_before_the_request_is_read(void) {
   l = serve(&mgr, server, NULL);
   peer_open(&p, l);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
-  say_gets(&p, 0, 1);
+  send_gets(&p, 0, 1);
   for (c = mgr.conns; c != NULL; c = c->next) {
     if (c->is_accepted) c->is_draining = 1;
   }
@@ -142,14 +142,14 @@ static void drained_before_the_request_is_read(void) {
   mg_mgr_free(&mgr);
 }
 
-// MG_EV_READ that is being delivered still reaches the program, and its buffer is left alone until it returns.
+// MG_EV_READ that is being delivered still reaches the application, and its buffer is left alone until it returns.
 static void drained_in_read(void) {
   struct mg_mgr mgr;
   struct peer p;
   forget();
   drain_in_read = true;
   peer_open(&p, serve(&mgr, server, NULL));
-  CHECK(peer_say(&p, "GET /1 HTT"));  // READ, no request yet
+  CHECK(peer_send_text(&p, "GET /1 HTT"));  // READ, no request yet
   POLL_UNTIL(&mgr, closes == 1);
   CHECK_EQ(reads, 1);
   CHECK_EQ(messages, 0);
@@ -182,7 +182,7 @@ static void drained_by_the_protocol_handler_of_a_raw_connection(void) {
   forget();
   mg_mgr_init(&mgr);
   peer_open(&p, mg_listen(&mgr, "tcp://127.0.0.1:0", echo, NULL));
-  CHECK(peer_say(&p, "hello"));
+  CHECK(peer_send_text(&p, "hello"));
   POLL_UNTIL(&mgr, closes == 1);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(seen_after, 5);
@@ -193,7 +193,7 @@ static void drained_by_the_protocol_handler_of_a_raw_connection(void) {
 }
 
 // Nothing is queued when the drain is set: that is the end, for the requests behind it too, and an end in order.
-static void refuse(struct mg_connection *c, int ev, void *ev_data) {
+static void drains_without_reply(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) messages++, c->is_draining = 1;
   if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
   (void) ev_data;
@@ -203,10 +203,10 @@ static void before_the_answer_has_begun(void) {
   struct mg_mgr mgr;
   struct peer p;
   forget();
-  peer_open(&p, serve(&mgr, refuse, NULL));
-  say_gets(&p, 0, 3);
+  peer_open(&p, serve(&mgr, drains_without_reply, NULL));
+  send_gets(&p, 0, 3);
   POLL_UNTIL(&mgr, messages == 1);
-  say_gets(&p, 3, 5);
+  send_gets(&p, 3, 5);
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(p.len, 0);

@@ -1,5 +1,5 @@
-// spread_ms: the drain reaches connections spread over this time, WebSockets and streams too, and until then they work as ever.
-// And the Close frame that the plain flag sends. With a clock turned by hand.
+// spread_ms: the drain reaches connections spread over this time, including WebSockets and streams, and until then they work
+// normally. Also the Close frame sent for the plain flag. Uses a simulated clock.
 #include "ext.h"
 
 #include "ws_peer.h"
@@ -62,7 +62,7 @@ static void spread(enum kind kind) {
       peer_read(&p[i]);
       if (p[i].len > 0) {
         CHECK(peer_got_bytes(&p[i], "\x88\x02\x03\xe9", 4));
-        CHECK(ws_say(&p[i], 0x88, "\x03\xe9", 2));
+        CHECK(ws_send_frame(&p[i], 0x88, "\x03\xe9", 2));
         over[i] = true;
       }
     }
@@ -125,7 +125,7 @@ static void a_request_before_it_is_reached(void) {
 enum before { NOTHING, A_MESSAGE, OWN_CLOSE, OWN_CLOSE_BY_HAND, FROM_TIMER };
 static enum before before;
 
-static void flags(struct mg_connection *c, int ev, void *ev_data) {
+static void sets_draining(struct mg_connection *c, int ev, void *ev_data) {
   handler(c, ev == MG_EV_WS_MSG ? MG_EV_USER : ev, ev_data);
   if (ev == MG_EV_WS_MSG && before != FROM_TIMER) {
     if (before == A_MESSAGE) mg_ws_send(c, "bye", 3, WEBSOCKET_OP_TEXT);
@@ -135,12 +135,12 @@ static void flags(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void the_flag(enum before what, const char *want, size_t len) {
+static void is_draining_on_a_websocket(enum before what, const char *want, size_t len) {
   struct mg_connection *c;
   struct peer p;
   forget();
   before = what;
-  ws_open(&p, &mgr, serve(&mgr, flags, NULL));
+  ws_open(&p, &mgr, serve(&mgr, sets_draining, NULL));
   CHECK(ws_text(&p, "x"));
   if (what == FROM_TIMER) {
     poll_often(&mgr);
@@ -161,10 +161,10 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   for (kind = 0; kind < (int) KINDS; kind++) spread((enum kind) kind);
   a_request_before_it_is_reached();
-  the_flag(NOTHING, "\x88\x02\x03\xe8", 4);
-  the_flag(FROM_TIMER, "\x88\x02\x03\xe8", 4);
-  the_flag(A_MESSAGE, "\x81\x03" "bye\x88\x02\x03\xe8", 9);
-  the_flag(OWN_CLOSE, "\x88\x06\x0f\xa0" "mine", 8);
-  the_flag(OWN_CLOSE_BY_HAND, "\x88\x06\x0f\xa0" "mine", 8);
+  is_draining_on_a_websocket(NOTHING, "\x88\x02\x03\xe8", 4);
+  is_draining_on_a_websocket(FROM_TIMER, "\x88\x02\x03\xe8", 4);
+  is_draining_on_a_websocket(A_MESSAGE, "\x81\x03" "bye\x88\x02\x03\xe8", 9);
+  is_draining_on_a_websocket(OWN_CLOSE, "\x88\x06\x0f\xa0" "mine", 8);
+  is_draining_on_a_websocket(OWN_CLOSE_BY_HAND, "\x88\x06\x0f\xa0" "mine", 8);
   return DONE();
 }

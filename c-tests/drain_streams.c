@@ -1,5 +1,5 @@
-// Answers that begin during a drain and do not end in the same call - event streams, long polls, upgrades, packets - hear of it:
-// MGX_EV_DRAIN comes once more to their connection, so that they can say good-bye. With a clock turned by hand.
+// Responses that begin during a drain and do not end in the same call - event streams, long polls, upgrades, packets - get
+// MGX_EV_DRAIN once more, to end cleanly. Uses a simulated clock.
 #include "ext.h"
 
 #include "ws_peer.h"
@@ -11,7 +11,7 @@ static struct mg_connection *listener;
 static bool polite;
 static int timeout_ms;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -74,7 +74,7 @@ static void a_stream_that_begins_in_the_grace(uint64_t at) {
   struct peer p;
   start(&p);
   begin_drain();
-  turn_clock(at);
+  advance_clock(at);
   ask(&mgr, &p, GET("/chunks"));
   expect_end(&mgr, &p, CHUNKS BYE);
   CHECK_EQ(drain_events, 2);
@@ -106,11 +106,11 @@ static void a_websocket_that_begins_in_the_grace(void) {
   struct peer p;
   start(&p);
   begin_drain();
-  CHECK(peer_say(&p, WS_REQUEST));
+  CHECK(peer_send_text(&p, WS_REQUEST));
   POLL_UNTIL(&mgr, peer_has(&p, strlen(WS_ANSWER) + 4));
   CHECK(peer_got_bytes(&p, WS_ANSWER "\x88\x02\x03\xe9", strlen(WS_ANSWER) + 4));
   CHECK_EQ(drain_events, 2);
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   end(&p);
@@ -126,9 +126,9 @@ static void an_answer_with_a_limit_of_its_own(void) {
   ask(&mgr, &p, GET("/later"));
   poll_often(&mgr);
   CHECK_EQ(drain_events, 2);
-  turn_clock(699);
+  advance_clock(699);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, "");
   CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
   CHECK_EQ(drain_events, 2);
@@ -148,11 +148,11 @@ static void a_stream_that_is_not_read_yet(bool accepted) {
   } else {
     peer_open(&p, listener);
   }
-  CHECK(peer_say(&p, GET("/chunks")));
+  CHECK(peer_send_text(&p, GET("/chunks")));
   CHECK(mgx_mgr_drain(&mgr, &opts));
   if (accepted) {  // the same poll reads it first, so it has begun when the drain reaches it
     expect_open(&mgr, &p, CHUNKS BYE);
-    turn_clock(1000);
+    advance_clock(1000);
     expect_end(&mgr, &p, "");
   } else {
     expect_end(&mgr, &p, CHUNKS BYE);
@@ -162,16 +162,16 @@ static void a_stream_that_is_not_read_yet(bool accepted) {
 }
 
 // Half of the request was there: it is received to its end, and the answer begins then.
-static void a_stream_behind_half_a_request(void) {
+static void a_stream_after_a_partial_request(void) {
   struct peer p;
   start(&p);
-  CHECK(peer_say(&p, "GET /chunks HTTP/1.1\r\nHo"));
+  CHECK(peer_send_text(&p, "GET /chunks HTTP/1.1\r\nHo"));
   poll_often(&mgr);
   begin_drain();
-  turn_clock(5000);
+  advance_clock(5000);
   ask(&mgr, &p, "st: a\r\n\r\n");
   expect_open(&mgr, &p, CHUNKS BYE);
-  turn_clock(1000);  // nobody told the client that this was the last answer
+  advance_clock(1000);  // nobody told the client that this was the last answer
   expect_end(&mgr, &p, "");
   CHECK_EQ(drain_events, 2);
   end(&p);
@@ -182,13 +182,13 @@ static void a_pipelined_stream(void) {
   struct peer p;
   start(&p);
   polite = false;
-  CHECK(peer_say(&p, GET("/later") GET("/chunks")));
+  CHECK(peer_send_text(&p, GET("/later") GET("/chunks")));
   POLL_UNTIL(&mgr, requests == 2);
   begin_drain();
   polite = true;
   if (last != NULL) mg_http_reply(last, 200, "", "hi");
   POLL_UNTIL(&mgr, peer_has(&p, strlen(HI CHUNKS BYE)));
-  turn_clock(1000);
+  advance_clock(1000);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(p.len > strlen(BYE) && memcmp(p.buf + p.len - strlen(BYE), BYE, strlen(BYE)) == 0);
@@ -207,16 +207,16 @@ static void a_stream_that_begins_in_the_lame_duck(void) {
   ask(&mgr, &p, GET("/chunks"));
   expect_open(&mgr, &p, CHUNKS);
   CHECK_EQ(drain_events, 0);
-  turn_clock(500);
+  advance_clock(500);
   expect_open(&mgr, &p, BYE);
   CHECK_EQ(drain_events, 1);
-  turn_clock(1000);
+  advance_clock(1000);
   expect_end(&mgr, &p, "");
   CHECK_EQ(drain_events, 1);
   end(&p);
 }
 
-// The drain of one connection says nothing when it begins, because the program began it.
+// The drain of one connection says nothing when it begins, because the application began it.
 static void a_stream_during_the_drain_of_its_connection(const char *request, const char *want, int events) {
   struct peer p;
   start(&p);
@@ -239,7 +239,7 @@ static void raw(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void packets(void) {
+static void raw_connections_drain_between_packets(void) {
   struct mgx_mgr_drain_opts opts = options(1000);
   struct peer p;
   forget();
@@ -249,7 +249,7 @@ static void packets(void) {
   CHECK(mgx_mgr_drain(&mgr, &opts));
   poll_often(&mgr);
   CHECK_EQ(drain_events, 1);
-  turn_clock(500);
+  advance_clock(500);
   ask(&mgr, &p, "packet");
   expect_end(&mgr, &p, "bye");
   CHECK_EQ(drain_events, 2);
@@ -266,12 +266,12 @@ int main(void) {
   an_answer_with_a_limit_of_its_own();
   a_stream_that_is_not_read_yet(true);
   a_stream_that_is_not_read_yet(false);
-  a_stream_behind_half_a_request();
+  a_stream_after_a_partial_request();
   a_pipelined_stream();
   a_stream_that_begins_in_the_lame_duck();
   a_stream_during_the_drain_of_its_connection(GET("/chunks"), CHUNKS BYE, 1);
   a_stream_during_the_drain_of_its_connection(GET("/later"), HI_CLOSE, 1);
   a_stream_during_the_drain_of_its_connection(GET("/hi"), HI_CLOSE, 0);
-  packets();
+  raw_connections_drain_between_packets();
   return DONE();
 }

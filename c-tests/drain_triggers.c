@@ -1,4 +1,4 @@
-// is_draining may be set from anywhere; the whole reply still arrives, also through a small receive buffer.
+// is_draining may be set from anywhere; the whole reply still arrives, even through a small receive buffer.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -66,11 +66,11 @@ static void whole_reply(enum where where, size_t len, int receive_buffer) {
   body_len = len;
   l = serve(&mgr, server, &w);
   CHECK(mg_wakeup_init(&mgr));
-  peer_dial(&p, port_of(l), receive_buffer);
+  peer_connect(&p, port_of(l), receive_buffer);
   POLL_UNTIL(&mgr, target != 0);
   peer_open(&bystander, l);
   POLL_UNTIL(&mgr, other != 0);
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   POLL_UNTIL(&mgr, messages == 1);
   if (where == BETWEEN_POLLS) drain_target(&mgr);
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
@@ -91,7 +91,7 @@ static void whole_reply(enum where where, size_t len, int receive_buffer) {
 // ---- twice, and with is_closing
 static struct mg_connection *conn;
 
-static void twice(struct mg_connection *c, int ev, void *ev_data) {
+static void sets_draining_repeatedly(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == MG_EV_HTTP_MSG) c->is_draining = 1, c->is_draining = 1, conn = c;
   if (ev == MG_EV_POLL && conn == c) c->is_draining = 1;
@@ -104,7 +104,7 @@ static void start(struct mg_mgr *mgr, mg_event_handler_t fn, int *where, size_t 
   conn = NULL;
   body_len = len;
   peer_open(p, serve(mgr, fn, where));
-  CHECK(peer_say(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
 }
 
 static void drained_twice(void) {
@@ -112,7 +112,7 @@ static void drained_twice(void) {
   struct mg_str want;
   struct peer p;
   int where = BETWEEN_POLLS;
-  start(&mgr, twice, &where, 20000000, &p);
+  start(&mgr, sets_draining_repeatedly, &where, 20000000, &p);
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(peer_drop_close(&p, 0), 1);
@@ -130,7 +130,7 @@ static void drained_then_closed(void) {
   struct peer p;
   int where = FROM_MESSAGE;
   size_t files;
-  start(&mgr, twice, &where, 20000000, &p);
+  start(&mgr, sets_draining_repeatedly, &where, 20000000, &p);
   files = open_files();
   POLL_UNTIL(&mgr, messages == 1);
   CHECK_EQ(closes, 0);

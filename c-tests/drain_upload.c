@@ -1,4 +1,4 @@
-// An error reply to a client that is still sending its body: all of it arrives, though nobody reads the rest of the upload.
+// An error reply to a client that is still sending its body arrives completely, although nobody reads the rest of the upload.
 #include "mongoose.h"
 
 #include <pthread.h>
@@ -65,8 +65,8 @@ static void *upload(void *arg) {
   static char piece[65536];
   char head[100];
   snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %lu\r\n\r\n", u->announced);
-  peer_dial(&u->peer, u->port, 0);
-  if (!peer_say(&u->peer, head)) u->send_error = errno;
+  peer_connect(&u->peer, u->port, 0);
+  if (!peer_send_text(&u->peer, head)) u->send_error = errno;
   while (u->sent < UPLOAD_SIZE && u->send_error == 0) {
     ssize_t n = send(u->peer.fd, piece, sizeof(piece), MSG_NOSIGNAL);
     if (n < 0) u->send_error = errno;

@@ -92,7 +92,7 @@ static inline struct mg_connection *join(struct mg_mgr *mgr, struct mg_connectio
 
 static inline void ask(struct mg_mgr *mgr, struct peer *p, const char *text) {
   int before = requests;
-  CHECK(peer_say(p, text));
+  CHECK(peer_send_text(p, text));
   POLL_UNTIL(mgr, requests > before);
 }
 

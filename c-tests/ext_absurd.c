@@ -1,5 +1,5 @@
-// Programs that call the draining functions with any numbers, on any connection, from any callback, in any order: everything still
-// ends, when it should. With a clock turned by hand, also backwards.
+// Draining functions called with arbitrary numbers, on any connection, from any callback, in any order: everything still ends on
+// time. Uses a simulated clock, which also jumps backwards.
 #include "ext.h"
 
 #include "clock.h"
@@ -9,7 +9,7 @@
 static struct mg_mgr mgr;
 static struct mg_connection *listener;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -25,7 +25,7 @@ static void start(void) {
   forget();
   listener = serve(&mgr, server, NULL);
   for (i = 0; i < PEERS; i++) join(&mgr, listener, &peers[i]);
-  CHECK(peer_say(&peers[1], "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  CHECK(peer_send_text(&peers[1], "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
   ask(&mgr, &peers[2], GET("/later"));
   ask(&mgr, &peers[3], GET("/big"));
   ask(&mgr, &peers[4], GET("/chunks"));
@@ -39,7 +39,7 @@ static void end(void) {
   CHECK_EQ(closed, opened);
 }
 
-static struct mgx_drain_opts all(int n) {
+static struct mgx_drain_opts all_options(int n) {
   struct mgx_drain_opts o;
   memset(&o, 0, sizeof(o));
   o.idle_grace_ms = o.response_timeout_ms = o.flush_timeout_ms = o.linger_total_ms = o.linger_idle_ms = n;
@@ -48,45 +48,45 @@ static struct mgx_drain_opts all(int n) {
   return o;
 }
 
-static void any_numbers_for_connections(int n) {
-  struct mgx_drain_opts o = all(n);
+static void absurd_options_for_connections(int n) {
+  struct mgx_drain_opts o = all_options(n);
   struct mg_connection *c;
   start();
   for (c = mgr.conns; c != NULL; c = c->next) {
     if (c->is_accepted) CHECK(mgx_conn_drain(c, &o));
   }
   poll_often(&mgr);
-  turn_clock(1);
-  turn_clock(UINT_MAX);  // more than INT_MAX milliseconds
-  turn_clock(UINT_MAX);
+  advance_clock(1);
+  advance_clock(UINT_MAX);  // more than INT_MAX milliseconds
+  advance_clock(UINT_MAX);
   CHECK(n < 0 || closed == opened);
   if (n < 0) CHECK(closed < opened);  // no limit means none
   end();
 }
 
-static void any_numbers_for_the_manager(int n, int deadline) {
+static void absurd_options_for_the_manager(int n, int deadline) {
   struct mgx_mgr_drain_opts o;
   struct mgx_drain_status st;
   memset(&o, 0, sizeof(o));
   o.lame_duck_ms = n == INT_MAX || n < 0 ? 1 : n;
   o.idle_grace_ms = o.spread_ms = n;
   o.deadline_ms = deadline;
-  o.conn = all(n);
+  o.conn = all_options(n);
   start();
   CHECK(mgx_mgr_drain(&mgr, &o));
   CHECK(mgx_mgr_drain(&mgr, &o));
   poll_often(&mgr);
   mgx_mgr_drain_status(&mgr, &st);
   CHECK(st.remaining_ms > 0);
-  turn_clock(1);
-  turn_clock(UINT_MAX);
-  turn_clock(UINT_MAX);
+  advance_clock(1);
+  advance_clock(UINT_MAX);
+  advance_clock(UINT_MAX);
   if (deadline >= 0) CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   if (deadline >= 0) CHECK_EQ(closed, opened);
   end();
 }
 
-static void a_deadline_of_a_moment(void) {
+static void a_deadline_of_one_millisecond(void) {
   struct mgx_mgr_drain_opts o;
   memset(&o, 0, sizeof(o));
   o.lame_duck_ms = o.idle_grace_ms = -1;
@@ -95,7 +95,7 @@ static void a_deadline_of_a_moment(void) {
   CHECK(mgx_mgr_drain(&mgr, &o));
   poll_often(&mgr);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   CHECK_EQ(closed, opened);
   end();
@@ -118,34 +118,34 @@ static void a_clock_that_jumps(uint64_t to) {
   if (to < before) CHECK(mgx_mgr_phase(&mgr) == MGX_MGR_IDLE_GRACE && st.elapsed_ms == 0);
   clock_ms = before;
   poll_often(&mgr);
-  turn_clock(30000);
+  advance_clock(30000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   CHECK_EQ(closed, opened);
   end();
 }
 
-// ---- programs that resist
+// ---- applications that resist
 
 static bool from_now_on;
 
-static void resists(struct mg_connection *c, int ev, void *ev_data) {
+static void clears_the_flags(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (from_now_on && ev != MG_EV_CLOSE && c->is_accepted) c->is_closing = c->is_draining = 0;
   if (from_now_on && ev == MG_EV_POLL && c->is_accepted && c->send.len < 100) mg_printf(c, "and another thing");
 }
 
-static void flags_are_taken_back(void) {
+static void handlers_clear_the_flags(void) {
   struct mgx_mgr_drain_opts o;
   memset(&o, 0, sizeof(o));
   o.deadline_ms = 5000;
   start();
-  for (last = mgr.conns; last != NULL; last = last->next) last->fn = resists;
+  for (last = mgr.conns; last != NULL; last = last->next) last->fn = clears_the_flags;
   from_now_on = true;
   CHECK(mgx_mgr_drain(&mgr, &o));
   poll_often(&mgr);
-  turn_clock(4999);
+  advance_clock(4999);
   CHECK(closed < opened);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   CHECK_EQ(closed, opened);
   from_now_on = false;
@@ -166,7 +166,7 @@ static void listeners_come_back(void) {
   for (last = mgr.conns; last != NULL; last = last->next) last->fn = opens_listeners;
   from_now_on = true;
   CHECK(mgx_mgr_drain(&mgr, &o));
-  for (i = 0; i < 100; i++) turn_clock(100);  // it never ends, but every poll does
+  for (i = 0; i < 100; i++) advance_clock(100);  // it never ends, but every poll does
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
   CHECK_EQ(closed, opened);
   from_now_on = false;
@@ -179,7 +179,7 @@ static void listeners_come_back(void) {
 static int drained_in_close;
 
 static void drains_in_close(struct mg_connection *c, int ev, void *ev_data) {
-  struct mgx_drain_opts o = all(-1);
+  struct mgx_drain_opts o = all_options(-1);
   server(c, ev, ev_data);
   if (ev == MG_EV_CLOSE) {
     mgx_conn_drain(c, &o);
@@ -207,7 +207,7 @@ static void closed_connections(void) {
   end();
 }
 
-static void connections_of_the_programs_own(void) {
+static void connections_created_by_the_application(void) {
   struct mg_connection zero, *c;
   memset(&zero, 0, sizeof(zero));
   CHECK(!mgx_conn_drain(&zero, NULL));
@@ -257,7 +257,7 @@ static void a_signal_without_a_manager(void) {
 
 static int cancelled;
 
-static void cancels(struct mg_connection *c, int ev, void *ev_data) {
+static void cancel_drain(struct mg_connection *c, int ev, void *ev_data) {
   bool begun = mgx_mgr_phase(c->mgr) == MGX_MGR_LAME_DUCK;
   server(c, ev, ev_data);
   if (from_now_on && mgx_mgr_drain_cancel(c->mgr)) {
@@ -276,7 +276,7 @@ static void cancelled_from_any_event(int lame_duck) {
   o.lame_duck_ms = lame_duck;
   o.deadline_ms = 5000;
   start();
-  for (last = mgr.conns; last != NULL; last = last->next) last->fn = cancels;
+  for (last = mgr.conns; last != NULL; last = last->next) last->fn = cancel_drain;
   cancelled = 0;
   for (i = 0; i < 20; i++) {
     from_now_on = false;
@@ -288,8 +288,8 @@ static void cancelled_from_any_event(int lame_duck) {
   }
   from_now_on = false;
   CHECK(mgx_mgr_drain(&mgr, &o));
-  turn_clock(5000);
-  turn_clock(5000);
+  advance_clock(5000);
+  advance_clock(5000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   end();
 }
@@ -299,17 +299,17 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
   for (i = 0; i < (int) NUMBERS; i++) {
-    any_numbers_for_connections(numbers[i]);
-    for (k = 0; k < (int) NUMBERS; k++) any_numbers_for_the_manager(numbers[i], numbers[k]);
+    absurd_options_for_connections(numbers[i]);
+    for (k = 0; k < (int) NUMBERS; k++) absurd_options_for_the_manager(numbers[i], numbers[k]);
   }
-  a_deadline_of_a_moment();
+  a_deadline_of_one_millisecond();
   a_clock_that_jumps(0);
   a_clock_that_jumps(UINT64_MAX);
   a_clock_that_jumps(UINT64_MAX - 1);
-  flags_are_taken_back();
+  handlers_clear_the_flags();
   listeners_come_back();
   closed_connections();
-  connections_of_the_programs_own();
+  connections_created_by_the_application();
   a_signal_without_a_manager();
   cancelled_from_any_event(100);
   cancelled_from_any_event(0);

@@ -1,4 +1,4 @@
-// Access for languages without bit fields and variadic functions, sizes of structs, and NULL for every pointer.
+// Accessors for languages without bit fields and variadic functions, sizes of structs, and NULL for every pointer.
 #include "ext.h"
 
 static struct mg_mgr *mgr;
@@ -124,7 +124,7 @@ static void a_server(void) {
   mgx_conn_local(last, mine, sizeof(mine));
   mg_snprintf(yours, sizeof(yours), "127.0.0.1:%d", port_of(listener));
   CHECK(strcmp(mine, yours) == 0);
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   POLL_UNTIL(mgr, peer_has(&p, sizeof(want) - 1));
   CHECK(peer_got_bytes(&p, want, sizeof(want) - 1));
   p.len = 0;
@@ -138,7 +138,7 @@ static void a_server(void) {
   mgx_mgr_delete(mgr);
 }
 
-static void the_rest(void) {
+static void versions_and_logging(void) {
   CHECK(strcmp(mgx_api_version(), MG_VERSION) == 0);
   CHECK(strlen(mgx_version()) >= 5);
   mgx_log_set(MG_LL_VERBOSE);
@@ -149,7 +149,7 @@ static void the_rest(void) {
 }
 
 // NULL for every pointer, a zero-filled manager, and a connection that is in no manager.
-static void nothing(struct mg_mgr *m, struct mg_connection *c) {
+static void null_arguments(struct mg_mgr *m, struct mg_connection *c) {
   struct mgx_drain_opts drain;
   struct mgx_mgr_drain_opts mgr_drain;
   struct mgx_options options;
@@ -223,7 +223,7 @@ static void nothing(struct mg_mgr *m, struct mg_connection *c) {
   CHECK_EQ(mgx_sizeof(NULL), 0);
 }
 
-static void live_but_null(void) {
+static void null_structs_of_a_live_manager(void) {
   struct mg_mgr m;
   struct mgx_drain_status status;
   mg_mgr_init(&m);
@@ -239,7 +239,7 @@ static void live_but_null(void) {
   CHECK(mgx_mgr_drain(&m, NULL));
   CHECK(mgx_mgr_drain_wait(&m));
   mg_mgr_free(&m);
-  nothing(&m, NULL);
+  null_arguments(&m, NULL);
 }
 
 int main(void) {
@@ -250,17 +250,17 @@ int main(void) {
   flags();
   addresses();
   a_server();
-  the_rest();
+  versions_and_logging();
   memset(&zero, 0, sizeof(zero));
   memset(&c, 0, sizeof(c));
   mgx_mgr_delete(NULL);
-  nothing(NULL, NULL);
-  nothing(&zero, &c);
+  null_arguments(NULL, NULL);
+  null_arguments(&zero, &c);
   mg_iobuf_free(&c.send);
   memset(&c, 0, sizeof(c));
   c.mgr = &zero;
-  nothing(&zero, &c);
+  null_arguments(&zero, &c);
   mg_iobuf_free(&c.send);
-  live_but_null();
+  null_structs_of_a_live_manager();
   return DONE();
 }

@@ -1,4 +1,4 @@
-// Why a connection ended and what it did not send, told in MG_EV_CLOSE: every reason. With a clock turned by hand.
+// The close reason and the number of unsent bytes in MG_EV_CLOSE, for every reason. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"
@@ -6,7 +6,7 @@
 static struct mg_mgr mgr;
 static struct mg_connection *listener;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -68,7 +68,7 @@ static void reset_by_the_peer(bool with_output) {
   CHECK_EQ(unsent > 0, with_output);
 }
 
-static void closed_by_the_program(int how) {
+static void closed_by_the_application(int how) {
   struct peer p;
   start(&p);
   ask(&mgr, &p, GET("/big"));
@@ -102,7 +102,7 @@ static void flush_timeout(void) {
   ask(&mgr, &p, GET("/big"));
   last->is_draining = 1;
   poll_often(&mgr);
-  turn_clock(60000);
+  advance_clock(60000);
   finish(&p, MGX_REASON_FLUSH_TIMEOUT);
   CHECK(unsent > 0);
 }
@@ -113,7 +113,7 @@ static void response_timeout(void) {
   ask(&mgr, &p, GET("/never"));
   CHECK(mgx_conn_drain(last, NULL));
   poll_often(&mgr);
-  turn_clock(30000);
+  advance_clock(30000);
   finish(&p, MGX_REASON_RESPONSE_TIMEOUT);
 }
 
@@ -130,23 +130,23 @@ static void forced(bool by_free) {
   } else {
     CHECK(mgx_mgr_drain(&mgr, &opts));
     poll_often(&mgr);
-    turn_clock(1000);
+    advance_clock(1000);
   }
   finish(&p, MGX_REASON_FORCED);
   CHECK(unsent > 0);
 }
 
-static void limited(struct mgx_limits limits, const char *said, enum mgx_reason why) {
+static void limit_exceeded(struct mgx_limits limits, const char *said, enum mgx_reason why) {
   struct peer p;
   start(&p);
   mgx_mgr_limits(&mgr, &limits);
-  CHECK(peer_say(&p, said));
+  CHECK(peer_send_text(&p, said));
   poll_often(&mgr);
-  turn_clock(1000);
+  advance_clock(1000);
   finish(&p, why);
 }
 
-static void errors_of_the_program(void) {
+static void errors_raised_by_the_application(void) {
   struct peer p;
   start(&p);
   mg_error(last, "%s", "enough");
@@ -159,11 +159,11 @@ static void errors_of_the_program(void) {
 static void malformed(void) {
   struct peer p;
   start(&p);
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n\r\n"));
   finish(&p, MGX_REASON_ERROR);
 }
 
-static void nobody_there(struct mg_connection *c, int ev, void *ev_data) {
+static void connection_refused(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE) *(int *) c->fn_data = (int) mgx_close_reason(c);
   (void) ev_data;
 }
@@ -176,7 +176,7 @@ static void not_connected(void) {
   mg_snprintf(url, sizeof(url), "%s", url_of(listener, "tcp"));
   listener->is_closing = 1;
   poll_often(&mgr);
-  CHECK(mg_connect(&mgr, url, nobody_there, &why) != NULL);
+  CHECK(mg_connect(&mgr, url, connection_refused, &why) != NULL);
   POLL_UNTIL(&mgr, why >= 0);
   CHECK(why == MGX_REASON_ERROR || why == MGX_REASON_RESET);
   mg_mgr_free(&mgr);
@@ -213,7 +213,7 @@ int main(void) {
   closed_by_the_peer();
   reset_by_the_peer(false);
   reset_by_the_peer(true);
-  for (how = 0; how < 4; how++) closed_by_the_program(how);
+  for (how = 0; how < 4; how++) closed_by_the_application(how);
   aborted_when_idle(false);
   aborted_when_idle(true);
   flush_timeout();
@@ -222,11 +222,11 @@ int main(void) {
   forced(true);
   memset(&limits, 0, sizeof(limits));
   limits.header_timeout_ms = limits.body_timeout_ms = limits.idle_timeout_ms = limits.write_timeout_ms = 1000;
-  limited(limits, GET("/hi"), MGX_REASON_IDLE_TIMEOUT);
-  limited(limits, "GET / HTTP/1.1\r\nHo", MGX_REASON_HEADER_TIMEOUT);
-  limited(limits, "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab", MGX_REASON_BODY_TIMEOUT);
-  limited(limits, GET("/big"), MGX_REASON_FLUSH_TIMEOUT);
-  errors_of_the_program();
+  limit_exceeded(limits, GET("/hi"), MGX_REASON_IDLE_TIMEOUT);
+  limit_exceeded(limits, "GET / HTTP/1.1\r\nHo", MGX_REASON_HEADER_TIMEOUT);
+  limit_exceeded(limits, "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab", MGX_REASON_BODY_TIMEOUT);
+  limit_exceeded(limits, GET("/big"), MGX_REASON_FLUSH_TIMEOUT);
+  errors_raised_by_the_application();
   malformed();
   not_connected();
   listeners_too();

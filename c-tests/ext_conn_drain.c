@@ -1,4 +1,4 @@
-// mgx_conn_drain: one connection is ended in order, whatever it is doing, and the others notice nothing. With a clock turned by hand.
+// mgx_conn_drain closes one connection gracefully, whatever it is doing, without affecting others. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"
@@ -6,7 +6,7 @@
 static struct mg_mgr mgr;
 static struct mg_connection *listener;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -47,9 +47,9 @@ static void one_of_several_idle_connections(void) {
   CHECK(mgx_conn_drain(chosen, NULL));
   CHECK_EQ(mgx_conn_phase(chosen), MGX_DRAINING);
   CHECK(mgx_conn_drain(chosen, NULL));
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &b, "");
   CHECK_EQ(closed, 1);
   CHECK_EQ(reason, MGX_REASON_DRAINED);
@@ -65,13 +65,13 @@ static void one_of_several_idle_connections(void) {
   finish(&c);
 }
 
-static void a_grace_that_nobody_uses(void) {
+static void an_unused_grace(void) {
   struct peer p;
   start(server);
   CHECK(drain(join(&mgr, listener, &p), 500, 0));
-  turn_clock(499);
+  advance_clock(499);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, "");
   CHECK_EQ(reason, MGX_REASON_DRAINED);
   finish(&p);
@@ -84,7 +84,7 @@ static void a_last_request_within_the_grace(void) {
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
   CHECK(drain(last, 500, 0));
-  turn_clock(400);
+  advance_clock(400);
   ask(&mgr, &p, GET("/hi"));
   expect_end(&mgr, &p, HI_CLOSE);
   CHECK_EQ(requests, 2);
@@ -98,7 +98,7 @@ static void a_last_request_at_the_last_moment(void) {
   CHECK(drain(join(&mgr, listener, &p), 500, 0));
   mg_mgr_poll(&mgr, 0);
   clock_ms += 500;
-  CHECK(peer_say(&p, GET("/hi")));  // arrives in the very poll that ends the grace
+  CHECK(peer_send_text(&p, GET("/hi")));  // arrives in the very poll that ends the grace
   expect_end(&mgr, &p, HI_CLOSE);
   finish(&p);
 }
@@ -107,7 +107,7 @@ static void a_grace_without_limit(void) {
   struct peer p;
   start(server);
   CHECK(drain(join(&mgr, listener, &p), -1, 0));
-  turn_clock(100000000);
+  advance_clock(100000000);
   CHECK_EQ(closed, 0);
   ask(&mgr, &p, GET("/own"));
   expect_end(&mgr, &p, OWN);  // its head cannot say so, but it is the last
@@ -115,27 +115,27 @@ static void a_grace_without_limit(void) {
   finish(&p);
 }
 
-static void a_second_drain_only_brings_the_end_nearer(void) {
+static void a_second_drain_only_shortens_the_limits(void) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
   CHECK(drain(last, -1, 0));
   CHECK(drain(last, 300, 0));
   CHECK(drain(last, 90000, 0));
-  turn_clock(299);
+  advance_clock(299);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 1);
   finish(&p);
 }
 
-static void an_answer_that_comes_later_announces_the_end(void) {
+static void a_late_response_announces_the_close(void) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/later"));
   CHECK(mgx_conn_drain(last, NULL));
-  turn_clock(29000);
+  advance_clock(29000);
   CHECK_EQ(closed, 0);
   CHECK_EQ(mgx_conn_phase(last), MGX_DRAINING);
   if (last != NULL) mg_http_reply(last, 200, "", "hi");
@@ -144,15 +144,15 @@ static void an_answer_that_comes_later_announces_the_end(void) {
   finish(&p);
 }
 
-static void an_answer_that_never_comes(void) {
+static void a_response_that_never_comes(void) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/never"));
   CHECK(drain(last, 0, 700));
-  turn_clock(699);
+  advance_clock(699);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, "");
   CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
   finish(&p);
@@ -187,14 +187,14 @@ static void called_by_the_handler(mg_event_handler_t fn, const char *want) {
   finish(&p);
 }
 
-static void half_a_request_is_received_to_its_end(const char *first, const char *second, const char *want) {
+static void a_partial_request_is_completed(const char *first, const char *second, const char *want) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, first));
+  CHECK(peer_send_text(&p, first));
   POLL_UNTIL(&mgr, last != NULL && last->recv.len == strlen(first));
   CHECK(mgx_conn_drain(last, NULL));
-  turn_clock(20000);
+  advance_clock(20000);
   CHECK_EQ(closed, 0);
   ask(&mgr, &p, second);
   expect_end(&mgr, &p, want);
@@ -202,16 +202,16 @@ static void half_a_request_is_received_to_its_end(const char *first, const char 
   finish(&p);
 }
 
-static void half_a_request_without_its_end(const char *half, enum mgx_reason why) {
+static void a_partial_request_that_stalls(const char *half, enum mgx_reason why) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, half));
+  CHECK(peer_send_text(&p, half));
   POLL_UNTIL(&mgr, last != NULL && last->recv.len == strlen(half));
   CHECK(drain(last, 0, 1000));
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 16         \r\n\r\nRequest Timeout\n");
   CHECK_EQ(reason, why);
   finish(&p);
@@ -224,7 +224,7 @@ static void chunks_until_the_last(bool asks_once_more) {
   ask(&mgr, &p, GET("/chunks"));
   expect_open(&mgr, &p, CHUNKS);
   CHECK(drain(last, 20000, 0));
-  turn_clock(10000);
+  advance_clock(10000);
   CHECK(last != NULL);
   if (last != NULL) mg_http_printf_chunk(last, "two");
   expect_open(&mgr, &p, "00000003\r\ntwo\r\n");
@@ -232,9 +232,9 @@ static void chunks_until_the_last(bool asks_once_more) {
   // Its head was sent before the drain and could not announce it, so the client may ask once more.
   expect_open(&mgr, &p, "00000000\r\n\r\n");
   if (!asks_once_more) {
-    turn_clock(19999);
+    advance_clock(19999);
     CHECK_EQ(closed, 0);
-    turn_clock(1);
+    advance_clock(1);
     expect_end(&mgr, &p, "");
   } else {
     ask(&mgr, &p, GET("/hi"));
@@ -253,18 +253,18 @@ static void an_endless_stream(void) {
   expect_open(&mgr, &p, CHUNKS);
   CHECK(drain(last, 0, 5000));
   for (i = 0; i < 4; i++) {
-    turn_clock(1000);
+    advance_clock(1000);
     CHECK(last != NULL);
     if (last != NULL) mg_http_printf_chunk(last, "tick");
     expect_open(&mgr, &p, "00000004\r\ntick\r\n");
   }
-  turn_clock(1000);
+  advance_clock(1000);
   expect_end(&mgr, &p, "");
   CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
   finish(&p);
 }
 
-static void a_large_answer_on_its_way(int grace) {
+static void a_large_response_in_flight(int grace) {
   struct mg_str want;
   struct peer p;
   start(server);
@@ -272,12 +272,12 @@ static void a_large_answer_on_its_way(int grace) {
   ask(&mgr, &p, GET("/big"));
   CHECK(last != NULL && last->send.len > 0);
   CHECK(drain(last, grace, 0));
-  turn_clock(20000);  // no progress for a while is no reason to end
+  advance_clock(20000);  // no progress for a while is no reason to end
   CHECK_EQ(closed, 0);
   if (grace == 0) CHECK_EQ(mgx_conn_phase(last), MGX_FLUSHING);
   want = make_reply("200 OK", "", big_body, BIG);
   POLL_UNTIL(&mgr, peer_has(&p, want.len));
-  turn_clock(grace > 0 ? (uint64_t) grace : 1000);
+  advance_clock(grace > 0 ? (uint64_t) grace : 1000);
   POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(peer_got_str(&p, want));
@@ -287,21 +287,21 @@ static void a_large_answer_on_its_way(int grace) {
   finish(&p);
 }
 
-static void an_answer_that_is_not_read(int grace) {
+static void a_response_that_is_not_read(int grace) {
   struct mgx_drain_opts opts;
   struct peer p;
   memset(&opts, 0, sizeof(opts));
   opts.idle_grace_ms = grace;
   opts.flush_timeout_ms = 3000;
   start(server);
-  peer_dial(&p, port_of(listener), 4096);
+  peer_connect(&p, port_of(listener), 4096);
   ask(&mgr, &p, GET("/big"));
   poll_often(&mgr);
   CHECK(mgx_conn_drain(last, &opts));
-  turn_clock(grace > 0 ? (uint64_t) grace : 1000);
-  turn_clock(2999);
+  advance_clock(grace > 0 ? (uint64_t) grace : 1000);
+  advance_clock(2999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 1);
   CHECK_EQ(reason, MGX_REASON_FLUSH_TIMEOUT);
   CHECK(unsent > 0 && unsent < BIG);
@@ -312,7 +312,7 @@ static void pipelined_requests(void) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/later") GET("/hi")));
+  CHECK(peer_send_text(&p, GET("/later") GET("/hi")));
   POLL_UNTIL(&mgr, requests == 1);
   CHECK(mgx_conn_drain(last, NULL));
   if (last != NULL) mg_http_reply(last, 200, "", "first");
@@ -325,7 +325,7 @@ static void pipelined_requests(void) {
   finish(&p);
 }
 
-static void lingers_as_long_as_it_is_told(void) {
+static void lingering_limits(void) {
   struct mgx_drain_opts opts;
   struct mgx_drain_status status;
   struct peer p;
@@ -336,19 +336,19 @@ static void lingers_as_long_as_it_is_told(void) {
   start(server);
   join(&mgr, listener, &p);
   CHECK(mgx_conn_drain(last, &opts));
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, "");
   mgx_mgr_drain_status(&mgr, &status);
   CHECK_EQ(status.lingering, 1);
-  turn_clock(199);
-  CHECK(peer_say(&p, "x"));
+  advance_clock(199);
+  CHECK(peer_send_text(&p, "x"));
   poll_often(&mgr);
-  turn_clock(199);
+  advance_clock(199);
   mgx_mgr_drain_status(&mgr, &status);
   CHECK_EQ(status.lingering, 1);
-  CHECK(peer_say(&p, "x"));
+  CHECK(peer_send_text(&p, "x"));
   poll_often(&mgr);
-  turn_clock(102);  // the total
+  advance_clock(102);  // the total
   mgx_mgr_drain_status(&mgr, &status);
   CHECK_EQ(status.lingering, 0);
   peer_free(&p);
@@ -357,9 +357,9 @@ static void lingers_as_long_as_it_is_told(void) {
   opts.linger_idle_ms = opts.linger_total_ms = -1;
   join(&mgr, listener, &p);
   CHECK(mgx_conn_drain(last, &opts));
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, "");
-  turn_clock(1000000000);
+  advance_clock(1000000000);
   CHECK(peer_send(&p, big_body, 999));
   poll_often(&mgr);
   mgx_mgr_drain_status(&mgr, &status);
@@ -393,7 +393,7 @@ static void raw_tcp(void) {
   CHECK(mgx_conn_drain(last, NULL));
   POLL_UNTIL(&mgr, peer_has(&p, BIG));
   CHECK_EQ(closed, 0);
-  turn_clock(1000);
+  advance_clock(1000);
   POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(peer_got_bytes(&p, big_body, BIG));
@@ -402,29 +402,29 @@ static void raw_tcp(void) {
   // With a grace: until nothing has arrived for that long.
   start_raw(&p);
   CHECK(drain(last, 100, 1000));
-  turn_clock(99);
-  CHECK(peer_say(&p, "a"));
+  advance_clock(99);
+  CHECK(peer_send_text(&p, "a"));
   expect_open(&mgr, &p, "a");
-  turn_clock(99);
+  advance_clock(99);
   CHECK_EQ(closed, 0);
   clock_ms++;
-  CHECK(peer_say(&p, "b"));
+  CHECK(peer_send_text(&p, "b"));
   expect_open(&mgr, &p, "b");
-  turn_clock(100);
+  advance_clock(100);
   expect_end(&mgr, &p, "");
   CHECK_EQ(reason, MGX_REASON_DRAINED);
   finish(&p);
 
-  // But not for ever.
+  // But not forever.
   start_raw(&p);
   CHECK(drain(last, 100, 250));
   for (requests = 0; requests < 3; requests++) {
-    turn_clock(80);
+    advance_clock(80);
     CHECK_EQ(closed, 0);
-    CHECK(peer_say(&p, "a"));
+    CHECK(peer_send_text(&p, "a"));
     expect_open(&mgr, &p, "a");
   }
-  turn_clock(80);
+  advance_clock(80);
   POLL_UNTIL(&mgr, closed == 1);
   finish(&p);
 }
@@ -484,9 +484,9 @@ static void a_connection_without_poll_events(void) {
   mgx_conn_poll_events(last, false);
   poll_often(&mgr);
   CHECK(drain(last, 500, 0));
-  turn_clock(499);
+  advance_clock(499);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 1);
   expect_end(&mgr, &p, "");
   finish(&p);
@@ -496,29 +496,29 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
   one_of_several_idle_connections();
-  a_grace_that_nobody_uses();
+  an_unused_grace();
   a_last_request_within_the_grace();
   a_last_request_at_the_last_moment();
   a_grace_without_limit();
-  a_second_drain_only_brings_the_end_nearer();
-  an_answer_that_comes_later_announces_the_end();
-  an_answer_that_never_comes();
+  a_second_drain_only_shortens_the_limits();
+  a_late_response_announces_the_close();
+  a_response_that_never_comes();
   called_by_the_handler(from_its_own_handler, HI_CLOSE);
   called_by_the_handler(after_its_own_reply, "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\nConnection: close\r\n\r\nhi");
-  half_a_request_is_received_to_its_end("GET /hi HTTP/1.1\r\nHos", "t: a\r\n\r\n", HI_CLOSE);
-  half_a_request_is_received_to_its_end("POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", "cd",
+  a_partial_request_is_completed("GET /hi HTTP/1.1\r\nHos", "t: a\r\n\r\n", HI_CLOSE);
+  a_partial_request_is_completed("POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", "cd",
                                         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6          \r\n\r\nhiabcd");
-  half_a_request_without_its_end("GET /hi HTTP/1.1\r\nHos", MGX_REASON_HEADER_TIMEOUT);
-  half_a_request_without_its_end("POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", MGX_REASON_BODY_TIMEOUT);
+  a_partial_request_that_stalls("GET /hi HTTP/1.1\r\nHos", MGX_REASON_HEADER_TIMEOUT);
+  a_partial_request_that_stalls("POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", MGX_REASON_BODY_TIMEOUT);
   chunks_until_the_last(false);
   chunks_until_the_last(true);
   an_endless_stream();
-  a_large_answer_on_its_way(0);
-  a_large_answer_on_its_way(2000);
-  an_answer_that_is_not_read(0);
-  an_answer_that_is_not_read(2000);
+  a_large_response_in_flight(0);
+  a_large_response_in_flight(2000);
+  a_response_that_is_not_read(0);
+  a_response_that_is_not_read(2000);
   pipelined_requests();
-  lingers_as_long_as_it_is_told();
+  lingering_limits();
   raw_tcp();
   a_client_connection();
   listeners_and_datagrams();

@@ -1,5 +1,5 @@
-// Files on their way when the drain begins arrive whole, however the drain began and however the library sends them, as long as
-// they move; what is cut off is counted. With a clock turned by hand.
+// Files being sent when a drain begins arrive completely as long as they make progress, however the drain began and the library
+// sends them; truncated ones are counted. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"
@@ -9,7 +9,7 @@
 static struct mg_mgr mgr;
 static struct mg_connection *listener;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -33,7 +33,7 @@ enum how { BY_FLAG, BY_CONN, BY_CONN_WITH_GRACE, BY_MGR, HOWS };
 static void start(struct peer *p, enum how how) {
   forget();
   listener = serve(&mgr, files, NULL);
-  peer_dial(p, port_of(listener), 65536);
+  peer_connect(p, port_of(listener), 65536);
   ask(&mgr, p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(p, 1));
   CHECK_EQ(closed, 0);
@@ -55,20 +55,20 @@ static void start(struct peer *p, enum how how) {
   poll_often(&mgr);
 }
 
-// Longer in all than any time-out, but always moving.
-static void whole(enum how how) {
+// Longer in all than any timeout, but always moving.
+static void slow_reader_gets_the_whole_file(enum how how) {
   struct peer p;
   int i;
   start(&p, how);
   for (i = 0; i < 5; i++) {
     size_t before = p.len;
-    turn_clock(20000);
+    advance_clock(20000);
     POLL_UNTIL(&mgr, (peer_take(&p, 1 << 20), p.len > before + (2 << 20)));
   }
   CHECK_EQ(closed, 0);
   POLL_UNTIL(&mgr, (peer_read(&p), p.len > BIG && memcmp(p.buf + p.len - 1000, big_body + BIG - 1000, 1000) == 0));
   poll_often(&mgr);
-  turn_clock(1000);  // the graces
+  advance_clock(1000);  // the graces
   POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(reason, MGX_REASON_DRAINED);
@@ -92,11 +92,11 @@ static void half_closed(enum how how) {
 }
 
 // The head had left before the drain began, so the client may ask again: it is answered, and told.
-static void a_request_behind_the_file(enum how how) {
+static void a_request_after_the_file(enum how how) {
   struct peer p;
   size_t first = 0;
   start(&p, how);
-  CHECK(peer_say(&p, "GET /again HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET /again HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&mgr, peer_read(&p) && closed == 1);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(reason, MGX_REASON_DRAINED);
@@ -123,7 +123,7 @@ static void expect_cut_off(struct peer *p, enum mgx_reason why) {
   mg_mgr_free(&mgr);
 }
 
-// Until the kernel takes no more.
+// Sends until the kernel's buffers are full.
 static void fill_the_kernel(void) {
   struct mgx_stats stats;
   uint64_t before;
@@ -135,13 +135,13 @@ static void fill_the_kernel(void) {
   } while (stats.bytes_out != before);
 }
 
-static void not_read(enum how how, int limit, enum mgx_reason why) {
+static void reader_that_stops(enum how how, int limit, enum mgx_reason why) {
   struct peer p;
   start(&p, how);
   fill_the_kernel();
-  turn_clock((uint64_t) limit - 1);
+  advance_clock((uint64_t) limit - 1);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_cut_off(&p, why);
 }
 
@@ -156,9 +156,9 @@ static void cut_off_by_the_deadline(void) {
   opts.deadline_ms = 2000;
   CHECK(mgx_mgr_drain(&mgr, &opts));
   poll_often(&mgr);
-  turn_clock(1999);
+  advance_clock(1999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   expect_cut_off(&p, MGX_REASON_FORCED);
 }
@@ -183,15 +183,15 @@ int main(void) {
   CHECK(mg_file_write(&mg_fs_posix, NAME, big_body, BIG));
   do {
     for (how = 0; how < (int) HOWS; how++) {
-      whole((enum how) how);
+      slow_reader_gets_the_whole_file((enum how) how);
       half_closed((enum how) how);
       the_file_shrinks((enum how) how);
     }
-    a_request_behind_the_file(BY_CONN_WITH_GRACE);
-    a_request_behind_the_file(BY_MGR);
-    not_read(BY_FLAG, 60000, MGX_REASON_FLUSH_TIMEOUT);
-    not_read(BY_CONN, 60000, MGX_REASON_FLUSH_TIMEOUT);
-    not_read(BY_MGR, 60000, MGX_REASON_FLUSH_TIMEOUT);
+    a_request_after_the_file(BY_CONN_WITH_GRACE);
+    a_request_after_the_file(BY_MGR);
+    reader_that_stops(BY_FLAG, 60000, MGX_REASON_FLUSH_TIMEOUT);
+    reader_that_stops(BY_CONN, 60000, MGX_REASON_FLUSH_TIMEOUT);
+    reader_that_stops(BY_MGR, 60000, MGX_REASON_FLUSH_TIMEOUT);
     cut_off_by_the_deadline();
     in_blocks = !in_blocks;
   } while (in_blocks);

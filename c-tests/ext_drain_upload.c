@@ -1,5 +1,4 @@
-// Uploads that the library writes to a file: one that is under way when the drain begins is received to its end and answered. With a
-// clock turned by hand.
+// An upload in progress when a drain begins is received to its end and answered. Uses a simulated clock.
 #include "ext.h"
 
 #include "clock.h"
@@ -10,7 +9,7 @@ static struct mg_mgr mgr;
 static struct mg_connection *listener;
 static char said[50];
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -38,9 +37,9 @@ static void start(struct peer *p, enum how how, bool chunked) {
   listener = serve(&mgr, uploads, NULL);
   join(&mgr, listener, p);
   if (chunked) {
-    CHECK(peer_say(p, "POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst \r\n"));
+    CHECK(peer_send_text(p, "POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst \r\n"));
   } else {
-    CHECK(peer_say(p, "POST /up HTTP/1.1\r\nContent-Length: 12\r\n\r\nfirst "));
+    CHECK(peer_send_text(p, "POST /up HTTP/1.1\r\nContent-Length: 12\r\n\r\nfirst "));
   }
   POLL_UNTIL(&mgr, last != NULL && last->pfn == NULL);
   memset(&opts, 0, sizeof(opts));
@@ -62,9 +61,9 @@ static void received_to_its_end(enum how how, bool chunked) {
   struct peer p;
   struct mg_str text;
   start(&p, how, chunked);
-  turn_clock(20000);  // longer than any grace
+  advance_clock(20000);  // longer than any grace
   CHECK_EQ(closed, 0);
-  CHECK(peer_say(&p, chunked ? "6\r\nsecond\r\n0\r\n\r\n" : "second"));
+  CHECK(peer_send_text(&p, chunked ? "6\r\nsecond\r\n0\r\n\r\n" : "second"));
   expect_end(&mgr, &p, HI_CLOSE);
   CHECK(strcmp(said, "fine") == 0);
   text = mg_file_read(&mg_fs_posix, "up/file");
@@ -77,12 +76,12 @@ static void received_to_its_end(enum how how, bool chunked) {
   mg_mgr_free(&mgr);
 }
 
-static void given_up(enum how how) {
+static void stalled_upload(enum how how) {
   struct peer p;
   start(&p, how, false);
-  turn_clock(29999);
+  advance_clock(29999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   POLL_UNTIL(&mgr, closed == 1);
   CHECK_EQ(reason, how == BY_MGR ? MGX_REASON_FORCED : MGX_REASON_BODY_TIMEOUT);
   CHECK(access("up/file", F_OK) != 0);
@@ -98,7 +97,7 @@ int main(void) {
   for (how = 0; how < (int) HOWS; how++) {
     received_to_its_end((enum how) how, false);
     received_to_its_end((enum how) how, true);
-    given_up((enum how) how);
+    stalled_upload((enum how) how);
   }
   rmdir("up");
   return DONE();

@@ -80,8 +80,8 @@ static void ask_each(int requests) {
   int i;
   for (i = 0; i < requests; i++) {
     struct peer p;
-    peer_dial(&p, (unsigned short) shared.port, 0);
-    CHECK(peer_say(&p, "GET / HTTP/1.0\r\n\r\n"));
+    peer_connect(&p, (unsigned short) shared.port, 0);
+    CHECK(peer_send_text(&p, "GET / HTTP/1.0\r\n\r\n"));
     wait_for_end(&p);
     CHECK(p.len > 12 && memcmp(p.buf + 9, "200", 3) == 0);
     peer_free(&p);
@@ -103,8 +103,8 @@ static void drained_together(void) {
   CHECK(status.phase == MGX_MGR_RUNNING && status.listeners == THREADS && status.forced == 0);
   // Requests under way when the drain begins are answered, whoever has them.
   for (i = 0; i < 8; i++) {
-    peer_dial(&late[i], (unsigned short) shared.port, 0);
-    CHECK(peer_say(&late[i], "GET / HTTP/1.1\r\nHost:"));
+    peer_connect(&late[i], (unsigned short) shared.port, 0);
+    CHECK(peer_send_text(&late[i], "GET / HTTP/1.1\r\nHost:"));
   }
   for (i = 0; value(&shared.opens) < THREADS + 60 + 8 && i < 50000; i++) usleep(1000);
   memset(&opts, 0, sizeof(opts));
@@ -115,7 +115,7 @@ static void drained_together(void) {
   } while (status.phase < MGX_MGR_IDLE_GRACE);
   CHECK(status.remaining_ms > 0 && status.remaining_ms <= 40000);
   for (i = 0; i < 8; i++) {
-    CHECK(peer_say(&late[i], " x\r\n\r\n"));
+    CHECK(peer_send_text(&late[i], " x\r\n\r\n"));
     wait_for_end(&late[i]);
     CHECK(late[i].len > 12 && memcmp(late[i].buf + 9, "200", 3) == 0);
     peer_free(&late[i]);
@@ -132,8 +132,8 @@ static void one_deadline(void) {
   int i, sum;
   struct mgx_group *group = start(-1, false);
   CHECK(group != NULL);
-  peer_dial(&p, (unsigned short) shared.port, 0);
-  CHECK(peer_say(&p, "GET /never HTTP/1.1\r\n\r\n"));
+  peer_connect(&p, (unsigned short) shared.port, 0);
+  CHECK(peer_send_text(&p, "GET /never HTTP/1.1\r\n\r\n"));
   do {
     usleep(1000);
     for (sum = i = 0; i < THREADS; i++) sum += value(&shared.served[i]);

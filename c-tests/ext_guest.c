@@ -1,5 +1,5 @@
-// A manager as a guest in a loop of the program's own: it waits for mgx_mgr_fd for at most mgx_mgr_timeout_ms, then polls without
-// waiting. Nothing may be missed, and the loop may not spin.
+// A manager in a foreign event loop, which waits for mgx_mgr_fd for at most mgx_mgr_timeout_ms, then polls without waiting. No
+// event may be missed, and the loop must not spin.
 #include <poll.h>
 #include <pthread.h>
 
@@ -9,7 +9,7 @@ static struct mg_mgr mgr;
 static int rounds, busy;
 
 // One round of the foreign loop. Waits without any other limit than the library's: what is missed hangs.
-static void turn(void) {
+static void foreign_loop_iteration(void) {
   struct pollfd pfd;
   int ms = mgx_mgr_timeout_ms(&mgr);
   memset(&pfd, 0, sizeof(pfd));
@@ -24,7 +24,7 @@ static void turn(void) {
 #define LOOP_UNTIL(cond)                                          \
   do {                                                            \
     uint64_t end = real_ms() + 60000;                             \
-    while (!(cond) && real_ms() < end) turn();                    \
+    while (!(cond) && real_ms() < end) foreign_loop_iteration();                    \
     CHECK(cond);                                                  \
   } while (0)
 
@@ -84,19 +84,19 @@ int main(void) {
 
   // A request, an answer, and more of both than one round handles.
   peer_open(&p, listener);
-  CHECK(peer_say(&p, GET("/hi") GET("/hi") GET("/hi")));
+  CHECK(peer_send_text(&p, GET("/hi") GET("/hi") GET("/hi")));
   LOOP_UNTIL(peer_has(&p, 3 * strlen(HI)));
   CHECK_EQ(requests, 3);
   p.len = 0;
-  CHECK(peer_say(&p, GET("/big")));
+  CHECK(peer_send_text(&p, GET("/big")));
   LOOP_UNTIL(peer_has(&p, BIG + 40));
   p.len = 0;
 
   // Reading was paused, and the kernel will not tell again.
   c = last;
   c->is_full = 1;
-  CHECK(peer_say(&p, GET("/hi")));
-  turn();
+  CHECK(peer_send_text(&p, GET("/hi")));
+  foreign_loop_iteration();
   mg_mgr_poll(&mgr, 0);
   CHECK_EQ(mgx_mgr_timeout_ms(&mgr), -1);
   c->is_full = 0;
@@ -160,7 +160,7 @@ int main(void) {
   memset(&opts, 0, sizeof(opts));
   opts.idle_grace_ms = 30;
   opts.deadline_ms = 300;
-  CHECK(peer_say(&slow, GET("/nothing")));
+  CHECK(peer_send_text(&slow, GET("/nothing")));
   LOOP_UNTIL(requests == 1);
   CHECK(pthread_create(&thread, NULL, drain_later, &opts) == 0);
   LOOP_UNTIL(mgx_mgr_phase(&mgr) == MGX_MGR_DONE);

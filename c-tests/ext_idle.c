@@ -1,4 +1,5 @@
-// 10,000 idle keep-alive connections leave through the drain of their manager: each peer sees a clean end. Prints time and memory.
+// 10,000 idle keep-alive connections close through the drain of their manager, and each peer sees a clean close. Prints time and
+// memory.
 // timeout: 120
 #include "mongoose.h"
 
@@ -16,8 +17,8 @@ static void clients(unsigned short port, size_t n, int report) {
   char reply[200];
   for (i = 0; i < n; i += BATCH) {
     for (k = i; k < n && k < i + BATCH; k++) {
-      peer_dial(&p[k], port, 0);
-      peer_say(&p[k], GET("/hi"));
+      peer_connect(&p[k], port, 0);
+      peer_send_text(&p[k], GET("/hi"));
     }
     for (k = i; k < n && k < i + BATCH; k++) answered += recv(p[k].fd, reply, sizeof(reply), 0) == (ssize_t) strlen(HI);
   }
@@ -39,14 +40,14 @@ static size_t resident(void) {
   return pages * (size_t) sysconf(_SC_PAGESIZE);
 }
 
-static bool said(int fd, size_t *number) {
+static bool read_report(int fd, size_t *number) {
   struct pollfd pfd;
   pfd.fd = fd;
   pfd.events = POLLIN;
   return poll(&pfd, 1, 0) > 0 && read(fd, number, sizeof(*number)) == (ssize_t) sizeof(*number);
 }
 
-static void leave(size_t n, int spread_ms, bool poll_events) {
+static void disconnect_clients(size_t n, int spread_ms, bool poll_events) {
   struct mg_mgr mgr;
   struct mg_connection *l, *c;
   struct mgx_mgr_drain_opts opts;
@@ -62,7 +63,7 @@ static void leave(size_t n, int spread_ms, bool poll_events) {
   child = fork();
   if (child == 0) clients(port_of(l), n, pipes[1]);
   before = resident();
-  while (!said(pipes[0], &answered) && real_ms() < end) mg_mgr_poll(&mgr, 5);
+  while (!read_report(pipes[0], &answered) && real_ms() < end) mg_mgr_poll(&mgr, 5);
   CHECK_EQ(answered, n);
   for (c = mgr.conns; c != NULL && !poll_events; c = c->next) mgx_conn_poll_events(c, false);
   memory = resident() - before;
@@ -79,7 +80,7 @@ static void leave(size_t n, int spread_ms, bool poll_events) {
   after = resident();
   CHECK_EQ(closed, n);
   CHECK_EQ(reason, MGX_REASON_DRAINED);
-  while (!said(pipes[0], &clean) && real_ms() < end) mg_mgr_poll(&mgr, 5);
+  while (!read_report(pipes[0], &clean) && real_ms() < end) mg_mgr_poll(&mgr, 5);
   CHECK_EQ(clean, n);
   CHECK(mgx_mgr_drain_wait(&mgr));
   mgx_mgr_drain_status(&mgr, &status);
@@ -103,8 +104,8 @@ int main(void) {
   size_t n = under_tools() ? 1000 : 10000;
   if (n + 100 > limit) n = (size_t) limit - 100;
   mg_log_set(MG_LL_ERROR);
-  leave(n, 0, true);
-  leave(n / 10, 500, true);
-  leave(n / 10, 0, false);
+  disconnect_clients(n, 0, true);
+  disconnect_clients(n / 10, 500, true);
+  disconnect_clients(n / 10, 0, false);
   return DONE();
 }

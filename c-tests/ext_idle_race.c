@@ -1,5 +1,5 @@
-// A request that is sent in the very instant in which an idle connection is closed, 10,000 times: it is answered in full, or the
-// client gets the end of the stream before any byte of an answer and may ask again elsewhere. Never half an answer, never a reset.
+// A request sent at the very moment an idle connection is closed, 10,000 times: it is answered completely, or the client gets
+// the end of the stream before any byte of a response and may retry elsewhere. Never a partial response, never a reset.
 // C only
 // timeout: 120
 #include "mongoose.h"
@@ -40,9 +40,9 @@ static void *client(void *arg) {
     char got[200];
     ssize_t n = 1;
     size_t len = 0;
-    peer_dial(&p, port, 0);
+    peer_connect(&p, port, 0);
     wait_ns(delay);
-    if (!peer_say(&p, GET("/hi"))) n = -1;
+    if (!peer_send_text(&p, GET("/hi"))) n = -1;
     while (n > 0 && len < sizeof(got)) {
       n = recv(p.fd, got + len, sizeof(got) - len, 0);
       if (n > 0) len += (size_t) n;

@@ -1,5 +1,5 @@
-// mgx_options.io_size: connections that wait in the middle of something hold a buffer of that size and no more, 1024 at least, with TLS
-// too; idle ones hold none; and everything works through such buffers.
+// mgx_options.io_size: connections in the middle of a message hold a buffer of that size, at least 1024, also with TLS; idle
+// ones hold none; and everything works through such buffers.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 
@@ -42,7 +42,7 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void with(size_t io_size, size_t step) {
+static void exchange_with_io_size(size_t io_size, size_t step) {
   struct mgx_options options;
   struct mg_mgr mgr;
   struct mg_connection *l, *c;
@@ -88,11 +88,11 @@ int main(void) {
   mg_log_level = MG_LL_NONE;
   for (i = 0; i < 2; i++) {
     secure = i == 1;
-    with(0, MG_IO_SIZE);
-    with(1, 1024);
-    with(1024, 1024);
-    with(2000, 2000);
-    if (!secure) with(65536, 65536);
+    exchange_with_io_size(0, MG_IO_SIZE);
+    exchange_with_io_size(1, 1024);
+    exchange_with_io_size(1024, 1024);
+    exchange_with_io_size(2000, 2000);
+    if (!secure) exchange_with_io_size(65536, 65536);
   }
   pem_free();
   return DONE();

@@ -1,4 +1,4 @@
-// Limits, time-outs and counters, each on its own, with a clock turned by hand. Without mgx_mgr_limits there are none.
+// Limits, timeouts and counters, each separately, with a simulated clock. Without mgx_mgr_limits there are none.
 #include "ext.h"
 
 #include "clock.h"
@@ -8,7 +8,7 @@
 static struct mg_mgr mgr;
 static struct mg_connection *listener;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -35,11 +35,11 @@ static void no_limits_without_the_call(void) {
   start(NULL);
   join(&mgr, listener, &a);
   join(&mgr, listener, &b);
-  CHECK(peer_say(&b, "GET / HT"));
+  CHECK(peer_send_text(&b, "GET / HT"));
   join(&mgr, listener, &c);
-  CHECK(peer_say(&c, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  CHECK(peer_send_text(&c, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
   poll_often(&mgr);
-  turn_clock(1000000000);
+  advance_clock(1000000000);
   CHECK_EQ(closed, 0);
   peer_free(&a);
   peer_free(&b);
@@ -80,7 +80,7 @@ static void connections(bool per_ip) {
 }
 
 // Limits that are set when there are connections already count these.
-static void set_late(void) {
+static void limits_set_with_open_connections(void) {
   struct mgx_limits limits;
   struct peer a, b;
   memset(&limits, 0, sizeof(limits));
@@ -93,9 +93,9 @@ static void set_late(void) {
   peer_open(&b, listener);
   POLL_UNTIL(&mgr, peer_read(&b));
   CHECK_EQ(stats().refused, 1);
-  turn_clock(499);
+  advance_clock(499);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 1);
   memset(&limits, 0, sizeof(limits));
   mgx_mgr_limits(&mgr, &limits);  // off again
@@ -103,13 +103,13 @@ static void set_late(void) {
   peer_free(&b);
   join(&mgr, listener, &a);
   join(&mgr, listener, &b);
-  turn_clock(1000000);
+  advance_clock(1000000);
   CHECK_EQ(closed, 1);
   peer_free(&a);
   finish(&b);
 }
 
-static void a_head_that_takes_too_long(void) {
+static void a_slow_head(void) {
   struct mgx_limits limits;
   struct peer p;
   int i;
@@ -117,9 +117,9 @@ static void a_head_that_takes_too_long(void) {
   limits.header_timeout_ms = 1000;
   start(&limits);
   join(&mgr, listener, &p);  // from accept
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, TIMEOUT);
   CHECK_EQ(reason, MGX_REASON_HEADER_TIMEOUT);
   CHECK_EQ(stats().timeouts, 1);
@@ -128,26 +128,26 @@ static void a_head_that_takes_too_long(void) {
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
-  turn_clock(5000);  // between requests there is no limit
+  advance_clock(5000);  // between requests there is no limit
   CHECK_EQ(closed, 1);
   // From the first byte, whatever follows it.
-  CHECK(peer_say(&p, "GET / HTTP/1.1\r\n"));
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\n"));
   poll_often(&mgr);
   for (i = 0; i < 9; i++) {
-    turn_clock(100);
-    CHECK(peer_say(&p, "A: b\r\n"));
+    advance_clock(100);
+    CHECK(peer_send_text(&p, "A: b\r\n"));
     poll_often(&mgr);
   }
-  turn_clock(99);
+  advance_clock(99);
   CHECK_EQ(closed, 1);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 2);
   expect_end(&mgr, &p, TIMEOUT);
   CHECK_EQ(stats().timeouts, 2);
   finish(&p);
 }
 
-static void a_body_that_stands_still(void) {
+static void a_stalled_body(void) {
   struct mgx_limits limits;
   struct peer p;
   int i;
@@ -155,16 +155,16 @@ static void a_body_that_stands_still(void) {
   limits.body_timeout_ms = 1000;
   start(&limits);
   join(&mgr, listener, &p);
-  turn_clock(9000);
-  CHECK(peer_say(&p, "POST /hi HTTP/1.1\r\nContent-Length: 10\r\n\r\n"));
+  advance_clock(9000);
+  CHECK(peer_send_text(&p, "POST /hi HTTP/1.1\r\nContent-Length: 10\r\n\r\n"));
   poll_often(&mgr);
   for (i = 0; i < 5; i++) {
-    turn_clock(999);
-    CHECK(peer_say(&p, "x"));
+    advance_clock(999);
+    CHECK(peer_send_text(&p, "x"));
     poll_often(&mgr);
   }
   CHECK_EQ(closed, 0);
-  turn_clock(1000);
+  advance_clock(1000);
   expect_end(&mgr, &p, TIMEOUT);
   CHECK_EQ(reason, MGX_REASON_BODY_TIMEOUT);
   CHECK_EQ(requests, 0);
@@ -183,22 +183,22 @@ static void an_idle_connection(void) {
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
-  turn_clock(999);
+  advance_clock(999);
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, "");
   CHECK_EQ(reason, MGX_REASON_IDLE_TIMEOUT);
   CHECK_EQ(stats().timeouts, 1);
-  turn_clock(100000);  // a request that waits for its answer is not idle
+  advance_clock(100000);  // a request that waits for its answer is not idle
   CHECK_EQ(closed, 1);
   peer_free(&busy);
   finish(&p);
 }
 
-// The time-out of the head counts although the connection is looked at for a longer one.
+// The timeout of the head counts although the connection is looked at for a longer one.
 static void a_short_limit_beside_a_long_one(void) {
   struct mgx_limits limits;
   struct peer p;
@@ -209,17 +209,17 @@ static void a_short_limit_beside_a_long_one(void) {
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
-  turn_clock(1500);
-  CHECK(peer_say(&p, "GET /"));
+  advance_clock(1500);
+  CHECK(peer_send_text(&p, "GET /"));
   poll_often(&mgr);
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&mgr, &p, TIMEOUT);
   finish(&p);
 }
 
-static void output_that_stands_still(void) {
+static void stalled_output(void) {
   struct mgx_limits limits;
   struct peer p;
   size_t before;
@@ -227,39 +227,39 @@ static void output_that_stands_still(void) {
   limits.write_timeout_ms = 1000;
   start(&limits);
   join(&mgr, listener, &p);
-  turn_clock(5000);
+  advance_clock(5000);
   ask(&mgr, &p, GET("/big"));
   poll_often(&mgr);
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(closed, 0);
   CHECK(last != NULL);
   before = last == NULL ? 0 : last->send.len;
   POLL_UNTIL(&mgr, (peer_take(&p, 1000000), last == NULL || last->send.len < before));
   poll_often(&mgr);
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
-  if (closed == 0) turn_clock(1000);  // something was still on its way
+  advance_clock(1);
+  if (closed == 0) advance_clock(1000);  // something was still in flight
   CHECK_EQ(closed, 1);
   CHECK_EQ(reason, MGX_REASON_FLUSH_TIMEOUT);
   CHECK(unsent > 0);
   // A reset: the kernel keeps nothing for a peer that does not read.
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK(peer_was_reset(&p));
-  // A program that goes on queueing does not put it off.
+  // An application that goes on queueing does not put it off.
   peer_free(&p);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/big"));
   poll_often(&mgr);
-  // What is on its way to the peer's buffer may still arrive, which counts.
-  for (before = 0; before < 50 && last != NULL; before++) mg_send(last, "x", 1), turn_clock(100);
+  // Bytes in flight to the peer's buffer may still arrive, which counts as progress.
+  for (before = 0; before < 50 && last != NULL; before++) mg_send(last, "x", 1), advance_clock(100);
   CHECK_EQ(closed, 2);
   finish(&p);
 }
 
 #ifndef _WIN32
 // What the kernel still holds for a slow peer counts when the peer takes it, although the kernel asks for no more yet.
-static void output_that_creeps(void) {
+static void slowly_draining_output(void) {
   struct mgx_limits limits;
   struct peer p;
   size_t before;
@@ -275,13 +275,13 @@ static void output_that_creeps(void) {
     before = last->send.len;
     while (p.len < target && !peer_take(&p, target - p.len)) mg_mgr_poll(&mgr, 1);
     poll_often(&mgr);
-    turn_clock(200);
+    advance_clock(200);
     if (last != NULL && last->send.len == before) still++;
     CHECK_EQ(closed, 0);
   }
   CHECK(still > 6);  // longer than the timeout without a write
-  turn_clock(999);
-  turn_clock(1000);
+  advance_clock(999);
+  advance_clock(1000);
   CHECK_EQ(closed, 1);
   finish(&p);
 }
@@ -305,7 +305,7 @@ static void requests_of_one_connection(void) {
 }
 
 // The preset: each of its limits is on, and is kept.
-static void the_preset(void) {
+static void public_limits(void) {
   const struct mgx_limits *l = mgx_limits_public();
   struct peer slow, idle, still, long_head, many[2];
   char *head = make_body(l->max_header_bytes + 100);
@@ -313,21 +313,21 @@ static void the_preset(void) {
   CHECK(l->max_conns > 0 && l->max_conns_per_ip > 0 && l->write_timeout_ms > 0 && l->max_ws_message > 0);
   start(l);
   join(&mgr, listener, &slow);
-  CHECK(peer_say(&slow, "GET / HT"));
+  CHECK(peer_send_text(&slow, "GET / HT"));
   join(&mgr, listener, &idle);
   ask(&mgr, &idle, GET("/hi"));
   expect_open(&mgr, &idle, HI);
   join(&mgr, listener, &still);
-  CHECK(peer_say(&still, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  CHECK(peer_send_text(&still, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
   join(&mgr, listener, &long_head);
-  CHECK(peer_say(&long_head, "GET / HTTP/1.1\r\nA: "));
+  CHECK(peer_send_text(&long_head, "GET / HTTP/1.1\r\nA: "));
   CHECK(peer_send(&long_head, head, l->max_header_bytes + 100));
   POLL_UNTIL(&mgr, (peer_read(&long_head), long_head.len >= 12 && memcmp(long_head.buf, "HTTP/1.1 431", 12) == 0));
-  turn_clock((uint64_t) l->header_timeout_ms + 1);
+  advance_clock((uint64_t) l->header_timeout_ms + 1);
   POLL_UNTIL(&mgr, (peer_read(&slow), slow.len == strlen(TIMEOUT)));
-  turn_clock((uint64_t) l->body_timeout_ms);
+  advance_clock((uint64_t) l->body_timeout_ms);
   POLL_UNTIL(&mgr, (peer_read(&still), still.len == strlen(TIMEOUT)));
-  turn_clock((uint64_t) l->idle_timeout_ms);
+  advance_clock((uint64_t) l->idle_timeout_ms);
   POLL_UNTIL(&mgr, peer_read(&idle));
   peer_free(&slow), peer_free(&idle), peer_free(&still), peer_free(&long_head);
   free(head);
@@ -383,18 +383,18 @@ int main(void) {
   no_limits_without_the_call();
   connections(false);
   connections(true);
-  set_late();
-  a_head_that_takes_too_long();
-  a_body_that_stands_still();
+  limits_set_with_open_connections();
+  a_slow_head();
+  a_stalled_body();
   an_idle_connection();
   a_short_limit_beside_a_long_one();
-  output_that_stands_still();
-#ifndef _WIN32  // it does not say what the peer has not acknowledged
-  output_that_creeps();
+  stalled_output();
+#ifndef _WIN32  // which does not report what the peer has not acknowledged
+  slowly_draining_output();
 #endif
   requests_of_one_connection();
   counters();
-  the_preset();
+  public_limits();
   free(big_body);
   return DONE();
 }

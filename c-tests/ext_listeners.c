@@ -1,4 +1,4 @@
-// Sharing a port between managers, handing a listener over, and adopting one.
+// Sharing a port between managers, passing on a listener, and adopting one.
 #include "mongoose.h"
 
 #include <sys/un.h>
@@ -13,7 +13,7 @@ static bool ask_once(struct mg_connection *l) {
   uint64_t end = real_ms() + 20000;
   bool ok;
   peer_open(&p, l);
-  peer_say(&p, GET("/hi"));
+  peer_send_text(&p, GET("/hi"));
   while (!peer_has(&p, strlen(HI)) && real_ms() < end) mg_mgr_poll(&mgr, 1), mg_mgr_poll(&other, 1);
   ok = peer_got(&p, HI);
   peer_free(&p);
@@ -50,7 +50,7 @@ static void two_managers_on_one_port(void) {
 }
 
 // ---- over a UNIX socket, as two processes would
-static void give(int to, int fd) {
+static void send_descriptor(int to, int fd) {
   union {
     struct cmsghdr align;
     char room[CMSG_SPACE(sizeof(int))];
@@ -73,7 +73,7 @@ static void give(int to, int fd) {
   CHECK(sendmsg(to, &msg, 0) == 1);
 }
 
-static int take(int from) {
+static int receive_descriptor(int from) {
   union {
     struct cmsghdr align;
     char room[CMSG_SPACE(sizeof(int))];
@@ -94,7 +94,7 @@ static int take(int from) {
   return fd;
 }
 
-static void handed_over(void) {
+static void listener_passed_to_another_process(void) {
   struct mg_connection *adopted;
   struct peer waiting, idle;
   size_t files = open_files();
@@ -106,8 +106,8 @@ static void handed_over(void) {
   CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
   CHECK(mgx_listener_fd(listener) >= 0);
   CHECK_EQ(mgx_listener_fd(last), -1);
-  give(pair[0], mgx_listener_fd(listener));
-  fd = take(pair[1]);
+  send_descriptor(pair[0], mgx_listener_fd(listener));
+  fd = receive_descriptor(pair[1]);
   CHECK(fd >= 0 && fd != mgx_listener_fd(listener));
   adopted = mgx_listen_fd(&other, fd, "http://", server, NULL);
   CHECK(adopted != NULL);
@@ -119,7 +119,7 @@ static void handed_over(void) {
   CHECK(mgx_mgr_drain(&mgr, NULL));
   POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_IDLE_GRACE);
   peer_open(&waiting, adopted);
-  CHECK(peer_say(&waiting, GET("/hi")));
+  CHECK(peer_send_text(&waiting, GET("/hi")));
   poll_often(&mgr);
   CHECK_EQ(waiting.len, 0);
   POLL_UNTIL(&other, peer_has(&waiting, strlen(HI)));
@@ -181,7 +181,7 @@ static void adopted_sockets(void) {
   CHECK_EQ(c->loc.port, sin.sin_port);
   join(&mgr, c, &p);
   CHECK(last->fn_data == &data);
-  CHECK(peer_say(&p, "abc"));
+  CHECK(peer_send_text(&p, "abc"));
   expect_open(&mgr, &p, "abc");
   peer_free(&p);
   c->is_closing = 1;
@@ -217,7 +217,7 @@ static void adopted_sockets(void) {
 int main(void) {
   mg_log_set(MG_LL_NONE);
   two_managers_on_one_port();
-  handed_over();
+  listener_passed_to_another_process();
   adopted_sockets();
   return DONE();
 }

@@ -1,4 +1,4 @@
-// mgx_mgr_drain, step by step, with a clock turned by hand.
+// mgx_mgr_drain, step by step, with a simulated clock.
 #include "ext.h"
 
 #include "clock.h"
@@ -7,7 +7,7 @@ static struct mg_mgr mgr;
 static struct mg_connection *listener;
 static unsigned short port;
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -49,7 +49,7 @@ static void expect_done(void) {
   if (status().lingering > 0) {
     CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
     CHECK_EQ(count_conns(&mgr), 0);
-    turn_clock(1000);
+    advance_clock(1000);
   }
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   CHECK_EQ(status().lingering, 0);
@@ -91,25 +91,25 @@ static void the_steps_in_order(void) {
   ask(&mgr, &fresh, GET("/hi"));
   expect_end(&mgr, &fresh, HI_CLOSE);
   peer_free(&fresh);
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
   CHECK_EQ(closed, 1);
   CHECK_EQ(drain_events, 0);
   CHECK_EQ(status().listeners, 1);
 
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
   CHECK_EQ(drain_events, 2);
   CHECK_EQ(status().listeners, 0);
   CHECK(refused());
-  turn_clock(499);
+  advance_clock(499);
   CHECK_EQ(closed, 1);
 
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
   CHECK_EQ(closed, 2);
   expect_end(&mgr, &idle, "");
-  turn_clock(8000);
+  advance_clock(8000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
   CHECK_EQ(status().elapsed_ms, 9500);
   CHECK_EQ(status().remaining_ms, 500);
@@ -127,7 +127,7 @@ static void the_steps_in_order(void) {
   peer_free(&idle);
   peer_free(&busy);
   // The linger times are over at once with this clock.
-  turn_clock(20000);
+  advance_clock(20000);
   CHECK(mgx_mgr_drain_wait(&mgr));
   finish(NULL);
 }
@@ -141,7 +141,7 @@ static void a_last_request_in_the_idle_grace(void) {
   drain(0, 500, 0);
   poll_often(&mgr);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
-  turn_clock(499);
+  advance_clock(499);
   ask(&mgr, &p, GET("/hi"));
   expect_end(&mgr, &p, HI_CLOSE);
   expect_done();
@@ -155,26 +155,26 @@ static void the_last_accept(void) {
   start(server);
   peer_open(&a, listener);
   peer_open(&b, listener);
-  CHECK(peer_say(&a, GET("/hi")));
+  CHECK(peer_send_text(&a, GET("/hi")));
   drain(0, 500, 0);
   expect_end(&mgr, &a, HI_CLOSE);
   CHECK_EQ(opened, 2);
   CHECK_EQ(drain_events, 2);
   CHECK_EQ(closed, 1);
-  CHECK(peer_say(&b, GET("/hi")));
+  CHECK(peer_send_text(&b, GET("/hi")));
   expect_end(&mgr, &b, HI_CLOSE);
   expect_done();
   peer_free(&a);
   finish(&b);
 }
 
-static void requests_under_way(void) {
+static void requests_in_flight(void) {
   struct mg_str want = make_reply("200 OK", "", big_body, BIG);
   struct peer half, big, chunks;
   struct mg_connection *streaming;
   start(server);
   join(&mgr, listener, &half);
-  CHECK(peer_say(&half, "POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab"));
+  CHECK(peer_send_text(&half, "POST /hi HTTP/1.1\r\nContent-Length: 4\r\n\r\nab"));
   POLL_UNTIL(&mgr, last != NULL && last->recv.len > 0);
   join(&mgr, listener, &big);
   ask(&mgr, &big, GET("/big"));
@@ -189,17 +189,17 @@ static void requests_under_way(void) {
   CHECK_EQ(status().pending, 0);
   CHECK_EQ(status().idle, 0);
   CHECK(status().unsent_bytes > 0);
-  turn_clock(10000);
+  advance_clock(10000);
   CHECK_EQ(closed, 0);
-  CHECK(peer_say(&half, "cd"));
+  CHECK(peer_send_text(&half, "cd"));
   expect_end(&mgr, &half, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6          \r\n\r\nhiabcd");
   mg_http_printf_chunk(streaming, "");
   POLL_UNTIL(&mgr, peer_has(&big, want.len));
-  turn_clock(100);  // nobody told these two, so each may ask once more
+  advance_clock(100);  // nobody told these two, so each may ask once more
   POLL_UNTIL(&mgr, peer_read(&big));
   CHECK_EQ(big.end, PEER_FIN);
   CHECK(peer_got_str(&big, want));
-  turn_clock(100);
+  advance_clock(100);
   expect_end(&mgr, &chunks, "00000000\r\n\r\n");
   expect_done();
   CHECK_EQ(status().forced, 0);
@@ -220,10 +220,10 @@ static void force_at_the_deadline(void) {
   ask(&mgr, &never, GET("/never"));
   drain(0, 100, 2000);
   poll_often(&mgr);
-  turn_clock(1999);
+  advance_clock(1999);
   CHECK_EQ(closed, 0);
   CHECK_EQ(status().remaining_ms, 1);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 2);
   CHECK_EQ(reason, MGX_REASON_FORCED);
   expect_done();
@@ -236,7 +236,7 @@ static void force_at_the_deadline(void) {
   finish(&never);
 }
 
-static void no_deadline_at_all(void) {
+static void no_deadline(void) {
   struct mgx_mgr_drain_opts opts = options(0, 100, -1);
   struct peer p;
   start(server);
@@ -245,7 +245,7 @@ static void no_deadline_at_all(void) {
   opts.conn.response_timeout_ms = -1;
   CHECK(mgx_mgr_drain(&mgr, &opts));
   poll_often(&mgr);
-  turn_clock(1000000000000);
+  advance_clock(1000000000000);
   CHECK_EQ(closed, 0);
   CHECK(last != NULL);
   if (last != NULL) mg_http_reply(last, 200, "", "hi");
@@ -254,7 +254,7 @@ static void no_deadline_at_all(void) {
   finish(&p);
 }
 
-static void cancelled_in_time_or_not(void) {
+static void cancelled_in_time_or_too_late(void) {
   struct peer p;
   start(server);
   CHECK(!mgx_mgr_drain_cancel(&mgr));  // nothing to cancel
@@ -271,7 +271,7 @@ static void cancelled_in_time_or_not(void) {
   CHECK(mgx_mgr_drain_cancel(&mgr));
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_RUNNING);
   CHECK(mgx_mgr_is_ready(&mgr));
-  turn_clock(100000);
+  advance_clock(100000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_RUNNING);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/hi"));
@@ -279,16 +279,16 @@ static void cancelled_in_time_or_not(void) {
 
   drain(1000, 200, 0);  // a new one, with its own options
   poll_often(&mgr);
-  turn_clock(1000);
+  advance_clock(1000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
   CHECK(!mgx_mgr_drain_cancel(&mgr));
-  turn_clock(200);
+  advance_clock(200);
   expect_done();
   CHECK(!mgx_mgr_drain_cancel(&mgr));
   finish(&p);
 }
 
-static void a_second_call_only_brings_the_deadline_nearer(void) {
+static void a_second_call_only_shortens_the_deadline(void) {
   struct peer p;
   start(server);
   join(&mgr, listener, &p);
@@ -305,15 +305,15 @@ static void a_second_call_only_brings_the_deadline_nearer(void) {
   CHECK(mgx_mgr_drain(&mgr, NULL));  // 30 s
   poll_often(&mgr);
   CHECK_EQ(status().remaining_ms, 5000);
-  turn_clock(1000);
+  advance_clock(1000);
   drain(0, 0, 3000);
   drain(0, 0, 700);
   drain(0, 0, 2000);
   poll_often(&mgr);
   CHECK_EQ(status().remaining_ms, 700);
-  turn_clock(699);
+  advance_clock(699);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 1);
   expect_done();
   finish(&p);
@@ -328,16 +328,16 @@ static void a_deadline_within_the_lame_duck(void) {
   poll_often(&mgr);
   drain(0, 0, 300);
   poll_often(&mgr);
-  turn_clock(299);
+  advance_clock(299);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
-  turn_clock(1);
+  advance_clock(1);
   expect_done();
   CHECK_EQ(closed, 1);
   CHECK_EQ(reason, MGX_REASON_FORCED);
   finish(&p);
 }
 
-static void answers_of_the_lame_duck(void) {
+static void responses_in_the_lame_duck_phase(void) {
   struct peer own, now, kept;
   start(server);
   join(&mgr, listener, &own);
@@ -347,7 +347,7 @@ static void answers_of_the_lame_duck(void) {
   poll_often(&mgr);
   ask(&mgr, &now, GET("/hi") GET("/hi"));
   expect_end(&mgr, &now, HI_CLOSE);
-  // Nobody has told these two: one whose head the program writes, one whose head had left before.
+  // Nobody has told these two: one whose head the application writes, one whose head had left before.
   ask(&mgr, &own, GET("/own"));
   expect_open(&mgr, &own, OWN);
   ask(&mgr, &kept, GET("/chunks"));
@@ -358,7 +358,7 @@ static void answers_of_the_lame_duck(void) {
   expect_open(&mgr, &own, OWN);
   ask(&mgr, &kept, GET("/hi"));
   expect_end(&mgr, &kept, HI_CLOSE);
-  turn_clock(1000);
+  advance_clock(1000);
   ask(&mgr, &own, GET("/own"));
   expect_end(&mgr, &own, OWN);  // the last one
   expect_done();
@@ -377,15 +377,15 @@ static void spread_over_time(void) {
   opts.spread_ms = 1000;
   CHECK(mgx_mgr_drain(&mgr, &opts));
   poll_often(&mgr);
-  turn_clock(99);
+  advance_clock(99);
   CHECK_EQ(closed, 0);
   for (i = 0; i < 40; i++) {
     clock_ms += 25;
     mg_mgr_poll(&mgr, 0), mg_mgr_poll(&mgr, 0);
     at[i / 10] = closed;
   }
-  turn_clock(25);  // one who was reached between two polls
-  turn_clock(1);
+  advance_clock(25);  // one who was reached between two polls
+  advance_clock(1);
   CHECK_EQ(closed, N);
   expect_done();
   // Some in every quarter; by chance there are none in one of them once in 400,000 runs.
@@ -399,7 +399,7 @@ static void spread_over_time(void) {
 }
 
 // ---- MGX_EV_DRAIN
-static void good_bye(struct mg_connection *c, int ev, void *ev_data) {
+static void ends_the_stream(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev == (int) MGX_EV_DRAIN && c->is_resp) {
     mg_http_printf_chunk(c, "bye");
@@ -408,9 +408,9 @@ static void good_bye(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void a_stream_says_good_bye(void) {
+static void a_stream_ends_in_the_drain_event(void) {
   struct peer p;
-  start(good_bye);
+  start(ends_the_stream);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/chunks"));
   expect_open(&mgr, &p, CHUNKS);
@@ -455,14 +455,14 @@ static void options_may_be_changed(void) {
   memset(text, 'x', sizeof(text));  // copied
   poll_often(&mgr);
   CHECK_EQ(drain_events, 2);
-  turn_clock(49);
+  advance_clock(49);
   CHECK_EQ(closed, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 1);
   CHECK_EQ(reason, MGX_REASON_DRAINED);
-  turn_clock(849);
+  advance_clock(849);
   CHECK_EQ(closed, 1);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closed, 2);
   CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
   expect_done();
@@ -472,7 +472,7 @@ static void options_may_be_changed(void) {
 
 static int whims;
 
-static void whimsical(struct mg_connection *c, int ev, void *ev_data) {
+static void closes_in_drain_event(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   if (ev != (int) MGX_EV_DRAIN) return;
   whims++;
@@ -485,17 +485,17 @@ static void whimsical(struct mg_connection *c, int ev, void *ev_data) {
   if (whims == 7) mg_mgr_poll(c->mgr, 0);
 }
 
-static void handlers_do_what_they_like(void) {
+static void handlers_close_connections_in_the_drain_event(void) {
   struct peer p[8];
   int i;
-  start(whimsical);
+  start(closes_in_drain_event);
   whims = 0;
   for (i = 0; i < 8; i++) join(&mgr, listener, &p[i]);
   drain(0, 100, 0);
   poll_often(&mgr);
   CHECK_EQ(whims, 8);
   CHECK_EQ(status().listeners, 0);
-  turn_clock(100);
+  advance_clock(100);
   expect_done();
   CHECK_EQ(closed, 8);
   for (i = 0; i < 8; i++) peer_free(&p[i]);
@@ -525,11 +525,11 @@ static void frees_while_it_waits(struct mg_connection *c, int ev, void *ev_data)
   if (ev == MG_EV_HTTP_MSG) mg_mgr_free(c->mgr);
 }
 
-static void a_handler_frees_the_manager_that_is_waited_for(void) {
+static void a_handler_frees_the_manager_during_drain_wait(void) {
   struct peer p;
   start(frees_while_it_waits);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   CHECK(!mgx_mgr_drain_wait(&mgr));
   CHECK_EQ(closed, 1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
@@ -549,7 +549,7 @@ static void a_handler_waits_for_the_drain(void) {
   struct peer p;
   start(drains_and_waits);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   peer_shut(&p);
   POLL_UNTIL(&mgr, closed == 1);
   expect_done();
@@ -559,7 +559,7 @@ static void a_handler_waits_for_the_drain(void) {
 }
 
 // ---- where there is little or nothing to drain
-static void nothing_there(void) {
+static void an_empty_manager(void) {
   mg_mgr_init(&mgr);
   CHECK(mgx_mgr_drain_init(&mgr));
   CHECK(mgx_mgr_drain_init(&mgr));
@@ -577,7 +577,7 @@ static void before_the_first_poll(void) {
   struct peer p;
   start(server);
   peer_open(&p, listener);
-  CHECK(peer_say(&p, GET("/hi")));
+  CHECK(peer_send_text(&p, GET("/hi")));
   drain(0, 0, 0);
   expect_end(&mgr, &p, HI_CLOSE);
   expect_done();
@@ -606,7 +606,7 @@ static void listeners_of_all_kinds(void) {
   poll_often(&mgr);
   CHECK_EQ(status().listeners, 0);
   CHECK_EQ(count_conns(&mgr), 2);
-  turn_clock(100);
+  advance_clock(100);
   expect_end(&mgr, &a, "");
   expect_end(&mgr, &b, "");
   expect_done();
@@ -644,8 +644,8 @@ static void clients_and_timers(void) {
   drain(0, 0, 0);
   expect_done();
   POLL_UNTIL(&mgr, (mg_mgr_poll(&other, 0), replies == 1));
-  turn_clock(10);
-  turn_clock(10);
+  advance_clock(10);
+  advance_clock(10);
   CHECK(ticks >= 2);
   CHECK_EQ(count_conns(&mgr), 2);
   CHECK(mgx_mgr_drain_wait(&mgr));
@@ -653,7 +653,7 @@ static void clients_and_timers(void) {
   mg_mgr_free(&other);
 }
 
-static void the_original_way(void) {
+static void compat_mode(void) {
   struct peer p;
   start(server);
   mgx_mgr_compat(&mgr, true);
@@ -664,7 +664,7 @@ static void the_original_way(void) {
   poll_often(&mgr);
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);  // not announced
-  turn_clock(500);
+  advance_clock(500);
   ask(&mgr, &p, GET("/hi"));
   expect_end(&mgr, &p, HI);
   expect_done();
@@ -678,7 +678,7 @@ static void the_original_way(void) {
   finish(&p);
 }
 
-// A body that the program takes off the buffer itself, so that the library does not know where it ends.
+// A body that the application takes off the buffer itself, so that the library does not know where it ends.
 static size_t uploaded;
 
 static void uploads(struct mg_connection *c, int ev, void *ev_data) {
@@ -695,22 +695,22 @@ static void uploads(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void an_upload_that_the_program_reads(void) {
+static void an_upload_read_by_the_application(void) {
   struct peer p;
   start(uploads);
   uploaded = 0;
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\n0123456789"));
+  CHECK(peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\n0123456789"));
   POLL_UNTIL(&mgr, uploaded == 10);
   drain(0, 1000, 0);
   poll_often(&mgr);
-  turn_clock(999);
-  CHECK(peer_say(&p, "0123456789"));
+  advance_clock(999);
+  CHECK(peer_send_text(&p, "0123456789"));
   POLL_UNTIL(&mgr, uploaded == 20);
-  turn_clock(999);
-  CHECK(peer_say(&p, "0123456789"));
+  advance_clock(999);
+  CHECK(peer_send_text(&p, "0123456789"));
   expect_open(&mgr, &p, HI);
-  turn_clock(1000);
+  advance_clock(1000);
   expect_end(&mgr, &p, "");
   expect_done();
   finish(&p);
@@ -722,26 +722,26 @@ int main(void) {
   the_steps_in_order();
   a_last_request_in_the_idle_grace();
   the_last_accept();
-  requests_under_way();
+  requests_in_flight();
   force_at_the_deadline();
-  no_deadline_at_all();
-  cancelled_in_time_or_not();
-  a_second_call_only_brings_the_deadline_nearer();
+  no_deadline();
+  cancelled_in_time_or_too_late();
+  a_second_call_only_shortens_the_deadline();
   a_deadline_within_the_lame_duck();
-  answers_of_the_lame_duck();
+  responses_in_the_lame_duck_phase();
   spread_over_time();
-  a_stream_says_good_bye();
+  a_stream_ends_in_the_drain_event();
   options_may_be_changed();
-  handlers_do_what_they_like();
+  handlers_close_connections_in_the_drain_event();
   a_handler_frees_the_manager();
-  a_handler_frees_the_manager_that_is_waited_for();
+  a_handler_frees_the_manager_during_drain_wait();
   a_handler_waits_for_the_drain();
-  nothing_there();
+  an_empty_manager();
   before_the_first_poll();
   listeners_of_all_kinds();
   clients_and_timers();
-  the_original_way();
-  an_upload_that_the_program_reads();
+  compat_mode();
+  an_upload_read_by_the_application();
   free(big_body);
   return DONE();
 }

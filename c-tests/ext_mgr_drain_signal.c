@@ -1,5 +1,5 @@
-// mgx_mgr_drain from where a program is told to stop: a signal handler while mg_mgr_poll sleeps, another thread, several at once;
-// and mgx_mgr_drain_wait, by the machine's clock.
+// mgx_mgr_drain from where applications are told to stop: a signal handler while mg_mgr_poll sleeps, another thread, several at
+// once; and mgx_mgr_drain_wait, in real time.
 #include "mongoose.h"
 
 #include <pthread.h>
@@ -69,13 +69,13 @@ static void raises(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) raise(SIGTERM);
 }
 
-static void in_the_middle_of_a_poll(void) {
+static void signal_raised_in_a_handler(void) {
   struct peer p;
   start(0, 1, 5000);
   listener->fn = raises;
   signal(SIGTERM, on_signal);
   join(&mgr, listener, &p);
-  CHECK(peer_say(&p, GET("/later")));
+  CHECK(peer_send_text(&p, GET("/later")));
   POLL_UNTIL(&mgr, requests == 1);
   POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_FINISHING);
   if (last != NULL) mg_http_reply(last, 200, "", "hi");
@@ -198,7 +198,7 @@ static void waits_until_the_deadline(void) {
   mg_mgr_free(&mgr);
 }
 
-// The sleep of a poll ends at the next deadline of the drain, however long the program would have slept.
+// The sleep of a poll ends at the next deadline of the drain, however long the application would have slept.
 static void polls_end_in_time(void) {
   uint64_t began = real_ms(), lame_duck, idle_grace;
   struct peer p;
@@ -227,7 +227,7 @@ int main(void) {
   big_body = make_body(BIG);
   ends_a_long_sleep(send_signal);
   ends_a_long_sleep(drain_from_thread);
-  in_the_middle_of_a_poll();
+  signal_raised_in_a_handler();
   many_at_once();
   waits_until_all_is_sent();
   mgx_mgr_drain_wait_before_mg_mgr_free_saves_the_reply();

@@ -1,5 +1,5 @@
-// mg_mgr_free in every phase of a manager's drain, and with connections in every state of their own: one MG_EV_CLOSE for each,
-// nothing leaks, nobody is called any more.
+// mg_mgr_free in every phase of a manager's drain, with connections in every state: one MG_EV_CLOSE each, no leaks, no later
+// calls.
 #include "ext.h"
 
 #include "clock.h"
@@ -14,7 +14,7 @@ static void watched(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
 }
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -30,7 +30,7 @@ static void start(void) {
   freed = false;
   listener = serve(&mgr, watched, NULL);
   for (i = 0; i < PEERS; i++) join(&mgr, listener, &peers[i]);
-  CHECK(peer_say(&peers[1], "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
+  CHECK(peer_send_text(&peers[1], "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"));
   ask(&mgr, &peers[2], GET("/later"));
   ask(&mgr, &peers[3], GET("/big"));
   ask(&mgr, &peers[4], GET("/chunks"));
@@ -94,14 +94,14 @@ int main(void) {
   start();
   drain(0, 100, 1000);
   poll_often(&mgr);
-  turn_clock(100);
+  advance_clock(100);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
   end();
 
   start();
   drain(0, 100, 1000);
   poll_often(&mgr);
-  turn_clock(100);
+  advance_clock(100);
   clock_ms += 900;
   mg_mgr_poll(&mgr, 0);  // marked for closing by force, not yet closed
   end();
@@ -109,7 +109,7 @@ int main(void) {
   start();
   drain(0, 100, 1000);
   poll_often(&mgr);
-  turn_clock(1000);
+  advance_clock(1000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   end();
 

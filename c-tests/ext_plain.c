@@ -1,4 +1,4 @@
-// The functions that make the API usable without structs, bit fields, macros and variable arguments; each with NULL, too.
+// The functions that make the API usable without structs, bit fields, macros and variable arguments; each also with NULL.
 #include <limits.h>
 #include <pthread.h>
 
@@ -8,7 +8,7 @@
 static struct mg_mgr *mgr;
 static struct mg_connection *listener;
 
-static bool is(const char *text, size_t len, const char *want) {
+static bool text_equals(const char *text, size_t len, const char *want) {
   return len == strlen(want) && (len == 0 || (text != NULL && memcmp(text, want, len) == 0));
 }
 
@@ -16,7 +16,7 @@ static bool is(const char *text, size_t len, const char *want) {
   do {                               \
     size_t len = 77;                 \
     const char *text = call;         \
-    CHECK(is(text, len, want));      \
+    CHECK(text_equals(text, len, want));      \
   } while (0)
 
 #define NOTHING(call)                \
@@ -53,7 +53,7 @@ static void messages(void) {
   NOTHING(mgx_http_proto(NULL, &len));
   NOTHING(mgx_http_body(NULL, &len));
   CHECK(mgx_http_header_at(&hm, 2, &name, &name_len, &value, &value_len));
-  CHECK(is(name, name_len, "Content-Length") && is(value, value_len, "2"));
+  CHECK(text_equals(name, name_len, "Content-Length") && text_equals(value, value_len, "2"));
   CHECK(mgx_http_header_at(&hm, 0, NULL, NULL, NULL, NULL));
   CHECK(!mgx_http_header_at(&hm, 3, &name, &name_len, &value, &value_len));
   CHECK(name == NULL && name_len == 0 && value == NULL && value_len == 0);
@@ -145,7 +145,7 @@ static void symbols(void) {
 #ifndef __cplusplus
   {
     mgx_str (*str)(const char *) = &(mg_str);
-    CHECK(is(str("abc").buf, str("abc").len, "abc"));
+    CHECK(text_equals(str("abc").buf, str("abc").len, "abc"));
     CHECK(str(NULL).buf == NULL && str(NULL).len == 0);
   }
 #endif
@@ -181,7 +181,7 @@ static void rpc(const char *frame, void (*answer)(struct mg_rpc_req *, const cha
   struct mg_rpc_req r = {NULL, NULL, mg_pfn_iobuf, &io, NULL, mg_str("")};
   r.frame = mg_str(frame);
   answer(&r, json);
-  CHECK(is((char *) io.buf, io.len, want));
+  CHECK(text_equals((char *) io.buf, io.len, want));
   mg_iobuf_free(&io);
 }
 
@@ -239,13 +239,13 @@ static void answers(void) {
       "HTTP/1.1 200 OK\r\nX-A: %d\r\nTransfer-Encoding: chunked\r\n\r\n5\r\none%s\r\n1\r\n\0\r\n0\r\n\r\n";
   struct peer p;
   peer_open(&p, listener);
-  CHECK(peer_say(&p, GET("/chunks")));
+  CHECK(peer_send_text(&p, GET("/chunks")));
   POLL_UNTIL(mgr, peer_has(&p, sizeof(chunked) - 1));
   CHECK(peer_got_bytes(&p, chunked, sizeof(chunked) - 1));
   p.len = 0;
   peer_free(&p);
   peer_open(&p, listener);
-  CHECK(peer_say(&p, GET("/raw")));
+  CHECK(peer_send_text(&p, GET("/raw")));
   POLL_UNTIL(mgr, peer_has(&p, 5));
   CHECK(peer_got(&p, "raw%s"));
   peer_free(&p);
@@ -323,7 +323,7 @@ static void own_handler(int signo) {
   own_signals += signo == SIGUSR1;
 }
 
-// Two managers on one signal, the options copied, and the program's own handler back at the end.
+// Two managers on one signal, the options copied, and the application's own handler back at the end.
 static void signals(void) {
   struct mg_mgr *one = mgx_mgr_new(), *two = mgx_mgr_new();
   char text[] = "going";
@@ -349,7 +349,7 @@ static void signals(void) {
   raise(SIGUSR1);
   POLL_UNTIL(one, peer_has(&p, 9));
   CHECK(peer_got(&p, "\x88\x07\x03\xf4going"));
-  CHECK(ws_say(&p, 0x88, "\x03\xf4", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xf4", 2));
   POLL_UNTIL(one, mgx_mgr_phase(one) == MGX_MGR_DONE);
   mgx_mgr_drain_status(one, &status);
   CHECK_EQ(status.forced, 0);

@@ -17,16 +17,16 @@ static void answer(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-// A connection that the program links into the list itself has its turns, whether or not others are without MG_EV_POLL.
+// A connection that the application links into the list itself has its turns, whether or not others are without MG_EV_POLL.
 static int s_stranger_polls, s_stranger_closes;
 
-static void stranger(struct mg_connection *c, int ev, void *ev_data) {
+static void unlinked_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_POLL) s_stranger_polls++;
   if (ev == MG_EV_CLOSE) s_stranger_closes++;
   (void) c, (void) ev_data;
 }
 
-static void connections_of_the_programs_own(void) {
+static void connections_created_by_the_application(void) {
   struct mg_mgr mgr;
   struct peer p;
   struct mg_connection *l = serve(&mgr, answer, NULL), *c;
@@ -37,20 +37,20 @@ static void connections_of_the_programs_own(void) {
   poll_often(&mgr);
   c = mg_alloc_conn(&mgr);
   CHECK(c != NULL);
-  c->fn = stranger;
+  c->fn = unlinked_handler;
   c->fd = (void *) (size_t) -1;
   c->next = mgr.conns;
   mgr.conns = c;
   POLL_UNTIL(&mgr, s_stranger_polls > 0);  // seen at last
   for (i = 0, polls = s_stranger_polls; i < 10; i++) mg_mgr_poll(&mgr, 30);
   CHECK_EQ(s_stranger_polls, polls + 10);
-  peer_say(&p, "GET /a HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET /a HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, s_answers == 1);
   CHECK_EQ(s_polls, 0);
   c->is_draining = 1;
   POLL_UNTIL(&mgr, s_stranger_closes == 1);
   for (i = 0; i < 10; i++) mg_mgr_poll(&mgr, 30);
-  peer_say(&p, "GET /b HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET /b HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, s_answers == 2);
   s_server->is_draining = 1;
   POLL_UNTIL(&mgr, s_closes == 1);
@@ -64,11 +64,11 @@ int main(void) {
   struct peer p;
   struct mg_connection *l = serve(&mgr, answer, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, s_answers == 2);
 
   // An answer that comes between two polls, with a request waiting behind it.
-  peer_say(&p, "GET /late HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET /late HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, s_answers == 3);
   CHECK(s_server != NULL && s_server->is_resp);
   mg_http_reply(s_server, 200, "", "late");
@@ -110,6 +110,6 @@ int main(void) {
   CHECK_EQ(s_polls, 1);
   mg_mgr_free(&mgr);
 
-  connections_of_the_programs_own();
+  connections_created_by_the_application();
   return DONE();
 }

@@ -1,11 +1,12 @@
-// mgx_limits on sizes: heads and bodies beyond them are refused with an answer the client can read while it still sends.
+// Size limits of mgx_limits: excessive heads and bodies are refused with a response that the client can read while it is still
+// sending.
 #include "peer.h"
 
 #include "mongoose_ext.h"
 
 static int s_messages, s_limits;
 
-static void answer(struct mg_connection *c, int ev, void *ev_data) {
+static void respond(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) s_messages++, mg_http_reply(c, 200, "", "ok");
   if (ev == MG_EV_CLOSE && mgx_close_reason(c) == MGX_REASON_LIMIT) s_limits++;
   (void) ev_data;
@@ -34,7 +35,7 @@ static void try_request(struct mg_mgr *mgr, struct mg_connection *l, const char 
 int main(void) {
   struct mg_mgr mgr;
   struct mgx_limits limits;
-  struct mg_connection *l = serve(&mgr, answer, NULL);
+  struct mg_connection *l = serve(&mgr, respond, NULL);
   static char big[5000], request[6000];
   size_t pieces[] = {7, 100000}, i;
   memset(&limits, 0, sizeof(limits));

@@ -1,4 +1,4 @@
-// What other threads and signal handlers may call: mgx_send_to and mgx_wakeup_mgr, without mg_wakeup_init.
+// Functions for other threads and signal handlers: mgx_send_to and mgx_wakeup_mgr, without mg_wakeup_init.
 #include "mongoose.h"
 
 #include <pthread.h>
@@ -64,7 +64,7 @@ static void *refused(void *arg) {
   return NULL;
 }
 
-static void too_much_is_refused(void) {
+static void messages_beyond_the_limit_are_refused(void) {
   pthread_t thread;
   size_t sent = 0;
   struct peer p;
@@ -104,7 +104,7 @@ static void *waker(void *arg) {
   return NULL;
 }
 
-static void sleeps_end(bool by_signal) {
+static void wakeups_end_the_sleep(bool by_signal) {
   uint64_t began = real_ms();
   pthread_t thread;
   struct peer p;
@@ -133,7 +133,7 @@ static bool stop;
 static int shots;
 
 // With pauses: a handler that adds a message more often than one can be handed out would never let a poll catch up.
-static void *shoot(void *arg) {
+static void *send_signals(void *arg) {
   while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
     pthread_kill(*(pthread_t *) arg, SIGUSR1);
     __atomic_add_fetch(&shots, 1, __ATOMIC_RELAXED);
@@ -151,7 +151,7 @@ static void handlers_interrupt_senders(void) {
   id = mgx_conn_id(join(&mgr, listener, &p));
   signal(SIGUSR1, on_signal);
   __atomic_store_n(&stop, false, __ATOMIC_RELAXED);
-  CHECK(pthread_create(&thread, NULL, shoot, &self) == 0);
+  CHECK(pthread_create(&thread, NULL, send_signals, &self) == 0);
   while (calls < 5000 || (calls < 5000000 && __atomic_load_n(&shots, __ATOMIC_RELAXED) < 500)) {
     sent += mgx_send_to(&mgr, id, "m", 1);
     if (calls++ % 50 == 0) mg_mgr_poll(&mgr, 0), peer_read(&p);
@@ -180,9 +180,9 @@ static void handlers_interrupt_senders(void) {
 int main(void) {
   mg_log_set(MG_LL_NONE);
   output_from_threads();
-  too_much_is_refused();
-  sleeps_end(false);
-  sleeps_end(true);
+  messages_beyond_the_limit_are_refused();
+  wakeups_end_the_sleep(false);
+  wakeups_end_the_sleep(true);
   handlers_interrupt_senders();
   return DONE();
 }

@@ -1,6 +1,6 @@
 // C only
 // not under: valgrind: it follows no child that is traced
-// Files and faults: a process that is killed at any system call, calls that fail, what killed processes leave.
+// Files and faults: a process killed at any system call, failing calls, leftovers of killed processes.
 #include <sys/file.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -86,7 +86,7 @@ static bool answered(const char *request, const char *want) {
   bool same;
   size_t others = count_conns(&s_mgr);
   peer_open(&p, s_listener);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&s_mgr, peer_has(&p, 12));
   same = p.len >= 12 && memcmp(p.buf + 9, want, 3) == 0;
   if (!same) fprintf(stderr, "%.100s\n", p.buf);
@@ -123,20 +123,20 @@ static void failing_calls(void) {
 }
 
 // Renames to names that are not there only, as file systems of devices do.
-static bool picky_mv(const char *from, const char *to) {
+static bool mv_without_replace(const char *from, const char *to) {
   return mg_fs_posix.st(to, NULL, NULL) == 0 && mg_fs_posix.mv(from, to);
 }
 
 static int s_moves, s_last_move;
 
 static bool failing_mv(const char *from, const char *to) {
-  return ++s_moves != s_last_move && picky_mv(from, to);
+  return ++s_moves != s_last_move && mv_without_replace(from, to);
 }
 
 static void renaming_in_steps(void) {
   struct mg_fs fs = mg_fs_posix;
   int i;
-  fs.mv = picky_mv;
+  fs.mv = mv_without_replace;
   CHECK(mg_file_write(&mg_fs_posix, "up/f", "old", 3));
   CHECK(mg_file_write(&fs, "up/f", "new", 3) && only("f ") && holds("up/f", "new"));
   fs.mv = failing_mv;
@@ -180,7 +180,7 @@ static void child(bool upload) {
     _exit(0);
   }
   peer_open(&p, serve(&mgr, server, NULL));
-  peer_say(&p, STREAM);
+  peer_send_text(&p, STREAM);
   raise(SIGSTOP);
   while (!peer_has(&p, 12)) mg_mgr_poll(&mgr, 5);
   _exit(0);
@@ -204,7 +204,7 @@ static bool killed_at(int nth, bool upload) {
   return true;
 }
 
-static void killed_anywhere(bool upload) {
+static void killed_at_every_call(bool upload) {
   int nth, olds = 0, news = 0, left = 0;
   for (nth = 0; nth < 2000; nth++) {
     bool more, is_old, is_new;
@@ -224,7 +224,7 @@ static void killed_anywhere(bool upload) {
 }
 
 // What is being written by others, or is theirs, stays.
-static void only_what_is_abandoned(void) {
+static void only_abandoned_files_are_removed(void) {
   char own[100], other[100], locked[100], dir[100], link[100];
   pid_t gone = fork(), alive = fork();
   int status, fd;
@@ -255,13 +255,13 @@ static void only_what_is_abandoned(void) {
 }
 
 // An upload that goes on is not disturbed by another to the same directory.
-static void two_at_a_time(void) {
+static void two_concurrent_uploads(void) {
   struct peer p;
   peer_open(&p, s_listener);
-  CHECK(peer_say(&p, "PUT /s HTTP/1.1\r\nContent-Length: 5\r\n\r\nfi"));
+  CHECK(peer_send_text(&p, "PUT /s HTTP/1.1\r\nContent-Length: 5\r\n\r\nfi"));
   POLL_UNTIL(&s_mgr, !only(""));
   CHECK(answered(STREAM, "200") && holds("up/f", "new"));
-  CHECK(peer_say(&p, "rst"));
+  CHECK(peer_send_text(&p, "rst"));
   POLL_UNTIL(&s_mgr, peer_has(&p, 12));
   CHECK(only("f ") && holds("up/f", "first"));
   peer_free(&p);
@@ -275,10 +275,10 @@ int main(void) {
   failing_calls();
   renaming_in_steps();
   synced();
-  only_what_is_abandoned();
-  two_at_a_time();
-  killed_anywhere(false);
-  killed_anywhere(true);
+  only_abandoned_files_are_removed();
+  two_concurrent_uploads();
+  killed_at_every_call(false);
+  killed_at_every_call(true);
   mg_mgr_free(&s_mgr);
   return DONE();
 }

@@ -1,4 +1,4 @@
-// The file system API: direct calls as programs make them, copies and patches of the tables, packed files, whole files.
+// The file system API: direct calls, copied and patched tables, packed files, whole files.
 #include "mongoose.h"
 
 #include "check.h"
@@ -93,7 +93,7 @@ static void handles(void) {
   CHECK_EQ(names_in("."), 2);  // what the test's own output goes to
 }
 
-static void whole_files(void) {
+static void reading_and_writing_whole_files(void) {
   char *big = (char *) calloc(1, 3000000);
   struct mg_str s;
   memset(big, 'b', 2999999);
@@ -116,7 +116,7 @@ static void whole_files(void) {
   free(big);
 }
 
-#ifndef _WIN32  // wine refuses to replace a file that is open
+#ifndef _WIN32  // wine refuses to replace an open file
 // Somebody who opened the old file goes on with it: it was replaced, not written over.
 static void replacing_is_atomic(void) {
   char buf[10];
@@ -188,7 +188,7 @@ static void tables_are_writable(void) {
   CHECK(mg_file_read(&mg_fs_posix, "virtual").buf == NULL);
 }
 
-static void stepping(void) {
+static void iterating_with_mg_fs_ls(void) {
   char buf[8], small[1];
   int count = 0, i;
   CHECK(mg_fs_posix.mkd("s"));
@@ -224,7 +224,7 @@ static void stepping(void) {
 
 static const unsigned char s_a[] = "alpha", s_b[] = "beta";
 
-// The program's own; the header only declares it.
+// The application's own; the header only declares it.
 const struct mg_mem_file mg_packed_files[] = {
     {"/web/a.txt", s_a, sizeof(s_a) - 1, 1000},
     {"/web/absent.txt", NULL, 5, 1000},
@@ -278,11 +278,11 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   missing();
   handles();
-  whole_files();
+  reading_and_writing_whole_files();
   replacing_is_atomic();
   failing_writes_leave_nothing();
   tables_are_writable();
-  stepping();
+  iterating_with_mg_fs_ls();
   packed();
   etags();
   return DONE();

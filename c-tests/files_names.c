@@ -1,4 +1,4 @@
-// What Windows takes for another name of a file, or for a device: clients get none of them. Elsewhere there are no such files.
+// Names that Windows treats as aliases of a file, or as devices: clients cannot access any of them. Elsewhere no such files exist.
 #include "peer.h"
 
 static struct mg_mgr mgr;

@@ -1,22 +1,22 @@
-// Functions of the program that the library calls while it handles a request, and that do not just return: they let more arrive,
-// close the connection, drain it, raise errors, take its buffer away, free the manager.
+// Application callbacks that do more than return while the library handles a request: they poll, close or drain the connection,
+// raise errors, free its buffer, or free the manager.
 #include "peer.h"
 
-enum act { NOTHING, POLL, POLL_WITH_JUNK, CLOSE, SET_CLOSING, DRAIN, FAIL, EMPTY, FREE, ACTS };
+enum misbehave_at { NOTHING, POLL, POLL_WITH_JUNK, CLOSE, SET_CLOSING, DRAIN, FAIL, EMPTY, FREE, ACTS };
 enum place { STATUS, OPEN, READ, WRITE, CLOSE_FILE, MOVE, REMOVE, LIST, SEEK, AUTHENTICATE, GET_DIR, FIELD, PRINT_LOG, PLACES };
 
 static struct mg_mgr s_mgr;
 static struct mg_connection *s_conn, *s_listener;
 static struct peer s_peer;
-static enum act s_act;
+static enum misbehave_at s_act;
 static enum place s_place;
 static int s_depth, s_acted, s_ends, s_closes;
 static bool s_freed;
 static char s_said[70];
-static const char *s_late;  // what the client sends while the program is called
+static const char *s_late;  // what the client sends while the application is called
 static size_t s_late_len;
 
-static void act(enum place place) {
+static void misbehave_at(enum place place) {
   static char junk[70000];
   int i;
   if (place != s_place || s_depth > 0 || s_freed || s_conn == NULL) return;
@@ -62,27 +62,27 @@ static char *s_body;
 #define BODY 60000
 
 static int st(const char *path, size_t *size, time_t *mtime) {
-  act(STATUS);
+  misbehave_at(STATUS);
   if (size != NULL) *size = BODY;
   if (mtime != NULL) *mtime = 5;
   return strstr(path, "file") != NULL ? MG_FS_READ : strstr(path, "none") != NULL ? 0 : MG_FS_DIR;
 }
 
 static void ls(const char *path, void (*fn)(const char *, void *), void *arg) {
-  act(LIST);
+  misbehave_at(LIST);
   fn("file", arg);
   fn("other", arg);
   (void) path;
 }
 
 static void *op(const char *path, int flags) {
-  act(OPEN);
+  misbehave_at(OPEN);
   s_at = 0;
   return strstr(path, ".gz") != NULL || (flags == MG_FS_READ && strstr(path, "file") == NULL) ? NULL : (void *) &s_at;
 }
 
 static void cl(void *fd) {
-  act(CLOSE_FILE);
+  misbehave_at(CLOSE_FILE);
   (void) fd;
 }
 
@@ -90,13 +90,13 @@ static size_t rd(void *fd, void *buf, size_t len) {
   if (len > BODY - s_at) len = BODY - s_at;
   memcpy(buf, s_body + s_at, len);
   s_at += len;
-  act(READ);
+  misbehave_at(READ);
   return len;
   (void) fd;
 }
 
 static size_t wr(void *fd, const void *buf, size_t len) {
-  act(WRITE);
+  misbehave_at(WRITE);
   if (s_stored_len + len > BODY) return 0;
   memcpy(s_stored + s_stored_len, buf, len);
   s_stored_len += len;
@@ -106,18 +106,18 @@ static size_t wr(void *fd, const void *buf, size_t len) {
 
 static size_t sk(void *fd, size_t offset) {
   s_at = offset;
-  act(SEEK);
+  misbehave_at(SEEK);
   return s_at;
   (void) fd;
 }
 
 static bool mv(const char *from, const char *to) {
-  act(MOVE);
+  misbehave_at(MOVE);
   return from != to;
 }
 
 static bool rm(const char *path) {
-  act(REMOVE);
+  misbehave_at(REMOVE);
   return path != NULL;
 }
 
@@ -125,7 +125,7 @@ static struct mg_fs s_fs;
 
 bool mg_ota_begin(size_t size) {
   s_stored_len = 0;
-  act(OPEN);
+  misbehave_at(OPEN);
   return size < BODY + 1;
 }
 
@@ -134,12 +134,12 @@ bool mg_ota_write(const void *buf, size_t len) {
 }
 
 bool mg_ota_end(void) {
-  act(CLOSE_FILE);
+  misbehave_at(CLOSE_FILE);
   return true;
 }
 
 static void log_char(char c, void *arg) {
-  if (c == '\n') act(PRINT_LOG);
+  if (c == '\n') misbehave_at(PRINT_LOG);
   (void) arg;
 }
 
@@ -182,7 +182,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
 // ---- a dashboard
 
 static int authenticate(char *user, size_t len, const char *pass) {
-  act(AUTHENTICATE);
+  misbehave_at(AUTHENTICATE);
   return len > 0 && user[0] == 'a' && pass[0] == 'b' ? 7 : 0;
 }
 
@@ -191,13 +191,13 @@ static int s_index;
 static struct mg_field s_fields[] = {{"name", MG_VAL_STR, s_name, sizeof(s_name)}, {NULL, MG_VAL_INT, NULL, 0}};
 
 static bool get_dir(const struct mg_dash_user *u, char *buf, size_t len) {
-  act(GET_DIR);
+  misbehave_at(GET_DIR);
   mg_snprintf(buf, len, "up");
   return u != NULL;
 }
 
 static bool field(enum mg_dash_op op, struct mg_dash_user *u) {
-  act(FIELD);
+  misbehave_at(FIELD);
   if (op == MG_DASH_READ && s_index < 0) s_index = 2;
   return u->level > 0;
 }
@@ -223,7 +223,7 @@ static void dashboard(struct mg_connection *c, int ev, void *ev_data) {
 
 // ---- what is done with them
 
-static void begin(mg_event_handler_t fn, enum act what, enum place where) {
+static void begin(mg_event_handler_t fn, enum misbehave_at what, enum place where) {
   s_conn = NULL, s_depth = s_acted = s_ends = s_closes = 0, s_freed = false, s_said[0] = '\0', s_stored_len = 0;
   s_act = what, s_place = where;
   s_listener = serve(&s_mgr, fn, fn == dashboard ? (void *) &s_dash : NULL);
@@ -242,10 +242,10 @@ static void finish(void) {
 }
 
 // Everything, everywhere: nothing is used after it is gone, and the end is told once. True if it came to the place.
-static bool survives(mg_event_handler_t fn, const char *request, enum act what, enum place where) {
+static bool survives_misbehaviour(mg_event_handler_t fn, const char *request, enum misbehave_at what, enum place where) {
   int i;
   begin(fn, what, where);
-  CHECK(peer_say(&s_peer, request));
+  CHECK(peer_send_text(&s_peer, request));
   for (i = 0; i < 25 && !s_freed; i++) {
     mg_mgr_poll(&s_mgr, 0);
     if (s_peer.fd >= 0 && !s_freed) peer_read(&s_peer);
@@ -255,7 +255,7 @@ static bool survives(mg_event_handler_t fn, const char *request, enum act what, 
   return s_acted > 0;
 }
 
-static void everywhere(void) {
+static void misbehaviour_in_every_callback(void) {
 #define AUTH " HTTP/1.1\r\nAuthorization: Basic YTpi\r\nX-Name: value\r\n"
   static const struct {
     mg_event_handler_t fn;
@@ -297,7 +297,7 @@ static void everywhere(void) {
     for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
       for (where = 0; where < PLACES; where++) {
         // Not every request comes by every place.
-        if (survives(table[i].fn, table[i].request, (enum act) what, (enum place) where)) reached[where]++;
+        if (survives_misbehaviour(table[i].fn, table[i].request, (enum misbehave_at) what, (enum place) where)) reached[where]++;
       }
     }
   }
@@ -308,7 +308,7 @@ static void everywhere(void) {
 }
 
 // All of a body is stored, in order, whatever arrives while it is written.
-static void nothing_is_lost(void) {
+static void uploads_stay_complete(void) {
   static char message[BODY + 1000];
   static const enum place places[] = {STATUS, OPEN, WRITE, CLOSE_FILE, MOVE};
   size_t i, head, len;
@@ -337,7 +337,7 @@ static void nothing_is_lost(void) {
           while (s_ends == 0) {
             uint64_t before = s_late_len;
             poll_often(&s_mgr);
-            // What the program did not send while it was called.
+            // What the application did not send while it was called.
             if (s_late_len == before && s_late_len > 0) {
               size_t n = s_late_len < 5001 ? s_late_len : 5001;
               CHECK(peer_send(&s_peer, s_late, n));
@@ -364,18 +364,18 @@ static void nothing_is_lost(void) {
 }
 
 // The client has sent everything and is gone before the file is open.
-static void gone_before_it_is_open(void) {
+static void closed_while_opening(void) {
   static const char *request = "PUT /up/none HTTP/1.1\r\nContent-Length: 3\r\n\r\n";
   begin(server, POLL, OPEN);
   s_late = "abc", s_late_len = 3;
-  CHECK(peer_say(&s_peer, request));
+  CHECK(peer_send_text(&s_peer, request));
   peer_shut(&s_peer);
   s_late_len = 0;
   POLL_UNTIL(&s_mgr, s_ends == 1);
   CHECK(strcmp(s_said, "connection closed") == 0);
   finish();
   begin(server, POLL, OPEN);
-  CHECK(peer_say(&s_peer, request) && peer_say(&s_peer, "abc"));
+  CHECK(peer_send_text(&s_peer, request) && peer_send_text(&s_peer, "abc"));
   peer_shut(&s_peer);
   POLL_UNTIL(&s_mgr, s_ends == 1);
   CHECK(strcmp(s_said, "fine") == 0 && s_stored_len == 3);
@@ -383,11 +383,11 @@ static void gone_before_it_is_open(void) {
 }
 
 // As much arrives while the file is opened as the head has bytes.
-static void as_long_as_before(void) {
+static void data_as_long_as_the_head_arrives(void) {
   static const char *request = "PUT /up/none HTTP/1.1\r\nContent-Length: 100\r\n\r\n";
   begin(server, POLL, OPEN);
   s_late = s_body, s_late_len = strlen(request);
-  CHECK(peer_say(&s_peer, request));
+  CHECK(peer_send_text(&s_peer, request));
   POLL_UNTIL(&s_mgr, s_acted == 1);
   poll_often(&s_mgr);
   CHECK(peer_send(&s_peer, s_body + strlen(request), 100 - strlen(request)));
@@ -405,10 +405,10 @@ int main(void) {
   s_custom.uri_pattern = mg_str("/own");
   s_custom.handler = custom;
   s_dash.sets = &s_files, s_dash.custom_handlers = &s_custom, s_dash.authenticate = authenticate, s_dash.upload_fs = &s_fs;
-  nothing_is_lost();
-  gone_before_it_is_open();
-  as_long_as_before();
-  everywhere();
+  uploads_stay_complete();
+  closed_while_opening();
+  data_as_long_as_the_head_arrives();
+  misbehaviour_in_every_callback();
   free(s_body);
   free(s_stored);
   return DONE();

@@ -1,4 +1,4 @@
-// Serving files, as a program sees it: what is in c->send, is_resp, events, draining, file systems of the program's own, includes.
+// Serving files, as seen by the application: the contents of c->send, is_resp, events, draining, custom file systems, includes.
 // flags:
 // flags: -DMG_ENABLE_DIRLIST=0 -DMG_HTTP_INDEX="start.htm"
 #include "mongoose.h"
@@ -72,7 +72,7 @@ static void open_site(struct site *t, const char *request) {
   s.written = 0;
   t->listener = serve(&t->mgr, server, NULL);
   peer_open(&t->p, t->listener);
-  CHECK(peer_say(&t->p, request));
+  CHECK(peer_send_text(&t->p, request));
 }
 
 static void close_site(struct site *t) {
@@ -105,7 +105,7 @@ static const char *large_head(const char *more) {
   return head;
 }
 
-static bool got_large(struct peer *p, size_t ofs, const char *more) {
+static bool received_large_file(struct peer *p, size_t ofs, const char *more) {
   const char *head = large_head(more);
   size_t n = strlen(head);
   return p->len >= ofs + n + LARGE && memcmp(p->buf + ofs, head, n) == 0 && memcmp(p->buf + ofs + n, s_large, LARGE) == 0;
@@ -122,13 +122,13 @@ static void what_a_handler_sees(void) {
   CHECK(s.handle);
   CHECK(s.queued >= strlen(large_head("")));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, total));
-  CHECK(got_large(&t.p, 0, "") && t.p.len == total);
+  CHECK(received_large_file(&t.p, 0, "") && t.p.len == total);
   poll_often(&t.mgr);
   CHECK_EQ(s.written, total);
   CHECK_EQ(s.resp_in_last_write, 0);
   // The connection goes on.
   t.p.len = 0;
-  CHECK(peer_say(&t.p, "GET /small HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&t.p, "GET /small HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 100));
   CHECK(peer_got(&t.p, HEAD(TEXT, "\"1700000000.5\"", 5) "small"));
   CHECK_EQ(s.resp_after, 0);
@@ -150,7 +150,7 @@ static void pipelined(void) {
   CHECK_EQ(s.messages, 1);
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 2 * one + strlen(large_head("")) + 100));
   CHECK_EQ(s.messages, 4);
-  CHECK(got_large(&t.p, 0, "") && got_large(&t.p, one, ""));
+  CHECK(received_large_file(&t.p, 0, "") && received_large_file(&t.p, one, ""));
   CHECK(t.p.len > 5 && memcmp(t.p.buf + t.p.len - 5, "small", 5) == 0);
   close_site(&t);
 }
@@ -172,7 +172,7 @@ static void ends_after_the_last_byte(void) {
       open_site(&t, requests[i]);
       POLL_UNTIL(&t.mgr, peer_read(&t.p));
       CHECK_EQ(t.p.end, PEER_FIN);
-      CHECK(got_large(&t.p, 0, "Connection: close\r\n"));
+      CHECK(received_large_file(&t.p, 0, "Connection: close\r\n"));
       CHECK_EQ(t.p.len, strlen(large_head("Connection: close\r\n")) + LARGE);
       POLL_UNTIL(&t.mgr, s.closes == 1);
       CHECK_EQ(s.messages, 1);
@@ -187,11 +187,11 @@ static void half_close(void) {
   open_site(&t, "GET /large HTTP/1.1\r\n\r\n");
   peer_shut(&t.p);
   POLL_UNTIL(&t.mgr, peer_read(&t.p));
-  CHECK(t.p.end == PEER_FIN && got_large(&t.p, 0, ""));
+  CHECK(t.p.end == PEER_FIN && received_large_file(&t.p, 0, ""));
   close_site(&t);
 }
 
-static void leaving_early_closes_the_file(void) {
+static void early_disconnect_closes_the_file(void) {
   struct site t;
   size_t files;
   int i;
@@ -207,7 +207,7 @@ static void leaving_early_closes_the_file(void) {
       POLL_UNTIL(&t.mgr, s.closes == 1);
       mg_mgr_free(&t.mgr);
     } else if (i == 1) {
-      // The program closes.
+      // The application closes.
       struct mg_connection *c;
       for (c = t.mgr.conns; c != NULL; c = c->next) c->is_closing = c->is_accepted;
       POLL_UNTIL(&t.mgr, s.closes == 1);
@@ -225,7 +225,7 @@ static void leaving_early_closes_the_file(void) {
   CHECK_EQ(open_files(), files);
 }
 
-// ---- a file system of the program's own: it has no descriptors, and gives as little as it likes
+// ---- a file system of the application's own: it has no descriptors, and gives as little as it likes
 
 static size_t s_left;
 
@@ -290,7 +290,7 @@ static void own_file_system(void) {
   CHECK_EQ(s_left, 12345);
   CHECK_EQ(s.written, n + LARGE);
   t.p.len = 0;
-  CHECK(peer_say(&t.p, "GET /file HTTP/1.1\r\nRange: bytes=2999990-\r\n\r\n"));
+  CHECK(peer_send_text(&t.p, "GET /file HTTP/1.1\r\nRange: bytes=2999990-\r\n\r\n"));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 150));
   CHECK(t.p.len > 10 && memcmp(t.p.buf + t.p.len - 10, s_large + LARGE - 10, 10) == 0);
   close_site(&t);
@@ -515,14 +515,14 @@ static void includes(void) {
 
   t.listener = serve(&t.mgr, direct, NULL);
   peer_open(&t.p, t.listener);
-  CHECK(peer_say(&t.p, "GET /p HTTP/1.1\r\n\r\nGET /no HTTP/1.1\r\n\r\n"));
+  CHECK(peer_send_text(&t.p, "GET /p HTTP/1.1\r\n\r\nGET /no HTTP/1.1\r\n\r\n"));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 150));
   got = mg_str_n(t.p.buf, t.p.len);
   CHECK(mg_match(got, mg_str("HTTP/1.1 200 OK#[smallsmall]HTTP/1.1 404 Not Found#"), NULL));
   close_site(&t);
 }
 
-// A connection of the program's own, without a manager: the answer is complete in its buffer.
+// A connection of the application's own, without a manager: the answer is complete in its buffer.
 static void no_manager(void) {
   struct mg_connection c;
   struct mg_http_message hm;
@@ -538,7 +538,7 @@ static void no_manager(void) {
   mg_iobuf_free(&c.send);
 }
 
-// A descriptor of the program's own waits in every call that is not told otherwise: the poll must not.
+// A descriptor of the application's own waits in every call that is not told otherwise: the poll must not.
 static void wrapped(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;
@@ -557,7 +557,7 @@ static void wrapped(void) {
   memset(&p, 0, sizeof(p));
   p.fd = pair[1];
   POLL_UNTIL(&mgr, peer_has(&p, strlen(large_head("")) + LARGE));
-  CHECK(got_large(&p, 0, ""));
+  CHECK(received_large_file(&p, 0, ""));
   peer_free(&p);
   mg_mgr_free(&mgr);
 }
@@ -574,7 +574,7 @@ int main(void) {
   pipelined();
   ends_after_the_last_byte();
   half_close();
-  leaving_early_closes_the_file();
+  early_disconnect_closes_the_file();
   own_file_system();
   packed();
   one_file();

@@ -1,5 +1,5 @@
-// Uploads, as a program sees them: events, its handler and its c->data afterwards, file systems that fail or cannot rename, its own
-// firmware functions.
+// Uploads, as seen by the application: events, its handler and c->data afterwards, file systems that fail or cannot rename, its
+// own firmware functions.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -53,7 +53,7 @@ static void open_site(struct site *t, const char *request) {
   s.use_default = use_default;
   t->listener = serve(&t->mgr, server, NULL);
   peer_open(&t->p, t->listener);
-  CHECK(peer_say(&t->p, request));
+  CHECK(peer_send_text(&t->p, request));
 }
 
 static void close_site(struct site *t) {
@@ -61,7 +61,7 @@ static void close_site(struct site *t) {
   mg_mgr_free(&t->mgr);
 }
 
-static bool got(struct site *t, const char *want) {
+static bool received(struct site *t, const char *want) {
   POLL_UNTIL(&t->mgr, peer_has(&t->p, strlen(want)));
   poll_often(&t->mgr);
   peer_read(&t->p);
@@ -96,7 +96,7 @@ static void between_requests(void) {
   struct site t;
   size_t i;
   open_site(&t, requests);
-  CHECK(got(&t, want));
+  CHECK(received(&t, want));
   CHECK(s.own_handler && s.data_kept && s.ends == 1 && s.messages == 2);
   CHECK(holds("up/f", "hello"));
   close_site(&t);
@@ -107,7 +107,7 @@ static void between_requests(void) {
     CHECK(peer_send(&t.p, requests + i, 1));
     mg_mgr_poll(&t.mgr, 0);
   }
-  CHECK(got(&t, want));
+  CHECK(received(&t, want));
   CHECK(holds("up/f", "hello"));
   close_site(&t);
 }
@@ -119,8 +119,8 @@ static void in_chunks(void) {
   struct site t;
   size_t i;
   open_site(&t, request);
-  CHECK(peer_say(&t.p, body));
-  CHECK(got(&t, want));
+  CHECK(peer_send_text(&t.p, body));
+  CHECK(received(&t, want));
   CHECK(holds("up/f", "hello world"));
   close_site(&t);
   open_site(&t, request);
@@ -128,11 +128,11 @@ static void in_chunks(void) {
     CHECK(peer_send(&t.p, body + i, 1));
     mg_mgr_poll(&t.mgr, 0);
   }
-  CHECK(got(&t, want));
+  CHECK(received(&t, want));
   CHECK(holds("up/f", "hello world"));
   close_site(&t);
   open_site(&t, request);
-  CHECK(peer_say(&t.p, "5\r\nhelloX\r\n"));
+  CHECK(peer_send_text(&t.p, "5\r\nhelloX\r\n"));
   POLL_UNTIL(&t.mgr, s.ends == 1);
   CHECK(strcmp(s.said, "Invalid chunk") == 0);
   POLL_UNTIL(&t.mgr, s.closes == 1);
@@ -145,7 +145,7 @@ static void answered_by_the_library(void) {
   struct site t;
   s.use_default = true;
   open_site(&t, "PUT /uf HTTP/1.1\r\nContent-Length: 0\r\n\r\nPUT /ug HTTP/1.1\r\nContent-Length: 1\r\n\r\nxGET /b HTTP/1.1\r\n\r\n");
-  CHECK(got(&t, REPLY(3, "ok\n") REPLY(3, "ok\n") REPLY(2, "/b")));
+  CHECK(received(&t, REPLY(3, "ok\n") REPLY(3, "ok\n") REPLY(2, "/b")));
   CHECK(holds("up/f", "") && holds("up/g", "x"));
   close_site(&t);
   open_site(&t, "PUT /u../f HTTP/1.1\r\nContent-Length: 100000\r\n\r\nx");
@@ -237,7 +237,7 @@ static void without_renaming(void) {
   s_fs.mv = NULL;
   CHECK(mg_file_write(&mg_fs_posix, "up/f", "older and longer", 16));
   open_site(&t, "PUT /uf HTTP/1.1\r\nContent-Length: 3\r\n\r\nnew");
-  CHECK(got(&t, REPLY(4, "fine")));
+  CHECK(received(&t, REPLY(4, "fine")));
   CHECK(holds("up/f", "new"));
   close_site(&t);
   open_site(&t, "PUT /uf HTTP/1.1\r\nContent-Length: 3000\r\n\r\nnew");
@@ -251,44 +251,44 @@ static void without_renaming(void) {
 
 static long s_result;
 
-static void pieces(struct mg_connection *c, int ev, void *ev_data) {
+static void upload_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) s_result = mg_http_upload(c, (struct mg_http_message *) ev_data, &s_fs, "up", 1000);
 }
 
-static long piece(const char *query, const char *body) {
+static long upload_piece(const char *query, const char *body) {
   char request[1500];
   struct site t;
-  t.listener = serve(&t.mgr, pieces, NULL);
+  t.listener = serve(&t.mgr, upload_handler, NULL);
   peer_open(&t.p, t.listener);
   snprintf(request, sizeof(request), "POST /?%s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s", query, (int) strlen(body), body);
   s_result = -100;
-  CHECK(peer_say(&t.p, request));
+  CHECK(peer_send_text(&t.p, request));
   POLL_UNTIL(&t.mgr, peer_has(&t.p, 20));
   close_site(&t);
   return s_result;
 }
 
-static void in_pieces(void) {
+static void uploads_in_pieces(void) {
   char *body = make_body(1000);
-  CHECK_EQ(piece("file=f", "hello"), 5);
-  CHECK_EQ(piece("file=f&offset=5", " world"), 11);
-  CHECK_EQ(piece("file=f&offset=5", "x"), -5);
-  CHECK_EQ(piece("file=f&offset=9223372036854775807", "x"), -4);
-  CHECK_EQ(piece("file=f&offset=18446744073709551615", "x"), -4);
-  CHECK_EQ(piece("file=f&offset=1000", "x"), -4);
-  CHECK_EQ(piece("file=a%00b", "x"), -2);
-  CHECK_EQ(piece("file=%00", "x"), -2);
-  CHECK_EQ(piece("file=%zz", "x"), -1);
-  CHECK_EQ(piece("file=%2e%2e%2ff", "x"), -2);
-  CHECK_EQ(piece("file=no%2fwhere", "x"), -6);
-  CHECK_EQ(piece("file=.", "x"), -6);
+  CHECK_EQ(upload_piece("file=f", "hello"), 5);
+  CHECK_EQ(upload_piece("file=f&offset=5", " world"), 11);
+  CHECK_EQ(upload_piece("file=f&offset=5", "x"), -5);
+  CHECK_EQ(upload_piece("file=f&offset=9223372036854775807", "x"), -4);
+  CHECK_EQ(upload_piece("file=f&offset=18446744073709551615", "x"), -4);
+  CHECK_EQ(upload_piece("file=f&offset=1000", "x"), -4);
+  CHECK_EQ(upload_piece("file=a%00b", "x"), -2);
+  CHECK_EQ(upload_piece("file=%00", "x"), -2);
+  CHECK_EQ(upload_piece("file=%zz", "x"), -1);
+  CHECK_EQ(upload_piece("file=%2e%2e%2ff", "x"), -2);
+  CHECK_EQ(upload_piece("file=no%2fwhere", "x"), -6);
+  CHECK_EQ(upload_piece("file=.", "x"), -6);
   s_fs.wr = full_disk;
-  CHECK_EQ(piece("file=f&offset=11", "ok"), 13);
+  CHECK_EQ(upload_piece("file=f&offset=11", "ok"), 13);
   // What does not fit is taken back: the client may try again.
   body[700] = '\0';
-  CHECK_EQ(piece("file=f&offset=13", body), -7);
-  CHECK_EQ(piece("file=f", body), -7);
-  CHECK_EQ(piece("file=g", body), -7);
+  CHECK_EQ(upload_piece("file=f&offset=13", body), -7);
+  CHECK_EQ(upload_piece("file=f", body), -7);
+  CHECK_EQ(upload_piece("file=g", body), -7);
   s_fs = mg_fs_posix;
   CHECK_EQ(files(), 1);
   CHECK(holds("up/f", "hello worldok"));
@@ -302,13 +302,13 @@ static void in_pieces(void) {
   CHECK_EQ(symlink("..", "up/out"), 0);
   CHECK_EQ(symlink("in", "up/link"), 0);
   CHECK(mg_fs_posix.mkd("up/in"));
-  CHECK_EQ(piece("file=out%2fevil", "x"), -6);
-  CHECK_EQ(piece("file=link%2ffine", "x"), 1);
+  CHECK_EQ(upload_piece("file=out%2fevil", "x"), -6);
+  CHECK_EQ(upload_piece("file=link%2ffine", "x"), 1);
   CHECK(mg_fs_posix.rm("up/in/fine") && mg_fs_posix.rm("up/in") && mg_fs_posix.rm("up/link") && mg_fs_posix.rm("up/out"));
 #endif
 }
 
-// ---- firmware: the program's own functions
+// ---- firmware: the application's own functions
 
 static char s_flash[3000];
 static size_t s_expected, s_flashed;
@@ -397,7 +397,7 @@ int main(void) {
   cut_off();
   full();
   without_renaming();
-  in_pieces();
+  uploads_in_pieces();
   firmware();
   downloaded_firmware();
   return DONE();

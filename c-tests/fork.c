@@ -1,5 +1,5 @@
-// Managers that live on in child processes: prefork servers, children that free their copy, daemons. A child gets a poller of its
-// own at its first call and takes nothing from its parent.
+// Managers that survive in child processes: prefork servers, children that free their copy, daemons. A child creates its own
+// poller at its first call and takes nothing from its parent.
 // timeout: 180
 #include "mongoose.h"
 
@@ -13,13 +13,13 @@
 
 static struct mg_mgr mgr;
 
-static void says_its_id(struct mg_connection *c, int ev, void *ev_data) {
+static void reply_with_pid(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%d\n", (int) getpid());
   (void) ev_data;
 }
 
 // A child ends with its parent's end of the pipe, whatever happens to the parent.
-static void serves_until(int pipe_end) {
+static void serve_until_closed(int pipe_end) {
   struct pollfd p;
   p.fd = pipe_end;
   p.events = POLLIN;
@@ -59,14 +59,14 @@ static const char *body_of(struct peer *p) {
 }
 
 // The process that answers; 0 when none does within 20 seconds.
-static pid_t answered_by(struct peer *p) {
+static pid_t served_by(struct peer *p) {
   uint64_t until = real_ms() + 20000;
   const char *body = NULL;
   while ((body = body_of(p)) == NULL && p->end == PEER_OPEN && real_ms() < until) usleep(200);
   return body == NULL ? 0 : (pid_t) atoi(body);
 }
 
-static pid_t polled_and_answered_by(struct peer *p) {
+static pid_t polled_and_served_by(struct peer *p) {
   const char *body = NULL;
   POLL_UNTIL(&mgr, (body = body_of(p)) != NULL);
   return body == NULL ? 0 : (pid_t) atoi(body);
@@ -75,7 +75,7 @@ static pid_t polled_and_answered_by(struct peer *p) {
 enum { CHILDREN = 3, CONNECTIONS = 200 };
 
 static void prefork(bool polled_before, bool at_once) {
-  struct mg_connection *l = serve(&mgr, says_its_id, NULL);
+  struct mg_connection *l = serve(&mgr, reply_with_pid, NULL);
   static struct peer p[CONNECTIONS];
   pid_t pids[CHILDREN];
   int ends[CHILDREN], i, k, lost = 0, strange = 0;
@@ -83,19 +83,19 @@ static void prefork(bool polled_before, bool at_once) {
   for (i = 0; i < CHILDREN; i++) {
     if ((pids[i] = begin_child(&ends[i])) == 0) {
       for (k = 0; k < i; k++) close(ends[k]);
-      serves_until(ends[i]);
+      serve_until_closed(ends[i]);
       mg_mgr_free(&mgr);
       _exit(checks_failed);
     }
   }
   for (i = 0; i < CONNECTIONS; i++) {
     peer_open(&p[i], l);
-    CHECK(peer_say(&p[i], GET));
-    if (!at_once) lost += answered_by(&p[i]) == 0;
+    CHECK(peer_send_text(&p[i], GET));
+    if (!at_once) lost += served_by(&p[i]) == 0;
     if (!at_once) peer_free(&p[i]);
   }
   for (i = 0; at_once && i < CONNECTIONS; i++) {
-    pid_t by = answered_by(&p[i]);
+    pid_t by = served_by(&p[i]);
     bool known = false;
     for (k = 0; k < CHILDREN; k++) known = known || by == pids[k];
     lost += by == 0;
@@ -107,22 +107,22 @@ static void prefork(bool polled_before, bool at_once) {
   for (i = 0; at_once && i < CONNECTIONS; i++) peer_free(&p[i]);
   // The parent's copy works as before.
   peer_open(&p[0], l);
-  CHECK(peer_say(&p[0], GET));
-  CHECK_EQ(polled_and_answered_by(&p[0]), getpid());
+  CHECK(peer_send_text(&p[0], GET));
+  CHECK_EQ(polled_and_served_by(&p[0]), getpid());
   peer_free(&p[0]);
   mg_mgr_free(&mgr);
 }
 
 // The child frees its copy, before or after it has polled; the parent has a connection open and goes on.
 static void a_child_frees_its_copy(bool polls_before, bool closes_first) {
-  struct mg_connection *l = serve(&mgr, says_its_id, NULL), *c, *next;
+  struct mg_connection *l = serve(&mgr, reply_with_pid, NULL), *c, *next;
   struct peer kept, fresh;
   int status = -1;
   pid_t pid;
   CHECK(mg_wakeup_init(&mgr));
   peer_open(&kept, l);
-  CHECK(peer_say(&kept, GET));
-  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  CHECK(peer_send_text(&kept, GET));
+  CHECK_EQ(polled_and_served_by(&kept), getpid());
   kept.len = 0;
   pid = fork();
   if (pid == 0) {
@@ -137,11 +137,11 @@ static void a_child_frees_its_copy(bool polls_before, bool closes_first) {
   CHECK(waitpid(pid, &status, 0) == pid);
   CHECK_EQ(status, 0);
   CHECK(!peer_read(&kept));
-  CHECK(peer_say(&kept, GET));
-  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  CHECK(peer_send_text(&kept, GET));
+  CHECK_EQ(polled_and_served_by(&kept), getpid());
   peer_open(&fresh, l);
-  CHECK(peer_say(&fresh, GET));
-  CHECK_EQ(polled_and_answered_by(&fresh), getpid());
+  CHECK(peer_send_text(&fresh, GET));
+  CHECK_EQ(polled_and_served_by(&fresh), getpid());
   peer_free(&kept);
   peer_free(&fresh);
   mg_mgr_free(&mgr);
@@ -162,14 +162,14 @@ static void forks(struct mg_connection *c, int ev, void *ev_data) {
       if (other != c) mg_close_conn(other);
     }
     if (child_does == LISTENS_AND_EXITS) {
-      if (mg_http_listen(c->mgr, "http://127.0.0.1:0", says_its_id, NULL) == NULL) _exit(1);
-      if (mg_http_connect(c->mgr, "http://127.0.0.1:9", says_its_id, NULL) == NULL) _exit(1);
+      if (mg_http_listen(c->mgr, "http://127.0.0.1:0", reply_with_pid, NULL) == NULL) _exit(1);
+      if (mg_http_connect(c->mgr, "http://127.0.0.1:9", reply_with_pid, NULL) == NULL) _exit(1);
       _exit(0);
     }
     if (child_does == FREES) mg_mgr_free(c->mgr);
     return;
   }
-  says_its_id(c, ev, ev_data);
+  reply_with_pid(c, ev, ev_data);
 }
 
 static void a_handler_forks(int what) {
@@ -180,11 +180,11 @@ static void a_handler_forks(int what) {
   child_does = what;
   forked = 0;
   peer_open(&kept, l);
-  CHECK(peer_say(&kept, GET));
-  CHECK_EQ(polled_and_answered_by(&kept), me);
+  CHECK(peer_send_text(&kept, GET));
+  CHECK_EQ(polled_and_served_by(&kept), me);
   kept.len = 0;
   peer_open(&p, l);
-  CHECK(peer_say(&p, "GET /fork HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(peer_send_text(&p, "GET /fork HTTP/1.1\r\nHost: a\r\n\r\n"));
   for (i = 0; i < 10000 && forked == 0 && getpid() == me; i++) mg_mgr_poll(&mgr, 5);
   if (getpid() != me) {
     // The parent's requests are not for this process: it closes what it has and leaves.
@@ -192,15 +192,15 @@ static void a_handler_forks(int what) {
     if (what != FREES) mg_mgr_free(&mgr);
     _exit(0);
   }
-  CHECK_EQ(polled_and_answered_by(&p), me);
+  CHECK_EQ(polled_and_served_by(&p), me);
   CHECK(waitpid(forked, &status, 0) == forked);
   CHECK_EQ(status, 0);
-  CHECK(peer_say(&kept, GET));
-  CHECK_EQ(polled_and_answered_by(&kept), me);
+  CHECK(peer_send_text(&kept, GET));
+  CHECK_EQ(polled_and_served_by(&kept), me);
   peer_free(&p);
   peer_open(&p, l);
-  CHECK(peer_say(&p, GET));
-  CHECK_EQ(polled_and_answered_by(&p), me);
+  CHECK(peer_send_text(&p, GET));
+  CHECK_EQ(polled_and_served_by(&p), me);
   peer_free(&kept);
   peer_free(&p);
   mg_mgr_free(&mgr);
@@ -208,40 +208,40 @@ static void a_handler_forks(int what) {
 
 // A child of a parent that goes on polling: it drops what it inherited and opens its own, and neither disturbs the other.
 static void a_child_of_a_polling_parent(void) {
-  struct mg_connection *l = serve(&mgr, says_its_id, NULL), *c, *own;
+  struct mg_connection *l = serve(&mgr, reply_with_pid, NULL), *c, *own;
   struct peer kept, p;
   unsigned short port = 0;
   int end, i, report[2];
   pid_t pid;
   peer_open(&kept, l);
-  CHECK(peer_say(&kept, GET));
-  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  CHECK(peer_send_text(&kept, GET));
+  CHECK_EQ(polled_and_served_by(&kept), getpid());
   kept.len = 0;
   CHECK(pipe(report) == 0);
   pid = begin_child(&end);
   if (pid == 0) {
     for (c = mgr.conns; c != NULL; c = c->next) c->is_closing = 1;
     mg_mgr_poll(&mgr, 0);
-    own = mg_http_listen(&mgr, "http://127.0.0.1:0", says_its_id, NULL);
+    own = mg_http_listen(&mgr, "http://127.0.0.1:0", reply_with_pid, NULL);
     port = own == NULL ? 0 : port_of(own);
     if (write(report[1], &port, sizeof(port)) != (ssize_t) sizeof(port)) _exit(2);
-    serves_until(end);
+    serve_until_closed(end);
     mg_mgr_free(&mgr);
     _exit(checks_failed);
   }
   CHECK(read(report[0], &port, sizeof(port)) == (ssize_t) sizeof(port));
   for (i = 0; i < 20; i++) {
-    peer_dial(&p, port, 0);
-    CHECK(peer_say(&p, GET));
-    CHECK_EQ(answered_by(&p), pid);
+    peer_connect(&p, port, 0);
+    CHECK(peer_send_text(&p, GET));
+    CHECK_EQ(served_by(&p), pid);
     peer_free(&p);
-    CHECK(peer_say(&kept, GET));
-    CHECK_EQ(polled_and_answered_by(&kept), getpid());
+    CHECK(peer_send_text(&kept, GET));
+    CHECK_EQ(polled_and_served_by(&kept), getpid());
     kept.len = 0;
   }
   end_child(pid, end);
-  CHECK(peer_say(&kept, GET));
-  CHECK_EQ(polled_and_answered_by(&kept), getpid());
+  CHECK(peer_send_text(&kept, GET));
+  CHECK_EQ(polled_and_served_by(&kept), getpid());
   close(report[0]), close(report[1]);
   peer_free(&kept);
   mg_mgr_free(&mgr);
@@ -287,14 +287,14 @@ static void a_daemon(void) {
   pid = fork();
   if (pid == 0) {
     close(stop[1]);
-    l = serve(&mgr, says_its_id, NULL);
+    l = serve(&mgr, reply_with_pid, NULL);
     poll_often(&mgr);
     if (fork() != 0) _exit(0);
     setsid();
     daemon_is.port = port_of(l);
     daemon_is.pid = getpid();
     if (write(report[1], &daemon_is, sizeof(daemon_is)) != (ssize_t) sizeof(daemon_is)) _exit(2);
-    serves_until(stop[0]);
+    serve_until_closed(stop[0]);
     mg_mgr_free(&mgr);
     _exit(0);
   }
@@ -302,9 +302,9 @@ static void a_daemon(void) {
   CHECK_EQ(status, 0);
   CHECK(read(report[0], &daemon_is, sizeof(daemon_is)) == (ssize_t) sizeof(daemon_is));
   for (i = 0; i < 20; i++) {
-    peer_dial(&p, daemon_is.port, 0);
-    CHECK(peer_say(&p, GET));
-    CHECK_EQ(answered_by(&p), daemon_is.pid);
+    peer_connect(&p, daemon_is.port, 0);
+    CHECK(peer_send_text(&p, GET));
+    CHECK_EQ(served_by(&p), daemon_is.pid);
     peer_free(&p);
   }
   close(report[0]), close(report[1]), close(stop[0]), close(stop[1]);

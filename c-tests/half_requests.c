@@ -1,8 +1,8 @@
 // not under: valgrind asan short: they need more memory themselves
 // C only
 // timeout: 200
-// A server whose memory is limited by the system, and more half requests than fit into it, in clear and in TLS handshakes: it lives on,
-// and whoever comes when they have gone is served. The same with max_memory of mgx_limits and no other limit.
+// A server with limited memory gets more partial requests than fit, in clear text and in TLS handshakes: it survives, and serves
+// clients that come after these have disconnected. The same with max_memory of mgx_limits as the only limit.
 #define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>
@@ -42,7 +42,7 @@ static unsigned long in_use(const char *kind) {
 }
 
 // Serves until it is told to stop. Does not return.
-static void serve_half(int resource, size_t most) {
+static void serve_in_child(int resource, size_t most) {
   struct mg_mgr mgr;
   struct mg_connection *l;
   struct word word;
@@ -77,7 +77,7 @@ static void serve_half(int resource, size_t most) {
 }
 
 // A socket that connects, or waits for that.
-static int begin_dial(unsigned short port) {
+static int begin_connect(unsigned short port) {
   struct sockaddr_in sin;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   memset(&sin, 0, sizeof(sin));
@@ -119,8 +119,8 @@ static bool is_served(unsigned short port) {
   while (!served && real_ms() < end) {
     struct peer p;
     uint64_t patience = real_ms() + 3000;
-    peer_dial(&p, port, 0);
-    peer_say(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer_connect(&p, port, 0);
+    peer_send_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     while (!served && !peer_read(&p) && real_ms() < patience) {
       struct pollfd fd = {p.fd, POLLIN, 0};
       poll(&fd, 1, 100);
@@ -132,7 +132,7 @@ static bool is_served(unsigned short port) {
   return served;
 }
 
-static void flood(const char *name, int resource, size_t most, bool with_tls, int clients) {
+static void flood_with_partial_requests(const char *name, int resource, size_t most, bool with_tls, int clients) {
   static const char half[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc", hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
   int *fds = (int *) calloc((size_t) clients, sizeof(int)), i, status, ended = 0, sent = 0, idle = 0;
   struct word word;
@@ -141,10 +141,10 @@ static void flood(const char *name, int resource, size_t most, bool with_tls, in
   server_tls(), client_tls();
   CHECK(pipe(tell) == 0 && pipe(stop) == 0);
   pid = fork();
-  if (pid == 0) serve_half(resource, most);
+  if (pid == 0) serve_in_child(resource, most);
   CHECK_EQ(read(tell[0], &word, sizeof(word)), sizeof(word));
   CHECK(is_served(word.port));
-  for (i = 0; i < clients; i++) fds[i] = begin_dial(word.port);
+  for (i = 0; i < clients; i++) fds[i] = begin_connect(word.port);
   // Each says its half as soon as it can, until for a while nobody could.
   while (idle < 8) {
     int now = 0;
@@ -182,11 +182,11 @@ static void flood(const char *name, int resource, size_t most, bool with_tls, in
 int main(void) {
   rlim_t files = raise_file_limit();
   int clients = files < CLIENTS + 100 ? (int) files - 100 : CLIENTS;
-  flood("address space", RLIMIT_AS, 0, false, clients);
-  flood("data", RLIMIT_DATA, 0, false, clients);
-  flood("handshakes", RLIMIT_DATA, 0, true, clients);
-  flood("max_memory", 0, 8 << 20, false, clients);
-  flood("max_memory, handshakes", 0, 8 << 20, true, clients);
+  flood_with_partial_requests("address space", RLIMIT_AS, 0, false, clients);
+  flood_with_partial_requests("data", RLIMIT_DATA, 0, false, clients);
+  flood_with_partial_requests("handshakes", RLIMIT_DATA, 0, true, clients);
+  flood_with_partial_requests("max_memory", 0, 8 << 20, false, clients);
+  flood_with_partial_requests("max_memory, handshakes", 0, 8 << 20, true, clients);
   pem_free();
   return DONE();
 }

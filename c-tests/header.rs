@@ -1,4 +1,4 @@
-//! The header: that the committed one is what the Rust sources say, and that it and the library name the same symbols.
+//! The header: the committed one matches the Rust sources, and header and library have the same symbols.
 
 use cbindgen::{Bindings, Builder, Config};
 use std::{
@@ -272,7 +272,7 @@ fn header_is_current() {
     let differs = text.lines().zip(committed.lines()).position(|(a, b)| a != b);
     assert!(
         text == committed,
-        "include/mongoose.h is not what the sources say, from line {:?} on; write it with MONGOOSE_WRITE_HEADER=1 cargo test --test header",
+        "include/mongoose.h is out of date from line {:?} on; regenerate it with MONGOOSE_WRITE_HEADER=1 cargo test --test header",
         differs.map(|n| n + 1)
     );
 }
@@ -286,7 +286,7 @@ fn extension_header_is_current() {
     }
     assert!(
         extension() == fs::read_to_string(path).unwrap_or_default(),
-        "include/mongoose_ext.h is not what the sources say; write it with MONGOOSE_WRITE_HEADER=1 cargo test --test header"
+        "include/mongoose_ext.h is out of date; regenerate it with MONGOOSE_WRITE_HEADER=1 cargo test --test header"
     );
 }
 

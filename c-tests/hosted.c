@@ -1,4 +1,4 @@
-// What a device would do and a hosted system does not: the library's own answers.
+// Functions meant for devices: the library's default results on a hosted system.
 #include "mongoose.h"
 
 #include "check.h"

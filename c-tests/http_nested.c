@@ -1,5 +1,5 @@
-// Handlers that poll in every event, while the peer goes on sending: every request is handled once and whole, and gets its own
-// answer; what a handler was given does not change under its hands.
+// Handlers that poll in every event while the peer keeps sending: every request is handled once and completely and gets its own
+// response; the message passed to a handler does not change.
 
 #include "mongoose_ext.h"
 #include "ws_peer.h"
@@ -17,7 +17,7 @@ static void poll_inside(void) {
   depth++;
   for (i = 0; i < 4; i++) {
     if (speaker != NULL && pieces != NULL && *pieces != NULL) {
-      CHECK(peer_say(speaker, *pieces));
+      CHECK(peer_send_text(speaker, *pieces));
       pieces++;
     }
     mg_mgr_poll(&mgr, 0);
@@ -65,7 +65,7 @@ static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static bool answers_are(const struct peer *p, const char *const *uris) {
+static bool expect_answers(const struct peer *p, const char *const *uris) {
   char want[2000] = "";
   for (; *uris != NULL; uris++) {
     size_t n = strlen(want);
@@ -74,9 +74,9 @@ static bool answers_are(const struct peer *p, const char *const *uris) {
   return peer_got(p, want);
 }
 
-#define TALK(first, rest, log, uris) talk(first, rest, log, uris, __LINE__)
+#define TALK(first, rest, log, uris) exchange(first, rest, log, uris, __LINE__)
 
-static void talk(const char *first, const char *const *rest, const char *log, const char *const *uris, int line) {
+static void exchange(const char *first, const char *const *rest, const char *log, const char *const *uris, int line) {
   struct peer p;
   size_t want = 0, i;
   int failed = checks_failed;
@@ -85,11 +85,11 @@ static void talk(const char *first, const char *const *rest, const char *log, co
   peer_open(&p, listener);
   speaker = &p;
   pieces = rest;
-  CHECK(peer_say(&p, first));
+  CHECK(peer_send_text(&p, first));
   POLL_UNTIL(&mgr, *pieces == NULL && peer_has(&p, want));
   poll_often(&mgr);
   peer_read(&p);
-  CHECK(answers_are(&p, uris));
+  CHECK(expect_answers(&p, uris));
   if (strcmp(seen, log) != 0) fprintf(stderr, "saw  %s\nwant %s\n", seen, log);
   CHECK(strcmp(seen, log) == 0);
   if (checks_failed > failed) fprintf(stderr, "... in line %d\n", line);
@@ -116,7 +116,7 @@ static void requests(void) {
 }
 
 // What comes while a handler polls fills the buffer many times: its message stays where it is.
-static void a_flood(void) {
+static void input_during_a_nested_poll(void) {
   static const char request[] = "GET /a HTTP/1.1\r\n\r\n";
   const int n = 3000;
   char *text = (char *) malloc((size_t) n * sizeof(request)), *at;
@@ -128,7 +128,7 @@ static void a_flood(void) {
   for (i = 0, at = text; i < n; i++, at += sizeof(request) - 1) memcpy(at, request, sizeof(request));
   peer_open(&p, listener);
   depth = 1;  // no polls inside polls: there are many requests
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   while (sent < strlen(text)) {
     ssize_t k = send(p.fd, text + sent, strlen(text) - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (k > 0) sent += (size_t) k;
@@ -149,11 +149,11 @@ static void a_flood(void) {
 }
 
 // The peer leaves while its request is being handled: the message can still be read.
-static void a_peer_that_leaves(void) {
+static void a_peer_that_disconnects(void) {
   struct peer p;
   seen[0] = '\0';
   peer_open(&p, listener);
-  CHECK(peer_say(&p, "POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"));
+  CHECK(peer_send_text(&p, "POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"));
   {
     struct linger now = {1, 0};
     POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
@@ -183,7 +183,7 @@ static void frames(void) {
   peer_open(&p, listener);
   speaker = &p;
   pieces = next;
-  CHECK(peer_say(&p, WS_REQUEST));
+  CHECK(peer_send_text(&p, WS_REQUEST));
   POLL_UNTIL(&mgr, *pieces == NULL && peer_has(&p, strlen(WS_ANSWER) + 5 + 3 + 5 + 7));
   poll_often(&mgr);
   CHECK(peer_got(&p, WS_ANSWER "\x81\x03one\x8a\x01!\x81\x03two\x81\x05three"));
@@ -252,7 +252,7 @@ static void waiting_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void a_body_that_is_waited_for(void) {
+static void a_handler_that_waits_for_the_body(void) {
   struct mg_connection *l = mg_http_listen(&mgr, "http://127.0.0.1:0", waiting_fn, NULL);
   char *request = (char *) calloc(1, body_len + 100);
   struct peer p;
@@ -267,7 +267,7 @@ static void a_body_that_is_waited_for(void) {
   POLL_UNTIL(&mgr, peer_has(&p, 49 - 1 + 7));
   CHECK(strstr(p.buf, "1000000") != NULL);
   peer_free(&p);
-  // One that hangs up in between: the handler is told, and need not wait for ever.
+  // One that hangs up in between: the handler is told, and need not wait forever.
   waited_len = 0, eof_told = false;
   peer_open(&p, l);
   unsaid = request, unsaid_len = len + 1000;
@@ -285,11 +285,11 @@ int main(void) {
   listener = serve(&mgr, server_fn, NULL);
   mg_timer_add(&mgr, 5, MG_TIMER_REPEAT, timer_fn, NULL);
   requests();
-  a_flood();
-  a_peer_that_leaves();
+  input_during_a_nested_poll();
+  a_peer_that_disconnects();
   frames();
   responses();
-  a_body_that_is_waited_for();
+  a_handler_that_waits_for_the_body();
   mg_mgr_free(&mgr);
   return DONE();
 }

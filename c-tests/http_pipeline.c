@@ -1,5 +1,5 @@
-// Many requests in one go: all are answered in order, other connections have their turn in between, and a client that does not
-// read what it asked for costs a bounded amount of memory.
+// Many requests at once: all are answered in order, other connections are served in between, and a client that does not read its
+// responses costs a bounded amount of memory.
 // not under: valgrind short: it would take minutes
 
 #include "peer.h"
@@ -14,7 +14,7 @@ static struct mg_connection *listener;
 static int served, others;
 static size_t most_queued, most_buffered;
 static const char *padding = "";  // behind the number in each answer
-static struct mg_connection *first;  // answered when the program says so
+static struct mg_connection *first;  // answered when the application says so
 static bool hold_first;
 
 static void serve_fn(struct mg_connection *c, int ev, void *ev_data) {
@@ -82,7 +82,7 @@ static bool all_answers(const struct peer *p, int n) {
   return at == p->len;
 }
 
-static void others_have_their_turn(void) {
+static void other_connections_are_served(void) {
   struct flood f;
   struct peer other;
   int polls = 0, asked = 0, most = 0, since = 0;
@@ -93,7 +93,7 @@ static void others_have_their_turn(void) {
     int before = served;
     flood_go(&f);
     if (others == asked) {
-      peer_say(&other, "GET /other HTTP/1.1\r\n\r\n");
+      peer_send_text(&other, "GET /other HTTP/1.1\r\n\r\n");
       asked++;
       since = 0;
     }
@@ -114,7 +114,7 @@ static void others_have_their_turn(void) {
 }
 
 // The same when all the requests wait for the answer to the first.
-static void behind_a_late_answer(void) {
+static void requests_after_a_late_response(void) {
   struct flood f;
   int i;
   first = NULL;
@@ -133,7 +133,7 @@ static void behind_a_late_answer(void) {
   flood_free(&f);
 }
 
-static void nobody_reads(void) {
+static void a_client_that_does_not_read(void) {
   struct flood f;
   int i, before;
   padding = PADDING;
@@ -160,7 +160,7 @@ static void nobody_reads(void) {
 }
 
 // The client leaves without reading: its connection does not stay.
-static void nobody_is_there(void) {
+static void a_client_that_disconnects(void) {
   struct flood f;
   int i;
   padding = PADDING;
@@ -174,7 +174,7 @@ static void nobody_is_there(void) {
 }
 
 // The client says all it has to say and shuts its side down: everything is answered.
-static void last_words(void) {
+static void a_client_that_half_closes(void) {
   struct flood f;
   flood_open(&f, 5000);
   POLL_UNTIL(&mgr, (flood_go(&f), f.said == f.len));
@@ -191,11 +191,11 @@ int main(void) {
   listener = serve(&mgr, serve_fn, NULL);
   CHECK(listener != NULL);
   if (listener == NULL) return DONE();
-  others_have_their_turn();
-  behind_a_late_answer();
-  nobody_reads();
-  nobody_is_there();
-  last_words();
+  other_connections_are_served();
+  requests_after_a_late_response();
+  a_client_that_does_not_read();
+  a_client_that_disconnects();
+  a_client_that_half_closes();
   mg_mgr_free(&mgr);
   return DONE();
 }

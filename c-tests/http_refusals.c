@@ -1,4 +1,5 @@
-// Requests that are refused, as the program sees it: MG_EV_ERROR, its own answer instead of the library's, bodies that it takes over.
+// Refused requests, as seen by the application: MG_EV_ERROR, its own response instead of the library's, bodies that it takes
+// over.
 
 #include "peer.h"
 
@@ -29,7 +30,7 @@ static bool closing_in_error, draining_at_close;
 static size_t taken;
 static char error_text[100];
 
-static void take(struct mg_connection *c) {
+static void consume_body(struct mg_connection *c) {
   taken += c->recv.len;
   c->recv.len = 0;
 }
@@ -41,13 +42,13 @@ static void serve_fn(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     heads++;
     if (act == ANSWER_HEAD) mg_http_reply(c, 401, "", "who?\n");
-    if (act == TAKE_HEAD) mg_iobuf_del(&c->recv, 0, hm->head.len), take(c);
+    if (act == TAKE_HEAD) mg_iobuf_del(&c->recv, 0, hm->head.len), consume_body(c);
     if (act == TAKE_PFN) c->pfn = NULL;
     if (act == HOLD) c->is_full = 1;
   }
   if (ev == MG_EV_READ && heads > 0 && (act == TAKE_HEAD || act == TAKE_PFN || act == TAKE_READ)) {
     if (act == TAKE_READ) c->pfn = NULL;
-    take(c);
+    consume_body(c);
   }
   if (ev == MG_EV_HTTP_MSG) messages++;
   if (ev == MG_EV_ERROR) {
@@ -72,9 +73,9 @@ static void open_peer(enum act a) {
   peer_open(&peer, listener);
 }
 
-static void say(enum act a, const char *text) {
+static void send_request(enum act a, const char *text) {
   open_peer(a);
-  CHECK(peer_say(&peer, text));
+  CHECK(peer_send_text(&peer, text));
 }
 
 static void expect_end(const char *answer) {
@@ -89,45 +90,45 @@ static void expect_end(const char *answer) {
 
 static void errors_are_reported(void) {
   // MG_EV_HTTP_HDRS, MG_EV_ERROR, the answer, MG_EV_CLOSE
-  say(LOOK_ON, BAD_CODING);
+  send_request(LOOK_ON, BAD_CODING);
   expect_end(UNKNOWN);
   CHECK(heads == 1 && messages == 0 && errors == 1 && !closing_in_error && draining_at_close);
   CHECK(strcmp(error_text, "Invalid Transfer-Encoding") == 0);
-  say(LOOK_ON, BAD_CHUNK);
+  send_request(LOOK_ON, BAD_CHUNK);
   expect_end(BAD);
   CHECK(heads == 1 && messages == 0 && errors == 1 && strcmp(error_text, "Invalid chunk") == 0);
-  // A malformed head is nothing that a program hears of.
-  say(LOOK_ON, POST "A : b\r\n\r\n");
+  // A malformed head is nothing that an application hears of.
+  send_request(LOOK_ON, POST "A : b\r\n\r\n");
   expect_end(BAD);
   CHECK(heads == 0 && messages == 0 && errors == 0 && draining_at_close);
   // Who does not say HTTP/1.1 and Host gets no answer.
-  say(LOOK_ON, "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n");
+  send_request(LOOK_ON, "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n");
   expect_end("");
   CHECK(heads == 1 && errors == 1 && closing_in_error && !draining_at_close);
-  say(LOOK_ON, "POST / HTTP/1.1\r\nA : b\r\n\r\n");
+  send_request(LOOK_ON, "POST / HTTP/1.1\r\nA : b\r\n\r\n");
   expect_end("");
   CHECK(heads == 0 && errors == 0);
 }
 
-static void programs_have_the_first_word(void) {
-  say(ANSWER_ERROR, BAD_CHUNK);
+static void the_application_may_respond_first(void) {
+  send_request(ANSWER_ERROR, BAD_CHUNK);
   expect_end("HTTP/1.1 418 I'm a teapot\r\nContent-Length: 7          \r\nConnection: close\r\n\r\nmy own\n");
-  say(CLOSE_IN_ERROR, BAD_CHUNK);
+  send_request(CLOSE_IN_ERROR, BAD_CHUNK);
   expect_end("");
-  say(ANSWER_HEAD, BAD_CHUNK);
+  send_request(ANSWER_HEAD, BAD_CHUNK);
   expect_end("HTTP/1.1 401 Unauthorized\r\nContent-Length: 5          \r\nConnection: close\r\n\r\nwho?\n");
   CHECK(heads == 1 && errors == 1);
 }
 
-static void bodies_that_do_not_fit(void) {
+static void bodies_larger_than_the_buffer(void) {
   // Known from the head: the client need not send it.
-  say(LOOK_ON, POST "Content-Length: 4000000\r\n\r\n");
+  send_request(LOOK_ON, POST "Content-Length: 4000000\r\n\r\n");
   expect_end(TOO_LARGE);
   CHECK(heads == 1 && messages == 0 && errors == 1 && strcmp(error_text, "MG_MAX_RECV_SIZE") == 0);
-  say(LOOK_ON, POST "Content-Length: 4000000\r\nExpect: 100-continue\r\n\r\n");
+  send_request(LOOK_ON, POST "Content-Length: 4000000\r\nExpect: 100-continue\r\n\r\n");
   expect_end(TOO_LARGE);
   // Without Host, there is an error when the buffer is full, and no answer.
-  say(LOOK_ON, "POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n");
+  send_request(LOOK_ON, "POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n");
   poll_often(&mgr);
   CHECK(errors == 0 && closes == 0);
   peer_free(&peer);
@@ -138,7 +139,7 @@ static void bodies_that_do_not_fit(void) {
 static void upload(enum act a, const char *head, size_t len) {
   size_t said = 0;
   char *body = make_body(len);
-  say(a, head);
+  send_request(a, head);
   while (said < len && closes == 0) {
     ssize_t n = send(peer.fd, body + said, len - said, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) said += (size_t) n;
@@ -191,7 +192,7 @@ static void bodies_that_are_taken_over(void) {
     POLL_UNTIL(&mgr, closes == 1);
   }
   // Who needs time to decide stops the reading.
-  say(HOLD, head);
+  send_request(HOLD, head);
   poll_often(&mgr);
   CHECK(heads == 1 && errors == 0 && closes == 0);
   if (conn != NULL) conn->is_full = 0;
@@ -204,8 +205,8 @@ int main(void) {
   CHECK(listener != NULL);
   if (listener == NULL) return DONE();
   errors_are_reported();
-  programs_have_the_first_word();
-  bodies_that_do_not_fit();
+  the_application_may_respond_first();
+  bodies_larger_than_the_buffer();
   buffers_that_are_full();
   a_buffer_that_is_just_full();
   bodies_that_are_taken_over();

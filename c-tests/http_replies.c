@@ -1,4 +1,4 @@
-// What is written of an answer, and when it is complete: HEAD, answers that the program prints itself, HTTP/1.0 that is kept.
+// Contents and completion of responses: HEAD, responses printed by the application, HTTP/1.0 keep-alive.
 
 #include "peer.h"
 
@@ -58,7 +58,7 @@ static void ask(const char *request, const char *want, int count, int line) {
   int failed = checks_failed;
   messages = at = 0;
   peer_open(&p, listener);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, messages == count && peer_has(&p, strlen(want)));
   polls = 0;
   POLL_UNTIL(&mgr, polls > 5 || p.end != PEER_OPEN || peer_read(&p));
@@ -128,7 +128,7 @@ static void printed(void) {
   }
 }
 
-// Where these end only the program knows.
+// Where these end only the application knows.
 static void endless(void) {
   static const char *const no_length[] = {H "\r\nworld", NULL};
   static const char *const short_of_it[] = {H "Content-Length: 6\r\n\r\nworld", NULL};
@@ -152,7 +152,7 @@ static void requests(void) {
 }
 
 // HTTP/1.0 takes silence for the end: a head written by the library says when there is more to come, and when not.
-static void kept(void) {
+static void keep_alive_is_announced(void) {
 #define KEEP "GET /reply HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
 #define KEPT H "A: b\r\nConnection: keep-alive\r\nContent-Length: 5          \r\n\r\nhello"
   ASK(KEEP, KEPT, 1);
@@ -167,11 +167,11 @@ static void drained(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void kept_and_then_not(void) {
+static void the_last_reply_announces_the_close(void) {
   struct peer p;
   struct mg_connection *l = mg_http_listen(&mgr, "http://127.0.0.1:0", drained, NULL);
   peer_open(&p, l);
-  CHECK(peer_say(&p, KEEP));
+  CHECK(peer_send_text(&p, KEEP));
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK(peer_got(&p, H "A: b\r\nConnection: close\r\nContent-Length: 5          \r\n\r\nhello"));
   peer_free(&p);
@@ -188,8 +188,8 @@ int main(void) {
   endless();
   script = nothing;
   requests();
-  kept();
-  kept_and_then_not();
+  keep_alive_is_announced();
+  the_last_reply_announces_the_close();
   mg_mgr_free(&mgr);
   return DONE();
 }

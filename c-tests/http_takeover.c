@@ -1,4 +1,4 @@
-// A program that takes a connection over from the HTTP handler gets the bytes behind the request it saw, whatever came before it.
+// An application that takes over a connection from the HTTP handler gets the bytes after its request, whatever came before it.
 
 #include "peer.h"
 
@@ -51,7 +51,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
 #define FRONT "GET /a HTTP/1.1\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /c HTTP/1.1\r\n\r\n"
 #define REPLY "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\n\r\nok"
 
-// `behind` is what follows the request in the same segment; `later` what comes when the program has taken over.
+// `behind` is what follows the request in the same segment; `later` what comes when the application has taken over.
 static void check(enum how how, const char *front, const char *request, const char *behind, bool by_bytes) {
   bool in_msg = how == MESSAGE_IN_MSG || how == ALL_IN_MSG, all = how == ALL_IN_HDRS || how == ALL_IN_MSG;
   struct mg_mgr mgr;
@@ -74,7 +74,7 @@ static void check(enum how how, const char *front, const char *request, const ch
   }
   POLL_UNTIL(&mgr, s.mine);
   poll_often(&mgr);
-  CHECK(peer_say(&p, "later"));
+  CHECK(peer_send_text(&p, "later"));
   POLL_UNTIL(&mgr, strstr(s.taken, "later") != NULL);
   // Only the first read can have had something to drop.
   snprintf(want, sizeof(want), "%slater", all && !by_bytes ? "" : behind);
@@ -106,7 +106,7 @@ int main(void) {
       }
     }
     if (how == HEAD_IN_HDRS || how == HEAD_AND_PFN) {
-      // With a body, which is the program's as well.
+      // With a body, which is the application's as well.
       check((enum how) how, FRONT, "PUT /mine HTTP/1.1\r\nContent-Length: 9\r\n\r\n", "raw bytes", false);
       check((enum how) how, FRONT, "PUT /mine HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n", true);
     }

@@ -1,4 +1,4 @@
-// The header alone brings in what programs use without including it.
+// The header alone provides the system headers that applications use without including them.
 #include "mongoose.h"
 
 #include "check.h"
@@ -42,7 +42,7 @@ int main(void) {
   CHECK(printf("%" PRIu64 " %ld\n", (uint64_t) 1, (long) time(NULL)) > 0);
   CHECK(offsetof(struct mg_str, len) == sizeof(char *) && MG_PATH_MAX == FILENAME_MAX);
 #ifdef closesocket
-  CHECK(false);  // programs define it themselves
+  CHECK(false);  // applications define it themselves
 #endif
   return DONE();
 }

@@ -1,5 +1,5 @@
-// Immediately before the library closes a connection on which nothing was in progress it looks at the socket once more: a request
-// that arrived before the FIN left is answered as the last one. At whatever moment it arrives. With a clock turned by hand.
+// Immediately before the library closes an idle connection it checks the socket once more: a request that arrived before the FIN
+// was sent is answered as the last one, whatever the moment of its arrival. Uses a simulated clock.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "ext.h"
 
@@ -28,7 +28,7 @@ static void send_request(void) {
     poll_often(&other);
     sent++;
   } else if (!peer_read(&peer)) {
-    CHECK(peer_say(&peer, GET("/hi")));
+    CHECK(peer_send_text(&peer, GET("/hi")));
     sent++;
   }
 }
@@ -70,14 +70,14 @@ static void poll_both(void) {
   } while (0)
 
 // Everything but the announcement.
-static size_t answers_in(const char *text) {
+static size_t expect_response_in(const char *text) {
   size_t n = 0;
   for (; text != NULL && (text = strstr(text, "\r\n\r\nhi")) != NULL; text++) n++;
   return n;
 }
 
 // `at`: the poll, or the handler call, in which the request arrives.
-static void late_request(enum end end, enum moment when, int at, bool asked_before) {
+static void request_arrives_at(enum end end, enum moment when, int at, bool asked_before) {
   struct mgx_limits limits;
   struct mgx_mgr_drain_opts mo;
   struct mgx_drain_opts co;
@@ -123,7 +123,7 @@ static void late_request(enum end end, enum moment when, int at, bool asked_befo
   late = sent;
   if (at == 0 && when != IN_ANOTHERS_POLL_EVENT) CHECK_EQ(late, 1);
   want = (size_t) late + asked_before;
-  if (end == IDLE_TIMEOUT && closed == 0) {  // it came before the time-out was noticed: not idle at all
+  if (end == IDLE_TIMEOUT && closed == 0) {  // it came before the timeout was noticed: not idle at all
     BOTH_UNTIL(requests == (int) want);
     clock_ms += 500;
   }
@@ -132,7 +132,7 @@ static void late_request(enum end end, enum moment when, int at, bool asked_befo
   if (!secure) CHECK_EQ(peer.end, PEER_FIN);
   if (!secure && peer.len > 0) peer.buf[peer.len] = '\0';
   CHECK_EQ(requests, want);
-  CHECK_EQ(want == 0 ? 0 : answers_in(text), want);
+  CHECK_EQ(want == 0 ? 0 : expect_response_in(text), want);
   if (late > 0 && end != IDLE_TIMEOUT && text != NULL && strstr(text, "Connection: close\r\n") == NULL) CHECK(!"announced");
   if (checks_failed > failed) fprintf(stderr, "^ end %d, moment %d, at %d, asked before %d, TLS %d\n", (int) end, (int) when, at, asked_before, secure);
   if (secure) mg_mgr_free(&other);
@@ -148,7 +148,7 @@ int main(void) {
     for (end = 0; end < (int) ENDS; end++) {
       for (when = 0; when < (int) MOMENTS; when++) {
         for (at = 0; at < 4; at++) {
-          for (before = 0; before < 2; before++) late_request((enum end) end, (enum moment) when, at, before == 1);
+          for (before = 0; before < 2; before++) request_arrives_at((enum end) end, (enum moment) when, at, before == 1);
         }
       }
     }

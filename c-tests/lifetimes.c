@@ -1,4 +1,4 @@
-// Memory, sockets and events at the moments when handlers close, free, resize or nest what the library is working on.
+// Memory, sockets and events when handlers close, free, resize or nest what the library is working on.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 
@@ -13,7 +13,7 @@ static void reset_counters(void) {
 
 // ---- a socket that is reset while MG_EV_CLOSE is delivered
 
-static void nest_in_close(struct mg_connection *c, int ev, void *ev_data) {
+static void poll_in_close(struct mg_connection *c, int ev, void *ev_data) {
   if (!c->is_accepted) return;
   if (closes > 0) events_after_close++;
   if (ev == MG_EV_READ) c->is_draining = 1;
@@ -33,9 +33,9 @@ static void no_event_follows_close_although_the_socket_lingers(void) {
   struct mg_connection *c;
   reset_counters();
   mg_mgr_init(&mgr);
-  c = mg_listen(&mgr, "tcp://127.0.0.1:0", nest_in_close, NULL);
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", poll_in_close, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "x");
+  peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, closes > 0);
   poll_often(&mgr);
   CHECK_EQ(closes, 1);
@@ -62,13 +62,13 @@ static void a_message_is_found_in_a_buffer_resized_by_its_headers_handler(void) 
   reset_counters();
   c = serve(&mgr, resize_in_headers, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello");
+  peer_send_text(&peer, "POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello");
   POLL_UNTIL(&mgr, peer_has(&peer, want1.len));
   CHECK(peer_got_str(&peer, want1));
   peer.len = 0;
-  peer_say(&peer, "POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nchun\r\n");
+  peer_send_text(&peer, "POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nchun\r\n");
   poll_often(&mgr);
-  peer_say(&peer, "3\r\nked\r\n0\r\n\r\n");
+  peer_send_text(&peer, "3\r\nked\r\n0\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&peer, want2.len));
   CHECK(peer_got_str(&peer, want2));
   CHECK_EQ(messages, 2);
@@ -99,7 +99,7 @@ static void a_body_taken_over_behind_a_pipelined_request_is_the_right_one(void) 
   c = serve(&mgr, take_body, NULL);
   peer_open(&peer, c);
   taken[0] = '\0';
-  peer_say(&peer, "GET / HTTP/1.1\r\nA: some header\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nthe body");
+  peer_send_text(&peer, "GET / HTTP/1.1\r\nA: some header\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nthe body");
   POLL_UNTIL(&mgr, peer_has(&peer, want.len));
   CHECK(peer_got_str(&peer, want));
   CHECK(strcmp(taken, "the body") == 0);
@@ -110,7 +110,7 @@ static void a_body_taken_over_behind_a_pipelined_request_is_the_right_one(void) 
 
 // ---- what a handler does with its connection after mg_close_conn
 
-static void close_and_go_on(struct mg_connection *c, int ev, void *ev_data) {
+static void close_in_handler_and_continue(struct mg_connection *c, int ev, void *ev_data) {
   if (!c->is_accepted) return;
   if (ev == MG_EV_CLOSE) closes++;
   if (ev == MG_EV_READ) {
@@ -127,9 +127,9 @@ static void output_after_mg_close_conn_is_freed(void) {
   struct mg_connection *c;
   reset_counters();
   mg_mgr_init(&mgr);
-  c = mg_listen(&mgr, "tcp://127.0.0.1:0", close_and_go_on, NULL);
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", close_in_handler_and_continue, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "x");
+  peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, peer_read(&peer));
   CHECK_EQ(peer.len, 0);
   CHECK_EQ(closes, 1);
@@ -208,7 +208,7 @@ static void no_socket_is_left_when_close_frees_the_manager(void) {
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", free_in_close, NULL);
   peer_open(&peer, c);
-  peer_say(&peer, "x");
+  peer_send_text(&peer, "x");
   POLL_UNTIL(&mgr, closes > 0);
   CHECK_EQ(closes, 2);
   peer_free(&peer);
@@ -293,14 +293,14 @@ static void no_back_pressure_is_reported_after_close(void) {
   close(fds[1]);
 }
 
-// ---- connections of the program's own
+// ---- connections of the application's own
 
 static void count_closes(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE) closes++;
   (void) c, (void) ev_data;
 }
 
-static void connections_that_a_program_linked_are_closed(void) {
+static void connections_linked_by_the_application_are_closed(void) {
   struct mg_mgr mgr;
   int i;
   reset_counters();
@@ -333,6 +333,6 @@ int main(void) {
   a_timer_may_free_the_manager_with_its_memory();
   wakeups_can_be_set_up_again();
   no_back_pressure_is_reported_after_close();
-  connections_that_a_program_linked_are_closed();
+  connections_linked_by_the_application_are_closed();
   return DONE();
 }

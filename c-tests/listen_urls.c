@@ -1,5 +1,5 @@
-// Listening URLs with an error in them are refused: NULL, errno and one line in the log that says what is wrong. Known schemes
-// count in any case. What fails in the kernel is told in its words.
+// Invalid listening URLs are refused: NULL, errno and one log line with the cause. Schemes are case-insensitive. Failures in the
+// kernel are reported with its error texts.
 
 #include "mongoose.h"
 #include "mongoose_ext.h"
@@ -22,7 +22,7 @@ static int lines(void) {
   return n;
 }
 
-static void forget(void) {
+static void clear_log(void) {
   said_len = 0;
   said[0] = '\0';
 }
@@ -38,7 +38,7 @@ static void refused(const char *url, const char *why) {
   size_t i;
   for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
     bool well;
-    forget();
+    clear_log();
     errno = 0;
     well = all[i](&mgr, url, quiet_fn, NULL) == NULL && errno == EINVAL && lines() == 1 && strstr(said, why) != NULL &&
            strstr(said, url) != NULL && mgr.conns == NULL;
@@ -95,7 +95,7 @@ static void bad_urls(void) {
 
 static struct mg_connection *accepted(const char *url) {
   struct mg_connection *c;
-  forget();
+  clear_log();
   c = mg_listen(&mgr, url, quiet_fn, NULL);
   CHECK(c != NULL && lines() == 0);
   if (c == NULL) fprintf(stderr, "%s: %s\n", url, said);
@@ -132,23 +132,23 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
 static void connect_to(const char *url) {
   errors = closes = numbers[0] = numbers[1] = resolved_port = 0;
   error[0] = '\0';
-  forget();
+  clear_log();
   CHECK(mg_connect(&mgr, url, client_fn, NULL) != NULL);
   POLL_UNTIL(&mgr, closes == 1);
 }
 
-static void words(void) {
+static void connection_errors(void) {
   struct mg_connection *l = accepted("http://127.0.0.1:0");
   char url[400];
   unsigned short port;
   mg_snprintf(url, sizeof(url), "http://127.0.0.1:%d", port_of(l));
-  forget();
+  clear_log();
   errno = 0;
   CHECK(mg_http_listen(&mgr, url, quiet_fn, NULL) == NULL);
   CHECK_EQ(errno, EADDRINUSE);
   CHECK(lines() == 1 && strstr(said, strerror(EADDRINUSE)) != NULL && strstr(said, "bind") != NULL);
   // An address of the documentation is no address of this machine.
-  forget();
+  clear_log();
   CHECK(mg_listen(&mgr, "tcp://192.0.2.1:0", quiet_fn, NULL) == NULL);
   CHECK_EQ(errno, EADDRNOTAVAIL);
   CHECK(lines() == 1 && strstr(said, strerror(EADDRNOTAVAIL)) != NULL);
@@ -184,7 +184,7 @@ int main(void) {
   mg_mgr_init(&mgr);
   bad_urls();
   good_urls();
-  words();
+  connection_errors();
   // What goes wrong is told; nothing was opened that stays.
   mg_mgr_free(&mgr);
   CHECK_EQ(mgr.conns == NULL, 1);

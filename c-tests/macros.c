@@ -1,4 +1,4 @@
-// Every macro of the header, used as programs use them.
+// Every macro of the header, used as applications use them.
 #include "mongoose.h"
 
 #include "check.h"

@@ -1,5 +1,5 @@
-// mDNS listeners: what is answered and what is not, names in .local, and listeners that go away. Datagrams are put into the
-// listener's buffer, and what it sends to the group comes to a listener of the test.
+// mDNS listeners: what is answered and what is not, names in .local, and listeners that close. Datagrams are put into the
+// listener's buffer, and its output to the group arrives at a listener of the test.
 
 #include "clock.h"
 #include "dns.h"
@@ -45,8 +45,8 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) c;
 }
 
-// As programs do: what they point at is in the frame of the handler.
-static void fn_with_its_own(struct mg_connection *c, int ev, void *ev_data) {
+// As applications do: what they point at is in the frame of the handler.
+static void fn_with_local_variables(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_MDNS_REQ) {
     struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
     // What it points at lives at least until the library has looked.
@@ -68,7 +68,7 @@ static struct mg_connection *listen_as(const char *name, mg_event_handler_t hand
   return c;
 }
 
-static void feed(struct mg_connection *c, const void *data, size_t len) {
+static void receive(struct mg_connection *c, const void *data, size_t len) {
   long n = (long) len;
   c->rem = group->loc;
   mg_iobuf_add(&c->recv, c->recv.len, data, len);
@@ -78,7 +78,7 @@ static void feed(struct mg_connection *c, const void *data, size_t len) {
 // The number of datagrams that the group hears of this one.
 static int answers_to(struct mg_connection *c, const void *data, size_t len) {
   datagrams = 0;
-  feed(c, data, len);
+  receive(c, data, len);
   poll_often(&mgr);
   return datagrams;
 }
@@ -89,7 +89,7 @@ static int answers_to(struct mg_connection *c, const void *data, size_t len) {
 #define RESPONSE(number) "\0\0\x84\0\0\0\0" number "\0\0\0\0"
 
 // Whether the last answer has these bytes in it.
-static bool was_heard(const char *bytes, size_t n) {
+static bool response_contains(const char *bytes, size_t n) {
   size_t i;
   for (i = 0; i + n <= heard_len; i++) {
     if (memcmp((const char *) heard + i, bytes, n) == 0) return true;
@@ -129,11 +129,11 @@ static void requests_and_answers(void) {
   record.srvcproto = mg_str("._tcp");
   CHECK_EQ(answers_to(c, LIT(ptr)), 0);
   record.srvcproto = mg_str("_http._tcp");
-  silent = listen_as("dev", fn_with_its_own);
+  silent = listen_as("dev", fn_with_local_variables);
   CHECK_EQ(answers_to(silent, LIT(txt)), 1);
-  CHECK(was_heard("\3a=b", 4));
+  CHECK(response_contains("\3a=b", 4));
   CHECK_EQ(answers_to(silent, LIT(ptr)), 1);
-  CHECK(was_heard("\x0a\0\0\7", 4));
+  CHECK(response_contains("\x0a\0\0\7", 4));
   silent->is_closing = 1;
   mg_mgr_poll(&mgr, 0);
   // Without a handler.
@@ -166,7 +166,7 @@ static void announcements(void) {
   struct mg_connection *c = listen_as(NULL, fn);
   size_t i, len = 12;
   responses = 0;
-  feed(c, LIT(srv));
+  receive(c, LIT(srv));
   CHECK(responses == 1 && strcmp(last_name, "dev") == 0 && last.sd.port == 8080);
   // A long datagram with the one record we want at its end.
   memcpy(big, RESPONSE("\6"), len);
@@ -178,7 +178,7 @@ static void announcements(void) {
     memset(&a, 0, sizeof(a));
     mg_connect(&mgr, "tcp://dev.local:5", lookup_fn, &a);
     CHECK(a.resolves == 0 && a.errors == 0);
-    feed(c, big, len);
+    receive(c, big, len);
     CHECK(is_loopback(a, 1) && a.rem.port == mg_htons(5));
     poll_often(&mgr);
   }
@@ -201,14 +201,14 @@ static void freeing_fn(struct mg_connection *c, int ev, void *ev_data) {
 static void lookups(void) {
   struct lookup a, b;
   struct mg_connection *c;
-  CHECK(fails_with(look_up(&mgr, "tcp://dev.local:1"), "no mDNS listener, see mg_mdns_listen()"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://dev.local:1"), "no mDNS listener, see mg_mdns_listen()"));
   c = listen_as(NULL, NULL);
-  CHECK(fails_with(look_up(&mgr, "tcp://a..local:1"), "a..local DNS lookup failed"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://a..local:1"), "a..local DNS lookup failed"));
   memset(&a, 0, sizeof(a));
   memset(&b, 0, sizeof(b));
   mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &a);
   mg_connect(&mgr, "udp://DEV.local:2", lookup_fn, &b);
-  feed(c, LIT(found));
+  receive(c, LIT(found));
   CHECK(is_loopback(a, 1) && is_loopback(b, 1) && b.rem.port == mg_htons(2));
   poll_often(&mgr);
   // Time ends it, and ends the wait.
@@ -223,7 +223,7 @@ static void lookups(void) {
   poll_often(&mgr);
   // No way out: the listener stays.
   c->loc.addr.ip4 = 0xffffffff;
-  CHECK(fails_with(look_up(&mgr, "tcp://dev.local:1"), "mDNS send"));
+  CHECK(fails_with(resolve_url(&mgr, "tcp://dev.local:1"), "mDNS send"));
   CHECK(mgr.mdns == c);
   c->loc = group->loc;
   // Who waits closes the listener, others wait as well.
@@ -231,7 +231,7 @@ static void lookups(void) {
   memset(&b, 0, sizeof(b));
   mg_connect(&mgr, "tcp://dev.local:1", closing_fn, &a);
   mg_connect(&mgr, "tcp://other.local:1", lookup_fn, &b);
-  feed(c, LIT(found));
+  receive(c, LIT(found));
   CHECK(is_loopback(a, 1) && fails_with(b, "mDNS listener error") && mgr.mdns == NULL);
   poll_often(&mgr);
   CHECK(a.closes == 1 && b.closes == 1);
@@ -239,11 +239,11 @@ static void lookups(void) {
   c = listen_as(NULL, NULL);
   memset(&a, 0, sizeof(a));
   mg_close_conn(mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &a));
-  feed(c, LIT(found));
+  receive(c, LIT(found));
   CHECK(a.closes == 1 && a.resolves == 0 && a.errors == 0);
   mg_connect(&mgr, "tcp://dev.local:1", freeing_fn, NULL);
   mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &b);
-  feed(c, LIT(found));
+  receive(c, LIT(found));
   CHECK(mgr.conns == NULL && mgr.mdns == NULL);
 }
 

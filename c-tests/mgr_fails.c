@@ -1,4 +1,5 @@
-// A manager that cannot be made: the program can see it, a poll waits instead of spinning, and nothing can be opened. The next works.
+// A manager that cannot be created: the application can detect it, polls wait instead of spinning, and nothing can be opened.
+// The next manager works.
 // not under: valgrind: its own descriptors count against the limit
 #include "mongoose.h"
 #include "mongoose_ext.h"

@@ -1,4 +1,4 @@
-// A Modbus server: pipelined and short requests, frames that are none, and handlers that change what they should not.
+// A Modbus server: pipelined and short requests, malformed frames, and handlers that change what they must not.
 #include "peer.h"
 
 static int s_requests, s_errors, s_closes, s_reads;
@@ -119,7 +119,7 @@ int main(void) {
   s_mode = "";
   s_errors = s_closes = 0;
   for (i = 0; i < sizeof(flood); i += 12) memcpy(&flood[i], "\0\1\0\0\0\6\1\3\0\0\0\x7d", 12);
-  peer_dial(&p, port_of(s_listener), 4096);
+  peer_connect(&p, port_of(s_listener), 4096);
   end = real_ms() + 50000;
   while (!stuck && s_closes == 0 && real_ms() < end) {
     struct mg_connection *c;

@@ -1,5 +1,5 @@
-//! The table in src/lib.rs, checked: which module may import which, and which must do without unsafe code. Files import each other in no
-//! circle but those that are stated here.
+//! Checks the table in src/lib.rs: which module may import which, and which must not contain unsafe code. Files must not import each
+//! other in circles other than those listed here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +39,7 @@ fn table() -> BTreeMap<String, Module> {
     rows.iter().map(module).collect()
 }
 
-/// The code without comments and without what stands in quotes.
+/// The code without comments and string literals.
 fn code(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -90,7 +90,7 @@ fn word(s: &str) -> &str {
     &s[..s.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(s.len())]
 }
 
-/// The first names behind `crate::`, also in braces.
+/// The first names after `crate::`, also in braces.
 fn imported(code: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, prefix) in code.match_indices("crate::") {
@@ -143,7 +143,7 @@ fn modules_import_what_the_table_allows() {
     let mut bad = Vec::new();
     each(|module, file, code| {
         let Some(allowed) = modules.get(module) else {
-            bad.push(format!("{}: not in a module of the table", file.display()));
+            bad.push(format!("{}: its module is not in the table", file.display()));
             return;
         };
         for name in imported(code) {
@@ -155,14 +155,14 @@ fn modules_import_what_the_table_allows() {
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
-/// What only `platform`, and what is at the border to C or to the application's own functions, may name.
+/// Names reserved for `platform` and the modules at the boundary to C and to functions of the application.
 #[test]
-fn the_operating_system_is_behind_the_platform() {
+fn only_platform_names_the_operating_system() {
     let free_of_it = ["net", "handler", "proto", "hash", "fmt", "tls"];
     let names = ["libc::", "mio::", "std::net", "std::fs", "std::time", "std::os", "std::process", "std::thread"];
     let mut bad = Vec::new();
     each(|module, file, code| {
-        // Tests may call whom they like.
+        // Tests may use anything.
         let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
         let is_test = file.ends_with("tests.rs") || file.ends_with("float_and_c.rs");
         for name in names.iter().filter(|name| free_of_it.contains(&module) && !is_test && code.contains(*name)) {
@@ -186,7 +186,7 @@ fn safe_modules_have_no_unsafe_code() {
     assert!(bad.is_empty(), "unsafe code in {}", bad.join(", "));
 }
 
-/// The places where code is unsafe: blocks, and impls of unsafe traits. Functions that are unsafe to call have their blocks inside.
+/// Counts unsafe blocks and impls of unsafe traits. Unsafe functions contain blocks themselves.
 fn unsafe_blocks(code: &str) -> usize {
     let words = code.match_indices("unsafe").filter(|(at, _)| {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
@@ -195,11 +195,11 @@ fn unsafe_blocks(code: &str) -> usize {
     words.filter(|(at, _)| code[at + 6..].trim_start().starts_with('{') || word(&code[at + 6..]) == "impl").count()
 }
 
-/// How many there may be in each module: lower the number when the count has fallen.
+/// The number allowed in each module: lower it when the count falls.
 const UNSAFE: &str = include_str!("unsafe.tsv");
 
 #[test]
-fn unsafe_blocks_become_fewer() {
+fn unsafe_blocks_match_the_table() {
     let mut counts = BTreeMap::<String, usize>::new();
     each(|module, _, code| *counts.entry(module.to_string()).or_default() += unsafe_blocks(code));
     let allowed: BTreeMap<String, usize> =
@@ -209,17 +209,17 @@ fn unsafe_blocks_become_fewer() {
         println!("{module}\t{n}");
     }
     println!("all\t{}", counts.values().sum::<usize>());
-    assert_eq!(counts, allowed, "more than c-tests/unsafe.tsv allows, or fewer: then write the new number there");
+    assert_eq!(counts, allowed, "the numbers differ from c-tests/unsafe.tsv; if they fell, write the new numbers there");
 }
 
 #[test]
-fn unsafe_blocks_are_counted() {
+fn unsafe_blocks_are_counted_correctly() {
     let text = "unsafe fn f() { unsafe { g() } } // unsafe {\nunsafe impl Send for T {} let s = \"unsafe {\"; unsafe extern \"C\" {} not_unsafe{}";
     assert_eq!(unsafe_blocks(&code(text)), 2);
 }
 
 #[test]
-fn imports_are_seen() {
+fn imports_are_found() {
     let code = code(
         "use crate::{abi::{mg_str, mg_addr}, guard::{bytes, heap},\n    sys,\n}; // crate::net\nfn f() { crate::proto::url::host(\"crate::hash\"); }",
     );
@@ -229,20 +229,20 @@ fn imports_are_seen() {
 
 // ---- import circles
 
-/// The files that may import each other in a circle: the rest of `src` has an order in which it can be read.
+/// Files that may import each other in a circle. The rest of `src` forms a hierarchy.
 const CIRCLES: [(&[&str], &str); 4] = [
     (
         &["net/engine", "net/handle", "net/protocol", "net/tls/table"],
-        "one definition in four files: a record holds what TLS and the protocol of a connection are asked, by functions that take the \
-         connection, and a connection is a handle on its record",
+        "one definition in four files: a connection is a handle to its record, and the record refers to its protocol and TLS layer \
+        through functions that take the connection",
     ),
     (
         &["net/attempts", "net/conn", "net/resolve"],
-        "connecting goes round: a name leads to addresses, those to attempts, and attempts that fail to more addresses",
+        "connecting is a cycle: names lead to addresses, addresses to attempts, and failed attempts to more addresses",
     ),
     (
         &["handler/http", "handler/reply", "handler/ws"],
-        "an answer that is complete lets the next request in, and a request may be answered by the library or become a WebSocket",
+        "a complete response admits the next request, and a request may be answered by the library or become a WebSocket",
     ),
     (
         &[
@@ -253,7 +253,7 @@ const CIRCLES: [(&[&str], &str); 4] = [
             "platform/tcpip/tcp",
             "platform/tcpip/udp",
         ],
-        "one stack in files by protocol: it holds the sockets and states that each defines, and each adds its part to what a stack does",
+        "one stack in a file per protocol: it holds the sockets and states that each defines, and each implements a part of it",
     ),
 ];
 
@@ -268,7 +268,7 @@ fn modules() -> BTreeMap<String, String> {
     all
 }
 
-/// The paths of a `use` tree, or of an expression, that begins here. `prefix` are the segments in front of it.
+/// The paths of the `use` tree or expression that begins here. `prefix` has the segments before it.
 fn paths<'a>(mut s: &'a str, prefix: &[&'a str], found: &mut Vec<Vec<&'a str>>) -> &'a str {
     let mut path = prefix.to_vec();
     loop {
@@ -301,8 +301,8 @@ fn paths<'a>(mut s: &'a str, prefix: &[&'a str], found: &mut Vec<Vec<&'a str>>) 
     }
 }
 
-/// The modules that a module names through `crate::`, `super::` and `self::`. What a folder's mod.rs re-exports of its own files is
-/// one namespace with it.
+/// The modules that a module names through `crate::`, `super::` and `self::`. A folder's mod.rs and its own files that it re-exports
+/// count as one namespace.
 fn names_of<'a>(name: &str, code: &str, all: &'a BTreeMap<String, String>) -> BTreeSet<&'a str> {
     let own: Vec<&str> = name.split('/').collect();
     let is_folder = source().join(name).join("mod.rs").exists();
@@ -353,7 +353,7 @@ fn circles(all: &BTreeMap<String, String>) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn no_import_circles_but_the_stated_ones() {
+fn import_circles_are_listed() {
     let found = circles(&modules());
     let mut bad = Vec::new();
     for circle in &found {
@@ -365,14 +365,14 @@ fn no_import_circles_but_the_stated_ones() {
     for (files, _) in CIRCLES {
         let is_whole = found.iter().any(|circle| circle.iter().eq(files));
         if !is_whole {
-            bad.push(format!("{} is no circle any more: make the entry smaller", files.join(", ")));
+            bad.push(format!("{} no longer form a circle: reduce the entry", files.join(", ")));
         }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
 #[test]
-fn circles_are_seen() {
+fn circles_are_found() {
     let all: BTreeMap<String, String> = [
         ("net", ""),
         ("net/a", "use super::{b::{self, B}, c};"),
@@ -404,6 +404,6 @@ fn architecture_lists_the_files_of_net_and_tcpip() {
         let missing: Vec<_> = files.iter().filter(|f| !f.ends_with("mod.rs") && !listed.contains(*f)).collect();
         assert!(missing.is_empty(), "docs/architecture.md has no row for {missing:?} of src/{folder}");
         let gone: Vec<_> = listed.iter().filter(|f| f.ends_with(".rs") && !files.contains(*f)).collect();
-        assert!(gone.is_empty(), "docs/architecture.md has rows for {gone:?}, which src/{folder} does not have");
+        assert!(gone.is_empty(), "docs/architecture.md has rows for {gone:?}, which do not exist in src/{folder}");
     }
 }

@@ -1,4 +1,4 @@
-// MQTT clients and a broker in one process: logging in, subscribing, publishing in all qualities, versions 3.1.1 and 5.
+// MQTT clients and a broker in one process: logging in, subscribing, publishing with every QoS, versions 3.1.1 and 5.
 // C only
 #include "peer.h"
 
@@ -26,7 +26,7 @@ static void broker(struct mg_connection *c, int ev, void *ev_data) {
       mg_mqtt_send_header(c, MQTT_CMD_CONNACK, 0, c->is_mqtt5 ? 3 : 2);
       mg_send(c, "\0\0\0", c->is_mqtt5 ? 3 : 2);
     } else if (mm->cmd == MQTT_CMD_SUBSCRIBE) {
-      // The topic from offset 4 on, as programs take it; with version 5 an empty property block is in front of it.
+      // The topic from offset 4 on, as applications take it; with version 5 an empty property block is in front of it.
       const char *p = mm->dgram.buf + 4 + c->is_mqtt5;
       CHECK(p[0] == 0 && p[1] == 5 && memcmp(p + 2, "topic", 5) == 0);
       mg_mqtt_send_header(c, MQTT_CMD_SUBACK, 0, c->is_mqtt5 ? 4 : 3);
@@ -88,14 +88,14 @@ static void forget(void) {
   messages = num_logins = pings = disconnects = 0;
 }
 
-static bool saw(const char *want) {
+static bool events_are(const char *want) {
   return strcmp(seen, want) == 0;
 }
 
 static struct mg_mgr mgr;
 static struct mg_connection *listener;
 
-static void without_options_and_a_ping_at_once(void) {
+static void null_options_and_an_immediate_ping(void) {
   struct mg_connection *c;
   int i;
   forget();
@@ -105,16 +105,16 @@ static void without_options_and_a_ping_at_once(void) {
   mg_mqtt_ping(c);
   for (i = 0; i < 300 && c->is_connecting; i++) mg_mgr_poll(&mgr, 10);
   CHECK(!c->is_connecting);
-  POLL_UNTIL(&mgr, pings == 1 && saw("2:0 13:0 "));
+  POLL_UNTIL(&mgr, pings == 1 && events_are("2:0 13:0 "));
   CHECK_EQ(open_code, 0);
   CHECK(memcmp(logins[0], "\x10\x1f\0\4MQTT\4\0\0\0\0\x13", 14) == 0);
   mg_mqtt_disconnect(c, NULL);
   POLL_UNTIL(&mgr, strstr(seen, "close") != NULL);
   CHECK_EQ(disconnects, 1);
-  CHECK(saw("2:0 13:0 close "));
+  CHECK(events_are("2:0 13:0 close "));
 }
 
-static void all_qualities(int version) {
+static void every_qos(int version) {
   struct mg_mqtt_prop props[] = {{.id = MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, .iv = 10},
                                  {.id = MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, .iv = 1},
                                  {.id = MQTT_PROP_CONTENT_TYPE, .val = mg_str("text/plain")},
@@ -133,7 +133,7 @@ static void all_qualities(int version) {
   forget();
   mgr.mqtt_id = 0;
   c = mg_mqtt_connect(&mgr, url_of(listener, "mqtt"), &o, client, NULL);
-  POLL_UNTIL(&mgr, saw("2:0 "));
+  POLL_UNTIL(&mgr, events_are("2:0 "));
   CHECK_EQ(open_code, 0);
   CHECK_EQ(c->is_mqtt5, version == 5);
   CHECK(memcmp(logins[0] + 2, "\0\4MQTT", 6) == 0 && logins[0][8] == version && logins[0][9] == 0x0e && logins[0][11] == 20);
@@ -143,14 +143,14 @@ static void all_qualities(int version) {
   o.topic = mg_str("topic");
   o.qos = 2;
   mg_mqtt_sub(c, &o);
-  POLL_UNTIL(&mgr, saw("9:1 "));
+  POLL_UNTIL(&mgr, events_are("9:1 "));
   CHECK_EQ(mgr.mqtt_id, 1);
 
   forget();
   o.message = mg_str("zero");
   o.qos = 0;
   CHECK_EQ(mg_mqtt_pub(c, &o), 0);
-  POLL_UNTIL(&mgr, messages == 1 && saw("3:0 "));
+  POLL_UNTIL(&mgr, messages == 1 && events_are("3:0 "));
   CHECK(mg_strcmp(last, mg_str("zero")) == 0);
 
   forget();
@@ -160,7 +160,7 @@ static void all_qualities(int version) {
   o.num_props = 5;
   CHECK_EQ(id = mg_mqtt_pub(c, &o), 2);
   mg_snprintf(want, sizeof(want), "4:%u 3:%u ", id, id + 1);
-  POLL_UNTIL(&mgr, saw(want));
+  POLL_UNTIL(&mgr, events_are(want));
   CHECK(mg_strcmp(last, mg_str("hi")) == 0);
   CHECK(strcmp(props_seen, version == 5 ? "2:10:: 1:1:: 3:0::text/plain 38:0:a:1 38:0:b:2 " : "") == 0);
 
@@ -180,7 +180,7 @@ static void all_qualities(int version) {
   CHECK_EQ(mg_mqtt_pub(c, &o), 4);
   CHECK_EQ(mgr.mqtt_id, 5);
   CHECK_EQ((uint8_t) c->send.buf[0], 0x3a);
-  POLL_UNTIL(&mgr, saw("4:4 3:6 "));
+  POLL_UNTIL(&mgr, events_are("4:4 3:6 "));
 
   // A large one.
   forget();
@@ -189,7 +189,7 @@ static void all_qualities(int version) {
   o.retransmit_id = 0;
   o.message = mg_str_n(random, 21098);
   mg_mqtt_pub(c, &o);
-  POLL_UNTIL(&mgr, saw("4:7 3:8 "));
+  POLL_UNTIL(&mgr, events_are("4:7 3:8 "));
   CHECK(mg_strcmp(last, o.message) == 0);
   free(random);
 
@@ -209,12 +209,12 @@ static void all_qualities(int version) {
   forget();
   memset(&o, 0, sizeof(o));
   mg_mqtt_disconnect(c, version == 5 ? &o : NULL);
-  POLL_UNTIL(&mgr, saw("close "));
+  POLL_UNTIL(&mgr, events_are("close "));
   CHECK_EQ(disconnects, 1);
 }
 
 // What a packet does not need may hold anything: here it is memory that nobody has written, which valgrind would report.
-static void members_that_are_not_needed_are_not_read(void) {
+static void unneeded_members_are_not_read(void) {
   struct mg_mqtt_opts *o = (struct mg_mqtt_opts *) malloc(sizeof(*o));
   struct mg_connection *c;
   uint16_t id;
@@ -256,7 +256,7 @@ static void a_refusal_closes(void) {
   forget();
   mg_mqtt_connect(&mgr, url_of(l, "mqtt"), NULL, client, NULL);
   POLL_UNTIL(&mgr, strstr(seen, "close") != NULL);
-  CHECK(saw("2:0 close "));
+  CHECK(events_are("2:0 close "));
   CHECK_EQ(open_code, 5);
 }
 
@@ -267,10 +267,10 @@ int main(void) {
   CHECK(listener != NULL);
   CHECK(mg_mqtt_connect(&mgr, NULL, NULL, client, NULL) == NULL);
   CHECK(mg_mqtt_connect(&mgr, "", NULL, client, NULL) == NULL);
-  without_options_and_a_ping_at_once();
-  all_qualities(4);
-  all_qualities(5);
-  members_that_are_not_needed_are_not_read();
+  null_options_and_an_immediate_ping();
+  every_qos(4);
+  every_qos(5);
+  unneeded_members_are_not_read();
   a_refusal_closes();
   mg_mgr_free(&mgr);
   free(last.buf);

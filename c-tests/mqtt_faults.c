@@ -1,4 +1,4 @@
-// MQTT packets that cannot be written raise MG_EV_ERROR and queue nothing; NULL stands for all-zero options.
+// MQTT packets that cannot be encoded raise MG_EV_ERROR and queue nothing; NULL means all-zero options.
 #include "peer.h"
 
 static char error[100];
@@ -120,7 +120,7 @@ static void properties(void) {
   failed(NULL);
 }
 
-static void qualities(void) {
+static void qos_values(void) {
   struct mg_mqtt_opts o;
   memset(&o, 0, sizeof(o));
   c->is_mqtt5 = 0;
@@ -189,7 +189,7 @@ int main(void) {
   strings();
   packets();
   properties();
-  qualities();
+  qos_values();
   null_options();
   blank_connection();
   mg_close_conn(c);

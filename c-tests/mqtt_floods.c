@@ -1,4 +1,4 @@
-// A long stream of QoS 1 messages from peers that read the acknowledgements, and that do not.
+// A long stream of QoS 1 messages from peers that read the acknowledgements, and from peers that do not.
 // timeout: 200
 // not under: valgrind: too many packets
 #include "peer.h"
@@ -19,7 +19,7 @@ static struct peer open_with(mg_event_handler_t fn, int receive_buffer) {
   error[0] = '\0';
   closes = commands = 0;
   mg_mgr_init(&mgr);
-  peer_dial(&p, port_of(mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL)), receive_buffer);
+  peer_connect(&p, port_of(mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL)), receive_buffer);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
   return p;
 }
@@ -29,7 +29,7 @@ static void end(struct peer *p) {
   mg_mgr_free(&mgr);
 }
 
-static void who_takes_no_replies_is_dropped(void) {
+static void a_peer_that_reads_no_replies_is_dropped(void) {
   struct peer p = open_with(plain, 4096);
   char *packets = (char *) malloc(100000 * 7);
   size_t i, sent = 0;
@@ -70,7 +70,7 @@ static void a_long_stream_is_acknowledged(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  who_takes_no_replies_is_dropped();
+  a_peer_that_reads_no_replies_is_dropped();
   a_long_stream_is_acknowledged();
   return DONE();
 }

@@ -1,4 +1,4 @@
-// What programs do in MQTT handlers - edit the buffer, close, drain, poll - and what peers do that they should not.
+// Actions of applications in MQTT handlers - edit the buffer, close, drain, poll - and misbehaving peers.
 // timeout: 200
 #include "mongoose_ext.h"
 #include "peer.h"
@@ -66,7 +66,7 @@ static void a_byte_at_a_time(void) {
 
 static int edit, edit_in;
 
-static void editing(struct mg_connection *c, int ev, void *ev_data) {
+static void edits_the_buffer(struct mg_connection *c, int ev, void *ev_data) {
   note(ev, ev_data);
   if (ev != edit_in) return;
   if (edit == 0) c->recv.len = 0;
@@ -74,7 +74,7 @@ static void editing(struct mg_connection *c, int ev, void *ev_data) {
   if (edit == 2) mg_iobuf_del(&c->recv, 0, c->recv.len);
   if (edit == 3) mg_iobuf_resize(&c->recv, c->recv.size + 100000);
   if (edit == 4) {
-    // Taken over by the program.
+    // Taken over by the application.
     free(c->recv.buf);
     memset(&c->recv, 0, sizeof(c->recv));
   }
@@ -83,7 +83,7 @@ static void editing(struct mg_connection *c, int ev, void *ev_data) {
 static void buffers_may_be_edited(void) {
   for (edit = 0; edit < 5; edit++) {
     for (edit_in = MG_EV_MQTT_CMD; edit_in <= MG_EV_MQTT_MSG; edit_in++) {
-      struct peer p = open_with(editing);
+      struct peer p = open_with(edits_the_buffer);
       SAY(&p, TWO);
       POLL_UNTIL(&mgr, peer_has(&p, edit == 3 ? 8 : 4));
       poll_often(&mgr);
@@ -102,7 +102,7 @@ static void buffers_may_be_edited(void) {
 
 // ---- connections end
 
-static void ending(struct mg_connection *c, int ev, void *ev_data) {
+static void ends_the_connection(struct mg_connection *c, int ev, void *ev_data) {
   note(ev, ev_data);
   if (ev != edit_in) return;
   if (edit == 0) c->is_closing = 1;
@@ -112,10 +112,10 @@ static void ending(struct mg_connection *c, int ev, void *ev_data) {
   if (edit == 4) mg_mgr_free(c->mgr);
 }
 
-static void nothing_is_handled_after_the_end(void) {
+static void nothing_is_handled_after_close(void) {
   for (edit = 0; edit < 5; edit++) {
     for (edit_in = MG_EV_MQTT_CMD; edit_in <= MG_EV_MQTT_MSG; edit_in++) {
-      struct peer p = open_with(ending);
+      struct peer p = open_with(ends_the_connection);
       SAY(&p, TWO);
       POLL_UNTIL(&mgr, closes > 0 && peer_read(&p));
       CHECK(strstr(seen, "b=y") == NULL);
@@ -127,13 +127,13 @@ static void nothing_is_handled_after_the_end(void) {
   }
 }
 
-static void polling(struct mg_connection *c, int ev, void *ev_data) {
+static void polls_in_handler(struct mg_connection *c, int ev, void *ev_data) {
   note(ev, ev_data);
   if (ev == MG_EV_MQTT_MSG) poll_often(c->mgr);
 }
 
 static void a_handler_may_poll(void) {
-  struct peer p = open_with(polling);
+  struct peer p = open_with(polls_in_handler);
   SAY(&p, TWO);
   POLL_UNTIL(&mgr, peer_has(&p, 8));
   SAY(&p, TWO);
@@ -143,7 +143,7 @@ static void a_handler_may_poll(void) {
   end(&p);
 }
 
-static void leaving(struct mg_connection *c, int ev, void *ev_data) {
+static void drains_on_disconnect(struct mg_connection *c, int ev, void *ev_data) {
   note(ev, ev_data);
   if (ev == MG_EV_MQTT_CMD && ((struct mg_mqtt_message *) ev_data)->cmd == MQTT_CMD_DISCONNECT) {
     mg_mqtt_ping(c);
@@ -151,8 +151,8 @@ static void leaving(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void what_follows_disconnect_is_dropped(void) {
-  struct peer p = open_with(leaving);
+static void packets_after_disconnect_are_dropped(void) {
+  struct peer p = open_with(drains_on_disconnect);
   SAY(&p, "\x32\6\0\1a\0\1x\xe0\0\x32\6\0\1b\0\2y");
   POLL_UNTIL(&mgr, peer_read(&p));
   GOT(&p, "\x40\2\0\1\xc0\0");
@@ -175,17 +175,17 @@ static void a_half_close_loses_no_acknowledgement(void) {
 // A handler in front of ours.
 static mg_event_handler_t s_library;
 
-static void in_front(struct mg_connection *c, int ev, void *ev_data) {
+static void wrapper(struct mg_connection *c, int ev, void *ev_data) {
   s_library(c, ev, ev_data);
 }
 
-static void wrapping(struct mg_connection *c, int ev, void *ev_data) {
+static void installs_wrapper(struct mg_connection *c, int ev, void *ev_data) {
   note(ev, ev_data);
-  if (ev == MG_EV_ACCEPT) s_library = c->pfn, c->pfn = in_front;
+  if (ev == MG_EV_ACCEPT) s_library = c->pfn, c->pfn = wrapper;
 }
 
 static void the_protocol_handler_may_be_wrapped(void) {
-  struct peer p = open_with(wrapping);
+  struct peer p = open_with(installs_wrapper);
   SAY(&p, TWO);
   POLL_UNTIL(&mgr, peer_has(&p, 8));
   CHECK(strcmp(seen, "a=x 3:1 b=y 3:2 ") == 0);
@@ -194,7 +194,7 @@ static void the_protocol_handler_may_be_wrapped(void) {
 
 // ---- versions
 
-static void version_5_is_noticed(void) {
+static void version_5_is_detected(void) {
   struct peer p = open_with(plain);
   SAY(&p, "\x10\x0d\0\4MQTT\5\2\0\0\0\0\0" "\x30\4\0\1a\0" "\x32\7\0\1a\0\1\0z" "\x32\6\0\1a\0\2\0" "\x34\7\0\1a\0\3\0z" "\x50\5\0\4\x80\0\0"
           "\x50\4\0\5\x10\0" "\x50\2\0\6");
@@ -237,7 +237,7 @@ static void malformed_packets_end_a_connection(void) {
 // A large buffer full of the smallest packets: what is behind each, and moves when it is taken off, is a small part of that.
 static size_t most_behind;
 
-static void measuring(struct mg_connection *c, int ev, void *ev_data) {
+static void measures_the_buffer(struct mg_connection *c, int ev, void *ev_data) {
   note(ev, ev_data);
   if (ev == MG_EV_MQTT_CMD) {
     size_t behind = c->recv.len - ((struct mg_mqtt_message *) ev_data)->dgram.len;
@@ -247,7 +247,7 @@ static void measuring(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 static void many_small_packets_in_a_large_buffer(void) {
-  struct peer p = open_with(measuring);
+  struct peer p = open_with(measures_the_buffer);
   struct mg_connection *c = mgr.conns;
   size_t i, n = 500000;
   long count = 1;
@@ -288,7 +288,7 @@ static void a_manager_drains(void) {
 
 // Somebody who always has something to say does not hold up a shutdown for long: between two packets is a good moment, because
 // what was not acknowledged is sent again elsewhere.
-static void a_manager_drains_beside_a_talkative_client(void) {
+static void a_manager_drains_with_a_busy_client(void) {
   struct mgx_mgr_drain_opts o;
   struct peer p = open_with(plain);
   uint64_t start = real_ms();
@@ -311,15 +311,15 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   a_byte_at_a_time();
   buffers_may_be_edited();
-  nothing_is_handled_after_the_end();
+  nothing_is_handled_after_close();
   a_handler_may_poll();
-  what_follows_disconnect_is_dropped();
+  packets_after_disconnect_are_dropped();
   a_half_close_loses_no_acknowledgement();
   the_protocol_handler_may_be_wrapped();
-  version_5_is_noticed();
+  version_5_is_detected();
   malformed_packets_end_a_connection();
   many_small_packets_in_a_large_buffer();
   a_manager_drains();
-  a_manager_drains_beside_a_talkative_client();
+  a_manager_drains_with_a_busy_client();
   return DONE();
 }

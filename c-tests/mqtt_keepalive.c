@@ -1,5 +1,4 @@
-// The keep-alive of MQTT clients: pings by themselves, and what becomes of a broker that falls silent. The clock is the machine's,
-// and a test can turn it on.
+// The keep-alive of MQTT clients: automatic pings, and silent brokers. Uses the real clock, which a test can advance.
 // timeout: 100
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
@@ -83,19 +82,19 @@ static void end(void) {
   mg_mgr_free(&mgr);
 }
 
-static void pass(uint64_t ms) {
+static void advance_time(uint64_t ms) {
   s_ahead += ms;
   poll_often(&mgr);
 }
 
-// Polls as lazily as a program can.
+// Polls as lazily as an application can.
 static void sleep_until_closed_or(const int *count, int wanted) {
   uint64_t until = real_ms() + 20000;
   while (*count < wanted && s_closes == 0 && real_ms() < until) mg_mgr_poll(&mgr, 10000);
   CHECK(*count >= wanted);
 }
 
-static void a_sleeping_program_keeps_its_promise(const char *scheme) {
+static void pings_are_sent_while_the_application_sleeps(const char *scheme) {
   uint64_t start = real_ms();
   begin(scheme, 4, 1);
   sleep_until_closed_or(&s_pings, 2);
@@ -108,63 +107,63 @@ static void a_sleeping_program_keeps_its_promise(const char *scheme) {
   end();
 }
 
-static void nothing_is_sent_before_it_is_due(void) {
+static void pings_are_not_sent_early(void) {
   begin("mqtt", 4, 100);
   POLL_UNTIL(&mgr, s_opens == 1);
-  pass(74000);
+  advance_time(74000);
   CHECK_EQ(s_pings, 0);
-  pass(1500);
+  advance_time(1500);
   CHECK(s_pings == 1 && s_pongs == 1);
   // Who sends something else needs no ping, as long as the broker says something too.
-  pass(74000);
+  advance_time(74000);
   mg_mqtt_pub(s_client, NULL);
   mg_mqtt_pong(s_broker);
-  pass(0);
-  pass(74000);
+  advance_time(0);
+  advance_time(74000);
   CHECK(s_pings == 1 && s_others == 1);
-  // Pings of the program's own are as good.
+  // Pings of the application's own are as good.
   mg_mqtt_ping(s_client);
-  pass(0);
-  pass(74000);
+  advance_time(0);
+  advance_time(74000);
   CHECK_EQ(s_pings, 2);
-  pass(1500);
+  advance_time(1500);
   CHECK_EQ(s_pings, 3);
   CHECK_EQ(s_pongs, 4);
   CHECK_EQ(s_closes, 0);
   end();
 }
 
-static void who_only_publishes_notices_a_silent_broker(void) {
+static void a_publisher_detects_a_silent_broker(void) {
   int i;
   begin("mqtt", 5, 100);
   POLL_UNTIL(&mgr, s_opens == 1);
   s_answers_pings = false;
   for (i = 0; i < 14; i++) {
     mg_mqtt_pub(s_client, NULL);
-    pass(10000);
+    advance_time(10000);
     CHECK_EQ(s_closes, 0);
   }
   CHECK_EQ(s_pings, 1);
   CHECK_EQ(s_others, 14);
   for (i = 0; i < 2 && s_client != NULL; i++) {
     mg_mqtt_pub(s_client, NULL);
-    pass(10000);
+    advance_time(10000);
   }
   CHECK(s_closes == 1 && strcmp(s_error, "MQTT broker is silent") == 0);
   end();
 }
 
 // What leaves by chance at the moment when a ping is due takes its place, and is no question.
-static void a_packet_in_the_place_of_a_ping(void) {
+static void a_packet_sent_instead_of_a_ping(void) {
   int i;
   begin("mqtt", 4, 100);
   POLL_UNTIL(&mgr, s_opens == 1);
-  pass(50000);
+  advance_time(50000);
   mg_mqtt_pong(s_broker);
-  pass(0);
+  advance_time(0);
   for (i = 0; i < 20; i++) {
     mg_mqtt_pub(s_client, NULL);
-    pass(25500);
+    advance_time(25500);
   }
   CHECK(s_others == 20 && s_pings > 0 && s_closes == 0);
   end();
@@ -174,43 +173,43 @@ static void a_broker_that_never_accepts(void) {
   begin("mqtt", 4, 100);
   s_answers_login = false;
   POLL_UNTIL(&mgr, s_logins == 1);
-  pass(149000);
+  advance_time(149000);
   CHECK(s_pings == 0 && s_closes == 0);
-  pass(2000);
+  advance_time(2000);
   CHECK(s_pings == 0 && s_closes == 1 && strcmp(s_error, "MQTT broker is silent") == 0);
   end();
 }
 
-// It was the program that slept, not the broker.
-static void a_program_that_does_not_poll_blames_nobody(void) {
+// It was the application that slept, not the broker.
+static void an_application_that_does_not_poll_raises_no_error(void) {
   begin("mqtt", 4, 100);
   POLL_UNTIL(&mgr, s_opens == 1);
-  pass(1000000);
+  advance_time(1000000);
   CHECK(s_pings == 1 && s_pongs == 1 && s_closes == 0);
   mg_mqtt_pub(s_client, NULL);
   mg_mqtt_pong(s_broker);
   s_ahead += 1000000;
-  pass(1000000);
+  advance_time(1000000);
   CHECK(s_closes == 0 && s_error[0] == '\0');
   // It does not listen.
   s_client->is_full = 1;
-  pass(80000);
-  pass(80000);
-  pass(80000);
+  advance_time(80000);
+  advance_time(80000);
+  advance_time(80000);
   CHECK_EQ(s_closes, 0);
   s_client->is_full = 0;
-  pass(0);
+  advance_time(0);
   CHECK(s_closes == 0 && s_pongs >= 3);
   end();
 }
 
-static void after_the_last_word_nothing_is_sent(void) {
+static void no_pings_after_disconnect(void) {
   begin("mqtt", 5, 100);
   POLL_UNTIL(&mgr, s_opens == 1);
   mg_mqtt_disconnect(s_client, NULL);
-  pass(0);
-  pass(80000);
-  pass(80000);
+  advance_time(0);
+  advance_time(80000);
+  advance_time(80000);
   CHECK(s_pings == 0 && s_closes == 0 && s_others == 1);
   end();
 }
@@ -218,38 +217,38 @@ static void after_the_last_word_nothing_is_sent(void) {
 static void no_keepalive_no_pings(void) {
   begin("mqtt", 4, 0);
   POLL_UNTIL(&mgr, s_opens == 1);
-  pass(1000000);
-  pass(1000000);
+  advance_time(1000000);
+  advance_time(1000000);
   CHECK(s_pings == 0 && s_closes == 0);
   end();
 }
 
-static void the_broker_may_choose(void) {
+static void the_broker_may_set_the_interval(void) {
   begin("mqtt", 5, 100);
   s_connack = "\x20\6\0\0\3\x13\0\x0a";  // ten seconds
   s_connack_len = 8;
   POLL_UNTIL(&mgr, s_opens == 1);
-  pass(7000);
+  advance_time(7000);
   CHECK_EQ(s_pings, 0);
-  pass(1000);
+  advance_time(1000);
   CHECK(s_pings == 1 && s_pongs == 1);
   end();
 }
 
-static void every_connection_has_its_own(void) {
+static void every_connection_has_its_own_interval(void) {
   struct mg_mqtt_opts o;
   int i;
   begin("mqtt", 4, 100);
   memset(&o, 0, sizeof(o));
   for (i = 0; i < 3; i++) {
     POLL_UNTIL(&mgr, s_opens == 2 * i + 1);
-    pass(80000);
+    advance_time(80000);
     CHECK_EQ(s_pings, i + 1);
     mg_close_conn(s_client);
     // One without, which may get the same record.
     s_client = mg_mqtt_connect(&mgr, url_of(s_listener, "mqtt"), NULL, client, NULL);
     POLL_UNTIL(&mgr, s_opens == 2 * i + 2);
-    pass(80000);
+    advance_time(80000);
     CHECK_EQ(s_pings, i + 1);
     mg_close_conn(s_client);
     o.keepalive = 100;
@@ -259,7 +258,7 @@ static void every_connection_has_its_own(void) {
 }
 
 // Time limits of the extension API, and connections without MG_EV_POLL, get in nobody's way.
-static void beside_limits(void) {
+static void keep_alive_with_limits(void) {
   struct mgx_limits l;
   begin("mqtt", 4, 1);
   memset(&l, 0, sizeof(l));
@@ -275,18 +274,18 @@ static void beside_limits(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  nothing_is_sent_before_it_is_due();
-  who_only_publishes_notices_a_silent_broker();
-  a_packet_in_the_place_of_a_ping();
+  pings_are_not_sent_early();
+  a_publisher_detects_a_silent_broker();
+  a_packet_sent_instead_of_a_ping();
   a_broker_that_never_accepts();
-  a_program_that_does_not_poll_blames_nobody();
-  after_the_last_word_nothing_is_sent();
+  an_application_that_does_not_poll_raises_no_error();
+  no_pings_after_disconnect();
   no_keepalive_no_pings();
-  the_broker_may_choose();
-  every_connection_has_its_own();
-  beside_limits();
-  a_sleeping_program_keeps_its_promise("mqtt");
-  a_sleeping_program_keeps_its_promise("mqtts");
+  the_broker_may_set_the_interval();
+  every_connection_has_its_own_interval();
+  keep_alive_with_limits();
+  pings_are_sent_while_the_application_sleeps("mqtt");
+  pings_are_sent_while_the_application_sleeps("mqtts");
   pem_free();
   return DONE();
 }

@@ -1,5 +1,5 @@
-// Handlers that poll while they handle a packet, and peers that go on sending meanwhile: every packet is handled once and in order,
-// and what a handler is given stays as it is until the handler returns.
+// Handlers that poll while handling a packet, and peers that keep sending: every packet is handled once and in order, and the
+// message passed to a handler does not change until it returns.
 // timeout: 200
 #include "mongoose_ext.h"
 #include "client.h"
@@ -175,7 +175,7 @@ static void all_packets_once(void) {
 
 static int s_taking;
 
-static void taking(struct mg_connection *c, int ev, void *ev_data) {
+static void consumes_packets(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
   if (ev != MG_EV_MQTT_CMD) return;
   CHECK(is_message(mm, s_seen, 10));
@@ -187,10 +187,10 @@ static void taking(struct mg_connection *c, int ev, void *ev_data) {
   if (s_taking == 3) mg_iobuf_del(&c->recv, 0, mm->dgram.len);
 }
 
-static void what_was_taken_is_not_taken_twice(void) {
+static void consumed_packets_are_not_removed_twice(void) {
   for (s_taking = 0; s_taking < 4; s_taking++) {
     int i;
-    begin(false, taking);
+    begin(false, consumes_packets);
     for (i = 0; i < 50; i++) stream_add_message(i, 10);
     s_piece = s_stream_len / 50;
     POLL_UNTIL(&mgr, (stream_go_on(s_piece), s_seen == 50));
@@ -216,7 +216,7 @@ static void other(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void swapping(struct mg_connection *c, int ev, void *ev_data) {
+static void replaces_the_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (c->is_listening || (ev != MG_EV_MQTT_CMD && ev != MG_EV_MQTT_MSG)) return;
   CHECK(is_message((struct mg_mqtt_message *) ev_data, 0, 10));
   if (s_swap != ev || c->pfn == other) return;
@@ -225,12 +225,12 @@ static void swapping(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // Whoever takes over gets the rest, all of it and in order. What it took inside the callback begins with the packet itself.
-static void what_follows_goes_to_the_new_protocol(void) {
+static void the_rest_goes_to_the_new_protocol(void) {
   static const size_t at_first[] = {30, 20000, 60000};
   size_t i, k;
   for (i = 0; i < 3; i++) {
     for (s_swap = MG_EV_MQTT_CMD; s_swap <= MG_EV_MQTT_MSG; s_swap++) {
-      begin(false, swapping);
+      begin(false, replaces_the_handler);
       stream_add_message(0, 10);
       for (k = 0; k < 70000; k++) stream_add(k % 3 ? "x" : "\xff", 1);
       s_taken_len = 0;
@@ -245,23 +245,23 @@ static void what_follows_goes_to_the_new_protocol(void) {
 // A handler in front of ours that steps aside.
 static mg_event_handler_t s_library;
 
-static void in_front(struct mg_connection *c, int ev, void *ev_data) {
+static void wrapper(struct mg_connection *c, int ev, void *ev_data) {
   s_library(c, ev, ev_data);
 }
 
-static void stepping_aside(struct mg_connection *c, int ev, void *ev_data) {
+static void restores_the_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (c->is_listening) return;
-  if (ev == MG_EV_ACCEPT) s_library = c->pfn, c->pfn = in_front;
+  if (ev == MG_EV_ACCEPT) s_library = c->pfn, c->pfn = wrapper;
   if (ev == MG_EV_MQTT_CMD) {
     CHECK(is_message((struct mg_mqtt_message *) ev_data, s_seen, 10));
-    c->pfn = s_seen++ % 2 ? in_front : s_library;
+    c->pfn = s_seen++ % 2 ? wrapper : s_library;
   }
 }
 
-static void nothing_waits_for_more_when_handlers_change(void) {
+static void buffered_packets_are_handled_after_a_handler_change(void) {
   uint64_t start = real_ms();
   int i;
-  begin(false, stepping_aside);
+  begin(false, restores_the_handler);
   for (i = 0; i < 20; i++) stream_add_message(i, 10);
   stream_go_on(s_stream_len);
   while (s_seen < 20 && real_ms() - start < 30000) mg_mgr_poll(&mgr, 10000);
@@ -273,7 +273,7 @@ static void nothing_waits_for_more_when_handlers_change(void) {
 
 static int s_ending;
 
-static void ending(struct mg_connection *c, int ev, void *ev_data) {
+static void ends_the_connection(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE && !c->is_listening) s_closes++;
   if (ev != MG_EV_MQTT_CMD && ev != MG_EV_MQTT_MSG) return;
   CHECK(is_message((struct mg_mqtt_message *) ev_data, 0, 10));
@@ -288,11 +288,11 @@ static void ending(struct mg_connection *c, int ev, void *ev_data) {
   CHECK(is_message((struct mg_mqtt_message *) ev_data, 0, 10));
 }
 
-static void nothing_comes_after_the_end(void) {
+static void nothing_arrives_after_close(void) {
   int ev, i;
   for (ev = MG_EV_MQTT_CMD; ev <= MG_EV_MQTT_MSG; ev++) {
     for (s_ending = 0; s_ending < 5; s_ending++) {
-      begin(false, ending);
+      begin(false, ends_the_connection);
       s_poll_in = ev;
       for (i = 0; i < 3; i++) stream_add_message(i, 10);
       // The peer that breaks off does so when only one message is there.
@@ -350,10 +350,10 @@ static void refused_at_once(bool is_client) {
 int main(void) {
   mg_log_set(MG_LL_NONE);
   all_packets_once();
-  what_was_taken_is_not_taken_twice();
-  what_follows_goes_to_the_new_protocol();
-  nothing_waits_for_more_when_handlers_change();
-  nothing_comes_after_the_end();
+  consumed_packets_are_not_removed_twice();
+  the_rest_goes_to_the_new_protocol();
+  buffered_packets_are_handled_after_a_handler_change();
+  nothing_arrives_after_close();
   refused_at_once(false);
   refused_at_once(true);
   too_long(false);

@@ -1,4 +1,4 @@
-// As mqtt_nested.c, over TLS: a handler polls in every event while the client goes on sending and at last leaves.
+// Like mqtt_nested.c, over TLS: a handler polls in every event while the client keeps sending and finally disconnects.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 

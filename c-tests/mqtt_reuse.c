@@ -1,4 +1,4 @@
-// A handler closes MQTT connections while it handles their packets; the connections that come after them are served.
+// A handler closes MQTT connections while it handles their packets; later connections are served.
 #include "peer.h"
 
 static struct mg_mgr mgr;

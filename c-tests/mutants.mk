@@ -1,4 +1,4 @@
-# Faults made by hand, one at a time: does a test notice? IN=proto,net,handler chooses modules, SAMPLE=N takes N of the mutants.
+# Mutation testing: changes the code in one place at a time. IN=proto,net,handler selects modules, SAMPLE=N takes N mutants.
 IN ?= proto,net,handler
 SAMPLE ?= 0
 

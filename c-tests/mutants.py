@@ -270,9 +270,9 @@ def main():
             if sys.stdout.isatty() or n % 10 == 9:
                 progress(n + 1)
     except KeyboardInterrupt:
-        print("\ninterrupted; --resume goes on")
+        print("\ninterrupted; --resume continues")
     progress(sum(tally.values()))
-    print(f"\n{len(survivors)} survivors that nobody argues for:")
+    print(f"\n{len(survivors)} survivors without an argument in c-tests/mutants.txt:")
     for m in survivors:
         print("  " + key(m))
     keys = {key(m) for m in found}

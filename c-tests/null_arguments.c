@@ -1,5 +1,5 @@
-// NULL in the place of a manager, a connection or a message, such as what a function that failed has returned, and lengths that are
-// none: the call fails and says so in the log. What a NULL among the other arguments means is with each function.
+// NULL for a manager, a connection or a message, such as the result of a failed call, and invalid lengths: the call fails with a
+// log line. The meaning of NULL for other arguments is documented with each function.
 #include "mongoose.h"
 
 #include "mongoose_ext.h"

@@ -1,5 +1,5 @@
-// Firmware checks against a server in the same program: every message, images in pieces, checks that are cut short, and the program's
-// own mg_ota_* and mg_ota_device_id, with and without the switches that announce them.
+// Firmware checks against a server in the same process: every message, images in parts, interrupted checks, and the
+// application's own mg_ota_* and mg_ota_device_id, with and without the switches that announce them.
 // flags:
 // flags: -DMG_OTA=MG_OTA_CUSTOM -DMG_ENABLE_CUSTOM_DEVICE_ID=1
 #include "clock.h"
@@ -76,7 +76,7 @@ static void done(const char *message) {
 }
 
 // Ends what the server has left unanswered.
-static void forget(void) {
+static void close_accepted(void) {
   struct mg_connection *c;
   for (c = s_mgr.conns; c != NULL; c = c->next) {
     if (c->is_accepted) c->is_closing = 1;
@@ -85,7 +85,7 @@ static void forget(void) {
 }
 
 // One check, until its function is called.
-static void check(const char *url, const char *want) {
+static void run_check(const char *url, const char *want) {
   s_calls = 0;
   s_message[0] = '\0';
   mg_ota_url_check(&s_mgr, url, done);
@@ -122,7 +122,7 @@ int main(void) {
 
   // A new image.
   metadata(json, sizeof(json), "1.0.1", image_url, (unsigned long) s_image_size);
-  check(url, "NULL");
+  run_check(url, "NULL");
   mg_snprintf(want, sizeof(want),
               "GET /meta?arch=1&version=1.0.0&id=dev%%201%%26x%%3d%%0d%%0a&interval=60&boot=0 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
               "Connection: close\r\n\r\n", port_of(s_server));
@@ -138,20 +138,20 @@ int main(void) {
 
   // The three functions refuse.
   s_begin_ok = false;
-  check(url, "ota begin failed");
+  run_check(url, "ota begin failed");
   s_begin_ok = true, s_write_ok = false;
-  check(url, "write error");
+  run_check(url, "write error");
   s_write_ok = true, s_end_ok = false, s_ends = 0;
-  check(url, "OTA finalize failed");
+  run_check(url, "OTA finalize failed");
   CHECK_EQ(s_ends, 1);
   s_end_ok = true;
 
   // Not the image that was promised; none at all; part of one.
   s_begins = 0;
   s_announced--;
-  check(url, "Bad HTTP response: status 200, size 100000 vs 100001");
+  run_check(url, "Bad HTTP response: status 200, size 100000 vs 100001");
   s_image_status = 404;
-  check(url, "Bad HTTP response: status 404, size 100000 vs 100001");
+  run_check(url, "Bad HTTP response: status 404, size 100000 vs 100001");
   CHECK_EQ(s_begins, 0);
   s_announced++, s_image_status = 200, s_silent = true;
   s_calls = 0;
@@ -174,8 +174,8 @@ int main(void) {
   POLL_UNTIL(&s_mgr, s_calls == 3);
   CHECK(strcmp(s_message, "MG_OTA_TLS_CA is not configured") == 0);
   s_silent = false;
-  forget();
-  check(url, "NULL");
+  close_accepted();
+  run_check(url, "NULL");
   // The image's server sends half of it, and then nothing, or closes.
   s_half = true, s_calls = s_begins = s_ends = 0;
   mg_ota_url_check(&s_mgr, url, done);
@@ -189,9 +189,9 @@ int main(void) {
   CHECK_EQ(s_calls, 1);
   CHECK_EQ(s_ends, 1);
   CHECK(strcmp(s_message, "OTA timeout") == 0);
-  forget();
+  close_accepted();
   s_cut_image = true, s_ends = 0;
-  check(url, "connection closed");
+  run_check(url, "connection closed");
   CHECK_EQ(s_ends, 1);
   s_half = s_cut_image = false;
 
@@ -199,45 +199,45 @@ int main(void) {
   for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
     s_metadata = bad[i];
     mg_snprintf(want, 100, "Bad metadata: %s", bad[i]);
-    check(url, want);
+    run_check(url, want);
   }
   metadata(json, sizeof(json), "1.0.0", "http://127.0.0.1:1/", 5);
-  check(url, "Same version");
+  run_check(url, "Same version");
   s_status = 500;
   mg_snprintf(want, 100, "Bad metadata: %s", json);
-  check(url, want);
+  run_check(url, want);
   s_status = 200;
   memset(text, 'x', sizeof(text));
   text[64] = '\0';
   metadata(json, sizeof(json), text, image_url, 5);
   mg_snprintf(want, 100, "Bad metadata: %s", json);
-  check(url, want);
+  run_check(url, want);
   CHECK_EQ(strlen(s_message), 99);
   metadata(json, sizeof(json), "2", "https://127.0.0.1:1/", 5);
-  check(url, "MG_OTA_TLS_CA is not configured");
+  run_check(url, "MG_OTA_TLS_CA is not configured");
 
   // The server ends the connection without an answer, or in the middle of one. The next check works.
   s_cut = true, s_metadata = NULL;
-  check(url, "connection closed");
+  run_check(url, "connection closed");
   metadata(json, sizeof(json), "2", image_url, (unsigned long) s_image_size);
-  check(url, "Truncated response");
+  run_check(url, "Truncated response");
   s_cut = false;
   metadata(json, sizeof(json), "1.0.1", image_url, (unsigned long) s_image_size);
-  check(url, "NULL");
+  run_check(url, "NULL");
   CHECK_EQ(s_crc, crc);
 
   // Other URLs.
   mg_snprintf(text, sizeof(text), "%s?a=b", url);
-  check(text, "NULL");
+  run_check(text, "NULL");
   CHECK(strstr(s_request, "GET /meta?a=b&arch=1&") == s_request);
-  check("", "Failed to connect");
-  check("https://127.0.0.1/", "MG_OTA_TLS_CA is not configured");
+  run_check("", "Failed to connect");
+  run_check("https://127.0.0.1/", "MG_OTA_TLS_CA is not configured");
   memset(text, 'x', 300);
   memcpy(text, url, strlen(url));
   text[256] = '\0';
-  check(text, "Failed to connect");
+  run_check(text, "Failed to connect");
   text[255] = '\0';
-  check(text, "NULL");
+  run_check(text, "NULL");
 
   // Without a function; and with a manager that is freed before the answer.
   mg_ota_url_check(&s_mgr, url, NULL);

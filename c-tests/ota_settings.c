@@ -1,5 +1,6 @@
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
-// Firmware checks with the settings that are compile-time switches elsewhere: the version of the program, and whom https trusts.
+// Firmware checks with settings that are compile-time switches elsewhere: the version of the application, and the CA trusted for
+// https.
 #include "tls.h"
 
 static struct mg_mgr s_mgr;

@@ -30,7 +30,7 @@ static inline uint64_t real_ms(void) {
 // Polls without sleeping until everything that can happen without input has happened.
 static inline void poll_often(struct mg_mgr *mgr) {
   int i;
-#ifdef _WIN32  // readiness comes from another thread of the system
+#ifdef _WIN32  // a thread of the system reports readiness
   const int ms = 1;
 #else
   const int ms = 0;
@@ -63,7 +63,7 @@ static inline size_t count_conns(const struct mg_mgr *mgr) {
 
 static inline size_t open_files(void) {
 #ifdef _WIN32
-  // Sockets, at least: wine does not count handles.
+  // Only sockets: wine does not count handles.
   size_t n = 0;
   int fd;
   for (fd = 4; fd < 4 * 8192; fd += 4) n += posix_is_socket(fd);
@@ -117,7 +117,7 @@ struct peer {
 };
 
 // A connected socket, or -1 and errno.
-static inline int dial(unsigned short port, int receive_buffer) {
+static inline int connect_loopback(unsigned short port, int receive_buffer) {
   struct sockaddr_in sin;
   int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0), failure;
   memset(&sin, 0, sizeof(sin));
@@ -134,14 +134,14 @@ static inline int dial(unsigned short port, int receive_buffer) {
 }
 
 static inline bool port_answers(unsigned short port) {
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   if (fd >= 0) close(fd);
   return fd >= 0;
 }
 
-static inline void peer_dial(struct peer *p, unsigned short port, int receive_buffer) {
+static inline void peer_connect(struct peer *p, unsigned short port, int receive_buffer) {
   memset(p, 0, sizeof(*p));
-  p->fd = dial(port, receive_buffer);
+  p->fd = connect_loopback(port, receive_buffer);
   if (p->fd < 0) {
     p->end = errno;
     perror("connect");
@@ -149,14 +149,14 @@ static inline void peer_dial(struct peer *p, unsigned short port, int receive_bu
 }
 
 static inline void peer_open(struct peer *p, const struct mg_connection *listener) {
-  peer_dial(p, port_of(listener), 0);
+  peer_connect(p, port_of(listener), 0);
 }
 
 static inline bool peer_send(struct peer *p, const void *data, size_t len) {
   return send(p->fd, data, len, MSG_NOSIGNAL) == (ssize_t) len;
 }
 
-static inline bool peer_say(struct peer *p, const char *text) {
+static inline bool peer_send_text(struct peer *p, const char *text) {
   return peer_send(p, text, strlen(text));
 }
 
@@ -193,7 +193,7 @@ static inline bool peer_read(struct peer *p) {
 
 static inline bool peer_was_reset(const struct peer *p) {
 #ifdef _WIN32
-  if (p->end == PEER_FIN) return true;  // wine says goodbye first
+  if (p->end == PEER_FIN) return true;  // wine sends a FIN instead of a reset
 #endif
   return p->end == ECONNRESET;
 }

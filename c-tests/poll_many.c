@@ -1,5 +1,5 @@
-// More descriptors are ready than one look at the kernel's list tells of (1,024): the others are told of in the next poll, which
-// does not sleep, and connections that are always ready keep nobody waiting.
+// More descriptors are ready than one poller call returns (1,024): the next poll, which does not sleep, gets the others, and
+// connections that are always ready do not starve the rest.
 // timeout: 120
 // not under: valgrind: minutes, and its memory checks have nothing to find here
 #include "ext.h"
@@ -7,7 +7,7 @@
 static struct mg_mgr mgr;
 static struct mg_connection *listener;
 
-static void fresh(struct peer *peers, int n) {
+static void open_peers(struct peer *peers, int n) {
   int i;
   forget();
   listener = serve(&mgr, server, NULL);
@@ -32,10 +32,10 @@ static void all_ready_at_once(int n, bool poll_events) {
   struct mg_connection *c;
   uint64_t began;
   int i, polls;
-  fresh(peers, n);
+  open_peers(peers, n);
   for (c = mgr.conns; c != NULL && !poll_events; c = c->next) mgx_conn_poll_events(c, false);
   poll_often(&mgr);
-  for (i = 0; i < n; i++) CHECK(peer_say(&peers[i], GET("/hi")));
+  for (i = 0; i < n; i++) CHECK(peer_send_text(&peers[i], GET("/hi")));
   began = real_ms();
   for (polls = 0; requests < n && real_ms() < began + 50000; polls++) mg_mgr_poll(&mgr, 60000);
   CHECK_EQ(requests, n);
@@ -47,18 +47,18 @@ static void all_ready_at_once(int n, bool poll_events) {
 }
 
 // One that asks while so many others have more to read than a turn takes, poll after poll.
-static void the_busy_keep_nobody_waiting(int n) {
+static void busy_connections_do_not_starve_others(int n) {
   struct peer *peers = (struct peer *) calloc((size_t) n + 1, sizeof(*peers));
   char gets[1000] = "";
   int i, round;
-  fresh(peers, n + 1);
+  open_peers(peers, n + 1);
   for (i = 0; i < 10; i++) strcat(gets, GET("/hi"));
   for (round = 0; round < 3; round++) {
-    for (i = 0; i < n; i++) CHECK(peer_say(&peers[i], gets));
-    CHECK(peer_say(&peers[n], GET("/hi")));
+    for (i = 0; i < n; i++) CHECK(peer_send_text(&peers[i], gets));
+    CHECK(peer_send_text(&peers[n], GET("/hi")));
     for (i = 0; i <= n / 1024 + 1 && !peer_has(&peers[n], strlen(HI)); i++) {
       int k;
-      for (k = 0; k < n; k += 7) CHECK(peer_say(&peers[k], gets));  // ready again before they have been seen
+      for (k = 0; k < n; k += 7) CHECK(peer_send_text(&peers[k], gets));  // ready again before they have been seen
       mg_mgr_poll(&mgr, 60000);
     }
     CHECK(peer_got(&peers[n], HI));
@@ -77,6 +77,6 @@ int main(void) {
   CHECK(n > 1024);  // or this tests nothing
   all_ready_at_once(n, true);
   all_ready_at_once(n, false);
-  the_busy_keep_nobody_waiting(n);
+  busy_connections_do_not_starve_others(n);
   return DONE();
 }

@@ -1,4 +1,4 @@
-// A program whose mg_random has nothing: what needs secrets refuses, and says so, instead of going on with zeros.
+// An application whose mg_random fails: functions that need secrets fail with a message instead of continuing with zeros.
 #include "peer.h"
 
 static bool s_fails;

@@ -1,4 +1,4 @@
-// What the kernel says once is not forgotten, and what it keeps saying does not keep the process busy.
+// Readiness that the kernel reports once is not forgotten, and readiness that it keeps reporting does not keep the process busy.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 
@@ -92,14 +92,14 @@ static void unread_input_of_a_draining_connection_lets_polls_sleep(void) {
   reset_counters();
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
-  peer_dial(&p, port_of(c), 4096);
+  peer_connect(&p, port_of(c), 4096);
   POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL);
   mg_send(c, body, 4000000);
   c->is_draining = 1;
   poll_often(&mgr);
-  peer_say(&p, "more");
+  peer_send_text(&p, "more");
   poll_often(&mgr);
-  peer_say(&p, "and more");
+  peer_send_text(&p, "and more");
   CHECK(sleeps(&mgr));
   CHECK_EQ(reads, 0);
   // A drain that is taken back.
@@ -125,7 +125,7 @@ static void a_half_closed_peer_that_reads_slowly_lets_polls_sleep(void) {
   reset_counters();
   mg_mgr_init(&mgr);
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
-  peer_dial(&p, port_of(c), 4096);
+  peer_connect(&p, port_of(c), 4096);
   POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL);
   mg_send(c, body, size);
   poll_often(&mgr);
@@ -178,7 +178,7 @@ static void printed_answers_go_to_the_sender_of_each_datagram(void) {
   mg_mgr_free(&mgr);
 }
 
-static void output_that_can_go_nowhere_does_no_harm(void) {
+static void output_without_a_destination_is_harmless(void) {
   struct mg_mgr mgr;
   struct mg_connection *listener, *c;
   unsigned long id;
@@ -199,7 +199,7 @@ static void output_that_can_go_nowhere_does_no_harm(void) {
   mg_mgr_free(&mgr);
 }
 
-static void a_full_connection_reads_on_when_it_is_full_no_more(void) {
+static void a_full_connection_resumes_reading(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;
   int fds[2];
@@ -221,7 +221,7 @@ static void a_full_connection_reads_on_when_it_is_full_no_more(void) {
 }
 
 // Without MG_EV_POLL a connection is looked at now and then, also when no poll ever sleeps.
-static void a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep(void) {
+static void flags_without_poll_events_are_noticed_by_busy_polls(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;
   uint64_t end = real_ms() + 10000;
@@ -236,20 +236,20 @@ static void a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep(void)
   mg_mgr_free(&mgr);
 }
 
-static void keep_waiting(struct mg_connection *c, int ev, void *ev_data) {
+static void never_respond(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
   (void) ev_data;
 }
 
-static void a_quiet_connection_is_forced_at_the_deadline_of_a_drain(void) {
+static void a_connection_without_poll_events_is_closed_at_the_deadline(void) {
   struct mg_mgr mgr;
   struct mg_connection *c;
   struct peer p;
   struct mgx_mgr_drain_opts opts;
   reset_counters();
-  c = serve(&mgr, keep_waiting, NULL);
+  c = serve(&mgr, never_respond, NULL);
   peer_open(&p, c);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL && c->is_resp);
   mgx_conn_poll_events(c, false);
   memset(&opts, 0, sizeof(opts));
@@ -286,10 +286,10 @@ int main(void) {
   unread_input_of_a_draining_connection_lets_polls_sleep();
   a_half_closed_peer_that_reads_slowly_lets_polls_sleep();
   printed_answers_go_to_the_sender_of_each_datagram();
-  output_that_can_go_nowhere_does_no_harm();
-  a_full_connection_reads_on_when_it_is_full_no_more();
-  a_flag_of_a_quiet_connection_is_noticed_by_polls_without_sleep();
-  a_quiet_connection_is_forced_at_the_deadline_of_a_drain();
+  output_without_a_destination_is_harmless();
+  a_full_connection_resumes_reading();
+  flags_without_poll_events_are_noticed_by_busy_polls();
+  a_connection_without_poll_events_is_closed_at_the_deadline();
   a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep();
   return DONE();
 }

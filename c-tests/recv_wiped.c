@@ -1,4 +1,4 @@
-// A receive buffer goes from one connection to the next: nothing that the first received is in it, as far as its memory reaches.
+// A receive buffer passes from one connection to the next: its memory contains nothing that the first connection received.
 #include "peer.h"
 
 static int s_reads, s_closes, s_seen;
@@ -21,7 +21,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void pass_on(const char *mode, bool http) {
+static void reuse_blocks(const char *mode, bool http) {
   static char secret[9000];
   struct mg_mgr mgr;
   struct mg_connection *l;
@@ -34,7 +34,7 @@ static void pass_on(const char *mode, bool http) {
   for (i = 0; i < 3; i++) {
     s_reads = s_closes = s_seen = 0;
     peer_open(&p, l);
-    if (http) CHECK(peer_say(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n"));
+    if (http) CHECK(peer_send_text(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n"));
     CHECK(peer_send(&p, secret, sizeof(secret)));
     POLL_UNTIL(&mgr, s_reads > 0);
     poll_often(&mgr);
@@ -43,7 +43,7 @@ static void pass_on(const char *mode, bool http) {
     s_seen = 0;
     s_reads = s_closes = 0;
     peer_open(&p, l);
-    CHECK(peer_say(&p, "x"));
+    CHECK(peer_send_text(&p, "x"));
     POLL_UNTIL(&mgr, s_reads > 0);
     CHECK_EQ(s_seen, 0);
     peer_free(&p);
@@ -53,10 +53,10 @@ static void pass_on(const char *mode, bool http) {
 }
 
 int main(void) {
-  pass_on("keep", false);
-  pass_on("delete", false);
-  pass_on("len = 0", false);
-  pass_on("part", false);
-  pass_on("keep", true);
+  reuse_blocks("keep", false);
+  reuse_blocks("delete", false);
+  reuse_blocks("len = 0", false);
+  reuse_blocks("part", false);
+  reuse_blocks("keep", true);
   return DONE();
 }

@@ -1,5 +1,5 @@
-// A program's own mg_calloc, mg_free, mg_random, mg_millis, mg_log and mg_log_prefix are called by the library too, whether or
-// not the program says so with a switch.
+// The application's own mg_calloc, mg_free, mg_random, mg_millis, mg_log and mg_log_prefix are called by the library too, with
+// and without the switches that announce them.
 // flags:
 // flags: -DMG_ENABLE_CUSTOM_CALLOC=1 -DMG_ENABLE_CUSTOM_RANDOM=1 -DMG_ENABLE_CUSTOM_MILLIS=1 -DMG_ENABLE_CUSTOM_LOG=1
 #include "mongoose.h"
@@ -9,7 +9,7 @@
 static int blocks, logged, prefixed;
 static char last[100];
 
-// Logs each block, as programs do that look for leaks: the log itself must not allocate.
+// Logs each block, as applications do that look for leaks: the log itself must not allocate.
 void *mg_calloc(size_t count, size_t size) {
   void *p = calloc(count, size);
   blocks++;

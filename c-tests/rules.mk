@@ -1,8 +1,9 @@
-# Bad conditions: see c-tests/run/torture.rs. A line for each program and kind, then `torture: N passed, N failed`. ONLY=name takes some.
+# Adverse conditions: see c-tests/run/torture.rs. Prints a line per program and kind, then `torture: N passed, N failed`. ONLY=name
+# selects some.
 torture:
 	@MONGOOSE_TORTURE=1 $(CARGO) test --test c -- $(ONLY)
 
-# Mixed traffic for MINUTES (0.5 is half a one), with flat memory and descriptors: see c-tests/programs/soak.c. SEED draws other traffic.
+# Mixed traffic for MINUTES (0.5 is allowed), with flat memory and descriptors: see c-tests/programs/soak.c. SEED varies the traffic.
 MINUTES = 1
 soak: build
 	@mkdir -p $(TARGET_DIR)/soak
@@ -11,13 +12,13 @@ soak: build
 
 .PHONY: torture soak
 
-# The library in a simulated network, each seed another one, on all cores: docs/reliability.md. SEED=n runs one seed and shows what
-# it finds, FIRST=n begins there.
+# The library in simulated networks, one per seed, on all cores: docs/reliability.md. SEED=n runs one seed and details its findings,
+# FIRST=n begins there.
 SEEDS ?= 2000
 simulate:
 	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --no-default-features --features "sim protocols tls ecc" --test simulate
 
-# What it predicts, with the system's sockets and a clock that waits for them.
+# Compares its predictions with the system's sockets, under a clock that waits for them.
 SIMULATE = $(CARGO) test --quiet --profile simulate --no-default-features --test simulate
 PREDICTIONS = $(abspath $(TARGET_DIR))/predictions
 simulate-real:
@@ -35,14 +36,14 @@ tcpip-test:
 	    else echo "make tcpip-test needs what Debian has as $$p"; exit 1; fi; }
 	c-tests/tcpip/run.sh $(TCPIP_SIZE)
 
-# The same in a minute or two: for CI.
+# A version for CI that takes a minute or two.
 tcpip-test-short:
 	@$(MAKE) --no-print-directory tcpip-test TCPIP_SIZE=3000000
 
 .PHONY: torture tcpip-test tcpip-test-short
 
-# The conformance suites of others against the examples: c-tests/conformance/run.py, docs/reliability.md. ONLY="http mosquitto" takes some,
-# QUICK=1 what ends within two minutes.
+# Third-party conformance suites against the examples: c-tests/conformance/run.py, docs/reliability.md. ONLY="http mosquitto" selects
+# some, QUICK=1 those that finish within two minutes.
 CONFORMANCE = $(TARGET_DIR)/conformance
 CONFORMANCE_SERVERS = http-server https-server static-server rest-server websocket-echo mqtt-server
 deps-conformance:

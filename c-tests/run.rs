@@ -1,5 +1,4 @@
-//! The C side of the tests: what compilers make of the header, the C programs of this directory and of examples-c, and what
-//! `make install` installs.
+//! The C side of the tests: compiling the header, the C programs of this directory and of examples-c, and `make install`.
 
 #![allow(unreachable_pub)] // A test program has no users.
 

@@ -121,7 +121,7 @@ static void exchange(struct mg_mgr *mgr, struct mg_connection *l, const char *st
   char *head = make_head(start, first, last);
   size_t n = strlen(end);
   peer_open(&p, l);
-  CHECK(peer_say(&p, head) && peer_say(&p, "hello"));
+  CHECK(peer_send_text(&p, head) && peer_send_text(&p, "hello"));
   POLL_UNTIL(mgr, peer_read(&p) || (p.len > n && memcmp(p.buf + p.len - n, end, n) == 0));
   CHECK(p.len > 9 + strlen(status) && memcmp(p.buf + 9, status, strlen(status)) == 0);
   CHECK(p.len > n && memcmp(p.buf + p.len - n, end, n) == 0);

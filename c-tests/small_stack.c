@@ -1,4 +1,4 @@
-// How much stack a thread needs that polls: requests, files, listings, uploads, refusals, lookups and WebSockets, in clear and over
+// Stack needed by a polling thread: requests, files, listings, uploads, refusals, lookups and WebSockets, in clear text and over
 // TLS, served by a thread whose stack is measured.
 // C only
 // not under: valgrind asan: their own frames and red zones would be measured

@@ -138,7 +138,7 @@ int main(void) {
     CHECK_EQ(mg_boot_timestamp_ms, 0);
   }
 
-  // No answer: the end after three seconds, whatever the program has in c->data.
+  // No answer: the end after three seconds, whatever the application has in c->data.
   c = ask(&mgr, NULL);
   memset(c->data, 0xff, sizeof(c->data));
   clock_ms += 2999;
@@ -150,7 +150,7 @@ int main(void) {
   CHECK_EQ(s_times, 0);
   CHECK_EQ(s_errors, 0);
 
-  // The program closes the connection, or frees everything, in the event.
+  // The application closes the connection, or frees everything, in the event.
   ask(&mgr, "close");
   make_message(m);
   answer(s_listener, m, 48);

@@ -1,4 +1,4 @@
-// mg_sntp_parse and mg_sntp_request with what was observed of them, at the times at which it was observed.
+// mg_sntp_parse and mg_sntp_request compared with recorded results, at the recorded times.
 #include "clock.h"
 #include "peer.h"
 

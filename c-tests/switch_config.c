@@ -1,4 +1,4 @@
-// A program that brings a mongoose_config.h instead of -D switches.
+// An application with a mongoose_config.h instead of -D switches.
 // flags: -DMG_ARCH=MG_ARCH_CUSTOM -Ic-tests/custom
 #include "mongoose.h"
 

@@ -1,4 +1,4 @@
-// What listeners take from compile-time switches.
+// Compile-time switches that affect listeners.
 // flags:
 // flags: -DMG_SOCK_LISTEN_BACKLOG_SIZE=3
 // flags: -DMG_SOCK_LISTEN_BACKLOG_SIZE=1000

@@ -1,4 +1,4 @@
-// MG_MAX_RECV_SIZE is exact: a buffer that is full to the limit is no error, one byte more is.
+// MG_MAX_RECV_SIZE is exact: a buffer filled to the limit is no error, one byte more is.
 // flags:
 // flags: -DMG_MAX_RECV_SIZE=65536
 // flags: -DMG_MAX_RECV_SIZE=50000
@@ -43,7 +43,7 @@ int main(void) {
   poll_often(&mgr);
   CHECK_EQ(errors, 0);
   CHECK_EQ(closes, 0);
-  peer_say(&p, "x");
+  peer_send_text(&p, "x");
   POLL_UNTIL(&mgr, closes == 1);
   CHECK_EQ(errors, 1);
   CHECK_EQ(at_error, FULL);

@@ -1,5 +1,5 @@
-// Other threads call the API while one polls. While the poll sleeps they succeed, and what they began happens at once. While a
-// handler waits for such a thread, the call gives up after a while and says so. No call aborts or hangs.
+// Other threads call the API while one polls. While the poll sleeps they succeed, and take effect at once. While a handler waits
+// for such a thread, the call times out with a log line. No call aborts or hangs.
 // timeout: 180
 #include "mongoose.h"
 
@@ -104,7 +104,7 @@ static void while_the_poll_sleeps(void) {
   close(pair[1]);
 
   peer_open(&p, http);
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   WAIT_UNTIL(LOAD(asked) != NULL);
   mg_http_reply(LOAD(asked), 200, "", "hi");
   WAIT_UNTIL(peer_has(&p, strlen(HI)));
@@ -224,7 +224,7 @@ static void while_a_handler_waits_for_the_thread(void) {
   mg_log_set(MG_LL_ERROR);
   mg_log_set_fn(count_lines, &logged);
   peer_open(&p, serve(&mgr, waits_for_threads, NULL));
-  CHECK(peer_say(&p, GET("/")));
+  CHECK(peer_send_text(&p, GET("/")));
   POLL_UNTIL(&mgr, peer_has(&p, strlen(HI)));
   CHECK(peer_got(&p, HI));
   CHECK_EQ(waits, CALLS);

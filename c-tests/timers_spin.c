@@ -1,5 +1,5 @@
-// Timers that are due at every moment - of period 0, or armed anew to run at once in their own callback - run once a poll, and the
-// poll waits as if they were not there.
+// Timers that are always due - with period 0, or re-armed to run at once in their own callback - run once per poll, and the poll
+// sleeps as if they did not exist.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -80,7 +80,7 @@ static void others_are_punctual(uint64_t period, unsigned flags, void (*fn)(void
   mg_mgr_free(&mgr);
 }
 
-// What the program arms outside of callbacks to run at once does not wait.
+// What the application arms outside of callbacks to run at once does not wait.
 static void armed_outside(unsigned flags) {
   uint64_t began;
   begin(100000, flags, count, NULL);

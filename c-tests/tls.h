@@ -92,13 +92,13 @@ static inline void side_forget(struct side *s) {
   memset(s, 0, sizeof(*s));
 }
 
-static inline bool side_saw(const struct side *s, const char *want) {
+static inline bool side_events_are(const struct side *s, const char *want) {
   if (strcmp(s->log, want) == 0) return true;
   fprintf(stderr, "saw %s, want %s (%s)\n", s->log, want, s->error);
   return false;
 }
 
-static inline bool side_got(const struct side *s, const char *want, size_t len) {
+static inline bool side_received(const struct side *s, const char *want, size_t len) {
   if (s->data.len == len && (len == 0 || memcmp(s->data.buf, want, len) == 0)) return true;
   fprintf(stderr, "got %lu bytes, expected %lu: %.*s\n", (unsigned long) s->data.len, (unsigned long) len,
           (int) (s->data.len < 200 ? s->data.len : 200), s->data.buf == NULL ? "" : s->data.buf);

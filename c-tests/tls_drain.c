@@ -1,4 +1,5 @@
-// The end of connections over TLS: whatever ends one, what was queued before arrives whole, and nobody can hold it for ever.
+// Closing connections over TLS: however a connection closes, output queued before arrives completely, and no peer can keep it
+// open forever.
 // timeout: 120
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"

@@ -1,5 +1,5 @@
-// HTTPS between a client and a server of one manager: bodies of all sizes within the polls that programs count on, the order of the
-// events, and mg_tls_init before and after the connection is up.
+// HTTPS between a client and a server of one manager: bodies of all sizes within the number of polls that applications expect,
+// the order of events, and mg_tls_init before and after connecting.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 // not under: short: it counts polls
 #include "tls.h"
@@ -68,7 +68,7 @@ static void exchange(struct mg_mgr *mgr, struct mg_connection *l, size_t len) {
   // In both directions writes and reads may take turns when there is much to say.
   CHECK(strncmp(client.log, "OCHW", 4) == 0 && client.log[strlen(client.log) - 1] == 'X');
   CHECK(strncmp(server.log, "OAHR", 4) == 0 && server.log[strlen(server.log) - 1] == 'X');
-  if (len < 10000) CHECK(side_saw(&client, "OCHWRX") && side_saw(&server, "OAHRWX"));
+  if (len < 10000) CHECK(side_events_are(&client, "OCHWRX") && side_events_are(&server, "OAHRWX"));
   CHECK_EQ(client.handshakes, 1);
   CHECK_EQ(server.handshakes, 1);
   CHECK_EQ(client.reason, MGX_REASON_DRAINED);
@@ -111,8 +111,8 @@ static void flood(struct mg_mgr *mgr) {
   much = make_body(MUCH);
   mg_connect(mgr, url_of(l, "tcps"), flood_fn, NULL);
   POLL_UNTIL(mgr, server.data.len >= MUCH && client.data.len >= MUCH);
-  CHECK(side_got(&server, much, MUCH));
-  CHECK(side_got(&client, much, MUCH));
+  CHECK(side_received(&server, much, MUCH));
+  CHECK(side_received(&client, much, MUCH));
   CHECK_EQ(server.received, MUCH);
   CHECK_EQ(client.written, MUCH);
   // Nothing to say any more: no memory is held, and polls sleep.

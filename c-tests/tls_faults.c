@@ -1,4 +1,4 @@
-// TLS and programs that do anything in any event, peers that send the smallest records, and connections that leave in part.
+// TLS and applications that do anything in any event, peers that send tiny records, and connections that close halfway.
 // timeout: 120
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
@@ -50,7 +50,7 @@ static void any_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == when && c->is_client == on_client && !done) misbehave(c);
 }
 
-static void anything_in_any_event(void) {
+static void misbehaviour_in_every_event(void) {
   static const int events[] = {MG_EV_OPEN, MG_EV_ACCEPT, MG_EV_CONNECT, MG_EV_TLS_HS, MG_EV_READ, MG_EV_WRITE, MG_EV_POLL, MG_EV_ERROR, MG_EV_CLOSE};
   size_t i;
   int side, spoil;
@@ -123,7 +123,7 @@ static void finish(void) {
 }
 
 // A request of which half a record has arrived when the drain begins is received to its end and served.
-static void half_a_record(void) {
+static void partial_records(void) {
   struct mgx_drain_opts o;
   uint64_t start;
   memset(&o, 0, sizeof(o));
@@ -148,7 +148,7 @@ static void half_a_record(void) {
 }
 
 // An answer that is aborted never looks complete.
-static void aborted(void) {
+static void aborted_responses_look_truncated(void) {
   begin(web_fn, false);
   mg_send(the_server, "part", 4);
   POLL_UNTIL(&mgr, client.data.len == 4);
@@ -158,9 +158,9 @@ static void aborted(void) {
   finish();
 }
 
-// ---- input that was decrypted and waits for the program
+// ---- input that was decrypted and waits for the application
 
-static void hold_fn(struct mg_connection *c, int ev, void *ev_data) {
+static void paused_server_fn(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_tls_opts o = server_tls();
   if (c->is_listening) return;
   side_note(&server, c, ev, ev_data);
@@ -171,20 +171,20 @@ static void hold_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void unhold(void *arg) {
+static void resume_reading(void *arg) {
   if (the_server != NULL && server.c != NULL) the_server->is_full = 0;
   (void) arg;
 }
 
 // The client has sent all, said good-bye and gone; the server takes it piece by piece, and a timer lets it go on.
-static void taken_up_by_a_timer(void) {
+static void reading_resumed_by_a_timer(void) {
   char *body = make_body(100000);
-  begin(hold_fn, false);
-  mg_timer_add(&mgr, 10, MG_TIMER_REPEAT, unhold, NULL);
+  begin(paused_server_fn, false);
+  mg_timer_add(&mgr, 10, MG_TIMER_REPEAT, resume_reading, NULL);
   mg_send(client.c, body, 100000);
   client.c->is_draining = 1;
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
-  CHECK(side_got(&server, body, 100000));
+  CHECK(side_received(&server, body, 100000));
   CHECK(server.log[strlen(server.log) - 1] == 'X');
   CHECK_EQ(server.reason, MGX_REASON_PEER_CLOSED);
   finish();
@@ -194,7 +194,7 @@ static void taken_up_by_a_timer(void) {
 // As many records as bytes: they cost time in proportion, and no memory.
 static void smallest_records(void) {
   int i;
-  begin(hold_fn, false);
+  begin(paused_server_fn, false);
   for (i = 0; i < 20000; i++) mg_tls_send(client.c, "x", 1);
   for (i = 0; i < 10000 && server.data.len < 20000 && server.c != NULL; i++) {
     mg_mgr_poll(&mgr, 1);
@@ -209,10 +209,10 @@ static void smallest_records(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  anything_in_any_event();
-  half_a_record();
-  aborted();
-  taken_up_by_a_timer();
+  misbehaviour_in_every_event();
+  partial_records();
+  aborted_responses_look_truncated();
+  reading_resumed_by_a_timer();
   smallest_records();
   side_forget(&server), side_forget(&client);
   pem_free();

@@ -1,4 +1,4 @@
-// A handshake may take a minute, and with mgx_limits as long as a head: then the connection is closed.
+// A handshake may take a minute, or as long as a request head with mgx_limits; then the connection closes.
 #include "clock.h"
 #include "tls.h"
 
@@ -29,7 +29,7 @@ static void silent_client(const char *says, int header_timeout_ms, int ms) {
   }
   l = mg_listen(&mgr, "tcp://127.0.0.1:0", server, NULL);
   peer_open(&p, l);
-  CHECK(peer_say(&p, says));
+  CHECK(peer_send_text(&p, says));
   POLL_UNTIL(&mgr, s_accepts == 1);
   poll_often(&mgr);
   clock_ms += (uint64_t) ms - 1;

@@ -1,4 +1,4 @@
-// mg_tls_init in every situation, its failures, and the functions below it.
+// mg_tls_init in every situation, its failures, and the lower-level TLS functions.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 
@@ -33,7 +33,7 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void meet(struct mg_connection *l, const char *scheme) {
+static void connect_pair(struct mg_connection *l, const char *scheme) {
   struct mg_connection *c;
   side_forget(&server), side_forget(&client);
   c = mg_connect(&mgr, url_of(l, scheme), fn, NULL);
@@ -41,15 +41,15 @@ static void meet(struct mg_connection *l, const char *scheme) {
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
 }
 
-static void works(struct mg_connection *l, const char *scheme) {
-  meet(l, scheme);
-  CHECK(side_saw(&client, "OCHWRX"));
-  CHECK(side_saw(&server, "OAHRWX") || side_saw(&server, "OAHRWX"));
-  CHECK(side_got(&server, "ping", 4) && side_got(&client, "pong", 4));
+static void expect_exchange(struct mg_connection *l, const char *scheme) {
+  connect_pair(l, scheme);
+  CHECK(side_events_are(&client, "OCHWRX"));
+  CHECK(side_events_are(&server, "OAHRWX") || side_events_are(&server, "OAHRWX"));
+  CHECK(side_received(&server, "ping", 4) && side_received(&client, "pong", 4));
 }
 
 // Always, whatever order things come in.
-static void situations(void) {
+static void every_order_of_calls(void) {
   struct mg_connection *l;
   int s, c;
   mg_mgr_init(&mgr);
@@ -58,13 +58,13 @@ static void situations(void) {
     for (c = ON_CONNECT; c <= ON_RESOLVE; c++) {
       server_init = s == ON_OPEN ? ON_OPEN : ON_ACCEPT;
       client_init = c == ON_CONNECT ? ON_CONNECT : c == AFTER_CONNECT ? AFTER_CONNECT : c == TWICE ? TWICE : c == FREED ? FREED : ON_RESOLVE;
-      works(l, "tcps");
-      works(l, "tcp");
+      expect_exchange(l, "tcps");
+      expect_exchange(l, "tcp");
     }
   }
   server_init = ON_ACCEPT, client_init = ON_CONNECT;
   // The URL of the listener does not matter either.
-  works(mg_listen(&mgr, "tcp://127.0.0.1:0", fn, NULL), "tcp");
+  expect_exchange(mg_listen(&mgr, "tcp://127.0.0.1:0", fn, NULL), "tcp");
   // On a listener it changes nothing, good options or bad, once or often.
   for (s = 0; s < 3; s++) {
     struct mg_tls_opts bad = server_opts;
@@ -73,11 +73,11 @@ static void situations(void) {
     bad.key = mg_str("no key");
     mg_tls_init(l, &bad);
     CHECK(!l->is_closing && l->is_tls);
-    works(l, "tcps");
+    expect_exchange(l, "tcps");
   }
   mg_tls_free(l);
   mg_tls_ctx_init(&mgr), mg_tls_ctx_free(&mgr);
-  works(l, "tcps");
+  expect_exchange(l, "tcps");
   mg_mgr_free(&mgr);
 }
 
@@ -111,13 +111,13 @@ static void while_resolving(void) {
   mg_tls_init(c, &client_opts);
   CHECK(c->is_tls_hs && c->tls != NULL);
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
-  CHECK(side_saw(&client, "OCHWRX") && side_saw(&server, "OAHRWX"));
-  CHECK(side_got(&server, "ping", 4) && side_got(&client, "pong", 4));
+  CHECK(side_events_are(&client, "OCHWRX") && side_events_are(&server, "OAHRWX"));
+  CHECK(side_received(&server, "ping", 4) && side_received(&client, "pong", 4));
   client_init = ON_CONNECT;
   mg_mgr_free(&mgr);
 }
 
-// Secrets go to a file only when the program asks for it, and the environment names it.
+// Secrets go to a file only when the application asks for it, and the environment names it.
 static void key_log(void) {
   struct mgx_options o;
   struct mg_str text;
@@ -131,7 +131,7 @@ static void key_log(void) {
     memset(&o, 0, sizeof(o));
     o.tls_keylog = on == 1;
     mgx_mgr_options(&mgr, &o);
-    works(mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL), "tcps");
+    expect_exchange(mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL), "tcps");
     mg_mgr_free(&mgr);
     text = mg_file_read(&mg_fs_posix, path);
     CHECK(on ? text.buf != NULL && strstr(text.buf, "CLIENT_TRAFFIC_SECRET_0 ") != NULL : text.len == 0);
@@ -143,7 +143,7 @@ static void key_log(void) {
 }
 
 // Without mg_tls_init on both sides: clear text, as documented.
-static void fall_back(void) {
+static void clear_text_without_mg_tls_init(void) {
   struct mg_connection *l;
   mg_mgr_init(&mgr);
   server_init = NEVER;
@@ -152,7 +152,7 @@ static void fall_back(void) {
   client_init = AFTER_CONNECT;
   mg_connect(&mgr, url_of(l, "tcps"), fn, NULL);
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
-  CHECK(side_saw(&client, "OCWRX") && side_saw(&server, "OARWX"));
+  CHECK(side_events_are(&client, "OCWRX") && side_events_are(&server, "OARWX"));
   server_init = ON_ACCEPT, client_init = ON_CONNECT;
   mg_mgr_free(&mgr);
 }
@@ -163,8 +163,8 @@ static void fails(struct mg_tls_opts s, struct mg_tls_opts c, const char *client
   mg_mgr_init(&mgr);
   server_opts = s, client_opts = c;
   l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
-  meet(l, "tcps");
-  CHECK(side_saw(&client, client_log) && side_saw(&server, server_log));
+  connect_pair(l, "tcps");
+  CHECK(side_events_are(&client, client_log) && side_events_are(&server, server_log));
   CHECK(client.data.len == 0 && server.data.len == 0);
   if (!mg_match(mg_str(client.error), mg_str(client_error), NULL) || !mg_match(mg_str(server.error), mg_str(server_error), NULL)) {
     CHECK(false);
@@ -201,24 +201,24 @@ static void failures(void) {
   c.cert = pem("client-p256.pem"), c.key = pem("client-p256.key");
   mg_mgr_init(&mgr);
   server_opts = s, client_opts = c;
-  works(mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL), "tcps");
+  expect_exchange(mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL), "tcps");
   server_opts = server_tls(), client_opts = client_tls();
   mg_mgr_free(&mgr);
 }
 
 // A handler that takes the error back gets no clear text in its place.
-static void forgiving_fn(struct mg_connection *c, int ev, void *ev_data) {
+static void clears_is_closing_fn(struct mg_connection *c, int ev, void *ev_data) {
   fn(c, ev, ev_data);
   if (ev == MG_EV_ERROR && c->is_client) c->is_closing = 0;
 }
 
-static void taken_back(void) {
+static void cleared_errors_do_not_continue_in_clear_text(void) {
   struct mg_connection *l;
   mg_mgr_init(&mgr);
   client_opts.name = mg_str("elsewhere");
   l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
   side_forget(&server), side_forget(&client);
-  mg_connect(&mgr, url_of(l, "tcps"), forgiving_fn, NULL);
+  mg_connect(&mgr, url_of(l, "tcps"), clears_is_closing_fn, NULL);
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
   CHECK_EQ(client.written, 0);
   CHECK_EQ(server.received, 0);
@@ -232,7 +232,7 @@ static struct {
   bool client, all, done;
 } kill_at;
 
-static void killer_fn(struct mg_connection *c, int ev, void *ev_data) {
+static void frees_in_event_fn(struct mg_connection *c, int ev, void *ev_data) {
   bool now = !kill_at.done && ev == kill_at.ev && (c->is_client != 0) == kill_at.client && !c->is_listening;
   fn(c, ev, ev_data);
   if (!now) return;
@@ -244,7 +244,7 @@ static void killer_fn(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void killed_in_handlers(void) {
+static void freed_in_handlers(void) {
   static const int events[] = {MG_EV_OPEN, MG_EV_ACCEPT, MG_EV_CONNECT, MG_EV_TLS_HS, MG_EV_READ, MG_EV_WRITE, MG_EV_ERROR, MG_EV_CLOSE};
   size_t i;
   for (i = 0; i < 4 * sizeof(events) / sizeof(events[0]); i++) {
@@ -254,8 +254,8 @@ static void killed_in_handlers(void) {
     client_opts.name = mg_str(kill_at.ev == MG_EV_ERROR ? "elsewhere" : "localhost");
     mg_mgr_init(&mgr);
     side_forget(&server), side_forget(&client);
-    l = mg_listen(&mgr, "tcps://127.0.0.1:0", killer_fn, NULL);
-    mg_connect(&mgr, url_of(l, "tcps"), killer_fn, NULL);
+    l = mg_listen(&mgr, "tcps://127.0.0.1:0", frees_in_event_fn, NULL);
+    mg_connect(&mgr, url_of(l, "tcps"), frees_in_event_fn, NULL);
     if (kill_at.ev == (kill_at.client ? MG_EV_ACCEPT : MG_EV_CONNECT)) kill_at.done = true;  // never comes
     POLL_UNTIL(&mgr, kill_at.done);
     poll_often(&mgr);
@@ -279,7 +279,7 @@ static void udp(void) {
   mg_mgr_free(&mgr);
 }
 
-// ---- sockets of the program's own, and the functions that mg_mgr_poll uses, called by hand
+// ---- sockets of the application's own, and the functions that mg_mgr_poll uses, called by hand
 
 static int wrapped_writes;
 
@@ -328,7 +328,7 @@ static void wrapped(void) {
   c = mg_connect(&mgr, url, from_socket_fn, NULL);
   CHECK(mg_wrapfd(&mgr, accept(fd, NULL, NULL), wrapped_fn, NULL) != NULL);
   POLL_UNTIL(&mgr, client.data.len >= 7 && server.data.len >= 5);
-  CHECK(side_got(&client, "by hand", 7) && side_got(&server, "hello", 5));
+  CHECK(side_received(&client, "by hand", 7) && side_received(&server, "hello", 5));
   CHECK_EQ(wrapped_writes, 1);
   // Freed in mid-session: not a byte in clear after that.
   mg_tls_free(c);
@@ -344,7 +344,7 @@ static void wrapped(void) {
 }
 
 // Without a connection of a manager there is nothing to protect.
-static void nowhere(void) {
+static void connections_without_a_manager(void) {
   struct mg_connection c;
   char byte;
   memset(&c, 0, sizeof(c));
@@ -359,16 +359,16 @@ static void nowhere(void) {
 int main(void) {
   mg_log_set(MG_LL_NONE);
   server_opts = server_tls(), client_opts = client_tls();
-  situations();
+  every_order_of_calls();
   while_resolving();
   key_log();
-  fall_back();
+  clear_text_without_mg_tls_init();
   failures();
-  taken_back();
-  killed_in_handlers();
+  cleared_errors_do_not_continue_in_clear_text();
+  freed_in_handlers();
   udp();
   wrapped();
-  nowhere();
+  connections_without_a_manager();
   side_forget(&server), side_forget(&client);
   pem_free();
   return DONE();

@@ -1,4 +1,4 @@
-// TLS over bad lines: byte by byte, cut at any place, spoilt; and peers that do not speak TLS.
+// TLS over bad lines: byte by byte, split anywhere, corrupted; and peers that do not speak TLS.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 
@@ -50,9 +50,9 @@ static void in_pieces(size_t per_poll, size_t len) {
     if (server.c != NULL) CHECK(server.c->rtls.len <= 2 * MG_IO_SIZE);
   }
   POLL_UNTIL(&mgr, client.closes == 1);
-  CHECK(side_got(&server, body, len));
-  CHECK(side_got(&client, body, len));
-  CHECK(side_saw(&client, "OCHWRX") || client.received > 16384);
+  CHECK(side_received(&server, body, len));
+  CHECK(side_received(&client, body, len));
+  CHECK(side_events_are(&client, "OCHWRX") || client.received > 16384);
   CHECK_EQ(client.reason, MGX_REASON_PEER_CLOSED);
   CHECK_EQ(server.reason, MGX_REASON_DRAINED);
   end();
@@ -91,7 +91,7 @@ static size_t all_bytes(void) {
   return n;
 }
 
-static void spoilt(size_t n) {
+static void corrupted_byte(size_t n) {
   begin(20000);
   line.spoil_down = n;
   POLL_UNTIL(&mgr, client.closes == 1);
@@ -114,7 +114,7 @@ static void not_tls(void) {
     peer_open(&p, mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL));
     CHECK(peer_send(&p, said[i], lens[i]));
     POLL_UNTIL(&mgr, server.closes == 1);
-    CHECK(side_saw(&server, "OAEX"));
+    CHECK(side_events_are(&server, "OAEX"));
     CHECK(memcmp(server.error, "tls hs: ", 8) == 0);
     // An alert says why, and no reset destroys it although there was more input.
     POLL_UNTIL(&mgr, peer_read(&p));
@@ -125,7 +125,7 @@ static void not_tls(void) {
   }
 }
 
-// A silent peer does not hold a connection for ever.
+// A silent peer does not hold a connection forever.
 static void silent(void) {
   struct mgx_limits limits;
   struct peer p;
@@ -137,7 +137,7 @@ static void silent(void) {
   peer_open(&p, mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL));
   CHECK(peer_send(&p, "\x16\x03\x01", 3));
   POLL_UNTIL(&mgr, server.closes == 1);
-  CHECK(side_saw(&server, "OAEX"));
+  CHECK(side_events_are(&server, "OAEX"));
   CHECK(strcmp(server.error, "TLS handshake timeout") == 0);
   CHECK_EQ(server.reason, MGX_REASON_HEADER_TIMEOUT);
   peer_free(&p);
@@ -153,7 +153,7 @@ static void probe(void) {
   POLL_UNTIL(&mgr, server.c != NULL);
   peer_free(&p);
   POLL_UNTIL(&mgr, server.closes == 1);
-  CHECK(side_saw(&server, "OAX"));
+  CHECK(side_events_are(&server, "OAX"));
   mg_mgr_free(&mgr);
 }
 
@@ -172,7 +172,7 @@ int main(void) {
   }
   cut(all - 1, all, false);
   cut(all - 40, all, false);
-  for (n = 1; n <= all; n += n < 1400 ? 101 : 3001) spoilt(n);
+  for (n = 1; n <= all; n += n < 1400 ? 101 : 3001) corrupted_byte(n);
   not_tls();
   silent();
   probe();

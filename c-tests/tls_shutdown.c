@@ -1,4 +1,4 @@
-// Shutting down a manager whose connections are TLS, in every state, with peers that never answer; and what idle ones cost.
+// Shutting down a manager with TLS connections in every state and peers that never answer; and the memory of idle connections.
 // timeout: 120
 // not under: valgrind asan: it measures memory
 #include "tls.h"

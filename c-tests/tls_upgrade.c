@@ -1,5 +1,5 @@
-// Upgrades in mid-connection, as STARTTLS does: what was queued before goes out in clear, and what came in clear never counts as
-// protected.
+// Upgrades of open connections, such as STARTTLS: output queued before is sent in clear text, and clear-text input never counts
+// as protected.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
 #include "tls.h"
 
@@ -70,8 +70,8 @@ static void run(void) {
     mg_printf(upgrade, "first under TLS\r\n");
   }
   POLL_UNTIL(&mgr, client.data.len >= 25);
-  CHECK(side_got(&client, "first under TLS\r\ngot it\r\n", 25));
-  CHECK(side_got(&server, "protected\r\n", 11));
+  CHECK(side_received(&client, "first under TLS\r\ngot it\r\n", 25));
+  CHECK(side_received(&server, "protected\r\n", 11));
   CHECK_EQ(client.handshakes, 1);
   CHECK_EQ(server.handshakes, 1);
   CHECK(client.c->is_tls && server.c->is_tls);
@@ -84,7 +84,7 @@ static void run(void) {
 
 static struct mg_str hello;
 
-static void tap_fn(struct mg_connection *c, int ev, void *ev_data) {
+static void capture_hello_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_READ) {
     hello.buf = (char *) realloc(hello.buf, hello.len + c->recv.len);
     memcpy(hello.buf + hello.len, c->recv.buf, c->recv.len);
@@ -94,7 +94,7 @@ static void tap_fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void hasty_fn(struct mg_connection *c, int ev, void *ev_data) {
+static void immediate_tls_fn(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_tls_opts o = client_tls();
   if (ev == MG_EV_CONNECT) mg_tls_init(c, &o);
   (void) ev_data;
@@ -107,8 +107,8 @@ static void command_and_hello_at_once(void) {
   struct peer p;
   side_forget(&server);
   mg_mgr_init(&mgr);
-  tap = mg_listen(&mgr, "tcp://127.0.0.1:0", tap_fn, NULL);
-  mg_connect(&mgr, url_of(tap, "tcps"), hasty_fn, NULL);
+  tap = mg_listen(&mgr, "tcp://127.0.0.1:0", capture_hello_fn, NULL);
+  mg_connect(&mgr, url_of(tap, "tcps"), immediate_tls_fn, NULL);
   POLL_UNTIL(&mgr, hello.len > 100);
   l = mg_listen(&mgr, "tcp://127.0.0.1:0", server_fn, NULL);
   peer_open(&p, l);

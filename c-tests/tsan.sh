@@ -49,7 +49,7 @@ int main(void) {
 END
 build $out/planted.c $out/planted
 if run $out/planted 2> $out/planted.log || ! grep -q 'mongoose::' $out/planted.log; then
-  echo 'the planted race was not found'
+  echo 'the deliberate race was not detected'
   exit 1
 fi
 

@@ -1,4 +1,4 @@
-// Datagrams arrive whole or not at all, each text that is printed is one of its own, and one that cannot be sent is an error.
+// Datagrams arrive completely or not at all, each printed text is a separate datagram, and one that cannot be sent is an error.
 
 #include "mongoose.h"
 #include "mongoose_ext.h"
@@ -96,7 +96,7 @@ static void limit(void) {
   CHECK(count == 0 && mg_send(client, bytes, 20000));
   POLL_UNTIL(&mgr, count == 1);
   CHECK_EQ(lengths[0], 20000);
-  // A program that does not consume gets no more than the limit, and the listener lives.
+  // An application that does not consume gets no more than the limit, and the listener lives.
   consume = 0;
   CHECK(mg_send(client, bytes, 12000) && mg_send(client, bytes, 12000) && mg_send(client, bytes, 8000) && mg_send(client, bytes, 1));
   POLL_UNTIL(&mgr, dropped == 3);
@@ -121,7 +121,7 @@ static void texts(void) {
   POLL_UNTIL(&mgr, count == 3);
   CHECK(strcmp(got[0], "at once") == 0 && strcmp(got[1], "temp=21") == 0 && strcmp(got[2], "hum=40") == 0);
   CHECK(writes == 3 && client->send.len == 0);
-  // What the program puts into the buffer itself belongs to the text in front of it; what it takes out is gone.
+  // What the application puts into the buffer itself belongs to the text in front of it; what it takes out is gone.
   mg_printf(client, "a");
   mg_iobuf_add(&client->send, client->send.len, "+b", 2);
   mg_printf(client, "c");
@@ -148,7 +148,7 @@ static void too_long(void) {
   CHECK(errors == 1 && number == EMSGSIZE && client->is_closing);
   POLL_UNTIL(&mgr, closes == 1);
   mg_mgr_free(&mgr);
-  // Printed: what stands behind it is not held up if the program goes on.
+  // Printed: what stands behind it is not held up if the application goes on.
   start(server_fn);
   forgive = 1;
   mg_iobuf_add(&client->send, 0, bytes, 66000);

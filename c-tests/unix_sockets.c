@@ -1,5 +1,5 @@
-// Unix sockets: the URL says where, the function that is called says what is spoken there. The file goes with the listener that made
-// it, one that nobody listens at any more is replaced, and nothing else is touched.
+// Unix sockets: the URL names the path, the called function determines the protocol. The file is removed with the listener that
+// created it, a stale one is replaced, and nothing else is touched.
 // not under: short: megabytes byte by byte take minutes
 
 #include "mongoose.h"
@@ -267,7 +267,7 @@ static void ends(void) {
   size_t files = open_files();
   // All of a large answer arrives although the client goes on sending, or has half-closed.
   dial_unix(&p);
-  peer_say(&p, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer_send_text(&p, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
   send(p.fd, more, sizeof(more), MSG_DONTWAIT | MSG_NOSIGNAL);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
@@ -275,7 +275,7 @@ static void ends(void) {
   CHECK(peer_got_str(&p, want));
   peer_free(&p);
   dial_unix(&p);
-  peer_say(&p, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer_send_text(&p, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
   peer_shut(&p);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);

@@ -1,4 +1,4 @@
-// Uploads between other requests: each request is answered once and in order, whoever answers when. Found by `make simulate`.
+// Uploads between other requests: each request is answered once and in order, whoever answers, and whenever. Found by `make simulate`.
 #include "mongoose.h"
 #include "mongoose_ext.h"
 
@@ -9,7 +9,7 @@
 #define POST "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 #define REPLY(body) "HTTP/1.1 200 OK\r\nContent-Length: 6          \r\n\r\n" body
 
-static struct mg_connection *waiting;  // for its answer
+static struct mg_connection *waiting;  // for its response
 static bool answers_later, quiet;
 static int wakeups, hdrs;
 static unsigned long id;
@@ -48,7 +48,7 @@ static void begin(struct mg_mgr *mgr, struct peer *p, const char *text) {
   wakeups = hdrs = 0;
   peer_open(p, serve(mgr, handler, NULL));
   CHECK(mg_wakeup_init(mgr));
-  CHECK(peer_say(p, text));
+  CHECK(peer_send_text(p, text));
 }
 
 static void expect(struct mg_mgr *mgr, struct peer *p, const char *text) {
@@ -61,7 +61,7 @@ static void expect(struct mg_mgr *mgr, struct peer *p, const char *text) {
   mg_mgr_free(mgr);
 }
 
-// The request behind an upload waits until its answer, which the application writes some time after the file was stored.
+// The request behind an upload waits for the upload's response, which the application writes some time after the file was stored.
 static void answered_later(void) {
   struct mg_mgr mgr;
   struct peer p;
@@ -77,7 +77,7 @@ static void answered_later(void) {
   answers_later = false;
 }
 
-// An upload that waited behind another answer, on a connection that gets no MG_EV_POLL: all of it is there already.
+// An upload, received completely, waits behind another response on a connection without MG_EV_POLL.
 static void behind_another(void) {
   struct mg_mgr mgr;
   struct peer p;
@@ -89,7 +89,7 @@ static void behind_another(void) {
   quiet = false;
 }
 
-// A wakeup, and the application's own events, reach its handler while the library has its own in c->fn.
+// A wakeup and the application's own events reach its handler while the library's own is in c->fn.
 static void woken(void) {
   struct mg_mgr mgr;
   struct peer p;
@@ -103,7 +103,7 @@ static void woken(void) {
   CHECK_EQ(events, 2 * MG_EV_USER + 1000);
   CHECK(mg_wakeup(&mgr, id, "hello", 5));
   POLL_UNTIL(&mgr, wakeups == 1);
-  CHECK(peer_say(&p, "345"));
+  CHECK(peer_send_text(&p, "345"));
   expect(&mgr, &p, REPLY("stored"));
   CHECK_EQ(wakeups, 1);
 }

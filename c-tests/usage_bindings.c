@@ -1,4 +1,4 @@
-// What bindings for other languages do: they keep numbers instead of pointers, read every field, and call mg_close_conn.
+// The usage pattern of language bindings: they keep ids instead of pointers, read every field, and call mg_close_conn.
 #include "mongoose.h"
 
 #include <pthread.h>
@@ -13,7 +13,7 @@ struct owner {
   int num_ids, closes;
 };
 
-static bool known(struct owner *o, unsigned long id) {
+static bool is_known(struct owner *o, unsigned long id) {
   int i;
   for (i = 0; i < o->num_ids; i++) {
     if (o->ids[i] == id) return true;
@@ -21,7 +21,7 @@ static bool known(struct owner *o, unsigned long id) {
   return false;
 }
 
-static void look_at_everything(struct mg_connection *c) {
+static void read_all_fields(struct mg_connection *c) {
   size_t sum = c->recv.len + c->recv.size + c->send.len + c->send.size + c->rtls.len + c->id + c->loc.port + c->rem.port;
   sum += c->is_listening + c->is_client + c->is_accepted + c->is_resolving + c->is_arplooking + c->is_connecting + c->is_tls + c->is_tls_hs;
   sum += c->is_udp + c->is_websocket + c->is_mqtt5 + c->is_hexdumping + c->is_draining + c->is_closing + c->is_full + c->is_tls_throttled;
@@ -36,8 +36,8 @@ static void binding(struct mg_connection *c, int ev, void *ev_data) {
   CHECK_EQ((int) (size_t) c->fn_data, 1234);
   CHECK_EQ(o->magic, 5678);
   o->events++;
-  if (!known(o, c->id)) o->ids[o->num_ids++] = c->id;  // OPEN of a listener comes inside mg_listen
-  if (ev != MG_EV_POLL) look_at_everything(c);
+  if (!is_known(o, c->id)) o->ids[o->num_ids++] = c->id;  // OPEN of a listener comes inside mg_listen
+  if (ev != MG_EV_POLL) read_all_fields(c);
   if (ev == MG_EV_HTTP_MSG && c->is_accepted) mg_http_reply(c, 200, "", "hi");
   if (ev == MG_EV_HTTP_MSG && c->is_client) c->is_draining = 1;
   if (ev == MG_EV_CONNECT) mg_printf(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -48,7 +48,7 @@ static void binding(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void everything_is_looked_at(void) {
+static void all_fields_are_readable(void) {
   struct mg_mgr mgr;
   struct owner o;
   struct mg_connection *l;
@@ -61,7 +61,7 @@ static void everything_is_looked_at(void) {
   mg_http_connect(&mgr, url_of(l, "http"), binding, (void *) (size_t) 1234);
   POLL_UNTIL(&mgr, o.closes == 2);
   CHECK_EQ(o.num_ids, 3);
-  look_at_everything(l);
+  read_all_fields(l);
   mg_mgr_free(&mgr);
   CHECK_EQ(o.closes, 3);
 }
@@ -95,7 +95,7 @@ static void an_error_on_a_listener(void) {
   CHECK(closes == 1 && mgr.conns == NULL);
   l = mg_http_listen(&mgr, "http://127.0.0.1:0", counts, NULL);
   mg_error(l, "once more");
-  l->is_closing = 0;  // and the program thinks better of it
+  l->is_closing = 0;  // and the application thinks better of it
   mg_mgr_poll(&mgr, 0);
   CHECK(mgr.conns == l);
   mg_mgr_free(&mgr);
@@ -162,7 +162,7 @@ static void closed_inside_handlers(void) {
     close_in = events[i];
     l = serve(&mgr, closes_itself, NULL);
     peer_open(&p, l);
-    peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+    peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
     if (close_in == MG_EV_USER) {
       POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
       for (c = mgr.conns; c != NULL;) {
@@ -215,7 +215,7 @@ static void closed_by_others(void) {
     l = serve(&mgr, closes_others, NULL);
     for (i = 0; i < 5; i++) peer_open(&p[i], l);
     POLL_UNTIL(&mgr, count_conns(&mgr) == 6);
-    peer_say(&p[2], "GET / HTTP/1.1\r\n\r\n");
+    peer_send_text(&p[2], "GET / HTTP/1.1\r\n\r\n");
     POLL_UNTIL(&mgr, closes == (close_whom == 2 ? 6 : 1));
     CHECK_EQ(count_conns(&mgr), close_whom == 2 ? 0 : 5);
     CHECK_EQ(messages, 1);
@@ -337,7 +337,7 @@ static void polled_in_another_thread(void) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
-  everything_is_looked_at();
+  all_fields_are_readable();
   an_error_on_a_listener();
   closed_between_polls();
   closed_inside_handlers();

@@ -1,5 +1,5 @@
-// A program with its own mg_calloc and mg_free, each logging with MG_DEBUG: all memory that it can see comes from them, logging
-// allocates nothing, and in the end every block has been given back.
+// An application with its own mg_calloc and mg_free, each logging with MG_DEBUG: all memory visible to it comes from them,
+// logging allocates nothing, and at the end every block has been freed.
 // flags: -DMG_ENABLE_CUSTOM_CALLOC=1
 // flags:
 #include "mongoose.h"
@@ -148,7 +148,7 @@ int main(void) {
   CHECK_EQ(responses, 3);
   POLL_UNTIL(&mgr, called > 3);
   peer_open(&p, l);  // left in the middle of a request
-  peer_say(&p, "GET / HTTP/1.1\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n");
   POLL_UNTIL(&mgr, mgr.conns->recv.len > 0);
   CHECK(live > 0);
   mg_mgr_free(&mgr);

@@ -1,4 +1,4 @@
-// Clients: HTTP requests of all kinds, several at a time, over and over; datagrams.
+// Clients: HTTP requests of all kinds, several at a time, repeatedly; datagrams.
 #include "mongoose.h"
 
 #include "peer.h"

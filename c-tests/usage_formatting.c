@@ -1,4 +1,4 @@
-// Formatting and the memory it hands out, as programs use them.
+// Formatting and the memory it returns, as applications use them.
 #include "mongoose.h"
 
 #include "check.h"
@@ -35,7 +35,7 @@ static void conversions(void) {
   CHECK(mg_snprintf(NULL, 0, "%d", 1234) == 4);
 }
 
-// ---- printers of the program's own
+// ---- printers of the application's own
 struct point {
   int x, y;
 };
@@ -153,7 +153,7 @@ static void a_connection_without_a_manager(void) {
   CHECK(c.send.buf == NULL);
 }
 
-// ---- a program's log function
+// ---- an application's log function
 static char line[200];
 static size_t line_len;
 

@@ -33,8 +33,8 @@ static void fn_data_per_connection(void) {
   l = serve(&mgr, session_per_connection, (void *) "TLS!");
   peer_open(&p, l);
   peer_open(&q, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
-  peer_say(&q, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&q, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 98) && peer_has(&q, 49));
   CHECK(p.len > 0 && p.buf[p.len - 1] == '2');
   CHECK(q.len > 0 && q.buf[q.len - 1] == '1');
@@ -54,7 +54,7 @@ static void fn_data_as_a_number(void) {
   struct mg_mgr mgr;
   struct peer p;
   peer_open(&p, serve(&mgr, number, (void *) (size_t) 42));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 50));
   CHECK(memcmp(p.buf + p.len - 2, "42", 2) == 0);
   mg_mgr_free(&mgr);
@@ -196,7 +196,7 @@ static void refused(void) {
   mg_mgr_free(&mgr);
 }
 
-// ---- events of the program's own, for another connection
+// ---- events of the application's own, for another connection
 static struct mg_str from_other;
 
 static void answers_user_event(struct mg_connection *c, int ev, void *ev_data) {
@@ -217,7 +217,7 @@ static void an_event_for_another_connection(void) {
   forget();
   l = serve(&mgr, answers_user_event, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, messages == 1);
   mg_iobuf_add(&io, 0, "payload", 7);
   for (c = mgr.conns; c != NULL; c = c->next) {
@@ -253,7 +253,7 @@ static void the_handler_is_replaced(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, first_fn, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 107));
   CHECK_EQ(messages, 11);
   CHECK(memcmp(p.buf + p.len - 6, "second", 6) == 0);
@@ -291,9 +291,9 @@ static void the_protocol_handler_is_replaced(void) {
   forget();
   raw_bytes = 0;
   peer_open(&p, serve(&mgr, takes_over, &when));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 50));
-  peer_say(&p, "anything at all");
+  peer_send_text(&p, "anything at all");
   POLL_UNTIL(&mgr, raw_bytes == 15);
   CHECK_EQ(messages, 1);
   mg_mgr_free(&mgr);
@@ -302,7 +302,7 @@ static void the_protocol_handler_is_replaced(void) {
   when = MG_EV_HTTP_HDRS;  // refused before the body comes: no message
   forget();
   peer_open(&p, serve(&mgr, takes_over, &when));
-  peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhe");
+  peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhe");
   POLL_UNTIL(&mgr, peer_read(&p) && closes > 0);
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(messages, 0);
@@ -338,7 +338,7 @@ static void one_event_for_several_functions(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, chain, NULL));
-  peer_say(&p, "GET /a/b HTTP/1.1\r\nHost: me\r\n\r\n");
+  peer_send_text(&p, "GET /a/b HTTP/1.1\r\nHost: me\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 49));
   CHECK(strcmp(text, "GET /a/b me 49") == 0);
   mg_mgr_free(&mgr);

@@ -63,7 +63,7 @@ static void ask(struct mg_mgr *mgr, struct mg_connection *l, const char *request
   struct peer p;
   int failed = checks_failed;
   peer_open(&p, l);
-  peer_say(&p, request);
+  peer_send_text(&p, request);
   POLL_UNTIL(mgr, peer_has(&p, want.len));
   CHECK(peer_got_str(&p, want));
   if (checks_failed > failed) fprintf(stderr, "... in %.60s\n", request);
@@ -106,7 +106,7 @@ static void a_form_with_files(void) {
   struct mg_mgr mgr;
   struct peer p;
   peer_open(&p, serve(&mgr, api, NULL));
-  peer_say(&p, post("/api/upload",
+  peer_send_text(&p, post("/api/upload",
                     "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
                     "--X\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f.txt\"\r\n\r\nline\r\nline\r\n\r\n"
                     "--X--\r\n"));
@@ -174,7 +174,7 @@ static void malformed(void) {
     messages = closes = 0;
     snprintf(text, sizeof(text), "%s%.100s", GET("/api/sum?a=1&b=2", ""), bad[i]);
     peer_open(&p, l);
-    peer_say(&p, text);
+    peer_send_text(&p, text);
     POLL_UNTIL(&mgr, peer_read(&p) && closes == 1);
     CHECK_EQ(p.end, PEER_FIN);
     peer_drop_close(&p, 0);

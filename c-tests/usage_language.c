@@ -1,5 +1,5 @@
-// How programs write things down: initialisers, names of their own, switches asked by the preprocessor. All of it must compile
-// in C and C++ without a warning.
+// Language constructs of applications: initialisers, names of their own, switches tested by the preprocessor. All of it must
+// compile in C and C++ without warnings.
 // flags:
 // flags: -DMG_ENABLE_LINES
 // flags: -DMG_ENABLE_SSI=1
@@ -20,7 +20,7 @@
 
 struct mg_str mg_str(const char *s);  // stays out of the way of the macro
 
-// Names that belong to the program.
+// Names that belong to the application.
 struct mg_mgr g_mgr;
 static int own_calls;
 void mg_mqtt_init(struct mg_mgr *mgr) {

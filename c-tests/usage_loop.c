@@ -1,4 +1,4 @@
-// Main loops and life times of managers, as programs write them.
+// Main loops and lifetimes of managers, as applications write them.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -16,7 +16,7 @@ static void forget(void) {
   opens = closes = events = 0;
 }
 
-// ---- a signal ends the sleep, but on Windows, where it comes to another thread
+// ---- a signal ends the sleep, except on Windows, where it arrives in another thread
 #ifndef _WIN32
 static volatile sig_atomic_t s_signo;
 
@@ -65,7 +65,7 @@ static void while_there_are_connections(void) {
   uint64_t start = real_ms();
   forget();
   peer_open(&p, serve(&mgr, close_at_once, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   while (mgr.conns != NULL) mg_mgr_poll(&mgr, 500);  // the peer keeps its end open: the socket lingers
   CHECK(real_ms() - start < 5000);
   CHECK_EQ(opens, 2);
@@ -87,7 +87,7 @@ static void hello(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "hello");
 }
 
-// Has a request answered; other clients are left connecting, or waiting for ever.
+// Has a request answered; other clients are left connecting, or waiting forever.
 static bool fetch(bool leave_others) {
   struct mg_mgr mgr;
   bool done = false, others[3] = {false, false, false};
@@ -288,13 +288,13 @@ static void every_connection_is_polled_once_per_poll(void) {
   mg_mgr_free(&mgr);
 }
 
-// A program that never frees its manager exits cleanly. Must be the last test.
+// An application that never frees its manager exits cleanly. Must be the last test.
 static void never_freed(void) {
   static struct mg_mgr mgr;
   static struct peer p;
   struct mg_connection *l = serve(&mgr, hello, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   mg_wakeup_init(&mgr);
   mg_timer_add(&mgr, 1000, MG_TIMER_REPEAT, once, &ticks);
   POLL_UNTIL(&mgr, peer_has(&p, 50));

@@ -1,4 +1,4 @@
-// Receiving: consuming input, taking it over, passing it on.
+// Receiving: consuming input, taking over connections, forwarding.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -42,20 +42,20 @@ static void input_in_parts(void) {
   forget();
   mg_mgr_init(&mgr);
   peer_open(&p, mg_listen(&mgr, "tcp://127.0.0.1:0", lines, NULL));
-  peer_say(&p, "one\ntwo\nthr");
+  peer_send_text(&p, "one\ntwo\nthr");
   POLL_UNTIL(&mgr, peer_has(&p, 10));
   poll_often(&mgr);
   CHECK(peer_got(&p, "<one><two>"));
   CHECK_EQ(mgr.conns->recv.len, 3);
-  peer_say(&p, "ee\n");
+  peer_send_text(&p, "ee\n");
   POLL_UNTIL(&mgr, peer_has(&p, 17));
-  peer_say(&p, "! nothing to keep");
+  peer_send_text(&p, "! nothing to keep");
   POLL_UNTIL(&mgr, reads >= 3);
   CHECK_EQ(mgr.conns->recv.len, 0);
-  peer_say(&p, "kept");
+  peer_send_text(&p, "kept");
   POLL_UNTIL(&mgr, mgr.conns->recv.len == 4);
   mgr.conns->recv.len = 0;  // between two polls
-  peer_say(&p, "end\n");
+  peer_send_text(&p, "end\n");
   POLL_UNTIL(&mgr, peer_has(&p, 22));
   CHECK(peer_got(&p, "<one><two><three><end>"));
   mg_mgr_free(&mgr);
@@ -102,7 +102,7 @@ struct upload {
   size_t expected, received, sum;
 };
 
-static void eat(struct mg_connection *c, struct upload *us) {
+static void consume(struct mg_connection *c, struct upload *us) {
   size_t i;
   CHECK(c->recv.len <= MG_MAX_RECV_SIZE);
   for (i = 0; i < c->recv.len; i++) us->sum = us->sum * 31 + c->recv.buf[i];
@@ -119,9 +119,9 @@ static void takes_over(struct mg_connection *c, int ev, void *ev_data) {
     us->expected = hm->body.len;
     mg_iobuf_del(&c->recv, 0, hm->head.len);
     c->pfn = NULL;
-    eat(c, us);  // what has come with the head
+    consume(c, us);  // what has come with the head
   } else if (ev == MG_EV_READ && us->expected > 0) {
-    eat(c, us);
+    consume(c, us);
   }
 }
 
@@ -135,7 +135,7 @@ static void a_large_upload(void) {
   forget();
   for (i = 0; i < SIZE; i++) sum = sum * 31 + (unsigned char) body[i];
   peer_open(&p, serve(&mgr, takes_over, NULL));
-  peer_say(&p, "POST /upload HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n");
+  peer_send_text(&p, "POST /upload HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n");
   while (done < SIZE && real_ms() < end) {
     ssize_t n = send(p.fd, body + done, SIZE - done, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) done += (size_t) n;
@@ -167,11 +167,11 @@ static void emptied_in_the_message(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, empties, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP");  // the rest goes too
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP");  // the rest goes too
   POLL_UNTIL(&mgr, peer_has(&p, 49));
   poll_often(&mgr);
   CHECK_EQ(messages, 1);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, messages == 2);
   mg_mgr_free(&mgr);
   peer_free(&p);
@@ -263,7 +263,7 @@ static void passes_on(struct mg_connection *c, int ev, void *ev_data) {
 
 static char backend_url[64];
 
-static void front_door(struct mg_connection *c, int ev, void *ev_data) {
+static void proxy_listener(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) {
     struct mg_connection *back = mg_connect(c->mgr, backend_url, passes_on, c);
     c->fn = passes_on;
@@ -291,9 +291,9 @@ static void a_tcp_proxy(void) {
   forget();
   pair_closes = 0;
   snprintf(backend_url, sizeof(backend_url), "%s", url_of(serve(&mgr, backend, NULL), "tcp"));
-  front = mg_listen(&mgr, "tcp://127.0.0.1:0", front_door, NULL);
+  front = mg_listen(&mgr, "tcp://127.0.0.1:0", proxy_listener, NULL);
   peer_open(&p, front);
-  peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
+  peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
   for (end = real_ms() + 20000; done < 1000000 && real_ms() < end; mg_mgr_poll(&mgr, 0)) {
     ssize_t n = send(p.fd, body + done, 1000000 - done, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) done += (size_t) n;
@@ -320,7 +320,7 @@ static void a_tcp_proxy(void) {
 }
 
 // The backend answers and closes: what it said reaches the peer first.
-static void said_and_gone(struct mg_connection *c, int ev, void *ev_data) {
+static void sends_and_closes(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) {
     char *body = make_body(3000000);
     mg_send(c, body, 3000000);
@@ -337,8 +337,8 @@ static void the_backend_closes_first(void) {
   forget();
   pair_closes = 0;
   mg_mgr_init(&mgr);
-  snprintf(backend_url, sizeof(backend_url), "%s", url_of(mg_listen(&mgr, "tcp://127.0.0.1:0", said_and_gone, NULL), "tcp"));
-  peer_open(&p, mg_listen(&mgr, "tcp://127.0.0.1:0", front_door, NULL));
+  snprintf(backend_url, sizeof(backend_url), "%s", url_of(mg_listen(&mgr, "tcp://127.0.0.1:0", sends_and_closes, NULL), "tcp"));
+  peer_open(&p, mg_listen(&mgr, "tcp://127.0.0.1:0", proxy_listener, NULL));
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   CHECK(peer_got_bytes(&p, body, 3000000));
@@ -401,13 +401,13 @@ static void a_reverse_proxy(void) {
   peer_open(&p, front);
   for (i = 0; i < 3; i++) {  // on one connection, and one behind
     p.len = 0;
-    peer_say(&p, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
+    peer_send_text(&p, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
     POLL_UNTIL(&mgr, peer_has(&p, want.len));
     CHECK(peer_got_str(&p, want));
   }
   CHECK_EQ(count_conns(&mgr), 5);
   p.len = 0;
-  peer_say(&p, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  peer_send_text(&p, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   CHECK_EQ(peer_drop_close(&p, 0), 1);  // what the backend announced
@@ -471,7 +471,7 @@ static void through_an_http_proxy(void) {
 }
 
 // ---- a request put together again from its parts, for a backend
-static void rebuilds(struct mg_connection *c, int ev, void *ev_data) {
+static void rewrites_request(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
@@ -489,13 +489,13 @@ static void rebuilds(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void a_request_rebuilt(void) {
+static void a_rewritten_request(void) {
   static const char request[] = "POST /a%20b?c=d&e HTTP/1.1\r\nHost: x\r\nX-Empty: \r\nContent-Length: 4\r\n\r\nbody";
   struct mg_mgr mgr;
   struct peer p;
   forget();
-  peer_open(&p, serve(&mgr, rebuilds, NULL));
-  peer_say(&p, request);
+  peer_open(&p, serve(&mgr, rewrites_request, NULL));
+  peer_send_text(&p, request);
   POLL_UNTIL(&mgr, messages == 1);
   CHECK(strcmp(text, request) == 0);
   mg_mgr_free(&mgr);
@@ -528,7 +528,7 @@ static void socks(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void stages_in_one_segment(void) {
+static void handshake_stages_in_one_segment(void) {
   static const char all[] = "\x05\x01\x00\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x50hello";
   static const char answer[] = "\x05\x00\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50hello";
   struct mg_mgr mgr;
@@ -562,7 +562,7 @@ int main(void) {
   the_backend_closes_first();
   a_reverse_proxy();
   through_an_http_proxy();
-  a_request_rebuilt();
-  stages_in_one_segment();
+  a_rewritten_request();
+  handshake_stages_in_one_segment();
   return DONE();
 }

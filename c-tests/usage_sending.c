@@ -1,4 +1,4 @@
-// Sending and ending connections.
+// Sending and closing connections.
 #include "mongoose.h"
 
 #include "peer.h"
@@ -47,7 +47,7 @@ static void uploads(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void say_body(struct mg_mgr *mgr, struct peer *p, size_t len) {
+static void reply_with_body(struct mg_mgr *mgr, struct peer *p, size_t len) {
   static char piece[50000];
   while (len > 0) {
     size_t n = len < sizeof(piece) ? len : sizeof(piece);
@@ -65,8 +65,8 @@ static void reply_and_drain(void) {
   forget();
   l = serve(&mgr, uploads, NULL);
   peer_open(&p, l);
-  peer_say(&p, "POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\nbegin");
-  say_body(&mgr, &p, 50000);
+  peer_send_text(&p, "POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\nbegin");
+  reply_with_body(&mgr, &p, 50000);
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   peer_drop_close(&p, 0);
@@ -74,8 +74,8 @@ static void reply_and_drain(void) {
   peer_free(&p);
 
   peer_open(&p, l);
-  peer_say(&p, "POST / HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 10000005\r\n\r\nbegin");
-  say_body(&mgr, &p, 10000000);  // far above MG_MAX_RECV_SIZE
+  peer_send_text(&p, "POST / HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 10000005\r\n\r\nbegin");
+  reply_with_body(&mgr, &p, 10000000);  // far above MG_MAX_RECV_SIZE
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK_EQ(p.end, PEER_FIN);
   peer_drop_close(&p, 0);
@@ -109,7 +109,7 @@ static void from_a_timer_over_all_connections(void) {
   int i;
   forget();
   l = serve(&mgr, waits, NULL);
-  for (i = 0; i < 5; i++) peer_open(&p[i], l), peer_say(&p[i], "GET / HTTP/1.1\r\n\r\n");
+  for (i = 0; i < 5; i++) peer_open(&p[i], l), peer_send_text(&p[i], "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, messages == 5);
   mg_timer_add(&mgr, 1, MG_TIMER_ONCE, answer_all, &mgr);
   for (i = 0; i < 5; i++) {
@@ -123,7 +123,7 @@ static void from_a_timer_over_all_connections(void) {
 }
 
 // ---- an answer made by hand, without a length, with is_resp left alone
-static void by_hand(struct mg_connection *c, int ev, void *ev_data) {
+static void prints_reply(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_str body = mg_str("own words");
@@ -134,13 +134,13 @@ static void by_hand(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void made_by_hand(void) {
+static void replies_printed_by_the_application(void) {
   struct mg_mgr mgr;
   struct peer p;
   uint64_t start = real_ms();
   forget();
-  peer_open(&p, serve(&mgr, by_hand, NULL));
-  peer_say(&p, "GET / HTTP/1.0\r\n\r\n");
+  peer_open(&p, serve(&mgr, prints_reply, NULL));
+  peer_send_text(&p, "GET / HTTP/1.0\r\n\r\n");
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK(real_ms() - start < 5000);
   CHECK_EQ(p.end, PEER_FIN);
@@ -175,8 +175,8 @@ static void endless(void) {
   l = serve(&mgr, stream, NULL);
   peer_open(&p, l);
   peer_open(&q, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
-  peer_say(&q, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&q, "GET / HTTP/1.1\r\n\r\n");
   mg_timer_add(&mgr, 1, MG_TIMER_REPEAT, frame, &mgr);
   POLL_UNTIL(&mgr, peer_has(&p, 500) && peer_has(&q, 500));
   peer_free(&p);  // goes away: what is written next finds that out
@@ -212,7 +212,7 @@ static void chunked_list(void) {
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, list_connections, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 47 + 10 + 12 + 2 + 10 + 12 + 2 + 12));
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0000000c\r\n2:127.0.0.1 \r\n0000000c\r\n1:127.0.0.1 \r\n"
                      "00000000\r\n\r\n"));
@@ -231,7 +231,7 @@ static void closes_on(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void hi(struct mg_connection *c, int ev, void *ev_data) {
+static void reply_hi(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "hi");
   (void) ev_data;
 }
@@ -239,7 +239,7 @@ static void hi(struct mg_connection *c, int ev, void *ev_data) {
 static void closing(void) {
   static const int events[] = {MG_EV_HTTP_MSG, MG_EV_READ, MG_EV_POLL, MG_EV_WRITE};
   struct mg_mgr mgr;
-  struct mg_connection *l = serve(&mgr, hi, NULL);
+  struct mg_connection *l = serve(&mgr, reply_hi, NULL);
   size_t i;
   for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
     forget();
@@ -253,8 +253,8 @@ static void closing(void) {
   mg_mgr_free(&mgr);
 }
 
-// ---- what CLOSE handlers look at: the program set nothing here
-static void looks_at_close(struct mg_connection *c, int ev, void *ev_data) {
+// ---- what CLOSE handlers look at: the application set nothing here
+static void checks_flags_in_close(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_CLOSE && c->is_client) {
     CHECK_EQ(c->is_draining, 0);
@@ -269,7 +269,7 @@ static void looks_at_close(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void says_and_goes(struct mg_connection *c, int ev, void *ev_data) {
+static void sends_and_drains(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) mg_printf(c, "unasked"), c->is_draining = 1;
   (void) ev_data;
 }
@@ -279,8 +279,8 @@ static void flags_in_close(void) {
   struct mg_connection *l;
   forget();
   mg_mgr_init(&mgr);
-  l = mg_listen(&mgr, "tcp://127.0.0.1:0", says_and_goes, NULL);
-  mg_connect(&mgr, url_of(l, "tcp"), looks_at_close, NULL);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", sends_and_drains, NULL);
+  mg_connect(&mgr, url_of(l, "tcp"), checks_flags_in_close, NULL);
   POLL_UNTIL(&mgr, closes == 1);
   mg_mgr_free(&mgr);
 }
@@ -304,12 +304,12 @@ static void fails(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void an_error_of_the_program(void) {
+static void an_error_raised_by_the_application(void) {
   struct mg_mgr mgr;
   struct peer p;
   forget();
   peer_open(&p, serve(&mgr, fails, NULL));
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, closes == 1);
   CHECK(strcmp(text, "text 42 0123456789012345678901234567890123456789012345678901234") == 0);  // 63 characters
   CHECK_EQ(messages, 1);
@@ -391,11 +391,11 @@ static void editing_output(void) {
   forget();
   l = serve(&mgr, edits, NULL);
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, sizeof(head) - 1 + 792));
   CHECK_EQ(p.len, sizeof(head) - 1 + 792);
   CHECK(memcmp(p.buf, head, sizeof(head) - 1) == 0);
-  peer_say(&p, "GET / HTTP/1.1\r\n\r\n");  // is_resp was cleared by hand
+  peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n");  // is_resp was cleared by hand
   POLL_UNTIL(&mgr, messages == 2);
   mg_mgr_free(&mgr);
   peer_free(&p);
@@ -405,12 +405,12 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   reply_and_drain();
   from_a_timer_over_all_connections();
-  made_by_hand();
+  replies_printed_by_the_application();
   endless();
   chunked_list();
   closing();
   flags_in_close();
-  an_error_of_the_program();
+  an_error_raised_by_the_application();
   driven_by_write();
   editing_output();
   return DONE();

@@ -55,12 +55,12 @@ static void broadcasts(void) {
   forget();
   l = serve(&mgr, subscribes, NULL);
   CHECK(mg_wakeup_init(&mgr));
-  for (i = 0; i < 4; i++) peer_open(&p[i], l), peer_say(&p[i], "GET /watch HTTP/1.1\r\n\r\n");
+  for (i = 0; i < 4; i++) peer_open(&p[i], l), peer_send_text(&p[i], "GET /watch HTTP/1.1\r\n\r\n");
   POLL_UNTIL(&mgr, messages == 4);
   mg_timer_add(&mgr, 0, MG_TIMER_ONCE, broadcast_tick, &mgr);
   for (i = 0; i < 4; i++) POLL_UNTIL(&mgr, peer_has(&p[i], 47 + 16));
   peer_open(&speaker, l);
-  peer_say(&speaker, "POST /say HTTP/1.1\r\nContent-Length: 5\r\n\r\nother");
+  peer_send_text(&speaker, "POST /say HTTP/1.1\r\nContent-Length: 5\r\n\r\nother");
   for (i = 0; i < 4; i++) POLL_UNTIL(&mgr, peer_has(&p[i], 47 + 16 + 17));
   CHECK(mg_wakeup(&mgr, l->id, "woke", 4));
   for (i = 0; i < 4; i++) {
@@ -126,9 +126,9 @@ static void worker_threads(void) {
   CHECK(mg_wakeup_init(&mgr));
   CHECK(!mg_wakeup_init(&mgr));  // once is enough
   peer_open(&gone, l);
-  peer_say(&gone, "POST /gone HTTP/1.1\r\nContent-Length: 1\r\n\r\nx");
+  peer_send_text(&gone, "POST /gone HTTP/1.1\r\nContent-Length: 1\r\n\r\nx");
   POLL_UNTIL(&mgr, closes == 1);
-  for (i = 0; i < 5; i++) peer_open(&p[i], l), peer_say(&p[i], "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nyou");
+  for (i = 0; i < 5; i++) peer_open(&p[i], l), peer_send_text(&p[i], "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nyou");
   for (i = 0; i < 5; i++) {
     POLL_UNTIL(&mgr, peer_has(&p[i], want.len));
     CHECK(peer_got_str(&p[i], want));

@@ -1,4 +1,4 @@
-// Values in text: what functions print, parse and match, compared with the C library and with memory that nothing may touch.
+// Values in text: what functions print, parse and match, compared with the C library and with guarded memory.
 #include <limits.h>
 #include <math.h>
 
@@ -110,7 +110,7 @@ static double random_double(void) {
 }
 
 #ifdef _WIN32
-#define WITH_WIDTH "feEF"  // the %g of mingw-w64 loses a space before or behind a number
+#define WITH_WIDTH "feEF"  // mingw-w64's %g omits a space before or after a number
 #else
 #define WITH_WIDTH "feEgGF"
 #endif

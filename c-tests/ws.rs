@@ -1,6 +1,6 @@
-//! RFC 6455 case by case: each is played over sockets against our server and our client, as they are and with
-//! mgx_mgr_ws_strict, and every byte that comes back is compared. The numbers are those of the public conformance suite for
-//! WebSocket implementations whose cases these are modelled on.
+//! RFC 6455 case by case: each runs over sockets against our server and our client, with default settings and with
+//! mgx_mgr_ws_strict, and every byte received is compared. The numbers are those of the public conformance suite for WebSocket
+//! implementations on which the cases are modelled.
 
 use libtest_mimic::{Arguments, Trial};
 

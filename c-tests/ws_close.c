@@ -1,4 +1,5 @@
-// How WebSocket connections end: the closing handshake from either side, faults, drains with and without the extension API.
+// How WebSocket connections close: the closing handshake from either side, protocol errors, drains with and without the
+// extension API.
 #include "ws_peer.h"
 
 #include "mongoose_ext.h"
@@ -16,7 +17,7 @@ static void note(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE && !c->is_listening) closes++;
 }
 
-static void quiet(struct mg_connection *c, int ev, void *ev_data) {
+static void upgrades_only(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
   note(c, ev, ev_data);
 }
@@ -43,7 +44,7 @@ static void end(struct peer *p) {
 }
 
 static void a_close_frame_is_echoed_once(void) {
-  struct peer p = open_with(quiet);
+  struct peer p = open_with(upgrades_only);
   char frames[200];
   size_t n = ws_frame(frames, 0x81, "hi", 2);
   n += ws_frame(frames + n, 0x88, "\x03\xe8" "bye", 5);
@@ -56,31 +57,31 @@ static void a_close_frame_is_echoed_once(void) {
 }
 
 static void our_own_close_is_answered_not_echoed(void) {
-  struct peer p = open_with(quiet);
+  struct peer p = open_with(upgrades_only);
   mg_ws_send(mgr.conns, "\x03\xe9", 2, WEBSOCKET_OP_CLOSE);
   POLL_UNTIL(&mgr, peer_has(&p, 4));
   CHECK(ws_text(&p, "not yet"));
   poll_often(&mgr);
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   ENDS_WITH(&p, "\x88\x02\x03\xe9");
   CHECK(strcmp(seen, "129:7 136:2 ") == 0);
   end(&p);
 }
 
 static void answering(struct mg_connection *c, int ev, void *ev_data) {
-  quiet(c, ev, ev_data);
+  upgrades_only(c, ev, ev_data);
   if (ev == MG_EV_WS_CTL) mg_ws_printf(c, WEBSOCKET_OP_CLOSE, "%s", "\x0f\xa0" "mine");
 }
 
 static void a_handler_may_answer_itself(void) {
   struct peer p = open_with(answering);
-  CHECK(ws_say(&p, 0x88, "\x03\xe8", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe8", 2));
   ENDS_WITH(&p, "\x88\x06\x0f\xa0" "mine");
   end(&p);
 }
 
 static void queueing(struct mg_connection *c, int ev, void *ev_data) {
-  quiet(c, ev, ev_data);
+  upgrades_only(c, ev, ev_data);
   if (ev == MG_EV_WS_MSG) {
     int i;
     for (i = 0; i < 3; i++) mg_ws_printf(c, WEBSOCKET_OP_TEXT, "%d", i);
@@ -88,15 +89,15 @@ static void queueing(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void queued_frames_leave_before_a_drain_ends(void) {
+static void queued_frames_are_sent_before_a_drain_ends(void) {
   struct peer p = open_with(queueing);
   CHECK(ws_text(&p, "a") && ws_text(&p, "b"));
   ENDS_WITH(&p, "\x81\x01" "0\x81\x01" "1\x81\x01" "2\x88\x02\x03\xe8");
   end(&p);
 }
 
-static void a_fault_is_named_once_and_ends_it(void) {
-  struct peer p = open_with(quiet);
+static void a_protocol_error_is_reported_once(void) {
+  struct peer p = open_with(upgrades_only);
   char frames[200];
   size_t n = ws_frame(frames, 0x81, "hi", 2);
   n += ws_frame(frames + n, 0xc1, "rsv", 3);
@@ -108,15 +109,15 @@ static void a_fault_is_named_once_and_ends_it(void) {
 }
 
 static void text_is_utf_8(void) {
-  struct peer p = open_with(quiet);
-  CHECK(ws_say(&p, 0x01, "\xe2\x82", 2) && ws_say(&p, 0x80, "\xac", 1) && ws_say(&p, 0x82, "\xff\xfe", 2) && ws_say(&p, 0x81, "\xff\xfe", 2));
+  struct peer p = open_with(upgrades_only);
+  CHECK(ws_send_frame(&p, 0x01, "\xe2\x82", 2) && ws_send_frame(&p, 0x80, "\xac", 1) && ws_send_frame(&p, 0x82, "\xff\xfe", 2) && ws_send_frame(&p, 0x81, "\xff\xfe", 2));
   ENDS_WITH(&p, "\x88\x02\x03\xef");
   CHECK(strcmp(seen, "128:1 1:3 130:2 ") == 0);
   end(&p);
 }
 
-static void what_a_server_puts_up_with(void) {
-  struct peer p = open_with(quiet);
+static void lenient_server(void) {
+  struct peer p = open_with(upgrades_only);
   // Without a mask; length in a longer form; the end of a message that never began.
   CHECK(peer_send(&p, "\x81\x01x\x81\x7e\x00\x01x\x81\x7f\0\0\0\0\0\0\0\x01x\x80\x00", 21));
   poll_often(&mgr);
@@ -125,7 +126,7 @@ static void what_a_server_puts_up_with(void) {
   end(&p);
 }
 
-static void every_poll(struct mg_connection *c, int ev, void *ev_data) {
+static void sends_close_in_every_poll(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev, ev_data);
   if (ev == MG_EV_POLL && c->is_websocket) mg_ws_send(c, NULL, 0, WEBSOCKET_OP_CLOSE);
 }
@@ -134,7 +135,7 @@ static void many_close_frames_do_no_harm(void) {
   struct mg_connection *c;
   closes = 0;
   seen[0] = '\0';
-  c = mg_ws_connect(&mgr, url_of(serve(&mgr, quiet, NULL), "ws"), every_poll, NULL, NULL);
+  c = mg_ws_connect(&mgr, url_of(serve(&mgr, upgrades_only, NULL), "ws"), sends_close_in_every_poll, NULL, NULL);
   CHECK(c != NULL);
   POLL_UNTIL(&mgr, closes == 2);
   mg_mgr_free(&mgr);
@@ -143,20 +144,20 @@ static void many_close_frames_do_no_harm(void) {
 // ---- the extension API
 
 static void ext_close(void) {
-  struct peer p = open_with(quiet);
+  struct peer p = open_with(upgrades_only);
   mgx_ws_close(mgr.conns, 4000, "enough");
   mgx_ws_close(mgr.conns, 4001, "again");
   mgx_ws_close(NULL, 1000, NULL);
   POLL_UNTIL(&mgr, peer_has(&p, 10));
   poll_often(&mgr);
   CHECK_EQ(closes, 0);
-  CHECK(ws_say(&p, 0x88, "\x0f\xa0", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x0f\xa0", 2));
   ENDS_WITH(&p, "\x88\x08\x0f\xa0" "enough");
   end(&p);
 }
 
 static void ext_drain_waits_for_the_answer(bool answers) {
-  struct peer p = open_with(quiet);
+  struct peer p = open_with(upgrades_only);
   struct mgx_drain_opts o;
   memset(&o, 0, sizeof(o));
   o.ws_close_reason = "going";
@@ -167,7 +168,7 @@ static void ext_drain_waits_for_the_answer(bool answers) {
   if (answers) {
     poll_often(&mgr);
     CHECK_EQ(closes, 0);
-    CHECK(ws_text(&p, "still here") && ws_say(&p, 0x88, "\x03\xe9", 2));
+    CHECK(ws_text(&p, "still here") && ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   }
   ENDS_WITH(&p, "\x81\x04last\x88\x07\x03\xe9going");
   CHECK(strcmp(seen, answers ? "129:10 136:2 " : "") == 0);
@@ -175,13 +176,13 @@ static void ext_drain_waits_for_the_answer(bool answers) {
 }
 
 static void ext_manager_drain(void) {
-  struct peer p = open_with(quiet);
+  struct peer p = open_with(upgrades_only);
   struct mgx_drain_status st;
   mgx_mgr_drain_status(&mgr, &st);
   CHECK_EQ(st.websockets, 1);
   CHECK(mgx_mgr_drain(&mgr, NULL));
   POLL_UNTIL(&mgr, peer_has(&p, 4));
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_DONE);
   ENDS_WITH(&p, "\x88\x02\x03\xe9");
   end(&p);
@@ -191,14 +192,14 @@ static void ext_longest_message(void) {
   int i;
   for (i = 0; i < 3; i++) {
     struct mgx_limits l;
-    struct peer p = open_with(quiet);
+    struct peer p = open_with(upgrades_only);
     memset(&l, 0, sizeof(l));
     l.max_ws_message = 10;
     mgx_mgr_limits(&mgr, &l);
-    CHECK(ws_text(&p, "0123456789") && ws_say(&p, 0x89, "a longer ping", 13));
-    CHECK(ws_say(&p, 0x01, "01234", 5) && ws_say(&p, 0x80, "56789", 5));
+    CHECK(ws_text(&p, "0123456789") && ws_send_frame(&p, 0x89, "a longer ping", 13));
+    CHECK(ws_send_frame(&p, 0x01, "01234", 5) && ws_send_frame(&p, 0x80, "56789", 5));
     if (i == 0) CHECK(ws_text(&p, "0123456789a"));
-    if (i == 1) CHECK(ws_say(&p, 0x01, "01234", 5) && ws_say(&p, 0x80, "56789a", 6));
+    if (i == 1) CHECK(ws_send_frame(&p, 0x01, "01234", 5) && ws_send_frame(&p, 0x80, "56789a", 6));
     if (i == 2) CHECK(peer_send(&p, "\x82\xff\0\0\0\x01\0\0\0\0\0\0\0\0", 14));  // announced
     ENDS_WITH(&p, "\x8a\x0d" "a longer ping\x88\x02\x03\xf1");
     end(&p);
@@ -207,7 +208,7 @@ static void ext_longest_message(void) {
 
 static void ext_idle(void) {
   struct mgx_limits l;
-  struct peer p = open_with(quiet);
+  struct peer p = open_with(upgrades_only);
   memset(&l, 0, sizeof(l));
   l.idle_timeout_ms = 100;
   mgx_mgr_limits(&mgr, &l);
@@ -220,10 +221,10 @@ int main(void) {
   a_close_frame_is_echoed_once();
   our_own_close_is_answered_not_echoed();
   a_handler_may_answer_itself();
-  queued_frames_leave_before_a_drain_ends();
-  a_fault_is_named_once_and_ends_it();
+  queued_frames_are_sent_before_a_drain_ends();
+  a_protocol_error_is_reported_once();
   text_is_utf_8();
-  what_a_server_puts_up_with();
+  lenient_server();
   many_close_frames_do_no_harm();
   ext_close();
   ext_drain_waits_for_the_answer(true);

@@ -1,5 +1,5 @@
-// A WebSocket that is drained: what is queued leaves first, then the Close frame, then the peer's Close frame is waited for, but not
-// for ever. With a clock turned by hand.
+// Draining a WebSocket: queued output is sent first, then the Close frame, then the peer's Close frame is awaited for a limited
+// time. Uses a simulated clock.
 #include "ws_peer.h"
 
 #include "mongoose_ext.h"
@@ -45,7 +45,7 @@ static void start(struct peer *p) {
   CHECK(ws != NULL);
 }
 
-static void turn_clock(uint64_t ms) {
+static void advance_clock(uint64_t ms) {
   clock_ms += ms;
   poll_often(&mgr);
 }
@@ -93,38 +93,38 @@ static void the_peers_close_frame_is_awaited(void) {
   start(&p);
   drain(0);
   EXPECT_WAITING(&p, GOING_AWAY);
-  turn_clock(1999);
-  CHECK(ws_text(&p, "one more") && ws_say(&p, 0x88, "\x03\xe9", 2));
+  advance_clock(1999);
+  CHECK(ws_text(&p, "one more") && ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   expect_end(&p, MGX_REASON_DRAINED);
   CHECK(strcmp(seen, "129:8 136:2 ") == 0);
   finish(&p);
 }
 
-static void but_not_for_ever(void) {
+static void the_close_frame_is_awaited_with_a_limit(void) {
   struct peer p;
   start(&p);
   drain(0);
   EXPECT_WAITING(&p, GOING_AWAY);
-  turn_clock(1999);
+  advance_clock(1999);
   CHECK_EQ(closes, 0);
   CHECK(ws_text(&p, "chatter does not prolong it"));
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&p, MGX_REASON_DRAINED);
   finish(&p);
 }
 
-static void for_ever_if_told_so(void) {
+static void the_close_frame_is_awaited_without_limit(void) {
   struct peer p;
   start(&p);
   drain(-1);
   EXPECT_WAITING(&p, GOING_AWAY);
-  turn_clock(1000000000);
+  advance_clock(1000000000);
   CHECK_EQ(closes, 0);
   drain(500);  // a second drain can bring the end nearer
   drain(1000);
-  turn_clock(499);
+  advance_clock(499);
   CHECK_EQ(closes, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&p, MGX_REASON_DRAINED);
   finish(&p);
 }
@@ -140,7 +140,7 @@ static void queued_frames_come_first(bool late) {
   mg_ws_send(ws, "too late, but the program's own doing", 0, WEBSOCKET_OP_PONG);
   poll_often(&mgr);
   CHECK(ws != NULL && ws->send.len > 0);
-  turn_clock(late ? 3000 : 1000);  // the peer's answer is not waited for any more, the peer itself is
+  advance_clock(late ? 3000 : 1000);  // the peer's answer is not waited for any more, the peer itself is
   CHECK_EQ(closes, 0);
   POLL_UNTIL(&mgr, peer_has(&p, 10 + BIG + 6 + 4 + 2));
   CHECK(p.len == 10 + BIG + 6 + 4 + 2 && memcmp(p.buf, "\x82\x7f\0\0\0\0\x01\x31\x2d\0", 10) == 0 && memcmp(p.buf + 10, body, BIG) == 0);
@@ -149,14 +149,14 @@ static void queued_frames_come_first(bool late) {
   if (!late) {
     poll_often(&mgr);
     CHECK_EQ(closes, 0);
-    CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+    CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   }
   expect_end(&p, MGX_REASON_DRAINED);
   finish(&p);
   free(body);
 }
 
-static void a_peer_that_never_reads_is_given_up(void) {
+static void a_peer_that_never_reads_is_closed(void) {
   struct mgx_drain_opts o = options(-1);
   struct peer p;
   char *body = make_body(BIG);
@@ -165,9 +165,9 @@ static void a_peer_that_never_reads_is_given_up(void) {
   o.flush_timeout_ms = 10000;
   CHECK(mgx_conn_drain(ws, &o));
   poll_often(&mgr);
-  turn_clock(9999);
+  advance_clock(9999);
   CHECK_EQ(closes, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closes, 1);
   CHECK_EQ(reason, MGX_REASON_FLUSH_TIMEOUT);
   CHECK(unsent > 0 && unsent < BIG);
@@ -180,7 +180,7 @@ static void both_sides_close_at_once(bool manager) {
   struct mgx_mgr_drain_opts o;
   struct peer p;
   start(&p);
-  CHECK(ws_say(&p, 0x88, "\x03\xe8", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe8", 2));
   memset(&o, 0, sizeof(o));
   if (manager) CHECK(mgx_mgr_drain(&mgr, &o));
   if (!manager) drain(0);
@@ -201,16 +201,16 @@ static void fragments_in_progress(void) {
   char frame[100];
   size_t n;
   start(&p);
-  CHECK(ws_say(&p, 0x01, "one ", 4));
+  CHECK(ws_send_frame(&p, 0x01, "one ", 4));
   n = ws_frame(frame, 0x00, "two ", 4);
   CHECK(peer_send(&p, frame, 5));  // half a frame
   poll_often(&mgr);
   drain(0);
   EXPECT_WAITING(&p, GOING_AWAY);
   CHECK(peer_send(&p, frame + 5, n - 5));
-  CHECK(ws_say(&p, 0x89, "ping", 4) && ws_say(&p, 0x80, "three", 5));
+  CHECK(ws_send_frame(&p, 0x89, "ping", 4) && ws_send_frame(&p, 0x80, "three", 5));
   EXPECT_WAITING(&p, "\x8a\x04ping");
-  CHECK(ws_say(&p, 0x88, "\x03\xe9", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe9", 2));
   expect_end(&p, MGX_REASON_DRAINED);
   CHECK(strcmp(seen, "0:4 137:4 128:5 1:13 136:2 ") == 0);
   finish(&p);
@@ -219,17 +219,17 @@ static void fragments_in_progress(void) {
 static void fragments_that_stop(void) {
   struct peer p;
   start(&p);
-  CHECK(ws_say(&p, 0x01, "one ", 4));
+  CHECK(ws_send_frame(&p, 0x01, "one ", 4));
   poll_often(&mgr);
   drain(0);
   EXPECT_WAITING(&p, GOING_AWAY);
-  turn_clock(2000);
+  advance_clock(2000);
   expect_end(&p, MGX_REASON_DRAINED);
   CHECK(strcmp(seen, "") == 0);
   finish(&p);
 }
 
-static void the_peer_goes_without_a_close_frame(bool reset) {
+static void the_peer_disconnects_without_a_close_frame(bool reset) {
   struct linger now = {1, 0};
   struct peer p;
   start(&p);
@@ -258,11 +258,11 @@ static void upgraded_during_its_drain(void) {
   POLL_UNTIL(&mgr, mgr.conns != listener);
   CHECK(mgx_conn_drain(mgr.conns, &o));
   poll_often(&mgr);
-  CHECK(peer_say(&p, WS_REQUEST));
+  CHECK(peer_send_text(&p, WS_REQUEST));
   EXPECT_WAITING(&p, WS_ANSWER "\x88\x09\x03\xf4restart");
-  turn_clock(6999);
+  advance_clock(6999);
   CHECK_EQ(closes, 0);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&p, MGX_REASON_DRAINED);
   finish(&p);
 }
@@ -283,37 +283,37 @@ static void upgraded_during_the_managers_drain(enum when when) {
   start_server();
   peer_open(&p, listener);
   POLL_UNTIL(&mgr, mgr.conns != listener);
-  if (when == BEFORE) CHECK(peer_say(&p, WS_REQUEST));
+  if (when == BEFORE) CHECK(peer_send_text(&p, WS_REQUEST));
   if (when == BEFORE) EXPECT_WAITING(&p, WS_ANSWER);
   CHECK(mgx_mgr_drain(&mgr, &o));
   o.conn.ws_close_reason = NULL;  // copied
   text[0] = 'R';
   poll_often(&mgr);
-  if (when == IN_LAME_DUCK) CHECK(peer_say(&p, WS_REQUEST));
+  if (when == IN_LAME_DUCK) CHECK(peer_send_text(&p, WS_REQUEST));
   if (when == IN_LAME_DUCK) EXPECT_WAITING(&p, WS_ANSWER);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_LAME_DUCK);
-  turn_clock(100);
+  advance_clock(100);
   if (when == IN_IDLE_GRACE) CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
-  if (when == IN_IDLE_GRACE) CHECK(peer_say(&p, WS_REQUEST));
+  if (when == IN_IDLE_GRACE) CHECK(peer_send_text(&p, WS_REQUEST));
   if (when == IN_IDLE_GRACE) {
     EXPECT_WAITING(&p, WS_ANSWER "\x88\x09\x03\xf4restart");
   } else {
     EXPECT_WAITING(&p, "\x88\x09\x03\xf4restart");
   }
-  turn_clock(6999);
+  advance_clock(6999);
   CHECK_EQ(closes, 0);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
-  turn_clock(1);
+  advance_clock(1);
   expect_end(&p, MGX_REASON_DRAINED);
-  turn_clock(999);
+  advance_clock(999);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);  // the socket lingers
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
   text[0] = 'r';
   finish(&p);
 }
 
-static void the_managers_deadline_is_the_last_word(void) {
+static void the_managers_deadline_applies(void) {
   struct mgx_mgr_drain_opts o;
   struct peer p;
   memset(&o, 0, sizeof(o));
@@ -322,9 +322,9 @@ static void the_managers_deadline_is_the_last_word(void) {
   start(&p);
   CHECK(mgx_mgr_drain(&mgr, &o));
   EXPECT_WAITING(&p, GOING_AWAY);
-  turn_clock(4999);
+  advance_clock(4999);
   CHECK_EQ(closes, 0);
-  turn_clock(1);
+  advance_clock(1);
   CHECK_EQ(closes, 1);
   CHECK_EQ(reason, MGX_REASON_FORCED);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
@@ -332,7 +332,7 @@ static void the_managers_deadline_is_the_last_word(void) {
 }
 
 // Codes that nobody may send, and reasons that would be cut in the middle of a character.
-static void codes_and_reasons_that_do_not_fit(void) {
+static void invalid_codes_and_reasons(void) {
   static const int codes[] = {-1, 1, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65536 + 1000, 2147483647, -2147483647 - 1};
   char text[200];
   size_t i;
@@ -370,22 +370,22 @@ static void codes_and_reasons_that_do_not_fit(void) {
 int main(void) {
   mg_log_set(MG_LL_NONE);
   the_peers_close_frame_is_awaited();
-  but_not_for_ever();
-  for_ever_if_told_so();
+  the_close_frame_is_awaited_with_a_limit();
+  the_close_frame_is_awaited_without_limit();
   queued_frames_come_first(false);
   queued_frames_come_first(true);
-  a_peer_that_never_reads_is_given_up();
+  a_peer_that_never_reads_is_closed();
   both_sides_close_at_once(false);
   both_sides_close_at_once(true);
   fragments_in_progress();
   fragments_that_stop();
-  the_peer_goes_without_a_close_frame(false);
-  the_peer_goes_without_a_close_frame(true);
+  the_peer_disconnects_without_a_close_frame(false);
+  the_peer_disconnects_without_a_close_frame(true);
   upgraded_during_its_drain();
   upgraded_during_the_managers_drain(BEFORE);
   upgraded_during_the_managers_drain(IN_LAME_DUCK);
   upgraded_during_the_managers_drain(IN_IDLE_GRACE);
-  the_managers_deadline_is_the_last_word();
-  codes_and_reasons_that_do_not_fit();
+  the_managers_deadline_applies();
+  invalid_codes_and_reasons();
   return DONE();
 }

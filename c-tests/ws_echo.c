@@ -1,4 +1,4 @@
-// A WebSocket server and its client in one manager: what both see, and how many polls it takes.
+// A WebSocket server and its client in one manager: the events of both, and the number of polls.
 #include "peer.h"
 
 static char seen[1000];
@@ -91,7 +91,7 @@ static int polls_until_closed(mg_event_handler_t server_fn, mg_event_handler_t c
   return polls;
 }
 
-static void nobody_to_connect_to(void) {
+static void connection_refused(void) {
   struct mg_mgr mgr;
   mg_mgr_init(&mgr);
   CHECK(mg_ws_connect(&mgr, "", client, NULL, NULL) == NULL);
@@ -125,6 +125,6 @@ int main(void) {
   CHECK(strcmp(seen, "CTL(0,b) CTL(0,c) CTL(0,d) CTL(0,e) CTL(0,f) CTL(0,g) CTL(128,h) MSG(1,abcdefgh) CTL(136,) ") == 0);
   polls_until_closed(plain_http, refused);
   CHECK(strcmp(seen, "ERROR ") == 0);
-  nobody_to_connect_to();
+  connection_refused();
   return DONE();
 }

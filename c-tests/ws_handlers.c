@@ -1,4 +1,4 @@
-// What programs do in WebSocket handlers: take the buffer away, drain, close, hand the connection over, patch what is queued.
+// Actions of applications in WebSocket handlers: empty the buffer, drain, close, replace the handler, edit queued output.
 #include "ws_peer.h"
 
 static char seen[2000];
@@ -35,7 +35,7 @@ static void end(struct peer *p) {
   mg_mgr_free(&mgr);
 }
 
-static void saw(const char *want) {
+static void events_are(const char *want) {
   poll_often(&mgr);
   CHECK(strcmp(seen, want) == 0);
   if (strcmp(seen, want) != 0) fprintf(stderr, "seen: %s\nnot:  %s\n", seen, want);
@@ -43,7 +43,7 @@ static void saw(const char *want) {
 
 // ---- the buffer is taken away
 
-static void emptying(struct mg_connection *c, int ev, void *ev_data) {
+static void empties_the_buffer(struct mg_connection *c, int ev, void *ev_data) {
   if (upgrades(c, ev, ev_data)) {
     if (c->fn_data != NULL) {
       mg_iobuf_del(&c->recv, 0, c->recv.len);
@@ -55,38 +55,38 @@ static void emptying(struct mg_connection *c, int ev, void *ev_data) {
 
 static void the_frame_counts_as_consumed_and_the_rest_is_lost(bool with_del) {
   char frames[200];
-  struct peer p = open_with(emptying);
+  struct peer p = open_with(empties_the_buffer);
   size_t n = ws_frame(frames, 0x81, "one", 3);
   n += ws_frame(frames + n, 0x81, "lost", 4);
   if (with_del) mgr.conns->fn_data = &mgr;
   CHECK(peer_send(&p, frames, n));
-  saw("m129:one ");
+  events_are("m129:one ");
   // The next read starts clean.
   CHECK(ws_text(&p, "two"));
-  saw("m129:one m129:two ");
+  events_are("m129:one m129:two ");
   // An open fragmented message is forgotten.
-  CHECK(ws_say(&p, 0x01, "x", 1));
+  CHECK(ws_send_frame(&p, 0x01, "x", 1));
   poll_often(&mgr);
-  CHECK(ws_say(&p, 0x80, "y", 1));
-  saw("m129:one m129:two c128:y m1:xy ");
+  CHECK(ws_send_frame(&p, 0x80, "y", 1));
+  events_are("m129:one m129:two c128:y m1:xy ");
   CHECK(ws_text(&p, "three"));
-  saw("m129:one m129:two c128:y m1:xy m129:three ");
+  events_are("m129:one m129:two c128:y m1:xy m129:three ");
   end(&p);
 }
 
-static void emptying_on_control(struct mg_connection *c, int ev, void *ev_data) {
+static void empties_the_buffer_on_control(struct mg_connection *c, int ev, void *ev_data) {
   upgrades(c, ev, ev_data);
   if (ev == MG_EV_WS_CTL) c->recv.len = 0;
 }
 
-static void a_fragmented_message_is_forgotten(void) {
-  struct peer p = open_with(emptying_on_control);
-  CHECK(ws_say(&p, 0x01, "x", 1));
+static void a_fragmented_message_is_discarded(void) {
+  struct peer p = open_with(empties_the_buffer_on_control);
+  CHECK(ws_send_frame(&p, 0x01, "x", 1));
   poll_often(&mgr);
-  CHECK(ws_say(&p, 0x89, "p", 1));
+  CHECK(ws_send_frame(&p, 0x89, "p", 1));
   poll_often(&mgr);
   CHECK(ws_text(&p, "next"));
-  saw("c137:p m129:next ");
+  events_are("c137:p m129:next ");
   WS_GOT(&p, "");
   peer_read(&p);
   WS_GOT(&p, "\x8a\x01p");
@@ -98,12 +98,12 @@ static void in_read(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_READ && c->is_websocket) c->recv.len = 0;
 }
 
-static void half_a_frame_is_forgotten(void) {
+static void a_partial_frame_is_discarded(void) {
   struct peer p = open_with(in_read);
   CHECK(peer_send(&p, "\x81\xff\x00\x00\x00", 5));
   poll_often(&mgr);
   CHECK(ws_text(&p, "whole"));
-  saw("m129:whole ");
+  events_are("m129:whole ");
   end(&p);
 }
 
@@ -111,7 +111,7 @@ static void half_a_frame_is_forgotten(void) {
 
 static size_t kept, buffered;
 
-static void looking(struct mg_connection *c, int ev, void *ev_data) {
+static void inspects_the_buffer(struct mg_connection *c, int ev, void *ev_data) {
   upgrades(c, ev, ev_data);
   if (ev == MG_EV_READ && c->is_websocket) {
     kept = (size_t) c->pfn_data;
@@ -120,26 +120,26 @@ static void looking(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void fragments_are_at_the_front_of_the_buffer(void) {
+static void fragments_are_at_the_start_of_the_buffer(void) {
   char frames[200];
-  struct peer p = open_with(looking);
+  struct peer p = open_with(inspects_the_buffer);
   size_t n = ws_frame(frames, 0x02, "ab", 2);
   n += ws_frame(frames + n, 0x00, "c", 1);
   n += ws_frame(frames + n, 0x89, "ping", 4);
   n += ws_frame(frames + n, 0x00, "d", 1);
   CHECK(peer_send(&p, frames, n));
   CHECK(peer_send(&p, "\x80", 1));
-  saw("c0:c c137:ping c0:d ");
+  events_are("c0:c c137:ping c0:d ");
   CHECK_EQ(kept, 5);
   CHECK_EQ(buffered, 6);
   CHECK(peer_send(&p, "\x80\0\0\0\0", 5));
-  saw("c0:c c137:ping c0:d c128: m2:abcd ");
+  events_are("c0:c c137:ping c0:d c128: m2:abcd ");
   CHECK_EQ(kept, 0);
   CHECK_EQ(buffered, 0);
   end(&p);
 }
 
-// ---- packets inside a message: the program moves wm->data forward, and drains in the middle of it
+// ---- packets inside a message: the application moves wm->data forward, and drains in the middle of it
 
 static int packets;
 
@@ -174,7 +174,7 @@ static void draining_inside_a_loop_leaves_the_buffer_alone(void) {
 
 // ---- closing
 
-static void closing(struct mg_connection *c, int ev, void *ev_data) {
+static void closes_in_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (upgrades(c, ev, ev_data)) {
     if (c->fn_data == NULL) c->is_closing = 1;
     if (c->fn_data == (void *) 1) mg_error(c, "enough");
@@ -186,39 +186,39 @@ static void nothing_is_handled_after_closing(void) {
   int i;
   for (i = 0; i < 3; i++) {
     char frames[200];
-    struct peer p = open_with(closing);
+    struct peer p = open_with(closes_in_handler);
     size_t n = ws_frame(frames, 0x81, "one", 3);
     n += ws_frame(frames + n, 0x81, "two", 3);
     mgr.conns->fn_data = (void *) (size_t) i;
     CHECK(peer_send(&p, frames, n));
     POLL_UNTIL(&mgr, strstr(seen, "close") != NULL);
-    saw(i == 1 ? "m129:one error:enough close " : "m129:one close ");
+    events_are(i == 1 ? "m129:one error:enough close " : "m129:one close ");
     end(&p);
   }
 }
 
-static void keeping(struct mg_connection *c, int ev, void *ev_data) {
+static void clears_is_closing(struct mg_connection *c, int ev, void *ev_data) {
   upgrades(c, ev, ev_data);
   if (ev == MG_EV_ERROR) c->is_closing = 0;
 }
 
-static void an_unknown_opcode_can_be_put_up_with(void) {
+static void an_unknown_opcode_can_be_tolerated(void) {
   char frames[200];
-  struct peer p = open_with(keeping);
+  struct peer p = open_with(clears_is_closing);
   size_t n = ws_frame(frames, 0x83, "?", 1);
   n += ws_frame(frames + n, 0x81, "two", 3);
   CHECK(peer_send(&p, frames, n));
-  saw("error:unknown WS op 3 m129:two ");
+  events_are("error:unknown WS op 3 m129:two ");
   end(&p);
 }
 
-static void freeing(struct mg_connection *c, int ev, void *ev_data) {
+static void frees_the_manager(struct mg_connection *c, int ev, void *ev_data) {
   if (upgrades(c, ev, ev_data)) mg_mgr_free(c->mgr);
 }
 
 static void the_manager_may_be_freed(void) {
   char frames[200];
-  struct peer p = open_with(freeing);
+  struct peer p = open_with(frees_the_manager);
   size_t n = ws_frame(frames, 0x01, "o", 1);
   n += ws_frame(frames + n, 0x80, "ne", 2);
   n += ws_frame(frames + n, 0x81, "two", 3);
@@ -237,13 +237,13 @@ static void raw_handler(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-static void handing_over(struct mg_connection *c, int ev, void *ev_data) {
+static void replaces_the_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (upgrades(c, ev, ev_data)) c->pfn = NULL, c->fn = raw_handler;
 }
 
 static void the_rest_belongs_to_the_new_handler(void) {
   char frames[200];
-  struct peer p = open_with(handing_over);
+  struct peer p = open_with(replaces_the_handler);
   size_t n = ws_frame(frames, 0x81, "last", 4);
   memcpy(frames + n, "raw bytes", 9);
   CHECK(peer_send(&p, frames, n + 9));
@@ -256,22 +256,22 @@ static void the_rest_belongs_to_the_new_handler(void) {
 
 static int nested;
 
-static void polling(struct mg_connection *c, int ev, void *ev_data) {
+static void polls_in_handler(struct mg_connection *c, int ev, void *ev_data) {
   if (upgrades(c, ev, ev_data) && nested++ < 3) mg_mgr_poll(c->mgr, 1);
 }
 
 static void a_handler_may_poll(void) {
-  struct peer p = open_with(polling);
+  struct peer p = open_with(polls_in_handler);
   CHECK(ws_text(&p, "1") && ws_text(&p, "2"));
   poll_often(&mgr);
   CHECK(ws_text(&p, "3"));
-  saw("m129:1 m129:2 m129:3 ");
+  events_are("m129:1 m129:2 m129:3 ");
   end(&p);
 }
 
 // ---- frames out
 
-static void wrapping(struct mg_connection *c, int ev, void *ev_data) {
+static void wraps_frames(struct mg_connection *c, int ev, void *ev_data) {
   if (upgrades(c, ev, ev_data)) {
     size_t before = c->send.len;
     mg_printf(c, "xy%d", 42);
@@ -288,8 +288,8 @@ static void wrapping(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-static void frames_are_made_of_what_is_queued(void) {
-  struct peer p = open_with(wrapping);
+static void queued_output_is_wrapped_into_frames(void) {
+  struct peer p = open_with(wraps_frames);
   CHECK(ws_text(&p, "go"));
   POLL_UNTIL(&mgr, peer_has(&p, 6 + 8 + 2 + 12));
   WS_GOT(&p, "\x81\x04Xy42" "\x81\x06\"a\\nb\"" "\x81\x00" "\x01\x04" "frag\x80\x04ment");
@@ -297,7 +297,7 @@ static void frames_are_made_of_what_is_queued(void) {
 }
 
 // An answer that comes later than the request.
-static void late(struct mg_connection *c, int ev, void *ev_data) {
+static void upgrades_later(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev, ev_data);
   if (ev == MG_EV_HTTP_MSG) c->data[0] = 1;
   if (ev == MG_EV_POLL && c->data[0] > 0 && ++c->data[0] == 5) {
@@ -311,12 +311,12 @@ static void an_upgrade_may_come_later(void) {
   char frames[400];
   struct peer p;
   seen[0] = '\0';
-  peer_open(&p, serve(&mgr, late, NULL));
+  peer_open(&p, serve(&mgr, upgrades_later, NULL));
   memcpy(frames, WS_REQUEST, strlen(WS_REQUEST));
   CHECK(peer_send(&p, frames, strlen(WS_REQUEST) + ws_frame(frames + strlen(WS_REQUEST), 0x89, "early", 5)));
   POLL_UNTIL(&mgr, peer_has(&p, strlen(WS_ANSWER) + 7));
   WS_GOT(&p, WS_ANSWER "\x8a\x05" "early");
-  saw("c137:early ");
+  events_are("c137:early ");
   end(&p);
 }
 
@@ -324,16 +324,16 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   the_frame_counts_as_consumed_and_the_rest_is_lost(false);
   the_frame_counts_as_consumed_and_the_rest_is_lost(true);
-  a_fragmented_message_is_forgotten();
-  half_a_frame_is_forgotten();
-  fragments_are_at_the_front_of_the_buffer();
+  a_fragmented_message_is_discarded();
+  a_partial_frame_is_discarded();
+  fragments_are_at_the_start_of_the_buffer();
   draining_inside_a_loop_leaves_the_buffer_alone();
   nothing_is_handled_after_closing();
-  an_unknown_opcode_can_be_put_up_with();
+  an_unknown_opcode_can_be_tolerated();
   the_manager_may_be_freed();
   the_rest_belongs_to_the_new_handler();
   a_handler_may_poll();
-  frames_are_made_of_what_is_queued();
+  queued_output_is_wrapped_into_frames();
   an_upgrade_may_come_later();
   return DONE();
 }

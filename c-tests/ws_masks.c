@@ -1,4 +1,4 @@
-// Each frame of a client has a mask of its own, which nobody can guess.
+// Each frame of a client has its own unpredictable mask.
 #include "ws_peer.h"
 
 enum { FRAMES = 64 };

@@ -20,19 +20,19 @@ static inline size_t ws_frame(char *to, int first, const char *payload, size_t l
   return len + 6;
 }
 
-static inline bool ws_say(struct peer *p, int first, const char *payload, size_t len) {
+static inline bool ws_send_frame(struct peer *p, int first, const char *payload, size_t len) {
   char frame[200];
   return peer_send(p, frame, ws_frame(frame, first, payload, len));
 }
 
 static inline bool ws_text(struct peer *p, const char *text) {
-  return ws_say(p, 0x81, text, strlen(text));
+  return ws_send_frame(p, 0x81, text, strlen(text));
 }
 
 // Connects, upgrades and discards the response.
 static inline void ws_open(struct peer *p, struct mg_mgr *mgr, const struct mg_connection *listener) {
   peer_open(p, listener);
-  CHECK(peer_say(p, WS_REQUEST));
+  CHECK(peer_send_text(p, WS_REQUEST));
   POLL_UNTIL(mgr, peer_has(p, strlen(WS_ANSWER)));
   CHECK(peer_got(p, WS_ANSWER));
   p->len = 0;

@@ -1,4 +1,4 @@
-// Pings of a peer that does not read: their answers must not fill the memory.
+// Pings from a peer that does not read: the pongs must not fill the memory.
 #include "ws_peer.h"
 
 #define PINGS 60000
@@ -93,7 +93,7 @@ static void closed_meanwhile(void) {
     if (i % 100 == 0) poll_often(&mgr);
   }
   POLL_UNTIL(&mgr, pings == 5000);
-  CHECK(ws_say(&p, 0x88, "\x03\xe8", 2));
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe8", 2));
   POLL_UNTIL(&mgr, peer_read(&p));
   CHECK(p.len > 4 && memcmp(p.buf + p.len - 4, "\x88\x02\x03\xe8", 4) == 0);
   p.len -= 4;

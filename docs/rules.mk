@@ -1,5 +1,5 @@
-# The documentation: make docs builds it, make check-docs also tries links, spelling, man pages and the front page in a browser,
-# make deps-docs installs what both need (as root), or says what is missing.
+# The documentation: make docs builds it, make check-docs also checks links, spelling and man pages, and the pages in a browser.
+# make deps-docs installs the tools of both (as root), or lists what is missing.
 
 DOCS = target/docs
 DOCS_ENV = PYTHONPATH=$(CURDIR)/$(PEERS)/python PYTHONDONTWRITEBYTECODE=1
@@ -27,13 +27,13 @@ check-docs: docs
 	@mkdir -p $(DOCS)/pictures
 	@cd $(DOCS)/pictures && $(DOCS_ENV) python3 $(CURDIR)/c-tests/scripts/docs_browser.py ../html
 
-# The pictures in docs/ anew.
+# Retakes the screenshots in docs/.
 pictures: docs build
 	@mkdir -p $(DOCS)/pictures
 	$(CC) -O2 -Iinclude examples-c/http-server.c $(BUILD_DIR)/libmongoose.a $(STATIC_LIBS) -o $(DOCS)/pictures/http-server
 	cd $(DOCS)/pictures && $(DOCS_ENV) python3 $(CURDIR)/docs/reference/pictures.py ./http-server ../html
 
-# Man pages and HTML to PREFIX/share.
+# Installs man pages and HTML under PREFIX/share.
 install-docs: docs
 	install -d $(DESTDIR)$(PREFIX)/share/man/man3 $(DESTDIR)$(PREFIX)/share/doc/libmongoose
 	install -m 644 $(DOCS)/man/man3/*.3 $(DESTDIR)$(PREFIX)/share/man/man3

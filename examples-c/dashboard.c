@@ -1,4 +1,4 @@
-// A dashboard: a page in the program, variables that it shows and changes, and a counter that moves by itself.
+// A dashboard: an embedded page that shows and changes variables, and a counter that changes by itself.
 //
 // usage: dashboard -h
 //
@@ -11,7 +11,7 @@
 static const char *const s_usage =
     "usage: dashboard [-l URL] [-p PASSWORD]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default http://127.0.0.1:8000; port 0 is any free port\n"
-    "  -p PASSWORD   without it everybody may change everything\n";
+    "  -p PASSWORD   required to log in; without it everybody may change everything\n";
 
 static const char *const s_body =
     "<h1>Dashboard</h1>\n"
@@ -67,7 +67,7 @@ static const char *const s_script =
     "};\n"
     "start();\n";
 
-// The page in memory, which mg_dash serves at /; made in main.
+// The in-memory page that mg_dash serves at /; filled in by main.
 static struct mg_mem_file s_files[] = {
     {"/dashboard.html", NULL, 0, 0},
     {NULL, NULL, 0, 0},
@@ -90,7 +90,7 @@ static struct mg_field s_status_fields[] = {
 
 static bool on_led(enum mg_dash_op op, struct mg_dash_user *user) {
   if (op == MG_DASH_WRITE) {
-    // Called before the variables change and after: here the lamp would be switched.
+    // Called before and after the variables change: here the lamp would be switched.
     if (user->level < 7) return false;
     if (s_level < 0) s_level = 0;
     if (s_level > 100) s_level = 100;
@@ -101,13 +101,13 @@ static bool on_led(enum mg_dash_op op, struct mg_dash_user *user) {
 static struct mg_field_set s_led = {"led", s_led_fields, on_led, NULL, NULL, NULL};
 static struct mg_field_set s_status = {"status", s_status_fields, NULL, NULL, NULL, NULL};
 
-// The level of a user, 0 for nobody. A real program keeps hashes of passwords.
+// The access level of a user, 0 for none. A real application stores password hashes.
 static int authenticate(char *user, size_t size, const char *pass) {
   (void) user, (void) size;
   return strcmp(pass, s_password) == 0 ? 7 : 0;
 }
 
-// A device would measure something: this is the system's load in percent of one core; on Windows, memory in use.
+// A device would measure something. This is the system's load in percent of one core; on Windows, the memory in use.
 static void tick(void *arg) {
 #ifdef _WIN32
   MEMORYSTATUSEX memory = {sizeof(memory), 0, 0, 0, 0, 0, 0, 0, 0};

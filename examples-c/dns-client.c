@@ -1,7 +1,7 @@
 // Looks up the addresses of host names, all at once, and prints them in the order given.
 //
 // usage: dns-client -h
-//        a NAME in .local is asked of the local link
+//        a NAME in .local is resolved on the local link (mDNS)
 // try:   dns-client localhost example.org
 // exit:  0 when every name has an address
 
@@ -10,7 +10,7 @@
 static const char *const s_usage =
     "usage: dns-client [-s SERVER] [-t MS] [-6] NAME...\n"
     "  -s SERVER   ask this server, such as udp://9.9.9.9:53 or tcp://[::1]:5300; default: what the system is configured to ask\n"
-    "  -t MS   give up after this many milliseconds, default 3000\n"
+    "  -t MS   timeout in milliseconds, default 3000\n"
     "  -6   look for IPv6 addresses only\n";
 
 struct lookup {
@@ -24,7 +24,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_RESOLVE) {
     mg_snprintf(l->text, sizeof(l->text), "%M", mg_print_ip, &c->rem);
     l->found = true;
-    c->is_closing = 1;  // the address is all we want
+    c->is_closing = 1;  // only the address is needed
   } else if (ev == MG_EV_ERROR && !l->found) {
     mg_snprintf(l->text, sizeof(l->text), "%s", (char *) ev_data);
   } else if (ev == MG_EV_CLOSE) {

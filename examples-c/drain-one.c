@@ -1,5 +1,5 @@
-// One connection is ended in order while all others go on: the request it is in the middle of is answered, the answer says
-// `Connection: close`, and an idle keep-alive connection may still ask once more.
+// Closes one connection gracefully while all others continue: the pending request is answered, the response says
+// `Connection: close`, and an idle keep-alive connection may still send one more request.
 //
 // usage: drain-one -h
 //
@@ -18,7 +18,7 @@ static void answer(struct mg_connection *c) {
   mg_http_reply(c, 200, "Content-Type: application/json\r\n", "{\"id\":%lu}\n", c->id);
 }
 
-// Answers the requests of /later whose second is over. When is in c->data.
+// Answers the requests for /later whose second has passed. c->data holds the time.
 static void answer_those_due(void *arg) {
   struct mg_connection *c;
   for (c = ((struct mg_mgr *) arg)->conns; c != NULL; c = c->next) {
@@ -56,19 +56,19 @@ static void drain(struct mg_connection *c, struct mg_http_message *hm) {
     mg_http_reply(c, 404, "", "No such connection\n");
     return;
   }
-  memset(&opts, 0, sizeof(opts));     // 0 is the default of each
-  opts.idle_grace_ms = 500;           // its client may be about to ask
-  opts.response_timeout_ms = 10000;   // and gives up after that long
+  memset(&opts, 0, sizeof(opts));     // 0 selects each default
+  opts.idle_grace_ms = 500;           // its client may be about to send a request
+  opts.response_timeout_ms = 10000;   // longest wait for a response
   mgx_conn_drain(chosen, &opts);
-  mg_http_reply(c, 200, "", "Connection %lu will end\n", chosen->id);
+  mg_http_reply(c, 200, "", "Connection %lu will close\n", chosen->id);
 }
 
 static const char *reason_text(enum mgx_reason reason) {
   switch (reason) {
     case MGX_REASON_DRAINED: return "drained";
     case MGX_REASON_PEER_CLOSED: return "closed by the peer";
-    case MGX_REASON_RESPONSE_TIMEOUT: return "never answered";
-    case MGX_REASON_FLUSH_TIMEOUT: return "answer not read";
+    case MGX_REASON_RESPONSE_TIMEOUT: return "no response in time";
+    case MGX_REASON_FLUSH_TIMEOUT: return "the peer did not read the response";
     default: return "cut off";
   }
 }
@@ -78,7 +78,7 @@ static const char *const s_script = MONITOR_REQUESTS "window.drain = id => fetch
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    if (monitor_http(c, hm, "Draining one connection", "Each connection has a button: its request is answered, then it ends; all others go on.",
+    if (monitor_http(c, hm, "Draining one connection", "Each connection has a button that drains it: its request is answered, then it closes. The others stay open.",
                      s_script)) {
       return;
     } else if (mg_match(hm->uri, mg_str("/later"), NULL)) {

@@ -1,9 +1,9 @@
-// Leaving without cutting anybody off: one flag on a connection, and on all of them when the program has to stop.
+// Graceful closing with one flag: on a single connection, and on all of them when the program stops.
 //
 // usage: drain -h
 //
-//   /        a reply, and the connection stays open; a browser gets a page with all connections, which goes on while they drain
-//   /once    a reply that is the last on its connection: the library adds `Connection: close`
+//   /        a reply, and the connection stays open; a browser gets a page that shows all connections, also while they drain
+//   /once    the last reply on its connection: the library adds `Connection: close`
 //   /later   a reply after a second
 //   /big     ten megabytes
 // try:  curl localhost:8000/later & curl -o /dev/null localhost:8000/big --limit-rate 3M & kill the server: both get everything.
@@ -18,7 +18,7 @@ static const char *const s_usage =
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
 
 static char s_big[BIG_SIZE];
-// When the answer to the request of /later is due; 0: none is.
+// When the response to /later is due; 0: none pending.
 static uint64_t due(const struct mg_connection *c) {
   uint64_t at;
   memcpy(&at, c->data, sizeof(at));
@@ -44,7 +44,7 @@ static void answer_those_due(void *arg) {
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    if (monitor_http(c, hm, "Draining", "Open some connections, then end the process with Ctrl-C: each gets its answer.", MONITOR_REQUESTS)) {
+    if (monitor_http(c, hm, "Draining", "Open some connections, then stop the process with Ctrl-C: each gets its response.", MONITOR_REQUESTS)) {
       return;
     } else if (mg_match(hm->uri, mg_str("/once"), NULL)) {
       mg_http_reply(c, 200, "", "Good-bye\n");
@@ -61,8 +61,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   }
 }
 
-// Nobody new, nothing new from those who are here; what is queued for them is still sent. A connection that is set draining with
-// nothing queued ends at once, so those that wait for their answer are left until they have it.
+// No new connections and no new requests; queued output is still sent. A draining connection with nothing queued closes at
+// once, so connections that wait for a response are drained after it.
 static void stop(struct mg_mgr *mgr) {
   uint64_t end = mg_millis() + GRACE_MS;
   struct mg_connection *c;
@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
   example_ready(listener, "http");
   while (s_signal == 0) mg_mgr_poll(&mgr, 1000);
   stop(&mgr);
-  printf("%s\n", mgr.conns == NULL ? "all answered" : "some did not read their answer in time");
+  printf("%s\n", mgr.conns == NULL ? "all answered" : "some clients did not read their response in time");
   mg_mgr_free(&mgr);
   return 0;
 }

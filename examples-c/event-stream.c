@@ -1,8 +1,8 @@
-// Server-sent events: messages that are pushed to every browser that has the page open, over plain HTTP.
+// Server-sent events: pushes messages over plain HTTP to every browser that has the page open.
 //
 // usage: event-stream -h
 //
-//   open http://localhost:8000 in a browser        the messages as they come, and a line to write one
+//   open http://localhost:8000 in a browser        shows the messages, and a field to send one
 //   curl -N localhost:8000/events                  the stream itself
 //   curl localhost:8000/say -d 'good morning'      a message to all
 //
@@ -11,9 +11,9 @@
 
 #include "example.h"
 
-#define KEPT 32                // messages for those who come back
+#define KEPT 32                // messages kept for clients that reconnect
 #define TEXT_MAX 500
-#define QUEUE_MAX (64 * 1024)  // a client that reads slower than this gets no more ticks
+#define QUEUE_MAX (64 * 1024)  // a client with more unsent bytes gets no ticks
 
 static const char *const s_usage =
     "usage: event-stream [-l URL] [-p MS]     Ctrl-C or SIGTERM ends it\n"
@@ -49,7 +49,7 @@ static const char *const s_script =
 
 static struct mg_mgr s_mgr;
 static char s_kept[KEPT][TEXT_MAX + 1];
-static unsigned long s_said;  // the number of the last message
+static unsigned long s_said;  // number of the last message
 static unsigned long s_ticks;
 
 // In c->data[0] of connections that are streams; 0 otherwise.
@@ -88,7 +88,7 @@ static void tick(void *arg) {
   for (c = s_mgr.conns; c != NULL; c = c->next) listeners += c->data[0] != 0;
   mg_xprintf(mg_pfn_iobuf, &event, "event: tick\ndata: {\"n\":%lu,\"listeners\":%lu}\n\n", s_ticks, listeners);
   for (c = s_mgr.conns; c != NULL; c = c->next) {
-    // The next one is as good. Messages are different: who cannot take them starts again where it was.
+    // A lost tick does no harm. A lost message would: a client that cannot take it reconnects and resumes where it was.
     if (c->data[0] != 0 && c->send.len < QUEUE_MAX) push(c, &event);
   }
   mg_iobuf_free(&event);
@@ -97,7 +97,7 @@ static void tick(void *arg) {
 
 static void start_stream(struct mg_connection *c, struct mg_http_message *hm) {
   struct mg_str *last = mg_http_get_header(hm, "Last-Event-ID");
-  uint64_t seen = s_said;  // who comes for the first time has missed nothing
+  uint64_t seen = s_said;  // a new client has missed nothing
   c->data[0] = mg_match(hm->proto, mg_str("HTTP/1.0"), NULL) ? PLAIN : CHUNKED;
   mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n%s\r\n",
             c->data[0] == CHUNKED ? "Transfer-Encoding: chunked\r\n" : "Connection: close\r\n");
@@ -140,8 +140,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
       mg_http_reply(c, 404, "", "%s", mg_strcmp(hm->method, mg_str("HEAD")) == 0 ? "" : "GET /, GET /events, POST /say\n");
     }
   } else if (ev == (int) MGX_EV_DRAIN && c->data[0] != 0) {
-    // A stream has no end of its own: it is told to end here, also one that begins while the server is leaving. The
-    // browser asks again after five seconds, perhaps another server.
+    // A stream does not end by itself: end it here, including one that begins during the shutdown. The browser
+    // reconnects after five seconds, possibly to another server.
     struct mg_iobuf event = {NULL, 0, 0, 512};
     mg_xprintf(mg_pfn_iobuf, &event, "retry: 5000\nevent: bye\ndata:\n\n");
     push(c, &event);
@@ -151,7 +151,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     c->is_resp = 0;
     c->is_draining = 1;
   } else if (ev == (int) MGX_EV_EOF && c->data[0] != 0) {
-    c->is_draining = 1;  // browsers do not half-close: this one is gone
+    c->is_draining = 1;  // browsers do not half-close: this client is gone
   }
 }
 

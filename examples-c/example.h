@@ -42,19 +42,19 @@ static inline int example_args(int argc, char **argv, const char *usage, const c
   return optind < argc ? example_usage(usage, '?') : -1;
 }
 
-// For the moment after a listen function has returned NULL: why, and what to do about it. Frees the manager; main returns the result.
+// To be called right after a listen function returned NULL: prints the cause and a remedy, and frees the manager. main returns the result.
 static inline int example_cannot_listen(struct mg_mgr *mgr, const char *program, const char *url) {
   int error = errno;
   const char *advice = "an address looks like http://127.0.0.1:8000; port 0 is any free port";
-  if (error == EADDRINUSE) advice = "another program has this port: end that one, or choose another port with -l; port 0 is any free one";
-  if (error == EACCES) advice = "ports below 1024 are for root: choose one above with -l";
-  if (error == EADDRNOTAVAIL) advice = "this machine has no such address: 0.0.0.0 means all it has, 127.0.0.1 only itself";
+  if (error == EADDRINUSE) advice = "another program has this port: stop it, or choose another port with -l; port 0 is any free one";
+  if (error == EACCES) advice = "ports below 1024 need root: choose a higher one with -l";
+  if (error == EADDRNOTAVAIL) advice = "this machine does not have this address: 0.0.0.0 means all its addresses, 127.0.0.1 only itself";
   fprintf(stderr, "%s: cannot listen on %s: %s\n", program, url, advice);
   mg_mgr_free(mgr);
   return 1;
 }
 
-// Says where the server is; tests and scripts wait for this line.
+// Prints the server's URL; tests and scripts wait for this line.
 static inline void example_ready(const struct mg_connection *listener, const char *scheme) {
   printf("%s://localhost:%u\n", scheme, mg_ntohs(listener->loc.port));
   fflush(stdout);
@@ -95,7 +95,7 @@ static const char *const EXAMPLE_CSS =
     "ul.log{list-style:none;margin:.75rem 0;padding:.6rem .9rem;background:var(--card);border:1px solid var(--line);border-radius:.6rem;"
     "max-height:20rem;overflow-y:auto;overflow-wrap:anywhere}\n";
 
-// A chart of the last numbers in an <svg class=chart viewBox="0 0 100 40" preserveAspectRatio=none>.
+// Draws a chart of the last values in an <svg class=chart viewBox="0 0 100 40" preserveAspectRatio=none>.
 static const char *const EXAMPLE_JS =
     "const at = id => document.getElementById(id);\n"
     "const here = path => location.origin.replace(/^http/, 'ws') + path;\n"
@@ -117,17 +117,17 @@ static inline void example_page(struct mg_connection *c, const char *title, cons
                 body, EXAMPLE_JS, script);
 }
 
-// Browsers say that they would like a page; curl does not.
+// Browsers ask for HTML; curl does not.
 static inline bool example_is_browser(struct mg_http_message *hm) {
   struct mg_str *accept = mg_http_get_header(hm, "Accept");
   return accept != NULL && mg_match(*accept, mg_str("#text/html#"), NULL);
 }
 
-// As mg_ws_upgrade; somebody who comes with a browser is told what this address is for.
+// Like mg_ws_upgrade, but answers browsers that request a page with an explanation.
 static inline void example_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm) {
   if (mg_http_get_header(hm, "Sec-WebSocket-Key") == NULL && example_is_browser(hm)) {
     example_page(c, "WebSocket",
-                 "<h1>A WebSocket is here</h1>\n<p>Programs connect to this address; a page does it with\n"
+                 "<h1>A WebSocket endpoint</h1>\n<p>Programs connect to this address; a web page does with\n"
                  "<code>new WebSocket(location.href.replace(/^http/, 'ws'))</code>.</p>\n<p><a href=\"/\">The server's page</a></p>\n",
                  "");
   } else {

@@ -1,33 +1,33 @@
-// A server that leaves without cutting anybody off, and in time: SIGTERM or Ctrl-C starts the drain, a second one makes it hurry.
+// A server that shuts down gracefully and within a deadline: SIGTERM or Ctrl-C starts the drain, a second one shortens it.
 //
 // usage: graceful-server -h
 //
-//   /          a reply; a browser gets a page with the connections by state, which goes on while they drain
+//   /          a reply; a browser gets a page that shows the connections by state, also while they drain
 //   /later     a reply after half a second
-//   /events    a stream of server-sent events, which says good-bye when the server leaves
-//   /ws        a WebSocket that echoes; when the server leaves it is closed with 1001, going away
-//   /healthz   200 or, from SIGTERM on, 503: what a load balancer or Kubernetes asks
-//   /drain     how far the drain is; both pages show the status in JSON
+//   /events    a stream of server-sent events, which ends cleanly when the server shuts down
+//   /ws        a WebSocket echo; closed with 1001, going away, when the server shuts down
+//   /healthz   200 or, from SIGTERM on, 503: for load balancers and Kubernetes probes
+//   /drain     the progress of the drain; both pages show the status in JSON
 
 #include "monitor.h"
 
 static const char *const s_usage =
     "usage: graceful-server [-l URL] [-w LAME_DUCK_MS] [-t DEADLINE_MS]\n"
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
-    "  -w MS   from the signal to the end of accepting, default 2000\n"
-    "  -t MS   from the signal to the end by force, default 20000\n";
+    "  -w MS   time to keep accepting after the signal, default 2000\n"
+    "  -t MS   deadline after the signal, default 20000\n";
 
 static struct mg_mgr s_mgr;
 static struct mgx_mgr_drain_opts s_drain;
 
-// Both functions called here may be called from signal handlers. The second drain can only bring the deadline nearer.
+// Signal handlers may call both functions used here. The second drain can only shorten the deadline.
 static void on_signal(int number) {
   mgx_mgr_drain(&s_mgr, &s_drain);
   s_drain.deadline_ms = 1000;
   (void) number;
 }
 
-// What a connection is waiting for, in c->data.
+// Per-connection state, in c->data.
 enum { NOTHING, ANSWER, EVENTS };
 
 static void each_half_second(void *arg) {
@@ -60,7 +60,7 @@ static void reply_status(struct mg_connection *c, int code) {
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    if (monitor_http(c, hm, "Graceful shutdown", "Open some connections, then send SIGTERM to the process and watch them leave.",
+    if (monitor_http(c, hm, "Graceful shutdown", "Open some connections, then send SIGTERM to the process and watch them close.",
                      MONITOR_SOCKETS)) {
       return;
     } else if (mg_match(hm->uri, mg_str("/later"), NULL)) {
@@ -81,8 +81,8 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
     mg_ws_send(c, wm->data.buf, wm->data.len, wm->flags & 15);
   } else if (ev == (int) MGX_EV_DRAIN && c->data[0] == EVENTS) {
-    // Without this the stream would hold up the drain until the deadline. The event comes when the drain reaches the
-    // connection, and once more when a stream begins afterwards.
+    // Without this the stream would delay the drain until the deadline. The event arrives when the drain reaches the
+    // connection, and once more if a stream begins afterwards.
     c->data[0] = NOTHING;
     mg_http_printf_chunk(c, "event: bye\ndata:\n\n");
     mg_http_printf_chunk(c, "");
@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
   if (optind < argc) s_drain.lame_duck_ms = atoi(argv[optind++]);
   if (optind < argc) s_drain.deadline_ms = atoi(argv[optind++]);
   if (optind < argc) return example_usage(s_usage, '?');
-  s_drain.conn.response_timeout_ms = -1;  // the deadline is enough
+  s_drain.conn.response_timeout_ms = -1;  // no limit but the deadline
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&s_mgr);
   mgx_mgr_limits(&s_mgr, mgx_limits_public());
@@ -124,9 +124,9 @@ int main(int argc, char **argv) {
   mg_timer_add(&s_mgr, 500, MG_TIMER_REPEAT, each_half_second, NULL);
   example_ready(listener, "http");
   while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
-  all = mgx_mgr_drain_wait(&s_mgr);  // whether nobody was forced
+  all = mgx_mgr_drain_wait(&s_mgr);  // true: no connection was closed by force
   mgx_mgr_drain_status(&s_mgr, &status);
-  printf("%lu requests served while leaving, %lu connections drained, %lu closed by force\n", (unsigned long) status.served,
+  printf("%lu requests served while draining, %lu connections drained, %lu closed by force\n", (unsigned long) status.served,
          (unsigned long) status.drained, (unsigned long) status.forced);
   mg_mgr_free(&s_mgr);
   return all ? 0 : 1;

@@ -1,4 +1,4 @@
-// Fetches a URL and prints the answer: the head to stderr, the body to stdout.
+// Fetches a URL and prints the response: the head to stderr, the body to stdout.
 //
 // usage: http-client -h
 // try:   http-client http://localhost:8000/api/hello
@@ -8,7 +8,7 @@
 
 static const char *const s_usage =
     "usage: http-client [-t SECONDS] URL     such as http://localhost:8000/\n"
-    "  -t SECONDS   give up after so long; default 10\n";
+    "  -t SECONDS   timeout, default 10\n";
 
 struct request {
   const char *url;
@@ -30,12 +30,12 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     r->status = mg_http_status(hm);
     c->is_draining = 1;
   } else if (ev == MG_EV_POLL && r->status == 0 && *(uint64_t *) ev_data > r->deadline) {
-    mg_error(c, "no answer in time");
+    mg_error(c, "timed out waiting for the response");
   } else if (ev == MG_EV_ERROR) {
     fprintf(stderr, "%s: %s\n", r->url, (char *) ev_data);
     r->failed = true;
   } else if (ev == MG_EV_CLOSE) {
-    if (r->status == 0 && !r->failed) fprintf(stderr, "%s: closed without an answer\n", r->url);
+    if (r->status == 0 && !r->failed) fprintf(stderr, "%s: closed without a response\n", r->url);
     r->done = true;
   }
 }

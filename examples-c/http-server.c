@@ -1,20 +1,20 @@
-// A small REST server: JSON in, JSON out, and a page that shows what it does: `make serve` runs it.
+// A small REST server with a status page: JSON in, JSON out. `make serve` runs it.
 //
 // usage: http-server -h
 //
-//   open http://localhost:8000 in a browser                  counters as they change, and a button that ends the server in order
-//   curl localhost:8000/                                     what there is
+//   open http://localhost:8000 in a browser                  live counters, and a button that drains the server
+//   curl localhost:8000/                                     the list of pages
 //   curl localhost:8000/api/hello?name=Ann                   a greeting
 //   curl localhost:8000/api/counter                          a number
 //   curl localhost:8000/api/counter -d '{"add": 5}'          the number, changed
-//   curl localhost:8000/api/echo -d 'any text'               the request, as it was understood
+//   curl localhost:8000/api/echo -d 'any text'               the request, as parsed
 //   curl localhost:8000/api/stats                            connections and requests so far
-//   curl localhost:8000/api/drain -H 'Content-Type: application/json' -d '{}'     ends it, as the button does; from this machine only
+//   curl localhost:8000/api/drain -H 'Content-Type: application/json' -d '{}'     drains the server; from this machine only
 
 #include "example.h"
 
 #define JSON_HEADERS "Content-Type: application/json\r\n"
-// A string of a message as the argument of %m. Length 0 would mean "up to the terminator", which messages do not have.
+// A string of a message as an argument of %m. Length 0 would mean "up to the NUL", and messages have none.
 #define QUOTED(s) mg_print_esc, (int) (s).len, (s).len > 0 ? (s).buf : ""
 
 static const char *const s_usage =
@@ -28,7 +28,7 @@ static const char *s_help =
     "ANY  /api/echo             the request, as it was understood\n"
     "GET  /api/stats            connections and requests so far\n"
     "GET  /live                 a WebSocket with the counters of the page, twice a second\n"
-    "POST /api/drain            {} of type application/json ends the server in order\n";
+    "POST /api/drain            {} of type application/json drains the server\n";
 
 static const char *s_body =
     "<h1>libmongoose-rs is running</h1>\n"
@@ -46,8 +46,8 @@ static const char *s_body =
     "<tr><td><a href=\"/api/echo?a=b\">/api/echo?a=b</a><td>the request, as it was understood\n"
     "<tr><td><a href=\"/api/stats\">/api/stats</a><td>connections and requests so far\n"
     "</tbody></table></div>\n"
-    "<h2>Leaving in order</h2>\n"
-    "<p>The server takes new connections for three more seconds, answers what it was asked, says good-bye to WebSockets, and ends.</p>\n"
+    "<h2>Graceful shutdown</h2>\n"
+    "<p>The server accepts connections for three more seconds, completes pending responses, closes WebSockets, and exits.</p>\n"
     "<div class=\"row\"><button id=\"drain\" class=\"danger\">Drain the server</button> <span id=\"said\" role=\"alert\"></span></div>\n"
     "<div id=\"states\"></div>\n";
 
@@ -123,7 +123,7 @@ static void counter(struct mg_connection *c, struct mg_http_message *hm) {
   mg_http_reply(c, 200, JSON_HEADERS, "{%m:%ld}\n", MG_ESC("counter"), s_state.counter);
 }
 
-// As a client on this machine has it. Behind a proxy everybody has: such a server should not have this page.
+// True for clients on this machine. Behind a proxy it is true for everybody: such a server should not have this page.
 static bool is_local(const struct mg_connection *c) {
   return memcmp(c->rem.addr.ip, c->loc.addr.ip, c->rem.is_ip6 ? 16 : 4) == 0;
 }
@@ -135,14 +135,14 @@ static void drain(struct mg_connection *c, struct mg_http_message *hm) {
   if (!is(hm->method, "POST") || type == NULL || !mg_match(*type, mg_str("application/json#"), NULL)) {
     mg_http_reply(c, 400, JSON_HEADERS, "{%m:%m}\n", MG_ESC("error"), MG_ESC("want a POST of type application/json"));
   } else if (!is_local(c)) {
-    mg_http_reply(c, 403, JSON_HEADERS, "{%m:%m}\n", MG_ESC("error"), MG_ESC("only from the machine that it runs on"));
+    mg_http_reply(c, 403, JSON_HEADERS, "{%m:%m}\n", MG_ESC("error"), MG_ESC("only from the server's own machine"));
   } else {
     mgx_mgr_drain(c->mgr, &opts);
     mg_http_reply(c, 200, JSON_HEADERS, "{%m:true}\n", MG_ESC("draining"));
   }
 }
 
-// A timer's function: the numbers for all pages.
+// Timer callback: sends the counters to all pages.
 static void tell_pages(void *arg) {
   static const char *phases[] = {"running", "lame duck", "idle grace", "finishing", "done"};
   struct mg_mgr *mgr = (struct mg_mgr *) arg;
@@ -217,7 +217,7 @@ int main(int argc, char **argv) {
   listener = mg_http_listen(&mgr, url, handler, NULL);
   if (listener == NULL) return example_cannot_listen(&mgr, argv[0], url);
   example_ready(listener, "http");
-  // The first signal ends it in order, the second one at once.
+  // The first signal drains the server, the second one ends it at once.
   while (mgx_mgr_phase(&mgr) != MGX_MGR_DONE && (s_signal == 0 || !leaving)) {
     if (s_signal != 0) {
       s_signal = 0;

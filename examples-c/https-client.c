@@ -1,11 +1,11 @@
-// Fetches a URL over TLS and prints the answer: the head to stderr, the body to stdout.
+// Fetches a URL over TLS and prints the response: the head to stderr, the body to stdout.
 //
 // usage: https-client -h
 //
 //   -a CA        check the server's certificate against these authorities, PEM or DER
-//   -i           do not check it at all
+//   -i           do not check the server's certificate
 //   -c CERT -k KEY   show this certificate if the server asks for one
-//   -t SECONDS   give up after so long; default 10
+//   -t SECONDS   timeout, default 10
 //
 // try:   https-client -a cert.pem https://localhost:8443/
 // exit:  0 when the status is below 400
@@ -15,9 +15,9 @@
 static const char *const s_usage =
     "usage: https-client [-a CA | -i] [-c CERT -k KEY] [-t SECONDS] URL     such as https://localhost:8443/\n"
     "  -a CA   check the server's certificate against these authorities, PEM or DER\n"
-    "  -i   do not check it at all\n"
+    "  -i   do not check the server's certificate\n"
     "  -c CERT -k KEY   show this certificate if the server asks for one\n"
-    "  -t SECONDS   give up after so long; default 10\n";
+    "  -t SECONDS   timeout, default 10\n";
 
 struct request {
   const char *url;
@@ -32,7 +32,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CONNECT) {
     struct mg_str host = mg_url_host(r->url);
     if (c->is_tls) mg_tls_init(c, &r->tls);
-    // Held back until the handshake is complete.
+    // Sent when the handshake is complete.
     mg_printf(c, "GET %s HTTP/1.1\r\nHost: %.*s:%d\r\nConnection: close\r\n\r\n", mg_url_uri(r->url), (int) host.len, host.buf,
               mg_url_port(r->url));
   } else if (ev == MG_EV_HTTP_MSG) {
@@ -42,12 +42,12 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     r->status = mg_http_status(hm);
     c->is_draining = 1;
   } else if (ev == MG_EV_POLL && r->status == 0 && *(uint64_t *) ev_data > r->deadline) {
-    mg_error(c, "no answer in time");
+    mg_error(c, "timed out waiting for the response");
   } else if (ev == MG_EV_ERROR) {
     fprintf(stderr, "%s: %s\n", r->url, (char *) ev_data);
     r->failed = true;
   } else if (ev == MG_EV_CLOSE) {
-    if (r->status == 0 && !r->failed) fprintf(stderr, "%s: closed without an answer\n", r->url);
+    if (r->status == 0 && !r->failed) fprintf(stderr, "%s: closed without a response\n", r->url);
     r->done = true;
   }
 }

@@ -1,8 +1,8 @@
-// An HTTPS server: files of a directory; /echo sends back what it is sent, and so does /websocket, message by message.
+// An HTTPS server for the files of a directory; /echo returns the request body, and /websocket echoes messages.
 //
 // usage: https-server -h
 //
-//   -c CERT   the server's certificate, PEM or DER; a chain has its own certificate first
+//   -c CERT   the server's certificate, PEM or DER; a chain begins with it
 //   -k KEY    its private key
 //   -a CA     refuse clients without a certificate of this authority
 //   -d DIR    the directory
@@ -17,7 +17,7 @@
 static const char *const s_usage =
     "usage: https-server -c CERT -k KEY [-a CA] [-d DIR] [-l URL]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default https://0.0.0.0:8443; port 0 is any free port\n"
-    "  -c CERT   the server's certificate, PEM or DER; a chain has its own certificate first\n"
+    "  -c CERT   the server's certificate, PEM or DER; a chain begins with it\n"
     "  -k KEY   its private key\n"
     "  -a CA   refuse clients without a certificate of this authority\n"
     "  -d DIR   the directory, default the current one\n";

@@ -1,14 +1,14 @@
-// Answers of any size that are never in memory as a whole: each part is queued when the one before has left.
+// Responses of any size that are never in memory as a whole: each part is queued after the previous one was sent.
 //
 // usage: huge-response -h
 //
-//   curl -o /dev/null localhost:8000/bytes/10000000000      so many bytes, with their length in front
-//   curl localhost:8000/lines/1000000                       so many lines, in chunks; no length is known
+//   curl -o /dev/null localhost:8000/bytes/10000000000      that many bytes, with a Content-Length
+//   curl localhost:8000/lines/1000000                       that many lines, in chunks, without a length
 
 #include "example.h"
 
-#define PART 16384           // what is made at a time
-#define QUEUE (4 * PART)     // more than this is not queued
+#define PART 16384           // bytes produced at a time
+#define QUEUE (4 * PART)     // most bytes queued
 
 static const char *const s_usage =
     "usage: huge-response [-l URL]     Ctrl-C ends it\n"
@@ -16,7 +16,7 @@ static const char *const s_usage =
 
 // In c->data: what is left of an answer.
 struct state {
-  char kind;  // 'b' bytes, 'l' lines, 0 nothing
+  char kind;  // 'b' bytes, 'l' lines, 0 none
   uint64_t done, total;
 };
 
@@ -34,7 +34,7 @@ static void queue_bytes(struct mg_connection *c, struct state *s) {
   }
   if (s->done == s->total) {
     s->kind = 0;
-    c->is_resp = 0;  // the next request of this connection may come
+    c->is_resp = 0;  // done: the next request of this connection may be handled
   }
 }
 
@@ -44,7 +44,7 @@ static void queue_lines(struct mg_connection *c, struct state *s) {
   }
   if (s->done == s->total) {
     s->kind = 0;
-    mg_http_printf_chunk(c, "");  // the end
+    mg_http_printf_chunk(c, "");  // the last chunk
   }
 }
 
@@ -52,7 +52,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct state *s = state(c);
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-    struct mg_str n[2];  // one more than there are wildcards
+    struct mg_str n[2];  // one more than the number of wildcards
     s->done = s->total = 0;
     if (mg_match(hm->uri, mg_str("/bytes/*"), n) && mg_str_to_num(n[0], 10, &s->total, sizeof(s->total))) {
       mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %llu\r\n\r\n", (unsigned long long) s->total);
@@ -64,7 +64,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
       mg_http_reply(c, 404, "", "/bytes/N or /lines/N\n");
     }
   }
-  // At once, and whenever something has left.
+  // Now, and whenever output was sent.
   if (ev == MG_EV_HTTP_MSG || ev == MG_EV_WRITE) {
     if (s->kind == 'b') queue_bytes(c, s);
     if (s->kind == 'l') queue_lines(c, s);

@@ -1,4 +1,4 @@
-// Announces a host name and a service on the local link (mDNS, DNS-SD), and prints what it is asked.
+// Publishes a host name and a service on the local link (mDNS, DNS-SD), and prints the questions it receives.
 //
 // usage: mdns-server -h
 // try:   avahi-browse -rt _http._tcp, or dns-client demo.local
@@ -10,7 +10,7 @@ static const char *const s_usage =
     "  -n NAME   without dots: the host is NAME.local and the service NAME.SERVICE.local, default demo\n"
     "  -s SERVICE   such as _ipp._tcp, default _http._tcp\n"
     "  -p PORT   of the service, default 8000\n"
-    "  -t TEXT   what browsers of services are told, such as path=/index.html\n"
+    "  -t TEXT   the TXT record of the service, such as path=/index.html\n"
     "  -a ADDRESS   the IPv4 address of the host, default: that of this machine\n";
 
 static struct mg_dnssd_record s_record;
@@ -28,7 +28,7 @@ static bool is_service(struct mg_str name) {
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_MDNS_REQ) {
     struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
-    // An A question arrives only if it is for our name. The others are for all services of this host: is it ours?
+    // An A question arrives only if it is for our name. The others may be for any service: check the name.
     if (req->rr->atype != MG_DNS_RTYPE_A) req->is_resp = !req->is_listing && is_service(req->reqname);
     if (req->is_resp) {
       req->r = &s_record;
@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
   if (optind < argc || name[0] == '\0' || strlen(name) > 63 || strchr(name, '.') != NULL || port < 1 || port > 65535 || len > 200) {
     return example_usage(s_usage, '?');
   }
-  // A TXT record is a list of strings, each with its length in front.
+  // A TXT record is a list of length-prefixed strings.
   txt[0] = (char) len;
   memcpy(txt + 1, text, len);
   s_record.srvcproto = mg_str(service);

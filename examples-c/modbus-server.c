@@ -1,4 +1,4 @@
-// A Modbus TCP server with a bank of registers and a bank of coils. Input registers and discrete inputs are the same banks, read-only.
+// A Modbus TCP server with a bank of registers and a bank of coils. Input registers and discrete inputs give read-only access to them.
 //
 // usage: modbus-server -h
 
@@ -7,7 +7,7 @@
 static const char *const s_usage =
     "usage: modbus-server [-l URL] [-n SIZE] [-r] [-v]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default tcp://0.0.0.0:502; port 0 is any free port\n"
-    "  -n SIZE   registers, and coils, from address 0 on; default 1000, at most 65536\n"
+    "  -n SIZE   number of registers and of coils, from address 0; default 1000, at most 65536\n"
     "  -r   refuse to write\n"
     "  -v   print each request\n";
 
@@ -35,7 +35,7 @@ static void carry_out(struct mg_modbus_req *req) {
       case MG_MODBUS_FUNC_READ_INPUT_REGISTERS: req->u.regs[i] = s_registers[req->addr + i]; break;
       case MG_MODBUS_FUNC_WRITE_SINGLE_COIL:
       case MG_MODBUS_FUNC_WRITE_MULTIPLE_COILS: s_coils[req->addr + i] = req->u.bits[i]; break;
-      default: s_registers[req->addr + i] = req->u.regs[i]; break;  // the library lets no other function through
+      default: s_registers[req->addr + i] = req->u.regs[i]; break;  // the library passes no other function
     }
   }
 }

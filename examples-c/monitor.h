@@ -67,7 +67,7 @@ static const char *const MONITOR_BODY =
     "<h1>%s</h1>\n<p class=\"soft\">%s</p>\n"
     "<p role=\"status\"><span id=\"phase\" class=\"state\">connecting</span> <span id=\"requests\">0</span> requests, process\n"
     "<code id=\"pid\"></code></p>\n"
-    "<div class=\"row\"><button id=\"more\">Open ten connections</button> <button id=\"slow\">Ask for something slow</button></div>\n"
+    "<div class=\"row\"><button id=\"more\">Open ten connections</button> <button id=\"slow\">Send a slow request</button></div>\n"
     "<h2>Connections by state</h2><div id=\"bars\"></div>\n"
     "<h2>Connections</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Id<th scope=\"col\">Peer<th scope=\"col\">State"
     "<th scope=\"col\">Unsent bytes<th></thead><tbody id=\"list\"></tbody></table></div>\n";
@@ -91,7 +91,7 @@ static const char *const MONITOR_JS =
     "    bar.dataset.state = state;\n"
     "    return bar;\n"
     "  }));\n"
-    "  if (at('list').matches(':hover, :focus-within')) return;  // a button must not move away under the pointer\n"
+    "  if (at('list').matches(':hover, :focus-within')) return;  // keep a button in place under the pointer\n"
     "  at('list').replaceChildren(...s.list.map(c => {\n"
     "    const row = document.createElement('tr');\n"
     "    [c.id, c.peer, c.state, c.unsent].forEach(text => cell(row, text));\n"
@@ -112,11 +112,11 @@ static const char *const MONITOR_JS =
     "source.onerror = gone;\n"
     "at('slow').onclick = () => fetch('/later');\n";
 
-// Where the server echoes, its WebSockets are what a page can open in numbers; elsewhere requests.
+// "Open ten connections": WebSockets if the server has an echo, otherwise requests.
 #define MONITOR_SOCKETS "at('more').onclick = () => { for (let i = 0; i < 10; i++) new WebSocket(here('/ws')); };\n"
 #define MONITOR_REQUESTS "at('more').onclick = () => { for (let i = 0; i < 10; i++) fetch('/later?' + i); };\n"
 
-// For MG_EV_HTTP_MSG: the page at /, for browsers, and its stream. False: it was something else.
+// For MG_EV_HTTP_MSG: serves browsers the page at / and its stream. False for other requests.
 static inline bool monitor_http(struct mg_connection *c, struct mg_http_message *hm, const char *title, const char *text,
                                 const char *script) {
   if (mg_match(hm->uri, mg_str("/monitor"), NULL)) {

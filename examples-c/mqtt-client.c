@@ -1,12 +1,12 @@
-// An MQTT client: prints the messages of a topic, and publishes to it. It connects again when the connection is lost; messages
-// that the broker had not acknowledged are then sent again.
+// An MQTT client: prints the messages of a topic, or publishes to it. It reconnects when the connection is lost, and resends
+// messages that the broker has not acknowledged.
 //
 // usage: mqtt-client -h
-//               without -m: subscribe, and end after -n messages (default: never)
-//   -i ID       a session of this name: what arrives while we are away is delivered later
-//   -5          speak MQTT 5, otherwise 3.1.1
+//               without -m: subscribe, and exit after -n messages (default: never)
+//   -i ID       a persistent session: the broker delivers later what arrives while the client is offline
+//   -5          use MQTT 5 instead of 3.1.1
 //   try: mqtt-client mqtt://localhost:1883 & mqtt-client -q 1 -m hello -n 3 mqtt://localhost:1883
-//   exit: 0 when COUNT was reached, 1 when the broker refused something
+//   exit: 0 if COUNT was reached, 1 if the broker refused something
 
 #include "example.h"
 
@@ -15,18 +15,18 @@
 
 static const char *const s_usage =
     "usage: mqtt-client [-t TOPIC] [-q QOS] [-m MESSAGE] [-n COUNT] [-i ID] [-u USER] [-P PASSWORD] [-k SECONDS] [-5] [-c CA] URL\n"
-    "  -t TOPIC   default mqtt-client/test; wildcards are fine without -m\n"
+    "  -t TOPIC   default mqtt-client/test; may contain wildcards without -m\n"
     "  -q QOS   0, 1 or 2, default 0\n"
-    "  -m MESSAGE   publish it, with a number behind it, -n times (default 1), and end when the broker has acknowledged all;\n"
-    "      without -m: subscribe, and end after -n messages (default: never)\n"
-    "  -i ID   a session of this name: what arrives while we are away is delivered later\n"
+    "  -m MESSAGE   publish it with a number appended, -n times (default 1), and exit when the broker has acknowledged all;\n"
+    "      without -m: subscribe, and exit after -n messages (default: never)\n"
+    "  -i ID   a persistent session: the broker delivers later what arrives while the client is offline\n"
     "  -u USER -P PASSWORD   log in\n"
     "  -k SECONDS   keep-alive, default 30\n"
     "  -5   speak MQTT 5, otherwise 3.1.1\n"
     "  -c CA   check the broker's certificate against this authority\n"
     "  try: mqtt-client mqtt://localhost:1883 & mqtt-client -q 1 -m hello -n 3 mqtt://localhost:1883\n";
 
-// A message of ours on its way. With QoS 2 the broker takes it first (PUBREC), and is then told to pass it on (PUBREL).
+// An outgoing message. With QoS 2 the broker first stores it (PUBREC), and passes it on after PUBREL.
 struct sent {
   int number;  // 0: free
   uint16_t id;
@@ -36,11 +36,11 @@ struct sent {
 static const char *s_url, *s_topic = "mqtt-client/test", *s_message, *s_id, *s_user, *s_pass, *s_ca;
 static int s_qos, s_count = -1, s_keepalive = 30, s_version = 4;
 
-static struct mg_connection *s_conn;  // NULL while there is none
+static struct mg_connection *s_conn;  // NULL while disconnected
 static bool s_ready, s_refused;
 static int s_published, s_done;
 static struct sent s_sent[WINDOW];
-static uint8_t s_held[65536 / 8];  // ids of QoS 2 messages that the broker has not released: a bit each
+static uint8_t s_held[65536 / 8];  // bit set of the ids of QoS 2 messages that the broker has not released
 static bool is_over(void) {
   return s_signal != 0 || s_refused || (s_count >= 0 && s_done >= s_count);
 }
@@ -58,7 +58,7 @@ static void publish(struct mg_connection *c, struct sent *m) {
   opts.topic = mg_str(s_topic);
   opts.message = mg_str(text);
   opts.qos = (uint8_t) s_qos;
-  opts.retransmit_id = m->id;  // 0 at first: a new id
+  opts.retransmit_id = m->id;  // 0 the first time: a new id
   m->id = mg_mqtt_pub(c, &opts);
 }
 
@@ -73,7 +73,7 @@ static void publish_more(struct mg_connection *c) {
   }
 }
 
-// After a new login: what the broker may not have got is sent again, under its old id.
+// After a new login: resends what the broker may not have received, under the old ids.
 static void publish_again(struct mg_connection *c) {
   int i;
   for (i = 0; i < WINDOW; i++) {
@@ -96,7 +96,7 @@ static void subscribe(struct mg_connection *c) {
   mg_mqtt_sub(c, &opts);
 }
 
-// The reason code of version 5 behind the packet id; a packet without one means success.
+// The version 5 reason code after the packet id; a packet without one means success.
 static int reason(const struct mg_mqtt_message *mm) {
   return s_version == 5 && mm->dgram.len > 4 ? (uint8_t) mm->dgram.buf[4] : 0;
 }
@@ -121,7 +121,7 @@ static void on_packet(struct mg_connection *c, struct mg_mqtt_message *mm) {
     }
     publish_more(c);
   } else if (mm->cmd == MQTT_CMD_DISCONNECT) {
-    fprintf(stderr, "the broker says good-bye: code %d\n", mm->dgram.len > 2 ? (uint8_t) mm->dgram.buf[2] : 0);
+    fprintf(stderr, "the broker disconnects: code %d\n", mm->dgram.len > 2 ? (uint8_t) mm->dgram.buf[2] : 0);
   }
 }
 
@@ -129,7 +129,7 @@ static void on_message(const struct mg_mqtt_message *mm) {
   uint8_t bit = (uint8_t) (1 << mm->id % 8);
   if (is_over()) return;
   if (mm->qos == 2) {
-    if (s_held[mm->id / 8] & bit) return;  // sent again
+    if (s_held[mm->id / 8] & bit) return;  // a duplicate
     s_held[mm->id / 8] |= bit;
   }
   printf("%.*s %.*s\n", (int) mm->topic.len, mm->topic.buf, (int) mm->data.len, mm->data.buf);
@@ -181,8 +181,8 @@ static void login(struct mg_mgr *mgr) {
   memset(&opts, 0, sizeof(opts));
   memset(&expiry, 0, sizeof(expiry));
   opts.version = (uint8_t) s_version;
-  opts.keepalive = (uint16_t) s_keepalive;  // the library pings, and raises MG_EV_ERROR when the broker is silent
-  opts.client_id = mg_str(s_id);  // mg_str(NULL) is empty: a random one
+  opts.keepalive = (uint16_t) s_keepalive;  // the library pings, and raises MG_EV_ERROR if the broker is silent
+  opts.client_id = mg_str(s_id);  // mg_str(NULL) is empty: a random id
   opts.user = mg_str(s_user);
   opts.pass = mg_str(s_pass);
   opts.clean = s_id == NULL;

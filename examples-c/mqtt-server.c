@@ -2,8 +2,8 @@
 //
 // usage: mqtt-server -h
 //
-// All of both versions but authentication beyond user and password. What is kept in memory is bounded by the numbers below and in
-// session.h. Its parts are in the directory mqtt-server. For -d build it with SQLite:
+// Implements both versions completely, except for authentication methods other than user and password. The constants below and in
+// session.h bound its memory. Its parts are in the directory mqtt-server. For -d build it with SQLite:
 //   cc -DWITH_SQLITE mqtt-server.c -lmongoose -lsqlite3 -o mqtt-server
 // flags:
 // flags: -DWITH_SQLITE -lsqlite3
@@ -17,7 +17,7 @@
 #define MAX_CONNS 2000
 #define MAX_NAME 1000  // bytes of a client id or a filter
 #define MAX_PACKET (1024 * 1024)
-#define MAX_KEEPALIVE 60  // seconds; version 5 clients that promised more are told so, so that dead ones are noticed
+#define MAX_KEEPALIVE 60  // seconds; imposed on version 5 clients, to detect dead ones
 #define LOGIN_SECONDS 10
 #define TICK_MS 250
 #define MAX_URLS 16
@@ -25,10 +25,10 @@
 static const char *const s_usage =
     "usage: mqtt-server [-u USER -P PASSWORD] [-c CERT -k KEY] [-n FILTER] [-d DATABASE] [-l URL]...     Ctrl-C ends it\n"
     "  -l URL   where to listen, default mqtt://0.0.0.0:1883; may be repeated. http:// and https:// are for WebSocket clients\n"
-    "  -u USER -P PASSWORD   who may connect; without them everybody\n"
+    "  -u USER -P PASSWORD   required to connect; without them everybody may\n"
     "  -c CERT -k KEY   for mqtts:// and https://\n"
-    "  -n FILTER   a filter that nobody may subscribe to\n"
-    "  -d DATABASE   sessions and retained messages are kept there, so that a restart loses no message of QoS 1 or 2\n"
+    "  -n FILTER   a filter to which subscriptions are refused\n"
+    "  -d DATABASE   stores sessions and retained messages: a restart loses no message of QoS 1 or 2\n"
     "  try: mqtt-server -l mqtt://0.0.0.0:1883 -l http://0.0.0.0:8083\n";
 
 static const char *s_user, *s_pass, *s_denied;
@@ -117,7 +117,7 @@ static void send_connack(struct mg_connection *c, const struct login *l, bool pr
     memcpy(to, props, (size_t) (p - props));
     to += p - props;
   }
-  // What is too large for the client is not sent, and without an answer it is not logged in.
+  // A packet too large for the client must not be sent, and without a CONNACK there is no login.
   is_sent = !l->v5 || l->max_packet == 0 || 2 + (size_t) (to - answer) <= l->max_packet;
   if (is_sent) send_packet(c, MQTT_CMD_CONNACK, 0, answer, (size_t) (to - answer));
   if (code != 0 || !is_sent) c->is_draining = 1;
@@ -127,7 +127,7 @@ static void send_connack(struct mg_connection *c, const struct login *l, bool pr
 static struct session *take_session(const struct login *l, bool *present) {
   struct session *s = session_find(l->id);
   if (s != NULL && s->c != NULL) {
-    // The same client from elsewhere: the old connection ends. Without a life of its own the session goes with it.
+    // The same client connects elsewhere: close the old connection, and with it a session that does not outlive it.
     end(s->c, TAKEN_OVER);
     s = session_find(l->id);
   }
@@ -151,7 +151,7 @@ static void on_connect(struct mg_connection *c, struct mg_mqtt_message *mm) {
   char random[20];
 
   memset(&l, 0, sizeof(l));
-  c->is_mqtt5 = l.v5 = version == 5;  // on a WebSocket the library does not see the packet
+  c->is_mqtt5 = l.v5 = version == 5;  // on a WebSocket the library does not parse the packet
   if (mg_strcmp(name, mg_str("MQTT")) != 0 || (version != 4 && version != 5)) {
     send_packet(c, MQTT_CMD_CONNACK, 0, "\0\1", 2);  // unacceptable protocol version
     c->is_draining = 1;
@@ -184,7 +184,7 @@ static void on_connect(struct mg_connection *c, struct mg_mqtt_message *mm) {
     return;
   }
   s->c = c;
-  message_drop(s->will);  // one that was delayed
+  message_drop(s->will);  // a delayed one
   s->will = will;
   s->will_delay = l.will_delay;
   s->keepalive = l.v5 && l.keepalive > MAX_KEEPALIVE ? MAX_KEEPALIVE : l.keepalive;
@@ -227,7 +227,7 @@ static void on_publish(struct session *s, struct mg_mqtt_message *mm) {
   }
   if (mm->qos == 2) {
     while (i < s->num_held && s->held[i] != mm->id) i++;
-    if (i < s->num_held) return;  // sent again: it was delivered before
+    if (i < s->num_held) return;  // a duplicate: already delivered
     if (i == MAX_HELD) {
       refuse(s->c, mm, TOO_MANY);
       return;
@@ -235,7 +235,7 @@ static void on_publish(struct session *s, struct mg_mqtt_message *mm) {
   }
   if ((m = message_new(topic, mm->data, props, mm->qos, first & 1)) == NULL) {
     MG_ERROR(("out of memory for messages"));
-    if (mm->qos > 0) s->c->is_closing = 1;  // at once: the acknowledgement that is queued must not leave
+    if (mm->qos > 0) s->c->is_closing = 1;  // at once: the queued acknowledgement must not be sent
     return;
   }
   if (mm->qos == 2) {
@@ -341,7 +341,7 @@ static void on_unsubscribe(struct session *s, struct mg_mqtt_message *mm) {
       end(c, PROTOCOL_ERROR);
       return;
     }
-    if (v5) codes[n++] = sub != NULL ? 0 : 0x11;  // there was no such subscription
+    if (v5) codes[n++] = sub != NULL ? 0 : 0x11;  // no subscription existed
     if (sub != NULL) unsubscribe(s, sub);
   } while (r.len > 0);
   send_packet(c, MQTT_CMD_UNSUBACK, 0, codes, n);
@@ -378,11 +378,11 @@ static bool is_refusal(const struct mg_connection *c, const struct mg_mqtt_messa
 static void on_packet(struct mg_connection *c, struct mg_mqtt_message *mm) {
   struct session *s = (struct session *) c->fn_data;
   if (c->send.len > 3 * MAX_UNSENT) {
-    c->is_closing = 1;  // asks and asks, and does not read the answers
+    c->is_closing = 1;  // sends requests without reading the answers
   } else if (mm->dgram.len > MAX_PACKET) {
     refuse(c, mm, TOO_LARGE);
   } else if ((s == NULL) != (mm->cmd == MQTT_CMD_CONNECT)) {
-    refuse(c, mm, PROTOCOL_ERROR);  // the first packet and only the first is a login
+    refuse(c, mm, PROTOCOL_ERROR);  // CONNECT must be the first packet, and only the first
   } else if (s == NULL) {
     on_connect(c, mm);
   } else {
@@ -407,7 +407,7 @@ static void on_packet(struct mg_connection *c, struct mg_mqtt_message *mm) {
 // What c->data holds.
 struct input {
   uint64_t since;            // when the connection was accepted
-  struct mg_iobuf *partial;  // a packet may lie in several WebSocket messages, and a message may hold several packets
+  struct mg_iobuf *partial;  // a packet may span several WebSocket messages, and a message may hold several packets
 };
 
 static struct input *input_of(struct mg_connection *c) {
@@ -429,7 +429,7 @@ static void on_websocket(struct mg_connection *c, struct mg_str data) {
     if (rc == MQTT_MALFORMED) end(c, PROTOCOL_ERROR);
     else if (in->partial->len - done > MAX_PACKET + MG_IO_SIZE) end(c, TOO_LARGE);
     if (rc != MQTT_OK) break;
-    // What the library does on a TCP connection.
+    // The library does this on TCP connections.
     if (mm.cmd == MQTT_CMD_PUBLISH && mm.qos > 0) send_ack(c, mm.qos == 1 ? MQTT_CMD_PUBACK : MQTT_CMD_PUBREC, mm.id);
     if (mm.cmd == MQTT_CMD_PUBREC && !is_refusal(c, &mm)) send_ack(c, MQTT_CMD_PUBREL, mm.id);
     if (mm.cmd == MQTT_CMD_PUBREL) send_ack(c, MQTT_CMD_PUBCOMP, mm.id);
@@ -453,7 +453,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     if (count_conns(c->mgr) > MAX_CONNS) c->is_closing = 1;
     else if (c->is_tls) mg_tls_init(c, &s_tls);
   } else if (ev == MG_EV_HTTP_MSG) {
-    example_ws_upgrade(c, (struct mg_http_message *) ev_data);  // the library agrees to the protocol `mqtt`
+    example_ws_upgrade(c, (struct mg_http_message *) ev_data);  // the library accepts the subprotocol `mqtt`
   } else if (ev == MG_EV_WS_MSG) {
     on_websocket(c, ((struct mg_ws_message *) ev_data)->data);
   } else if (ev == MG_EV_MQTT_CMD) {
@@ -467,7 +467,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     }
     if (s != NULL) detach(s);
   }
-  // Acknowledgements are queued by now. They leave after this call.
+  // Acknowledgements are already queued. They are sent after this call.
   if (ev == MG_EV_READ || ev == MG_EV_WRITE || ev == MG_EV_CLOSE) store_commit();
 }
 

@@ -1,8 +1,8 @@
-// A collection of things that programs create, read, change and delete over HTTP, as JSON.
+// A collection of things that clients create, read, change and delete over HTTP, as JSON.
 //
 // usage: rest-server -h
 //
-//   curl localhost:8000/things -d '{"name":"lamp","price":12.5}'          creates one: 201, and where it is
+//   curl localhost:8000/things -d '{"name":"lamp","price":12.5}'          creates one: 201, and its location
 //   curl localhost:8000/things                                            all
 //   curl localhost:8000/things/1                                          one
 //   curl localhost:8000/things/1 -X PUT -d '{"name":"lamp","price":10}'   replaces it
@@ -19,8 +19,8 @@
 static const char *const s_usage =
     "usage: rest-server [-l URL] [-u USER:PASSWORD] [-n MOST]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default http://127.0.0.1:8000; port 0 is any free port\n"
-    "  -u USER:PASSWORD   who may use it; without it everybody\n"
-    "  -n MOST   most things it keeps, default 1000\n";
+    "  -u USER:PASSWORD   required for access; without it everybody may\n"
+    "  -n MOST   maximum number of things, default 1000\n";
 
 struct thing {
   unsigned long id;  // 0: free
@@ -65,7 +65,7 @@ static bool may(struct mg_http_message *hm) {
   if (s_user == NULL) return true;
   mg_http_creds(hm, user, sizeof(user), pass, sizeof(pass));
   mg_snprintf(both, sizeof(both), "%s:%s", user, pass);
-  return strcmp(both, s_user) == 0;  // a real program keeps hashes of passwords
+  return strcmp(both, s_user) == 0;  // a real application stores password hashes
 }
 
 // The body as a thing. What it is to be named and to cost must be there, of the right kind and of some sense.
@@ -120,7 +120,7 @@ static void one(struct mg_connection *c, struct mg_http_message *hm, struct mg_s
     refuse(c, hm, 404, JSON, "no such thing");
   } else if (is(hm->method, "DELETE")) {
     t->id = 0;
-    // mg_http_reply would add a Content-Length, which an answer with status 204 must not have.
+    // mg_http_reply would add a Content-Length, which a 204 response must not have.
     mg_printf(c, "HTTP/1.1 204 No Content\r\n\r\n");
     c->is_resp = 0;
   } else if (is(hm->method, "PUT")) {
@@ -140,7 +140,7 @@ static void one(struct mg_connection *c, struct mg_http_message *hm, struct mg_s
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-  struct mg_str name[2];  // one more than there are wildcards
+  struct mg_str name[2];  // one more than the number of wildcards
   if (ev != MG_EV_HTTP_MSG) return;
   if (!may(hm)) {
     refuse(c, hm, 401, JSON "WWW-Authenticate: Basic realm=\"things\"\r\n", "who are you?");
@@ -178,7 +178,7 @@ int main(int argc, char **argv) {
   example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
-  // Neither many clients nor slow ones, nor long bodies, take more memory than this.
+  // Bounds the memory that many clients, slow clients and long bodies can take.
   limits = *mgx_limits_public();
   limits.max_conns = 1000;
   limits.max_body_bytes = 16 * 1024;

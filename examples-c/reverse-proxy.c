@@ -1,51 +1,51 @@
-// A reverse proxy: clients talk to it, it talks to the server behind it. Bodies of any size pass through in both directions in
-// pieces, no faster than the slower side takes them.
+// A reverse proxy: forwards requests to the server behind it. Bodies of any size pass in both directions in pieces, no faster
+// than the slower side reads them.
 //
 // usage: reverse-proxy -h
 //   UPSTREAM_URL   such as http://127.0.0.1:9000
 //
-// - A client's connection stays open for further requests, and so does the one to the server that belongs to it.
-// - What is meant for one connection only (Connection, Keep-Alive, TE, ...) is not passed on; X-Forwarded-For is added.
-// - Bodies are taken apart and put together again: what one side says about their length never reaches the other unchecked.
-// - 502: the server cannot be reached or makes no sense. 504: it is silent.
-// - WebSocket connections pass, too.
+// - A client's connection stays open for further requests, and so does its connection to the server.
+// - Hop-by-hop headers (Connection, Keep-Alive, TE, ...) are not forwarded; X-Forwarded-For is added.
+// - Bodies are parsed and framed again: one side's length information never reaches the other side unchecked.
+// - 502: the server is unreachable or sends an invalid response. 504: it does not respond.
+// - WebSocket connections pass too.
 
 #include "example.h"
 
-#define QUEUE_MAX (256 * 1024)  // more than this does not wait to be sent
+#define QUEUE_MAX (256 * 1024)  // most bytes queued
 #define HEAD_MAX (64 * 1024)
 
 static const char *const s_usage =
     "usage: reverse-proxy [-l URL] [-t SECONDS] UPSTREAM_URL     Ctrl-C or SIGTERM ends it\n"
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
-    "  -t SECONDS   how long the server may be silent, default 60\n"
+    "  -t SECONDS   how long to wait for the server, default 60\n"
     "  UPSTREAM_URL   such as http://127.0.0.1:9000\n";
 
-// How the end of a body is found, and where in it we are.
+// How the body is delimited, and the current position in it.
 enum kind { NONE, LENGTH, CHUNKED, UNTIL_CLOSE };
 enum place { CHUNK_SIZE, SIZE_MORE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, LINE, TRAILER, TRAILER_LF, LAST_LF };
 
 struct body {
   enum kind kind;
-  uint64_t left;  // LENGTH: bytes to come. CHUNKED: bytes of this chunk
+  uint64_t left;  // LENGTH: remaining bytes. CHUNKED: remaining bytes of this chunk
   enum place at;  // CHUNKED
   bool done;
 };
 
-// A client's connection and the one to the server that it is connected with, in fn_data of both.
+// A client's connection and its connection to the server; fn_data of both.
 struct pair {
-  struct mg_connection *client, *server;  // NULL when it is not there
+  struct mg_connection *client, *server;  // NULL if not connected
   struct body request, response;
-  struct mg_iobuf head;                   // of the request, while it might have to be sent again
+  struct mg_iobuf head;                   // of the request, while it might have to be resent
   bool busy;                              // a request is in progress
-  bool answered;                          // the head of its response was passed on
-  bool is_head, is_safe;                  // the method is HEAD; is one that changes nothing
-  bool is_old;                            // the client speaks HTTP/1.0
-  bool last;                              // the client's connection ends after this response
-  bool used, keep;                        // the server's connection has had an earlier request; may have another one
-  bool upgrade, tunnel;                   // asked for, granted: bytes without structure from now on
-  bool chunked;                           // how the body goes to the client
-  uint64_t since;                         // when something last moved
+  bool answered;                          // the head of its response was forwarded
+  bool is_head, is_safe;                  // the method is HEAD; the method is safe
+  bool is_old;                            // the client uses HTTP/1.0
+  bool last;                              // the client's connection closes after this response
+  bool used, keep;                        // the server's connection had an earlier request; may have another one
+  bool upgrade, tunnel;                   // requested; granted: raw bytes from now on
+  bool chunked;                           // the body goes to the client in chunks
+  uint64_t since;                         // when data last moved
 };
 
 static const char *s_upstream;
@@ -58,7 +58,7 @@ static bool is(struct mg_str s, const char *text) {
 
 // ---- heads
 
-// The header line at the start of `*rest`, which it is taken off. False at the end, or when it is none.
+// Removes the header line at the start of `*rest`. False at the end, or if it is malformed.
 static bool next_header(struct mg_str *rest, struct mg_str *name, struct mg_str *value) {
   const char *end = rest->len == 0 ? NULL : (const char *) memchr(rest->buf, '\n', rest->len), *colon;
   struct mg_str line;
@@ -69,21 +69,21 @@ static bool next_header(struct mg_str *rest, struct mg_str *name, struct mg_str 
   if (line.len > 0 && line.buf[line.len - 1] == '\r') line.len--;
   if (line.len == 0 || (colon = (const char *) memchr(line.buf, ':', line.len)) == NULL) return false;
   *name = mg_str_n(line.buf, (size_t) (colon - line.buf));
-  // mg_http_parse looks at the first 30 only.
+  // mg_http_parse stores only the first 30.
   if (name->len == 0 || memchr(name->buf, ' ', name->len) != NULL || memchr(line.buf, '\r', line.len) != NULL) return false;
   *value = mg_str_n(colon + 1, line.len - name->len - 1);
   while (value->len > 0 && (value->buf[0] == ' ' || value->buf[0] == '\t')) value->buf++, value->len--;
   return true;
 }
 
-// The lines behind the first one.
+// The lines after the first one.
 static struct mg_str header_lines(struct mg_http_message *hm) {
   const char *end = (const char *) memchr(hm->head.buf, '\n', hm->head.len);
   size_t first = (size_t) (end - hm->head.buf) + 1;
   return mg_str_n(hm->head.buf + first, hm->head.len - first);
 }
 
-// Whether there is such a header, also behind the first 30, which are all that mg_http_get_header looks at.
+// Whether this header exists, including after the first 30, to which mg_http_get_header is limited.
 static bool has_header(struct mg_http_message *hm, const char *header, struct mg_str *value) {
   struct mg_str lines = header_lines(hm), name;
   while (next_header(&lines, &name, value)) {
@@ -92,7 +92,7 @@ static bool has_header(struct mg_http_message *hm, const char *header, struct mg
   return false;
 }
 
-// Whether a header such as "Connection: a, b", which may have several lines, has this word.
+// Whether a list header such as "Connection: a, b", possibly on several lines, contains this token.
 static bool lists(struct mg_http_message *hm, const char *header, struct mg_str word) {
   struct mg_str lines = header_lines(hm), name, value, item, rest;
   while (next_header(&lines, &name, &value)) {
@@ -106,7 +106,7 @@ static bool lists(struct mg_http_message *hm, const char *header, struct mg_str 
   return false;
 }
 
-// Whether a header is for this connection only, or one that we write ourselves.
+// Whether a header is hop-by-hop, or one that the proxy writes itself.
 static bool is_ours(struct mg_http_message *hm, struct mg_str name) {
   static const char *names[] = {"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE",
                                 "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Expect", "X-Forwarded-For"};
@@ -117,7 +117,7 @@ static bool is_ours(struct mg_http_message *hm, struct mg_str name) {
   return lists(hm, "Connection", name);
 }
 
-// How the body of a message ends. False for codings that we do not know.
+// How the body of a message is delimited. False for unknown codings.
 static bool find_body(struct mg_http_message *hm, struct body *b) {
   struct mg_str coding;
   memset(b, 0, sizeof(*b));
@@ -152,7 +152,7 @@ static int hex(char c) {
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-// Passes on the data of chunks; extensions and trailers end here. Returns how many bytes were used, or -1 for malformed ones.
+// Forwards the data of chunks, without extensions and trailers. Returns the number of bytes used, or -1 if they are malformed.
 static long pass_chunks(struct body *b, const char *data, size_t len, struct mg_connection *to, bool chunked) {
   size_t i = 0, n;
   while (i < len && !b->done) {
@@ -194,7 +194,7 @@ static long pass_chunks(struct body *b, const char *data, size_t len, struct mg_
         b->at = c == '\r' ? LAST_LF : TRAILER;
         if (c == '\r') i++;
         break;
-      default:  // a line ends
+      default:  // the end of a line
         if (c != '\n') return -1;
         b->done = b->at == LAST_LF;
         if (b->done && chunked) mg_http_write_chunk(to, "", 0);
@@ -205,7 +205,7 @@ static long pass_chunks(struct body *b, const char *data, size_t len, struct mg_
   return (long) i;
 }
 
-// Passes on what has arrived of a body, and takes it off the buffer. False when it is malformed.
+// Forwards the received part of a body, and removes it from the buffer. False if it is malformed.
 static bool pass(struct body *b, struct mg_connection *from, struct mg_connection *to, bool chunked) {
   size_t len = from->recv.len;
   if (b->kind == CHUNKED) {
@@ -219,7 +219,7 @@ static bool pass(struct body *b, struct mg_connection *from, struct mg_connectio
     if (b->kind == LENGTH) b->done = (b->left -= len) == 0;
   }
   mg_iobuf_del(&from->recv, 0, len);
-  // Nothing more is read before some of it has left: see MG_EV_WRITE.
+  // Read no more until some of it was sent: see MG_EV_WRITE.
   if (to->send.len > QUEUE_MAX) from->is_full = 1;
   return true;
 }
@@ -228,7 +228,7 @@ static bool pass(struct body *b, struct mg_connection *from, struct mg_connectio
 
 static void on_server(struct mg_connection *c, int ev, void *ev_data);
 
-// The connection to the server is of no more use.
+// Closes the connection to the server.
 static void leave_server(struct pair *p) {
   if (p->server == NULL) return;
   p->server->fn_data = NULL;
@@ -236,20 +236,20 @@ static void leave_server(struct pair *p) {
   p->server = NULL;
 }
 
-// Ends the request, for the client with this status if nothing of a response was passed on yet.
+// Ends the request; the client gets this status if no part of a response was forwarded yet.
 static void give_up(struct pair *p, int status, const char *why) {
   leave_server(p);
   if (!p->busy || p->client == NULL) return;
   p->busy = false;
   if (p->answered) {
-    p->client->is_closing = 1;  // the client sees that the response is not whole
+    p->client->is_closing = 1;  // the client notices that the response is incomplete
   } else {
     mg_http_reply(p->client, status, "Content-Type: text/plain\r\nConnection: close\r\n", "%s", p->is_head ? "" : why);
     p->client->is_draining = 1;
   }
 }
 
-// The response has been passed on. What is left of a request that was answered early is no request.
+// The response has been forwarded. If it came early, the rest of the request must not be taken for the next one.
 static void finish(struct pair *p) {
   struct mg_connection *c = p->client;
   long none = 0;
@@ -263,7 +263,7 @@ static void finish(struct pair *p) {
   }
   c->is_full = 0;
   c->pfn = s_http;
-  if (c->recv.len > 0) mg_call(c, MG_EV_READ, &none);  // the next request is there already
+  if (c->recv.len > 0) mg_call(c, MG_EV_READ, &none);  // the next request has already arrived
 }
 
 static void pass_request(struct pair *p) {
@@ -271,12 +271,12 @@ static void pass_request(struct pair *p) {
   if (!p->request.done && !pass(&p->request, p->client, p->server, p->request.kind == CHUNKED)) {
     give_up(p, 400, "malformed chunk\n");
   }
-  // Further requests wait; a client that floods us with them waits, too.
+  // Further requests wait; so does a client that sends too many.
   if (p->busy && p->request.done && p->client->recv.len > QUEUE_MAX) p->client->is_full = 1;
 }
 
-// Sends the head of the request, on a connection that is there or on a new one. The server may be closing the first kind just
-// now: only what can be asked again is asked there.
+// Sends the head of the request, on the existing connection or on a new one. The server may be closing an existing connection
+// at this moment, so it only gets requests that can be repeated.
 static bool ask(struct pair *p) {
   if (!p->is_safe || p->request.kind != NONE) leave_server(p);
   p->used = p->server != NULL;
@@ -398,10 +398,10 @@ static bool pass_head(struct pair *p) {
       give_up(p, 502, "the server makes no sense\n");
       return false;
     }
-    // An interim response: the library has told the client to go on, and nothing else is of interest.
+    // An interim response: the library has already sent 100 Continue, and the others are not forwarded.
     if (status < 200 && status != 101) mg_iobuf_del(&s->recv, 0, (size_t) n);
   } while (status < 200 && status != 101);
-  for (rest = header_lines(&hm); next_header(&rest, &name, &value);) (void) 0;  // all of them must be headers
+  for (rest = header_lines(&hm); next_header(&rest, &name, &value);) (void) 0;  // every line must be a header
   p->tunnel = status == 101;
   p->keep = !lists(&hm, "Connection", mg_str("close")) && is(hm.method, "HTTP/1.1");
   if (!find_body(&hm, &p->response) || rest.len > 0) {
@@ -420,7 +420,7 @@ static bool pass_head(struct pair *p) {
   print_response(p, &hm);
   mg_iobuf_del(&s->recv, 0, hm.head.len);
   p->answered = true;
-  if (p->tunnel) pass_request(p);  // what the client has said meanwhile
+  if (p->tunnel) pass_request(p);  // what the client has sent in the meantime
   return true;
 }
 
@@ -430,7 +430,7 @@ static void pass_response(struct pair *p) {
   if (!pass(&p->response, p->server, p->client, p->chunked)) {
     give_up(p, 502, "malformed chunk\n");
   } else if (p->response.done) {
-    if (p->server->recv.len > 0) p->keep = false;  // more came than was asked for
+    if (p->server->recv.len > 0) p->keep = false;  // unsolicited data
     finish(p);
   }
 }
@@ -442,7 +442,7 @@ static void server_ended(struct pair *p, bool failed) {
   if (p->answered && p->response.kind == UNTIL_CLOSE && !failed) {
     finish(p);
   } else if (!p->answered && p->used) {
-    // It was being closed when we asked again.
+    // The server was closing it when the request was sent.
     if (!ask(p)) give_up(p, 502, "cannot reach the server\n");
   } else {
     give_up(p, 502, failed ? "cannot reach the server\n" : "the server has hung up\n");
@@ -462,7 +462,7 @@ static void on_server(struct mg_connection *c, int ev, void *ev_data) {
     if (p->busy) {
       pass_response(p);
     } else {
-      leave_server(p);  // nobody has asked
+      leave_server(p);  // unsolicited data
     }
   } else if (ev == MG_EV_WRITE) {
     p->since = mg_millis();
@@ -471,7 +471,7 @@ static void on_server(struct mg_connection *c, int ev, void *ev_data) {
     bool client_stalls = !p->request.done && c->send.len == 0 && !c->is_connecting;
     if (c->is_full) p->since = mg_millis();  // the client does not read
     if (mg_millis() - p->since > s_silence) {
-      give_up(p, client_stalls ? 408 : 504, client_stalls ? "the request does not go on\n" : "the server is silent\n");
+      give_up(p, client_stalls ? 408 : 504, client_stalls ? "timed out waiting for the request\n" : "the server is silent\n");
     }
   } else if (ev == MG_EV_ERROR) {
     c->fn_data = NULL;
@@ -497,7 +497,7 @@ static void on_client(struct mg_connection *c, int ev, void *ev_data) {
   } else if (ev == MG_EV_CLOSE) {
     if (p->tunnel && p->server != NULL) {
       p->server->fn_data = NULL;
-      p->server->is_draining = 1;  // what the client said last arrives
+      p->server->is_draining = 1;  // the client's last bytes are still sent
     } else {
       leave_server(p);
     }

@@ -1,10 +1,10 @@
-// A server that is replaced by its next version without one failed request. Start it; to restart, start it again with the same
-// arguments: the new process asks the old one for the listening socket, says when it serves, and the old one leaves.
+// A server that is replaced by its next version without a failed request. Start it; to restart, start it again with the same
+// arguments: the new process gets the listening socket from the old one, reports when it is serving, and the old one drains.
 //
 // usage: rolling-restart -h
 //
-// Both processes have the same socket, not two on one port. With SO_REUSEPORT each would have its own, with its own queue
-// of connections that are not accepted yet, and those in the queue of the one that closes are reset by the kernel.
+// Both processes share one socket. With SO_REUSEPORT each would have its own, with its own accept queue, and the kernel
+// resets the connections in the queue of a socket that closes.
 
 #include "monitor.h"
 
@@ -14,7 +14,7 @@
 static const char *const s_usage =
     "usage: rolling-restart [-l URL] -c CONTROL     SIGTERM ends it\n"
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
-    "  -c CONTROL   path of the UNIX socket on which processes hand the listener over\n"
+    "  -c CONTROL   path of the UNIX socket over which the listener is passed\n"
     "  try: rolling-restart -c /tmp/control & sleep 5; rolling-restart -c /tmp/control\n";
 
 static struct mg_mgr s_mgr;
@@ -29,7 +29,7 @@ static void on_signal(int number) {
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev != MG_EV_HTTP_MSG) return;
   if (monitor_http(c, (struct mg_http_message *) ev_data, "Rolling restart",
-                   "Start the program again with the same arguments and watch this process leave; reload to see its successor.",
+                   "Start the program again with the same arguments and watch this process drain; reload to see its successor.",
                    MONITOR_REQUESTS)) {
     return;
   }
@@ -108,7 +108,7 @@ static void *hand_over(void *arg) {
     int s = accept(s_control, NULL, NULL);
     char byte;
     if (s < 0) return arg;
-    // A successor that dies before it serves changes nothing.
+    // A successor that dies before it is ready changes nothing.
     if (give(s, s_listener_fd) && read(s, &byte, 1) == 1) {
       mgx_mgr_drain(&s_mgr, &s_drain);
       close(s);
@@ -157,11 +157,11 @@ int main(int argc, char **argv) {
   listener = old < 0 ? mg_http_listen(&s_mgr, url, handler, NULL) : take_over(old);
   if (listener == NULL) return example_cannot_listen(&s_mgr, argv[0], url);
   if (!open_control(control)) {
-    fprintf(stderr, "%s: cannot create the socket %s: choose a path in a directory that you may write to\n", argv[0], control);
+    fprintf(stderr, "%s: cannot create the socket %s: choose a path in a writable directory\n", argv[0], control);
     mg_mgr_free(&s_mgr);
     return 1;
   }
-  s_listener_fd = dup(mgx_listener_fd(listener));  // for the thread, which must not look at the manager
+  s_listener_fd = dup(mgx_listener_fd(listener));  // for the thread, which must not access the manager
   pthread_create(&thread, NULL, hand_over, NULL);
   pthread_detach(thread);
   if (old >= 0) {
@@ -172,6 +172,6 @@ int main(int argc, char **argv) {
   fflush(stdout);
   while (mgx_mgr_phase(&s_mgr) != MGX_MGR_DONE) mg_mgr_poll(&s_mgr, 1000);
   all = mgx_mgr_drain_wait(&s_mgr);
-  // The process ends with its thread, which may still look at the manager: it is not freed.
+  // The manager is not freed, because the thread may still use it until the process exits.
   return all ? 0 : 1;
 }

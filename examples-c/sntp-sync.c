@@ -1,4 +1,4 @@
-// Asks a time server, sets the offset of mg_now() and prints the time.
+// Queries a time server, sets the offset of mg_now() and prints the time.
 //
 // usage: sntp-sync -h
 
@@ -6,14 +6,14 @@
 
 static const char *const s_usage =
     "usage: sntp-sync [-n COUNT] URL     such as udp://pool.ntp.org:123\n"
-    "  -n COUNT   ask so often, once a second; default 1\n";
+    "  -n COUNT   number of queries, one per second; default 1\n";
 
 static bool s_done;
 static int s_answers;
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_SNTP_TIME) {
-    // mg_now() is right from here on: the library has set mg_boot_timestamp_ms.
+    // mg_now() is correct from here on: the library has set mg_boot_timestamp_ms.
     uint64_t ms = *(uint64_t *) ev_data;
     time_t seconds = (time_t) (ms / 1000);
     char text[30];
@@ -23,7 +23,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   } else if (ev == MG_EV_ERROR) {
     fprintf(stderr, "%s\n", (char *) ev_data);
   } else if (ev == MG_EV_CLOSE) {
-    s_done = true;  // after the answer, or without one after three seconds
+    s_done = true;  // after the response, or after three seconds without one
   }
   (void) c;
 }

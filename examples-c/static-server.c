@@ -3,7 +3,7 @@
 // usage: static-server -h
 //
 //   curl localhost:8000/                              index.html, or a listing
-//   curl -C - -O localhost:8000/large-file            goes on with a download that was cut off
+//   curl -C - -O localhost:8000/large-file            resumes an interrupted download
 //   curl -I localhost:8000/large-file                 length and ETag
 
 #include "example.h"
@@ -13,7 +13,7 @@ static const char *const s_usage =
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
     "  -r ROOTS   what to serve, default the current directory. Also a list: www,/data=/mnt/data serves /mnt/data as /data\n"
     "  -s PATTERN   names of pages with server-side includes, for example #.shtml\n"
-    "  -4 PAGE   page for what is not found\n";
+    "  -4 PAGE   page for files that do not exist\n";
 
 static struct mg_http_serve_opts s_opts;
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
@@ -26,7 +26,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     } else {
       mg_http_reply(c, 405, "Allow: GET, HEAD\r\n", "GET or HEAD\n");
     }
-    // The head of the answer is there already.
+    // The head of the response is already queued.
     if (c->send.len >= start + 12) {
       printf("%.*s %.*s %.3s\n", (int) hm->method.len, hm->method.buf, (int) hm->uri.len, hm->uri.buf,
              (char *) c->send.buf + start + 9);

@@ -1,13 +1,13 @@
-// A web server on its own TCP/IP stack, over a TAP device: what a microcontroller does with its Ethernet, on Linux.
+// A web server on its own TCP/IP stack, over a TAP device: what a microcontroller does over Ethernet, on Linux.
 //
-// It needs a library that was built with the feature `tcpip`, and rights to open /dev/net/tun:
+// It needs a library built with the feature `tcpip`, and permission to open /dev/net/tun:
 //
 //   cargo build --release --features tcpip
 //   cc -Iinclude -DMG_ENABLE_TCPIP=1 examples-c/tap-driver.c -Ltarget/release -lmongoose -o tap-driver
 //   ip tuntap add dev tap0 mode tap && ip addr add 192.168.77.1/24 dev tap0 && ip link set tap0 up
 //   ./tap-driver tap0 192.168.77.2 & curl http://192.168.77.2/
 //
-// Without an address it asks a DHCP server. `loss` and `seed` make the driver lose, repeat and swap frames, for tests.
+// Without an address it uses DHCP. `loss` and `seed` make the driver drop, duplicate and reorder frames, for tests.
 //
 //   tap-driver DEVICE [ip=A] [mask=A] [gw=A] [mac=M] [dir=D] [get=URL] [mqtt=URL] [cert=F key=F] [loss=PERCENT] [seed=N]
 
@@ -22,9 +22,9 @@
 struct tap {
   int fd;
   const char *name;
-  unsigned loss;                 // percent of frames that something happens to, in each direction
+  unsigned loss;                 // percentage of disturbed frames, in each direction
   uint32_t seed;
-  uint8_t late[2][2048];         // a frame that is to arrive after the next one, in each direction
+  uint8_t late[2][2048];         // a frame to deliver after the next one, in each direction
   size_t late_len[2];
 };
 
@@ -57,7 +57,7 @@ static size_t tap_tx(const void *buf, size_t len, struct mg_tcpip_if *ifp) {
       tap->late_len[1] = len;
       return len;
     }
-    if (chance(tap) < tap->loss) (void) put(tap, buf, len);     // twice
+    if (chance(tap) < tap->loss) (void) put(tap, buf, len);     // duplicated
     if (late > 0) {
       size_t n = put(tap, buf, len);
       (void) put(tap, tap->late[1], late);
@@ -72,7 +72,7 @@ static size_t tap_rx(void *buf, size_t len, struct mg_tcpip_if *ifp) {
   struct tap *tap = (struct tap *) ifp->driver_data;
   ssize_t n = read(tap->fd, buf, len);
   if (n <= 0) {
-    // The rest of the program has nothing to do: this is the place to sleep a little, or `wfi` on a microcontroller.
+    // The application is idle: sleep here for a moment, or execute `wfi` on a microcontroller.
     struct pollfd pfd = {tap->fd, POLLIN, 0};
     if (tap->late_len[0] > 0) {
       n = (ssize_t) tap->late_len[0];
@@ -99,9 +99,9 @@ static bool tap_poll(struct mg_tcpip_if *ifp, bool s1) {
   return s1;  // always up
 }
 
-static const char *s_url;   // to be fetched once there is a network
-static const char *s_mqtt;  // a broker that sends a message back to us
-static char s_sntp[40];     // the time server that DHCP has named
+static const char *s_url;   // fetched once the network is up
+static const char *s_mqtt;  // a broker that sends a message back
+static char s_sntp[40];     // the time server named by DHCP
 
 static void on_mqtt(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_mqtt_opts opts;
@@ -158,7 +158,7 @@ static void on_net(struct mg_tcpip_if *ifp, int ev, void *ev_data) {
   }
 }
 
-// What is kept in c->data of an upload.
+// State of an upload, in c->data.
 struct sink {
   uint64_t left;
   uint32_t crc;
@@ -171,7 +171,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_HDRS) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     if (mg_match(hm->uri, mg_str("/sink"), NULL)) {
-      // A body of any length: its CRC is taken, and nothing is kept.
+      // A body of any length: computes its CRC and discards it.
       struct sink *sink = (struct sink *) c->data;
       sink->left = (uint64_t) hm->body.len, sink->crc = 0;
       (void) mg_iobuf_del(&c->recv, 0, hm->head.len);

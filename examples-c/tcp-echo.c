@@ -9,7 +9,7 @@ static const char *const s_usage =
     "usage: tcp-echo [-l URL]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default tcp://0.0.0.0:7000; port 0 is any free port\n";
 
-// A peer that sends without reading must not fill our memory: above this many unsent bytes nothing more is read.
+// Stops reading at this many unsent bytes: a peer that sends without reading must not fill the memory.
 #define ENOUGH (256 * 1024)
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
   int code = example_args(argc, argv, s_usage, &url);
 
   if (code >= 0) return code;
-  if (strchr(url, ':') == NULL) {  // a port alone will do
+  if (strchr(url, ':') == NULL) {  // a port alone is enough
     mg_snprintf(of_port, sizeof(of_port), "tcp://0.0.0.0:%s", url);
     url = of_port;
   }

@@ -30,7 +30,7 @@ static void tick(void *arg) {
   say(app, "REPEAT: a tick");
 }
 
-// Between polls is the safe place for it. The memory is ours from mg_timer_free on.
+// Freed between polls. After mg_timer_free the memory belongs to the application again.
 static void stop_ticking(struct app *app) {
   say(app, "no more ticks");
   mg_timer_free(&app->mgr.timers, app->ticker);

@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
   int code = example_args(argc, argv, s_usage, &url);
 
   if (code >= 0) return code;
-  if (strchr(url, ':') == NULL) {  // a port alone will do
+  if (strchr(url, ':') == NULL) {  // a port alone is enough
     mg_snprintf(of_port, sizeof(of_port), "udp://0.0.0.0:%s", url);
     url = of_port;
   }

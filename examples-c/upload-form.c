@@ -1,13 +1,13 @@
-// Takes files from a browser or from curl, however large, and offers them again.
+// Receives files of any size from a browser or from curl, and serves them.
 //
 // usage: upload-form -h
 //
-//   open http://localhost:8000 in a browser                      a form, and the files so far
+//   open http://localhost:8000 in a browser                      a form, and the list of files
 //   curl -T photo.jpg localhost:8000/upload/                     one request, written to disk as it arrives
-//   curl --data-binary @part1 'localhost:8000/chunk?file=a.bin&offset=0'       in pieces: each says where it goes,
-//   curl --data-binary @part2 'localhost:8000/chunk?file=a.bin&offset=1000'    and the answer is the size so far
-//   curl -F f=@notes.txt localhost:8000/form                     what a plain HTML form sends; small files only
-//   curl -O localhost:8000/files/photo.jpg                       and back
+//   curl --data-binary @part1 'localhost:8000/chunk?file=a.bin&offset=0'       in pieces, each with its offset;
+//   curl --data-binary @part2 'localhost:8000/chunk?file=a.bin&offset=1000'    the response is the size so far
+//   curl -F f=@notes.txt localhost:8000/form                     as a plain HTML form; small files only
+//   curl -O localhost:8000/files/photo.jpg                       downloads a file
 
 #include "example.h"
 
@@ -16,7 +16,7 @@
 static const char *const s_usage =
     "usage: upload-form [-l URL] [-d DIRECTORY]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n"
-    "  -d DIRECTORY   where the files go, default DIR\n";
+    "  -d DIRECTORY   where to store the files, default DIR\n";
 
 static const char *s_dir = "uploads";
 
@@ -42,7 +42,7 @@ static const char *const s_script =
     "  text.textContent = 'stored ' + offset + ' bytes';\n"
     "};\n";
 
-// The whole body has been written, or not.
+// The upload is complete, or has failed.
 static void uploaded(struct mg_connection *c, const char *error) {
   if (error == NULL) {
     mg_http_reply(c, 201, "Content-Type: text/plain\r\n", "stored\n");
@@ -75,7 +75,7 @@ static void form(struct mg_connection *c, struct mg_http_message *hm) {
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_http_message *hm = (struct mg_http_message *) ev_data;
-  struct mg_str name[2];  // one more than there are wildcards
+  struct mg_str name[2];  // one more than the number of wildcards
   if (ev == MG_EV_HTTP_HDRS && mg_match(hm->uri, mg_str("/upload/*"), name)) {
     char file[200];
     int n = mg_url_decode(name[0].buf, name[0].len, file, sizeof(file), 0);

@@ -1,4 +1,4 @@
-// A chat room: what one client says goes to all, and a timer tells everybody how many there are.
+// A chat room: every message goes to all clients, and a timer sends them the number of clients.
 //
 // usage: websocket-broadcast -h
 //
@@ -10,13 +10,13 @@ static const char *const s_usage =
     "usage: websocket-broadcast [-l URL]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
 
-// Clients that do not read what they get are given up above this many unsent bytes.
+// Clients that do not read are disconnected above this many unsent bytes.
 #define TOO_MUCH (1024 * 1024)
 #define TICK_MS 5000
 
 static const char *const s_body =
     "<h1>Chat</h1>\n"
-    "<p class=\"soft\">What one says goes to all. <span role=\"status\"><span id=\"state\" class=\"state\">connecting</span> <span id=\"here\">0</span> here</span></p>\n"
+    "<p class=\"soft\">Every message goes to all clients. <span role=\"status\"><span id=\"state\" class=\"state\">connecting</span> <span id=\"here\">0</span> here</span></p>\n"
     "<ul id=\"log\" class=\"log\" role=\"log\" aria-label=\"Messages\"></ul>\n"
     "<form id=\"form\" class=\"row\"><label for=\"text\">Message</label> <input id=\"text\" maxlength=\"200\" autocomplete=\"off\" autofocus> <button>Say</button></form>\n";
 
@@ -81,7 +81,7 @@ static void tick(void *arg) {
   to_all(mgr, mg_str(text));
 }
 
-// Everybody gets a Close frame; their answers end the connections. Those who do not answer are not waited for long.
+// Sends every client a Close frame; the answers close the connections. The wait for them is short.
 static void say_goodbye(struct mg_mgr *mgr) {
   static const char going_away[] = {0x03, (char) 0xe9};  // 1001
   uint64_t end = mg_millis() + 2000;
@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
   example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
-  // Strangers may come, but WebSocket peers may be silent for as long as they like.
+  // Limits for public servers, except that WebSocket peers may stay silent.
   limits = *mgx_limits_public();
   limits.idle_timeout_ms = 0;
   mgx_mgr_limits(&mgr, &limits);

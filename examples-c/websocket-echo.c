@@ -1,4 +1,4 @@
-// Sends every WebSocket message back. A page to try it with is at the root.
+// Sends every WebSocket message back. The page at / is a client to try it with.
 //
 // usage: websocket-echo -h
 
@@ -8,12 +8,12 @@ static const char *const s_usage =
     "usage: websocket-echo [-l URL]     Ctrl-C ends it\n"
     "  -l URL   where to listen, default http://0.0.0.0:8000; port 0 is any free port\n";
 
-// A peer that sends without reading must not fill our memory: above this many unsent bytes nothing more is read.
+// Stops reading at this many unsent bytes: a peer that sends without reading must not fill the memory.
 #define ENOUGH (1024 * 1024)
 
 static const char *const s_body =
     "<h1>WebSocket echo</h1>\n"
-    "<p class=\"soft\">What is sent comes back. <span role=\"status\" id=\"state\" class=\"state\">connecting</span></p>\n"
+    "<p class=\"soft\">Every message is echoed. <span role=\"status\" id=\"state\" class=\"state\">connecting</span></p>\n"
     "<form id=\"form\" class=\"row\"><label for=\"text\">Message</label> <input id=\"text\" value=\"Hello!\" autocomplete=\"off\"> <button>Send</button></form>\n"
     "<ul id=\"log\" class=\"log\" role=\"log\" aria-label=\"Messages\"></ul>\n";
 
@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
   example_catch_signals();
   mg_log_set(MG_LL_ERROR);
   mg_mgr_init(&mgr);
-  // Strangers may come, but WebSocket peers may be silent for as long as they like.
+  // Limits for public servers, except that WebSocket peers may stay silent.
   limits = *mgx_limits_public();
   limits.idle_timeout_ms = 0;
   mgx_mgr_limits(&mgr, &limits);

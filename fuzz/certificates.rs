@@ -1,4 +1,4 @@
-//! PEM, DER and X.509 by themselves: only their neighbours see these modules.
+//! PEM, DER and X.509 in isolation: these modules are not visible outside their parent.
 
 #[allow(unused)]
 #[path = "../src/tls/pem.rs"]

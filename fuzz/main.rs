@@ -1,5 +1,6 @@
-//! All fuzz targets, one program: FUZZ_TARGET says which. With the feature `libfuzzer` it is a fuzzer, to which libFuzzer's options
-//! may be given; without it, it runs the files that it is given, or those in directories. Without FUZZ_TARGET it lists the targets.
+//! All fuzz targets in one program; FUZZ_TARGET selects one. With the feature `libfuzzer` it is a fuzzer that accepts
+//! libFuzzer's options; without it, it runs the given files, or those in the given directories. Without FUZZ_TARGET it lists
+//! the targets.
 
 #![cfg_attr(feature = "libfuzzer", no_main)]
 #![allow(clashing_extern_declarations)] // the targets declare what they call, each with the types that suit it

@@ -1,6 +1,5 @@
-//! httparse as a second opinion on heads, and the classes in which it and we are known to differ. Whatever is in none of them is
-//! read alike: accepted or not, with the same end, method, target and headers. Shared by the fuzz target `framing` and by
-//! `c-tests/vectors/smuggling.rs`.
+//! httparse as a second opinion on heads, and the known classes of differences. Apart from those both agree: accepted or not,
+//! with the same end, method, target and headers. Shared by the fuzz target `framing` and `c-tests/vectors/smuggling.rs`.
 
 /// What a parser makes of the bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +32,9 @@ pub fn excuse(input: &[u8], ours: &Verdict, theirs: &Verdict) -> Option<&'static
         (Verdict::Refused, Verdict::Head { len, .. }) => they_accept(&input[..*len]),
         // We look at a head when it is complete, and at control bytes before that.
         (Verdict::Incomplete, Verdict::Refused) => Some("refused before the end of the head"),
-        (Verdict::Refused, Verdict::Incomplete) => Some("a byte that no head may have, or a wrong line behind one cut short"),
+        (Verdict::Refused, Verdict::Incomplete) => {
+            Some("a byte not allowed in a head, or a malformed line after a truncated one")
+        }
         _ => None,
     }
 }
@@ -47,14 +48,14 @@ fn first_line(head: &[u8]) -> &[u8] {
 fn we_accept(head: &[u8]) -> Option<&'static str> {
     let line = first_line(head);
     if line.windows(2).any(|w| w == b"  ") {
-        return Some("several blanks in the first line");
+        return Some("several spaces in the first line");
     }
     if !line.ends_with(b" HTTP/1.1") && !line.ends_with(b" HTTP/1.0") {
         return Some("a version other than HTTP/1.0 and HTTP/1.1, or in other letters");
     }
     let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     if !line.iter().take_while(|b| **b != b' ').all(is_token) {
-        return Some("a method that is no token");
+        return Some("a method that is not a token");
     }
     if !line.is_ascii() || line.contains(&0x7f) {
         return Some("a target beyond ASCII");
@@ -79,7 +80,7 @@ fn they_accept(head: &[u8]) -> Option<&'static str> {
         |name: &str| request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value).collect::<Vec<_>>();
     let (lengths, codings) = (all("Content-Length"), all("Transfer-Encoding"));
     if lengths.len() > 1 || codings.len() > 1 || all("Authorization").len() > 1 {
-        return Some("a header that may come once comes twice");
+        return Some("a header that may occur once occurs twice");
     }
     if !lengths.is_empty() && !codings.is_empty() {
         return Some("Content-Length beside Transfer-Encoding");

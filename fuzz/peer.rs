@@ -1,4 +1,4 @@
-//! A peer for the library's clients: a socket in the file system that answers with what the target says.
+//! A peer for the library's clients: a Unix socket that sends the target's responses.
 
 use core::ffi::{c_char, c_int};
 use core::mem::MaybeUninit;
@@ -58,7 +58,7 @@ impl Peer {
                 Err(_) => {}
             }
         }
-        panic!("a client does not end");
+        panic!("a client did not finish");
     }
 
     fn one(&self, mut stream: UnixStream, answer: &mut impl FnMut(&[u8]) -> Option<Vec<Vec<u8>>>) {

@@ -1,6 +1,6 @@
 # Fuzzing. `make fuzz-smoke` runs every target over its seeds with the stable compiler; `make fuzz SECONDS=n` fuzzes all targets, n
-# seconds in all, with libFuzzer and AddressSanitizer where there is a nightly compiler (make deps-fuzz), or else runs the seeds too.
-# TARGETS="json url" names those that are wanted. New inputs stay in target/fuzz/inputs, what was found is in target/fuzz/findings.
+# seconds in all, with libFuzzer and AddressSanitizer if there is a nightly compiler (make deps-fuzz); otherwise it runs the seeds.
+# TARGETS="json url" selects targets. New inputs are kept in target/fuzz/inputs, findings in target/fuzz/findings.
 
 SECONDS ?= 600
 FUZZ_DIR = $(CURDIR)/target/fuzz
@@ -24,9 +24,9 @@ fuzzers:
 
 fuzz:
 	@if $(HAS_NIGHTLY); then $(MAKE) --no-print-directory fuzzers && TARGETS="$(TARGETS)" $(FUZZ_DIR)/debug/drive fuzz $(FUZZER) $(SECONDS); \
-	else echo 'no nightly compiler (make deps-fuzz): the targets run on their seeds'; $(MAKE) --no-print-directory fuzz-smoke; fi
+	else echo 'no nightly compiler (make deps-fuzz): running the targets on their seeds only'; $(MAKE) --no-print-directory fuzz-smoke; fi
 
-# After fuzzing: fuzz/corpus gets the few inputs that reach what the runs reached beyond the seeds of the vectors.
+# After fuzzing: adds to fuzz/corpus the few inputs that cover code not reached by the seeds from the vectors.
 fuzz-minimise: fuzzers
 	@TARGETS="$(TARGETS)" $(FUZZ_DIR)/debug/drive minimise $(FUZZER)
 

@@ -9,7 +9,7 @@
 #define MGX_COUNT(...) MGX_SEVENTH(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)
 #define MGX_BY_COUNT(name, ...) MGX_JOIN(name, MGX_COUNT(__VA_ARGS__))(__VA_ARGS__)
 
-// Defined in every file that includes this, and one variable in the program.
+// Defined in every file that includes this; the linker merges the definitions into one variable.
 #ifdef _WIN32
 #define MGX_ONE_OF_ALL __declspec(selectany)
 #else

@@ -134,9 +134,9 @@
 #error MG_TLS: the library has its own TLS, MG_TLS_CUSTOM cannot replace it; any other value will do, and mg_tls_init works
 #endif
 
-// 1: for a library that was built with the feature `tcpip`, whose TCP/IP stack works over a driver of the program's own. Offered is
-// Ethernet, VLAN included. PPP, PPPoE and the drivers for network chips that came with the original are not: a program brings the four
-// functions of a struct mg_tcpip_driver. See docs/firmware.md.
+// 1: requires a library built with the feature `tcpip`, whose TCP/IP stack runs over the application's own driver, a
+// struct mg_tcpip_driver with four functions. It supports Ethernet with VLAN tags, but not PPP and PPPoE, and has no drivers for
+// network chips. See docs/firmware.md.
 #ifndef MG_ENABLE_TCPIP
 #define MG_ENABLE_TCPIP 0
 #endif
@@ -464,7 +464,7 @@
 
 // ---- System headers that applications use without including them.
 #ifdef _WIN32
-// winsock2.h comes before windows.h, which would bring in the older winsock.h.
+// winsock2.h must come before windows.h, which would include the older winsock.h.
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
@@ -510,7 +510,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-// 32-bit systems have time_t of 4 and of 8 bytes. A program needs that of its library, for mg_fs.st and mg_mem_files: see
+// On 32-bit systems time_t has 4 or 8 bytes. Application and library must agree, because of mg_fs.st and mg_mem_files: see
 // -D_TIME_BITS=64.
 typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || sizeof(time_t) == MGX_BUILT_TIME_SIZE ? 1 : -1];
 
@@ -1904,11 +1904,11 @@ extern void mg_http_printf_chunk(struct mg_connection *c, const char *fmt, ...);
 // formatted body. The response to a HEAD request has the Content-Length but no body. See mg_xprintf for the format.
 extern void mg_http_reply(struct mg_connection *c, int status_code, const char *headers, const char *body_fmt, ...);
 
-// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
-// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
-// are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
-// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
-// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+// Responds to a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
+// `www,/a=dir2`: the last item whose prefix matches the URI applies. Refuses paths that lead out of the directory, also through
+// symbolic links. Supports Range, conditional requests (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz`;
+// DELETE, PUT and other methods that do not apply to files get 405. The head of the response is in `c->send` on return; the rest
+// of a large file follows as output is sent, and `c->is_resp` stays 1 until then.
 void mg_http_serve_dir(struct mg_connection *c, struct mg_http_message *hm, const struct mg_http_serve_opts *opts);
 
 // Responds to a request with the file `path`, like mg_http_serve_dir. `path` is not checked. `opts` may be NULL.
@@ -2082,16 +2082,16 @@ void mg_md5_init(struct mg_md5_ctx *c);
 // Adds `len` bytes to an MD5 computation. May be called repeatedly, with data of any length.
 void mg_md5_update(struct mg_md5_ctx *c, const uint8_t *data, size_t len);
 
-// Listens for mDNS queries and responses on 224.0.0.251:5353, joins that group on the default interface, and makes the listener
-// the one that names in `.local` are asked through (`mgr->mdns`, until it closes). `fn_data` is the host name to answer to, a
-// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
-// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
-// several listeners. Returns NULL when the socket cannot be opened.
+// Listens for mDNS queries and responses on 224.0.0.251:5353 and joins that group on the default interface. Until it closes, the
+// manager resolves names in `.local` through this listener (`mgr->mdns`). `fn_data` is the host name to answer to, a C string
+// without dots and without `.local`, or NULL if the handler decides; it is not copied. Queries arrive as MG_EV_MDNS_REQ
+// (`struct mg_mdns_req *`), responses of other hosts as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be several
+// listeners. Returns NULL if the socket cannot be opened.
 struct mg_connection *mg_mdns_listen(struct mg_mgr *mgr, mg_event_handler_t fn, void *fn_data);
 
-// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
-// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
-// labels or is too long, and when the datagram could not be sent; the listener stays.
+// Sends a query to the local link, through a listener created by mg_mdns_listen: one question for `name`, which must include
+// `.local`, of type `rtype`, an MG_DNS_RTYPE_* value. Responses arrive as MG_EV_MDNS_RESP. Returns false if the name has empty
+// labels or is too long, or if the datagram cannot be sent; the listener stays open.
 bool mg_mdns_query(struct mg_connection *c, const char *name, unsigned int rtype);
 
 // Compares `n` bytes in constant time. For secrets. Returns true if they are equal or `n` is 0. May be called from any thread.
@@ -2258,17 +2258,14 @@ void mg_pfn_iobuf_noresize(char ch, void *param);
 void mg_pfn_stdout(char c, void *_param);
 
 #if defined(MGX_TCPIP)
-// Resets the PHY at `addr` and logs which one it is. `config`: MG_PHY_* bits, which the library leaves to the application: it
-// changes no clocks and no LEDs.
+// Resets the PHY at `addr` and logs its type. `config` takes MG_PHY_* bits, which have no effect: the library does not configure
+// clocks and LEDs.
 void mg_phy_init(struct mg_phy *phy, uint8_t addr, uint8_t config);
 #endif
 
 #if defined(MGX_TCPIP)
-// Whether the PHY at `addr` has a link. If so, and neither pointer is NULL, stores what is known of it: full duplex, MG_PHY_SPEED_*.
-bool mg_phy_up(struct mg_phy *phy,
-               uint8_t addr,
-               bool *full_duplex,
-               uint8_t *speed);
+// Returns true if the PHY at `addr` has a link, and then stores its duplex mode and MG_PHY_SPEED_* value unless a pointer is NULL.
+bool mg_phy_up(struct mg_phy *phy, uint8_t addr, bool *full_duplex, uint8_t *speed);
 #endif
 
 // Printer for `%M` and `%m`. Arguments: `int` length, `void *` data. Prints padded base64.
@@ -2302,7 +2299,7 @@ size_t mg_print_ip6(mg_pfn_t fn, void *arg, va_list *ap);
 size_t mg_print_ip_port(mg_pfn_t fn, void *arg, va_list *ap);
 
 #if defined(MGX_TCPIP)
-// Printer for `%M` and `%m`. Arguments: `int l2type`, `uint8_t *addr`. Prints a MAC address as mg_print_mac; nothing for other types.
+// Printer for `%M` and `%m`. Arguments: `int l2type`, `uint8_t *addr`. Prints MAC addresses like mg_print_mac, other types not at all.
 size_t mg_print_l2addr(mg_pfn_t fn,
                        void *arg,
                        va_list *ap);
@@ -2474,33 +2471,30 @@ int mg_strcmp(struct mg_str str1, struct mg_str str2);
 struct mg_str mg_strdup(struct mg_str s);
 
 #if defined(MGX_TCPIP)
-// Asks the network who has the IPv4 address `ip`; the answer is an MG_TCPIP_EV_ARP. `mac` goes into the target's hardware address; NULL
-// for zeros.
+// Sends an ARP request for the IPv4 address `ip`; the answer arrives as MG_TCPIP_EV_ARP. `mac` is the target hardware address of the
+// request; NULL for zeros.
 void mg_tcpip_arp_request(struct mg_tcpip_if *ifp,
                           uint32_t ip,
                           uint8_t *mac);
 #endif
 
 #if defined(MGX_TCPIP)
-// Takes the interface away and frees what mg_tcpip_init allocated. mg_mgr_free does this; an application need not.
+// Detaches the interface and frees what mg_tcpip_init allocated. mg_mgr_free calls it, so applications need not.
 void mg_tcpip_free(struct mg_tcpip_if *ifp);
 #endif
 
 #if defined(MGX_TCPIP)
-// Puts a network interface under the manager. Call it once, after mg_mgr_init and before anything is opened; interface, driver and
-// driver data must live as long as the manager. Zeros in `ifp` become defaults: a random MAC address, the name `mip`, an address from
-// DHCP. Calls `driver->init`. Nothing is sent and no event fires inside. When it has failed, the reason is in the log and `mgr->ifp` is
-// NULL.
+// Attaches a network interface to the manager. Call it once, after mg_mgr_init and before opening connections; interface, driver and
+// driver data must outlive the manager. Zeros in `ifp` select defaults: a random MAC address, the name `mip`, an address from DHCP.
+// Calls `driver->init`. Sends nothing and raises no event. On failure the reason is logged and `mgr->ifp` is NULL.
 void mg_tcpip_init(struct mg_mgr *mgr,
                    struct mg_tcpip_if *ifp);
 #endif
 
 #if defined(MGX_TCPIP)
-// Puts a received frame into `ifp->recv_queue`, or drops and counts it when there is no room. The only function here that an interrupt
-// handler may call.
-void mg_tcpip_qwrite(void *buf,
-                     size_t len,
-                     struct mg_tcpip_if *ifp);
+// Puts a received frame into `ifp->recv_queue`, or drops and counts it if the queue is full. The only function here that interrupt
+// handlers may call.
+void mg_tcpip_qwrite(void *buf, size_t len, struct mg_tcpip_if *ifp);
 #endif
 
 // Converts a UTC date and time to seconds since 1970. `month` is 1 to 12, `day` 1 to 31. Returns 0 for years before 1970. May be
@@ -2540,7 +2534,7 @@ void mg_tls_ctx_free(struct mg_mgr *mgr);
 // Does nothing: mg_mgr_init initialises TLS.
 void mg_tls_ctx_init(struct mg_mgr *mgr);
 
-// Sends ciphertext that the socket did not take at once. mg_mgr_poll calls it.
+// Sends ciphertext that the socket did not accept at once. mg_mgr_poll calls it.
 void mg_tls_flush(struct mg_connection *c);
 
 // Frees the TLS state of a connection and sets `c->tls` to NULL. No effect without TLS. A connection that has started TLS does
@@ -2550,13 +2544,12 @@ void mg_tls_free(struct mg_connection *c);
 // Sends pending handshake data. mg_mgr_poll runs the handshake, so there is no need to call this.
 void mg_tls_handshake(struct mg_connection *c);
 
-// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
-// nothing of them is needed after the call. Applications call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time
-// after mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the
-// peer sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile
-// and MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its
-// own. Bad options and failures are reported with MG_EV_ERROR; its text is `OOM` when memory is short, and above `max_memory` of
-// struct mgx_limits.
+// Starts TLS on a connection, as a client if `c->is_client`, otherwise as a server. The options may be freed after the call.
+// Call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after mg_connect. Later it upgrades a connection in
+// use (STARTTLS): output already in `c->send` is sent in clear text first, and clear-text input never counts as protected. The
+// handshake runs automatically; `c->is_tls_hs` is 1 until MG_EV_TLS_HS. On a listener it only checks the options: each accepted
+// connection needs its own call. Raises MG_EV_ERROR for invalid options and failures, with the text `OOM` if memory is short or
+// above `max_memory` of struct mgx_limits.
 void mg_tls_init(struct mg_connection *c, const struct mg_tls_opts *opts);
 
 // Returns the number of decrypted bytes not yet delivered because `c->recv` has no room. 0 without TLS.
@@ -2769,19 +2762,19 @@ extern size_t mg_xprintf(mg_pfn_t fn, void *arg, const char *fmt, ...);
 #endif  // __cplusplus
 
 #if MG_ENABLE_TCPIP
-// ---- Networking over a driver of the program's own.
+// ---- Networking over the application's own driver.
 #define MG_TCPIP_STATE_DOWN 0     // no link
 #define MG_TCPIP_STATE_LINK_UP 1  // not used with Ethernet
 #define MG_TCPIP_STATE_UP 2       // link, no address
-#define MG_TCPIP_STATE_REQ 3      // a DHCP server was asked for the address that it has offered
-#define MG_TCPIP_STATE_IP 4       // address; the gateway has not answered yet
+#define MG_TCPIP_STATE_REQ 3      // requested the address that a DHCP server has offered
+#define MG_TCPIP_STATE_IP 4       // has an address; the gateway has not answered yet
 #define MG_TCPIP_STATE_READY 5    // mg_connect works
 
 // Events of an interface, with ev_data.
 enum {
   MG_TCPIP_EV_STATE_CHANGE,      // uint8_t *: the new state
-  MG_TCPIP_EV_DHCP_DNS,          // uint32_t *: the DNS server that DHCP has named
-  MG_TCPIP_EV_DHCP_SNTP,         // uint32_t *: the time server that DHCP has named
+  MG_TCPIP_EV_DHCP_DNS,          // uint32_t *: the DNS server from DHCP
+  MG_TCPIP_EV_DHCP_SNTP,         // uint32_t *: the time server from DHCP
   MG_TCPIP_EV_ARP,               // struct mg_str *: a received ARP frame
   MG_TCPIP_EV_TIMER_1S,          // NULL: a second has passed
   MG_TCPIP_EV_WIFI_SCAN_RESULT,  // these four are for drivers
@@ -2789,7 +2782,7 @@ enum {
   MG_TCPIP_EV_WIFI_CONNECT_ERR,
   MG_TCPIP_EV_DRIVER,
   MG_TCPIP_EV_STATE6_CHANGE,     // uint8_t *: the new state of IPv6
-  MG_TCPIP_EV_USER               // the first number that is free for programs
+  MG_TCPIP_EV_USER               // first event number for applications
 };
 
 // Layer 2. The library supports MG_TCPIP_L2_ETH.
@@ -2828,31 +2821,31 @@ union mg_l2data {
 
 typedef void (*mg_tcpip_event_handler_t)(struct mg_tcpip_if *ifp, int ev, void *ev_data);
 
-// A network driver. None of its functions may call the library, except for mg_tcpip_qwrite and mg_queue_*.
+// A network driver. Its functions must not call the library, except for mg_tcpip_qwrite and mg_queue_*.
 struct mg_tcpip_driver {
-  bool (*init)(struct mg_tcpip_if *);                         // false: it does not work; may be NULL
-  size_t (*tx)(const void *, size_t, struct mg_tcpip_if *);   // the length: sent; 0: busy; (size_t) -1: broken
-  size_t (*rx)(void *buf, size_t len, struct mg_tcpip_if *);  // length of one frame, 0: none; NULL: frames come by mg_tcpip_qwrite
-  bool (*poll)(struct mg_tcpip_if *, bool);                   // the link, where true was given: once a second; NULL: always up
+  bool (*init)(struct mg_tcpip_if *);                         // false: failure; may be NULL
+  size_t (*tx)(const void *, size_t, struct mg_tcpip_if *);   // length: sent; 0: busy; (size_t) -1: failure
+  size_t (*rx)(void *buf, size_t len, struct mg_tcpip_if *);  // length of one frame, 0: none; NULL: frames arrive by mg_tcpip_qwrite
+  bool (*poll)(struct mg_tcpip_if *, bool);                   // link state, if the argument is true: once a second; NULL: always up
 };
 
-// A network interface: zeros, but for what the program sets before mg_tcpip_init. Addresses are in network byte order.
+// A network interface. Zero-initialise it, set members as needed, and call mg_tcpip_init. Addresses are in network byte order.
 struct mg_tcpip_if {
   uint8_t mac[8];              // the first 6; zeros: a random one
   uint32_t ip, mask, gw;       // ip 0: from a DHCP server
-  struct mg_str tx;            // of the library: the frame in the making
+  struct mg_str tx;            // internal: buffer for outgoing frames
   bool enable_dhcp_client;     // set by mg_tcpip_init when ip is 0
-  bool enable_dhcp_server;     // gives one client the address after ours
-  bool enable_get_gateway;     // that client becomes our gateway
+  bool enable_dhcp_server;     // assigns one client the address after the interface's
+  bool enable_get_gateway;     // that client becomes the gateway
   bool enable_req_dns;         // ask DHCP for a DNS server
   bool enable_req_sntp;        // ask DHCP for a time server
-  bool enable_fcs_check;       // received frames end with their FCS, which is checked
+  bool enable_fcs_check;       // received frames end with an FCS, which is checked
   bool enable_mac_check;       // drop frames for other addresses, and multicast
   bool update_mac_hash_table;  // a group was joined; the driver clears it
   bool is_ip_changed;
   struct mg_tcpip_driver *driver;
   void *driver_data;               // free for the driver
-  mg_tcpip_event_handler_t pfn;    // a driver's, called before fn
+  mg_tcpip_event_handler_t pfn;    // of the driver, called before fn
   mg_tcpip_event_handler_t fn;     // gets the events
   struct mg_mgr *mgr;              // set by mg_tcpip_init
   struct mg_queue recv_queue;      // size 0: 8192 for a driver without rx
@@ -2861,18 +2854,18 @@ struct mg_tcpip_if {
   uint16_t framesize;
   uint16_t l2mtu;
 #if MG_ENABLE_IPV6
-  uint64_t ip6ll[2], ip6[2];       // link-local, global; zeros: made from the MAC address, and from what a router says
+  uint64_t ip6ll[2], ip6[2];       // link-local, global; zeros: derived from the MAC address and from router advertisements
   uint8_t prefix[8];
   uint8_t prefix_len;
   uint64_t gw6[2];
   bool enable_slaac;
-  bool enable_dhcp6_client;        // without effect
+  bool enable_dhcp6_client;        // no effect
   bool is_ip6_changed;
 #endif
   uint8_t gwmac[8];                // of the gateway, when gw_ready
   enum mg_l2type l2type;
   union mg_l2data l2data;
-  char *dns4_url;                  // the DNS server that DHCP has named
+  char *dns4_url;                  // the DNS server from DHCP
   uint64_t now;                    // of the current poll
   uint64_t timer_1000ms;
   uint64_t lease_expire;           // in the time of mg_millis
@@ -3016,7 +3009,7 @@ static inline void mgx_mgr_init_as_compiled(struct mg_mgr *mgr) {
 #define MGX_COUNT(...) MGX_SEVENTH(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)
 #define MGX_BY_COUNT(name, ...) MGX_JOIN(name, MGX_COUNT(__VA_ARGS__))(__VA_ARGS__)
 
-// Defined in every file that includes this, and one variable in the program.
+// Defined in every file that includes this; the linker merges the definitions into one variable.
 #ifdef _WIN32
 #define MGX_ONE_OF_ALL __declspec(selectany)
 #else

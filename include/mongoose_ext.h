@@ -264,9 +264,9 @@ struct mgx_limits {
   // Time for a client connection from its first connection attempt to MG_EV_CONNECT. Expiry: MG_EV_ERROR. 0 leaves it to the
   // operating system.
   int connect_timeout_ms;
-  // Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
-  // connection is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a
-  // connection that needs a buffer to receive ends. Both with MG_EV_ERROR `OOM`.
+  // Memory of connections in bytes: structs, records, buffers and TLS sessions, but not allocations of the application. Above
+  // it new connections wait to be accepted until others have closed, and mg_tls_init fails; an eighth above it, connections
+  // that need a receive buffer close. Both with MG_EV_ERROR `OOM`.
   size_t max_memory;
 };
 
@@ -410,18 +410,18 @@ void mgx_http_begin(struct mg_connection *c, int status, const char *headers);
 // The body. In MG_EV_HTTP_HDRS `*len` is the announced length, of which the part in mgx_conn_recv has arrived.
 const char *mgx_http_body(const struct mg_http_message *hm, size_t *len);
 
-// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
+// Queues `len` bytes as a chunk of a response started by mgx_http_begin. `len` 0 ends the response.
 void mgx_http_chunk(struct mg_connection *c, const void *buf, size_t len);
 
 // Marks the chunk as consumed. Call it in MG_EV_HTTP_CHUNK of versions before 7.14. The message then ends with an empty chunk
 // instead of MG_EV_HTTP_MSG.
 void mgx_http_delete_chunk(struct mg_connection *c);
 
-// The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
+// The value of the first header called `name`, ignoring case; NULL if there is none, not NULL if it is empty.
 const char *mgx_http_header(const struct mg_http_message *hm, const char *name, size_t *len);
 
-// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
-// False when there are not that many.
+// Stores the name and the value of header number `index`, counted from 0, in `*name` and `*value`, each of which may be NULL.
+// False if there are fewer headers.
 bool mgx_http_header_at(const struct mg_http_message *hm,
                         size_t index,
                         const char **name,
@@ -429,24 +429,27 @@ bool mgx_http_header_at(const struct mg_http_message *hm,
                         const char **value,
                         size_t *value_len);
 
-// Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
-// handler's call, as what the functions below return. NULL and 0 for NULL.
+// Request: the method. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the handler's call,
+// like the results of the functions below. NULL and 0 for NULL.
 const char *mgx_http_method(const struct mg_http_message *hm, size_t *len);
 
-// What mg_http_parse is in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
-int mgx_http_parse(const char *s, size_t len, struct mg_http_message *hm, size_t max_headers);
+// mg_http_parse calls it in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
+int mgx_http_parse(const char *s,
+                   size_t len,
+                   struct mg_http_message *hm,
+                   size_t max_headers);
 
 // Request: the protocol version. Response: the reason phrase.
 const char *mgx_http_proto(const struct mg_http_message *hm, size_t *len);
 
-// What follows the first `?` of the URI; NULL when there is none.
+// The part of the URI after the first `?`; NULL if there is none.
 const char *mgx_http_query(const struct mg_http_message *hm, size_t *len);
 
 // Like mg_http_reply, but sends a body of `body_len` arbitrary bytes. `headers` are header lines, each terminated by CR LF; NULL
 // for none.
 void mgx_http_reply(struct mg_connection *c, int status, const char *headers, const void *body, size_t body_len);
 
-// Response: the status code; 0 when there is none.
+// Response: the status code; 0 if there is none.
 int mgx_http_status(const struct mg_http_message *hm);
 
 // Request: the path, still percent-encoded, without the query. Response: the status code; see mgx_http_status.
@@ -539,8 +542,8 @@ struct mg_mgr *mgx_mgr_new(void);
 // system is out of descriptors or memory.
 bool mgx_mgr_ok(const struct mg_mgr *mgr);
 
-// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
-// then on. NULL pointers have no effect.
+// Sets options that are compile-time switches in the mg_* API. Call it after mg_mgr_init; they apply to connections opened and data
+// read from then on. NULL pointers have no effect.
 void mgx_mgr_options(struct mg_mgr *mgr, const struct mgx_options *opts);
 
 // Returns the shutdown phase of a manager. MGX_MGR_DONE if the manager is not initialised.
@@ -577,32 +580,32 @@ void mgx_mgr_ws_strict(struct mg_mgr *mgr, bool on);
 // MQTT_CMD_* value, for MG_EV_MQTT_CMD.
 int mgx_mqtt_cmd(const struct mg_mqtt_message *mm);
 
-// Packet id; 0 when the packet has none.
+// Packet id; 0 if the packet has none.
 int mgx_mqtt_id(const struct mg_mqtt_message *mm);
 
-// Its payload.
+// The payload of a published message.
 const char *mgx_mqtt_payload(const struct mg_mqtt_message *mm, size_t *len);
 
-// Its quality of service.
+// The quality of service of a published message.
 int mgx_mqtt_qos(const struct mg_mqtt_message *mm);
 
 // The topic of a published message.
 const char *mgx_mqtt_topic(const struct mg_mqtt_message *mm, size_t *len);
 
-// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
-// an empty string takes them away, and https is refused again. It counts for the whole process.
+// Sets the trusted CA certificates, in PEM, for updates over https, for the whole process (MG_OTA_TLS_CA). They are copied. An empty
+// string removes them; https is then refused.
 void mgx_ota_set_ca(struct mg_str pem);
 
-// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
-// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
-// others than visible ones of ASCII. It counts for the whole process.
+// Sets the version of the running firmware for the whole process (MG_OTA_FIRMWARE_VERSION). mg_ota_url_check sends it to the server
+// and compares it with the offered version. Initially `1.0.0`, as for NULL and "". The string is copied. Returns false, without
+// effect, if it has more than 63 characters or contains anything but visible ASCII.
 bool mgx_ota_set_version(const char *version);
 
-// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
-// other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
+// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is an error object, `{"code":..,"message":..}`; any
+// other JSON becomes the message of an error with code -32603, internal error. NULL means `null`.
 void mgx_rpc_err(struct mg_rpc_req *r, const char *error);
 
-// mg_rpc_ok with a result that is no format but JSON as it stands; NULL means `null`.
+// Like mg_rpc_ok, with JSON text instead of a format; NULL means `null`.
 void mgx_rpc_ok(struct mg_rpc_req *r, const char *result);
 
 // Queues `len` bytes for sending, like mg_send. Returns false if out of memory. `buf` may be NULL if `len` is 0.
@@ -613,8 +616,8 @@ bool mgx_send(struct mg_connection *c, const void *buf, size_t len);
 // 64 MiB are already waiting or the manager is not initialised.
 bool mgx_send_to(struct mg_mgr *mgr, unsigned long conn_id, const void *buf, size_t len);
 
-// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
-// connection is no WebSocket.
+// Like mgx_send_to, for one WebSocket message or control frame. Also returns false for invalid frames, see mgx_ws_send. Dropped if
+// the connection is not a WebSocket.
 bool mgx_send_ws_to(struct mg_mgr *mgr, unsigned long conn_id, int op, const void *buf, size_t len);
 
 // Returns the size of a public struct by its name, for example "mg_connection"; 0 if unknown. Lets bindings verify their
@@ -659,12 +662,12 @@ bool mgx_wakeup_mgr(struct mg_mgr *mgr);
 // Queues a C string for sending. Returns its length, or 0 if out of memory.
 size_t mgx_write(struct mg_connection *c, const char *text);
 
-// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
-// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
-// before, and to what is no WebSocket.
+// Queues a WebSocket Close frame with a status code (1000 is a normal close, and replaces codes that RFC 6455 forbids to send) and
+// a reason of at most 123 bytes, NULL for none. The peer's response drains the connection. No effect if a Close frame was queued
+// before, or if the connection is not a WebSocket.
 void mgx_ws_close(struct mg_connection *c, int code, const char *reason);
 
-// mg_ws_connect with header lines that are no format. `headers` NULL: none.
+// Like mg_ws_connect, with plain header lines instead of a format. `headers` NULL: none.
 struct mg_connection *mgx_ws_connect(struct mg_mgr *mgr, const char *url, mg_event_handler_t fn, void *fn_data, const char *headers);
 
 // The payload of a WebSocket message or control frame.
@@ -673,11 +676,11 @@ const char *mgx_ws_data(const struct mg_ws_message *wm, size_t *len);
 // The first byte of the frame; its low four bits are a WEBSOCKET_OP_* value.
 int mgx_ws_flags(const struct mg_ws_message *wm);
 
-// mg_ws_send that tolerates NULL: queues one message or control frame. Returns the number of bytes queued, 0 for an `op` that is
-// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
+// Like mg_ws_send, but accepts NULL: queues one message or control frame. Returns the number of bytes queued, 0 if `op` is not a
+// WEBSOCKET_OP_* value or a control frame exceeds 125 bytes.
 size_t mgx_ws_send(struct mg_connection *c, int op, const void *buf, size_t len);
 
-// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
+// Like mg_ws_upgrade, with plain header lines instead of a format. `headers` NULL: none.
 void mgx_ws_upgrade(struct mg_connection *c, struct mg_http_message *hm, const char *headers);
 
 #ifdef __cplusplus

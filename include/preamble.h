@@ -131,9 +131,9 @@
 #error MG_TLS: the library has its own TLS, MG_TLS_CUSTOM cannot replace it; any other value will do, and mg_tls_init works
 #endif
 
-// 1: for a library that was built with the feature `tcpip`, whose TCP/IP stack works over a driver of the program's own. Offered is
-// Ethernet, VLAN included. PPP, PPPoE and the drivers for network chips that came with the original are not: a program brings the four
-// functions of a struct mg_tcpip_driver. See docs/firmware.md.
+// 1: requires a library built with the feature `tcpip`, whose TCP/IP stack runs over the application's own driver, a
+// struct mg_tcpip_driver with four functions. It supports Ethernet with VLAN tags, but not PPP and PPPoE, and has no drivers for
+// network chips. See docs/firmware.md.
 #ifndef MG_ENABLE_TCPIP
 #define MG_ENABLE_TCPIP 0
 #endif
@@ -461,7 +461,7 @@
 
 // ---- System headers that applications use without including them.
 #ifdef _WIN32
-// winsock2.h comes before windows.h, which would bring in the older winsock.h.
+// winsock2.h must come before windows.h, which would include the older winsock.h.
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
@@ -507,7 +507,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-// 32-bit systems have time_t of 4 and of 8 bytes. A program needs that of its library, for mg_fs.st and mg_mem_files: see
+// On 32-bit systems time_t has 4 or 8 bytes. Application and library must agree, because of mg_fs.st and mg_mem_files: see
 // -D_TIME_BITS=64.
 typedef char mgx_time_t_is_not_that_of_the_library[MGX_BUILT_TIME_SIZE == 0 || sizeof(time_t) == MGX_BUILT_TIME_SIZE ? 1 : -1];
 

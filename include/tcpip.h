@@ -1,17 +1,17 @@
 #if MG_ENABLE_TCPIP
-// ---- Networking over a driver of the program's own.
+// ---- Networking over the application's own driver.
 #define MG_TCPIP_STATE_DOWN 0     // no link
 #define MG_TCPIP_STATE_LINK_UP 1  // not used with Ethernet
 #define MG_TCPIP_STATE_UP 2       // link, no address
-#define MG_TCPIP_STATE_REQ 3      // a DHCP server was asked for the address that it has offered
-#define MG_TCPIP_STATE_IP 4       // address; the gateway has not answered yet
+#define MG_TCPIP_STATE_REQ 3      // requested the address that a DHCP server has offered
+#define MG_TCPIP_STATE_IP 4       // has an address; the gateway has not answered yet
 #define MG_TCPIP_STATE_READY 5    // mg_connect works
 
 // Events of an interface, with ev_data.
 enum {
   MG_TCPIP_EV_STATE_CHANGE,      // uint8_t *: the new state
-  MG_TCPIP_EV_DHCP_DNS,          // uint32_t *: the DNS server that DHCP has named
-  MG_TCPIP_EV_DHCP_SNTP,         // uint32_t *: the time server that DHCP has named
+  MG_TCPIP_EV_DHCP_DNS,          // uint32_t *: the DNS server from DHCP
+  MG_TCPIP_EV_DHCP_SNTP,         // uint32_t *: the time server from DHCP
   MG_TCPIP_EV_ARP,               // struct mg_str *: a received ARP frame
   MG_TCPIP_EV_TIMER_1S,          // NULL: a second has passed
   MG_TCPIP_EV_WIFI_SCAN_RESULT,  // these four are for drivers
@@ -19,7 +19,7 @@ enum {
   MG_TCPIP_EV_WIFI_CONNECT_ERR,
   MG_TCPIP_EV_DRIVER,
   MG_TCPIP_EV_STATE6_CHANGE,     // uint8_t *: the new state of IPv6
-  MG_TCPIP_EV_USER               // the first number that is free for programs
+  MG_TCPIP_EV_USER               // first event number for applications
 };
 
 // Layer 2. The library supports MG_TCPIP_L2_ETH.
@@ -58,31 +58,31 @@ union mg_l2data {
 
 typedef void (*mg_tcpip_event_handler_t)(struct mg_tcpip_if *ifp, int ev, void *ev_data);
 
-// A network driver. None of its functions may call the library, except for mg_tcpip_qwrite and mg_queue_*.
+// A network driver. Its functions must not call the library, except for mg_tcpip_qwrite and mg_queue_*.
 struct mg_tcpip_driver {
-  bool (*init)(struct mg_tcpip_if *);                         // false: it does not work; may be NULL
-  size_t (*tx)(const void *, size_t, struct mg_tcpip_if *);   // the length: sent; 0: busy; (size_t) -1: broken
-  size_t (*rx)(void *buf, size_t len, struct mg_tcpip_if *);  // length of one frame, 0: none; NULL: frames come by mg_tcpip_qwrite
-  bool (*poll)(struct mg_tcpip_if *, bool);                   // the link, where true was given: once a second; NULL: always up
+  bool (*init)(struct mg_tcpip_if *);                         // false: failure; may be NULL
+  size_t (*tx)(const void *, size_t, struct mg_tcpip_if *);   // length: sent; 0: busy; (size_t) -1: failure
+  size_t (*rx)(void *buf, size_t len, struct mg_tcpip_if *);  // length of one frame, 0: none; NULL: frames arrive by mg_tcpip_qwrite
+  bool (*poll)(struct mg_tcpip_if *, bool);                   // link state, if the argument is true: once a second; NULL: always up
 };
 
-// A network interface: zeros, but for what the program sets before mg_tcpip_init. Addresses are in network byte order.
+// A network interface. Zero-initialise it, set members as needed, and call mg_tcpip_init. Addresses are in network byte order.
 struct mg_tcpip_if {
   uint8_t mac[8];              // the first 6; zeros: a random one
   uint32_t ip, mask, gw;       // ip 0: from a DHCP server
-  struct mg_str tx;            // of the library: the frame in the making
+  struct mg_str tx;            // internal: buffer for outgoing frames
   bool enable_dhcp_client;     // set by mg_tcpip_init when ip is 0
-  bool enable_dhcp_server;     // gives one client the address after ours
-  bool enable_get_gateway;     // that client becomes our gateway
+  bool enable_dhcp_server;     // assigns one client the address after the interface's
+  bool enable_get_gateway;     // that client becomes the gateway
   bool enable_req_dns;         // ask DHCP for a DNS server
   bool enable_req_sntp;        // ask DHCP for a time server
-  bool enable_fcs_check;       // received frames end with their FCS, which is checked
+  bool enable_fcs_check;       // received frames end with an FCS, which is checked
   bool enable_mac_check;       // drop frames for other addresses, and multicast
   bool update_mac_hash_table;  // a group was joined; the driver clears it
   bool is_ip_changed;
   struct mg_tcpip_driver *driver;
   void *driver_data;               // free for the driver
-  mg_tcpip_event_handler_t pfn;    // a driver's, called before fn
+  mg_tcpip_event_handler_t pfn;    // of the driver, called before fn
   mg_tcpip_event_handler_t fn;     // gets the events
   struct mg_mgr *mgr;              // set by mg_tcpip_init
   struct mg_queue recv_queue;      // size 0: 8192 for a driver without rx
@@ -91,18 +91,18 @@ struct mg_tcpip_if {
   uint16_t framesize;
   uint16_t l2mtu;
 #if MG_ENABLE_IPV6
-  uint64_t ip6ll[2], ip6[2];       // link-local, global; zeros: made from the MAC address, and from what a router says
+  uint64_t ip6ll[2], ip6[2];       // link-local, global; zeros: derived from the MAC address and from router advertisements
   uint8_t prefix[8];
   uint8_t prefix_len;
   uint64_t gw6[2];
   bool enable_slaac;
-  bool enable_dhcp6_client;        // without effect
+  bool enable_dhcp6_client;        // no effect
   bool is_ip6_changed;
 #endif
   uint8_t gwmac[8];                // of the gateway, when gw_ready
   enum mg_l2type l2type;
   union mg_l2data l2data;
-  char *dns4_url;                  // the DNS server that DHCP has named
+  char *dns4_url;                  // the DNS server from DHCP
   uint64_t now;                    // of the current poll
   uint64_t timer_1000ms;
   uint64_t lease_expire;           // in the time of mg_millis

@@ -92,7 +92,7 @@ echo 'two-file drop-in: works'
 cd "$source"
 # Without cargo: how to get it.
 ! env -i HOME=/nowhere PATH=/usr/bin:/bin packaging/no-cargo.sh 2>"$work/no-cargo" && grep -q 'sh.rustup.rs' "$work/no-cargo"
-echo 'cargo missing: says how to get it'
+echo 'cargo missing: the message tells how to install it'
 cargo package --list --allow-dirty >"$work/crate.list"
 # All that the README links to or names is in the package.
 for file in $(grep -o '](\([^)#:]*\))' README.md | tr -d '()]'); do
@@ -125,7 +125,7 @@ capi = tomllib.load(open("Cargo.toml", "rb"))["package"]["metadata"]["capi"]
 for asset in capi["install"]["include"]["asset"] + capi["install"]["data"]["asset"]:
     assert os.path.exists(asset["from"]), asset
 END
-  echo 'cargo-c: not installed; what it would install is there'
+  echo 'cargo-c: not installed; the files that it would install exist'
 fi
 
 # One protocol: it works, others do not link, and the printer of backtraces is out.
@@ -165,12 +165,12 @@ small=$source/target/small/lib
 cc server.c -I"$source/include" "$small/libmongoose.a" -lm -Wl,--gc-sections -o static && ./static
 cc server.c -I"$source/include" -L"$small" -lmongoose -Wl,-rpath,"$small" -o shared && ./shared
 for library in "$small/libmongoose.a" "$small/libmongoose.so"; do
-  if cc mqtt.c -I"$source/include" "$library" -lm -o mqtt 2>log; then echo 'mg_mqtt_ping is in a library without MQTT'; exit 1; fi
+  if cc mqtt.c -I"$source/include" "$library" -lm -o mqtt 2>log; then echo 'a library without MQTT has mg_mqtt_ping'; exit 1; fi
   grep -q 'undefined reference to .mg_mqtt_ping' log
 done
-if grep -q 'stack backtrace' static "$small/libmongoose.so"; then echo 'the printer of backtraces is in the small library'; exit 1; fi
+if grep -q 'stack backtrace' static "$small/libmongoose.so"; then echo 'the small library contains the backtrace printer'; exit 1; fi
 cd "$source"
-echo 'small library, HTTP alone: works, and has nothing else'
+echo 'small library, HTTP only: works, and contains nothing else'
 
 packaging/sbom.py "$work/sbom"
 python3 - "$work/sbom" <<'END'
@@ -197,7 +197,7 @@ if command -v dpkg-buildpackage >/dev/null && command -v lintian >/dev/null && c
   ! LD_LIBRARY_PATH='' ./app 2>/dev/null || { echo 'not linked to the packaged library'; exit 1; }
   unset PKG_CONFIG_SYSROOT_DIR
   cd "$source"
-  echo 'Debian packages: lintian finds nothing, and they work'
+  echo 'Debian packages: lintian-clean, and they work'
 else
   echo 'Debian packages: not built; dpkg-dev, debhelper and lintian are missing'
 fi

@@ -1,8 +1,7 @@
 #!/bin/sh
-# cross.sh TARGET...: builds the library for other machines and tries it there, under qemu-user, or wine: a server that answers over HTTP
-# and HTTPS, linked to the shared and to the static library; and on some machines the programs of c-tests. Called by `make cross` and
-# `make windows-test`; `make deps-cross` and `make deps-windows` install what they need. TESTS= leaves out the programs; TESTS="a b" takes
-# those.
+# cross.sh TARGET...: builds the library for other machines and tests it under qemu-user or wine: a server that answers over HTTP and
+# HTTPS, linked to the shared and to the static library, and on some machines the programs of c-tests. Called by `make cross` and
+# `make windows-test`; `make deps-cross` and `make deps-windows` install the tools. TESTS= skips the programs; TESTS="a b" selects some.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
@@ -13,7 +12,7 @@ settings() {
   case $1 in
   x86_64-pc-windows-gnu)
     triple=x86_64-w64-mingw32 sysroot=/ tests=yes exe=.exe shared=libmongoose.dll libs='-lws2_32 -lbcrypt -lntdll -luserenv -ldbghelp'
-    # winpthreads, and printf as in C99.
+    # winpthreads, and the printf of C99.
     test_flags="-include c-tests/windows/posix.h -Ic-tests/windows -D__USE_MINGW_ANSI_STDIO=1 -static"
     for qemu in wine64 /usr/lib/wine/wine64 wine missing; do if command -v $qemu >/dev/null; then break; fi; done
     [ $qemu != missing ] || { echo 'wine is missing: make deps-windows'; exit 1; }
@@ -47,12 +46,12 @@ settings() {
   case $qemu in qemu-*) qemu_flags="-L $sysroot" ;; esac
 }
 
-# A Windows of its own, without windows.
+# A wine prefix of its own, without a display.
 wine_prefix() {
   export WINEPREFIX="$root/target/cross/wine" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml=' WINEPATH="Z:$(echo "$work" | tr / '\\')"
   unset DISPLAY
   $qemu cmd /c exit >"$work/wine.log" 2>&1 || { cat "$work/wine.log"; exit 1; }
-  # Rust's std and its random numbers are those of Windows 10; wine 8 lacks this DLL of it.
+  # Rust's std gets random numbers from this DLL of Windows 10, which wine 8 lacks.
   if [ ! -e "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" ]; then
     $triple-gcc -O2 -shared packaging/wine-prng.c -ladvapi32 -o "$work/bcryptprimitives.dll"
   fi
@@ -61,16 +60,16 @@ wine_prefix() {
 # Programs that cannot run here, and why.
 reason() {
   case $triple:$1 in
-  *:files_crash) echo 'it stops a child at each system call with ptrace, which qemu-user does not have' ;;
-  *:switch_config | *:switch_listen) echo 'they read TCP_INFO, which neither qemu-user nor Windows has' ;;
-  *-mingw32:small_stack) echo 'it gives a thread a stack of its own, with mmap' ;;
-  *:small_stack) echo 'its limit is for x86-64; aarch64 and s390x take 18 to 20 KB with the descriptor of the thread' ;;
+  *:files_crash) echo 'it stops a child at each system call with ptrace, which qemu-user lacks' ;;
+  *:switch_config | *:switch_listen) echo 'it reads TCP_INFO, which qemu-user and Windows lack' ;;
+  *-mingw32:small_stack) echo 'it gives a thread its own stack with mmap' ;;
+  *:small_stack) echo 'its limit is for x86-64; aarch64 and s390x need 18 to 20 KB with the thread descriptor' ;;
   *-mingw32:fork | *-mingw32:drain_idle | *-mingw32:ext_idle | *-mingw32:half_requests) echo 'it forks' ;;
-  *-mingw32:unix_sockets | *-mingw32:ext_listeners) echo 'it is about Unix sockets' ;;
+  *-mingw32:unix_sockets | *-mingw32:ext_listeners) echo 'it tests Unix sockets' ;;
   *-mingw32:accept_pause | *-mingw32:dns_many | *-mingw32:drain_descriptors | *-mingw32:mgr_fails) echo 'it lowers the limit of open files' ;;
-  *-mingw32:ext_guest) echo 'no descriptor stands for the poller' ;;
-  *-mingw32:includes) echo 'it is about the system headers of Unix' ;;
-  arm-*:abi) echo 'its table is for 64-bit machines; src/abi/layout32.rs has the numbers of this one, and they are asserted' ;;
+  *-mingw32:ext_guest) echo 'the poller has no descriptor' ;;
+  *-mingw32:includes) echo 'it tests the system headers of Unix' ;;
+  arm-*:abi) echo 'its table is for 64-bit machines; src/abi/layout32.rs asserts the layout of this one' ;;
   esac
 }
 
@@ -103,13 +102,13 @@ long_time() {
   if $cc -I"$work/stage/include" -fsyntax-only packaging/cross-time.c 2>"$work/time.log"; then echo 'the other time_t is accepted'; exit 1; fi
   grep -q mgx_time_t_is_not_that_of_the_library "$work/time.log"
   rm -rf "$work/time64"
-  echo "$1: 64-bit time works, and the header refuses programs without it"
+  echo "$1: 64-bit time works, and the header rejects programs without it"
 }
 
-# A DLL does not call functions of the program that have the names of its own.
+# Applications cannot replace functions of a DLL.
 replaceable='mg_calloc\|mg_free\|mg_log\|mg_log_prefix\|mg_millis\|mg_random\|mg_ota_begin\|mg_ota_write\|mg_ota_end\|mg_ota_device_id\|mg_unlist\|mg_unpack'
 
-bad() { # bad WHAT: counts, and shows what was said
+bad() { # bad WHAT: counts a failure, and prints the end of the log
   failed="$failed $name"
   echo "  $1"
   tail -n 15 "$dir/log" | sed 's/^/    /'
@@ -136,7 +135,7 @@ programs() {
     case " ${TESTS-all} " in *" all "* | *" $name "*) ;; *) continue ;; esac
     why=$(reason "$name")
     if [ -n "$why" ]; then
-      echo "  $name: left out: $why"
+      echo "  $name: skipped: $why"
       continue
     fi
     # The first of its variants.
@@ -164,7 +163,7 @@ ok=yes
 for target in "$@"; do
   settings "$target"
   command -v "${prefix}gcc" >/dev/null || { echo "${prefix}gcc is missing: make deps-cross"; exit 1; }
-  rustup -q target add "$target" 2>"$work/rustup.log" || { cat "$work/rustup.log"; echo "$target: rustup has no std for it"; exit 1; }
+  rustup -q target add "$target" 2>"$work/rustup.log" || { cat "$work/rustup.log"; echo "$target: rustup has no std for this target"; exit 1; }
   build=${CARGO_TARGET_DIR:-target}/$target/release
   CARGO_BUILD_TARGET=$target make -s build CC="$cc" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
   build=$(cd "$build" && pwd)

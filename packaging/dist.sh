@@ -28,7 +28,7 @@ cp -r examples-c "$doc"
 cp -r target/docs/html "$doc/html"
 cp -r target/docs/man/man3 "$stage/$name/share/man/"
 if grep -rl "$(pwd)" "$stage/$name" --include='*.pc' --include='*.cmake' --include='*.h'; then
-  echo 'these files name the directory that they were built in'
+  echo 'these files contain the path of the build directory'
   exit 1
 fi
 chmod -R u=rwX,go=rX "$stage/$name"

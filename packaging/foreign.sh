@@ -1,14 +1,14 @@
 #!/bin/sh
-# foreign.sh FORCE FILE...: fails if one of the files is there and not from this project, unless FORCE is 1. Debian's
-# libsuitesparse-dev, for one, has a libmongoose.so too.
+# foreign.sh FORCE FILE...: fails if one of the files exists and is not from this project, unless FORCE is 1. Debian's
+# libsuitesparse-dev, for example, also has a libmongoose.so.
 set -eu
 force=$1
 shift
 for file; do
-  # Every file of ours has a name of the extension in it.
+  # Every file of this project contains a name of the extension.
   if [ -e "$file" ] && ! grep -q 'mgx_\|MGX_' "$file" && [ "$force" != 1 ]; then
-    echo "$file belongs to other software and would be lost." >&2
-    echo "LIBNAME=mongoose-rs installs beside it, PREFIX and LIBDIR elsewhere; FORCE=1 goes ahead." >&2
+    echo "$file belongs to other software and would be overwritten." >&2
+    echo "Use LIBNAME=mongoose-rs to install under another name, PREFIX or LIBDIR to install elsewhere, FORCE=1 to overwrite it." >&2
     exit 1
   fi
 done

@@ -1,13 +1,13 @@
 #!/bin/sh
-# link-dll.sh ARCHIVE DLL: makes the DLL, and its import library DLL.a beside it, from the static library, with the C compiler. Nothing
-# but the API is exported. For Windows what link.sh is elsewhere.
+# link-dll.sh ARCHIVE DLL: links the DLL and its import library, DLL.a, from the static library with the C compiler. Exports only the
+# API. The counterpart of link.sh for Windows.
 set -eu
 archive=$1 output=$2
 cc=${CC:-x86_64-w64-mingw32-gcc}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-# The linker takes from an archive what it is asked for, and exports what the list says.
+# The linker takes only requested symbols from an archive, and exports only those in the list.
 "$($cc -print-prog-name=nm)" -g --defined-only "$archive" 2>/dev/null | awk '$3 ~ /^mgx?_[a-z]/ && !seen[$3]++ {print $3, $2}' >"$dir/symbols"
 [ -s "$dir/symbols" ] || { echo "$archive: no functions of the API" >&2; exit 1; }
 sed -e 's/^/-Wl,-u,/' -e 's/ .*//' "$dir/symbols" >"$dir/wanted"

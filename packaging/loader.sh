@@ -1,6 +1,6 @@
 #!/bin/sh
-# loader.sh LIBDIR LINKDIR INCLUDEDIR SONAME: after an installation that is not staged, makes the system's loader know the library,
-# or says how to build programs that find it without.
+# loader.sh LIBDIR LINKDIR INCLUDEDIR SONAME: after an unstaged installation, registers the library with the system's loader, or
+# prints how to build programs that find it.
 set -eu
 libdir=$1 linkdir=$2 include=$3 soname=$4
 PATH=$PATH:/sbin:/usr/sbin
@@ -14,6 +14,6 @@ if [ "$known" = no ]; then
   echo "The loader does not search $libdir. Build programs with:"
   echo "  cc app.c $flags -Wl,-rpath,$libdir -o app"
 elif [ -f "$found" ] && ! grep -q mgx_ "$found"; then
-  echo "$found is another library, which -lmongoose alone would find. Build programs with:"
+  echo "$found is another library that -lmongoose alone would find. Build programs with:"
   echo "  cc app.c $flags -o app"
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says how to get cargo, which is missing, and fails.
+# Prints how to install cargo, and fails.
 {
   echo 'cargo is missing.'
   for dir in "${CARGO_HOME:-}/bin" "$HOME/.cargo/bin" "${SUDO_USER:+/home/$SUDO_USER/.cargo/bin}"; do
@@ -7,7 +7,7 @@
     echo "It is installed, but not on the path:  PATH=\"$dir:\$PATH\" make ..."
     exit 1
   done
-  echo 'Install Rust with rustup, as https://rustup.rs describes:'
+  echo 'Install Rust with rustup, as described at https://rustup.rs:'
   echo
   echo "    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- --profile minimal"
   echo '    . "$HOME/.cargo/env"'

@@ -21,8 +21,8 @@ done
 for file in libmongoose.a libmongoose.so.7.22.0; do
   cmp "$work/a/stage/usr/lib/$file" "$work/some/longer/place/stage/usr/lib/$file"
   if grep -aq "$work\|$home" "$work/a/stage/usr/lib/$file"; then
-    echo "$file has a path of this machine in it"
+    echo "$file contains a path of this machine"
     exit 1
   fi
 done
-echo 'both builds are the same'
+echo 'both builds are identical'

@@ -1,6 +1,6 @@
 # The small library, other machines and packages. Included by the Makefile.
 
-# Protocols of the small library: those of Cargo.toml; capi is all of them. Also tls and ecc.
+# Features of the small library: the protocols of Cargo.toml, of which capi includes all; also tls and ecc.
 FEATURES ?= capi
 SMALL_DIR = $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)small
 READELF ?= readelf
@@ -18,7 +18,7 @@ small:
 sizes: build
 	CC="$(CC)" packaging/sizes.sh $(BUILD_DIR) $(SMALL_DIR)/lib
 
-# macOS and FreeBSD: what nothing here can run is at least type-checked.
+# macOS and FreeBSD: type-checked only, because nothing here can run the result.
 SYSTEMS = x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd
 check-systems:
 	packaging/systems.sh $(SYSTEMS)
@@ -27,26 +27,26 @@ check-systems:
 deny:
 	$(CARGO) deny --locked check licenses bans sources
 	@if $(CARGO) deny fetch db >/dev/null 2>&1; then set -x; $(CARGO) deny --locked check advisories; \
-	else echo 'the database of advisories cannot be reached: not checked'; fi
+	else echo 'advisories not checked: the database is unreachable'; fi
 
 deps-deny:
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 
-# mongoose.cdx.json, a bill of materials, and THIRD-PARTY-NOTICES.txt. FEATURES and TARGET narrow them down when they are given.
+# mongoose.cdx.json, a bill of materials, and THIRD-PARTY-NOTICES.txt. FEATURES and TARGET restrict them.
 sbom:
 	FEATURES="$(if $(filter command environment,$(firstword $(origin FEATURES))),$(FEATURES))" TARGET="$(TARGET)" packaging/sbom.py $(TARGET_DIR)/sbom
 
 debian: build
 	packaging/debian.sh $(BUILD_DIR) $(TARGET_DIR)/debian
 
-# Other machines, under qemu-user: TARGET names some of CROSS; TESTS= leaves the C programs out.
+# Other machines, under qemu-user: TARGET selects some of CROSS; TESTS= skips the C programs.
 CROSS = aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf s390x-unknown-linux-gnu i686-unknown-linux-gnu riscv64gc-unknown-linux-gnu \
         powerpc-unknown-linux-gnu x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 TARGET ?=
 cross:
 	packaging/cross.sh $(or $(TARGET),$(CROSS))
 
-# Debian has no cross compilers for musl; its wrapper of GCC takes libraries and headers of another architecture, too.
+# Debian has no cross compilers for musl, but its GCC wrapper also accepts libraries and headers of other architectures.
 CROSS_PACKAGES = gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-s390x-linux-gnu gcc-i686-linux-gnu gcc-riscv64-linux-gnu gcc-powerpc-linux-gnu \
                  libc6-dev-arm64-cross libc6-dev-armhf-cross libc6-dev-s390x-cross libc6-dev-i386-cross libc6-dev-riscv64-cross \
                  libc6-dev-powerpc-cross musl-tools musl-dev:arm64 qemu-user curl clang
@@ -58,7 +58,7 @@ deps-cross:
 	else echo "make cross needs these Debian packages: dpkg --add-architecture arm64; apt-get install$$missing"; exit 1; fi
 	@for t in $(CROSS) $(SYSTEMS); do rustup -q target add $$t || echo "$$t: rustup has no std for it"; done
 
-# Windows, with mingw-w64 and under wine; TESTS="a b" takes some of the C programs. check-windows only type-checks, also for MSVC.
+# Windows, with mingw-w64 and under wine; TESTS="a b" selects some of the C programs. check-windows only type-checks, also for MSVC.
 windows-test:
 	packaging/cross.sh x86_64-pc-windows-gnu
 

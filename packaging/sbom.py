@@ -85,4 +85,4 @@ with open(f"{out}/THIRD-PARTY-NOTICES.txt", "w") as f:
     f.write(f"  Rust's standard library {rustc}: MIT OR Apache-2.0\n")
     for text, names in texts.items():
         f.write("\n" + "=" * 100 + "\n" + "\n".join(names) + "\n" + "-" * 100 + "\n" + text + "\n")
-print(f"{len(others) + 1} components, {len(texts)} licence texts" + (f"; without a file of its own: {' '.join(missing)}" if missing else ""))
+print(f"{len(others) + 1} components, {len(texts)} licence texts" + (f"; no licence file: {' '.join(missing)}" if missing else ""))

@@ -22,7 +22,7 @@ for pair in rust_begin_unwind:mgx_small_panic __rust_alloc_error_handler:mgx_sma
   if [ "$(printf '%s' "$std" | grep -c .)" = 1 ] && grep -qx "${pair#*:}" "$dir/functions"; then
     weak="$weak --weaken-symbol=$std" names="$names --redefine-sym ${pair#*:}=$std"
   else
-    echo "small.sh: this compiler has no single function *${pair%%:*}: the printer of backtraces stays in" >&2
+    echo "small.sh: this compiler has no single function *${pair%%:*}: keeping the backtrace printer" >&2
     weak= names=
     break
   fi

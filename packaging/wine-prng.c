@@ -1,4 +1,4 @@
-// The one function of bcryptprimitives.dll that Rust programs use, for versions of wine that lack it. For packaging/cross.sh.
+// The only function of bcryptprimitives.dll that Rust programs use, for versions of wine without that DLL. Used by packaging/cross.sh.
 #include <windows.h>
 #include <ntsecapi.h>
 

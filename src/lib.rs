@@ -18,7 +18,7 @@
 //! Nothing imports `ffi`. A function of the C API is found by its name: `mg_http_reply` is exported in `ffi/http.rs`, its
 //! behaviour is in `handler/`, its parsing in `proto/http/`. `c-tests/modules.rs` checks the table.
 
-// What a build without some protocols does not use is left to the compiler to drop.
+// Builds without some protocols leave unused code to the compiler.
 #![cfg_attr(not(feature = "protocols"), allow(dead_code, unused_imports))]
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -29,7 +29,7 @@ def library() -> Path:
     for path in [Path(named)] if named else built:
         if path.exists():
             return path
-    raise SystemExit("no libmongoose.so: run `make build`, or name one in LIBMONGOOSE")
+    raise SystemExit("no libmongoose.so: run `make build`, or set LIBMONGOOSE to its path")
 
 
 def tag(lib: bytes) -> str:

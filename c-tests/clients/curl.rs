@@ -1,4 +1,4 @@
-//! curl, as people use it.
+//! curl as a client.
 
 use crate::server::{Server, client, data_file};
 use crate::tools::{scratch, tool};
@@ -68,7 +68,7 @@ fn echoed(test: &str, size: usize, options: &[&str]) -> Result<Transfer, Failed>
     curl.arg("-o").arg(dir.join("answer")).arg(server.url("/echo"));
     let report = client(test, curl, 30)?;
     let transfer = transfers(&report)?.pop().ok_or("no report")?;
-    ensure(transfer.status == 200 && fs::read(dir.join("answer"))? == data, || format!("not echoed: {report}"))?;
+    ensure(transfer.status == 200 && fs::read(dir.join("answer"))? == data, || format!("the body was not echoed: {report}"))?;
     server.stop()?;
     Ok(transfer)
 }
@@ -133,7 +133,7 @@ fn http_1_0_is_answered_and_closed(test: &str) -> Result<(), Failed> {
     let mut curl = self::curl()?;
     curl.arg("-0").arg("--data-binary").arg(format!("@{}", file.display())).arg("-o").arg(&answer).arg(server.url("/echo"));
     client(&format!("{test}-post"), curl, 30)?;
-    ensure(fs::read(answer)? == data, || "the body came back changed".to_string())?;
+    ensure(fs::read(answer)? == data, || "the echoed body differs".to_string())?;
     server.stop()?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Modbus, time and tokens against the programs of others: pymodbus, chrony, PyJWT.
+//! Modbus, time and tokens against third-party programs: pymodbus, chrony, PyJWT.
 
 use crate::server::{Server, build, client};
 use crate::tools::{root, scratch, tool};

@@ -1,4 +1,4 @@
-//! The programs of examples-c, used as their first lines say.
+//! The programs of examples-c, used as their first lines describe.
 
 use crate::server::{Server, build, client, data_file};
 use crate::tools::{root, run, scratch, tool};
@@ -169,10 +169,10 @@ fn pack() -> Result<(), Failed> {
     let args = ["-s", "web", "web", "web2"];
     let first = pack(&args)?;
     ensure(first.code == 0, || first.text())?;
-    ensure(pack(&args)?.stdout == first.stdout, || "packed twice, it is not the same".into())?;
+    ensure(pack(&args)?.stdout == first.stdout, || "packing twice gives different output".into())?;
     let to_file = pack(&["-o", "packed.c", "-s", "web", "web", "web2"])?;
     ensure(to_file.code == 0 && to_file.stdout.is_empty(), || to_file.text())?;
-    ensure(std::fs::read_to_string(dir.join("packed.c"))? == first.stdout, || "-o writes something else".into())?;
+    ensure(std::fs::read_to_string(dir.join("packed.c"))? == first.stdout, || "-o gives different output".into())?;
     for (args, want) in [
         (&["-s", "web", "web/index.html", "web"][..], "are both /index.html"),
         (&["no-such-file"], "no-such-file: No such file"),
@@ -203,9 +203,9 @@ fn pack() -> Result<(), Failed> {
             let got = scratch("clients-pack-got").join("file");
             curl(&server, path, &["-f", "-o", got.to_str().unwrap()])?;
             // curl makes no file of an empty body in every version.
-            ensure(std::fs::read(&got).unwrap_or_default() == want, || format!("{path} is another file"))?;
+            ensure(std::fs::read(&got).unwrap_or_default() == want, || format!("{path} has other content"))?;
         }
-        ensure(curl(&server, "/.hidden", &["-f"]).is_err(), || ".hidden is packed".into())?;
+        ensure(curl(&server, "/.hidden", &["-f"]).is_err(), || ".hidden was packed".into())?;
         server.stop()?;
     }
     Ok(())
@@ -279,7 +279,7 @@ fn rest_server() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Streams of all kinds get the same messages, those who come back what they missed, and all of them an end.
+/// All streams get the same messages, reconnecting clients the ones they missed, and every stream ends cleanly.
 fn event_stream() -> Result<(), Failed> {
     let server = Server::start("event_stream", "examples-c/event-stream.c", &["http://127.0.0.1:0", "100"], 1)?;
     let open = |request: &str| -> Result<BufReader<TcpStream>, Failed> {
@@ -292,7 +292,7 @@ fn event_stream() -> Result<(), Failed> {
     let until = |stream: &mut BufReader<TcpStream>, end: &str| -> Result<String, Failed> {
         let mut text = String::new();
         while !text.ends_with(end) {
-            ensure(stream.read_line(&mut text)? > 0, || format!("the end before {end:?}: {text}"))?;
+            ensure(stream.read_line(&mut text)? > 0, || format!("end of stream before {end:?}: {text}"))?;
         }
         Ok(text)
     };
@@ -456,8 +456,8 @@ fn tcp_echo() -> Result<(), Failed> {
     let mut got = Vec::new();
     stream.read_to_end(&mut got)?;
     sending.join().map_err(|_| "the sender panicked")??;
-    ensure(got == data, || format!("{} bytes came back", got.len()))?;
-    ensure(memory < 15_000, || format!("the program used {memory} KiB"))?;
+    ensure(got == data, || format!("only {} bytes were echoed", got.len()))?;
+    ensure(memory < 15_000, || format!("the process used {memory} KiB"))?;
     let text = server.stop()?;
     Ok(ensure(text.contains("2 connected\n2 closed\n"), || text)?)
 }
@@ -483,7 +483,7 @@ fn udp_echo() -> Result<(), Failed> {
     Ok(ensure(text.contains(&from), || text)?)
 }
 
-/// A stop in the middle of two answers: both arrive whole, nobody new gets in, and the program leaves.
+/// A stop during two responses: both arrive completely, no new connection is accepted, and the program exits.
 fn drain() -> Result<(), Failed> {
     let server = Server::start("drain", "examples-c/drain.c", &["http://127.0.0.1:0"], 1)?;
     let once = curl(&server, "/once", &["-i"])?;
@@ -508,7 +508,7 @@ fn drain() -> Result<(), Failed> {
     // The listener closes in the same poll, a moment later.
     let mut refused =
         (0..100).map(|_| thread::sleep(Duration::from_millis(5))).map(|()| TcpStream::connect(("127.0.0.1", port)).is_err());
-    ensure(refused.any(|r| r), || "somebody new got in".to_string())?;
+    ensure(refused.any(|r| r), || "a new connection was accepted".to_string())?;
     rest.clear();
     later.read_to_end(&mut rest)?;
     let answer = String::from_utf8_lossy(&rest).into_owned();
@@ -516,7 +516,7 @@ fn drain() -> Result<(), Failed> {
     rest.clear();
     big.read_to_end(&mut rest)?;
     let head = 1000 - start.iter().filter(|b| **b == b'x').count();
-    ensure(start.len() + rest.len() == head + 10_000_000, || format!("{} bytes of the big answer", rest.len()))?;
+    ensure(start.len() + rest.len() == head + 10_000_000, || format!("{} bytes of the large response", rest.len()))?;
     let text = server.ended()?;
     Ok(ensure(text.ends_with("all answered\n"), || text)?)
 }
@@ -541,7 +541,7 @@ impl Asking {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.0.read_line(&mut head).map_err(|e| format!("{head}{e}"))? == 0 {
-                return Err(format!("the end instead of an answer: {head}"));
+                return Err(format!("end of stream instead of a response: {head}"));
             }
         }
         let length = head.split("Content-Length: ").nth(1).and_then(|l| l.split_whitespace().next()?.parse().ok());
@@ -588,7 +588,7 @@ impl Asking {
 
 const LAST: &str = "\r\nConnection: close\r\n";
 
-/// One busy and one idle connection are drained, a third one goes on.
+/// One busy and one idle connection are drained, a third one stays open.
 fn drain_one() -> Result<(), Failed> {
     let server = Server::start("drain_one", "examples-c/drain-one.c", &["http://127.0.0.1:0"], 1)?;
     let mut all = (0..3).map(|_| Asking::new(server.port())).collect::<Result<Vec<_>, _>>()?;
@@ -600,14 +600,16 @@ fn drain_one() -> Result<(), Failed> {
     busy.send("/later")?;
     ensure(other.ask("/drain?id=77")?.0.starts_with("HTTP/1.1 404 "), || "found 77".to_string())?;
     for id in &ids[..2] {
-        ensure(other.ask(&format!("/drain?id={id}"))?.0.starts_with("HTTP/1.1 200 "), || format!("did not find {id}"))?;
+        ensure(other.ask(&format!("/drain?id={id}"))?.0.starts_with("HTTP/1.1 200 "), || {
+            format!("connection {id} was not found")
+        })?;
     }
     let list = other.ask("/connections")?.1;
     ensure(list.matches("\"draining\"").count() == 2 && list.matches("\"active\"").count() == 1, || list)?;
     let (head, body) = busy.answer()?;
     ensure(head.contains(LAST) && body == format!("{{\"id\":{}}}\n", ids[0]), || head + &body)?;
     ensure(busy.rest()?.is_empty() && idle.rest()?.is_empty(), || "more came".to_string())?;
-    ensure(!other.ask("/")?.0.contains(LAST), || "the third one ends, too".to_string())?;
+    ensure(!other.ask("/")?.0.contains(LAST), || "the third connection closes too".to_string())?;
     let text = server.stop()?;
     let drained = |id: &str| text.contains(&format!("connection {id}: drained, 0 bytes unsent\n"));
     Ok(ensure(drained(&ids[0]) && drained(&ids[1]) && !drained(&ids[2]), || text.clone())?)
@@ -698,23 +700,25 @@ fn graceful_server() -> Result<(), Failed> {
     let events = stream.rest()?;
     ensure(events.ends_with("event: bye\ndata:\n\n\r\n00000000\r\n\r\n"), || events.clone())?;
     ensure(idle.rest()?.is_empty(), || "more came".to_string())?;
-    // 1001, going away. One says good-bye as well, the other one says nothing, and is not waited for long.
-    ensure(polite.frame()? == b"\x88\x02\x03\xe9" && rude.frame()? == b"\x88\x02\x03\xe9", || "not told 1001".to_string())?;
+    // 1001, going away. One client answers the Close frame, the other does not and is closed soon.
+    ensure(polite.frame()? == b"\x88\x02\x03\xe9" && rude.frame()? == b"\x88\x02\x03\xe9", || {
+        "no Close frame with code 1001".to_string()
+    })?;
     polite.0.get_mut().write_all(b"\x88\x82\0\0\0\0\x03\xe9").map_err(|e| e.to_string())?;
     ensure(polite.rest()?.is_empty() && rude.rest()?.is_empty(), || "more came".to_string())?;
     drop((all, polite, rude));
     for client in load {
         let (answered, connections) = client.join().map_err(|_| "the client panicked")??;
-        ensure(answered > 10 && connections > 10, || format!("{answered} answers on {connections} connections"))?;
+        ensure(answered > 10 && connections > 10, || format!("only {answered} responses on {connections} connections"))?;
     }
     let text = server.ended()?;
-    ensure(began.elapsed() < Duration::from_secs(20), || format!("left after {:?}", began.elapsed()))?;
+    ensure(began.elapsed() < Duration::from_secs(20), || format!("the shutdown took {:?}", began.elapsed()))?;
     Ok(ensure(text.ends_with(" connections drained, 0 closed by force\n"), || text)?)
 }
 
 /// The second signal makes it hurry.
 /// The configurations that docs/draining.md recommends.
-fn behind(proxy: &str, config: &str) -> Result<(), Failed> {
+fn behind_proxy(proxy: &str, config: &str) -> Result<(), Failed> {
     let name = format!("behind-{proxy}");
     let server = build("examples-c/graceful-server.c")?;
     tool(proxy)?;
@@ -725,7 +729,7 @@ fn behind(proxy: &str, config: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn graceful_server_in_a_hurry() -> Result<(), Failed> {
+fn graceful_server_with_two_signals() -> Result<(), Failed> {
     let server = Server::start("hurry", "examples-c/graceful-server.c", &["http://127.0.0.1:0", "60000", "120000"], 1)?;
     server.terminate();
     while Asking::new(server.port())?.ask("/healthz")?.1.starts_with("{\"ready\":true,") {}
@@ -773,9 +777,9 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
         ("drain_one", drain_one),
         ("graceful_server", graceful_server),
         ("threads_server", threads_server),
-        ("graceful_server_in_a_hurry", graceful_server_in_a_hurry),
-        ("restarts_behind_nginx", || behind("nginx", "docs/proxies/nginx.conf")),
-        ("restarts_behind_haproxy", || behind("haproxy", "docs/proxies/haproxy.cfg")),
+        ("graceful_server_with_two_signals", graceful_server_with_two_signals),
+        ("restarts_behind_nginx", || behind_proxy("nginx", "docs/proxies/nginx.conf")),
+        ("restarts_behind_haproxy", || behind_proxy("haproxy", "docs/proxies/haproxy.cfg")),
         ("timers", timers),
     ];
     for &(name, test) in list {

@@ -1,4 +1,4 @@
-//! Files: served, listed, taken. The servers are examples-c/static-server.c and upload-form.c.
+//! Files: serving, listing, uploading. The servers are examples-c/static-server.c and upload-form.c.
 
 use crate::server::{Server, client, data_file};
 use crate::tools::{root, scratch, tool};
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a server may use more at its peak than before, however much it serves.
+/// Allowed growth of a server's peak memory, however much it serves.
 const FLAT_KIB: u64 = 4 * 1024;
 
 fn ensure(condition: bool, text: impl FnOnce() -> String) -> Result<(), String> {
@@ -137,7 +137,7 @@ fn compressed_files(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What nobody may get: the file beside the served directory, by any name.
+/// The file outside the served directory must be unreachable by any name.
 fn attacks_never_leave_the_directory(test: &str) -> Result<(), Failed> {
     let dir = scratch(&format!("clients-{test}"));
     let (www, other) = (dir.join("www"), dir.join("www2"));
@@ -291,7 +291,7 @@ fn ten_gibibytes_with_flat_memory(test: &str) -> Result<(), Failed> {
     let (mut got, mut block) = (0, vec![0; 1 << 20]);
     while got < 3 << 30 {
         let n = stream.read(&mut block)?;
-        ensure(n > 0, || format!("ended after {got} bytes"))?;
+        ensure(n > 0, || format!("end of stream after {got} bytes"))?;
         got += n as u64;
     }
     drop(stream);
@@ -308,7 +308,7 @@ fn ten_gibibytes_with_flat_memory(test: &str) -> Result<(), Failed> {
 fn is_flat(server: &Server, before: u64, what: &str) -> Result<(), Failed> {
     let peak = server.kib("VmHWM")?;
     println!("{what}: VmRSS {before} kB before, VmHWM {peak} kB after");
-    Ok(ensure(peak <= before + FLAT_KIB, || format!("{} KiB more than before", peak - before))?)
+    Ok(ensure(peak <= before + FLAT_KIB, || format!("memory grew by {} KiB", peak - before))?)
 }
 
 /// A file that takes no room on the disk, sent to a program that keeps nothing of it: with its length, and in chunks. As many GiB
@@ -336,7 +336,7 @@ fn uploads_with_flat_memory(test: &str) -> Result<(), Failed> {
 }
 
 /// Waits until the server has at most so many descriptors: the first count may have caught a connection that was ending.
-fn comes_down_to(site: &Site, most: usize) -> Result<(), Failed> {
+fn falls_to(site: &Site, most: usize) -> Result<(), Failed> {
     let end = Instant::now() + Duration::from_secs(20);
     while site.server.descriptors()? > most && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));
@@ -346,7 +346,7 @@ fn comes_down_to(site: &Site, most: usize) -> Result<(), Failed> {
 }
 
 /// 500 clients that all begin before any of them goes on.
-fn five_hundred_at_a_time(test: &str) -> Result<(), Failed> {
+fn five_hundred_concurrent_downloads(test: &str) -> Result<(), Failed> {
     let data = noise(1_000_000);
     let site = serve(test, |dir| fs::write(dir.join("f"), &data))?;
     site.get("/f", &[])?;
@@ -369,20 +369,20 @@ fn five_hundred_at_a_time(test: &str) -> Result<(), Failed> {
     let mut body = vec![0; data.len()];
     for stream in &mut streams {
         stream.read_exact(&mut body)?;
-        ensure(body == data, || "another body".to_string())?;
+        ensure(body == data, || "the body differs".to_string())?;
     }
     let growth = site.server.kib("VmHWM")?.saturating_sub(memory);
     ensure(growth <= FLAT_KIB, || format!("{growth} KiB more than before"))?;
     // Every file is closed; the connections are still open.
-    comes_down_to(&site, files + streams.len())?;
+    falls_to(&site, files + streams.len())?;
     drop(streams);
-    comes_down_to(&site, files)?;
+    falls_to(&site, files)?;
     site.server.stop()?;
     Ok(())
 }
 
-/// A client that takes a byte a second holds up nobody, and costs no time.
-fn a_reader_of_one_byte_a_second(test: &str) -> Result<(), Failed> {
+/// A client that reads a byte per second does not block others, and costs no CPU time.
+fn a_reader_of_one_byte_per_second(test: &str) -> Result<(), Failed> {
     let data = noise(20_000_000);
     let site = serve(test, |dir| fs::write(dir.join("f"), &data))?;
     let mut slow = TcpStream::connect(("127.0.0.1", site.server.port()))?;
@@ -396,7 +396,7 @@ fn a_reader_of_one_byte_a_second(test: &str) -> Result<(), Failed> {
         let before = cpu_ticks(&site.server)?;
         std::thread::sleep(Duration::from_secs(1));
         let used = cpu_ticks(&site.server)? - before;
-        ensure(used <= 5, || format!("{used} ticks in a second without work"))?;
+        ensure(used <= 5, || format!("{used} CPU ticks in an idle second"))?;
     }
     site.server.stop()?;
     Ok(())
@@ -428,7 +428,7 @@ fn listings_link_to_every_name(test: &str) -> Result<(), Failed> {
 }
 
 /// A file that shrinks while it is sent cannot be sent: the client must notice.
-fn a_file_that_shrinks(test: &str) -> Result<(), Failed> {
+fn a_file_truncated_while_being_sent(test: &str) -> Result<(), Failed> {
     let site = serve(test, |dir| File::create(dir.join("f"))?.set_len(50_000_000))?;
     let mut stream = TcpStream::connect(("127.0.0.1", site.server.port()))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -437,7 +437,7 @@ fn a_file_that_shrinks(test: &str) -> Result<(), Failed> {
     File::options().write(true).open(site.dir.join("f"))?.set_len(10)?;
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest)?;
-    ensure(rest.len() < 49_999_000, || "all of it".to_string())?;
+    ensure(rest.len() < 49_999_000, || "the whole file arrived".to_string())?;
     site.get("/f", &[])?;
     site.server.stop()?;
     Ok(())
@@ -463,7 +463,7 @@ fn many_requests_on_one_connection(test: &str) -> Result<(), Failed> {
         ensure(rest[end..].starts_with(body), || format!("{name}: {}", rest[..end].escape_ascii()))?;
         rest = &rest[end + body.len()..];
     }
-    ensure(rest.is_empty(), || format!("{} bytes more", rest.len()))?;
+    ensure(rest.is_empty(), || format!("{} unexpected bytes", rest.len()))?;
     site.server.stop()?;
     Ok(())
 }
@@ -514,7 +514,7 @@ fn uploads(test: &str) -> Result<(), Failed> {
         let text = client(test, curl, 60)?;
         ensure(text == (offset + part.len()).to_string(), || text)?;
     }
-    ensure(fs::read(dir.join("pieces"))? == data[..1_500_000], || "not what was sent".to_string())?;
+    ensure(fs::read(dir.join("pieces"))? == data[..1_500_000], || "the stored file differs".to_string())?;
     let mut curl = self::curl()?;
     curl.arg("-F").arg(format!("f=@{};filename=form.txt", root("LICENSE-MIT").display())).arg(server.url("/form"));
     let text = client(test, curl, 60)?;
@@ -559,14 +559,14 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
     let list: [(&'static str, Test); 14] = [
         ("ten_gibibytes_with_flat_memory", ten_gibibytes_with_flat_memory),
         ("uploads_with_flat_memory", uploads_with_flat_memory),
-        ("five_hundred_at_a_time", five_hundred_at_a_time),
-        ("a_reader_of_one_byte_a_second", a_reader_of_one_byte_a_second),
+        ("five_hundred_concurrent_downloads", five_hundred_concurrent_downloads),
+        ("a_reader_of_one_byte_per_second", a_reader_of_one_byte_per_second),
         ("attacks_never_leave_the_directory", attacks_never_leave_the_directory),
         ("ranges", ranges),
         ("head_and_etag", head_and_etag),
         ("compressed_files", compressed_files),
         ("listings_link_to_every_name", listings_link_to_every_name),
-        ("a_file_that_shrinks", a_file_that_shrinks),
+        ("a_file_truncated_while_being_sent", a_file_truncated_while_being_sent),
         ("many_requests_on_one_connection", many_requests_on_one_connection),
         ("uploads", uploads),
         ("uploads_that_fail_leave_nothing", uploads_that_fail_leave_nothing),

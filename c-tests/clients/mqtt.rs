@@ -1,4 +1,4 @@
-//! MQTT peers of other makers: mosquitto as broker of our client, paho and mosquitto's own clients with our broker.
+//! Third-party MQTT peers: mosquitto as the broker of our client, paho and mosquitto's clients with our broker.
 
 use crate::examples::unused_port;
 use crate::server::{Server, build, build_with, client};
@@ -77,7 +77,7 @@ impl Mosquitto {
         while [self.port, self.ws_port].iter().any(|p| TcpStream::connect(("127.0.0.1", *p)).is_err()) {
             if Instant::now() > end {
                 return Err(format!(
-                    "mosquitto does not listen: {}",
+                    "mosquitto is not listening: {}",
                     fs::read_to_string(self.dir.join("log")).unwrap_or_default()
                 ));
             }
@@ -136,12 +136,12 @@ impl Subscriber {
     }
 
     fn line(&mut self) -> Result<String, String> {
-        self.lines.next().ok_or("the subscriber has ended")?.map_err(|e| e.to_string())
+        self.lines.next().ok_or("the subscriber exited")?.map_err(|e| e.to_string())
     }
 
     fn ends_well(mut self) -> Result<(), String> {
         let status = self.child.wait().map_err(|e| e.to_string())?;
-        ensure(status.success(), || format!("the subscriber ended badly: {status}"))
+        ensure(status.success(), || format!("the subscriber failed: {status}"))
     }
 }
 
@@ -202,7 +202,7 @@ fn over_tls() -> Result<(), Failed> {
     match Subscriber::start(&["-c", &file("other-ca.pem")], &url) {
         Err(line) if line.starts_with(&url) => Ok(()),
         Err(line) => Err(line.into()),
-        Ok(_) => Err("a broker was believed".into()),
+        Ok(_) => Err("an untrusted broker was accepted".into()),
     }
 }
 
@@ -227,7 +227,7 @@ fn passwords() -> Result<(), Failed> {
 }
 
 /// A broker that is restarted in the middle of a stream: every message whose publication was confirmed arrives.
-fn restart_in_the_middle(version: &[&str]) -> Result<(), Failed> {
+fn restart_during_a_stream(version: &[&str]) -> Result<(), Failed> {
     const COUNT: usize = 20000;
     let test = format!("mqtt-restart{}", version.concat());
     let mut broker = Mosquitto::start(&test, "allow_anonymous true")?;
@@ -249,11 +249,11 @@ fn restart_in_the_middle(version: &[&str]) -> Result<(), Failed> {
         for _ in 0..1000 {
             read(&mut subscriber)?;
         }
-        ensure(publisher.try_wait()?.is_none(), || "the publisher has ended too early".into())?;
+        ensure(publisher.try_wait()?.is_none(), || "the publisher exited too early".into())?;
         broker.restart()?;
     }
     let status = publisher.wait()?;
-    ensure(status.success(), || format!("the publisher ended badly: {status}"))?;
+    ensure(status.success(), || format!("the publisher failed: {status}"))?;
     client(&test, ours(&[&common[..], &["-m", "end"]].concat(), &broker.url())?, 60)?;
     while !read(&mut subscriber)? {}
     Ok(ensure(seen.len() == COUNT, || format!("{} of {COUNT} messages", seen.len()))?)
@@ -294,7 +294,7 @@ fn scenarios() -> Result<(), Failed> {
 }
 
 /// A broker with a database that is killed, again and again.
-fn killed_in_the_middle() -> Result<(), Failed> {
+fn broker_killed_during_delivery() -> Result<(), Failed> {
     let mut python = tool("python3")?;
     python.env("PYTHONDONTWRITEBYTECODE", "1").arg(root("c-tests/scripts/mqtt_restart.py"));
     python.arg(build_with("examples-c/mqtt-server.c", SANITIZED)?).arg(scratch("clients-mqtt-killed").join("database"));
@@ -343,10 +343,10 @@ fn mosquitto_clients() -> Result<(), Failed> {
 }
 
 pub(crate) fn trials(all: &mut Vec<Trial>) {
-    all.push(Trial::test("mqtt::restart_in_the_middle_of_a_stream", || restart_in_the_middle(&[])));
-    all.push(Trial::test("mqtt::restart_in_the_middle_of_a_stream_of_version_5", || restart_in_the_middle(&["-5"])));
+    all.push(Trial::test("mqtt::restart_during_a_stream", || restart_during_a_stream(&[])));
+    all.push(Trial::test("mqtt::restart_during_a_version_5_stream", || restart_during_a_stream(&["-5"])));
     all.push(Trial::test("mqtt::scenarios", scenarios));
-    all.push(Trial::test("mqtt::broker_killed_in_the_middle", killed_in_the_middle));
+    all.push(Trial::test("mqtt::broker_killed_during_delivery", broker_killed_during_delivery));
     all.push(Trial::test("mqtt::paho_and_our_broker", || paho("mqtt-paho", our_broker("mqtt-paho", &[])?, &[])));
     all.push(Trial::test("mqtt::paho_and_our_broker_over_tls", || {
         paho("mqtt-paho-tls", our_tls_broker("mqtt-paho-tls")?, &[&pem("ca.pem")])

@@ -1,5 +1,5 @@
-//! Names: dnsmasq answers our resolver, the system's files are followed, zeroconf finds our service and is found. What needs the
-//! usual ports or files runs in namespaces of its own, which only root can make.
+//! Names: dnsmasq answers the resolver, the system's files are used, zeroconf works in both directions. Tests that need the
+//! usual ports or files run in namespaces, which only root can create.
 
 use crate::server::{Server, build, client};
 use crate::tools::{root, run, scratch, tool};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A port that is free for both protocols; one that UDP has free is often taken by a TCP connection that ended just now.
+/// A port that is free for both protocols. One that is free for UDP may still be in use by a TCP connection that closed just now.
 fn free_port() -> Result<u16, String> {
     let free_for_both = || {
         let udp = UdpSocket::bind("127.0.0.1:0")?;
@@ -60,7 +60,7 @@ fn dnsmasq() -> Result<(Server, u16), String> {
             Err(e) => last = e,
         }
     }
-    Err(format!("dnsmasq does not start: {last}"))
+    Err(format!("dnsmasq failed to start: {last}"))
 }
 
 fn ask(test: &str, args: &[&str]) -> Result<String, String> {
@@ -71,7 +71,7 @@ fn ask(test: &str, args: &[&str]) -> Result<String, String> {
     Ok(format!("{}{}", outcome.stdout, outcome.code))
 }
 
-fn a_real_server() -> Result<(), Failed> {
+fn with_dnsmasq() -> Result<(), Failed> {
     let (server, port) = dnsmasq()?;
     for scheme in ["udp", "tcp"] {
         let url = format!("{scheme}://127.0.0.1:{port}");
@@ -91,7 +91,7 @@ fn a_real_server() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A script in namespaces of its own; it says "well" in the end.
+/// A script in its own namespaces; it prints "well" at the end.
 fn isolated(
     test: &str,
     kinds: &[&str],
@@ -134,8 +134,8 @@ fn zeroconf() -> Result<(), Failed> {
 }
 
 pub(crate) fn trials(all: &mut Vec<Trial>) {
-    all.push(Trial::test("names::dnsmasq", a_real_server));
-    all.push(Trial::test("names::the_files_of_the_system", system_files));
+    all.push(Trial::test("names::dnsmasq", with_dnsmasq));
+    all.push(Trial::test("names::hosts_and_resolv_conf", system_files));
     all.push(Trial::test("names::zones_of_link_local_addresses", zones));
-    all.push(Trial::test("names::zeroconf_finds_us_and_is_found", zeroconf));
+    all.push(Trial::test("names::zeroconf_in_both_directions", zeroconf));
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// What the proxy may use more at its peak than before, however much passes.
+/// Allowed growth of the proxy's peak memory, however much passes.
 const FLAT_KIB: u64 = 4 * 1024;
 
 fn proxy_to(test: &str, port: u16, args: &[&str]) -> Result<Server, String> {
@@ -101,13 +101,13 @@ fn flat_memory(test: &str) -> Result<(), Failed> {
     );
     ensure(matches!(&got, Ok(text) if text.ends_with("413")), || format!("{got:?}"))?;
     let growth = proxy.kib("VmHWM")?.saturating_sub(before);
-    ensure(growth <= FLAT_KIB, || format!("{growth} KiB more than before"))?;
+    ensure(growth <= FLAT_KIB, || format!("memory grew by {growth} KiB"))?;
     // It goes on when it is read.
     let (mut got, mut block) = (0, vec![0; 1 << 20]);
     lazy.set_read_timeout(Some(Duration::from_secs(20)))?;
     while got < 100_000_000 {
         let n = lazy.read(&mut block)?;
-        ensure(n > 0, || format!("ended after {got} bytes"))?;
+        ensure(n > 0, || format!("end of stream after {got} bytes"))?;
         got += n;
     }
     fs::remove_file(file)?;
@@ -117,7 +117,7 @@ fn flat_memory(test: &str) -> Result<(), Failed> {
 }
 
 /// Servers that answer in strange ways, or not at all.
-fn strange_servers(test: &str) -> Result<(), Failed> {
+fn misbehaving_servers(test: &str) -> Result<(), Failed> {
     let (_servers, [listing, by_path]) = other_servers()?;
     let body = "0123456789".repeat(5000);
     for (port, path, want, status) in [
@@ -161,7 +161,7 @@ fn websockets(test: &str) -> Result<(), Failed> {
 }
 
 /// SIGTERM in the middle of a response: it is passed on to its end, and nobody new gets in.
-fn leaves_in_order(test: &str) -> Result<(), Failed> {
+fn graceful_shutdown(test: &str) -> Result<(), Failed> {
     let server = Server::of_tests(test)?;
     let proxy = proxy_to(test, server.port(), &[])?;
     let mut streams = Vec::new();
@@ -191,9 +191,9 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
         ("flat_memory", flat_memory),
         ("all_kinds_of_requests", all_kinds_of_requests),
         ("heads", heads),
-        ("strange_servers", strange_servers),
+        ("misbehaving_servers", misbehaving_servers),
         ("websockets", websockets),
-        ("leaves_in_order", leaves_in_order),
+        ("graceful_shutdown", graceful_shutdown),
     ];
     for (name, test) in list {
         all.push(Trial::test(format!("proxy::{name}"), move || test(&format!("proxy-{name}"))));

@@ -1,5 +1,5 @@
-//! A server is replaced by its successor again and again while requests keep coming (examples-c/rolling-restart.c): none may fail.
-//! `DURATION=30` makes it last that many seconds.
+//! Replaces a server by its successor again and again while requests keep coming (examples-c/rolling-restart.c): none may fail.
+//! `DURATION=30` sets the duration in seconds.
 
 use crate::server::{Server, build};
 use crate::tools::scratch;
@@ -44,7 +44,7 @@ impl Connection {
             let mut part = [0; 1000];
             match self.0.read(&mut part).map_err(|e| format!("after {} bytes: {e}", got.len()))? {
                 0 if got.is_empty() => return Ok(None),
-                0 => return Err(format!("ends after {} bytes", got.len())),
+                0 => return Err(format!("end of stream after {} bytes", got.len())),
                 n => got.extend(&part[..n]),
             }
             let text = String::from_utf8_lossy(&got);
@@ -81,7 +81,7 @@ fn client(port: u16, keep_alive: bool, counts: &Counts) {
                     c = Connection::open(port).map_err(|e| format!("connecting: {e}"))?;
                     answer = c.ask(!keep_alive)?;
                 }
-                let answer = answer.ok_or("closed without an answer")?;
+                let answer = answer.ok_or("closed without a response")?;
                 Ok((c, answer.contains("Connection: close")))
             });
         match outcome {

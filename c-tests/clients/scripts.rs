@@ -1,13 +1,13 @@
-//! The clients of c-tests/scripts: Python and Node, mostly with what they bring along, sometimes with raw sockets.
+//! The clients of c-tests/scripts: Python and Node, mostly with their standard libraries, sometimes with raw sockets.
 
 use crate::server::{Server, client};
 use crate::tools::{root, shared_dir, tool};
 use libtest_mimic::{Failed, Trial};
 use std::process::Command;
 
-/// What a server may use more at its peak than before a test that streams.
+/// Allowed growth of a server's peak memory in streaming tests.
 const STREAMING_KIB: u64 = 20 * 1024;
-/// What may be left after ten thousand connections have come and gone.
+/// Allowed growth after ten thousand connections.
 const LEFT_KIB: u64 = 1024;
 
 pub(crate) fn command(script: &str, server: &Server, args: &[&str]) -> Result<Command, String> {
@@ -40,20 +40,20 @@ fn flat_memory(test: &str, script: &str) -> Result<(), Failed> {
     run(test, script, &server, &["1024"])?;
     let growth = server.kib("VmHWM")?.saturating_sub(before);
     if growth > STREAMING_KIB {
-        return Err(format!("the server used {growth} KiB more than before").into());
+        return Err(format!("the server's memory grew by {growth} KiB").into());
     }
     server.stop()?;
     Ok(())
 }
 
-fn slow_readers_hinder_nobody(test: &str) -> Result<(), Failed> {
+fn slow_readers_do_not_block_others(test: &str) -> Result<(), Failed> {
     let server = Server::of_tests(test)?;
     run(test, "slow_reader.py", &server, &[&server.pid().to_string()])?;
     server.stop()?;
     Ok(())
 }
 
-/// What 10,000 connections that are closed at once leave behind: nothing.
+/// 10,000 connections that close immediately leak nothing.
 fn port_scan_leaks_nothing(test: &str) -> Result<(), Failed> {
     let server = Server::of_tests(test)?;
     run(test, "portscan.py", &server, &["1000"])?;
@@ -67,7 +67,7 @@ fn port_scan_leaks_nothing(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn resets_leave_nothing_behind(test: &str) -> Result<(), Failed> {
+fn resets_leak_nothing(test: &str) -> Result<(), Failed> {
     let server = Server::of_tests(test)?;
     run(test, "reset.py", &server, &["400"])?;
     let (memory, descriptors) = (server.kib("VmRSS")?, server.descriptors()?);
@@ -81,7 +81,7 @@ fn resets_leave_nothing_behind(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn connections_wait_while_descriptors_are_short(test: &str) -> Result<(), Failed> {
+fn connections_wait_when_descriptors_run_out(test: &str) -> Result<(), Failed> {
     let server = Server::start(test, "c-tests/programs/server.c", &["few-files", "http://127.0.0.1:0"], 1)?;
     run(test, "descriptors.py", &server, &[&server.pid().to_string()])?;
     server.stop()?;
@@ -89,7 +89,7 @@ fn connections_wait_while_descriptors_are_short(test: &str) -> Result<(), Failed
 }
 
 /// The library ignores SIGPIPE, and does not need that to survive: here the program has restored what kills it.
-fn broken_pipes_kill_nobody(test: &str) -> Result<(), Failed> {
+fn broken_pipes_do_not_kill_the_process(test: &str) -> Result<(), Failed> {
     let args = ["default-sigpipe", "http://127.0.0.1:0"];
     let server = Server::start(test, "c-tests/programs/server.c", &args, 1)?;
     run(test, "leave.py", &server, &[])?;
@@ -107,14 +107,16 @@ fn python_binding(test: &str) -> Result<(), Failed> {
 }
 
 pub(crate) fn trials(all: &mut Vec<Trial>) {
-    all.push(Trial::test("scripts::slow_readers_hinder_nobody", || slow_readers_hinder_nobody("slow_readers")));
+    all.push(Trial::test("scripts::slow_readers_do_not_block_others", || slow_readers_do_not_block_others("slow_readers")));
     all.push(Trial::test("scripts::upload_of_a_gibibyte_in_flat_memory", || flat_memory("big_upload", "upload.py")));
     all.push(Trial::test("scripts::download_of_a_gibibyte_in_flat_memory", || flat_memory("big_download", "download.py")));
     all.push(Trial::test("scripts::port_scan_leaks_nothing", || port_scan_leaks_nothing("port_scan")));
-    all.push(Trial::test("scripts::resets_leave_nothing_behind", || resets_leave_nothing_behind("resets")));
-    all.push(Trial::test("scripts::broken_pipes_kill_nobody", || broken_pipes_kill_nobody("broken_pipes")));
-    all.push(Trial::test("scripts::connections_wait_while_descriptors_are_short", || {
-        connections_wait_while_descriptors_are_short("descriptors")
+    all.push(Trial::test("scripts::resets_leak_nothing", || resets_leak_nothing("resets")));
+    all.push(Trial::test("scripts::broken_pipes_do_not_kill_the_process", || {
+        broken_pipes_do_not_kill_the_process("broken_pipes")
+    }));
+    all.push(Trial::test("scripts::connections_wait_when_descriptors_run_out", || {
+        connections_wait_when_descriptors_run_out("descriptors")
     }));
     all.push(Trial::test("scripts::python_binding", || python_binding("python_binding")));
     simple(all, "pipelined_requests_are_answered_in_order", "pipeline.py", &[]);

@@ -1,4 +1,4 @@
-//! A C program running as a server: built once, started on free ports, watched, and ended as its user would end it.
+//! A C program running as a server: built once, started on free ports, monitored, and stopped as its user would stop it.
 
 use crate::tools::{root, scratch, shared_dir, succeed, tool};
 use std::{
@@ -62,10 +62,10 @@ impl Server {
         let end = Instant::now() + START;
         while server.ports.len() < listeners {
             if let Some(status) = server.child.try_wait().map_err(|e| e.to_string())? {
-                return Err(format!("{command:?} ended at once: {status}\n{}", server.output()));
+                return Err(format!("{command:?} exited immediately: {status}\n{}", server.output()));
             }
             if Instant::now() > end {
-                return Err(format!("{command:?} names no port\n{}", server.output()));
+                return Err(format!("{command:?} printed no port\n{}", server.output()));
             }
             thread::sleep(Duration::from_millis(5));
             let text = fs::read_to_string(server.dir.join("stdout")).map_err(|e| e.to_string())?;
@@ -129,13 +129,13 @@ impl Server {
         loop {
             match self.child.try_wait().map_err(|e| e.to_string())? {
                 Some(status) => return Ok(status),
-                None if Instant::now() > end => return Err(format!("the server did not end\n{}", self.output())),
+                None if Instant::now() > end => return Err(format!("the server did not exit\n{}", self.output())),
                 None => thread::sleep(Duration::from_millis(5)),
             }
         }
     }
 
-    /// Ends the program, which must have been alive until now and must end well. Returns what it printed.
+    /// Stops the program, which must still be running and must exit successfully. Returns its output.
     pub(crate) fn stop(mut self) -> Result<String, String> {
         if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
             return Err(format!("the server died: {status}\n{}", self.output()));
@@ -144,11 +144,11 @@ impl Server {
         self.ended()
     }
 
-    /// Waits for a program that was told to end.
+    /// Waits for a program that was told to exit.
     pub(crate) fn ended(mut self) -> Result<String, String> {
         let status = self.wait()?;
         let text = fs::read_to_string(self.dir.join("stdout")).map_err(|e| e.to_string())?;
-        if status.success() { Ok(text) } else { Err(format!("the server ended badly: {status}\n{}", self.output())) }
+        if status.success() { Ok(text) } else { Err(format!("the server failed: {status}\n{}", self.output())) }
     }
 }
 
@@ -159,7 +159,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs a client to its end, which must come in time and be a success. Returns what it printed.
+/// Runs a client, which must succeed in time. Returns its output.
 pub(crate) fn client(test: &str, command: Command, limit: u64) -> Result<String, String> {
     let shown = format!("{command:?}");
     let outcome = crate::tools::run(command, &scratch(&format!("clients-{test}-client")), Duration::from_secs(limit))?;

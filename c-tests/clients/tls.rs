@@ -1,4 +1,4 @@
-//! TLS peers of other makers: curl, openssl, Python, websockets and wrk against our server, openssl's server for our client.
+//! Third-party TLS peers: curl, openssl, Python, websockets and wrk against our server, openssl's server for our client.
 
 use crate::server::{Server, build, client, data_file};
 use crate::tools::{root, run, scratch, tool};
@@ -45,7 +45,7 @@ fn with_curl(test: &str, kind: &str, version: &str) -> Result<(), Failed> {
     fetch.args([&format!("--tlsv{version}"), "--tls-max", version, "-o", &path("got"), "-w", "%{http_code} %{http_version}"]);
     let said = run(fetch, &scratch(&format!("tls-{test}-1")), Duration::from_secs(60))?;
     ensure(said.code == 0 && said.stdout == "200 1.1", || said.text())?;
-    ensure(fs::read(out.join("got")).map_err(|e| e.to_string())? == data, || "another file".to_string())?;
+    ensure(fs::read(out.join("got")).map_err(|e| e.to_string())? == data, || "the file differs".to_string())?;
     let mut upload = curl(&server, "/echo")?;
     fs::write(out.join("up"), &data[..2_000_000]).map_err(|e| e.to_string())?;
     upload.args(["--data-binary", &format!("@{}", path("up")), "-H", "Expect:", "-o", &path("back")]);
@@ -54,8 +54,8 @@ fn with_curl(test: &str, kind: &str, version: &str) -> Result<(), Failed> {
     upload.arg(format!("https://localhost:{}/echo", server.port())).args(["-d", "hello"]);
     let said = run(upload, &scratch(&format!("tls-{test}-2")), Duration::from_secs(60))?;
     ensure(said.code == 0 && said.stdout == "0", || said.text())?;
-    ensure(fs::read(out.join("back")).map_err(|e| e.to_string())? == data[..2_000_000], || "another echo".to_string())?;
-    ensure(server.stop()?.ends_with("3 requests, 2 handshakes\n"), || "not the handshakes expected".to_string())?;
+    ensure(fs::read(out.join("back")).map_err(|e| e.to_string())? == data[..2_000_000], || "the echo differs".to_string())?;
+    ensure(server.stop()?.ends_with("3 requests, 2 handshakes\n"), || "unexpected number of handshakes".to_string())?;
     Ok(())
 }
 
@@ -147,7 +147,7 @@ fn python(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Clients that begin handshakes and do not finish them take nothing from the others, and leave nothing behind.
+/// Clients that do not finish their handshakes do not affect others, and leak nothing.
 fn flood(test: &str) -> Result<(), Failed> {
     let (server, _) = serve(test, "p256", &[], 1000)?;
     let script = |name: &str| -> Result<(), String> {

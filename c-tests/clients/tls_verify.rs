@@ -1,4 +1,4 @@
-//! Certificates, good and bad, between the library and OpenSSL, curl and Python: who is believed, and what the other is told.
+//! Verification of valid and invalid certificates between the library and OpenSSL, curl and Python, and the errors reported.
 
 use crate::server::{Server, build, client};
 use crate::tools::{root, tool};
@@ -65,12 +65,12 @@ fn curl(port: u16, options: &[&str]) -> Result<Command, String> {
 /// curl, which must fail.
 fn refused_curl(test: &str, port: u16, options: &[&str]) -> Result<(), String> {
     match client(test, curl(port, options)?, 30) {
-        Ok(text) => Err(format!("curl {options:?} was served: {text}")),
+        Ok(text) => Err(format!("curl {options:?} got a response: {text}")),
         Err(_) => Ok(()),
     }
 }
 
-fn openssl_checks_us(test: &str) -> Result<(), Failed> {
+fn openssl_verifies_the_server(test: &str) -> Result<(), Failed> {
     for kind in SERVER_KEYS {
         let server = listen(test, &own(&format!("server-{kind}"), ""))?;
         for version in VERSIONS {
@@ -86,7 +86,7 @@ fn openssl_checks_us(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn curl_checks_us(test: &str) -> Result<(), Failed> {
+fn curl_verifies_the_server(test: &str) -> Result<(), Failed> {
     for name in ["server-p256", "server-rsa2048", "chain"] {
         let server = listen(test, &own(name, ""))?;
         for version in VERSIONS {
@@ -103,7 +103,7 @@ fn curl_checks_us(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn clients_show_certificates(test: &str) -> Result<(), Failed> {
+fn servers_verify_clients(test: &str) -> Result<(), Failed> {
     let server = listen(test, &own("server-p256", "ca.pem"))?;
     let port = server.port();
     let with = |name: &str| ["--cert".into(), file(&format!("{name}.pem")), "--key".into(), file(&format!("{name}.key"))];
@@ -128,7 +128,7 @@ fn clients_show_certificates(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn we_check_openssl(test: &str) -> Result<(), Failed> {
+fn the_client_verifies_openssl(test: &str) -> Result<(), Failed> {
     let (ca, other, itself) =
         (format!("ca={}", file("ca.pem")), format!("ca={}", file("other-ca.pem")), format!("ca={}", file("self.pem")));
     let (ca, other, itself) = (ca.as_str(), other.as_str(), itself.as_str());
@@ -164,7 +164,7 @@ fn we_check_openssl(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn openssl_checks_our_client(test: &str) -> Result<(), Failed> {
+fn openssl_verifies_the_client(test: &str) -> Result<(), Failed> {
     let ca = file("ca.pem");
     for version in VERSIONS {
         let only = format!("-tls{}", version.replace('.', "_"));
@@ -192,7 +192,7 @@ fn openssl_checks_our_client(test: &str) -> Result<(), Failed> {
 }
 
 /// The bundle of all authorities that a system trusts, as programs give it.
-fn bundle_of_the_system(test: &str) -> Result<(), Failed> {
+fn system_ca_bundle(test: &str) -> Result<(), Failed> {
     const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
     let bundle = fs::read(BUNDLE).map_err(|e| format!("{BUNDLE}: {e}; install the Debian package ca-certificates"))?;
     let server = listen(test, &own("server-p256", ""))?;
@@ -205,7 +205,7 @@ fn bundle_of_the_system(test: &str) -> Result<(), Failed> {
     let text = connect(test, server.port(), &[&format!("ca={}", more.display()), "name=localhost"])?;
     has_line(&text, "status 200")?;
     server.stop()?;
-    // A server with so many names them all to its clients.
+    // A server with that many sends all their names to clients.
     let mut options = own("server-p256", "");
     options.push(format!("ca={}", more.display()));
     let server = listen(test, &options)?;
@@ -215,8 +215,8 @@ fn bundle_of_the_system(test: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What is not TLS 1.2 or 1.3 is refused, and the program is told what it was.
-fn strangers_are_refused(test: &str) -> Result<(), Failed> {
+/// Anything but TLS 1.2 and 1.3 is refused, and the application gets the reason.
+fn other_protocols_are_refused(test: &str) -> Result<(), Failed> {
     let server = listen(test, &own("server-rsa2048", ""))?;
     let old = "-tls1_1 -cipher ALL:@SECLEVEL=0";
     let text = s_client(test, server.port(), old).unwrap_or_else(|e| e);
@@ -244,13 +244,13 @@ fn python_resumes(test: &str) -> Result<(), Failed> {
 pub(crate) fn trials(all: &mut Vec<Trial>) {
     type Test = fn(&str) -> Result<(), Failed>;
     let tests: [(&str, Test); 8] = [
-        ("openssl checks us", openssl_checks_us),
-        ("curl checks us", curl_checks_us),
-        ("clients show certificates", clients_show_certificates),
-        ("we check openssl", we_check_openssl),
-        ("openssl checks our client", openssl_checks_our_client),
-        ("bundle of the system", bundle_of_the_system),
-        ("strangers are refused", strangers_are_refused),
+        ("openssl verifies the server", openssl_verifies_the_server),
+        ("curl verifies the server", curl_verifies_the_server),
+        ("servers verify clients", servers_verify_clients),
+        ("the client verifies openssl", the_client_verifies_openssl),
+        ("openssl verifies the client", openssl_verifies_the_client),
+        ("system CA bundle", system_ca_bundle),
+        ("other protocols are refused", other_protocols_are_refused),
         ("python resumes", python_resumes),
     ];
     all.extend(tests.map(|(name, test)| Trial::test(format!("tls_verify::{name}"), move || test(name))));

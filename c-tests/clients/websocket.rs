@@ -1,4 +1,4 @@
-//! WebSocket peers of other makers, as clients of our server and as servers of our client.
+//! Third-party WebSocket peers, as clients of our server and as servers of our client.
 
 use crate::examples::ensure;
 use crate::server::{Server, build, client};
@@ -71,7 +71,7 @@ fn their_server(name: &str) -> Result<(), Failed> {
 }
 
 /// Our client and our server, as two processes.
-fn our_own() -> Result<(), Failed> {
+fn own_client_and_server() -> Result<(), Failed> {
     let server = Server::start("ws-own", "examples-c/websocket-echo.c", &["http://127.0.0.1:0"], 1)?;
     let mut command = Command::new(build("c-tests/programs/ws_client.c")?);
     command.arg(format!("ws://127.0.0.1:{}/websocket", server.port()));
@@ -80,7 +80,7 @@ fn our_own() -> Result<(), Failed> {
     if said == "1 4001 good-bye\n" { Ok(()) } else { Err(said.into()) }
 }
 
-/// A chat room says good-bye to all its members.
+/// A chat room sends all its members a Close frame at shutdown.
 fn goodbye() -> Result<(), Failed> {
     let server = Server::start("ws-goodbye", "examples-c/websocket-broadcast.c", &["http://127.0.0.1:0"], 1)?;
     let all_in = scratch("ws-goodbye-mark").join("mark");
@@ -119,7 +119,7 @@ fn wait_for(file: &Path, given_up: impl Fn() -> bool) -> Result<(), String> {
         }
         thread::sleep(Duration::from_millis(5));
     }
-    Err(format!("{} does not come", file.display()))
+    Err(format!("{} did not appear", file.display()))
 }
 
 pub(crate) fn trials(all: &mut Vec<Trial>) {
@@ -130,6 +130,6 @@ pub(crate) fn trials(all: &mut Vec<Trial>) {
         all.push(Trial::test(format!("websocket::{name}"), move || their_server(name)));
     }
     all.push(Trial::test("websocket::browser", browser));
-    all.push(Trial::test("websocket::our_own", our_own));
-    all.push(Trial::test("websocket::goodbye_to_all", goodbye));
+    all.push(Trial::test("websocket::own_client_and_server", own_client_and_server));
+    all.push(Trial::test("websocket::close_frames_at_shutdown", goodbye));
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make conformance` needs into the directory $1: as root on Debian, otherwise says what is missing. Downloads go through
-# apt and pip, as they are configured.
+# Installs the tools of `make conformance` into the directory $1, as root on Debian; otherwise lists what is missing. Downloads use apt
+# and pip, as configured.
 set -eu
 dir=$1
 mkdir -p "$dir"
@@ -8,7 +8,7 @@ dir=$(cd "$dir" && pwd)
 missing=
 say_missing() { missing="$missing $1"; }
 
-# Programs. Their packages, too, on the system: testssl.sh is a script with data of its own.
+# Programs, with their packages, which are installed on the system because testssl.sh needs its own data files.
 packages=
 for t in testssl:testssl.sh slowhttptest:slowhttptest; do
   command -v "${t%%:*}" >/dev/null || packages="$packages ${t#*:}"
@@ -22,7 +22,7 @@ if [ -n "$packages" ]; then
   fi
 fi
 
-# Python packages, of versions that the lists of expected deviations were made with.
+# Python packages, in the versions that produced the lists of expected deviations.
 if [ ! -d "$dir/python/httplint" ] || [ ! -d "$dir/python/h11" ] || [ ! -d "$dir/python/tlslite" ]; then
   python3 -m pip install --quiet --target "$dir/python" httplint==2026.10.4 h11==0.16.0 tlslite-ng==0.8.2 || say_missing "httplint, h11, tlslite-ng of PyPI;"
 fi
@@ -31,7 +31,7 @@ fi
 mirror() { apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | grep -v security | head -n 1; }
 fetch() { /usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file "$1" "$2" >/dev/null; }
 
-# Python 2, which Autobahn's testsuite needs, from the last release of Debian that had it; and pip for it.
+# Python 2, which Autobahn's testsuite needs, from the last Debian release that has it, and its pip.
 if [ ! -x "$dir/python2/usr/bin/python2.7" ]; then
   if m=$(mirror) && [ -n "$m" ]; then
     for p in p/python2.7/python2.7-minimal_2.7.18-8+deb11u1_amd64 p/python2.7/libpython2.7-minimal_2.7.18-8+deb11u1_amd64 \
@@ -52,12 +52,12 @@ if [ -x "$dir/python2/usr/bin/python2.7" ] && [ ! -f "$dir/autobahn/zope/__init_
     PYTHONHOME="$dir/python2/usr" LD_LIBRARY_PATH="$dir/python2/usr/lib/x86_64-linux-gnu:$dir/python2/lib/x86_64-linux-gnu" \
       PYTHONPATH="$dir/pip2" "$dir/python2/usr/bin/python2.7" "$@"
   }
-  # Its C sources would need Python's headers, so what has no wheel must be pure.
+  # C sources would need Python's headers, so packages without a wheel must be pure Python.
   python2 -m pip install --quiet --target "$dir/autobahn" autobahntestsuite==25.10.1 &&
     touch "$dir/autobahn/zope/__init__.py" || say_missing "autobahntestsuite of PyPI;"
 fi
 
-# The broker's tests of mosquitto's source package.
+# The broker tests from mosquitto's source package.
 if [ ! -f "$dir/mosquitto/test/broker/test.py" ]; then
   if m=$(mirror) && [ -n "$m" ] && fetch "${m%/}/pool/main/m/mosquitto/mosquitto_2.0.11.orig.tar.gz" "$dir/mosquitto.tar.gz"; then
     mkdir -p "$dir/mosquitto"

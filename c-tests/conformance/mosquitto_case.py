@@ -1,4 +1,4 @@
-"""Runs one test of mosquitto's, in whose directory we are, with another broker: mosquitto_case.py BROKER SCRATCH TEST PORT..."""
+"""Runs one of mosquitto's tests, from its directory, against another broker: mosquitto_case.py BROKER SCRATCH TEST PORT..."""
 
 import pathlib
 import re
@@ -13,13 +13,13 @@ sys.path[:0] = [".", ".."]
 
 import mosq_test  # noqa: E402
 
-# Settings that change nothing here: anybody may connect, and mqtt-server says no more than it must.
+# Settings without effect here: mqtt-server accepts all clients, and logs little.
 IGNORED = {"allow_anonymous": "true", "log_type": None, "per_listener_settings": None, "persistence": "true", "autosave_interval": None}
 started = []
 
 
 def options(conf):
-    """mosquitto's settings as arguments of mqtt-server."""
+    """Converts mosquitto's settings to arguments of mqtt-server."""
     args, urls = [], []
     for line in pathlib.Path(conf).read_text().splitlines():
         name, _, value = line.strip().partition(" ")
@@ -28,7 +28,7 @@ def options(conf):
         if name in ("port", "listener"):
             urls.append(f"mqtt://127.0.0.1:{value.split()[0]}")
         elif name == "persistence_file":
-            args += ["-d", value]  # which the tests remove
+            args += ["-d", value]  # the tests remove it
         elif name not in IGNORED or IGNORED[name] not in (None, value):
             print(f"NEEDS {name}", flush=True)
             sys.exit(3)
@@ -36,7 +36,7 @@ def options(conf):
 
 
 class Popen(subprocess.Popen):
-    """Helpers of a test run as the test does."""
+    """Runs a test's helpers the same way as the test."""
 
     def __init__(self, args, **more):
         if args[0].startswith("./"):
@@ -65,7 +65,7 @@ def start_broker(filename, cmd=None, port=0, use_conf=False, expect_fail=False):
 
 
 def whole(sock):
-    """A packet: its first byte, and what follows the length."""
+    """A packet: its first byte, and the bytes after the length."""
     head = exactly(sock, 1)
     length = shift = 0
     while True:
@@ -87,12 +87,12 @@ def exactly(sock, n):
 
 
 WIDTH = {0x11: 4, 0x13: 2, 0x21: 2, 0x22: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
-# What a broker says of itself: its own choice, so other values than mosquitto's are no fault.
+# Properties that a broker chooses for itself: values other than mosquitto's are not faults.
 OWN_CHOICE = {0x13, 0x21, 0x22, 0x24, 0x25, 0x27, 0x28, 0x29, 0x2A}
 
 
 def properties(data):
-    """{id: bytes} of a CONNACK's."""
+    """{id: bytes} of a CONNACK's properties."""
     found, i, length, shift = {}, 0, 0, 0
     while True:
         b = data[i]
@@ -112,7 +112,7 @@ def properties(data):
 
 
 def packets(data):
-    """Splits bytes into (first byte, what follows the length)."""
+    """Splits bytes into packets: (first byte, bytes after the length)."""
     list_, i = [], 0
     while i < len(data):
         start, length, shift = i, 0, 0
@@ -127,11 +127,11 @@ def packets(data):
     return list_
 
 
-NO_SUBSCRIBERS = 0x10  # a broker may say this instead of 0
+NO_SUBSCRIBERS = 0x10  # a broker may send this instead of 0
 
 
 def same(got, want):
-    """Two packets are the same, whichever of its allowed forms the broker chose."""
+    """True if two packets are equivalent: the broker may choose between several forms."""
     (head, a), (head2, b) = got, want
     if head != head2:
         return False
@@ -141,7 +141,7 @@ def same(got, want):
     if kind == 2 and len(b) > 2 and len(a) > 2:
         p, q = ({k: v for k, v in properties(x[2:]).items() if k not in OWN_CHOICE} for x in (a, b))
         return a[:2] == b[:2] and p == q
-    if kind in (4, 5, 6, 7):  # reason 0 and empty properties may be left out
+    if kind in (4, 5, 6, 7):  # reason 0 and empty properties are optional
         r, t = ((x + b"\0\0")[:4] for x in (a, b))
         reasons = {0, NO_SUBSCRIBERS}
         return len(a) <= 4 and len(b) <= 4 and r[:2] == t[:2] and (r[2] == t[2] or {r[2], t[2]} <= reasons)
@@ -166,7 +166,7 @@ def expect_packet(sock, name, expected):
 
 
 def expect_end(sock, name):
-    """The broker must close; it may say why before."""
+    """The broker must close the connection; it may send the reason first."""
     try:
         head, body = whole(sock)
     except mosq_test.TestError:
@@ -193,7 +193,7 @@ subprocess.Popen = Popen
 sys.argv = [f"{test}.py", *ports]
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
 path = pathlib.Path(f"{test}.py")
-# mqtt-server has versions 3.1.1 and 5.
+# mqtt-server supports versions 3.1.1 and 5.
 source = re.sub(r"(?m)^( *)(do_test|do_send)\((proto_ver=)?3\b.*\)$", r"\1pass", path.read_text())
 try:
     exec(compile(source, str(path), "exec"), {"__name__": "__main__", "__file__": str(path)})

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the conformance suites of others against the example servers: run.py BIN DEPS [--quick] [SUITE...]
+"""Runs third-party conformance suites against the example servers: run.py BIN DEPS [--quick] [SUITE...]
 
 BIN has the examples, DEPS what `make deps-conformance` installed. Each suite yields (case, finding), where the finding is None for a
 case that conforms; a case may have several. The findings must be those of expected/SUITE.txt, no more and no fewer:
 
-    # why it is so
+    # the reason
     CASE: FINDING
 """
 
@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE))
 
 from servers import Missing, Servers  # noqa: E402
 
-# In order of time: what ends soon comes first.
+# Ordered by duration, shortest first.
 SUITES = ["handshakes", "http", "autobahn", "mosquitto", "slowhttptest", "testssl"]
 
 
@@ -50,7 +50,7 @@ def expected(suite):
 
 
 def run(name, servers, quick):
-    """Returns cases and findings, and whether the findings are as expected."""
+    """Returns the cases, the findings, and whether the findings match the expected ones."""
     suite = importlib.import_module(f"suites.{name}")
     progress = Progress(name, suite.total(servers, quick))
     interrupted = False
@@ -64,13 +64,13 @@ def run(name, servers, quick):
     progress.show()
     found = progress.findings
     known = {(c, f) for c, f in expected(name) if c in progress.cases}
-    # Of a case that the suite no longer has, nothing would be seen.
+    # A case that the suite no longer has would go unnoticed.
     lost = set() if quick or interrupted else {(c, f) for c, f in expected(name) if c not in progress.cases}
     new, gone = found - known, known - found | lost
     for case, finding in sorted(new):
         print(f"{name}: NEW    {case}: {finding}")
     for case, finding in sorted(gone):
-        print(f"{name}: GONE   {case}: {finding}     take it from expected/{name}.txt")
+        print(f"{name}: GONE   {case}: {finding}     remove it from expected/{name}.txt")
     if not progress.cases and not interrupted:
         print(f"{name}: no case was run")
     return progress, not new and not gone and bool(progress.cases), interrupted
@@ -80,7 +80,7 @@ def main(args):
     quick = "--quick" in args
     bin_dir, deps, *names = [a for a in args if a != "--quick"]
     if unknown := set(names) - set(SUITES):
-        sys.exit(f"no such suite: {' '.join(sorted(unknown))}; there are {' '.join(SUITES)}")
+        sys.exit(f"no such suite: {' '.join(sorted(unknown))}; available: {' '.join(SUITES)}")
     suites = cases = deviations = 0
     failed, interrupted = [], False
     for name in [s for s in SUITES if not names or s in names]:

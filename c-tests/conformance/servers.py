@@ -1,4 +1,4 @@
-"""The servers under test, and the programs that test them. What is started here ends with the suite, also after Ctrl-C."""
+"""The servers under test, and the programs that test them. All of them are stopped with the suite, also after Ctrl-C."""
 
 import os
 import pathlib
@@ -28,15 +28,15 @@ class Servers:
         return pathlib.Path(self.dirs[-1])
 
     def spawn(self, args, **more):
-        # A session of its own: Ctrl-C is for us, and we end them in order.
+        # In a session of its own: Ctrl-C reaches only us, and we stop the servers in order.
         p = subprocess.Popen([str(a) for a in args], stdin=subprocess.DEVNULL, start_new_session=True, **more)
         self.running.append(p)
         return p
 
     def start(self, name, *args, scheme="http"):
-        """Starts an example on a free port, and returns that."""
+        """Starts an example on a free port and returns the port."""
         url = f"{scheme}://127.0.0.1:0"
-        # Into a file: nobody would empty a pipe.
+        # To a file: nothing would read from a pipe.
         out = self.dir() / "out"
         with open(out, "w") as f:
             p = self.spawn([self.bin / name, "-l", url, *args], stdout=f)
@@ -65,7 +65,7 @@ class Servers:
         self.dirs.clear()
 
     def tool(self, name):
-        """A program of the system."""
+        """A program installed on the system."""
         path = shutil.which(name)
         if path is None:
             raise Missing(name)

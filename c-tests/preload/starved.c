@@ -45,7 +45,7 @@ static struct mg_field fields[] = {
 static struct mg_field file_fields[] = {{"name", MG_VAL_STR, s_name, sizeof(s_name)}, {NULL, MG_VAL_INT, NULL, 0}};
 static struct mg_field_set files, cfg = {"cfg", fields, NULL, NULL, NULL, NULL};
 
-static bool anybody(enum mg_dash_op op, struct mg_dash_user *u) {
+static bool allow_reads(enum mg_dash_op op, struct mg_dash_user *u) {
   return op == MG_DASH_READ || u != NULL;
 }
 
@@ -124,7 +124,7 @@ static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
 // ---- a client without the library
 
 // Says all of `text` and takes the answer, until it holds `want` or nothing more comes.
-static size_t say(int fd, const char *text, size_t len, const char *want, char *out, size_t size) {
+static size_t send_and_receive(int fd, const char *text, size_t len, const char *want, char *out, size_t size) {
   size_t sent = 0, got = 0;
   int idle = 0;
   bool found = want == NULL;
@@ -145,8 +145,8 @@ static size_t say(int fd, const char *text, size_t len, const char *want, char *
 static char answer[1 << 20];
 
 static void ask(const char *request, const char *want) {
-  int fd = dial(port, 0);
-  say(fd, request, strlen(request), want, answer, sizeof(answer));
+  int fd = connect_loopback(port, 0);
+  send_and_receive(fd, request, strlen(request), want, answer, sizeof(answer));
   close(fd);
   polls(3, 0);
 }
@@ -154,9 +154,9 @@ static void ask(const char *request, const char *want) {
 static void ask_long(const char *head, size_t len, const char *want) {
   char *text = (char *) malloc(len + 1000);
   size_t n = (size_t) snprintf(text, 1000, head, (unsigned long) len);
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   memset(text + n, 'x', len);
-  say(fd, text, n + len, want, answer, sizeof(answer));
+  send_and_receive(fd, text, n + len, want, answer, sizeof(answer));
   close(fd);
   free(text);
   polls(3, 0);
@@ -190,7 +190,7 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // Polls until there is an answer or an error, or nothing happens.
-static void await(int most) {
+static void poll_for_result(int most) {
   int before = answers + errors, before_answers = answers;
   while (most-- > 0 && answers + errors == before) polls(1, 1);
   polls(3, 0);
@@ -239,16 +239,16 @@ static void websocket(void) {
                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
   static char frames[60100];
   static const char call[] = "{\"id\":1,\"method\":\"sum\",\"params\":[1,2]}";
-  int fd = dial(port, 0);
-  say(fd, head, sizeof(head) - 1, "\r\n\r\n", answer, sizeof(answer));
+  int fd = connect_loopback(port, 0);
+  send_and_receive(fd, head, sizeof(head) - 1, "\r\n\r\n", answer, sizeof(answer));
   memcpy(frames, "\x01\xfe\xc3\x50\0\0\0", 8);  // 50,000 bytes of a text, then the rest of it
   memset(frames + 8, 'w', 50000);
   memcpy(frames + 50008, "\x80\x81\0\0\0\0W", 7);
-  say(fd, frames, 50015, "W", answer, sizeof(answer));
+  send_and_receive(fd, frames, 50015, "W", answer, sizeof(answer));
   memcpy(frames, "\x81\xa6\0\0\0\0", 6);
   memcpy(frames + 6, call, sizeof(call) - 1);
   memcpy(frames + 6 + sizeof(call) - 1, "\x89\x84\0\0\0\0ping\x88\x80\0\0\0\0", 16);
-  say(fd, frames, 6 + sizeof(call) - 1 + 16, "\x88", answer, sizeof(answer));
+  send_and_receive(fd, frames, 6 + sizeof(call) - 1 + 16, "\x88", answer, sizeof(answer));
   close(fd);
   polls(3, 0);
 }
@@ -256,10 +256,10 @@ static void websocket(void) {
 static void clients(void) {
   mg_snprintf(url, sizeof(url), "http://user:pass@localhost:%d/", port);
   HUNGRY(mg_http_connect(&mgr, url, client_fn, (void *) "/hi"));
-  await(30);
+  poll_for_result(30);
   mg_snprintf(url, sizeof(url), "ws://127.0.0.1:%d/ws", port);
   HUNGRY(mg_ws_connect(&mgr, url, client_fn, NULL, "%s", "A: b\r\n"));
-  await(30);
+  poll_for_result(30);
 }
 
 static void broker_fn(struct mg_connection *c, int ev, void *ev_data) {
@@ -285,7 +285,7 @@ static void mqtt(void) {
   if (l == NULL) return;
   mg_snprintf(url, sizeof(url), "mqtt://127.0.0.1:%d", port_of(l));
   HUNGRY(mg_mqtt_connect(&mgr, url, &o, client_fn, NULL));
-  await(30);
+  poll_for_result(30);
   l->is_closing = 1;
 }
 
@@ -297,7 +297,7 @@ static void secure(const char *scheme, const char *path) {
   } else {
     HUNGRY(mg_http_connect(&mgr, url, client_fn, (void *) path));
   }
-  await(60);
+  poll_for_result(60);
   with_tls = false;
 }
 
@@ -358,7 +358,7 @@ static void dns(void) {
   mgr.dnstimeout = 20;
   mg_snprintf(url, sizeof(url), "http://example.invalid:%d/", port);
   HUNGRY(mg_http_connect(&mgr, url, client_fn, (void *) "/hi"));
-  await(60);
+  poll_for_result(60);
   l->is_closing = 1;
 }
 
@@ -367,7 +367,7 @@ static void mdns(void) {
   HUNGRY(c = mg_mdns_listen(&mgr, client_fn, NULL));
   if (c == NULL) return;
   HUNGRY(mg_http_connect(&mgr, "http://nobody.local/", client_fn, NULL));
-  await(10);
+  poll_for_result(10);
   c->is_closing = 1;
 }
 
@@ -385,8 +385,8 @@ static void modbus(void) {
   struct mg_connection *l = NULL;
   HUNGRY(l = mg_modbus_listen(&mgr, "tcp://127.0.0.1:0", NULL, NULL));
   if (l != NULL) {
-    int fd = dial(port_of(l), 0);
-    say(fd, "\0\1\0\0\0\6\1\3\0\0\0\4", 12, NULL, answer, sizeof(answer));
+    int fd = connect_loopback(port_of(l), 0);
+    send_and_receive(fd, "\0\1\0\0\0\6\1\3\0\0\0\4", 12, NULL, answer, sizeof(answer));
     close(fd);
     l->is_closing = 1;
   }
@@ -397,7 +397,7 @@ static void dashboard(void) {
   unsigned short before = port;
   static int file_index;
   memset(&dash, 0, sizeof(dash));
-  cfg.fn = anybody;
+  cfg.fn = allow_reads;
   files.name = "files", files.fields = file_fields, files.fn = files_fn, files.get_dir = dir_fn;
   files.index = &file_index;
   cfg.next = &files;
@@ -455,12 +455,12 @@ static void timers(void) {
 
 static void limits(void) {
   struct mgx_limits l = *mgx_limits_public();
-  int fd = dial(port, 0);
+  int fd = connect_loopback(port, 0);
   l.max_memory = 1 << 20;
   polls(2, 0);
   HUNGRY(mgx_mgr_limits(&mgr, &l));
   if (mgr.conns != listener) HUNGRY(mgx_conn_poll_events(mgr.conns, false));
-  say(fd, "GET /hi HTTP/1.1\r\n\r\n", 20, "42", answer, sizeof(answer));
+  send_and_receive(fd, "GET /hi HTTP/1.1\r\n\r\n", 20, "42", answer, sizeof(answer));
   close(fd);
   ask("GET /drain HTTP/1.1\r\n\r\n", "bye");
   memset(&l, 0, sizeof(l));
@@ -472,7 +472,7 @@ static void listeners(void) {
   HUNGRY(l = mg_http_listen(&mgr, "unix:starved.sock", server_fn, NULL));
   mg_snprintf(url, sizeof(url), "unix:starved.sock");
   HUNGRY(mg_http_connect(&mgr, url, client_fn, (void *) "/hi"));
-  await(10);
+  poll_for_result(10);
   if (l != NULL) l->is_closing = 1;
   HUNGRY(mg_listen(&mgr, "tcp://nobody:1", NULL, NULL));
 }
@@ -555,7 +555,7 @@ static int run(size_t i, long at, long n, size_t least) {
   return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static void put(const char *path, const char *text, size_t len) {
+static void write_file(const char *path, const char *text, size_t len) {
   CHECK(mg_file_write(&mg_fs_posix, path, text, len));
 }
 
@@ -582,14 +582,14 @@ int main(int argc, char **argv) {
   server_tls(), client_tls();
   mkdir("www", 0755), mkdir("www/d", 0755), mkdir("up", 0755);
   strcpy(text + 299990, "THE END");
-  put("www/big.bin", text, 299998);
-  put("www/hi.txt", "file", 4);
-  put("www/a.shtml", "<!--#include file=\"b.shtml\" -->", 31);
-  put("www/b.shtml", "included", 8);
+  write_file("www/big.bin", text, 299998);
+  write_file("www/hi.txt", "file", 4);
+  write_file("www/a.shtml", "<!--#include file=\"b.shtml\" -->", 31);
+  write_file("www/b.shtml", "included", 8);
   for (k = 0; k < 60; k++) {
     char name[100];
     snprintf(name, sizeof(name), "www/d/%d-with a name that is rather long.txt", k);
-    put(name, "x", 1);
+    write_file(name, "x", 1);
   }
   free(text);
   for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {

@@ -36,7 +36,7 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // Asks until there is an answer; a fault may cost the first.
-static bool asked(struct mg_mgr *mgr, const char *url, const char *path) {
+static bool request_until_answered(struct mg_mgr *mgr, const char *url, const char *path) {
   int tries;
   for (tries = 0; tries < 8; tries++) {
     int before = answers, closed = closes;
@@ -53,7 +53,7 @@ static bool asked(struct mg_mgr *mgr, const char *url, const char *path) {
 }
 
 // Returns whether the fault was reached.
-static bool run(long at, long n, int error, long seconds) {
+static bool run_with_fault(long at, long n, int error, long seconds) {
   size_t files = open_files();
   struct mg_mgr mgr;
   struct mg_connection *l = NULL;
@@ -75,8 +75,8 @@ static bool run(long at, long n, int error, long seconds) {
     struct sockaddr_in sin;
     getsockname((int) (size_t) l->fd, (struct sockaddr *) &sin, &len);
     mg_snprintf(url, sizeof(url), "http://127.0.0.1:%d", mg_ntohs(loc.port != 0 ? loc.port : sin.sin_port));
-    CHECK(asked(&mgr, url, "/"));
-    CHECK(asked(&mgr, url, "/file"));
+    CHECK(request_until_answered(&mgr, url, "/"));
+    CHECK(request_until_answered(&mgr, url, "/file"));
   }
   mg_mgr_free(&mgr);
   made = calls();
@@ -109,7 +109,7 @@ int main(void) {
   for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
     long at = 0;
     int failed = checks_failed;
-    while (run(at, faults[i].n, faults[i].error, faults[i].seconds)) {
+    while (run_with_fault(at, faults[i].n, faults[i].error, faults[i].seconds)) {
       if (checks_failed > failed) fprintf(stderr, "^ %s at call %ld\n", faults[i].name, at), failed = checks_failed;
       at++;
     }

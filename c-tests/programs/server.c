@@ -64,7 +64,7 @@ static void answer(struct mg_connection *c) {
 }
 
 // Downloads and chunks go on when something has left.
-static void go_on(struct mg_connection *c) {
+static void continue_response(struct mg_connection *c) {
   struct state *s = state(c);
   if (s->kind == 'D') {
     while (s->number > 0 && c->send.len < QUEUE) {
@@ -102,7 +102,7 @@ static void take_upload(struct mg_connection *c) {
   c->is_draining = 1;
 }
 
-static void answer_those_due(void *arg) {
+static void send_due_answers(void *arg) {
   struct mg_mgr *mgr = (struct mg_mgr *) arg;
   uint64_t now = mg_millis();
   struct mg_connection *c;
@@ -135,16 +135,16 @@ static void request(struct mg_connection *c, struct mg_http_message *hm) {
     state(c)->kind = 'D';
     state(c)->number = parameter(hm, "n");
     mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n", (unsigned long long) state(c)->number);
-    go_on(c);
+    continue_response(c);
   } else if (mg_match(hm->uri, mg_str("/chunked"), NULL)) {
     state(c)->kind = 'C';
     state(c)->number = parameter(hm, "n");
     mg_printf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    go_on(c);
+    continue_response(c);
   } else if (mg_match(hm->uri, mg_str("/later"), NULL)) {
     state(c)->kind = 'L';
     state(c)->number = mg_millis() + parameter(hm, "ms");
-    mg_timer_add(c->mgr, parameter(hm, "ms"), MG_TIMER_ONCE, answer_those_due, c->mgr);
+    mg_timer_add(c->mgr, parameter(hm, "ms"), MG_TIMER_ONCE, send_due_answers, c->mgr);
   } else if (mg_match(hm->uri, mg_str("/drain"), NULL)) {
     mg_http_reply(c, 200, "", "drained\n");
     c->is_draining = 1;
@@ -180,7 +180,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   } else if (ev == MG_EV_READ && state(c)->kind == 'U') {
     take_upload(c);
   } else if (ev == MG_EV_WRITE) {
-    go_on(c);
+    continue_response(c);
   }
 }
 

@@ -153,7 +153,7 @@ static void ask(struct mg_connection *c, struct session *s, const char *uri, siz
   send_pattern(c, len);
 }
 
-static void go_on(struct mg_connection *c, struct session *s) {
+static void continue_session(struct mg_connection *c, struct session *s) {
   size_t i;
   if (s->left-- <= 0) {
     s->finished = true;
@@ -216,7 +216,7 @@ static void check_answer(struct mg_connection *c, struct session *s, struct mg_h
   if (s->kind == PIPELINE && s->left > 0) {
     s->left--;
   } else {
-    go_on(c, s);
+    continue_session(c, s);
   }
 }
 
@@ -230,7 +230,7 @@ static void session_fn(struct mg_connection *c, int ev, void *ev_data) {
     mg_tls_init(c, &tls);
   }
   if ((ev == MG_EV_CONNECT && !s->tls) || ev == MG_EV_TLS_HS) {
-    if (s->kind != CHAT && s->kind != PUBLISH) go_on(c, s);
+    if (s->kind != CHAT && s->kind != PUBLISH) continue_session(c, s);
   } else if (ev == MG_EV_HTTP_MSG) {
     check_answer(c, s, (struct mg_http_message *) ev_data);
   } else if (ev == MG_EV_READ && s->kind == LEAVE) {
@@ -318,7 +318,7 @@ static void begin(void) {
 }
 
 // A manager of its own that serves one request and is drained.
-static void come_and_go(void) {
+static void short_lived_manager(void) {
   struct mg_mgr mgr;
   struct peer p;
   struct mg_connection *l;
@@ -330,7 +330,7 @@ static void come_and_go(void) {
     return;
   }
   peer_open(&p, l);
-  peer_say(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer_send_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   POLL_UNTIL(&mgr, peer_has(&p, 30));
   mgx_mgr_drain(&mgr, NULL);
   if (!mgx_mgr_drain_wait(&mgr)) finding("managers", "a connection was closed by force");
@@ -404,7 +404,7 @@ int main(int argc, char **argv) {
     if (!ends && below(50) == 0 && a_stream != 0) {
       wakeups_sent += mg_wakeup(&server, a_stream, "tick", 4);
     }
-    if (!ends && below(5000) == 0) come_and_go();
+    if (!ends && below(5000) == 0) short_lived_manager();
     mg_mgr_poll(&clients, 10);
     if ((ends || now >= next_quiet) && running == 0) {
       // The server has closed its side of everything, and nothing lingers.

@@ -1,5 +1,5 @@
-//! What a C compiler makes of mongoose.h: no warning in any language version, every prototype, constant, size and offset of the
-//! tables in c-tests/abi, and the compile-time switches.
+//! Compiles mongoose.h with several compilers: no warning in any language version, every prototype, constant, size and offset
+//! of the tables in c-tests/abi, and the compile-time switches.
 
 use crate::{
     programs::generated,
@@ -60,7 +60,7 @@ fn prototypes() -> String {
     c
 }
 
-/// What the table for Linux says of these is not so on Windows.
+/// The table is for Linux; these differ on Windows.
 const OF_UNIX: [&str; 5] = ["MG_ARCH", "MG_ENABLE_EPOLL", "MG_ENABLE_POLL", "MG_INVALID_SOCKET", "MG_PATH_MAX"];
 
 /// Integers must be usable by the preprocessor too, unless they are enumerators.
@@ -102,7 +102,7 @@ fn layout() -> String {
             writeln!(c, "ABI_BITS({of}, {field}, {bit_offset}, {bit_width})").unwrap();
         } else {
             writeln!(c, "ABI_ASSERT(offsetof({of}, {field}) == {offset});").unwrap();
-            // A `long` has 8 bytes on Linux only.
+            // Only on Linux does a `long` have 8 bytes.
             let size = if kind.contains("long") && !kind.contains('*') { &format!("sizeof({kind})") } else { size };
             writeln!(c, "ABI_ASSERT(sizeof((({of} *) 0)->{field}) == {size}); // {kind}").unwrap();
         }
@@ -150,7 +150,7 @@ extern char item[sizeof(struct mgx_port_item) == 8 && offsetof(struct mgx_port_i
 fn extension() -> String {
     let header = fs::read_to_string(root("include/mongoose_ext.h")).unwrap();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    // What a program without an operating system defines is not declared to others.
+    // The functions that an application without an operating system defines are declared for such applications only.
     let (before, rest) = header.split_once("#if MG_ARCH != MG_ARCH_UNIX").unwrap_or((&header, ""));
     let after = rest.split_once("#endif\n\n").unwrap_or(("", rest)).1;
     let hosted = before.lines().chain(after.lines());

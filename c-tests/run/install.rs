@@ -1,4 +1,4 @@
-//! `make install`, and programs built against what it installs.
+//! `make install`, and programs built against the installed files.
 
 use crate::{
     programs::library_dir,
@@ -48,7 +48,7 @@ fn installed(name: &str) -> Result<(PathBuf, PathBuf), String> {
     Ok((dir, prefix))
 }
 
-/// The shared library comes from where it was installed.
+/// The shared library is loaded from where it was installed.
 fn works(program: &Path, dir: &Path, libraries: &Path) -> Result<(), String> {
     let mut command = Command::new(program);
     command.env("LD_LIBRARY_PATH", libraries);
@@ -149,7 +149,7 @@ fn staged() -> Result<(), Failed> {
     if left.is_empty() { Ok(()) } else { Err(format!("uninstall leaves {left:?}").into()) }
 }
 
-/// Static programs are to contain what they call: no TLS without mg_tls_init.
+/// Static programs contain only the code they call: no TLS without mg_tls_init.
 fn static_size() -> Result<(), Failed> {
     let dir = scratch("install-static-size");
     for (example, wanted) in [("http-server", false), ("https-server", true)] {
@@ -162,7 +162,7 @@ fn static_size() -> Result<(), Failed> {
         let symbols = succeed(nm, &dir)?.stdout;
         let found = symbols.lines().filter(|l| l.contains("ring_core")).count();
         if (found > 0) != wanted || !symbols.contains("mg_http_listen") {
-            return Err(format!("{example}: {found} functions of TLS").into());
+            return Err(format!("{example}: contains {found} TLS functions").into());
         }
     }
     Ok(())
@@ -170,7 +170,7 @@ fn static_size() -> Result<(), Failed> {
 
 /// Another project's library of the same name is not overwritten, nor removed; beside it there is room for ours under another
 /// name, which -lmongoose finds all the same.
-fn foreign() -> Result<(), Failed> {
+fn foreign_library_is_kept() -> Result<(), Failed> {
     let dir = scratch("install-foreign");
     let prefix = dir.join("prefix");
     let lib = prefix.join("lib");
@@ -203,12 +203,12 @@ fn foreign() -> Result<(), Failed> {
         return Err(format!("left: {left:?}").into());
     }
     make("install-files", &dir, &[setting, "FORCE=1".to_string()])?;
-    if fs::metadata(&theirs)?.len() > 100_000 { Ok(()) } else { Err("FORCE=1 has not installed the library".into()) }
+    if fs::metadata(&theirs)?.len() > 100_000 { Ok(()) } else { Err("FORCE=1 did not install the library".into()) }
 }
 
 /// What installation leaves in the libraries: no bitcode, no debug information, no path of the machine that built them, a version
 /// for each symbol of the API, and nothing else to see.
-fn clean_libraries() -> Result<(), Failed> {
+fn libraries_contain_no_paths() -> Result<(), Failed> {
     let (dir, prefix) = installed("install-clean")?;
     let mut readelf = tool("readelf")?;
     readelf.args(["-SW"]).arg(prefix.join("lib/libmongoose.a"));
@@ -233,7 +233,7 @@ pub fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("install::static_program_without_tls", static_size));
     all.push(Trial::test("install::program_built_through_pkg_config", pkg_config));
     all.push(Trial::test("install::program_built_through_cmake", cmake));
-    all.push(Trial::test("install::foreign_library_is_kept", foreign));
-    all.push(Trial::test("install::libraries_are_clean", clean_libraries));
+    all.push(Trial::test("install::foreign_library_is_kept", foreign_library_is_kept));
+    all.push(Trial::test("install::libraries_are_clean", libraries_contain_no_paths));
     all.push(Trial::test("install::staged_and_uninstalled", staged));
 }

@@ -1,4 +1,4 @@
-//! The shared library as it is shipped: linked by the C compiler from the static one, as `make` does, with debug information.
+//! The shared library as shipped: linked by the C compiler from the static one, as `make` does, with debug information.
 
 use std::{
     env, fs, io,

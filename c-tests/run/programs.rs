@@ -1,7 +1,7 @@
 //! The C programs of c-tests and examples-c: each built against the shared and the static library, as C and as C++, and run
 //! plain, under valgrind and with sanitizers.
 //!
-//! The first lines of a program may say, in comments of their own:
+//! The first lines of a program may contain these comments:
 //! `C only` (not built as C++), `args: ...` (its arguments), `timeout: N` (seconds, 60 without it), `flags: ...` (compiler
 //! flags; several such lines make several variants), `not under: valgrind asan short: why`, `valgrind: ...: why` (more of its
 //! options).
@@ -22,7 +22,7 @@ pub fn library_dir() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_path_buf()
 }
 
-/// What a program linked to the static library needs beside it.
+/// Libraries that a program linked to the static library also needs.
 pub const STATIC_LIBS: &[&str] = &["-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 const SANITIZE: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
@@ -49,7 +49,7 @@ enum Linkage {
     Static,
 }
 
-/// What the comments at the top of a program say.
+/// The settings in the comments at the top of a program.
 #[derive(Default)]
 struct Markers {
     c_only: bool,
@@ -89,7 +89,7 @@ impl Markers {
     }
 }
 
-/// One program with one set of flags. What several trials need is built once, by the first of them.
+/// One program with one set of flags. Builds shared by several trials are made once, by the first of them.
 pub struct Program {
     pub name: String,
     source: PathBuf,
@@ -272,7 +272,7 @@ pub fn trials(all: &mut Vec<Trial>) {
             torture::short_trials(all, &stem, p, skip);
         }
     }
-    // Those for a library with a TCP/IP stack of its own are for `make tcpip-test`.
+    // Those for a library with its own TCP/IP stack belong to `make tcpip-test`.
     let hosted = |path: &PathBuf| !fs::read_to_string(path).unwrap().contains("#define MG_ENABLE_TCPIP 1");
     for (stem, path) in sources("examples-c").into_iter().filter(|(_, path)| hosted(path)) {
         let (markers, programs) = variants("example", &stem, &path);

@@ -1,4 +1,4 @@
-//! Running compilers and programs: with a time limit, in directories of their own, and never silently without a tool.
+//! Runs compilers and programs: with a time limit, in separate directories, and failing if a tool is missing.
 
 use std::{
     env, fs,
@@ -13,7 +13,7 @@ use std::{
 mod linked;
 pub use linked::shared_dir;
 
-/// What to install when a program is missing.
+/// The Debian packages of missing programs.
 const PACKAGES: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("g++", "g++"),
@@ -66,7 +66,7 @@ pub fn scratch(name: &str) -> PathBuf {
 
 /// A command, or which Debian package has it.
 pub fn tool(name: &str) -> Result<Command, String> {
-    // Debian keeps servers where not everybody's PATH leads.
+    // Debian installs servers outside the PATH of ordinary users.
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).map(|d| d.join(name)).find(|p| p.is_file());
     if let Some(found) = found {
@@ -77,7 +77,7 @@ pub fn tool(name: &str) -> Result<Command, String> {
 }
 
 pub struct Outcome {
-    /// The exit code, or 128 + the number of the signal, as a shell says it.
+    /// The exit code, or 128 + the number of the signal, as in a shell.
     pub code: i32,
     pub stdout: String,
     pub stderr: String,

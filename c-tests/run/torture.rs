@@ -1,5 +1,5 @@
-//! C programs under bad conditions, made by the preloads of c-tests/preload: transfers of one and of seven bytes, system calls that
-//! fail, and allocations that fail. `make torture` runs all of it, `make test` a part.
+//! C programs under adverse conditions, produced by the preloads of c-tests/preload: transfers of one and of seven bytes,
+//! failing system calls, and failing allocations. `make torture` runs all of it, `make test` a part.
 
 use crate::programs::Program;
 use crate::tools::{Outcome, root, scratch, succeed, tool};

@@ -44,4 +44,4 @@ with Browser() as browser:
     page.until("location.href.endsWith('area-http.html#mg_http_reply')")
     page.until("document.readyState == 'complete' && document.getElementById('mg_http_reply') != null")
     page.until("Math.abs(document.getElementById('mg_http_reply').getBoundingClientRect().top) < 200")
-print("docs in a browser: well")
+print("docs in a browser: ok")

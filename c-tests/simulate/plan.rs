@@ -527,7 +527,7 @@ impl Plan {
         }
         push(&|p| p.poll_ms = 1000);
         push(&|p| p.loud = true);
-        // What changes nothing would be taken for ever.
+        // What changes nothing would be taken forever.
         let own = format!("{self:?}");
         all.retain(|p| format!("{p:?}") != own);
         all

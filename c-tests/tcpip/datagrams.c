@@ -21,7 +21,7 @@ static const uint8_t *last(void) {
   return s_out_len > 0 ? s_out[s_out_len - 1].b : NULL;
 }
 
-static void one(void) {
+static void unicast(void) {
   begin_ready();
   struct mg_connection *l = mg_listen(&mgr, "udp://0.0.0.0:5000", handler, NULL);
   udp_in(PEER_MAC, IP(9), 777, IP(2), 5000, "hello", 5);
@@ -64,7 +64,7 @@ static void one(void) {
   end();
 }
 
-static void many(void) {
+static void broadcast_and_multicast(void) {
   static const char *urls[] = {"udp://255.255.255.255:9", "udp://10.0.0.255:9", "udp://239.1.2.3:9", "udp://224.128.0.251:5353"};
   static const uint8_t macs[][6] = {
       {255, 255, 255, 255, 255, 255}, {255, 255, 255, 255, 255, 255}, {1, 0, 0x5e, 1, 2, 3}, {1, 0, 0x5e, 0, 0, 251}};
@@ -214,7 +214,7 @@ static void names(void) {
 }
 
 // Anything at all: nothing crashes, nothing hangs, and the interface still works.
-static void noise(void) {
+static void random_frames(void) {
   uint32_t x = 12345;
   begin_ready();
   mg_listen(&mgr, "udp://0.0.0.0:5000", handler, NULL);
@@ -247,13 +247,13 @@ static void noise(void) {
 }
 
 int main(void) {
-  one();
-  many();
+  unicast();
+  broadcast_and_multicast();
   sizes();
   net_down();
   vlan();
   checks();
   names();
-  noise();
+  random_frames();
   return s_failed > 0;
 }

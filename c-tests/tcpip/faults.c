@@ -372,7 +372,7 @@ static void flood(void) {
 
 // ---- Layer 2
 
-static void no_old_bytes(void) {
+static void padding_contains_no_old_bytes(void) {
   begin_server();
   struct peer p = shake(4009, 80);
   char secret[300];
@@ -465,7 +465,7 @@ static void address_changes(void) {
   end();
 }
 
-// A connection that the program closes is closed for the peer, too.
+// A connection that the application closes is closed for the peer, too.
 static void is_closing(void) {
   begin_server();
   struct peer p = shake(4011, 80);
@@ -601,7 +601,7 @@ int main(void) {
   fin_with_payload();
   back_pressure();
   flood();
-  no_old_bytes();
+  padding_contains_no_old_bytes();
   addresses();
   arp_spoofing();
   address_changes();

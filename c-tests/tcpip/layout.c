@@ -413,7 +413,7 @@ IS(MG_PHY_SPEED_100M, 1);
 IS(MG_PHY_SPEED_1000M, 2);
 _Static_assert(MG_ENABLE_SOCKET == 0 && MG_ENABLE_TCPIP_DRIVER_INIT == 1 && MG_TCPIP_DHCPNAME_SIZE == 18, "switches");
 
-// Initialisers that programs use.
+// Initialisers that applications use.
 static size_t tx(const void *buf, size_t len, struct mg_tcpip_if *ifp) {
   (void) buf, (void) ifp;
   return len;

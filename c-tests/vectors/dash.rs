@@ -1,4 +1,4 @@
-//! The dashboard over sockets: each step on a connection of its own, and a WebSocket client that watches.
+//! The dashboard over sockets: each step on its own connection, and a WebSocket client that watches.
 
 // Every block calls a C function with what its prototype asks for, or looks at variables that only this thread uses.
 #![allow(clippy::undocumented_unsafe_blocks)]

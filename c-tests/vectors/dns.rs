@@ -146,7 +146,7 @@ fn flow(c: &Value) -> Result<(), String> {
     let url = CString::new(format!("udp://127.0.0.1:{port}")).unwrap();
     let log = Log::default();
     let m = Manager::new();
-    // Where a time-out is expected nothing else happens late.
+    // Where a timeout is expected nothing else happens late.
     let times_out = c["events"].to_string().contains("DNS timeout");
     unsafe {
         ((*m.raw).dns4.url, (*m.raw).dns6.url) = (url.as_ptr(), url.as_ptr());

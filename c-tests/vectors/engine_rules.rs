@@ -1,4 +1,4 @@
-//! Rules of the engine that no vector shows: budgets of polls, sleeping, and what handlers may do.
+//! Rules of the engine that no vector covers: numbers of polls, sleeping, and actions of handlers.
 
 // Every block calls a C function with what its prototype asks for, or looks at a connection of a manager that is alive.
 #![allow(clippy::undocumented_unsafe_blocks)]
@@ -46,12 +46,12 @@ pub fn trials(trials: &mut Vec<Trial>) {
         ("is_closing cleared in MG_EV_ERROR", error_cleared),
         ("buffers freed in every event", buffers_freed),
         ("buffers resized in every event", buffers_resized),
-        ("handlers swapped during an event", swapped),
+        ("handlers replaced during an event", handlers_replaced),
         ("mg_mgr_poll from every event", nested_polls),
         ("mg_wakeup from threads", wakeup_threads),
         ("mg_wakeup: several messages and targets", wakeup_targets),
         ("mg_wakeup ends a poll", wakeup_ends_poll),
-        ("output queued on a connection whose turn is over leaves in the same poll", send_to_earlier),
+        ("output queued on a connection already serviced is sent in the same poll", send_to_earlier),
         ("MG_EV_WRITE that queues more: one send a poll, no sleep", write_more),
         ("output queued between polls: one send a poll", write_more_from_outside),
         ("accept without descriptors does not spin", no_descriptors),
@@ -557,7 +557,7 @@ fn on_each_event(act: impl Fn(Conn)) {
                     act(c);
                 }
             });
-            assert!(seen.get() > 0, "event {event} does not come");
+            assert!(seen.get() > 0, "event {event} was not delivered");
             if seen.get() <= nth {
                 break;
             }
@@ -832,8 +832,8 @@ fn buffers_resized() {
     });
 }
 
-fn swapped() {
-    unsafe extern "C" fn run_too(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
+fn handlers_replaced() {
+    unsafe extern "C" fn run_nested_poll(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
         unsafe { run(c, ev, data) }
     }
     // The protocol handler's choice of `fn` holds for the same event.
@@ -885,7 +885,7 @@ fn swapped() {
         });
         exchange(|mut c, ev| {
             if ev == event {
-                c.r#fn = Some(run_too);
+                c.r#fn = Some(run_nested_poll);
             }
         });
     }
@@ -1002,7 +1002,7 @@ fn wakeup_ends_poll() {
         });
         assert!(slept < Duration::from_secs(4), "slept {slept:?}");
     }
-    assert!(timed(&m, 50) >= Duration::from_millis(45), "a wakeup is still ringing");
+    assert!(timed(&m, 50) >= Duration::from_millis(45), "the wakeup is still signalled");
 }
 
 // ---- output
@@ -1052,7 +1052,7 @@ fn writes_one_by_one(first: impl Fn(Conn), in_poll_event: bool) {
     while writes.borrow().len() < 10 {
         m.poll(1000);
     }
-    assert!(begun.elapsed() < Duration::from_millis(900), "slept with output waiting");
+    assert!(begun.elapsed() < Duration::from_millis(900), "the poll slept with output queued");
     let want: Vec<i32> = (writes.borrow()[0]..).take(10).collect();
     assert_eq!(*writes.borrow(), want);
     assert!(want[0] <= before + 1);

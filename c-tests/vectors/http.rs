@@ -148,7 +148,7 @@ fn parse(case: &Value) -> Result<(), String> {
     same("message", (offset(hm.message, &input), hm.message.len), (0, size(case, "message_len")))
 }
 
-/// A stray CR in the first line is malformed: waiting for more, as the original does, would be for ever. A framing header
+/// A stray CR in the first line is malformed: waiting for more, as the original does, would be forever. A framing header
 /// beyond the last one kept is malformed too: ignoring it lets a proxy in front see other messages than we do.
 fn parse_quirk(case: &Value) -> Result<(), String> {
     let input = field(case, "in");

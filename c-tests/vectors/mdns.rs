@@ -1,5 +1,5 @@
-//! mDNS: datagrams on a listener, and lookups of names in `.local`. The listener is one on the loopback address with the
-//! protocol handler of mg_mdns_listen, and a socket of the test in the place of the group.
+//! mDNS: datagrams on a listener, and lookups of names in `.local`. The listener is on the loopback address, with the protocol
+//! handler of mg_mdns_listen and a socket of the test in place of the group.
 
 // Every block calls a C function with what its prototype asks for, or looks at a connection of a manager that is alive.
 #![allow(clippy::undocumented_unsafe_blocks)]

@@ -205,7 +205,7 @@ fn seen(c: Conn, ev: c_int, data: *mut c_void) -> Value {
     e
 }
 
-/// Plays the chunks to the protocol handler of a listener's connections; `accepted` or not, both behave alike.
+/// Passes the chunks to the protocol handler of a listener's connections; `accepted` or not, both behave alike.
 fn stream(c: &Value, accepted: bool) -> Result<(), String> {
     let events = RefCell::new(Vec::new());
     let m = Manager::new();

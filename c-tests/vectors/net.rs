@@ -195,7 +195,7 @@ pub fn c_text(data: *mut c_void) -> String {
 
 struct Handler<'a>(Box<dyn Fn(Conn, c_int, *mut c_void) + 'a>);
 
-/// What `c->fn` points to: `c->fn_data` is the closure.
+/// The function that `c->fn` points to: `c->fn_data` is the closure.
 pub unsafe extern "C" fn run(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
     unsafe { ((*(*c).fn_data.cast::<Handler>()).0)(Conn(c), ev, data) }
 }
@@ -277,7 +277,7 @@ impl<'a> Manager<'a> {
     pub fn until(&self, what: &str, done: impl Fn() -> bool) -> i32 {
         let (start, before) = (Instant::now(), self.polls.get());
         while !done() {
-            assert!(start.elapsed() < Duration::from_secs(10), "waited for: {what}");
+            assert!(start.elapsed() < Duration::from_secs(10), "timed out waiting for: {what}");
             self.poll(1);
         }
         self.polls.get() - before
@@ -302,7 +302,7 @@ impl Drop for Manager<'_> {
     }
 }
 
-/// A port on which nobody answers, for as long as the descriptor is open: bound, but not listening.
+/// A port that refuses connections as long as the descriptor is open: bound, but not listening.
 pub fn refused_port() -> (std::os::fd::OwnedFd, u16) {
     use std::os::fd::FromRawFd;
     unsafe {

@@ -1,5 +1,5 @@
-//! A second opinion on HTTP/1.1: what RFC 9112 says of a stream of requests, for the tests to compare with. Written for reading,
-//! not for speed, and without a look at the library's own parsers.
+//! An independent implementation of HTTP/1.1: how RFC 9112 delimits a stream of requests, for the tests to compare with.
+//! Written for readability, not for speed, and without regard to the library's parsers.
 //!
 //! It takes what the library has to go on taking: LF for CRLF in heads, several blanks in the first line, any method and target,
 //! a missing Host.

@@ -1,5 +1,5 @@
-//! Requests that two parsers may read differently: none of them ever leads to a second request, however they arrive, and who
-//! expects an answer gets one.
+//! Requests that two parsers may read differently: none of them leads to a second request, however they arrive, and clients
+//! that expect a response get one.
 
 // Every block calls a C function with what its prototype asks for, or looks at a connection of a manager that is alive.
 #![allow(clippy::undocumented_unsafe_blocks)]
@@ -33,7 +33,7 @@ pub fn trials(trials: &mut Vec<Trial>) {
     trials.push(Trial::test("smuggling: mg_http_parse and httparse", second_opinion));
 }
 
-/// What a client gets for the bytes of a row.
+/// A client's expected response to the bytes of a row.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum End {
     /// One answer with this status, Connection: close, the end.
@@ -54,17 +54,17 @@ struct Row {
     bodies: &'static [&'static str],
 }
 
-/// In a row, `@` stands for the start of a request that expects an answer.
+/// In a row, `@` stands for the start of a request that expects a response.
 const START: &str = "POST /first HTTP/1.1\r\nHost: h\r\n";
 
 fn row(text: &str, end: End, bodies: &'static [&'static str]) -> Row {
     Row { input: text.replace('@', START).into_bytes(), end, bodies }
 }
 
-/// What would be a request if the first one were misread.
+/// A request, if the first one is misread.
 const NEXT: &str = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Each text with a request behind it: refused with `code`; and dropped without an answer when its Host line is missing.
+/// Each text followed by a request: refused with `code`; dropped without a response if its Host line is missing.
 fn refused(code: u16, texts: &[&str]) -> Vec<Row> {
     let both = |text: &&str| {
         let text = format!("{text}{NEXT}");
@@ -284,7 +284,7 @@ fn floods() -> Vec<Row> {
     ]
 }
 
-/// What has to stay as it always was.
+/// Inputs that must still be accepted.
 fn lenient() -> Vec<Row> {
     vec![
         row("@\r\n@\r\n", End::Open, &["", ""]),
@@ -357,7 +357,7 @@ impl<'a> Stage<'a> {
         Stage { m, port, seen }
     }
 
-    /// Says `pieces` one by one. Returns what was answered, and whether the connection ended.
+    /// Sends `pieces` one by one. Returns the response, and whether the connection closed.
     fn talk(&self, pieces: &[&[u8]], done: impl Fn(&Seen, &[u8], bool) -> bool) -> (Vec<u8>, bool) {
         self.seen.bodies.take();
         self.seen.uris.take();
@@ -374,7 +374,7 @@ impl<'a> Stage<'a> {
                     Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                     Err(_) => break,
                 }
-                // Enough to accept the connection and to read what was just said.
+                // Enough to accept the connection and to read the piece.
                 (0..2).for_each(|_| self.m.poll(0));
                 ended |= receive(&mut peer, &mut got);
             }
@@ -584,7 +584,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What mg_http_parse makes of a request.
+/// The result of mg_http_parse for a request.
 fn parsed(input: &[u8]) -> Verdict<'_> {
     let parse = function::<unsafe extern "C" fn(*const c_char, usize, *mut mg_http_message) -> c_int>("mg_http_parse");
     let mut hm = std::mem::MaybeUninit::<mg_http_message>::uninit();

@@ -736,7 +736,7 @@ fn scene(flags: c_int, act: fn(&mut Scene, usize), calls: &[usize], left: usize)
     }
 }
 
-fn callbacks_may_take_timers_away() -> Result<(), String> {
+fn callbacks_may_free_timers() -> Result<(), String> {
     const EACH: [usize; 4] = [3, 2, 1, 0];
     for flags in [MG_TIMER_ONCE, MG_TIMER_REPEAT] {
         let left = |n| if flags == MG_TIMER_REPEAT { n } else { 0 };
@@ -885,6 +885,6 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     table(trials, "queue.json", "cases", queue);
     table(trials, "timer.json", "expired", timer_expired);
     table(trials, "timer.json", "poll", timer_poll);
-    trials.push(Trial::test("timer callbacks may take timers away", || callbacks_may_take_timers_away().map_err(Into::into)));
+    trials.push(Trial::test("timer callbacks may free timers", || callbacks_may_free_timers().map_err(Into::into)));
     trials.push(Trial::test("clock, random numbers, strings", || own_values().map_err(Into::into)));
 }

@@ -129,7 +129,7 @@ fn judge(vector: &Value, seen: &[Vec<String>; 2]) -> Result<(), String> {
     let errors: Vec<&String> = seen.iter().flatten().filter(is_error).collect();
     if ok {
         let right = [["CONNECT", "TLS_HS", "READ", "CLOSE"], ["ACCEPT", "TLS_HS", "READ", "CLOSE"]];
-        return if *seen == right { Ok(()) } else { Err("should work".into()) };
+        return if *seen == right { Ok(()) } else { Err("the connection should have worked".into()) };
     }
     // One end says what is wrong; how the other one learns of it is free, and so is when, as far as the backends differ.
     let calm = |list: &[String]| list.iter().filter(|e| !is_error(e)).cloned().collect::<Vec<_>>();
@@ -140,9 +140,9 @@ fn judge(vector: &Value, seen: &[Vec<String>; 2]) -> Result<(), String> {
         })
     };
     if !counted().any(like) {
-        return Err("other events".into());
+        return Err("unexpected events".into());
     }
     let told = errors.iter().any(|e| e.len() > "ERROR:".len() && *e != "ERROR:socket error");
     let once = seen.iter().all(|side| side.iter().filter(is_error).count() <= 1);
-    if told && once { Ok(()) } else { Err("should be told once why".into()) }
+    if told && once { Ok(()) } else { Err("the error should have been reported once".into()) }
 }

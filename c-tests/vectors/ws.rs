@@ -109,7 +109,7 @@ fn api(c: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Plays the segments and compares what came of each.
+/// Sends the segments and compares the result of each.
 fn run_script(
     c: &Value,
     want: &[Step],

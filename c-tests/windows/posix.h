@@ -1,5 +1,5 @@
-// What the test programs use of POSIX, over Winsock and the C runtime: sockets whose descriptors are ints, errno after calls on them,
-// non-blocking calls, poll, pairs of sockets. Included before everything else when they are compiled for Windows; not for applications.
+// The part of POSIX that the test programs use, over Winsock and the C runtime: sockets whose descriptors are ints, errno after socket
+// calls, non-blocking calls, poll, socket pairs. Included before everything else when they are compiled for Windows; not for applications.
 #ifndef POSIX_H
 #define POSIX_H
 
@@ -9,7 +9,7 @@
 #include <winsock2.h>
 #include <ws2tcpip.h>
 #include <windows.h>
-// These are names in the programs.
+// The programs use these as identifiers.
 #undef interface
 #undef near
 #undef far
@@ -37,7 +37,7 @@
 
 #define MSG_DONTWAIT 0x40000000
 #define MSG_NOSIGNAL 0
-// The numbers in the library's messages and of mgx_close_errno are Winsock's.
+// The library's messages and mgx_close_errno use Winsock's error numbers.
 #undef ECONNREFUSED
 #undef EMSGSIZE
 #undef ENETUNREACH
@@ -57,14 +57,14 @@
 #define O_NONBLOCK 0x800
 #define SIGPIPE 13
 #define SIGKILL 9
-// Any that the C runtime has and nobody else uses.
+// Any value of the C runtime that is otherwise unused.
 #define SIGUSR1 SIGBREAK
 #define SOCK_NONBLOCK 0x800
 #ifndef SO_REUSEPORT
 #define SO_REUSEPORT 15
 #endif
 
-// No process has more sockets in a test. A handle is a multiple of 4.
+// No test opens more sockets. A handle is a multiple of 4.
 enum { POSIX_SOCKETS = 65536 };
 static unsigned char posix_nonblocking[POSIX_SOCKETS];
 
@@ -97,7 +97,7 @@ static inline bool posix_is_socket(int fd) {
 
 static inline unsigned char *posix_mode(int fd) { return &posix_nonblocking[(fd / 4) % POSIX_SOCKETS]; }
 
-// mg_mgr_init does it for those who have a manager.
+// Programs with a manager get this from mg_mgr_init.
 __attribute__((constructor, unused)) static void posix_start(void) {
   WSADATA data;
   WSAStartup(MAKEWORD(2, 2), &data);
@@ -131,7 +131,7 @@ static inline int posix_connect(int fd, const struct sockaddr *addr, socklen_t l
 }
 
 static inline ssize_t posix_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *size) {
-  // Without a change of its mode: it may be a socket of the library's.
+  // Without changing its mode: it may be a socket of the library.
   struct pollfd p = {(SOCKET) fd, POLLIN, 0};
   if ((flags & MSG_DONTWAIT) && WSAPoll(&p, 1, 0) == 0) {
     errno = EAGAIN;
@@ -191,7 +191,7 @@ static inline int posix_fcntl(int fd, int cmd, int arg) {
 
 static inline int poll(struct pollfd *fds, unsigned long n, int ms) { return posix_result(WSAPoll(fds, n, ms)); }
 
-// Over TCP, whatever is asked for.
+// Over TCP, whatever the caller asks for.
 static inline int socketpair(int family, int type, int protocol, int fd[2]) {
   struct sockaddr_in sin;
   socklen_t len = sizeof(sin);
@@ -235,7 +235,7 @@ static inline int posix_pipe(int fd[2]) { return socketpair(AF_UNIX, SOCK_STREAM
 #define pipe(fd) posix_pipe(fd)
 #define dup(fd) posix_dup(fd)
 
-// The library's messages end with the number, of Winsock's.
+// The library's messages end with Winsock's error number.
 static inline const char *posix_strerror(int n) {
   static char text[40];
   n = n == EADDRINUSE ? WSAEADDRINUSE : n == EADDRNOTAVAIL ? WSAEADDRNOTAVAIL : n == EINVAL ? WSAEINVAL : n;
@@ -244,7 +244,7 @@ static inline const char *posix_strerror(int n) {
 }
 #define strerror(n) posix_strerror(n)
 
-// ---- signals: a handler stays installed
+// ---- signals: handlers stay installed
 typedef void (*posix_handler)(int);
 static posix_handler posix_handlers[32];
 
@@ -263,7 +263,7 @@ static inline posix_handler posix_signal(int signo, posix_handler handler) {
 }
 #define signal(signo, handler) posix_signal(signo, handler)
 
-// ---- nobody counts what is allocated
+// ---- allocations are not counted
 static inline struct mallinfo2 {
   size_t uordblks;
 } mallinfo2(void) {

@@ -1,4 +1,4 @@
-//! Handshakes: which are refused and how, and what may follow them in the same bytes.
+//! Handshakes: which are refused and how, and data that follows them in the same segment.
 
 use crate::net::{Conn, c_text};
 use crate::script::{Mode, REQUEST, Side, Stage, collect, frame, read_request, response, unmasked};

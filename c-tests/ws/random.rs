@@ -1,4 +1,4 @@
-//! Frames put together at random, most of them good: what comes back does not depend on how they are cut.
+//! Random frames, most of them valid: the result does not depend on how they are split.
 
 use crate::script::{Form, Frame, Mode, Side, Stage, collect, echo, frame, unmasked};
 use libtest_mimic::{Failed, Trial};
@@ -74,11 +74,13 @@ fn cuts(mode: Mode) -> Result<(), Failed> {
         for chop in [small, 1 + random.below(3000) as usize, 16384] {
             let got = answer(&stage, &bytes, chop)?;
             if got != whole {
-                return Err(format!("seed {seed}, chop {chop}: {} bytes came back, not {}", got.len(), whole.len()).into());
+                return Err(
+                    format!("seed {seed}, chop {chop}: {} bytes were echoed instead of {}", got.len(), whole.len()).into()
+                );
             }
         }
     }
-    if seen > 100_000 { Ok(()) } else { Err(format!("only {seen} bytes came back in all").into()) }
+    if seen > 100_000 { Ok(()) } else { Err(format!("only {seen} bytes were echoed in all").into()) }
 }
 
 pub(crate) fn trials(all: &mut Vec<Trial>) {

@@ -1,4 +1,4 @@
-//! The other side of a case: sends frames, collects what comes back.
+//! The peer of a case: sends frames and collects the responses.
 
 // Every block calls a C function with what its prototype asks for.
 #![allow(clippy::undocumented_unsafe_blocks)]
@@ -19,7 +19,7 @@ pub(crate) enum Side {
     Client,
 }
 
-/// What is tested.
+/// The side under test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode {
     pub(crate) side: Side,
@@ -53,7 +53,7 @@ pub(crate) enum Form {
     /// In a longer form than needed.
     Length16,
     Length64,
-    /// A header that announces this much, with nothing behind it.
+    /// A header that announces this length, without a payload.
     Announces(u64),
 }
 
@@ -108,7 +108,7 @@ impl Frame {
 pub(crate) struct Script {
     pub(crate) frames: Vec<Frame>,
     pub(crate) chop: usize,
-    /// What must come back, before the end of the stream: the frames without their masks.
+    /// The frames expected before the end of the stream, without their masks.
     pub(crate) want: Vec<u8>,
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn response(key: &str) -> String {
     format!("{head}{}\r\n\r\n", accept(key))
 }
 
-/// Sec-WebSocket-Accept, by way of functions that have tests of their own.
+/// Sec-WebSocket-Accept, computed with functions that have their own tests.
 pub(crate) fn accept(key: &str) -> String {
     let sum = *function::<unsafe extern "C" fn(*mut mg_sha1_ctx)>("mg_sha1_init");
     let add = *function::<unsafe extern "C" fn(*mut mg_sha1_ctx, *const u8, usize)>("mg_sha1_update");
@@ -236,7 +236,7 @@ impl Stage {
         if self.mode.side == Side::Client {
             let (_, key) = read_request(&self.m, &mut peer);
             peer.write_all(response(&key).as_bytes()).unwrap();
-            self.m.until("the client's side of the handshake", || self.m.conns().iter().all(|c| c.flags.is_websocket()));
+            self.m.until("the client's handshake", || self.m.conns().iter().all(|c| c.flags.is_websocket()));
         } else {
             peer.write_all(REQUEST).unwrap();
             let mut answer = Vec::new();
@@ -248,9 +248,9 @@ impl Stage {
         peer
     }
 
-    /// Waits until our side of the connection is gone.
+    /// Waits until our side of the connection is closed.
     pub(crate) fn finish(&self) {
-        self.m.until("the end of the connection", || self.m.conns().iter().all(|c| c.flags.is_listening()));
+        self.m.until("the connection to close", || self.m.conns().iter().all(|c| c.flags.is_listening()));
     }
 }
 
@@ -273,10 +273,10 @@ pub(crate) fn unmasked(side: Side, mut data: &[u8]) -> Result<Vec<u8>, String> {
             _ => usize::from(head[1] & 127),
         };
         if head[1] & 128 == 0 {
-            return Err("a client's frame without mask".into());
+            return Err("an unmasked client frame".into());
         }
-        let mask = data.get(2 + extra..6 + extra).ok_or("half a mask")?;
-        let payload = data.get(6 + extra..6 + extra + n).ok_or("half a payload")?;
+        let mask = data.get(2 + extra..6 + extra).ok_or("a partial mask")?;
+        let payload = data.get(6 + extra..6 + extra + n).ok_or("a partial payload")?;
         out.extend([head[0], head[1] & 127]);
         out.extend(&head[2..]);
         out.extend(payload.iter().enumerate().map(|(i, b)| b ^ mask[i % 4]));
@@ -290,7 +290,7 @@ fn shown(data: &[u8]) -> String {
     if data.len() > 80 { format!("{} bytes: {}..", data.len(), short(&data[..80])) } else { short(data) }
 }
 
-/// Plays a script to its end, which must be the end of the stream.
+/// Runs a script to its end, which must be the end of the stream.
 pub(crate) fn run_script(stage: &Stage, script: &Script) -> Result<(), String> {
     let (m, mode) = (&stage.m, stage.mode);
     let mut peer = stage.connect_open();

@@ -59,7 +59,7 @@ class Site:
             item.doc = best[2]
             used.add(best)
         if missing or len(used) < len(known):
-            raise SystemExit("constants.md: lacks %s, has too much %s" % (missing, [k[0] for k in known if k not in used]))
+            raise SystemExit("constants.md: missing %s, unknown %s" % (missing, [k[0] for k in known if k not in used]))
 
     @staticmethod
     def area(name, title, body):

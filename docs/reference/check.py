@@ -1,7 +1,7 @@
-"""Tries the documentation that build.py has made: every link and anchor of the site and of the documents, the spelling of all prose, the man pages, and
-the programs in the documents.
+"""Checks the documentation built by build.py: every link and anchor of the site and of the documents, the spelling of all prose, the man
+pages, and the programs in the documents.
 
-usage: check.py OUT      needs hunspell with en_GB, and mandoc; words that are right and unknown to it are in words.txt
+usage: check.py OUT      needs hunspell with en_GB, and mandoc; words.txt lists correct words that hunspell does not know
 """
 
 import html.parser
@@ -138,8 +138,8 @@ def main(out):
     for line in bad:
         print(line)
     if bad:
-        raise SystemExit("%d mistakes" % len(bad))
-    print("%d pages, %d links, %d words, %d man pages, %d programs: well" % (len(pages), links, words, man, compiled))
+        raise SystemExit("%d errors" % len(bad))
+    print("%d pages, %d links, %d words, %d man pages, %d programs: ok" % (len(pages), links, words, man, compiled))
 
 
 if __name__ == "__main__":

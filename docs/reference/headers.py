@@ -114,7 +114,7 @@ def parse(path, header):
             elif m := re.match(r"(?:extern )?[\w ]+[ *]+(\w+)(\[\])?;", text):
                 add("variable", m[1], text)
             elif not any(COMPAT.search(c) for c in stack):
-                raise SystemExit("%s:%d: what is %r?" % (path, i + 1, text))
+                raise SystemExit("%s:%d: cannot parse %r" % (path, i + 1, text))
         i += 1
     return items
 

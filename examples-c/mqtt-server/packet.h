@@ -23,7 +23,7 @@ enum {
   QUOTA = 0x97
 };
 
-// ---- reading. What is read beyond the end is empty, and the reader is bad from then on.
+// ---- reading. Reads beyond the end return nothing and mark the reader as bad.
 
 struct reader {
   const uint8_t *p;
@@ -74,13 +74,13 @@ static struct reader body(const struct mg_mqtt_message *mm) {
 
 // ---- properties
 
-// Both versions want strings to be UTF-8, without the character 0 and without surrogates.
+// Both versions require UTF-8 strings, without the character 0 and without surrogates.
 static bool is_text(struct mg_str s) {
   const uint8_t *p = (const uint8_t *) s.buf;
   size_t i = 0, n;
   while (i < s.len) {
     uint8_t b = p[i];
-    // What the first byte says: how many follow, and what the second may be, so that there is one form for each character.
+    // The first byte determines how many follow, and the range of the second, which excludes overlong forms.
     uint8_t low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80, high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf;
     if (b == 0 || (b >= 0x80 && b < 0xc2) || b > 0xf4) return false;
     n = b < 0x80 ? 0 : b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3;
@@ -96,7 +96,7 @@ static struct mg_str get_props(struct reader *r, bool v5) {
   return get(r, v5 ? get_varint(r) : 0);
 }
 
-// The next property, from `ofs` on. 0 behind the last; then `ofs` was the end, unless they are malformed.
+// The next property, from `ofs` on. 0 after the last one; if `ofs` is not the end then, they are malformed.
 static size_t next_prop(struct mg_str props, struct mg_mqtt_prop *p, size_t ofs) {
   struct mg_mqtt_message mm;
   memset(&mm, 0, sizeof(mm));
@@ -109,7 +109,7 @@ static bool is_binary(uint8_t id) {
   return id == MQTT_PROP_CORRELATION_DATA || id == MQTT_PROP_AUTHENTICATION_DATA;
 }
 
-// Whether all properties are in order: those in the list `allowed`, which ends with 0, each once but for users' own.
+// Whether all properties are in the zero-terminated list `allowed`, each at most once except user properties.
 static bool are_props(struct mg_str props, const uint8_t *allowed) {
   bool seen[256];
   struct mg_mqtt_prop p;
@@ -126,7 +126,7 @@ static bool are_props(struct mg_str props, const uint8_t *allowed) {
   return ofs == props.len;
 }
 
-// The number of a property, or `otherwise`.
+// The number in a property, or `otherwise`.
 static uint32_t number_of(struct mg_str props, int id, uint32_t otherwise) {
   struct mg_mqtt_prop p;
   size_t ofs = 0;
@@ -145,7 +145,7 @@ static bool has_prop(struct mg_str props, int id) {
   return false;
 }
 
-// ---- writing. The caller has room for what is put: a varint takes four bytes at most.
+// ---- writing. The caller provides enough space; a varint takes at most four bytes.
 
 static uint8_t *put_number(uint8_t *to, uint32_t n, int bytes) {
   while (bytes-- > 0) *to++ = (uint8_t) (n >> (8 * bytes));
@@ -163,7 +163,7 @@ static uint8_t *put_prop(uint8_t *to, uint8_t id, uint32_t n, int bytes) {
   return put_number(to, n, bytes);
 }
 
-// ---- sending. On a WebSocket each packet becomes a frame of its own.
+// ---- sending. On a WebSocket each packet is a separate frame.
 
 static void framed(struct mg_connection *c, size_t before) {
   if (c->is_websocket && c->send.len > before) mg_ws_wrap(c, c->send.len - before, WEBSOCKET_OP_BINARY);

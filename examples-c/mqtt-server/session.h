@@ -6,15 +6,15 @@
 #include "packet.h"
 #include "topic.h"
 
-#define MAX_SESSIONS 1000              // with a connection or without
+#define MAX_SESSIONS 1000              // connected or not
 #define MAX_SUBS 50                    // of one session
-#define MAX_QUEUED 1000                // messages that wait for one session
-#define MAX_UNACKED 20                 // of these, sent and not acknowledged
+#define MAX_QUEUED 1000                // messages queued for one session
+#define MAX_UNACKED 20                 // of these, sent but not acknowledged
 #define MAX_HELD 100                   // QoS 2 messages that one client has not released: its receive maximum
 #define MAX_ALIASES 16                 // topic aliases of one connection, in each direction
-#define MAX_MEMORY (64 * 1024 * 1024)  // all messages together: retained, waiting, wills
+#define MAX_MEMORY (64 * 1024 * 1024)  // all messages together: retained, queued, wills
 #define MAX_RETAINED 10000
-#define MAX_UNSENT (1024 * 1024)  // a client that does not read gets no more
+#define MAX_UNSENT (1024 * 1024)  // most bytes queued for a client that does not read
 
 enum { NO_LOCAL = 4, AS_PUBLISHED = 8 };  // bits of subscription options
 
@@ -23,14 +23,14 @@ enum { NO_LOCAL = 4, AS_PUBLISHED = 8 };  // bits of subscription options
 struct message {
   struct message *next;  // on the list of retained messages
   size_t refs, size;
-  int64_t row;       // in the store; 0: not there
+  int64_t row;       // in the store; 0: none
   uint64_t expires;  // in milliseconds of mg_millis
   struct mg_str topic, data, props;
   uint8_t qos;
   bool retain;
 };
 
-// A message with QoS 1 or 2 on its way to a client. With QoS 2 the client takes it first (PUBREC) and is then told to go on.
+// A message with QoS 1 or 2 in flight to a client. With QoS 2 the client first stores it (PUBREC), then PUBREL releases it.
 enum state { WAITING, SENT, TAKEN };
 
 struct queued {
@@ -39,27 +39,27 @@ struct queued {
   int64_t row;
   uint16_t id;
   uint8_t qos, state;
-  bool retain, lost;  // lost: its connection has ended, so it is sent once more
+  bool retain, lost;  // lost: its connection has closed, so it must be resent
   size_t num_ids;
-  uint32_t *ids;  // of the subscriptions, behind this struct
+  uint32_t *ids;  // of the subscriptions, stored after this struct
 };
 
 struct subscription {
   struct mg_str filter;
   uint32_t id;  // 0: none
   uint8_t options;
-  uint64_t chosen;  // when it was this one's turn in its group
-  uint64_t message;  // the last one that its group was looked at for
+  uint64_t chosen;  // when it last received a message of its group
+  uint64_t message;  // the last one that its group was considered for
 };
 
 struct session {
   struct session *next;
-  struct mg_connection *c;  // NULL while the client is away
+  struct mg_connection *c;  // NULL while the client is offline
   int64_t row;
   struct mg_str id;
   uint32_t expiry;  // seconds that it outlives its connection
-  uint64_t ends;    // when it does so no longer
-  uint64_t heard;   // when something last came, or when the connection ended
+  uint64_t ends;    // when it expires
+  uint64_t heard;   // when data last arrived, or when the connection closed
   uint32_t max_packet;
   uint16_t keepalive, window, next_id;
   struct message *will;
@@ -77,9 +77,9 @@ static struct session *s_sessions;
 static struct message *s_retained;
 static size_t s_num_retained, s_memory;
 static uint64_t s_num_published;
-static bool s_ending;  // the broker is about to end
+static bool s_ending;  // the broker is shutting down
 
-// See store.h: what is kept over a restart.
+// See store.h: what survives a restart.
 static void store_session(struct session *s);
 static void store_forget_session(struct session *s);
 static void store_subscription(struct session *s, const struct subscription *sub);
@@ -93,7 +93,7 @@ static void store_forget_message(struct message *m);
 
 // ---- messages
 
-// NULL when there is no room. `props` loses what is only for the connection it came on, and the expiry, which is counted here.
+// NULL if there is no room. Removes per-connection properties from `props`, and the expiry, which is tracked here.
 static struct message *message_new(struct mg_str topic, struct mg_str data, struct mg_str props, int qos, bool retain) {
   size_t size = sizeof(struct message) + topic.len + data.len + props.len, ofs = 0, next;
   struct message *m = s_memory + size > MAX_MEMORY ? NULL : (struct message *) calloc(1, size);
@@ -149,7 +149,7 @@ static void aliases_free(struct session *s) {
   }
 }
 
-// The alias of a topic, a new one as long as there are some left; 0: none. `*known`: the client has heard it.
+// The alias of a topic, a new one while any are left; 0: none. `*known`: the client knows it.
 static uint16_t alias_of(struct session *s, struct mg_str topic, bool *known) {
   uint16_t i;
   for (i = 0; i < s->max_said; i++) {
@@ -166,7 +166,7 @@ static size_t varint_size(size_t n) {
   return (size_t) (put_varint(to, n) - to);
 }
 
-// A PUBLISH packet. False when the client does not take packets of this size.
+// Sends a PUBLISH packet. False if the client does not accept packets of this size.
 static bool send_message(struct session *s, const struct message *m, const struct queued *q, bool retain, const uint32_t *ids, size_t num_ids) {
   struct mg_connection *c = s->c;
   // The expiry, the alias, and the ids of the subscriptions.
@@ -232,7 +232,7 @@ static bool is_used(const struct session *s, uint16_t id) {
   return false;
 }
 
-// Sends what may be sent now. Those on their way are in front of those that wait.
+// Sends what may be sent now. Messages in flight precede those that wait.
 static void pump(struct session *s) {
   size_t unacked = 0;
   struct queued **at = &s->queue, *q;
@@ -291,7 +291,7 @@ static void deliver(struct session *s, struct message *m, int qos, bool retain, 
   }
 }
 
-// The client has answered. PUBREC is not the end of a message, unless it refuses it.
+// The client has acknowledged a message. PUBREC completes it only if it refuses it.
 static void acknowledged(struct session *s, uint8_t cmd, uint16_t id, bool refused) {
   struct queued **at = &s->queue;
   while (*at != NULL && !((*at)->id == id && (*at)->state != WAITING)) at = &(*at)->next;
@@ -305,7 +305,7 @@ static void acknowledged(struct session *s, uint8_t cmd, uint16_t id, bool refus
   pump(s);
 }
 
-// ---- who gets a message
+// ---- matching subscribers
 
 static void forget_retained(struct message **at) {
   struct message *m = *at;
@@ -328,7 +328,7 @@ static void retain(struct message *m) {
   }
 }
 
-// A shared subscription: its members take turns, those who are there first.
+// A shared subscription: its members take turns, connected ones first.
 static void deliver_shared(struct mg_str filter, struct message *m) {
   struct session *s, *who = NULL;
   struct subscription *with = NULL;
@@ -349,7 +349,7 @@ static void deliver_shared(struct mg_str filter, struct message *m) {
   deliver(who, m, with->options & 3, m->retain && with->options & AS_PUBLISHED, &with->id, with->id > 0);
 }
 
-// To everybody who has subscribed, once, with the best of the matching subscriptions and the ids of all.
+// Delivers to every subscriber once, with the best of the matching subscriptions and the ids of all.
 static void publish(struct message *m, const struct session *from) {
   struct session *s;
   size_t i;
@@ -411,7 +411,7 @@ static void send_will(struct session *s) {
   struct message *will = s->will;
   s->will = NULL;
   if (will != NULL && !s_ending) {
-    if (will->expires != NEVER) will->expires += mg_millis() - s->heard;  // it counts from now
+    if (will->expires != NEVER) will->expires += mg_millis() - s->heard;  // counts from now
     publish(will, s);
   }
   message_drop(will);
@@ -430,7 +430,7 @@ static void session_free(struct session *s) {
   free(s);
 }
 
-// NULL when there are too many, all of them in use.
+// NULL if there are too many and all are in use.
 static struct session *session_new(struct mg_str id) {
   struct session *s, *oldest = NULL;
   size_t n = 0;
@@ -438,7 +438,7 @@ static struct session *session_new(struct mg_str id) {
     n++;
     if (s->c == NULL && (oldest == NULL || s->heard < oldest->heard)) oldest = s;
   }
-  if (n >= MAX_SESSIONS && oldest != NULL) session_free(oldest), n--;  // longest away
+  if (n >= MAX_SESSIONS && oldest != NULL) session_free(oldest), n--;  // the one offline for longest
   if (n >= MAX_SESSIONS || (s = (struct session *) calloc(1, sizeof(*s))) == NULL) return NULL;
   s->id = mg_strdup(id);
   s->ends = NEVER;
@@ -447,7 +447,7 @@ static struct session *session_new(struct mg_str id) {
   return s;
 }
 
-// The connection of a session has ended or is about to. What is on its way is sent again when the client comes back.
+// The connection of a session has closed or is about to. Messages in flight are resent when the client reconnects.
 static void detach(struct session *s) {
   struct queued *q;
   if (s->c != NULL) s->c->fn_data = NULL;
@@ -462,7 +462,7 @@ static void detach(struct session *s) {
   else store_session(s);
 }
 
-// Whose time has come?
+// Sends delayed wills, and drops expired sessions and retained messages.
 static void sessions_tick(void) {
   struct session *s, *next;
   struct message **at = &s_retained;

@@ -60,7 +60,7 @@ static sqlite3_stmt *s_prepared[NUM_STATEMENTS];
 static bool s_changing;  // a transaction is open
 
 static void store_failed(void) {
-  // Whoever was told that a message is safe relies on it.
+  // Publishers rely on acknowledged messages being stored.
   fprintf(stderr, "database: %s\n", sqlite3_errmsg(s_db));
   exit(1);
 }
@@ -92,7 +92,7 @@ static bool store_begin(void) {
   return s_db != NULL;
 }
 
-// Makes what was changed since the last call safe.
+// Commits the changes since the last call.
 static void store_commit(void) {
   if (s_changing) {
     s_changing = false;
@@ -115,7 +115,7 @@ static uint64_t from_store(int64_t at) {
   return at == INT64_MAX ? NEVER : mg_millis() + (uint64_t) (left > 0 ? left : 0);
 }
 
-// A session that ends with its connection is not stored.
+// Sessions that end with their connection are not stored.
 static void store_session(struct session *s) {
   if ((s->expiry == 0 && s->row == 0) || !store_begin()) return;
   if (s->row == 0) {
@@ -200,7 +200,7 @@ static void load_session(sqlite3_stmt *row) {
   s->row = sqlite3_column_int64(row, 0);
   s->expiry = (uint32_t) sqlite3_column_int64(row, 2);
   s->heard = mg_millis();
-  // Who was connected when we ended has left just now.
+  // Clients connected at the shutdown count as disconnected now.
   s->ends = from_store(sqlite3_column_int64(row, 3));
   if (s->ends == NEVER && s->expiry != UINT32_MAX) s->ends = s->heard + s->expiry * 1000ULL;
 }
@@ -220,7 +220,7 @@ static void load_held(sqlite3_stmt *row) {
   if (s != NULL && s->num_held < MAX_HELD) s->held[s->num_held++] = (uint16_t) sqlite3_column_int(row, 1);
 }
 
-// One of the joined rows of a message and of those it waits for; the message of the row before is often the same.
+// A joined row of a message and a session it is queued for; often the message is that of the previous row.
 static struct message *load_message(sqlite3_stmt *row, int at, struct message *before) {
   struct message *m;
   if (before != NULL && before->row == sqlite3_column_int64(row, at)) return before;
@@ -266,7 +266,7 @@ static void load(const char *query, void (*fn)(sqlite3_stmt *)) {
   if (sqlite3_finalize(row) != SQLITE_OK) store_failed();
 }
 
-// Opens the database, and takes over what it holds. False when there is none.
+// Opens the database and loads its contents. False if it cannot be opened.
 static bool store_open(const char *path) {
   int i;
   if (sqlite3_open(path, &s_db) != SQLITE_OK || sqlite3_exec(s_db, s_schema, NULL, NULL, NULL) != SQLITE_OK) {
@@ -281,7 +281,7 @@ static bool store_open(const char *path) {
   load("SELECT * FROM session", load_session);
   load("SELECT * FROM subscription", load_subscription);
   load("SELECT * FROM held", load_held);
-  // In the order in which they came, so those on their way are in front.
+  // In the order of arrival, so messages in flight come first.
   load("SELECT queued.*, message.* FROM queued JOIN message ON message.row = queued.message ORDER BY queued.row", load_queued);
   load("SELECT message.* FROM retained JOIN message ON message.row = retained.message", load_retained);
   message_drop(s_loaded);
@@ -289,7 +289,7 @@ static bool store_open(const char *path) {
   return true;
 }
 
-// What is in memory goes without leaving the database.
+// Frees the memory without changing the database.
 static void store_close(void) {
   int i;
   store_commit();

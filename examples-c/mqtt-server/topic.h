@@ -6,12 +6,12 @@
 #include "mongoose.h"
 #include "packet.h"
 
-// Takes the first level off.
+// Removes the first level.
 static struct mg_str level(struct mg_str *s) {
   struct mg_str l = *s;
   char *slash = s->len == 0 ? NULL : (char *) memchr(s->buf, '/', s->len);
   if (slash == NULL) {
-    s->buf = NULL;  // it was the last
+    s->buf = NULL;  // that was the last one
   } else {
     l.len = (size_t) (slash - s->buf);
     s->buf += l.len + 1;
@@ -21,10 +21,10 @@ static struct mg_str level(struct mg_str *s) {
 }
 
 static bool is_match(struct mg_str filter, struct mg_str topic) {
-  if (topic.buf[0] == '$' && filter.buf[0] != '$') return false;  // such topics are not for wildcards
+  if (topic.buf[0] == '$' && filter.buf[0] != '$') return false;  // wildcards do not match these topics
   while (filter.buf != NULL) {
     struct mg_str f = level(&filter), t;
-    if (f.len == 1 && f.buf[0] == '#') return true;  // also for the level above
+    if (f.len == 1 && f.buf[0] == '#') return true;  // matches the parent level too
     if (topic.buf == NULL) return false;
     t = level(&topic);
     if (!(f.len == 1 && f.buf[0] == '+') && mg_strcmp(f, t) != 0) return false;
@@ -51,7 +51,7 @@ static bool is_filter(struct mg_str s) {
   return true;
 }
 
-// What a filter selects: of `$share/GROUP/FILTER` the last part. Empty when it is no such thing after all.
+// The filter itself: the last part of `$share/GROUP/FILTER`. Empty if it is malformed.
 static bool is_shared(struct mg_str filter) {
   return filter.len >= 7 && memcmp(filter.buf, "$share/", 7) == 0;
 }

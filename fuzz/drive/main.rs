@@ -1,8 +1,8 @@
 //! Drives the targets.
 //!
-//! - `drive smoke PROGRAM`: every target once over its seeds.
-//! - `drive fuzz PROGRAM SECONDS`: all targets, with so many seconds in all. PROGRAM is built with the feature `libfuzzer`.
-//! - `drive minimise PROGRAM`: the corpora in fuzz/corpus become the smallest sets that reach what the last runs reached.
+//! - `drive smoke PROGRAM`: runs every target over its seeds.
+//! - `drive fuzz PROGRAM SECONDS`: fuzzes all targets, SECONDS in all. PROGRAM is built with the feature `libfuzzer`.
+//! - `drive minimise PROGRAM`: reduces the corpora in fuzz/corpus to the smallest sets with the coverage of the last runs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -273,7 +273,7 @@ fn fuzz(place: &Place, seconds: u64) -> bool {
     println!("{:<16} {total:>12} {:>9.0} {:>8} {:>7} {whole:>8.1} {findings}", "all", total as f64 / whole.max(0.001), "", "");
     println!("fuzz: {} passed, {findings} failed", rows.len() - findings);
     if interrupted() {
-        println!("interrupted: {} of {} targets have had their time", rows.len().saturating_sub(1), targets.len());
+        println!("interrupted: {} of {} targets finished", rows.len().saturating_sub(1), targets.len());
     }
     findings == 0
 }

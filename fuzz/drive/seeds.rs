@@ -1,4 +1,4 @@
-//! Where inputs come from: the vectors of the tests, their certificates, and the corpora of earlier runs.
+//! Sources of inputs: the test vectors, their certificates, and the corpora of earlier runs.
 
 use serde_json::Value;
 use std::collections::BTreeSet;

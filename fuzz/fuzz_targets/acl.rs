@@ -1,4 +1,4 @@
-//! Access lists: any text is judged, and well-formed ones as the rule says.
+//! Access lists: arbitrary text gets a result, and well-formed lists the right one.
 
 use crate::peer::view;
 use core::ffi::c_int;

@@ -1,4 +1,4 @@
-//! Addresses in text against the standard library's reader, and what is printed is read again.
+//! Addresses in text against the standard library's parser; printed addresses parse back.
 
 use crate::peer::view;
 use core::ffi::{c_char, c_void};

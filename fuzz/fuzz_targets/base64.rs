@@ -1,4 +1,4 @@
-//! Base64: what is decoded is what a simple reader makes of it, what was encoded comes back, and nothing is written outside.
+//! Base64: decoding matches a simple decoder, encoded data decodes to itself, and nothing is written out of bounds.
 
 use core::ffi::c_char;
 use mongoose as _; // it has the functions

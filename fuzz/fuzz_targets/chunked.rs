@@ -1,4 +1,4 @@
-//! Chunked bodies: arriving in two pieces or at once makes no difference, and the data is as long as announced.
+//! Chunked bodies: splitting the input makes no difference, and the data has the announced length.
 
 use crate::proto::http::chunked::{self, Scan, Scanner};
 

@@ -1,4 +1,4 @@
-//! Credentials: what does not fit is cut, and the result is always C strings.
+//! Credentials: results are truncated to the buffers and always NUL-terminated.
 
 use crate::proto;
 

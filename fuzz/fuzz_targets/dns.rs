@@ -1,4 +1,4 @@
-//! DNS messages: the parsers stay inside, what is encoded is found again, and a reply is believed only when it fits its question.
+//! DNS messages: parsers stay in bounds, encoded messages parse back, and a reply is accepted only if it matches its query.
 
 use crate::proto::dns;
 use mongoose::abi::{mg_dns_message, mg_dns_rr};

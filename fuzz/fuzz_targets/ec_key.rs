@@ -1,4 +1,4 @@
-//! Private keys in files: what comes out is a key of the curve that was written in the file, and nothing else does.
+//! Private keys in files: the result is exactly the key encoded in the file, or none.
 
 use core::ffi::{c_char, c_int, c_void};
 use mongoose::abi::mg_str;

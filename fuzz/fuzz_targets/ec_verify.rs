@@ -1,4 +1,4 @@
-//! Signatures of a stranger, on both curves: ours and ring's verifier are of one opinion, also about those that are good.
+//! Signatures from a peer, on both curves: the verifier agrees with ring's, also on valid ones.
 
 use core::ffi::{c_int, c_uint, c_void};
 use mongoose as _; // it has the functions

@@ -1,4 +1,4 @@
-//! From a request to a file: paths stay below their directory, redirections on their host, ranges inside the file.
+//! From a request to a file: paths stay below their directory, redirects on their host, ranges inside the file.
 
 use crate::proto::{accept, mime, range, webroot};
 

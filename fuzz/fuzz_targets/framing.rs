@@ -1,4 +1,4 @@
-//! Requests as a server reads them, against httparse; and whatever a program writes, in any pieces.
+//! Requests as parsed by a server, against httparse; and arbitrary output of applications, in arbitrary pieces.
 
 use crate::oracle::{self, Verdict};
 use crate::proto::http::framing::{Body, Framing, Side};

@@ -1,4 +1,4 @@
-//! mg_match against the definition of a pattern, tried out for every place; captures are parts of the string, in order.
+//! mg_match against the definition of a pattern, tried at every position; captures are parts of the string, in order.
 
 use crate::peer::view;
 use core::ptr;

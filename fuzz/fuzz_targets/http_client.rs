@@ -1,5 +1,4 @@
-//! Responses as a client reads them: the program sees the same ones whether they come at once or in two pieces, and the connection
-//! ends.
+//! Responses as parsed by a client: the application sees the same ones however the input is split, and the connection closes.
 
 use crate::peer::{Peer, bytes};
 use core::ffi::{c_char, c_int, c_void};

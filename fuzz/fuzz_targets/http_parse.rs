@@ -1,4 +1,4 @@
-//! Heads: every string of a parsed message lies inside the input, and no prefix of a good head is good or malformed.
+//! Heads: every string of a parsed message lies inside the input, and every proper prefix of a valid head is incomplete.
 
 use core::ffi::{c_char, c_int, c_uchar};
 use mongoose::abi::{mg_http_message, mg_str};

@@ -1,4 +1,4 @@
-//! Responses as a client reads them, and httparse: what both accept, both read alike.
+//! Responses as parsed by a client, against httparse: if both accept one, they agree on it.
 
 use crate::proto::http::head::{self, Reader};
 

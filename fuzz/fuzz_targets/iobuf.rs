@@ -1,4 +1,4 @@
-//! Buffers, against a vector: the same data after any calls, capacities that are multiples of the alignment, and zeros behind the
+//! Buffers against a vector: the same data after any calls, capacities that are multiples of the alignment, and zeros after the
 //! data.
 
 use arbitrary::Arbitrary;

@@ -1,4 +1,4 @@
-//! JSON lookup: what is found lies inside the text.
+//! JSON lookup: values lie inside the text.
 
 use core::ffi::{c_char, c_int};
 use mongoose::abi::mg_str;

@@ -1,4 +1,4 @@
-//! The getters of JSON: what they allocate ends in a NUL, and in a text that serde_json reads, too, they find the same values.
+//! The JSON getters: allocated results end in a NUL, and in text that serde_json accepts they find the same values.
 
 use crate::peer::view;
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};

@@ -1,4 +1,4 @@
-//! Tokens: what is signed is verified, by both algorithms, what is not is refused, and any change is noticed.
+//! Tokens: signed ones verify, with both algorithms, others are refused, and any change is detected.
 
 use core::ffi::{c_char, c_int, c_void};
 use mongoose::abi::{mg_jwt_opts, mg_str};

@@ -1,4 +1,4 @@
-//! mDNS datagrams: nothing in them leads outside, and what we answer can be read again.
+//! mDNS datagrams: parsers stay in bounds, and responses parse back.
 
 use crate::proto::dns;
 use crate::proto::mdns::{self, Kind, Service};

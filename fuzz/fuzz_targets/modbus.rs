@@ -1,5 +1,5 @@
-//! Modbus frames, as they come and in pieces, with a handler that changes the request: the answers are frames that belong to the
-//! requests in their order, and where the pieces end does not matter.
+//! Modbus frames, whole and split, with a handler that changes the request: the responses are frames that match the requests in
+//! order, and splitting makes no difference.
 
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};

@@ -1,5 +1,5 @@
-//! MQTT: every string of a parsed packet lies inside it, properties come to an end, and a stream gives the same packets and replies
-//! however it is cut. Handlers that edit the buffer, drain or close in any event break nothing.
+//! MQTT: every string of a parsed packet lies inside it, iteration over properties ends, and a stream gives the same packets
+//! and replies however it is split. Handlers that edit the buffer, drain or close in any event do no harm.
 
 use core::ffi::{c_char, c_int, c_long, c_void};
 use core::mem::MaybeUninit;

@@ -1,4 +1,4 @@
-//! An MQTT client: what a broker sends gives the same events in any pieces, and the connection ends with it.
+//! An MQTT client: a broker's data gives the same events however it is split, and the connection closes at its end.
 
 use crate::peer::{Peer, bytes};
 use core::ffi::{c_char, c_int, c_void};

@@ -1,4 +1,4 @@
-//! multipart/form-data: parts lie inside the body and the walk comes to an end.
+//! multipart/form-data: parts lie inside the body and iteration ends.
 
 use mongoose::abi::{mg_http_part, mg_str};
 

@@ -1,4 +1,4 @@
-//! The description of a firmware, from a server that may say anything: the check ends, and tells the program once.
+//! The description of a firmware, from an untrusted server: the check ends, and reports to the application once.
 
 use crate::peer::{Peer, view};
 use core::cell::Cell;

@@ -1,5 +1,5 @@
-//! Formats: one conversion with its argument, and text around it. A short buffer has the beginning of what a long one has, and
-//! where C's printf does the same, it does.
+//! Formats: one conversion with its argument, and text around it. Short buffers get a prefix of the full text, and the result
+//! equals that of C's printf where the two are specified alike.
 
 use arbitrary::Arbitrary;
 use core::ffi::{c_char, c_int};

@@ -1,4 +1,4 @@
-//! JSON-RPC frames: the answer to a JSON object is JSON, and no longer than the frame allows for.
+//! JSON-RPC frames: the response to a JSON object is JSON, and its length is bounded by the frame's.
 
 use crate::peer::view;
 use core::ffi::{c_char, c_int, c_void};

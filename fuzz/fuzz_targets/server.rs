@@ -1,5 +1,5 @@
-//! The whole way of a server's input, from the socket to the program: HTTP, WebSocket, uploads, files, dashboard. Whatever arrives,
-//! the program sees the same messages whether it comes at once or in two pieces, and the connection ends.
+//! The whole path of a server's input, from the socket to the application: HTTP, WebSocket, uploads, files, dashboard. The
+//! application sees the same messages however the input is split, and the connection closes.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
@@ -182,7 +182,7 @@ impl Site {
             field(c"b", mg_val_type::MG_VAL_BOOL, leak(1).cast(), 1),
             mg_field { name: ptr::null(), r#type: 0, value: ptr::null_mut(), value_size: 0 },
         ];
-        // SAFETY: all zero is what these structs start as; everything lives for ever.
+        // SAFETY: all zero is what these structs start as; everything lives forever.
         unsafe {
             mgx_log_set(0);
             mg_mem_files = files.leak().as_ptr();
@@ -231,7 +231,7 @@ impl Site {
                     return LOG.take();
                 }
             }
-            panic!("the connection does not end");
+            panic!("the connection did not close");
         }
     }
 

@@ -1,4 +1,4 @@
-//! SNTP messages: there is a time exactly when a server of a known version says so, and the clock is set to that time or left alone.
+//! SNTP messages: there is a time exactly if a server of a known version sends one, and the clock is set to it or left alone.
 
 use core::cell::Cell;
 use mongoose as _; // it has the functions

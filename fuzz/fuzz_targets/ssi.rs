@@ -1,4 +1,4 @@
-//! Server-side includes: text and directives in their order make up the page.
+//! Server-side includes: text and directives, in order, make up the page.
 
 use crate::proto::ssi::{Piece, pieces};
 

@@ -1,4 +1,4 @@
-//! Numbers in text, against the standard library's reader; what is no number leaves the destination alone.
+//! Numbers in text, against the standard library's parser; invalid text leaves the destination unchanged.
 
 use crate::peer::view;
 use core::ffi::{c_int, c_void};

@@ -1,5 +1,5 @@
-//! A handshake between our client and our server, in pieces, with bytes on the way changed, doubled or cut: neither believes what was
-//! not sent, and unchanged it comes to its end.
+//! A handshake between our client and our server, in pieces, with bytes changed, duplicated or dropped in transit: neither side
+//! accepts data that was not sent, and an unchanged handshake completes.
 
 use crate::tls::config::{Cache, Options};
 use crate::tls::session::{Role, Session, Step};
@@ -91,5 +91,5 @@ fuzz_target!(|input: (u8, Vec<(bool, u16, u8, u8)>)| {
             return;
         }
     }
-    panic!("the handshake does not end");
+    panic!("the handshake did not finish");
 });

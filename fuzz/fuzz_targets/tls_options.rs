@@ -1,5 +1,5 @@
-//! Certificates and keys: as options, in PEM or DER, and as what a peer shows. Nothing that is not the test server's own
-//! certificate is believed to be it.
+//! Certificates and keys: as options, in PEM or DER, and as presented by a peer. Nothing but the test server's certificate is
+//! accepted for it.
 
 use rustls::pki_types::{CertificateDer, PrivateSec1KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};

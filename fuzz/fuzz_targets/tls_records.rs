@@ -1,5 +1,5 @@
-//! TLS records from anybody, as a server's and as a client's first input: at once or in pieces, a session comes to the same end, and
-//! says nothing as plaintext.
+//! Arbitrary TLS records as the first input of a server and of a client: a session ends the same way however the input is
+//! split, and yields no plaintext.
 
 use crate::tls::config::{Cache, Options};
 use crate::tls::session::{Role, Session, Step};
@@ -38,7 +38,7 @@ fn run_one(server: bool, pieces: &[&[u8]]) -> bool {
             assert!(used <= input.len());
             input.drain(..used);
             match step {
-                Step::Data(_) => panic!("plaintext from somebody who knows no key"),
+                Step::Data(_) => panic!("plaintext from a peer without the keys"),
                 Step::Failed(_) => return true,
                 Step::Blocked => break,
                 Step::Closed => return false,

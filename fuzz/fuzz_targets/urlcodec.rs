@@ -1,4 +1,4 @@
-//! URL coding: decoding undoes encoding, in place too, and variables lie inside their text.
+//! URL coding: decoding reverses encoding, also in place, and variables lie inside their text.
 
 use core::ffi::{c_char, c_int};
 use mongoose::abi::mg_str;

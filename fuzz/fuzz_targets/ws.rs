@@ -1,5 +1,5 @@
-//! WebSocket frames: headers come back as they were written, no prefix of one is one, masking undoes itself, and text that is
-//! checked in pieces is text.
+//! WebSocket frames: encoded headers parse back, their prefixes are incomplete, masking twice is the identity, and UTF-8 checks
+//! in pieces equal a check of the whole text.
 
 use crate::proto::ws::{self, Head, Header, Rules, Utf8};
 

@@ -1,4 +1,4 @@
-//! A WebSocket's client: the handshake's answer is judged, and what follows it gives the same messages in any pieces.
+//! A WebSocket client: the handshake response is validated, and the data after it gives the same messages however it is split.
 
 use crate::peer::{Peer, bytes};
 use crate::proto::ws;

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn bit_fields_are_where_c_has_them() {
+    fn bit_fields_match_the_c_layout() {
         let table = table();
         assert_eq!(table.len(), BITS.len() + 1);
         for (name, ofs, width) in table {

@@ -217,9 +217,9 @@ pub struct mgx_limits {
     /// Time for a client connection from its first connection attempt to MG_EV_CONNECT. Expiry: MG_EV_ERROR. 0 leaves it to the
     /// operating system.
     pub connect_timeout_ms: c_int,
-    /// Bytes that connections hold: structs, records, buffers and TLS sessions, not what the application allocates. Above it no
-    /// connection is accepted, those who come wait until others have gone, and mg_tls_init fails; an eighth above it, a
-    /// connection that needs a buffer to receive ends. Both with MG_EV_ERROR `OOM`.
+    /// Memory of connections in bytes: structs, records, buffers and TLS sessions, but not allocations of the application. Above
+    /// it new connections wait to be accepted until others have closed, and mg_tls_init fails; an eighth above it, connections
+    /// that need a receive buffer close. Both with MG_EV_ERROR `OOM`.
     pub max_memory: usize,
 }
 

@@ -31,7 +31,7 @@ pub enum mg_tcpip_event {
     MG_TCPIP_EV_DRIVER,
     /// `uint8_t *`: the new state of IPv6.
     MG_TCPIP_EV_STATE6_CHANGE,
-    /// The first number that is free for applications.
+    /// First event number for applications.
     MG_TCPIP_EV_USER,
 }
 pub use mg_tcpip_event::*;
@@ -46,7 +46,7 @@ pub enum mg_l2type {
     MG_TCPIP_L2_USER,
 }
 
-/// What a frame carries.
+/// Protocols carried in frames.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum mg_l2proto {
@@ -82,7 +82,7 @@ pub struct mg_l2addr {
     pub addr: mg_l2addr_bytes,
 }
 
-/// Ethernet: the VLAN that frames belong to; 0 for none.
+/// Ethernet: the VLAN of the frames; 0 for none.
 #[repr(C, packed)]
 #[derive(Clone, Copy)]
 pub struct eth_data {
@@ -104,51 +104,49 @@ pub union mg_l2data {
     pub pppoe: pppoe_data,
 }
 
-/// Gets an event of an interface, MG_TCPIP_EV_*, with what belongs to it.
+/// Receives the events of an interface, MG_TCPIP_EV_*, with their data.
 pub type mg_tcpip_event_handler_t = Option<unsafe extern "C" fn(ifp: *mut mg_tcpip_if, ev: c_int, ev_data: *mut c_void)>;
 
-/// A network driver: four functions of the application. None of them may call the library back, except for mg_tcpip_qwrite and
-/// mg_queue_*.
+/// A network driver: four functions of the application. They must not call the library, except for mg_tcpip_qwrite and mg_queue_*.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_tcpip_driver {
-    /// Starts the hardware; may change `ifp->mac` and `ifp->recv_queue.size`. False: it does not work. May be NULL.
+    /// Starts the hardware; may change `ifp->mac` and `ifp->recv_queue.size`. Returns false on failure. May be NULL.
     pub init: Option<unsafe extern "C" fn(*mut mg_tcpip_if) -> bool>,
-    /// Sends a frame of 60 or more bytes, without its FCS. Returns its length, 0 when the hardware is busy, or (size_t) -1.
+    /// Sends a frame of 60 or more bytes, without FCS. Returns its length, 0 if the hardware is busy, or (size_t) -1 on failure.
     pub tx: Option<unsafe extern "C" fn(*const c_void, usize, *mut mg_tcpip_if) -> usize>,
-    /// Receives one frame: returns its length, 0 when there is none. NULL: the driver calls mg_tcpip_qwrite.
+    /// Receives one frame and returns its length, or 0 if there is none. NULL if the driver calls mg_tcpip_qwrite instead.
     pub rx: Option<unsafe extern "C" fn(*mut c_void, usize, *mut mg_tcpip_if) -> usize>,
-    /// The state of the link; what counts is the answer when the argument is true, once a second. NULL: always up.
+    /// Returns the state of the link. Only the result for a true argument counts, once a second. NULL means always up.
     pub poll: Option<unsafe extern "C" fn(*mut mg_tcpip_if, bool) -> bool>,
 }
 layout!(mg_tcpip_driver, 32, init @ 0, tx @ 8, rx @ 16, poll @ 24);
 
-/// A network interface. The application fills it with zeros, then sets what it wants to, and calls mg_tcpip_init. Addresses are
-/// in network byte order.
+/// A network interface. Zero-initialise it, set members as needed, and call mg_tcpip_init. Addresses are in network byte order.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_tcpip_if {
-    /// The first 6 bytes are the MAC address; zeros: a random one.
+    /// The first 6 bytes are the MAC address; zeros mean a random one.
     pub mac: [u8; 8],
     /// IPv4 address; 0: from a DHCP server.
     pub ip: u32,
     pub mask: u32,
     /// Default gateway.
     pub gw: u32,
-    /// Of the library: where frames are put together.
+    /// Internal: buffer for outgoing frames.
     pub tx: mg_str,
     pub enable_dhcp_client: bool,
-    /// Hand out one address.
+    /// DHCP server with one address to assign.
     pub enable_dhcp_server: bool,
-    /// The client of our DHCP server becomes our gateway.
+    /// The client of the DHCP server becomes the gateway.
     pub enable_get_gateway: bool,
-    /// Ask the DHCP server for a DNS server.
+    /// Request a DNS server from the DHCP server.
     pub enable_req_dns: bool,
-    /// Ask the DHCP server for a time server.
+    /// Request a time server from the DHCP server.
     pub enable_req_sntp: bool,
-    /// Frames end with their FCS, which is checked.
+    /// Received frames end with an FCS, which is checked.
     pub enable_fcs_check: bool,
-    /// Drop frames for other addresses, multicast among them.
+    /// Drop frames for other addresses, including multicast.
     pub enable_mac_check: bool,
     /// Set when a multicast group was joined; the driver clears it.
     pub update_mac_hash_table: bool,
@@ -157,14 +155,14 @@ pub struct mg_tcpip_if {
     pub driver: *mut mg_tcpip_driver,
     /// Free for the driver.
     pub driver_data: *mut c_void,
-    /// Of a driver: gets events before `fn`.
+    /// Event handler of the driver, called before `fn`.
     pub pfn: mg_tcpip_event_handler_t,
-    /// Gets the events of the interface.
+    /// Event handler of the application.
     pub r#fn: mg_tcpip_event_handler_t,
     pub mgr: *mut mg_mgr,
-    /// Received frames. `size` 0: a good one.
+    /// Received frames. `size` 0 means the default.
     pub recv_queue: mg_queue,
-    /// The name for the DHCP server.
+    /// Host name sent to the DHCP server.
     pub dhcp_name: [c_char; MG_TCPIP_DHCPNAME_SIZE],
     /// Largest IP packet; may be lowered after mg_tcpip_init.
     pub mtu: u16,
@@ -201,9 +199,9 @@ pub struct mg_tcpip_if {
     /// Time of this poll.
     pub now: u64,
     pub timer_1000ms: u64,
-    /// When the lease ends.
+    /// When the lease expires.
     pub lease_expire: u64,
-    /// Next port of a client.
+    /// Next client port.
     pub eport: u16,
     /// Frames dropped, received, sent, and errors.
     pub ndrop: u32,

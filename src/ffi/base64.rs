@@ -19,10 +19,10 @@ fn terminated(buf: &mut [u8], n: Option<usize>) -> usize {
 /// `src` covers `n` bytes, `dst` covers `len` bytes.
 unsafe fn decode(src: *const c_char, n: usize, dst: *mut c_char, len: usize, by: fn(&[u8], &mut [u8]) -> Option<usize>) -> usize {
     let (from, to) = (src as usize, dst as usize);
-    // SAFETY: passed on to the caller; text that dst overlaps is copied before dst is borrowed.
+    // SAFETY: guaranteed by the caller; text that dst overlaps is copied before dst is borrowed.
     let text = unsafe { slice(src.cast(), n) };
     let text = if from < to.saturating_add(len) && to < from.saturating_add(n) { &text.to_vec()[..] } else { text };
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let dst = unsafe { slice_mut(dst.cast(), len) };
     let n = by(text, dst);
     terminated(dst, n)

@@ -55,11 +55,11 @@ pub unsafe extern "C" fn mg_dns_parse_rr(buf: *const u8, len: usize, ofs: usize,
     }
 }
 
-/// Listens for mDNS queries and responses on 224.0.0.251:5353, joins that group on the default interface, and makes the listener
-/// the one that names in `.local` are asked through (`mgr->mdns`, until it closes). `fn_data` is the host name to answer to, a
-/// C string without dots and without `.local`, or NULL when the handler decides; it is not copied. Queries arrive as
-/// MG_EV_MDNS_REQ (`struct mg_mdns_req *`), what others announce as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be
-/// several listeners. Returns NULL when the socket cannot be opened.
+/// Listens for mDNS queries and responses on 224.0.0.251:5353 and joins that group on the default interface. Until it closes, the
+/// manager resolves names in `.local` through this listener (`mgr->mdns`). `fn_data` is the host name to answer to, a C string
+/// without dots and without `.local`, or NULL if the handler decides; it is not copied. Queries arrive as MG_EV_MDNS_REQ
+/// (`struct mg_mdns_req *`), responses of other hosts as MG_EV_MDNS_RESP (`struct mg_mdns_resp *`). There may be several
+/// listeners. Returns NULL if the socket cannot be opened.
 #[cfg(feature = "mdns")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler_t, fn_data: *mut c_void) -> *mut mg_connection {
@@ -67,9 +67,9 @@ pub unsafe extern "C" fn mg_mdns_listen(mgr: *mut mg_mgr, r#fn: mg_event_handler
     unsafe { Engine::enter_mgr(mgr) }.and_then(|e| mdns::listen(&e, r#fn, fn_data)).map_or(ptr::null_mut(), ConnRef::as_ptr)
 }
 
-/// Asks everybody on the local link, through a listener made by mg_mdns_listen: one question for `name`, which must include
-/// `.local`, of type `rtype`, a MG_DNS_RTYPE_* value. Answers arrive as MG_EV_MDNS_RESP. Returns false when the name has empty
-/// labels or is too long, and when the datagram could not be sent; the listener stays.
+/// Sends a query to the local link, through a listener created by mg_mdns_listen: one question for `name`, which must include
+/// `.local`, of type `rtype`, an MG_DNS_RTYPE_* value. Responses arrive as MG_EV_MDNS_RESP. Returns false if the name has empty
+/// labels or is too long, or if the datagram cannot be sent; the listener stays open.
 #[cfg(feature = "mdns")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mdns_query(c: *mut mg_connection, name: *const c_char, rtype: c_uint) -> bool {
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn mg_resolve_cancel(c: *mut mg_connection) {
     if let Some(e) = c.engine() {
         resolve::cancel(e, c);
     }
-    // One without a socket has nothing to do but wait, perhaps for the next mg_resolve.
+    // A connection without a socket stays in this state until the next mg_resolve.
     if conn::has_socket(c) {
         c.update(|f| f.set_resolving(false));
     }

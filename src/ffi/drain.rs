@@ -190,7 +190,7 @@ pub unsafe extern "C" fn mgx_mgr_drain_wait(mgr: *mut mg_mgr) -> bool {
         // SAFETY: as above.
         unsafe { mgr::poll(mgr, 1000) };
         if e.callback_depth() == 1 {
-            // Waiting may take long, and all the while connections come and go.
+            // The wait may be long: free the connections that close in the meantime.
             e.reap();
         }
     }

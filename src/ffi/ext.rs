@@ -33,11 +33,11 @@ pub struct mgx_options {
     pub http_index: *const c_char,
 }
 
-/// A head that is of any use fits.
+/// Large enough for any useful head.
 const LEAST_IO_SIZE: usize = if cfg!(feature = "std") { 1024 } else { 256 };
 
-/// Sets what is otherwise decided when the library is built. Call it after mg_mgr_init; it holds for what is opened or read from
-/// then on. NULL pointers have no effect.
+/// Sets options that are compile-time switches in the mg_* API. Call it after mg_mgr_init; they apply to connections opened and data
+/// read from then on. NULL pointers have no effect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_options(mgr: *mut mg_mgr, opts: *const mgx_options) {
     // SAFETY: a manager and options or NULL, as the caller promises.
@@ -283,7 +283,7 @@ pub unsafe extern "C" fn mgx_conn_id(c: *const mg_connection) -> c_ulong {
 /// # Safety
 /// `buf` is NULL or covers `len` bytes.
 unsafe fn put_text(text: &str, buf: *mut c_char, len: usize) -> usize {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let to = unsafe { bytes::slice_mut(buf.cast(), len) };
     if let Some(room) = to.len().checked_sub(1) {
         let n = text.len().min(room);
@@ -336,9 +336,9 @@ pub unsafe extern "C" fn mgx_http_reply(
     }
 }
 
-/// Queues a WebSocket Close frame with a status code (1000 for a normal end, and for a code that RFC 6455 lets nobody send) and a
-/// reason of at most 123 bytes, NULL for none. The peer's answer drains the connection. Does nothing when a Close frame was queued
-/// before, and to what is no WebSocket.
+/// Queues a WebSocket Close frame with a status code (1000 is a normal close, and replaces codes that RFC 6455 forbids to send) and
+/// a reason of at most 123 bytes, NULL for none. The peer's response drains the connection. No effect if a Close frame was queued
+/// before, or if the connection is not a WebSocket.
 #[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_close(c: *mut mg_connection, code: c_int, reason: *const c_char) {
@@ -406,9 +406,9 @@ pub extern "C" fn mgx_api_version() -> *const c_char {
     c"7.22".as_ptr()
 }
 
-/// Sets the version of the firmware that is running, which mg_ota_url_check tells the server and compares with what it offers:
-/// MG_OTA_FIRMWARE_VERSION, `1.0.0` at the start and for NULL and "". Copied. False, without effect, for more than 63 characters, or
-/// others than visible ones of ASCII. It counts for the whole process.
+/// Sets the version of the running firmware for the whole process (MG_OTA_FIRMWARE_VERSION). mg_ota_url_check sends it to the server
+/// and compares it with the offered version. Initially `1.0.0`, as for NULL and "". The string is copied. Returns false, without
+/// effect, if it has more than 63 characters or contains anything but visible ASCII.
 #[cfg(feature = "ota")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ota_set_version(version: *const c_char) -> bool {
@@ -416,8 +416,8 @@ pub unsafe extern "C" fn mgx_ota_set_version(version: *const c_char) -> bool {
     ota::set_version(unsafe { bytes::cstr(version) })
 }
 
-/// Sets the certificates, in PEM, one of which must have issued that of the server, for updates by https: MG_OTA_TLS_CA. Copied;
-/// an empty string takes them away, and https is refused again. It counts for the whole process.
+/// Sets the trusted CA certificates, in PEM, for updates over https, for the whole process (MG_OTA_TLS_CA). They are copied. An empty
+/// string removes them; https is then refused.
 #[cfg(feature = "ota")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ota_set_ca(pem: mg_str) {

@@ -35,7 +35,7 @@ pub unsafe extern "C" fn mgx_http_begin(c: *mut mg_connection, status: c_int, he
     }
 }
 
-/// Queues a piece of an answer that mgx_http_begin has begun, `len` bytes of any kind. `len` 0 ends the answer.
+/// Queues `len` bytes as a chunk of a response started by mgx_http_begin. `len` 0 ends the response.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_void, len: usize) {
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn mgx_http_chunk(c: *mut mg_connection, buf: *const c_voi
     unsafe { reply::write_chunk(ConnRef::new(c), bytes::slice(buf.cast(), len)) }
 }
 
-/// mg_ws_upgrade with header lines that are no format. `headers` NULL: none.
+/// Like mg_ws_upgrade, with plain header lines instead of a format. `headers` NULL: none.
 #[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_message, headers: *const c_char) {
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn mgx_ws_upgrade(c: *mut mg_connection, hm: *mut mg_http_
     }
 }
 
-/// mg_ws_connect with header lines that are no format. `headers` NULL: none.
+/// Like mg_ws_connect, with plain header lines instead of a format. `headers` NULL: none.
 #[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_connect(
@@ -82,8 +82,8 @@ fn is_frame(op: c_int, len: usize) -> bool {
         || matches!(op, WEBSOCKET_OP_CLOSE..=WEBSOCKET_OP_PONG) && len <= 125
 }
 
-/// mg_ws_send that tolerates NULL: queues one message or control frame. Returns the number of bytes queued, 0 for an `op` that is
-/// no WEBSOCKET_OP_* value and for a control frame of more than 125 bytes.
+/// Like mg_ws_send, but accepts NULL: queues one message or control frame. Returns the number of bytes queued, 0 if `op` is not a
+/// WEBSOCKET_OP_* value or a control frame exceeds 125 bytes.
 #[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *const c_void, len: usize) -> usize {
@@ -95,8 +95,8 @@ pub unsafe extern "C" fn mgx_ws_send(c: *mut mg_connection, op: c_int, buf: *con
     unsafe { ws::send(ConnRef::new(c), op as u8, bytes::slice(buf.cast(), len)) }
 }
 
-/// As mgx_send_to, for one WebSocket message or control frame. False for what is no frame too, see mgx_ws_send; dropped when the
-/// connection is no WebSocket.
+/// Like mgx_send_to, for one WebSocket message or control frame. Also returns false for invalid frames, see mgx_ws_send. Dropped if
+/// the connection is not a WebSocket.
 #[cfg(feature = "ws")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_send_ws_to(mgr: *mut mg_mgr, conn_id: c_ulong, op: c_int, buf: *const c_void, len: usize) -> bool {
@@ -134,11 +134,11 @@ pub unsafe extern "C" fn mgx_log(level: c_int, text: *const c_char) {
 /// # Safety
 /// A C string or NULL.
 unsafe fn json<'a>(text: *const c_char) -> &'a [u8] {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     if text.is_null() { b"null" } else { unsafe { bytes::cstr(text) } }
 }
 
-/// mg_rpc_ok with a result that is no format but JSON as it stands; NULL means `null`.
+/// Like mg_rpc_ok, with JSON text instead of a format; NULL means `null`.
 #[cfg(feature = "rpc")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_rpc_ok(r: *mut mg_rpc_req, result: *const c_char) {
@@ -148,8 +148,8 @@ pub unsafe extern "C" fn mgx_rpc_ok(r: *mut mg_rpc_req, result: *const c_char) {
     }
 }
 
-/// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is the error object, `{"code":..,"message":..}`; any
-/// other JSON becomes the message of one with code -32603, an internal error. NULL means `null`.
+/// In a JSON-RPC handler: prints the response `{"id":..,"error":..}`. `error` is an error object, `{"code":..,"message":..}`; any
+/// other JSON becomes the message of an error with code -32603, internal error. NULL means `null`.
 #[cfg(feature = "rpc")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_rpc_err(r: *mut mg_rpc_req, error: *const c_char) {

@@ -16,14 +16,14 @@ use core::ptr;
 unsafe fn view(s: Option<mg_str>, len: *mut usize) -> *const c_char {
     let s = s.filter(|s| !s.buf.is_null()).unwrap_or(mg_str::NULL);
     if !len.is_null() {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { *len = s.len };
     }
     s.buf
 }
 
-/// Request: the method. The text is not NUL-terminated: its length goes into `*len`, which may be NULL. Valid during the
-/// handler's call, as what the functions below return. NULL and 0 for NULL.
+/// Request: the method. Not NUL-terminated: its length is stored in `*len`, which may be NULL. Valid during the handler's call,
+/// like the results of the functions below. NULL and 0 for NULL.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_method(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn mgx_http_uri(hm: *const mg_http_message, len: *mut usiz
     unsafe { view(hm.as_ref().map(|hm| hm.uri), len) }
 }
 
-/// What follows the first `?` of the URI; NULL when there is none.
+/// The part of the URI after the first `?`; NULL if there is none.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_query(hm: *const mg_http_message, len: *mut usize) -> *const c_char {
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn mgx_http_body(hm: *const mg_http_message, len: *mut usi
     unsafe { view(hm.as_ref().map(|hm| hm.body), len) }
 }
 
-/// The value of the first header called `name`, in any case; NULL when there is none, not NULL when it is empty.
+/// The value of the first header called `name`, ignoring case; NULL if there is none, not NULL if it is empty.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_header(hm: *const mg_http_message, name: *const c_char, len: *mut usize) -> *const c_char {
@@ -71,8 +71,8 @@ pub unsafe extern "C" fn mgx_http_header(hm: *const mg_http_message, name: *cons
     unsafe { view(hm.as_ref().and_then(|hm| hm.header_index(bytes::cstr(name)).map(|i| hm.headers()[i].value)), len) }
 }
 
-/// Writes the name and the value of header number `index`, counted from 0, to `*name` and `*value`, each of which may be NULL.
-/// False when there are not that many.
+/// Stores the name and the value of header number `index`, counted from 0, in `*name` and `*value`, each of which may be NULL.
+/// False if there are fewer headers.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_header_at(
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn mgx_http_header_at(
     }
 }
 
-/// What mg_http_parse is in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
+/// mg_http_parse calls it in applications that define MG_MAX_HTTP_HEADERS: `max_headers` is its value. May be called from any thread.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_parse(s: *const c_char, len: usize, hm: *mut mg_http_message, max_headers: usize) -> c_int {
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn mgx_http_parse(s: *const c_char, len: usize, hm: *mut m
     unsafe { http_message::parse(s.cast(), len, max_headers, hm) }
 }
 
-/// Response: the status code; 0 when there is none.
+/// Response: the status code; 0 if there is none.
 #[cfg(feature = "http")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_http_status(hm: *const mg_http_message) -> c_int {
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn mgx_mqtt_topic(mm: *const mg_mqtt_message, len: *mut us
     unsafe { view(mm.as_ref().map(|mm| mm.topic), len) }
 }
 
-/// Its payload.
+/// The payload of a published message.
 #[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_payload(mm: *const mg_mqtt_message, len: *mut usize) -> *const c_char {
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn mgx_mqtt_payload(mm: *const mg_mqtt_message, len: *mut 
     unsafe { view(mm.as_ref().map(|mm| mm.data), len) }
 }
 
-/// Its quality of service.
+/// The quality of service of a published message.
 #[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_qos(mm: *const mg_mqtt_message) -> c_int {
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn mgx_mqtt_qos(mm: *const mg_mqtt_message) -> c_int {
     unsafe { mm.as_ref() }.map_or(0, |mm| mm.qos.into())
 }
 
-/// Packet id; 0 when the packet has none.
+/// Packet id; 0 if the packet has none.
 #[cfg(feature = "mqtt")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mqtt_id(mm: *const mg_mqtt_message) -> c_int {

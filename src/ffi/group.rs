@@ -42,9 +42,9 @@ unsafe impl Sync for Member {}
 
 /// Threads started by mgx_threads.
 pub struct mgx_group {
-    /// In one block that does not grow: the threads have references to them.
+    /// In a block of fixed size: the threads hold references to them.
     members: Vec<Member>,
-    /// Apart from the members, which others may use while these are waited for.
+    /// Separate from the members, which others may use while a thread joins these.
     threads: Cell<Vec<Handle>>,
 }
 
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn mgx_threads(n: c_int, setup: mgx_setup_t, arg: *mut c_v
     let (Some(members), Some(mut threads)) = (memory::room(n), memory::room(n)) else { return ptr::null_mut() };
     let mut group = mgx_group { members, threads: Cell::default() };
     for index in 0..n {
-        // There is room: what is on the list does not move.
+        // Does not reallocate: the elements must not move.
         group.members.push(Member {
             // SAFETY: all-zero is a manager that is not initialised.
             mgr: UnsafeCell::new(unsafe { core::mem::zeroed() }),

@@ -8,11 +8,11 @@ use crate::net::handle::ConnRef;
 use crate::sys::fs::{self, Fs};
 use core::ffi::{c_char, c_long};
 
-/// Answers a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
-/// `www,/a=dir2`: the last item whose prefix fits the URI counts. Paths that lead out of the directory, also through symbolic links,
-/// are refused. Range, the conditions of RFC 9110 (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz` are
-/// understood; DELETE, PUT and other methods that are not for files get 405. The head of the answer is in `c->send` on return; what
-/// does not fit follows as it leaves, and `c->is_resp` stays 1 until then.
+/// Responds to a request with a file or a directory listing below `opts->root_dir`, which is a directory, or a list such as
+/// `www,/a=dir2`: the last item whose prefix matches the URI applies. Refuses paths that lead out of the directory, also through
+/// symbolic links. Supports Range, conditional requests (If-None-Match, If-Modified-Since ...), HEAD and compressed files `NAME.gz`;
+/// DELETE, PUT and other methods that do not apply to files get 405. The head of the response is in `c->send` on return; the rest
+/// of a large file follows as output is sent, and `c->is_resp` stays 1 until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_serve_dir(c: *mut mg_connection, hm: *mut mg_http_message, opts: *const mg_http_serve_opts) {
     enter!(@raw c);

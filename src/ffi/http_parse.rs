@@ -102,7 +102,7 @@ pub unsafe extern "C" fn mg_http_get_var(buf: *const mg_str, name: *const c_char
 /// partly written. `to` may equal `s`. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_url_decode(s: *const c_char, n: usize, to: *mut c_char, to_len: usize, form: c_int) -> c_int {
-    // No more than this is ever written, and to_len may be a careless guess.
+    // No more than this is written, and to_len may be larger than the buffer.
     let room = if to.is_null() { 0 } else { to_len.min(n.saturating_add(1)) };
     let (from, dst) = (s as usize, to as usize);
     let overlap = n > 0 && from < dst.saturating_add(room) && dst < from.saturating_add(n);

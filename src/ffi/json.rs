@@ -23,7 +23,7 @@ pub unsafe extern "C" fn mg_json_get(json: mg_str, path: *const c_char, toklen: 
     let found = unsafe { json::find(json.bytes(), cstr(path)) };
     let (ofs, len) = match found.map(|r| (c_int::try_from(r.start), c_int::try_from(r.len()))) {
         Ok((Ok(ofs), Ok(len))) => (ofs, len),
-        // A place that the result's type cannot express is as good as none.
+        // An offset that does not fit the result type counts as not found.
         Ok(_) | Err(Error::NotFound) => (MG_JSON_NOT_FOUND, 0),
         Err(Error::Invalid) => (MG_JSON_INVALID, 0),
         Err(Error::TooDeep) => (MG_JSON_TOO_DEEP, 0),
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn mg_json_get_bool(json: mg_str, path: *const c_char, v: 
 unsafe fn store<T>(value: Option<T>, to: *mut T) -> bool {
     let found = value.is_some();
     if let Some(v) = value.filter(|_| !to.is_null()) {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { to.write(v) };
     }
     found
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn mg_json_get_str(json: mg_str, path: *const c_char) -> *
         Unescape::Done(n) if n > 0 || text.is_empty() => Some(n),
         _ => None,
     };
-    // An escape is never shorter than what it stands for.
+    // An escape is never shorter than its decoded form.
     new_buffer(text.len(), decode).map_or(ptr::null_mut(), |(p, _)| p)
 }
 
@@ -150,7 +150,7 @@ fn new_buffer(size: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Opt
 /// `len` is NULL or the caller's.
 unsafe fn decoded(size: usize, len: *mut c_int, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> *mut c_char {
     let Some((p, n)) = new_buffer(size, fill) else { return ptr::null_mut() };
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { store(Some(c_int::try_from(n).unwrap_or(c_int::MAX)), len) };
     p
 }

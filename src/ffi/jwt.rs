@@ -25,7 +25,7 @@ unsafe fn give(text: Option<Vec<u8>>, buf: *mut c_char, len: usize) -> usize {
 /// # Safety
 /// The strings of `opts` are readable for `'a`.
 unsafe fn token<'a>(opts: &mg_jwt_opts) -> Token<'a> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { Token { claims: opts.claims.bytes(), header: opts.header.bytes(), kid: opts.kid.bytes() } }
 }
 
@@ -94,6 +94,6 @@ pub unsafe extern "C" fn mg_jwt_verify_es256(jwt: mg_str, opts: *const mg_jwt_op
 
 #[cfg(not(feature = "ecc"))]
 fn no_curves() -> usize {
-    crate::sys::log::log_error!("this library is built without elliptic curves");
+    crate::sys::log::log_error!("this library was built without elliptic curves");
     0
 }

@@ -12,7 +12,7 @@
 /// Begins a call on a connection, or on a pointer to one: returns when there is none, and when another thread keeps its manager's
 /// engine busy.
 macro_rules! enter {
-    // NULL is fine.
+    // NULL is allowed.
     (@maybe $c:expr $(, $busy:expr)?) => {
         // SAFETY: NULL or a connection, as the caller of every export promises.
         let Ok(_entry) = (unsafe { $crate::net::entry::enter_conn($c) }) else { return $($busy)? };
@@ -92,5 +92,5 @@ mod ws;
 
 #[cold]
 fn log_null() {
-    crate::sys::log::log_error!("called with NULL in the place of a connection, a manager or a message");
+    crate::sys::log::log_error!("called with NULL instead of a connection, a manager or a message");
 }

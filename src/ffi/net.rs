@@ -23,7 +23,7 @@ fn pointer(c: Option<ConnRef>) -> *mut mg_connection {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_mgr_init(mgr: *mut mg_mgr) {
     require!(mgr);
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { init(mgr) }
 }
 
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn mg_connect(
     r#fn: mg_event_handler_t,
     fn_data: *mut c_void,
 ) -> *mut mg_connection {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { mg_connect_svc(mgr, url, r#fn, fn_data, None, ptr::null_mut()) }
 }
 

@@ -49,7 +49,7 @@ pub unsafe extern "C" fn mg_queue_del(q: *mut mg_queue, len: usize) {
 /// `buf` is NULL or the caller's.
 unsafe fn give((len, place): (usize, *mut u8), buf: *mut *mut c_char) -> usize {
     if !buf.is_null() {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { *buf = place.cast() };
     }
     len

@@ -91,7 +91,7 @@ pub unsafe extern "C" fn mg_match(str: mg_str, pattern: mg_str, caps: *mut mg_st
             }
         }
     });
-    // Behind a wildcard that ends the pattern there is no terminator, and applications leave no room for one.
+    // After a final wildcard no terminator is written, because applications leave no room for one.
     if !(next.is_null() || matched && p.last().is_some_and(|&c| glob::is_run(c))) {
         // SAFETY: caps has one entry more.
         unsafe { next.write(mg_str::NULL) };
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn mg_str_to_num(str: mg_str, base: c_int, val: *mut c_voi
     /// # Safety
     /// `to` has room for a `T`.
     unsafe fn store<T: TryFrom<u64>>(n: u64, to: *mut c_void) -> bool {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         T::try_from(n).map(|n| unsafe { to.cast::<T>().write_unaligned(n) }).is_ok()
     }
     // SAFETY: val is an integer of val_len bytes.

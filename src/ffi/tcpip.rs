@@ -17,10 +17,9 @@ fn write_log(level: c_int, what: core::fmt::Arguments) {
     }
 }
 
-/// Puts a network interface under the manager. Call it once, after mg_mgr_init and before anything is opened; interface, driver and
-/// driver data must live as long as the manager. Zeros in `ifp` become defaults: a random MAC address, the name `mip`, an address from
-/// DHCP. Calls `driver->init`. Nothing is sent and no event fires inside. When it has failed, the reason is in the log and `mgr->ifp` is
-/// NULL.
+/// Attaches a network interface to the manager. Call it once, after mg_mgr_init and before opening connections; interface, driver and
+/// driver data must outlive the manager. Zeros in `ifp` select defaults: a random MAC address, the name `mip`, an address from DHCP.
+/// Calls `driver->init`. Sends nothing and raises no event. On failure the reason is logged and `mgr->ifp` is NULL.
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tcpip_init(mgr: *mut mg_mgr, ifp: *mut mg_tcpip_if) {
@@ -29,7 +28,7 @@ pub unsafe extern "C" fn mg_tcpip_init(mgr: *mut mg_mgr, ifp: *mut mg_tcpip_if) 
         (*mgr).ifp = core::ptr::null_mut();
         if cfg!(feature = "tcpip-ipv6") {
             // The application was compiled without IPv6, and its struct is shorter.
-            return log_error!("this library wants programs that were compiled with MG_ENABLE_IPV6=1");
+            return log_error!("this library requires applications compiled with MG_ENABLE_IPV6=1");
         }
         init(mgr, ifp);
     }
@@ -47,20 +46,20 @@ unsafe fn init(mgr: *mut mg_mgr, ifp: *mut mg_tcpip_if) {
     }
 }
 
-/// The name under which applications know `mg_tcpip_init` that were compiled with MG_ENABLE_IPV6=1.
+/// The name of `mg_tcpip_init` in applications compiled with MG_ENABLE_IPV6=1.
 ///
 /// cbindgen:ignore
 #[cfg(feature = "tcpip-ipv6")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tcpip_init_with_MG_ENABLE_IPV6(mgr: *mut mg_mgr, ifp: *mut mg_tcpip_if) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         (*mgr).ifp = core::ptr::null_mut();
         init(mgr, ifp);
     }
 }
 
-/// Takes the interface away and frees what mg_tcpip_init allocated. mg_mgr_free does this; an application need not.
+/// Detaches the interface and frees what mg_tcpip_init allocated. mg_mgr_free calls it, so applications need not.
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tcpip_free(ifp: *mut mg_tcpip_if) {
@@ -70,8 +69,8 @@ pub unsafe extern "C" fn mg_tcpip_free(ifp: *mut mg_tcpip_if) {
     }
 }
 
-/// Puts a received frame into `ifp->recv_queue`, or drops and counts it when there is no room. The only function here that an interrupt
-/// handler may call.
+/// Puts a received frame into `ifp->recv_queue`, or drops and counts it if the queue is full. The only function here that interrupt
+/// handlers may call.
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tcpip_qwrite(buf: *mut c_void, len: usize, ifp: *mut mg_tcpip_if) {
@@ -90,8 +89,8 @@ pub unsafe extern "C" fn mg_tcpip_qwrite(buf: *mut c_void, len: usize, ifp: *mut
     }
 }
 
-/// Asks the network who has the IPv4 address `ip`; the answer is an MG_TCPIP_EV_ARP. `mac` goes into the target's hardware address; NULL
-/// for zeros.
+/// Sends an ARP request for the IPv4 address `ip`; the answer arrives as MG_TCPIP_EV_ARP. `mac` is the target hardware address of the
+/// request; NULL for zeros.
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tcpip_arp_request(ifp: *mut mg_tcpip_if, ip: u32, mac: *mut u8) {
@@ -104,8 +103,8 @@ pub unsafe extern "C" fn mg_tcpip_arp_request(ifp: *mut mg_tcpip_if, ip: u32, ma
     }
 }
 
-/// Resets the PHY at `addr` and logs which one it is. `config`: MG_PHY_* bits, which the library leaves to the application: it
-/// changes no clocks and no LEDs.
+/// Resets the PHY at `addr` and logs its type. `config` takes MG_PHY_* bits, which have no effect: the library does not configure
+/// clocks and LEDs.
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_phy_init(phy: *mut mg_phy, addr: u8, config: u8) {
@@ -114,11 +113,11 @@ pub unsafe extern "C" fn mg_phy_init(phy: *mut mg_phy, addr: u8, config: u8) {
     let Some(mut registers) = (unsafe { registers(phy, addr) }) else { return };
     match registers.reset() {
         Some(kind) => log_info!("PHY {addr}: {}", kind.name()),
-        None => log_error!("PHY {addr} does not come back from its reset"),
+        None => log_error!("PHY {addr} did not complete its reset"),
     }
 }
 
-/// Whether the PHY at `addr` has a link. If so, and neither pointer is NULL, stores what is known of it: full duplex, MG_PHY_SPEED_*.
+/// Returns true if the PHY at `addr` has a link, and then stores its duplex mode and MG_PHY_SPEED_* value unless a pointer is NULL.
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_phy_up(phy: *mut mg_phy, addr: u8, full_duplex: *mut bool, speed: *mut u8) -> bool {
@@ -147,7 +146,7 @@ unsafe fn registers(phy: *mut mg_phy, addr: u8) -> Option<Registers<impl FnMut(u
     Some(Registers { read: move |reg| unsafe { read(addr, reg) }, write: move |reg, value| unsafe { write(addr, reg, value) } })
 }
 
-/// Printer for `%M` and `%m`. Arguments: `int l2type`, `uint8_t *addr`. Prints a MAC address as mg_print_mac; nothing for other types.
+/// Printer for `%M` and `%m`. Arguments: `int l2type`, `uint8_t *addr`. Prints MAC addresses like mg_print_mac, other types not at all.
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_print_l2addr(r#fn: mg_pfn_t, arg: *mut c_void, ap: *mut va_list) -> usize {
@@ -159,14 +158,14 @@ pub unsafe extern "C" fn mg_print_l2addr(r#fn: mg_pfn_t, arg: *mut c_void, ap: *
     }
 }
 
-/// The MAC address of the group of mDNS, for the filters of drivers.
+/// The MAC address of the mDNS group, for driver filters.
 ///
 /// cbindgen:ignore
 #[cfg(feature = "tcpip")]
 #[unsafe(no_mangle)]
 pub static mut mcast_addr: [u8; 6] = [1, 0, 0x5e, 0, 0, 0xfb];
 
-/// Applications that restore the address of a group by hand call this: a connection needs nothing more here.
+/// Called by applications that restore a group address by hand; nothing else is needed here.
 ///
 /// cbindgen:ignore
 #[cfg(feature = "tcpip")]

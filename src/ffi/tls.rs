@@ -10,13 +10,12 @@ use crate::net::tls::driver;
 use crate::platform::sock::{self, Io};
 use core::ffi::{c_long, c_void};
 
-/// Starts TLS on a connection, as a client if `c->is_client`, else as a server; what the fields of `opts` mean is said there, and
-/// nothing of them is needed after the call. Applications call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time
-/// after mg_connect; later it upgrades a connection in use (STARTTLS): what is in `c->send` goes out in clear first, and what the
-/// peer sent in clear is never mixed with what it sends under TLS. The handshake runs by itself, `c->is_tls_hs` is 1 meanwhile
-/// and MG_EV_TLS_HS ends it. On a listener it does nothing but check the options: each accepted connection needs a call of its
-/// own. Bad options and failures are reported with MG_EV_ERROR; its text is `OOM` when memory is short, and above `max_memory` of
-/// struct mgx_limits.
+/// Starts TLS on a connection, as a client if `c->is_client`, otherwise as a server. The options may be freed after the call.
+/// Call it in MG_EV_ACCEPT and MG_EV_CONNECT, or for a client at any time after mg_connect. Later it upgrades a connection in
+/// use (STARTTLS): output already in `c->send` is sent in clear text first, and clear-text input never counts as protected. The
+/// handshake runs automatically; `c->is_tls_hs` is 1 until MG_EV_TLS_HS. On a listener it only checks the options: each accepted
+/// connection needs its own call. Raises MG_EV_ERROR for invalid options and failures, with the text `OOM` if memory is short or
+/// above `max_memory` of struct mgx_limits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_init(c: *mut mg_connection, opts: *const mg_tls_opts) {
     enter!(@raw c);
@@ -111,7 +110,7 @@ pub unsafe extern "C" fn mg_tls_pending(c: *mut mg_connection) -> usize {
     0
 }
 
-/// Sends ciphertext that the socket did not take at once. mg_mgr_poll calls it.
+/// Sends ciphertext that the socket did not accept at once. mg_mgr_poll calls it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
     enter!(@maybe c);
@@ -127,7 +126,7 @@ pub unsafe extern "C" fn mg_tls_flush(c: *mut mg_connection) {
 /// Sends pending handshake data. mg_mgr_poll runs the handshake, so there is no need to call this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_tls_handshake(c: *mut mg_connection) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { mg_tls_flush(c) }
 }
 

@@ -31,7 +31,7 @@ fn curve(c: MG_UECC_Curve) -> Option<Curve> {
 unsafe fn give(result: Option<&[u8]>, to: *mut u8) -> c_int {
     match result.filter(|_| !to.is_null()) {
         Some(bytes) => {
-            // SAFETY: passed on to the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe { slice_mut(to, bytes.len()) }.copy_from_slice(bytes);
             1
         }
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn mg_uecc_compute_public_key(private_key: *const u8, publ
 pub unsafe extern "C" fn mg_uecc_make_key(public_key: *mut u8, private_key: *mut u8, curve: MG_UECC_Curve) -> c_int {
     let Some(c) = self::curve(curve) else { return 0 };
     let mut private = Zeroizing::new(vec![0; c.size()]);
-    // Nearly every number is a key; that none of these is shows that they are not random.
+    // Nearly every number is a valid key: if none of these is, the source is not random.
     for _ in 0..64 {
         if !random::fill(&mut private) {
             return 0;

@@ -41,7 +41,7 @@ pub unsafe extern "C" fn mg_check_ip_acl(acl: mg_str, remote_ip: *mut mg_addr) -
     // SAFETY: acl covers its length, remote_ip is the caller's struct.
     let (list, addr) = unsafe { (acl.bytes(), &*remote_ip) };
     let ip = addr.ip();
-    // That is how a client of IPv4 looks to a listener for both.
+    // An IPv4 client of a dual-stack listener has such an address.
     let Some(ip) = (if addr.is_ip6 { ip::mapped(ip) } else { ip.first_chunk().copied() }) else { return -1 };
     match ip::acl(list, ip) {
         Ok(allowed) => allowed.into(),
@@ -90,7 +90,7 @@ pub extern "C" fn mg_ntohll(net: u64) -> u64 {
 pub unsafe extern "C" fn mg_bzero(buf: *mut mg_volatile_byte, len: usize) {
     // SAFETY: buf is NULL or covers len bytes.
     unsafe { slice_mut(buf, len) }.fill(0);
-    // For the compiler, somebody may look at the memory now.
+    // Keeps the compiler from removing the stores.
     black_box(buf);
 }
 

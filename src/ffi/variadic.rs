@@ -1,4 +1,4 @@
-//! Declarations of what `src/fmt/*.c` define: variadic functions, functions that an application may replace, and the log
+//! Declarations of what `src/fmt/*.c` define: variadic functions, functions that applications may replace, and the log
 //! level. They are here for the C header.
 
 #![allow(dead_code)]

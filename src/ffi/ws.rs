@@ -16,7 +16,7 @@ use core::ptr;
 /// `fmt` is NULL, or fits `ap`.
 unsafe fn formatted(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> bool {
     if !fmt.is_null() {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { output::vprintf(c, fmt, ap) };
     }
     true

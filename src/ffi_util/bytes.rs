@@ -97,7 +97,7 @@ impl mg_str {
     /// As [`slice`].
     #[inline]
     pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { slice(self.buf.cast(), self.len) }
     }
 }

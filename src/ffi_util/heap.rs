@@ -12,13 +12,13 @@ unsafe extern "C" {
     fn mgc_heap_is_libc() -> bool;
 }
 
-/// Not known: see `src/fmt/replaceable.c`.
+/// Unknown here: see `src/fmt/replaceable.c`.
 #[cfg(any(windows, target_vendor = "apple"))]
 unsafe fn mgc_heap_is_libc() -> bool {
     false
 }
 
-/// `n` zeroed bytes, or NULL. What no object can have is not asked for: some allocators end the process.
+/// `n` zeroed bytes, or NULL. Sizes above isize::MAX are not requested, because some allocators abort on them.
 #[inline]
 pub(crate) fn calloc(n: usize) -> *mut u8 {
     if n > isize::MAX as usize {
@@ -36,7 +36,7 @@ pub(crate) fn calloc(n: usize) -> *mut u8 {
 /// `p` is NULL or came from `mg_calloc` and is not used again.
 #[inline]
 pub(crate) unsafe fn free(p: *mut u8) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { mg_free(p.cast()) }
 }
 

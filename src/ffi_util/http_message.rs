@@ -16,7 +16,7 @@ use core::{ffi::c_int, mem::MaybeUninit, ptr, slice};
 /// short-lived as `buf`.
 #[inline]
 pub(crate) unsafe fn parse(buf: *const u8, len: usize, most: usize, hm: *mut mg_http_message) -> c_int {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     match unsafe { read(bytes::slice(buf, len), Reader::Program, most, hm) } {
         Ok(Some(head)) => c_int::try_from(head.len).unwrap_or(-1),
         Ok(None) => 0,
@@ -39,7 +39,7 @@ pub(crate) unsafe fn read(
     unsafe {
         let headers = clear(hm, most);
         let fill = |i, name, value| *headers.add(i) = mg_http_header { name: mg_str::of(name), value: mg_str::of(value) };
-        // Less than a usual head is the beginning of one.
+        // Shorter than any usual head: incomplete.
         let plain = if buf.len() < 16 { None } else { head::parse_plain(buf, reader, most, fill) };
         let head = match plain {
             Some(head) => head,
@@ -112,7 +112,7 @@ impl Room {
 pub(crate) struct Copy {
     _message: Box<Room>,
     at: *mut mg_http_message,
-    /// What its views point into.
+    /// The bytes that its views point to.
     _bytes: Vec<u8>,
 }
 
@@ -127,7 +127,7 @@ impl Copy {
             let (start, len) = ((*hm).head.buf, (*hm).message.len.min(received).max((*hm).head.len));
             let mut bytes = memory::room(len + 1)?;
             bytes.extend_from_slice(bytes::slice(start.cast(), len));
-            // Applications scan past the data with atoi and the like.
+            // Applications scan past the data with functions such as atoi.
             bytes.push(0);
             let to = bytes.as_mut_ptr();
             let moved = |s: &mut mg_str| {
@@ -237,7 +237,7 @@ impl mg_http_message {
     /// As [`Self::header_index`].
     #[inline]
     pub(crate) unsafe fn resolve_target(&mut self, most: usize) -> bool {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         match unsafe { self.uri.bytes() } {
             [] | [b'/', ..] => true,
             // SAFETY: as above.
@@ -247,7 +247,7 @@ impl mg_http_message {
 
     #[cold]
     unsafe fn resolve_absolute(&mut self, most: usize) -> bool {
-        // SAFETY: passed on to the caller, here and below.
+        // SAFETY: guaranteed by the caller, here and below.
         let Some((authority, path)) = head::absolute(unsafe { self.uri.bytes() }) else { return true };
         let host = mg_str::of(authority);
         self.uri = mg_str::of(path);
@@ -273,7 +273,7 @@ impl mg_http_message {
     /// # Safety
     /// As [`Self::header_index`]; nobody writes the value during `'a`.
     pub(crate) unsafe fn header<'a>(&self, name: &[u8]) -> Option<&'a [u8]> {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.header_index(name).map(|i| self.headers()[i].value.bytes()) }
     }
 }

@@ -17,7 +17,7 @@ impl mg_iobuf {
     /// `buf` and `len` are consistent, and nobody writes or frees the buffer during `'a`.
     #[inline]
     pub(crate) unsafe fn data<'a>(&self) -> &'a [u8] {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { super::bytes::slice(self.buf, self.len) }
     }
 }
@@ -55,7 +55,7 @@ pub(crate) unsafe fn resize(io: *mut mg_iobuf, new_size: usize) -> bool {
 /// # Safety
 /// As [`resize`].
 pub(crate) unsafe fn free(io: *mut mg_iobuf) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { resize(io, 0) };
 }
 
@@ -68,7 +68,7 @@ pub(crate) unsafe fn add(io: *mut mg_iobuf, ofs: usize, buf: *const u8, len: usi
     unsafe {
         let old = (*io).len;
         let Some(end) = old.max(ofs).checked_add(len) else { return 0 };
-        // A source inside this very buffer moves with it.
+        // A source inside this buffer moves with it.
         let inside = !buf.is_null() && !(*io).buf.is_null() && (buf as usize).wrapping_sub((*io).buf as usize) < (*io).size;
         let at = if inside { buf as usize - (*io).buf as usize } else { 0 };
         if !resize(io, end) {

@@ -1,4 +1,4 @@
-//! MQTT structs of the C API: messages passed to handlers, and options, of which applications fill in only what the packet needs.
+//! MQTT structs of the C API: messages passed to handlers, and options, of which applications set only those the packet needs.
 
 use super::bytes;
 use crate::abi::{mg_mqtt_message, mg_mqtt_opts, mg_mqtt_prop, mg_str};
@@ -75,7 +75,7 @@ macro_rules! member {
 /// # Safety
 /// As [`mg_str::bytes`].
 unsafe fn text<'a>(s: *const mg_str) -> &'a [u8] {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { s.read().bytes() }
 }
 
@@ -83,20 +83,20 @@ unsafe fn text<'a>(s: *const mg_str) -> &'a [u8] {
 /// `b` is readable.
 unsafe fn flag(b: *const bool) -> bool {
     // A byte, because it may be neither 0 nor 1.
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { b.cast::<u8>().read() != 0 }
 }
 
 /// # Safety
 /// `n` is readable.
 unsafe fn number<T>(n: *const T) -> T {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { n.read() }
 }
 
 impl<'a> Opts<'a> {
     /// # Safety
-    /// `p` is NULL or points at options of which the members that are used, and what they point at, stay readable during `'a`.
+    /// `p` is NULL or points to options whose used members, and the data they point to, stay readable during `'a`.
     pub(crate) unsafe fn new(p: *const mg_mqtt_opts) -> Opts<'a> {
         Opts(p, PhantomData)
     }

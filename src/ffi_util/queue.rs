@@ -12,14 +12,14 @@ const RESERVE: usize = 2 * WORD;
 /// # Safety
 /// `q` points at a queue that is accessed through this file only.
 unsafe fn tail<'a>(q: *mut mg_queue) -> &'a AtomicUsize {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { AtomicUsize::from_ptr(&raw mut (*q).tail) }
 }
 
 /// # Safety
 /// As [`tail`].
 unsafe fn head<'a>(q: *mut mg_queue) -> &'a AtomicUsize {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { AtomicUsize::from_ptr(&raw mut (*q).head) }
 }
 
@@ -32,7 +32,7 @@ pub(crate) unsafe fn book(q: *mut mg_queue, len: usize) -> (usize, *mut u8) {
     unsafe {
         let (buf, size) = ((*q).buf.cast::<u8>(), (*q).size);
         let (mut at, tail) = (head(q).load(Relaxed), tail(q).load(Acquire));
-        // What a message needs beyond `at`; a sum that overflows fits nowhere.
+        // The end of a message at `at`; on overflow it fits nowhere.
         let end = |at: usize| at.checked_add(RESERVE).and_then(|n| n.checked_add(len)).unwrap_or(usize::MAX);
         let mut space = 0;
         if at >= tail && end(at) <= size {
@@ -93,7 +93,7 @@ pub(crate) unsafe fn next(q: *mut mg_queue) -> (usize, *mut u8) {
 /// # Safety
 /// As [`book`], and `next` gave `len`.
 pub(crate) unsafe fn del(q: *mut mg_queue, len: usize) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { tail(q).store(tail(q).load(Relaxed) + WORD + len, Release) };
 }
 
@@ -106,7 +106,7 @@ mod tests {
     unsafe impl Send for Shared {}
 
     #[test]
-    fn two_threads() {
+    fn one_writer_and_one_reader_thread() {
         let count = if cfg!(miri) { 100 } else { 99_999u32 };
         let mut buf = [0u8; 512];
         let mut queue = mg_queue { buf: buf.as_mut_ptr().cast(), size: buf.len(), tail: 0, head: 0 };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_cannot_be() {
+    fn impossible_lengths_are_refused() {
         let mut buf = [0u8; 64];
         let mut queue = mg_queue { buf: buf.as_mut_ptr().cast(), size: buf.len(), tail: 0, head: 0 };
         for len in [57, usize::MAX, usize::MAX - 8] {

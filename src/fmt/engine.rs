@@ -39,7 +39,7 @@ impl Width {
             Width::Short => (args.int() as i16).into(),
             Width::Int => args.int().into(),
             Width::LongLong => args.long_long(),
-            // As in most ABIs; Windows has a `long` of 32 bits and a `size_t` of 64.
+            // The same in most ABIs; on Windows `long` has 32 bits and `size_t` 64.
             Width::Size if size_of::<usize>() > size_of::<c_long>() => args.long_long(),
             Width::Long | Width::Size => args.long().into(),
         }
@@ -83,7 +83,7 @@ impl CSpec {
     fn print<O: Out>(mut self, out: &mut O, args: &mut impl Args<O>) -> usize {
         self.style.width = self.width.unwrap_or_else(|| {
             let width = args.int();
-            // A negative one is a flag and a width.
+            // A negative width is the flag `-` and a positive width.
             self.style.left |= width < 0;
             width.unsigned_abs() as usize
         });
@@ -143,7 +143,7 @@ impl Input<'_> {
     /// their own rules.
     #[inline]
     fn c_spec(&mut self) -> Option<CSpec> {
-        // Most conversions are a letter that says at once that they are of the other kind.
+        // Most conversions are a letter that rules out a C conversion at once.
         match self.0.first()? {
             b's' | b'd' | b'u' | b'x' | b'm' | b'M' | b'c' | b'p' => None,
             _ => self.c_spec_at_length(),
@@ -292,7 +292,7 @@ pub(crate) fn format<O: Out>(out: &mut O, fmt: &[u8], args: &mut impl Args<O>) -
 mod tests {
     use super::*;
 
-    /// What a test passes for `...`.
+    /// Variable arguments for tests.
     enum Arg {
         I(c_int),
         L(i64),
@@ -386,7 +386,7 @@ mod tests {
 
     /// The values are tested in `float_and_c`.
     #[test]
-    fn conversions_of_c() {
+    fn c_conversions() {
         check(
             "%i|%+i|% i|%05i|%-5i|%.3i|%5.3i|%#i",
             vec![I(7), I(7), I(7), I(-12), I(3), I(-5), I(5), I(9)],

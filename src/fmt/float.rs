@@ -61,7 +61,7 @@ impl Number {
     fn fixed(&mut self, x: f64, precision: usize) {
         let stored = precision.min(MAX_FRACTION);
         (self.len, self.exponent) = (0, None);
-        // The buffer holds the longest text there is.
+        // The buffer holds the longest possible text.
         let _ = write!(self, "{x:.stored$}");
         self.zeros = precision - stored;
     }
@@ -83,7 +83,7 @@ impl Number {
     fn general(&mut self, x: f64, precision: usize, alternate: bool) {
         let precision = precision.max(1);
         self.scientific(x, precision - 1);
-        // The exponent of the rounded number decides.
+        // The exponent of the rounded number determines the notation.
         let exponent = self.exponent.unwrap_or(0);
         if let Ok(behind) = usize::try_from(i64::try_from(precision).unwrap_or(i64::MAX) - 1 - i64::from(exponent)) {
             if exponent >= -4 {
@@ -175,7 +175,7 @@ pub(crate) fn double(out: &mut impl Out, x: f64, notation: Notation, style: &Sty
 pub(crate) fn integer(out: &mut impl Out, v: i64, style: &Style) -> usize {
     let digits = Digits::of(v.unsigned_abs(), 10);
     let text = if v == 0 && style.precision == Some(0) { b"" } else { digits.as_bytes() };
-    // With a precision, which says how many digits there are, zeros do not fill the width.
+    // With a precision, zeros do not pad to the width.
     let zeros = style.precision.unwrap_or(0).saturating_sub(text.len());
     padded(out, sign(v < 0, style), style.zero && style.precision.is_none(), style, b"", zeros, text)
 }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn precisions_that_no_number_needs_are_zeros() {
+    fn excess_precision_prints_zeros() {
         let s = text(5e-324, Notation::Fixed, with_precision(5000));
         assert_eq!((s.len(), s.trim_end_matches('0').len()), (5002, 1076));
         let s = text(f64::MAX, Notation::Fixed, with_precision(100_000));

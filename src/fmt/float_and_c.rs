@@ -1,4 +1,4 @@
-//! Numbers compared with what the C library prints.
+//! Compares printed numbers with the C library's.
 
 use super::float::{Notation, Style, double, integer};
 use crate::memory::prelude::*;
@@ -41,7 +41,7 @@ fn xorshift() -> impl FnMut(u64) -> u64 {
 
 #[test]
 #[cfg_attr(miri, ignore)]
-fn as_the_c_library_prints() {
+fn floats_print_as_in_c() {
     let mut random = xorshift();
     let mut buf = vec![0u8; 4096];
     for i in 0..300_000 {
@@ -52,7 +52,7 @@ fn as_the_c_library_prints() {
             1 => f64::from_bits(bits & 0x800f_ffff_ffff_ffff),
             2 => decimal(random(1_000_000), -(random(12) as i64)),
             3 => -decimal(random(100_000), random(30) as i64 - 15),
-            // Ties, and what lies beside them.
+            // Ties and their neighbours.
             4 => (random(1 << 20) as f64 + 0.5) / f64::from(1u32 << random(12)),
             5 => {
                 f64::from_bits(decimal(random(1000), random(20) as i64 - 10).to_bits().wrapping_add(random(3)).saturating_sub(1))
@@ -81,13 +81,13 @@ fn as_the_c_library_prints() {
 
 #[test]
 #[cfg_attr(miri, ignore)]
-fn integers_as_the_c_library_prints() {
+fn integers_print_as_in_c() {
     let mut random = xorshift();
     let mut buf = vec![0u8; 4096];
     for _ in 0..100_000 {
         let v = [0, 1, -1, i64::MIN, i64::MAX, random(1 << 20) as i64 - (1 << 19)][random(6) as usize];
         let (mut fmt, style) = random_style(&mut random);
-        // `#` is undefined there, and does nothing.
+        // `#` is undefined there and has no effect.
         fmt += "lli";
         let c_fmt = CString::new(fmt.as_str()).unwrap();
         // SAFETY: one integer, and a buffer of that size.

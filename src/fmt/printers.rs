@@ -85,7 +85,7 @@ pub(crate) fn display(out: &mut impl Out, value: impl Display) -> usize {
         }
     }
     let mut to = Counted(out, 0);
-    // Only the value itself could fail, and none does.
+    // Only formatting the value could fail, and it never does.
     let _ = write!(to, "{value}");
     to.1
 }

@@ -1,5 +1,5 @@
-// Functions that a program may replace by its own: weak symbols. Files of Windows have no weak definitions. There build.rs makes an
-// object of each part, and a program that has such a function before the library is linked does without the library's.
+// Functions that applications may replace: weak symbols. The object files of Windows have no weak definitions. There build.rs compiles
+// each part to an object of its own, which the linker leaves out if the application defines the function.
 #include "shim.h"
 
 #ifdef MGX_PART
@@ -8,13 +8,13 @@
 #define PART(n) 1
 #endif
 
-// ---- memory: a pair
+// ---- memory: applications may define both
 #if PART(1)
 REPLACEABLE void mg_free(void *ptr) { free(ptr); }
 #endif
 #if PART(2)
 #if defined(__APPLE__) || defined(_WIN32)
-// Mach-O has no aliases; on Windows this part may be missing.
+// Mach-O has no aliases; on Windows this part may be left out.
 REPLACEABLE void *mg_calloc(size_t count, size_t size) { return calloc(count, size); }
 #else
 static void *libc_calloc(size_t count, size_t size) { return calloc(count, size); }
@@ -23,7 +23,7 @@ PRIVATE bool mgc_heap_is_libc(void) { return mg_calloc == libc_calloc; }
 #endif
 #endif
 
-// ---- log: a pair
+// ---- log: applications may define both
 #if PART(3)
 PRIVATE void mgc_log(const char *fmt, va_list *ap);
 REPLACEABLE void mg_log(const char *fmt, ...) { WITH_ARGS(fmt, mgc_log(fmt, &ap)); }
@@ -35,13 +35,13 @@ REPLACEABLE void mg_log_prefix(int level, const char *file, int line, const char
 }
 #endif
 
-// ---- clock. Without an operating system there is none but the program's.
+// ---- clock: applications may define mg_millis; without an operating system they must
 #if PART(5) && !defined(MGX_NO_STD)
 PRIVATE uint64_t mgc_millis(void);
 REPLACEABLE uint64_t mg_millis(void) { return mgc_millis(); }
 #endif
 
-// ---- random numbers: the same
+// ---- random numbers: applications may define mg_random; without an operating system they must
 #if PART(6) && !defined(MGX_NO_STD)
 PRIVATE bool mgc_random(void *buf, size_t len);
 REPLACEABLE bool mg_random(void *buf, size_t len) { return mgc_random(buf, len); }
@@ -55,7 +55,7 @@ REPLACEABLE void mgx_panic(const char *message) {
   abort();
 }
 
-// Interrupts, as an RTOS masks them on one core. Other processors have no default: the program defines both.
+// Interrupts, as an RTOS masks them on one core. Other processors have no default: the application defines both.
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 REPLACEABLE uint32_t mgx_critical_begin(void) {
   uint32_t state;
@@ -76,7 +76,7 @@ REPLACEABLE void mgx_critical_end(uint32_t state) { __asm__ volatile(CSR("csrs m
 #endif
 #endif
 
-// ---- files of the generator before 7.15, which define these
+// ---- defined by files of the generator before 7.15
 #if PART(7)
 REPLACEABLE const char *mg_unlist(size_t no) { return (void) no, (const char *) NULL; }
 #endif
@@ -86,7 +86,7 @@ REPLACEABLE const char *mg_unpack(const char *name, size_t *size, time_t *mtime)
 }
 #endif
 
-// ---- firmware updates: these accept everything and keep nothing
+// ---- firmware updates: applications may define these; the defaults accept everything and store nothing
 #if PART(9)
 REPLACEABLE bool mg_ota_begin(size_t size) { return (void) size, true; }
 #endif

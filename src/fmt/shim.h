@@ -1,4 +1,4 @@
-// What variadic.c and replaceable.c have in common.
+// Shared by variadic.c and replaceable.c.
 #ifndef SHIM_H
 #define SHIM_H
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#ifdef _WIN32  // packaging/link.sh says what the DLL exports
+#ifdef _WIN32  // packaging/link-dll.sh selects the exports of the DLL
 #define API
 #define REPLACEABLE
 #define PRIVATE

@@ -11,7 +11,7 @@ use core::ffi::{c_char, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By its C name: its address is what an application passes.
+    // By its C name: applications pass its address.
     fn mg_pfn_iobuf(ch: c_char, param: *mut c_void);
 }
 
@@ -61,7 +61,7 @@ impl IobufSink {
         }
     }
 
-    /// Reduces the capacity to what appending character by character would yield.
+    /// Reduces the capacity to the one that appending character by character would yield.
     pub(crate) fn finish(&mut self) {
         if self.growths > 1 {
             // SAFETY: io is consistent, and its data and NUL fit what remains. A failure leaves it larger.
@@ -132,7 +132,7 @@ impl BufferSink {
         self.used
     }
 
-    /// Passes on what is left.
+    /// Passes on the rest.
     pub(crate) fn flush(&mut self) {
         if let Some(spill) = self.spill {
             // SAFETY: the first `used` bytes have been written.
@@ -189,7 +189,7 @@ pub(crate) enum AnySink<'a> {
 
 impl AnySink<'_> {
     /// # Safety
-    /// `arg` is what `f` expects as long as the sink is used.
+    /// `arg` is valid for `f` as long as the sink is used.
     pub(crate) unsafe fn new<'a>(f: mg_pfn_t, arg: *mut c_void) -> AnySink<'a> {
         let address = f.map(|f| f as usize);
         // SAFETY: for the two functions the type of arg is known.

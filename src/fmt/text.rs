@@ -51,7 +51,7 @@ pub(crate) trait Out {
     /// Writes `c` `n` times.
     fn fill(&mut self, c: u8, n: usize) {
         let block = [c; 32];
-        // Widths and precisions can be huge, and memory of a fixed size is full soon.
+        // Widths and precisions can be huge; a fixed-size buffer is full early.
         let mut n = n.min(self.room());
         while n > 0 {
             let part = n.min(block.len());

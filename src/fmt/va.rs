@@ -31,7 +31,7 @@ pub(crate) struct VaArgs(*mut va_list);
 
 impl VaArgs {
     /// # Safety
-    /// The arguments behind `ap` have the types that will be asked for, and what they point at is readable.
+    /// The arguments of `ap` have the requested types, and the data they point to is readable.
     #[inline]
     pub(crate) unsafe fn new(ap: *mut va_list) -> VaArgs {
         VaArgs(ap)
@@ -94,9 +94,9 @@ impl<O: Callback> Args<O> for VaArgs {
 /// data. Empty text allocates nothing.
 ///
 /// # Safety
-/// `io` is a consistent buffer, `fmt` NULL or a C string, and the arguments behind `ap` match it.
+/// `io` is a consistent buffer, `fmt` NULL or a C string, and the arguments of `ap` match it.
 pub(crate) unsafe fn to_iobuf(io: *mut mg_iobuf, fmt: *const c_char, ap: *mut va_list) -> Option<usize> {
-    // SAFETY: passed on to the caller. Printers of the application change io, so its fields are read again after them.
+    // SAFETY: guaranteed by the caller. Printers of the application change io, so its fields are read again after them.
     unsafe {
         let before = (*io).len;
         let lost = sink::lost();
@@ -119,7 +119,7 @@ pub(crate) unsafe fn to_iobuf(io: *mut mg_iobuf, fmt: *const c_char, ap: *mut va
 /// # Safety
 /// `size` bytes at `buf` are writable; `fmt` and `ap` as for [`to_iobuf`].
 pub(crate) unsafe fn to_memory(buf: *mut u8, size: usize, fmt: *const c_char, ap: *mut va_list) -> usize {
-    // SAFETY: passed on to the caller; the sink leaves room for the NUL.
+    // SAFETY: guaranteed by the caller; the sink leaves room for the NUL.
     unsafe {
         let mut sink = BufferSink::new(buf, size.saturating_sub(1), None);
         let count = format(&mut sink, bytes::cstr(fmt), &mut VaArgs::new(ap));

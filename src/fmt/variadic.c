@@ -1,9 +1,8 @@
-// Functions that Rust cannot define on its stable compiler, because they have variable arguments. Each is one call into Rust. Names
-// beginning with mgc_ are private: the hidden visibility given here keeps them out of the shared library's symbol table, whichever
-// side defines them.
+// Functions that stable Rust cannot define because they are variadic. Each is one call into Rust. Names beginning with mgc_ are
+// private: the hidden visibility given here keeps them out of the shared library's symbol table, whichever side defines them.
 #include "shim.h"
 
-// MGX_NO_...: the library is built without that protocol.
+// MGX_NO_...: the library is built without this protocol.
 
 // ---- va_list readers for src/fmt/va.rs
 PRIVATE int mgc_va_int(va_list *ap) { return va_arg(*ap, int); }
@@ -12,7 +11,7 @@ PRIVATE int64_t mgc_va_i64(va_list *ap) { return va_arg(*ap, int64_t); }
 PRIVATE double mgc_va_double(va_list *ap) { return va_arg(*ap, double); }
 PRIVATE void *mgc_va_ptr(va_list *ap) { return va_arg(*ap, void *); }
 
-// ---- formatting: the prototypes of the public functions stand here because the header is generated from the library
+// ---- formatting: the prototypes of the public functions are here because the header is generated from the library
 typedef void (*mg_pfn_t)(char, void *);
 struct mg_connection;
 typedef void (*mg_event_handler_t)(struct mg_connection *, int, void *);
@@ -49,7 +48,7 @@ API char *mg_mprintf(const char *fmt, ...) {
   return s;
 }
 
-// The length must be known before space is booked: the arguments are read twice.
+// The length must be known before space is reserved, so the arguments are read twice.
 API size_t mg_queue_printf(struct mg_queue *q, const char *fmt, ...) {
   va_list ap, again;
   va_start(ap, fmt);
@@ -115,10 +114,10 @@ API size_t mg_ws_printf(struct mg_connection *c, int op, const char *fmt, ...) {
 API int mg_log_level = 3;  // MG_LL_DEBUG
 
 // ---- clock
-// Data lives here so that both languages reach it through the dynamic symbol table, wherever the program's copy of it is.
+// Data is defined here, so both languages access it through the dynamic symbol table, wherever the application's copy is.
 API uint64_t mg_boot_timestamp_ms = 0;
 
-// ---- files: tables and a list that programs take the address of, copy and change
+// ---- files: tables and a list whose address applications take, and which they copy and change
 struct mg_fs {
   int (*st)(const char *path, size_t *size, time_t *mtime);
   void (*ls)(const char *path, void (*fn)(const char *, void *), void *arg);

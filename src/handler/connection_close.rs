@@ -3,6 +3,7 @@
 use crate::ffi_util::iobuf;
 use crate::net::engine::ConnState;
 use crate::net::handle::ConnRef;
+use crate::proto::http::head;
 
 pub(crate) const CLOSE: &[u8] = b"Connection: close\r\n";
 pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
@@ -11,15 +12,25 @@ pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
 pub(crate) fn has_connection(headers: &[u8]) -> bool {
     const NAME: &[u8] = b"connection:";
     let is_name = |at: usize| headers[at..at + NAME.len()].eq_ignore_ascii_case(NAME);
-    // The last place where it may begin.
+    // The last offset at which the name may begin.
     let Some(last) = headers.len().checked_sub(NAME.len()) else { return false };
-    is_name(0) || memchr::memchr_iter(b'\n', &headers[..last]).any(|i| is_name(i + 1))
+    let mut at = 0;
+    loop {
+        if is_name(at) {
+            return true;
+        }
+        // Header lines are short: not worth a memchr.
+        at = head::next_line(&headers[..last], at);
+        if at > last {
+            return false;
+        }
+    }
 }
 
 /// True if the header lines say that the connection closes.
 pub(crate) fn says_close(headers: &[u8]) -> bool {
     let close = |line: &[u8]| line.windows(5).any(|word| word.eq_ignore_ascii_case(b"close"));
-    // Most replies have no such header: one look at all of them, then at each line.
+    // Most replies have no such header: check all lines at once before each of them.
     has_connection(headers) && headers.split(|b| *b == b'\n').any(|line| has_connection(line) && close(line))
 }
 
@@ -28,7 +39,7 @@ pub(crate) fn says_close(headers: &[u8]) -> bool {
 pub(crate) fn add_connection_close(c: ConnRef, rec: &ConnState) {
     let Some((at, len)) = rec.http.head_at.take() else { return };
     if at < rec.http.mark.get() {
-        // The head of an earlier answer; the last one is the application's own, or still to come.
+        // The head of an earlier response; the last one was written by the application, or does not exist yet.
         return;
     }
     let Some(ofs) = at.checked_sub(rec.sent.get()).and_then(|n| usize::try_from(n).ok()) else { return };
@@ -52,7 +63,7 @@ pub(crate) fn add_connection_close(c: ConnRef, rec: &ConnState) {
 /// # Safety
 /// The buffer does not change while the slice is used.
 unsafe fn queued_head<'a>(c: ConnRef, ofs: usize, len: usize) -> Option<&'a [u8]> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let queued = unsafe { c.send_info().data() };
     queued.get(ofs..ofs.checked_add(len)?)
 }

@@ -24,7 +24,7 @@ use mg_dash_op::*;
 use users::{Claim, User};
 
 unsafe extern "C" {
-    // By its C name: an application's copy of it may be the valid one.
+    // By its C name: with copy relocations, the application's copy is the valid one.
     static mut mg_fs_packed: mg_fs;
 }
 
@@ -42,7 +42,7 @@ pub(crate) unsafe fn handle(c: ConnRef, ev: c_int, ev_data: *mut c_void) {
     if dash.is_null() {
         return;
     }
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match ev {
             MG_EV_HTTP_HDRS if !is_answered(c) => {
@@ -119,7 +119,7 @@ impl Request {
         Some((parts.first()?, parts.get(1)?))
     }
 
-    /// True if the request may change something, or reveal more than a page that anybody may embed.
+    /// True if the request may change something, or disclose more than a page that other sites may embed.
     fn is_sensitive(&self) -> bool {
         self.is(b"/api/set")
             || self.is(b"/api/del/#")
@@ -142,9 +142,9 @@ const FORBIDDEN: &[u8] = b"Not Authorised\n";
 /// # Safety
 /// As [`handle`].
 unsafe fn head(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) -> bool {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
-        // All that is to be known of the message, before the application is called.
+        // Extract everything needed from the message before calling the application.
         let (req, claim, body) = (Request::new(hm, false), Claim::of(hm), upload::Body::of(c, hm));
         let Some(req) = req else {
             error(c, format_args!("OOM"));
@@ -228,7 +228,7 @@ impl File {
         name: &[u8],
         op: Option<mg_dash_op>,
     ) -> Result<File, (c_int, &'static [u8])> {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         let (set, fs) = unsafe { (fields::find(dash, set), Fs::new((*dash).upload_fs).unwrap_or_else(Fs::posix)) };
         let set = set.filter(|s| s.is_files()).ok_or((404, &b"Not Found\n"[..]))?;
         let user = user.ok_or((403, FORBIDDEN))?;
@@ -238,7 +238,7 @@ impl File {
         if n == 0 || decoded.contains(&0) || !is_sane(&decoded) {
             return Err((400, b"Bad file name\n"));
         }
-        // Reading the set may put another name there.
+        // Reading the set may overwrite the name.
         if op.is_none() && !set.is_visible(user) || c.is_gone() {
             return Err((403, FORBIDDEN));
         }
@@ -273,7 +273,7 @@ unsafe extern "C" fn upload_done(c: *mut mg_connection, message: *const c_char) 
 /// # Safety
 /// As [`handle`].
 unsafe fn file_sizes(c: ConnRef, dash: *mut mg_dash) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let mut sets = unsafe { fields::sets(dash) };
     while let Some(set) = if c.is_gone() { None } else { sets.next() } {
         if set.is_files() && set.is_array() {
@@ -315,11 +315,11 @@ fn send_size(c: ConnRef, set: Set) {
 /// # Safety
 /// As [`handle`].
 unsafe fn message(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let claim = Claim::of(hm);
         let copies = (Request::new(hm, true), static_files::Request::new(hm), http_message::Copy::of(hm, usize::MAX));
-        // What may be handed to others after the application was called.
+        // Copies, for use after the application was called.
         let (Some(req), Some(asked), Some(mut copy)) = copies else { return error(c, format_args!("OOM")) };
         let hm = copy.as_ptr();
         if req.is(b"/api/hi") {
@@ -377,7 +377,7 @@ unsafe fn file(
     name: &[u8],
 ) {
     let delete = req.method == b"DELETE";
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let file = File::find(c, dash, user, set, name, delete.then_some(MG_DASH_DELETE));
         if c.is_gone() {
@@ -436,7 +436,7 @@ fn is_below_zero(text: &[u8]) -> bool {
 /// # Safety
 /// As [`handle`].
 unsafe fn api(c: ConnRef, dash: *mut mg_dash, user: &User, req: &Request) -> Option<Answer> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let set = |parts: &[&[u8]]| parts.first().and_then(|name| unsafe { fields::find(dash, name) });
     if let Some(p) = req.parts(b"/api/del/*/*/*").or_else(|| req.parts(b"/api/del/*/*")) {
         return Some(delete(c, user, set(&p), p.get(1)?, p.get(2).unwrap_or(&p[1])));
@@ -460,11 +460,11 @@ unsafe fn api(c: ConnRef, dash: *mut mg_dash, user: &User, req: &Request) -> Opt
         return Some(text.map_or((500, b"null\n".to_vec()), |text| (200, text)));
     }
     if req.is(b"/api/get") {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         return Some((200, unsafe { everything(c, dash, user) }));
     }
     if req.is(b"/api/set") {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         return Some((200, line(unsafe { assign(c, dash, user, &req.body) })));
     }
     None
@@ -474,7 +474,7 @@ unsafe fn api(c: ConnRef, dash: *mut mg_dash, user: &User, req: &Request) -> Opt
 /// As [`handle`].
 unsafe fn everything(c: ConnRef, dash: *mut mg_dash, user: &User) -> Vec<u8> {
     let mut out = b"{".to_vec();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     for set in unsafe { fields::sets(dash) } {
         let value = set.value(user);
         if c.is_gone() {
@@ -500,7 +500,7 @@ unsafe fn everything(c: ConnRef, dash: *mut mg_dash, user: &User) -> Vec<u8> {
 /// As [`handle`].
 unsafe fn assign(c: ConnRef, dash: *mut mg_dash, user: &User, body: &[u8]) -> usize {
     let mut total = 0;
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     for set in unsafe { fields::sets(dash) } {
         let path = [b"$.", &set.name()[..]].concat();
         let Some(object) = crate::proto::json::token(body, &path).filter(|o| o.first() == Some(&b'{')) else { continue };
@@ -571,7 +571,7 @@ fn change(c: ConnRef, user: &User, set: Option<Set>, index: &[u8], body: &[u8]) 
 /// # Safety
 /// As [`handle`].
 unsafe fn other(c: ConnRef, dash: *mut mg_dash, hm: *mut mg_http_message, asked: &static_files::Request, req: &Request) {
-    // SAFETY: passed on to the caller. Nothing of the list is used after a handler was called.
+    // SAFETY: guaranteed by the caller. Nothing of the list is used after a handler was called.
     unsafe {
         if req.is(b"/") {
             let opts = mg_http_serve_opts { fs: &raw mut mg_fs_packed, ..NO_OPTS };

@@ -72,7 +72,7 @@ fn close_websocket(e: &Engine, c: ConnRef, rec: &ConnState, terms: &DrainConfig,
 
 /// True if the last response is complete and its head contains `Connection: close`, added now if necessary.
 fn answer_says_close(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
-    // A request that the application has heard of since then gets an answer of its own.
+    // A later request that was dispatched since then has its own response.
     if !e.compat.get() && (c.flags().is_resp() || rec.http.answered.get()) {
         add_connection_close(c, rec);
     }
@@ -114,7 +114,7 @@ pub(crate) fn drain_conn(e: &Engine, c: ConnRef, terms: &DrainConfig) -> bool {
         close_websocket(e, c, rec, terms, now);
         return true;
     }
-    // While a file is sent, another handler sits in `c->pfn`; none while one is received.
+    // While a file is being sent, `c->pfn` is another handler; it is NULL while one is received.
     let no_http = !http::is_http(c) && !flags.is_streaming() && !rec.has_task();
     if !flags.is_accepted() || rec.http.phase.get() == Phase::Refused {
         start_draining(e, c, rec);
@@ -200,7 +200,7 @@ fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: Drain
                 rec.drain_state.set(DrainState::Last(now));
                 return finish(e, c, rec, now, now, true);
             }
-            // While an earlier answer is on its way the peer has no reason to ask again.
+            // While an earlier response is being sent the client has no reason to send another request.
             let answer = if tls::has_output(c, rec) { rec.progress_at.get().saturating_add(terms.idle_grace_ms) } else { 0 };
             if now < until.max(answer) {
                 return until.max(answer);
@@ -212,7 +212,7 @@ fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: Drain
         DrainState::Last(since) => finish(e, c, rec, now, since, true),
         DrainState::Quiet(since) => {
             let quiet = rec.read_at.get().max(since).saturating_add(terms.idle_grace_ms);
-            // What MQTT has not acknowledged is sent again elsewhere: who never falls silent may go between two packets.
+            // MQTT peers resend unacknowledged messages elsewhere: a busy connection may close between two packets.
             let most =
                 if cfg!(feature = "mqtt") && mqtt::is_between_packets(c) { terms.idle_grace_ms } else { terms.response_ms };
             let until = quiet.min(since.saturating_add(most));
@@ -238,7 +238,7 @@ fn step_in_state(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, terms: Drain
 fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: bool) -> u64 {
     let terms = rec.drain_timeouts();
     if !is_busy(c, rec) && (rec.close_announced.get() || !rec.readable.get()) {
-        // A client that was not told may already have sent its next request.
+        // A client that does not know of the close may already have sent its next request.
         let told = last || rec.close_announced.get();
         if told {
             if !rec.close_announced.get() {
@@ -251,10 +251,10 @@ fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: b
         return now;
     }
     if c.flags().is_streaming() {
-        // It ends, or it is stuck.
+        // Either the file ends or flush_timeout_ms expires.
         return NO_LIMIT;
     }
-    // Bytes that trickle in prolong nothing but a body.
+    // Slow input extends the time limit only for a body.
     let last_move = if c.flags().is_resp() {
         rec.http.asked_at.get()
     } else if is_body_coming(rec) {
@@ -297,7 +297,7 @@ fn begin(e: &Engine) {
             s.phase.set(MGX_MGR_LAME_DUCK);
         });
     }
-    // A second call may come in the middle of the first, which is taken in the next poll then.
+    // A second call may interrupt the first; the next poll handles that case.
     if s.is_running() {
         return;
     }
@@ -399,18 +399,18 @@ fn advance(e: &Engine, now: u64) -> u64 {
         s.phase.set(MGX_MGR_DONE);
         return u64::MAX;
     }
-    // A listener that a handler has opened since has no place here either.
+    // Also close listeners that handlers have opened since.
     for c in list(e).filter(|c| c.flags().is_listening() || forced && c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
             rec.reason.set(match c.flags().is_listening() {
                 true => Reason::Drained,
-                // Nobody is there who could be cut off.
+                // The peer has closed and nothing is unsent: not a forced close.
                 false if rec.eof.get() && !tls::has_output(c, rec) => Reason::PeerClosed,
                 false => Reason::Forced,
             });
         }
         c.update(|f| f.set_closing(true));
-        // At once, because handlers may take the flag back.
+        // Immediately, because handlers may clear the flag.
         close::close(c);
         if e.is_dead() {
             return u64::MAX;
@@ -430,7 +430,7 @@ pub(crate) fn cancel(e: &Engine) -> bool {
     s.phase.set(MGX_MGR_RUNNING);
     s.request.reset();
     e.lame.set(false);
-    // Whom an answer has told that it was the last must see the end.
+    // Clients that were told of the close must still see it.
     for rec in list(e).filter_map(ConnRef::rec).filter(|rec| rec.close_announced.get() && rec.http.close.get() == CloseAfter::No)
     {
         rec.http.close.set(CloseAfter::Asked);

@@ -34,7 +34,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_dat
         }
         MG_EV_POLL if is_waiting(c) => run(c, 0, false),
         MG_EV_WRITE if is_waiting(c) && c.rec().is_some_and(|rec| rec.http.write_throttled.get()) => run(c, 0, false),
-        // What a client got so far of a response is delivered. A request that was cut short is not: it may mean anything.
+        // A client gets the part of a response received so far. A truncated request is not delivered: its meaning is unknown.
         MG_EV_CLOSE if c.flags().is_client() && !c.flags().is_draining() => run(c, 0, true),
         _ => {}
     }
@@ -76,10 +76,18 @@ pub(crate) fn is_http(c: ConnRef) -> bool {
 /// Maximum number of requests handled before other connections are serviced.
 const BATCH: usize = 256;
 
+/// Handles received data.
 fn run(c: ConnRef, fresh: usize, closing: bool) {
-    let Some(rec) = c.rec() else { return };
+    let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
+    // Applications may call the handler themselves.
+    e.enter();
+    messages(e, c, rec, fresh, closing);
+    e.exit();
+}
+
+fn messages(e: &Engine, c: ConnRef, rec: &ConnState, fresh: usize, closing: bool) {
     let h = &rec.http;
-    // While a message is being handled further up the stack it must not be handled again.
+    // A message that is being handled further up the stack must not be handled again.
     if rec.dispatching.get() || h.phase.get() == Phase::Refused {
         return;
     }
@@ -89,28 +97,28 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
     let server = c.flags().is_accepted();
     let mut handled = 0;
     h.write_throttled.set(false);
-    while !gone(c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
+    while !gone(e, c, closing) && !c.flags().is_resp() && c.recv_len() > 0 {
         if server && c.send_len() >= OUTPUT_MAX {
             h.write_throttled.set(true);
             break;
         }
         if server && handled == BATCH {
             rec.batch_pending.set(true);
-            c.engine().inspect(|e| e.requeue(rec));
+            e.requeue(rec);
             break;
         }
         if skip_blank_lines(c, rec) {
             continue;
         }
         handled += 1;
-        match step(c, rec, closing) {
-            // Whoever takes a connection over deletes what it has seen from the start of the buffer.
+        match step(e, c, rec, closing) {
+            // Code that takes over a connection deletes what it has consumed from the start of the buffer.
             Step::Next(end) => consume(c, rec, end),
             Step::Wait => break,
-            // The buffer was taken over, or is gone.
+            // The buffer was taken over or freed.
             Step::Stop => return,
         }
-        if cfg!(feature = "ws") && c.flags().is_websocket() && !gone(c, closing) {
+        if cfg!(feature = "ws") && c.flags().is_websocket() && !gone(e, c, closing) {
             // What follows the request are frames.
             return ws::run(c);
         }
@@ -118,7 +126,7 @@ fn run(c: ConnRef, fresh: usize, closing: bool) {
             break;
         }
     }
-    if gone(c, closing) {
+    if gone(e, c, closing) {
         return;
     }
     note_left(c, rec);
@@ -149,7 +157,7 @@ fn skip_blank_lines(c: ConnRef, rec: &ConnState) -> bool {
         return false;
     }
     let (len, lines) = blank_lines(data);
-    // With too many of them the first is left where it is, and is no head.
+    // If there are too many, leave the first one: it makes the head malformed.
     if lines == 0 || h.blank.get() + lines > BLANK_LINES {
         return false;
     }
@@ -186,8 +194,9 @@ fn may_be_message(data: &[u8]) -> bool {
 }
 
 /// True if a handler closed the connection or freed the manager.
-fn gone(c: ConnRef, closing: bool) -> bool {
-    c.is_closed() && !closing || c.engine().is_none_or(Engine::is_dead)
+#[inline]
+fn gone(e: &Engine, c: ConnRef, closing: bool) -> bool {
+    e.is_dead() || c.is_closed() && !closing
 }
 
 /// True if another message may follow the one being handled; empty lines do not count.
@@ -202,7 +211,7 @@ fn consume(c: ConnRef, rec: &ConnState, n: usize) {
     // SAFETY: the connection's own buffer; del clamps to it.
     unsafe {
         if n > 0 && n == c.recv_len() {
-            // What lies there is wiped when the block goes back to the spares.
+            // The data is zeroed when the block returns to the spares.
             rec.recv_used.set(rec.recv_used.get().max(n));
             *c.recv_info().buf = 0;
             (*c.recv()).len = 0;
@@ -235,14 +244,14 @@ fn refuse_size(c: ConnRef, rec: &ConnState, code: c_int) -> bool {
 }
 
 /// Examines the message at the start of the buffer.
-fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
+fn step(e: &Engine, c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; the slice is not used after anything is called.
     let data = unsafe { c.recv_info().data() };
-    let most = c.engine().map_or_else(mgx_limits::default, |e| e.limits.get());
+    let most = e.limits.get();
     let (size, known_head) = (data.len(), h.head_len.get());
     match h.phase.get() {
-        // A head that arrives in small pieces is searched once.
+        // Search a head that arrives in small segments only once.
         Phase::Head if h.scanned.get() > 0 => match http::request_len_after(data, h.scanned.get()) {
             Ok(Some(_)) => {}
             Ok(None) if c.flags().is_client() && !may_be_message(data) => return malformed(c, rec, data),
@@ -267,7 +276,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
                 return if asks_in_vain { fail(c, rec, 413, "MG_MAX_RECV_SIZE") } else { Step::Wait };
             }
             Some(_) => {}
-            // The head is not looked at again before the last chunk is there.
+            // Do not parse the head again before the last chunk has arrived.
             None => match scan(h, data) {
                 chunked::Scan::NeedMore => {
                     let refused = over_limit(c, rec, most.max_body_bytes, size.saturating_sub(known_head), 413);
@@ -280,12 +289,12 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     }
 
     let mut message = Room::new();
-    let Some(hm) = message.at(c.sizes().headers) else {
+    let Some(hm) = message.at(e.sizes.get().headers) else {
         error(c, format_args!("OOM"));
         return Step::Stop;
     };
     // SAFETY: data is the connection's own; hm is used before the buffer changes.
-    let (framing, hm) = match unsafe { read(c, rec, data, hm) } {
+    let (framing, hm) = match unsafe { read(e, c, rec, data, hm) } {
         // SAFETY: filled, and nobody else's.
         Ok(Some(framing)) => (framing, unsafe { &mut *hm }),
         Ok(None) => {
@@ -300,7 +309,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     };
     let (mut framing, head_len) = (framing, hm.head.len);
     if framing.interim {
-        // A final response follows; nobody waits for this one.
+        // A final response follows; skip this one.
         h.next_message();
         return Step::Next(head_len);
     }
@@ -311,19 +320,19 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
     if h.phase.get() == Phase::Head {
         h.phase.set(Phase::Body);
         h.head_len.set(head_len);
-        if let Some(left) = announce_head(c, rec, hm, &framing, data.len() > head_len, closing) {
+        if let Some(left) = announce_head(e, c, rec, hm, &framing, data.len() > head_len, closing) {
             return left;
         }
         // The handler may have moved the buffer, or changed it in place.
         if !core::ptr::eq(c.recv_info().buf, data.as_ptr()) {
             // SAFETY: as above.
-            match unsafe { read(c, rec, c.recv_info().data(), hm) } {
+            match unsafe { read(e, c, rec, c.recv_info().data(), hm) } {
                 Ok(Some(new)) => framing = new,
                 _ => return refuse(c, rec, c.queued(rec), None),
             }
         }
     }
-    // After the handler has had the chance to take the body over.
+    // Checked after the handler had the chance to take over the body.
     if framing.body != Body::Chunked && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
         return Step::Stop;
     }
@@ -338,7 +347,7 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
         c.update(|f| f.set_draining(true));
         return Step::Stop;
     }
-    finish(c, rec, hm, &framing, closing)
+    finish(e, c, rec, hm, &framing, closing)
 }
 
 /// Parses the head at the start of `data` and determines its body.
@@ -346,12 +355,18 @@ fn step(c: ConnRef, rec: &ConnState, closing: bool) -> Step {
 /// # Safety
 /// `hm` has room for a message of this manager. The views in it are as short-lived as the bytes of `data`.
 #[inline]
-unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_message) -> Result<Option<Framing>, Malformed> {
-    let most = c.sizes().headers;
+unsafe fn read(
+    e: &Engine,
+    c: ConnRef,
+    rec: &ConnState,
+    data: &[u8],
+    hm: *mut mg_http_message,
+) -> Result<Option<Framing>, Malformed> {
+    let most = e.sizes.get().headers;
     let client = c.flags().is_client();
     let (reader, side) =
         if client { (Reader::Client, Side::Client { head: answers_head(rec) }) } else { (Reader::Server, Side::Server) };
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let Some(head) = (unsafe { http_message::read(data, reader, most, hm) })? else { return Ok(None) };
     let framing = Framing::new(&head, side, &data[head.len..])?;
     // SAFETY: filled above, with views of `data`.
@@ -368,6 +383,7 @@ unsafe fn read(c: ConnRef, rec: &ConnState, data: &[u8], hm: *mut mg_http_messag
 
 /// Delivers MG_EV_HTTP_HDRS. Some: the handler left nothing to continue with.
 fn announce_head(
+    e: &Engine,
     c: ConnRef,
     rec: &ConnState,
     hm: &mut mg_http_message,
@@ -385,18 +401,18 @@ fn announce_head(
     h.chunked.set(framing.body == Body::Chunked);
     h.answered.set(false);
     dispatch(c, rec, 0, || call(c, MG_EV_HTTP_HDRS, (hm as *mut mg_http_message).cast()));
-    if gone(c, closing) {
+    if gone(e, c, closing) {
         return Some(Step::Stop);
     }
     let untouched = c.queued(rec) == queued && !c.flags().is_draining() && !c.flags().is_closing();
     let incomplete = framing.body == Body::Chunked || hm.body.len > 0;
     if framing.expects && incomplete && !body_begun && untouched && !(c.recv_at(rec) == before && is_too_long(c, hm)) {
-        // Whoever takes the body wants it to come.
+        // The application still accepts the body.
         output::append_bytes(c, b"HTTP/1.1 100 Continue\r\n\r\n");
         h.head_mark.set(c.queued(rec));
     }
     if c.recv_at(rec) != before {
-        // The application reads the body itself from here on.
+        // From here on the application reads the body itself.
         c.set_pfn(None);
         h.next_message();
         return Some(Step::Stop);
@@ -420,7 +436,7 @@ fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mut mg_http_messag
     }
     let before = c.recv_at(rec);
     rec.http.chunk_deleted.set(false);
-    // `message` is the member that the header calls `chunk`, too.
+    // The header has `chunk` as another name of `message`.
     let whole = (hm.body, core::mem::replace(&mut hm.message, hm.body));
     call(c, MGX_EV_HTTP_CHUNK, (&raw mut *hm).cast());
     if c.is_closed() || c.recv_at(rec) != before {
@@ -438,7 +454,7 @@ fn chunks_of_older_versions(c: ConnRef, rec: &ConnState, hm: &mut mg_http_messag
 }
 
 /// Delivers MG_EV_HTTP_MSG when the message is complete.
-fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
+fn finish(e: &Engine, c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Framing, closing: bool) -> Step {
     let h = &rec.http;
     // SAFETY: the connection's own data; nothing is called while the slice is in use.
     let data = unsafe { bytes::slice_mut(c.recv_info().buf, c.recv_len()) };
@@ -453,7 +469,7 @@ fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Frami
             chunked::Scan::Invalid => return fail(c, rec, 400, "Invalid chunk"),
             chunked::Scan::Complete { consumed, .. } => {
                 let Some(body) = data.get_mut(head_len..head_len + consumed) else {
-                    // A handler has put another head in the place of the one that was scanned.
+                    // A handler has replaced the scanned head.
                     return refuse(c, rec, c.queued(rec), None);
                 };
                 hm.body.len = chunked::compact(body);
@@ -471,54 +487,58 @@ fn finish(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, framing: &Frami
         let until_close = framing.body == Body::UntilClose;
         h.need.set(Some(if until_close { usize::MAX } else { hm.message.len }));
         if !until_close && is_too_long(c, hm) {
-            // The application may still take the body over in this MG_EV_READ. After that it is asked no more.
+            // The application may still take over the body in this MG_EV_READ, but not later.
             h.too_long.set(true);
             c.engine().inspect(|e| e.requeue(rec));
         }
         return Step::Wait;
     }
-    deliver(c, rec, hm, end, framing, closing)
+    deliver(e, c, rec, hm, end, framing, closing)
 }
 
-fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, framing: &Framing, closing: bool) -> Step {
+fn deliver(
+    e: &Engine,
+    c: ConnRef,
+    rec: &ConnState,
+    hm: &mut mg_http_message,
+    end: usize,
+    framing: &Framing,
+    closing: bool,
+) -> Step {
     let h = &rec.http;
     let server = c.flags().is_accepted();
-    if let Some(e) = c.engine().filter(|_| server) {
+    h.next_message();
+    if server {
         count(&e.stats.requests, 1);
         h.requests.set(h.requests.get() + 1);
-    }
-    h.next_message();
-    match c.engine().filter(|_| server) {
-        Some(e) => expect_answer(e, c, rec),
-        None => {
-            h.mark.set(c.queued(rec));
-            with_outgoing(rec, |out| out.answered());
-            h.dispatched.set(true);
-        }
+        expect_answer(e, c, rec);
+    } else {
+        h.mark.set(c.queued(rec));
+        with_outgoing(rec, |out| out.answered());
+        h.dispatched.set(true);
     }
     h.end.set(end);
-    let most = c.engine().map_or(0, |e| e.limits.get().max_requests);
+    let most = e.limits.get().max_requests;
     h.close.set(if server && most > 0 && h.requests.get() >= most { CloseAfter::Asked } else { framing.close });
     h.answered.set(false);
     rec.close_announced.set(false);
     let before = c.recv_at(rec);
     dispatch(c, rec, end, || {
-        let older = c.engine().is_some_and(|e| e.written_for.get() < 714);
-        if !(older && chunks_of_older_versions(c, rec, hm)) {
+        if !(e.written_for.get() < 714 && chunks_of_older_versions(c, rec, hm)) {
             call(c, MG_EV_HTTP_MSG, (hm as *mut mg_http_message).cast());
         }
     });
-    if gone(c, closing) {
+    if gone(e, c, closing) {
         return Step::Stop;
     }
     h.end.set(0);
     if c.recv_at(rec) != before {
-        // Emptied by the handler: nothing left to take off. What has arrived since is for whoever is in charge now.
+        // The handler consumed the message. Input that has arrived since belongs to the current protocol handler.
         note_left(c, rec);
         return if is_http(c) && c.recv_len() > 0 { Step::Next(0) } else { Step::Stop };
     }
     follow_answer(c, rec, false);
-    // The original closes at once here; what has not been answered at all stays, whoever will answer it.
+    // The original closes here even without a response; a connection without one stays open.
     let asked = h.close.get() == CloseAfter::Asked || is_leaving(c, rec) && rec.close_announced.get();
     let answered = !c.flags().is_resp() && !c.flags().is_websocket() && c.queued(rec) > h.mark.get();
     if server && asked && answered {
@@ -527,7 +547,7 @@ fn deliver(c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, end: usize, fr
     Step::Next(end)
 }
 
-/// The application, which did not see MG_EV_HTTP_MSG of this request, answers it now or later: the next one waits for that.
+/// The application, which did not see MG_EV_HTTP_MSG of this request, answers it now or later; the next request waits for the response.
 pub(crate) fn await_answer(c: ConnRef) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
     if !c.flags().is_accepted() || c.is_closed() || !is_http(c) || e.compat.get() {
@@ -557,17 +577,17 @@ pub(crate) fn closes(c: ConnRef, rec: &ConnState) -> CloseAfter {
     if is_leaving(c, rec) { CloseAfter::Asked } else { rec.http.close.get() }
 }
 
-/// Drains after the last response to a client that wants, or implies, no more.
+/// Drains after the last response to a client that explicitly or implicitly requested a close.
 pub(crate) fn close_when_answered(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let flags = c.flags();
-    // A client that a drain has not told yet may be about to ask again.
+    // A client that does not know of the drain yet may be about to send another request.
     if (h.close.get() != CloseAfter::No || is_leaving(c, rec) && rec.close_announced.get())
         && h.answered.get()
         && !flags.is_resp()
         && flags.is_accepted()
         && !flags.is_websocket()
-        // What a client sends behind the request that was to be its last is dropped when the answer has said so.
+        // Input after the last request is dropped only if the response announced the close.
         && (c.recv_len() == 0 || rec.close_announced.get())
         && is_http(c)
         && c.engine().is_some_and(|e| !e.compat.get())
@@ -590,7 +610,7 @@ fn malformed(c: ConnRef, rec: &ConnState, data: &[u8]) -> Step {
     match answer {
         Some(true) => refuse(c, rec, c.queued(rec), Some(400)),
         Some(false) => refuse(c, rec, c.queued(rec), None),
-        // Where the head ends is all that still matters.
+        // Only the end of the head still matters.
         None => {
             rec.http.phase.set(Phase::Malformed);
             rec.http.scanned.set(data.len());
@@ -638,7 +658,7 @@ fn is_too_long(c: ConnRef, hm: &mg_http_message) -> bool {
 #[cold]
 fn refuse(c: ConnRef, rec: &ConnState, queued: u64, code: Option<c_int>) -> Step {
     let h = &rec.http;
-    // The answer to an earlier request may still be to come: this one would be taken for it.
+    // While the response to an earlier request is pending, the client would take this one for it.
     let owes_another = h.dispatched.get() && queued == h.mark.get();
     h.phase.set(Phase::Refused);
     c.update(|f| f.set_draining(true));
@@ -688,7 +708,7 @@ fn followed<R>(c: ConnRef, rec: &ConnState, at: u64, f: impl FnOnce(&mut Outgoin
     let queued = unsafe { c.send_info().data() };
     let fresh = from.and_then(|from| queued.get(from..));
     if fresh.is_none() {
-        // Some of it has left unseen, or was taken off the buffer.
+        // Some output was sent unseen, or removed from the buffer.
         out.lose();
         out.at = c.queued(rec);
     }
@@ -743,7 +763,7 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
         drop_unwanted(c, rec);
         rec.close_announced.set(rec.close_announced.get() || close);
         if h.close.get() == CloseAfter::Http10 {
-            // What an application writes to such a client itself says how it goes on, or the application does.
+            // A response that the application writes to such a client decides itself whether the connection stays open.
             c.update(|f| f.set_resp(false));
         } else {
             reply::complete(c);
@@ -752,7 +772,7 @@ pub(crate) fn follow_answer(c: ConnRef, rec: &ConnState, leaving: bool) {
     }
 }
 
-/// An answer was completed outside its handler: requests that wait behind it are for the next poll, which nothing else may call for.
+/// A response was completed outside its handler: waiting requests are handled in the next poll, which no other event may trigger.
 pub(crate) fn look_again(c: ConnRef, rec: &ConnState) {
     if !rec.dispatching.get() && c.recv_len() > 0 {
         c.engine().inspect(|e| e.requeue(rec));
@@ -773,7 +793,7 @@ pub(crate) fn written(c: ConnRef) {
     }
 }
 
-/// Takes off the queue what an application prints of a body behind the head that answers HEAD.
+/// Removes from the queue the body that an application prints after the head of a response to HEAD.
 fn drop_unwanted(c: ConnRef, rec: &ConnState) {
     let h = &rec.http;
     let end = with_outgoing(rec, |out| out.at).filter(|_| is_http(c));

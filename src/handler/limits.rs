@@ -38,7 +38,7 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
     per_ip.clear();
     for c in list(e).filter(|c| c.flags().is_accepted()) {
         if let Some(rec) = c.rec() {
-            // When there is no memory to count it, it does not count.
+            // Without memory to count it, the connection is not counted.
             if memory::grow_map(&mut per_ip, 1) {
                 *per_ip.entry(rec.from.get()).or_insert(0) += 1;
             }
@@ -63,15 +63,15 @@ pub(crate) fn step(e: &Engine) {
     e.give_slots(expired);
 }
 
-/// What the connection waits for, since when, and for how long it may.
+/// The timeout that applies to the connection: its reason, its start and its length.
 fn waits_for(e: &Engine, c: ConnRef, rec: &ConnState) -> Option<(Reason, u64, c_int)> {
     let l = e.limits.get();
     let http = http::is_http(c);
     if tls::has_output(c, rec) || c.flags().is_streaming() {
-        // When the kernel takes it, it leaves in this poll.
+        // If the kernel accepts it, it is sent in this poll.
         return rec.blocked.get().then(|| (Reason::FlushTimeout, progress::last_at(e, rec), l.write_timeout_ms));
     }
-    // What is in the buffer while a handler runs that polls is the message that it handles.
+    // While a handler polls, the buffer holds the message that it is handling.
     if c.flags().is_resp() || rec.dispatching.get() {
         return None;
     }
@@ -89,12 +89,12 @@ fn waits_for(e: &Engine, c: ConnRef, rec: &ConnState) -> Option<(Reason, u64, c_
 
 fn check(e: &Engine, c: ConnRef, rec: &ConnState) {
     if let Some(at) = tls::handshake_ends(e, rec) {
-        // Its service call sees to it.
+        // Its service call handles the timeout.
         return e.set_deadline(rec, Some(at));
     }
     let now = e.now.get();
     let l = e.limits.get();
-    // Whatever happens from now on, no limit is reached before the shortest has passed.
+    // No limit can expire before the shortest one from now.
     let all = [l.header_timeout_ms, l.body_timeout_ms, l.idle_timeout_ms, l.write_timeout_ms];
     let Some(shortest) = all.into_iter().filter(|ms| *ms > 0).min() else { return };
     let look_again = now.saturating_add(shortest as u64);

@@ -23,7 +23,7 @@ pub(crate) fn listen(e: &Engine, f: mg_event_handler_t, data: *mut c_void) -> Op
     // SAFETY: a C string.
     let c = unsafe { conn::listen(e, c"udp://224.0.0.251:5353".as_ptr(), f, data) }?;
     c.set_pfn(Some(handler));
-    // Without a network there is nobody to hear; other listeners on the machine are heard all the same.
+    // Fails without a network. Other listeners on the machine are still reachable.
     sock::join_group(c.fd(), u32::from_ne_bytes(GROUP));
     sock::set_multicast_ttl(c.fd(), 255);
     // SAFETY: the manager is alive.
@@ -46,12 +46,12 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
     match ev {
         MG_EV_POLL => resolve::step(e, c),
         MG_EV_READ => {
-            // A copy, which no handler can touch. MG_EV_READ goes on to the application with an empty buffer.
+            // A copy, which no handler can modify. The application gets MG_EV_READ with an empty buffer.
             // SAFETY: the connection's own buffer.
             let bytes = memory::copy(unsafe { slice(c.recv_info().buf, c.recv_len()) });
             // SAFETY: as above.
             unsafe { (*c.recv()).len = 0 };
-            // A packet less is nothing new to such a protocol.
+            // The protocol tolerates lost packets.
             let Some(bytes) = bytes else { return };
             e.enter();
             match mdns::kind(&bytes) {
@@ -97,8 +97,8 @@ fn asked(e: &Engine, c: ConnRef, bytes: &[u8], question: &Question) {
     let mut addr = mg_addr::ZERO;
     let mut record = mg_dnssd_record { srvcproto: mg_str::NULL, txt: mg_str::NULL, port: 0 };
     if let Some(f) = c.handler() {
-        // Applications point `addr` and `r` at variables of the handler, which are gone by now but not yet overwritten. So
-        // nothing is called before both are read, not even a method, and neither pointer is followed again.
+        // Applications point `addr` and `r` at local variables of the handler, which are dead by now but not yet overwritten. So
+        // both are read before anything is called, not even a method, and neither pointer is dereferenced again.
         // SAFETY: the application's own handler; then NULL, or what it left behind.
         unsafe {
             invoke(Some(e), f, c, MG_EV_MDNS_REQ, (&raw mut req).cast(), c.handler_data());

@@ -41,7 +41,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_data: *mut c_
 fn run(c: ConnRef, rec: &ConnState) {
     while !c.is_gone() && !c.flags().is_closing() && !c.flags().is_draining() {
         if c.send_len() >= OUTPUT_MAX {
-            // Nothing more is read either: each request that is taken from the front of the buffer moves all that are behind it.
+            // Reading pauses too: removing a request from the front of the buffer moves all that follow.
             return;
         }
         // SAFETY: the connection's own data, copied before anything is called.

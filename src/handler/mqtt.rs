@@ -31,7 +31,7 @@ pub(crate) unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, _ev_da
             keepalive::heard(c);
             run(c);
         }
-        // Packets are left when another protocol handler gave way to this one.
+        // Another protocol handler may have left packets behind when it was replaced by this one.
         MG_EV_POLL if c.recv_len() > 0 => run(c),
         MG_EV_WRITE => keepalive::said(c),
         _ => {}
@@ -62,7 +62,7 @@ pub(crate) fn is_between_packets(c: ConnRef) -> bool {
 
 /// Handles received data.
 fn run(c: ConnRef) {
-    // While a packet is being handled further up the stack nothing moves.
+    // A packet is being handled further up the stack.
     if c.rec().is_some_and(|rec| rec.dispatching.replace(true)) {
         return;
     }
@@ -82,7 +82,7 @@ struct Reader {
     pfn: Option<usize>,
     /// A packet of which two events tell, for the second, because a handler of the first may empty `c->recv`.
     copy: Vec<u8>,
-    /// The broker refused us: that closes the connection, but what came with the refusal is handled.
+    /// The broker refused the login: the connection closes, but packets received with the refusal are handled.
     refused: bool,
 }
 
@@ -113,7 +113,7 @@ impl Reader {
         }
         let Some(rec) = c.rec().filter(|_| !c.is_gone()) else { return };
         if put_back(c, rec, usize::MAX) && c.recv_len() > 0 && !c.flags().is_closing() {
-            // For the handler that has taken over: nothing may come that would wake the poll.
+            // For the new protocol handler: no further event may wake the poll.
             c.engine().into_iter().for_each(|e| e.requeue(rec));
         }
     }
@@ -148,7 +148,7 @@ impl Reader {
             return false;
         }
         view(c, start);
-        // Handlers take from the front.
+        // Handlers consume from the front.
         let taken = || (before + arrived_since(c, arrived)).saturating_sub(c.recv_len() as u64);
         if !self.act(c, m) || c.is_gone() {
             return false;
@@ -166,10 +166,10 @@ impl Reader {
         view(c, ptr::null_mut());
         let taken = taken();
         if taken > len as u64 && !self.is_replaced(c) {
-            // What followed was thrown away.
+            // The handler deleted the following packets too.
             c.rec().into_iter().for_each(|rec| drop(rec.aside.take()));
         }
-        // What they took of the packet need not be taken any more.
+        // Remove the part of the packet that handlers have not consumed.
         // SAFETY: the connection's own buffer; del clamps to it.
         unsafe { iobuf::del(c.recv(), 0, (len as u64).saturating_sub(taken) as usize) };
         true
@@ -201,7 +201,7 @@ impl Reader {
                 keepalive::opened(c, packet);
                 // SAFETY: as above.
                 let ack = unsafe { (*m).ack };
-                // An int, as documented: on big-endian machines it makes a difference.
+                // An int, as documented: the size matters on big-endian machines.
                 let mut code = c_int::from(ack);
                 call(c, MG_EV_MQTT_OPEN, (&raw mut code).cast());
                 if !c.is_gone() && ack != 0 {
@@ -215,7 +215,7 @@ impl Reader {
                 }
                 call(c, MG_EV_MQTT_MSG, m.cast());
             }
-            // Of a message that was refused there is nothing to release.
+            // A refused message is not released.
             mqtt::PUBREC => return version(c) == 5 && mqtt::is_refusal(packet) || reply(c, mqtt::PUBREL, id),
             mqtt::PUBREL => return reply(c, mqtt::PUBCOMP, id),
             _ => {}
@@ -242,7 +242,7 @@ fn too_long(c: ConnRef) {
     }
     let text = format_args!("MG_MAX_RECV_SIZE");
     if version(c) == 5 && c.engine().is_some_and(|e| !e.compat.get()) {
-        // Version 5 has a word for it.
+        // Version 5 has a reason code for it.
         output::append_bytes(c, &[mqtt::DISCONNECT << 4, 1, mqtt::TOO_LARGE]);
         c.update(|f| f.set_draining(true));
         report(c, text);
@@ -297,7 +297,7 @@ fn hold_back(c: ConnRef, packet: usize) -> bool {
     let mut aside = rec.aside.take().unwrap_or_default();
     let keep = packet + NEAR;
     let more = now.len - keep;
-    // What waits already comes after this.
+    // Data already held back comes after this.
     let fits = memory::grow(&mut aside.bytes, more);
     if fits {
         let old = aside.at;
@@ -367,7 +367,7 @@ mod keepalive {
         }
     }
 
-    /// Does what is due and schedules the next check.
+    /// Performs due actions and schedules the next check.
     ///
     /// Any data from the broker shows that it is alive, but it need not send anything unasked. A ping is sent when nothing was
     /// sent, or received, for three quarters of the interval, so that the broker has had time to respond at one and a half times.
@@ -381,7 +381,7 @@ mod keepalive {
             return m.said.set(None);
         }
         let said = m.said.get().unwrap_or_else(|| {
-            // CONNECT leaves now, and is a question.
+            // CONNECT is sent now, and expects a response.
             m.heard.set(now);
             m.asked.set(Some(now));
             now
@@ -390,7 +390,7 @@ mod keepalive {
         // SAFETY: the connection's own buffer.
         let ciphertext = unsafe { (*c.rtls()).len };
         if m.ciphertext.replace(ciphertext) != ciphertext || is_paused(e, c) {
-            // A part of a long record; or the application does not listen.
+            // Part of a long record; or the application has paused reading.
             m.heard.set(now);
         }
         let (heard, asked) = (m.heard.get(), m.asked.get());
@@ -398,7 +398,7 @@ mod keepalive {
         let silent_at = asked.map_or(u64::MAX, |at| (heard + late).max(at + early));
         if now >= silent_at {
             if rec.readable.get() {
-                // Perhaps it has spoken while nobody polled.
+                // Data may have arrived while the application did not poll.
                 return e.set_alarm(rec, now);
             }
             return error(c, format_args!("{TEXT}"));
@@ -409,12 +409,12 @@ mod keepalive {
             ping_at = u64::MAX;
         } else if now >= ping_at {
             if rec.blocked.get() {
-                // A ping would be in the way as well, and whoever does not read must show a sign of life too.
+                // A ping would not get through either, and a peer that does not read must still show that it is alive.
                 m.asked.set(asked.or(Some(now)));
             } else if now >= quiet_at || c.send_len() == 0 {
                 send_header(c, mqtt::PINGREQ, 0, 0);
             }
-            // Otherwise what is queued leaves now, and does as well.
+            // Otherwise the queued output is sent now, which serves the same purpose.
             m.said.set(Some(now));
             return watch(c);
         }
@@ -435,7 +435,7 @@ fn is_flooding(c: ConnRef, rec: &ConnState, len: usize) -> bool {
     if queued < REPLIES_MAX {
         return false;
     }
-    // Counted anew when the first of them has been sent.
+    // Restart the count when the first of them has been sent.
     let since = rec.mqtt.replies_from.replace(c.queued(rec));
     rec.mqtt.replies.set(0);
     rec.sent.get() < since
@@ -605,7 +605,7 @@ pub(crate) fn disconnect(c: ConnRef, o: Opts) {
 /// # Safety
 /// `client.url` is NULL or a C string.
 pub(crate) unsafe fn connect(e: &Engine, client: Client, o: Opts) -> Option<ConnRef> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
     login(c, o);
     Some(c)

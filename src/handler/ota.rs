@@ -23,7 +23,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By its C name: an application may define it itself.
+    // By its C name: the application may define it.
     fn mg_ota_device_id(buf: *mut c_char, len: usize);
 }
 
@@ -53,7 +53,7 @@ enum Phase {
 #[derive(Clone)]
 struct Check {
     callback: Callback,
-    /// The address of the manager, and the id of its connection that is at work; 0 before there is one.
+    /// The address of the manager, and the id of the active connection; 0 before it exists.
     mgr: usize,
     conn: u64,
     phase: Phase,
@@ -86,7 +86,7 @@ fn version() -> Vec<u8> {
 
 /// See `mgx_ota_set_version`.
 pub(crate) fn set_version(version: &[u8]) -> bool {
-    // It becomes part of a request, and is compared with one of at most so many characters.
+    // It becomes part of a request, and is compared with a version of at most this length.
     let good = version.len() < VERSION_SIZE && version.iter().all(u8::is_ascii_graphic);
     if good {
         settings().version = (!version.is_empty()).then(|| version.to_vec());
@@ -146,7 +146,7 @@ pub(crate) fn start(e: &Engine, metadata_url: &[u8], callback: Callback) {
         IS_RUNNING.store(true, Ordering::Relaxed);
     }
     e.before_poll.set(Some(poll));
-    // The application may free the manager when it is told of a failure.
+    // The application may free the manager when a failure is reported.
     e.enter();
     if let Err(message) = fetch(e, metadata_url) {
         *check() = None;
@@ -172,7 +172,7 @@ fn fetch(e: &Engine, url: &[u8]) -> Result<(), &'static CStr> {
     };
     // SAFETY: a C string.
     unsafe { connect::connect(e, client) };
-    // Once the connection has been there, the check has ended with it.
+    // If the connection was opened, the check has already ended with it.
     let untouched = check().as_ref().is_some_and(|check| check.conn == 0 && check.mgr == e.mgr as usize);
     if untouched { Err(c"Failed to connect") } else { Ok(()) }
 }
@@ -293,9 +293,9 @@ fn string(body: &[u8], path: &[u8], size: usize) -> Option<Vec<u8>> {
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let (code, body, length) = unsafe { (status(hm.uri.bytes()), hm.body.bytes(), hm.header(b"Content-Length")) };
-    // The connection may have ended too early.
+    // The connection may have closed too early.
     if code != 200 || length.is_some_and(|v| response_length(v) != Some(body.len())) {
         return None;
     }
@@ -309,7 +309,7 @@ unsafe fn parse(hm: &mg_http_message) -> Option<Metadata> {
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn metadata(c: ConnRef, hm: &mg_http_message) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let (found, body) = unsafe { (parse(hm), hm.body.bytes()) };
     let Some(found) = found else {
         let message = text(&[b"Bad metadata: ", &body[..body.len().min(99)]].concat());
@@ -335,13 +335,13 @@ unsafe fn metadata(c: ConnRef, hm: &mg_http_message) {
 /// # Safety
 /// `hm` is a parsed message.
 unsafe fn image(c: ConnRef, hm: &mg_http_message, now: &Check) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let code = unsafe { status(hm.uri.bytes()) };
     if code != 200 || hm.body.len != now.size {
         let message = format!("Bad HTTP response: status {code}, size {} vs {}", hm.body.len, now.size);
         return end(c, Some(&text(message.as_bytes())));
     }
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let body = unsafe { upload::Body::of(c, hm) };
     if let Some(check) = check().as_mut() {
         check.phase = Phase::Writing;
@@ -361,7 +361,7 @@ unsafe extern "C" fn done(c: *mut mg_connection, message: *const c_char) {
     }
 }
 
-/// See `mg_ota_poll`. False when the application freed the manager meanwhile.
+/// See `mg_ota_poll`. False if the application freed the manager during the call.
 pub(crate) fn poll(e: &Engine) -> bool {
     if !IS_RUNNING.load(Ordering::Relaxed) {
         return true;
@@ -372,12 +372,12 @@ pub(crate) fn poll(e: &Engine) -> bool {
         Some(c) if time::millis() >= now.deadline => {
             let message = if now.phase == Phase::Metadata { "Metadata timeout" } else { "OTA timeout" };
             error(c, format_args!("{message}"));
-            // If the application has taken the connection's handler away.
+            // In case the application has replaced the connection's handler.
             end(c, Some(&text(message.as_bytes())));
         }
         Some(_) => {}
         None if now.phase == Phase::Writing => {}
-        // It has gone without a word to us.
+        // The connection disappeared without an event.
         None => {
             *check() = None;
             IS_RUNNING.store(false, Ordering::Relaxed);

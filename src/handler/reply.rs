@@ -83,7 +83,7 @@ pub(crate) fn phrase(code: c_int) -> &'static str {
     }
 }
 
-/// True if a reply written now is the last of its connection, so that its head says so.
+/// True if a reply written now is the last of its connection and must announce the close.
 fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     if c.engine().is_none_or(|e| e.compat.get()) {
         return false;
@@ -94,7 +94,7 @@ fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     let http = http::is_http(c);
     match http::closes(c, rec) {
         CloseAfter::No => false,
-        // Asked for: an answer given at once is the last, whatever follows in the buffer.
+        // An immediate response is the last one, whatever follows in the buffer.
         CloseAfter::Asked => http && (rec.dispatching.get() || !http::has_more(c, rec)),
         CloseAfter::Http10 => http && !http::has_more(c, rec),
     }
@@ -106,7 +106,7 @@ fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
     let line = if is_last(c, rec) {
         CLOSE
     } else if rec.http.keep_alive.get() && c.engine().is_some_and(|e| !e.compat.get()) {
-        // To a client of HTTP/1.0 silence means the end.
+        // Without the header an HTTP/1.0 client expects the connection to close.
         KEEP_ALIVE
     } else {
         return b"";
@@ -216,7 +216,7 @@ pub(crate) fn complete(c: ConnRef) {
             http::close_when_answered(c, rec);
             http::look_again(c, rec);
             if let Some(e) = c.engine() {
-                // The answer to HEAD ends without a byte, and the connection may end with it.
+                // A response to HEAD completes without output, and may be the last one.
                 e.touch(rec);
             }
         }
@@ -253,7 +253,7 @@ pub(crate) fn over_limit(c: ConnRef, rec: &ConnState, status: c_int, reason: Rea
     rec.reason.set(reason);
     c.update(|f| f.set_draining(true));
     if rec.http.phase.get() != Phase::Body {
-        // Its method is not known yet.
+        // The method is not known yet.
         rec.http.head_only.set(false);
     }
     if cfg!(feature = "http") {
@@ -271,7 +271,7 @@ pub(crate) fn over_limit(c: ConnRef, rec: &ConnState, status: c_int, reason: Rea
 pub(crate) unsafe fn reply(c: ConnRef, code: c_int, headers: &[u8], body: *const c_char, ap: *mut va_list) {
     let Some(at) = begin(c, code, headers) else { return };
     let start = c.send_len();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let n = unsafe { output::vprintf(c, body, ap) };
     set_length(c, at, n);
     if is_head_only(c) {

@@ -62,7 +62,7 @@ pub(crate) unsafe fn process(r: *mut mg_rpc_req) {
             Some(name) => name,
             None if json::token(frame, b"$.result").is_some() || json::token(frame, b"$.error").is_some() => b"",
             None => {
-                // As mg_print_esc: a NUL ends the text.
+                // Like mg_print_esc: a NUL ends the text.
                 let frame = frame.split(|&c| c == 0).next().unwrap_or_default();
                 return error(r, -32700, |out| {
                     out.bytes(b"\"");
@@ -111,7 +111,7 @@ pub(crate) unsafe fn ok(r: *mut mg_rpc_req, result: impl FnOnce(&mut AnySink<'_>
 /// # Safety
 /// `r` is a consistent request.
 pub(crate) unsafe fn error(r: *mut mg_rpc_req, code: i32, message: impl FnOnce(&mut AnySink<'_>)) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         error_object(r, |out| {
             out.bytes(b"{\"code\":");

@@ -42,7 +42,7 @@ struct Sent {
 pub(crate) unsafe fn connect(e: &Engine, url: *const c_char, f: mg_event_handler_t, data: *mut c_void) -> Option<ConnRef> {
     let url = if url.is_null() { c"udp://time.google.com:123".as_ptr() } else { url };
     let client = Client { url, handler: f, handler_data: data, pfn: Some(handler), pfn_data: ptr::null_mut() };
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { connect::connect(e, client) }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn request(c: ConnRef) {
     let at = time::millis();
     let mut mark = sntp::timestamp(at);
     if let (Some(query), Some(rec)) = (query(c), c.rec()) {
-        // Nobody but us needs to know what our clock says.
+        // Random, because the server need not know the local time.
         if !random::fill(&mut mark) {
             return log_error!("{} no random numbers for a request", c.id());
         }
@@ -105,7 +105,7 @@ fn is_same(a: &mg_addr, b: &mg_addr) -> bool {
     a.is_ip6 == b.is_ip6 && a.port == b.port && a.ip()[..n] == b.ip()[..n]
 }
 
-/// Handles a response. Anything else is ignored: anybody can send that.
+/// Handles a response. Ignores anything else, because anybody can send it.
 fn receive(c: ConnRef) {
     let Some(sent) = query(c).and_then(|q| q.sent) else { return };
     // SAFETY: the connection's own data, used before anything is called.
@@ -117,7 +117,7 @@ fn receive(c: ConnRef) {
         unsafe { (*c.recv()).len = 0 };
         return;
     }
-    // For applications that look at the message themselves.
+    // For applications that parse the message themselves.
     sntp::set_origin(message, sntp::timestamp(sent.at));
     let now = time::millis();
     let found = sntp::parse(message, now).filter(|ms| *ms > 0 && sntp::is_usable(message, TIMEOUT_MS));

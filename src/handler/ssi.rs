@@ -35,7 +35,7 @@ pub(crate) fn serve(c: ConnRef, site: Site, list: &[u8], path: &[u8], file: Open
     let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0, failed: false };
     expansion.expand(path, &page, confined, 0);
     if c.is_closed() {
-        // By the application's own file system.
+        // The application's file system closed it.
         return;
     }
     if expansion.failed {
@@ -96,7 +96,7 @@ impl Expansion<'_> {
     fn expand(&mut self, path: &[u8], page: &[u8], confined: ConfinedRoot<'_>, depth: usize) {
         for piece in pieces(page) {
             match piece {
-                // A page without its end is none: see `serve`.
+                // An incomplete page is an error: see `serve`.
                 Piece::Text(text) => self.failed |= !memory::append(&mut self.out, text),
                 Piece::File(name) => self.include(&[directory(path), name].concat(), confined, depth),
                 Piece::Virtual(name) => {

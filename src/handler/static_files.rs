@@ -140,7 +140,7 @@ fn is_allowed(c: ConnRef, req: &Request, o: &Opts<'_>) -> bool {
 /// # Safety
 /// `hm` is a parsed message, `opts` NULL or valid options.
 pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *const mg_http_serve_opts) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let (o, req) = unsafe { (Opts::new(opts), Request::new(hm)) };
     let Some(req) = req else { return error(c, format_args!("OOM")) };
     if !is_allowed(c, &req, &o) {
@@ -160,13 +160,13 @@ pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *co
     let roots = [mapped.root];
     let confined = ConfinedRoot(&roots);
     let found = match (&req.uri[..], c_path(&mapped.path)) {
-        // An index page will show whether it is there.
+        // Looking for an index page tells whether the directory exists.
         (b"/", _) => Found::Directory,
         (_, Some(path)) => o.site.find(&path, Some(confined)),
         (_, None) => Found::Nothing,
     };
     if c.is_closed() {
-        // By the application's own file system, here and in what follows.
+        // The application's file system closed it. The same below.
         return;
     }
     match found {
@@ -233,7 +233,7 @@ fn redirect(c: ConnRef, req: &Request) {
 
 #[inline(never)] // paths are resolved before, and realpath alone takes 2 KiB of stack
 fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confined: ConfinedRoot<'_>) {
-    // All names in one block, each with where it begins and ends.
+    // All names in one block, with the start and end of each.
     let (mut text, mut names, mut whole) = (Vec::new(), Vec::new(), true);
     o.site.fs.list(dir, |name| {
         let name = name.to_bytes();
@@ -243,7 +243,7 @@ fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confin
         }
     });
     if o.site.native {
-        // The machine gives them in no order.
+        // The system returns them unsorted.
         names.sort_unstable_by(|a, b| text[a.clone()].cmp(&text[b.clone()]));
     }
     let page = memory::zeroed(req.uri.len() + 1).filter(|_| whole).and_then(|mut uri| {
@@ -275,7 +275,7 @@ fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confin
 /// # Safety
 /// `hm` is a parsed message, `opts` NULL or valid options.
 pub(crate) unsafe fn serve_file(c: ConnRef, hm: *const mg_http_message, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let Some(req) = Request::new(hm) else { return error(c, format_args!("OOM")) };
         serve_file_to(c, &req, path, opts);
@@ -287,7 +287,7 @@ pub(crate) unsafe fn serve_file(c: ConnRef, hm: *const mg_http_message, path: Op
 /// # Safety
 /// `opts` is NULL or valid options.
 pub(crate) unsafe fn serve_file_to(c: ConnRef, req: &Request, path: Option<&CStr>, opts: *const mg_http_serve_opts) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let o = unsafe { Opts::new(opts) };
     if is_allowed(c, req, &o) {
         let file = path.and_then(|p| o.site.open(p, None));
@@ -308,7 +308,7 @@ pub(crate) fn etag(size: u64, mtime: time_t) -> String {
 /// Sends `file`, the file at `path`, or its compressed form; if neither exists, the application's error page.
 fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opened>, confined: Option<ConfinedRoot<'_>>) {
     let mut kind = mime::of(path, o.mime_types);
-    // One that is older than what it was made from does not count.
+    // Ignore a compressed file that is older than its source.
     let current = |mtime: &time_t| file.as_ref().is_none_or(|file| *mtime >= file.mtime);
     let beside = if path.is_empty() { None } else { c_path(&[path, b".gz"].concat()) };
     let (packed, varies) = match beside {
@@ -332,7 +332,7 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     let Some(file) = file else { return reply::text(c, 404, o.extra_headers, b"Not found\n", req.head_only) };
 
     let etag = etag(file.size, file.mtime);
-    // File systems in memory may not know it.
+    // In-memory file systems may not have one.
     let modified = Some(seconds(file.mtime)).filter(|t| *t > 0);
     let mut about = format!("Etag: {etag}\r\n").into_bytes();
     if let Some(date) = modified.and_then(date::http) {
@@ -379,8 +379,8 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
 
 /// Queues the head and the start of the body; the rest follows as it is sent.
 fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
-    // Small files are read. The kernel's way writes nothing to the log, and waits for sockets that the application has not made
-    // non-blocking.
+    // Small files are read into memory. sendfile is not used for connections that log their traffic, nor for sockets of the
+    // application, which may be blocking.
     let flags = c.flags();
     let plain = !flags.is_udp() && !flags.is_hexdumping() && c.rec().is_some_and(|rec| rec.own.get());
     let descriptor = file.descriptor.filter(|_| plain && len > block(c) as u64 && !sock::sigpipe_kills());
@@ -398,7 +398,7 @@ fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64
     };
     let Some(last) = reply::lines(c, code, head) else { return };
     let Some(rec) = c.rec() else {
-        // A connection of the application's own, which is never serviced.
+        // A connection that the application created itself is never serviced.
         while stream.fill(c, block(c)).is_some_and(|left| left > 0) {}
         return reply::complete(c);
     };
@@ -442,7 +442,7 @@ fn done(c: ConnRef, rec: &ConnState, end: End, last: bool) {
     give_back(c);
     if end == End::Cut {
         c.update(|f| f.set_resp(false));
-        // The announced length cannot be kept: only the end of the connection says so.
+        // The announced length cannot be met: only closing the connection tells the client.
         rec.http.head_at.set(None);
     } else {
         reply::complete(c);

@@ -20,7 +20,7 @@ use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By their C names: an application may define them itself.
+    // By their C names: the application may define them.
     fn mg_ota_begin(size: usize) -> bool;
     fn mg_ota_write(buf: *const c_void, len: usize) -> bool;
     fn mg_ota_end() -> bool;
@@ -63,7 +63,7 @@ pub(crate) unsafe fn upload(c: ConnRef, hm: *const mg_http_message, fs: Fs, dir:
     result
 }
 
-/// True if a file would be created in `dir`, and not where a symbolic link in its name leads, nor under another name.
+/// True if a file would be created in `dir`, neither through a symbolic link nor under another name.
 fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
     let parent = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
     // SAFETY: an Fs points at a file system.
@@ -73,7 +73,7 @@ fn is_inside(fs: Fs, dir: &[u8], path: &[u8]) -> bool {
 
 type Refused = (c_int, Vec<u8>, c_long);
 
-/// Parts of a text; none of it when out of memory.
+/// Concatenates parts of a text; empty when out of memory.
 fn text(parts: &[&[u8]]) -> Vec<u8> {
     memory::joined(parts).unwrap_or_default()
 }
@@ -124,7 +124,7 @@ fn append(fs: Fs, path: &CStr, offset: usize, body: &[u8]) -> Result<(), Failure
         return Ok(());
     }
     if native {
-        // The client may try this piece again.
+        // The client may retry this piece.
         files::truncate(file.fd, offset as u64);
     }
     Err(Failure::Write)
@@ -171,7 +171,7 @@ enum Rest {
     Chunks(Scanner),
 }
 
-/// What a head says about its body. Extracted before the application is called, which may move `c->recv`.
+/// The framing of a body. Extracted before the application is called, which may move `c->recv`.
 pub(crate) struct Body {
     /// Number of bytes before the body in `c->recv`.
     head: usize,
@@ -187,10 +187,10 @@ impl Body {
         // SAFETY: as the caller promises.
         unsafe {
             let hm = &*hm;
-            // Requests in front of this one have been handled.
+            // Earlier requests in the buffer have been handled.
             let before = (hm.head.buf as usize).wrapping_sub(c.recv_info().buf as usize);
             let before = if before < c.recv_len() { before } else { 0 };
-            // The header may stand behind those that the application sees.
+            // The header may come after those stored in the message.
             let named = hm.header(b"Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked"));
             let chunked = named || c.rec().is_some_and(|rec| rec.dispatching.get() && rec.http.chunked.get());
             Body { head: before + hm.head.len, chunked, len: hm.body.len }
@@ -321,7 +321,7 @@ unsafe extern "C" fn handler(c: *mut mg_connection, ev: c_int, ev_data: *mut c_v
             upload.closed.set(Some(memory::copy(unsafe { c.recv_info().data() }).unwrap_or_default()));
             upload.catch_up(c);
         }
-        // What these carry comes once, and is for the application: its own events too.
+        // The data of these events comes once and is for the application; the same goes for its own events.
         MG_EV_WAKEUP | MG_EV_USER..=DRAIN => {
             if let Some(f) = upload.handler {
                 // SAFETY: the application's handler; it may change the terms of the drain.
@@ -374,7 +374,7 @@ impl Upload {
         }
     }
 
-    /// Takes the next part of what has arrived. None when out of memory.
+    /// Takes the next part of the received data. None when out of memory.
     fn next(&self, c: ConnRef) -> Option<(Vec<u8>, usize, Scan)> {
         let mut behind = self.closed.take();
         // SAFETY: the connection's own data, copied: what writes it may be the application's.
@@ -421,7 +421,7 @@ impl Upload {
                 _ if !written => return self.end(c, Err(c"write error")),
                 Scan::Invalid => return self.end(c, Err(c"Invalid chunk")),
                 Scan::Complete { .. } => return self.end(c, Ok(())),
-                // More may have arrived, or the connection have ended, while this was written.
+                // While this was written, more may have arrived, or the connection may have closed.
                 Scan::NeedMore if used == 0 && !is_some(&self.error) => break,
                 Scan::NeedMore => {}
             }
@@ -478,7 +478,7 @@ impl Upload {
             return;
         }
         if result.is_err() {
-            // The rest of the body is no request.
+            // The rest of the body must not be taken for a request.
             c.update(|f| f.set_draining(true));
         }
         let flags = c.flags();

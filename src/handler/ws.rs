@@ -79,7 +79,7 @@ fn is_over(c: ConnRef) -> bool {
 /// Handles received data.
 pub(crate) fn run(c: ConnRef) {
     let Some(rec) = c.rec() else { return };
-    // While a frame, or the request for the upgrade, is being handled further up the stack nothing moves.
+    // A frame, or the upgrade request, is being handled further up the stack.
     if rec.dispatching.get() || is_over(c) {
         return;
     }
@@ -355,7 +355,7 @@ fn new_mask(c: ConnRef) -> Option<Option<[u8; 4]>> {
         return Some(Some(mask));
     }
     log_error!("{} no random numbers for a WebSocket mask", c.id());
-    // No event: handlers send what they like, and expect none inside.
+    // No MG_EV_ERROR: handlers do not expect events inside mg_ws_send.
     c.update(|f| f.set_closing(true));
     None
 }
@@ -423,9 +423,9 @@ pub(crate) fn wrap(c: ConnRef, len: usize, op: u8) -> usize {
 /// `fmt` and `ap` fit each other.
 pub(crate) unsafe fn vprintf(c: ConnRef, op: u8, fmt: *const c_char, ap: *mut va_list) -> usize {
     let before = c.send_len();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let n = unsafe { output::vprintf(c, fmt, ap) };
-    // Nothing at all is there when memory ran out.
+    // Nothing was printed if memory ran out.
     if c.send_len() == before + n && !(n == 0 && c.flags().is_closing()) {
         wrap(c, n, op);
     }
@@ -444,7 +444,7 @@ fn has_token<'a>(mut lines: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> boo
 /// # Safety
 /// The views in `hm` are readable.
 unsafe fn refusal(hm: &mg_http_message, strict: bool) -> Option<(c_int, &'static [u8])> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let Some(key) = hm.header(b"Sec-WebSocket-Key") else { return Some((426, b"")) };
         if !strict {
@@ -490,7 +490,7 @@ pub(crate) unsafe fn upgrade(c: ConnRef, hm: *mut mg_http_message, add_headers: 
     let (chosen, offered) =
         unsafe { (c.send_info().data().get(extra..).unwrap_or_default(), (*hm).header(b"Sec-WebSocket-Protocol")) };
     let is_chosen = has_line(chosen, &PROTOCOL[..23]);
-    // A client takes one of what it offered, not the list.
+    // Clients expect one of the protocols they offered, not the list.
     if let Some(first) = offered.and_then(|list| list.split(|b| *b == b',').next()).filter(|_| !is_chosen) {
         ok = ok && output::append_parts(c, &[PROTOCOL, first.trim_ascii(), b"\r\n"]);
     }
@@ -513,7 +513,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnc
         return None;
     }
     introduce(e);
-    // SAFETY: passed on to the caller, as in the next block.
+    // SAFETY: guaranteed by the caller, as in the next block.
     let text = unsafe { bytes::cstr(client.url) };
     // SAFETY: as above.
     let c = unsafe { connect::connect(e, Client { pfn: Some(handler), pfn_data: ptr::null_mut(), ..client }) }?;
@@ -521,7 +521,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client, add_headers: impl FnOnc
     if let Some(rec) = c.rec() {
         rec.ws.accept.set(ws::accept(&key));
     }
-    // The path of a Unix socket is none of the server's.
+    // The path of a Unix socket is not sent to the server.
     let (uri, host) = match url::is_unix(text) {
         true => (&b"/"[..], &b"localhost"[..]),
         false => (url::uri(text).unwrap_or(b"/"), url::host(text)),
@@ -559,8 +559,8 @@ fn has_line(lines: &[u8], name: &[u8]) -> bool {
     lines.split(|b| *b == b'\n').any(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
-/// Whether the response is an answer to our own request. Servers that give no sensible value, but answer 101, are put up with:
-/// what must not pass is an answer that was made for somebody else. The header may be one for which a message has no room.
+/// True if the response answers this client's request. Servers that send 101 with a nonsensical value are tolerated; a response to
+/// another client's request is not. The header may come after those stored in the message.
 fn is_answer(head: &[u8], expected: &[u8], strict: bool) -> bool {
     let (mut any, mut value) = (false, None);
     let parsed = head::parse(head, Reader::Client, usize::MAX, |_, name, v| {
@@ -575,7 +575,7 @@ fn is_answer(head: &[u8], expected: &[u8], strict: bool) -> bool {
     }
 }
 
-/// The connection ends before the response is complete. Who closed it, or was told of an error, knows.
+/// Reports a connection that closed before the response was complete, unless the application closed it or was told of an error.
 fn cut_short(c: ConnRef) {
     let Some(rec) = c.rec() else { return };
     let by_peer = matches!(rec.reason.get(), Reason::PeerClosed | Reason::Reset);
@@ -591,7 +591,7 @@ fn cut_short(c: ConnRef) {
     error(c, format_args!("{}", if is_response { "Truncated response" } else { "ws handshake error" }));
 }
 
-/// Takes what may stand in front of the response off the buffer: empty lines, and interim responses, with heads of this length.
+/// Removes `len` bytes before the response from the buffer: empty lines or the head of an interim response.
 fn skip(c: ConnRef, rec: &ConnState, len: usize) {
     rec.http.scanned.set(0);
     // SAFETY: the connection's own buffer; del clamps to it.
@@ -607,7 +607,7 @@ fn open(c: ConnRef, rec: &ConnState) -> bool {
     }
 }
 
-/// Looks at the response in the buffer. None: it was an interim one.
+/// Processes the response in the buffer. None if it was an interim one.
 fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
     let (blank, lines) = blank_lines(received(c));
     if lines > 0 && rec.http.blank.get() + lines <= BLANK_LINES {
@@ -615,7 +615,7 @@ fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
         skip(c, rec, blank);
     }
     let data: &[u8] = received(c);
-    // A head that arrives in small pieces is searched once.
+    // Search a head that arrives in small segments only once.
     let from = rec.http.scanned.get().min(data.len()).saturating_sub(8);
     let head_len = match http::request_len(&data[from..]) {
         Ok(Some(n)) => from + n,

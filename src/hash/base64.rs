@@ -94,7 +94,7 @@ mod tests {
             prop_assert_eq!(&back[..m], &data);
         }
         #[test]
-        fn streams(data in proptest::collection::vec(any::<u8>(), 0..50)) {
+        fn streaming_encodes_like_one_call(data in proptest::collection::vec(any::<u8>(), 0..50)) {
             let (mut text, mut out, mut len) = ([0; 80], [0; 80], 0);
             for &byte in &data {
                 let (n, put) = update(byte, out[len], len);
@@ -107,7 +107,7 @@ mod tests {
             prop_assert_eq!(&out[..len + end.len()], &text[..n]);
         }
         #[test]
-        fn any_text(text in proptest::collection::vec(any::<u8>(), 0..50), size in 0usize..50) {
+        fn arbitrary_text(text in proptest::collection::vec(any::<u8>(), 0..50), size in 0usize..50) {
             let mut to = vec![0; size];
             decode(&text, &mut to);
             url_decode(&text, &mut to);

@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces() {
+    fn split_input_gives_the_same_crc() {
         let all = b"some longer text, cut anywhere";
         for cut in 0..all.len() {
             let (a, b) = all.split_at(cut);

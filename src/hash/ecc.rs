@@ -70,7 +70,7 @@ macro_rules! curve {
             impl Nonces {
                 pub(super) fn new(private: &[u8], hash: &FieldBytes, noise: &[u8]) -> Nonces {
                     let mut nonces = Nonces { key: [0; SIZE], value: [1; SIZE], first: true };
-                    // bits2octets: one number stands for all that are equal modulo the order.
+                    // bits2octets: reduce modulo the order.
                     let reduced = <Scalar as Reduce<$package::elliptic_curve::bigint::$uint>>::reduce_bytes(hash).to_repr();
                     for step in [0, 1] {
                         nonces.stir(&[&[step], private, &reduced, noise]);
@@ -196,7 +196,7 @@ mod tests {
 
     /// The keys and signatures of RFC 6979, A.2.5 and A.2.6, for the message "sample" with the hash that belongs to each curve.
     #[test]
-    fn signatures_of_rfc_6979() {
+    fn rfc_6979_signatures() {
         let p256 = (
             "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721",
             "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb67903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299",
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_share_a_secret() {
+    fn both_sides_derive_the_same_secret() {
         for curve in [Curve::P256, Curve::P384] {
             let n = curve.size();
             let (a, b) = (vec![7; n], vec![9; n]);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key() {
+    fn invalid_keys_are_refused() {
         for curve in [Curve::P256, Curve::P384] {
             let n = curve.size();
             for bad in [vec![0; n], vec![0xff; n], vec![1; n - 1], vec![1; n + 1], vec![]] {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn short_hashes() {
+    fn hashes_shorter_than_the_curve() {
         for curve in [Curve::P256, Curve::P384] {
             let key = vec![7; curve.size()];
             for hash in [&b""[..], b"h", b"a hash"] {

@@ -83,7 +83,7 @@ pub(crate) fn sha384(data: &[u8]) -> [u8; 48] {
 }
 
 pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
-    // RFC 2104 has no limits on keys.
+    // RFC 2104 does not limit key lengths.
     Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().into()).unwrap_or([0; 32])
 }
 
@@ -119,7 +119,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 500 }))]
         #[test]
-        fn pieces(data in proptest::collection::vec(any::<u8>(), 0..400), cuts in proptest::collection::vec(0usize..400, 0..6)) {
+        fn split_input_gives_the_same_digest(data in proptest::collection::vec(any::<u8>(), 0..400), cuts in proptest::collection::vec(0usize..400, 0..6)) {
             let (mut small, mut large) = (SHA256_INIT, SHA384_INIT);
             let (mut block, mut wide) = ([0; 64], [0; 128]);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(data.len())).chain([0, data.len()]).collect();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_one_block_is_used_as_it_is() {
+    fn a_key_of_one_block_is_used_unhashed() {
         // From an independent implementation (Python's hmac module).
         let mac = hmac_sha256(&[b'k'; 64], b"data");
         assert_eq!(mac[..4], [0x93, 0x24, 0x4b, 0x3]);

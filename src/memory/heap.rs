@@ -1,5 +1,5 @@
-//! The allocator of the library for C: the system's, with the reserve behind it. Rust applications that use the crate keep their
-//! own: they leave the feature `reserve` out.
+//! The allocator of the C library: the system's, with the reserve as a fallback. Rust applications that use the crate omit the
+//! feature `reserve` and keep their own allocator.
 
 use super::System;
 use super::{failed, reserve};
@@ -15,14 +15,14 @@ static HEAP: Heap = Heap;
 unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         let block = unsafe { System.alloc(layout) };
         if block.is_null() { instead(layout) } else { block }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         let block = unsafe { System.alloc_zeroed(layout) };
         if block.is_null() { instead_zeroed(layout) } else { block }
     }
@@ -32,14 +32,14 @@ unsafe impl GlobalAlloc for Heap {
         if reserve::owns(block) {
             return reserve::give(block);
         }
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(block, layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if !reserve::owns(block) {
-            // SAFETY: passed on to the caller.
+            // SAFETY: guaranteed by the caller.
             let new = unsafe { System.realloc(block, layout, size) };
             if !new.is_null() {
                 return new;

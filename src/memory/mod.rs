@@ -1,6 +1,6 @@
-//! Memory that may run out. Nothing that a peer can make large is allocated in a way that cannot fail: it goes through the functions
-//! here, through `try_reserve` inside [`fallibly`], or through C's heap. What is small comes from the [`reserve`] when the system has
-//! no more, so that the code above needs no second way out of every line; the engine looks at [`is_short`] and sheds load.
+//! Memory that may run out. Allocations that a peer can make large are fallible: they use the functions here, `try_reserve` inside
+//! [`fallibly`], or C's heap. Small allocations fall back to the [`reserve`], so callers need not handle their failure; the engine
+//! checks [`is_short`] and sheds load.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use system::System;
 
 #[cfg(any(feature = "reserve", not(feature = "std")))]
 mod heap;
-#[allow(dead_code)] // without the feature nothing is taken from it
+#[allow(dead_code)] // unused without the feature
 mod reserve;
 #[cfg(not(feature = "std"))]
 mod system;
@@ -80,22 +80,22 @@ impl<T> core::ops::Deref for OneThread<T> {
     }
 }
 
-/// An allocation has failed, and [`recovered`] has not seen memory since.
+/// An allocation has failed, and [`recovered`] has not succeeded since.
 static SHORT: AtomicBool = AtomicBool::new(false);
 
-/// An allocation has failed.
+/// Records a failed allocation.
 #[cold]
 pub(crate) fn failed() {
     SHORT.store(true, Ordering::Relaxed);
 }
 
-/// Whether an allocation has failed lately.
+/// True if an allocation has failed recently.
 #[inline]
 pub(crate) fn is_short() -> bool {
     SHORT.load(Ordering::Relaxed)
 }
 
-/// Whether there is memory (again).
+/// True if memory is available (again).
 #[inline]
 pub(crate) fn recovered() -> bool {
     !is_short() || look_again()
@@ -103,12 +103,12 @@ pub(crate) fn recovered() -> bool {
 
 #[cold]
 fn look_again() -> bool {
-    /// What one more connection may need at first, with TLS.
+    /// Initial memory of another connection, with TLS.
     const PROBE: usize = if cfg!(feature = "std") { 64 * 1024 } else { 4 * 1024 };
     if reserve::is_nearly_empty() {
         return false;
     }
-    // SAFETY: a layout of more than no bytes; the block is given back as it was taken.
+    // SAFETY: a layout of non-zero size; the block is freed with the same layout.
     unsafe {
         let layout = Layout::from_size_align_unchecked(PROBE, 8);
         let block = System.alloc(layout);
@@ -121,13 +121,13 @@ fn look_again() -> bool {
     true
 }
 
-/// How often the reserve has helped out. Two equal numbers: not in between.
+/// Number of blocks taken from the reserve so far. Compare two results to detect use in between.
 #[inline]
 pub(crate) fn helped() -> usize {
     reserve::taken()
 }
 
-/// The reserve is half used up: whoever takes more of it has to go, and what allocates many small things ends.
+/// True if half of the reserve is in use: connections that take more of it close, and lists stop growing.
 #[inline]
 pub(crate) fn is_low() -> bool {
     reserve::is_low()
@@ -144,7 +144,7 @@ pub(crate) fn fallibly<T>(f: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Whether this thread asks for something that may fail: for the simulation's allocator.
+/// Whether the allocation that this thread requests may fail; for the simulation's allocator.
 #[cfg(feature = "sim")]
 pub(crate) fn may_fail() -> bool {
     reserve::STRICT.get()
@@ -204,12 +204,12 @@ pub(crate) fn zeroed(n: usize) -> Option<Vec<u8>> {
     Some(list)
 }
 
-/// A copy.
+/// A copy of `bytes`.
 pub(crate) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
     joined(&[bytes])
 }
 
-/// All parts in one piece.
+/// The concatenation of all parts.
 pub(crate) fn joined(parts: &[&[u8]]) -> Option<Vec<u8>> {
     let mut all = room(parts.iter().try_fold(0usize, |n, part| n.checked_add(part.len()))?)?;
     for part in parts {

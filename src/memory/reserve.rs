@@ -1,12 +1,12 @@
-//! What is left when the system's allocator has nothing: blocks of a few sizes in the data segment, there from the start of the process
-//! and, until they are needed, pages that nobody has touched. One bit tells whether a block is taken, so that taking and giving back is
-//! one atomic operation: in any thread, in a signal handler, and across a fork.
+//! Fallback for when the system's allocator fails: blocks of a few sizes in the data segment, whose pages are not touched before
+//! they are needed. One bit per block records its use, so taking and returning a block is one atomic operation: safe in any
+//! thread, in signal handlers, and across a fork.
 
 use crate::memory::atomic::{AtomicUsize, Ordering};
 use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
 
-/// Sizes of blocks, and how many there are: multiples of the page size in all, so that each block is aligned to its size or to a page.
+/// Sizes and numbers of blocks. Each class is a multiple of the page size, so every block is aligned to its size or to a page.
 #[cfg(feature = "std")]
 const CLASSES: [(usize, usize); 6] = [(64, 1024), (256, 256), (1024, 64), (4096, 16), (16384, 8), (65536, 2)];
 /// A device has a few kilobytes to spare.
@@ -17,7 +17,7 @@ const BITS: usize = usize::BITS as usize;
 const SIZE: usize = first(CLASSES.len());
 const WORDS: usize = first_word(CLASSES.len());
 
-/// Where the blocks of a class begin.
+/// Offset of the first block of a class.
 const fn first(class: usize) -> usize {
     let (mut at, mut i) = (0, 0);
     while i < class {
@@ -27,7 +27,7 @@ const fn first(class: usize) -> usize {
     at
 }
 
-/// The first word of its bits.
+/// Index of the first bit word of a class.
 const fn first_word(class: usize) -> usize {
     let (mut at, mut i) = (0, 0);
     while i < class {
@@ -74,7 +74,7 @@ pub(super) fn owns(block: *mut u8) -> bool {
     offset(block) < SIZE
 }
 
-/// A block for `layout`, from the smallest size that has one; NULL when there is none, or when the caller can do without.
+/// A block for `layout`, from the smallest size that has one; NULL if there is none, or inside [`super::fallibly`].
 pub(super) fn take(layout: Layout) -> *mut u8 {
     if STRICT.get() {
         return core::ptr::null_mut();
@@ -118,7 +118,7 @@ pub(super) fn size_of(block: *mut u8) -> usize {
 #[cold]
 pub(super) fn give(block: *mut u8) {
     let (class, n) = place(block);
-    // What lay in it is nobody's business, and the next may want zeros as soon as anything else.
+    // The contents are not cleared: the next owner does not rely on them.
     USED[first_word(class) + n / BITS].fetch_and(!(1 << (n % BITS)), Ordering::Release);
     BYTES.fetch_sub(CLASSES[class].0, Ordering::Relaxed);
 }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_aligned_apart_and_come_back() {
+    fn blocks_are_aligned_disjoint_and_reusable() {
         for size in [1, 64, 65, 1000, 5000, 20000, 65536] {
             for align in [1, 16, 4096] {
                 let layout = Layout::from_size_align(size, align).unwrap();

@@ -29,7 +29,7 @@ const DELAY_MS: u64 = 250;
 const MOST: usize = 32;
 
 impl Failure {
-    /// The failure is local and says nothing about the peer.
+    /// The failure is local and not the peer's.
     fn is_local(self) -> bool {
         matches!(self.1, errno::ENETUNREACH | errno::EHOSTUNREACH | errno::EADDRNOTAVAIL | errno::EAFNOSUPPORT)
     }
@@ -53,7 +53,7 @@ impl Failure {
 impl Attempt {
     fn start(e: &Engine, c: ConnRef, addr: mg_addr) -> Result<Attempt, Failure> {
         let fd = sock::open(&e.poller, addr.is_ip6, false).map_err(|errno| Failure(Some("socket()"), errno))?;
-        // SAFETY: just opened, and nobody else's.
+        // SAFETY: just opened, and owned by nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         sock::set_stream_options(fd.as_raw_fd());
         sock::tell_rest(fd.as_raw_fd());
@@ -199,7 +199,7 @@ pub(crate) fn step(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
     let mut ask = None;
     while now >= a.next {
-        // Who may have more addresses is asked while the next is tried.
+        // Query further addresses while the next one is tried.
         ask = ask.or(a.question.take());
         let Some(addr) = a.left.pop_front() else { break };
         match Attempt::start(e, c, addr) {
@@ -235,7 +235,7 @@ fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
     }
     let addr = attempt.addr;
     let fd = attempt.give_up(e).into_raw_fd();
-    // What is known of the old socket, and what the poller still says of it, is not about this one.
+    // Discard the state of the old socket, and events that the poller may still report for it.
     rec.generation.set(rec.generation.get().wrapping_add(1));
     rec.readable.set(false);
     rec.hup.set(false);

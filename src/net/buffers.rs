@@ -130,8 +130,8 @@ impl Buffers {
             }
         } else if size <= LARGE_BYTES {
             let mut list = self.large.borrow_mut();
-            // The oldest make room: sizes that are still in use come back. An application's mg_free may call us, so not while
-            // borrowed.
+            // Evict the oldest: sizes still in use will be returned again. Do not hold the borrow, because an application's
+            // mg_free may call the library.
             while list.len() >= LARGE || self.large_bytes.get() + size > LARGE_BYTES {
                 let (old, old_size) = list.remove(0);
                 self.large_bytes.set(self.large_bytes.get() - old_size);
@@ -143,7 +143,7 @@ impl Buffers {
             self.large_bytes.set(self.large_bytes.get() + size);
             return list.push((p, size));
         }
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { heap::free(p) };
     }
 
@@ -156,7 +156,7 @@ impl Buffers {
         }
     }
 
-    /// Frees all blocks: memory is short. False when there are none.
+    /// Frees all blocks because memory is short. False if there are none.
     #[cold]
     pub(crate) fn give_up(&self) -> bool {
         self.trim();
@@ -169,7 +169,7 @@ impl Buffers {
         any
     }
 
-    /// What the blocks take.
+    /// Total size of the blocks.
     pub(crate) fn bytes(&self) -> usize {
         let send: usize = self.send.borrow().iter().map(|(_, size)| size).sum();
         self.recv.borrow().len() * self.recv_size.get() + send + self.large_bytes.get()
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn receive_blocks_come_back_wiped() {
+    fn returned_receive_blocks_are_zeroed() {
         let buffers = Buffers::default();
         let mut io = block(4096, b'x');
         let before = io.buf;
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn receive_blocks_of_another_size_are_not_lent() {
+    fn receive_blocks_of_another_size_are_not_reused() {
         let buffers = Buffers::default();
         let mut io = block(4096, 0);
         // SAFETY: consistent buffers.
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn spare_blocks_have_a_bound() {
+    fn the_number_of_spare_blocks_is_bounded() {
         let buffers = Buffers::default();
         for _ in 0..2 * SMALL {
             // SAFETY: consistent buffers that nobody else uses.
@@ -246,7 +246,7 @@ mod tests {
         let sum: usize = buffers.large.borrow().iter().map(|(_, size)| size).sum();
         assert_eq!(buffers.large_bytes.get(), sum);
         assert!((LARGE_BYTES - (1 << 20)..=LARGE_BYTES).contains(&sum), "{sum}");
-        // SAFETY: more than may be kept at all.
+        // SAFETY: a consistent buffer, too large to keep.
         unsafe { buffers.return_send(&mut block(LARGE_BYTES + 1, 0)) };
         assert_eq!(buffers.large_bytes.get(), sum);
         buffers.trim();

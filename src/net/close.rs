@@ -43,20 +43,20 @@ pub(crate) fn close(c: ConnRef) {
     }
     let fd = rec.fd.replace(-1);
     if lingers {
-        // Right after the last look at what has arrived.
+        // Immediately after the last check for input.
         sock::shutdown_write(fd);
     }
     if fd >= 0 && !lingers {
-        // Closing removes a descriptor from the poller unless somebody holds a copy of it: one of the application's may be
-        // copied, and a listener may have been handed to another process.
+        // Closing removes a descriptor from the poller unless a duplicate exists: the application may have duplicated its own
+        // descriptors, and a listener may have been passed to another process.
         if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
             e.poller.remove(fd);
         }
         if e.wakeup_conn.get() == c.as_ptr() {
             close_wakeup(e);
         } else {
-            // A peer that does not read would not see a FIN behind what it has not read, and the kernel would keep all that for many
-            // minutes. To close half way is an abort anyway.
+            // A peer that does not read would never see a FIN after the unread data, and the kernel would keep the data for many
+            // minutes. Closing with unsent data is an abort anyway.
             if rec.reason.get() == Reason::FlushTimeout && rec.own.get() {
                 sock::set_abort(fd);
             }
@@ -75,8 +75,8 @@ pub(crate) fn close(c: ConnRef) {
         e.keep(viewed);
         c.set_recv_info(mg_iobuf { buf: ptr::null_mut(), size: 0, len: 0, ..c.recv_info() });
     }
-    // SAFETY: the buffers are the connection's own, and no handler will see them again. One that polls may still be looking at what
-    // was received: that is freed with the connection.
+    // SAFETY: the buffers are the connection's own, and no handler will see them again. A handler that polls may still be using the
+    // received data: that block is freed with the connection.
     unsafe {
         if !rec.dispatching.get() {
             e.buffers.return_recv(c.recv(), e.io_size(), usize::MAX);
@@ -132,7 +132,7 @@ fn count_close(e: &Engine, c: ConnRef, rec: &ConnState) {
 fn close_foreign(c: ConnRef) {
     c.update(|f| f.set_closed());
     call(c, MG_EV_CLOSE, ptr::null_mut());
-    // SAFETY: the caller gives the connection up.
+    // SAFETY: the caller gives up the connection.
     unsafe {
         iobuf::free(c.recv());
         iobuf::free(c.send());

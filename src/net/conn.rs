@@ -87,7 +87,7 @@ pub(crate) fn unlink(e: &Engine, c: ConnRef) {
             *cursor = c.next();
         }
     }
-    // SAFETY: the list consists of live connections; the remembered link is one of theirs, or was forgotten when it went.
+    // SAFETY: the list consists of live connections; the cached link belongs to one of them, or was reset when that was removed.
     unsafe {
         let mut at = e.link.get();
         if at.is_null() || *at != c.as_ptr() {
@@ -98,7 +98,7 @@ pub(crate) fn unlink(e: &Engine, c: ConnRef) {
         }
         if *at == c.as_ptr() {
             *at = c.next();
-            // One that the application linked itself was not counted.
+            // A connection that the application linked itself was not counted.
             e.conns.set(e.conns.get().saturating_sub(usize::from(c.rec().is_some())));
         }
         if e.link.get() == &raw mut (*c.as_ptr()).next {
@@ -158,7 +158,7 @@ fn discard(e: &Engine, c: ConnRef) {
     if let Some(rec) = c.rec() {
         e.free_rec(rec);
     }
-    // SAFETY: nobody else knows it.
+    // SAFETY: nobody else has a pointer to it.
     unsafe { heap::free(c.as_ptr().cast()) };
 }
 
@@ -270,7 +270,7 @@ pub(crate) struct Client {
     pub(crate) pfn_data: *mut c_void,
 }
 
-/// Creates a client connection without a socket, adds it to the list and delivers MG_EV_OPEN. A frame must be open.
+/// Creates a client connection without a socket, adds it to the list and delivers MG_EV_OPEN. A call must be in progress.
 ///
 /// # Safety
 /// `client.url` is a C string.
@@ -297,14 +297,14 @@ pub(crate) fn connect_resolved(c: ConnRef) {
     let Some(rec) = c.rec().or_else(|| attach(e, c)) else { return error(c, format_args!("OOM")) };
     e.enter();
     if rec.fd.get() >= 0 {
-        // A listener, for example, of which only the name of somebody was asked.
+        // For example a listener on which the application called mg_resolve.
         c.update(|f| f.set_resolving(false));
         call(c, MG_EV_RESOLVE, ptr::null_mut());
         return e.exit();
     }
     let udp = c.flags().is_udp();
     let mut opened = sock::open(&e.poller, c.rem().is_ip6, udp);
-    // The system may know but one kind of address.
+    // The system may support only one address family.
     while let Some(next) = opened.is_err().then(|| attempts::instead(rec)).flatten() {
         c.set_rem(next);
         opened = sock::open(&e.poller, next.is_ip6, udp);
@@ -335,7 +335,7 @@ pub(crate) fn connect_resolved(c: ConnRef) {
                 c.set_fd(fd);
                 rec.fd.set(fd);
                 if !poller::ALWAYS_UP {
-                    // Known before there is a connection.
+                    // Available before the connection is established.
                     c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
                 }
                 call(c, MG_EV_RESOLVE, ptr::null_mut());
@@ -372,7 +372,7 @@ pub(crate) fn connect_unix(e: &Engine, c: ConnRef, path: &[u8]) {
             c.update(|f| f.set_connecting(true));
             register(e, c, rec, fd, true);
         }
-        // Nothing is under way: the queue of the listener is full.
+        // No attempt is in progress: the listener's queue is full.
         Io::Wait => Failure(Some("connect"), errno::EAGAIN).report(c),
         Io::Failed(errno) => Failure(Some("connect"), errno).report(c),
     }
@@ -412,7 +412,7 @@ pub(crate) fn finish_connecting(c: ConnRef) {
     }
     check_tls(c);
     if let (true, Some(rec)) = (c.flags().is_secure(), c.rec()) {
-        // The client speaks first.
+        // Clients usually send first.
         send::send_queued(e, c, rec);
     }
 }
@@ -437,7 +437,7 @@ const MEMORY_PAUSE_MS: u64 = 10;
 
 /// Services a listener: accepts pending connections, up to a limit.
 pub(crate) fn accept(e: &Engine, listener: ConnRef, rec: &ConnState) {
-    // The clock may have been set back meanwhile: no pause is longer than this one.
+    // The clock may have been set back in the meantime: no pause is longer than this.
     let resting = rec.accept_after.get().saturating_sub(e.now.get());
     if (1..=ACCEPT_PAUSE_MS).contains(&resting) {
         return;
@@ -448,7 +448,7 @@ pub(crate) fn accept(e: &Engine, listener: ConnRef, rec: &ConnState) {
             return;
         }
         if !memory::recovered() || usage::is_over(e) {
-            // Those who wait may find another server, and have an answer as soon as somebody leaves.
+            // Waiting clients may find another server, and are served as soon as another connection closes.
             return pause(e, rec, MEMORY_PAUSE_MS);
         }
         match sock::accept(rec.fd.get()) {
@@ -476,7 +476,7 @@ fn pause(e: &Engine, rec: &ConnState, ms: u64) {
 
 /// Takes everything that waits on a listener.
 pub(crate) fn accept_all(e: &Engine, listener: ConnRef) {
-    // No more than the kernel can have queued: others may be connecting all the while.
+    // Not more than the kernel can have queued, because clients may connect all the time.
     const MOST: usize = 4096;
     for _ in 0..MOST {
         if listener.is_closed() || e.is_dead() {
@@ -531,7 +531,7 @@ fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
     c.set_handler(listener.handler());
     c.set_handler_data(listener.handler_data());
     let bound = listener.loc();
-    // A listener bound to one address says already where its connections arrive.
+    // A listener bound to one address already determines the local address.
     c.set_loc(if bound.ip() == [0; 16] { sock::local(fd).unwrap_or(bound) } else { bound });
     link(e, c);
     count(&e.stats.accepted, 1);

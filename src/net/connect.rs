@@ -24,7 +24,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<ConnRef> {
         return None;
     }
     e.enter();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let c = unsafe { conn::open_client(e, &client, text) };
     if let Some(c) = c.filter(|c| !c.is_closed()) {
         resolve::start(c, text);

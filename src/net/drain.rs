@@ -50,7 +50,7 @@ pub(crate) fn next_action(v: DrainInputs) -> DrainAction {
         return DrainAction::Close(Reason::Drained);
     }
     if v.responding || v.unhandled {
-        // A half-close or a departure: nobody can tell.
+        // A half-close and a close look the same.
         return until(v.queued_at.max(v.since).saturating_add(v.half_close_ms), Reason::PeerClosed);
     }
     DrainAction::Close(Reason::PeerClosed)
@@ -77,7 +77,7 @@ mod tests {
     };
 
     #[test]
-    fn a_live_connection_is_left_alone() {
+    fn a_live_connection_stays_open() {
         assert_eq!(next_action(DrainInputs { pending: true, responding: true, ..IDLE }), DrainAction::Live);
     }
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn pending_output_is_waited_for_as_long_as_it_moves() {
+    fn pending_output_keeps_the_connection_while_it_progresses() {
         let v = DrainInputs { draining: true, pending: true, ..IDLE };
         assert_eq!(next_action(v), DrainAction::Wait(1000 + FLUSH_MS));
         assert_eq!(next_action(DrainInputs { progress_at: 50_000, now: 60_000, ..v }), DrainAction::Wait(50_000 + FLUSH_MS));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_queued_is_awaited_after_a_half_close_only() {
+    fn an_unstarted_response_is_awaited_only_after_a_half_close() {
         let v = DrainInputs { responding: true, ..IDLE };
         assert_eq!(next_action(DrainInputs { draining: true, ..v }), DrainAction::Close(Reason::Drained));
         assert_eq!(next_action(DrainInputs { eof: true, ..v }), DrainAction::Wait(1000 + HALF_CLOSE_MS));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn half_close_while_a_handler_is_at_work_is_waited_for_as_for_an_answer() {
+    fn half_close_during_a_handler_waits_as_for_a_response() {
         let v = DrainInputs { eof: true, unhandled: true, ..IDLE };
         assert_eq!(next_action(v), DrainAction::Wait(1000 + HALF_CLOSE_MS));
         assert_eq!(next_action(DrainInputs { now: 1000 + HALF_CLOSE_MS, ..v }), DrainAction::Close(Reason::PeerClosed));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn half_close_during_an_endless_answer_closes_when_nothing_new_comes() {
+    fn half_close_during_a_stream_closes_when_the_stream_stalls() {
         let v = DrainInputs { eof: true, responding: true, queued_at: 3000, ..IDLE };
         assert_eq!(next_action(v), DrainAction::Wait(3000 + HALF_CLOSE_MS));
         assert_eq!(next_action(DrainInputs { now: 8000, ..v }), DrainAction::Close(Reason::PeerClosed));

@@ -26,7 +26,7 @@ fn settle_drain(e: &Engine, c: ConnRef, rec: &ConnState) {
         begin(c, rec);
     }
     if c.recv_len() > 0 && !c.flags().is_udp() && !rec.dispatching.get() {
-        // SAFETY: the connection's own buffer; what was not handled yet is dropped.
+        // SAFETY: the connection's own buffer; unhandled input is dropped.
         unsafe { iobuf::del(c.recv(), 0, usize::MAX) };
     }
 }
@@ -65,7 +65,7 @@ pub(crate) fn half_close_ms(e: &Engine) -> u64 {
 
 /// Final check for input. If there is any, the next poll reads it.
 pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
-    // The end of the stream, once read, is not read again.
+    // The end of the stream is read only once.
     let found = !rec.eof.get() && (rec.readable.get() || sock::has_input(rec.fd.get()));
     if found {
         rec.readable.set(true);
@@ -74,7 +74,7 @@ pub(crate) fn found_input(e: &Engine, rec: &ConnState) -> bool {
     found
 }
 
-/// Runs right before an idle connection is closed: cancels the drain if a request has arrived meanwhile; its reply is the last.
+/// Runs right before an idle connection is closed: cancels the drain if a request has arrived by then; its reply is the last.
 /// Not when the previous reply, still queued, already announces the close.
 pub(crate) fn take_back(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if rec.close_announced.get() || !found_input(e, rec) {

@@ -7,7 +7,7 @@ use super::lock::Lock;
 use super::lookup::{Attempts, Resolver};
 use super::mailbox::Wakeup;
 use super::protocol::Protocols;
-use super::record::{Reset, record};
+use super::record::{Lazy, Moment, Reset, record};
 use super::shutdown::{DrainConfig, DrainTimeouts, Shutdown};
 use super::tls::table as tls;
 use super::walk::{NoPoll, Trail};
@@ -98,8 +98,36 @@ pub(crate) enum Reason {
 
 record! {
     /// The engine's record of a connection or lingering socket. Cells, because handlers may re-enter the library at any point.
+    ///
+    /// Ordered so that the members that a request uses share few cache lines.
+    #[repr(C)]
     pub(crate) struct ConnState {
         conn: Cell<*mut mg_connection> = core::ptr::null_mut(),
+        /// Block of `c->recv` that a handler is looking at: it stays unchanged until the handler returns.
+        viewed: Cell<*mut u8> = core::ptr::null_mut(),
+        /// Offset in the received stream up to which data is consumed when that handler returns.
+        done_end: Cell<u64>,
+        /// Number of bytes passed to the kernel.
+        sent: Cell<u64>,
+        /// Total number of bytes put into the receive buffer. Together with its length, tells how much a handler consumed.
+        arrived: Cell<u64>,
+        /// Maximum fill level of the receive buffer since it was taken from the spare blocks.
+        recv_used: Cell<usize>,
+        /// When the connection was accepted, and when data last arrived.
+        read_at: Cell<u64>,
+        /// When the first byte in the receive buffer arrived.
+        head_began: Cell<u64>,
+        /// When the drain, or the wait after the peer's end of stream, began.
+        drain_since: Moment,
+        /// When output last made progress.
+        progress_at: Cell<u64>,
+        /// Received data moved out of `c->recv`, because a protocol handler would otherwise move it too often. It is put back
+        /// before the next read.
+        aside: Cell<Option<Box<Aside>>>,
+        /// Hook to modify the queued output when the connection begins to drain; runs once.
+        drain_begins: Cell<Option<DrainBegins>>,
+        /// Memory of the connection, for `max_memory` of mgx_limits.
+        bytes: Cell<usize>,
         fd: Cell<i32> = -1,
         @keep slot: Cell<u32>,
         /// Counts the uses of this slot, to recognise stale events.
@@ -124,87 +152,63 @@ record! {
         /// In the list of connections that got output outside their own service call.
         @keep flush_pending: Cell<bool>,
         lingering: Cell<bool>,
-        /// Number of bytes passed to the kernel.
-        sent: Cell<u64>,
-        /// Total number of bytes put into the receive buffer. Together with its length, tells how much a handler consumed.
-        arrived: Cell<u64>,
-        /// Maximum fill level of the receive buffer since it was taken from the spare blocks.
-        recv_used: Cell<usize>,
-        /// When the drain (or the wait after the peer's end of stream) began, when output last made progress, and when it last
-        /// grew.
-        drain_since: Cell<Option<u64>>,
-        progress_at: Cell<u64>,
-        /// What the kernel held for the peer at the last look since the socket blocked.
-        unacknowledged: Cell<Option<(u64, usize)>>,
-        queued_seen: Cell<u64>,
-        queued_at: Cell<u64>,
-        @keep deadline: Cell<Option<u64>>,
-        /// When the protocol handler wants to be serviced; no deadline is later.
-        alarm: Cell<Option<u64>>,
-        /// A lingering socket is closed at the earlier of these: when nothing arrives, and unconditionally.
-        linger_idle: Cell<u64>,
-        linger_end: Cell<u64>,
-        /// A listener that ran out of descriptors does not accept before this time.
-        accept_after: Cell<u64>,
+        /// Everything was sent: the socket may linger.
+        flushed: Cell<bool>,
+        /// A protocol handler has called the application about the receive buffer and must not be re-entered.
+        dispatching: Cell<bool>,
+        /// Buffered messages wait for the next poll of this connection; nothing is read before that.
+        batch_pending: Cell<bool>,
         reason: Cell<Reason>,
         /// The handler was told about the peer's end of stream.
         eof_told: Cell<bool>,
-        /// The last response says that it is the connection's last: `Connection: close`.
+        /// The last response announced the close: `Connection: close`.
         close_announced: Cell<bool>,
-        /// The library began the drain because the connection was idle: requests that arrive meanwhile are served first.
+        /// The library began the drain because the connection was idle: requests that arrive in the meantime are served first.
         last_look: Cell<bool>,
+        /// MGX_EV_BACKPRESSURE was delivered and the queue has not shrunk since.
+        backpressure_reported: Cell<bool>,
+        http: HttpState,
+        @keep deadline: Moment,
+        /// When the protocol handler wants to be serviced; no deadline is later.
+        alarm: Moment,
+        tls: tls::State,
+        /// The file that is being sent; the connection has a flag for it.
+        stream: Cell<Option<Box<Stream>>>,
+        /// State of a protocol handler while it occupies `c->fn` or `c->pfn`.
+        task: Cell<Option<Box<dyn Any>>>,
+        /// State of a drain requested through the extension API.
+        drain_state: Cell<DrainState>,
+        /// The amount of output at the last check, and when it last grew.
+        queued_seen: Cell<u64>,
+        queued_at: Cell<u64>,
+        /// What the kernel held for the peer at the last check since the socket blocked.
+        unacknowledged: Cell<Option<(u64, usize)>>,
+        /// Drain options set by the application for this connection.
+        terms: RefCell<Option<Box<DrainConfig>>>,
         /// Number of requests dispatched before MGX_EV_DRAIN was delivered.
         told_of_drain: Cell<u32>,
         /// errno of the system call that failed and closed the connection, or 0.
         errno: Cell<i32>,
+        /// Peer address at the time of accept; applications may overwrite `c->rem`.
+        from: Cell<[u8; 16]>,
+        ws: Lazy<WsState>,
+        mqtt: Lazy<MqttState>,
         /// Connection attempts of a client connection; for the socket of a further attempt, its owner.
         attempts: Cell<Option<Box<Attempts>>>,
         attempt_of: Cell<*mut mg_connection> = core::ptr::null_mut(),
         /// Socket file of a Unix listener.
         socket_file: Cell<Option<Box<SocketFile>>>,
         /// Offsets in `c->send` at which printed datagrams begin.
-        datagrams: RefCell<Vec<usize>>,
-        /// Everything was sent: the socket may linger.
-        flushed: Cell<bool>,
-        /// Number of bytes that a lingering socket may still discard.
-        linger_bytes: Cell<u64>,
-        /// Drain options set by the application for this connection.
-        terms: RefCell<Option<Box<DrainConfig>>>,
-        /// State of a drain requested through the extension API.
-        drain_state: Cell<DrainState>,
-        /// When the connection was accepted, and when data last arrived.
-        read_at: Cell<u64>,
-        /// When the first byte in the receive buffer arrived.
-        head_began: Cell<u64>,
-        /// Peer address at the time of accept; applications may overwrite `c->rem`.
-        from: Cell<[u8; 16]>,
-        /// MGX_EV_BACKPRESSURE was delivered and the queue has not shrunk since.
-        backpressure_reported: Cell<bool>,
-        /// A protocol handler has called the application about the receive buffer and must not be re-entered.
-        dispatching: Cell<bool>,
-        /// Received data moved out of `c->recv`, because a protocol handler would otherwise move it too often. It is put back
-        /// before the next read.
-        aside: Cell<Option<Box<Aside>>>,
-        /// Block of `c->recv` that a handler is looking at: it stays unchanged until the handler returns.
-        viewed: Cell<*mut u8> = core::ptr::null_mut(),
-        /// Offset in the received stream up to which data is consumed when that handler returns.
-        done_end: Cell<u64>,
-        /// Buffered messages wait for the next poll of this connection; nothing is read before that.
-        batch_pending: Cell<bool>,
-        /// Hook to modify the queued output when the connection begins to drain; runs once.
-        drain_begins: Cell<Option<DrainBegins>>,
-        http: HttpState,
-        ws: WsState,
-        mqtt: MqttState,
-        /// What it holds, for `max_memory` of mgx_limits.
-        bytes: Cell<usize>,
-        /// The file that is being sent; the connection has a flag for it.
-        stream: Cell<Option<Box<Stream>>>,
+        datagrams: Lazy<RefCell<Vec<usize>>>,
         /// Unsent rest of an abandoned file.
         abandoned: Cell<u64>,
-        /// State of a protocol handler while it occupies `c->fn` or `c->pfn`.
-        task: Cell<Option<Box<dyn Any>>>,
-        tls: tls::State,
+        /// A listener that ran out of descriptors does not accept before this time.
+        accept_after: Cell<u64>,
+        /// A lingering socket is closed at the earlier of these: when nothing arrives, and unconditionally.
+        linger_idle: Cell<u64>,
+        linger_end: Cell<u64>,
+        /// Number of bytes that a lingering socket may still discard.
+        linger_bytes: Cell<u64>,
     }
 }
 
@@ -257,54 +261,55 @@ pub(crate) fn count(counter: &Cell<u64>, n: u64) {
 
 record! {
     /// State of the HTTP handler between events.
+    #[repr(C)]
     pub(crate) struct HttpState {
-        phase: Cell<Phase>,
-        /// `recv.len` when the handler returned, and the offset of the buffer in the received stream. Cached state is valid only
+        /// The offset of the buffer in the received stream when the handler returned, and `recv.len`. Cached state is valid only
         /// if the buffer has merely grown since.
-        left: Cell<usize>,
         left_at: Cell<u64>,
+        left: Cell<usize>,
+        head_len: Cell<usize>,
         /// Number of head bytes known to contain no blank line.
         scanned: Cell<usize>,
-        head_len: Cell<usize>,
         /// Length of the whole message; unknown while chunks arrive.
         need: Cell<Option<usize>>,
-        chunks: Cell<chunked::Scanner>,
-        /// The message can never fit in the receive buffer: it is refused unless the application takes it over.
-        too_long: Cell<bool>,
+        /// End of the message being dispatched, in `c->recv`.
+        end: Cell<usize>,
         /// `queued()` when the current request was announced and when the last one was dispatched, and the time of that.
         head_mark: Cell<u64>,
         mark: Cell<u64>,
-        dispatched: Cell<bool>,
         asked_at: Cell<u64>,
-        /// No further request is handled until the peer has read the queued responses.
-        write_throttled: Cell<bool>,
-        /// End of the message being dispatched, in `c->recv`.
-        end: Cell<usize>,
-        /// The application consumed the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
-        chunk_deleted: Cell<bool>,
         /// Number of empty lines skipped before the current message.
         blank: Cell<usize>,
+        /// Number of body bytes that may follow a response printed by the application. They are dropped.
+        unwanted: Cell<usize>,
+        /// Tracks the application's output: requests of a client, responses of a server.
+        outgoing: Cell<Option<Box<Outgoing>>>,
+        /// Offset in the queued stream, and length, of the last reply head written by the library.
+        head_at: Cell<Option<(u64, usize)>>,
+        /// Number of requests dispatched on this connection.
+        requests: Cell<u32>,
+        phase: Cell<Phase>,
+        close: Cell<CloseAfter>,
+        /// The message can never fit in the receive buffer: it is refused unless the application takes it over.
+        too_long: Cell<bool>,
+        dispatched: Cell<bool>,
+        /// No further request is handled until the peer has read the queued responses.
+        write_throttled: Cell<bool>,
+        /// The application consumed the body of this message with MG_EV_HTTP_CHUNK of earlier versions.
+        chunk_deleted: Cell<bool>,
         /// The current request is HEAD: its response has no body.
         head_only: Cell<bool>,
-        /// So many bytes of a body may yet follow the answer to it that the application has printed. They are dropped.
-        unwanted: Cell<usize>,
         /// The current request is of HTTP/1.0 and asks for the connection to be kept, which its answer confirms.
         keep_alive: Cell<bool>,
         /// The last reply head written by the library confirms keep-alive.
         kept: Cell<bool>,
         /// The body of the current message is chunked.
         chunked: Cell<bool>,
-        /// Tracks the application's output: requests of a client, responses of a server.
-        outgoing: Cell<Option<Box<Outgoing>>>,
-        /// `Authorization: ...` from the URL of a client.
-        authorization: Cell<Option<Box<[u8]>>>,
         /// A library function completed the response to the last request.
         answered: Cell<bool>,
-        close: Cell<CloseAfter>,
-        /// Number of requests dispatched on this connection.
-        requests: Cell<u32>,
-        /// Offset in the queued stream, and length, of the last reply head written by the library.
-        head_at: Cell<Option<(u64, usize)>>,
+        chunks: Cell<chunked::Scanner>,
+        /// `Authorization: ...` from the URL of a client.
+        authorization: Cell<Option<Box<[u8]>>>,
     }
 }
 
@@ -418,7 +423,7 @@ pub(crate) struct Engine {
     /// Blocks of records: never moved, freed with the engine. Only `new_rec` adds to the list.
     records: UnsafeCell<Vec<*mut [ConnState; CHUNK]>>,
     free_slots: RefCell<Vec<u32>>,
-    /// The room of a list of slots that has been worked through.
+    /// Memory of a processed list of slots, for reuse.
     spare_slots: RefCell<Vec<u32>>,
     /// Frames of ours on the stack that may still use a connection's memory.
     callback_depth: Cell<usize>,
@@ -440,7 +445,7 @@ pub(crate) struct Engine {
     pub(crate) current: Cell<*mut mg_connection>,
     /// mg_mgr_free is running: nothing may stay open.
     pub(crate) ending: Cell<bool>,
-    /// Every reply is the last of its connection.
+    /// Every reply closes its connection.
     pub(crate) lame: Cell<bool>,
     /// The extension API's part of a poll - drains and limits - and when it is due. Set when first used: programs that use neither do
     /// not contain it.
@@ -452,9 +457,9 @@ pub(crate) struct Engine {
     pub(crate) frame: Cell<Option<MakeFrame>>,
     pub(crate) shutdown: Shutdown,
     pub(crate) limits: Cell<mgx_limits>,
-    /// mgx_mgr_limits was called: connections are looked at when their deadlines expire.
+    /// mgx_mgr_limits was called: connections are checked when their deadlines expire.
     pub(crate) limited: Cell<bool>,
-    /// What connections hold and may hold, while there is a limit for that; 0: there is none.
+    /// Memory of all connections, and its limit; 0: no limit.
     pub(crate) bytes: Cell<usize>,
     pub(crate) most_bytes: Cell<usize>,
     pub(crate) per_ip: RefCell<memory::Map<[u8; 16], usize>>,
@@ -498,7 +503,7 @@ impl Engine {
         let poller = Poller::new()?;
         let waker = Wakeup::new().ok_or_else(Error::last_os_error)?;
         poller.add(waker.fd(), poller::WAKER, false)?;
-        // An event is not told twice: there must be room for it.
+        // Edge-triggered events are reported once, so there must be room for all of them.
         let ready = memory::room(poller::MOST).ok_or_else(|| Error::from_raw_os_error(errno::ENOMEM))?;
         Ok(Box::new(Engine {
             mgr,
@@ -561,7 +566,7 @@ impl Engine {
     }
 
     /// # Safety
-    /// `mgr` is NULL, zero-filled or initialised. The reference is good until mg_mgr_free, and beyond it while a frame is open.
+    /// `mgr` is NULL, zero-filled or initialised. The reference is valid until mg_mgr_free, and beyond it while a call is in progress.
     #[inline]
     pub(crate) unsafe fn of<'e>(mgr: *mut mg_mgr) -> Option<&'e Engine> {
         if mgr.is_null() {
@@ -573,8 +578,8 @@ impl Engine {
 
     #[inline]
     pub(crate) fn rec(&self, slot: usize) -> Option<&ConnState> {
-        // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing meanwhile. Blocks live as
-        // long as the engine.
+        // SAFETY: no other reference to the list is alive: new_rec, which changes it, calls nothing while it does. Blocks live
+        // as long as the engine.
         unsafe { (&(*self.records.get())).get(slot / CHUNK).map(|block| &(**block)[slot % CHUNK]) }
     }
 
@@ -629,12 +634,12 @@ impl Engine {
         }
     }
 
-    /// Takes what is on a list, which goes on with the room of the one that was given back last.
+    /// Takes the contents of a list, which continues with the memory of the list returned last.
     pub(crate) fn take_slots(&self, list: &RefCell<Vec<u32>>) -> Vec<u32> {
         if list.borrow().is_empty() { Vec::new() } else { list.replace(self.spare_slots.take()) }
     }
 
-    /// Gives back a list that has been worked through.
+    /// Returns a processed list, to reuse its memory.
     pub(crate) fn give_slots(&self, mut list: Vec<u32>) {
         if list.capacity() > 0 {
             list.clear();
@@ -721,7 +726,7 @@ impl Engine {
     fn end_callbacks(&self) {
         self.reap();
         if self.is_dead() {
-            // SAFETY: mg_mgr_free took the engine out of the manager and left it to the last frame, which is this one.
+            // SAFETY: mg_mgr_free detached the engine from the manager; the outermost call frees it, and this is that call.
             drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
         }
     }
@@ -750,16 +755,16 @@ impl Engine {
         self.pending_free.borrow_mut().push(c);
     }
 
-    /// Frees closed connections. Call it only when the caller's frame is the only one open and holds none of them.
+    /// Frees closed connections. To be called only if no other call is in progress and the caller uses none of them.
     pub(crate) fn reap(&self) {
         while let Some(block) = self.kept.borrow_mut().pop() {
-            // SAFETY: nobody looks at it any more.
+            // SAFETY: no longer in use.
             unsafe { heap::free(block) };
         }
         loop {
             let Some(c) = self.pending_free.borrow_mut().pop() else { return };
-            // SAFETY: closed, off the list, and no frame uses it. Its buffers went with MG_EV_CLOSE, but its handlers may have
-            // written to it since.
+            // SAFETY: closed, off the list, and unused by any call in progress. Its buffers were freed after MG_EV_CLOSE, but its
+            // handlers may have written to it since.
             unsafe {
                 iobuf::free(&raw mut (*c).recv);
                 iobuf::free(&raw mut (*c).send);
@@ -806,7 +811,7 @@ impl ConnState {
         len
     }
 
-    /// All that the application said about the end of this connection, if it did.
+    /// The drain options that the application set for this connection, if any.
     pub(crate) fn drain_config(&self) -> Option<DrainConfig> {
         self.terms.borrow().as_deref().cloned()
     }
@@ -917,7 +922,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_for_an_earlier_use_of_a_slot_is_nobodys() {
+    fn stale_events_of_a_reused_slot_are_dropped() {
         let e = Engine::new(core::ptr::null_mut()).unwrap();
         let first = e.new_rec().unwrap();
         let slot = first.slot.get();
@@ -932,7 +937,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_used_again_equals_a_fresh_one() {
+    fn a_reused_record_equals_a_fresh_one() {
         let (used, fresh) = (ConnState::default(), ConnState::default());
         used.dirty();
         let mut stale = Vec::new();

@@ -36,15 +36,15 @@ impl Drop for Entry<'_> {
             return e.exit();
         }
         if e.is_dead() && e.callback_depth() == 1 {
-            // Nobody else can know the engine any more.
+            // Nobody else can reach the engine any more.
             return e.exit();
         }
         e.exit();
         if e.poller.is_waiting() {
-            // The sleeping thread does not know of new timers, deadlines and output.
+            // The sleeping thread is not aware of new timers, deadlines and output.
             e.waker.wake();
         }
-        // The thread that sleeps frees a dead engine as soon as it has the lock.
+        // The sleeping thread frees a dead engine as soon as it gets the lock.
         if e.is_dead() { e.lock.release_last() } else { e.lock.release() }
     }
 }
@@ -57,7 +57,7 @@ impl Engine {
         if self.lock.is_mine(me) {
             self.enter();
             if fork::is_inherited(self) {
-                // A handler has forked, and goes on in the child.
+                // A handler has forked and continues in the child.
                 fork::renew(self);
             }
             return Ok(Entry { e: self, outermost: false });
@@ -86,7 +86,7 @@ impl Engine {
     /// # Safety
     /// As [`Engine::of`].
     pub(crate) unsafe fn enter_mgr<'e>(mgr: *mut mg_mgr) -> Option<Entry<'e>> {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { Engine::of(mgr) }.and_then(|e| e.entry().ok())
     }
 
@@ -112,6 +112,6 @@ impl ConnRef {
 /// `c` is NULL or a connection.
 #[inline]
 pub(crate) unsafe fn enter_conn<'e>(c: *mut mg_connection) -> Result<Option<Entry<'e>>, Busy> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     if c.is_null() { Ok(None) } else { unsafe { ConnRef::new(c) }.entry() }
 }

@@ -47,14 +47,13 @@ type OlderHandler = unsafe extern "C" fn(*mut mg_connection, c_int, *mut c_void,
 /// Calls a handler with the arguments of the API version that the application was written for.
 ///
 /// # Safety
-/// A handler of this connection, and what fits the event.
+/// A handler of this connection, and data that matches the event.
 #[inline]
 pub(crate) unsafe fn invoke(engine: Option<&Engine>, f: Handler, c: ConnRef, ev: c_int, data: *mut c_void, arg: *mut c_void) {
     match engine {
         Some(e) if e.written_for.get() < THREE_ARGUMENTS_SINCE => {
-            // SAFETY: the application said that its handlers take four arguments. Those of the library, and of parts of the
-            // application that are newer, take three: in the C calling conventions, where the caller cleans up, they do not see
-            // the last.
+            // SAFETY: the application declared that its handlers take four arguments. Those of the library, and of newer parts of
+            // the application, take three: in the C calling conventions, where the caller cleans up, they ignore the last.
             unsafe {
                 let f = core::mem::transmute::<Handler, OlderHandler>(f);
                 f(c.as_ptr(), ev, data, arg);

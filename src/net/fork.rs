@@ -26,7 +26,7 @@ pub(crate) fn renew(e: &Engine) {
         if !wakeup.renew() {
             log_error!("cannot create a wakeup descriptor in a child process");
         }
-        // A message sent before this first call rang the parent's.
+        // A message sent before this first call woke the parent.
         wakeup.wake();
     }
     if let Err(err) = e.poller.add(e.waker.fd(), poller::WAKER, false) {

@@ -56,7 +56,7 @@ impl ConnRef {
         send_info set_send_info: send: mg_iobuf;
     }
 
-    /// The sizes that the application has been compiled with.
+    /// The struct sizes that the application was compiled with.
     #[inline]
     pub(crate) fn sizes(self) -> Sizes {
         self.engine().map_or(Sizes::USUAL, |e| e.sizes.get())
@@ -147,7 +147,7 @@ impl ConnRef {
         unsafe { (*self.0).send.len }
     }
 
-    /// The engine behind `c->mgr`; None for a connection that the application put together itself.
+    /// The engine of `c->mgr`; None for a connection that the application created itself.
     #[inline]
     pub(crate) fn engine<'e>(self) -> Option<&'e Engine> {
         // SAFETY: c->mgr is NULL or the manager of this connection.
@@ -163,7 +163,7 @@ impl ConnRef {
     /// The engine's own record of this connection, if it has one.
     #[inline]
     pub(crate) fn rec<'e>(self) -> Option<&'e ConnState> {
-        // `prof` belongs to a build option that a prebuilt library never has on: its last word holds the slot number plus one.
+        // `prof` belongs to a build option that a prebuilt library never enables: its last word holds the slot number plus one.
         // SAFETY: see ConnRef::new.
         let slot = unsafe { (*self.0).prof.align };
         let rec = self.engine()?.rec(slot.checked_sub(1)?)?;
@@ -197,13 +197,13 @@ impl ConnRef {
     }
 }
 
-/// Copies the members only: applications compare addresses with memcmp, so what lies between them stays zero.
+/// Copies the members only: applications compare addresses with memcmp, so the padding must stay zero.
 ///
 /// # Safety
 /// `to` is writable.
 #[inline]
 unsafe fn assign(to: *mut mg_addr, v: mg_addr) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { ((*to).addr, (*to).port, (*to).scope_id, (*to).is_ip6) = (v.addr, v.port, v.scope_id, v.is_ip6) }
 }
 

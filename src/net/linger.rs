@@ -16,7 +16,7 @@ pub(crate) fn linger(e: &Engine, rec: &ConnState, fd: c_int) {
     rec.fd.set(fd);
     rec.lingering.set(true);
     let terms = rec.drain_timeouts();
-    // A handler may have taken its time since this poll began.
+    // A handler may have taken long since this poll began.
     let now = time::millis();
     rec.linger_end.set(now.saturating_add(terms.linger_total_ms));
     rec.linger_bytes.set(terms.linger_bytes);
@@ -68,7 +68,7 @@ pub(crate) fn end_lingering(e: &Engine, rec: &ConnState) {
     sock::close(rec.fd.get());
     rec.lingering.set(false);
     let mut list = e.lingering.borrow_mut();
-    // Mostly one of the oldest.
+    // Usually one of the oldest.
     if let Some(i) = list.iter().position(|s| *s == rec.slot.get()) {
         list.remove(i);
     }
@@ -81,7 +81,7 @@ pub(crate) fn stop_lingering(e: &Engine, keep: usize) {
     while e.lingering.borrow().len() > keep {
         let Some(slot) = e.lingering.borrow().front().copied() else { return };
         let Some(rec) = e.rec(slot as usize) else { return };
-        // What has arrived is read, so that closing sends no reset on its account.
+        // Read what has arrived: closing with unread input would send a reset.
         for _ in 0..256 {
             if !matches!(sock::discard(rec.fd.get(), &mut e.scratch.borrow_mut()), Io::Done(1..)) {
                 break;

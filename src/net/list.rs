@@ -4,8 +4,8 @@ use super::engine::Engine;
 use super::handle::ConnRef;
 use core::ptr;
 
-/// Iterates over the connections, newest first. The next one is fetched before the body runs, and skipped if it is removed
-/// meanwhile.
+/// Iterates over the connections, newest first. The next one is fetched before the body runs, and skipped if it is removed by
+/// then.
 pub(crate) fn list(e: &Engine) -> impl Iterator<Item = ConnRef> {
     // SAFETY: the manager lives as long as its engine is not dead; connections on its list are alive.
     let mut next = if e.is_dead() { ptr::null_mut() } else { unsafe { (*e.mgr).conns } };
@@ -13,7 +13,7 @@ pub(crate) fn list(e: &Engine) -> impl Iterator<Item = ConnRef> {
         if next.is_null() || e.is_dead() {
             return None;
         }
-        // SAFETY: as above; a closed connection keeps its memory and its `next` while a frame is open.
+        // SAFETY: as above; a closed connection keeps its memory and its `next` while a call is in progress.
         let c = unsafe { ConnRef::new(next) };
         next = c.next();
         Some(c)

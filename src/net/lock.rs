@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_wait_until_the_owner_releases_and_give_up_in_the_end() {
+    fn other_threads_wait_for_the_owner_and_time_out() {
         let lock = Lock::default();
         assert!(lock.take(1, 0) && lock.is_mine(1));
         assert!(!lock.take(2, 5));

@@ -11,51 +11,51 @@ use core::ffi::c_int;
 
 #[derive(Default)]
 pub(crate) struct Resolver {
-    /// By age.
+    /// Oldest first.
     pub(super) lookups: RefCell<BTreeMap<u64, Lookup>>,
     pub(super) count: Cell<u64>,
     pub(super) names: Names,
 }
 
 pub(super) struct Lookup {
-    /// Who waits. Closing it ends the lookup first.
+    /// The waiting connection. Closing it ends the lookup first.
     pub(super) c: *mut mg_connection,
-    /// What the lookup hangs on; compared, never followed.
+    /// The connection to which the lookup is attached; compared, never dereferenced.
     pub(super) via: *mut mg_connection,
-    /// As the URL has it.
+    /// As in the URL.
     pub(super) host: Vec<u8>,
     pub(super) expires: u64,
-    /// For more addresses of a name that has some already.
+    /// Queries further addresses of a name that already has some.
     pub(super) more: bool,
-    /// None: the local link was asked.
+    /// None: queried on the local link.
     pub(super) query: Option<Query>,
 }
 
-/// How to ask for addresses of the other kind.
+/// How to query the other address family.
 pub(crate) struct Question {
     pub(super) host: Vec<u8>,
-    /// In wire form.
+    /// In wire format.
     pub(super) name: Vec<u8>,
     pub(super) rtype: u16,
 }
 
-/// A question to a DNS server.
+/// A query to a DNS server.
 pub(super) struct Query {
-    /// The names still to be tried, the current one first, in wire form.
+    /// The names still to be tried, the current one first, in wire format.
     pub(super) names: VecDeque<Vec<u8>>,
     pub(super) rtype: u16,
     pub(super) servers: Vec<mg_addr>,
-    /// How often servers were asked, and how often they may be.
+    /// Number of queries sent, and its maximum.
     pub(super) asked: usize,
     pub(super) most: usize,
-    /// How long one is waited for while others could be asked, and until when.
+    /// How long to wait for a server while others are left, and the resulting deadline.
     pub(super) patience: u64,
     pub(super) next: u64,
     pub(super) message: Vec<u8>,
     pub(super) socket: Option<Socket>,
 }
 
-/// A socket for one question, and its record.
+/// The socket of a query, and its record.
 pub(super) struct Socket {
     pub(super) fd: OwnedFd,
     pub(super) slot: u32,
@@ -72,33 +72,33 @@ impl Query {
 }
 
 impl Lookup {
-    /// When there is something to do for it, whether or not a reply comes.
+    /// When to service it even without a reply.
     pub(super) fn due(&self) -> u64 {
         let next = self.query.as_ref().filter(|q| q.can_ask_again()).map_or(u64::MAX, |q| q.next);
         self.expires.min(next)
     }
 }
 
-/// What a client connection tries until it is connected.
+/// Connection attempts of a client connection.
 pub(crate) struct Attempts {
     pub(super) began: u64,
-    /// Not tried yet.
+    /// Addresses not tried yet.
     pub(super) left: VecDeque<mg_addr>,
-    /// Under way beside the connection's own, oldest first.
+    /// In progress besides the connection's own attempt, oldest first.
     pub(super) others: Vec<Attempt>,
-    /// When the next is tried.
+    /// When to try the next.
     pub(super) next: u64,
-    /// How to ask for more addresses.
+    /// How to query more addresses.
     pub(super) question: Option<Question>,
     pub(super) asking: bool,
     pub(super) failure: Option<Failure>,
 }
 
-/// The call that failed, or None for a socket whose attempt was under way, and errno.
+/// The failed call, or None for an attempt in progress, and errno.
 #[derive(Clone, Copy)]
 pub(crate) struct Failure(pub(crate) Option<&'static str>, pub(crate) c_int);
 
-/// A socket that connects, and its record.
+/// A connecting socket, and its record.
 pub(super) struct Attempt {
     pub(super) fd: OwnedFd,
     pub(super) slot: u32,

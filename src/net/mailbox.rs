@@ -10,22 +10,22 @@ pub(crate) struct Wakeup {
     queue: Guarded<Pages>,
 }
 
-/// What waits for a connection.
+/// A message to a connection.
 pub(crate) struct Message<'a> {
     pub(crate) id: u64,
-    /// First byte of a WebSocket frame that is to be made of the text, or 0.
+    /// First byte of the WebSocket frame to create from the text, or 0.
     pub(crate) frame: u8,
     pub(crate) text: &'a mut [u8],
 }
 
-/// What has arrived, where the senders have put it: nothing is copied, so that it cannot be lost when memory is short.
+/// Received messages in the senders' pages: not copied, so they cannot be lost when memory is short.
 pub(crate) struct Mail {
     pages: Pages,
     at: usize,
 }
 
 impl Mail {
-    /// The oldest message that has not been taken yet.
+    /// The oldest remaining message.
     pub(crate) fn next(&mut self) -> Option<Message<'_>> {
         let rest = self.pages.bytes_mut().get_mut(self.at..)?;
         let (head, tail) = rest.split_first_chunk_mut::<13>()?;
@@ -70,7 +70,7 @@ impl Wakeup {
         self.queue.with(|queue| {
             let process = thread::current_generation().wrapping_add(1);
             if queue.process != process {
-                // The parent's mail, perhaps in the middle of a change.
+                // The parent's messages, possibly in the middle of a change.
                 *queue = Pages::of(process);
             }
             f(queue)
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_several_threads_keep_their_order_and_none_is_lost() {
+    fn messages_of_several_threads_stay_in_order_and_complete() {
         let w = Wakeup::new().unwrap();
         let mut got = Vec::new();
         std::thread::scope(|s| {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_is_refused_when_too_much_waits() {
+    fn senders_are_refused_when_the_queue_is_full() {
         let w = Wakeup::new().unwrap();
         let big = vec![0; 16000];
         let sent = (0..10_000).take_while(|_| w.send(1, 0, &big)).count();

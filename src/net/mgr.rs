@@ -27,7 +27,7 @@ const FEW: usize = 256;
 /// See `mg_mgr_init`.
 ///
 /// # Safety
-/// `mgr` points at room for a manager.
+/// `mgr` points to memory for a manager.
 pub(crate) unsafe fn init(mgr: *mut mg_mgr) {
     // SAFETY: the struct is the caller's; all-zero is valid for each member.
     unsafe {
@@ -61,11 +61,11 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
     let Some(entry) = entry else { return };
     let e: &Engine = &entry;
     if !e.polled.get() {
-        // A child process gives up what its parent works with.
+        // A child process must not end the TLS sessions of its parent.
         list(e).filter_map(ConnRef::rec).for_each(tls::suppress_close_notify);
     }
     e.ending.set(true);
-    // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: until nothing is left, but not for ever.
+    // Handlers may open connections in MG_EV_CLOSE, or clear is_closing: repeat until nothing is left, but not forever.
     for round in 0.. {
         if list(e).next().is_none() {
             break;
@@ -83,13 +83,13 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
             list(e).for_each(close::close);
         }
     }
-    // When a handler did all this itself, the struct may hold another manager by now, or be gone.
+    // If a handler freed the manager in the meantime, the struct may hold another manager, or be gone.
     if !e.is_dead() && e.shutdown.is_asked() {
         finish_lingering(e);
     }
     if !e.is_dead() {
         linger::stop_lingering(e, 0);
-        // SAFETY: the manager is the caller's; its engine is freed by the last frame.
+        // SAFETY: the manager is the caller's; the outermost call frees its engine.
         unsafe {
             super::timer::free_all(&raw mut (*mgr).timers);
             e.poller.detach((*mgr).ifp);
@@ -99,7 +99,7 @@ pub(crate) unsafe fn free(mgr: *mut mg_mgr) {
         }
         e.dead.set(true);
         if e.poller.is_waiting() {
-            // The thread that sleeps there frees the engine.
+            // The sleeping thread frees the engine.
             e.waker.wake();
         }
     }
@@ -137,7 +137,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     ready.clear();
     wait(e, ms, &mut ready);
     if e.is_dead() {
-        // Another thread has freed the manager meanwhile.
+        // Another thread has freed the manager in the meantime.
         return;
     }
     e.now.set(time::millis());
@@ -182,7 +182,7 @@ pub(crate) fn idle(ms: c_int) {
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     if e.poller.is_waiting() {
-        // Another thread polls, too: it will hear of what happens.
+        // Another thread is already polling and will receive the events.
         let ms = limit.unwrap_or(u64::MAX).min(10);
         return e.while_unlocked(&mut || thread::sleep_ms(ms));
     }
@@ -259,7 +259,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             continue;
         }
         let Some(rec) = e.rec_for(r.token) else { continue };
-        // Behind the end of the stream there is nothing, though every event says readable from then on.
+        // Nothing follows the end of the stream, although every event reports readable from then on.
         rec.readable.set(!rec.eof.get() && (rec.readable.get() || r.readable));
         rec.hup.set(rec.hup.get() || r.hup);
         if r.writable {
@@ -280,7 +280,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
         // SAFETY: the connection of a record in use.
         let c = unsafe { ConnRef::new(rec.conn.get()) };
         if c.is_closed() {
-            // A poll inside its MG_EV_CLOSE.
+            // This poll is nested in its MG_EV_CLOSE.
             continue;
         }
         if r.error {
@@ -355,7 +355,7 @@ fn expire(e: &Engine) {
         // SAFETY: the connection of a record in use.
         let c = unsafe { ConnRef::new(rec.conn.get()) };
         if rec.readable.get() {
-            // A listener that paused. Others are serviced anyway.
+            // A listener that paused. Other connections are serviced anyway.
             c.update(|f| f.set_readable(!f.is_full()));
         }
         e.wake(c, rec);
@@ -412,7 +412,7 @@ fn flush_pending(e: &Engine) {
         ending::settle(e, c, rec);
         service::flush(e, c, rec);
         if !e.is_dead() && !c.is_closed() {
-            // Whether it ends now is for its next service call to decide.
+            // Its next service call decides whether it closes.
             e.wake(c, rec);
         }
         if !e.is_dead() {

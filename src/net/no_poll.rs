@@ -25,7 +25,7 @@ pub(crate) fn set(e: &Engine, c: ConnRef, on: bool) {
     }
     match c.rec() {
         Some(rec) if on => q.linked(c.id64(), rec.slot.get()),
-        // What is under way goes on.
+        // Work in progress continues.
         Some(rec) => e.wake(c, rec),
         None => {}
     }

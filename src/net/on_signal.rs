@@ -9,9 +9,9 @@ use crate::proto::ws;
 use core::ffi::c_int;
 use core::ptr;
 
-/// None without signals.
+/// None on systems without signals.
 const ENTRIES: usize = if cfg!(feature = "std") { 64 } else { 0 };
-/// Room for the longest reason of a Close frame, and a NUL.
+/// Size of the longest reason of a Close frame, with a NUL.
 const REASON: usize = 124;
 
 #[derive(Clone, Copy)]
@@ -21,9 +21,9 @@ struct Entry {
     engine: *const Engine,
     opts: mgx_mgr_drain_opts,
     reason: [u8; REASON],
-    /// 0 or 1: without a `bool`, in which None would hide, the empty table is all zero and takes no room in the file.
+    /// 0 or 1. Not a `bool`, whose niche would encode None: this way the empty table is all zero and takes no space in the file.
     has_reason: u8,
-    /// What the application did with this signal before its first entry; the same in all entries of a signal.
+    /// The application's disposition of this signal before its first entry; the same in all entries of a signal.
     before: Previous,
 }
 
@@ -58,7 +58,7 @@ extern "C" fn drain_all(signo: c_int) {
 pub(crate) unsafe fn add(e: &Engine, signo: c_int, opts: Option<&mgx_mgr_drain_opts>) -> bool {
     // SAFETY: numbers and a pointer, for which zero is NULL.
     let mut opts = opts.copied().unwrap_or_else(|| unsafe { core::mem::zeroed() });
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let text = ws::clip(unsafe { crate::ffi_util::bytes::cstr(opts.conn.ws_close_reason) });
     let mut reason = [0; REASON];
     reason[..text.len()].copy_from_slice(text);

@@ -20,10 +20,10 @@ pub(crate) unsafe fn send(c: ConnRef, buf: *const u8, len: usize) -> bool {
         return false;
     }
     if c.flags().is_udp() {
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         return unsafe { send_datagram(c, buf, len) };
     }
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { append(c, buf, len) }
 }
 
@@ -36,9 +36,9 @@ pub(crate) unsafe fn append(c: ConnRef, buf: *const u8, len: usize) -> bool {
         return true;
     }
     let io = c.send();
-    // Only buffers of connections with a record come from the spares.
+    // Only connections with a record use spare buffers.
     let (Some(rec), Some(e)) = (c.rec(), c.engine()) else {
-        // SAFETY: the connection's own buffer; the rest is passed on to the caller.
+        // SAFETY: the connection's own buffer; the rest is guaranteed by the caller.
         return unsafe { iobuf::add(io, (*io).len, buf, len) == len };
     };
     // SAFETY: room is made before the copy; buf is the caller's.
@@ -83,21 +83,21 @@ pub(crate) fn append_bytes(c: ConnRef, bytes: &[u8]) -> bool {
 /// As [`send`].
 unsafe fn send_datagram(c: ConnRef, buf: *const u8, len: usize) -> bool {
     if c.is_closed() || !poller::ALWAYS_UP && c.flags().is_arplooking() {
-        // The number in c->fd may be another socket's by now; or nobody knows yet where to send it.
+        // c->fd may have been reused for another socket; or the destination is not known yet.
         return false;
     }
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     match unsafe { sock::send_to(c.fd(), buf, len, &c.rem()) } {
         Io::Done(n) if n > 0 => {
             if c.loc().port == 0 {
-                // The kernel chose the port just now.
+                // The kernel has just chosen the port.
                 c.set_loc(sock::local(c.fd()).unwrap_or(c.loc()));
             }
             call_count(c, MG_EV_WRITE, n);
             true
         }
         Io::Wait => false,
-        // One error is enough for handlers that answer it with another datagram.
+        // Report one error only: handlers may answer it with another datagram.
         Io::Failed(errno) if !c.flags().is_closing() => {
             os_error(c, errno, format_args!("sendto: {errno}"));
             false
@@ -151,11 +151,11 @@ pub(crate) unsafe fn vprintf(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -
 /// As [`vprintf`].
 pub(crate) unsafe fn print(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> usize {
     let at = c.send_len();
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     let n = unsafe { vprintf(c, fmt, ap) };
     if let Some(rec) = c.rec().filter(|_| n > 0 && c.flags().is_udp()) {
         let mut datagrams = rec.datagrams.borrow_mut();
-        // The application may have taken out what was printed before.
+        // The application may have removed earlier output.
         datagrams.retain(|begin| *begin < at);
         if at > 0 {
             datagrams.push(at);
@@ -169,7 +169,7 @@ pub(crate) fn prepare(c: ConnRef) {
     if let (Some(_), Some(e)) = (c.rec(), c.engine()) {
         let io = c.send_info();
         if io.buf.is_null() && io.size == 0 {
-            // SAFETY: the connection's own buffer. When memory is short, the writer will find out.
+            // SAFETY: the connection's own buffer. If memory is short, the write reports it.
             unsafe { e.buffers.grow(c.send(), 1, false) };
         }
     }

@@ -4,7 +4,7 @@
 use super::engine::{ConnState, Engine};
 use crate::platform::sock;
 
-/// Looks at a socket are this far apart: what is on its way when it blocks arrives whether or not the peer reads.
+/// Interval between checks of a socket: data in flight when it blocks arrives whether or not the peer reads.
 const APART_MS: u64 = 200;
 
 /// The socket takes no more from now on.
@@ -13,7 +13,7 @@ pub(crate) fn blocked(e: &Engine, rec: &ConnState) {
     rec.unacknowledged.set(None);
 }
 
-/// When output last made progress; of a blocked connection, the last look before it did.
+/// When output last made progress; for a blocked connection, the last check before it did.
 pub(crate) fn last_at(e: &Engine, rec: &ConnState) -> u64 {
     let (now, looked) = (e.now.get(), rec.unacknowledged.get());
     let due = looked.map_or(rec.progress_at.get().saturating_add(1), |(at, _)| at.saturating_add(APART_MS));
@@ -28,7 +28,7 @@ pub(crate) fn last_at(e: &Engine, rec: &ConnState) -> u64 {
     rec.progress_at.get()
 }
 
-/// When to look again at a connection that closes at `at` after `ms` without progress.
+/// When to check again a connection that closes at `at` after `ms` without progress.
 pub(crate) fn look_at(e: &Engine, rec: &ConnState, at: u64, ms: u64) -> u64 {
     if rec.blocked.get() { at.min(e.now.get().saturating_add((ms / 16).max(1))) } else { at }
 }

@@ -1,7 +1,9 @@
 //! Reusable records. One definition yields the struct, its initial state and the reset to it, so that no member can be forgotten
 //! when a record is reused for the next connection.
 
-use core::cell::{Cell, RefCell};
+use crate::memory::prelude::*;
+use core::cell::{Cell, OnceCell, RefCell};
+use core::ops::Deref;
 
 /// A member that can be reset to its initial state.
 pub(crate) trait Reset {
@@ -22,8 +24,66 @@ impl<T: Default> Reset for RefCell<T> {
     }
 }
 
-/// Defines a struct of cells with `Default` and [`Reset`]. A member is fresh with its type's default, or with what follows `=`;
-/// `@keep` in front of it says that a reset leaves it alone.
+/// State that few connections need: allocated on first use. A reset keeps the allocation, so references to it stay valid as long as
+/// the record.
+#[derive(Default)]
+pub(crate) struct Lazy<T>(OnceCell<Box<T>>);
+
+impl<T: Default> Deref for Lazy<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.0.get_or_init(Box::default)
+    }
+}
+
+impl<T: Reset> Reset for Lazy<T> {
+    #[inline]
+    fn reset(&self) {
+        if let Some(state) = self.0.get() {
+            state.reset();
+        }
+    }
+}
+
+/// An optional time in the space of a time; the largest value means none.
+pub(crate) struct Moment(Cell<u64>);
+
+impl Moment {
+    const NONE: u64 = u64::MAX;
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<u64> {
+        Some(self.0.get()).filter(|at| *at != Moment::NONE)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, at: Option<u64>) {
+        self.0.set(at.unwrap_or(Moment::NONE));
+    }
+
+    #[inline]
+    pub(crate) fn replace(&self, at: Option<u64>) -> Option<u64> {
+        let before = self.get();
+        self.set(at);
+        before
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Moment {
+        Moment(Cell::new(Moment::NONE))
+    }
+}
+
+impl Reset for Moment {
+    #[inline]
+    fn reset(&self) {
+        self.set(None);
+    }
+}
+
+/// Defines a struct of cells with `Default` and [`Reset`]. The initial value of a member is its type's default, or the expression
+/// after `=`; a reset does not touch members marked `@keep`.
 macro_rules! record {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
         $($(#[$field_meta:meta])* $(@$keep:ident)? $field:ident: $t:ty $(= $fresh:expr)?,)*
@@ -84,7 +144,29 @@ pub(crate) mod probe {
         fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>);
     }
 
-    /// A value that is not the fresh one, and what tells them apart.
+    impl<T: Default + Probe> Probe for Lazy<T> {
+        fn dirty(&self) {
+            T::dirty(self);
+        }
+
+        fn stale(&self, _fresh: &Self, stale: &mut Vec<&'static str>) {
+            T::stale(self, &T::default(), stale);
+        }
+    }
+
+    impl Probe for Moment {
+        fn dirty(&self) {
+            self.set(Some(7));
+        }
+
+        fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>) {
+            if self.get() != fresh.get() {
+                stale.push("");
+            }
+        }
+    }
+
+    /// A value other than the initial one, and a comparison.
     pub(crate) trait Sample: Sized {
         fn sample() -> Option<Self>;
         fn is_like(&self, other: &Self) -> bool;
@@ -98,7 +180,7 @@ pub(crate) mod probe {
         }
 
         fn stale(&self, fresh: &Self, stale: &mut Vec<&'static str>) {
-            // SAFETY: nothing else uses the cells meanwhile.
+            // SAFETY: nothing else uses the cells during this.
             if !unsafe { (*self.as_ptr()).is_like(&*fresh.as_ptr()) } {
                 stale.push("");
             }

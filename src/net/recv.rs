@@ -96,7 +96,7 @@ fn is_paused_by_flags(e: &Engine, c: ConnRef) -> bool {
     flags.is_full() || flags.is_draining() && !e.compat.get() || flags.is_resp() && is_piled_up(e, c)
 }
 
-/// Enough data waits behind the request being answered.
+/// True if enough data waits behind the request being answered.
 fn is_piled_up(e: &Engine, c: ConnRef) -> bool {
     c.recv_len() >= PIPELINE.min(e.options.borrow().max_recv_size)
         && (c.flags().is_streaming() || c.protocol(e).is_some_and(|p| p.answers_in_turn))
@@ -107,12 +107,12 @@ fn is_write_throttled(e: &Engine, c: ConnRef) -> bool {
     c.recv_len() > 0 && c.flags().is_accepted() && c.protocol(e).is_some_and(|p| p.throttles_input)
 }
 
-/// In a poll nested in a handler that looks at the buffer: the maximum has arrived that may wait for the handler to return.
+/// True in a poll nested in a handler that is using the buffer, if as much has arrived as may wait for the handler.
 #[cold]
 fn is_piled_up_behind_handler(e: &Engine, c: ConnRef) -> bool {
     let Some(rec) = c.rec().filter(|rec| rec.dispatching.get()) else { return false };
     let most = e.options.borrow().max_recv_size;
-    // It may be waiting for the body behind the head that it was given. What waits behind a whole request is bounded anyway.
+    // The handler may be waiting for the body of this head. Input after a complete request is bounded anyway.
     let limit = if c.protocol(e).is_some_and(|p| p.answers_in_turn) { most } else { PIPELINE.min(most) };
     c.recv_len() + rec.aside_len() >= limit
 }
@@ -121,11 +121,11 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
     let udp = c.flags().is_udp();
     let most = e.options.borrow().max_recv_size;
     for _ in 0..READS {
-        // After an upgrade to TLS in a handler the rest is not for this function.
+        // After a handler's upgrade to TLS the rest belongs to the TLS driver.
         if is_paused(e, c) || c.flags().is_closing() || rec.eof.get() || c.flags().is_secure() {
             break;
         }
-        // A buffer that is full to the limit is no error before more has come.
+        // A full buffer is an error only when more arrives.
         let is_at_limit = c.recv_len() >= most;
         if !udp && is_at_limit && !sock::has_input(rec.fd.get()) {
             rec.readable.set(false);
@@ -139,7 +139,7 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
         let (got, emptied) = if udp {
             (read_datagram(e, c, rec, most), false)
         } else {
-            // SAFETY: room bytes behind the data belong to the buffer.
+            // SAFETY: room bytes after the data belong to the buffer.
             unsafe { sock::recv_stream(rec.fd.get(), buf.buf.add(buf.len), room, rec.told.get()) }
         };
         match got {
@@ -151,7 +151,7 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
                 c.update(|f| f.set_half_closed());
             }
             Io::Done(n) => {
-                // The end of the stream is no byte that is left.
+                // The end of the stream does not count as a remaining byte.
                 rec.readable.set(!emptied || rec.hup.get());
                 received(e, c, rec, n);
             }
@@ -167,7 +167,7 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
             break;
         }
         if udp && c.send_len() > 0 {
-            // What was printed goes to this sender, not to the next one.
+            // Printed output belongs to this sender, not to the next one.
             break;
         }
     }
@@ -184,22 +184,22 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
 fn read_datagram(e: &Engine, c: ConnRef, rec: &ConnState, most: usize) -> Io {
     let buf = c.recv_info();
     let room = buf.size - buf.len;
-    // What does not fit the buffer goes there. Taken, because the log is the application's, which may poll.
+    // Receives what does not fit the buffer. Taken out of the cell, because the application's log function may poll.
     let mut scratch = e.scratch.take();
     let rest = scratch.room();
-    // SAFETY: room bytes behind the data belong to the buffer.
+    // SAFETY: room bytes after the data belong to the buffer.
     let (got, from) = unsafe { sock::recv_from(rec.fd.get(), buf.buf.add(buf.len), room, rest) };
     let Io::Done(n @ 1..) = got else {
         e.scratch.replace(scratch);
         return got;
     };
     let len = buf.len.saturating_add(n);
-    // SAFETY: the connection's own buffer, which has room for all when it has grown; the kernel wrote what did not fit before.
+    // SAFETY: the connection's own buffer, with room for everything after it has grown; the kernel wrote the overflow to `rest`.
     let fits = len <= most
         && (n <= room
             || n - room <= rest.len()
                 && unsafe {
-                    // All of the room is in use.
+                    // The whole capacity is in use.
                     (*c.recv()).len = buf.size;
                     let grown = iobuf::resize(c.recv(), len);
                     (*c.recv()).len = buf.len;
@@ -237,7 +237,7 @@ pub(crate) fn received(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
             rec.recv_used.set(rec.recv_used.get().max((*io).len + 1).min((*io).size));
         }
         if c.flags().is_hexdumping() {
-            // A copy: the log may go where it moves the buffer.
+            // A copy: the log function may move the buffer.
             if let Some(bytes) = memory::copy(&(*io).data()[old..]) {
                 send::dump(c, "<-", &bytes);
             }

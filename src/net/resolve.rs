@@ -120,7 +120,7 @@ fn ask_servers(e: &Engine, c: ConnRef, host: &[u8]) {
         (rtype, is_default(cstr((*entry(e.mgr, rtype)).url)))
     };
     let names = if is_default { conf(e).candidates(host) } else { vec![host.to_vec()] };
-    // A name that is too long with a search domain behind it is not asked for.
+    // Skip search domains that make the name too long.
     let names: VecDeque<Vec<u8>> = names.iter().filter_map(|name| dns::encode(name)).collect();
     if names.is_empty() || dns::encode(host).is_none() {
         return failed(c, host);
@@ -145,7 +145,7 @@ pub(crate) fn ask_more(e: &Engine, c: ConnRef, question: Question) {
 
 /// Fails a lookup.
 fn give_up(e: &Engine, lookup: &Lookup, text: core::fmt::Arguments) {
-    // SAFETY: who waits is alive.
+    // SAFETY: the waiting connection is alive.
     let c = unsafe { ConnRef::new(lookup.c) };
     if lookup.more { attempts::more(e, c, &[]) } else { error(c, text) }
 }
@@ -182,7 +182,7 @@ fn conf(e: &Engine) -> resolv::Conf {
 /// # Safety
 /// A live manager, whose URLs are NULL or C strings.
 unsafe fn entry(mgr: *mut mg_mgr, rtype: u16) -> *mut mg_dns {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let (mut one, mut other) = (&raw mut (*mgr).dns4, &raw mut (*mgr).dns6);
         if rtype == dns::AAAA {
@@ -205,7 +205,7 @@ fn server(text: &[u8]) -> Option<mg_addr> {
 /// # Safety
 /// `entry` points at a server entry whose URL is NULL or a C string.
 pub(crate) unsafe fn open(e: &Engine, entry: *mut mg_dns) -> bool {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if (*entry).c.is_null() {
             let text = cstr((*entry).url);
@@ -288,7 +288,7 @@ fn send(e: &Engine, via: ConnRef, q: &mut Query) -> bool {
         close_socket(e, q);
         let mut id = [0; 2];
         if !random::fill(&mut id) {
-            // An id that can be guessed lets anybody answer.
+            // A predictable id would let anybody forge a reply.
             return false;
         }
         let Some(name) = q.names.front() else { return false };
@@ -364,7 +364,7 @@ pub(crate) fn ready(e: &Engine, rec: &ConnState) {
         socket.is_some_and(|socket| socket.slot == rec.slot.get())
     };
     let via = e.resolver.lookups.borrow().values().find(is_its).map(|l| l.via);
-    // SAFETY: what a lookup hangs on is alive.
+    // SAFETY: the connection that a lookup is attached to is alive.
     if let Some(via) = via.map(|via| unsafe { ConnRef::new(via) }) {
         if let Some(rec) = via.rec() {
             e.wake(via, rec);
@@ -394,7 +394,7 @@ pub(crate) fn step(e: &Engine, via: ConnRef) {
 
 enum Heard {
     Reply(Reply),
-    /// Nobody listens there.
+    /// The port is closed.
     Refused,
 }
 
@@ -410,7 +410,7 @@ fn received(e: &Engine, serial: u64) -> Option<Heard> {
         if !rec.readable.get() {
             return None;
         }
-        // One byte more than a datagram may have.
+        // One byte more than the largest datagram.
         let mut buf = [0; dns::UDP_MAX + 1];
         // SAFETY: a buffer of ours.
         match unsafe { sock::recv(socket.fd.as_raw_fd(), buf.as_mut_ptr(), buf.len()) } {
@@ -429,20 +429,20 @@ fn received(e: &Engine, serial: u64) -> Option<Heard> {
 }
 
 fn is_closing(c: *mut mg_connection) -> bool {
-    // SAFETY: who waits is alive.
+    // SAFETY: the waiting connection is alive.
     unsafe { ConnRef::new(c) }.flags().is_closing()
 }
 
 fn answered(e: &Engine, serial: u64, heard: Heard) {
     let Some(mut lookup) = take(e, serial) else { return };
-    // SAFETY: who waits is alive, and so is what the lookup hangs on.
+    // SAFETY: the waiting connection and the one that the lookup is attached to are alive.
     let (c, via) = unsafe { (ConnRef::new(lookup.c), ConnRef::new(lookup.via)) };
     let Some(q) = &mut lookup.query else { return };
     match heard {
         Heard::Reply(Reply::Addresses(ips)) => {
             // SAFETY: the manager is alive.
             let six_first = unsafe { (*e.mgr).use_dns6 };
-            // Without that, who has been asked for IPv6 addresses has said before that there are no others.
+            // Otherwise IPv6 comes second: the earlier reply had no IPv4 addresses.
             let other = match q.rtype {
                 dns::A => Some(dns::AAAA),
                 _ => six_first.then_some(dns::A),
@@ -461,7 +461,7 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
         Heard::Refused | Heard::Reply(Reply::Failed) if q.can_ask_again() && send(e, via, q) => {
             insert(e, lookup);
         }
-        // Anybody can make it look as if nobody listened: when there is no other server, time decides.
+        // Port-unreachable errors can be forged: without another server, wait for the timeout.
         Heard::Refused => {
             insert(e, lookup);
         }
@@ -531,7 +531,7 @@ fn over_tcp(e: &Engine, mut lookup: Lookup) {
 
 /// Ends a lookup and closes its TCP connection, if any.
 fn done(e: &Engine, lookup: &Lookup) {
-    // SAFETY: the manager is alive, and so is what the lookup hangs on.
+    // SAFETY: the manager and the connection that the lookup is attached to are alive.
     unsafe {
         let shared = [(*e.mgr).dns4.c, (*e.mgr).dns6.c, (*e.mgr).mdns];
         if lookup.query.is_some() && !shared.contains(&lookup.via) {
@@ -548,7 +548,7 @@ fn expire(e: &Engine, serial: u64) {
         return;
     }
     let Some(mut lookup) = take(e, serial) else { return };
-    // SAFETY: what the lookup hangs on is alive.
+    // SAFETY: the connection that the lookup is attached to is alive.
     let via = unsafe { ConnRef::new(lookup.via) };
     let Some(q) = &mut lookup.query else { return give_up(e, &lookup, format_args!("mDNS timeout")) };
     if now < lookup.expires {
@@ -585,7 +585,7 @@ fn datagram(e: &Engine, via: ConnRef) {
         (*via.recv()).len = 0;
         bytes
     };
-    // As if the packet had been lost.
+    // Treat the packet as lost.
     let Some(bytes) = bytes else { return };
     let from = via.rem();
     let is_from = |server: mg_addr| (server.ip(), server.port, server.is_ip6) == (from.ip(), from.port, from.is_ip6);
@@ -596,7 +596,7 @@ fn datagram(e: &Engine, via: ConnRef) {
 
 fn stream(e: &Engine, via: ConnRef) {
     loop {
-        // SAFETY: the connection's own buffer, looked at before anything is called.
+        // SAFETY: the connection's own buffer, read before anything is called.
         let Some(bytes) = dns::frame(unsafe { bytes::slice(via.recv_info().buf, via.recv_len()) }).map(memory::copy) else {
             return;
         };
@@ -630,7 +630,7 @@ pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
         let waits = |l: &Lookup| l.query.is_none() && dns::same(&l.host, name) && !is_closing(l.c);
         let serial = e.resolver.lookups.borrow().iter().rev().find(|(_, l)| waits(l)).map(|(n, _)| *n);
         let Some(lookup) = serial.and_then(|serial| take(e, serial)) else { return };
-        // SAFETY: who waits is alive.
+        // SAFETY: the waiting connection is alive.
         found(unsafe { ConnRef::new(lookup.c) }, &[Ip::V4(ip.octets())], None);
         if e.is_dead() {
             return;
@@ -638,7 +638,7 @@ pub(crate) fn announced(e: &Engine, name: &[u8], ip: Ipv4Addr) {
     }
 }
 
-// ---- the end
+// ---- completion
 
 /// Cancels the lookup of `c`. See `mg_resolve_cancel`.
 pub(crate) fn cancel(e: &Engine, c: ConnRef) {
@@ -677,9 +677,9 @@ pub(crate) fn closed(e: &Engine, via: ConnRef) {
         if let Some(q) = &mut lookup.query {
             close_socket(e, q);
         }
-        // SAFETY: who waits is alive.
+        // SAFETY: the waiting connection is alive.
         let c = unsafe { ConnRef::new(lookup.c) };
-        // One error is enough.
+        // Report one error only.
         if !e.is_dead() && c.rec().is_none_or(|rec| rec.reason.get() != Reason::Error) {
             give_up(e, &lookup, format_args!("{text}"));
         }

@@ -43,7 +43,7 @@ const OFFERS: usize = 16;
 pub(crate) unsafe fn offer(rec: &ConnState, buf: *const u8, len: usize, more: bool, most: usize) -> (usize, Io) {
     let mut total = 0;
     for _ in 0..most {
-        // SAFETY: what is left of the bytes.
+        // SAFETY: the rest of the bytes.
         match unsafe { sock::send(rec.fd.get(), buf.add(total), len - total, more) } {
             Io::Done(n @ 1..) => total += n,
             Io::Done(0) if len > total => return (total, Io::Wait),
@@ -76,7 +76,7 @@ pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
         // SAFETY: the connection's own buffer.
         return unsafe { e.buffers.return_send(c.send()) };
     }
-    // What MG_EV_WRITE queues waits for the next poll.
+    // Output queued in MG_EV_WRITE waits for the next poll.
     rec.flush_pending.set(false);
     if flags.is_udp() {
         return send_datagrams(e, c, rec);
@@ -120,7 +120,7 @@ fn sent(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
 
 fn drop_front(e: &Engine, c: ConnRef, n: usize) {
     let out = c.send_info();
-    // SAFETY: the rest lies inside the buffer; nobody was called since its length was read.
+    // SAFETY: the rest lies inside the buffer; nothing was called since its length was read.
     unsafe {
         if n < out.len {
             ptr::copy(out.buf.add(n), out.buf, out.len - n);
@@ -139,7 +139,7 @@ fn send_datagrams(e: &Engine, c: ConnRef, rec: &ConnState) {
         if out.len == 0 || flags.is_closed() || flags.is_closing() {
             return;
         }
-        // The next text begins here, unless the application has taken it out.
+        // The next datagram begins here, unless the application has removed it.
         let n = rec.datagrams.borrow().first().copied().unwrap_or(usize::MAX).min(out.len);
         // SAFETY: n bytes at buf are output of the connection.
         match unsafe { sock::send_to(rec.fd.get(), out.buf, n, &c.rem()) } {

@@ -15,7 +15,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 
 /// # Safety
-/// `c` is on the list of `e`'s manager and a frame is open.
+/// `c` is on the list of `e`'s manager and a call is in progress.
 #[inline]
 pub(crate) fn service(e: &Engine, c: ConnRef) {
     let before = c.flags();
@@ -26,13 +26,13 @@ pub(crate) fn service(e: &Engine, c: ConnRef) {
     }
     let after = c.flags();
     let answered = resp_before && !after.is_resp();
-    // All that most connections ever need: no record is touched.
+    // The common case, without touching the record.
     if !answered && !before.is_busy() && !after.is_busy() && c.send_len() == 0 {
         return;
     }
     match c.rec() {
         Some(rec) => service_busy(e, c, rec, answered),
-        // A connection that the application linked itself has no socket of ours.
+        // A connection that the application linked itself has no socket of the library.
         None if after.is_closing() || after.is_draining() && c.send_len() == 0 => close::close(c),
         None => {}
     }
@@ -52,7 +52,7 @@ fn poll_event(e: &Engine, c: ConnRef) {
             }
         }
     }
-    // What sits in `c->fn` while a body is received may have begun in this very event, with nothing more to come.
+    // The function in `c->fn` that receives a body may have been installed during this event, with no more data to come.
     if !c.flags().is_no_poll() || c.rec().is_some_and(ConnState::has_task) {
         call_user(c, MG_EV_POLL, data);
     }
@@ -78,8 +78,8 @@ fn service_busy(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
     }
 }
 
-/// Servicing this connection has taken from the reserve. When much of that is in use, the connection ends, which gives it back; so
-/// does one with TLS, of which nobody knows how much it still needs.
+/// Servicing this connection has taken from the reserve. Closes the connection, which returns the memory, if the reserve is running
+/// low, or if it uses TLS, whose further needs are unknown.
 #[cold]
 fn shed(e: &Engine, c: ConnRef) {
     let alive = !e.is_dead() && !c.is_closed() && !c.flags().is_closing() && !c.flags().is_listening();
@@ -106,7 +106,7 @@ fn io(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
             rec.blocked.set(false);
             conn::finish_connecting(c);
             if !e.is_dead() && !c.is_closed() && rec.readable.get() {
-                // The server spoke first: no other event will tell.
+                // The server sent first; no further event reports that.
                 e.requeue(rec);
             }
         } else {
@@ -152,7 +152,7 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
         return close::close(c);
     }
     if !flags.is_draining() && !rec.eof.get() {
-        // Perhaps a drain was taken back.
+        // A drain may have been cancelled.
         rec.drain_since.set(None);
         return;
     }
@@ -191,7 +191,7 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
         DrainAction::Wait(at) => e.set_deadline(rec, Some(progress::look_at(e, rec, at, rec.drain_timeouts().flush_ms))),
         DrainAction::Close(reason) => {
             rec.flushed.set(matches!(reason, Reason::Drained | Reason::PeerClosed));
-            // A limit or a time-out that began the drain is what the application wants to hear of.
+            // Keep the limit or timeout that caused the drain as the reason.
             if rec.reason.get() == Reason::None || !rec.flushed.get() {
                 rec.reason.set(reason);
             }

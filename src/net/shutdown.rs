@@ -65,7 +65,7 @@ impl DrainConfig {
     /// The reason is NULL or a C string.
     pub(crate) unsafe fn new(o: &mgx_drain_opts) -> DrainConfig {
         let d = DrainTimeouts::DEFAULT;
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         let reason = unsafe { crate::ffi_util::bytes::cstr(o.ws_close_reason) };
         DrainConfig {
             terms: DrainTimeouts {
@@ -162,7 +162,7 @@ impl Request {
             to.store(from, Ordering::Relaxed);
         }
         self.linger_bytes.store(o.conn.linger_bytes, Ordering::Relaxed);
-        // SAFETY: passed on to the caller.
+        // SAFETY: guaranteed by the caller.
         let reason = ws::clip(unsafe { crate::ffi_util::bytes::cstr(o.conn.ws_close_reason) });
         let mut text = [0; REASON * size_of::<usize>()];
         text[..reason.len()].copy_from_slice(reason);
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_request_is_taken_whole_and_later_ones_only_bring_the_deadline_nearer() {
+    fn later_requests_only_shorten_the_deadline() {
         let request = Request::default();
         // SAFETY: all-zero options are valid.
         let mut o: mgx_mgr_drain_opts = unsafe { core::mem::zeroed() };
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_the_default_and_minus_one_no_limit() {
+    fn zero_means_default_and_minus_one_means_no_limit() {
         assert_eq!((ms(0, 5), ms(-1, 5), ms(8, 5)), (5, u64::MAX, 8));
     }
 }

@@ -13,18 +13,18 @@ use crate::memory::prelude::*;
 use crate::platform::sock::{self, Io};
 use crate::sys::fs::Handle;
 
-/// What `c->send` is filled up to.
+/// Fill level of `c->send`.
 const BLOCK: usize = IO_SIZE;
-/// Blocks in one service call, and bytes that the kernel copies in one service call, so that others get theirs.
+/// Blocks per service call, and bytes that the kernel copies per service call, for fairness.
 const BLOCKS: usize = 8;
 const COPY: u64 = 1 << 20;
 
-/// What a connection reads of a file at once.
+/// Number of file bytes read at once.
 pub(crate) fn block(c: ConnRef) -> usize {
     c.engine().map_or(BLOCK, |e| e.io_size().min(BLOCK))
 }
 
-/// Bytes that are queued, those of a file that are to follow, and what TLS has made of others that the socket has not taken.
+/// Queued bytes, the rest of the file, and ciphertext not yet accepted by the socket.
 pub(crate) fn unsent(c: ConnRef) -> usize {
     let behind = c.rec().map_or(0, |rec| {
         let stream = rec.stream.take();
@@ -36,7 +36,7 @@ pub(crate) fn unsent(c: ConnRef) -> usize {
 }
 
 impl Stream {
-    /// `left` bytes from `at` on; `descriptor` if the kernel may copy them. None when the file has no such place.
+    /// `left` bytes from `at` on; `descriptor` if the kernel may copy them. None if the offset does not exist.
     pub(crate) fn new(file: Handle, descriptor: Option<i32>, at: u64, left: u64) -> Option<Stream> {
         let whole = usize::try_from(at).ok()?;
         if descriptor.is_none() && whole > 0 && !file.seek(whole) {
@@ -49,7 +49,7 @@ impl Stream {
     pub(crate) fn fill(&mut self, c: ConnRef, max: usize) -> Option<u64> {
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(max);
         if n > 0 {
-            // Not straight into c->send, which an application's own file system might change.
+            // Not directly into c->send, which an application's file system might change.
             let Some(mut block) = memory::zeroed(n) else {
                 error(c, format_args!("OOM"));
                 return None;
@@ -110,14 +110,14 @@ pub(crate) fn go_on(e: &Engine, c: ConnRef, rec: &ConnState) {
         if rec.blocked.get() || flags.is_closing() || !send::can_send(flags) {
             return;
         }
-        // None: its file is just being read, and the application, whose file system that is, polls meanwhile.
+        // None: the file is being read, and the application's file system polls.
         let Some(stream) = rec.stream.take() else { return };
         let copied = stream.descriptor.is_some();
         if !copied {
             fill(c, rec, stream);
             send::send_queued(e, c, rec);
         } else if c.send_len() > 0 {
-            // What the application has queued meanwhile comes first.
+            // Output that the application has queued in the meantime goes first.
             return rec.stream.set(Some(stream));
         } else {
             copy(e, c, rec, stream);
@@ -137,7 +137,7 @@ pub(crate) fn go_on(e: &Engine, c: ConnRef, rec: &ConnState) {
 fn fill(c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
     let left = stream.fill(c, block(c).saturating_sub(c.send_len()));
     if c.is_closed() {
-        // By the application's own file system; the record may be another's by now.
+        // Closed by the application's file system; the record may already be reused.
         return;
     }
     match left {
@@ -179,7 +179,7 @@ fn copy(e: &Engine, c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
             }
         }
         Io::Failed(_) => {
-            // Some file systems cannot. If it is the connection that failed, the next send will say so.
+            // Some file systems do not support it. If the connection failed, the next send reports it.
             stream.descriptor = None;
             match usize::try_from(stream.at).is_ok_and(|at| stream.file.seek(at)) {
                 true => rec.stream.set(Some(stream)),

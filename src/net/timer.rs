@@ -9,7 +9,7 @@ use core::ptr;
 
 /// A poll in progress, on the stack of `poll`.
 struct Poll {
-    /// The timer whose callback runs; NULL once that timer is taken off the list.
+    /// The timer whose callback is running; NULL once that timer is removed from the list.
     current: Cell<*mut mg_timer>,
     /// The timer to look at next.
     next: Cell<*mut mg_timer>,
@@ -44,7 +44,7 @@ unsafe fn link(head: *mut *mut mg_timer, t: *mut mg_timer) -> Option<*mut *mut m
 /// # Safety
 /// `head` points at a list, `t` at memory for a timer that is not on it.
 pub(crate) unsafe fn push(head: *mut *mut mg_timer, t: *mut mg_timer, timer: mg_timer) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         t.write(mg_timer { next: *head, ..timer });
         *head = t;
@@ -56,7 +56,7 @@ pub(crate) unsafe fn push(head: *mut *mut mg_timer, t: *mut mg_timer, timer: mg_
 /// # Safety
 /// `head` points at a list; `t` may be anything.
 pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
-    // SAFETY: t is a timer when it is on the list; polls that are registered are on this thread's stack.
+    // SAFETY: t is a timer if it is on the list; registered polls are on this thread's stack.
     unsafe {
         let Some(link) = link(head, t) else { return };
         *link = (*t).next;
@@ -78,7 +78,7 @@ pub(crate) unsafe fn unlink(head: *mut *mut mg_timer, t: *mut mg_timer) {
 /// # Safety
 /// As [`unlink`].
 pub(crate) unsafe fn cancel(head: *mut *mut mg_timer, t: *mut mg_timer) {
-    // SAFETY: t is a timer when it is on the list.
+    // SAFETY: t is a timer if it is on the list.
     unsafe {
         if link(head, t).is_some() {
             unlink(head, t);
@@ -94,7 +94,7 @@ pub(crate) unsafe fn cancel(head: *mut *mut mg_timer, t: *mut mg_timer) {
 /// # Safety
 /// `head` points at a list of timers.
 pub(crate) unsafe fn free_all(head: *mut *mut mg_timer) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         while !(*head).is_null() {
             let t = *head;
@@ -108,7 +108,7 @@ pub(crate) unsafe fn free_all(head: *mut *mut mg_timer) {
 
 /// See `mg_timer_expired`.
 pub(crate) fn expired(t: &mut u64, period: u64, now: u64) -> bool {
-    // A period beyond the end of time never ends, instead of at once.
+    // A period that overflows never expires, rather than at once.
     let later = now.saturating_add(period);
     // Not started, or the clock has gone back.
     if *t == 0 || later < *t {
@@ -125,8 +125,8 @@ fn has(flags: c_uint, flag: c_int) -> bool {
     flags & flag as c_uint != 0
 }
 
-/// Private: armed to run at once, in a timer's callback or in a poll that had nothing to do. It runs in the next poll, which does not
-/// hurry on its account: whoever arms a timer anew in its callback, or in each MG_EV_POLL, would keep the loop spinning.
+/// Private flag of a timer armed to run at once, in a timer callback or in an idle poll. It runs in the next poll, but does not
+/// shorten the wait: a timer re-armed in its own callback, or in each MG_EV_POLL, would keep the loop spinning.
 const UNHURRIED: c_uint = 1 << 30;
 
 fn is_immediate(t: &mg_timer) -> bool {
@@ -144,12 +144,12 @@ fn is_over(flags: c_uint) -> bool {
 /// `head` points at a list.
 pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
     let mut called = false;
-    // SAFETY: timers are only touched while they are known to be on the list: `next` is kept right by `unlink`, and is
-    // looked up again, as is the current timer, when a callback may have changed the list without it.
+    // SAFETY: timers are only touched while they are known to be on the list: `unlink` keeps `next` correct, and `next` and the
+    // current timer are looked up again when a callback may have changed the list without it.
     unsafe {
         let this = Poll { current: Cell::new(ptr::null_mut()), next: Cell::new(*head), outer: POLLS.get() };
         POLLS.set(&raw const this);
-        // Whether this poll was called, directly or not, by the callback of that timer: one that is always due would do so without end.
+        // Whether this poll was called, directly or not, by the callback of that timer: one that is always due would recurse forever.
         let runs = |t: *mut mg_timer| {
             let mut poll = this.outer;
             while !poll.is_null() && (*poll).current.get() != t {
@@ -173,7 +173,7 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
                     f((*t).arg);
                 }
                 if this.current.get() != t || link(head, t).is_none() {
-                    // After mg_mgr_free there is nothing left, perhaps not even the list.
+                    // After mg_mgr_free nothing is left, possibly not even the list.
                     if this.next.get().is_null() || link(head, this.next.get()).is_none() {
                         break;
                     }
@@ -198,7 +198,7 @@ pub(crate) unsafe fn poll(head: *mut *mut mg_timer, now: u64) -> bool {
 /// `head` points at a list.
 pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option<u64> {
     let mut soonest: Option<u64> = None;
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut t = *head;
         while !t.is_null() {
@@ -214,12 +214,12 @@ pub(crate) unsafe fn next_deadline(head: *mut *mut mg_timer, now: u64) -> Option
     soonest
 }
 
-/// After callbacks, or an idle poll: timers that were armed there to run at once can wait until the next poll comes round.
+/// Called after callbacks or an idle poll: timers that were armed there to run at once wait for the next poll.
 ///
 /// # Safety
 /// `head` points at a list.
 pub(crate) unsafe fn calm(head: *mut *mut mg_timer) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut t = *head;
         while !t.is_null() {
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_deadlines() {
+    fn next_deadline_of_a_list() {
         let timer = |expire, flags: c_int| mg_timer {
             period_ms: 10,
             expire,

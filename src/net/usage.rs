@@ -1,11 +1,11 @@
-//! What the connections of a manager hold, for `max_memory` of mgx_limits. Counted only while that is set: after each service call, and when
-//! a receive buffer grows.
+//! Counts the memory of a manager's connections for `max_memory` of mgx_limits. Active only while that is set: after each service
+//! call, and when a receive buffer grows.
 
 use super::engine::{ConnState, Engine};
 use super::handle::ConnRef;
 use super::list::list;
 
-/// What a TLS session takes beside the buffers: measured with both versions, rounded up.
+/// Memory of a TLS session besides its buffers: measured with both versions, rounded up.
 const SESSION: usize = 16 * 1024;
 
 /// Sets the limit; 0 for none.
@@ -16,7 +16,7 @@ pub(crate) fn limit(e: &Engine, most: usize) {
     }
 }
 
-/// Counts anew what a connection holds.
+/// Updates the count for a connection.
 #[inline]
 pub(crate) fn count(e: &Engine, c: ConnRef, rec: &ConnState) {
     if e.most_bytes.get() > 0 {
@@ -24,7 +24,7 @@ pub(crate) fn count(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
 }
 
-/// The connection has gone.
+/// Removes a closed connection from the count.
 pub(crate) fn forget(e: &Engine, rec: &ConnState) {
     set(e, rec, 0);
 }
@@ -38,7 +38,7 @@ fn of(e: &Engine, c: ConnRef, rec: &ConnState) -> usize {
     // SAFETY: the manager is alive, and the buffer is the connection's own.
     let (extra, rtls) = unsafe { ((*e.mgr).extraconnsize, (*c.rtls()).size) };
     let session = if c.flags().is_secure() { SESSION } else { 0 };
-    // Whoever has just been let in will send something: without this, a crowd would be.
+    // A new connection will need a buffer soon: without this, too many would be accepted.
     let expected = match rec.arrived.get() {
         0 if c.flags().is_accepted() && c.flags().is_tls() => 3 * e.io_size(),
         0 if c.flags().is_accepted() => e.io_size(),
@@ -50,14 +50,14 @@ fn of(e: &Engine, c: ConnRef, rec: &ConnState) -> usize {
     parts.into_iter().fold(0, usize::saturating_add)
 }
 
-/// Whether the connections hold more than they may, so that nobody else is let in. Spare blocks go first.
+/// True if the connections exceed the limit: no further ones are accepted. Frees spare blocks first.
 #[inline]
 pub(crate) fn is_over(e: &Engine) -> bool {
     e.most_bytes.get() > 0 && look(e, e.most_bytes.get())
 }
 
-/// Whether they hold so much more that those who are in get no more either: an eighth is left for them, because a connection is let in
-/// before it needs a buffer.
+/// True if the connections exceed the limit by so much that open ones get no memory either. They have an eighth more, because a
+/// connection is accepted before it needs a buffer.
 #[inline]
 pub(crate) fn is_full(e: &Engine) -> bool {
     e.most_bytes.get() > 0 && look(e, e.most_bytes.get().saturating_add(e.most_bytes.get() / 8))

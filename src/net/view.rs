@@ -9,13 +9,13 @@ use core::ptr;
 /// arrives in a nested poll goes to another block, and no message is handled before this returns.
 #[inline]
 pub(crate) fn dispatch(c: ConnRef, rec: &ConnState, done: usize, f: impl FnOnce()) {
-    // What a response without a length contains is delivered while its connection closes.
+    // A response without a length is delivered while its connection closes.
     let closing = c.is_closed();
     rec.viewed.set(c.recv_info().buf);
     rec.done_end.set(c.recv_at(rec).wrapping_add(done as u64));
     rec.dispatching.set(true);
     f();
-    // Otherwise the record may be another connection's by now.
+    // Otherwise the record may already be reused.
     if closing || !c.is_gone() {
         rec.viewed.set(ptr::null_mut());
         rec.dispatching.set(false);

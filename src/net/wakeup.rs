@@ -16,13 +16,13 @@ pub(crate) fn init(e: &Engine) -> bool {
     if !e.wakeup_conn.get().is_null() {
         return false;
     }
-    // When the connection was closed, its queue stayed: a thread may be about to write to it.
+    // The queue outlives a closed connection: a thread may be about to write to it.
     // SAFETY: the queue lives as long as the engine.
     let old = unsafe { e.wakeup.load(Ordering::Acquire).as_ref() };
     let new = if old.is_none() { Wakeup::new().map(Box::new) } else { None };
     let Some(fd) = old.or(new.as_deref()).map(Wakeup::fd) else { return false };
     let Some(c) = conn::wrap(e, fd, None, core::ptr::null_mut()) else { return false };
-    // It stands for the receiving end of a pair on the loopback address.
+    // Imitates the receiving end of a socket pair on the loopback address.
     c.set_rem(mg_addr { addr: mg_addr_bytes { ip4: u32::from_be_bytes([127, 0, 0, 1]).to_be() }, ..mg_addr::ZERO });
     e.wakeup_conn.set(c.as_ptr());
     if let Some(wakeup) = new {
@@ -44,7 +44,7 @@ pub(crate) unsafe fn wake(mgr: *mut mg_mgr, id: u64, message: &[u8]) -> bool {
         if engine.is_null() || id == 0 || (*mgr).pipe.fd < 0 {
             return false;
         }
-        // Small buffers are for what peers send.
+        // Small buffers are meant for peer input only.
         let most = (*engine).io_size.load(Ordering::Relaxed).max(IO_SIZE) - 8;
         let message = &message[..message.len().min(most)];
         (*engine).wakeup.load(Ordering::Acquire).as_ref().is_some_and(|w| w.send(id, 0, message))
@@ -69,7 +69,7 @@ pub(crate) fn answer_waker(e: &Engine) {
 /// Passes each waiting message to `hand_out` with its connection; drops messages for closed connections.
 fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
     let mut mail = wakeup.receive();
-    // Looking for each id in the list is fine for a few messages only, and all that can be done without memory.
+    // Searching the list for each id is acceptable for a few messages, and the only way without memory.
     let mut by_id: memory::Map<u64, ConnRef> = memory::Map::new();
     if mail.is_more_than(8) && memory::grow_map(&mut by_id, super::list::list(e).count()) {
         by_id.extend(super::list::list(e).map(|c| (c.id64(), c)));
@@ -89,7 +89,7 @@ fn each(e: &Engine, wakeup: &Wakeup, hand_out: impl Fn(ConnRef, Message)) {
 
 /// Services the wakeup connection: delivers everything that has arrived.
 pub(crate) fn deliver(e: &Engine) {
-    // SAFETY: the queue lives as long as the engine, and a frame is open.
+    // SAFETY: the queue lives as long as the engine, and a call is in progress.
     let Some(wakeup) = (unsafe { e.wakeup.load(Ordering::Acquire).as_ref() }) else { return };
     each(e, wakeup, |c, message| {
         let mut text = mg_str { buf: message.text.as_mut_ptr().cast(), len: message.text.len() };

@@ -36,7 +36,7 @@ impl Trail {
         }
     }
 
-    /// False when out of memory: a hint less.
+    /// False when out of memory: one hint is lost.
     #[inline(never)]
     fn note(&mut self, c: *const mg_connection) -> bool {
         let done = memory::grow(&mut self.seen, 1);
@@ -108,7 +108,7 @@ impl NoPoll {
         if memory::grow(&mut list, 1) {
             list.push((id, slot));
         } else {
-            // Then everybody is visited.
+            // Then visit every connection.
             self.strangers.set(true);
         }
     }

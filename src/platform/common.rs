@@ -1,11 +1,11 @@
-//! What the platforms share: results of transfers, readiness, a lock, and sockets that are numbers only.
+//! Shared by the platforms: results of transfers, readiness, a lock, and sockets that are plain numbers.
 
 use core::ffi::c_int;
 
-/// What a transfer came to.
+/// The result of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Io {
-    /// So many bytes; from a read, 0 is the end of the stream.
+    /// The number of bytes; 0 from a read is the end of the stream.
     Done(usize),
     Wait,
     Failed(c_int),
@@ -16,7 +16,7 @@ pub(crate) struct Ready {
     pub(crate) token: usize,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer will send no more, or the connection is gone.
+    /// The peer has shut down its side, or the connection is gone.
     pub(crate) hup: bool,
     pub(crate) error: bool,
 }
@@ -67,7 +67,7 @@ pub(crate) mod guarded {
                 let process = thread::current_generation().wrapping_add(1);
                 loop {
                     let held = self.lock.load(Ordering::Relaxed);
-                    // Whoever held it during a fork does not exist in the child.
+                    // A thread that held it during a fork does not exist in the child.
                     if held != process && self.lock.compare_exchange(held, process, Ordering::Acquire, Ordering::Relaxed).is_ok()
                     {
                         break;
@@ -83,7 +83,7 @@ pub(crate) mod guarded {
     }
 }
 
-/// Threads of the library's own.
+/// Threads that the library starts.
 #[cfg(feature = "std")]
 pub(crate) mod threads {
     use std::thread;
@@ -92,34 +92,34 @@ pub(crate) mod threads {
     #[cfg(unix)]
     pub(crate) use super::pthreads::{Handle, spawn};
 
-    /// A thread to wait for.
+    /// A thread that can be joined.
     #[cfg(windows)]
     pub(crate) struct Handle(thread::JoinHandle<()>);
 
     #[cfg(windows)]
     impl Handle {
         pub(crate) fn join(self) {
-            // A panic was reported when it happened.
+            // A panic has already been reported.
             let _ = self.0.join();
         }
     }
 
-    /// None if the system has no more threads.
+    /// None if the system cannot start another thread.
     #[cfg(windows)]
     pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) -> Option<Handle> {
         thread::Builder::new().spawn(f).ok().map(Handle)
     }
 
-    /// How many processors the process may use.
+    /// The number of processors that the process may use.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn cpus() -> usize {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// The same. Std's looks for the quota of a container in many more places, with 15 KB of code.
+    /// As above. std looks for a container's quota in many more places, with 15 KB of code.
     #[cfg(target_os = "linux")]
     pub(crate) fn cpus() -> usize {
-        // SAFETY: all-zero is an empty set, which the call fills.
+        // SAFETY: all-zero is an empty set; the call fills it.
         let allowed = unsafe {
             let mut set: libc::cpu_set_t = core::mem::zeroed();
             let known = libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) == 0;
@@ -129,7 +129,7 @@ pub(crate) mod threads {
         usize::try_from(allowed).unwrap_or(1).min(quota.unwrap_or(usize::MAX)).max(1)
     }
 
-    /// Processors of a line such as `150000 100000`, or `max 100000` without a limit.
+    /// The processors that a line of cpu.max grants: `150000 100000`, or `max 100000` without a limit.
     #[cfg(any(target_os = "linux", test))]
     fn cpu_quota(text: &[u8]) -> Option<usize> {
         let mut numbers = core::str::from_utf8(text).ok()?.split_ascii_whitespace().map(|n| n.parse::<usize>().ok());
@@ -152,13 +152,13 @@ pub(crate) mod threads {
         assert!(cpus() >= 1);
     }
 
-    /// Lets other threads go on for a moment.
+    /// Yields to other threads.
     pub(crate) fn give_way() {
         thread::sleep(Duration::from_micros(100));
     }
 }
 
-/// Std's threads would be a tenth of a small library: they have names and thread-locals, and print backtraces.
+/// std's threads, with their names, thread-locals and backtraces, would add a tenth to a small library.
 #[cfg(all(unix, feature = "std"))]
 mod pthreads {
     use crate::memory::prelude::*;
@@ -166,28 +166,28 @@ mod pthreads {
     use core::mem::MaybeUninit;
     use core::ptr;
 
-    /// A thread to wait for.
+    /// A thread that can be joined.
     pub(crate) struct Handle(libc::pthread_t);
 
     impl Handle {
         pub(crate) fn join(self) {
-            // SAFETY: a thread that nobody else joins.
+            // SAFETY: the thread is not joined elsewhere.
             unsafe { libc::pthread_join(self.0, ptr::null_mut()) };
         }
     }
 
     extern "C" fn begin<F: FnOnce()>(f: *mut c_void) -> *mut c_void {
-        // SAFETY: made in `spawn` for this thread.
+        // SAFETY: `spawn` created it for this thread.
         let f = unsafe { Box::from_raw(f.cast::<F>()) };
         f();
         ptr::null_mut()
     }
 
-    /// None if the system has no more threads.
+    /// None if the system cannot start another thread.
     pub(crate) fn spawn<F: FnOnce() + Send + 'static>(f: F) -> Option<Handle> {
         let f = Box::into_raw(Box::new(f)).cast();
         let mut id = MaybeUninit::uninit();
-        // SAFETY: `begin` takes what it is given; without a thread it is still ours.
+        // SAFETY: `begin` takes ownership; if no thread starts, it is still ours.
         unsafe {
             if libc::pthread_create(id.as_mut_ptr(), ptr::null(), begin::<F>, f) == 0 {
                 return Some(Handle(id.assume_init()));
@@ -212,7 +212,7 @@ pub(crate) mod numbers {
 
     pub(crate) trait FromRawFd {
         /// # Safety
-        /// The socket is nobody else's.
+        /// The caller owns the socket.
         unsafe fn from_raw_fd(fd: c_int) -> Self;
     }
 
@@ -256,7 +256,7 @@ pub(crate) struct Scratch(alloc::vec::Vec<u8>);
 
 #[cfg(any(feature = "port", all(feature = "std", not(feature = "tcpip"))))]
 impl Scratch {
-    /// `DATAGRAM` bytes; none when out of memory.
+    /// `DATAGRAM` bytes; empty when out of memory.
     pub(crate) fn room(&mut self) -> &mut [core::mem::MaybeUninit<u8>] {
         if self.0.capacity() < DATAGRAM && !crate::memory::grow(&mut self.0, DATAGRAM) {
             return &mut [];
@@ -265,7 +265,7 @@ impl Scratch {
     }
 }
 
-/// The clocks that a program may replace.
+/// The clocks that applications may replace.
 pub(crate) mod clock {
     unsafe extern "C" {
         /// Milliseconds since the machine was started, by a clock that only moves forward. An application may define this function
@@ -284,13 +284,13 @@ pub(crate) mod clock {
 
     /// Wall-clock time, as far as known.
     pub(crate) fn now() -> u64 {
-        // SAFETY: a plain number; read as one access, so that a write in another thread is seen as a whole or not at all.
+        // SAFETY: a plain number, read in one access, so a write in another thread is seen completely or not at all.
         millis().wrapping_add(unsafe { (&raw const mg_boot_timestamp_ms).read_volatile() })
     }
 
     /// Sets the wall clock: `unix_ms` is the time at which `millis()` was `at`.
     pub(crate) fn set(unix_ms: i64, at: u64) {
-        // SAFETY: a plain number, written as one access.
+        // SAFETY: a plain number, written in one access.
         unsafe { (&raw mut mg_boot_timestamp_ms).write_volatile((unix_ms as u64).wrapping_sub(at)) };
     }
 }

@@ -42,7 +42,7 @@ mod windows;
 #[cfg(all(windows, feature = "std"))]
 pub(crate) use windows::*;
 
-// Pure, and so tested everywhere.
+// Pure, so tested on every platform.
 #[cfg(all(test, unix, feature = "std"))]
 #[path = "windows/file_names.rs"]
 mod windows_file_names;

@@ -21,7 +21,7 @@ mod tests {
     use super::gzip;
 
     #[test]
-    fn gzip_must_be_named_and_not_refused() {
+    fn gzip_must_be_listed_with_a_nonzero_quality() {
         for yes in ["gzip", "deflate, gzip;q=1.0", "gzip ;q=0.5", "x-gzip", "br,gzip", "gzip;q=0, gzip", "gzip;q=0.001"] {
             assert!(gzip(yes.as_bytes()), "{yes}");
         }

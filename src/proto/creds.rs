@@ -36,12 +36,12 @@ pub(crate) fn creds<'a>(
     } else if let Some(token) = after(authorization, b"Bearer ") {
         put(pass, token);
     } else if cookies.peek().is_some() {
-        // Several lines are one list (RFC 9113, 8.2.3).
+        // Several lines form one list (RFC 9113, 8.2.3).
         put(pass, cookies.find_map(|cookie| http::parameter(cookie, b"access_token")).unwrap_or_default());
     } else if let Some(coded) = urlcodec::var(query, b"access_token") {
         match urlcodec::decode(coded, pass, true) {
             Ok(_) => {}
-            // What was written so far is the cut text.
+            // The part written so far is the truncated text.
             Err(urlcodec::DecodeError::NoRoom) => {
                 if let Some(end) = pass.last_mut() {
                     *end = 0;
@@ -64,13 +64,13 @@ pub(crate) fn authorization(url: &[u8]) -> Option<Vec<u8>> {
     let mut line = b"Authorization: Basic ".to_vec();
     let start = line.len();
     line.resize(start + plain.len().div_ceil(3) * 4, 0);
-    // There is exactly the room that padded base64 takes.
+    // Exactly the size of the padded base64.
     base64::engine::general_purpose::STANDARD.encode_slice(plain, &mut line[start..]).ok()?;
     line.extend(b"\r\n");
     Some(line)
 }
 
-/// A part of a URL without its percent-encoding; as it is, when that makes no sense.
+/// A part of a URL with percent-encoding decoded; unchanged if that is malformed.
 fn plain(text: &[u8]) -> Vec<u8> {
     let mut out = vec![0; text.len() + 1];
     match urlcodec::decode(text, &mut out, false) {
@@ -80,7 +80,7 @@ fn plain(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What follows `scheme`, unless that is nothing.
+/// The text after `scheme`, unless it is empty.
 fn after<'a>(authorization: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     authorization.strip_prefix(scheme).filter(|rest| !rest.is_empty())
 }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_to_the_room_there_is() {
+    fn results_are_truncated_to_the_buffer() {
         let both = |u: &str, p: &str| (u.to_string(), p.to_string());
         assert_eq!(run("Basic dXNlcjpwYXNz", "", 3), both("us", "pa"));
         assert_eq!(run("Basic dXNlcjpwYXNz", "", 1), both("", ""));

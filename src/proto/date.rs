@@ -8,7 +8,7 @@ pub(crate) fn unix_time(year: u32, month: u32, day: u32, hour: u32, min: u32, se
     if year < 1970 {
         return 0;
     }
-    // Months are counted from March, so that a leap day comes last and the lengths repeat every five months.
+    // Counts months from March: the leap day comes last and the lengths repeat every five months.
     let months = i64::from(year) * 12 + i64::from(month) - 3;
     let (y, m) = (months.div_euclid(12), months.rem_euclid(12));
     let leap_days = y / 4 - y / 100 + y / 400;
@@ -29,7 +29,7 @@ pub(crate) fn http(time: i64) -> Option<String> {
         return None;
     }
     let (days, seconds) = (time / 86400, time % 86400);
-    // Years from March on, in eras of 400 years that have 146,097 days each.
+    // Years from March, in eras of 400 years with 146,097 days each.
     let day = days + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -96,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn dates_of_http() {
+    fn http_dates() {
         const WANT: Option<i64> = Some(784_111_777);
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date() {
+    fn invalid_dates_are_refused() {
         for text in [
             "",
             "0",
@@ -151,12 +151,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_date_is_read_as_it_was_written(time in 0..=LAST) {
+        fn formatted_dates_parse_back(time in 0..=LAST) {
             prop_assert_eq!(parse_http(http(time).unwrap().as_bytes()), Some(time));
         }
 
         #[test]
-        fn anything_may_be_asked(text in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_text_does_not_panic(text in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = parse_http(&text);
         }
     }

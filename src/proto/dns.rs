@@ -22,7 +22,7 @@ fn be16(buf: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*buf.get(at..)?.first_chunk()?))
 }
 
-/// Word `i` of the header; 0 when there is none.
+/// Word `i` of the header; 0 if there is none.
 pub(crate) fn header(buf: &[u8], i: usize) -> u16 {
     be16(buf, i * 2).unwrap_or(0)
 }
@@ -53,11 +53,11 @@ impl Text {
     }
 }
 
-/// Pointers that may follow one another.
+/// Maximum depth of nested pointers.
 const NESTING: u32 = 5;
 
-/// Reads the name at `at` and adds it to `to`. Returns the length of what stands there: a pointer counts two bytes. A pointer
-/// that leads out of the message or to another pointer ends the name.
+/// Appends the name at `at` to `to`. Returns its encoded length; a pointer counts two bytes. A pointer out of the message or to
+/// another pointer ends the name. None if pointers are nested too deeply.
 fn labels(buf: &[u8], mut at: usize, depth: u32, to: &mut Text) -> Option<usize> {
     let start = at;
     loop {
@@ -82,7 +82,7 @@ fn labels(buf: &[u8], mut at: usize, depth: u32, to: &mut Text) -> Option<usize>
     }
 }
 
-/// The name at `at`, and the length of what stands there.
+/// The name at `at`, and its encoded length.
 pub(crate) fn name(buf: &[u8], at: usize) -> Option<(Text, usize)> {
     let mut text = Text::EMPTY;
     let len = labels(buf, at, 0, &mut text)?;
@@ -177,7 +177,7 @@ pub(crate) fn encode(name: &[u8]) -> Option<Vec<u8>> {
     let name = name.strip_suffix(b".").unwrap_or(name);
     let mut wire = Vec::with_capacity(name.len() + 2);
     for (i, label) in name.split(|b| *b == b'.').enumerate() {
-        // A dot in front goes out as it stands, as it always has. No server knows an answer.
+        // A leading dot is encoded as an empty label, as in the original. No server resolves it.
         if label.len() > 63 || label.is_empty() && (i > 0 || name.is_empty()) {
             return None;
         }
@@ -214,19 +214,19 @@ pub(crate) enum Reply {
     Addresses(Vec<IpAddr>),
     /// The name does not exist, or has no address of this kind.
     Nothing,
-    /// The server could not say.
+    /// The server failed to answer.
     Failed,
     /// Does not fit a datagram.
     Truncated,
 }
 
-/// What `reply` says to `query`; None when it is no well-formed answer to just this question.
+/// The answer of `reply` to `query`; None unless it is a well-formed reply to exactly this question.
 pub(crate) fn reply(query: &[u8], reply: &[u8]) -> Option<Reply> {
     const NO_SUCH_NAME: u16 = 3;
     let flags = header(reply, 1);
     let question = query.get(HEADER..)?;
     let same_id = query.get(..2) == reply.get(..2);
-    // Nothing stands in front of the question that a pointer in it could lead to, so it can be compared as it is.
+    // The question comes first, so it cannot contain compression pointers and can be compared bytewise.
     let asked = reply.get(HEADER..HEADER + question.len())?;
     if !same_id || flags & (RESPONSE | OPCODE) != RESPONSE || header(reply, 2) != 1 || !asked.eq_ignore_ascii_case(question) {
         return None;
@@ -255,7 +255,7 @@ fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Vec<IpAddr>> {
         let (rtype, class) = (be16(buf, fixed)?, be16(buf, fixed + 2)?);
         let data_at = fixed + 10;
         let data = buf.get(data_at..data_at + usize::from(be16(buf, fixed + 8)?))?;
-        // A reply that there is no memory for is none.
+        // Out of memory: ignore the reply.
         if memory::is_low() || !memory::grow(&mut addresses, 1) || !memory::grow(&mut aliases, 1) {
             return None;
         }
@@ -282,8 +282,8 @@ fn find(buf: &[u8], mut at: usize, mut want: Vec<u8>) -> Option<Vec<IpAddr>> {
     Some(Vec::new())
 }
 
-/// The name at `at`, complete and in lower case, and the length of what stands there. Every pointer must lead further to the
-/// front than the one before it, so there are no loops.
+/// The name at `at`, complete and in lower case, and its encoded length. Every pointer must lead further to the front than the
+/// previous one, so there are no loops.
 fn wire_name(buf: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     let mut name = Vec::new();
     let (mut at, mut front, mut len) = (start, start, None);
@@ -316,7 +316,7 @@ fn wire_name(buf: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
 
 // ---- streams
 
-/// The first message of a stream over TCP, once it is complete; each has its length in front.
+/// The first message of a TCP stream, once it is complete; each is preceded by its length.
 pub(crate) fn frame(stream: &[u8]) -> Option<&[u8]> {
     stream.get(2..2 + usize::from(be16(stream, 0)?))
 }
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn names_on_the_wire() {
+    fn wire_format_of_names() {
         assert_eq!(encode(b"a.bc").unwrap(), b"\x01a\x02bc\0");
         assert_eq!(encode(b"a.bc."), encode(b"a.bc"));
         let longest = [[b'x'; 63], [b'x'; 63], [b'x'; 63]].map(|l| l.to_vec()).join(&b'.');
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_counts_only_when_the_aliases_lead_to_it() {
+    fn only_addresses_of_the_alias_chain_count() {
         let q = asked("h.example");
         let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&ip])), addresses(&[4]));
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&alias, &circle])), Some(Reply::Nothing));
         let itself = answer(QUESTION, CNAME, QUESTION);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&itself])), Some(Reply::Nothing));
-        // Other classes and wrong lengths are no addresses.
+        // Other classes and lengths are not addresses.
         let mut chaos = ip.clone();
         chaos[5] = 3;
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&chaos])), Some(Reply::Nothing));
@@ -396,11 +396,11 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_do_not_fit_are_none() {
+    fn mismatched_replies_are_rejected() {
         let q = asked("h.example");
         let ip = answer(QUESTION, A, &[1, 2, 3, 4]);
         let good = replied(&q, 0x8180, &[&ip]);
-        // Id, QR, operation, number of questions, and each byte of the question.
+        // Id, QR, opcode, number of questions, and each byte of the question.
         for (at, bit) in
             [(0, 1), (1, 0x80), (2, 0x80), (2, 8), (2, 0x40), (5, 1), (5, 2)].into_iter().chain((12..27).map(|n| (n, 1)))
         {
@@ -416,18 +416,18 @@ mod tests {
     }
 
     #[test]
-    fn pointers_lead_to_the_front_only() {
+    fn compression_pointers_point_backwards_only() {
         let q = asked("h.example");
         let at = q.len() as u8;
         let ip = &[1, 2, 3, 4];
         for owner in [&[0xc0, at][..], &[0xc0, at + 1], &[0xff, 0xff], &[0xc0], &[0x40, 12], &[0x80, 12], &[1, b'x', 0xc0, at]] {
             assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(owner, A, ip)])), None, "{owner:?}");
         }
-        // From one pointer to the next, and from there to the question.
+        // A pointer to a pointer, which leads to the question.
         let first = answer(b"\x01x\xc0\x0c", A, ip);
         let second = answer(&[0xc0, at + 2], CNAME, &[0xc0, at + first.len() as u8]);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&first, &second])), Some(Reply::Nothing));
-        // A name of the greatest length, and one that pointers make longer.
+        // A name of maximum length, and one that exceeds it through pointers.
         let long: Vec<u8> = [&[63u8][..], &[b'x'; 63]].concat().repeat(3);
         let fits = [&long[..], &[50], &[b'x'; 50], QUESTION].concat();
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&fits, A, ip)])), Some(Reply::Nothing));
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn frames() {
+    fn tcp_frames() {
         assert_eq!(frame(b"\0\x02ab\0"), Some(&b"ab"[..]));
         assert!([&b""[..], b"\0", b"\0\x01"].iter().all(|s| frame(s).is_none()));
         assert_eq!(framed(b"ab").unwrap(), b"\0\x02ab");
@@ -446,7 +446,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 2000 }))]
         #[test]
-        fn what_is_asked_can_be_read(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,63}", 1..4), id: u16, rtype: u16) {
+        fn encoded_queries_parse_back(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,63}", 1..4), id: u16, rtype: u16) {
             let name = labels.join(".");
             let q = query(id, 0, &encode(name.as_bytes()).unwrap(), rtype);
             let found = message(&q).unwrap();
@@ -455,7 +455,7 @@ mod tests {
             prop_assert_eq!((r.rtype, r.class, HEADER + r.len), (rtype, IN, q.len()));
         }
         #[test]
-        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..120)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..120)) {
             message(&bytes);
             for at in 0..bytes.len() + 2 {
                 record(&bytes, at, false);

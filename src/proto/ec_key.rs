@@ -40,17 +40,17 @@ mod tests {
         -----END EC PRIVATE KEY-----\n";
 
     #[test]
-    fn parameters_in_front() {
+    fn a_parameters_block_before_the_key_is_skipped() {
         assert_eq!(p256_scalar(PEM.as_bytes()).unwrap()[28..], [0, 0, 0, 5]);
     }
 
     #[test]
-    fn a_public_key_of_another() {
+    fn a_mismatched_public_key_is_refused() {
         assert_eq!(p256_scalar(PEM.replace("AAAFoAoG", "AAAGoAoG").as_bytes()), None);
     }
 
     #[test]
-    fn scalars_that_are_no_keys() {
+    fn invalid_scalars_are_refused() {
         let key = |scalar: &[u8]| [&[0x30, 0x25 + 12, 2, 1, 1, 4, 32], scalar, &CURVE].concat();
         const CURVE: [u8; 12] = [0xa0, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
         assert!(p256_scalar(&key(&[1; 32])).is_some());
@@ -60,7 +60,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_change(at in 0usize..PEM.len(), to: u8) {
+        fn changed_text_never_yields_another_key(at in 0usize..PEM.len(), to: u8) {
             let mut text = PEM.as_bytes().to_vec();
             text[at] = to;
             if let Some(key) = p256_scalar(&text) {

@@ -60,7 +60,7 @@ impl Gap<'_> {
         };
         match found {
             Some(i) => self.end += i,
-            // A later start could only reach the same places, or fewer.
+            // A later start could only reach a subset of these positions.
             None => self.dead = self.limit.saturating_add(1),
         }
         found.is_some()
@@ -83,7 +83,7 @@ pub(crate) fn matches(s: &[u8], pattern: &[u8], mut capture: impl FnMut(Range<us
         return false;
     }
 
-    // From here on runs and texts take turns.
+    // From here on runs and texts alternate.
     let chunks = || rest.chunk_by(|&a, &b| is_run(a) == is_run(b));
     let count = chunks().count().div_ceil(2);
     let (mut few, mut many) = ([Gap::default(); 8], Vec::new());
@@ -108,7 +108,7 @@ pub(crate) fn matches(s: &[u8], pattern: &[u8], mut capture: impl FnMut(Range<us
             start = gaps[i].end + gaps[i].text.len();
             i += 1;
         } else if i > 0 {
-            // Back to the gap before, which has to end later.
+            // Back to the previous gap, which has to end later.
             i -= 1;
             gaps[i].end += 1;
             entered = true;
@@ -163,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_end_at_the_earliest_place() {
+    fn wildcards_match_as_little_as_possible() {
         let html = r#"<a href="x">y</a> <a href="z">"#;
         assert_eq!(captures(html, r##"#href="#"#"##), Some(vec!["<a ", "x", r#">y</a> <a href="z">"#]));
     }
 
     #[test]
-    fn earlier_wildcards_are_tried_again() {
+    fn earlier_wildcards_backtrack() {
         assert_eq!(captures("//", "#/*"), Some(vec!["/", ""]));
         assert_eq!(captures("/a/", "*/"), None);
         assert_eq!(captures("abxabxabx", "a*b?"), Some(vec!["bxabxa", "x"]));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn hopeless_searches_take_linear_time() {
+    fn failing_searches_take_linear_time() {
         let n = if cfg!(miri) { 100 } else { 100_000 };
         let s = ["a".repeat(n), "b".repeat(n), "/".to_owned(), "a".repeat(n)].concat();
         assert_eq!(captures(&s, "#a*b*c*b*c#a?c"), None);
@@ -194,7 +194,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 20_000 }))]
         #[test]
-        fn as_defined(s in "[ab/]{0,12}", pattern in "[ab/?*#]{0,9}") {
+        fn equals_the_recursive_definition(s in "[ab/]{0,12}", pattern in "[ab/?*#]{0,9}") {
             let mut caps = Vec::new();
             let ok = matches(s.as_bytes(), pattern.as_bytes(), |r| caps.push(r));
             prop_assert_eq!(ok.then_some(caps), by_definition(s.as_bytes(), pattern.as_bytes(), 0));

@@ -115,7 +115,7 @@ fn network(s: &[u8]) -> Option<(u32, u32)> {
 pub(crate) fn acl(list: &[u8], ip: [u8; 4]) -> Result<bool, BadAcl> {
     let ip = u32::from_be_bytes(ip);
     let mut allowed = list.is_empty();
-    // A comma at the end begins no entry.
+    // A trailing comma does not start an entry.
     let entries = list.strip_suffix(b",").filter(|rest| !rest.is_empty()).unwrap_or(list);
     for entry in entries.split(|&c| c == b',').filter(|_| !list.is_empty()) {
         let (plus, spec) = match entry {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_do_not_hinder_the_expansion() {
+    fn scopes_after_a_double_colon() {
         let mut ip = [0; 16];
         (ip[0], ip[1], ip[15]) = (0xfe, 0x80, 1);
         assert_eq!(parse(b"fe80::1%2"), Some(Ip::V6(ip, 2)));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn host_bits_let_nobody_in() {
+    fn positive_rules_with_host_bits_match_nothing() {
         assert_eq!(acl(b"+0.0.0.0/0,-10.1.2.3/8", [10, 9, 9, 9]), Ok(false));
         assert_eq!(acl(b"+10.1.2.3/8", [10, 9, 9, 9]), Ok(false));
         assert_eq!(acl(b"+0.0.0.0/0,-10.1.2.3/8", [11, 1, 2, 3]), Ok(true));
@@ -210,13 +210,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
-        fn what_std_prints(v4: [u8; 4], v6: [u8; 16]) {
+        fn equals_the_standard_library(v4: [u8; 4], v6: [u8; 16]) {
             prop_assert_eq!(parse(core::net::Ipv4Addr::from(v4).to_string().as_bytes()), Some(Ip::V4(v4)));
             let text = Ipv6Addr::from(v6).to_string();
             prop_assert_eq!(parse(format!("[{text}]").as_bytes()), Some(Ip::V6(v6, 0)));
         }
         #[test]
-        fn any_bytes(s in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_bytes_do_not_panic(s in proptest::collection::vec(any::<u8>(), 0..40)) {
             parse(&s);
             let _ = acl(&s, [1, 2, 3, 4]);
         }

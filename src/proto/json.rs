@@ -76,7 +76,7 @@ fn index(path: &[u8]) -> Option<(usize, &[u8])> {
     Some((n.and_then(|n| n.try_into().ok()).unwrap_or(usize::MAX), rest))
 }
 
-/// What may come next.
+/// The tokens allowed next.
 #[derive(PartialEq)]
 enum Expect {
     Value,
@@ -92,12 +92,12 @@ enum Expect {
 /// Finds the token at `path`: `$`, then `.name` and `[index]` segments. Does not examine the text after the token. Keys are
 /// compared without decoding escapes.
 pub(crate) fn find(json: &[u8], path: &[u8]) -> Result<Range<usize>> {
-    // What is left of the path once the containers of the first `matched` levels have been entered by it.
+    // The rest of the path after entering the containers of the first `matched` levels.
     let mut path = path.strip_prefix(b"$").ok_or(Error::Invalid)?;
     let (mut closers, mut depth, mut matched) = ([0; MAX_DEPTH], 0, 0);
-    // Is the value that comes next on the path? How many elements has the array on level `matched` had so far?
+    // Whether the next value is on the path, and the number of elements so far of the array on level `matched`.
     let (mut on_path, mut count) = (true, 0);
-    // Where the token begins, when it is a container that is being scanned for its end.
+    // The start of the token, if it is a container whose end is being searched.
     let mut start = None;
     let mut expect = Expect::Value;
     let mut i = 0;
@@ -124,7 +124,7 @@ pub(crate) fn find(json: &[u8], path: &[u8]) -> Result<Range<usize>> {
                     if let Some(start) = start {
                         return Ok(start..i + 1);
                     }
-                    // An index just behind the end is not given up before the text turns out to be in order.
+                    // For an index just past the end, check the rest of the text before giving up.
                     if c != b']' || index(path).is_none_or(|(n, _)| n != count) {
                         return Err(Error::NotFound);
                     }
@@ -188,7 +188,7 @@ fn number_token<'a>(json: &'a [u8], path: &[u8]) -> Option<&'a str> {
 /// The number at `path`, correctly rounded.
 pub(crate) fn number_at(json: &[u8], path: &[u8]) -> Option<f64> {
     let token = number_token(json, path)?;
-    // What is left to plain arithmetic has missing digits or a huge exponent.
+    // Plain arithmetic handles missing digits and huge exponents.
     Some(token.parse().ok().filter(|v: &f64| v.is_finite()).unwrap_or_else(|| plain(token)))
 }
 
@@ -208,13 +208,13 @@ fn integer(token: &str) -> i64 {
         None => scale(exponent.strip_prefix('+').unwrap_or(exponent)),
     };
     let mut digits = whole.bytes().chain(fraction.bytes());
-    // How many of the digits stand before the point, zeros in front not counted.
+    // Number of digits before the point, without leading zeros.
     let zeros = digits.clone().take_while(|&c| c == b'0').count();
     let places = exponent.saturating_add(whole.len() as i64).saturating_sub(zeros as i64);
     let Some(first) = digits.nth(zeros) else { return 0 };
     let count = usize::try_from(places.max(0)).unwrap_or(usize::MAX);
     let mut n = 0u64;
-    // The loop ends when the number is too large: no place before the point is worth more than the one before.
+    // The loop ends when the number overflows.
     for c in core::iter::once(first).chain(digits).chain(core::iter::repeat(b'0')).take(count) {
         match n.checked_mul(10).and_then(|n| n.checked_add((c - b'0').into())) {
             Some(next) => n = next,
@@ -240,7 +240,7 @@ fn plain(token: &str) -> f64 {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let sum = |digits: &str| digits.bytes().fold(0.0, |n, c| n * 10.0 + f64::from(c - b'0'));
     let power = |n| (0..n).fold(1.0, |p, _| p * 10.0);
-    // More digits than a double's exponent can count make no difference.
+    // Digits beyond a double's exponent range make no difference.
     let fraction = &fraction[..fraction.len().min(300)];
     let v = sum(whole.trim_start_matches('-')) + sum(fraction) / power(fraction.len() as u64);
     let scale = |digits: &str| power(num::prefix(digits.as_bytes()).0.min(308));
@@ -255,7 +255,7 @@ fn plain(token: &str) -> f64 {
 pub(crate) enum Unescape {
     /// The whole text is decoded: so many bytes.
     Done(usize),
-    /// There is no room for the rest; so many bytes are written.
+    /// The rest does not fit; the number of bytes written.
     Full(usize),
     /// An escape sequence is malformed.
     Bad,
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn first_match_decides() {
+    fn the_first_match_wins() {
         assert_eq!(at(r#"{"a":{"b":1},"a.b":2}"#, "$.a.b"), Ok("1"));
         assert_eq!(at(r#"{"a":{"c":1},"a.b":2}"#, "$.a.b"), Err(Error::NotFound));
         assert_eq!(at(r#"{"a":1,"a":2}"#, "$.a"), Ok("1"));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_behind_the_end_waits_for_the_rest() {
+    fn an_index_past_the_end_scans_the_rest() {
         assert_eq!(at("[[1],x]", "$[0][1]"), Err(Error::Invalid));
         assert_eq!(at("[[1],[2,3]]", "$[0][1]"), Err(Error::NotFound));
         assert_eq!(at("[[1],x]", "$[0][2]"), Err(Error::NotFound));
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_beyond_ascii() {
+    fn non_ascii_characters() {
         for (text, want) in [
             (r"caf\u00e9", "café"),
             (r"\u0416\u20AC\uffff", "Ж€\u{ffff}"),
@@ -499,7 +499,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 5000 }))]
         #[test]
-        fn any_text(json in r#"[\[\]{},:"\\a0 .u-]{0,30}"#, path in r"\$[\[\].a0]{0,8}") {
+        fn values_lie_inside_arbitrary_text(json in r#"[\[\]{},:"\\a0 .u-]{0,30}"#, path in r"\$[\[\].a0]{0,8}") {
             let json = json.as_bytes();
             if let Ok(r) = find(json, path.as_bytes()) {
                 prop_assert_eq!(find(&json[r.clone()], b"$"), Ok(0..r.len()));
@@ -516,10 +516,10 @@ mod tests {
         }
 
         #[test]
-        fn any_number(whole in "-?[0-9]{0,25}", fraction in "(\\.[0-9]{0,25})?", exponent in -30i32..30) {
+        fn arbitrary_numbers(whole in "-?[0-9]{0,25}", fraction in "(\\.[0-9]{0,25})?", exponent in -30i32..30) {
             let text = format!("{whole}{fraction}e{exponent}");
             prop_assume!(number_token(text.as_bytes(), b"$").is_some());
-            // By shifting the text of the digits.
+            // Computed by shifting the decimal text.
             let (negative, digits) = (text.starts_with('-'), [&whole, &fraction].map(|s| s.replace(['-', '.'], "")).concat());
             let before = whole.trim_start_matches('-').len() as i32 + exponent;
             let shifted = format!("{:0<width$}", digits, width = before.max(0) as usize);
@@ -529,7 +529,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_of_utf16(units in prop::collection::vec(prop_oneof![any::<u16>(), 0xd700u16..0xe100], 0..8)) {
+        fn arbitrary_utf16_escapes(units in prop::collection::vec(prop_oneof![any::<u16>(), 0xd700u16..0xe100], 0..8)) {
             let text: String = units.iter().map(|u| format!("\\u{u:04x}")).collect();
             prop_assert_eq!(unescaped(&text, Escapes::Utf8).unwrap(), String::from_utf16_lossy(&units).into_bytes());
         }

@@ -16,7 +16,7 @@ pub(crate) struct Token<'a> {
 }
 
 fn header(alg: &str, token: &Token) -> Option<Vec<u8>> {
-    // The longest that a byte of a key's id becomes is an escape.
+    // A byte of the key id becomes at most one escape sequence.
     let mut header = memory::room(64 + 6 * token.kid.len() + token.header.len())?;
     header.extend(format!("{{\"alg\":\"{alg}\",\"typ\":\"JWT\"").bytes());
     if !token.kid.is_empty() {
@@ -31,7 +31,7 @@ fn header(alg: &str, token: &Token) -> Option<Vec<u8>> {
     Some(header)
 }
 
-/// Appends one part. None unless the padded text and a NUL fit into what `size` leaves.
+/// Appends one part. None unless the padded text and a NUL fit into the rest of `size`.
 fn add(token: &mut Vec<u8>, data: &[u8], size: usize) -> Option<()> {
     let at = token.len();
     let padded = data.len().div_ceil(3).checked_mul(4)?;
@@ -74,14 +74,14 @@ fn decode(part: &[u8]) -> Option<Vec<u8>> {
     (again == part).then_some(data)
 }
 
-/// The claims of a token whose header names `alg`, if `is_good` likes what was signed and the signature. Nothing of the claims
-/// is looked at.
+/// The claims of a token whose header names `alg`, if `is_good` accepts the signed text and the signature. The claims are not
+/// examined.
 pub(crate) fn verify(alg: &str, jwt: &[u8], is_good: impl FnOnce(&[u8], &[u8]) -> bool) -> Option<Vec<u8>> {
     let first = memchr::memchr(b'.', jwt)?;
     let second = first + 1 + memchr::memchr(b'.', &jwt[first + 1..])?;
     let header = decode(&jwt[..first])?;
     let names_alg = json::text(&header, b"$.alg") == Some(alg.as_bytes());
-    // RFC 7515, 4.1.11: who does not know the extensions that this lists must refuse the token.
+    // RFC 7515, 4.1.11: a token with unknown critical extensions must be refused.
     if !names_alg || json::token(&header, b"$.crit").is_some() {
         return None;
     }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn one_token_has_one_text() {
+    fn tokens_have_one_encoding() {
         let jwt = make(b"", b"{\"a\":1}");
         assert_eq!(check(&jwt).unwrap(), b"{\"a\":1}");
         let last = *jwt.last().unwrap();
@@ -121,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn extensions_that_must_be_known() {
+    fn critical_extensions_are_refused() {
         assert!(check(&make(b"\"x\":[\"crit\"]", b"{}")).is_some());
         assert_eq!(check(&make(b"\"crit\":[\"x\"],\"x\":1", b"{}")), None);
     }
 
     #[test]
-    fn other_algorithms() {
+    fn other_algorithms_are_refused() {
         let none = |alg: &str| sign(alg, &Token { claims: b"{}", header: b"", kid: b"" }, 999, good).unwrap();
         assert!(check(&none("HS256")).is_some());
         for alg in ["none", "", "hs256", "HS384", "HS256 ", "ES256", "HS256\\u0000"] {
@@ -145,7 +145,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 500 }))]
         #[test]
-        fn any_change_is_noticed(claims in proptest::collection::vec(any::<u8>(), 1..40), at: usize, to: u8) {
+        fn every_change_is_detected(claims in proptest::collection::vec(any::<u8>(), 1..40), at: usize, to: u8) {
             let jwt = make(b"", &claims);
             prop_assert_eq!(check(&jwt), Some(claims));
             let mut other = jwt.clone();
@@ -153,7 +153,7 @@ mod tests {
             prop_assert_eq!(check(&other).is_some(), other == jwt);
         }
         #[test]
-        fn any_bytes(jwt in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn arbitrary_bytes_do_not_panic(jwt in proptest::collection::vec(any::<u8>(), 0..60)) {
             prop_assert_eq!(check(&jwt), None);
         }
     }

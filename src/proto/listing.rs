@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_from_elsewhere() {
+    fn listings_load_no_external_resources() {
         let text = page(b"/", b"x", None);
         assert!(!text.contains("http") && !text.contains("src=") && !text.contains("url("));
     }
 
     proptest! {
         #[test]
-        fn a_name_adds_no_markup(name in prop::collection::vec(any::<u8>(), 0..20)) {
+        fn file_names_cannot_inject_markup(name in prop::collection::vec(any::<u8>(), 0..20)) {
             let count = |name: &[u8], byte| {
                 let mut page = Page::new(b"/").unwrap();
                 page.row(name, None, 0).unwrap();

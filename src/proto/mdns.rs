@@ -34,7 +34,7 @@ pub(crate) fn kind(buf: &[u8]) -> Option<Kind> {
 
 /// A question for a `.local` name.
 pub(crate) struct Question {
-    /// With the class as it is without the top bit.
+    /// The class without its top bit.
     pub(crate) record: Record,
     pub(crate) unicast: bool,
     name: Text,
@@ -66,10 +66,10 @@ impl Question {
 /// Maximum number of questions examined per query.
 const QUESTIONS: u16 = 16;
 
-/// The questions of a query that we could answer. The first one counts whatever the header says.
+/// The questions of a query that can be answered. There is always a first one, whatever the header says.
 pub(crate) fn questions(buf: &[u8]) -> Vec<Question> {
     let mut found = Vec::new();
-    // Long queries list what the asker knows already. Other bytes beyond the usual length are none of our business.
+    // Long queries contain known answers. Ignore them if they contain anything else beyond the usual length.
     if buf.len() > dns::UDP_MAX && end(buf) != Some(buf.len()) {
         return found;
     }
@@ -185,7 +185,7 @@ pub(crate) fn answer(id: u16, rtype: u16, host: &[u8], service: &Service<'_>, ip
         a.address(ip);
         return Some(a.0);
     }
-    // The labels of the service, without the end of the name.
+    // The labels of the service, without the terminator.
     let mut service = dns::encode(srvcproto).filter(|_| !srvcproto.starts_with(b"."))?;
     service.pop();
     let mut a = Answer::new(id, [(PTR, 3), (SRV, 1)].iter().find(|(t, _)| *t == rtype).map_or(0, |(_, n)| *n));
@@ -216,7 +216,7 @@ pub(crate) fn answer(id: u16, rtype: u16, host: &[u8], service: &Service<'_>, ip
     Some(a.0)
 }
 
-// ---- what others answer
+// ---- responses of other hosts
 
 /// A response, condensed from its first record and related ones.
 #[derive(Debug, PartialEq)]
@@ -288,7 +288,7 @@ fn is_cut_short(r: &Record) -> bool {
         && match r.rtype {
             A => r.data_len < 4,
             dns::AAAA => r.data_len < 16,
-            // A name takes two bytes, unless it is the root. It may be broken.
+            // A name takes at least two bytes, unless it is the root. It may be malformed.
             PTR => r.data_len < 2,
             // Priority, weight, port and a name.
             SRV => r.data_len < 7,
@@ -345,7 +345,7 @@ pub(crate) fn response(buf: &[u8]) -> Option<Response> {
                 }
                 let data = data_at(*at, r);
                 found.port = Some(u16::from_be_bytes([buf[data + 4], buf[data + 5]]));
-                // Where that is broken, the name of the instance remains.
+                // If it is malformed, the instance name is used.
                 target = name_within(buf, data + 6, *at + r.len);
             }
             TXT if of_instance => {
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_about_an_instance_carry_its_name() {
+    fn responses_about_an_instance_carry_its_name() {
         for rtype in [SRV, TXT] {
             let a = answer(0, rtype, b"dev", &HTTP, IP).unwrap();
             assert_eq!(name_at(&a, HEADER), b"dev._http._tcp.local");
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_found_with_all_that_belongs_to_it() {
+    fn a_service_is_found_with_its_records() {
         let a = answer(7, PTR, b"dev", &HTTP, IP).unwrap();
         let r = response(&a).unwrap();
         assert_eq!((&r.name[..], r.srvcproto.as_deref()), (&b"dev.local"[..], Some(HTTP.srvcproto)));
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn long_queries_must_be_what_they_say() {
+    fn long_queries_must_have_exactly_the_announced_records() {
         let known = answer(0, A, b"other", &HTTP, IP).unwrap()[HEADER..].to_vec();
         let mut q = dns::query(0, 0, b"\x03dev\x05local\0", A);
         q[7] = 30;
@@ -455,7 +455,7 @@ mod tests {
     const SRV_DATA: &[u8] = b"\0\0\0\0\x1f\x90\x04host\x05local\0";
 
     #[test]
-    fn records_too_short_for_their_type_are_no_answer() {
+    fn records_too_short_for_their_type_are_ignored() {
         let wholes: [(u16, &[u8]); 3] = [(A, &[10, 0, 0, 1]), (SRV, &SRV_DATA[..7]), (dns::AAAA, &[0; 16])];
         for (rtype, data) in wholes {
             for n in 0..=data.len() {
@@ -473,13 +473,13 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_target_leaves_the_name_of_the_instance() {
+    fn a_malformed_target_keeps_the_instance_name() {
         for target in [&b"\x04hos"[..], b"\xff\xff", b"\0", b"\x3fhost\x05local\0", b"\x04host"] {
             let srv = [&SRV_DATA[..6], target].concat();
             let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, &srv), (INSTANCE, TXT, b"\x03a=b")]);
             let r = response(&a).unwrap_or_else(|| panic!("{target:?}"));
             assert_eq!((&r.name[..], r.port, &a[r.txt.unwrap()]), (&b"dev"[..], Some(8080), &b"\x03a=b"[..]), "{target:?}");
-            // The address may stand under that name.
+            // The address record may have that name.
             let a = responded(&[(SERVICE, PTR, INSTANCE), (INSTANCE, SRV, &srv), (INSTANCE, A, &[10, 0, 0, 1])]);
             assert_eq!(response(&a).and_then(|r| r.ip), Some(IP));
         }
@@ -490,7 +490,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 300 }))]
         #[test]
-        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(prop_oneof![Just(0xc0u8), Just(12u8), 0..4u8, any::<u8>()], 0..200)) {
             kind(&bytes);
             prop_assert!(questions(&bytes).iter().filter_map(|q| q.to_host(None)).all(|name| !name.is_empty()));
             addresses(&bytes);

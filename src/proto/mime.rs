@@ -1,6 +1,6 @@
 //! MIME types by file name.
 
-// What a name without one of these gets is text, as it always was: `.bin` and `.tar` among them.
+// Names without one of these suffixes are text, as in the original, including `.bin` and `.tar`.
 const TYPES: &[(&str, &str)] = &[
     ("html", "text/html; charset=utf-8"),
     ("htm", "text/html; charset=utf-8"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_today() {
+    fn common_types_are_known() {
         for (path, want) in [
             ("a.wasm", "application/wasm"),
             ("a.mjs", "text/javascript; charset=utf-8"),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_list_comes_first() {
+    fn the_application_list_takes_precedence() {
         for (path, own, want) in [
             ("a.b/c.css", "", "text/css; charset=utf-8"),
             ("a.CSS", "", "text/css; charset=utf-8"),

@@ -30,7 +30,7 @@ pub(crate) fn scan(data: &[u8]) -> Scan {
     let (size, few) = (length + 6, data.len() < SHORTEST);
     let is_short = size < SHORTEST;
     if protocol != 0 || is_short && !(few && size > HEAD) {
-        // With so few bytes, more are waited for before anything is said.
+        // With so few bytes, wait for more before deciding.
         return if few { Scan::Wait } else { Scan::Invalid };
     }
     if data.len() < size { Scan::Wait } else { Scan::Frame(size) }
@@ -76,7 +76,7 @@ pub(crate) fn request(pdu: &[u8]) -> Result<Request, u8> {
     let (addr, second) = (word(pdu, 1), word(pdu, 3));
     let count = usize::from(second);
     let data = pdu.get(6..).unwrap_or_default();
-    // The length of the data is said a second time in front of it.
+    // The length of the data is repeated before it.
     let has = |n: usize| data.len() == n && pdu.get(5).copied().map(usize::from) == Some(n);
     let values = match func {
         1 | 2 if (1..=2000).contains(&count) => Values::Bits(vec![0; count]),
@@ -135,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn short_requests_are_frames_on_their_own() {
+    fn short_requests_are_complete_frames() {
         assert_eq!(scan(&[0, 1, 0, 0, 0, 2, 1, 7]), Scan::Frame(8));
         assert_eq!(scan(&[0, 1, 0, 0, 0, 2, 1, 7, 0, 2]), Scan::Frame(8));
         assert_eq!(scan(&[0, 1, 0, 0, 0, 2, 1]), Scan::Wait);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_end() {
+    fn addresses_beyond_65535_are_refused() {
         for func in [1, 2, 3, 4] {
             assert!(request(&[func, 0xff, 0xfe, 0, 2]).is_ok());
             assert_eq!(request(&[func, 0xff, 0xff, 0, 2]), Err(ILLEGAL_ADDRESS));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn longest_answers_fit() {
+    fn the_longest_responses_fit() {
         for (func, count) in [(1, 2000u16), (3, 125)] {
             let [hi, lo] = count.to_be_bytes();
             assert!(response(&request(&[func, 0, 0, hi, lo]).unwrap()).len() <= 252);
@@ -169,12 +169,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
-        fn bits_come_back(bits in proptest::collection::vec(0u8..2, 1..200)) {
+        fn bits_round_trip(bits in proptest::collection::vec(0u8..2, 1..200)) {
             let packed: Vec<u8> = pack(&bits).collect();
             prop_assert_eq!(unpack(&packed, bits.len()), bits);
         }
         #[test]
-        fn any_pdu(pdu in proptest::collection::vec(any::<u8>(), 0..300), func in 0u8..18) {
+        fn responses_to_arbitrary_pdus_fit(pdu in proptest::collection::vec(any::<u8>(), 0..300), func in 0u8..18) {
             let mut pdu = pdu;
             if let Some(first) = pdu.first_mut() {
                 *first = func;
@@ -184,7 +184,7 @@ mod tests {
             }
         }
         #[test]
-        fn any_bytes(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn frames_lie_inside_the_buffer(data in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Scan::Frame(n) = scan(&data) {
                 prop_assert!(n > HEAD && n <= data.len());
             }

@@ -107,7 +107,7 @@ pub(crate) fn parse(data: &[u8], version: u8) -> Result<Option<Packet>, Malforme
             if version == 5 {
                 let (len, n) = varint(packet.get(at..).unwrap_or_default())?.ok_or(Malformed)?;
                 at += n;
-                // One byte is no property: with nothing behind it, it is reported as none, as ever.
+                // A single byte is not a property: at the end of the packet it is reported as none, as in the original.
                 props = Some(at..at + len).filter(|_| !(len == 1 && at + len == packet.len()));
                 at += len;
             }
@@ -345,14 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn lengths_in_a_longer_form_are_understood_and_those_of_five_bytes_are_not() {
+    fn overlong_lengths_of_up_to_four_bytes_are_accepted() {
         assert_eq!(varint(&[0x81, 0x80, 0x80, 0]), Ok(Some((1, 4))));
         assert_eq!(varint(&[0x81, 0x80, 0x80]), Ok(None));
         assert_eq!(varint(&[0x81, 0x80, 0x80, 0x80]), Err(Malformed));
     }
 
     #[test]
-    fn a_publish_of_version_5_without_properties_loses_nothing() {
+    fn a_version_5_publish_without_properties_keeps_its_payload() {
         for data in [&b""[..], b"1", b"22"] {
             let packet = publish(5, 0, b"t", 0, b"", data);
             let p = parse(&packet, 5).unwrap().unwrap();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn no_packet_of_quality_3_and_none_of_version_5_without_a_property_block() {
+    fn qos_3_and_missing_property_blocks_are_malformed() {
         assert_eq!(parse(b"\x36\x06\0\x01t\0\x01x", 4), Err(Malformed));
         assert_eq!(parse(b"\x30\x03\0\x01t", 5), Err(Malformed));
         assert_eq!(parse(b"\x30\x05\0\x01t\x05x", 5), Err(Malformed));
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_of_a_connect_packet_is_found_behind_any_length() {
+    fn connect_levels_are_found_after_lengths_of_any_size() {
         assert_eq!(level(b"\x10\x0c\0\x04MQTT\x05\x02\0\0\0\0"), Some(5));
         assert_eq!(level(b"\x10\x8c\x80\0\0\x04MQTT\x05\x02\0\0\0\0"), Some(5));
         assert_eq!(level(b"\x10\x0e\0\x06MQIsdp\x03\x02\0\0\0\0"), None);
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keep_alive_of_the_server_is_found_among_other_properties() {
+    fn the_server_keep_alive_property_is_found() {
         assert_eq!(server_keepalive(b"\x20\x03\0\0\0"), None);
         assert_eq!(server_keepalive(b"\x20\x02\0\0"), None);
         assert_eq!(server_keepalive(b"\x20\x08\0\0\x05\x24\x01\x13\x01\x02"), Some(258));
@@ -385,14 +385,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_from_0x80_on_is_a_refusal() {
+    fn reasons_from_0x80_are_refusals() {
         assert!(is_refusal(b"\x50\x03\0\x01\x80"));
         assert!(!is_refusal(b"\x50\x03\0\x01\x10"));
         assert!(!is_refusal(b"\x50\x02\0\x01"));
     }
 
     #[test]
-    fn what_cannot_be_written_is_an_error() {
+    fn unencodable_values_are_errors() {
         let mut out = Vec::new();
         assert_eq!(put_text(&mut out, &[b'x'; 65536]), Err(Fault::LongText));
         assert_eq!(put_property(&mut out, 0x7f, Value::Number(1)), Err(Fault::UnknownProperty));
@@ -441,7 +441,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(
+        fn encoded_packets_parse_back(
             version in 4..=5u8, qos in 0..=2u8, topic in bytes(200), id: u16,
             props in proptest::collection::vec(prop(), 0..8), data in bytes(20000), behind in bytes(5),
         ) {
@@ -471,7 +471,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_parsed(input in bytes(300), version in 3..=6u8) {
+        fn arbitrary_bytes_do_not_panic(input in bytes(300), version in 3..=6u8) {
             if let Ok(Some(p)) = parse(&input, version) {
                 prop_assert!(p.end <= input.len());
                 if let Some(publish) = p.publish {

@@ -28,8 +28,8 @@ pub(crate) fn next(body: &[u8], ofs: usize) -> Option<Part<'_>> {
     }
 }
 
-/// The first boundary line of the body: its position, and its text without padding. Only that one is tried: what looks like
-/// another may be data.
+/// The first boundary line of the body: its position, and its text without padding. Only the first is tried: later candidates
+/// may be data.
 fn delimiter(body: &[u8]) -> Option<(usize, &[u8])> {
     let preamble = &body[..body.len().min(PREAMBLE_MAX)];
     let lines = memmem::find_iter(preamble, b"\r\n--").map(|i| i + 2);
@@ -38,7 +38,7 @@ fn delimiter(body: &[u8]) -> Option<(usize, &[u8])> {
         let text = without_padding(text);
         let is_boundary = text.len() > 2 && text.iter().all(|c| matches!(c, b' '..=b'~'));
         let follows = &body[next..];
-        // In the text of a preamble, something else than headers or their end follows.
+        // After a similar line in a preamble, neither headers nor their end follow.
         let opens = match body[..at].iter().all(|c| matches!(c, b'\r' | b'\n')) {
             true => !follows.starts_with(b"--"),
             false => follows.starts_with(b"\r\n") || is_header(follows),
@@ -97,14 +97,14 @@ fn part<'a>(body: &'a [u8], at: usize, delimiter: &[u8]) -> Option<Part<'a>> {
     let (mut name, mut filename) = (None, None);
     let start = loop {
         if Line::at(body, at, delimiter).is_some() {
-            // The end of the headers is missing: there is no body.
+            // The headers are incomplete: there is no body.
             return Some(Part { name, filename, body: &body[at..at], next: at });
         }
         let (_, mut end) = line(body, at, usize::MAX)?;
         if end == at + 2 {
             break end;
         }
-        // Lines that begin with a blank go on with the header before them.
+        // Lines that begin with a space or tab continue the previous header.
         while matches!(body.get(end), Some(b' ' | b'\t')) {
             (_, end) = line(body, end, usize::MAX)?;
         }
@@ -113,7 +113,7 @@ fn part<'a>(body: &'a [u8], at: usize, delimiter: &[u8]) -> Option<Part<'a>> {
         }
         at = end;
     };
-    // The empty line before a boundary may be the one that belongs to it.
+    // The empty line before a boundary may belong to the boundary.
     let first = Line::at(body, start, delimiter).map(|_| (start, start));
     let mut needle = [0; DELIMITER_MAX + 2];
     let needle = &mut needle[..delimiter.len() + 2];
@@ -124,7 +124,7 @@ fn part<'a>(body: &'a [u8], at: usize, delimiter: &[u8]) -> Option<Part<'a>> {
     Some(Part { name, filename, body: &body[start..end], next })
 }
 
-/// A parameter of a header that may have several lines. What stands inside the quotes of another one is none.
+/// A parameter of a header that may have several lines. Text inside the quotes of another parameter is ignored.
 fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (mut quoted, mut escaped, mut starts_word) = (false, false, true);
     let at = value.iter().enumerate().position(|(i, &c)| {
@@ -137,12 +137,12 @@ fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     });
     let text = match at {
         Some(at) => http::parameter(&value[at..], &value[at..at + name.len()])?,
-        // Quotes that nothing closes, or a backslash that escapes none: as if there were no quotes.
+        // Unterminated quotes, or a stray backslash: parse as if there were no quotes.
         None if quoted => http::parameter(value, name)?,
         None => return None,
     };
     let quoted = value[..text.as_ptr() as usize - value.as_ptr() as usize].ends_with(b"\"");
-    // Without quotes it ends with its line.
+    // An unquoted value ends with its line.
     Some(if quoted { text } else { text.split(|&c| c == b'\r').next().unwrap_or_default() })
 }
 
@@ -150,7 +150,7 @@ fn disposition(header: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"Content-Disposition";
     let (name, value) = header.split_at_checked(NAME.len())?;
     let named = name.eq_ignore_ascii_case(NAME) && value.starts_with(b":");
-    // The byte behind the colon is taken for a space.
+    // The byte after the colon is taken for a space.
     named.then(|| value.get(2..).unwrap_or_default())
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_the_first_boundary() {
+    fn text_before_the_first_boundary_is_skipped() {
         for before in [
             "",
             "\r\n",
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_is_no_parameter() {
+    fn quoted_text_is_not_parsed_as_parameters() {
         for (header, name, filename) in [
             ("form-data; filename=\"x; name=evil\"; name=\"a\"", Some("a"), Some("x; name=evil")),
             ("form-data; name=\"x filename=evil\"", Some("x filename=evil"), None),
@@ -243,20 +243,20 @@ mod tests {
     }
 
     #[test]
-    fn a_part_without_its_end_is_refused() {
+    fn a_part_without_a_closing_boundary_is_not_reported() {
         let whole = format!("\r\n--B \r\n{HEAD}v\r\n--B--");
         for n in 0..whole.len() - 2 {
-            // A boundary at the end may be the next one, without more behind it.
+            // A boundary at the end of the input may be incomplete.
             if !whole[..n].ends_with("v\r\n--B") {
                 assert_eq!(all(&whole[..n]), [], "{:?}", &whole[..n]);
             }
         }
-        // Nothing in the data is taken for a boundary instead.
+        // No part of the data is taken for a boundary instead.
         assert_eq!(all(&format!("--B\r\n{HEAD}x\r\n--C\r\n{HEAD}y\r\n--C--\r\n")), []);
     }
 
     #[test]
-    fn lines_that_are_no_boundary() {
+    fn lines_that_resemble_a_boundary() {
         for body in
             ["B\r\n\r\nv\r\nB--", "--\r\n\r\nv\r\n----\r\n", "--B\n\nv\n--B--\n", "no line", "--\x07\r\n\r\nv\r\n--\x07--"]
         {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_several_lines() {
+    fn headers_on_several_lines() {
         let body = "--B\r\nContent-Disposition: form-data;\r\n name=\"a\";\r\n\tfilename=b\r\n\r\nv\r\n--B--";
         assert_eq!(all(body), [(Some("a"), Some("b"), "v")]);
         let body = "--B\r\nContent-Disposition: form-data; name=a\r\n ; x=y\r\n\r\nv\r\n--B--";
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_boundary_that_nearly_matches_everywhere_is_no_work() {
+    fn near_matches_of_a_long_boundary_take_linear_time() {
         let n = 1 << 20;
         let body = [vec![b'a'; n], b"\r\n\r\n".to_vec(), vec![b'a'; 2 * n]].concat();
         assert_eq!(next(&body, 0), None);
@@ -295,7 +295,7 @@ mod tests {
             [b"--".to_vec(), vec![b'a'; 200], b"\r\n\r\n".to_vec(), [&b"--"[..], &[b'a'; 199], b"\r\n"].concat().repeat(n / 200)]
                 .concat();
         assert_eq!(next(&lines, 0), None);
-        // What stands before the first boundary is read again for each part.
+        // The preamble is read again for each part.
         let many = ["x\r\n".repeat(1000).into_bytes(), b"--B\r\n\r\n\r\n".repeat(n / 10)].concat();
         let (mut ofs, mut parts) = (0, 0);
         while let Some(part) = next(&many, ofs) {
@@ -334,7 +334,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 5000 }))]
         #[test]
-        fn any_body_is_walked_to_its_end(body in "(\r\n|\r|\n|--|B|a| |:|content-disposition: |name=|\"){0,40}", at in 0usize..60) {
+        fn arbitrary_bodies_are_iterated_to_the_end(body in "(\r\n|\r|\n|--|B|a| |:|content-disposition: |name=|\"){0,40}", at in 0usize..60) {
             next(body.as_bytes(), at);
             let mut ofs = 0;
             while let Some(part) = next(body.as_bytes(), ofs) {
@@ -344,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn as_cut_at_all_delimiters(tail in "(\r\n|\r\n--B|--B|--|\r|B|a| |\t|X: y\r\n|\r\n\r\n){0,30}") {
+        fn equals_splitting_at_all_delimiters(tail in "(\r\n|\r\n--B|--B|--|\r|B|a| |\t|X: y\r\n|\r\n\r\n){0,30}") {
             let body = format!("--B\r\nX: y\r\n{tail}");
             let mut ofs = 0;
             let mut got = Vec::new();
@@ -366,7 +366,7 @@ mod tests {
         }
 
         #[test]
-        fn parts_come_back_as_they_were_put_in(
+        fn encoded_parts_parse_back(
             parts in prop::collection::vec(("[a-z]{1,5}", prop::collection::vec(any::<u8>(), 0..40), "[ \t]{0,2}"), 0..5),
             preamble in "([a-z ]{0,9}\r\n){0,3}",
         ) {

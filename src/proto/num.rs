@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn sizes_in_decimal() {
         let max = usize::MAX.to_string();
         assert_eq!(size(max.as_bytes()), Some(usize::MAX));
         assert_eq!(size(format!("{max}0").as_bytes()), None);
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes() {
+    fn number_prefixes() {
         assert_eq!(prefix(b"8080/x"), (8080, 4));
         assert_eq!(prefix(b"x"), (0, 0));
         assert_eq!(prefix(b"99999999999999999999"), (u64::MAX, 20));

@@ -16,7 +16,7 @@ mod tests {
     use super::is_sane;
 
     #[test]
-    fn parts_that_lead_up() {
+    fn parts_that_lead_up_are_refused() {
         for (path, sane) in [
             ("a..", true),
             ("a/.b", true),

@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-/// The tags of a list: whether each is weak, and what is between its quotation marks. It ends where it is malformed.
+/// The tags of a list: whether each is weak, and its text without quotation marks. Ends where the list is malformed.
 fn tags(list: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
     let mut rest = list;
     core::iter::from_fn(move || {
@@ -43,8 +43,8 @@ fn is_any(list: &[u8]) -> bool {
 }
 
 impl Preconditions {
-    /// What they say about a file with this (strong) tag and time of change, in the order of RFC 9110, 13.2.2. Dates do not count
-    /// where the time is not known; that of If-Modified-Since only counts if something is to be read.
+    /// Evaluates them for a file with this (strong) tag and modification time, in the order of RFC 9110, 13.2.2. Dates are ignored if
+    /// the time is unknown; If-Modified-Since also unless the request reads the file.
     pub(crate) fn evaluate(&self, etag: &[u8], modified: Option<i64>, reads: bool) -> Outcome {
         let own = etag.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(etag);
         let changed_after = |date: &Option<Vec<u8>>| Some(modified? > date::parse_http(date.as_ref()?)?);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_compared() {
+    fn entity_tags_are_compared() {
         for (list, weak, strong) in [
             ("\"5.12\"", true, true),
             ("W/\"5.12\"", true, false),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_count_without_tags_only() {
+    fn dates_are_ignored_if_tags_are_given() {
         use Outcome::*;
         for (headers, want) in [
             (&[("if-modified-since", THEN)][..], NotModified),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_the_same_version() {
+    fn if_range_matches_the_same_version_only() {
         for (value, want) in [
             ("\"5.12\"", true),
             ("W/\"5.12\"", false),
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_list_may_come(list in "[W/\", *5.12]{0,20}") {
+        fn arbitrary_lists_do_not_panic(list in "[W/\", *5.12]{0,20}") {
             let _ = conditions(&[("if-match", &list), ("if-none-match", &list), ("if-range", &list)]).evaluate(TAG, TIME, true);
         }
     }

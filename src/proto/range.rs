@@ -35,7 +35,7 @@ fn number(s: &[u8]) -> Option<u64> {
 }
 
 impl Range {
-    /// First and last byte in a file of `size` bytes, to whose end a range that ends behind it is cut. None: it cannot be
+    /// First and last byte in a file of `size` bytes; ranges that end after it are shortened. None if the range cannot be
     /// satisfied.
     pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
         let end = size.checked_sub(1)?;
@@ -54,7 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ranges_of_forty_bytes() {
+    fn ranges_of_a_forty_byte_file() {
         let all = Some((0, 39));
         for (value, want) in [
             ("bytes=0-", all),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_ignored() {
+    fn invalid_ranges_are_ignored() {
         for value in [
             "",
             "bytes=",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_in_an_empty_file() {
+    fn an_empty_file_satisfies_no_range() {
         for range in [Range::From(0), Range::Between(0, 0), Range::Last(1)] {
             assert_eq!(range.within(0), None);
         }
@@ -109,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_range_lies_in_the_file(value in "bytes=[0-9 ,a-]{0,24}", size: u64) {
+        fn ranges_stay_inside_the_file(value in "bytes=[0-9 ,a-]{0,24}", size: u64) {
             if let Some((first, last)) = parse(value.as_bytes()).and_then(|r| r.within(size)) {
                 prop_assert!(first <= last && last < size);
             }

@@ -36,7 +36,7 @@ fn alternate(all: &[Ip], six: bool) -> Vec<Ip> {
     pairs.flatten().flatten().collect()
 }
 
-/// What of the system's configuration the resolver follows.
+/// The part of the system's configuration that the resolver supports.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Conf {
     pub(crate) servers: Vec<Ip>,
@@ -62,7 +62,7 @@ pub(crate) fn conf(text: &[u8], parse: impl Fn(&[u8]) -> Option<Ip>) -> Conf {
     for mut words in lines(text) {
         match words.next() {
             Some(b"nameserver") if conf.servers.len() < SERVERS => conf.servers.extend(words.next().and_then(&parse)),
-            // The last of them counts.
+            // The last one wins.
             Some(b"search" | b"domain") => conf.search = words.take(DOMAINS).filter(|d| *d != b".").map(<[u8]>::to_vec).collect(),
             Some(b"options") => words.for_each(|word| option(&mut conf, word)),
             _ => {}
@@ -86,7 +86,7 @@ fn option(conf: &mut Conf, word: &[u8]) {
 }
 
 impl Conf {
-    /// The names to ask for in turn, so that `name` is found as elsewhere on this machine.
+    /// The names to query in turn, to find `name` as other programs on this machine do.
     pub(crate) fn candidates(&self, name: &[u8]) -> Vec<Vec<u8>> {
         let plain = name.to_vec();
         if name.ends_with(b".") {
@@ -145,7 +145,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
-        fn any_text(text in "[a-z0-9.:#; \n\t]{0,200}", name in "[a-z0-9.]{0,10}") {
+        fn arbitrary_text_yields_bounded_lists(text in "[a-z0-9.:#; \n\t]{0,200}", name in "[a-z0-9.]{0,10}") {
             let conf = conf(text.as_bytes(), parse);
             prop_assert!(conf.servers.len() <= SERVERS && conf.search.len() <= DOMAINS);
             prop_assert!(conf.candidates(name.as_bytes()).len() <= DOMAINS + 1);

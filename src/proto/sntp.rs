@@ -92,18 +92,18 @@ mod tests {
     }
 
     #[test]
-    fn the_way_is_halved() {
-        // Sent at 1000 of our clock, 100 ms on the way, 30 ms at the server, 100 ms back.
+    fn half_of_the_round_trip_is_added() {
+        // Sent at 1000 local time, 100 ms to the server, 30 ms there, 100 ms back.
         let t = 1_700_000_000_000;
         let now = parse(&reply(0x24, 1000, t, t + 30), 1230).unwrap();
         assert!((now - (t + 130) as i64).abs() <= 1, "{now}");
     }
 
     #[test]
-    fn who_may_set_the_clock() {
+    fn only_matching_server_replies_set_the_clock() {
         let good = reply(0x24, 1, 2, 3);
         assert!(is_usable(&good, 1) && parse(&good, 9).is_some());
-        // A broadcast; a clock that is not set. The parser takes both.
+        // A broadcast; an unset clock. The parser accepts both.
         for first in [0x25, 0xe4] {
             assert!(!is_usable(&reply(first, 1, 2, 3), 1) && parse(&reply(first, 1, 2, 3), 9).is_some());
         }
@@ -112,7 +112,7 @@ mod tests {
         assert!(answers(&never_sent, [1; 8]) && !answers(&never_sent, [2; 8]) && !answers(&never_sent[..47], [1; 8]));
         never_sent[TRANSMITTED..].fill(0);
         assert!(!is_usable(&never_sent, 1));
-        // Half the time since 1970 would come of this.
+        // Otherwise the result would be half the time since 1970.
         let mut never_received = reply(0x24, 1, 2, 1_700_000_000_000);
         assert!(!is_usable(&never_received, 3000));
         never_received[RECEIVED..TRANSMITTED].fill(0);
@@ -123,12 +123,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1000 }))]
         #[test]
-        fn any_message(message in proptest::collection::vec(any::<u8>(), 0..60), now: u64) {
+        fn arbitrary_messages(message in proptest::collection::vec(any::<u8>(), 0..60), now: u64) {
             let _ = parse(&message, now);
             let _ = (answers(&message, [0; 8]), is_usable(&message, 3000));
         }
         #[test]
-        fn times_come_back(ms in 1u64..4_294_967_295_000) {
+        fn times_round_trip(ms in 1u64..4_294_967_295_000) {
             let got = milliseconds(&timestamp(ms), 0) as u64;
             prop_assert!(ms - got <= 1, "{}", got);
         }

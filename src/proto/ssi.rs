@@ -6,7 +6,7 @@ pub(crate) enum Piece<'a> {
     Text(&'a [u8]),
     /// The file of this name, beside the page.
     File(&'a [u8]),
-    /// The file that this URI stands for.
+    /// The file with this URI.
     Virtual(&'a [u8]),
 }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn text_stays_in_place() {
+    fn text_around_directives_is_kept() {
         let page = b"x<!--#echo --><<!--#include file=\"a\" -->y<!--#include virtual=\"b\" --><!--#";
         let want =
             [Piece::Text(b"x<!--#echo --><"), Piece::File(b"a"), Piece::Text(b"y"), Piece::Virtual(b"b"), Piece::Text(b"<!--#")];
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn long_comments_are_whole() {
+    fn long_comments_are_kept() {
         let page = format!("<!--# {} -->end", "x".repeat(5000));
         assert_eq!(pieces(page.as_bytes()).collect::<Vec<_>>(), [Piece::Text(page.as_bytes())]);
     }

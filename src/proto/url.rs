@@ -17,7 +17,7 @@ fn places(url: &[u8]) -> Places {
     let mut before = 0;
     for (i, &c) in url.iter().enumerate() {
         match c {
-            // What looked like a port was the scheme's colon.
+            // The assumed port separator was the scheme's colon.
             b'/' if before == b'/' && p.host == 0 => (p.host, p.port) = (i + 1, 0),
             // Colons inside an IPv6 address.
             b']' => p.port = 0,
@@ -62,7 +62,7 @@ pub(crate) fn password(url: &[u8]) -> &[u8] {
     if p.password == 0 { &url[..0] } else { part(url, p.password, p.host - 1) }
 }
 
-/// The path and what follows it; None when there is no path.
+/// The path and everything after it; None if there is no path.
 pub(crate) fn uri(url: &[u8]) -> Option<&[u8]> {
     let p = places(url);
     if p.path == 0 { None } else { url.get(p.path..) }
@@ -89,7 +89,7 @@ const SCHEMES: [(&[u8], u16, bool); 12] = [
     (b"unix", 0, false),
 ];
 
-/// What stands before the first colon.
+/// The text before the first colon.
 fn before_colon(url: &[u8]) -> Option<&[u8]> {
     memchr::memchr(b':', url).map(|at| &url[..at])
 }
@@ -111,7 +111,7 @@ pub(crate) fn is_unix(url: &[u8]) -> bool {
     has_scheme(url, b"unix")
 }
 
-/// See `mg_url_port`: the port that the URL names (0 when that is not a port number), or else that of its scheme in lower case.
+/// See `mg_url_port`: the port in the URL (0 if it is not a port number), otherwise the default port of its lower-case scheme.
 /// Blanks and a plus sign may stand before the number, as in C's `atoi`.
 pub(crate) fn port(url: &[u8]) -> u16 {
     match places(url).port {
@@ -137,7 +137,7 @@ pub(crate) fn is_ssl(url: &[u8]) -> bool {
     before_colon(url).and_then(known).is_some_and(|&(.., tls)| tls)
 }
 
-/// The path of a Unix socket: `unix:PATH`, `unix:///PATH`. The error says what is wrong.
+/// The path of a Unix socket: `unix:PATH`, `unix:///PATH`. The error names the cause.
 pub(crate) fn unix_path(url: &[u8]) -> Result<&[u8], &'static str> {
     let path = before_colon(url).map_or(url, |scheme| &url[scheme.len() + 1..]);
     match path.strip_prefix(b"//") {
@@ -145,7 +145,7 @@ pub(crate) fn unix_path(url: &[u8]) -> Result<&[u8], &'static str> {
         None => Ok(path),
         Some(path @ [b'/', _, ..]) => Ok(path),
         Some([] | [b'/']) => Err("no path"),
-        // Whoever writes unix://run/app.sock has forgotten a slash.
+        // unix://run/app.sock lacks a slash.
         Some(_) => Err("a Unix socket has no host: unix:PATH or unix:///PATH"),
     }
 }
@@ -157,8 +157,7 @@ pub(crate) enum Listening<'a> {
     Inet { host: &'a [u8], port: u16 },
 }
 
-/// Reads a listening URL, in which nothing is guessed: who listens somewhere else than meant may wait for ever. The error says
-/// what is wrong.
+/// Parses a listening URL strictly: a server that listens on an unintended address waits forever. The error names the cause.
 pub(crate) fn listening(url: &[u8]) -> Result<Listening<'_>, &'static str> {
     if url.is_empty() {
         return Err("it is empty");
@@ -168,7 +167,7 @@ pub(crate) fn listening(url: &[u8]) -> Result<Listening<'_>, &'static str> {
     }
     match memchr::memmem::find(url, b"://") {
         Some(at) if known(&url[..at]).is_none() => return Err("unknown scheme"),
-        None if before_colon(url).and_then(known).is_some() => return Err("no // behind the scheme"),
+        None if before_colon(url).and_then(known).is_some() => return Err("no // after the scheme"),
         _ => {}
     }
     let port = match places(url).port {
@@ -192,14 +191,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn schemes_without_a_port_of_their_own() {
+    fn schemes_without_a_default_port() {
         for scheme in ["tcp", "tcps", "ssl", "tls", "udp", "unix"] {
             assert_eq!(port_or_default(format!("{scheme}://h").as_bytes()), 0, "{scheme}");
         }
     }
 
     #[test]
-    fn ports_that_are_none() {
+    fn invalid_ports() {
         for url in
             ["http://h:65536", "http://h:-1", "http://h:99999999999999999999999", "http://h:++1", "http://h:+ 1", "http://h: "]
         {
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn schemes_in_any_case() {
+    fn schemes_are_case_insensitive() {
         for url in ["HTTPS://h", "wSs:", "Mqtts://h:1", "SSL:x", "tls:", "TCPS://"] {
             assert!(is_ssl(url.as_bytes()), "{url}");
         }
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_a_plus_sign_before_a_port() {
+    fn spaces_and_a_plus_sign_before_a_port() {
         for url in ["http://h: 81", "http://h:+81/x", "http://h:\t\n\x0b\x0c\r +81", "h: 81x"] {
             assert_eq!(port(url.as_bytes()), 81, "{url:?}");
         }
@@ -281,7 +280,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 5000 }))]
         #[test]
-        fn any_url(url in "[a/:@?0\\]\\[]{0,24}") {
+        fn arbitrary_urls_do_not_panic(url in "[a/:@?0\\]\\[]{0,24}") {
             let url = url.as_bytes();
             let inside = |s: &[u8]| s.is_empty() || url.as_ptr_range().contains(&s.as_ptr());
             prop_assert!(inside(host(url)) && inside(user(url)) && inside(password(url)));

@@ -7,7 +7,7 @@ use core::ops::Range;
 pub(crate) enum DecodeError {
     /// A `%` without two hex digits.
     Escape,
-    /// The result and its NUL do not fit; what does fit is written, without a NUL.
+    /// The result and its NUL do not fit; the part that fits is written, without a NUL.
     NoRoom,
 }
 
@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_undoes_encoding(text in prop::collection::vec(any::<u8>(), 0..60), form: bool) {
+        fn decoding_reverses_encoding(text in prop::collection::vec(any::<u8>(), 0..60), form: bool) {
             let mut coded = vec![0xff; text.len() * 3 + 5];
             let n = encode(&text, &mut coded).unwrap();
             prop_assert_eq!(coded[n], 0);
@@ -109,7 +109,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_and_room_is_handled(text in "[%+a0-9&=]{0,20}", room in 0usize..24) {
+        fn arbitrary_text_and_buffer_sizes(text in "[%+a0-9&=]{0,20}", room in 0usize..24) {
             let (mut apart, mut within) = (vec![1; room], vec![1; room.max(text.len())]);
             within[..text.len()].copy_from_slice(text.as_bytes());
             let result = decode(text.as_bytes(), &mut apart, true);

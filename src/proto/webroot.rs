@@ -38,7 +38,7 @@ fn item<'a>(list: &'a [u8], uri: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
         Some(_) => prefix.ends_with(b"/"),
         None => false,
     };
-    // An empty item says nothing. An empty list is one directory without a name.
+    // Skip empty items. An empty list means one directory without a name.
     let items = list.split(|b| *b == b',').filter(|item| !item.is_empty() || list.is_empty());
     items.map(pair).rfind(|(prefix, _)| applies(prefix))
 }
@@ -77,8 +77,8 @@ fn join<'a>(root: &'a [u8], rest: &[u8]) -> Result<Mapped<'a>, Refusal> {
     Ok(Mapped { root, path })
 }
 
-/// Where a directory is, with the slash that its URI lacks, and with the query. Several slashes in front would be the name of
-/// another host.
+/// The Location of a directory, with the slash that its URI lacks, and with the query. Several leading slashes would name another
+/// host.
 pub(crate) fn location<'a>(uri: &'a [u8], query: &'a [u8]) -> [&'a [u8]; 5] {
     let host = uri.iter().take_while(|b| matches!(b, b'/' | b'\\')).count();
     let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_item_that_applies_counts() {
+    fn the_last_matching_item_wins() {
         for (list, uri, want) in [
             ("www", "/", "www"),
             ("www", "/a.txt", "www/a.txt"),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_item_is_meant_for_is_nowhere() {
+    fn uris_without_a_matching_item_are_not_found() {
         for (list, uri) in
             [("/o=other", "/etc/passwd"), ("/o=other", "/ox"), ("www", "a.txt"), ("www", "*"), ("www", "http://h/a")]
         {
@@ -159,7 +159,7 @@ mod tests {
         }
         assert_eq!(path("../www", "/a"), Err(Refusal::Invalid));
         assert_eq!(path("~www", "/a"), Err(Refusal::Invalid));
-        // Only names, and below the directory: decoded once, and by no other rules.
+        // Plain names below the directory, decoded once.
         for (uri, want) in [
             ("/%252e%252e/a", "www/%2e%2e/a"),
             ("/%c0%ae%c0%ae/a", "www/\u{fffd}\u{fffd}\u{fffd}\u{fffd}/a"),
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn lengths() {
+    fn paths_that_are_too_long() {
         assert_eq!(path(&"x".repeat(PATH_MAX - 2), "/"), Err(Refusal::TooLong));
         assert_eq!(path("www", &format!("/{}", "x".repeat(PATH_MAX))), Err(Refusal::TooLong));
         assert!(path("www", &format!("/{}", "x".repeat(PATH_MAX - 5))).is_ok());
     }
 
     #[test]
-    fn a_location_is_on_this_host() {
+    fn redirects_stay_on_this_host() {
         for (uri, want) in [("/d", "/d/"), ("//evil/d", "/evil/d/"), ("/\\evil", "/evil/"), ("/\\", "/"), ("d", "/d/")] {
             assert_eq!(location(uri.as_bytes(), b"").concat(), want.as_bytes(), "{uri}");
         }
@@ -189,7 +189,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 5_000 }))]
         #[test]
-        fn nothing_leads_out_of_the_directory(uri in "/([a./%\\\\~]|%2e|%2f|%5c|%00|%25|\\.\\.|/){0,12}") {
+        fn arbitrary_uris_stay_inside_the_directory(uri in "/([a./%\\\\~]|%2e|%2f|%5c|%00|%25|\\.\\.|/){0,12}") {
             for list in ["www", "www/", "/x=other,www", "www,/a=other"] {
                 if let Ok(m) = map(list.as_bytes(), uri.as_bytes()) {
                     let root = m.root.strip_suffix(b"/").unwrap_or(m.root);
@@ -202,7 +202,7 @@ mod tests {
         }
 
         #[test]
-        fn locations_never_name_a_host(uri in "[/\\\\a]{0,6}") {
+        fn arbitrary_redirects_never_name_a_host(uri in "[/\\\\a]{0,6}") {
             let location = location(uri.as_bytes(), b"//a").concat();
             prop_assert!(location.starts_with(b"/"));
             prop_assert!(!matches!(location.get(1), Some(b'/' | b'\\')));

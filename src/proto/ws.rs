@@ -90,7 +90,7 @@ impl Rules {
         }
         match op {
             TEXT | BINARY if open => Some("new message inside a fragmented one"),
-            // Applications end messages that they never began, with an empty frame.
+            // Applications send empty final frames without a started message.
             CONTINUE if !open && (self.strict || !h.is_final() || h.payload > 0) => Some("continuation of nothing"),
             _ => None,
         }
@@ -218,7 +218,7 @@ impl Utf8 {
 /// The value of Sec-WebSocket-Accept for a Sec-WebSocket-Key.
 pub(crate) fn accept(key: &[u8]) -> [u8; 28] {
     let mut text = [0; 29];
-    // 20 bytes make 28 characters, and the encoder wants one byte more.
+    // 20 bytes yield 28 characters, and the encoder needs one more byte.
     base64::encode(&md::sha1_of(&[key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"]), &mut text);
     core::array::from_fn(|i| text[i])
 }
@@ -246,7 +246,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn continuations_of_nothing() {
+    fn continuations_without_a_start() {
         let rules = Rules { from_server: false, strict: false, any_text: false };
         let fault = |first, payload| rules.fault(&Header { first, mask: Some([0; 4]), len: 6, payload }, false);
         assert_eq!((fault(0x80, 0), fault(0x81, 1)), (None, None));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_accept_value_of_the_rfc() {
+    fn accept_value_of_the_rfc_example() {
         assert_eq!(&accept(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert!(is_accept(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") && !is_accept(b"xyz=") && !is_accept(b"s3pPLMBiTxaQ9kYGzzhZRbK+x+o*"));
         assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ==") && !is_key(b"abc") && !is_key(b"s3pPLMBiTxaQ9kYGzzhZRbK+"));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_cut_between_characters() {
+    fn close_reasons_are_truncated_between_characters() {
         assert_eq!(clip(b""), b"");
         assert_eq!(clip(&[b'a'; 123]), [b'a'; 123]);
         assert_eq!(clip(&[b'a'; 124]), [b'a'; 123]);
@@ -327,7 +327,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 5000 }))]
         #[test]
-        fn encoded_frames_are_decoded(first in any::<u8>(), data in proptest::collection::vec(any::<u8>(), 0..300), mask in any::<Option<[u8; 4]>>()) {
+        fn encoded_frames_decode(first in any::<u8>(), data in proptest::collection::vec(any::<u8>(), 0..300), mask in any::<Option<[u8; 4]>>()) {
             let mut frame = [Head::new(first, data.len(), mask).bytes(), &data[..]].concat();
             let at = frame.len() - data.len();
             if let Some(mask) = mask {
@@ -344,7 +344,7 @@ mod tests {
             prop_assert_eq!(&frame[h.len..], &data[..]);
         }
         #[test]
-        fn any_header(data in proptest::collection::vec(any::<u8>(), 0..20), from_server: bool, strict: bool, open: bool) {
+        fn arbitrary_headers(data in proptest::collection::vec(any::<u8>(), 0..20), from_server: bool, strict: bool, open: bool) {
             if let Some(h) = Header::parse(&data) {
                 prop_assert!(h.len <= data.len());
                 let passes = |strict| Rules { from_server, strict, any_text: false }.fault(&h, open).is_none();
@@ -355,14 +355,14 @@ mod tests {
             is_key(&data);
         }
         #[test]
-        fn text_in_pieces(data in text(), cuts in proptest::collection::vec(any::<usize>(), 0..6)) {
+        fn utf8_is_checked_across_fragments(data in text(), cuts in proptest::collection::vec(any::<usize>(), 0..6)) {
             let mut utf8 = Utf8::default();
             let mut before = Vec::new();
             let mut good = true;
             for piece in cut(&data, &cuts) {
                 before.extend_from_slice(piece);
                 good = good && utf8.feed(piece);
-                // It is known at once when nothing can mend the text.
+                // Invalid text is detected at the first invalid byte.
                 prop_assert_eq!(good, from_utf8(&before).err().is_none_or(|e| e.error_len().is_none()));
             }
             prop_assert_eq!(good && utf8.is_whole(), from_utf8(&data).is_ok());

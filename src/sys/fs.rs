@@ -11,7 +11,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By its C name: an application's copy of it may be the valid one.
+    // By its C name: with copy relocations, the application's copy is the valid one.
     static mut mg_fs_posix: mg_fs;
 }
 
@@ -28,7 +28,7 @@ impl Fs {
     /// None for NULL.
     ///
     /// # Safety
-    /// `fs` is NULL or points at a file system, whose functions do what they should, for as long as the result is used.
+    /// `fs` is NULL or points to a file system with correct functions for as long as the result is used.
     pub(crate) unsafe fn new(fs: *mut mg_fs) -> Option<Fs> {
         (!fs.is_null()).then_some(Fs(fs))
     }
@@ -239,7 +239,7 @@ impl NewFile {
         if native && !self.file.as_ref().is_some_and(|file| fs_posix::complete(file.fd)) {
             return false;
         }
-        // The machine's own files stay open, and so locked, until they have their name; others may not be renamed while open.
+        // Native files stay open, and so locked, until they have their final name; other file systems may not rename open files.
         let file = self.file.take().filter(|_| native);
         let done = match self.temp.take() {
             Some(temp) => self.fs.replace(&temp, &self.path),
@@ -265,7 +265,7 @@ pub(crate) fn write(fs: Fs, path: &CStr, data: &[u8]) -> Result<(), Failure> {
     if file.write(data) && file.finish() { Ok(()) } else { Err(Failure::Write) }
 }
 
-/// See `mg_file_read`: a block with a NUL behind the content, for the application to free.
+/// See `mg_file_read`: a block with a NUL after the content, to be freed by the application.
 pub(crate) fn read(fs: Fs, path: &CStr) -> Option<mg_str> {
     let (flags, size, _) = fs.status(path)?;
     if flags & MG_FS_DIR != 0 {
@@ -330,7 +330,7 @@ pub(crate) unsafe fn close_pair(pair: *mut mg_fd) {
 /// The path a C pointer points to; None for NULL.
 ///
 /// # Safety
-/// NULL or a C string that stays as it is during `'a`.
+/// NULL or a C string that does not change during `'a`.
 pub(crate) unsafe fn path<'a>(p: *const c_char) -> Option<&'a CStr> {
     // SAFETY: as the caller promises.
     (!p.is_null()).then(|| unsafe { CStr::from_ptr(p) })
@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_files_that_are_being_written() {
+    fn temporary_names_parse_back() {
         let own = std::process::id();
         for path in ["f", "d/f", "/f..1-123456789"] {
             let name = temporary(&CString::new(path).unwrap());
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_others() {
+    fn other_names_are_not_temporary() {
         for name in
             ["", "f", "..1-123456789", "f..-123456789", "f.1-123456789", "f..1-12345678", "f..1-12345678.", "f..0-123456789"]
         {

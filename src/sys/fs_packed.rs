@@ -11,9 +11,9 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 
 unsafe extern "C" {
-    // By its C name: an application's copy of it may be the valid one.
+    // By its C name: with copy relocations, the application's copy is the valid one.
     static mut mg_mem_files: *const mg_mem_file;
-    // What files of the generator before 7.15 define; those of src/fmt/replaceable.c have nothing.
+    // Defined by files of the generator before 7.15; the defaults in src/fmt/replaceable.c find nothing.
     fn mg_unlist(no: usize) -> *const c_char;
     fn mg_unpack(name: *const c_char, size: *mut usize, mtime: *mut time_t) -> *const c_char;
 }
@@ -207,7 +207,7 @@ mod tests {
     use super::below;
 
     #[test]
-    fn what_is_below_a_directory() {
+    fn paths_below_a_directory() {
         for (dir, path, rest) in [
             ("/a", "/a/b", Some("b")),
             ("/a/", "/a/b", Some("b")),

@@ -12,12 +12,12 @@ use core::fmt::{Arguments, Write};
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
 unsafe extern "C" {
-    // All by their C names: an application may define the functions itself, and an application's copy of the data may be the
-    // valid one.
+    // By their C names: the application may define the functions, and with copy relocations its copy of the data is the valid
+    // one.
     static mg_log_level: AtomicI32;
     fn mg_log(fmt: *const c_char, ...);
     fn mg_log_prefix(level: c_int, file: *const c_char, line: c_int, function: *const c_char);
-    /// Writes to C's stdout, which has no name of its own in some C libraries.
+    /// Writes to C's stdout, which is a macro in some C libraries.
     #[cfg(feature = "std")]
     fn mgc_print(s: *const c_void, len: usize);
     fn putchar(c: c_int) -> c_int;
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_are_cut() {
+    fn long_lines_are_truncated() {
         let mut line = Line::<4>::new();
         let _ = line.write_str("abcde");
         assert_eq!(line.as_bytes(), b"abcd");

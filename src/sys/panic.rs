@@ -5,7 +5,7 @@ use core::panic::PanicInfo;
 use std::io::{Write, stderr};
 use std::process::abort;
 
-/// As what `#[panic_handler]` marks.
+/// Like a function marked `#[panic_handler]`.
 #[unsafe(no_mangle)]
 fn mgx_small_panic(info: &PanicInfo) -> ! {
     let _ = writeln!(stderr(), "libmongoose: {info}");

@@ -77,11 +77,11 @@ fn kept<T>(list: &List<T>, digest: [u8; 32], make: impl FnOnce() -> Result<T, Er
         list.borrow_mut()[..=at].rotate_right(1);
         return Ok(list.borrow()[0].1.clone());
     }
-    // It writes to the log, and so may call the application, which may come here again.
+    // make() logs, which may call the application, which may re-enter this function.
     let helped = memory::helped();
     let made = make();
     if memory::helped() != helped {
-        // The reserve is not for what stays.
+        // Long-lived data must not occupy the reserve.
         return Err(Error::new(OOM, ""));
     }
     let config = Arc::new(made?);
@@ -142,14 +142,14 @@ pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVers
     };
     let resolver: Arc<dyn ResolvesServerCert> = match keys::own(o.cert, o.key)? {
         Some(own) => Arc::new(SingleCertAndKey::from(own)),
-        // It has none for anyone: clients are refused.
+        // Without a certificate all clients are refused.
         None => Arc::new(ResolvesServerCertUsingSni::new()),
     };
     let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = protocols(o);
     config.ticketer = ring::Ticketer::new().map_err(other)?;
-    // Early data is neither asked for nor taken where there is a ticketer. This is how much of it is skipped: a client may have the
-    // ticket of another server, whose limit nobody knows.
+    // With a ticketer, rustls neither requests nor accepts early data. This limits how much of it is skipped: a client may have the
+    // ticket of another server with an unknown limit.
     config.max_early_data_size = EARLY_DATA;
     Ok(config)
 }

@@ -48,7 +48,7 @@ fn cut(text: String) -> String {
     text.chars().take(ROOM).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// Error text of a failed handshake or connection: whose certificate, and what is wrong with it.
+/// Error text of a failed handshake or connection: the cause, and whose certificate.
 pub(crate) fn explain(e: &Tls) -> String {
     cut(match e {
         Tls::InvalidCertificate(e) => certificate(e),
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alerts_are_words() {
+    fn alerts_have_readable_names() {
         assert_eq!(explain(&Tls::AlertReceived(AlertDescription::UnknownCA)), "tls hs: the peer says: unknown ca");
         assert_eq!(
             explain(&Tls::AlertReceived(AlertDescription::CertificateExpired)),

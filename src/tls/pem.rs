@@ -18,7 +18,7 @@ pub(super) struct Block<'a> {
 impl Block<'_> {
     /// The decoded bytes. Lines may be indented and use any line ending. None if this is not base64.
     pub(super) fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
-        // As large as they can get, so that no copy is left behind by growing.
+        // Allocated at the maximum size, because growing would leave copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(self.body.len()));
         text.extend(self.body.iter().filter(|c| !c.is_ascii_whitespace()));
         let mut der = Zeroizing::new(vec![0; text.len() / 4 * 3 + 1]);
@@ -71,7 +71,7 @@ pub(super) fn certificates(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
         return (found.into_iter().map(<[u8]>::to_vec).collect(), 0);
     }
     let is_certificate = |b: &Block| [&b"CERTIFICATE"[..], b"X509 CERTIFICATE"].contains(&b.label);
-    // Nothing is made of the rest when memory is short: see `kept` in config.rs.
+    // Stop if memory is short; the result is then discarded: see `kept` in config.rs.
     let blocks: Vec<_> = blocks(bytes).filter(is_certificate).take_while(|_| !memory::is_low()).map(|b| b.decode()).collect();
     let all = blocks.len();
     let found: Vec<_> = blocks.into_iter().flatten().take_while(|_| !memory::is_low()).map(|der| der.to_vec()).collect();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_blocks_are_passed_over() {
+    fn incomplete_blocks_are_skipped() {
         for text in
             ["", "-----BEGIN A", "-----BEGIN A-----", "-----BEGIN A-----\nAAAA", "-----BEGIN A-----\nAAAA\n-----END B-----"]
         {
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn damaged_text_is_no_block() {
+    fn malformed_base64_is_not_a_block() {
         for body in ["A", "AAA", "AA*A", "A=AA", "Proc-Type: 4,ENCRYPTED\n\nAAAA"] {
             assert!(Block { label: b"X", body: body.as_bytes() }.decode().is_none(), "{body}");
         }
     }
 
     #[test]
-    fn der_is_told_from_text() {
+    fn der_is_distinguished_from_text() {
         assert_eq!(elements(&[0x30, 1, 7, 0x30, 0, 0, 0]), Some(vec![&[0x30, 1, 7][..], &[0x30, 0]]));
         for bytes in [&b""[..], b"\0\0", b"0 s:CN = x\n", &[0x30, 1], &[0x30, 0, 1], &[2, 1, 7]] {
             assert_eq!(elements(bytes), None, "{bytes:?}");

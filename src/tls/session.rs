@@ -45,7 +45,7 @@ enum Peer {
 pub(crate) enum Step {
     /// All complete records were processed.
     Blocked,
-    /// Number of plaintext bytes stored; what did not fit waits in the session.
+    /// Number of plaintext bytes stored; the rest waits in the session.
     Data(usize),
     /// The peer sent close_notify.
     Closed,
@@ -94,7 +94,7 @@ impl Output {
         !self.buf.is_empty()
     }
 
-    /// Appends what `write` stores in the space it is given, at first `n` bytes.
+    /// Appends the bytes that `write` stores in the given space, initially `n` bytes.
     fn put(&mut self, done: Pass, mut n: usize, mut write: impl FnMut(&mut [u8]) -> Written) -> Pass {
         loop {
             let Some(room) = self.room(n) else { return Pass::Failed(out_of_memory()) };
@@ -135,7 +135,7 @@ enum Pass {
     Again,
     Blocked,
     Data,
-    /// What was wanted is in the output.
+    /// The requested data is in the output.
     Written,
     Closed,
     Failed(Error),
@@ -144,7 +144,7 @@ enum Pass {
 pub(crate) struct Session {
     peer: Peer,
     pub(crate) out: Output,
-    /// Plaintext that did not fit where it was to go; `plain[plain_at..]` is left of it.
+    /// Plaintext that did not fit into its destination; `plain[plain_at..]` remains.
     plain: Vec<u8>,
     plain_at: usize,
     /// Input that was given back by the last [`Session::advance`] and must be there again.
@@ -266,7 +266,7 @@ impl Session {
         self.plain_at = 0;
     }
 
-    /// Encrypts all of `data`. `input` is what the last [`Session::advance`] left.
+    /// Encrypts all of `data`. `input` is the input left by the last [`Session::advance`].
     pub(crate) fn encrypt(&mut self, input: &mut [u8], data: &[u8]) -> Result<(), Error> {
         self.write(input, || Want::Encrypt(data))
     }
@@ -275,12 +275,12 @@ impl Session {
     pub(crate) fn close(&mut self, input: &mut [u8]) {
         if !self.handshaking && !self.close_sent && !self.has_failed() {
             self.close_sent = true;
-            // An error leaves nothing to tell.
+            // Nothing can be sent after an error.
             let _ = self.write(input, || Want::CloseNotify);
         }
     }
 
-    /// close_notify is on its way: nothing can follow.
+    /// close_notify has been queued: nothing can follow.
     pub(crate) fn is_ending(&self) -> bool {
         self.close_sent
     }
@@ -291,7 +291,7 @@ impl Session {
     }
 
     fn write<'a>(&mut self, input: &mut [u8], want: impl Fn() -> Want<'a>) -> Result<(), Error> {
-        // Records that were not looked at stay so; a handshake message of which only a part has arrived must be there.
+        // Unprocessed records stay unprocessed; the received part of a handshake message must still be present.
         if input.len() < self.kept {
             return Err(self.fail(Error::General("received data was removed".into())));
         }
@@ -337,7 +337,7 @@ impl Session {
     /// Fails the session, with an alert in the output.
     fn fail(&mut self, e: Error) -> Error {
         let mut sink = Sink { out: &mut self.out, plain: &mut Vec::new(), room: &mut [], placed: &mut 0 };
-        // As long as something waits to be sent, the input is not looked at.
+        // Input is not processed while output is pending.
         match &mut self.peer {
             Peer::Server(c) => {
                 while c.wants_write() {
@@ -380,7 +380,7 @@ fn out_of_memory() -> Error {
     Error::General(OOM.into())
 }
 
-/// The text of an error that is no fault of the peer's.
+/// The text of an error not caused by the peer.
 pub(crate) const OOM: &str = "OOM";
 
 /// Room for a handshake message of common size.
@@ -418,7 +418,7 @@ fn handle<D>(status: UnbufferedStatus<'_, '_, D>, want: Want, sink: &mut Sink) -
         },
         Ok(ConnectionState::PeerClosed) => Pass::Closed,
         Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => Pass::Blocked,
-        // Early data is never offered nor accepted.
+        // Early data is neither offered nor accepted.
         Ok(_) => Pass::Failed(Error::General("unexpected state".into())),
     };
     (discard, pass)

@@ -22,7 +22,7 @@ struct Pair {
     server: ServerConnection,
 }
 
-/// Both ends made from their options. What went wrong first, if something did.
+/// Both ends, created from their options, or the first error.
 fn connect(cache: &Cache, server: &Options, client: &Options) -> Result<Pair, String> {
     let text = |e: Error| e.to_string();
     let server = cache.server(server).map_err(text)?;
@@ -50,7 +50,7 @@ fn talk(server: Arc<ServerConfig>, client: Arc<ClientConfig>, name: ServerName<'
     talk_over(server, client, name, |_| ())
 }
 
-/// The same over a wire that may change what the server sends.
+/// The same over a wire that may change the server's output.
 fn talk_over(
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
@@ -127,7 +127,7 @@ fn file_of(entry: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn matrix() {
+fn verification_matrix() {
     let all: Value = serde_json::from_str(include_str!("../../c-tests/vectors/tls_matrix.json")).unwrap();
     let mut seen = 0;
     for v in all["vectors"].as_array().unwrap() {
@@ -188,7 +188,7 @@ fn every_kind_of_key() {
 }
 
 #[test]
-fn http_is_named_only_where_it_is_spoken() {
+fn alpn_is_offered_for_http_only() {
     let server = |http| Options { http, ..own("server-p256") };
     let client = |http| Options { http, ..Options::default() };
     let alpn = |server, client| {
@@ -202,7 +202,7 @@ fn http_is_named_only_where_it_is_spoken() {
 }
 
 #[test]
-fn every_form_of_key() {
+fn every_key_format() {
     let keys = [
         ("server-p256", "server-p256-pkcs8.key"),
         ("server-p256", "server-p256-no-public.key"),
@@ -223,7 +223,7 @@ fn every_form_of_key() {
 }
 
 #[test]
-fn texts_may_be_dressed() {
+fn pem_may_be_indented_and_mixed_with_text() {
     let dress = |bytes: &[u8]| {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let indented = text.replace('\n', "\r\n\t ");
@@ -246,7 +246,7 @@ fn texts_may_be_dressed() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused() {
+fn unusable_options_are_refused() {
     let good = own("server-p256");
     let (cert, key) = (good.cert, good.key);
     let half = |bytes: &'static [u8]| &bytes[..bytes.len() / 2];
@@ -285,7 +285,7 @@ fn what_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn lists_of_anchors() {
+fn bundles_of_trust_anchors() {
     let error = |ca: &[u8]| {
         let options = Options { ca, ..Options::default() };
         Cache::default().client(&options, PEER).map(drop).unwrap_err().to_string()
@@ -300,14 +300,14 @@ fn lists_of_anchors() {
     let mut mixed = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
     ["server-p256.pem", "server-p256.key", "other-ca.pem", "ca.pem"].iter().for_each(|name| mixed.extend(file(name)));
     assert_eq!(try_list(&mixed), Ok(()));
-    // An issuer that is not a root is enough.
+    // An intermediate certificate is enough.
     assert_eq!(try_server("chain", "intermediate.pem", "localhost"), Ok(()));
-    // A certificate that is no CA does not vouch for itself, unless it is signed by itself.
+    // A certificate that is not a CA does not anchor itself, unless it is self-signed.
     assert_eq!(try_list(&[file("server-p256.pem"), file("other-ca.pem")].concat()), Err(UNKNOWN.into()));
 }
 
 #[test]
-fn many_anchors_are_too_long_a_list_to_send() {
+fn a_long_list_of_ca_names_is_not_sent() {
     let other = file("other-ca.pem");
     let list = [other.repeat(1500), file("ca.pem").to_vec()].concat();
     let server = Options { ca: &list, ..own("server-p256") };
@@ -315,7 +315,7 @@ fn many_anchors_are_too_long_a_list_to_send() {
 }
 
 #[test]
-fn names_of_servers() {
+fn matching_server_names() {
     for ca in ["ca.pem", ""] {
         let good = [
             ("server-p256", "localhost"),
@@ -357,7 +357,7 @@ fn names_of_servers() {
 }
 
 #[test]
-fn names_that_are_none() {
+fn invalid_server_names() {
     for name in ["a b", "a..b", "-", "http://a", "a:443", "ä.test", &"a".repeat(64)] {
         let options = Options { name: name.as_bytes(), ..Options::default() };
         let text = Cache::default().client(&options, PEER).map(drop).unwrap_err().to_string();
@@ -369,7 +369,7 @@ fn names_that_are_none() {
 }
 
 #[test]
-fn dates_and_issuers_of_servers() {
+fn server_dates_and_issuers() {
     refused(try_server("expired", "ca.pem", "localhost"), EXPIRED);
     refused(try_server("future", "ca.pem", ""), FUTURE);
     refused(try_server("v1-expired", "ca.pem", "localhost"), EXPIRED);
@@ -406,13 +406,13 @@ fn dates_and_issuers_of_servers() {
 }
 
 #[test]
-fn without_verification() {
+fn skipped_verification() {
     for server in ["server-p256", "expired", "v1-future", "elsewhere", "self", "unknown-extension", "constrained-elsewhere"] {
         for name in ["", "other.test"] {
             let client = Options { skip_verification: true, ..expecting("ca.pem", name) };
             assert_eq!(connect_all(&own(server), &client), Ok(()), "{server} {name}");
         }
-        // Without ca only the name counts.
+        // Without ca only the name is checked.
         assert_eq!(try_server(server, "", ""), Ok(()), "{server}");
     }
     let server = Options { skip_verification: true, ca: file("ca.pem"), ..own("server-p256") };
@@ -420,7 +420,7 @@ fn without_verification() {
 }
 
 #[test]
-fn clients_with_certificates() {
+fn client_certificates() {
     let server = Options { ca: file("ca.pem"), ..own("server-p256") };
     let try_client = |name: &str| connect_all(&server, &Options { ca: file("ca.pem"), ..own(name) });
     for client in ["client-p256", "client-v1", "server-p256", "marked-as-ca"] {
@@ -442,7 +442,7 @@ fn last_of(cache: &Cache, pairs: &[(&Options, &Options)]) -> Option<HandshakeKin
 }
 
 #[test]
-fn sessions_are_resumed_under_the_same_demands() {
+fn sessions_resume_with_identical_options_only() {
     use HandshakeKind::{Full, Resumed};
     let cache = Cache::default();
     let server = own("server-p256");
@@ -450,7 +450,7 @@ fn sessions_are_resumed_under_the_same_demands() {
     let client = Options { name: b"localhost", ..own("client-p256") };
     assert_eq!(last_of(&cache, &[(&server, &client)]), Some(Full));
     assert_eq!(last_of(&cache, &[(&server, &client)]), Some(Resumed));
-    // What the other end asks for now counts.
+    // The server's current requirements apply.
     assert_eq!(last_of(&cache, &[(&demanding, &client)]), Some(Full));
     assert_eq!(last_of(&cache, &[(&demanding, &client)]), Some(Resumed));
     let stranger = Options { name: b"localhost", ..Options::default() };
@@ -460,7 +460,7 @@ fn sessions_are_resumed_under_the_same_demands() {
     assert_eq!(last_of(&cache, &[(&server, &checking)]), Some(Full));
     let elsewhere = Options { name: b"server.test", ..checking };
     assert_eq!(last_of(&cache, &[(&server, &elsewhere)]), Some(Full));
-    // Who does not check lends nothing to who does.
+    // A client that does not verify shares no sessions with one that does.
     let fresh = Cache::default();
     let careless = Options { skip_verification: true, ..checking };
     assert!(connect(&fresh, &own("self"), &careless).is_ok());
@@ -476,7 +476,7 @@ fn sessions_are_resumed_under_the_same_demands() {
 }
 
 #[test]
-fn sessions_of_tls12_are_resumed() {
+fn tls12_sessions_are_resumed() {
     let (server, client) = (own("server-p256"), expecting("ca.pem", "localhost"));
     let server = Arc::new(config::server(&server, &[&TLS12]).unwrap());
     let client = Arc::new(config::client(&client, true, &[&TLS12]).unwrap());
@@ -494,7 +494,7 @@ fn the_cache_is_bounded() {
     let variants: Vec<Vec<u8>> = (0..100).map(|n| [plain.cert, format!("{n}").as_bytes()].concat()).collect();
     for (n, cert) in variants.iter().enumerate() {
         cache.server(&Options { cert, ..plain }).unwrap();
-        // What is in use stays.
+        // Configurations in use stay.
         if n < 50 {
             assert!(Arc::ptr_eq(&first, &cache.server(&plain).unwrap()));
         }
@@ -502,7 +502,7 @@ fn the_cache_is_bounded() {
     assert_eq!(Arc::strong_count(&first), 1);
     let last = cache.server(&Options { cert: &variants[99], ..plain }).unwrap();
     assert_eq!(Arc::strong_count(&last), 2);
-    // The same bytes split in another way are other options.
+    // The same bytes split differently are different options.
     let (a, b) = ([plain.cert, plain.key].concat(), plain.key);
     assert!(!Arc::ptr_eq(&cache.server(&Options { cert: &a, key: b, ..plain }).unwrap(), &cache.server(&plain).unwrap()));
 }
@@ -514,7 +514,7 @@ fn stolen(shown: &str, has: &str) -> Arc<SingleCertAndKey> {
 }
 
 #[test]
-fn the_handshake_is_signed_by_the_key() {
+fn the_handshake_signature_is_verified() {
     for version in [&TLS12, &TLS13] {
         for (shown, has) in [("server-p256", "chain"), ("v1", "server-p256"), ("server-rsa2048", "server-p256")] {
             let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
@@ -537,12 +537,12 @@ fn the_handshake_is_signed_by_the_key() {
 }
 
 #[test]
-fn a_changed_bit_ends_the_handshake() {
+fn a_flipped_bit_fails_the_handshake() {
     let options = own("server-p256");
     let server = Arc::new(config::server(&options, &[&TLS13]).unwrap());
     let client = Arc::new(config::client(&expecting("ca.pem", "localhost"), true, &[&TLS13]).unwrap());
     let name = ServerName::try_from("localhost").unwrap();
-    // The bytes of a flight that count: all but the versions in the heads of records, which mean nothing.
+    // The significant bytes of a flight: all but the versions in record headers, which are ignored.
     let counting = |flight: &[u8]| {
         let (mut bytes, mut record) = (Vec::new(), 0);
         while record < flight.len() {
@@ -552,7 +552,7 @@ fn a_changed_bit_ends_the_handshake() {
         }
         bytes
     };
-    // Signatures differ in length, and so do flights.
+    // Signatures, and so flights, differ in length.
     for n in 0.. {
         let (mut flights, mut changed) = (0, false);
         let result = talk_over(server.clone(), client.clone(), name.clone(), |flight| {
@@ -572,7 +572,7 @@ fn a_changed_bit_ends_the_handshake() {
 
 #[test]
 fn a_changed_certificate_is_refused() {
-    // Of each kind of trust: under a CA, under itself, of version 1, marked as a CA.
+    // One for each kind of trust: issued by a CA, self-signed, version 1, marked as a CA.
     for (name, ca) in [
         ("server-p256", "ca.pem"),
         ("v1", "ca.pem"),

@@ -66,7 +66,7 @@ const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 const ANY_USAGE: &[u8] = &[0x55, 0x1d, 37, 0];
 
-/// What a certificate is used for.
+/// Purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Usage {
     Server,
@@ -84,7 +84,7 @@ impl Usage {
 
 /// Parts of a certificate, without tags unless noted.
 pub(super) struct Certificate<'a> {
-    /// With its tag: what is signed.
+    /// The signed part, with its tag.
     pub(super) tbs: &'a [u8],
     pub(super) algorithm: &'a [u8],
     pub(super) signature: &'a [u8],
@@ -140,7 +140,7 @@ impl<'a> Certificate<'a> {
         listed.iter().any(|e| e.content == usage.oid() || e.content == ANY_USAGE)
     }
 
-    /// True if it can be a trust anchor: it says so, is too old to say, or is self-signed.
+    /// True if it can be a trust anchor: marked as a CA, too old for that mark, or self-signed.
     pub(super) fn is_anchor(&self) -> bool {
         let constraints = self.extension(BASIC_CONSTRAINTS).and_then(element).and_then(|(e, _)| elements(e.content));
         self.is_v1
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_have_one_form() {
+    fn lengths_have_one_encoding() {
         let long = [&[0x30, 0x82, 1, 0][..], &[7; 256]].concat();
         assert_eq!(element(&long).unwrap().0.content.len(), 256);
         for bad in [
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrapped_can_be_read() {
+    fn encoded_values_parse_back() {
         for len in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000] {
             let (content, whole) = (vec![7; len], wrap(0x30, &vec![7; len]));
             let (e, rest) = element(&whole).unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn host_names_match() {
         for (name, host) in [("a.b", "a.b"), ("A.B", "a.b"), ("*.wild.test", "X.wild.test"), ("localhost", "localhost")] {
             assert!(matches(name.as_bytes(), host), "{name} {host}");
         }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn validity_times() {
         let seconds = |tag, text: &str| time(&Element { tag, content: text.as_bytes(), whole: &[] }).map(|t| t.as_secs());
         assert_eq!(seconds(0x17, "700101000000Z"), Some(0));
         assert_eq!(seconds(0x17, "000229123001Z"), Some(951_827_401));

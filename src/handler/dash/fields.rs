@@ -13,7 +13,7 @@ use core::ffi::{CStr, c_char, c_int};
 /// Size limit of a response; no element is added beyond it.
 const MAX_JSON: usize = 16 << 20;
 
-/// A set of the application, which stays in place. Each method reads its members anew.
+/// A field set of the application, which does not move. Each method reads its members again.
 #[derive(Clone, Copy)]
 pub(super) struct Set(*mut mg_field_set);
 
@@ -34,7 +34,7 @@ pub(super) unsafe fn sets(dash: *mut mg_dash) -> impl Iterator<Item = Set> {
 /// # Safety
 /// As [`sets`].
 pub(super) unsafe fn find(dash: *mut mg_dash, name: &[u8]) -> Option<Set> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { sets(dash) }.find(|s| s.name() == name)
 }
 
@@ -199,7 +199,7 @@ impl Set {
         out
     }
 
-    /// Stores what fits of the object; how many variables that were.
+    /// Stores the members of the object that match a field. Returns their number.
     pub(super) fn store(self, object: &[u8]) -> usize {
         if object.first() != Some(&b'{') {
             return 0;
@@ -365,7 +365,7 @@ pub(crate) unsafe fn dir_read(set: *mut mg_field_set, user: *mut mg_dash_user) -
     if !whole {
         return false;
     }
-    // The machine gives them in no order.
+    // The system returns them unsorted.
     names.sort_unstable();
     let store = |i: c_int| {
         // SAFETY: the set is an array.

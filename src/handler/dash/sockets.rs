@@ -84,7 +84,7 @@ fn close_all(c: ConnRef, user: *mut mg_dash_user, last_words: &[u8]) {
 
 /// Sends the new value of a set to all clients allowed to see it.
 pub(super) fn send_change(e: &Engine, set: Set) {
-    // Closed connections keep their memory while a frame is open.
+    // Keeps the memory of closed connections until exit().
     e.enter();
     for c in list::list(e).filter(|c| is_open(*c)) {
         let Some(user) = User::at(user_of(c)) else {

@@ -161,7 +161,7 @@ pub(super) fn end(user: &User) -> bool {
     users().iter_mut().find(|e| e.user == user.0 && !e.guest).map(|e| e.ended = true).is_some()
 }
 
-/// What a request says about its sender.
+/// The credentials in a request.
 pub(super) struct Claim {
     user: [u8; 100],
     pass: [u8; 100],
@@ -211,7 +211,7 @@ pub(super) unsafe fn find(c: ConnRef, dash: *mut mg_dash, mut claim: Claim) -> O
         return None;
     }
     if !claim.authorization {
-        // All are compared, however early one fits.
+        // Compare with all of them, in constant time.
         let mut found = None;
         for user in of_dash(dash, false) {
             if same_secret(&user.token(), pass) {
@@ -232,7 +232,7 @@ pub(super) unsafe fn find(c: ConnRef, dash: *mut mg_dash, mut claim: Claim) -> O
     // SAFETY: the line above has put a NUL.
     let name = unsafe { cstr(claim.user.as_ptr().cast()) };
     let mut others = of_dash(dash, false);
-    // Nobody gets, or lends, the rights of an equally named session.
+    // Sessions with the same name but another level keep their own rights.
     let user = match others.iter().position(|u| u.name() == name && u.level() == level) {
         Some(at) => others.swap_remove(at),
         None if others.len() >= MOST => {
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets() {
+    fn secrets_are_compared_in_full() {
         assert!(same_secret(b"", b"") && same_secret(b"abc", b"abc"));
         assert!(!same_secret(b"abc", b"abd") && !same_secret(b"abc", b"abcd") && !same_secret(b"abc", b""));
     }

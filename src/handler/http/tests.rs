@@ -1,4 +1,4 @@
-//! How much work the engine does for what it is sent: bytes looked at, not time. The connections here have no socket.
+//! The amount of work per input, in bytes examined rather than time. The connections here have no socket.
 
 use super::*;
 use crate::net::{close, conn, mgr};
@@ -100,11 +100,11 @@ impl Drop for Stage {
 const MEGABYTE: usize = 1 << 20;
 
 #[test]
-fn a_head_that_comes_byte_by_byte_is_looked_at_once() {
+fn a_head_received_byte_by_byte_is_parsed_once() {
     let head = format!("GET /{} HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(MEGABYTE), "b\t".repeat(MEGABYTE));
     let s = Stage::new(true);
     s.feed_each(&head.as_bytes()[..head.len() - 1], 1);
-    // A search begins with the byte it stopped at, or with a tab.
+    // Searches resume at the byte where they stopped, or at a tab.
     assert!(meter::take() < head.len() * 3);
     (0..1000).for_each(|_| s.event(MG_EV_POLL, 0));
     assert!(meter::take() < 5000);
@@ -114,11 +114,11 @@ fn a_head_that_comes_byte_by_byte_is_looked_at_once() {
 }
 
 #[test]
-fn a_head_that_went_wrong_is_looked_at_once() {
+fn a_malformed_head_is_parsed_once() {
     let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: \0\r\n{}\r\n", "A: b\r\n".repeat(MEGABYTE / 6));
     let s = Stage::new(true);
     s.feed_each(&head.as_bytes()[..head.len() - 1], 1);
-    // The last two bytes are looked at again, by each read and each poll.
+    // Each read and each poll examines the last two bytes again.
     assert!(meter::take() < head.len() * 6);
     s.feed(b"\n");
     assert!(meter::take() < head.len() * 4);
@@ -127,7 +127,7 @@ fn a_head_that_went_wrong_is_looked_at_once() {
 }
 
 #[test]
-fn a_body_that_comes_byte_by_byte_is_not_looked_at() {
+fn a_body_received_byte_by_byte_is_not_parsed() {
     let head = format!("POST / HTTP/1.1\r\nContent-Length: {MEGABYTE}\r\nA: {}\r\n\r\n", "b".repeat(1000));
     let s = Stage::new(true);
     s.feed(head.as_bytes());
@@ -137,7 +137,7 @@ fn a_body_that_comes_byte_by_byte_is_not_looked_at() {
 }
 
 #[test]
-fn tiny_chunks_are_looked_at_once() {
+fn tiny_chunks_are_parsed_once() {
     for size in [1, 1000, MEGABYTE] {
         let body = "1\r\nx\r\n".repeat(100_000) + "0\r\n\r\n";
         let s = Stage::new(true);
@@ -168,7 +168,7 @@ fn pipelined_requests_are_handled_in_batches_of_bounded_depth() {
 }
 
 #[test]
-fn requests_wait_while_their_sender_does_not_read() {
+fn requests_wait_while_the_client_does_not_read() {
     let mut s = Stage::new(true);
     s.seen.answer = OUTPUT_MAX / 10;
     s.feed(&b"GET / HTTP/1.1\r\n\r\n".repeat(25));
@@ -184,7 +184,7 @@ fn requests_wait_while_their_sender_does_not_read() {
 }
 
 #[test]
-fn nothing_is_handled_behind_an_unanswered_request() {
+fn requests_after_an_unanswered_one_wait() {
     let mut s = Stage::new(true);
     s.seen.later = true;
     s.feed(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nbad\r\n\r\n");
@@ -198,7 +198,7 @@ fn nothing_is_handled_behind_an_unanswered_request() {
 
 /// A reverse proxy clears `is_resp` and answers later. A refusal would be taken for that answer.
 #[test]
-fn a_refusal_does_not_take_the_place_of_an_answer_to_come() {
+fn a_refusal_is_not_sent_in_place_of_a_pending_response() {
     let bad = b"GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n";
     for answer in [0, 10] {
         let mut s = Stage::new(true);

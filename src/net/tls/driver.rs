@@ -89,7 +89,7 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
         return log_error!("{} TLS needs a stream", c.id());
     }
     if flags.is_listening() {
-        // Nothing happens on the listener itself; whether the options are good is better known now than at the first accept.
+        // TLS does not run on the listener itself, but report invalid options now instead of at the first accept.
         if let Err(err) = shared(e).cache.server(o) {
             log_error!("{} {err}: {}", c.id(), err.detail());
         }
@@ -101,7 +101,7 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
     if with(rec, |t| t.session.is_started()) == Some(true) {
         return log_error!("{} mg_tls_init: TLS is already active", c.id());
     }
-    // Much of what a handshake allocates cannot fail: it has to be there.
+    // Many allocations of a handshake are infallible: memory must be available.
     if !memory::recovered() || usage::is_over(e) {
         return error(c, format_args!("OOM"));
     }
@@ -123,7 +123,7 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
             return error(c, format_args!("{err}"));
         }
     };
-    // Only an upgrade has anything to send in clear: a client may queue its first request before it has connected.
+    // Only an upgrade has clear-text output: a client may queue its first request before it has connected.
     let upgrade = rec.sent.get() > 0 || rec.head_began.get() > 0;
     let clear = if upgrade { c.send_len() } else { 0 };
     let mut tls = Box::new(Tls { session: Session::new(role), began: 0, clear });
@@ -140,7 +140,7 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
         f.set_secure(true);
     });
     if !flags.is_connecting() && !flags.is_resolving() && rec.fd.get() >= 0 {
-        // An upgrade goes on by itself.
+        // An upgrade continues automatically.
         rec.readable.set(!rec.eof.get());
         e.requeue(rec);
     }
@@ -154,7 +154,7 @@ fn ip(a: mg_addr) -> IpAddr {
 pub(crate) fn free(c: ConnRef) {
     let (Some(e), Some(rec)) = (c.engine(), c.rec()) else { return };
     if with(rec, |t| t.session.is_started()) == Some(false) {
-        // As if mg_tls_init had not been called. Later there is no way back to clear text.
+        // As if mg_tls_init had not been called. Later a return to clear text is impossible.
         c.update(|f| {
             f.set_tls_hs(false);
             f.set_secure(false);
@@ -205,7 +205,7 @@ fn advance(c: ConnRef, rec: &ConnState, room: &mut [u8]) -> Option<Step> {
     unsafe {
         let io = c.rtls();
         let (used, step) = with(rec, |t| t.session.advance(bytes::slice_mut((*io).buf, (*io).len), room))?;
-        // What moves leaves zeros behind, so that no plaintext stays.
+        // Moving leaves zeros behind, so no plaintext stays.
         iobuf::del(io, 0, used);
         Some(step)
     }
@@ -285,7 +285,7 @@ fn drive(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
 }
 
 fn send_clear(e: &Engine, c: ConnRef, rec: &ConnState, clear: usize) -> bool {
-    // SAFETY: clear bytes at the front of the connection's own buffer.
+    // SAFETY: clear-text bytes at the front of the connection's own buffer.
     let (n, io) = unsafe { plain::offer(rec, c.send_info().buf, clear, false, usize::MAX) };
     if n > 0 {
         plain::moved(e, rec, n);
@@ -311,7 +311,7 @@ fn send_clear(e: &Engine, c: ConnRef, rec: &ConnState, clear: usize) -> bool {
 /// Data received before the upgrade was not protected and must never look as if it had been: the start of a handshake goes to the
 /// session, anything else is discarded.
 fn take_early_input(c: ConnRef) {
-    // SAFETY: the connection's own buffers; nobody is called.
+    // SAFETY: the connection's own buffers; nothing is called.
     unsafe {
         let early = (*c.recv()).data();
         if early.is_empty() {
@@ -341,7 +341,7 @@ fn fail(e: &Engine, c: ConnRef, rec: &ConnState, err: &rustls::Error) {
 /// The reading part of a service call.
 fn service(e: &Engine, c: ConnRef, rec: &ConnState) {
     if with(rec, |t| t.session.has_failed()) == Some(true) {
-        // A handler took the error back, but there is no way to go on.
+        // A handler cleared the error, but the session cannot continue.
         return c.update(|f| f.set_closing(true));
     }
     drive(e, c, rec);
@@ -370,14 +370,14 @@ fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
     if c.is_gone() {
         return;
     }
-    // Input that was decrypted already, or could be, brings no event.
+    // Input that is, or could be, decrypted raises no further event.
     let unread = with(rec, |t| t.session.has_unread()) == Some(true);
     rec.readable.set(rec.readable.get() || unread && !rec.eof.get());
     if rec.readable.get() {
         e.requeue(rec);
     }
     recv::return_empty(e, c, rec);
-    // SAFETY: the connection's own buffer, zero behind its data.
+    // SAFETY: the connection's own buffer, zero after its data.
     unsafe {
         if (*c.rtls()).len == 0 {
             e.buffers.return_send(c.rtls());
@@ -398,7 +398,7 @@ fn read_once(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     if !unread && !fill(e, c, rec) {
         return false;
     }
-    // A buffer that is full to the limit is no error before more has come.
+    // A full buffer is an error only when more arrives.
     let has_limit = pending > 0 || c.recv_len() < e.options.borrow().max_recv_size;
     if !handshaking && has_limit && !recv::make_room(e, c, rec) {
         return false;
@@ -436,7 +436,7 @@ fn decrypt(c: ConnRef, rec: &ConnState, has_room: bool) -> (usize, Step) {
     // SAFETY: the free part of the connection's own buffer.
     let room = unsafe { bytes::slice_mut(buf.buf.wrapping_add(buf.len), if has_room { buf.size - buf.len } else { 0 }) };
     let io = c.rtls();
-    // SAFETY: another buffer of the connection's own; the session does not call the application.
+    // SAFETY: another buffer of the connection; the session does not call the application.
     let input = unsafe { bytes::slice_mut((*io).buf, (*io).len) };
     let (mut used, mut total) = (0, 0);
     let step = with(rec, |t| {
@@ -450,7 +450,7 @@ fn decrypt(c: ConnRef, rec: &ConnState, has_room: bool) -> (usize, Step) {
             }
         }
     });
-    // SAFETY: as above. Moved once, however many records there were.
+    // SAFETY: as above. One move for all records.
     unsafe { iobuf::del(io, 0, used) };
     (total, step.unwrap_or(Step::Blocked))
 }
@@ -461,7 +461,7 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
         return false;
     }
     let io = c.rtls();
-    // SAFETY: the connection's own buffer; room bytes behind the data belong to it.
+    // SAFETY: the connection's own buffer; room bytes after the data belong to it.
     let (got, emptied) = unsafe {
         if (*io).len == (*io).size {
             let more = if (*io).len == 0 { 2 * step(e) } else { step(e).max(((*io).len / 2).min(IO_SIZE)) };
@@ -519,7 +519,7 @@ fn ended(e: &Engine, c: ConnRef, rec: &ConnState, told: bool) {
     rec.eof.set(true);
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
     if !told && !may_send_more(rec) && rec.reason.get() == Reason::None {
-        // Whoever cut the line may have cut off the end of what was sent.
+        // The data may have been truncated.
         rec.reason.set(Reason::Reset);
     }
     c.update(|f| f.set_half_closed());
@@ -527,7 +527,7 @@ fn ended(e: &Engine, c: ConnRef, rec: &ConnState, told: bool) {
 
 fn established(e: &Engine, c: ConnRef, rec: &ConnState) {
     c.update(|f| f.set_tls_hs(false));
-    // The time limits of the connection begin now.
+    // The timeouts of the connection start now.
     rec.read_at.set(e.now.get());
     e.set_deadline(rec, e.limited.get().then_some(e.now.get()));
     if !rec.blocked.get() {
@@ -547,9 +547,9 @@ fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
     rec.flush_pending.set(false);
     let flags = c.flags();
     let out = c.send_info();
-    // SAFETY: the connection's own buffer; nobody is called before it is used up.
+    // SAFETY: the connection's own buffer; nothing is called while the slice is in use.
     let data = unsafe { out.data() };
-    // Nothing can follow close_notify, which may be waiting for room: what a handler adds meanwhile is dropped.
+    // Nothing can follow close_notify, which may be waiting for buffer space: output that a handler adds meanwhile is dropped.
     let too_late = with(rec, |t| t.session.is_ending()) == Some(true);
     let mut taken = if too_late { data.len() } else { 0 };
     for _ in 0..BATCHES {
@@ -570,7 +570,7 @@ fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
         plain::moved(e, rec, taken);
     }
     let shown = (flags.is_hexdumping() && !too_late).then(|| memory::copy(&data[..taken])).flatten();
-    // SAFETY: as above; what was taken is overwritten, by the rest or by zeros.
+    // SAFETY: as above; the removed bytes are overwritten, by the rest or by zeros.
     unsafe {
         iobuf::del(c.send(), 0, taken);
         if c.send_len() == 0 {
@@ -716,7 +716,7 @@ pub(crate) fn recv(c: ConnRef, room: &mut [u8]) -> Io {
 /// See `mg_tls_flush` and `mg_tls_handshake`.
 pub(crate) fn flush(c: ConnRef) {
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
-        // The handshake begins when the handler has returned: until then it may look at what it received in clear.
+        // The handshake begins when the handler has returned: until then it may read the clear-text input.
         if c.flags().is_secure() && with(rec, |t| t.session.is_started()) == Some(true) {
             drive(e, c, rec);
         }

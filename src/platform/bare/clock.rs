@@ -2,7 +2,7 @@
 
 pub(crate) use crate::platform::common::clock::*;
 
-/// Measures time by the program's clock: there is no other.
+/// Measures time with the application's clock, the only one.
 pub(crate) struct Stopwatch(u64);
 
 impl Stopwatch {

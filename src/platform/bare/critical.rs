@@ -1,21 +1,21 @@
-//! What interrupt handlers must not see half done: atomic operations of processors that have none, and what wakers share.
+//! Critical sections: for atomic operations on processors that have none, and for data that wakers share.
 
 use critical_section::RawRestoreState;
 
 unsafe extern "C" {
-    /// Without an operating system: begins a section that no interrupt handler, and no other core, enters, and returns what
-    /// `mgx_critical_end` needs. Sections are short, and nest. The library's own masks the interrupts of an ARM Cortex-M or a RISC-V
-    /// core in machine mode. A program defines both functions itself for other processors, several cores, or an RTOS that must not have
-    /// its own interrupts masked.
+    /// Without an operating system: enters a critical section, which excludes interrupt handlers and other cores, and returns the state
+    /// for `mgx_critical_end`. Sections are short and nest. The default masks the interrupts of an ARM Cortex-M, or of a RISC-V core in
+    /// machine mode. Applications define both functions for other processors, several cores, or an RTOS whose interrupts must not be
+    /// masked.
     fn mgx_critical_begin() -> u32;
-    /// Ends the section: `state` is the result of `mgx_critical_begin`. A program that defines one defines both.
+    /// Leaves the section: `state` is the result of `mgx_critical_begin`. Applications that define one function must define both.
     fn mgx_critical_end(state: u32);
 }
 
 struct Section;
 critical_section::set_impl!(Section);
 
-// SAFETY: what the functions of the program promise.
+// SAFETY: the application's functions guarantee it.
 unsafe impl critical_section::Impl for Section {
     unsafe fn acquire() -> RawRestoreState {
         // SAFETY: no conditions.
@@ -23,7 +23,7 @@ unsafe impl critical_section::Impl for Section {
     }
 
     unsafe fn release(state: RawRestoreState) {
-        // SAFETY: the result of acquire.
+        // SAFETY: state is the result of acquire.
         unsafe { mgx_critical_end(state) }
     }
 }

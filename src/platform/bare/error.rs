@@ -1,4 +1,4 @@
-//! Errors, in the place of `std::io::Error`.
+//! Errors, in place of `std::io::Error`.
 
 use core::ffi::c_int;
 use core::fmt;
@@ -15,7 +15,7 @@ impl Error {
         Some(self.0)
     }
 
-    /// The only thing here that fails without a number: there are no more wakers.
+    /// The only failure without an error number: no more wakers.
     pub(crate) fn last_os_error() -> Error {
         Error(super::errno::EMFILE)
     }
@@ -27,10 +27,10 @@ impl fmt::Display for Error {
     }
 }
 
-/// Errors are in the results of calls.
+/// Calls return their errors.
 pub(crate) fn set_errno(_n: c_int) {}
 
-/// An error as it is shown: texts would take room.
+/// The text of an error: its number, because texts would take space.
 pub(crate) fn words(errno: c_int) -> Error {
     Error(errno)
 }

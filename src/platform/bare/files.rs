@@ -1,4 +1,4 @@
-//! There are no files but those of the program's own `mg_fs`: in `mg_fs_posix` nothing is found.
+//! Only the files of the application's own `mg_fs` exist; `mg_fs_posix` finds nothing.
 
 use crate::abi::*;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -55,7 +55,7 @@ extern "C" fn mgc_posix_mkd(_name: *const c_char) -> bool {
     false
 }
 
-/// No file system has descriptors.
+/// False: no file system has descriptors.
 ///
 /// # Safety
 /// As on other platforms.
@@ -63,7 +63,7 @@ pub(crate) unsafe fn is_native(_fs: *const mg_fs) -> bool {
     false
 }
 
-/// Whether a name that exists may be renamed to: nobody knows of the program's file system.
+/// Whether a rename replaces an existing file: unknown for the application's file system.
 ///
 /// # Safety
 /// As on other platforms.
@@ -71,7 +71,7 @@ pub(crate) unsafe fn renames(_fs: *const mg_fs) -> bool {
     false
 }
 
-// What follows is asked of native file systems only.
+// The rest is only called for native file systems.
 
 pub(crate) fn descriptor(_fd: *mut c_void) -> Option<c_int> {
     None

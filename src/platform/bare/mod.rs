@@ -1,5 +1,5 @@
-//! No operating system: what a firmware has of what `unix` takes from the system. Clock and random numbers are functions of the
-//! program's; there is one thread; interrupt handlers may wake the poll; files are those of `mg_fs` that the program brings.
+//! No operating system: the firmware's counterpart of what `unix` takes from the system. The application provides the clock, the random
+//! numbers and, as `mg_fs`, files; there is one thread; interrupt handlers may wake the poll.
 
 pub(crate) mod clock;
 pub(crate) mod critical;

@@ -1,16 +1,16 @@
-//! The end after a bug of the library, or of memory that it cannot do without.
+//! Panics: after a bug in the library, or without essential memory.
 
 use core::ffi::{CStr, c_char};
 use core::fmt::Write;
 
 unsafe extern "C" {
-    /// Without an operating system: called with a message when the library finds a bug of its own, or no memory for what it cannot
-    /// do without. Must not return. The library's own writes the message to the log and calls C's abort(); a program may define it
-    /// itself, to reset the device.
+    /// Without an operating system: called with a message if the library detects a bug of its own, or cannot allocate essential memory.
+    /// Must not return. The default logs the message and calls C's abort(); applications may define this function, for example to reset
+    /// the device.
     fn mgx_panic(message: *const c_char) -> !;
 }
 
-/// The message that does not fit is cut.
+/// Truncates messages that do not fit.
 struct Text {
     bytes: [u8; 160],
     len: usize,

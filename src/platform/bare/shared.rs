@@ -1,11 +1,11 @@
-//! What interrupt handlers share with the polling loop.
+//! Data shared between interrupt handlers and the polling loop.
 
 use core::cell::UnsafeCell;
 
-/// Bytes that may wait; a sender is refused beyond that.
+/// Maximum number of bytes that may wait; senders are refused beyond it.
 pub(crate) const LIMIT: usize = 512;
 
-/// Something that is touched in critical sections only.
+/// Data that is accessed in critical sections only.
 pub(crate) struct Guarded<T>(UnsafeCell<T>);
 
 // SAFETY: see `with`.
@@ -17,12 +17,12 @@ impl<T> Guarded<T> {
     }
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: nobody else is in a critical section.
+        // SAFETY: a critical section excludes all others.
         critical_section::with(|_| f(unsafe { &mut *self.0.get() }))
     }
 }
 
-/// A run of bytes in a place of its own: interrupt handlers may not call an allocator.
+/// A byte buffer of fixed size: interrupt handlers may not call an allocator.
 pub(crate) struct Pages {
     bytes: [u8; LIMIT],
     len: usize,
@@ -36,7 +36,7 @@ impl Pages {
         Pages { bytes: [0; LIMIT], len: 0, process }
     }
 
-    /// Appends both parts, or nothing. False when that is too much.
+    /// Appends both parts, or nothing. False if they do not fit.
     pub(crate) fn push(&mut self, parts: [&[u8]; 2]) -> bool {
         let fits = parts[0].len() + parts[1].len() <= LIMIT - self.len;
         for part in parts.into_iter().filter(|_| fits) {

@@ -1,4 +1,4 @@
-//! One thread, and no processes. Interrupt handlers call nothing but `mg_wakeup`, the `mgx_*` functions for other threads, and
+//! One thread, and no processes. Interrupt handlers may only call `mg_wakeup`, the `mgx_*` functions for other threads, and
 //! `mg_tcpip_qwrite`.
 
 use core::cell::{RefCell, RefMut};
@@ -8,10 +8,10 @@ pub(crate) fn id() -> usize {
     1
 }
 
-/// There is nobody to sleep for.
+/// Does not sleep: there are no other threads.
 pub(crate) fn sleep_ms(_ms: u64) {}
 
-/// Nobody else will make `f` true.
+/// Does not wait: nothing else can make `f` true.
 pub(crate) fn retry_for(_ms: u64, mut f: impl FnMut() -> bool) -> bool {
     f()
 }
@@ -33,7 +33,7 @@ pub(crate) fn process_id() -> u32 {
 pub(crate) struct Mutex<T>(RefCell<T>);
 pub(crate) type MutexGuard<'a, T> = RefMut<'a, T>;
 
-// SAFETY: there is one thread, and no interrupt handler takes one.
+// SAFETY: there is one thread, and interrupt handlers never lock it.
 unsafe impl<T> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {

@@ -1,4 +1,4 @@
-//! The clock of the world.
+//! The simulated clock.
 
 use super::world;
 pub(crate) use crate::platform::common::clock::*;

@@ -1,6 +1,6 @@
-//! A network in memory for tests: a clock that moves only while everybody sleeps, and sockets whose segments, delays, refusals
-//! and resets follow from a seed. Only with the feature `sim`, which replaces the system's sockets by these. The world is a
-//! thread's own; an application drives it through [`peer`]. Files, signals and the memory of wakeups are those of the system.
+//! A simulated network in memory, for tests: a clock that advances only while all sides sleep, and sockets whose segments, delays,
+//! refusals and resets are determined by a seed. Only with the feature `sim`, which replaces the system's sockets by these. Each thread
+//! has its own world; a program drives it through [`peer`]. Files, signals and the memory of wakeups are those of the system.
 
 pub(crate) mod clock;
 pub(crate) mod names;

@@ -1,4 +1,4 @@
-//! A machine that knows no names.
+//! There are no host name files here.
 
 use std::rc::Rc;
 

@@ -1,30 +1,30 @@
-//! Numbers from a seed, and what a network is like. `c-tests/simulate` shares this file.
+//! Random numbers from a seed, and the parameters of a network. Shared with `c-tests/simulate`.
 
-/// What this world's network is like. Ranges include both ends; what is drawn from them holds for one end of one connection.
+/// The parameters of a simulated network. Ranges include both ends; each end of a connection draws its own values.
 #[derive(Clone, Debug)]
 pub struct Climate {
-    /// How long a segment takes, at most, microseconds.
+    /// Maximum delay of a segment, in microseconds.
     pub delay_us: (u64, u64),
-    /// Bytes in a segment, at most.
+    /// Maximum number of bytes in a segment.
     pub segment: (u64, u64),
-    /// Bytes that one direction of a connection holds.
+    /// Buffer size of one direction of a connection.
     pub room: (u64, u64),
-    /// Of 1,000 segments, so many take `stall_us` longer.
+    /// Per mille of segments that take `stall_us` longer.
     pub stalls: u32,
     pub stall_us: u64,
-    /// Of 1,000 reads and writes of the library, so many do less than they could.
+    /// Per mille of the library's reads and writes that transfer less than they could.
     pub short: u32,
-    /// Of 1,000 writes, so many find no room although there is some.
+    /// Per mille of writes that find the buffer full although it is not.
     pub refuses: u32,
-    /// Of 1,000 calls of accept, so many fail.
+    /// Per mille of accept calls that fail.
     pub accept_fails: u32,
-    /// A read says whether something is left behind it.
+    /// Reads report whether data is left.
     pub tells_rest: bool,
-    /// A reset takes away what had arrived and was not read, on the side of the peers.
+    /// A reset discards data that a peer has received but not read.
     pub destroys: bool,
-    /// What one poll costs.
+    /// Duration of a poll.
     pub poll_us: u64,
-    /// What one call on a socket costs, at most: things happen between two calls of one poll, too.
+    /// Maximum duration of a socket call: events also happen between two calls of one poll.
     pub call_us: u64,
 }
 
@@ -59,17 +59,17 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    /// Below `n`; 0 when that is 0.
+    /// A number below `n`; 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 
-    /// So many times out of 1,000.
+    /// True with the given probability, per mille.
     pub fn chance(&mut self, per_mille: u32) -> bool {
         per_mille > 0 && self.below(1000) < u64::from(per_mille)
     }
 
-    /// Between two numbers, small ones as likely as all larger ones together.
+    /// A number in the range, biased towards small ones.
     pub fn between(&mut self, (low, high): (u64, u64)) -> u64 {
         if low >= high {
             return low;

@@ -1,5 +1,4 @@
-//! How an application drives the world, and what it does at the other ends of the library's connections. Public with the feature
-//! `sim`.
+//! How a program drives the simulated world, and acts as the library's peers. Public with the feature `sim`.
 
 pub use super::numbers::{Climate, Numbers};
 use super::world;
@@ -9,30 +8,30 @@ pub use super::world::Story;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct End(usize);
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Read {
     Bytes(usize),
     Nothing,
-    /// The other side sends no more.
+    /// The other side has shut down.
     End,
     Reset,
 }
 
-/// A new world on this thread. Nothing of the library's may be left from the old one. `hook` is called while somebody sleeps, with
-/// the number of a peer to whom something has happened; it must not call the library.
+/// Creates a new world on this thread. The library must have no objects left from the old one. `hook` is called during sleeps with the
+/// number of a peer that has an event; it must not call the library.
 pub fn begin(seed: u64, climate: Climate, hook: fn(u64), trace: bool) {
-    // What failed in the old one is over.
+    // Clears failures of the old world.
     _ = crate::memory::recovered();
     world::reset(seed, climate, hook, trace);
 }
 
-/// Gives up what the world has in memory.
+/// Frees the world's memory.
 pub fn end() {
     world::with(|w| *w = world::World::new(0, Climate::CALM));
 }
 
-/// The sleep that is going on, or the next one, ends with nothing, as by a signal.
+/// Ends the current sleep, or the next one, without events, as a signal does.
 pub fn interrupt() {
     world::with(|w| w.interrupted = true);
 }
@@ -41,12 +40,12 @@ pub fn now_us() -> u64 {
     world::with(|w| w.now_us())
 }
 
-/// Time that passes although nobody sleeps.
+/// Advances the clock outside of sleeps.
 pub fn pass(us: u64) {
     world::pass(us);
 }
 
-/// Calls the hook for this peer after that time.
+/// Calls the hook for this peer after the given time.
 pub fn call_in(token: u64, us: u64) {
     world::with(|w| w.plan_peer(token, us));
 }
@@ -55,7 +54,7 @@ pub fn connect(token: u64, port: u16) -> End {
     End(world::with(|w| w.peer_connect(token, port)))
 }
 
-/// Connections to this port come to peers: the hook is called with this number, and [`accept`] gives them.
+/// Directs connections to this port to peers: the hook is called with this number, and [`accept`] returns them.
 pub fn listen(token: u64, port: u16) {
     world::with(|w| w.peer_listen(token, port));
 }
@@ -77,7 +76,7 @@ impl End {
         world::with(|w| w.port_of(self.0))
     }
 
-    /// What happened at the other side.
+    /// The history of the other side.
     pub fn other_side(self) -> Option<Story> {
         world::with(|w| w.other_story(self.0))
     }
@@ -91,7 +90,7 @@ impl End {
         }
     }
 
-    /// How many bytes there was room for; None when the connection is gone.
+    /// The number of bytes written; None if the connection is gone.
     pub fn write(self, bytes: &[u8]) -> Option<usize> {
         match world::with(|w| w.peer_send(self.0, bytes)) {
             Ok(n) => Some(n),
@@ -113,22 +112,22 @@ impl End {
     }
 }
 
-/// Whether the library can do without what it is allocating.
+/// Whether the allocation in progress may fail.
 pub fn may_fail() -> bool {
     crate::memory::may_fail()
 }
 
-/// What the library has left open: descriptors, pollers, ends of connections.
+/// Leaks of the library: descriptors, pollers, ends of connections.
 pub fn left_open() -> (usize, usize, usize) {
     world::with(|w| (w.open_descriptors(), w.open_pollers(), w.held_ends()))
 }
 
-/// What no application may do: polls that spin or never end, descriptors closed twice.
+/// Violations: polls that spin or never end, descriptors closed twice.
 pub fn faults() -> Vec<String> {
     world::with(|w| w.faults.clone())
 }
 
-/// Calls of accept that failed.
+/// The number of failed accept calls.
 pub fn failed_accepts() -> usize {
     world::with(|w| w.failed_accepts())
 }

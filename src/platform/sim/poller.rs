@@ -1,4 +1,4 @@
-//! Readiness, edge triggered as epoll's: noted when something happens, told once, with all that is true at that moment.
+//! Readiness, edge-triggered like epoll's: recorded when something happens, reported once, with everything that is true at that moment.
 
 use super::world;
 pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
@@ -23,7 +23,7 @@ impl Poller {
         Ok(())
     }
 
-    /// No descriptor that another poller could watch.
+    /// The poller has no descriptor.
     pub(crate) fn fd(&self) -> c_int {
         c_int::MAX - self.id as c_int
     }

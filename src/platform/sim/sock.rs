@@ -1,4 +1,4 @@
-//! Socket calls on the world in memory.
+//! Socket calls, on the simulated world.
 
 use super::world::{self, Place};
 use crate::abi::mg_addr;
@@ -18,7 +18,7 @@ impl SockAddr {
         SockAddr(Place::of(a))
     }
 
-    /// There are none of them.
+    /// The world has no Unix sockets.
     pub(crate) fn unix(_path: &[u8]) -> Option<SockAddr> {
         None
     }
@@ -81,12 +81,12 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     world::with(|w| w.accept(fd)).map(|(fd, from)| (fd, from.addr()))
 }
 
-/// Some of these systems say what is left behind a read.
+/// Some simulated systems report whether data is left after a read.
 pub(crate) fn tell_rest(_fd: c_int) -> bool {
     world::with(|w| w.climate.tells_rest)
 }
 
-/// What a call on the world came to: EAGAIN is [`Io::Wait`].
+/// Converts the result of a call on the world: EAGAIN is [`Io::Wait`].
 fn io(done: Result<usize, c_int>) -> Io {
     match done {
         Ok(n) => Io::Done(n),
@@ -109,7 +109,7 @@ pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
     world::call();
     io(world::with(|w| {
         w.recv(fd, len, |part, at| {
-            // SAFETY: the world hands out no more than len bytes in all.
+            // SAFETY: the world returns at most len bytes in total.
             unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), buf.add(at), part.len()) }
         })
     }))
@@ -122,7 +122,7 @@ pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut [
         Ok((bytes, from)) => {
             let (here, more) = bytes.split_at(len.min(bytes.len()));
             let more = &more[..more.len().min(rest.len())];
-            // SAFETY: no more than there is room for, in both places.
+            // SAFETY: at most the size of each buffer.
             unsafe {
                 core::ptr::copy_nonoverlapping(here.as_ptr(), buf, here.len());
                 core::ptr::copy_nonoverlapping(more.as_ptr(), rest.as_mut_ptr().cast(), more.len());
@@ -144,10 +144,10 @@ pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize, _more: bool) ->
 
 pub(crate) fn send_file(fd: c_int, file: c_int, offset: u64, len: usize) -> Io {
     let Some(room) = world::with(|w| w.room(fd)) else { return Io::Failed(libc::EINVAL) };
-    // One byte tells what a full or broken socket says.
+    // One byte suffices to find out whether the socket is full or broken.
     let mut block = vec![0u8; len.min(room).clamp(1, 1 << 16)];
     let Ok(offset) = offset.try_into() else { return Io::Failed(libc::EOVERFLOW) };
-    // SAFETY: a buffer of ours.
+    // SAFETY: a local buffer.
     let n = unsafe { libc::pread(file, block.as_mut_ptr().cast(), block.len(), offset) };
     match usize::try_from(n) {
         Ok(0) => Io::Done(0),
@@ -193,7 +193,7 @@ pub(crate) fn is_gone(fd: c_int) -> bool {
     world::with(|w| w.is_gone(fd))
 }
 
-/// A socket here is writable as soon as its peer has read something.
+/// A simulated socket is writable as soon as its peer has read something.
 pub(crate) fn unacknowledged(_fd: c_int) -> Option<usize> {
     None
 }

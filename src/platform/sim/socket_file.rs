@@ -1,4 +1,4 @@
-//! There are no Unix sockets in this world.
+//! Unix sockets, which the world lacks.
 
 use core::ffi::c_int;
 

@@ -1,4 +1,4 @@
-//! Threads and processes are the system's; sleeping moves the world's clock.
+//! Threads and processes are the system's; sleeping advances the world's clock.
 
 use super::world;
 pub(crate) use crate::platform::common::threads::*;

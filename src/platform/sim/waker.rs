@@ -16,7 +16,7 @@ impl Waker {
         self.0
     }
 
-    /// There are no child processes of a world.
+    /// A world is not shared with child processes.
     pub(crate) fn renew(&self) -> bool {
         true
     }

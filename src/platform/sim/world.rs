@@ -1,8 +1,8 @@
-//! The world: a clock, what is under way, descriptors, ends of streams, and who watches what. Everything that is not determined by
-//! the calls themselves comes from one generator of numbers, so a seed and the same calls give the same world again.
+//! The world: a clock, pending events, descriptors, ends of streams, and pollers. Everything that the calls themselves do not determine
+//! comes from one random number generator, so the same seed and calls reproduce the same world.
 //!
-//! As on Linux: data that arrived before a reset can still be read, closing with unread input resets, data for a closed end is
-//! answered with a reset, descriptors are the lowest that are free, readiness is edge triggered.
+//! As on Linux: data that arrived before a reset can still be read, closing with unread input sends a reset, data for a closed end is
+//! answered with a reset, new descriptors are the lowest free ones, readiness is edge-triggered.
 
 use super::numbers::{Climate, Numbers};
 use crate::abi::{mg_addr, mg_addr_bytes};
@@ -16,16 +16,16 @@ thread_local! {
     static WORLD: RefCell<World> = RefCell::new(World::new(0, Climate::CALM));
 }
 
-/// Not during a hook's own borrow: hooks are called outside.
+/// Hooks are called outside of this borrow.
 pub(super) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
     WORLD.with(|w| f(&mut w.borrow_mut()))
 }
 
-/// The first descriptor: none of the system's has such a number.
+/// The first descriptor, above any of the system's.
 const FIRST_FD: c_int = 1 << 20;
-/// `millis` at the beginning.
+/// The initial value of `millis`.
 const BEGINNING_MS: u64 = 1_000_000;
-/// Polls in a row in which nothing happens and no time passes, before that is called a spin.
+/// Number of consecutive polls without events or passing time that count as spinning.
 const SPIN: u32 = 300;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,12 +59,12 @@ impl Place {
     }
 }
 
-/// Who holds an end of a stream.
+/// The owner of an end of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Owner {
     /// The library, by descriptor.
     Fd(c_int),
-    /// A peer, by the number under which its hook is called.
+    /// A peer, by the number passed to the hook.
     Peer(u64),
     /// In the queue of a listener.
     Queue,
@@ -78,39 +78,39 @@ struct End {
     local: Place,
     remote: Place,
     connected: bool,
-    /// Arrived, and on the way here.
+    /// Received data, and data in flight to this end.
     rx: VecDeque<u8>,
     wire: VecDeque<u8>,
     fin: bool,
-    /// A reset has arrived; what the system keeps to say about it.
+    /// A reset has arrived; the error that is still to be reported.
     reset: bool,
     error: c_int,
-    /// It sends no more.
+    /// It is shut down for writing.
     shut: bool,
-    /// Sent from here and not read over there; the most of that.
+    /// Bytes sent from here that the other end has not read, and their maximum.
     unread: usize,
     room: usize,
-    /// A write found no room: an event will say when there is some.
+    /// A write found the buffer full: an event will report when there is space.
     starved: bool,
-    /// When the last segment from here arrives: they keep their order.
+    /// When the last segment from here arrives: segments stay in order.
     last_at: u64,
     segment: u64,
     delay_us: u64,
     story: Story,
 }
 
-/// What there is to know about an end of a stream afterwards.
+/// The history of an end of a stream.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Story {
-    /// Bytes that have arrived, and how many of them before this end was closed or shut down.
+    /// The number of bytes received, and of those received before this end was closed or shut down.
     pub arrived: u64,
     pub arrived_before: Option<u64>,
-    /// When it was shut down, and closed.
+    /// When it was shut down, and when it was closed.
     pub shut_us: Option<u64>,
     pub closed_us: Option<u64>,
-    /// It was closed with input unread, or on purpose so that the other side sees a reset.
+    /// It was closed with a reset, because of unread input or on request.
     pub rude: bool,
-    /// Something arrived when it was closed already, which was answered with a reset.
+    /// Data that arrived after it was closed was answered with a reset.
     pub late_us: Option<u64>,
 }
 
@@ -163,16 +163,16 @@ pub(super) struct World {
     peer_listeners: BTreeMap<u16, u64>,
     accepted_by_peers: BTreeMap<u64, VecDeque<usize>>,
     next_port: u16,
-    /// Peers whose turn comes at this moment anyway.
+    /// Peers whose hook is already scheduled for the current time.
     called: Vec<u64>,
-    /// Called for a peer to whom something has happened.
+    /// Called for a peer that has an event.
     pub(super) hook: Option<fn(u64)>,
     idle_polls: u32,
-    /// What must not happen: a poll that sleeps for ever, one that spins.
+    /// Violations: a poll that sleeps forever, one that spins.
     pub(super) faults: Vec<String>,
     pub(super) trace: Option<Vec<String>>,
     failed_accepts: usize,
-    /// The sleep that is going on, or the next, ends with nothing, as by a signal.
+    /// Ends the current sleep, or the next one, without events, as a signal does.
     pub(super) interrupted: bool,
 }
 
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    /// Descriptors that are open.
+    /// Open descriptors.
     pub(super) fn open_descriptors(&self) -> usize {
         self.descriptors.iter().flatten().count()
     }
@@ -380,7 +380,7 @@ impl World {
         self.ends.len() - 1
     }
 
-    /// When something that leaves `end` now arrives.
+    /// The arrival time of a segment that `end` sends now.
     fn arrival(&mut self, end: usize) -> u64 {
         let mut us = self.numbers.below(self.ends[end].delay_us + 1);
         if self.numbers.chance(self.climate.stalls) {
@@ -391,7 +391,7 @@ impl World {
         e.last_at
     }
 
-    /// Begins to connect. The end that asks is there at once; the other appears in the listener's queue when it is connected.
+    /// Begins to connect. The connecting end exists at once; the other appears in the listener's queue once connected.
     fn start(&mut self, owner: Owner, local: Place, to: Place) -> usize {
         let end = self.new_end(owner, local, to);
         let at = self.arrival(end);
@@ -466,7 +466,7 @@ impl World {
             return Err(error);
         }
         let Descriptor { socket: Socket::Listener { queue }, .. } = self.get(fd)? else { return Err(libc::EINVAL) };
-        // One that was reset while it waited is still handed out, as Linux does.
+        // As on Linux, also returns a connection that was reset in the queue.
         let Some(end) = queue.pop_front() else { return Err(libc::EAGAIN) };
         let (local, remote) = (self.ends[end].local, self.ends[end].remote);
         let new = self.put(Socket::Stream(end), local);
@@ -485,7 +485,7 @@ impl World {
         (e.connected && !e.reset).then_some(e.remote)
     }
 
-    /// Whether reads and writes of this end may be cut short.
+    /// Whether reads and writes of this end may be partial.
     fn cut(&mut self, end: usize, n: usize) -> usize {
         let short = if matches!(self.ends[end].owner, Owner::Fd(_)) { self.climate.short } else { 0 };
         if n > 1 && self.numbers.chance(short) { self.numbers.between((1, n as u64)) as usize } else { n }
@@ -576,7 +576,7 @@ impl World {
         done
     }
 
-    /// What a write could take.
+    /// The number of bytes that a write would accept.
     pub(super) fn room(&mut self, fd: c_int) -> Option<usize> {
         let end = self.end_of(fd).ok()?;
         Some(self.ends[end].room - self.ends[end].unread)
@@ -608,7 +608,7 @@ impl World {
             return;
         }
         let other = e.other;
-        // It may overtake what was sent before it: that is lost.
+        // It may overtake data sent before it, which is lost then.
         let latest = self.arrival(end);
         let at = self.now_us + self.numbers.below(latest - self.now_us + 1);
         self.plan(at, Event::Reset(other));
@@ -716,7 +716,7 @@ impl World {
         }
     }
 
-    /// Something has happened at a descriptor.
+    /// Records an event of a descriptor.
     fn touch(&mut self, fd: c_int) {
         let Ok(Descriptor { watch: Some(watch), .. }) = self.get(fd) else { return };
         if !watch.noted {
@@ -738,7 +738,7 @@ impl World {
         }
     }
 
-    /// What there is to tell of a descriptor; None when nothing.
+    /// The readiness of a descriptor to report; None if there is none.
     fn state(&mut self, fd: c_int) -> Option<Ready> {
         let (ends, descriptors) = (&self.ends, &self.descriptors);
         let d = descriptors.get((fd - FIRST_FD) as usize)?.as_ref()?;
@@ -784,7 +784,7 @@ impl World {
         }
     }
 
-    /// Whether a poller has something to tell. What is no longer true is forgotten.
+    /// Whether a poller has events to report. Drops events that no longer apply.
     fn has_news(&mut self, poller: usize) -> bool {
         while let Some(fd) = self.pollers[poller].front().copied() {
             if self.state(fd).is_some() {
@@ -798,9 +798,9 @@ impl World {
         false
     }
 
-    // ---- what happens
+    // ---- events
 
-    /// The next event that is due. A peer's is for the caller.
+    /// Handles the next event that is due. A peer's event is returned to the caller.
     fn step(&mut self) -> Option<Option<u64>> {
         let Reverse((at, _, _)) = self.agenda.peek()?;
         if *at > self.now_us {
@@ -888,7 +888,7 @@ impl World {
         self.changed(end);
     }
 
-    // ---- peers: what an application that drives the world does at the other ends
+    // ---- peers: the other ends, driven by the program
 
     pub(super) fn peer_connect(&mut self, token: u64, port: u16) -> usize {
         let local = Place::LOCAL.at(self.port());
@@ -939,12 +939,12 @@ impl World {
         self.ends[end].local.port
     }
 
-    /// The story of the other side of a connection; None when there is none yet.
+    /// The history of the other side of a connection; None if it does not exist yet.
     pub(super) fn other_story(&self, end: usize) -> Option<Story> {
         self.ends.get(self.ends[end].other).map(|e| e.story)
     }
 
-    /// Ends of streams that somebody still holds.
+    /// Ends of streams that still have an owner.
     pub(super) fn held_ends(&self) -> usize {
         self.ends.iter().filter(|e| matches!(e.owner, Owner::Fd(_) | Owner::Queue)).count()
     }
@@ -966,7 +966,7 @@ pub(super) fn reset(seed: u64, climate: Climate, hook: fn(u64), trace: bool) {
     });
 }
 
-/// Does all that is due by now.
+/// Handles all events that are due.
 fn catch_up() {
     loop {
         let (hook, step) = with(|w| (w.hook, w.step()));
@@ -978,7 +978,7 @@ fn catch_up() {
     }
 }
 
-/// Moves the clock to the next event, or to `limit`. False: that was reached.
+/// Advances the clock to the next event, or to `limit`. False if it reached `limit`.
 fn advance(limit: u64) -> bool {
     with(|w| {
         let next = w.agenda.peek().map_or(u64::MAX, |Reverse((at, _, _))| *at);
@@ -991,8 +991,7 @@ fn advance(limit: u64) -> bool {
     })
 }
 
-/// Sleeps until `poller` has something to tell, or at most so long. Another poller's news end the sleep, too: what runs there must
-/// not be late.
+/// Sleeps until `poller` has an event, or until the timeout. Events of other pollers also end the sleep, so they are not handled late.
 pub(super) fn wait(poller: usize, us: Option<u64>) {
     let limit = with(|w| {
         w.now_us += w.climate.poll_us;
@@ -1001,7 +1000,7 @@ pub(super) fn wait(poller: usize, us: Option<u64>) {
             w.fault(format!("{SPIN} polls in a row with nothing to do"));
         }
         if w.idle_polls >= SPIN {
-            // So that it ends.
+            // Ends the loop.
             w.now_us += 1000;
         }
         us.map(|us| w.now_us.saturating_add(us))
@@ -1028,7 +1027,7 @@ pub(super) fn wait(poller: usize, us: Option<u64>) {
     }
 }
 
-/// A sleep that nothing ends.
+/// Sleeps without being interrupted.
 pub(super) fn sleep(us: u64) {
     let limit = with(|w| w.now_us.saturating_add(us));
     loop {
@@ -1039,7 +1038,7 @@ pub(super) fn sleep(us: u64) {
     }
 }
 
-/// Time that passes without anybody looking, as in a handler that computes. What happens meanwhile has happened.
+/// Advances the clock as a computing handler does: events that become due meanwhile are handled.
 pub(super) fn pass(us: u64) {
     let end = with(|w| w.now_us + us);
     loop {
@@ -1050,7 +1049,7 @@ pub(super) fn pass(us: u64) {
     }
 }
 
-/// The library calls: that takes a moment.
+/// The duration of a socket call.
 pub(super) fn call() {
     let us = with(|w| if w.climate.call_us > 0 { w.numbers.below(w.climate.call_us + 1) } else { 0 });
     if us > 0 {

@@ -1,4 +1,4 @@
-//! DHCP (RFC 2131): messages, the state of a client, and a server that has one address to give away. Bytes in, values out.
+//! DHCP (RFC 2131): messages, the state of a client, and a server with one address to lease. Pure: bytes in, values out.
 
 #![forbid(unsafe_code)]
 
@@ -9,9 +9,9 @@ pub(super) const CLIENT_PORT: u16 = 68;
 
 const COOKIE: u32 = 0x6382_5363;
 const OPTIONS: usize = 240;
-/// Some relays and servers drop what is shorter than a BOOTP message.
+/// Some relays and servers drop messages shorter than a BOOTP message.
 const LEAST: usize = 300;
-/// Room for any message of ours.
+/// Buffer size for any message that we send.
 pub(super) const MOST: usize = 360;
 
 const DISCOVER: u8 = 1;
@@ -20,13 +20,13 @@ const REQUEST: u8 = 3;
 const ACK: u8 = 5;
 const NAK: u8 = 6;
 
-/// Between two messages to which nobody answers; longer after some.
+/// Interval between unanswered messages; it grows after a few.
 const RETRY_MS: u64 = 1_000;
 const PATIENT: u32 = 10;
 const LONG_RETRY_MS: u64 = 10_000;
 /// Requests for one offer.
 const REQUESTS: u32 = 4;
-/// Between two attempts to renew, at least.
+/// Minimum interval between two attempts to renew.
 const RENEW_MS: u64 = 60_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,9 +36,9 @@ pub(super) enum Phase {
     Discovering,
     Requesting,
     Bound,
-    /// The server that gave the lease is asked.
+    /// Asks the server that granted the lease.
     Renewing,
-    /// Anybody is.
+    /// Asks any server.
     Rebinding,
 }
 
@@ -62,7 +62,7 @@ pub(super) enum Action {
     Broadcast,
     /// Send it to the server.
     Unicast([u8; 4]),
-    /// The address is no longer ours.
+    /// The lease of the address has ended.
     Lost,
 }
 
@@ -79,14 +79,14 @@ pub(super) struct Lease {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
-    /// To be requested at once.
+    /// Request it at once.
     Offer,
     Granted(Lease),
-    /// Refused: to begin anew.
+    /// Refused: start over.
     Refused,
 }
 
-/// What the messages of a client say besides their type.
+/// The contents of a client's messages besides their type.
 pub(super) struct About<'a> {
     pub(super) mac: [u8; 6],
     pub(super) name: &'a [u8],
@@ -124,7 +124,7 @@ fn four(msg: &[u8], at: usize) -> [u8; 4] {
     be32(msg, at).to_be_bytes()
 }
 
-/// A message in the making.
+/// A message under construction.
 struct Writer<'a> {
     buf: &'a mut [u8],
     at: usize,
@@ -155,7 +155,7 @@ impl Writer<'_> {
 }
 
 impl Client {
-    /// Asks for an address from now on. `xid` is random.
+    /// Starts asking for an address. `xid` is random.
     pub(super) fn start(&mut self, now: u64, xid: u32) {
         *self = Client { phase: Phase::Discovering, xid, began: now, retry_at: now, ..Client::default() };
     }
@@ -164,7 +164,7 @@ impl Client {
         self.phase = Phase::Off;
     }
 
-    /// What is due now. After `Lost`, the client is to be started again.
+    /// The action that is due now. After `Lost`, start the client again.
     pub(super) fn due(&mut self, now: u64) -> Option<Action> {
         match self.phase {
             Phase::Off => return None,
@@ -210,7 +210,7 @@ impl Client {
         Some(Action::Broadcast)
     }
 
-    /// Writes the message that is due, and returns its length.
+    /// Writes the message that is due and returns its length.
     pub(super) fn write(&self, now: u64, about: &About, buf: &mut [u8; MOST]) -> usize {
         let mut w = Writer::new(buf, 1, self.xid, about.mac);
         let secs = (now.saturating_sub(self.began) / 1000).min(0xffff) as u16;
@@ -219,7 +219,7 @@ impl Client {
         if renews {
             w.buf[12..16].copy_from_slice(&self.address);
         } else {
-            // No answer can be sent to an address that we do not have yet.
+            // A server cannot send a reply to an address that we do not have yet.
             w.buf[10] = 0x80;
         }
         w.option(53, &[if self.phase == Phase::Discovering { DISCOVER } else { REQUEST }]);
@@ -240,7 +240,7 @@ impl Client {
         w.end()
     }
 
-    /// What a message to us means.
+    /// Interprets a message to us.
     pub(super) fn input(&mut self, now: u64, mac: [u8; 6], msg: &[u8]) -> Option<Answer> {
         let ours = msg.len() > OPTIONS
             && msg[..3] == [2, 1, 6]
@@ -292,7 +292,7 @@ impl Client {
     }
 }
 
-/// The mask of a network before there were masks.
+/// The mask of a classful network.
 fn class_mask(ip: [u8; 4]) -> [u8; 4] {
     match ip[0] {
         0..128 => [255, 0, 0, 0],
@@ -301,17 +301,17 @@ fn class_mask(ip: [u8; 4]) -> [u8; 4] {
     }
 }
 
-/// The answer of a server that gives away the address after its own.
+/// The reply of a server that leases the address after its own.
 pub(super) struct Reply {
     pub(super) len: usize,
     pub(super) to_mac: [u8; 6],
-    /// Where it goes: everybody, or the address given.
+    /// The destination: broadcast, or the given address.
     pub(super) to: [u8; 4],
-    /// The address was taken.
+    /// The client has accepted the address.
     pub(super) granted: Option<[u8; 4]>,
 }
 
-/// Answers a client. None: not for us.
+/// Replies to a client. None: not for us.
 pub(super) fn serve(msg: &[u8], own: [u8; 4], mask: [u8; 4], buf: &mut [u8; MOST]) -> Option<Reply> {
     if msg.len() <= OPTIONS || msg[..3] != [1, 1, 6] || be32(msg, 236) != COOKIE || own == [0; 4] {
         return None;

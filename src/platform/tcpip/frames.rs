@@ -1,4 +1,4 @@
-//! What arrives: whether a frame is for us and in order, and whom it goes to. Nothing else sees what is malformed.
+//! Input: checks that a frame is for us and well-formed, and dispatches it. No other file sees malformed frames.
 
 use super::dhcp;
 use super::netif::Netif;
@@ -8,15 +8,15 @@ use super::wire::{self, Arp, ETHER, Ip, Packet, TAG, be16};
 /// A frame that is for us.
 pub(super) struct Frame {
     pub(super) kind: u16,
-    /// Where the packet is.
+    /// The position of the packet.
     begin: usize,
     end: usize,
     from_mac: [u8; 6],
-    /// To our own address, not to a group or everybody.
+    /// To our own address, not to a group or broadcast.
     unicast: bool,
 }
 
-/// Looks at the header, and at the FCS when there is one.
+/// Checks the header, and the FCS if there is one.
 pub(super) fn check(nif: Netif, frame: &[u8]) -> Option<Frame> {
     let mut end = frame.len();
     if nif.fcs_check() {
@@ -69,13 +69,13 @@ impl Stack {
             return;
         }
         if arp.request {
-            // Who asks will want an answer to more than this. It never replaces what is known.
+            // A neighbour that asks will send more. Its address never replaces a known one.
             if arp.from != [0; 4] && nif.is_on_link(arp.from) {
                 link.heard(from, arp.from_mac);
             }
             return link.arp_answer(&arp);
         }
-        // Answers that nobody has asked for are not believed.
+        // Unsolicited replies are ignored.
         if link.is_asked(from) {
             link.learn(from, arp.from_mac);
             if arp.from == nif.gw() {
@@ -135,14 +135,14 @@ impl Stack {
         }
     }
 
-    /// A UDP datagram for one of our sockets, or nobody.
+    /// A UDP datagram for one of our sockets, or for none.
     pub(super) fn datagram(&mut self, p: &Packet) {
         if let Some((ports, payload)) = udp(p) {
             self.udp_input(p.from, p.to, ports, payload);
         }
     }
 
-    /// Takes what is meant for the DHCP client or server. True when it was.
+    /// Handles messages for the DHCP client or server. True if this was one.
     fn dhcp_input(&mut self, p: &Packet, broadcast: bool) -> bool {
         let Some(nif) = self.nif() else { return false };
         let port = be16(p.payload, 2);
@@ -158,14 +158,14 @@ impl Stack {
     }
 }
 
-/// The ports and the payload of a datagram that is in order.
+/// The ports and the payload of a valid datagram.
 fn udp<'a>(p: &Packet<'a>) -> Option<((u16, u16), &'a [u8])> {
     let len = usize::from(be16(p.payload, 4));
     if len < wire::UDP || len > p.payload.len() {
         return None;
     }
     let bytes = &p.payload[..len];
-    // IPv4 knows datagrams without a checksum.
+    // IPv4 allows datagrams without a checksum.
     let unchecked = be16(bytes, 6) == 0 && !p.from.is_v6();
     if !unchecked && wire::upper_checksum(p.from, p.to, wire::PROTO_UDP, bytes) != 0 {
         return None;

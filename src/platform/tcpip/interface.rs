@@ -1,6 +1,5 @@
-//! The states of the interface and their events, and what the DHCP client makes of them. Handlers of the application are called
-//! between two steps, when the stack is at rest; until then events wait in a queue, and with each of them the state that it tells
-//! of.
+//! The states of the interface, their events, and the DHCP client's part. Handlers of the application are called between two steps,
+//! while the stack is idle; until then events wait in a queue, each with the state that it reports.
 
 use super::dhcp::{self, Action, Answer, Lease};
 use super::link::Link;
@@ -12,7 +11,7 @@ use crate::ffi_util::heap;
 use core::cell::RefCell;
 use core::ffi::{c_char, c_int};
 
-/// What the application is to be told.
+/// An event for the application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Event {
     State(u8),
@@ -23,17 +22,17 @@ pub(super) enum Event {
     State6(u8),
 }
 
-/// Where the interface stands; `ifp->state` follows with the event.
+/// The current state of the interface; `ifp->state` follows with the event.
 pub(super) struct Life {
     pub(super) state: u8,
     next_second: u64,
     /// The state of the link was reported, up or down.
     told: bool,
-    /// The address that smoltcp and TCP go by.
+    /// The address that smoltcp and TCP use.
     ip: u32,
     mask: u32,
     mtu: u16,
-    /// An address was granted: the interface goes on when the events have been delivered.
+    /// An address was granted: the interface continues after the events have been delivered.
     granted: bool,
 }
 
@@ -53,7 +52,7 @@ const ETHERNET_MTU: u16 = 1500;
 const ETHERNET_FRAME: u16 = 1540;
 const QUEUE: usize = 8192;
 
-/// Puts the application's interface in front of a stack: see `mg_tcpip_init`. False: it cannot be used.
+/// Attaches a stack to the application's interface: see `mg_tcpip_init`. False: it cannot be used.
 ///
 /// # Safety
 /// `ifp` points at an interface that lives, like its driver, as long as the manager.
@@ -112,7 +111,7 @@ pub(super) unsafe fn attach(cell: &RefCell<Stack>, mgr: *mut mg_mgr, ifp: *mut m
         return error("OOM");
     }
     nif.set_tx(mg_str { buf: tx.cast(), len: ETHERNET_FRAME.into() });
-    // SAFETY: the interface's own queue; an interrupt handler sees it empty until the size is there.
+    // SAFETY: the interface's own queue; interrupt handlers see it empty until the size is set.
     unsafe {
         let q = nif.queue();
         (*q).size = 0;
@@ -141,11 +140,11 @@ pub(super) unsafe fn attach(cell: &RefCell<Stack>, mgr: *mut mg_mgr, ifp: *mut m
     true
 }
 
-/// Gives back what [`attach`] took from the heap, and lets go of the interface.
+/// Frees what [`attach`] allocated, and detaches from the interface.
 pub(super) fn detach(cell: &RefCell<Stack>, ifp: *mut mg_tcpip_if) {
     let Ok(mut stack) = cell.try_borrow_mut() else { return };
     let Some(nif) = stack.nif().filter(|nif| nif.as_ptr() == ifp) else { return };
-    // What was to be sent leaves now or never.
+    // The last chance to send pending output.
     stack.egress();
     stack.link = None;
     stack.iface = None;
@@ -165,7 +164,7 @@ pub(super) fn detach(cell: &RefCell<Stack>, ifp: *mut mg_tcpip_if) {
 unsafe fn free_dns(nif: Netif) {
     let url = nif.dns4_url();
     if !url.is_null() {
-        // SAFETY: the manager is alive; the text is not used any more.
+        // SAFETY: the manager is alive; the text is no longer used.
         unsafe {
             let mgr = nif.mgr();
             if (*mgr).dns4.url == url.cast_const() {
@@ -177,9 +176,9 @@ unsafe fn free_dns(nif: Netif) {
     }
 }
 
-/// Delivers what waits. The stack is not borrowed meanwhile: handlers may call anything.
+/// Delivers the queued events. The stack is not borrowed meanwhile: handlers may call anything.
 pub(super) fn deliver(cell: &RefCell<Stack>) {
-    // A handler may let the interface go.
+    // A handler may free the interface.
     while let Some((nif, event)) = cell.try_borrow_mut().ok().and_then(|mut s| Some((s.nif()?, s.events.pop_front()?))) {
         match event {
             Event::State(state) => {
@@ -204,12 +203,12 @@ fn tell_address(nif: Netif, ev: c_int, ip: [u8; 4]) {
 }
 
 impl Stack {
-    /// Whether a second has passed since it was last asked.
+    /// Whether the next second has begun since the last call.
     pub(super) fn is_second(&mut self) -> bool {
         let now = self.now;
         let due = now >= self.life.next_second || self.life.next_second > now.saturating_add(1000);
         if due {
-            // In step, unless the application has not polled for long.
+            // Keeps the rhythm, unless the application has not polled for long.
             let next = self.life.next_second.saturating_add(1000);
             self.life.next_second = if next > now && next <= now.saturating_add(1000) { next } else { now.saturating_add(1000) };
             if let Some(nif) = self.nif() {
@@ -224,7 +223,7 @@ impl Stack {
         self.events.push_back(Event::State(state));
     }
 
-    /// What happens once a second: `up` is what the driver says of the link.
+    /// The work of each second. `up` is the state of the link according to the driver.
     pub(super) fn second(&mut self, up: bool) {
         let Some(nif) = self.nif() else { return };
         let was_up = self.life.state != DOWN;
@@ -275,7 +274,7 @@ impl Stack {
         self.events.push_back(Event::Timer);
     }
 
-    /// The address is there; is the gateway?
+    /// The address is set; checks for the gateway.
     fn enter_ip(&mut self) {
         self.sync_address();
         let Some(link) = self.link.as_mut() else { return };
@@ -292,11 +291,11 @@ impl Stack {
         self.enter(READY);
     }
 
-    /// The gateway has answered.
+    /// The gateway has replied.
     pub(super) fn gateway_known(&mut self) {
         if self.life.state == IP {
             if let Some(link) = self.link.as_mut() {
-                // Neighbours that knew somebody else under this address hear of it.
+                // Updates neighbours that have another host's MAC for this address.
                 let (ip, mac) = (link.nif.ip(), link.nif.mac());
                 link.arp_request(ip, mac);
             }
@@ -304,7 +303,7 @@ impl Stack {
         }
     }
 
-    /// Follows what the application, or DHCP, has written to the address fields.
+    /// Applies what the application, or DHCP, has written to the address fields.
     pub(super) fn sync_address(&mut self) {
         let Some(nif) = self.nif() else { return };
         let now = (nif.ip_word(), nif.mask_word(), nif.mtu());
@@ -343,7 +342,7 @@ impl Stack {
         self.dhcp.start(now, xid);
     }
 
-    /// What the DHCP client has to send by now.
+    /// Sends what is due for the DHCP client.
     pub(super) fn dhcp_step(&mut self) {
         let Some(nif) = self.nif() else { return };
         if core::mem::take(&mut self.life.granted) {
@@ -368,7 +367,7 @@ impl Stack {
         let about = dhcp::About { mac: nif.mac(), name: &name[..len], dns: nif.req_dns(), sntp: nif.req_sntp() };
         let mut buf = [0; dhcp::MOST];
         let n = self.dhcp.write(self.now, &about, &mut buf);
-        // Until it is granted, an address that is left over from before is not ours.
+        // A previous address is not ours until it is granted again.
         let bound = matches!(self.dhcp.phase, dhcp::Phase::Renewing | dhcp::Phase::Rebinding);
         let from = if bound { nif.own() } else { Ip::V4([0; 4]) };
         let to = Ip::V4(server.unwrap_or([255; 4]));
@@ -422,7 +421,7 @@ impl Stack {
         self.life.granted = true;
     }
 
-    /// The manager's DNS server is this one from now on. A connection to another one is closed by the engine when it sees that.
+    /// Sets the manager's DNS server. The engine closes a connection to another one when it notices.
     fn set_dns(&mut self, nif: Netif, [a, b, c, d]: [u8; 4]) {
         let text = alloc::format!("udp://{a}.{b}.{c}.{d}:53");
         let url = heap::dup(text.as_bytes());
@@ -469,7 +468,7 @@ impl Stack {
         }
     }
 
-    /// Whether the application can reach anybody.
+    /// Whether there is a network.
     pub(super) fn is_up(&self) -> bool {
         self.nif().is_some_and(|nif| nif.state() == READY)
     }

@@ -1,4 +1,4 @@
-//! IPv6: neighbour discovery (RFC 4861), and addresses from what routers say (RFC 4862).
+//! IPv6: neighbour discovery (RFC 4861), and addresses from router advertisements (RFC 4862).
 
 use super::interface::Event;
 use super::link::Link;
@@ -71,13 +71,13 @@ pub(super) fn is_on_link(nif: Netif, ip: [u8; 16]) -> bool {
     is_link_local(ip) || global(nif) != NONE && shares(ip, global(nif), nif.prefix_len())
 }
 
-/// Who takes a packet for this address.
+/// The next hop for this address.
 pub(super) fn next_hop(nif: Netif, to: [u8; 16]) -> Option<[u8; 16]> {
     let gw = bytes(nif.gw6_words());
     if is_on_link(nif, to) { Some(to) } else { Some(gw).filter(|gw| *gw != NONE) }
 }
 
-/// Our own address towards another.
+/// Our source address towards another address.
 pub(super) fn source(nif: Netif, to: [u8; 16]) -> [u8; 16] {
     let near = is_link_local(to) || to[0] == 0xff && to[1] & 15 <= 2 || global(nif) == NONE;
     if near { local(nif) } else { global(nif) }
@@ -88,14 +88,14 @@ pub(super) fn cidrs(nif: Netif) -> impl Iterator<Item = IpCidr> {
     [cidr(global(nif), nif.prefix_len().min(128)), cidr(local(nif), 64)].into_iter().flatten()
 }
 
-/// The group in which a neighbour is asked for.
+/// The solicited-node multicast group of a neighbour.
 fn solicited_node(ip: [u8; 16]) -> [u8; 16] {
     let mut group = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0];
     group[13..].copy_from_slice(&ip[13..]);
     group
 }
 
-/// An address of ours behind this prefix: EUI-64.
+/// Our address with this prefix: EUI-64.
 fn made_of(prefix: [u8; 8], mac: [u8; 6]) -> [u8; 16] {
     let mut ip = NONE;
     ip[..8].copy_from_slice(&prefix);
@@ -103,7 +103,7 @@ fn made_of(prefix: [u8; 8], mac: [u8; 6]) -> [u8; 16] {
     ip
 }
 
-/// The value of an option; what is malformed ends the list.
+/// The value of an option; a malformed one ends the list.
 fn option(mut options: &[u8], code: u8) -> Option<&[u8]> {
     while let [found, units, ..] = *options {
         let len = usize::from(units) * 8;
@@ -122,7 +122,7 @@ fn mac_option(options: &[u8], code: u8) -> Option<[u8; 6]> {
     option(options, code)?.first_chunk().copied()
 }
 
-/// Sends a message of neighbour discovery.
+/// Sends a neighbour discovery message.
 fn send(link: &mut Link, from: [u8; 16], to: [u8; 16], message: &mut [u8]) {
     let (from, to) = (Ip::V6(from), Ip::V6(to));
     put16(message, 2, 0);
@@ -140,7 +140,7 @@ fn with_mac(message: &mut [u8], at: usize, code: u8, mac: [u8; 6]) {
     message[at + 2..at + 8].copy_from_slice(&mac);
 }
 
-/// Asks for a neighbour.
+/// Sends a neighbour solicitation.
 pub(super) fn solicit(link: &mut Link, ip: [u8; 16]) {
     let mut message = [0; 32];
     message[0] = SOLICITATION;
@@ -150,7 +150,7 @@ pub(super) fn solicit(link: &mut Link, ip: [u8; 16]) {
     send(link, from, solicited_node(ip), &mut message);
 }
 
-/// Says where one of our addresses is.
+/// Advertises one of our addresses.
 fn advertise(link: &mut Link, own: [u8; 16], to: [u8; 16], solicited: bool) {
     let mut message = [0; 32];
     message[0] = ADVERTISEMENT;
@@ -253,7 +253,7 @@ impl Stack {
         }
         let intact =
             matches!(p.proto, wire::PROTO_TCP | PROTO_ICMP6) && wire::upper_checksum(p.from, p.to, p.proto, p.payload) == 0;
-        // Discovery says of itself what is to be believed.
+        // Neighbour discovery has checks of its own.
         let discovers = p.proto == PROTO_ICMP6 && matches!(p.payload.first(), Some(133..=137));
         if for_us && unicast && from != NONE && !discovers {
             self.heard(p.from, from_mac);
@@ -271,7 +271,7 @@ impl Stack {
                     let len = p.len;
                     self.echo_input(&mut packet[..len]);
                 }
-                // From this link only: no router has passed it on.
+                // From this link only: no router has forwarded it.
                 133..=137 if p.ttl == 255 && p.payload[1] == 0 => self.discovery(from, to, p.payload, from_mac),
                 _ => {}
             },
@@ -289,7 +289,7 @@ impl Stack {
         match message[0] {
             SOLICITATION if is_own(nif, target) => {
                 if from == NONE {
-                    // Somebody wants this address for himself.
+                    // Duplicate address detection by another host: defend the address.
                     return advertise(link, target, ALL_NODES, false);
                 }
                 if is_on_link(nif, from) {
@@ -297,7 +297,7 @@ impl Stack {
                 }
                 advertise(link, target, from, true);
             }
-            // Answers that nobody has asked for are not believed.
+            // Unsolicited replies are ignored.
             ADVERTISEMENT if link.is_asked(Ip::V6(target)) && to[0] != 0xff => {
                 let mac = mac_option(&message[24..], TARGET_ADDRESS).unwrap_or(from_mac);
                 link.learn(Ip::V6(target), mac);
@@ -309,7 +309,7 @@ impl Stack {
         }
     }
 
-    /// What a router says: its first word gives us an address.
+    /// A router advertisement: the first one gives us an address.
     fn router(&mut self, from: [u8; 16], message: &[u8]) {
         let Some(nif) = self.nif() else { return };
         if self.ip6.state != UP || !nif.slaac() || !is_link_local(from) || message.len() < 16 {
@@ -322,7 +322,7 @@ impl Stack {
                 nif.set_mtu(mtu as u16);
             }
         }
-        // Autonomous, valid, and of the length that leaves room for a MAC address.
+        // Autonomous, valid, and short enough for an interface identifier made from the MAC address.
         let prefix = option(options, PREFIX).filter(|o| o.len() >= 30 && o[0] == 64 && o[1] & 0x40 != 0 && wire::be32(o, 2) != 0);
         let Some(prefix) = prefix.and_then(|o| o[14..].first_chunk::<8>().copied()) else { return };
         if prefix[0] == 0xfe && prefix[1] & 0xc0 == 0x80 {
@@ -336,7 +336,7 @@ impl Stack {
         nif.set_gw6_words(words(if lifetime > 0 { from } else { NONE }));
         self.sync_smoltcp();
         for index in 0..self.entries.len() {
-            // Connections over a prefix that is gone.
+            // Closes connections over a prefix that is gone.
             let stale = self.tcp(index).and_then(|t| t.local).is_some_and(|(ip, _)| ip.is_v6() && !is_own_ip(nif, ip));
             if stale {
                 self.tcp_gone(index);

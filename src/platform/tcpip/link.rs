@@ -1,19 +1,19 @@
-//! What leaves: frames around packets, the neighbours they go to, the driver. One buffer, `ifp->tx`, holds the frame in the making;
-//! when the driver is busy it holds the frame that waits for it, and nothing else can be sent.
+//! Output: framing, neighbours, the driver. One buffer, `ifp->tx`, holds the frame under construction; while the driver is busy it holds
+//! the frame that waits, and nothing else can be sent.
 
 use super::netif::{Netif, Sent};
 use super::wire::{self, Arp, BROADCAST, ETHER, IP4, Ip, TAG, TYPE_ARP, TYPE_IP4, TYPE_IP6, TYPE_VLAN, put16};
 use alloc::vec::Vec;
 
-/// What became of a packet.
+/// The outcome of sending a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Out {
     Done,
-    /// It leaves when the neighbour has answered.
+    /// It is sent once the neighbour has replied.
     Held,
-    /// The driver takes nothing at the moment.
+    /// The driver is busy.
     Busy,
-    /// There is no way to get there.
+    /// There is no route.
     NoRoute,
     Failed,
 }
@@ -21,9 +21,9 @@ pub(super) enum Out {
 struct Neighbour {
     ip: Ip,
     mac: [u8; 6],
-    /// The address is good until then; 0 while it is not known.
+    /// The address is valid until then; 0 while it is unknown.
     good_until: u64,
-    /// When it was asked for last, and how often without an answer.
+    /// When it was last requested, and how often without a reply.
     asked: u64,
     tries: u8,
 }
@@ -34,10 +34,11 @@ struct Held {
     until: u64,
 }
 
-/// Neighbours that are remembered, and packets that wait for one.
+/// The maximum number of cached neighbours, and of packets that wait for one.
 const MOST: usize = if cfg!(target_os = "none") { 16 } else { 256 };
 const MOST_HELD: usize = 8;
-/// How long an address is good without a sign of life, when it is asked for again while it is in use, and how long an answer may take.
+/// How long an address stays valid without a sign of life, the age at which one in use is refreshed, the interval between requests, and
+/// how long packets wait for a reply.
 const GOOD_MS: u64 = 60_000;
 const REFRESH_MS: u64 = 45_000;
 const ASK_MS: u64 = 1_000;
@@ -50,9 +51,9 @@ pub(super) struct Link {
     waiting: usize,
     neighbours: Vec<Neighbour>,
     held: Vec<Held>,
-    /// The driver said that this frame of TCP will never leave: from this port.
+    /// The driver rejected a TCP frame from this port for good.
     pub(super) fatal: Option<u16>,
-    /// Services code points of connections that have one, by their ports.
+    /// The DSCP of connections that have one, by port.
     pub(super) tos: Vec<(u16, u16, u8)>,
 }
 
@@ -61,19 +62,19 @@ impl Link {
         Link { nif, now: 0, waiting: 0, neighbours: Vec::new(), held: Vec::new(), fatal: None, tos: Vec::new() }
     }
 
-    /// The link is gone: nothing that was known or waits is worth anything.
+    /// The link is down: drops cached neighbours and waiting packets.
     pub(super) fn reset(&mut self) {
         self.waiting = 0;
         self.neighbours.clear();
         self.held.clear();
     }
 
-    /// Length of the header of layer 2.
+    /// Length of the layer-2 header.
     pub(super) fn header(&self) -> usize {
         if self.nif.vlan() != 0 { ETHER + TAG } else { ETHER }
     }
 
-    /// Whether the buffer is free for another frame.
+    /// Whether the buffer is free.
     pub(super) fn is_free(&mut self) -> bool {
         if self.waiting > 0 && self.nif.driver_tx(self.waiting) != Sent::Busy {
             self.waiting = 0;
@@ -81,7 +82,7 @@ impl Link {
         self.waiting == 0
     }
 
-    /// Room for a packet. None when the buffer is in use, or too small.
+    /// The space for a packet. None if the buffer is in use or too small.
     pub(super) fn packet(&mut self, len: usize) -> Option<&'static mut [u8]> {
         if !self.is_free() {
             return None;
@@ -91,7 +92,7 @@ impl Link {
         (frame.len() == at + len).then(|| &mut frame[at..])
     }
 
-    /// Sends a frame with this many bytes behind the header. `keep`: when the driver is busy, the frame waits for it.
+    /// Sends a frame with this many bytes after the header. `keep`: if the driver is busy, the frame waits.
     fn transmit(&mut self, to: [u8; 6], kind: u16, len: usize, keep: bool) -> Sent {
         let at = self.header();
         let whole = (at + len).max(60);
@@ -99,7 +100,7 @@ impl Link {
         if frame.is_empty() {
             return Sent::Failed;
         }
-        // What was in the buffer before is nobody's business.
+        // Do not send old contents of the buffer as padding.
         frame[at + len..].fill(0);
         frame[..6].copy_from_slice(&to);
         frame[6..12].copy_from_slice(&self.nif.mac());
@@ -115,7 +116,7 @@ impl Link {
         sent
     }
 
-    /// Sends the packet that was written to the buffer.
+    /// Sends the packet in the buffer.
     pub(super) fn send(&mut self, to: Ip, len: usize, keep: bool) -> Out {
         let kind = if to.is_v6() { TYPE_IP6 } else { TYPE_IP4 };
         let hop = match self.next_hop(to) {
@@ -139,12 +140,12 @@ impl Link {
         }
     }
 
-    /// The same to a MAC address that is known otherwise.
+    /// As above, to a known MAC address.
     pub(super) fn send_to_mac(&mut self, mac: [u8; 6], v6: bool, len: usize) -> Out {
         Self::out(self.transmit(mac, if v6 { TYPE_IP6 } else { TYPE_IP4 }, len, true), true)
     }
 
-    /// A frame that was cut by the driver counts as lost on the way, unless somebody wants to know about this one.
+    /// A frame that the driver truncated counts as lost in transit, unless the caller needs to know.
     fn out(sent: Sent, keep: bool) -> Out {
         match sent {
             Sent::Done => Out::Done,
@@ -169,7 +170,7 @@ impl Link {
         }
     }
 
-    /// Whether the neighbour that takes what goes there has answered.
+    /// Whether the next hop's MAC address is known.
     pub(super) fn is_reachable(&mut self, to: Ip) -> bool {
         match self.next_hop(to) {
             Some(Hop::Neighbour(ip)) => self.lookup(ip).is_some(),
@@ -177,14 +178,14 @@ impl Link {
         }
     }
 
-    /// Asks for the neighbour that takes what goes there.
+    /// Requests the next hop's MAC address.
     pub(super) fn seek(&mut self, to: Ip) {
         if let Some(Hop::Neighbour(ip)) = self.next_hop(to) {
             self.ask(ip);
         }
     }
 
-    /// Whether there is a way to get there.
+    /// Whether there is a route.
     pub(super) fn has_route(&self, to: Ip) -> bool {
         self.next_hop(to).is_some()
     }
@@ -215,7 +216,7 @@ impl Link {
         &mut self.neighbours[at]
     }
 
-    /// Asks for a neighbour's address, no more than once a second.
+    /// Requests a neighbour's address, at most once a second.
     pub(super) fn ask(&mut self, ip: Ip) {
         let now = self.now;
         let n = self.entry(ip);
@@ -237,7 +238,7 @@ impl Link {
         }
     }
 
-    /// Asks again for an address that is in use and gets old.
+    /// Requests an address in use again before it expires.
     fn refresh(&mut self, ip: Ip) {
         let now = self.now;
         if self.neighbour(ip).is_some_and(|n| n.good_until < now.saturating_add(GOOD_MS - REFRESH_MS)) {
@@ -245,7 +246,7 @@ impl Link {
         }
     }
 
-    /// Keeps the packet in the buffer until its neighbour has answered.
+    /// Stores the packet in the buffer until its neighbour has replied.
     fn hold(&mut self, to: Ip, len: usize) {
         if self.held.len() >= MOST_HELD {
             self.held.remove(0);
@@ -259,7 +260,7 @@ impl Link {
         }
     }
 
-    /// Asks again for those for whom packets wait, and gives up on the others.
+    /// Requests the addresses again that packets wait for, and gives up on expired ones.
     pub(super) fn tick(&mut self) {
         let now = self.now;
         let late: Vec<Ip> = self.held.iter().filter(|h| h.until <= now).map(|h| h.to).collect();
@@ -275,13 +276,13 @@ impl Link {
         }
     }
 
-    /// Whether an answer from there is awaited.
+    /// Whether a reply from there is expected.
     pub(super) fn is_asked(&mut self, ip: Ip) -> bool {
         let now = self.now;
         self.neighbour(ip).is_some_and(|n| n.asked != 0 && now <= n.asked.saturating_add(HOLD_MS))
     }
 
-    /// The neighbour has answered.
+    /// The neighbour has replied.
     pub(super) fn learn(&mut self, ip: Ip, mac: [u8; 6]) {
         if mac[0] & 1 != 0 || mac == [0; 6] {
             return;
@@ -303,8 +304,8 @@ impl Link {
         }
     }
 
-    /// Something has arrived from there: a sign of life when its address is the known one, and what one goes by when none is known.
-    /// It never replaces a known one.
+    /// A frame has arrived from there: a sign of life if its address is the known one. An unknown address is learned, a known one never
+    /// replaced.
     pub(super) fn heard(&mut self, ip: Ip, mac: [u8; 6]) {
         let now = self.now;
         match self.neighbour(ip) {
@@ -326,7 +327,7 @@ impl Link {
         self.arp(to.from_mac, &answer);
     }
 
-    /// Marks a question that the interface asks by itself, so that its answer is believed.
+    /// Records a request that the interface sends by itself, so the reply is accepted.
     pub(super) fn ask_gateway(&mut self) {
         let gw = self.nif.gw();
         let now = self.now.max(1);
@@ -341,7 +342,7 @@ impl Link {
         }
     }
 
-    /// Sends what smoltcp has put into the buffer.
+    /// Sends the packet that smoltcp has written to the buffer.
     pub(super) fn send_ip(&mut self, len: usize) {
         let at = self.header();
         let frame = self.nif.tx_bytes(at + len);
@@ -408,7 +409,7 @@ impl smoltcp::phy::TxToken for Tx<'_> {
                 self.0.send_ip(len);
                 r
             }
-            // An answer to a packet while the driver is busy, which is as good as lost on the way.
+            // A reply while the driver is busy: treat it as lost in transit.
             None => f(&mut alloc::vec![0; len]),
         }
     }
@@ -437,7 +438,7 @@ impl smoltcp::phy::Device for Device<'_> {
         let mut caps = smoltcp::phy::DeviceCapabilities::default();
         caps.medium = smoltcp::phy::Medium::Ip;
         caps.max_transmission_unit = mtu(self.link.nif);
-        // What arrives was checked before.
+        // Input has already been checked.
         caps.checksum.ipv4 = Checksum::Tx;
         caps.checksum.tcp = Checksum::Tx;
         caps.checksum.udp = Checksum::Tx;
@@ -450,7 +451,7 @@ impl smoltcp::phy::Device for Device<'_> {
     }
 }
 
-/// The largest packet, whatever the application has put there.
+/// The maximum packet size, whatever value the application has set.
 pub(super) fn mtu(nif: Netif) -> usize {
     let least = if cfg!(feature = "tcpip-ipv6") { 1280 } else { 128 };
     let most = usize::from(nif.framesize()).saturating_sub(ETHER + TAG);

@@ -1,22 +1,22 @@
-//! No operating system underneath: TCP, UDP and IP over a network driver of the application's own (`struct mg_tcpip_driver`).
-//! smoltcp is the TCP; frames, neighbours, UDP, DHCP and the states of the interface are ours. Nothing here sleeps. One interface
-//! belongs to each manager, and a socket's number says which.
+//! TCP, UDP and IP over a network driver that the application provides (`struct mg_tcpip_driver`). smoltcp implements TCP; frames,
+//! neighbours, UDP, DHCP and the states of the interface are implemented here. Nothing here sleeps. Each manager has one interface,
+//! encoded in its sockets' numbers.
 //!
-//! Everything runs in the context that polls, but for `mg_tcpip_qwrite`, which only writes to the queue of received frames.
+//! Everything runs in the context that polls, except `mg_tcpip_qwrite`, which only writes to the queue of received frames.
 //!
 //! | file | its one job |
 //! |---|---|
 //! | `dhcp.rs` | DHCP messages and the state of a client: pure |
-//! | `frames.rs` | what arrives: checks a frame and says what it is |
+//! | `frames.rs` | input: checks and dispatches frames |
 //! | `interface.rs` | the states of the interface and their events |
 //! | `ip6.rs` | neighbour discovery, and addresses from routers |
-//! | `link.rs` | what leaves: layer 2, the driver, neighbours |
+//! | `link.rs` | output: layer 2, the driver, neighbours |
 //! | `netif.rs` | access to `struct mg_tcpip_if` |
 //! | `phy.rs` | the registers of Ethernet PHYs |
 //! | `poller.rs` | readiness of sockets, and the stack's part of a poll |
-//! | `shared.rs` | what threads share |
-//! | `sock.rs` | the calls on sockets |
-//! | `stack.rs` | what belongs to one interface: sockets, and the table of all stacks |
+//! | `shared.rs` | data shared between threads |
+//! | `sock.rs` | socket calls |
+//! | `stack.rs` | the state of one interface, its sockets, and the table of all stacks |
 //! | `tcp.rs` | TCP sockets and listeners over smoltcp |
 //! | `udp.rs` | UDP sockets |
 //! | `waker.rs` | flags that other threads set |
@@ -47,7 +47,7 @@ pub(crate) use super::bare::{clock, errno, error, files, shared, signal, thread}
 #[cfg(feature = "std")]
 pub(crate) use super::unix::{clock, error, files, signal, thread};
 
-/// The numbers of errors that the engine tells apart or reports.
+/// Error numbers that the engine distinguishes or reports.
 #[cfg(feature = "std")]
 pub(crate) mod errno {
     pub(crate) use libc::{

@@ -1,4 +1,4 @@
-//! No system keeps names of hosts here.
+//! There are no host name files here.
 
 use alloc::rc::Rc;
 

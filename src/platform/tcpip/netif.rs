@@ -1,5 +1,5 @@
-//! Access to the application's `struct mg_tcpip_if`. The application, its driver and its interrupt handlers change members at any
-//! time, so each is read and written at the moment of the call, and there is never a reference to the struct.
+//! Access to the application's `struct mg_tcpip_if`. The application, its driver and its interrupt handlers change members at any time,
+//! so each call reads or writes the member itself, and no reference to the struct exists.
 
 use super::wire::Ip;
 use crate::abi::*;
@@ -28,13 +28,13 @@ macro_rules! fields {
     };
 }
 
-/// What the driver made of a frame.
+/// How the driver handled a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
     Done,
     /// The hardware is busy.
     Busy,
-    /// It took less than the frame.
+    /// It accepted only part of the frame.
     Short,
     Failed,
 }
@@ -114,7 +114,7 @@ impl Netif {
         self.gw_word().to_ne_bytes()
     }
 
-    /// Whether both are in the interface's subnet.
+    /// Whether both addresses are in the interface's subnet.
     pub(super) fn is_on_link(self, ip: [u8; 4]) -> bool {
         (u32::from_ne_bytes(ip) ^ self.ip_word()) & self.mask_word() == 0
     }
@@ -129,7 +129,7 @@ impl Netif {
                 && u32::from_ne_bytes(ip) == self.ip_word() | !self.mask_word()
     }
 
-    /// A place in the struct, for events.
+    /// The address of a member, for events.
     pub(super) fn state_ptr(self) -> *mut c_void {
         // SAFETY: see Netif::new.
         unsafe { (&raw mut (*self.0).state).cast() }
@@ -141,9 +141,9 @@ impl Netif {
         unsafe { (&raw mut (*self.0).state6).cast() }
     }
 
-    /// Which layer 2 the application asked for, as a number: it may be none that C has a name for.
+    /// The layer 2 that the application selected, as a number, because it may be an unknown value.
     pub(super) fn l2type(self) -> u32 {
-        // SAFETY: see Netif::new; as many bytes as the member has.
+        // SAFETY: see Netif::new; the size is that of the member.
         unsafe {
             let p = &raw const (*self.0).l2type;
             match size_of::<mg_l2type>() {
@@ -168,13 +168,13 @@ impl Netif {
         unsafe { (*self.queue()).size }
     }
 
-    /// The functions of the driver, as they are now.
+    /// The driver's current functions.
     fn calls(self) -> Option<mg_tcpip_driver> {
         // SAFETY: NULL or the application's driver.
         unsafe { self.driver().as_ref().copied() }
     }
 
-    /// True without a function of that name.
+    /// True if the driver lacks the function.
     pub(super) fn driver_init(self) -> bool {
         // SAFETY: the driver's function, called as it expects.
         self.calls().is_some_and(|d| d.init.is_none_or(|init| unsafe { init(self.0) }))
@@ -203,11 +203,10 @@ impl Netif {
         }
     }
 
-    /// The next received frame, which stays where it is until [`Netif::forget`].
+    /// The next received frame, which stays in place until [`Netif::forget`].
     pub(super) fn next_frame<'a>(self) -> Option<&'a mut [u8]> {
         let q = self.queue();
-        // SAFETY: the receive buffer is ours and has the size that is given to the driver; what is in the queue was put there by
-        // mg_queue_add.
+        // SAFETY: the receive buffer is ours and has the size passed to the driver; mg_queue_add wrote the queue's contents.
         let (len, at) = unsafe {
             match self.calls().and_then(|d| d.rx) {
                 Some(rx) => {
@@ -227,11 +226,11 @@ impl Netif {
         if self.pulls() {
             self.set_nrecv(self.nrecv().wrapping_add(1));
         }
-        // SAFETY: len bytes at that place are the frame, and nobody writes to them before it is taken off.
+        // SAFETY: len bytes there are the frame, and they are not overwritten before it is removed.
         Some(unsafe { core::slice::from_raw_parts_mut(at, len) })
     }
 
-    /// Takes the frame off.
+    /// Removes the frame from the queue.
     pub(super) fn forget(self, len: usize) {
         if !self.pulls() {
             // SAFETY: the oldest frame, as next_frame gave it.
@@ -239,17 +238,17 @@ impl Netif {
         }
     }
 
-    /// `len` bytes of the transmit buffer. Empty when there are not that many.
+    /// `len` bytes of the transmit buffer; empty if it is smaller.
     pub(super) fn tx_bytes<'a>(self, len: usize) -> &'a mut [u8] {
         let tx = self.tx();
         if tx.buf.is_null() || len > tx.len {
             return &mut [];
         }
-        // SAFETY: the buffer is ours, initialised, and no other reference to it is alive: nothing is called while one is used.
+        // SAFETY: the buffer is ours and initialised, and no other reference to it exists: nothing is called while one is used.
         unsafe { core::slice::from_raw_parts_mut(tx.buf.cast(), len) }
     }
 
-    /// Tells both handlers.
+    /// Calls both handlers.
     pub(super) fn event(self, ev: c_int, data: *mut c_void) {
         for f in [Netif::pfn, Netif::handler] {
             if let Some(f) = f(self) {

@@ -1,6 +1,6 @@
-//! Ethernet PHYs, through the registers of IEEE 802.3 clause 22 and those that their makers have added.
+//! Ethernet PHYs, through the registers of IEEE 802.3 clause 22 and vendor-specific ones.
 
-/// What reads and writes a register.
+/// Functions that read and write a register.
 pub(crate) struct Registers<R, W> {
     pub(crate) read: R,
     pub(crate) write: W,
@@ -15,7 +15,7 @@ const RESET: u16 = 1 << 15;
 const NEGOTIATED: u16 = 1 << 5;
 const LINK: u16 = 1 << 2;
 
-/// Reads of a register that waits for the hardware: one that is not there never changes.
+/// Maximum number of reads while waiting for a register to change: a missing PHY never changes it.
 const PATIENCE: usize = 100_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,7 +58,7 @@ impl Kind {
     }
 }
 
-/// Speed in steps of ten from 10 Mbit/s on, as MG_PHY_SPEED_*, and whether both directions go at a time.
+/// Speed as MG_PHY_SPEED_*, and whether the link is full-duplex.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Mode {
     pub(crate) speed: u8,
@@ -66,12 +66,12 @@ pub(crate) struct Mode {
 }
 
 impl<R: FnMut(u8) -> u16, W: FnMut(u8, u16)> Registers<R, W> {
-    /// Which one it is.
+    /// The model.
     pub(crate) fn kind(&mut self) -> Kind {
         Kind::of((self.read)(ID1), (self.read)(ID2))
     }
 
-    /// Resets it, and says which one it is. None: it does not come back.
+    /// Resets the PHY and identifies it. None: it does not come back.
     pub(crate) fn reset(&mut self) -> Option<Kind> {
         (self.write)(CONTROL, RESET);
         (0..PATIENCE).any(|_| (self.read)(CONTROL) & RESET == 0).then(|| self.kind())
@@ -79,12 +79,12 @@ impl<R: FnMut(u8) -> u16, W: FnMut(u8, u16)> Registers<R, W> {
 
     pub(crate) fn is_up(&mut self) -> bool {
         let status = (self.read)(STATUS);
-        // A link that was lost in between is told of once.
+        // The register latches a lost link until it is read: read again for the current state.
         let status = if status & NEGOTIATED != 0 && status & LINK == 0 { (self.read)(STATUS) } else { status };
         status & LINK != 0
     }
 
-    /// How the link works. None: nobody knows of this kind.
+    /// The negotiated mode of the link. None: unknown PHY.
     pub(crate) fn mode(&mut self) -> Option<Mode> {
         let coded = |code: u16| Mode { speed: u8::from(code & 3 == 2), full: code & 4 != 0 };
         Some(match self.kind() {
@@ -103,7 +103,7 @@ impl<R: FnMut(u8) -> u16, W: FnMut(u8, u16)> Registers<R, W> {
                 Mode { speed: u8::from(control & 1 << 13 != 0), full: control & 1 << 8 != 0 }
             }
             Kind::Rtl8211 => {
-                // On a page of its own.
+                // On a separate page.
                 (self.write)(31, 0xa43);
                 let status = (self.read)(26);
                 (self.write)(31, 0);

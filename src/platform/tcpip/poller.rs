@@ -12,27 +12,27 @@ use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use core::time::Duration;
 
-/// Whether there is always a network, as far as this platform knows.
+/// Whether this platform always has a network.
 pub(crate) const ALWAYS_UP: bool = false;
 
-/// What one wait reports at most.
+/// Maximum number of events per wait.
 pub(crate) const MOST: usize = 64;
 
-/// Frames that one poll takes from the queue of a driver that pushes them.
+/// Maximum number of frames that one poll takes from the queue of a driver that pushes them.
 const FRAMES: usize = 7;
 
 pub(crate) struct Poller {
-    /// In a block of its own: sockets find it through the table of stacks.
+    /// In a separate allocation: sockets find it through the table of stacks.
     stack: *mut RefCell<Stack>,
     wakers: RefCell<Vec<(c_int, usize)>>,
-    /// A step is being made: handlers of the application may poll.
+    /// A step is in progress: handlers of the application may poll.
     busy: Cell<bool>,
 }
 
 impl Drop for Poller {
     fn drop(&mut self) {
         stack::unregister(self.stack);
-        // SAFETY: made by new, and not in the table any more.
+        // SAFETY: new created it, and it is no longer in the table.
         drop(unsafe { Box::from_raw(self.stack) });
     }
 }
@@ -41,7 +41,7 @@ impl Poller {
     pub(crate) fn new() -> Result<Poller, Error> {
         let stack = Box::into_raw(Box::new(RefCell::new(Stack::new())));
         if !stack::register(stack) {
-            // SAFETY: just made.
+            // SAFETY: just created.
             drop(unsafe { Box::from_raw(stack) });
             return Err(Error::from_raw_os_error(super::errno::EMFILE));
         }
@@ -49,7 +49,7 @@ impl Poller {
     }
 
     pub(super) fn stack(&self) -> &RefCell<Stack> {
-        // SAFETY: lives as long as the poller.
+        // SAFETY: it lives as long as the poller.
         unsafe { &*self.stack }
     }
 
@@ -82,7 +82,7 @@ impl Poller {
         }
     }
 
-    /// Whether there is a network at the moment.
+    /// Whether there is currently a network.
     pub(crate) fn is_up(&self) -> bool {
         self.stack().try_borrow().is_ok_and(|stack| stack.is_up())
     }
@@ -125,7 +125,7 @@ impl Poller {
         false
     }
 
-    /// Lets the stack work and appends what is ready. It never waits: the application's loop does, if it has a way to.
+    /// Runs the stack and appends the ready sockets. It never waits: the application's loop may, if it can.
     pub(crate) fn wait(&self, _timeout: Option<Duration>, ready: &mut Vec<Ready>, _sleep: impl FnOnce(&mut dyn FnMut())) {
         if !self.busy.replace(true) {
             self.step();
@@ -134,7 +134,7 @@ impl Poller {
         self.collect(ready);
     }
 
-    /// The end of a poll: what handlers have sent leaves.
+    /// The end of a poll: transmits what handlers have sent.
     pub(crate) fn flush(&self) {
         if let Ok(mut stack) = self.stack().try_borrow_mut() {
             stack.egress();

@@ -1,4 +1,4 @@
-//! The calls on sockets. A socket is a number: its stack's in the upper part, its place there in the lower.
+//! Socket calls. A socket is a number: its stack's number in the upper bits, its index in the lower.
 
 use super::errno;
 pub(crate) use super::error::{set_errno, words};
@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
-/// As other platforms have it.
+/// As on other platforms.
 pub(crate) struct SockAddr(mg_addr);
 
 impl SockAddr {
@@ -22,13 +22,13 @@ impl SockAddr {
         SockAddr(*a)
     }
 
-    /// There are no Unix sockets.
+    /// This platform has no Unix sockets.
     pub(crate) fn unix(_path: &[u8]) -> Option<SockAddr> {
         None
     }
 }
 
-/// Runs `f` on the stack of a socket; what it failed with when that is at work, or gone.
+/// Runs `f` on the stack of a socket; an error if the stack is in use, or gone.
 fn io(fd: c_int, f: impl FnOnce(&mut Stack, usize) -> Io) -> Io {
     match stack::with(fd, f) {
         Ok(io) => io,
@@ -65,13 +65,13 @@ pub(crate) fn close(fd: c_int) {
     let _ = stack::with(fd, |stack, index| stack.close(index));
 }
 
-/// All connections have these: no delay, and probes of a silent peer.
+/// Always on: no delay, and keep-alive probes.
 pub(crate) fn set_stream_options(_fd: c_int) {}
 
-/// Addresses of the two kinds have nothing to do with each other here.
+/// Always on: IPv4 and IPv6 sockets are separate here.
 pub(crate) fn set_v6only(_fd: c_int, _on: bool) {}
 
-/// A later listener may always have the port of another.
+/// Always on: a later listener may use the port of another.
 pub(crate) fn set_reuse_addr(_fd: c_int) {}
 
 pub(crate) fn set_reuse_port(_fd: c_int) -> bool {
@@ -106,7 +106,7 @@ pub(crate) fn set_multicast_ttl(fd: c_int, ttl: c_int) {
     udp(fd, |u| u.group_ttl = ttl as u8);
 }
 
-/// A group that somebody is bound to is joined. Any address will do, whether or not it is ours yet.
+/// Binding to a group joins it. Any address is accepted, even one that is not ours yet.
 pub(crate) fn bind(fd: c_int, s: &SockAddr) -> Result<(), c_int> {
     let (ip, port) = (Ip::of(&s.0), u16::from_be(s.0.port));
     stack::with(fd, |stack, index| {
@@ -130,7 +130,7 @@ pub(crate) fn listen(fd: c_int, backlog: c_int) -> Result<(), c_int> {
     })?
 }
 
-/// `Io::Done` when connected at once, as UDP is.
+/// `Io::Done` if connected at once, as UDP is.
 pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
     io(fd, |stack, index| {
         if let Some(Socket::Udp(u)) = stack.entry(index).map(|entry| &mut entry.socket) {
@@ -141,8 +141,8 @@ pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
     })
 }
 
-/// Whether datagrams for this address can leave. `Io::Wait`: a neighbour was asked where it is; the socket can be written when it has
-/// answered, and fails when it does not.
+/// Whether datagrams to this address can be sent. `Io::Wait`: the neighbour's address was requested; the socket becomes writable when it
+/// replies, and fails otherwise.
 pub(crate) fn reach(fd: c_int, to: &mg_addr) -> Io {
     io(fd, |stack, index| stack.udp_reach(index, Ip::of(to)))
 }
@@ -166,7 +166,7 @@ pub(crate) fn peer(fd: c_int) -> Option<mg_addr> {
     found.ok()?
 }
 
-/// Takes the next connection off a listener. Err: errno, EAGAIN when there is none.
+/// Accepts a connection. Err: errno, EAGAIN if there is none.
 pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     stack::with(fd, |stack, index| {
         let Some(next) = stack.tcp_accept(index) else {
@@ -180,7 +180,7 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     })?
 }
 
-/// Only a read that finds nothing says that nothing is left.
+/// Only a read that finds nothing shows that nothing is left.
 pub(crate) fn tell_rest(_fd: c_int) -> bool {
     false
 }
@@ -212,15 +212,15 @@ pub(crate) unsafe fn recv(fd: c_int, buf: *mut u8, len: usize) -> Io {
     })
 }
 
-/// No datagram that arrives is longer.
+/// No received datagram is longer.
 const DATAGRAM: usize = 2048;
 
-/// Memory of a manager for what is looked at once.
+/// Scratch memory of a manager.
 #[derive(Default)]
 pub(crate) struct Scratch(Vec<u8>);
 
 impl Scratch {
-    /// `DATAGRAM` bytes; none when out of memory.
+    /// `DATAGRAM` bytes; empty when out of memory.
     pub(crate) fn room(&mut self) -> &mut [MaybeUninit<u8>] {
         if self.0.capacity() < DATAGRAM && self.0.try_reserve_exact(DATAGRAM).is_err() {
             return &mut [];
@@ -229,7 +229,7 @@ impl Scratch {
     }
 }
 
-/// Takes one datagram, whose length is the result: its first `len` bytes go to `buf`, the others to `rest`, as far as there is room.
+/// Receives one datagram and returns its length: the first `len` bytes go to `buf`, the others to `rest`, as far as they fit.
 ///
 /// # Safety
 /// As [`recv`].
@@ -262,18 +262,18 @@ pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize, _more: bool) ->
     io(fd, |stack, index| stack.tcp_send(index, bytes))
 }
 
-/// Files go through the buffers.
+/// Files are sent through the buffers.
 pub(crate) fn send_file(_fd: c_int, _file: c_int, _offset: u64, _len: usize) -> Io {
     Io::Failed(errno::ENOSYS)
 }
 
-/// There are no files with descriptors, as far as sockets know.
+/// Never called: files have no descriptor here.
 #[cfg(feature = "tls")]
 pub(crate) fn read_at(_file: c_int, _offset: u64, _buf: &mut [u8]) -> Io {
     Io::Failed(errno::ENOSYS)
 }
 
-/// Writing to a broken connection raises no signal. True keeps files off [`send_file`].
+/// Writing to a broken connection raises no signal. True disables [`send_file`].
 pub(crate) fn sigpipe_kills() -> bool {
     true
 }
@@ -286,17 +286,17 @@ pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr
     io(fd, |stack, index| stack.udp_send(index, to, bytes))
 }
 
-/// Closing sends a reset.
+/// Makes close send a reset.
 pub(crate) fn set_abort(fd: c_int) {
     let _ = stack::with(fd, |stack, index| stack.tcp_abort_on_close(index));
 }
 
-/// Nobody else opens sockets here.
+/// Applications cannot open sockets here.
 pub(crate) fn adopt(_fd: c_int) -> bool {
     false
 }
 
-/// Why a socket has failed, once; 0 when it has not.
+/// The error of a failed socket; 0 if there is none.
 pub(crate) fn take_error(fd: c_int) -> c_int {
     stack::with(fd, |stack, index| stack.entry(index).map_or(errno::EBADF, |entry| entry.watch.error)).unwrap_or(0)
 }
@@ -305,7 +305,7 @@ pub(crate) fn listens(_fd: c_int) -> Option<bool> {
     None
 }
 
-/// Whether a read would find something: data, the end of the stream, or an error.
+/// True if a read would return something: data, end of stream, or an error.
 pub(crate) fn has_input(fd: c_int) -> bool {
     match udp(fd, |u| !u.queue.is_empty()) {
         Some(has) => has,
@@ -313,17 +313,17 @@ pub(crate) fn has_input(fd: c_int) -> bool {
     }
 }
 
-/// Whether the other end of a stream is gone, and not merely silent.
+/// True if the peer of a stream is gone, not just silent.
 pub(crate) fn is_gone(fd: c_int) -> bool {
     stack::with(fd, |stack, index| stack.tcp_is_gone(index)).unwrap_or(false)
 }
 
-/// How many bytes the stack still holds because the peer has not acknowledged them.
+/// The number of bytes that the stack holds because the peer has not acknowledged them.
 pub(crate) fn unacknowledged(fd: c_int) -> Option<usize> {
     stack::with(fd, |stack, index| stack.tcp_unacknowledged(index)).ok()?
 }
 
-/// Forgets the next bytes of a stream.
+/// Discards the next bytes of a stream.
 pub(crate) fn discard(fd: c_int, _scratch: &mut Scratch) -> Io {
     io(fd, |stack, index| stack.tcp_recv(index, |socket| socket.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0)))
 }
@@ -337,7 +337,7 @@ pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_in
     stack::any(|stack| stack.own(Ip::of(to))).flatten().map(|ip| ip.with_port(0)).ok_or(("connect", errno::ENETUNREACH))
 }
 
-/// What applications know an error by.
+/// The name under which applications know an error.
 pub(crate) fn message(errno: c_int) -> Option<&'static str> {
     Some(match errno {
         errno::ECONNREFUSED => "connection refused",

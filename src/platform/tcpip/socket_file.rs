@@ -1,4 +1,4 @@
-//! There are no Unix sockets here.
+//! Unix sockets, which this platform lacks.
 
 use super::errno;
 use core::ffi::c_int;

@@ -1,5 +1,5 @@
-//! What belongs to one interface: its link, its sockets, what it knows of DHCP. And the table of all stacks, which says from a socket's
-//! number whose it is.
+//! The state of one interface: its link, its sockets, its DHCP client. And the table of all stacks, which maps a socket's number to its
+//! stack.
 
 use super::dhcp;
 use super::errno;
@@ -22,7 +22,7 @@ unsafe extern "C" {
     fn mg_random(buf: *mut c_void, len: usize) -> bool;
 }
 
-/// Fills a buffer; false when there are no random numbers.
+/// Fills a buffer; false if there are no random numbers.
 #[must_use]
 pub(super) fn random(buf: &mut [u8]) -> bool {
     // SAFETY: the buffer has that many bytes.
@@ -38,13 +38,13 @@ pub(super) enum Socket {
     Listener(Listener),
 }
 
-/// What the poller must know of a socket.
+/// The state of a socket's readiness, for the poller.
 #[derive(Default)]
 pub(super) struct Watch {
     pub(super) token: Option<usize>,
-    /// It was said that it can be read, and a read has not found the end since.
+    /// Readability was reported, and no read has found the socket empty since.
     pub(super) told: bool,
-    /// A send did not take everything: to be told when it can go on.
+    /// A send was partial: report when it can continue.
     pub(super) wants_write: bool,
     pub(super) error: c_int,
     pub(super) error_told: bool,
@@ -53,12 +53,12 @@ pub(super) struct Watch {
 pub(super) struct Entry {
     pub(super) socket: Socket,
     pub(super) watch: Watch,
-    /// A later one comes first where several could take a packet.
+    /// If several sockets match a packet, the latest gets it.
     pub(super) serial: u64,
 }
 
 pub(super) struct Stack {
-    /// The upper part of its sockets' numbers.
+    /// The upper bits of its sockets' numbers.
     id: usize,
     pub(super) link: Option<Link>,
     pub(super) entries: Vec<Option<Entry>>,
@@ -66,27 +66,27 @@ pub(super) struct Stack {
     pub(super) iface: Option<Interface>,
     pub(super) now: u64,
     serial: u64,
-    /// Multicast groups that somebody has joined.
+    /// Joined multicast groups.
     pub(super) groups: Vec<Ip>,
     pub(super) events: VecDeque<super::interface::Event>,
     pub(super) life: super::interface::Life,
     pub(super) dhcp: dhcp::Client,
     pub(super) log: Option<Log>,
-    /// mg_random has failed, and that was said.
+    /// mg_random has failed, and the failure has been logged.
     pub(super) no_random: bool,
     #[cfg(feature = "tcpip-ipv6")]
     pub(super) ip6: super::ip6::State,
 }
 
-/// Stacks by number. A stack is in the table from its manager's beginning to its end.
+/// Stacks by number. A stack is in the table as long as its manager exists.
 static STACKS: [AtomicPtr<RefCell<Stack>>; 64] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 64];
 const INDEX_BITS: u32 = 20;
 
-/// Enters a stack into the table. None: there are too many managers.
+/// Adds a stack to the table. None: too many managers.
 pub(super) fn register(stack: *mut RefCell<Stack>) -> bool {
     for (id, place) in STACKS.iter().enumerate() {
         if place.compare_exchange(core::ptr::null_mut(), stack, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            // SAFETY: the caller's, and nobody else knows it yet.
+            // SAFETY: the caller's, and not shared yet.
             unsafe { (*stack).borrow_mut().id = id };
             return true;
         }
@@ -100,17 +100,17 @@ pub(super) fn unregister(stack: *mut RefCell<Stack>) {
     }
 }
 
-/// The stack that a socket's number is of, if it is not at work further up: a driver called the library.
+/// The stack of a socket's number, unless it is in use further up the call stack, where a driver called the library.
 pub(super) fn with<R>(fd: c_int, f: impl FnOnce(&mut Stack, usize) -> R) -> Result<R, c_int> {
     let fd = usize::try_from(fd).map_err(|_| errno::EBADF)?;
     let place = STACKS.get(fd >> INDEX_BITS).ok_or(errno::EBADF)?;
-    // SAFETY: the table holds living stacks only, and the engine's lock keeps other threads away from this one.
+    // SAFETY: the table holds live stacks only, and the engine's lock excludes other threads from this one.
     let stack = unsafe { place.load(Ordering::Acquire).as_ref() }.ok_or(errno::EBADF)?;
     let mut stack = stack.try_borrow_mut().map_err(|_| errno::EAGAIN)?;
     Ok(f(&mut stack, fd & ((1 << INDEX_BITS) - 1)))
 }
 
-/// Any stack with an address: applications have but one.
+/// Any stack with an address: applications have only one.
 pub(super) fn any<R>(f: impl FnOnce(&mut Stack) -> R) -> Option<R> {
     // SAFETY: as above.
     let mut stacks = STACKS.iter().filter_map(|place| unsafe { place.load(Ordering::Acquire).as_ref() });
@@ -146,7 +146,7 @@ impl Stack {
         (self.id << INDEX_BITS | index) as c_int
     }
 
-    /// A place for a socket.
+    /// A free slot for a socket.
     pub(super) fn add(&mut self, socket: Socket) -> usize {
         self.serial += 1;
         let entry = Entry { socket, watch: Watch::default(), serial: self.serial };
@@ -179,7 +179,7 @@ impl Stack {
         }
     }
 
-    /// Random bits for what others must not guess. Without any, said once, the clock has to do.
+    /// Random bits for values that others must not guess. Without random numbers, which is logged once, the clock is used.
     pub(super) fn random64(&mut self) -> u64 {
         let mut bytes = [0; 8];
         if random(&mut bytes) {
@@ -193,7 +193,7 @@ impl Stack {
         (self.now << 20).wrapping_add(self.serial).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// A port for a client, that no other socket has.
+    /// A free port for a client.
     pub(super) fn ephemeral(&mut self, udp: bool) -> u16 {
         let mut next = match self.nif() {
             Some(nif) => nif.eport(),
@@ -221,7 +221,7 @@ impl Stack {
         Instant::from_millis(self.now as i64)
     }
 
-    /// smoltcp's interface, with a fresh seed for the sequence numbers that it gives out: its generator is none for secrets.
+    /// smoltcp's interface, with a fresh seed for its sequence numbers: its generator is not cryptographic.
     pub(super) fn reseed(&mut self) {
         let seed = self.random64();
         let now = self.instant();
@@ -237,7 +237,7 @@ impl Stack {
         self.iface = Some(iface);
     }
 
-    /// Own address towards a peer of this kind.
+    /// Our own address towards a peer of this kind.
     pub(super) fn own(&self, towards: Ip) -> Option<Ip> {
         let nif = self.nif()?;
         let own = match towards {
@@ -250,11 +250,11 @@ impl Stack {
         (!own.is_unspecified()).then_some(own)
     }
 
-    /// Where the socket is bound, as applications see it.
+    /// The local address of the socket, as applications see it.
     pub(super) fn local(&mut self, index: usize) -> Option<mg_addr> {
         match &self.entries.get(index)?.as_ref()?.socket {
             Socket::Listener(l) => Some(l.bound),
-            // Before it connects, what it will be.
+            // Before it connects, the address that it will use.
             Socket::Tcp(t) => t.local.map(|(ip, port)| {
                 let ip = if ip.is_unspecified() && !t.is_bound { self.own(ip).unwrap_or(ip) } else { ip };
                 ip.with_port(port)
@@ -268,7 +268,7 @@ impl Stack {
     }
 }
 
-/// The addresses that smoltcp answers for.
+/// The addresses that smoltcp accepts packets for.
 pub(super) fn cidrs(nif: Netif) -> impl Iterator<Item = IpCidr> {
     use smoltcp::wire::Ipv4Address;
     let [a, b, c, d] = nif.ip();

@@ -1,5 +1,5 @@
-//! TCP: listeners, connections, and what smoltcp leaves to its user: a backlog that cannot be filled up, the checks of RFC 5961,
-//! probes of a closed window, and connections that nobody has any more but that are not finished.
+//! TCP: listeners, connections, and what smoltcp leaves to its user: a backlog that resists floods, the checks of RFC 5961, window probes,
+//! and connections that the application has released but that are not closed yet.
 
 use super::errno;
 use super::link::Device;
@@ -15,21 +15,21 @@ use smoltcp::socket::tcp::{self, CongestionControl, State};
 use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
-/// The receive window, and what may wait to be sent or acknowledged.
+/// The size of the receive window, and of the send buffer.
 const WINDOW: usize = if cfg!(target_os = "none") { 6000 } else { 64 * 1024 };
 const SEND: usize = if cfg!(target_os = "none") { 4380 } else { 64 * 1024 };
-/// Half-open connections of all listeners: the oldest makes room.
+/// Maximum number of half-open connections of all listeners: a new one replaces the oldest.
 const MOST_HALF_OPEN: usize = if cfg!(target_os = "none") { 4 } else { 64 };
 const HALF_OPEN_MS: u64 = 10_000;
-/// Connections in TIME-WAIT.
+/// Maximum number of connections in TIME-WAIT.
 const MOST_TIME_WAIT: usize = if cfg!(target_os = "none") { 2 } else { 64 };
-/// What nobody has any more must be finished by then.
+/// Time limit for a released connection to close.
 const ORPHAN_MS: u64 = if cfg!(target_os = "none") { 10_000 } else { 60_000 };
 const CONNECT_MS: u64 = 15_000;
 const KEEP_ALIVE_MS: u64 = 45_000;
-/// Probes that were not answered end a connection.
+/// How long probes may go unanswered before a connection is closed.
 const DEAD_MS: u64 = 4 * KEEP_ALIVE_MS;
-/// A window that stays closed is looked at this often.
+/// Interval between probes of a closed window.
 const PROBE_MS: u64 = 1_000;
 
 const FIN: u8 = 1;
@@ -41,12 +41,12 @@ const ACK: u8 = 16;
 enum Phase {
     New,
     Connecting,
-    /// A handshake at a listener, with its index and serial.
+    /// In the handshake, with the listener's index and serial.
     HalfOpen(usize, u64),
-    /// Waits there to be accepted.
+    /// Waits to be accepted.
     Waiting(usize, u64),
     Open,
-    /// Nobody has it any more; until this time.
+    /// Released by the application; kept until this time.
     Orphan(u64),
 }
 
@@ -57,32 +57,32 @@ pub(super) struct Tcp {
     pub(super) remote: Option<(Ip, u16)>,
     phase: Phase,
     born: u64,
-    /// The first sequence numbers of both sides.
+    /// The initial sequence numbers of both sides.
     irs: u32,
     iss: u32,
-    /// Bytes taken out of the receive buffer and put into the other, modulo 2^32.
+    /// Bytes taken from the receive buffer and added to the send buffer, modulo 2^32.
     taken: u32,
     queued: u32,
     last: State,
     abort: bool,
     pub(super) tos: u8,
-    /// By the application, to an address that may be any.
+    /// The application has bound it; the address may be the wildcard.
     pub(super) is_bound: bool,
-    /// The length of the queue when it last changed, and when that was.
+    /// The length of the send queue when it last changed, and the time of that change.
     unsent: usize,
     moved: u64,
-    /// When something last came.
+    /// When a segment last arrived.
     heard: u64,
     probes: Probes,
 }
 
-/// What smoltcp's keep-alive is used for. It sends one at once only when it was off before, so it is off as a rule.
+/// The use of smoltcp's keep-alive. It sends a probe at once only if it was off before, so it is normally off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Probes {
     Off,
-    /// Is the peer still there?
+    /// Checks whether the peer is alive.
     Idle,
-    /// Is its window still closed?
+    /// Checks whether the peer's window is still closed.
     Window,
 }
 
@@ -113,7 +113,7 @@ fn ip(ip: Ip) -> IpAddress {
     }
 }
 
-/// Zeros, or None when out of memory.
+/// Zeroed memory; None when out of memory.
 fn buffer(size: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(size).ok()?;
@@ -122,7 +122,7 @@ fn buffer(size: usize) -> Option<Vec<u8>> {
 }
 
 impl Tcp {
-    /// `port` is for a client; a listener is bound to another.
+    /// `port` is for a client; a listener is bound later.
     pub(super) fn new(ip6: bool, port: u16) -> Tcp {
         let any = if ip6 { Ip::V6([0; 16]) } else { Ip::V4([0; 4]) };
         Tcp {
@@ -147,13 +147,13 @@ impl Tcp {
         }
     }
 
-    /// Whether it is the application's, and the peer has answered.
+    /// Whether it belongs to the application, and the handshake is complete.
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
 }
 
-/// Whether the peer's end of stream is in.
+/// Whether the peer's FIN has arrived.
 fn has_fin(state: State) -> bool {
     matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait)
 }
@@ -299,7 +299,7 @@ impl Stack {
         self.smol(index).map(|(_, socket)| socket.send_queue())
     }
 
-    /// Everything that was queued, then the end of the stream.
+    /// Sends what is queued, then a FIN.
     pub(super) fn tcp_shutdown(&mut self, index: usize) {
         if let Some((t, socket)) = self.smol(index) {
             socket.close();
@@ -314,7 +314,7 @@ impl Stack {
         }
     }
 
-    /// The application has done with a socket.
+    /// The application closes a socket.
     pub(super) fn close(&mut self, index: usize) {
         let Some(entry) = self.entry(index) else { return };
         entry.watch = Default::default();
@@ -343,7 +343,7 @@ impl Stack {
         let Some((t, socket)) = self.smol(index) else { return self.remove(index) };
         match socket.state() {
             State::Closed | State::Listen | State::SynSent => return self.remove(index),
-            // As other systems do: what was not read must not seem to have been.
+            // As on other systems: unread data must not appear to have been read.
             _ if t.abort || socket.recv_queue() > 0 => return self.abort(index),
             _ => {
                 socket.close();
@@ -354,7 +354,7 @@ impl Stack {
         self.egress();
     }
 
-    /// Ends a connection with a reset.
+    /// Closes a connection with a reset.
     fn abort(&mut self, index: usize) {
         let now = self.now;
         let Some((t, socket)) = self.smol(index) else { return self.remove(index) };
@@ -364,12 +364,12 @@ impl Stack {
         self.egress();
     }
 
-    /// Lets smoltcp send what is due.
+    /// Makes smoltcp send what is due.
     pub(super) fn egress(&mut self) {
         let now = self.instant();
         let (Some(iface), Some(link)) = (self.iface.as_mut(), self.link.as_mut()) else { return };
         let mut device = Device { link, inbox: None };
-        // One segment of each socket in a round; a bound, so that one poll ends.
+        // One segment per socket and round; bounded, so a poll ends.
         for _ in 0..64 {
             if iface.poll_egress(now, &mut device, &mut self.sockets) == smoltcp::iface::PollResult::None {
                 break;
@@ -383,14 +383,14 @@ impl Stack {
         }
     }
 
-    /// Gives smoltcp a packet.
+    /// Passes a packet to smoltcp.
     fn feed(&mut self, packet: &mut [u8]) {
         let now = self.instant();
         let (Some(iface), Some(link)) = (self.iface.as_mut(), self.link.as_mut()) else { return };
         iface.poll_ingress_single(now, &mut Device { link, inbox: Some(packet) }, &mut self.sockets);
     }
 
-    /// An ICMP packet that smoltcp answers.
+    /// An ICMP packet, which smoltcp answers.
     pub(super) fn echo_input(&mut self, packet: &mut [u8]) {
         self.feed(packet);
     }
@@ -402,7 +402,7 @@ impl Stack {
         })
     }
 
-    /// A segment for us, whose checksum is right; it begins at `head` in the packet.
+    /// A segment for us with a valid checksum; it begins at `head` in the packet.
     pub(super) fn tcp_input(&mut self, packet: &mut [u8], head: usize, from: Ip, to: Ip) {
         let seg = &packet[head..];
         let offset = usize::from(seg.get(12).copied().unwrap_or(0) >> 4) * 4;
@@ -414,7 +414,7 @@ impl Stack {
         let len = seg.len() - offset;
         let mut found = self.find_tcp(local, remote);
         if let (Some(index), true) = (found, flags & (SYN | ACK | RST | FIN) == SYN) {
-            // The peer begins anew with the ports of a connection that is over.
+            // The peer reuses the ports of a closed connection.
             let over = |t: &Tcp| matches!(t.phase, Phase::Orphan(_)) && matches!(t.last, State::TimeWait | State::Closed);
             if self.tcp(index).is_some_and(|t| over(t)) {
                 self.remove(index);
@@ -428,7 +428,7 @@ impl Stack {
                     Verdict::Drop => return,
                     Verdict::WithoutFin => packet[head + 13] &= !FIN,
                     Verdict::Challenge(beyond) => {
-                        // smoltcp answers what acknowledges too much with an ACK that says where it is, and not too often.
+                        // smoltcp answers acknowledgements of unsent data with an ACK, at a limited rate.
                         packet[head + 13] = ACK;
                         packet[head + 8..head + 12].copy_from_slice(&beyond.to_be_bytes());
                     }
@@ -437,7 +437,7 @@ impl Stack {
             }
             None if flags & (SYN | ACK | RST | FIN) == SYN => match self.half_open(local, remote, seq) {
                 Some(Ok(index)) => Some(index),
-                // There is no room at the moment: the peer tries again.
+                // The backlog is full: the peer retries.
                 Some(Err(())) => return,
                 None => None,
             },
@@ -465,7 +465,7 @@ impl Stack {
         }
     }
 
-    /// RFC 5961, and what smoltcp does not look at.
+    /// The checks of RFC 5961, and others that smoltcp omits.
     fn check(&mut self, index: usize, seq: u32, flags: u8, len: usize) -> Verdict {
         let Some((t, socket)) = self.smol(index) else { return Verdict::Drop };
         let state = socket.state();
@@ -487,7 +487,7 @@ impl Stack {
         if flags & SYN != 0 {
             return if state == State::SynReceived { Verdict::Drop } else { Verdict::Challenge(beyond) };
         }
-        // The end of a stream counts after its last byte, which must have room.
+        // A FIN counts after the last byte, which must fit into the window.
         let end = seq.wrapping_sub(next).wrapping_add(len as u32) as i32;
         if flags & FIN != 0 && i64::from(end) > i64::from(room) {
             return Verdict::WithoutFin;
@@ -495,7 +495,7 @@ impl Stack {
         Verdict::Pass
     }
 
-    /// A socket for a handshake with the newest listener on this port. None: there is none.
+    /// A socket for a handshake with the newest listener on this port. None: no listener.
     fn half_open(&mut self, local: (Ip, u16), remote: (Ip, u16), seq: u32) -> Option<Result<usize, ()>> {
         let listens = |entry: &Entry| match &entry.socket {
             Socket::Listener(l) => {
@@ -523,7 +523,7 @@ impl Stack {
             return Some(Err(()));
         }
         if half_open.len() >= MOST_HALF_OPEN {
-            // Who floods us does not go on with his handshakes; others take a moment only.
+            // A flooder does not complete its handshakes; others take only a moment.
             if let Some((_, oldest)) = half_open.iter().min() {
                 self.remove(*oldest);
             }
@@ -539,12 +539,12 @@ impl Stack {
         let now = self.now;
         let mut t = Tcp::new(local.0.is_v6(), local.1);
         (t.handle, t.local, t.remote, t.irs) = (Some(handle), Some(local), Some(remote), seq);
-        // What does not become one in this packet goes at once.
+        // In SYN-RECEIVED from the start, so a packet that begins no handshake removes it at once.
         (t.phase, t.born, t.last) = (Phase::HalfOpen(at, serial), now, State::SynReceived);
         Some(Ok(self.add(Socket::Tcp(t))))
     }
 
-    /// What has become of a connection. `error`: why it is closed, if it is.
+    /// Updates the state of a connection. `error`: why it is closed, if it is.
     fn transition(&mut self, index: usize, error: c_int) {
         let now = self.now;
         let Some((t, socket)) = self.smol(index) else { return };
@@ -593,7 +593,7 @@ impl Stack {
                 if socket.recv_queue() > 0 && state != State::Closed {
                     return self.abort(index);
                 }
-                // Without an endpoint, even its reset has left.
+                // Without an endpoint, even its reset has been sent.
                 if state == State::Closed && socket.remote_endpoint().is_none() || now >= until {
                     self.remove(index);
                 }
@@ -610,7 +610,7 @@ impl Stack {
         }
     }
 
-    /// Looks at all connections after smoltcp has sent what was due: what has timed out, what stands still.
+    /// Checks all connections for timeouts and stalls, after smoltcp has sent what was due.
     pub(super) fn tcp_scan(&mut self) {
         let mut time_wait = 0;
         for index in 0..self.entries.len() {
@@ -642,7 +642,7 @@ impl Stack {
                     socket.set_keep_alive(Some(ms(KEEP_ALIVE_MS)));
                 }
             } else if t.probes != Probes::Window && matches!(t.phase, Phase::Open | Phase::Orphan(_)) {
-                // The peer's window may have opened without our hearing of it.
+                // The window update may have been lost.
                 t.probes = Probes::Window;
                 socket.set_keep_alive(Some(ms(PROBE_MS)));
             }
@@ -664,7 +664,7 @@ impl Stack {
         }
     }
 
-    /// The address has changed: connections that used another one are over.
+    /// The address has changed: closes connections that used another one.
     pub(super) fn tcp_moved(&mut self, own: Ip) {
         for index in 0..self.entries.len() {
             let stale = |t: &Tcp| t.local.is_some_and(|(ip, _)| ip.is_v6() == own.is_v6() && ip != own && !ip.is_unspecified());
@@ -674,7 +674,7 @@ impl Stack {
         }
     }
 
-    /// A connection whose own address is gone. Nothing can be sent from there any more.
+    /// Closes a connection whose local address is gone. Nothing can be sent from it any more.
     pub(super) fn tcp_gone(&mut self, index: usize) {
         let Some((t, socket)) = self.smol(index) else { return };
         socket.abort();
@@ -685,7 +685,7 @@ impl Stack {
         }
     }
 
-    /// Whether it could be read and written.
+    /// Whether the socket is readable and writable.
     pub(super) fn tcp_ready(&mut self, index: usize) -> (bool, bool) {
         match self.smol(index) {
             Some((t, socket)) => {
@@ -698,7 +698,7 @@ impl Stack {
     }
 }
 
-/// A connection is up: what keeps it so.
+/// Sets the timeout of a new connection.
 fn settle(socket: &mut tcp::Socket) {
     socket.set_timeout(Some(ms(DEAD_MS)));
 }
@@ -707,6 +707,6 @@ enum Verdict {
     Pass,
     Drop,
     WithoutFin,
-    /// To be answered with where we are; with an acknowledgement number beyond all that we have sent.
+    /// Make smoltcp answer with an ACK, by acknowledging this number, which is beyond all that we have sent.
     Challenge(u32),
 }

@@ -9,7 +9,7 @@ use crate::platform::common::Io;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// Bytes that may wait in one socket; more datagrams are dropped.
+/// Maximum number of bytes queued in one socket; further datagrams are dropped.
 const MOST_WAITING: usize = if cfg!(target_os = "none") { 4096 } else { 256 * 1024 };
 
 pub(super) struct Datagram {
@@ -22,17 +22,17 @@ pub(super) struct Udp {
     pub(super) port: u16,
     pub(super) bound: Ip,
     pub(super) listens: bool,
-    /// Takes nothing from anybody else.
+    /// Ignores datagrams from others.
     pub(super) remote: Option<(Ip, u16)>,
     pub(super) queue: VecDeque<Datagram>,
     waiting: usize,
     pub(super) tos: u8,
     pub(super) group_ttl: u8,
-    /// A neighbour that was asked where it is, and until when its answer is waited for.
+    /// A neighbour whose address was requested, and the deadline for its reply.
     pub(super) awaits: Option<(Ip, u64)>,
 }
 
-/// As long as a datagram waits for its neighbour.
+/// How long to wait for a neighbour; the same time as a queued datagram.
 const AWAIT_MS: u64 = 3_000;
 
 impl Udp {
@@ -123,7 +123,7 @@ impl Stack {
         Io::Wait
     }
 
-    /// Looks whether neighbours have answered for whom sockets wait.
+    /// Checks whether neighbours that sockets wait for have replied.
     pub(super) fn udp_scan(&mut self) {
         for index in 0..self.entries.len() {
             let Some((to, until)) = self.udp(index).and_then(|u| u.awaits) else { continue };
@@ -147,7 +147,7 @@ impl Stack {
         }
     }
 
-    /// A datagram whose header and checksum are right.
+    /// A datagram with a valid header and checksum.
     pub(super) fn udp_input(&mut self, from: Ip, to: Ip, ports: (u16, u16), payload: &[u8]) {
         let takes = |u: &Udp| {
             u.port == ports.1

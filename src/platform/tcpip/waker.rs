@@ -1,16 +1,16 @@
-//! What other threads may touch: flags that the poller looks at.
+//! For other threads: flags that the poller checks.
 
 pub(crate) use super::shared::{Guarded, LIMIT, Pages};
 use crate::memory::atomic::{AtomicU8, Ordering};
 use core::ffi::c_int;
 
-/// There are no signals to block.
+/// No signals to block.
 #[cfg(feature = "std")]
 pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Lets the holder of a short lock go on.
+/// Yields to the holder of a spin lock.
 #[cfg(feature = "std")]
 pub(crate) fn pause() {
     core::hint::spin_loop();
@@ -22,7 +22,7 @@ const RUNG: u8 = 2;
 
 /// Wakers of all managers.
 static FLAGS: [AtomicU8; 128] = [const { AtomicU8::new(FREE) }; 128];
-/// What tells the number of a waker from that of a socket.
+/// Distinguishes the number of a waker from that of a socket.
 const FIRST: c_int = 1 << 30;
 
 fn flag(fd: c_int) -> Option<&'static AtomicU8> {
@@ -34,12 +34,12 @@ pub(super) fn is_one(fd: c_int) -> bool {
     flag(fd).is_some()
 }
 
-/// Whether it has been rung since it was last heard.
+/// Whether it has been woken since it was last cleared.
 pub(super) fn is_rung(fd: c_int) -> bool {
     flag(fd).is_some_and(|flag| flag.load(Ordering::Acquire) == RUNG)
 }
 
-/// A flag that the poller looks at.
+/// A flag that the poller checks.
 pub(crate) struct Waker(c_int);
 
 impl Waker {
@@ -52,7 +52,7 @@ impl Waker {
         self.0
     }
 
-    /// A child process has flags of its own.
+    /// A child process has its own flags.
     pub(crate) fn renew(&self) -> bool {
         true
     }
@@ -62,7 +62,7 @@ impl Waker {
         flag(self.0).inspect(|flag| flag.store(RUNG, Ordering::Release)).is_some()
     }
 
-    /// Has been heard.
+    /// Clears the wakeup.
     pub(crate) fn reset(&self) {
         if let Some(flag) = flag(self.0) {
             flag.store(QUIET, Ordering::Release);

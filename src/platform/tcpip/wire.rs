@@ -22,7 +22,7 @@ pub(super) const PROTO_UDP: u8 = 17;
 #[cfg(feature = "tcpip-ipv6")]
 pub(super) const PROTO_ICMP6: u8 = 58;
 
-/// Two bytes at `at`, 0 where there are none.
+/// Two bytes at `at`; 0 past the end.
 pub(super) fn be16(b: &[u8], at: usize) -> u16 {
     b.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]))
 }
@@ -35,7 +35,7 @@ pub(super) fn put16(b: &mut [u8], at: usize, v: u16) {
     b[at..at + 2].copy_from_slice(&v.to_be_bytes());
 }
 
-/// The sum of 16-bit words, without the final complement.
+/// The sum of the 16-bit words, without the final complement.
 fn sum(bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(2);
     let mut n: u64 = words.by_ref().map(|w| u64::from(u16::from_be_bytes([w[0], w[1]]))).sum();
@@ -45,7 +45,7 @@ fn sum(bytes: &[u8]) -> u64 {
     n
 }
 
-/// The Internet checksum over both parts, the first of which is of even length.
+/// The Internet checksum over both parts; the first must have an even length.
 pub(super) fn checksum(parts: [&[u8]; 2]) -> u16 {
     let mut n = sum(parts[0]) + sum(parts[1]);
     while n > 0xffff {
@@ -104,7 +104,7 @@ impl Ip {
     }
 }
 
-/// What the checksum of an upper layer covers besides its own bytes.
+/// The pseudo-header, which upper-layer checksums also cover.
 fn pseudo(from: Ip, to: Ip, proto: u8, len: usize) -> ([u8; 40], usize) {
     let mut head = [0; 40];
     match (from, to) {
@@ -126,7 +126,7 @@ fn pseudo(from: Ip, to: Ip, proto: u8, len: usize) -> ([u8; 40], usize) {
     }
 }
 
-/// The checksum of an upper layer: 0 when the one inside is right.
+/// The upper-layer checksum: 0 if the one in the packet is correct.
 pub(super) fn upper_checksum(from: Ip, to: Ip, proto: u8, bytes: &[u8]) -> u16 {
     let (head, n) = pseudo(from, to, proto, bytes.len());
     checksum([&head[..n], bytes])
@@ -140,7 +140,7 @@ pub(super) fn put_ip(b: &mut [u8], from: Ip, to: Ip, proto: u8, tos: u8, ttl: u8
             b[0] = 0x45;
             b[1] = tos;
             put16(b, 2, (IP4 + len) as u16);
-            // Not to be fragmented.
+            // Don't fragment.
             b[6] = 0x40;
             (b[8], b[9]) = (ttl, proto);
             b[12..16].copy_from_slice(&from);
@@ -177,7 +177,7 @@ pub(super) fn put_udp(b: &mut [u8], from: Ip, from_port: u16, to: Ip, to_port: u
     at + len
 }
 
-/// An IP packet whose header is sound.
+/// An IP packet with a valid header.
 #[derive(Clone, Copy)]
 pub(super) struct Packet<'a> {
     pub(super) from: Ip,
@@ -186,7 +186,7 @@ pub(super) struct Packet<'a> {
     #[cfg_attr(not(feature = "tcpip-ipv6"), allow(dead_code))]
     pub(super) ttl: u8,
     pub(super) payload: &'a [u8],
-    /// Without what the frame has behind it.
+    /// Without the frame's padding.
     pub(super) len: usize,
 }
 

@@ -11,7 +11,7 @@ extern "C" fn mgc_millis() -> u64 {
 
 #[cfg(all(unix, not(feature = "sim")))]
 fn since_boot() -> u64 {
-    // The raw clock does not follow corrections of its speed.
+    // The raw clock ignores adjustments of its rate.
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_RAW;
     #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
@@ -23,12 +23,12 @@ fn since_boot() -> u64 {
     (t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000)
 }
 
-/// The clock of GetTickCount64 moves in steps of 16 ms.
+/// Not GetTickCount64, whose resolution is 16 ms.
 #[cfg(windows)]
 fn since_boot() -> u64 {
     use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerformanceFrequency};
     let (mut ticks, mut per_second) = (0, 0);
-    // SAFETY: both write one number. They cannot fail on any Windows that is left.
+    // SAFETY: both write one number. They cannot fail on any supported Windows.
     unsafe {
         QueryPerformanceCounter(&mut ticks);
         QueryPerformanceFrequency(&mut per_second);

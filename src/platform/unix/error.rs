@@ -19,7 +19,7 @@ pub(crate) fn set_errno(n: c_int) {
     unsafe { *location() = n };
 }
 
-/// An errno in the words of strerror.
+/// The text of an errno, as from strerror.
 pub(crate) fn words(errno: c_int) -> io::Error {
     io::Error::from_raw_os_error(errno)
 }

@@ -81,7 +81,7 @@ unsafe extern "C" fn mgc_posix_op(name: *const c_char, flags: c_int) -> *mut c_v
     let Some(path) = (unsafe { path(name) }) else { return ptr::null_mut() };
     let mut how = OpenOptions::new();
     if flags == MG_FS_READ {
-        // Nothing waits until somebody opens the other end of a pipe.
+        // Opening a FIFO does not block until another process opens its other end.
         how.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     } else if flags & MG_FS_EXCL != 0 {
         how.write(true).create_new(true);
@@ -189,7 +189,7 @@ pub(crate) unsafe fn renames(fs: *const mg_fs) -> bool {
     unsafe { (*fs).mv }.map(|f| f as usize) == Some(mgc_posix_mv as *const () as usize)
 }
 
-// ---- files that are to survive a crash
+// ---- files that must survive a crash
 
 static SYNC: AtomicBool = AtomicBool::new(true);
 
@@ -254,16 +254,16 @@ pub(crate) fn sweep(path: &CStr, writer: fn(&[u8]) -> Option<u32>) {
         let Some(pid) = writer(entry.file_name().as_bytes()) else { continue };
         let path = dir.join(entry.file_name());
         if is_abandoned(&path, pid) {
-            // Another process may have been faster.
+            // Another process may have removed it first.
             let _ = fs::remove_file(&path);
         }
     }
 }
 
-/// True if no process is writing this temporary file. The PID alone is not enough: it may have been reused, as in containers,
-/// where a server always has the same one.
+/// True if no process is writing this temporary file. The PID alone does not tell: it may have been reused, as in containers, where a
+/// server always has the same one.
 fn is_abandoned(path: &Path, pid: u32) -> bool {
-    // SAFETY: no pointers; signal 0 is none.
+    // SAFETY: no pointers; signal 0 only checks for the process.
     let alive = i32::try_from(pid).is_ok_and(|pid| unsafe { libc::kill(pid, 0) } == 0 || errno() != libc::ESRCH);
     let own = pid == std::process::id();
     // SAFETY: no conditions.
@@ -275,7 +275,7 @@ fn is_abandoned(path: &Path, pid: u32) -> bool {
     // SAFETY: no pointers; the descriptor is open.
     match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
         0 => true,
-        // Not all file systems have locks.
+        // Not all file systems support locks.
         _ => errno() != libc::EWOULDBLOCK && !own,
     }
 }
@@ -305,7 +305,7 @@ impl ConfinedRoot<'_> {
     }
 }
 
-/// True if clients may give a file this name. Here a name is a name.
+/// True if clients may use this file name. On Unix no name is an alias of another.
 pub(crate) fn is_name_for_clients(_path: &[u8]) -> bool {
     true
 }
@@ -343,7 +343,7 @@ fn open_inside(path: &CStr, confined: ConfinedRoot<'_>) -> Option<File> {
     let real = CString::new(real.as_os_str().as_bytes()).ok()?;
     match open_without_links(&real) {
         Ok(file) => Some(file),
-        // The kernel cannot say, or is not asked.
+        // The kernel lacks openat2, or it is not used.
         Err(libc::ENOSYS | libc::EPERM) => open_plain(&real),
         Err(_) => None,
     }
@@ -383,6 +383,6 @@ pub(crate) fn entry(path: &[u8], confined: ConfinedRoot<'_>) -> Option<(bool, u6
 
 /// Truncates a file to `size` bytes.
 pub(crate) fn truncate(fd: *mut c_void, size: u64) {
-    // It was short of space already: nothing else to be done.
+    // Fails only where there is no space either: nothing else to do.
     with_file(fd, |file| file.set_len(size).ok());
 }

@@ -1,4 +1,4 @@
-//! The machine's own knowledge of names: the text of `/etc/hosts` and `/etc/resolv.conf`, read again when they have changed.
+//! Local name resolution: the text of `/etc/hosts` and `/etc/resolv.conf`, read again when they have changed.
 
 use core::cell::RefCell;
 use std::fs::{self, File};
@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 const HOSTS: &str = "/etc/hosts";
 const CONF: &str = "/etc/resolv.conf";
-/// What is read of a file; the rest of a longer one is ignored.
+/// Maximum number of bytes read from a file; the rest is ignored.
 const SIZE: u64 = 1 << 20;
 
-/// What tells one version of a file from another: device, inode, size and time of change. None: there is no such file.
+/// Identifies a version of a file: device, inode, size and time of change. None: the file does not exist.
 type Version = Option<(u64, u64, u64, i64, i64)>;
 
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl Cached {
         let mut kept = self.0.borrow_mut();
         if kept.0 != now {
             let mut text = Vec::new();
-            // What cannot be read is as good as empty.
+            // A file that cannot be read counts as empty.
             let _ = File::open(path).and_then(|file| file.take(SIZE).read_to_end(&mut text));
             *kept = (now, text.into());
         }

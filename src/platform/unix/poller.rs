@@ -9,16 +9,16 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use std::io;
 use std::time::Duration;
 
-/// Whether there is always a network, as far as this platform knows.
+/// Whether this platform always has a network.
 pub(crate) const ALWAYS_UP: bool = true;
 
-/// What one wait reports at most.
+/// Maximum number of events per wait.
 pub(crate) const MOST: usize = 1024;
 
 pub(crate) struct Poller {
     /// Sockets are registered while another thread sleeps in `sleep`.
     registry: UnsafeCell<Registry>,
-    /// Only for the thread that has set `waiting`.
+    /// Accessed only by the thread that has set `waiting`.
     poll: UnsafeCell<(Poll, Events)>,
     waiting: Cell<bool>,
 }
@@ -34,12 +34,12 @@ impl Poller {
         Ok(Poller { registry: registry.into(), poll: poll.into(), waiting: Cell::new(false) })
     }
 
-    /// Starts again with nothing registered. Leaves the old poller alone: another process may use it.
+    /// Starts over with nothing registered. Does not touch the old poller, which another process may use.
     pub(crate) fn renew(&self) -> io::Result<()> {
         let (registry, poll) = open()?;
-        // A thread that was waiting does not exist in this process.
+        // A waiting thread does not exist in this process.
         self.waiting.set(false);
-        // SAFETY: nobody waits, and the registry is borrowed in single calls only.
+        // SAFETY: no thread waits, and the registry is only borrowed within single calls.
         unsafe {
             *self.registry.get() = registry;
             *self.poll.get() = poll;
@@ -48,21 +48,21 @@ impl Poller {
     }
 
     fn registry(&self) -> &Registry {
-        // SAFETY: replaced by renew only, during which nobody has the reference.
+        // SAFETY: only renew replaces it, while no such reference exists.
         unsafe { &*self.registry.get() }
     }
 
-    /// The system knows best.
+    /// Left to the system.
     #[inline]
     pub(crate) fn is_up(&self) -> bool {
         true
     }
 
-    /// There is no interface of the application's.
+    /// The application has no interface of its own here.
     #[inline]
     pub(crate) fn detach(&self, _ifp: *mut crate::abi::mg_tcpip_if) {}
 
-    /// Everything has left already.
+    /// Nothing to do: the system sends by itself.
     #[inline]
     pub(crate) fn flush(&self) {}
 
@@ -93,7 +93,7 @@ impl Poller {
         if self.waiting.replace(true) {
             return;
         }
-        // SAFETY: `waiting` is set by this call alone.
+        // SAFETY: only this call sets `waiting`.
         let (poll, events) = unsafe { &mut *self.poll.get() };
         events.clear();
         let mut done = false;

@@ -1,10 +1,10 @@
-//! Socket calls. The only file that passes descriptors to the kernel; all sockets are non-blocking and close-on-exec.
+//! Socket calls. Only this file passes descriptors to the kernel. All sockets are non-blocking and close-on-exec.
 
 pub(crate) use super::error::{errno, set_errno, words};
 use crate::abi::{mg_addr, mg_addr_bytes};
 pub(crate) use crate::platform::common::{Io, Scratch};
 use core::ffi::c_int;
-// Descriptors that close themselves.
+// Descriptors that are closed when dropped.
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
 pub(crate) use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
@@ -42,7 +42,7 @@ impl SockAddr {
     pub(crate) fn new(a: &mg_addr) -> SockAddr {
         let mut s = SockAddr::empty();
         let p = &raw mut s.storage;
-        // SAFETY: sockaddr_storage has room and alignment for every family; all bytes are initialised.
+        // SAFETY: sockaddr_storage has the size and alignment for every family; all bytes are initialised.
         unsafe {
             if a.is_ip6 {
                 let p = p.cast::<sockaddr_in6>();
@@ -66,8 +66,8 @@ impl SockAddr {
     pub(crate) fn unix(path: &[u8]) -> Option<SockAddr> {
         let mut s = SockAddr::empty();
         let p = (&raw mut s.storage).cast::<sockaddr_un>();
-        // SAFETY: sockaddr_storage has room and alignment for every family. The path and the NUL behind it, which is there
-        // already, fit into sun_path.
+        // SAFETY: sockaddr_storage has the size and alignment for every family. The path and the NUL after it, which is already there,
+        // fit into sun_path.
         unsafe {
             if path.len() >= (*p).sun_path.len() {
                 return None;
@@ -133,7 +133,7 @@ fn new(family: c_int, udp: bool) -> Result<c_int, c_int> {
     if fd < 0 { Err(errno()) } else { ready_made(fd) }
 }
 
-/// What makes a new socket non-blocking and close-on-exec from its first moment on.
+/// Creates sockets that are non-blocking and close-on-exec from the start.
 #[cfg(not(target_vendor = "apple"))]
 const NEW: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 #[cfg(target_vendor = "apple")]
@@ -144,7 +144,7 @@ fn ready_made(fd: c_int) -> Result<c_int, c_int> {
     Ok(fd)
 }
 
-/// The system has no way to make it so: a fork in between may leak it.
+/// The system cannot create such sockets: a fork in between may leak the descriptor.
 #[cfg(target_vendor = "apple")]
 fn ready_made(fd: c_int) -> Result<c_int, c_int> {
     if adopt(fd) {
@@ -168,7 +168,7 @@ unsafe fn accept_new(fd: c_int, to: *mut sockaddr, len: *mut socklen_t) -> c_int
 }
 
 pub(crate) fn close(fd: c_int) {
-    // SAFETY: no pointers. The descriptor is ours.
+    // SAFETY: no pointers. We own the descriptor.
     unsafe { libc::close(fd) };
 }
 
@@ -251,7 +251,7 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
         }
         match errno() {
             libc::EINTR => continue,
-            // One that was reset while it waited is none to hand out.
+            // Skip a connection that was reset in the queue.
             libc::ECONNABORTED => continue,
             e => return Err(e),
         }
@@ -286,11 +286,11 @@ pub(crate) fn tell_rest(_fd: c_int) -> bool {
 #[cfg(target_os = "linux")]
 pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, told: bool) -> (Io, bool) {
     if !told {
-        // Where the peer could send descriptors along, there must be no room for them.
+        // A Unix peer could attach descriptors: leave no space for them.
         // SAFETY: passed on to the caller.
         return (unsafe { recv(fd, buf, len) }, false);
     }
-    // One message: its header, and an int.
+    // One control message: its header and an int.
     let mut control = [0u64; 4];
     let mut part = libc::iovec { iov_base: buf.cast(), iov_len: len };
     // SAFETY: all-zero is a valid msghdr.
@@ -300,13 +300,13 @@ pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, told: bool
     let io = retry(|| {
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of_val(&control) as _;
-        // SAFETY: the caller vouches for buf; the other parts of the message are ours.
+        // SAFETY: the caller guarantees buf; the other parts of the message are local.
         unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) }
     });
     if !matches!(io, Io::Done(1..)) {
         return (io, false);
     }
-    // SAFETY: the kernel has filled in the message, and its control part is aligned for a header.
+    // SAFETY: the kernel has filled in the message; its control part is aligned for a header.
     let left = unsafe {
         libc::CMSG_FIRSTHDR(&raw const message)
             .as_ref()
@@ -347,7 +347,7 @@ pub(crate) unsafe fn recv_from(fd: c_int, buf: *mut u8, len: usize, rest: &mut [
     message.msg_name = (&raw mut s.storage).cast();
     let io = retry(|| {
         message.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
-        // SAFETY: the caller vouches for buf; the other parts of the message are ours.
+        // SAFETY: the caller guarantees buf; the other parts of the message are local.
         unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT | libc::MSG_TRUNC) }
     });
     (io, s.to_addr())
@@ -372,7 +372,7 @@ const MSG_MORE: c_int = 0;
 #[cfg(target_os = "linux")]
 pub(crate) fn send_file(fd: c_int, file: c_int, offset: u64, len: usize) -> Io {
     let Ok(mut offset) = i64::try_from(offset) else { return Io::Failed(libc::EOVERFLOW) };
-    // SAFETY: offset is ours for the length of the call.
+    // SAFETY: offset is a local variable.
     retry(|| unsafe { libc::sendfile64(fd, file, &mut offset, len) })
 }
 
@@ -389,7 +389,7 @@ pub(crate) fn read_at(file: c_int, offset: u64, buf: &mut [u8]) -> Io {
     #[cfg(target_os = "linux")]
     use libc::pread64 as pread;
     let Ok(offset) = offset.try_into() else { return Io::Failed(libc::EOVERFLOW) };
-    // SAFETY: the buffer is a slice of ours.
+    // SAFETY: the buffer is a valid slice.
     retry(|| unsafe { pread(file, buf.as_mut_ptr().cast(), buf.len(), offset) })
 }
 
@@ -407,7 +407,7 @@ pub(crate) fn sigpipe_kills() -> bool {
 pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr) -> Io {
     let s = SockAddr::new(to);
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: the caller vouches for buf; ptr covers its length.
+    // SAFETY: the caller guarantees buf; ptr covers its length.
     retry(|| unsafe { libc::sendto(fd, buf.cast(), len, flags, s.ptr(), s.len) })
 }
 
@@ -441,7 +441,7 @@ fn option(fd: c_int, name: c_int) -> Option<c_int> {
     done.then_some(value)
 }
 
-/// The pending error of a socket, which is cleared; 0 if there is none.
+/// Returns and clears the pending error of a socket; 0 if there is none.
 pub(crate) fn take_error(fd: c_int) -> c_int {
     option(fd, libc::SO_ERROR).unwrap_or_else(errno)
 }
@@ -459,7 +459,7 @@ fn family(fd: c_int) -> Option<c_int> {
     known.then(|| s.storage.ss_family.into())
 }
 
-/// Whether something can arrive at this descriptor as it does at a listener of ours, and then whether as datagrams.
+/// Whether the descriptor can serve as a listener; if so, whether for datagrams.
 pub(crate) fn listens(fd: c_int) -> Option<bool> {
     let domain = family(fd)?;
     if !matches!(domain, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX) {
@@ -479,7 +479,7 @@ pub(crate) fn has_input(fd: c_int) -> bool {
     retry(|| unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_PEEK) }) != Io::Wait
 }
 
-/// True if the kernel knows that the other end of a stream is gone, and not merely silent.
+/// True if the kernel knows that the peer of a stream is gone, not just silent.
 pub(crate) fn is_gone(fd: c_int) -> bool {
     option(fd, libc::SO_ERROR).is_some_and(|errno| errno != 0) || is_tcp_closed(fd)
 }
@@ -500,7 +500,7 @@ fn is_tcp_closed(_fd: c_int) -> bool {
     false
 }
 
-/// How many bytes the kernel still holds because the peer has not acknowledged them. None if it does not say.
+/// The number of bytes that the kernel holds because the peer has not acknowledged them. None if unknown.
 #[cfg(target_os = "linux")]
 pub(crate) fn unacknowledged(fd: c_int) -> Option<usize> {
     let mut n: c_int = 0;
@@ -516,7 +516,7 @@ pub(crate) fn unacknowledged(_fd: c_int) -> Option<usize> {
 
 /// Discards the next bytes of a TCP stream without copying them.
 pub(crate) fn discard(fd: c_int, scratch: &mut Scratch) -> Io {
-    // With MSG_TRUNC the kernel does not write to the buffer (tcp(7)), but tools that check memory want one.
+    // With MSG_TRUNC the kernel does not write to the buffer (tcp(7)), but memory checkers expect one.
     let mut small = [core::mem::MaybeUninit::uninit(); 512];
     let mut nowhere = scratch.room();
     if nowhere.is_empty() {
@@ -542,13 +542,13 @@ pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_in
     found
 }
 
-/// Whether datagrams for this address can leave. The system sees to that by itself.
+/// Whether datagrams to this address can be sent. The system resolves neighbours by itself.
 #[inline]
 pub(crate) fn reach(_fd: c_int, _to: &mg_addr) -> Io {
     Io::Done(0)
 }
 
-/// What applications know an error by, where that is not the name of a system call.
+/// The name under which applications know an error, if it is not the name of the system call.
 #[inline]
 pub(crate) fn message(_errno: c_int) -> Option<&'static str> {
     None

@@ -18,7 +18,7 @@ pub(crate) struct SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // A child process, or one that has got a copy of the descriptor, may go on listening.
+        // A child, or another process with a copy of the descriptor, may keep listening.
         if self.process == process::id() && socket_at(&self.path) == Some(self.file) && !is_served(&self.path) {
             let _ = fs::remove_file(&self.path);
         }
@@ -34,7 +34,7 @@ fn socket_at(path: &Path) -> Option<(u64, u64)> {
 fn is_served(path: &Path) -> bool {
     let Some(addr) = SockAddr::unix(path.as_os_str().as_bytes()) else { return false };
     let Ok(fd) = sock::open_unix() else { return true };
-    // SAFETY: just opened, and nobody else's.
+    // SAFETY: just opened, and not shared.
     let _fd = unsafe { OwnedFd::from_raw_fd(fd) };
     !matches!(sock::connect_to(fd, &addr), Io::Failed(libc::ECONNREFUSED | libc::ENOENT))
 }
@@ -51,7 +51,7 @@ pub(crate) fn listen(path: &[u8], backlog: c_int) -> Result<(c_int, SocketFile),
         };
         bound.map_err(|e| ("bind", e))?;
         let of = |e: io::Error| ("bind", e.raw_os_error().unwrap_or(libc::EIO));
-        // The process may change its directory.
+        // The process may change its working directory.
         let path = std::path::absolute(path).map_err(of)?;
         let file = socket_at(&path).ok_or(("bind", libc::ENOENT))?;
         let file = SocketFile { path, file, process: process::id() };
@@ -61,7 +61,7 @@ pub(crate) fn listen(path: &[u8], backlog: c_int) -> Result<(c_int, SocketFile),
     listening().inspect_err(|_| sock::close(fd))
 }
 
-/// Removes the socket of a process that is gone. False if there is none, or a process is listening.
+/// Removes the socket file of a process that is gone. False if there is none, or a process is listening.
 fn remove_stale(path: &Path) -> bool {
     let Some(before) = socket_at(path) else { return false };
     !is_served(path) && socket_at(path) == Some(before) && fs::remove_file(path).is_ok()

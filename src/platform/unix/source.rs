@@ -1,4 +1,4 @@
-//! Descriptors at mio's poller.
+//! Registers descriptors with mio's poller.
 
 use core::ffi::c_int;
 use mio::{Interest, Registry, Token, event::Event, unix::SourceFd};

@@ -20,8 +20,8 @@ pub(crate) fn sleep_ms(ms: u64) {
     std::thread::sleep(Duration::from_millis(ms));
 }
 
-/// Calls `f` until it returns true or `ms` milliseconds have passed. Returns its last result. Uses the system's clock, because
-/// the application's may stand still.
+/// Calls `f` until it returns true or `ms` milliseconds have passed. Returns its last result. Uses the system's clock, because the
+/// application's may be stopped.
 pub(crate) fn retry_for(ms: u64, mut f: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     for round in 0u32.. {
@@ -51,7 +51,7 @@ extern "C" fn forked() {
 pub(crate) fn generation() -> u32 {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {
-        // SAFETY: the handler does no more than a child may do.
+        // SAFETY: the handler only does what is safe after a fork.
         #[cfg(unix)]
         unsafe {
             libc::pthread_atfork(None, None, Some(forked));
@@ -70,7 +70,7 @@ pub(crate) fn process_id() -> u32 {
     std::process::id()
 }
 
-/// A lock that a panic leaves usable.
+/// A mutex that stays usable after a panic.
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
 pub(crate) use sync::MutexGuard;
 

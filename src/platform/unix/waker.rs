@@ -1,10 +1,10 @@
-//! What other threads and signal handlers may touch: an eventfd or a pipe, a lock that signal handlers can take, and memory that they can grow.
+//! For other threads and signal handlers: an eventfd or a pipe, a lock that signal handlers can take, and memory that they can grow.
 
 use super::sock;
 pub(crate) use crate::platform::common::guarded::{Guarded, LIMIT};
 use core::ffi::c_int;
 
-/// Runs `f` with signals blocked, so that a handler of this thread cannot ask for the lock that `f` holds.
+/// Runs `f` with signals blocked, so a signal handler in this thread cannot wait for the lock that `f` holds.
 pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: sigset_t is plain data, filled before use.
     unsafe {
@@ -17,7 +17,7 @@ pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Lets the holder of a short lock go on.
+/// Yields to the holder of a spin lock.
 pub(crate) fn pause() {
     // SAFETY: no pointers.
     unsafe { libc::sched_yield() };
@@ -26,7 +26,7 @@ pub(crate) fn pause() {
 /// Ends the wait of the poller that watches its descriptor.
 pub(crate) struct Waker {
     read: c_int,
-    /// The same descriptor where the system has eventfd.
+    /// The same descriptor if the system has eventfd.
     write: c_int,
 }
 
@@ -79,15 +79,15 @@ impl Waker {
     /// Any thread and signal handlers may call it. False if the descriptor is broken.
     pub(crate) fn wake(&self) -> bool {
         let one: u64 = 1;
-        // SAFETY: writes eight bytes from the stack. What is full is as good as written.
+        // SAFETY: writes eight bytes from the stack. A full pipe wakes the poller just as well.
         let n = unsafe { libc::write(self.write, (&raw const one).cast(), 8) };
         n == 8 || sock::errno() == libc::EAGAIN
     }
 
-    /// Clears the wakeup, so that the next one ends a wait again.
+    /// Clears the wakeup, so the next one ends a wait again.
     pub(crate) fn reset(&self) {
         let mut count = [0u64; 16];
-        // SAFETY: reads onto the stack. An eventfd is empty after eight bytes, a pipe when it has given less than was asked for.
+        // SAFETY: reads onto the stack. An eventfd is empty after eight bytes, a pipe after a short read.
         while unsafe { libc::read(self.read, count.as_mut_ptr().cast(), size_of_val(&count)) } == size_of_val(&count) as isize {}
     }
 }
@@ -106,11 +106,11 @@ pub(crate) struct Pages {
     base: *mut u8,
     size: usize,
     len: usize,
-    /// Whose they are: a process as in [`Guarded`].
+    /// The owning process, as in [`Guarded`].
     pub(crate) process: u32,
 }
 
-// SAFETY: mappings of its own.
+// SAFETY: it owns its mappings.
 unsafe impl Send for Pages {}
 
 impl Pages {
@@ -123,20 +123,20 @@ impl Pages {
             return false;
         }
         for part in parts {
-            // SAFETY: there is room for all parts behind len.
+            // SAFETY: all parts fit behind len.
             unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), self.base.add(self.len), part.len()) };
             self.len += part.len();
         }
         true
     }
 
-    /// None yet, of this process.
+    /// Empty, for this process.
     pub(crate) const fn of(process: u32) -> Pages {
         Pages { process, ..Pages::EMPTY }
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: len bytes at base were written by push, and are used through self alone.
+        // SAFETY: push wrote len bytes at base; they are accessed through self only.
         unsafe { crate::ffi_util::bytes::slice_mut(self.base, self.len) }
     }
 
@@ -146,7 +146,7 @@ impl Pages {
         }
         let size = need.next_power_of_two().max(16384);
         let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a fresh mapping; the old one is copied before it goes.
+        // SAFETY: a fresh mapping; the old one is copied before it is unmapped.
         unsafe {
             let p = libc::mmap(core::ptr::null_mut(), size, prot, flags, -1, 0);
             if p == libc::MAP_FAILED {
@@ -173,7 +173,7 @@ impl Pages {
 mod tests {
     use super::*;
 
-    /// What systems without eventfd use does the same.
+    /// The pipe, for systems without eventfd, behaves the same.
     #[test]
     fn both_kinds_wake_and_are_heard() {
         let [read, write] = pipe().unwrap();

@@ -5,19 +5,19 @@ use std::io;
 pub(crate) use std::io::Error;
 use windows_sys::Win32::Networking::WinSock::*;
 
-/// Stores an error where a program looks for it: in WSAGetLastError, and in C's `errno`, which has numbers of its own.
+/// Stores an error where applications look for it: in WSAGetLastError, and in C's `errno`, which has its own numbers.
 pub(crate) fn set_errno(n: c_int) {
     unsafe extern "C" {
         fn _errno() -> *mut c_int;
     }
-    // SAFETY: both are the thread's own.
+    // SAFETY: both are thread-local.
     unsafe {
         WSASetLastError(n);
         *_errno() = in_c(n);
     }
 }
 
-/// What `errno.h` calls an error of Winsock.
+/// The `errno.h` number of a Winsock error.
 fn in_c(n: c_int) -> c_int {
     match n {
         WSAEACCES => libc::EACCES,
@@ -51,7 +51,7 @@ pub(super) fn number(e: &io::Error) -> c_int {
     e.raw_os_error().unwrap_or(WSAEINVAL)
 }
 
-/// An error in the system's words.
+/// The system's text for an error.
 pub(crate) fn words(errno: c_int) -> io::Error {
     io::Error::from_raw_os_error(errno)
 }

@@ -1,10 +1,10 @@
-//! Names of files as clients write them, and what Windows takes them for.
+//! How Windows interprets file names that clients send.
 
 #![forbid(unsafe_code)]
 
-/// True if each part of a path below a directory names a file of just that name. Windows has other names for the same file (`a.txt.`,
-/// `a.txt::$DATA`, `LONGNA~1.TXT`, `sub\a.txt`), with which a client would get around what a program says about a path, and names
-/// that are devices in every directory.
+/// True if each part of a path below a directory names a file of exactly that name. Windows has aliases for files (`a.txt.`,
+/// `a.txt::$DATA`, `LONGNA~1.TXT`, `sub\a.txt`), with which a client would bypass an application's checks of a path, and names that are
+/// devices in every directory.
 pub(super) fn are_plain(path: &[u8]) -> bool {
     path.split(|b| *b == b'/').all(|part| part.is_empty() || part == b"." || is_plain(part))
 }
@@ -14,7 +14,7 @@ fn is_plain(name: &[u8]) -> bool {
     !name.iter().any(odd) && !name.ends_with(b".") && !name.ends_with(b" ") && !is_device(name) && !is_short_alias(name)
 }
 
-/// `NUL`, `com1.txt`: whatever follows a dot or a space.
+/// `NUL`, `com1.txt`: an extension does not matter.
 fn is_device(name: &[u8]) -> bool {
     let stem = name.split(|b| *b == b'.').next().unwrap_or_default().trim_ascii_end();
     let is = |device: &&str| stem.eq_ignore_ascii_case(device.as_bytes());
@@ -27,8 +27,8 @@ fn is_device(name: &[u8]) -> bool {
     kind && matches!(number, [b'0'..=b'9'] | [0xc2, 0xb9 | 0xb2 | 0xb3])
 }
 
-/// A name of the form that file systems make up for longer ones: up to eight characters with `~` and digits at the end, and an
-/// extension of up to three.
+/// A name in the form of the short aliases that file systems generate: up to eight characters ending in `~` and digits, and an extension
+/// of up to three.
 fn is_short_alias(name: &[u8]) -> bool {
     let mut parts = name.split(|b| *b == b'.');
     let (stem, extension) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

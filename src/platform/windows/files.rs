@@ -36,7 +36,7 @@ fn handle(file: File) -> *mut c_void {
     file.into_raw_handle()
 }
 
-/// There are no descriptors that the system would send from.
+/// None: the system cannot send from a descriptor.
 pub(crate) fn descriptor(_fd: *mut c_void) -> Option<c_int> {
     None
 }
@@ -75,7 +75,7 @@ unsafe extern "C" fn mgc_posix_ls(
     let (Some(path), Some(f)) = (unsafe { path(name) }, f) else { return };
     let Ok(entries) = fs::read_dir(path) else { return };
     for entry in entries.map_while(Result::ok) {
-        // Names that are no Unicode cannot be opened by the functions here.
+        // The functions here cannot open names that are not Unicode.
         if let Some(name) = entry.file_name().into_string().ok().and_then(|name| CString::new(name).ok()) {
             // SAFETY: the application's function and its argument.
             unsafe { f(name.as_ptr(), arg) };
@@ -101,7 +101,7 @@ unsafe extern "C" fn mgc_posix_op(name: *const c_char, flags: c_int) -> *mut c_v
 #[unsafe(no_mangle)]
 extern "C" fn mgc_posix_cl(fd: *mut c_void) {
     if !fd.is_null() {
-        // SAFETY: op opened it and nobody uses it any more.
+        // SAFETY: op opened it, and it is no longer used.
         drop(unsafe { File::from_raw_handle(fd) });
     }
 }
@@ -180,7 +180,7 @@ pub(crate) unsafe fn renames(fs: *const mg_fs) -> bool {
     unsafe { (*fs).mv }.map(|f| f as usize) == Some(mgc_posix_mv as *const () as usize)
 }
 
-// ---- files that are to survive a crash
+// ---- files that must survive a crash
 
 static SYNC: AtomicBool = AtomicBool::new(true);
 
@@ -194,15 +194,15 @@ pub(crate) fn complete(fd: *mut c_void) -> bool {
     with_file(fd, |file| !SYNC.load(Ordering::Relaxed) || file.sync_all().is_ok()).unwrap_or(false)
 }
 
-/// The system has no way to sync the name of a file: its journal sees to that.
+/// The system cannot sync a directory; the file system's journal protects the name.
 pub(crate) fn complete_name(_path: &CStr) -> bool {
     true
 }
 
-/// That a file is open says that it is being written: see [`sweep`].
+/// An open file is being written: see [`sweep`].
 pub(crate) fn lock(_fd: *mut c_void) {}
 
-/// Removes temporary files in the directory of `path` that nobody has open. `writer` extracts the PID from a name.
+/// Removes temporary files in the directory of `path` that no process has open. `writer` extracts the PID from a name.
 pub(crate) fn sweep(path: &CStr, writer: fn(&[u8]) -> Option<u32>) {
     let dir = as_path(path.to_bytes()).and_then(Path::parent).filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(entries) = fs::read_dir(dir) else { return };
@@ -242,13 +242,13 @@ impl ConfinedRoot<'_> {
         self.0.iter().filter_map(|root| fs::canonicalize(as_path(root)?).ok()).any(|root| real.starts_with(root))
     }
 
-    /// True if what follows one of the directories in a path is a name as in the directory's own listing.
+    /// True if the part of a path below one of the directories is spelled as the directory lists it.
     fn names_plainly(self, path: &[u8]) -> bool {
         self.0.iter().any(|root| path.strip_prefix(*root).is_some_and(file_names::are_plain))
     }
 }
 
-/// True if clients may give a file this name.
+/// True if clients may use this file name.
 pub(crate) fn is_name_for_clients(path: &[u8]) -> bool {
     file_names::are_plain(path)
 }
@@ -271,7 +271,7 @@ pub(crate) fn open(path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
     Found::File { size: meta.len(), mtime: changed(&meta), fd: handle(file) }
 }
 
-/// Directories, too.
+/// Also opens directories.
 fn open_any(path: &Path) -> Option<File> {
     OpenOptions::new().read(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path).ok()
 }
@@ -292,7 +292,7 @@ pub(crate) fn entry(path: &[u8], confined: ConfinedRoot<'_>) -> Option<(bool, u6
     Some((meta.is_dir(), meta.len(), changed(&meta)))
 }
 
-/// Truncates a file to `size` bytes. Who may append only has to ask once more.
+/// Truncates a file to `size` bytes. The handle may lack the right to, if it was opened for appending, so the file is reopened.
 pub(crate) fn truncate(fd: *mut c_void, size: u64) {
     with_file(fd, |file| {
         const SHARE: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -300,7 +300,7 @@ pub(crate) fn truncate(fd: *mut c_void, size: u64) {
         let again = unsafe { ReOpenFile(file.as_raw_handle(), GENERIC_WRITE, SHARE, 0) };
         if again != INVALID_HANDLE_VALUE {
             // SAFETY: just opened.
-            // It was short of space already: nothing else to be done.
+            // Fails only where there is no space either: nothing else to do.
             let _ = unsafe { File::from_raw_handle(again) }.set_len(size);
         }
     });

@@ -1,5 +1,5 @@
-//! The machine's own knowledge of names: the hosts file, read again when it has changed, and the servers of its network adapters, in
-//! the form of a resolv.conf.
+//! Local name resolution: the hosts file, read again when it has changed, and the name servers of the network adapters, in the form of
+//! a resolv.conf.
 
 use core::cell::RefCell;
 use core::ptr;
@@ -17,10 +17,10 @@ use windows_sys::Win32::NetworkManagement::IpHelper::*;
 use windows_sys::Win32::NetworkManagement::Ndis::IfOperStatusUp;
 use windows_sys::Win32::Networking::WinSock::{AF_UNSPEC, SOCKADDR, SOCKADDR_STORAGE, SOCKET_ADDRESS};
 
-/// What is read of a file; the rest of a longer one is ignored.
+/// Maximum number of bytes read from a file; the rest is ignored.
 const SIZE: u64 = 1 << 20;
 
-/// What tells one version of a file from another: its size and the time of change. None: there is no such file.
+/// Identifies a version of a file: its size and time of change. None: the file does not exist.
 type Version = Option<(u64, Option<SystemTime>)>;
 
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Names {
         let mut kept = self.0.borrow_mut();
         if kept.0 != now {
             let mut text = Vec::new();
-            // What cannot be read is as good as empty.
+            // A file that cannot be read counts as empty.
             let _ = File::open(path).and_then(|file| file.take(SIZE).read_to_end(&mut text));
             *kept = (now, text.into());
         }
@@ -50,7 +50,7 @@ impl Names {
     }
 }
 
-/// What matters of a network adapter that is up.
+/// The relevant settings of a network adapter that is up.
 struct Adapter {
     metric: u32,
     servers: Vec<SocketAddr>,
@@ -72,7 +72,7 @@ fn conf(adapters: &[Adapter]) -> String {
     text
 }
 
-/// Addresses that Windows shows for adapters without a server: fec0:0:0:ffff::1 to 3.
+/// Addresses that Windows reports for adapters without a server: fec0:0:0:ffff::1 to 3.
 fn is_placeholder(server: &SocketAddr) -> bool {
     matches!(server, SocketAddr::V6(v6) if v6.ip().segments()[..7] == Ipv6Addr::new(0xfec0, 0, 0, 0xffff, 0, 0, 0, 0).segments()[..7])
 }
@@ -81,14 +81,14 @@ fn adapters() -> Vec<Adapter> {
     const FLAGS: u32 = GAA_FLAG_SKIP_UNICAST | GAA_FLAG_SKIP_ANYCAST | GAA_FLAG_SKIP_MULTICAST | GAA_FLAG_SKIP_FRIENDLY_NAME;
     let mut memory: Vec<u64> = Vec::new();
     let mut size = 16 * 1024;
-    // There may be more of them each time.
+    // The list may grow between two calls.
     for _ in 0..5 {
         memory.resize(size as usize / 8 + 1, 0);
-        // SAFETY: the memory has that many bytes, aligned as the records are.
+        // SAFETY: the memory has that many bytes, aligned for the records.
         let result = unsafe { GetAdaptersAddresses(AF_UNSPEC.into(), FLAGS, ptr::null(), memory.as_mut_ptr().cast(), &mut size) };
         match result {
             NO_ERROR => {
-                // SAFETY: the system has put a list there.
+                // SAFETY: the system has stored a list there.
                 let mut found = unsafe { walk(memory.as_ptr().cast()) };
                 found.sort_by_key(|a| a.metric);
                 return found;
@@ -104,7 +104,7 @@ fn adapters() -> Vec<Adapter> {
 /// `at` is a list of adapters, or NULL.
 unsafe fn walk(mut at: *const IP_ADAPTER_ADDRESSES_LH) -> Vec<Adapter> {
     let mut found = Vec::new();
-    // SAFETY: as the caller promises. Each record lies in memory of the list, and so do the addresses and names that it points at.
+    // SAFETY: as the caller promises. Each record, with the addresses and names that it points to, lies in the memory of the list.
     while let Some(adapter) = unsafe { at.as_ref() } {
         at = adapter.Next;
         if adapter.OperStatus != IfOperStatusUp {
@@ -129,10 +129,10 @@ unsafe fn walk(mut at: *const IP_ADAPTER_ADDRESSES_LH) -> Vec<Adapter> {
 }
 
 /// # Safety
-/// It points at a socket address of the length given.
+/// It points at a socket address of the given length.
 unsafe fn address(a: &SOCKET_ADDRESS) -> Option<SocketAddr> {
     let len = usize::try_from(a.iSockaddrLength).ok().filter(|n| *n <= size_of::<SOCKADDR_STORAGE>())?;
-    // SAFETY: as the caller promises; the storage has room for it.
+    // SAFETY: as the caller promises; the storage is large enough.
     let ((), found) = unsafe {
         socket2::SockAddr::try_init(|storage, size| {
             ptr::copy_nonoverlapping::<u8>(a.lpSockaddr.cast::<SOCKADDR>().cast(), storage.cast(), len);

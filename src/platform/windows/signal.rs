@@ -1,5 +1,5 @@
-//! Signals, as far as the C runtime has them: Ctrl-C is SIGINT, Ctrl-Break SIGBREAK. It calls handlers in a thread of their own, and
-//! each only once.
+//! Signals, as far as the C runtime supports them: Ctrl-C is SIGINT, Ctrl-Break SIGBREAK. It calls handlers in a separate thread, and each
+//! only once.
 
 use core::ffi::c_int;
 use core::mem::transmute;
@@ -7,30 +7,30 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) type Handler = extern "C" fn(c_int);
 
-/// What the program did with a signal before.
+/// The previous disposition of a signal.
 #[derive(Clone, Copy)]
 pub(crate) struct Previous(libc::sighandler_t);
 
-/// The engine's handler, which is the same for all signals; 0 before there is one.
+/// The engine's handler, the same for all signals; 0 before one is installed.
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn caught(signo: c_int) {
     install(signo);
     let handler = HANDLER.load(Ordering::Acquire);
     if handler != 0 {
-        // SAFETY: catch stored it, from a handler.
+        // SAFETY: catch stored a handler there.
         let handler = unsafe { transmute::<usize, Handler>(handler) };
         handler(signo);
     }
 }
 
-/// Returns what was installed before.
+/// Returns the previous handler.
 fn install(signo: c_int) -> libc::sighandler_t {
     // SAFETY: the handler is a function of the right type.
     unsafe { libc::signal(signo, caught as *const () as libc::sighandler_t) }
 }
 
-/// Installs a handler. Returns what was there; None if the signal cannot be caught.
+/// Installs a handler. Returns the previous disposition; None if the signal cannot be caught.
 pub(crate) fn catch(signo: c_int, handler: Handler) -> Option<Previous> {
     HANDLER.store(handler as *const () as usize, Ordering::Release);
     Some(install(signo)).filter(|before| *before != libc::SIG_ERR as libc::sighandler_t).map(Previous)
@@ -38,7 +38,7 @@ pub(crate) fn catch(signo: c_int, handler: Handler) -> Option<Previous> {
 
 /// Removes a handler, unless the application has installed another one since.
 pub(crate) fn restore(signo: c_int, _handler: Handler, before: &Previous) {
-    // SAFETY: what was installed before, and what is now.
+    // SAFETY: the previous handler, and the current one.
     unsafe {
         let now = libc::signal(signo, before.0);
         if now != caught as *const () as libc::sighandler_t {
@@ -47,10 +47,10 @@ pub(crate) fn restore(signo: c_int, _handler: Handler, before: &Previous) {
     }
 }
 
-/// A thread of its own has an `errno` of its own.
+/// Handlers run in a separate thread, with its own `errno`.
 pub(crate) fn keeping_errno(f: impl FnOnce()) {
     f();
 }
 
-/// There is no SIGPIPE.
+/// Windows has no SIGPIPE.
 pub(crate) fn ignore_broken_pipes() {}

@@ -1,4 +1,5 @@
-//! Socket calls. All sockets are non-blocking, and no child process inherits them. A call that blocks tells the poller: see `source.rs`.
+//! Socket calls. All sockets are non-blocking, and child processes do not inherit them. A call that would block informs the poller: see
+//! `source.rs`.
 
 use super::error::number;
 pub(crate) use super::error::{set_errno, words};
@@ -16,12 +17,12 @@ use std::os::windows::io::{FromRawSocket, IntoRawSocket};
 use std::time::Duration;
 use windows_sys::Win32::Networking::WinSock as winsock;
 
-/// Takes a new socket out of the hands of Rust. Err: the error's number.
+/// Releases a new socket from Rust's ownership. Err: the error number.
 pub(super) fn number_of(socket: Socket) -> Result<c_int, c_int> {
     socket.set_nonblocking(true).map_err(|e| number(&e))?;
     let raw = socket.into_raw_socket();
     c_int::try_from(raw).map_err(|_| {
-        // SAFETY: the socket of above.
+        // SAFETY: the socket from above.
         drop(unsafe { Socket::from_raw_socket(raw) });
         winsock::WSAEMFILE
     })
@@ -46,7 +47,7 @@ fn received(fd: c_int, result: io::Result<usize>) -> Io {
     io
 }
 
-/// The result of writing.
+/// The result of writing to it.
 fn sent(fd: c_int, result: io::Result<usize>) -> Io {
     let io = outcome(result);
     source::wrote(fd, io == Io::Wait);
@@ -67,13 +68,13 @@ impl SockAddr {
         SockAddr(addr.into())
     }
 
-    /// There are no Unix sockets here.
+    /// This platform has no Unix sockets.
     pub(crate) fn unix(_path: &[u8]) -> Option<SockAddr> {
         None
     }
 }
 
-/// As `struct mg_addr`; zeros for what is no IP address.
+/// As `struct mg_addr`; zeros if it is not an IP address.
 fn to_addr(a: &socket2::SockAddr) -> mg_addr {
     match a.as_socket() {
         Some(SocketAddr::V4(a)) => {
@@ -89,7 +90,7 @@ fn to_addr(a: &socket2::SockAddr) -> mg_addr {
     }
 }
 
-/// A new socket of the address's family. Err: the error's number.
+/// A new socket of the address's family. Err: the error number.
 pub(crate) fn open(_poller: &super::poller::Poller, ip6: bool, udp: bool) -> Result<c_int, c_int> {
     new(ip6, udp)
 }
@@ -104,11 +105,10 @@ fn new(ip6: bool, udp: bool) -> Result<c_int, c_int> {
     Ok(fd)
 }
 
-/// Whether reading from a UDP socket fails when one of its datagrams found nobody. Where there is more than one peer, that would
-/// be somebody else's failure.
+/// Whether reads from a UDP socket fail after a datagram met a closed port. With several peers, the failure may be another peer's.
 fn report_unreachable(fd: c_int, on: bool) {
     let (on, mut written) = (u32::from(on), 0);
-    // SAFETY: a number to read, and one to write; nothing goes on after the call.
+    // SAFETY: one number to read and one to write; the call does not continue in the background.
     unsafe {
         let size = size_of_val(&on) as u32;
         let nothing = core::ptr::null_mut();
@@ -146,8 +146,8 @@ pub(crate) fn set_v6only(fd: c_int, on: bool) {
     let _ = of(fd).set_only_v6(on);
 }
 
-/// For datagrams, as everywhere. For streams the option of that name would let any program take the port away: its opposite keeps
-/// others off, and no old connection keeps a port in any case.
+/// Datagram sockets use SO_REUSEADDR as elsewhere. For streams it would let any program take over the port: SO_EXCLUSIVEADDRUSE prevents
+/// that, and old connections never block a port.
 pub(crate) fn set_reuse_addr(fd: c_int) {
     if is_udp(fd) {
         let _ = of(fd).set_reuse_address(true);
@@ -162,7 +162,7 @@ fn set(fd: c_int, level: c_int, name: c_int, value: c_int) -> bool {
     unsafe { winsock::setsockopt(raw(fd) as _, level, name, p.cast(), size_of::<c_int>() as c_int) == 0 }
 }
 
-/// Windows stores it, and marks packets if a policy of the machine says so.
+/// Windows stores the value, and marks packets only if a policy of the machine allows it.
 pub(crate) fn set_tos(fd: c_int, ip6: bool, tos: c_int) -> bool {
     if ip6 {
         set(fd, winsock::IPPROTO_IPV6, winsock::IPV6_TCLASS, tos)
@@ -197,7 +197,7 @@ pub(crate) fn connect(fd: c_int, a: &mg_addr) -> Io {
 pub(crate) fn connect_to(fd: c_int, s: &SockAddr) -> Io {
     let io = outcome(of(fd).connect(&s.0).map(|()| 0));
     if io == Io::Done(0) && is_udp(fd) {
-        // Now there is one peer only.
+        // Now there is only one peer.
         report_unreachable(fd, true);
     }
     io
@@ -215,7 +215,7 @@ pub(crate) fn peer(fd: c_int) -> Option<mg_addr> {
     of(fd).peer_addr().ok().map(|a| to_addr(&a))
 }
 
-/// Accepts a connection. Err: the error's number, WSAEWOULDBLOCK if there is none.
+/// Accepts a connection. Err: the error number, WSAEWOULDBLOCK if there is none.
 pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
     loop {
         match of(fd).accept() {
@@ -225,7 +225,7 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
                 return Ok((fd, to_addr(&from)));
             }
             Err(e) => match number(&e) {
-                // One that was reset while it waited is none to hand out.
+                // Skip a connection that was reset in the queue.
                 winsock::WSAECONNRESET | winsock::WSAECONNABORTED | winsock::WSAEINTR => continue,
                 winsock::WSAEWOULDBLOCK => {
                     source::read_blocked(fd);
@@ -242,7 +242,7 @@ pub(crate) fn tell_rest(_fd: c_int) -> bool {
     false
 }
 
-/// Reads from a stream. Nothing is known of what is left.
+/// Reads from a stream. The system does not report whether more is left.
 ///
 /// # Safety
 /// As [`recv`].
@@ -268,8 +268,8 @@ unsafe fn uninit<'a>(buf: *mut u8, len: usize) -> &'a mut [MaybeUninit<u8>] {
     unsafe { core::slice::from_raw_parts_mut(buf.cast(), len) }
 }
 
-/// Receives one datagram and returns its length: the first `len` bytes go to `buf`, the others to `rest`, as far as there is
-/// room. Of one that is longer than both it is only known that it is.
+/// Receives one datagram and returns its length: the first `len` bytes go to `buf`, the others to `rest`, as far as they fit. If it is
+/// longer than both, the exact length is unknown.
 ///
 /// # Safety
 /// As [`recv`].
@@ -298,7 +298,7 @@ pub(crate) unsafe fn send_to(fd: c_int, buf: *const u8, len: usize, to: &mg_addr
     sent(fd, of(fd).send_to(unsafe { crate::ffi_util::bytes::slice(buf, len) }, &SockAddr::new(to).0))
 }
 
-/// No file has a descriptor that the system would copy from.
+/// Never called: files have no descriptor here.
 pub(crate) fn send_file(_fd: c_int, _file: c_int, _offset: u64, _len: usize) -> Io {
     Io::Failed(winsock::WSAEOPNOTSUPP)
 }
@@ -309,7 +309,7 @@ pub(crate) fn read_at(_file: c_int, _offset: u64, _buf: &mut [u8]) -> Io {
     Io::Failed(winsock::WSAEOPNOTSUPP)
 }
 
-/// There is no SIGPIPE.
+/// Windows has no SIGPIPE.
 pub(crate) fn sigpipe_kills() -> bool {
     false
 }
@@ -329,12 +329,12 @@ pub(crate) fn adopt(fd: c_int) -> bool {
     of(fd).set_nonblocking(true).is_ok()
 }
 
-/// The pending error of a socket, which is cleared; 0 if there is none.
+/// Returns and clears the pending error of a socket; 0 if there is none.
 pub(crate) fn take_error(fd: c_int) -> c_int {
     of(fd).take_error().unwrap_or_else(Some).map_or(0, |e| number(&e))
 }
 
-/// Whether something can arrive at this socket as it does at a listener of ours, and then whether as datagrams.
+/// Whether the socket can serve as a listener; if so, whether for datagrams.
 pub(crate) fn listens(fd: c_int) -> Option<bool> {
     let socket = of(fd);
     socket.local_addr().ok()?.as_socket()?;
@@ -347,7 +347,7 @@ pub(crate) fn listens(fd: c_int) -> Option<bool> {
 
 fn is_accepting(fd: c_int) -> bool {
     let (mut value, mut len) = (0u32, size_of::<u32>() as c_int);
-    // SAFETY: value has the length given.
+    // SAFETY: value has the given length.
     let done = unsafe {
         winsock::getsockopt(raw(fd) as _, winsock::SOL_SOCKET, winsock::SO_ACCEPTCONN, (&raw mut value).cast(), &mut len)
     };
@@ -359,12 +359,12 @@ pub(crate) fn has_input(fd: c_int) -> bool {
     received(fd, of(fd).peek(&mut [MaybeUninit::uninit()])) != Io::Wait
 }
 
-/// True if the system knows that the other end of a stream is gone, and not merely silent.
+/// True if the system knows that the peer of a stream is gone, not just silent.
 pub(crate) fn is_gone(fd: c_int) -> bool {
     take_error(fd) != 0
 }
 
-/// The system does not say how much the peer has not acknowledged.
+/// The system does not report how many bytes the peer has not acknowledged.
 pub(crate) fn unacknowledged(_fd: c_int) -> Option<usize> {
     None
 }
@@ -383,7 +383,7 @@ pub(crate) fn shutdown_write(fd: c_int) {
     let _ = of(fd).shutdown(Shutdown::Write);
 }
 
-/// The local address the system would use to reach `to`. Err: the call that failed, and the error's number.
+/// The local address the system would use to reach `to`. Err: the call that failed, and the error number.
 pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_int)> {
     let fd = new(to.is_ip6, true).map_err(|e| ("socket()", e))?;
     let found = match connect(fd, to) {
@@ -394,13 +394,13 @@ pub(crate) fn local_towards(to: &mg_addr) -> Result<mg_addr, (&'static str, c_in
     found
 }
 
-/// Whether datagrams for this address can leave. The system sees to that by itself.
+/// Whether datagrams to this address can be sent. The system resolves neighbours by itself.
 #[inline]
 pub(crate) fn reach(_fd: c_int, _to: &mg_addr) -> Io {
     Io::Done(0)
 }
 
-/// What applications know an error by, where that is not the name of a system call.
+/// The name under which applications know an error, if it is not the name of the system call.
 #[inline]
 pub(crate) fn message(_errno: c_int) -> Option<&'static str> {
     None

@@ -1,5 +1,5 @@
-//! Sockets at mio's poller. mio reports readiness once, and again after it was asked to. On Unix the system knows itself when a call
-//! has blocked; here the calls on sockets say so.
+//! Registers sockets with mio's poller. On Unix the system notices by itself when a call would have blocked. Here mio reports readiness
+//! once, and again only when asked to, so the socket calls ask.
 
 use super::handle;
 use core::ffi::c_int;
@@ -10,24 +10,24 @@ use std::io::{self, ErrorKind};
 use std::os::windows::io::{FromRawSocket, IntoRawSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a poller watches, in any thread.
+/// A socket that a poller watches, in any thread.
 struct Source {
-    /// mio's wrapper of the socket, whatever its kind. It closes nothing.
+    /// mio's wrapper of the socket, whatever its kind. It does not close the socket.
     socket: ManuallyDrop<UdpSocket>,
     registry: Registry,
     token: Token,
-    /// It matters when one can write again.
+    /// Writability matters.
     writing: bool,
 }
 
 impl Source {
     fn new(registry: &Registry, fd: c_int, token: Token) -> io::Result<Source> {
-        // SAFETY: a number, of which mio's wrapper makes use in calls to the system only.
+        // SAFETY: a number, which mio's wrapper only passes to the system.
         let socket = UdpSocket::from_std(unsafe { std::net::UdpSocket::from_raw_socket(handle::raw(fd)) });
         Ok(Source { socket: ManuallyDrop::new(socket), registry: registry.try_clone()?, token, writing: false })
     }
 
-    /// What is ready now, or will be, is to be reported.
+    /// Requests a report of current and future readiness.
     fn arm(&mut self) -> io::Result<()> {
         let interest = if self.writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         self.registry.reregister(&mut *self.socket, self.token, interest)
@@ -36,7 +36,7 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // SAFETY: taken this once. What the poller knows of the socket goes, and the socket stays open.
+        // SAFETY: taken only once. The poller forgets the socket, which stays open.
         let _ = unsafe { ManuallyDrop::take(&mut self.socket) }.into_raw_socket();
     }
 }
@@ -48,12 +48,12 @@ fn sources() -> MutexGuard<'static, BTreeMap<c_int, Source>> {
 }
 
 pub(super) fn add(registry: &Registry, fd: c_int, token: Token, interest: Interest) -> io::Result<()> {
-    // Sockets of the application may block, and there is no flag against it in single calls.
+    // The application's sockets may be blocking, and single calls have no flag against that.
     let _ = handle::of(fd).set_nonblocking(true);
     let mut source = Source::new(registry, fd, token)?;
     source.writing = interest.is_writable();
     registry.register(&mut *source.socket, token, interest)?;
-    // One of the same number that the application has closed itself goes.
+    // Replaces one of the same number, which the application has closed itself.
     sources().insert(fd, source);
     Ok(())
 }
@@ -69,19 +69,19 @@ pub(super) fn remove(_registry: &Registry, fd: c_int) {
     closing(fd);
 }
 
-/// To be called before a socket is closed, because its number may be another's then.
+/// Must be called before a socket is closed, because its number may be reused.
 pub(super) fn closing(fd: c_int) {
     sources().remove(&fd);
 }
 
-/// A call has found nothing to read.
+/// A call found nothing to read.
 pub(super) fn read_blocked(fd: c_int) {
     if let Some(source) = sources().get_mut(&fd) {
         let _ = source.arm();
     }
 }
 
-/// A call has written, or found no room to write.
+/// A call wrote, or found the send buffer full.
 pub(super) fn wrote(fd: c_int, blocked: bool) {
     if let Some(source) = sources().get_mut(&fd).filter(|source| blocked || source.writing) {
         source.writing = blocked;
@@ -91,12 +91,12 @@ pub(super) fn wrote(fd: c_int, blocked: bool) {
     }
 }
 
-/// Also when the peer has reset the connection, which mio calls something else.
+/// Also true if the peer has reset the connection, which mio reports as another event.
 pub(super) fn is_error(e: &Event) -> bool {
     e.is_error() || e.is_write_closed()
 }
 
-/// There is no descriptor that stands for a poller.
+/// The poller has no descriptor.
 pub(super) fn descriptor(_registry: &Registry) -> c_int {
     -1
 }

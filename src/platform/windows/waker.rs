@@ -1,4 +1,4 @@
-//! What other threads may touch: a UDP socket connected to itself, on the loopback address, and memory that can grow.
+//! For other threads: a UDP socket connected to itself on the loopback address, and memory that can grow.
 
 pub(crate) use super::shared::{Guarded, LIMIT, Pages};
 use super::{handle, sock};
@@ -9,12 +9,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Handlers of signals run in a thread of their own.
+/// Nothing to block: signal handlers run in a separate thread.
 pub(crate) fn undisturbed<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Lets the holder of a short lock go on.
+/// Yields to the holder of a spin lock.
 pub(crate) fn pause() {
     std::thread::yield_now();
 }
@@ -38,18 +38,18 @@ impl Waker {
         self.0
     }
 
-    /// There are no child processes that share it.
+    /// No child process shares it.
     pub(crate) fn renew(&self) -> bool {
         true
     }
 
     /// Any thread may call it. False if the socket is broken.
     pub(crate) fn wake(&self) -> bool {
-        // What is full is as good as written. It does not ask for readiness, which only the reader does.
+        // A full buffer wakes the poller just as well. Only the reader asks for readiness.
         handle::of(self.0).send(&[1]).map_or_else(|e| e.kind() == ErrorKind::WouldBlock, |_| true)
     }
 
-    /// Clears the wakeup, so that the next one ends a wait again.
+    /// Clears the wakeup, so the next one ends a wait again.
     pub(crate) fn reset(&self) {
         let mut byte = [MaybeUninit::<u8>::uninit(); 8];
         // SAFETY: the buffer has the length given.

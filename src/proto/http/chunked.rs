@@ -70,7 +70,7 @@ impl Scanner {
         self.scan_with(body, |_| {})
     }
 
-    /// Forgets the bytes examined: the next call gets what follows.
+    /// Discards the bytes examined: the next call gets the bytes after them.
     pub(crate) fn advance(&mut self) -> usize {
         core::mem::take(&mut self.pos)
     }
@@ -102,7 +102,7 @@ impl Scanner {
                     State::Data { left: self.size }
                 }
                 (State::TrailerStart, b'\r') => State::EndLf,
-                // A blank before the colon would make it no trailer but, perhaps, the next request.
+                // A space before the colon is malformed: the line might be the next request instead of a trailer.
                 (State::TrailerStart | State::TrailerName, _) if is_token_byte(b) => self.spend(State::TrailerName),
                 (State::TrailerName, b':') => self.spend(State::TrailerValue),
                 (State::TrailerValue, b'\r') => State::TrailerLf,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_chunked_coding_is_refused_at_its_first_bad_byte() {
+    fn malformed_chunks_are_refused_at_the_first_bad_byte() {
         for (start, bad) in [
             ("", "?"),
             ("", "\r"),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_and_trailers_are_bounded_by_the_data_they_come_with() {
+    fn extensions_and_trailers_are_bounded_relative_to_the_data() {
         let extension = "e".repeat(MAX_EXTRA - 1);
         let one = |e: &str| format!("1;{e}\r\nx\r\n0\r\n\r\n");
         assert_eq!(whole(one(&extension).as_bytes()), complete(extension.len() + 12, 1));
@@ -266,13 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_chunk_is_waited_for() {
+    fn the_largest_chunk_size_is_accepted() {
         assert_eq!(whole(b"7fffFFFF\r\nabc"), Scan::NeedMore);
     }
 
     proptest! {
         #[test]
-        fn decoding_undoes_encoding(
+        fn decoding_reverses_encoding(
             chunks in prop::collection::vec((prop::collection::vec(any::<u8>(), 1..40), "(;[a-z=]{0,5})?"), 0..8),
             step in 1usize..9,
         ) {
@@ -294,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_scanned_alike_at_once_and_one_by_one(body in "[0-3a;:x\r\n]{0,12}|(1\r\nx\r\n|0\r\n|\r\n|\r|2|;a|a:){0,8}") {
+        fn arbitrary_bytes_scan_the_same_at_once_and_one_by_one(body in "[0-3a;:x\r\n]{0,12}|(1\r\nx\r\n|0\r\n|\r\n|\r|2|;a|a:){0,8}") {
             let mut body = body.into_bytes();
             let mut scanner = Scanner::new();
             (0..body.len()).for_each(|n| { scanner.scan(&body[..n]); });

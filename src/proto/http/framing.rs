@@ -36,7 +36,7 @@ pub(crate) enum CloseAfter {
     Http10,
 }
 
-/// What a head says about its body and about what follows.
+/// The framing of a message: its body, and what happens to the connection afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) body: Body,
@@ -65,7 +65,7 @@ impl Framing {
     #[inline]
     fn request(head: &Head<'_>, side: Side) -> Result<Framing, Malformed> {
         let fields = &head.fields;
-        // The parser has seen to what stands before it.
+        // The parser has already validated the rest of the version.
         let http10 = head.proto.ends_with(b"/1.0");
         if fields.coding.is_some() && side == Side::Server && !has_codings(head.proto) {
             return Err(Malformed);
@@ -89,7 +89,7 @@ impl Framing {
     }
 
     fn response(head: &Head<'_>, side: Side, rest: &[u8]) -> Result<Framing, Malformed> {
-        // Something between a request and a response, sent to a server.
+        // A server accepts a response only if it begins with a valid version.
         if side == Side::Server && !is_version(head.method) {
             return Err(Malformed);
         }
@@ -116,11 +116,11 @@ impl Framing {
             framing.interim = true;
             framing.body = Body::Length(0);
         } else if asked_for_head {
-            // Servers that send the body all the same get their next response understood.
+            // Some servers send the body nevertheless: skip it, so that the next response is parsed correctly.
             framing.stray = head.fields.length.filter(|n| !is_next && *n <= rest.len()).unwrap_or(0);
             framing.body = Body::Length(0);
         } else if matches!(status, 101 | 204 | 304) && (until_close || is_next) {
-            // The headers of these may speak of a body that is not there. Some servers, the original among them, send one.
+            // Headers of these responses may announce a body that does not exist. Some servers, including the original, do send one.
             framing.body = Body::Length(0);
         }
         Ok(framing)
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_ends_where_its_headers_say_wherever_they_stand() {
+    fn framing_headers_count_at_any_position() {
         let many = "A: b\r\n".repeat(50);
         for front in ["", &many] {
             let body = |lines: &str| request(&format!("{front}{lines}")).map(|f| f.body);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn several_connection_lines_are_one_list() {
+    fn several_connection_lines_form_one_list() {
         let close = |version: &str, lines: &str| {
             let f = framed(&format!("GET / HTTP/{version}\r\n{lines}\r\n"), Side::Server).unwrap();
             (f.close, f.keep_alive)
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http_1_1_waits_to_be_asked_for_a_body() {
+    fn only_http_1_1_may_expect_a_continue() {
         let expects = |version: &str| {
             let text = format!("PUT / HTTP/{version}\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n");
             framed(&text, Side::Server).unwrap().expects
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_may_last_until_the_connection_ends() {
+    fn a_response_may_extend_until_close() {
         let body = |status, lines| response(status, lines, "").map(|f| f.body);
         assert_eq!(body("200 OK", ""), Some(Body::UntilClose));
         assert_eq!(body("200 OK", "Content-Length: 5\r\ncontent-length: 05\r\n"), Some(Body::Length(5)));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_body_has_none_whatever_its_headers_say() {
+    fn bodiless_responses_ignore_length_headers() {
         for status in ["204 N", "304 N"] {
             for lines in ["", "Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n"] {
                 assert_eq!(response(status, lines, "").unwrap().body, Body::Length(0), "{status} {lines}");

@@ -5,11 +5,11 @@ use super::strict::is_token;
 /// Whose rules apply to a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// An application that calls `mg_http_parse`. Headers for which it has no room are not looked at.
+    /// An application that calls `mg_http_parse`. Headers that do not fit into the message are ignored.
     Program,
-    /// A server: what another parser might read differently is malformed, in every header.
+    /// A server: anything that another parser might read differently is malformed, in every header.
     Server,
-    /// A client: as a server, but names may hold what no token does, and equal Content-Lengths are one.
+    /// A client: like a server, but header names may contain non-token characters, and equal Content-Lengths count as one.
     Client,
 }
 
@@ -98,11 +98,11 @@ pub(crate) fn request_len_after(buf: &[u8], seen: usize) -> Result<Option<usize>
     }
 }
 
-/// So many empty lines are skipped in front of a message.
+/// Maximum number of empty lines skipped before a message.
 pub(crate) const BLANK_LINES: usize = 8;
 
-/// Empty lines in front of a message, which a robust reader skips (RFC 9112, 2.2): how many bytes they take, and how many they
-/// are. A CR at the end of `buf` may yet become one.
+/// Empty lines before a message, which a robust reader skips (RFC 9112, 2.2): their length in bytes, and their number. A CR at the
+/// end of `buf` may still become one.
 pub(crate) fn blank_lines(buf: &[u8]) -> (usize, usize) {
     let (mut len, mut lines) = (0, 0);
     loop {
@@ -211,12 +211,12 @@ fn parts<'a>(
         at = next;
     };
 
-    // Two ways to frame one body is how requests are smuggled.
+    // Two ways to delimit one body allow request smuggling.
     if seen & CONTENT_LENGTH != 0 && seen & TRANSFER_ENCODING != 0 {
         return Err(Malformed);
     }
     let (body_len, message_len) = match fields.length {
-        // The original's answer to an application.
+        // The original's result for applications.
         Some(usize::MAX) if !is_response && reader == Reader::Program => (0, len),
         Some(n) => (n, len.checked_add(n).ok_or(Malformed)?),
         None if is_response && uri != b"204" => (UNTIL_CLOSE, UNTIL_CLOSE),
@@ -317,7 +317,7 @@ fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> 
         }
         let rest = buf.len().saturating_sub(i);
         match buf.last_chunk() {
-            // The last bytes, with zeros behind them: no caller goes on past those.
+            // The last bytes, padded with zeros, which stop every caller.
             Some(word) if rest > 0 => {
                 let hits = hits(u64::from_le_bytes(*word) >> (64 - 8 * rest)) & TOP_BITS;
                 i + (hits.trailing_zeros() / 8) as usize
@@ -334,6 +334,18 @@ fn find(buf: &[u8], from: usize, hits: impl Fn(u64) -> u64, hit: impl Fn(u8) -> 
 #[inline]
 fn next_control(buf: &[u8], from: usize) -> usize {
     find(buf, from, |w| w.wrapping_sub(ONES * 0x20) & !w, |b| b < b' ')
+}
+
+/// Where the line after the one at `from` starts; beyond the end of `lines` if there is none.
+#[inline]
+pub(crate) fn next_line(lines: &[u8], from: usize) -> usize {
+    let mut i = from;
+    loop {
+        i = next_control(lines, i) + 1;
+        if lines.get(i - 1).is_none_or(|b| *b == b'\n') {
+            return i;
+        }
+    }
 }
 
 /// The first byte at or after `from` that is not printable ASCII, or is `stop`.
@@ -421,7 +433,7 @@ pub(crate) fn is_version(proto: &[u8]) -> bool {
     matches!(proto, [_, _, _, _, _, b'0'..=b'9', b'.', b'0'..=b'9']) && starts_http(proto)
 }
 
-/// Three digits (RFC 9112, 4). Applications that call `mg_http_parse` see whatever stands there.
+/// Three digits (RFC 9112, 4). Applications that call `mg_http_parse` get the text unchecked.
 fn is_status(text: &[u8]) -> bool {
     text.len() == 3 && text.iter().all(u8::is_ascii_digit)
 }
@@ -472,8 +484,8 @@ fn known(name: &[u8]) -> u8 {
     if name.eq_ignore_ascii_case(known) { bit } else { 0 }
 }
 
-/// Headers that did not fit are ignored, except those that determine where the message ends: a proxy in front of us reads them,
-/// so it would see other messages than we do. Parsed as leniently as any proxy might.
+/// Headers that did not fit are ignored, except those that determine where the message ends: a proxy reads them, and would
+/// delimit messages differently. Parsed as leniently as any proxy might.
 #[cold]
 fn refuse_framing(rest: &[u8]) -> Result<(), Malformed> {
     if rest.split(|b| matches!(b, b'\r' | b'\n')).any(framing_name) { Err(Malformed) } else { Ok(()) }
@@ -512,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_take_a_status_of_three_digits_and_a_version_only() {
+    fn clients_require_a_version_and_a_three_digit_status() {
         for (line, fine) in [
             ("HTTP/1.1 200 OK", true),
             ("HTTP/1.0 999", true),
@@ -551,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_single_bytes_are_searched_alike() {
+    fn word_search_equals_byte_search() {
         for byte in 0..=255u8 {
             for at in 0..17 {
                 let mut buf = [b'/'; 17];
@@ -570,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_headers_beyond_the_limit_are_refused_others_ignored() {
+    fn framing_headers_after_the_limit_are_refused_others_ignored() {
         let head = |last: &str| {
             let mut text = String::from("POST / HTTP/1.1\r\n");
             (0..30).for_each(|i| text.push_str(&format!("H{i}: v\r\n")));
@@ -639,7 +651,7 @@ mod tests {
     }
 
     #[test]
-    fn status_stays_inside_an_int() {
+    fn status_fits_an_int() {
         assert_eq!(status(b"99999999999"), i32::MAX);
         assert_eq!(status(b"-99999999999"), i32::MIN);
         assert_eq!(status(b"-2147483648"), i32::MIN);
@@ -664,7 +676,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_parts_inside_the_buffer(buf in prop_oneof![heads(), prop::collection::vec(any::<u8>(), 0..80)]) {
+        fn parts_lie_inside_the_buffer_for_arbitrary_bytes(buf in prop_oneof![heads(), prop::collection::vec(any::<u8>(), 0..80)]) {
             for reader in [Reader::Program, Reader::Server, Reader::Client] {
                 if let Ok(Some((h, _))) = read(&buf, reader) {
                     prop_assert!(h.len <= buf.len() && h.message_len >= h.len);
@@ -675,7 +687,7 @@ mod tests {
         }
 
         #[test]
-        fn one_look_finds_what_two_find(buf in heads(), tail in prop_oneof![Just(vec![]), heads()], cut in 0usize..200) {
+        fn one_pass_equals_two_passes(buf in heads(), tail in prop_oneof![Just(vec![]), heads()], cut in 0usize..200) {
             let whole = [&buf[..], &tail].concat();
             for buf in [&buf[..], &whole, &buf[..cut.min(buf.len())]] {
                 for reader in [Reader::Program, Reader::Server, Reader::Client] {
@@ -691,7 +703,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_head_is_incomplete(buf in heads()) {
+        fn a_truncated_head_is_incomplete(buf in heads()) {
             if let Ok(Some((h, _))) = parsed(&buf) {
                 for n in 0..h.len {
                     prop_assert!(matches!(parsed(&buf[..n]), Ok(None)));
@@ -700,7 +712,7 @@ mod tests {
         }
 
         #[test]
-        fn parameters_are_found_and_lie_inside(value in "[ab=;, \"]{0,16}", name in "[ab]{0,2}") {
+        fn parameters_are_found_inside_the_value(value in "[ab=;, \"]{0,16}", name in "[ab]{0,2}") {
             if let Some(v) = parameter(value.as_bytes(), name.as_bytes()) {
                 prop_assert!(inside(value.as_bytes(), v));
             }

@@ -18,7 +18,7 @@ enum State {
     Head,
     Length(usize),
     Chunked(Scanner),
-    /// Nobody knows where the next message begins.
+    /// The start of the next message is unknown.
     Lost,
 }
 
@@ -104,7 +104,7 @@ impl Outgoing {
             used += n;
             let Some(seen) = seen else { continue };
             if !seen.connect {
-                // The answer to CONNECT is taken off the buffer by the application.
+                // The application removes the response to CONNECT from the buffer itself.
                 self.count(seen.framing.head);
             }
             bare = (is_whole && !seen.authorized && !seen.connect).then_some(used);
@@ -154,7 +154,7 @@ impl Outgoing {
                 }
                 self.close = seen.close;
                 self.unwanted = if head { seen.length } else { 0 };
-                // An application that answers HEAD in chunks, of which none is queued, says with the empty one that it is done.
+                // Chunks in response to HEAD are not queued; the application's empty chunk completes the response.
                 if seen.tunnel || head && seen.chunked {
                     self.lose();
                 }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_remembered_however_the_requests_leave() {
+    fn methods_are_remembered_however_output_is_split() {
         for (text, want) in [
             ([HEAD, GET, POST, HEAD, CHUNKS, HEAD].concat(), vec![true, false, false, true, false, true]),
             (["\r\n", HEAD, "\r\n", HEAD].concat(), vec![true, true]),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_without_credentials_are_found_if_they_are_whole() {
+    fn complete_requests_without_credentials_are_found() {
         let mut out = Outgoing::new(0);
         assert_eq!(out.request([POST, GET].concat().as_bytes()), Some(POST.len() + GET.len()));
         assert_eq!(out.request(&GET.as_bytes()[..5]), None);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_answered_is_not_remembered_without_end() {
+    fn the_list_of_unanswered_requests_is_bounded() {
         let mut out = Outgoing::new(0);
         for _ in 0..2 * MAX_WAITING {
             while out.request(HEAD.as_bytes()).is_none() {}
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_complete_with_its_last_byte() {
+    fn a_response_completes_with_its_last_byte() {
         for (text, head, close) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, false),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", false, true),
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_say_where_it_ends_does_not_end() {
+    fn a_response_without_a_length_does_not_complete() {
         for text in [
             "HTTP/1.1 200 OK\r\n\r\nhello",
             "HTTP/1.1 101 S\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",

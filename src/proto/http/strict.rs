@@ -57,7 +57,7 @@ pub(crate) fn coding(value: &[u8]) -> Coding {
     }
     let mut names = value.split(|b| *b == b',').map(<[u8]>::trim_ascii).rev();
     let last = names.next().is_some_and(is_token);
-    // Whatever comes before it, `chunked` is last and comes once.
+    // `chunked` must be last and occur once.
     if last && names.all(|name| is_token(name) && !is_chunked(name)) { Coding::Unknown } else { Coding::Invalid }
 }
 
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http11_with_a_host_expects_an_answer() {
+    fn only_http11_with_a_host_gets_a_response() {
         for (head, want) in [
             ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", Some(true)),
             ("GET / HTTP/1.1\nhOST :\n\n", Some(true)),
@@ -170,7 +170,7 @@ mod tests {
             ("\x16\x03\x01", Some(false)),
         ] {
             assert_eq!(expects_answer(head.as_bytes()), want, "{head:?}");
-            // A decision taken early is the one taken in the end.
+            // An early decision equals the final one.
             for n in 0..head.len() {
                 let early = expects_answer(&head.as_bytes()[..n]);
                 assert!(early.is_none() || early == want, "{head:?} cut at {n}");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_head_is_found_however_it_arrives() {
+    fn the_end_of_a_head_is_found_however_it_is_split() {
         for (head, end) in [("a\n\nb", Some(3)), ("a\r\n\r\nb", Some(5)), ("a\n\r\n", Some(4)), ("a\r\n\r\r\n", None)] {
             assert_eq!(end_of_head(head.as_bytes(), 0), end, "{head:?}");
             let mut seen = 0;

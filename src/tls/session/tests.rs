@@ -8,7 +8,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/c-tests/certs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// A session with its input, and what came out of it.
+/// A session with its input and output.
 struct End {
     session: Session,
     input: Vec<u8>,
@@ -82,7 +82,7 @@ fn data(n: usize) -> Vec<u8> {
 }
 
 #[test]
-fn everything_arrives_in_pieces_of_any_size() {
+fn data_arrives_in_segments_of_any_size() {
     for (piece, room) in [(usize::MAX, 1 << 20), (1, 100), (5, 1), (1000, 16384), (16406, 7), (20000, 20000)] {
         let (mut client, mut server) = pair();
         assert!(client.session.is_handshaking() && server.session.is_handshaking());
@@ -105,14 +105,14 @@ fn everything_arrives_in_pieces_of_any_size() {
 }
 
 #[test]
-fn sending_goes_on_while_input_waits() {
+fn sending_continues_while_input_waits() {
     let (mut client, mut server) = pair();
     talk(&mut client, &mut server, usize::MAX, 100);
     for n in 0..5 {
         client.session.encrypt(&mut client.input, &data(10_000 + n)).unwrap();
     }
     server.input.extend(client.output(usize::MAX));
-    // One record is taken, of which a part has room.
+    // One record is processed; only part of it fits.
     let mut room = [0; 100];
     let (used, step) = server.session.advance(&mut server.input, &mut room);
     assert!(matches!(step, Step::Data(100)) && used > 10_000 && server.session.has_unread());
@@ -127,7 +127,7 @@ fn sending_goes_on_while_input_waits() {
 }
 
 #[test]
-fn a_changed_byte_is_found_and_told() {
+fn a_changed_byte_raises_an_alert() {
     let (mut client, mut server) = pair();
     talk(&mut client, &mut server, usize::MAX, 100);
     client.session.encrypt(&mut client.input, b"secret").unwrap();
@@ -143,7 +143,7 @@ fn a_changed_byte_is_found_and_told() {
 }
 
 #[test]
-fn input_that_a_program_has_taken_away_is_an_error() {
+fn removed_ciphertext_is_an_error() {
     let (mut client, mut server) = pair();
     client.run(0);
     let hello = client.output(usize::MAX);
@@ -152,7 +152,7 @@ fn input_that_a_program_has_taken_away_is_an_error() {
     server.input.clear();
     server.run(0);
     assert!(server.failed());
-    // And again, at each place of the whole exchange.
+    // The same at each position of the whole exchange.
     for cut in 1..60 {
         let (mut client, mut server) = pair();
         client.run(0);
@@ -167,7 +167,7 @@ fn input_that_a_program_has_taken_away_is_an_error() {
 }
 
 #[test]
-fn output_blocks_are_used_again() {
+fn output_blocks_are_reused() {
     let mut out = Output::default();
     assert!(out.release().is_none() && out.is_empty());
     out.reuse(vec![7; 10]);
@@ -180,7 +180,7 @@ fn output_blocks_are_used_again() {
     out.sent(1);
     assert_eq!(out.bytes(), b"bcd");
     assert!(out.release().is_none());
-    // What does not fit behind the rest makes the block longer.
+    // The block grows if the data does not fit after the rest.
     let pass = out.put(Pass::Written, 1, |room| if room.len() < 20 { Err(Ok(20)) } else { Ok(20) });
     assert!(matches!(pass, Pass::Written) && out.bytes().len() == 23);
     assert!(matches!(out.put(Pass::Again, 1, |_| Err(Err("no".into()))), Pass::Failed(_)));
@@ -188,7 +188,7 @@ fn output_blocks_are_used_again() {
     assert_eq!(out.release().map(|b| b.len()), Some(25));
 }
 
-/// Records of a client that sends early data which the server has never agreed to, with all that follows in the handshake.
+/// Records of a client that sends early data without the server's consent, with the rest of the handshake.
 fn early(len: usize, kx: &[&'static dyn rustls::crypto::SupportedKxGroup]) -> Result<(), String> {
     use rustls::ServerConfig;
     use rustls::crypto::ring;
@@ -202,7 +202,7 @@ fn early(len: usize, kx: &[&'static dyn rustls::crypto::SupportedKxGroup]) -> Re
     client.enable_early_data = true;
     let client = Arc::new(client);
     let server = cache.server(&options).unwrap();
-    // The client was here before, when this server took early data.
+    // The client has a ticket from when this server accepted early data.
     let mut before = (*server).clone();
     before.ticketer = Arc::new(never::Never);
     before.session_storage = ServerSessionMemoryCache::new(10);
@@ -305,15 +305,15 @@ fn early_data_is_skipped() {
     use rustls::crypto::ring::kx_group::SECP384R1;
     for len in [1, 1000, 16_384, 40_000, 300_000] {
         assert_eq!(early(len, &[]), Ok(()), "{len}");
-        // The same where a HelloRetryRequest comes first.
+        // The same with a HelloRetryRequest first.
         assert_eq!(early(len, &[SECP384R1]), Ok(()), "{len}");
     }
-    // Not for ever.
+    // But not without limit.
     assert!(early(2 << 20, &[]).is_err());
 }
 
 #[test]
-fn whatever_a_peer_does_wrong_it_is_told_by_an_alert() {
+fn protocol_violations_are_answered_with_alerts() {
     let inputs: [&[u8]; 9] = [
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         &[0; 100],
@@ -337,7 +337,7 @@ fn whatever_a_peer_does_wrong_it_is_told_by_an_alert() {
             assert!(!end.failed() || out.first() == Some(&0x15), "{at_server} {input:02x?}: {:?} {out:02x?}", end.last);
             assert!(end.failed() || matches!(end.last, Some(Step::Blocked)), "{:?}", end.last);
         }
-        // After the handshake: records of each kind that nobody has protected.
+        // After the handshake: unprotected records of each type.
         for input in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 3, 0, 1, 0], &[0x17, 3, 3, 0, 30], &[0x15, 3, 3, 0, 2, 2, 80]] {
             let (mut client, mut server) = pair();
             talk(&mut client, &mut server, usize::MAX, 100);
