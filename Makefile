@@ -91,6 +91,10 @@ help:
 	@echo 'make header     write include/mongoose.h anew'
 	@echo 'make bench      benchmarks'
 	@echo 'make bench-tls  HTTPS, beside nginx'
+	@echo 'make bench-peers  beside other servers and brokers; make deps-bench-peers installs them'
+	@echo 'make bench-scale  many idle connections: memory, polls, drain, one active one beside them'
+	@echo 'make bench-latency  p50, p99 and p99.9 at 70 % load, beside nginx'
+	@echo 'make bench-docs   all benchmarks, with the tables and charts of docs/performance.md anew; needs an idle machine'
 	@echo 'make bench-instructions  instructions for one request, by module (valgrind)'
 	@echo 'make clean      remove what was built'
 
@@ -201,6 +205,30 @@ bench: build
 bench-tls: build
 	benches/tls.sh
 
+# Peers are programs and libraries of others, with their headers.
+BENCH_PEERS = /usr/sbin/nginx:nginx-light /usr/sbin/lighttpd:lighttpd /usr/sbin/mosquitto:mosquitto /usr/include/h2o.h:libh2o-evloop-dev \
+              /usr/include/microhttpd.h:libmicrohttpd-dev /usr/include/libwebsockets.h:libwebsockets-dev \
+              /usr/include/civetweb.h:libcivetweb-dev /usr/include/event2/http.h:libevent-dev \
+              /usr/bin/wrk:wrk /usr/bin/gcc:gcc /usr/include/openssl/ssl.h:libssl-dev /usr/bin/rsvg-convert:librsvg2-bin
+deps-bench-peers:
+	@missing=; for t in $(BENCH_PEERS); do [ -e "$${t%%:*}" ] || missing="$$missing $${t#*:}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else echo "make bench-peers compares with what is there of these Debian packages: apt-get install$$missing"; exit 1; fi
+
+bench-peers: build
+	benches/peers.py
+
+bench-scale: build
+	benches/scale.py
+
+bench-latency: build
+	benches/latency.py
+
+# All of these but bench-instructions, into docs/performance.md and README.md, with the charts.
+bench-docs: build
+	benches/publish.py all
+
 bench-instructions: build
 	benches/instructions.sh $(BUILD_DIR) include
 
@@ -268,7 +296,7 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help layouts pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
+.PHONY: help layouts pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-peers deps-bench-peers bench-scale bench-latency bench-docs bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk
 include c-tests/mutants.mk
