@@ -57,6 +57,16 @@ def run(*command, **more):
     return subprocess.run(command, cwd=ROOT, check=True, **more)
 
 
+def build_program(source):
+    """One that is linked with the library, which must be built."""
+    os.makedirs(OUT, exist_ok=True)
+    target = ROOT + "/target/release"
+    if os.path.lexists(OUT + "/libmongoose.so.7"):
+        os.remove(OUT + "/libmongoose.so.7")
+    os.symlink("../release/libmongoose.so", OUT + "/libmongoose.so.7")
+    run("gcc", "-O2", "-Iinclude", source + ".c", "-L" + target, "-lmongoose", "-Wl,-rpath," + OUT, "-o", OUT + "/" + os.path.basename(source))
+
+
 def build():
     """Our programs, and the peers that are here: their names with versions. The others are named with a reason."""
     for tool, package in (("gcc", "gcc"), ("wrk", "wrk"), ("taskset", "util-linux")):
@@ -67,12 +77,8 @@ def build():
     os.makedirs(OUT + "/peers", exist_ok=True)
     os.makedirs(WWW, exist_ok=True)
     run("cargo", "build", "--release", "--quiet")
-    target = ROOT + "/target/release"
-    if os.path.lexists(OUT + "/libmongoose.so.7"):
-        os.remove(OUT + "/libmongoose.so.7")
-    os.symlink("../release/libmongoose.so", OUT + "/libmongoose.so.7")
     for source in ("benches/hello", "benches/ws_echo", "examples-c/mqtt-server"):
-        run("gcc", "-O2", "-Iinclude", source + ".c", "-L" + target, "-lmongoose", "-Wl,-rpath," + OUT, "-o", OUT + "/" + os.path.basename(source))
+        build_program(source)
     for source in ("floor", "file_floor", "ws_floor", "ws_load", "mqtt_load"):
         run("gcc", "-O2", "benches/%s.c" % source, "-o", OUT + "/" + source)
     with open(WWW + "/hello", "w") as f:
