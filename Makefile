@@ -79,7 +79,7 @@ help:
 	@echo 'make soak       mixed traffic, with flat memory and descriptors; MINUTES=n, SEED=n'
 	@echo 'make conformance  suites of others against the examples; ONLY="http mosquitto" takes some, QUICK=1; make deps-conformance'
 	@echo 'make big        10 GiB in both directions, with the memory that the server uses'
-	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo 'make drain-demo a server restarted under load for DURATION=$(DURATION) seconds, counting lost requests; draws docs/performance/drain.svg'
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make tcpip-test the TCP/IP stack of the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a bad line; tcpip-test-short'
 	@echo 'make simulate   SEEDS=$(SEEDS) simulated networks with clients and drains; SEED=n shows what one finds'
@@ -187,8 +187,10 @@ miri:
 big:
 	UPLOAD_GIB=10 $(CARGO) test --release --test clients -- with_flat_memory --test-threads=1
 
-drain-demo:
+# The picture of it is docs/performance/drain.svg.
+drain-demo: build
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
+	benches/drain_states.py
 
 tsan:
 	c-tests/tsan.sh

@@ -20,7 +20,7 @@ BESIDE = {"none": "nothing", "paced": "uploads of 10 MB, 100 Mbit/s", "upload": 
 
 def run(command, rate, seconds, beside):
     port = freeport()
-    server = subprocess.Popen(["taskset", "-c", "0", *command.format(port=port).split()], stderr=subprocess.DEVNULL, cwd=ROOT)
+    server = subprocess.Popen(["taskset", "-c", "0", *command.format(port=port).split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
     try:
         time.sleep(0.5)
         out = subprocess.run(["taskset", "-c", "1", OUT + "/latency", str(port), str(CONNECTIONS), str(seconds), str(rate), beside],
