@@ -64,7 +64,9 @@ def main():
                 notes.append("%s with %s: %.0f errors." % (name, title, m["errors"]))
             if beside in ("paced", "upload"):
                 notes.append("%s with %s: %.0f complete in %d s." % (name, title, m["uploads"], seconds))
-    print("\n%d requests per second, median of %d." % (rate, rounds), *notes)
+    print("\n%d requests per second, median of %d.\n" % (rate, rounds))
+    for note in notes:
+        print("- " + note[0].upper() + note[1:])
 
 
 if __name__ == "__main__":

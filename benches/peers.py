@@ -106,7 +106,9 @@ def measure(case, servers, rounds, seconds):
     done = run(sys.executable, "benches/load.py", "-n", str(rounds), "-d", str(seconds), "-c", str(conns), "-p", path, "--load", load, *commands,
                capture_output=True, text=True).stdout
     lines = re.findall(r"([\d.]+) us CPU/req +(\d+) req/s *(.*)", done)
-    return {s: (float(us), float(rps), errors.strip()) for s, (us, rps, errors) in zip(servers, lines, strict=True)}
+    if len(lines) != len(servers):
+        sys.exit("%s: no figures from benches/load.py:\n%s" % (case, done))
+    return {s: (float(us), float(rps), errors.strip()) for s, (us, rps, errors) in zip(servers, lines)}
 
 
 def main():

@@ -36,7 +36,8 @@ def machine():
     with open("/etc/os-release") as f:
         system = re.search(r'^PRETTY_NAME="?([^"\n]*)', f.read(), re.M)[1]
     u = platform.uname()
-    return "Measured on %s: %s, %d CPUs, %s, kernel %s." % (datetime.date.today().strftime("%-d %B %Y"), model[1] if model else u.machine, os.cpu_count(), system, u.release)
+    quick = " ".join("%s=%s" % (k, os.environ[k]) for k in ("ROUNDS", "SECONDS") if k in os.environ)
+    return "Measured on %s: %s, %d CPUs, %s, kernel %s%s." % (datetime.date.today().strftime("%-d %B %Y"), model[1] if model else u.machine, os.cpu_count(), system, u.release, ", last with " + quick if quick else "")
 
 
 def table(command):
@@ -62,14 +63,14 @@ def number(text):
     return float(found[0].replace(",", "")) if found else None
 
 
-def bars(name, title, unit, groups, cut=None):
-    """Horizontal bars: [(group, [(label, value, colour)])]. A bar above `cut` is cut there and says its value."""
+def bars(name, title, unit, groups, cut=None, mark=None, each=False):
+    """Horizontal bars: [(group, [(label, value, colour)])]. A bar above `cut` is cut there and says its value; `mark` is a value with a
+    line; with `each`, every group has a scale of its own."""
     values = [v for _, rows in groups for _, v, _ in rows if v is not None]
     if not values:
         return
     top = min(max(values), cut or max(values))
     parts, y = [], 58
-    seen = []
     for group, rows in groups:
         rows = [r for r in rows if r[1] is not None]
         if not rows:
@@ -77,8 +78,12 @@ def bars(name, title, unit, groups, cut=None):
         if group:
             parts.append('<text x="12" y="%d" font-weight="600">%s</text>' % (y + 11, escape(group)))
             y += 20
+        if each:
+            top = max(v for _, v, _ in rows)
+        line = '<line x1="%.1f" y1="%d" x2="%.1f" y2="%d"%s/>'
+        first, last = y - 3, y + len(rows) * (BAR + 4) - 1
+        parts.append(line % (LEFT, first, LEFT, last, ""))
         for label, value, colour in rows:
-            seen += [colour] if colour not in seen else []
             wide = (WIDTH - LEFT - 90) * min(value, top) / top
             shown = "%.2f" % value if value < 10 else "{:,.0f}".format(value)
             parts.append('<text x="%d" y="%d" text-anchor="end" class="faint">%s</text>' % (LEFT - 8, y + 12, escape(label)))
@@ -87,8 +92,10 @@ def bars(name, title, unit, groups, cut=None):
                 parts.append('<path d="M%d %dl5 -%d" stroke="#fff" stroke-width="3"/>' % (LEFT + wide - 14, y + BAR, BAR))
             parts.append('<text x="%.1f" y="%d">%s</text>' % (LEFT + wide + 6, y + 12, shown))
             y += BAR + 4
+        if mark:
+            x = LEFT + (WIDTH - LEFT - 90) * mark / top
+            parts.append(line % (x, first, x, last, ' stroke-dasharray="3 3" style="stroke:#fff;stroke-opacity:.8"'))
         y += 10
-    parts.append('<line x1="%d" y1="50" x2="%d" y2="%d"/>' % (LEFT, LEFT, y - 8))
     write(name, title, unit, y + 4, parts)
 
 
@@ -104,13 +111,13 @@ def charts():
     original = {r[0]: number(r[1]) for _, rows in table("the original") for r in rows}
     for _, rows in table(ALL[0])[:1]:
         bars("floor", "CPU per request, relative to the floor", "shorter is better; 1 is the floor: the system calls and nothing else", [
-            (r[0], [("this library", number(r[1]), "this library"), ("the original", original.get(r[0]), "the original")]) for r in rows], cut=3)
+            (r[0], [("this library", number(r[1]), "this library"), ("the original", original.get(r[0]), "the original")]) for r in rows], cut=3, mark=1)
     for _, rows in table(ALL[1])[:1]:
-        bars("tls", "HTTPS: CPU per request, relative to nginx", "shorter is better; 1 is nginx", [("", [(r[0].replace("handshake and request", "handshake"), number(r[1]), "this library") for r in rows])])
+        bars("tls", "HTTPS: CPU per request, relative to nginx", "shorter is better; 1 is nginx", [("", [(r[0].replace("handshake and request", "handshake"), number(r[1]), "this library") for r in rows])], mark=1)
     kind = lambda name: name if name in COLOURS else "peer"
     for n, (head, rows) in enumerate(table(ALL[2])[:2]):
-        bars(("peers", "brokers")[n], ("CPU per request", "Fan-out to 100 subscribers: CPU per delivery")[n], "µs; shorter is better; one process on one CPU", [
-            (title if n == 0 else "", [(r[0], number(r[column]), kind(r[0])) for r in rows]) for column, title in enumerate(head) if column > 0], cut=(40, None)[n])
+        bars(("peers", "brokers")[n], ("CPU per request", "Fan-out to 100 subscribers: CPU per delivery")[n], "µs; shorter is better; one process on one CPU" + ("; each case has a scale of its own", "")[n], [
+            (title if n == 0 else "", [(r[0], number(r[column]), kind(r[0])) for r in rows]) for column, title in enumerate(head) if column > 0], each=True)
     for _, rows in table(ALL[3])[:1]:
         bars("scale", "One active connection beside idle ones: CPU per request", "µs; shorter is better", [
             ("MG_EV_POLL " + switch, [(r[0] + " idle", number(r[4]), "this library") for r in rows if r[1] == switch]) for switch in ("on", "off")])
