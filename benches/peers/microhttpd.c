@@ -1,4 +1,5 @@
-// libmicrohttpd beside hello.c: one thread with epoll, besides the main one, which sleeps.
+// libmicrohttpd beside hello.c: one thread besides the main one, which sleeps. It polls: the epoll mode of 0.9.75 stops answering with
+// 128 connections and more.
 // usage: microhttpd PORT DIRECTORY
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -41,7 +42,7 @@ int main(int argc, char **argv) {
   s_dir = argv[2];
   a.sin_port = htons((unsigned short) atoi(argv[1]));
   a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, 0, NULL, NULL, answer, NULL, MHD_OPTION_SOCK_ADDR, &a, MHD_OPTION_CONNECTION_LIMIT,
+  d = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, answer, NULL, MHD_OPTION_SOCK_ADDR, &a, MHD_OPTION_CONNECTION_LIMIT,
                        4000u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_END);
   if (d == NULL) return 1;
   for (;;) pause();
