@@ -79,7 +79,7 @@ help:
 	@echo 'make soak       run mixed traffic and check that memory and descriptors stay flat; MINUTES=n, SEED=n'
 	@echo 'make conformance  run third-party suites against the examples; ONLY="http mosquitto" selects some, QUICK=1; make deps-conformance'
 	@echo 'make big        send 10 GiB in both directions and print the memory use of the server'
-	@echo 'make drain-demo restart a server under load for DURATION=$(DURATION) seconds, counting lost requests'
+	@echo 'make drain-demo restart a server under load for DURATION=$(DURATION) seconds, counting lost requests; draws docs/performance/drain.svg'
 	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make tcpip-test test the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a lossy line; make tcpip-test-short'
 	@echo 'make port-test  test the feature port, whose sockets the application supplies, over Linux and over lwIP; port-test-short; deps-port installs lwIP'
@@ -92,6 +92,10 @@ help:
 	@echo 'make header     regenerate include/mongoose.h and include/mongoose_ext.h'
 	@echo 'make bench      run the benchmarks'
 	@echo 'make bench-tls  compare HTTPS with nginx'
+	@echo 'make bench-peers  compare with other servers and brokers; make deps-bench-peers installs them'
+	@echo 'make bench-scale  measure many idle connections: memory, polls, drain, an active connection beside them'
+	@echo 'make bench-latency  measure p50, p99 and p99.9 at 70 % load, beside nginx'
+	@echo 'make bench-docs  run all benchmarks and regenerate the tables and charts in docs/performance.md; needs an idle machine'
 	@echo 'make bench-instructions  count the instructions of one request, by module (valgrind)'
 	@echo 'make clean      remove build results'
 
@@ -185,8 +189,10 @@ miri:
 big:
 	UPLOAD_GIB=10 $(CARGO) test --release --test clients -- with_flat_memory --test-threads=1
 
-drain-demo:
+# The picture of it is docs/performance/drain.svg.
+drain-demo: build
 	DURATION=$(DURATION) $(CARGO) test --test clients -- restart::
+	benches/drain_states.py
 
 tsan:
 	c-tests/tsan.sh
@@ -202,6 +208,30 @@ bench: build
 
 bench-tls: build
 	benches/tls.sh
+
+# Peers are programs and libraries of others, with their headers.
+BENCH_PEERS = /usr/sbin/nginx:nginx-light /usr/sbin/lighttpd:lighttpd /usr/sbin/mosquitto:mosquitto /usr/include/h2o.h:libh2o-evloop-dev \
+              /usr/include/microhttpd.h:libmicrohttpd-dev /usr/include/libwebsockets.h:libwebsockets-dev \
+              /usr/include/civetweb.h:libcivetweb-dev /usr/include/event2/http.h:libevent-dev \
+              /usr/bin/wrk:wrk /usr/bin/gcc:gcc /usr/include/openssl/ssl.h:libssl-dev /usr/bin/rsvg-convert:librsvg2-bin
+deps-bench-peers:
+	@missing=; for t in $(BENCH_PEERS); do [ -e "$${t%%:*}" ] || missing="$$missing $${t#*:}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update && apt-get install -y --no-install-recommends $$missing; \
+	else echo "make bench-peers compares with what is there of these Debian packages: apt-get install$$missing"; exit 1; fi
+
+bench-peers: build
+	benches/peers.py
+
+bench-scale: build
+	benches/scale.py
+
+bench-latency: build
+	benches/latency.py
+
+# All of these but bench-instructions, into docs/performance.md and README.md, with the charts.
+bench-docs: build
+	benches/publish.py all
 
 bench-instructions: build
 	benches/instructions.sh $(BUILD_DIR) include
@@ -271,7 +301,7 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help layouts pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-instructions install install-files uninstall clean
+.PHONY: help layouts pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-peers deps-bench-peers bench-scale bench-latency bench-docs bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk
 include c-tests/mutants.mk

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Measures the release library against the practical floor (floor.c, ws_floor.c, file_floor.c), side by side, and prints a table.
 #
-# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 big8 idle9000 ws16 ws64k file4k file100m
-#                                                  new64; default: all
+# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 pipe16 pipe200 big8 idle9000 ws16 ws64k
+#                                                  file4k file100m new64; default: all
 #   --readme   the table as Markdown, for README.md
 # environment: ROUNDS=3     interleaved runs of each program, of which the median counts
 #              SECONDS=3    length of a run
@@ -20,7 +20,7 @@ if [ "${1:-}" = --readme ]; then
   shift
 fi
 # Many short connections come last: they leave the kernel with many ports that are not free for a minute.
-cases=${*:-keep16 keep64 keep256 big8 idle9000 ws16 ws64k file4k file100m new64}
+cases=${*:-keep16 keep64 keep256 pipe16 pipe200 big8 idle9000 ws16 ws64k file4k file100m new64}
 
 missing=
 for tool in gcc:gcc wrk:wrk python3:python3 taskset:util-linux; do
@@ -66,6 +66,11 @@ row() {
   measure "$@" "$out/hello {port} $mode" "$out/floor {port} $mode"
 }
 
+# The same with so many requests in flight on each connection.
+pipe_row() {
+  row "$1" keep -n "$rounds" -c 64 --load "wrk -t1 -c{conns} -d{seconds} -s benches/pipeline.lua http://127.0.0.1:{port}{path} -- $2"
+}
+
 # The same for messages of so many bytes that are sent back.
 ws_row() {
   title=$1
@@ -97,6 +102,8 @@ for name in $cases; do
     keep16) row 'keep-alive, 16 connections' keep -n "$rounds" -c 16 ;;
     keep64) row 'keep-alive, 64' keep -n "$rounds" -c 64 ;;
     keep256) row 'keep-alive, 256' keep -n "$rounds" -c 256 ;;
+    pipe16) pipe_row '16 pipelined requests, 64' 16 ;;
+    pipe200) pipe_row '200 pipelined requests, 64' 200 ;;
     new64) row 'new connection each time, 64' drain -n "$rounds" -c 64 ;;
     big8) row '1 MiB replies, 8' big -n "$rounds" -c 8 ;;
     idle9000)

@@ -16,7 +16,7 @@ import markdown
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 GUIDES = ["getting-started", "migrating", "embedding", "draining", "tls", "installing", "differences", "not-here", "security", "reliability",
-          "architecture"]
+          "performance", "architecture"]
 WORD = re.compile(r"\b(?:mgx?_\w+|MGX?_\w+|MQTT_\w+|WEBSOCKET_\w+|LIST_\w+)\b")
 
 
