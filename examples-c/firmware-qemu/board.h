@@ -9,6 +9,8 @@
 
 extern struct mg_tcpip_driver lan9118_driver;
 
+uintptr_t board_ethernet(void);  // where the registers of the LAN9118 are
+
 size_t board_heap_now(void);    // bytes in use
 size_t board_heap_most(void);   // bytes that malloc has taken of HEAP_SIZE, at most so far
 size_t board_stack_most(void);  // bytes of the stack, at most so far

@@ -1,8 +1,8 @@
-// A driver for the LAN9118 Ethernet controller, which the MPS2 boards have at 0x40200000.
+// A driver for the LAN9118 Ethernet controller.
 
 #include "board.h"
 
-#define REG(offset) MG_REG(0x40200000 + (offset))
+#define REG(offset) MG_REG(board_ethernet() + (offset))
 enum {
   RX_DATA = 0x00,
   TX_DATA = 0x20,

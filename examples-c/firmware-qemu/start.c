@@ -9,6 +9,12 @@ extern uint32_t data_start[], data_end[], data_load[], bss_start[], bss_end[], s
 extern char heap_start[], heap_end[];
 int main(void);
 
+// AN500 is the one with a Cortex-M7.
+uintptr_t board_ethernet(void) {
+  uint32_t part = (MG_REG(0xe000ed00) >> 4) & 0xfff;
+  return part == 0xc27 ? 0xa0000000 : 0x40200000;
+}
+
 // ---- serial port 0
 #define UART_DATA MG_REG(0x40004000)
 #define UART_STATE MG_REG(0x40004004)
