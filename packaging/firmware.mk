@@ -15,12 +15,17 @@ check-firmware:
 	      $(CARGO) check --quiet --lib --no-default-features --features "$$features" --target $$target || exit 1; \
 	  done; \
 	done
+	RUSTFLAGS="$(RUSTFLAGS) -Dwarnings" CARGO_TARGET_DIR=$(TARGET_DIR)/features \
+	  $(CARGO) check --quiet --lib --no-default-features --features "tcpip protocols tls ecc" --target thumbv7em-none-eabihf
 
 # The example on boards of qemu, with a large heap and with one that does not suffice.
 firmware-test:
 	CARGO="$(CARGO)" TARGET_DIR=$(TARGET_DIR) packaging/firmware.sh $(FIRMWARE_IMAGES)/full.elf "tcpip http ws mqtt" -DWITH_WS -DWITH_MQTT
 	CARGO="$(CARGO)" TARGET_DIR=$(TARGET_DIR) packaging/firmware.sh $(FIRMWARE_IMAGES)/small.elf "tcpip http ws mqtt" -DWITH_WS -DWITH_MQTT \
 	  -Wl,--defsym=HEAP_SIZE=32768
+	packaging/firmware-tls.sh c-tests/certs/server-p256.pem c-tests/certs/server-p256.key > $(FIRMWARE_IMAGES)/tls.c
+	CARGO="$(CARGO)" TARGET_DIR=$(TARGET_DIR) packaging/firmware.sh $(FIRMWARE_IMAGES)/tls.elf "tcpip http ws tls ecc" -DWITH_WS -DWITH_TLS \
+	  $(FIRMWARE_IMAGES)/tls.c -Wl,--defsym=HEAP_SIZE=131072 -Wl,--defsym=STACK_SIZE=32768
 	c-tests/firmware/run.py $(FIRMWARE_IMAGES)
 
 # Flash and RAM of the least program with each protocol.

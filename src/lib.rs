@@ -24,6 +24,11 @@
 
 extern crate alloc;
 
+#[cfg(all(feature = "tls", not(feature = "std"), not(feature = "ecc")))]
+compile_error!("tls without std needs the feature ecc");
+#[cfg(all(not(feature = "std"), not(target_os = "none")))]
+compile_error!("an operating system needs the feature std");
+
 pub mod abi;
 mod ffi;
 mod ffi_util;

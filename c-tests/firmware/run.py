@@ -114,11 +114,11 @@ def same(got, wanted):
     assert got == wanted, f"got {str(got)[:300]}, wanted {str(wanted)[:300]}"
 
 
-def curl(device, uri, *args, port=80, scheme="http"):
+def curl(device, uri, *args, port=80, scheme="http", **more):
     """Body of the answer; curl itself checks the rest."""
     command = ["curl", "-sS", "--fail", "-m", str(LIMIT), "--resolve", f"localhost:{device.ports[port]}:127.0.0.1", *args,
                f"{scheme}://localhost:{device.ports[port]}{uri}"]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, **more).stdout
 
 
 def pattern(n):
@@ -352,8 +352,7 @@ def crowd(d):
 
 ALL = [pages, bodies, chunked, pipelined, half_closed, one_shot, downloads, uploads, broken_requests, interrupts, websockets, mqtt, restart, pages]
 PLAN = [("mps2-an386", "full.elf", [80], ALL), ("mps2-an500", "full.elf", [80], ALL), ("mps2-an386", "small.elf", [80], [pages, crowd])]
-if os.path.exists(os.path.join(images, "tls.elf")):
-    PLAN += [(m, "tls.elf", [80, 443], [pages, tls, restart, tls]) for m in ("mps2-an386", "mps2-an500")]
+PLAN += [(m, "tls.elf", [80, 443], [pages, tls, restart, tls]) for m in ("mps2-an386", "mps2-an500")]
 
 
 
