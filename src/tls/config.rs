@@ -43,6 +43,7 @@ const EARLY_DATA: u32 = 1 << 20;
 const KEPT: usize = 32;
 
 /// Number of sessions a client configuration remembers, up to eight per server.
+#[cfg(feature = "std")]
 const SESSIONS: usize = 256;
 
 /// Configurations by a digest of their options, most recently used first. Tickets and sessions belong to one configuration, so a
