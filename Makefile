@@ -66,6 +66,7 @@ help:
 	@echo '                make deps-cross installs their tools'
 	@echo 'make windows-test  build the library for Windows and test it under wine; make check-windows: type-check it, also for MSVC; make deps-windows'
 	@echo 'make check-firmware  check the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
+	@echo 'make firmware-test  test a web server on Cortex-M boards in qemu; make firmware-sizes prints flash and RAM by protocol'
 	@echo 'make debian     build Debian packages; make sbom: bill of materials and third-party notices; make deny: check licences and advisories of dependencies'
 	@echo 'make msrv       build with the oldest Rust that Cargo.toml allows; make features: build without TLS, curves, protocols'
 	@echo 'make uninstall  remove an installation; use the same settings as for make install'

@@ -9,7 +9,7 @@
 //! | `proto` | protocol code: bytes in, values out; no I/O, no unsafe | hash, memory |
 //! | `hash` | digests, signatures, base64, checksums over well-kept crates; no unsafe | memory |
 //! | `fmt` | the printf engine, `%M` printers and the C shim: `variadic.c`, `replaceable.c` | abi, ffi_util, hash, proto, memory |
-//! | `platform` | the operating system: sockets, readiness, wakeups, signals, clocks, threads, files; a folder for each system | abi, ffi_util, memory |
+//! | `platform` | the operating system: sockets, readiness, wakeups, signals, clocks, threads, files; a folder for each system | abi, ffi_util, hash, memory |
 //! | `sys` | what applications may replace: random numbers, log, file systems | abi, ffi_util, fmt, platform, memory |
 //! | `tls` | TLS sessions over rustls, and their configurations from `mg_tls_opts`; no I/O, no unsafe | hash, proto, platform, sys, memory |
 //! | `net` | the engine: poll loop, connections, draining, timers, wakeups | abi, ffi_util, platform, sys, fmt, proto, tls, memory |
@@ -23,6 +23,11 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
+
+#[cfg(all(feature = "tls", not(feature = "std"), not(feature = "ecc")))]
+compile_error!("tls without std needs the feature ecc");
+#[cfg(all(not(feature = "std"), not(target_os = "none")))]
+compile_error!("an operating system needs the feature std");
 
 pub mod abi;
 mod ffi;

@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(feature = "std"))]
+use super::decimal::Decimal;
 use super::text::{Digits, Out};
+#[cfg(feature = "std")]
 use core::fmt::Write;
 
 /// Number of fraction digits of the smallest double, the most of any. Further digits are zeros.
@@ -41,6 +44,7 @@ struct Number {
     exponent: Option<i32>,
 }
 
+#[cfg(feature = "std")]
 impl Write for Number {
     fn write_str(&mut self, s: &str) -> core::fmt::Result {
         let room = self.digits.get_mut(self.len..self.len + s.len()).ok_or(core::fmt::Error)?;
@@ -57,6 +61,7 @@ impl Number {
 
     /// Formats `x`, which is not negative, with this many fraction digits. Works in place: two of these are large for the stack
     /// of a small thread.
+    #[cfg(feature = "std")]
     #[inline(never)]
     fn fixed(&mut self, x: f64, precision: usize) {
         let stored = precision.min(MAX_FRACTION);
@@ -66,7 +71,45 @@ impl Number {
         self.zeros = precision - stored;
     }
 
+    #[cfg(not(feature = "std"))]
+    fn fixed(&mut self, x: f64, precision: usize) {
+        let stored = precision.min(MAX_FRACTION) as i32;
+        (self.len, self.exponent, self.zeros) = (0, None, precision - stored as usize);
+        let mut decimal = Decimal::new(x);
+        decimal.round(stored - 1);
+        for digit in decimal.first().min(-1)..stored {
+            if digit == 0 {
+                self.push(b'.');
+            }
+            self.push(decimal.digit(digit));
+        }
+    }
+
+    #[cfg(not(feature = "std"))]
+    fn scientific(&mut self, x: f64, precision: usize) {
+        let stored = precision.min(MAX_SIGNIFICANT) as i32;
+        (self.len, self.zeros) = (0, precision - stored as usize);
+        let mut decimal = Decimal::new(x);
+        decimal.round(decimal.first() + stored);
+        let first = decimal.first();
+        for digit in first..=first + stored {
+            if digit == first + 1 {
+                self.push(b'.');
+            }
+            self.push(decimal.digit(digit));
+        }
+        self.exponent = Some(-1 - first);
+    }
+
+    fn push(&mut self, c: u8) {
+        if let Some(place) = self.digits.get_mut(self.len) {
+            *place = c;
+            self.len += 1;
+        }
+    }
+
     /// Formats with one digit before the point, and an exponent.
+    #[cfg(feature = "std")]
     #[inline(never)]
     fn scientific(&mut self, x: f64, precision: usize) {
         let stored = precision.min(MAX_SIGNIFICANT);
@@ -158,7 +201,7 @@ pub(crate) fn double(out: &mut impl Out, x: f64, notation: Notation, style: &Sty
         Notation::General => n.general(x, precision, style.alternate),
     }
     if style.alternate && !n.text().contains(&b'.') {
-        let _ = n.write_str(".");
+        n.push(b'.');
     }
     let (mut tail, mut tail_len) = ([0; 5], 0);
     if let Some(e) = n.exponent {

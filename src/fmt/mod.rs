@@ -1,5 +1,7 @@
 //! The printf engine.
 
+#[cfg(any(test, not(feature = "std")))]
+mod decimal;
 pub(crate) mod engine;
 mod float;
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(crate) fn set(e: &Engine, l: mgx_limits) {
         if let Some(rec) = c.rec() {
             // Without memory to count it, the connection is not counted.
             if memory::grow_map(&mut per_ip, 1) {
-                *per_ip.entry(rec.from.get()).or_insert(0) += 1;
+                *memory::number_of(&mut per_ip, rec.from.get()) += 1;
             }
             e.set_deadline(rec, Some(e.now.get()));
         }

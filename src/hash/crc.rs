@@ -1,10 +1,32 @@
 //! Checksums. The result for one piece is the initial value for the next; the first initial value is 0.
 
 /// CRC-32 as in zlib.
+#[cfg(feature = "std")]
 pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(crc);
     hasher.update(data);
     hasher.finalize()
+}
+
+/// By half a byte: the tables for more are 16 KB.
+#[cfg(not(feature = "std"))]
+pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {
+    const NIBBLES: [u32; 16] = {
+        let mut table = [0; 16];
+        let mut i = 0;
+        while i < 16 {
+            let (mut crc, mut bit) = (i as u32, 0);
+            while bit < 4 {
+                crc = (crc >> 1) ^ (if crc & 1 == 1 { 0xedb8_8320 } else { 0 });
+                bit += 1;
+            }
+            table[i] = crc;
+            i += 1;
+        }
+        table
+    };
+    let step = |crc: u32, n: u32| (crc >> 4) ^ NIBBLES[((crc ^ n) & 15) as usize];
+    !data.iter().fold(!crc, |crc, &byte| step(step(crc, byte.into()), u32::from(byte >> 4)))
 }
 
 const TABLE: [u16; 256] = {

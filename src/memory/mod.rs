@@ -37,8 +37,15 @@ pub(crate) use core::sync::atomic;
 pub(crate) use portable_atomic as atomic;
 
 #[cfg(not(feature = "std"))]
-pub(crate) use alloc::collections::BTreeMap as Map;
+mod sorted;
+#[cfg(feature = "std")]
+pub(crate) use alloc::collections::{BTreeMap as SortedMap, BTreeSet as SortedSet};
+#[cfg(not(feature = "std"))]
+pub(crate) use sorted::{SortedMap, SortedSet};
+
 /// A map from keys that peers may choose.
+#[cfg(not(feature = "std"))]
+pub(crate) use sorted::SortedMap as Map;
 #[cfg(feature = "std")]
 pub(crate) use std::collections::HashMap as Map;
 
@@ -103,8 +110,8 @@ pub(crate) fn recovered() -> bool {
 
 #[cold]
 fn look_again() -> bool {
-    /// Initial memory of another connection, with TLS.
-    const PROBE: usize = if cfg!(feature = "std") { 64 * 1024 } else { 4 * 1024 };
+    /// Initial memory of another connection, with TLS; on a device, where its TCP buffers exist already, without.
+    const PROBE: usize = if cfg!(feature = "std") { 64 * 1024 } else { 1024 };
     if reserve::is_nearly_empty() {
         return false;
     }
@@ -168,10 +175,41 @@ pub(crate) fn grow_map<K: Eq + core::hash::Hash, V>(map: &mut Map<K, V>, more: u
     fallibly(|| map.try_reserve(more).is_ok())
 }
 
-/// A device has few keys, and the reserve is there for them.
 #[cfg(not(feature = "std"))]
-pub(crate) fn grow_map<K, V>(_map: &mut Map<K, V>, _more: usize) -> bool {
-    !is_low()
+pub(crate) fn grow_map<K, V>(map: &mut Map<K, V>, more: usize) -> bool {
+    grow(&mut map.0, more)
+}
+
+/// The number that belongs to a key, 0 at first. There is room for it.
+#[cfg(feature = "std")]
+pub(crate) fn number_of<K: Eq + core::hash::Hash>(map: &mut Map<K, usize>, key: K) -> &mut usize {
+    map.entry(key).or_default()
+}
+
+#[cfg(not(feature = "std"))]
+pub(crate) fn number_of<K: Ord + Copy>(map: &mut Map<K, usize>, key: K) -> &mut usize {
+    if map.get(&key).is_none() {
+        map.insert(key, 0);
+    }
+    map.get_mut(&key).unwrap_or_else(|| unreachable!())
+}
+
+/// Sorts a list, equal elements in any order.
+#[cfg(feature = "std")]
+pub(crate) fn sort_by_key<T, K: Ord>(list: &mut [T], key: impl FnMut(&T) -> K) {
+    list.sort_unstable_by_key(key);
+}
+
+/// By insertion: lists of a device are short.
+#[cfg(not(feature = "std"))]
+pub(crate) fn sort_by_key<T, K: Ord>(list: &mut [T], mut key: impl FnMut(&T) -> K) {
+    for end in 1..list.len() {
+        let mut at = end;
+        while at > 0 && key(&list[at]) < key(&list[at - 1]) {
+            list.swap(at, at - 1);
+            at -= 1;
+        }
+    }
 }
 
 /// Appends text: a line of it, no more than what the reserve has room for.

@@ -539,7 +539,7 @@ fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
     rec.read_at.set(e.now.get());
     rec.from.set(rem.ip());
     if e.limited.get() {
-        *e.per_ip.borrow_mut().entry(rem.ip()).or_insert(0) += 1;
+        *memory::number_of(&mut e.per_ip.borrow_mut(), rem.ip()) += 1;
         e.set_deadline(rec, Some(e.now.get()));
     }
     usage::count(e, c, rec);

@@ -28,7 +28,7 @@ use crate::proto::{
     ws::Utf8,
 };
 use crate::sys::fs::Handle;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::ffi::c_int;
@@ -436,7 +436,7 @@ pub(crate) struct Engine {
     pub(crate) conns: Cell<usize>,
     pub(crate) requeued: RefCell<Vec<u32>>,
     pub(crate) flush_pending: RefCell<Vec<u32>>,
-    pub(crate) deadlines: RefCell<BTreeSet<(u64, u32)>>,
+    pub(crate) deadlines: RefCell<memory::SortedSet<(u64, u32)>>,
     /// Oldest first.
     pub(crate) lingering: RefCell<VecDeque<u32>>,
     /// No lingering socket is due before this time.

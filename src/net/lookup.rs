@@ -2,17 +2,18 @@
 //! operate on them.
 
 use crate::abi::{mg_addr, mg_connection};
+use crate::memory;
 use crate::memory::prelude::*;
 use crate::platform::names::Names;
 use crate::platform::sock::OwnedFd;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 
 #[derive(Default)]
 pub(crate) struct Resolver {
     /// Oldest first.
-    pub(super) lookups: RefCell<BTreeMap<u64, Lookup>>,
+    pub(super) lookups: RefCell<memory::SortedMap<u64, Lookup>>,
     pub(super) count: Cell<u64>,
     pub(super) names: Names,
 }

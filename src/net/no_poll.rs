@@ -74,7 +74,7 @@ pub(crate) fn walk(e: &Engine) -> bool {
         return false;
     }
     all.extend(e.no_poll.polled.borrow().iter().map(|(id, slot)| (id.0, *slot)));
-    all.sort_unstable_by_key(|(id, _)| Reverse(*id));
+    memory::sort_by_key(&mut all, |(id, _)| Reverse(*id));
     all.dedup();
     for (id, slot) in all {
         let Some(c) = live(e, id, slot) else { continue };

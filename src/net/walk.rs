@@ -3,7 +3,6 @@
 use crate::abi::mg_connection;
 use crate::memory;
 use crate::memory::prelude::*;
-use alloc::collections::BTreeMap;
 use core::cell::{Cell, RefCell};
 use core::cmp::Reverse;
 
@@ -71,7 +70,7 @@ fn prefetch(c: *const mg_connection) {
 pub(crate) struct NoPoll {
     pub(super) used: Cell<bool>,
     /// The other connections: slots by id, newest first.
-    pub(super) polled: RefCell<BTreeMap<Reverse<u64>, u32>>,
+    pub(super) polled: RefCell<memory::SortedMap<Reverse<u64>, u32>>,
     /// Connections without MG_EV_POLL to visit in the next walk.
     pub(super) woken: RefCell<Vec<(u64, u32)>>,
     pub(super) scanned_at: Cell<u64>,

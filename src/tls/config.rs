@@ -6,6 +6,7 @@
 
 pub(crate) use super::error::{Error, explain};
 use super::keys;
+use super::provider;
 use super::session::OOM;
 use super::verify::{Verifier, anchors};
 use crate::hash::md::sha256_of;
@@ -15,11 +16,12 @@ use crate::sys::random;
 use alloc::sync::Arc;
 use core::cell::RefCell;
 use core::net::IpAddr;
+#[cfg(feature = "std")]
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, ring};
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
 use rustls::pki_types::ServerName;
-use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni, ServerConfig};
-use rustls::sign::SingleCertAndKey;
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
 
 /// `struct mg_tls_opts`, borrowed.
@@ -41,6 +43,7 @@ const EARLY_DATA: u32 = 1 << 20;
 const KEPT: usize = 32;
 
 /// Number of sessions a client configuration remembers, up to eight per server.
+#[cfg(feature = "std")]
 const SESSIONS: usize = 256;
 
 /// Configurations by a digest of their options, most recently used first. Tickets and sessions belong to one configuration, so a
@@ -60,7 +63,7 @@ impl Cache {
     pub(crate) fn client(&self, o: &Options<'_>, peer: IpAddr) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
         let name = server_name(o.name)?;
         let config = kept(&self.clients, digest(o, name.is_some()), || client(o, name.is_some(), DEFAULT_VERSIONS))?;
-        Ok((config, name.unwrap_or_else(|| peer.into())))
+        Ok((config, name.unwrap_or_else(|| provider::address(peer))))
     }
 }
 
@@ -116,8 +119,18 @@ impl SecureRandom for Random {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider { secure_random: &Random, ..ring::default_provider() })
+/// Of a server that was given none.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesServerCert for NoCertificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+}
+
+fn crypto() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { secure_random: &Random, ..provider::default() })
 }
 
 fn protocols(o: &Options<'_>) -> Vec<Vec<u8>> {
@@ -134,8 +147,8 @@ fn trusted(o: &Options<'_>) -> Result<Option<RootCertStore>, Error> {
 }
 
 pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVersion]) -> Result<ServerConfig, Error> {
-    let provider = provider();
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(other)?;
+    let provider = crypto();
+    let builder = provider::server_builder(provider.clone()).with_protocol_versions(versions).map_err(other)?;
     let builder = match trusted(o)? {
         Some(roots) => builder.with_client_cert_verifier(Arc::new(Verifier::new(Some(roots), false, &provider)?)),
         None => builder.with_no_client_auth(),
@@ -143,11 +156,11 @@ pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVers
     let resolver: Arc<dyn ResolvesServerCert> = match keys::own(o.cert, o.key)? {
         Some(own) => Arc::new(SingleCertAndKey::from(own)),
         // Without a certificate all clients are refused.
-        None => Arc::new(ResolvesServerCertUsingSni::new()),
+        None => Arc::new(NoCertificate),
     };
     let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = protocols(o);
-    config.ticketer = ring::Ticketer::new().map_err(other)?;
+    provider::set_ticketer(&mut config).map_err(other)?;
     // With a ticketer, rustls neither requests nor accepts early data. This limits how much of it is skipped: a client may have the
     // ticket of another server with an unknown limit.
     config.max_early_data_size = EARLY_DATA;
@@ -159,8 +172,8 @@ pub(super) fn client(
     named: bool,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<ClientConfig, Error> {
-    let provider = provider();
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(other)?;
+    let provider = crypto();
+    let builder = provider::client_builder(provider.clone()).with_protocol_versions(versions).map_err(other)?;
     let verifier = Verifier::new(trusted(o)?, named && !o.skip_verification, &provider)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match keys::own(o.cert, o.key)? {
@@ -169,6 +182,9 @@ pub(super) fn client(
     };
     config.alpn_protocols = protocols(o);
     config.enable_sni = named;
-    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    #[cfg(feature = "std")]
+    {
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    }
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! Error texts for applications: `MG_EV_ERROR` has room for 63 bytes, the log for the rest.
 
+use super::provider;
 use crate::memory::prelude::*;
 use core::fmt;
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage, PeerIncompatible};
@@ -77,7 +78,7 @@ fn certificate(e: &CertificateError) -> String {
     match e {
         CertificateError::NotValidForName => "failed to verify hostname".into(),
         CertificateError::NotValidForNameContext { expected, .. } => {
-            format!("failed to verify hostname: not for {}", expected.to_str())
+            format!("failed to verify hostname: not for {}", provider::text(expected))
         }
         e => format!("tls hs: peer's certificate: {}", reason(e)),
     }
@@ -92,10 +93,10 @@ fn reason(e: &CertificateError) -> String {
         BadSignature => "bad signature".into(),
         BadEncoding => "damaged".into(),
         InvalidPurpose | InvalidPurposeContext { .. } => "not for this purpose".into(),
-        Other(e) => match e.0.downcast_ref() {
+        Other(e) => match provider::webpki_error(e) {
             Some(webpki::Error::UnsupportedCriticalExtension) => "unknown extension".into(),
             Some(webpki::Error::NameConstraintViolation) => "a CA forbids its name".into(),
-            _ => e.0.to_string(),
+            _ => e.to_string(),
         },
         e => e.to_string(),
     }

@@ -7,6 +7,7 @@ pub(crate) mod config;
 mod error;
 mod keys;
 mod pem;
+mod provider;
 pub(crate) mod session;
 mod verify;
 mod x509;

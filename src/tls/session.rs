@@ -1,5 +1,7 @@
 //! A TLS connection: rustls' state machine between ciphertext in, ciphertext out and plaintext.
 
+use super::provider;
+pub(crate) use super::provider::KeyLogFile;
 use crate::memory;
 use crate::memory::prelude::*;
 use alloc::sync::Arc;
@@ -7,7 +9,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{ClientConfig, Error, KeyLogFile, ServerConfig};
+use rustls::{ClientConfig, Error, ServerConfig};
 
 /// Configuration of a connection.
 pub(crate) enum Role {
@@ -210,7 +212,7 @@ impl Session {
         let Peer::Waiting(role) = core::mem::replace(&mut self.peer, Peer::Gone) else { return Ok(()) };
         self.peer = match role {
             Role::Client(config, name) => {
-                let name = name.unwrap_or_else(|| peer.into());
+                let name = name.unwrap_or_else(|| provider::address(peer));
                 Peer::Server(Box::new(UnbufferedClientConnection::new(config, name)?))
             }
             Role::Server(config) => Peer::Client(Box::new(UnbufferedServerConnection::new(config)?)),

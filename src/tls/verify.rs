@@ -3,6 +3,7 @@
 
 use super::error::Error as Refused;
 use super::pem;
+use super::provider;
 use super::x509::{Certificate, SEQUENCE, Usage, wrap};
 use crate::memory;
 use crate::memory::prelude::*;
@@ -171,7 +172,7 @@ fn is_of_no_kind(e: &Error) -> bool {
     use webpki::Error::{CaUsedAsEndEntity, UnsupportedCertVersion};
     match e {
         Error::InvalidCertificate(CertificateError::Other(e)) => {
-            e.0.downcast_ref().is_some_and(|e| matches!(e, CaUsedAsEndEntity | UnsupportedCertVersion))
+            provider::webpki_error(e).is_some_and(|e| matches!(e, CaUsedAsEndEntity | UnsupportedCertVersion))
         }
         _ => false,
     }

@@ -16,13 +16,13 @@ use crate::net::{ending, send as plain, usage};
 use crate::platform::sock::{self, Io};
 use crate::sys::log::{log_at, log_error};
 use crate::tls::config::{Cache, Options, explain};
+use crate::tls::session::KeyLogFile;
 use crate::tls::session::{Role, Session, Step};
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::{OnceCell, RefCell};
 use core::net::IpAddr;
 use core::ptr;
-use rustls::KeyLogFile;
 
 /// The step of `c->rtls`. It begins with two: with the default, a whole record and most of the next.
 fn step(e: &Engine) -> usize {

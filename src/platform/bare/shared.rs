@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 
 /// Maximum number of bytes that may wait; senders are refused beyond it.
-pub(crate) const LIMIT: usize = 512;
+pub(crate) const LIMIT: usize = 256;
 
 /// Data that is accessed in critical sections only.
 pub(crate) struct Guarded<T>(UnsafeCell<T>);

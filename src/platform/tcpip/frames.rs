@@ -21,7 +21,7 @@ pub(super) fn check(nif: Netif, frame: &[u8]) -> Option<Frame> {
     let mut end = frame.len();
     if nif.fcs_check() {
         end = end.checked_sub(4)?;
-        let sum = crc32fast::hash(&frame[..end]).to_le_bytes();
+        let sum = crate::hash::crc::crc32(0, &frame[..end]).to_le_bytes();
         if frame[end..] != sum {
             return None;
         }

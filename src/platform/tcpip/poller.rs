@@ -16,7 +16,7 @@ use core::time::Duration;
 pub(crate) const ALWAYS_UP: bool = false;
 
 /// Maximum number of events per wait.
-pub(crate) const MOST: usize = 64;
+pub(crate) const MOST: usize = if cfg!(target_os = "none") { 16 } else { 64 };
 
 /// Maximum number of frames that one poll takes from the queue of a driver that pushes them.
 const FRAMES: usize = 7;

@@ -51,6 +51,9 @@ pub(crate) fn open(poller: &Poller, ip6: bool, udp: bool) -> Result<c_int, c_int
         return Err(errno::EAFNOSUPPORT);
     }
     let mut stack = poller.stack().try_borrow_mut().map_err(|_| errno::EAGAIN)?;
+    if !stack.has_room() {
+        return Err(errno::ENOMEM);
+    }
     let port = stack.ephemeral(udp);
     let socket = if udp { Socket::Udp(Udp::new(ip6, port)) } else { Socket::Tcp(Tcp::new(ip6, port)) };
     let index = stack.add(socket);

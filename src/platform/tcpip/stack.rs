@@ -9,12 +9,13 @@ use super::tcp::{Listener, Tcp};
 use super::udp::Udp;
 use super::wire::Ip;
 use crate::abi::mg_addr;
+use crate::memory;
 use crate::memory::atomic::{AtomicPtr, Ordering};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ffi::{c_int, c_void};
-use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpCidr};
 
@@ -81,6 +82,8 @@ pub(super) struct Stack {
 /// Stacks by number. A stack is in the table as long as its manager exists.
 static STACKS: [AtomicPtr<RefCell<Stack>>; 64] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 64];
 const INDEX_BITS: u32 = 20;
+/// Initial capacity for TCP sockets.
+const SOCKETS: usize = if cfg!(target_os = "none") { 2 } else { 4 };
 
 /// Adds a stack to the table. None: too many managers.
 pub(super) fn register(stack: *mut RefCell<Stack>) -> bool {
@@ -123,7 +126,7 @@ impl Stack {
             id: 0,
             link: None,
             entries: Vec::new(),
-            sockets: SocketSet::new(Vec::new()),
+            sockets: SocketSet::new(Vec::with_capacity(SOCKETS)),
             iface: None,
             now: 0,
             serial: 0,
@@ -144,6 +147,14 @@ impl Stack {
 
     pub(super) fn fd(&self, index: usize) -> c_int {
         (self.id << INDEX_BITS | index) as c_int
+    }
+
+    /// Makes room for one more socket. False when out of memory.
+    pub(super) fn has_room(&mut self) -> bool {
+        // smoltcp's list cannot be asked. It doubles: when it has as many as that, the block that it needs must be there.
+        let sockets = self.sockets.iter().count();
+        let doubles = sockets >= SOCKETS && sockets.is_power_of_two();
+        memory::grow(&mut self.entries, 1) && (!doubles || memory::room::<SocketStorage>(2 * sockets).is_some())
     }
 
     /// A free slot for a socket.

@@ -16,13 +16,13 @@ use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
 /// The size of the receive window, and of the send buffer.
-const WINDOW: usize = if cfg!(target_os = "none") { 6000 } else { 64 * 1024 };
-const SEND: usize = if cfg!(target_os = "none") { 4380 } else { 64 * 1024 };
+const WINDOW: usize = if cfg!(target_os = "none") { 2920 } else { 64 * 1024 };
+const SEND: usize = if cfg!(target_os = "none") { 2048 } else { 64 * 1024 };
 /// Maximum number of half-open connections of all listeners: a new one replaces the oldest.
 const MOST_HALF_OPEN: usize = if cfg!(target_os = "none") { 4 } else { 64 };
 const HALF_OPEN_MS: u64 = 10_000;
 /// Maximum number of connections in TIME-WAIT.
-const MOST_TIME_WAIT: usize = if cfg!(target_os = "none") { 2 } else { 64 };
+const MOST_TIME_WAIT: usize = if cfg!(target_os = "none") { 1 } else { 64 };
 /// Time limit for a released connection to close.
 const ORPHAN_MS: u64 = if cfg!(target_os = "none") { 10_000 } else { 60_000 };
 const CONNECT_MS: u64 = 15_000;
@@ -168,6 +168,9 @@ impl Stack {
 
     /// A socket of smoltcp's with its buffers.
     fn new_smol(&mut self) -> Option<SocketHandle> {
+        if !self.has_room() {
+            return None;
+        }
         let (rx, tx) = (buffer(WINDOW)?, buffer(SEND)?);
         let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(rx), tcp::SocketBuffer::new(tx));
         socket.set_nagle_enabled(false);
@@ -528,7 +531,12 @@ impl Stack {
                 self.remove(*oldest);
             }
         }
-        let Some(handle) = self.new_smol() else { return Some(Err(())) };
+        // A connection that has ended makes room for one that begins.
+        let mut handle = self.new_smol();
+        while handle.is_none() && self.end_time_wait() {
+            handle = self.new_smol();
+        }
+        let Some(handle) = handle else { return Some(Err(())) };
         self.reseed();
         let socket = self.sockets.get_mut::<tcp::Socket>(handle);
         let endpoint = IpListenEndpoint { addr: Some(ip(local.0)), port: local.1 };
@@ -624,6 +632,11 @@ impl Stack {
                 self.remove(index);
                 continue;
             }
+            // Nobody has had the memory to accept it, perhaps for want of what it has itself.
+            if cfg!(target_os = "none") && matches!(t.phase, Phase::Waiting(..)) && now >= t.born.saturating_add(HALF_OPEN_MS) {
+                self.abort(index);
+                continue;
+            }
             if matches!(t.phase, Phase::Orphan(_)) && t.last == State::TimeWait {
                 time_wait += 1;
             }
@@ -647,21 +660,29 @@ impl Stack {
                 socket.set_keep_alive(Some(ms(PROBE_MS)));
             }
         }
-        while time_wait > MOST_TIME_WAIT {
-            let of = |entry: &Option<Entry>| match entry {
-                Some(Entry { socket: Socket::Tcp(t), serial, .. })
-                    if matches!(t.phase, Phase::Orphan(_)) && t.last == State::TimeWait =>
-                {
-                    Some(*serial)
-                }
-                _ => None,
-            };
-            let oldest = (0..self.entries.len()).filter_map(|i| Some((of(&self.entries[i])?, i))).min();
-            if let Some((_, index)) = oldest {
-                self.remove(index);
-            }
+        // What has ended keeps its buffers: they go first when memory is short.
+        let most = if cfg!(target_os = "none") && crate::memory::is_short() { 0 } else { MOST_TIME_WAIT };
+        while time_wait > most {
+            self.end_time_wait();
             time_wait -= 1;
         }
+    }
+
+    /// Removes the oldest connection in TIME-WAIT. False when there is none.
+    fn end_time_wait(&mut self) -> bool {
+        let of = |entry: &Option<Entry>| match entry {
+            Some(Entry { socket: Socket::Tcp(t), serial, .. })
+                if matches!(t.phase, Phase::Orphan(_)) && t.last == State::TimeWait =>
+            {
+                Some(*serial)
+            }
+            _ => None,
+        };
+        let oldest = (0..self.entries.len()).filter_map(|i| Some((of(&self.entries[i])?, i))).min();
+        if let Some((_, index)) = oldest {
+            self.remove(index);
+        }
+        oldest.is_some()
     }
 
     /// The address has changed: closes connections that used another one.
