@@ -64,6 +64,7 @@ help:
 	@echo 'make small      FEATURES="$(FEATURES)": the library for small devices; make sizes: a table of what it weighs'
 	@echo 'make cross      TARGET=...: the library for other machines, tried under qemu; make check-systems: macOS and FreeBSD, type-checked;'
 	@echo '                make deps-cross installs what they need'
+	@echo 'make check-aws-lc  TLS over aws-lc in place of ring, tested; make deps-aws-lc installs CMake'
 	@echo 'make windows-test  the library for Windows, tried under wine; make check-windows: type-checked, also for MSVC; make deps-windows'
 	@echo 'make check-firmware  the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
 	@echo 'make debian     Debian packages; make sbom: bill of materials and third-party notices; make deny: licences and advisories of dependencies'

@@ -4,6 +4,7 @@
 //! With ALPN, HTTP connections offer and choose `http/1.1`. Others have no list: with one, a server would refuse clients whose
 //! list has nothing in common with it.
 
+use super::crypto;
 pub(crate) use super::error::{Error, explain};
 use super::keys;
 use super::session::OOM;
@@ -16,7 +17,7 @@ use alloc::sync::Arc;
 use core::cell::RefCell;
 use core::net::IpAddr;
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, ring};
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
 use rustls::pki_types::ServerName;
 use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni, ServerConfig};
 use rustls::sign::SingleCertAndKey;
@@ -117,7 +118,7 @@ impl SecureRandom for Random {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider { secure_random: &Random, ..ring::default_provider() })
+    Arc::new(CryptoProvider { secure_random: &Random, ..crypto::default_provider() })
 }
 
 fn protocols(o: &Options<'_>) -> Vec<Vec<u8>> {
@@ -147,7 +148,7 @@ pub(super) fn server(o: &Options<'_>, versions: &[&'static SupportedProtocolVers
     };
     let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = protocols(o);
-    config.ticketer = ring::Ticketer::new().map_err(other)?;
+    config.ticketer = crypto::Ticketer::new().map_err(other)?;
     // Early data is neither asked for nor taken where there is a ticketer. This is how much of it is skipped: a client may have the
     // ticket of another server, whose limit nobody knows.
     config.max_early_data_size = EARLY_DATA;

@@ -1,11 +1,11 @@
 //! An application's own certificate chain and private key.
 
+use super::crypto::sign::any_supported_type;
 use super::error::Error;
 use super::pem;
 use super::x509::{BIT_STRING, Certificate, SEQUENCE, element, elements, key_bits, wrap};
 use crate::memory::prelude::*;
 use alloc::sync::Arc;
-use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use zeroize::{Zeroize, Zeroizing};
