@@ -64,6 +64,7 @@ help:
 	@echo 'make small      FEATURES="$(FEATURES)": build the library for small devices; make sizes prints a table of sizes'
 	@echo 'make cross      TARGET=...: build for other machines and test under qemu; make check-systems: type-check for macOS and FreeBSD;'
 	@echo '                make deps-cross installs their tools'
+	@echo 'make check-aws-lc  test TLS over aws-lc in place of ring; make deps-aws-lc installs CMake'
 	@echo 'make windows-test  build the library for Windows and test it under wine; make check-windows: type-check it, also for MSVC; make deps-windows'
 	@echo 'make check-firmware  check the library without an operating system, for Cortex-M and RISC-V; make deps-firmware installs compilers'
 	@echo 'make firmware-test  test a web server on Cortex-M boards in qemu; make firmware-sizes prints flash and RAM by protocol'

@@ -5,6 +5,7 @@
 #   --readme   the table as Markdown, for README.md
 # environment: ROUNDS=3     interleaved runs of each program, of which the median counts
 #              SECONDS=3    length of a run
+#              FEATURES=aws-lc   cargo features of the library, beside the default ones
 # A quick look: ROUNDS=1 SECONDS=1 benches/tls.sh full
 # The server has one CPU and the load another. The handshakes come from tls_load.c, requests on open connections from wrk.
 set -eu
@@ -40,7 +41,7 @@ ulimit -n "$(ulimit -H -n)"
 out=$PWD/target/bench
 certs=$PWD/c-tests/certs
 mkdir -p "$out/www"
-cargo build --release --quiet
+cargo build --release --quiet ${FEATURES:+--features "$FEATURES"}
 ln -sf ../release/libmongoose.so "$out/libmongoose.so.7"
 gcc -O2 -Iinclude benches/https.c -Ltarget/release -lmongoose -Wl,-rpath,"$out" -o "$out/https"
 gcc -O2 benches/tls_load.c -lssl -lcrypto -lpthread -o "$out/tls_load"

@@ -270,6 +270,35 @@ static void a_udp_client(void) {
   mg_mgr_free(&mgr);
 }
 
+// What a draining connection has not consumed is dropped, a single byte too.
+static size_t left_over;
+static int polls_draining;
+
+static void leaves_a_byte(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ && !c->is_draining) {
+    left_over = c->recv.len;
+    mg_send(c, body, SIZE);
+    c->is_draining = 1;
+  } else if (ev == MG_EV_POLL && c->is_draining) {
+    if (polls_draining++ > 0) left_over = c->recv.len;
+  }
+  (void) ev_data;
+}
+
+static void an_unread_byte_is_dropped(void) {
+  struct mg_mgr m;
+  struct mg_connection *l;
+  struct peer p;
+  mg_mgr_init(&m);
+  l = mg_listen(&m, "tcp://127.0.0.1:0", leaves_a_byte, NULL);
+  peer_dial(&p, port_of(l), 4096);
+  CHECK(peer_say(&p, "x"));
+  POLL_UNTIL(&m, polls_draining > 2);
+  CHECK_EQ(left_over, 0);
+  peer_free(&p);
+  mg_mgr_free(&m);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   body = make_body(SIZE);
@@ -283,6 +312,7 @@ int main(void) {
   a_wrapped_descriptor_does_not_linger();
   a_udp_listener();
   a_udp_client();
+  an_unread_byte_is_dropped();
   free(body);
   return DONE();
 }

@@ -487,7 +487,8 @@ int mgx_log_get(void);
 void mgx_log_set(int level);
 
 // Restores the behaviour of the original library for applications that depend on it: a draining connection keeps reading, the
-// last reply carries no `Connection: close`, HTTP/1.0 connections stay open. Half-close handling and lingering do not change.
+// last reply carries no `Connection: close`, HTTP/1.0 connections stay open, and a poll walks the list of timers however long it
+// is. Half-close handling and lingering do not change.
 void mgx_mgr_compat(struct mg_mgr *mgr, bool on);
 
 // Closes a manager created by mgx_mgr_new, as mg_mgr_free does, and frees its memory. NULL is a no-op.

@@ -18,6 +18,15 @@ small:
 sizes: build
 	CC="$(CC)" packaging/sizes.sh $(BUILD_DIR) $(SMALL_DIR)/lib
 
+# The library over aws-lc-rs in place of ring: its unit tests of TLS, and the C programs of TLS against it.
+check-aws-lc:
+	CARGO_TARGET_DIR=$(TARGET_DIR)/aws-lc $(CARGO) test --features aws-lc --lib tls
+	CARGO_TARGET_DIR=$(TARGET_DIR)/aws-lc $(CARGO) test --features aws-lc --test c -- tls_
+
+deps-aws-lc: deps
+	@command -v cmake >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends cmake; } || \
+	{ echo "make check-aws-lc needs this Debian package: apt-get install cmake"; exit 1; }
+
 # macOS and FreeBSD: type-checked only, because nothing here can run the result.
 SYSTEMS = x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd
 check-systems:
@@ -72,4 +81,4 @@ deps-windows:
 	else echo "make windows-test needs these Debian packages: apt-get install$$missing"; exit 1; fi
 	rustup -q target add x86_64-pc-windows-gnu x86_64-pc-windows-msvc
 
-.PHONY: small sizes check-systems deny deps-deny sbom debian cross deps-cross windows-test check-windows deps-windows
+.PHONY: small sizes check-aws-lc deps-aws-lc check-systems deny deps-deny sbom debian cross deps-cross windows-test check-windows deps-windows

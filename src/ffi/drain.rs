@@ -252,7 +252,8 @@ pub unsafe extern "C" fn mgx_http_delete_chunk(c: *mut mg_connection) {
 }
 
 /// Restores the behaviour of the original library for applications that depend on it: a draining connection keeps reading, the
-/// last reply carries no `Connection: close`, HTTP/1.0 connections stay open. Half-close handling and lingering do not change.
+/// last reply carries no `Connection: close`, HTTP/1.0 connections stay open, and a poll walks the list of timers however long it
+/// is. Half-close handling and lingering do not change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgx_mgr_compat(mgr: *mut mg_mgr, on: bool) {
     // SAFETY: a manager or NULL, as the caller promises.

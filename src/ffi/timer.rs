@@ -31,7 +31,7 @@ pub unsafe extern "C" fn mg_timer_init(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_free(head: *mut *mut mg_timer, timer: *mut mg_timer) {
     // SAFETY: head is a list of the caller.
-    unsafe { timer::unlink(head, timer) }
+    unsafe { timer::unlink(head, timer) };
 }
 
 /// Calls the callbacks of all timers in the list `*head` that are due at time `new_ms`, in milliseconds. A timer that missed
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn mg_timer_free(head: *mut *mut mg_timer, timer: *mut mg_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_timer_poll(head: *mut *mut mg_timer, new_ms: u64) {
     // SAFETY: head is a list of the caller.
-    unsafe { timer::poll(head, new_ms) };
+    unsafe { timer::run(head, new_ms, usize::MAX) };
 }
 
 /// A timer without a callback: returns true once every `period` milliseconds. `*expiration` is the next expiry time, initially 0;

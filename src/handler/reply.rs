@@ -347,3 +347,79 @@ pub(crate) unsafe fn printf_chunk(c: ConnRef, fmt: *const c_char, ap: *mut va_li
         http::written(c);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::phrase;
+    use crate::memory::prelude::*;
+
+    #[test]
+    fn phrases_belong_to_their_codes() {
+        let all: Vec<String> = (0..1000).filter(|c| !phrase(*c).is_empty()).map(|c| format!("{c} {}", phrase(c))).collect();
+        let want = "\
+            100 Continue
+            101 Switching Protocols
+            102 Processing
+            200 OK
+            201 Created
+            202 Accepted
+            203 Non-authoritative Information
+            204 No Content
+            205 Reset Content
+            206 Partial Content
+            207 Multi-Status
+            208 Already Reported
+            226 IM Used
+            300 Multiple Choices
+            301 Moved Permanently
+            302 Found
+            303 See Other
+            304 Not Modified
+            305 Use Proxy
+            307 Temporary Redirect
+            308 Permanent Redirect
+            400 Bad Request
+            401 Unauthorized
+            402 Payment Required
+            403 Forbidden
+            404 Not Found
+            405 Method Not Allowed
+            406 Not Acceptable
+            407 Proxy Authentication Required
+            408 Request Timeout
+            409 Conflict
+            410 Gone
+            411 Length Required
+            412 Precondition Failed
+            413 Payload Too Large
+            414 Request-URI Too Long
+            415 Unsupported Media Type
+            416 Requested Range Not Satisfiable
+            417 Expectation Failed
+            418 I'm a teapot
+            421 Misdirected Request
+            422 Unprocessable Entity
+            423 Locked
+            424 Failed Dependency
+            426 Upgrade Required
+            428 Precondition Required
+            429 Too Many Requests
+            431 Request Header Fields Too Large
+            444 Connection Closed Without Response
+            451 Unavailable For Legal Reasons
+            499 Client Closed Request
+            500 Internal Server Error
+            501 Not Implemented
+            502 Bad Gateway
+            503 Service Unavailable
+            504 Gateway Timeout
+            505 HTTP Version Not Supported
+            506 Variant Also Negotiates
+            507 Insufficient Storage
+            508 Loop Detected
+            510 Not Extended
+            511 Network Authentication Required
+            599 Network Connect Timeout Error";
+        assert_eq!(all, want.lines().map(str::trim).collect::<Vec<_>>());
+    }
+}

@@ -9,6 +9,7 @@ use super::mailbox::Wakeup;
 use super::protocol::Protocols;
 use super::record::{Lazy, Moment, Reset, record};
 use super::shutdown::{DrainConfig, DrainTimeouts, Shutdown};
+use super::timer::Timers;
 use super::tls::table as tls;
 use super::walk::{NoPoll, Trail};
 use crate::abi::{Sizes, mg_connection, mg_fd, mg_mgr, mgx_limits};
@@ -490,6 +491,7 @@ pub(crate) struct Engine {
     pub(crate) wakeup_conn: Cell<*mut mg_connection>,
     pub(crate) ready: RefCell<Vec<Ready>>,
     pub(crate) no_poll: NoPoll,
+    pub(crate) timers: Timers,
     pub(crate) trail: RefCell<Trail>,
     pub(crate) resolver: Resolver,
     pub(crate) protocols: Protocols,
@@ -558,6 +560,7 @@ impl Engine {
             wakeup_conn: Cell::new(core::ptr::null_mut()),
             ready: RefCell::new(ready),
             no_poll: NoPoll::default(),
+            timers: Timers::default(),
             trail: RefCell::default(),
             resolver: Resolver::default(),
             protocols: Protocols::default(),

@@ -148,8 +148,8 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
         // SAFETY: the list of the manager's timers.
         unsafe {
             let timers = &raw mut (*mgr).timers;
-            if !(*timers).is_null() && super::timer::poll(timers, e.now.get()) && !e.is_dead() {
-                super::timer::calm(timers);
+            if !(*timers).is_null() && e.timers.poll(timers, e.now.get(), e.compat.get()) && !e.is_dead() {
+                e.timers.calm(timers, e.now.get());
             }
         }
     }
@@ -167,7 +167,7 @@ pub(crate) unsafe fn poll(mgr: *mut mg_mgr, ms: c_int) {
     }
     if idle && !e.is_dead() {
         // SAFETY: the list of the manager's timers.
-        unsafe { super::timer::calm(&raw mut (*mgr).timers) };
+        unsafe { e.timers.calm(&raw mut (*mgr).timers, e.now.get()) };
     }
     if !e.is_dead() {
         e.poller.flush();
@@ -235,7 +235,7 @@ pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     if unsafe { !(*timers).is_null() } || deadline.is_some() {
         let now = time::millis();
         // SAFETY: the list of the manager's timers.
-        if let Some(n) = unsafe { super::timer::next_deadline(&raw mut (*e.mgr).timers, now) } {
+        if let Some(n) = unsafe { e.timers.wait(timers, now, e.compat.get()) } {
             at_most(n);
         }
         if let Some(at) = deadline {

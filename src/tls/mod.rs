@@ -3,6 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "std", feature = "aws-lc"))]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(all(feature = "std", not(feature = "aws-lc")))]
+use rustls::crypto::ring as crypto;
+
 pub(crate) mod config;
 mod error;
 mod keys;

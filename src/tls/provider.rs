@@ -1,4 +1,4 @@
-//! Where the cryptography comes from: ring, or where that does not run, RustCrypto.
+//! The source of cryptography: ring or aws-lc, or RustCrypto on systems without std.
 
 use alloc::sync::Arc;
 use core::net::IpAddr;
@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ConfigBuilder, Error, OtherError, ServerConfig, WantsVersions};
 
 #[cfg(feature = "std")]
-pub(super) use rustls::crypto::ring::{default_provider as default, sign::any_supported_type};
+pub(super) use super::crypto::{default_provider as default, sign::any_supported_type};
 
 #[cfg(feature = "std")]
 pub(crate) use rustls::KeyLogFile;
@@ -31,7 +31,7 @@ pub(super) fn webpki_error(e: &OtherError) -> Option<&webpki::Error> {
 
 #[cfg(feature = "std")]
 pub(super) fn set_ticketer(config: &mut ServerConfig) -> Result<(), Error> {
-    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.ticketer = super::crypto::Ticketer::new()?;
     Ok(())
 }
 

@@ -191,7 +191,6 @@ fn output_blocks_are_reused() {
 /// Records of a client that sends early data without the server's consent, with the rest of the handshake.
 fn early(len: usize, kx: &[&'static dyn rustls::crypto::SupportedKxGroup]) -> Result<(), String> {
     use rustls::ServerConfig;
-    use rustls::crypto::ring;
     use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
     use std::io::Write;
     let (ca, cert, key) = (file("ca.pem"), file("server-p256.pem"), file("server-p256.key"));
@@ -231,7 +230,8 @@ fn early(len: usize, kx: &[&'static dyn rustls::crypto::SupportedKxGroup]) -> Re
     }
     let mut server = server;
     if !kx.is_empty() {
-        let provider = Arc::new(rustls::crypto::CryptoProvider { kx_groups: kx.to_vec(), ..ring::default_provider() });
+        let provider =
+            Arc::new(rustls::crypto::CryptoProvider { kx_groups: kx.to_vec(), ..crate::tls::crypto::default_provider() });
         let mut other = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -302,7 +302,7 @@ mod never {
 
 #[test]
 fn early_data_is_skipped() {
-    use rustls::crypto::ring::kx_group::SECP384R1;
+    use crate::tls::crypto::kx_group::SECP384R1;
     for len in [1, 1000, 16_384, 40_000, 300_000] {
         assert_eq!(early(len, &[]), Ok(()), "{len}");
         // The same with a HelloRetryRequest first.
