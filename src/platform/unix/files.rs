@@ -376,6 +376,7 @@ pub(crate) fn read_at(fd: *mut c_void, offset: u64, buf: &mut [u8]) -> usize {
 }
 
 /// False if a descriptor should not stay open, because connections and other files may need it: half of the process's are in use.
+#[allow(clippy::unnecessary_cast)] // rlim_t is signed on FreeBSD
 pub(crate) fn may_keep(fd: *mut c_void) -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the result is ours.
