@@ -2,7 +2,7 @@
 # Measures the release library against the practical floor (floor.c, ws_floor.c, file_floor.c), side by side, and prints a table.
 #
 # usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 pipe16 pipe200 big8 idle9000 ws16 ws64k
-#                                                  file4k file100m new64; default: all
+#                                                  file4k file4k-cached file100m new64; default: all
 #   --readme   the table as Markdown, for README.md
 # environment: ROUNDS=3     interleaved runs of each program, of which the median counts
 #              SECONDS=3    length of a run
@@ -20,7 +20,7 @@ if [ "${1:-}" = --readme ]; then
   shift
 fi
 # Many short connections come last: they leave the kernel with many ports that are not free for a minute.
-cases=${*:-keep16 keep64 keep256 pipe16 pipe200 big8 idle9000 ws16 ws64k file4k file100m new64}
+cases=${*:-keep16 keep64 keep256 pipe16 pipe200 big8 idle9000 ws16 ws64k file4k file4k-cached file100m new64}
 
 missing=
 for tool in gcc:gcc wrk:wrk python3:python3 taskset:util-linux; do
@@ -77,10 +77,10 @@ ws_row() {
   measure -n "$rounds" -c 64 --load "$out/ws_load {port} {conns} {seconds} $2" "$out/ws_echo {port}" "$out/ws_floor {port}"
 }
 
-# The same for a file.
+# The same for a file; $4: how many files the cache keeps.
 file_row() {
   title=$1
-  measure -n "$rounds" -c "$2" -p "/$3" "$out/hello {port} file $out/www" "$out/file_floor {port} $out/www"
+  measure -n "$rounds" -c "$2" -p "/$3" "$out/hello {port} file $out/www${4:+ $4}" "$out/file_floor {port} $out/www"
 }
 
 measure() {
@@ -115,6 +115,7 @@ for name in $cases; do
     ws16) ws_row 'WebSocket echo of 16 bytes, 64' 16 ;;
     ws64k) ws_row 'WebSocket echo of 64 KiB, 64' 65536 ;;
     file4k) file_row 'file of 4 KiB, 64' 64 4k ;;
+    file4k-cached) file_row 'file of 4 KiB, 64, cached' 64 4k 16 ;;
     file100m) file_row 'file of 100 MiB, 8' 8 100m ;;
     *) echo "$0: no case named $name" >&2; exit 2 ;;
   esac

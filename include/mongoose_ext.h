@@ -525,6 +525,16 @@ bool mgx_mgr_drain_wait(struct mg_mgr *mgr);
 // those calls. The library owns the descriptor: do not read from it or close it. Returns -1 if the manager is not initialised.
 int mgx_mgr_fd(const struct mg_mgr *mgr);
 
+// Makes a manager keep up to `entries` files that mg_http_serve_dir and mg_http_serve_file have sent lately: the content of those of
+// up to 16 KiB, an open descriptor of larger ones. Initially off; `entries` 0 turns it off again and forgets all. An entry is
+// used for `revalidate_ms` milliseconds without a look at the file system; then the file is opened and checked as without a cache, so
+// that a file that was replaced, removed or moved out of the directory is noticed no later. 0: with each request. Pages with
+// server-side includes, listings and files of other file systems than mg_fs_posix are not kept. A transfer keeps its file, whatever
+// happens to the entry. Each call begins with an empty cache. Returns false if the manager is not initialised.
+bool mgx_mgr_file_cache(struct mg_mgr *mgr,
+                        size_t entries,
+                        uint64_t revalidate_ms);
+
 // Returns the newest connection of a manager; NULL if there is none.
 struct mg_connection *mgx_mgr_first(const struct mg_mgr *mgr);
 

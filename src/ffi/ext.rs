@@ -2,12 +2,13 @@
 
 use crate::abi::*;
 use crate::ffi_util::{bytes, heap};
-use crate::handler::{drain, limits, ota, reply, ws};
+use crate::handler::{drain, file_cache, limits, ota, reply, ws};
 use crate::memory::prelude::*;
 use crate::net::engine::{Engine, Options};
 use crate::net::handle::ConnRef;
-use crate::net::{conn, event, mailbox, no_poll, output};
+use crate::net::{conn, event, kept, mailbox, no_poll, output};
 use crate::proto::ws as frames;
+use alloc::rc::Rc;
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
 
@@ -137,6 +138,22 @@ pub unsafe extern "C" fn mgx_conn_poll_events(c: *mut mg_connection, on: bool) {
     if let (Some(e), false) = (c.engine(), c.is_closed()) {
         no_poll::set(e, c, on);
     }
+}
+
+/// Makes a manager keep up to `entries` files that mg_http_serve_dir and mg_http_serve_file have sent lately: the content of those of
+/// up to 16 KiB, an open descriptor of larger ones. Initially off; `entries` 0 turns it off again and forgets all. An entry is
+/// used for `revalidate_ms` milliseconds without a look at the file system; then the file is opened and checked as without a cache, so
+/// that a file that was replaced, removed or moved out of the directory is noticed no later. 0: with each request. Pages with
+/// server-side includes, listings and files of other file systems than mg_fs_posix are not kept. A transfer keeps its file, whatever
+/// happens to the entry. Each call begins with an empty cache. Returns false if the manager is not initialised.
+#[cfg(feature = "files")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgx_mgr_file_cache(mgr: *mut mg_mgr, entries: usize, revalidate_ms: u64) -> bool {
+    // SAFETY: a manager or NULL, as the caller promises.
+    let Some(e) = (unsafe { Engine::enter_mgr(mgr) }) else { return false };
+    let cache = (entries > 0).then(|| Rc::new(file_cache::Cache::new(entries, revalidate_ms)) as Rc<dyn kept::FileCache>);
+    e.files.replace(cache);
+    true
 }
 
 /// Sets SO_REUSEPORT on listeners opened from now on, so that managers in several threads or processes can share a port. Returns

@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice, slice_mut};
-use crate::handler::static_files;
+use crate::net::kept;
 use crate::sys::fs::{self, Fs};
 use crate::sys::fs_packed;
 use core::ffi::{c_char, c_int, c_void};
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn mg_unpacked(path: *const c_char) -> mg_str {
 #[cfg(feature = "files")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_etag(buf: *mut c_char, len: usize, size: usize, mtime: time_t) -> *mut c_char {
-    let etag = static_files::etag(size as u64, mtime);
+    let etag = kept::etag(size as u64, mtime);
     // SAFETY: buf covers len bytes, as the caller promises.
     let out = unsafe { slice_mut(buf.cast::<u8>(), len) };
     if let Some(room) = out.len().checked_sub(1) {

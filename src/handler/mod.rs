@@ -3,6 +3,7 @@
 mod connection_close;
 pub(crate) mod dash;
 pub(crate) mod drain;
+pub(crate) mod file_cache;
 pub(crate) mod http;
 pub(crate) mod limits;
 pub(crate) mod mdns;

@@ -1,8 +1,11 @@
 //! Sources of served files: the system's file system or one of the application, and path lookup in it.
 
 use crate::abi::*;
+use crate::net::engine::Engine;
+use crate::net::kept::Page;
 use crate::platform::files::{self, ConfinedRoot};
 use crate::sys::fs::{Fs, Handle};
+use alloc::rc::Rc;
 use core::ffi::CStr;
 
 /// Where files come from.
@@ -36,13 +39,7 @@ impl Site {
     /// Looks up a path. `confined`: directories that symbolic links must not lead out of.
     pub(super) fn find(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
         if self.native {
-            return match files::open(path, confined) {
-                files::Found::File { fd, size, mtime } => {
-                    Found::File(Opened { descriptor: files::descriptor(fd), file: Handle { fs: self.fs, fd }, size, mtime })
-                }
-                files::Found::Directory => Found::Directory,
-                files::Found::Nothing => Found::Nothing,
-            };
+            return self.native(files::open(path, confined));
         }
         let Some((flags, size, mtime)) = self.fs.status(path) else { return Found::Nothing };
         if flags & MG_FS_DIR != 0 {
@@ -54,6 +51,33 @@ impl Site {
         }
     }
 
+    /// The same, of files that the manager keeps.
+    pub(super) fn find_kept(
+        self,
+        e: Option<&Engine>,
+        path: &CStr,
+        confined: Option<ConfinedRoot<'_>>,
+    ) -> Result<Rc<Page>, Found> {
+        match e.filter(|_| self.native).and_then(|e| Some((e.files.borrow().clone()?, e.now.get()))) {
+            Some((cache, now)) => cache.find(now, path, confined).map_err(|found| self.native(found)),
+            None => Err(self.find(path, confined)),
+        }
+    }
+
+    /// What has been found in the system's file system.
+    fn native(self, found: files::Found) -> Found {
+        match found {
+            files::Found::File { fd, version } => Found::File(Opened {
+                descriptor: files::descriptor(fd),
+                file: Handle { fs: self.fs, fd },
+                size: version.size(),
+                mtime: version.mtime(),
+            }),
+            files::Found::Directory => Found::Directory,
+            files::Found::Nothing => Found::Nothing,
+        }
+    }
+
     pub(crate) fn open(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Option<Opened> {
         match self.find(path, confined) {
             Found::File(opened) => Some(opened),
@@ -61,10 +85,16 @@ impl Site {
         }
     }
 
+    /// Opens a file that is seldom there.
+    pub(super) fn open_packed(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Option<Opened> {
+        // To ask costs half of what it costs to try.
+        if self.native && files::is_absent(path) { None } else { self.open(path, confined) }
+    }
+
     /// Modification time of the file at this path.
     pub(super) fn modified(self, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Option<time_t> {
         if self.native {
-            return self.open(path, confined).map(|file| file.mtime);
+            return self.open_packed(path, confined).map(|file| file.mtime);
         }
         self.fs.status(path).filter(|(flags, ..)| flags & MG_FS_DIR == 0).map(|(_, _, mtime)| mtime)
     }

@@ -10,18 +10,20 @@ use crate::net::engine::ConnState;
 use crate::net::engine::{End, Stream};
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
+use crate::net::kept::{About, Content, KeptFile, Page, Source};
 use crate::net::output;
 use crate::net::stream::{self, block};
-use crate::platform::files::ConfinedRoot;
+use crate::platform::files::{self, ConfinedRoot};
 use crate::platform::sock;
 use crate::proto::precondition::{Outcome, Preconditions};
 use crate::proto::range::{self, Range};
 use crate::proto::webroot::{self, Refusal};
-use crate::proto::{accept, date, glob, listing, mime, urlcodec};
+use crate::proto::{accept, glob, listing, mime, urlcodec};
 use crate::sys::fs::{self, Fs};
 use crate::sys::log::log_error;
 use crate::sys::{fs_packed, log::Bytes};
 use alloc::ffi::CString;
+use alloc::rc::Rc;
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
 
@@ -59,6 +61,11 @@ impl<'a> Opts<'a> {
                 site: Site::new(Fs::new(o.fs).unwrap_or_else(Fs::posix)),
             }
         }
+    }
+
+    /// A page with server-side includes.
+    fn is_ssi(&self, path: &[u8]) -> bool {
+        self.ssi_pattern.is_some_and(|pattern| glob::matches(path, pattern, |_| {}))
     }
 }
 
@@ -162,7 +169,10 @@ pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *co
     let found = match (&req.uri[..], c_path(&mapped.path)) {
         // Looking for an index page tells whether the directory exists.
         (b"/", _) => Found::Directory,
-        (_, Some(path)) => o.site.find(&path, Some(confined)),
+        (_, Some(p)) => match find(c, &o, &p, Some(confined)) {
+            Ok(kept) => return send_kept(c, &req, &o, &mapped.path, &kept),
+            Err(found) => found,
+        },
         (_, None) => Found::Nothing,
     };
     if c.is_closed() {
@@ -182,9 +192,18 @@ fn c_path(path: &[u8]) -> Option<CString> {
     CString::new(path).ok()
 }
 
+/// Looks up a path, also among the files that the manager keeps.
+fn find(c: ConnRef, o: &Opts<'_>, path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Result<Rc<Page>, Found> {
+    if confined.is_some() && o.is_ssi(path.to_bytes()) {
+        Err(o.site.find(path, confined))
+    } else {
+        o.site.find_kept(c.engine(), path, confined)
+    }
+}
+
 /// Sends an existing file: a page with includes, or plain bytes.
 fn page(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Opened, confined: ConfinedRoot<'_>) {
-    if o.ssi_pattern.is_some_and(|pattern| glob::matches(path, pattern, |_| {})) {
+    if o.is_ssi(path) {
         return ssi::serve(c, o.site, o.root, path, file, confined, req.head_only);
     }
     send(c, req, o, path, Some(file), Some(confined));
@@ -199,8 +218,10 @@ fn directory(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], confined: Con
     let below = |name: &[u8]| [path, b"/", name].concat();
     for name in [&index[..], b"index.shtml"] {
         let path = below(name);
-        if let Some(file) = c_path(&path).and_then(|p| o.site.open(&p, Some(confined))) {
-            return page(c, req, o, &path, file, confined);
+        match c_path(&path).map(|p| find(c, o, &p, Some(confined))) {
+            Some(Ok(kept)) => return send_kept(c, req, o, &path, &kept),
+            Some(Err(Found::File(file))) => return page(c, req, o, &path, file, confined),
+            _ => {}
         }
     }
     let (plain, packed) = (below(&index), below(&[&index[..], b".gz"].concat()));
@@ -290,19 +311,18 @@ pub(crate) unsafe fn serve_file_to(c: ConnRef, req: &Request, path: Option<&CStr
     // SAFETY: guaranteed by the caller.
     let o = unsafe { Opts::new(opts) };
     if is_allowed(c, req, &o) {
-        let file = path.and_then(|p| o.site.open(p, None));
-        send(c, req, &o, path.map_or(b"", CStr::to_bytes), file, None);
+        let name = path.map_or(&b""[..], CStr::to_bytes);
+        match path.map(|p| find(c, &o, p, None)) {
+            Some(Ok(kept)) => send_kept(c, req, &o, name, &kept),
+            Some(Err(Found::File(file))) => send(c, req, &o, name, Some(file), None),
+            _ => send(c, req, &o, name, None, None),
+        }
     }
 }
 
 #[allow(clippy::useless_conversion)] // time_t is 32 bits wide on some targets
 fn seconds(time: time_t) -> i64 {
     time.into()
-}
-
-/// The ETag of a file.
-pub(crate) fn etag(size: u64, mtime: time_t) -> String {
-    format!("\"{mtime}.{size}\"")
 }
 
 /// Sends `file`, the file at `path`, or its compressed form; if neither exists, the application's error page.
@@ -313,7 +333,7 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     let beside = if path.is_empty() { None } else { c_path(&[path, b".gz"].concat()) };
     let (packed, varies) = match beside {
         Some(p) if req.gzip => {
-            let packed = o.site.open(&p, confined).filter(|packed| current(&packed.mtime));
+            let packed = o.site.open_packed(&p, confined).filter(|packed| current(&packed.mtime));
             let there = packed.is_some();
             (packed, there)
         }
@@ -331,30 +351,43 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     }
     let Some(file) = file else { return reply::text(c, 404, o.extra_headers, b"Not found\n", req.head_only) };
 
-    let etag = etag(file.size, file.mtime);
-    // In-memory file systems may not have one.
-    let modified = Some(seconds(file.mtime)).filter(|t| *t > 0);
-    let mut about = format!("Etag: {etag}\r\n").into_bytes();
-    if let Some(date) = modified.and_then(date::http) {
-        memory::append_text(&mut about, format_args!("Last-Modified: {date}\r\n"));
-    }
-    if varies {
-        about.extend_from_slice(b"Vary: Accept-Encoding\r\n");
-    }
+    let about = About::new(file.size, file.mtime, varies);
+    answer(c, req, o, kind, &about, gzip, Body::File(Source::Own(file.file), file.descriptor));
+}
+
+/// Sends a file that the manager keeps.
+fn send_kept(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], page: &Page) {
+    let packed = page.packed.as_ref().filter(|_| req.gzip);
+    let KeptFile { content, about } = packed.unwrap_or(&page.plain);
+    let body = match content {
+        Content::Bytes(bytes) => Body::Bytes(bytes),
+        Content::File(file) => Body::File(Source::Shared(file.clone()), files::descriptor(file.0)),
+    };
+    answer(c, req, o, mime::of(path, o.mime_types), about, packed.is_some(), body);
+}
+
+/// What is sent, all of it or a part: bytes that the manager keeps, or a file with its descriptor if it is one of the system.
+enum Body<'a> {
+    Bytes(&'a [u8]),
+    File(Source, Option<i32>),
+}
+
+fn answer(c: ConnRef, req: &Request, o: &Opts<'_>, kind: &[u8], about: &About, gzip: bool, content: Body<'_>) {
+    let About { size, ref etag, modified, ref lines } = *about;
     let outcome = req.conditions.evaluate(etag.as_bytes(), modified, req.reads);
     if outcome != Outcome::Send {
         let (line, code, length): (&[u8], _, &[u8]) = match outcome {
             Outcome::NotModified => (b"HTTP/1.1 304 Not Modified\r\n", 304, b""),
             _ => (b"HTTP/1.1 412 Precondition Failed\r\n", 412, b"Content-Length: 0\r\n"),
         };
-        if reply::lines(c, code, &[line, &about, o.extra_headers, length].concat()).is_some() {
+        if reply::lines(c, code, &[line, lines, o.extra_headers, length].concat()).is_some() {
             reply::complete(c);
         }
         return;
     }
     let range = req.range.filter(|_| req.conditions.allow_range(etag.as_bytes(), modified));
-    let (code, first, len) = match range.map(|r| r.within(file.size)) {
-        None => (200, 0, file.size),
+    let (code, first, len) = match range.map(|r| r.within(size)) {
+        None => (200, 0, size),
         Some(Some((first, last))) => (206, first, last - first + 1),
         Some(None) => (416, 0, 0),
     };
@@ -362,29 +395,42 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     memory::append_text(&mut head, format_args!("HTTP/1.1 {code} {}\r\nContent-Type: ", reply::phrase(code)));
     head.extend_from_slice(kind);
     head.extend_from_slice(b"\r\n");
-    head.extend_from_slice(&about);
+    head.extend_from_slice(lines);
     memory::append_text(&mut head, format_args!("Content-Length: {len}\r\n"));
     if gzip {
         head.extend_from_slice(b"Content-Encoding: gzip\r\n");
     }
     match code {
-        206 => memory::append_text(&mut head, format_args!("Content-Range: bytes {first}-{}/{}\r\n", first + len - 1, file.size)),
-        416 => memory::append_text(&mut head, format_args!("Content-Range: bytes */{}\r\n", file.size)),
+        206 => memory::append_text(&mut head, format_args!("Content-Range: bytes {first}-{}/{}\r\n", first + len - 1, size)),
+        416 => memory::append_text(&mut head, format_args!("Content-Range: bytes */{}\r\n", size)),
         _ => {}
     }
     head.extend_from_slice(o.extra_headers);
     let len = if req.head_only || c.flags().is_closing() { 0 } else { len };
-    body(c, code, &head, file, first, len);
+    body(c, code, &head, content, first, len);
 }
 
 /// Queues the head and the start of the body; the rest follows as it is sent.
-fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64) {
+fn body(c: ConnRef, code: c_int, head: &[u8], content: Body<'_>, first: u64, len: u64) {
+    let (file, descriptor) = match content {
+        Body::File(file, descriptor) => (file, descriptor),
+        Body::Bytes(bytes) => {
+            let Some(last) = reply::lines(c, code, head) else { return };
+            // Small enough for the memory of any machine.
+            let bytes = &bytes[first as usize..][..len as usize];
+            if output::append_bytes(c, bytes) {
+                return reply::complete(c);
+            }
+            error(c, format_args!("OOM"));
+            return c.rec().filter(|_| !c.is_closed()).map_or((), |rec| done(c, rec, End::Cut, last));
+        }
+    };
     // Small files are read into memory. sendfile is not used for connections that log their traffic, nor for sockets of the
     // application, which may be blocking.
     let flags = c.flags();
     let plain = !flags.is_udp() && !flags.is_hexdumping() && c.rec().is_some_and(|rec| rec.own.get());
-    let descriptor = file.descriptor.filter(|_| plain && len > block(c) as u64 && !sock::sigpipe_kills());
-    let stream = if len == 0 { None } else { Some(Stream::new(file.file, descriptor, first, len)) };
+    let copied = descriptor.is_some() && plain && len > block(c) as u64 && !sock::sigpipe_kills();
+    let stream = if len == 0 { None } else { Some(Stream::new(file, descriptor, copied, first, len)) };
     let mut stream = match stream {
         _ if c.is_closed() => return,
         Some(None) => return reply::text(c, 500, b"", b"Cannot read the file\n", false),
@@ -402,7 +448,7 @@ fn body(c: ConnRef, code: c_int, head: &[u8], file: Opened, first: u64, len: u64
         while stream.fill(c, block(c)).is_some_and(|left| left > 0) {}
         return reply::complete(c);
     };
-    let left = if descriptor.is_some() { Some(len) } else { stream.fill(c, block(c).saturating_sub(c.send_len())) };
+    let left = if copied { Some(len) } else { stream.fill(c, block(c).saturating_sub(c.send_len())) };
     match left {
         _ if c.is_closed() => {}
         Some(0) => reply::complete(c),

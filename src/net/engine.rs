@@ -3,6 +3,7 @@
 
 use super::buffers::Buffers;
 use super::handle::ConnRef;
+use super::kept::{FileCache, Source};
 use super::lock::Lock;
 use super::lookup::{Attempts, Resolver};
 use super::mailbox::Wakeup;
@@ -28,8 +29,8 @@ use crate::proto::{
     http::{chunked, outgoing::Outgoing},
     ws::Utf8,
 };
-use crate::sys::fs::Handle;
 use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::ffi::c_int;
@@ -380,9 +381,11 @@ pub(crate) enum End {
 
 /// An open file and how much of it remains to be sent.
 pub(crate) struct Stream {
-    pub(super) file: Handle,
+    pub(super) file: Source,
     /// Copy for the application, in `c->pfn_data`.
     pub(super) pair: *mut mg_fd,
+    /// It is one of the system, which is read at any place, whoever else reads it.
+    pub(super) native: bool,
     /// Descriptor of the file, if the kernel copies it to the socket.
     pub(super) descriptor: Option<i32>,
     pub(super) at: u64,
@@ -495,6 +498,8 @@ pub(crate) struct Engine {
     pub(crate) trail: RefCell<Trail>,
     pub(crate) resolver: Resolver,
     pub(crate) protocols: Protocols,
+    /// Files that are kept (`mgx_mgr_file_cache`).
+    pub(crate) files: RefCell<Option<Rc<dyn FileCache>>>,
     /// State shared by TLS connections.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) tls: OnceCell<Box<dyn Any>>,
@@ -564,6 +569,7 @@ impl Engine {
             trail: RefCell::default(),
             resolver: Resolver::default(),
             protocols: Protocols::default(),
+            files: RefCell::default(),
             tls: OnceCell::new(),
         }))
     }

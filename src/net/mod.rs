@@ -18,6 +18,7 @@ pub(crate) mod event;
 pub(crate) mod fork;
 pub(crate) mod guest;
 pub(crate) mod handle;
+pub(crate) mod kept;
 pub(crate) mod linger;
 pub(crate) mod list;
 pub(crate) mod lock;

@@ -3,15 +3,17 @@
 use super::engine::{ConnState, Done, End, Engine, Stream};
 use super::event::{call_count, error};
 use super::handle::ConnRef;
+use super::kept::Source;
 use super::output;
 use super::tls::table as tls;
 use super::{ending, send};
 use crate::abi::*;
-use crate::ffi_util::heap;
+use crate::ffi_util::{bytes, heap};
 use crate::memory;
 use crate::memory::prelude::*;
+use crate::platform::files;
 use crate::platform::sock::{self, Io};
-use crate::sys::fs::Handle;
+use core::ffi::c_void;
 
 /// Fill level of `c->send`.
 const BLOCK: usize = IO_SIZE;
@@ -36,30 +38,26 @@ pub(crate) fn unsent(c: ConnRef) -> usize {
 }
 
 impl Stream {
-    /// `left` bytes from `at` on; `descriptor` if the kernel may copy them. None if the offset does not exist.
-    pub(crate) fn new(file: Handle, descriptor: Option<i32>, at: u64, left: u64) -> Option<Stream> {
-        let whole = usize::try_from(at).ok()?;
-        if descriptor.is_none() && whole > 0 && !file.seek(whole) {
-            return None;
+    /// `left` bytes from `at` on. `descriptor`: that of a file of the system, which the kernel may copy if `copied`. None when the
+    /// file has no such place.
+    pub(crate) fn new(file: Source, descriptor: Option<i32>, copied: bool, at: u64, left: u64) -> Option<Stream> {
+        let native = descriptor.is_some();
+        if let (false, 1.., Source::Own(file)) = (native, at, &file) {
+            usize::try_from(at).ok().filter(|at| file.seek(*at))?;
         }
-        Some(Stream { file, pair: core::ptr::null_mut(), descriptor, at, left, last: false, done: None })
+        let descriptor = descriptor.filter(|_| copied);
+        Some(Stream { file, pair: core::ptr::null_mut(), native, descriptor, at, left, last: false, done: None })
     }
 
     /// Appends up to `max` bytes of the file to `c->send`. Returns the number of bytes left. None if the file ended too early.
     pub(crate) fn fill(&mut self, c: ConnRef, max: usize) -> Option<u64> {
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(max);
         if n > 0 {
-            // Not directly into c->send, which an application's file system might change.
-            let Some(mut block) = memory::zeroed(n) else {
+            let Some(got) = self.read(c, n) else {
                 error(c, format_args!("OOM"));
                 return None;
             };
-            let got = self.file.read(&mut block);
             if got == 0 {
-                return None;
-            }
-            if !output::append_bytes(c, &block[..got]) {
-                error(c, format_args!("OOM"));
                 return None;
             }
             self.at += got as u64;
@@ -68,13 +66,26 @@ impl Stream {
         Some(self.left)
     }
 
+    /// Appends the next `n` bytes, or fewer at the end of the file, to `c->send`. None when out of memory.
+    fn read(&self, c: ConnRef, n: usize) -> Option<usize> {
+        let file = match &self.file {
+            Source::Own(file) if !self.native => file,
+            file => return read_native(c, file.parts().0, self.at, n),
+        };
+        // Not straight into c->send, which an application's own file system might change.
+        let mut block = memory::zeroed(n)?;
+        let got = file.read(&mut block);
+        output::append_bytes(c, &block[..got]).then_some(got)
+    }
+
     /// Leaves the rest to later service calls. The result is for `c->pfn_data`.
     pub(crate) fn begin(mut self, c: ConnRef, rec: &ConnState, last: bool, done: Done) -> *mut mg_fd {
         (self.last, self.done) = (last, Some(done));
         self.pair = heap::new_zeroed();
         if !self.pair.is_null() {
+            let (fd, fs) = self.file.parts();
             // SAFETY: just allocated, for an mg_fd.
-            unsafe { self.pair.write(mg_fd { fd: self.file.fd, fs: self.file.fs.as_ptr() }) };
+            unsafe { self.pair.write(mg_fd { fd, fs: fs.as_ptr() }) };
         }
         let pair = self.pair;
         rec.stream.set(Some(Box::new(self)));
@@ -83,6 +94,20 @@ impl Stream {
             e.touch(rec);
         }
         pair
+    }
+}
+
+/// Appends what a file of the system has at `at`.
+fn read_native(c: ConnRef, fd: *mut c_void, at: u64, n: usize) -> Option<usize> {
+    let len = c.send_len();
+    // SAFETY: the connection's own buffer gets room for n bytes, which nobody changes before they are read.
+    unsafe {
+        if !output::append(c, core::ptr::null(), n) {
+            return None;
+        }
+        let got = files::read_at(fd, at, bytes::slice_mut(c.send_info().buf.add(len), n));
+        (*c.send()).len = len + got;
+        Some(got)
     }
 }
 
@@ -181,10 +206,7 @@ fn copy(e: &Engine, c: ConnRef, rec: &ConnState, mut stream: Box<Stream>) {
         Io::Failed(_) => {
             // Some file systems do not support it. If the connection failed, the next send reports it.
             stream.descriptor = None;
-            match usize::try_from(stream.at).is_ok_and(|at| stream.file.seek(at)) {
-                true => rec.stream.set(Some(stream)),
-                false => finish(c, rec, stream, End::Cut),
-            }
+            rec.stream.set(Some(stream));
         }
     }
 }

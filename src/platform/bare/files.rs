@@ -23,7 +23,7 @@ extern "C" fn mgc_posix_op(_name: *const c_char, _flags: c_int) -> *mut c_void {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn mgc_posix_cl(_fd: *mut c_void) {}
+pub(crate) extern "C" fn mgc_posix_cl(_fd: *mut c_void) {}
 
 #[unsafe(no_mangle)]
 extern "C" fn mgc_posix_rd(_fd: *mut c_void, _buf: *mut c_void, _len: usize) -> usize {
@@ -95,12 +95,40 @@ pub(crate) enum Found {
     #[allow(dead_code)] // as on other platforms
     File {
         fd: *mut c_void,
-        size: u64,
-        mtime: time_t,
+        version: Version,
     },
     #[allow(dead_code)]
     Directory,
     Nothing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version;
+
+impl Version {
+    pub(crate) fn size(self) -> u64 {
+        0
+    }
+
+    pub(crate) fn mtime(self) -> time_t {
+        0
+    }
+
+    pub(crate) fn is_settled(self) -> bool {
+        false
+    }
+}
+
+pub(crate) fn is_absent(_path: &CStr) -> bool {
+    false
+}
+
+pub(crate) fn read_at(_fd: *mut c_void, _offset: u64, _buf: &mut [u8]) -> usize {
+    0
+}
+
+pub(crate) fn may_keep(_fd: *mut c_void) -> bool {
+    false
 }
 
 #[derive(Clone, Copy)]

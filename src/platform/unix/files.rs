@@ -7,12 +7,13 @@ use core::mem::ManuallyDrop;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::{CString, OsStr};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 fn as_path(s: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(s))
@@ -105,7 +106,7 @@ fn has_bytes(file: &File) -> bool {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn mgc_posix_cl(fd: *mut c_void) {
+pub(crate) extern "C" fn mgc_posix_cl(fd: *mut c_void) {
     if let Some(fd) = descriptor(fd) {
         // SAFETY: op opened the descriptor and nobody uses it any more.
         drop(unsafe { File::from_raw_fd(fd) });
@@ -284,9 +285,47 @@ fn is_abandoned(path: &Path, pid: u32) -> bool {
 
 /// Result of a path lookup.
 pub(crate) enum Found {
-    File { fd: *mut c_void, size: u64, mtime: time_t },
+    File { fd: *mut c_void, version: Version },
     Directory,
     Nothing,
+}
+
+/// A file, and its last change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version {
+    size: u64,
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Version {
+    fn of(meta: &Metadata) -> Version {
+        Version {
+            size: meta.len(),
+            device: meta.dev(),
+            inode: meta.ino(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+
+    pub(crate) fn size(self) -> u64 {
+        self.size
+    }
+
+    pub(crate) fn mtime(self) -> time_t {
+        self.modified.0 as time_t
+    }
+
+    /// The last change was so long ago that another one now would have another time: some file systems count in steps of two
+    /// seconds.
+    pub(crate) fn is_settled(self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        i64::try_from(now).is_ok_and(|now| now - self.changed.0 > 3)
+    }
 }
 
 /// Directories that files requested by clients must be inside of, links resolved. The directories themselves may be reached
@@ -323,7 +362,27 @@ pub(crate) fn open(path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
     if !meta.is_file() {
         return Found::Nothing;
     }
-    Found::File { size: meta.len(), mtime: meta.mtime() as time_t, fd: handle(file) }
+    Found::File { version: Version::of(&meta), fd: handle(file) }
+}
+
+/// True if there is nothing at this path, not even a link.
+pub(crate) fn is_absent(path: &CStr) -> bool {
+    fs::symlink_metadata(as_path(path.to_bytes())).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+}
+
+/// Reads at `offset`. The position of the file does not change.
+pub(crate) fn read_at(fd: *mut c_void, offset: u64, buf: &mut [u8]) -> usize {
+    with_file(fd, |file| in_steps(buf.len(), |done| file.read_at(&mut buf[done..], offset + done as u64))).unwrap_or(0)
+}
+
+/// False if a descriptor should not stay open, because connections and other files may need it: half of the process's are in use.
+#[allow(clippy::unnecessary_cast)] // rlim_t is signed on FreeBSD
+pub(crate) fn may_keep(fd: *mut c_void) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the result is ours.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
+    // The kernel gives out the lowest number that is free.
+    known && descriptor(fd).is_some_and(|fd| fd as u64 <= limit.rlim_cur as u64 / 2)
 }
 
 const OPEN_FLAGS: c_int = libc::O_NONBLOCK | libc::O_NOCTTY;

@@ -10,9 +10,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::CString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
+use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle, IntoRawHandle};
 use std::path::Path;
+use std::time::SystemTime;
 use windows_sys::Win32::Foundation::{GENERIC_WRITE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Storage::FileSystem::*;
 
@@ -27,9 +28,13 @@ unsafe fn path<'a>(p: *const c_char) -> Option<&'a Path> {
 }
 
 /// Seconds since 1970. The system counts tenths of microseconds since 1601.
-fn changed(meta: &Metadata) -> time_t {
+fn seconds(time: u64) -> time_t {
     const BETWEEN: i64 = 11_644_473_600;
-    (meta.last_write_time() / 10_000_000) as i64 - BETWEEN
+    (time / 10_000_000) as i64 - BETWEEN
+}
+
+fn changed(meta: &Metadata) -> time_t {
+    seconds(meta.last_write_time())
 }
 
 fn handle(file: File) -> *mut c_void {
@@ -99,7 +104,7 @@ unsafe extern "C" fn mgc_posix_op(name: *const c_char, flags: c_int) -> *mut c_v
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn mgc_posix_cl(fd: *mut c_void) {
+pub(crate) extern "C" fn mgc_posix_cl(fd: *mut c_void) {
     if !fd.is_null() {
         // SAFETY: op opened it, and it is no longer used.
         drop(unsafe { File::from_raw_handle(fd) });
@@ -221,9 +226,34 @@ pub(crate) fn sweep(path: &CStr, writer: fn(&[u8]) -> Option<u32>) {
 
 /// Result of a path lookup.
 pub(crate) enum Found {
-    File { fd: *mut c_void, size: u64, mtime: time_t },
+    File { fd: *mut c_void, version: Version },
     Directory,
     Nothing,
+}
+
+/// A file, and its last change, in tenths of microseconds since 1601.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version {
+    size: u64,
+    created: u64,
+    written: u64,
+}
+
+impl Version {
+    pub(crate) fn size(self) -> u64 {
+        self.size
+    }
+
+    pub(crate) fn mtime(self) -> time_t {
+        seconds(self.written)
+    }
+
+    /// The last change was so long ago that another one now would have another time: some file systems count in steps of two
+    /// seconds.
+    pub(crate) fn is_settled(self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        time_t::try_from(now).is_ok_and(|now| now - self.mtime() > 3)
+    }
 }
 
 /// Directories that files requested by clients must be inside of, links resolved. The directories themselves may be reached
@@ -268,7 +298,25 @@ pub(crate) fn open(path: &CStr, confined: Option<ConfinedRoot<'_>>) -> Found {
     if !meta.is_file() {
         return Found::Nothing;
     }
-    Found::File { size: meta.len(), mtime: changed(&meta), fd: handle(file) }
+    Found::File {
+        version: Version { size: meta.len(), created: meta.creation_time(), written: meta.last_write_time() },
+        fd: handle(file),
+    }
+}
+
+/// True if there is certainly nothing at this path. To try costs no more here.
+pub(crate) fn is_absent(_path: &CStr) -> bool {
+    false
+}
+
+/// Reads at `offset`.
+pub(crate) fn read_at(fd: *mut c_void, offset: u64, buf: &mut [u8]) -> usize {
+    with_file(fd, |file| in_steps(buf.len(), |done| file.seek_read(&mut buf[done..], offset + done as u64))).unwrap_or(0)
+}
+
+/// An open file is in the way of others here.
+pub(crate) fn may_keep(_fd: *mut c_void) -> bool {
+    false
 }
 
 /// Also opens directories.
