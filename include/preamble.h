@@ -61,7 +61,7 @@
 #define MG_ARCH MG_ARCH_WIN32
 #elif defined(__unix__) || defined(__APPLE__)
 #define MG_ARCH MG_ARCH_UNIX
-#elif (defined(MGX_PORT) && MGX_PORT) || MG_ENABLE_TCPIP + 0
+#elif (defined(MGX_PORT) && MGX_PORT) || (defined(MG_ENABLE_TCPIP) && MG_ENABLE_TCPIP + 0)
 #define MG_ARCH MG_ARCH_NEWLIB
 #else
 #error MG_ARCH: this compiler targets neither Unix nor Windows; without an operating system define MG_ENABLE_TCPIP=1 or MGX_PORT=1
@@ -70,7 +70,7 @@
 
 #if MG_ARCH == MG_ARCH_CUSTOM
 #include "mongoose_config.h"
-#elif (defined(MGX_PORT) && MGX_PORT) || MG_ENABLE_TCPIP + 0
+#elif (defined(MGX_PORT) && MGX_PORT) || (defined(MG_ENABLE_TCPIP) && MG_ENABLE_TCPIP + 0)
 // Any: the library is one for the processor.
 #elif defined(_WIN32) ? MG_ARCH != MG_ARCH_WIN32 : MG_ARCH != MG_ARCH_UNIX
 #error MG_ARCH: MG_ARCH_UNIX, on Windows MG_ARCH_WIN32, or MG_ARCH_CUSTOM; others with MG_ENABLE_TCPIP=1 or MGX_PORT=1
