@@ -13,17 +13,22 @@ soak: build
 .PHONY: torture soak
 
 # The library in simulated networks, one per seed, on all cores: docs/reliability.md. SEED=n runs one seed and details its findings,
-# FIRST=n begins there.
+# FIRST=n begins there. SANITIZE=address builds with AddressSanitizer, which the stable compiler has, as for `make tsan`.
 SEEDS ?= 2000
+SIM_FEATURES = sim protocols tls ecc
+SIM_TEST = $(CARGO) test --quiet --profile simulate --no-default-features --test simulate
 simulate:
-	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(CARGO) test --quiet --profile simulate --no-default-features --features "sim protocols tls ecc" --test simulate
+	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) $(SIM_SANITIZED) $(SIM_TEST) --features "$(SIM_FEATURES)" $(SIM_TARGET)
+ifneq ($(SANITIZE),)
+SIM_TARGET = --target $(shell rustc -vV | sed -n 's/^host: //p')
+SIM_SANITIZED = ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 CARGO_TARGET_DIR=$(TARGET_DIR)/sanitized RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=$(SANITIZE)
+endif
 
 # Compares its predictions with the system's sockets, under a clock that waits for them.
-SIMULATE = $(CARGO) test --quiet --profile simulate --no-default-features --test simulate
 PREDICTIONS = $(abspath $(TARGET_DIR))/predictions
 simulate-real:
-	@SEEDS=$(if $(filter file,$(origin SEEDS)),1000,$(SEEDS)) FIRST=$(FIRST) PREDICT=$(PREDICTIONS) $(SIMULATE) --features "sim protocols tls ecc"
-	@COMPARE=$(PREDICTIONS) $(SIMULATE) --features "protocols tls ecc"
+	@SEEDS=$(if $(filter file,$(origin SEEDS)),1000,$(SEEDS)) FIRST=$(FIRST) PREDICT=$(PREDICTIONS) $(SIM_TEST) --features "$(SIM_FEATURES)"
+	@COMPARE=$(PREDICTIONS) $(SIM_TEST) --features "protocols tls ecc"
 
 .PHONY: simulate simulate-real
 # The library's own TCP/IP stack (feature tcpip): c-tests/tcpip/run.sh. TCPIP_SIZE bytes go each way with 5 % of the frames lost.
