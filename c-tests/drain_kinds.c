@@ -291,8 +291,8 @@ static void an_unread_byte_is_dropped(void) {
   struct peer p;
   mg_mgr_init(&m);
   l = mg_listen(&m, "tcp://127.0.0.1:0", leaves_a_byte, NULL);
-  peer_dial(&p, port_of(l), 4096);
-  CHECK(peer_say(&p, "x"));
+  peer_connect(&p, port_of(l), 4096);
+  CHECK(peer_send_text(&p, "x"));
   POLL_UNTIL(&m, polls_draining > 2);
   CHECK_EQ(left_over, 0);
   peer_free(&p);

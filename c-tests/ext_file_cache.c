@@ -45,7 +45,7 @@ static const char *answer(const char *method, const char *uri, const char *heade
   snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nConnection: close\r\n%s\r\n", method, uri, headers);
   peer_free(&p);
   peer_open(&p, listener);
-  CHECK(peer_say(&p, request));
+  CHECK(peer_send_text(&p, request));
   POLL_UNTIL(&mgr, peer_read(&p));
   p.buf = (char *) realloc(p.buf, p.len + 1);
   p.size = p.len + 1;
@@ -195,8 +195,8 @@ static void gone_during_a_transfer(void) {
   GETS("/large", large);
   poll_often(&mgr);
   CHECK_EQ(open_files(), files_before + 1);
-  peer_dial(&p, port_of(listener), 65536);
-  peer_dial(&q, port_of(listener), 65536);
+  peer_connect(&p, port_of(listener), 65536);
+  peer_connect(&q, port_of(listener), 65536);
   ask(&mgr, &p, GET("/large"));
   ask(&mgr, &q, GET("/large"));
   POLL_UNTIL(&mgr, peer_take(&p, 1000) || p.len > 0);
@@ -212,7 +212,7 @@ static void gone_during_a_transfer(void) {
   CHECK_EQ(open_files(), files_before);
   // A drain begins while a kept file is on its way.
   CHECK(mgx_mgr_file_cache(&mgr, 1, 1000));
-  peer_dial(&p, port_of(listener), 65536);
+  peer_connect(&p, port_of(listener), 65536);
   ask(&mgr, &p, GET("/large"));
   CHECK(mgx_mgr_drain(&mgr, NULL));
   POLL_UNTIL(&mgr, (peer_read(&p), p.len > LARGE && memcmp(p.buf + p.len - LARGE, large, LARGE) == 0));
