@@ -13,6 +13,7 @@ static struct mg_connection *listener;
 static struct mg_http_serve_opts opts;
 static const char *one_file;
 static char *large;
+static bool turns_off;
 
 static void files(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
@@ -20,6 +21,7 @@ static void files(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     if (one_file != NULL) mg_http_serve_file(c, hm, one_file, &opts);
     else mg_http_serve_dir(c, hm, &opts);
+    if (turns_off) CHECK(mgx_mgr_file_cache(c->mgr, 0, 0));
   }
 }
 
@@ -224,6 +226,25 @@ static void gone_during_a_transfer(void) {
   mg_mgr_free(&mgr);
 }
 
+static void turned_off_by_a_handler(void) {
+  size_t before;
+  open_site(2, 1000000);
+  before = open_files();
+  GETS("/large", large);
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), before + 1);
+  turns_off = true;
+  GETS("/large", large);
+  put("www/f", "one");
+  GETS("/f", "one");
+  turns_off = false;
+  put("www/f", "two");
+  GETS("/f", "two");
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), before);
+  mg_mgr_free(&mgr);
+}
+
 static void what_is_not_kept(void) {
   struct mg_mgr other;
   open_site(10, 1000000);
@@ -263,6 +284,7 @@ int main(void) {
   links_that_lead_out();
   which_entries_go();
   gone_during_a_transfer();
+  turned_off_by_a_handler();
   what_is_not_kept();
   free(large);
   return DONE();
