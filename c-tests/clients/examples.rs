@@ -174,7 +174,7 @@ fn pack() -> Result<(), Failed> {
     ensure(to_file.code == 0 && to_file.stdout.is_empty(), || to_file.text())?;
     ensure(std::fs::read_to_string(dir.join("packed.c"))? == first.stdout, || "-o gives different output".into())?;
     for (args, want) in [
-        (&["-s", "web", "web/index.html", "web"][..], "are both /index.html"),
+        (&["-s", "web", "web/index.html", "web"][..], "both become /index.html"),
         (&["no-such-file"], "no-such-file: No such file"),
         (&["-n", "no name", "web"], "usage: mongoose-pack "),
         (&[], "usage: mongoose-pack "),
