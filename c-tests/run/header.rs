@@ -151,7 +151,7 @@ fn extension() -> String {
     let header = fs::read_to_string(root("include/mongoose_ext.h")).unwrap();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     // The functions that an application without an operating system defines are declared for such applications only.
-    let (before, rest) = header.split_once("#if MG_ARCH != MG_ARCH_UNIX").unwrap_or((&header, ""));
+    let (before, rest) = header.split_once("#if !MGX_HOSTED").expect("that block");
     let after = rest.split_once("#endif\n\n").unwrap_or(("", rest)).1;
     let hosted = before.lines().chain(after.lines());
     let names = hosted.filter(|l| !l.starts_with("//") && !l.starts_with(' ')).filter_map(|l| {
