@@ -231,7 +231,8 @@ impl Talking {
                     self.end(Over::Reset);
                     return false;
                 }
-                Read::Bytes(_) => {}
+                // Patience begins anew, as a client's does.
+                Read::Bytes(_) => self.waits_since = None,
             }
             if let Err(text) = self.hear_all(talk) {
                 self.wrong(text);
