@@ -144,6 +144,11 @@ impl Talking {
         }
     }
 
+    /// Whether the next event carries these bytes and more.
+    pub(crate) fn awaits_more(&self, part: &[u8]) -> bool {
+        self.expected.get(self.seen).is_some_and(|e| e.item.data.len() > part.len() && e.item.data.starts_with(part))
+    }
+
     pub(crate) fn says(&mut self, item: Item) {
         self.said.push(item);
     }
