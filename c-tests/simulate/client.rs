@@ -125,7 +125,8 @@ impl Client {
                     self.end(Over::Reset);
                     return false;
                 }
-                Read::Bytes(_) => {}
+                // Patience begins anew: a network that stalls for seconds again and again is slow, and not dead.
+                Read::Bytes(_) => self.waits_since = None,
             }
             let begun = &self.begun;
             if let Err(wrong) = self.reader.go_on(&plan.requests, |n| begun.get(n).map(|b| b.0)) {

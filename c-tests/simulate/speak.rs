@@ -5,7 +5,7 @@ use crate::ffi::*;
 use crate::line::{CERT, KEY, Secure};
 use crate::plan::Plan;
 use crate::program::{self, find, is_over, perform};
-use crate::talk::{Kind, Message, PINGREQ, SUBSCRIBE, Talk};
+use crate::talk::{Framing, Kind, Message, PINGREQ, SUBSCRIBE, Talk};
 use crate::talking::Talking;
 use core::cell::RefCell;
 use core::ffi::{c_int, c_void};
@@ -103,6 +103,11 @@ pub(crate) unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void, 
             let (status, number, body) = unsafe { answer(&*data.cast()) };
             if program::with(|p| p.conns[&id].killed) {
                 // What the program itself has cut short.
+                return;
+            }
+            // So has mg_mgr_free an answer that ends with its connection: what has come of it is delivered.
+            let ends = |n: u16| talk.asks.get(usize::from(n)).is_some_and(|ask| matches!(ask.answer, Framing::Rest(_)));
+            if program::with(|p| p.freed_early) && ends(number) && with(t, |t| t.awaits_more(&body)) {
                 return;
             }
             if see(t, ev, &Item::new(status, number, &body)) {

@@ -144,6 +144,11 @@ impl Talking {
         }
     }
 
+    /// Whether the next event carries these bytes and more.
+    pub(crate) fn awaits_more(&self, part: &[u8]) -> bool {
+        self.expected.get(self.seen).is_some_and(|e| e.item.data.len() > part.len() && e.item.data.starts_with(part))
+    }
+
     pub(crate) fn says(&mut self, item: Item) {
         self.said.push(item);
     }
@@ -231,7 +236,8 @@ impl Talking {
                     self.end(Over::Reset);
                     return false;
                 }
-                Read::Bytes(_) => {}
+                // Patience begins anew, as a client's does.
+                Read::Bytes(_) => self.waits_since = None,
             }
             if let Err(text) = self.hear_all(talk) {
                 self.wrong(text);

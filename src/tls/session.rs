@@ -336,19 +336,22 @@ impl Session {
         }
     }
 
-    /// Fails the session, with an alert in the output.
+    /// Fails the session, with an alert in the output. Not when out of memory: a record that found no room is lost, and none may
+    /// follow it.
     fn fail(&mut self, e: Error) -> Error {
         let mut sink = Sink { out: &mut self.out, plain: &mut Vec::new(), room: &mut [], placed: &mut 0 };
+        let is_lost = |pass: &Pass| matches!(pass, Pass::Failed(e) if is_out_of_memory(e));
+        let mut lost = is_out_of_memory(&e);
         // Input is not processed while output is pending.
         match &mut self.peer {
             Peer::Server(c) => {
-                while c.wants_write() {
-                    handle(c.process_tls_records(&mut []), Want::Input, &mut sink);
+                while !lost && c.wants_write() {
+                    lost = is_lost(&handle(c.process_tls_records(&mut []), Want::Input, &mut sink).1);
                 }
             }
             Peer::Client(c) => {
-                while c.wants_write() {
-                    handle(c.process_tls_records(&mut []), Want::Input, &mut sink);
+                while !lost && c.wants_write() {
+                    lost = is_lost(&handle(c.process_tls_records(&mut []), Want::Input, &mut sink).1);
                 }
             }
             Peer::Waiting(_) | Peer::Gone => {}
@@ -380,6 +383,10 @@ impl Sink<'_> {
 
 fn out_of_memory() -> Error {
     Error::General(OOM.into())
+}
+
+fn is_out_of_memory(e: &Error) -> bool {
+    matches!(e, Error::General(text) if text == OOM)
 }
 
 /// The text of an error not caused by the peer.
