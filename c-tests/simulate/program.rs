@@ -457,7 +457,14 @@ fn answer(c: *mut mg_connection, id: Id, request: usize, plan: &Plan, hm: *mut m
 fn after(ms: u64, request: usize, part: usize) {
     let mgr = with(|p| p.mgr);
     let arg = core::ptr::without_provenance_mut(request << 8 | part);
-    unsafe { mg_timer_add(mgr, ms, MG_TIMER_ONCE as u32, Some(go_on), arg) };
+    if unsafe { mg_timer_add(mgr, ms, MG_TIMER_ONCE as u32, Some(go_on), arg) }.is_null() {
+        // No memory: the answer cannot go on, and nobody else would end the connection.
+        let id = with(|p| p.asked[&request]);
+        if !is_over(id) {
+            mark(id, |c| c.killed = true);
+            unsafe { (*with(|p| p.conns[&id].c)).flags.set_closing(true) };
+        }
+    }
 }
 
 unsafe extern "C" fn go_on(arg: *mut c_void) {
