@@ -145,11 +145,12 @@ static void reader_that_stops(enum how how, int limit, enum mgx_reason why) {
   expect_cut_off(&p, why);
 }
 
-static void cut_off_by_the_deadline(void) {
+static void cut_off_by_the_deadline(bool half_closes) {
   struct mgx_mgr_drain_opts opts;
   struct mgx_drain_status st;
   struct peer p;
   start(&p, BY_MGR);
+  if (half_closes) peer_shut(&p);
   mgx_mgr_drain_status(&mgr, &st);
   CHECK(st.unsent_bytes > BIG / 4);
   memset(&opts, 0, sizeof(opts));
@@ -192,7 +193,9 @@ int main(void) {
     reader_that_stops(BY_FLAG, 60000, MGX_REASON_FLUSH_TIMEOUT);
     reader_that_stops(BY_CONN, 60000, MGX_REASON_FLUSH_TIMEOUT);
     reader_that_stops(BY_MGR, 60000, MGX_REASON_FLUSH_TIMEOUT);
-    cut_off_by_the_deadline();
+    cut_off_by_the_deadline(false);
+    // That the peer has nothing more to say does not mean that it has got everything.
+    cut_off_by_the_deadline(true);
     in_blocks = !in_blocks;
   } while (in_blocks);
   remove(NAME);

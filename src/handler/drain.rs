@@ -405,7 +405,7 @@ fn advance(e: &Engine, now: u64) -> u64 {
             rec.reason.set(match c.flags().is_listening() {
                 true => Reason::Drained,
                 // The peer has closed and nothing is unsent: not a forced close.
-                false if rec.eof.get() && !tls::has_output(c, rec) => Reason::PeerClosed,
+                false if rec.eof.get() && !tls::has_output(c, rec) && !c.flags().is_streaming() => Reason::PeerClosed,
                 false => Reason::Forced,
             });
         }
