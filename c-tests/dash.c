@@ -267,6 +267,24 @@ static void responses_sent_at_the_head(void) {
   expect_reply(ask("POST", "/api/ota", "", "firmware"), 403, "Not Authorised\n");
 }
 
+// A directory is listed only into a field that can hold names.
+static void names_need_room(void) {
+  struct mg_dash_user user;
+  struct mg_field number[] = {{"name", MG_VAL_INT, s_name, sizeof(s_name)}, {NULL, MG_VAL_INT, NULL, 0}};
+  struct mg_field nowhere[] = {{"name", MG_VAL_STR, NULL, sizeof(s_name)}, {NULL, MG_VAL_INT, NULL, 0}};
+  struct mg_field empty[] = {{"name", MG_VAL_STR, s_name, 0}, {NULL, MG_VAL_INT, NULL, 0}};
+  struct mg_field_set set = files;
+  memset(&user, 0, sizeof(user));
+  s_file_index = -1;
+  CHECK(mg_dash_dir_read(&set, &user));
+  set.fields = number;
+  CHECK(!mg_dash_dir_read(&set, &user));
+  set.fields = nowhere;
+  CHECK(!mg_dash_dir_read(&set, &user));
+  set.fields = empty;
+  CHECK(!mg_dash_dir_read(&set, &user));
+}
+
 int main(void) {
   static struct mg_dash dash, open_to_all;
   struct mg_connection *second;
@@ -282,6 +300,7 @@ int main(void) {
   listener = serve(&mgr, mg_dash_ev_handler, &dash);
   variables();
   file_list();
+  names_need_room();
   sessions();
   responses_sent_at_the_head();
   expect_reply(ask("GET", "/hello/you", "", ""), 200, "custom /hello/you");

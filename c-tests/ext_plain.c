@@ -228,9 +228,9 @@ static void ws_fn(struct mg_connection *c, int ev, void *ev_data) {
 static void ws_client(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_WS_OPEN) mgx_ws_send(c, WEBSOCKET_OP_TEXT, "hello", 5);
   if (ev == MG_EV_WS_MSG) {
-    size_t len;
+    size_t len, used = strlen(ws_seen);
     const char *text = mgx_ws_data((struct mg_ws_message *) ev_data, &len);
-    mg_snprintf(ws_seen, sizeof(ws_seen), "%.*s", (int) len, text);
+    mg_snprintf(ws_seen + used, sizeof(ws_seen) - used, "%.*s ", (int) len, text);
   }
 }
 
@@ -310,9 +310,10 @@ static void websockets(void) {
   mg_snprintf(url, sizeof(url), "ws://127.0.0.1:%d/ws", port_of(listener));
   client = mgx_ws_connect(mgr, url, ws_client, NULL, "X-Own: 100%s\r\n");
   CHECK(client != NULL);
-  POLL_UNTIL(mgr, strcmp(ws_seen, "hello") == 0);
+  CHECK(mgx_send_ws_to(mgr, client->id, WEBSOCKET_OP_TEXT, "early", 5));
+  POLL_UNTIL(mgr, strstr(ws_seen, "early ") != NULL && strstr(ws_seen, "hello ") != NULL);
   CHECK(mgx_send_ws_to(mgr, client->id, WEBSOCKET_OP_TEXT, "masked", 6));
-  POLL_UNTIL(mgr, strcmp(ws_seen, "masked") == 0);
+  POLL_UNTIL(mgr, strstr(ws_seen, "masked ") != NULL);
   listener->fn_data = NULL;
   client->is_closing = 1;
 }

@@ -100,11 +100,16 @@ static void immediate_tls_fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-// The ClientHello arrives in one segment with the command. It is for TLS, which answers it.
-static void command_and_hello_at_once(void) {
+// The ClientHello arrives in one segment with the command. It is for TLS, which answers it. In a daemon that has closed its
+// standard input, 0 is a descriptor like any other.
+static void command_and_hello_at_once(bool on_descriptor_0) {
   struct mg_mgr mgr;
   struct mg_connection *l, *tap;
   struct peer p;
+  uint64_t start_ms;
+  int input = -1;
+  upgrade = NULL;
+  hello = mg_str_n(NULL, 0);
   side_forget(&server);
   mg_mgr_init(&mgr);
   tap = mg_listen(&mgr, "tcp://127.0.0.1:0", capture_hello_fn, NULL);
@@ -112,7 +117,12 @@ static void command_and_hello_at_once(void) {
   POLL_UNTIL(&mgr, hello.len > 100);
   l = mg_listen(&mgr, "tcp://127.0.0.1:0", server_fn, NULL);
   peer_open(&p, l);
+  if (on_descriptor_0) {
+    input = dup(0);
+    CHECK(input > 0 && close(0) == 0);
+  }
   POLL_UNTIL(&mgr, peer_has(&p, 11));
+  if (on_descriptor_0) CHECK(server.c != NULL && server.c->fd == NULL);
   p.len = 0;
   {
     char *both = (char *) malloc(hello.len + 10);
@@ -121,13 +131,21 @@ static void command_and_hello_at_once(void) {
     CHECK(peer_send(&p, both, hello.len + 10));
     free(both);
   }
-  POLL_UNTIL(&mgr, peer_has(&p, 14 + 100));
+  if (init_outside) {
+    POLL_UNTIL(&mgr, upgrade != NULL && peer_has(&p, 14));
+    start(upgrade);
+  }
+  // It waits in memory: no event of the socket would end a long sleep.
+  start_ms = real_ms();
+  while (!peer_has(&p, 14 + 100) && real_ms() - start_ms < 50000) mg_mgr_poll(&mgr, 60000);
+  CHECK(real_ms() - start_ms < 50000);
   CHECK(memcmp(p.buf, "220 go ahead\r\n", 14) == 0);
   CHECK(p.buf[14] == 0x16 && p.buf[15] == 0x03);  // a ServerHello
   CHECK(server.c != NULL && server.c->is_tls_hs);
   peer_free(&p);
   POLL_UNTIL(&mgr, server.closes == 1);
   mg_mgr_free(&mgr);
+  if (input > 0) dup2(input, 0), close(input);
   free(hello.buf);
 }
 
@@ -142,8 +160,13 @@ int main(void) {
     run();
   }
   handshake_call = inject = keep_command = false;
-  init_outside = false;
-  command_and_hello_at_once();
+  for (i = 0; i < 2; i++) {
+    init_outside = i == 1;
+    command_and_hello_at_once(false);
+#ifndef _WIN32
+    command_and_hello_at_once(true);
+#endif
+  }
   side_forget(&server), side_forget(&client);
   pem_free();
   return DONE();

@@ -50,6 +50,7 @@ struct request {
 static void client(struct mg_connection *c, int ev, void *ev_data) {
   struct request *r = (struct request *) c->fn_data;
   note(c, ev);
+  if (ev == MG_EV_OPEN) CHECK(c->fd == (void *) (size_t) -1);  // no socket yet
   if (ev == MG_EV_CONNECT) {
     struct mg_str host = mg_url_host("http://u:p@example.org:81/x");
     mg_printf(c, "%s %s HTTP/1.1\r\nHost: %.*s\r\nContent-Length: %d\r\n", r->body == NULL ? "GET" : "POST", r->uri, (int) host.len,

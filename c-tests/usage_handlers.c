@@ -380,6 +380,28 @@ static void one_handler_for_all(void) {
   CHECK_EQ(errors, 0);
 }
 
+// ---- an answer given in MG_EV_POLL: the MG_EV_READ after it tells of no new bytes
+static long received, last_count;
+static int reads;
+
+static void answers_in_poll(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) reads++, last_count = *(long *) ev_data, received += last_count;
+  if (ev == MG_EV_POLL && c->is_resp) mg_http_reply(c, 200, "", "late");
+}
+
+static void bytes_are_counted_once(void) {
+  static const char request[] = "GET / HTTP/1.1\r\n\r\n";
+  struct mg_mgr mgr;
+  struct peer p;
+  peer_open(&p, serve(&mgr, answers_in_poll, NULL));
+  peer_send_text(&p, request);
+  POLL_UNTIL(&mgr, reads == 2 && peer_has(&p, 52));
+  CHECK_EQ(last_count, 0);
+  CHECK_EQ(received, sizeof(request) - 1);
+  mg_mgr_free(&mgr);
+  peer_free(&p);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   fn_data_per_connection();
@@ -392,5 +414,6 @@ int main(void) {
   the_protocol_handler_is_replaced();
   one_event_for_several_functions();
   one_handler_for_all();
+  bytes_are_counted_once();
   return DONE();
 }

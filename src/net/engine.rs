@@ -946,6 +946,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_message_is_left_for_the_next() {
+        let (used, fresh) = (HttpState::default(), HttpState::default());
+        used.dirty();
+        used.next_message();
+        let mut stale = Vec::new();
+        used.stale(&fresh, &mut stale);
+        for member in
+            ["phase", "left", "left_at", "scanned", "head_len", "need", "too_long", "blank", "unwanted", "chunked", "chunks"]
+        {
+            assert!(!stale.contains(&member), "{member}");
+        }
+    }
+
+    #[test]
     fn a_reused_record_equals_a_fresh_one() {
         let (used, fresh) = (ConnState::default(), ConnState::default());
         used.dirty();

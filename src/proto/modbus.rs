@@ -104,8 +104,8 @@ pub(crate) fn response(request: &Request) -> Vec<u8> {
             pdu.extend(addr.to_be_bytes());
             pdu.extend(regs.first().copied().unwrap_or_default().to_be_bytes());
         }
-        (15 | 16, Values::Bits(v)) => pdu.extend([addr.to_be_bytes(), (v.len() as u16).to_be_bytes()].concat()),
-        (15 | 16, Values::Regs(v)) => pdu.extend([addr.to_be_bytes(), (v.len() as u16).to_be_bytes()].concat()),
+        (15, Values::Bits(v)) => pdu.extend([addr.to_be_bytes(), (v.len() as u16).to_be_bytes()].concat()),
+        (16, Values::Regs(v)) => pdu.extend([addr.to_be_bytes(), (v.len() as u16).to_be_bytes()].concat()),
         (_, Values::Bits(bits)) => {
             pdu.push(bits.len().div_ceil(8) as u8);
             pdu.extend(pack(bits));
@@ -156,6 +156,13 @@ mod tests {
         assert_eq!(request(&[15, 0xff, 0xff, 0, 2, 1, 3]), Err(ILLEGAL_ADDRESS));
         assert_eq!(request(&[16, 0xff, 0xff, 0, 2, 4, 0, 1, 0, 2]), Err(ILLEGAL_ADDRESS));
         assert_eq!(request(&[3, 0xff, 0xff, 0, 126]), Err(ILLEGAL_VALUE), "the count is looked at first");
+    }
+
+    #[test]
+    fn writes_are_answered_with_address_and_count() {
+        let answer = |pdu: &[u8]| response(&request(pdu).unwrap());
+        assert_eq!(answer(&[15, 1, 2, 0, 10, 2, 0xff, 3]), [15, 1, 2, 0, 10]);
+        assert_eq!(answer(&[16, 1, 2, 0, 2, 4, 0, 7, 0, 8]), [16, 1, 2, 0, 2]);
     }
 
     #[test]
