@@ -294,10 +294,10 @@ static void uploads_in_pieces(void) {
   CHECK(holds("up/f", "hello worldok"));
   free(body);
 #ifdef _WIN32
-  CHECK_EQ(piece("file=f:evil", "x"), -6);
-  CHECK_EQ(piece("file=nul", "x"), -6);
-  CHECK_EQ(piece("file=sub%5cf", "x"), -6);
-  CHECK_EQ(piece("file=f.", "x"), -6);
+  CHECK_EQ(upload_piece("file=f:evil", "x"), -6);
+  CHECK_EQ(upload_piece("file=nul", "x"), -6);
+  CHECK_EQ(upload_piece("file=sub%5cf", "x"), -6);
+  CHECK_EQ(upload_piece("file=f.", "x"), -6);
 #else
   CHECK_EQ(symlink("..", "up/out"), 0);
   CHECK_EQ(symlink("in", "up/link"), 0);
