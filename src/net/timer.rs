@@ -159,6 +159,12 @@ struct Times {
     wake: u64,
 }
 
+impl Default for Times {
+    fn default() -> Times {
+        Times::NONE
+    }
+}
+
 impl Times {
     const NONE: Times = Times { due: u64::MAX, wake: u64::MAX };
     const AT_ONCE: Times = Times { due: 0, wake: 0 };
@@ -275,7 +281,7 @@ const RECHECK_MS: u64 = 100;
 #[derive(Default)]
 pub(crate) struct Timers {
     long: Cell<bool>,
-    times: Cell<Option<Times>>,
+    times: Cell<Times>,
     /// When the whole list was walked.
     walked_at: Cell<u64>,
     /// The time of the last poll.
@@ -291,13 +297,9 @@ impl Timers {
         if holds { PUSHED.load(Ordering::Relaxed).wrapping_sub(self.pushed.get()) } else { usize::MAX }
     }
 
-    fn known(&self) -> Times {
-        self.times.get().unwrap_or(Times::NONE)
-    }
-
     fn walked(&self, now: u64, (seen, times): (usize, Times), exact: bool) {
         self.long.set(seen > LONG && !exact);
-        self.times.set(Some(times));
+        self.times.set(times);
         self.walked_at.set(now);
     }
 
@@ -306,7 +308,7 @@ impl Timers {
     /// # Safety
     /// `head` points at the manager's list.
     pub(crate) unsafe fn poll(&self, head: *mut *mut mg_timer, now: u64, exact: bool) -> bool {
-        let most = if self.known().due <= now { usize::MAX } else { self.unknown(now) };
+        let most = if self.times.get().due <= now { usize::MAX } else { self.unknown(now) };
         self.polled_at.set(now);
         if most == 0 {
             return false;
@@ -318,7 +320,7 @@ impl Timers {
         if most == usize::MAX {
             self.walked(now, (ran.seen, ran.times), exact);
         } else {
-            self.times.set(Some(self.known().and(ran.times)));
+            self.times.set(self.times.get().and(ran.times));
         }
         self.pushed.set(pushed);
         ran.called
@@ -341,7 +343,7 @@ impl Timers {
             found.1.wake
         } else {
             // A poll starts what was added.
-            self.known().wake.min(found.1.wake)
+            self.times.get().wake.min(found.1.wake)
         };
         (wake != u64::MAX).then(|| wake.saturating_sub(now))
     }
