@@ -295,7 +295,8 @@ fn climate(n: &mut Numbers) -> Climate {
     c.short = if n.chance(500) { n.below(1000) as u32 } else { 0 };
     c.refuses = if n.chance(300) { n.below(300) as u32 } else { 0 };
     c.accept_fails = if n.chance(200) { n.below(500) as u32 } else { 0 };
-    c.tells_rest = n.chance(500);
+    let rest = n.below(3);
+    (c.tells_rest, c.reports_again) = (rest > 0, rest > 1);
     c.destroys = n.chance(500);
     c.poll_us = if n.chance(500) { n.below(300) } else { 0 };
     c.call_us = if n.chance(500) { n.between((1, 300)) } else { 0 };

@@ -13,14 +13,13 @@ use super::handle::ConnRef;
 use super::lookup::{Attempt, Question};
 pub(crate) use super::lookup::{Attempts, Failure};
 use super::resolve;
+use super::send;
 use crate::abi::*;
 use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use crate::platform::errno;
-use crate::platform::poller;
 use crate::platform::sock::{self, Io};
 use crate::platform::sock::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-use crate::sys::log::log_error;
 use core::ffi::c_int;
 
 /// Delay before the next address is tried.
@@ -64,8 +63,7 @@ impl Attempt {
             return Err(Failure(Some("connect"), errno));
         }
         let Some(rec) = e.new_rec() else { return Err(Failure(Some("socket()"), errno::ENOMEM)) };
-        let token = poller::token(rec.slot.get(), rec.generation.get());
-        if let Err(err) = e.poller.add(fd.as_raw_fd(), token, true) {
+        if let Err(err) = e.poller.add(fd.as_raw_fd(), rec.token(), true) {
             e.free_rec(rec);
             return Err(Failure(Some("socket()"), err.raw_os_error().unwrap_or(errno::EMFILE)));
         }
@@ -247,15 +245,8 @@ fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
         f.set_readable(false);
         f.set_writable(false);
     });
-    rec.armed.set(true);
     rec.registered.set(true);
-    let token = poller::token(rec.slot.get(), rec.generation.get());
-    let done = e.poller.arm_writable(fd, token);
-    if let Err(err) = &done {
-        log_error!("{} cannot poll descriptor {fd}: {err}", c.id());
-        c.update(|f| f.set_closing(true));
-    }
-    done.is_ok()
+    send::watch_both_ways(e, c, rec)
 }
 
 /// Adds the addresses found by an additional lookup, possibly none.

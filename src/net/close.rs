@@ -10,7 +10,7 @@ use super::tls::table as tls;
 use super::usage;
 use crate::abi::*;
 use crate::ffi_util::{heap, iobuf};
-use crate::platform::sock;
+use crate::platform::sock::{self, Rest};
 use core::cell::Cell;
 use core::ptr;
 
@@ -47,9 +47,7 @@ pub(crate) fn close(c: ConnRef) {
         sock::shutdown_write(fd);
     }
     if fd >= 0 && !lingers {
-        // Closing removes a descriptor from the poller unless a duplicate exists: the application may have duplicated its own
-        // descriptors, and a listener may have been passed to another process.
-        if rec.registered.replace(false) && (!rec.own.get() || c.flags().is_listening()) {
+        if rec.registered.replace(false) && may_stay_registered(rec, c.flags()) {
             e.poller.remove(fd);
         }
         if e.wakeup_conn.get() == c.as_ptr() {
@@ -100,6 +98,12 @@ pub(crate) fn close(c: ConnRef) {
     }
     e.defer_free(c.as_ptr());
     e.exit();
+}
+
+/// Closing removes a descriptor from the poller unless a duplicate exists, which the application may have made of its own, and another
+/// process has of a listener that was passed on. A duplicate of an accepted stream would be reported over and over.
+fn may_stay_registered(rec: &ConnState, flags: Flags) -> bool {
+    !rec.own.get() || flags.is_listening() || rec.rest.get() == Rest::Polled
 }
 
 fn count_close(e: &Engine, c: ConnRef, rec: &ConnState) {

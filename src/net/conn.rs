@@ -10,8 +10,9 @@ use crate::ffi_util::{addr, bytes::cstr, heap};
 use crate::memory;
 use crate::memory::prelude::*;
 use crate::platform::errno;
+use crate::platform::error::Error;
 use crate::platform::poller;
-use crate::platform::sock::{self, Io, SockAddr};
+use crate::platform::sock::{self, Io, Rest, SockAddr};
 use crate::platform::socket_file;
 use crate::proto::url::{self, Listening};
 use crate::sys::log::{Bytes, log_error};
@@ -108,16 +109,24 @@ pub(crate) fn unlink(e: &Engine, c: ConnRef) {
 }
 
 fn register(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int, writable: bool) -> bool {
+    rec.armed.set(writable);
+    registered(c, rec, fd, e.poller.add(fd, rec.token(), writable).map(|()| rec.rest.get()))
+}
+
+/// An accepted stream.
+fn register_stream(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int) -> bool {
+    registered(c, rec, fd, e.poller.add_stream(fd, rec.token()))
+}
+
+fn registered(c: ConnRef, rec: &ConnState, fd: c_int, done: Result<Rest, Error>) -> bool {
     c.set_fd(fd);
     rec.fd.set(fd);
-    rec.armed.set(writable);
-    let token = poller::token(rec.slot.get(), rec.generation.get());
-    let done = e.poller.add(fd, token, writable);
-    if let Err(err) = &done {
-        log_error!("{} cannot poll descriptor {fd}: {err}", c.id());
-    }
     rec.registered.set(done.is_ok());
-    done.is_ok()
+    match done {
+        Ok(rest) => rec.rest.set(rest),
+        Err(err) => log_error!("{} cannot poll descriptor {fd}: {err}", c.id()),
+    }
+    rec.registered.get()
 }
 
 /// See `mg_listen`.
@@ -200,7 +209,6 @@ fn open(e: &Engine, c: ConnRef, text: &[u8]) -> Result<(), c_int> {
         return Err(errno::ENOMEM);
     };
     rec.own.set(true);
-    rec.told.set(file.is_none() && !url::is_udp(text) && sock::tell_rest(fd));
     rec.socket_file.set(file);
     if !register(e, c, rec, fd, false) {
         sock::close(fd);
@@ -223,7 +231,6 @@ pub(crate) fn listen_fd(e: &Engine, fd: c_int, tls: bool, f: mg_event_handler_t,
     let rec = c.rec()?;
     if !udp {
         sock::set_stream_options(fd);
-        rec.told.set(sock::tell_rest(fd));
     }
     if !register(e, c, rec, fd, false) {
         discard(e, c);
@@ -331,7 +338,7 @@ pub(crate) fn connect_resolved(c: ConnRef) {
                 }
             } else {
                 sock::set_stream_options(fd);
-                rec.told.set(sock::tell_rest(fd));
+                rec.rest.set(sock::tell_rest(fd));
                 c.set_fd(fd);
                 rec.fd.set(fd);
                 if !poller::ALWAYS_UP {
@@ -514,9 +521,8 @@ fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
         return discard(e, c);
     }
     rec.own.set(true);
-    rec.told.set(listener.rec().is_some_and(|l| l.told.get()));
     c.set_rem(rem);
-    if !register(e, c, rec, fd, false) {
+    if !register_stream(e, c, rec, fd) {
         sock::close(fd);
         return discard(e, c);
     }

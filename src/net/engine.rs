@@ -21,7 +21,7 @@ use crate::memory::prelude::*;
 use crate::platform::errno;
 use crate::platform::error::Error;
 use crate::platform::poller::{self, Poller, Ready};
-use crate::platform::sock::Scratch;
+use crate::platform::sock::{Rest, Scratch};
 use crate::platform::socket_file::SocketFile;
 use crate::platform::thread;
 pub(crate) use crate::proto::http::framing::CloseAfter;
@@ -137,11 +137,11 @@ record! {
         /// The library opened or accepted the socket, so it may linger.
         own: Cell<bool>,
         registered: Cell<bool>,
-        /// Input may be waiting in the kernel. Set by an event, cleared by EAGAIN or when the kernel reports that nothing is
-        /// left.
+        /// Input may be waiting in the kernel. Set by an event, cleared by EAGAIN, or when nothing is left or what is left will be
+        /// reported: `rest`.
         readable: Cell<bool>,
-        /// The kernel reports with each read how much is left.
-        told: Cell<bool>,
+        /// How to learn whether the last read has left anything.
+        rest: Cell<Rest>,
         /// The peer has closed its sending side: read until end of stream.
         hup: Cell<bool>,
         eof: Cell<bool>,
@@ -659,8 +659,7 @@ impl Engine {
     /// The record an event is meant for; None if the slot was reused since.
     pub(crate) fn rec_for(&self, token: usize) -> Option<&ConnState> {
         let (slot, generation) = poller::split_token(token);
-        self.rec(slot as usize)
-            .filter(|rec| poller::token(rec.slot.get(), rec.generation.get()) == poller::token(slot, generation))
+        self.rec(slot as usize).filter(|rec| rec.token() == poller::token(slot, generation))
     }
 
     pub(crate) fn free_rec(&self, rec: &ConnState) {
@@ -798,6 +797,11 @@ impl ConnState {
         self.reset();
         self.slot.set(slot);
         self.generation.set(self.generation.get().wrapping_add(1));
+    }
+
+    /// What the poller reports for its socket.
+    pub(crate) fn token(&self) -> usize {
+        poller::token(self.slot.get(), self.generation.get())
     }
 
     pub(crate) fn drain_timeouts(&self) -> DrainTimeouts {

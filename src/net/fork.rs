@@ -3,6 +3,7 @@
 
 use super::engine::Engine;
 use crate::platform::poller;
+use crate::platform::sock::Rest;
 use crate::platform::thread;
 use crate::sys::log::log_error;
 
@@ -33,8 +34,11 @@ pub(crate) fn renew(e: &Engine) {
         log_error!("cannot poll the wakeup descriptor: {err}");
     }
     for rec in e.recs().filter(|rec| rec.registered.get()) {
-        let token = poller::token(rec.slot.get(), rec.generation.get());
-        if let Err(err) = e.poller.add(rec.fd.get(), token, rec.armed.get()) {
+        let done = match rec.rest.get() {
+            Rest::Polled => e.poller.add_stream(rec.fd.get(), rec.token()).map(|_| ()),
+            _ => e.poller.add(rec.fd.get(), rec.token(), rec.armed.get()),
+        };
+        if let Err(err) = done {
             log_error!("cannot poll descriptor {}: {err}", rec.fd.get());
         }
     }

@@ -5,7 +5,7 @@ use super::engine::{ConnState, Engine};
 use super::shutdown::LINGER_MAX;
 use crate::memory::prelude::*;
 use crate::platform::clock as time;
-use crate::platform::sock::{self, Io};
+use crate::platform::sock::{self, Io, Rest};
 use core::ffi::c_int;
 use core::ptr;
 
@@ -65,6 +65,10 @@ pub(crate) fn expire_lingering(e: &Engine) {
 }
 
 pub(crate) fn end_lingering(e: &Engine, rec: &ConnState) {
+    if rec.rest.get() == Rest::Polled {
+        // A duplicate would be reported over and over.
+        e.poller.remove(rec.fd.get());
+    }
     sock::close(rec.fd.get());
     rec.lingering.set(false);
     let mut list = e.lingering.borrow_mut();

@@ -9,13 +9,14 @@ use super::no_poll;
 use super::resolve;
 use super::shutdown::LINGER_TOTAL_MS;
 use super::tls::table as tls;
-use super::{ending, linger, recv, service};
+use super::{ending, linger, recv, send, service};
 use crate::abi::*;
 use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use crate::platform::poller::{self, Ready};
+use crate::platform::signal;
+use crate::platform::sock::{self, Rest};
 use crate::platform::thread;
-use crate::platform::{signal, sock};
 use crate::sys::log::log_error;
 use core::ffi::c_int;
 use core::ptr;
@@ -259,6 +260,7 @@ fn apply(e: &Engine, ready: &[Ready]) {
             continue;
         }
         let Some(rec) = e.rec_for(r.token) else { continue };
+        let repeated = rec.rest.get() == Rest::Polled && (rec.readable.get() || rec.hup.get());
         // Nothing follows the end of the stream, although every event reports readable from then on.
         rec.readable.set(!rec.eof.get() && (rec.readable.get() || r.readable));
         rec.hup.set(rec.hup.get() || r.hup);
@@ -282,6 +284,10 @@ fn apply(e: &Engine, ready: &[Ready]) {
         if c.is_closed() {
             // This poll is nested in its MG_EV_CLOSE.
             continue;
+        }
+        if repeated {
+            // Reading is paused, or the end of the stream was read: from now on the poller reports changes only.
+            send::watch_both_ways(e, c, rec);
         }
         if r.error {
             failed.push(r.token);

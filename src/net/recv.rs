@@ -140,7 +140,7 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
             (read_datagram(e, c, rec, most), false)
         } else {
             // SAFETY: room bytes after the data belong to the buffer.
-            unsafe { sock::recv_stream(rec.fd.get(), buf.buf.add(buf.len), room, rec.told.get()) }
+            unsafe { sock::recv_stream(rec.fd.get(), buf.buf.add(buf.len), room, rec.rest.get()) }
         };
         match got {
             Io::Done(0) if udp => continue,

@@ -25,7 +25,6 @@ use crate::memory;
 use crate::memory::prelude::*;
 use crate::platform::clock as time;
 use crate::platform::errno;
-use crate::platform::poller;
 use crate::platform::sock::{self, Io};
 use crate::platform::sock::{AsRawFd, FromRawFd, OwnedFd};
 use crate::proto::dns::{self, Reply};
@@ -328,8 +327,7 @@ fn socket(e: &Engine, server: &mg_addr) -> Result<Socket, c_int> {
         return Err(errno);
     }
     let Some(rec) = e.new_rec() else { return Err(errno::ENOMEM) };
-    let token = poller::token(rec.slot.get(), rec.generation.get());
-    if let Err(err) = e.poller.add(fd.as_raw_fd(), token, false) {
+    if let Err(err) = e.poller.add(fd.as_raw_fd(), rec.token(), false) {
         e.free_rec(rec);
         return Err(err.raw_os_error().unwrap_or(errno::EMFILE));
     }

@@ -9,8 +9,7 @@ use super::tls::table as tls;
 use crate::abi::*;
 use crate::ffi_util::addr::Addr;
 use crate::memory;
-use crate::platform::poller;
-use crate::platform::sock::{self, Io};
+use crate::platform::sock::{self, Io, Rest};
 use crate::sys::log::{hexdump, log_error, log_info};
 use core::ptr;
 
@@ -179,13 +178,25 @@ pub(crate) fn block(e: &Engine, c: ConnRef, rec: &ConnState) {
     if !rec.blocked.replace(true) {
         progress::blocked(e, rec);
     }
-    if !rec.armed.replace(true) {
-        let token = poller::token(rec.slot.get(), rec.generation.get());
-        if let Err(err) = e.poller.arm_writable(rec.fd.get(), token) {
-            log_error!("{} cannot poll descriptor {}: {err}", c.id(), rec.fd.get());
-            c.update(|f| f.set_closing(true));
-        }
+    if !rec.armed.get() {
+        watch_both_ways(e, c, rec);
     }
+}
+
+/// Watches the socket for input and output, edge-triggered. The poller also reports what is true already. False on error: the connection
+/// is closing.
+pub(crate) fn watch_both_ways(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
+    let fd = rec.fd.get();
+    rec.armed.set(true);
+    if rec.rest.get() == Rest::Polled {
+        rec.rest.set(sock::tell_rest(fd));
+    }
+    let done = e.poller.arm_writable(fd, rec.token());
+    if let Err(err) = &done {
+        log_error!("{} cannot poll descriptor {fd}: {err}", c.id());
+        c.update(|f| f.set_closing(true));
+    }
+    done.is_ok()
 }
 
 pub(crate) fn dump(c: ConnRef, arrow: &str, data: &[u8]) {

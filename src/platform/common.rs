@@ -11,6 +11,20 @@ pub(crate) enum Io {
     Failed(c_int),
 }
 
+/// How the engine learns that a stream holds no more input after a read. That a read did not fill its buffer proves nothing: the kernel
+/// stops at urgent data and between messages with descriptors, and other platforms may have their own reasons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(dead_code, reason = "no platform has all three")]
+pub(crate) enum Rest {
+    /// Only from a read that finds nothing, which costs another call per request.
+    #[default]
+    Unknown,
+    /// The kernel reports with each read how much is left.
+    Told,
+    /// From the poller, which reports the socket again as long as something is left.
+    Polled,
+}
+
 #[derive(Clone, Copy)]
 pub(crate) struct Ready {
     pub(crate) token: usize,

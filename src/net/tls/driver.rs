@@ -476,7 +476,7 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
             usage::count(e, c, rec);
         }
         let room = (*io).size - (*io).len;
-        sock::recv_stream(rec.fd.get(), (*io).buf.add((*io).len), room, rec.told.get())
+        sock::recv_stream(rec.fd.get(), (*io).buf.add((*io).len), room, rec.rest.get())
     };
     match got {
         Io::Done(0) => {

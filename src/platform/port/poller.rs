@@ -6,7 +6,7 @@ use super::errno;
 use super::error::Error;
 use super::shared::Guarded;
 use crate::memory;
-pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
+pub(crate) use crate::platform::common::{Ready, Rest, WAKER, split_token, token};
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_int;
@@ -120,6 +120,11 @@ impl Poller {
             sockets[at] = Watch { poller: self.id, token, want, ended: false };
             Ok(())
         })
+    }
+
+    /// Adds an accepted stream, for input.
+    pub(crate) fn add_stream(&self, fd: c_int, token: usize) -> Result<Rest, Error> {
+        self.add(fd, token, false).map(|()| Rest::Unknown)
     }
 
     pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> Result<(), Error> {

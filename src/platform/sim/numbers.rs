@@ -20,6 +20,8 @@ pub struct Climate {
     pub accept_fails: u32,
     /// Reads report whether data is left.
     pub tells_rest: bool,
+    /// The poller reports an accepted stream again as long as it has input.
+    pub reports_again: bool,
     /// A reset discards data that a peer has received but not read.
     pub destroys: bool,
     /// Duration of a poll.
@@ -39,6 +41,7 @@ impl Climate {
         refuses: 0,
         accept_fails: 0,
         tells_rest: true,
+        reports_again: true,
         destroys: false,
         poll_us: 0,
         call_us: 0,

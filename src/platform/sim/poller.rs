@@ -1,7 +1,8 @@
-//! Readiness, edge-triggered like epoll's: recorded when something happens, reported once, with everything that is true at that moment.
+//! Readiness like epoll's: recorded when something happens, reported once, with everything that is true at that moment. Level-triggered
+//! sockets are reported until nothing is true any more.
 
-use super::world;
-pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
+use super::{sock, world};
+pub(crate) use crate::platform::common::{Ready, Rest, WAKER, split_token, token};
 use core::cell::Cell;
 use core::ffi::c_int;
 use std::io;
@@ -37,15 +38,21 @@ impl Poller {
     pub(crate) fn flush(&self) {}
 
     pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
-        self.watch(fd, token, writable)
+        self.watch(fd, token, writable, false)
+    }
+
+    pub(crate) fn add_stream(&self, fd: c_int, token: usize) -> io::Result<Rest> {
+        let again = world::with(|w| w.climate.reports_again);
+        self.watch(fd, token, false, again)?;
+        Ok(if again { Rest::Polled } else { sock::tell_rest(fd) })
     }
 
     pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> io::Result<()> {
-        self.watch(fd, token, true)
+        self.watch(fd, token, true, false)
     }
 
-    fn watch(&self, fd: c_int, token: usize, writable: bool) -> io::Result<()> {
-        match world::with(|w| w.watch(self.id, fd, token, writable)) {
+    fn watch(&self, fd: c_int, token: usize, writable: bool, again: bool) -> io::Result<()> {
+        match world::with(|w| w.watch(self.id, fd, token, writable, again)) {
             true => Ok(()),
             false => Err(io::Error::from_raw_os_error(libc::EBADF)),
         }

@@ -4,7 +4,7 @@ use super::world::{self, Place};
 use crate::abi::mg_addr;
 use crate::platform::common::DATAGRAM;
 pub(crate) use crate::platform::common::numbers::*;
-pub(crate) use crate::platform::common::{Io, Scratch};
+pub(crate) use crate::platform::common::{Io, Rest, Scratch};
 #[cfg(feature = "tls")]
 pub(crate) use crate::platform::unix::sock::read_at;
 pub(crate) use crate::platform::unix::sock::{errno, message, reach, set_errno, sigpipe_kills, words};
@@ -82,8 +82,8 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
 }
 
 /// Some simulated systems report whether data is left after a read.
-pub(crate) fn tell_rest(_fd: c_int) -> bool {
-    world::with(|w| w.climate.tells_rest)
+pub(crate) fn tell_rest(_fd: c_int) -> Rest {
+    if world::with(|w| w.climate.tells_rest) { Rest::Told } else { Rest::Unknown }
 }
 
 /// Converts the result of a call on the world: EAGAIN is [`Io::Wait`].
@@ -97,10 +97,15 @@ fn io(done: Result<usize, c_int>) -> Io {
 
 /// # Safety
 /// As [`recv`].
-pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, told: bool) -> (Io, bool) {
+pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, rest: Rest) -> (Io, bool) {
     // SAFETY: passed on to the caller.
     let got = unsafe { recv(fd, buf, len) };
-    (got, told && matches!(got, Io::Done(1..)) && world::with(|w| w.is_emptied(fd)))
+    let emptied = match rest {
+        Rest::Unknown => false,
+        Rest::Told => matches!(got, Io::Done(1..)) && world::with(|w| w.is_emptied(fd)),
+        Rest::Polled => matches!(got, Io::Done(n) if n < len),
+    };
+    (got, emptied)
 }
 
 /// # Safety

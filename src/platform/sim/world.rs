@@ -134,6 +134,8 @@ struct Watch {
     poller: usize,
     token: usize,
     writable: bool,
+    /// Level-triggered.
+    again: bool,
     /// On the poller's list.
     noted: bool,
 }
@@ -702,10 +704,10 @@ impl World {
         }
     }
 
-    pub(super) fn watch(&mut self, poller: usize, fd: c_int, token: usize, writable: bool) -> bool {
+    pub(super) fn watch(&mut self, poller: usize, fd: c_int, token: usize, writable: bool, again: bool) -> bool {
         let Ok(d) = self.get(fd) else { return false };
         let noted = d.watch.is_some_and(|w| w.noted);
-        d.watch = Some(Watch { poller, token, writable, noted });
+        d.watch = Some(Watch { poller, token, writable, again, noted });
         self.touch(fd);
         true
     }
@@ -765,12 +767,17 @@ impl World {
     }
 
     pub(super) fn harvest(&mut self, poller: usize, most: usize, mut tell: impl FnMut(Ready)) {
-        for _ in 0..most {
+        for _ in 0..most.min(self.pollers[poller].len()) {
             let Some(fd) = self.pollers[poller].pop_front() else { return };
+            let mut again = false;
             if let Ok(Descriptor { watch: Some(watch), .. }) = self.get(fd) {
                 watch.noted = false;
+                again = watch.again;
             }
             if let Some(ready) = self.state(fd) {
+                if again {
+                    self.touch(fd);
+                }
                 note!(
                     self,
                     "fd {fd}: event{}{}{}{}",

@@ -5,7 +5,7 @@ use super::interface;
 use super::stack::{self, Socket, Stack};
 use super::{frames, waker};
 use crate::abi::{MG_TCPIP_EV_ARP, mg_mgr, mg_str, mg_tcpip_if};
-pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
+pub(crate) use crate::platform::common::{Ready, Rest, WAKER, split_token, token};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -102,6 +102,11 @@ impl Poller {
             Ok(Some(())) => Ok(()),
             _ => Err(Error::from_raw_os_error(super::errno::EBADF)),
         }
+    }
+
+    /// Adds an accepted stream, for input.
+    pub(crate) fn add_stream(&self, fd: c_int, token: usize) -> Result<Rest, Error> {
+        self.add(fd, token, false).map(|()| Rest::Unknown)
     }
 
     pub(crate) fn add(&self, fd: c_int, token: usize, writable: bool) -> Result<(), Error> {

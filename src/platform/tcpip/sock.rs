@@ -8,8 +8,8 @@ use super::tcp::Tcp;
 use super::udp::Udp;
 use super::wire::Ip;
 use crate::abi::mg_addr;
-pub(crate) use crate::platform::common::Io;
 pub(crate) use crate::platform::common::numbers::*;
+pub(crate) use crate::platform::common::{Io, Rest};
 use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -184,13 +184,13 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
 }
 
 /// Only a read that finds nothing shows that nothing is left.
-pub(crate) fn tell_rest(_fd: c_int) -> bool {
-    false
+pub(crate) fn tell_rest(_fd: c_int) -> Rest {
+    Rest::Unknown
 }
 
 /// # Safety
 /// As [`recv`].
-pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _told: bool) -> (Io, bool) {
+pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _rest: Rest) -> (Io, bool) {
     // SAFETY: passed on to the caller.
     (unsafe { recv(fd, buf, len) }, false)
 }

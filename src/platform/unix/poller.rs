@@ -1,8 +1,8 @@
-//! Readiness through mio, also on Windows. Every socket is registered once, edge-triggered; writability is added when a send is
-//! partial for the first time.
+//! Readiness through mio, also on Windows. Every socket is registered once; writability is added when a send is partial for the first
+//! time. Edge-triggered but for accepted streams where the system can do better ([`Rest::Polled`]).
 
 use super::source;
-pub(crate) use crate::platform::common::{Ready, WAKER, split_token, token};
+pub(crate) use crate::platform::common::{Ready, Rest, WAKER, split_token, token};
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_int;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -74,6 +74,12 @@ impl Poller {
         source::add(self.registry(), fd, Token(token), interest(writable))
     }
 
+    /// Adds an accepted stream, for input. Most never need more.
+    pub(crate) fn add_stream(&self, fd: c_int, token: usize) -> io::Result<Rest> {
+        source::add_stream(self.registry(), fd, Token(token))
+    }
+
+    /// Watches a socket for input and output, edge-triggered from now on.
     pub(crate) fn arm_writable(&self, fd: c_int, token: usize) -> io::Result<()> {
         source::change(self.registry(), fd, Token(token), interest(true))
     }

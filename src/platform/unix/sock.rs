@@ -2,7 +2,7 @@
 
 pub(crate) use super::error::{errno, set_errno, words};
 use crate::abi::{mg_addr, mg_addr_bytes};
-pub(crate) use crate::platform::common::{Io, Scratch};
+pub(crate) use crate::platform::common::{Io, Rest, Scratch};
 use core::ffi::c_int;
 // Descriptors that are closed when dropped.
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
@@ -262,34 +262,37 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
 #[cfg(target_os = "linux")]
 const TCP_INQ: c_int = 36;
 
-/// Asks the kernel to report with each read how much is left, for [`recv_stream`]. True if supported. Accepted sockets inherit it
-/// from their listener.
+/// Asks the kernel to report with each read how much is left, for [`recv_stream`]. For sockets that the poller watches edge-triggered.
 #[cfg(target_os = "linux")]
-pub(crate) fn tell_rest(fd: c_int) -> bool {
-    set(fd, libc::IPPROTO_TCP, TCP_INQ, 1)
+pub(crate) fn tell_rest(fd: c_int) -> Rest {
+    if set(fd, libc::IPPROTO_TCP, TCP_INQ, 1) { Rest::Told } else { Rest::Unknown }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn tell_rest(_fd: c_int) -> bool {
-    false
+pub(crate) fn tell_rest(_fd: c_int) -> Rest {
+    Rest::Unknown
 }
 
-/// Reads from a stream. Also returns whether the kernel confirms that nothing is left, which it does only if [`tell_rest`]
-/// returned true.
-///
-/// A short read proves nothing: the kernel stops at urgent data and between messages with descriptors, and other platforms may
-/// have their own reasons. Only EAGAIN does, which costs another call per request, or the kernel's report, which comes with the
-/// read.
+/// Reads from a stream. Also returns whether nothing is left, or will be reported.
 ///
 /// # Safety
 /// As [`recv`].
 #[cfg(target_os = "linux")]
-pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, told: bool) -> (Io, bool) {
-    if !told {
-        // A Unix peer could attach descriptors: leave no space for them.
+#[inline]
+pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, rest: Rest) -> (Io, bool) {
+    if rest == Rest::Told {
         // SAFETY: passed on to the caller.
-        return (unsafe { recv(fd, buf, len) }, false);
+        return unsafe { recv_told(fd, buf, len) };
     }
+    // SAFETY: as above.
+    let io = unsafe { recv(fd, buf, len) };
+    (io, rest == Rest::Polled && matches!(io, Io::Done(n) if n < len))
+}
+
+/// # Safety
+/// As [`recv`].
+#[cfg(target_os = "linux")]
+unsafe fn recv_told(fd: c_int, buf: *mut u8, len: usize) -> (Io, bool) {
     // One control message: its header and an int.
     let mut control = [0u64; 4];
     let mut part = libc::iovec { iov_base: buf.cast(), iov_len: len };
@@ -317,7 +320,7 @@ pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, told: bool
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _told: bool) -> (Io, bool) {
+pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _rest: Rest) -> (Io, bool) {
     // SAFETY: passed on to the caller.
     (unsafe { recv(fd, buf, len) }, false)
 }

@@ -7,7 +7,7 @@ use super::handle::{of, raw};
 use super::source;
 use crate::abi::{mg_addr, mg_addr_bytes};
 pub(crate) use crate::platform::common::numbers::*;
-pub(crate) use crate::platform::common::{Io, Scratch};
+pub(crate) use crate::platform::common::{Io, Rest, Scratch};
 use core::ffi::c_int;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use socket2::{Domain, MaybeUninitSlice, Protocol, Socket, Type};
@@ -238,15 +238,15 @@ pub(crate) fn accept(fd: c_int) -> Result<(c_int, mg_addr), c_int> {
 }
 
 /// The system does not report how much is left.
-pub(crate) fn tell_rest(_fd: c_int) -> bool {
-    false
+pub(crate) fn tell_rest(_fd: c_int) -> Rest {
+    Rest::Unknown
 }
 
 /// Reads from a stream. The system does not report whether more is left.
 ///
 /// # Safety
 /// As [`recv`].
-pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _told: bool) -> (Io, bool) {
+pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, _rest: Rest) -> (Io, bool) {
     // SAFETY: passed on to the caller.
     (unsafe { recv(fd, buf, len) }, false)
 }

@@ -2,6 +2,7 @@
 //! once, and again only when asked to, so the socket calls ask.
 
 use super::handle;
+use crate::platform::common::Rest;
 use core::ffi::c_int;
 use core::mem::ManuallyDrop;
 use mio::{Interest, Registry, Token, event::Event, net::UdpSocket};
@@ -56,6 +57,10 @@ pub(super) fn add(registry: &Registry, fd: c_int, token: Token, interest: Intere
     // Replaces one of the same number, which the application has closed itself.
     sources().insert(fd, source);
     Ok(())
+}
+
+pub(super) fn add_stream(registry: &Registry, fd: c_int, token: Token) -> io::Result<Rest> {
+    add(registry, fd, token, Interest::READABLE).map(|()| Rest::Unknown)
 }
 
 pub(super) fn change(_registry: &Registry, fd: c_int, token: Token, interest: Interest) -> io::Result<()> {
