@@ -114,6 +114,37 @@ static void unread_input_of_a_draining_connection_lets_polls_sleep(void) {
   free(body);
 }
 
+#ifndef _WIN32
+// The socket stays open, and the poller cannot know that it is none of ours any more.
+static void a_duplicate_of_a_closed_connections_socket_lets_polls_sleep(bool lingers) {
+  struct mg_mgr mgr;
+  struct peer p;
+  struct mg_connection *c;
+  int copy;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  c = mg_listen(&mgr, "tcp://127.0.0.1:0", counter, NULL);
+  peer_connect(&p, port_of(c), 0);
+  POLL_UNTIL(&mgr, (c = accepted_of(&mgr)) != NULL);
+  copy = dup((int) (size_t) c->fd);
+  CHECK(copy >= 0);
+  if (lingers) c->is_draining = 1;
+  else c->is_closing = 1;
+  POLL_UNTIL(&mgr, closes == 1);
+  if (lingers) {
+    peer_shut(&p);
+    poll_often(&mgr);
+  } else {
+    peer_send_text(&p, "for the owner of the duplicate");
+  }
+  CHECK(sleeps(&mgr));
+  CHECK_EQ(reads, 0);
+  mg_mgr_free(&mgr);
+  close(copy);
+  peer_free(&p);
+}
+#endif
+
 // From the end of the stream on, every event says readable, too.
 static void a_half_closed_peer_that_reads_slowly_lets_polls_sleep(void) {
   struct mg_mgr mgr;
@@ -284,6 +315,10 @@ int main(void) {
   every_message_of_a_wrapped_socket_is_read(SOCK_SEQPACKET);
   every_message_of_a_wrapped_socket_is_read(SOCK_DGRAM);
   unread_input_of_a_draining_connection_lets_polls_sleep();
+#ifndef _WIN32
+  a_duplicate_of_a_closed_connections_socket_lets_polls_sleep(false);
+  a_duplicate_of_a_closed_connections_socket_lets_polls_sleep(true);
+#endif
   a_half_closed_peer_that_reads_slowly_lets_polls_sleep();
   printed_answers_go_to_the_sender_of_each_datagram();
   output_without_a_destination_is_harmless();

@@ -28,7 +28,7 @@ pub(crate) unsafe fn parse(buf: *const u8, len: usize, most: usize, hm: *mut mg_
 ///
 /// # Safety
 /// `hm` points at memory for a message with `most` headers. The views in `*hm` are as short-lived as `buf`.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn read(
     buf: &[u8],
     reader: Reader,
@@ -39,14 +39,11 @@ pub(crate) unsafe fn read(
     unsafe {
         let headers = clear(hm, most);
         let fill = |i, name, value| *headers.add(i) = mg_http_header { name: mg_str::of(name), value: mg_str::of(value) };
-        // Shorter than any usual head: incomplete.
-        let plain = if buf.len() < 16 { None } else { head::parse_plain(buf, reader, most, fill) };
-        let head = match plain {
-            Some(head) => head,
-            None => {
+        let head = match head::parse(buf, reader, most, fill) {
+            Ok(Some(head)) => head,
+            nothing => {
                 clear(hm, most);
-                let Some(head) = head::parse(buf, reader, most, fill)? else { return Ok(None) };
-                head
+                return nothing;
             }
         };
         (*hm).method = mg_str::of(head.method);

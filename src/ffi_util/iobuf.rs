@@ -94,6 +94,23 @@ pub(crate) unsafe fn add(io: *mut mg_iobuf, ofs: usize, buf: *const u8, len: usi
     }
 }
 
+/// Removes the first `len` bytes, at most all. Unlike [`del`] zeroes only the byte after the data, which handlers may scan up to.
+///
+/// # Safety
+/// `io` points at a consistent buffer.
+pub(crate) unsafe fn take_front(io: *mut mg_iobuf, len: usize) {
+    // SAFETY: len is clamped to the data; the byte after the rest was data.
+    unsafe {
+        let len = len.min((*io).len);
+        if len > 0 {
+            let (p, rest) = ((*io).buf, (*io).len - len);
+            ptr::copy(p.add(len), p, rest);
+            *p.add(rest) = 0;
+            (*io).len = rest;
+        }
+    }
+}
+
 /// See `mg_iobuf_del`.
 ///
 /// # Safety

@@ -11,7 +11,7 @@ pub(crate) const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
 /// True if the header lines include a Connection header.
 pub(crate) fn has_connection(headers: &[u8]) -> bool {
     const NAME: &[u8] = b"connection:";
-    let is_name = |at: usize| headers[at..at + NAME.len()].eq_ignore_ascii_case(NAME);
+    let is_name = |at: usize| headers[at] | 0x20 == b'c' && headers[at..at + NAME.len()].eq_ignore_ascii_case(NAME);
     // The last offset at which the name may begin.
     let Some(last) = headers.len().checked_sub(NAME.len()) else { return false };
     let mut at = 0;

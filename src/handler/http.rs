@@ -216,7 +216,7 @@ fn consume(c: ConnRef, rec: &ConnState, n: usize) {
             *c.recv_info().buf = 0;
             (*c.recv()).len = 0;
         } else if n > 0 {
-            iobuf::del(c.recv(), 0, n);
+            iobuf::take_front(c.recv(), n);
         }
     }
 }
@@ -293,45 +293,51 @@ fn step(e: &Engine, c: ConnRef, rec: &ConnState, closing: bool) -> Step {
         error(c, format_args!("OOM"));
         return Step::Stop;
     };
-    // SAFETY: data is the connection's own; hm is used before the buffer changes.
-    let (framing, hm) = match unsafe { read(e, c, rec, data, hm) } {
-        // SAFETY: filled, and nobody else's.
-        Ok(Some(framing)) => (framing, unsafe { &mut *hm }),
-        Ok(None) => {
-            if c.flags().is_client() && !may_be_message(data) {
-                return malformed(c, rec, data);
+    let mut announced = false;
+    let (framing, hm) = loop {
+        // SAFETY: the connection's own data; hm is used before the buffer changes.
+        let data = unsafe { c.recv_info().data() };
+        // SAFETY: as above.
+        let (framing, hm) = match unsafe { read(e, c, rec, data, hm) } {
+            // SAFETY: filled, and nobody else's.
+            Ok(Some(framing)) => (framing, unsafe { &mut *hm }),
+            _ if announced => return refuse(c, rec, c.queued(rec), None),
+            Ok(None) => {
+                if c.flags().is_client() && !may_be_message(data) {
+                    return malformed(c, rec, data);
+                }
+                h.scanned.set(data.len());
+                let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
+                return if refused { Step::Stop } else { Step::Wait };
             }
-            h.scanned.set(data.len());
-            let refused = over_limit(c, rec, most.max_header_bytes, size, 431);
-            return if refused { Step::Stop } else { Step::Wait };
+            Err(Malformed) => return malformed(c, rec, data),
+        };
+        if announced {
+            break (framing, hm);
         }
-        Err(Malformed) => return malformed(c, rec, data),
+        let head_len = hm.head.len;
+        if framing.interim {
+            // A final response follows; skip this one.
+            h.next_message();
+            return Step::Next(head_len);
+        }
+        if over_limit(c, rec, most.max_header_bytes, head_len, 431) {
+            return Step::Stop;
+        }
+        if h.phase.get() == Phase::Head {
+            h.phase.set(Phase::Body);
+            h.head_len.set(head_len);
+            if let Some(left) = announce_head(e, c, rec, hm, &framing, data.len() > head_len, closing) {
+                return left;
+            }
+            // The handler may have moved the buffer, or changed it in place.
+            if !core::ptr::eq(c.recv_info().buf, data.as_ptr()) {
+                announced = true;
+                continue;
+            }
+        }
+        break (framing, hm);
     };
-    let (mut framing, head_len) = (framing, hm.head.len);
-    if framing.interim {
-        // A final response follows; skip this one.
-        h.next_message();
-        return Step::Next(head_len);
-    }
-
-    if over_limit(c, rec, most.max_header_bytes, head_len, 431) {
-        return Step::Stop;
-    }
-    if h.phase.get() == Phase::Head {
-        h.phase.set(Phase::Body);
-        h.head_len.set(head_len);
-        if let Some(left) = announce_head(e, c, rec, hm, &framing, data.len() > head_len, closing) {
-            return left;
-        }
-        // The handler may have moved the buffer, or changed it in place.
-        if !core::ptr::eq(c.recv_info().buf, data.as_ptr()) {
-            // SAFETY: as above.
-            match unsafe { read(e, c, rec, c.recv_info().data(), hm) } {
-                Ok(Some(new)) => framing = new,
-                _ => return refuse(c, rec, c.queued(rec), None),
-            }
-        }
-    }
     // Checked after the handler had the chance to take over the body.
     if framing.body != Body::Chunked && over_limit(c, rec, most.max_body_bytes, hm.body.len, 413) {
         return Step::Stop;
@@ -354,7 +360,7 @@ fn step(e: &Engine, c: ConnRef, rec: &ConnState, closing: bool) -> Step {
 ///
 /// # Safety
 /// `hm` has room for a message of this manager. The views in it are as short-lived as the bytes of `data`.
-#[inline]
+#[inline(always)]
 unsafe fn read(
     e: &Engine,
     c: ConnRef,

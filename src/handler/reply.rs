@@ -101,8 +101,8 @@ fn is_last(c: ConnRef, rec: &ConnState) -> bool {
 }
 
 /// The Connection header for a head with this status and these headers, unless the application supplies one.
-fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
-    let Some(rec) = c.rec().filter(|_| code != 101) else { return b"" };
+fn connection_line(c: ConnRef, rec: Option<&ConnState>, code: c_int, headers: &[u8]) -> &'static [u8] {
+    let Some(rec) = rec.filter(|_| code != 101) else { return b"" };
     let line = if is_last(c, rec) {
         CLOSE
     } else if rec.http.keep_alive.get() && c.engine().is_some_and(|e| !e.compat.get()) {
@@ -115,8 +115,8 @@ fn connection_line(c: ConnRef, code: c_int, headers: &[u8]) -> &'static [u8] {
 }
 
 /// Records the head that ends at the current end of `c->send`: `Connection: close` may have to be added to it later.
-fn remember(c: ConnRef, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
-    if let Some(rec) = c.rec() {
+fn remember(c: ConnRef, rec: Option<&ConnState>, code: c_int, headers: &[u8], start: usize, line: &[u8]) {
+    if let Some(rec) = rec {
         let last = line == CLOSE;
         rec.close_announced.set(last || says_close(headers));
         rec.http.kept.set(line == KEEP_ALIVE);
@@ -139,7 +139,8 @@ fn cut(c: ConnRef, start: usize) {
 
 /// Appends status line, headers and a length to be filled in by [`set_length`]. Returns the position of the length.
 fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
-    let line = connection_line(c, code, headers);
+    let rec = c.rec();
+    let line = connection_line(c, rec, code, headers);
     let start = c.send_len();
     let queued = if code == 200 {
         output::append_parts(c, &[b"HTTP/1.1 200 OK\r\n", headers, line, LENGTH])
@@ -164,19 +165,20 @@ fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
         error(c, format_args!("OOM"));
         return None;
     }
-    remember(c, code, headers, start, line);
+    remember(c, rec, code, headers, start, line);
     Some(c.send_len() - 15)
 }
 
 /// Appends a head: status line, header lines as they are, and the blank line. Some(true) if it is the last of its connection.
 pub(crate) fn lines(c: ConnRef, code: c_int, head: &[u8]) -> Option<bool> {
-    let line = connection_line(c, code, head);
+    let rec = c.rec();
+    let line = connection_line(c, rec, code, head);
     let start = c.send_len();
     if !output::append_parts(c, &[head, line, b"\r\n"]) {
         error(c, format_args!("OOM"));
         return None;
     }
-    remember(c, code, head, start, line);
+    remember(c, rec, code, head, start, line);
     Some(line == CLOSE)
 }
 
@@ -271,9 +273,13 @@ pub(crate) fn over_limit(c: ConnRef, rec: &ConnState, status: c_int, reason: Rea
 pub(crate) unsafe fn reply(c: ConnRef, code: c_int, headers: &[u8], body: *const c_char, ap: *mut va_list) {
     let Some(at) = begin(c, code, headers) else { return };
     let start = c.send_len();
-    // SAFETY: guaranteed by the caller.
-    let n = unsafe { output::vprintf(c, body, ap) };
-    set_length(c, at, n);
+    // The head has already prepared the connection for output.
+    // SAFETY: the connection's own buffer; the rest is the caller's.
+    let n = unsafe { crate::fmt::to_iobuf(c.send(), body, ap) };
+    if n.is_none() {
+        error(c, format_args!("OOM"));
+    }
+    set_length(c, at, n.unwrap_or(0));
     if is_head_only(c) {
         cut(c, start);
     }

@@ -115,7 +115,8 @@ fn register(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int, writable: bool) 
 
 /// An accepted stream.
 fn register_stream(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int) -> bool {
-    registered(c, rec, fd, e.poller.add_stream(fd, rec.token()))
+    let ask = |rest| if rest == Rest::Unknown { sock::tell_rest(fd) } else { rest };
+    registered(c, rec, fd, e.poller.add_stream(fd, rec.token()).map(ask))
 }
 
 fn registered(c: ConnRef, rec: &ConnState, fd: c_int, done: Result<Rest, Error>) -> bool {

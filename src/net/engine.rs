@@ -799,6 +799,14 @@ impl ConnState {
         self.generation.set(self.generation.get().wrapping_add(1));
     }
 
+    /// The connection; None for a lingering socket, a lookup, and an unused record.
+    #[inline]
+    pub(crate) fn connection(&self) -> Option<ConnRef> {
+        let c = self.conn.get();
+        // SAFETY: the connection of a record in use.
+        (!c.is_null()).then(|| unsafe { ConnRef::new(c) })
+    }
+
     /// What the poller reports for its socket.
     pub(crate) fn token(&self) -> usize {
         poller::token(self.slot.get(), self.generation.get())
@@ -872,6 +880,7 @@ mod tests {
         DrainState = DrainState::Quiet(7);
         Phase = Phase::Body;
         CloseAfter = CloseAfter::Http10;
+        Rest = Rest::Polled;
         Utf8 = {
             let mut begun = Utf8::default();
             begun.feed(b"\xe2");

@@ -181,6 +181,44 @@ pub(crate) fn idle(ms: c_int) {
 }
 
 fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
+    let mut left = ms;
+    loop {
+        wait_once(e, left, ready);
+        if e.is_dead() || ready.is_empty() || !ready.iter().all(|r| is_known(e, r)) {
+            return;
+        }
+        // Reading is paused, or the end of the stream was read. Watching edges reports the sockets once more.
+        watch_edges(e, ready);
+        ready.clear();
+        if ms == 0 {
+            return;
+        }
+        let passed = time::millis().saturating_sub(e.now.get());
+        left = if ms < 0 { ms } else { ms.saturating_sub_unsigned(u32::try_from(passed).unwrap_or(u32::MAX)).max(0) };
+    }
+}
+
+/// True if an event tells nothing new, so that a poll may sleep on.
+#[inline]
+fn is_known(e: &Engine, r: &Ready) -> bool {
+    let Some(rec) = e.rec_for(r.token).filter(|_| r.token != poller::WAKER) else { return false };
+    let Some(c) = rec.connection() else { return false };
+    !r.error
+        && (rec.hup.get() || !r.hup)
+        && !(r.writable && rec.blocked.get())
+        && (!r.readable || rec.eof.get() || rec.readable.get() && recv::is_paused(e, c))
+        && !c.flags().is_connecting()
+}
+
+/// From now on the poller reports changes only.
+#[cold]
+fn watch_edges(e: &Engine, ready: &[Ready]) {
+    for rec in ready.iter().filter_map(|r| e.rec_for(r.token)).filter(|rec| rec.rest.get() == Rest::Polled) {
+        rec.connection().into_iter().for_each(|c| _ = send::watch_both_ways(e, c, rec));
+    }
+}
+
+fn wait_once(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
     let limit = limit(e, ms);
     if e.poller.is_waiting() {
         // Another thread is already polling and will receive the events.
@@ -215,7 +253,11 @@ pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
         return limit;
     }
     let mut at_most = |n: u64| limit = Some(limit.map_or(n, |old| old.min(n)));
-    if e.requeued.borrow().iter().any(|slot| e.rec(*slot as usize).is_some_and(|rec| !is_paused(e, rec.conn.get()))) {
+    if e.requeued
+        .borrow()
+        .iter()
+        .any(|slot| e.rec(*slot as usize).is_some_and(|rec| !rec.connection().is_some_and(|c| recv::is_paused(e, c))))
+    {
         at_most(0);
     }
     // SAFETY: the manager is alive.
@@ -246,11 +288,6 @@ pub(super) fn limit(e: &Engine, ms: c_int) -> Option<u64> {
     limit
 }
 
-fn is_paused(e: &Engine, c: *mut mg_connection) -> bool {
-    // SAFETY: NULL, or the connection of a record in use.
-    !c.is_null() && recv::is_paused(e, unsafe { ConnRef::new(c) })
-}
-
 /// Records what the kernel reported, and handles errors, lingering sockets and deadlines.
 fn apply(e: &Engine, ready: &[Ready]) {
     let mut failed = Vec::new();
@@ -275,12 +312,10 @@ fn apply(e: &Engine, ready: &[Ready]) {
             }
             continue;
         }
-        if rec.conn.get().is_null() {
+        let Some(c) = rec.connection() else {
             resolve::ready(e, rec);
             continue;
-        }
-        // SAFETY: the connection of a record in use.
-        let c = unsafe { ConnRef::new(rec.conn.get()) };
+        };
         if c.is_closed() {
             // This poll is nested in its MG_EV_CLOSE.
             continue;
@@ -308,25 +343,21 @@ fn apply(e: &Engine, ready: &[Ready]) {
         rec.requeued.set(false);
         if rec.lingering.get() {
             linger::linger_on(e, rec);
-        } else if rec.conn.get().is_null() {
-            resolve::ready(e, rec);
-        } else {
-            // SAFETY: the connection of a record in use.
-            let c = unsafe { ConnRef::new(rec.conn.get()) };
+        } else if let Some(c) = rec.connection() {
             if rec.readable.get() && recv::is_paused(e, c) {
                 e.requeue(rec);
             } else {
                 c.update(|f| f.set_readable(rec.readable.get()));
                 e.wake(c, rec);
             }
+        } else {
+            resolve::ready(e, rec);
         }
     }
     e.give_slots(requeued);
     expire(e);
     for token in failed {
-        let Some(rec) = e.rec_for(token).filter(|rec| !rec.conn.get().is_null()) else { continue };
-        // SAFETY: the connection of a record in use.
-        let c = unsafe { ConnRef::new(rec.conn.get()) };
+        let Some((c, rec)) = e.rec_for(token).and_then(|rec| Some((rec.connection()?, rec))) else { continue };
         if c.is_closed() {
             continue;
         }
@@ -355,11 +386,7 @@ fn expire(e: &Engine) {
             e.expired.borrow_mut().push(slot);
             e.extension_at.set(0);
         }
-        if rec.conn.get().is_null() {
-            continue;
-        }
-        // SAFETY: the connection of a record in use.
-        let c = unsafe { ConnRef::new(rec.conn.get()) };
+        let Some(c) = rec.connection() else { continue };
         if rec.readable.get() {
             // A listener that paused. Other connections are serviced anyway.
             c.update(|f| f.set_readable(!f.is_full()));
@@ -409,11 +436,8 @@ fn flush_pending(e: &Engine) {
     let pending = e.take_slots(&e.flush_pending);
     for slot in &pending {
         let Some(rec) = e.rec(*slot as usize) else { continue };
-        if !rec.flush_pending.replace(false) || rec.conn.get().is_null() || e.is_dead() {
-            continue;
-        }
-        // SAFETY: the connection of a record in use.
-        let c = unsafe { ConnRef::new(rec.conn.get()) };
+        let asked = rec.flush_pending.replace(false);
+        let Some(c) = rec.connection().filter(|_| asked && !e.is_dead()) else { continue };
         e.current.set(c.as_ptr());
         ending::settle(e, c, rec);
         service::flush(e, c, rec);

@@ -60,9 +60,7 @@ pub(crate) fn any_due(e: &Engine) -> bool {
 
 /// The connection, unless its slot was reused.
 fn live(e: &Engine, id: u64, slot: u32) -> Option<ConnRef> {
-    let rec = e.rec(slot as usize).filter(|rec| !rec.conn.get().is_null())?;
-    // SAFETY: the connection of a record in use.
-    let c = unsafe { ConnRef::new(rec.conn.get()) };
+    let c = e.rec(slot as usize)?.connection()?;
     (c.id64() == id && !c.is_closed()).then_some(c)
 }
 

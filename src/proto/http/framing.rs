@@ -57,12 +57,12 @@ pub(crate) struct Framing {
 
 impl Framing {
     /// `rest` is what was received after the head. Malformed: parsers disagree about what this message is or where its body ends.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(head: &Head<'_>, side: Side, rest: &[u8]) -> Result<Framing, Malformed> {
         if head.is_response() { Framing::response(head, side, rest) } else { Framing::request(head, side) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn request(head: &Head<'_>, side: Side) -> Result<Framing, Malformed> {
         let fields = &head.fields;
         // The parser has already validated the rest of the version.

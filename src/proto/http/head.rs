@@ -116,38 +116,38 @@ pub(crate) fn blank_lines(buf: &[u8]) -> (usize, usize) {
 }
 
 /// Parses the head at the start of `buf`; None while it is incomplete. Calls `header` with index, name and value of each header,
-/// at most `max_headers`, even if the head turns out to be malformed later.
-#[inline]
+/// at most `max_headers`, even if the head turns out to be incomplete or malformed later.
+///
+/// Inlined with what it calls: a [`Head`] that is returned through memory is copied in larger pieces than it was written in, which
+/// stalls the processor for longer than parsing takes.
+#[inline(always)]
 pub(crate) fn parse<'a>(
     buf: &'a [u8],
     reader: Reader,
     max_headers: usize,
-    mut header: impl FnMut(usize, &'a [u8], &'a [u8]),
+    header: impl FnMut(usize, &'a [u8], &'a [u8]),
 ) -> Result<Option<Head<'a>>, Malformed> {
-    let Some(len) = request_len(buf)? else { return Ok(None) };
-    parts(&buf[..len], reader, max_headers, &mut header).map(Some)
+    // In one pass: complete heads are the rule.
+    match parts(buf, reader, max_headers, header) {
+        Ok(head) => Ok(Some(head)),
+        Err(Malformed) => unfinished(buf).map(|()| None),
+    }
 }
 
-/// [`parse`] in one pass, without searching for the end of the head first. None if the head is incomplete or malformed; [`parse`]
-/// tells which. `header` may have been called for nothing.
-#[inline]
-pub(crate) fn parse_plain<'a>(
-    buf: &'a [u8],
-    reader: Reader,
-    max_headers: usize,
-    mut header: impl FnMut(usize, &'a [u8], &'a [u8]),
-) -> Option<Head<'a>> {
-    parts(buf, reader, max_headers, &mut header).ok()
+/// What [`parts`] rejects is an error only if it is a whole head.
+#[cold]
+fn unfinished(buf: &[u8]) -> Result<(), Malformed> {
+    request_len(buf)?.map_or(Ok(()), |_| Err(Malformed))
 }
 
 /// Parses lines up to the blank one; `head` may extend beyond it. Examines every control character, so the blank line is the one
 /// that [`request_len`] finds.
-#[inline]
+#[inline(always)]
 fn parts<'a>(
     head: &'a [u8],
     reader: Reader,
     max_headers: usize,
-    header: &mut impl FnMut(usize, &'a [u8], &'a [u8]),
+    mut header: impl FnMut(usize, &'a [u8], &'a [u8]),
 ) -> Result<Head<'a>, Malformed> {
     let method_end = token_end(head, 0, b' ');
     let uri_start = skip(head, method_end, |b| b == b' ');
@@ -472,13 +472,14 @@ const EXPECT: u8 = 32;
 /// A bit for each header known here, 0 for all others.
 #[inline]
 fn known(name: &[u8]) -> u8 {
-    let (known, bit): (&[u8], u8) = match name.len() {
-        14 => (b"Content-Length", CONTENT_LENGTH),
-        17 => (b"Transfer-Encoding", TRANSFER_ENCODING),
-        13 => (b"Authorization", AUTHORIZATION),
-        6 if name[0] | 0x20 == b'e' => (b"Expect", EXPECT),
-        6 => (b"Cookie", COOKIE),
-        10 => (b"Connection", CONNECTION),
+    let Some(first) = name.first() else { return 0 };
+    let (known, bit): (&[u8], u8) = match (name.len(), first | 0x20) {
+        (14, b'c') => (b"Content-Length", CONTENT_LENGTH),
+        (17, b't') => (b"Transfer-Encoding", TRANSFER_ENCODING),
+        (13, b'a') => (b"Authorization", AUTHORIZATION),
+        (6, b'e') => (b"Expect", EXPECT),
+        (6, b'c') => (b"Cookie", COOKIE),
+        (10, b'c') => (b"Connection", CONNECTION),
         _ => return 0,
     };
     if name.eq_ignore_ascii_case(known) { bit } else { 0 }
@@ -687,16 +688,20 @@ mod tests {
         }
 
         #[test]
-        fn one_pass_equals_two_passes(buf in heads(), tail in prop_oneof![Just(vec![]), heads()], cut in 0usize..200) {
+        fn what_follows_a_head_does_not_matter(buf in heads(), tail in prop_oneof![Just(vec![]), heads()], cut in 0usize..200) {
             let whole = [&buf[..], &tail].concat();
             for buf in [&buf[..], &whole, &buf[..cut.min(buf.len())]] {
                 for reader in [Reader::Program, Reader::Server, Reader::Client] {
                     for most in [1, 30] {
                         let (mut once, mut twice) = (Vec::new(), Vec::new());
-                        let plain = parse_plain(buf, reader, most, |_, name, value| once.push((name, value)));
-                        let parsed = parse(buf, reader, most, |_, name, value| twice.push((name, value)));
-                        prop_assert_eq!(format!("{:?}", plain), format!("{:?}", parsed.ok().flatten()));
-                        prop_assert!(plain.is_none() || once == twice);
+                        let found = parse(buf, reader, most, |_, name, value| once.push((name, value)));
+                        // Its end first, then only its own bytes.
+                        let wanted = request_len(buf).and_then(|len| match len {
+                            Some(len) => parts(&buf[..len], reader, most, |_, name, value| twice.push((name, value))).map(Some),
+                            None => Ok(None),
+                        });
+                        prop_assert_eq!(format!("{:?}", found), format!("{:?}", wanted));
+                        prop_assert!(!matches!(found, Ok(Some(_))) || once == twice);
                     }
                 }
             }
