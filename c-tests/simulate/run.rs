@@ -431,8 +431,9 @@ fn judge_client(plan: &Plan, program: &Program, client: &Client) -> Result<(), S
     if client.line.as_ref().is_some_and(|l| l.is_truncated) && conn.secured && in_time {
         return Err("the end came without close_notify".into());
     }
-    // Behind close_notify, which waits for room, nothing can follow: the answer came after the drain had nothing left to send.
-    let is_late = conn.secured && conn.drained && may_wait(plan);
+    // Behind close_notify, which waits for room, nothing can follow: the answer came after the drain had nothing left to send, or after
+    // the time for a half-closed client.
+    let is_late = conn.secured && (conn.drained || reason == MGX_REASON_PEER_CLOSED && client.shut) && may_wait(plan);
     if let (Some(id), false) = (conn.completed.iter().find(|id| !client.reader.done.contains(id)), is_late) {
         return Err(format!("the answer to {id} was written and did not arrive whole"));
     }

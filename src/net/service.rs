@@ -180,11 +180,15 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
     if action == DrainAction::Close(Reason::Drained) && rec.last_look.take() && ending::take_back(e, c, rec) {
         return;
     }
-    if flags.is_secure()
-        && matches!(action, DrainAction::Close(Reason::Drained | Reason::PeerClosed))
-        && !tls::send_close_notify(e, c, rec)
-    {
-        action = drain::next_action(ending::drain_inputs(e, c, rec));
+    if let DrainAction::Close(reason @ (Reason::Drained | Reason::PeerClosed)) = action {
+        if flags.is_secure() && !tls::send_close_notify(e, c, rec) {
+            // Nothing can follow close_notify: no further request is handled while it waits.
+            if rec.reason.get() == Reason::None {
+                rec.reason.set(reason);
+            }
+            c.update(|f| f.set_draining(true));
+            action = drain::next_action(ending::drain_inputs(e, c, rec));
+        }
     }
     match action {
         DrainAction::Live => {}
