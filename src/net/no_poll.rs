@@ -41,13 +41,20 @@ pub(crate) fn scan(e: &Engine) {
     if now.wrapping_sub(q.scanned_at.get()) >= SCAN_MS {
         q.scanned_at.set(now);
         q.strangers.set(false);
+        let mut trail = e.trail.take();
         for c in list(e) {
+            trail.pass(c.as_ptr());
+            // Idle ones are passed without a look at their record.
+            if c.flags().is_no_poll() && !service::is_due(e, c) {
+                continue;
+            }
             match c.rec() {
-                Some(rec) if c.flags().is_no_poll() && service::is_due(e, c) => e.wake(c, rec),
-                Some(_) => {}
+                Some(rec) => e.wake(c, rec),
                 None => q.strangers.set(true),
             }
         }
+        trail.end();
+        *e.trail.borrow_mut() = trail;
     }
 }
 
