@@ -6,6 +6,7 @@
 #   --readme   the table as Markdown, for README.md
 # environment: ROUNDS=3     interleaved runs of each program, of which the median counts
 #              SECONDS=3    length of a run
+#              BESIDE=DIR   also measures the library in DIR, an earlier state for instance, in the same run
 # A quick look: ROUNDS=1 SECONDS=1 benches/run.sh keep64
 set -eu
 
@@ -48,6 +49,13 @@ for program in floor ws_floor file_floor ws_load; do gcc -O2 benches/$program.c 
 mkdir -p $out/www
 head -c 4096 /dev/urandom > $out/www/4k
 head -c 104857600 /dev/urandom > $out/www/100m
+if [ -n "${BESIDE:-}" ]; then
+  mkdir -p $out/beside
+  for name in libmongoose.so libmongoose.so.7; do ln -sf "$(cd "$BESIDE" && pwd)/libmongoose.so" $out/beside/$name; done
+  for program in hello ws_echo; do
+    gcc -O2 -Iinclude benches/$program.c -L$out/beside -lmongoose -Wl,-rpath,"$PWD/$out/beside" -o $out/beside/$program
+  done
+fi
 # Nothing else may name another library.
 unset LD_LIBRARY_PATH
 
@@ -55,7 +63,7 @@ if [ -n "$readme" ]; then
   echo '| case | CPU per request / floor | requests per second / floor | other |'
   echo '|---|---|---|---|'
 else
-  printf '%-34s %10s %10s %10s %12s  %s\n' case 'ours us' 'floor us' 'CPU ratio' 'req/s ratio' other
+  printf '%-34s %10s %10s %10s %12s %s %s\n' case 'ours us' 'floor us' 'CPU ratio' 'req/s ratio' "${BESIDE:+  beside}" other
 fi
 
 # The lines of load.py: one for each program, then the ratios.
@@ -63,7 +71,7 @@ row() {
   title=$1
   mode=$2
   shift 2
-  measure "$@" "$out/hello {port} $mode" "$out/floor {port} $mode"
+  measure "$@" "$out/hello {port} $mode" "$out/floor {port} $mode" ${BESIDE:+"$out/beside/hello {port} $mode"}
 }
 
 # The same with so many requests in flight on each connection.
@@ -74,13 +82,15 @@ pipe_row() {
 # The same for messages of so many bytes that are sent back.
 ws_row() {
   title=$1
-  measure -n "$rounds" -c 64 --load "$out/ws_load {port} {conns} {seconds} $2" "$out/ws_echo {port}" "$out/ws_floor {port}"
+  measure -n "$rounds" -c 64 --load "$out/ws_load {port} {conns} {seconds} $2" "$out/ws_echo {port}" "$out/ws_floor {port}" \
+    ${BESIDE:+"$out/beside/ws_echo {port}"}
 }
 
 # The same for a file; $4: how many files the cache keeps.
 file_row() {
   title=$1
-  measure -n "$rounds" -c "$2" -p "/$3" "$out/hello {port} file $out/www${4:+ $4}" "$out/file_floor {port} $out/www"
+  measure -n "$rounds" -c "$2" -p "/$3" "$out/hello {port} file $out/www${4:+ $4}" "$out/file_floor {port} $out/www" \
+    ${BESIDE:+"$out/beside/hello {port} file $out/www${4:+ $4}"}
 }
 
 measure() {
@@ -93,7 +103,7 @@ measure() {
     match($0, /req\/s [0-9.]+$/) && /CPU per request/ { rps = substr($0, RSTART + 6) }
     END {
       if (readme) printf "| %s | %s | %s | %s |\n", title, cpu, rps, other
-      else printf "%-34s %10.2f %10.2f %10s %12s  %s\n", title, us[1], us[2], cpu, rps, other
+      else printf "%-34s %10.2f %10.2f %10s %12s %s %s\n", title, us[1], us[2], cpu, rps, n > 2 ? sprintf("%8.2f", us[3] / us[2]) : "", other
     }' $out/last
 }
 
