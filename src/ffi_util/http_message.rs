@@ -217,17 +217,25 @@ impl mg_http_message {
         used.enumerate().find(|(_, h)| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name)).map(|(i, _)| i)
     }
 
+    /// Names and values of all headers.
+    ///
+    /// # Safety
+    /// As [`Self::header`].
+    #[inline]
+    pub(crate) unsafe fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        // SAFETY: passed on to the caller.
+        let used = unsafe { self.used() };
+        // SAFETY: as above.
+        used.map(|h| unsafe { (h.name.bytes(), h.value.bytes()) })
+    }
+
     /// The values of all headers called `name`, ignoring case: a list may span several lines.
     ///
     /// # Safety
     /// As [`Self::header`].
     pub(crate) unsafe fn header_lines<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        // SAFETY: passed on to the caller, as in the next lines.
-        let used = unsafe { self.used() };
-        // SAFETY: as above.
-        let named = used.filter(|h| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name));
-        // SAFETY: as above.
-        named.map(|h| unsafe { h.value.bytes() })
+        // SAFETY: passed on to the caller.
+        unsafe { self.fields() }.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Splits a target in absolute form (RFC 9112, 3.2.2): its path becomes the URI, its authority the Host, if that is one

@@ -57,14 +57,20 @@ pub(crate) unsafe fn append(c: ConnRef, buf: *const u8, len: usize) -> bool {
 
 /// Appends all parts, or nothing if out of memory.
 pub(crate) fn append_parts(c: ConnRef, parts: &[&[u8]]) -> bool {
+    append_lists(c, &[parts])
+}
+
+/// The same, of several lists.
+pub(crate) fn append_lists(c: ConnRef, lists: &[&[&[u8]]]) -> bool {
+    let parts = || lists.iter().copied().flatten();
     let at = c.send_len();
     // SAFETY: room for all parts is made first, and filled at once.
     unsafe {
-        if !append(c, core::ptr::null(), parts.iter().map(|p| p.len()).sum()) {
+        if !append(c, core::ptr::null(), parts().map(|p| p.len()).sum()) {
             return false;
         }
         let mut to = c.send_info().buf.add(at);
-        for part in parts {
+        for part in parts() {
             core::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
             to = to.add(part.len());
         }
