@@ -212,9 +212,7 @@ impl mg_http_message {
     /// The names cover readable bytes.
     pub(crate) unsafe fn header_index(&self, name: &[u8]) -> Option<usize> {
         // SAFETY: passed on to the caller.
-        let used = unsafe { self.used() };
-        // SAFETY: as above.
-        used.enumerate().find(|(_, h)| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name)).map(|(i, _)| i)
+        unsafe { self.used().position(|h| h.name.bytes().eq_ignore_ascii_case(name)) }
     }
 
     /// Names and values of all headers.
@@ -224,9 +222,7 @@ impl mg_http_message {
     #[inline]
     pub(crate) unsafe fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         // SAFETY: passed on to the caller.
-        let used = unsafe { self.used() };
-        // SAFETY: as above.
-        used.map(|h| unsafe { (h.name.bytes(), h.value.bytes()) })
+        unsafe { self.used().map(|h| (h.name.bytes(), h.value.bytes())) }
     }
 
     /// The values of all headers called `name`, ignoring case: a list may span several lines.
@@ -246,10 +242,11 @@ impl mg_http_message {
     #[inline]
     pub(crate) unsafe fn resolve_target(&mut self, most: usize) -> bool {
         // SAFETY: guaranteed by the caller.
-        match unsafe { self.uri.bytes() } {
-            [] | [b'/', ..] => true,
-            // SAFETY: as above.
-            _ => unsafe { self.resolve_absolute(most) },
+        unsafe {
+            match self.uri.bytes() {
+                [] | [b'/', ..] => true,
+                _ => self.resolve_absolute(most),
+            }
         }
     }
 

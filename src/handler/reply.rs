@@ -168,12 +168,18 @@ fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
     Some(c.send_len() - 15)
 }
 
+/// Maximum number of parts of a head.
+const MOST_PARTS: usize = 9;
+
 /// Appends a head: status line and header lines as they are in `parts`, and the blank line. `headers` is the part of them that may have a
 /// Connection header: what the application supplies. Some(true) if it is the last of its connection.
 pub(crate) fn lines(c: ConnRef, code: c_int, parts: &[&[u8]], headers: &[u8]) -> Option<bool> {
     let line = connection_line(c, code, headers);
     let start = c.send_len();
-    if !output::append_lists(c, &[parts, &[line, b"\r\n"]]) {
+    let mut all: [&[u8]; MOST_PARTS + 2] = [b""; MOST_PARTS + 2];
+    all[..parts.len()].copy_from_slice(parts);
+    [all[MOST_PARTS], all[MOST_PARTS + 1]] = [line, b"\r\n"];
+    if !output::append_parts(c, &all) {
         error(c, format_args!("OOM"));
         return None;
     }
