@@ -2,8 +2,10 @@
 # Counts the user instructions that the release library spends on one keep-alive request of hello.c, in all and by module. Two runs
 # of different length are subtracted, so neither start-up nor the end counts. The figure does not depend on the machine's load.
 #
-# usage: [FUNCTIONS=1] benches/instructions.sh [LIBDIR [INCLUDEDIR]]    default: target/release include
+# usage: [FUNCTIONS=1] [CASE=keep] benches/instructions.sh [LIBDIR [INCLUDEDIR]]    default: target/release include
 #   FUNCTIONS=1   prints each function too (those that were not inlined)
+#   CASE          keep: a reply of 14 bytes; file: a file of 4 KiB; cached: the same with mgx_mgr_file_cache. A valgrind without
+#                 openat2 makes file take the way of old kernels, which resolves paths in the process
 set -eu
 
 missing=
@@ -28,7 +30,14 @@ python3 - "$dir" <<'PY'
 import collections, os, re, signal, socket, subprocess, sys, time
 
 directory = sys.argv[1]
-REQUEST = b'GET / HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n'
+case = os.environ.get('CASE', 'keep')
+MODES = {'keep': ['keep'], 'file': ['file', directory], 'cached': ['file', directory, '16']}
+if case not in MODES:
+    sys.exit(f'no case named {case}')
+BODY = b'Hello, World!\n' if case == 'keep' else b'x' * 4096
+with open(f'{directory}/4k', 'wb') as f:
+    f.write(b'x' * 4096)
+REQUEST = b'GET /4k HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n'
 SHORT, LONG = 1000, 5000
 
 
@@ -46,14 +55,15 @@ def run(requests):
     with socket.create_server(('127.0.0.1', 0)) as s:
         port = s.getsockname()[1]
     out = f'{directory}/callgrind.{requests}'
-    server = subprocess.Popen(['valgrind', '--quiet', '--tool=callgrind', f'--callgrind-out-file={out}', f'{directory}/hello', str(port), 'keep'])
+    server = subprocess.Popen(['valgrind', '--quiet', '--tool=callgrind', f'--callgrind-out-file={out}', f'{directory}/hello', str(port), *MODES[case]],
+                              stderr=subprocess.DEVNULL)
     try:
         with connect(server, port) as s:
             for _ in range(requests):
                 s.sendall(REQUEST)
                 reply = b''
-                while not reply.endswith(b'Hello, World!\n'):
-                    more = s.recv(4096)
+                while not reply.endswith(b'\r\n\r\n' + BODY):
+                    more = s.recv(16384)
                     if not more:
                         sys.exit(f'the connection has ended after {reply!r}')
                     reply += more
@@ -82,7 +92,7 @@ for name in long:
     where = re.search(r'\[.*/([^/]+)\]$', name)
     modules[module[1] if module else where[1] if where else 'other'] += n
 per = LONG - SHORT
-print(f'{total / per:8.0f}  instructions for a keep-alive request')
+print(f'{total / per:8.0f}  instructions for a keep-alive request, {case}')
 for module, n in modules.most_common():
     if round(n / per) > 0:
         print(f'{n / per:8.0f}  {module}')

@@ -2,7 +2,7 @@
 
 use crate::abi::*;
 use crate::ffi_util::bytes::{cstr, slice, slice_mut};
-use crate::net::kept;
+use crate::net::kept::About;
 use crate::sys::fs::{self, Fs};
 use crate::sys::fs_packed;
 use core::ffi::{c_char, c_int, c_void};
@@ -109,12 +109,13 @@ pub unsafe extern "C" fn mg_unpacked(path: *const c_char) -> mg_str {
 #[cfg(feature = "files")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mg_http_etag(buf: *mut c_char, len: usize, size: usize, mtime: time_t) -> *mut c_char {
-    let etag = kept::etag(size as u64, mtime);
+    let about = About::new(size as u64, mtime, false);
+    let etag = about.etag();
     // SAFETY: buf covers len bytes, as the caller promises.
     let out = unsafe { slice_mut(buf.cast::<u8>(), len) };
     if let Some(room) = out.len().checked_sub(1) {
         let n = etag.len().min(room);
-        out[..n].copy_from_slice(&etag.as_bytes()[..n]);
+        out[..n].copy_from_slice(&etag[..n]);
         out[n] = 0;
     }
     buf

@@ -52,6 +52,34 @@ pub(crate) unsafe fn nul_at(p: *const c_char, max: Option<usize>) -> usize {
     }
 }
 
+/// Copies `len` bytes, which may overlap.
+///
+/// C libraries copy much with `rep movsb`. On AMD's Zen that takes 15 times as long if the destination lies up to 15 bytes behind the
+/// source, as seen in the addresses within a page, and blocks of one size that follow each other in the heap do lie so: such bytes are
+/// copied in pieces too small for that instruction.
+///
+/// # Safety
+/// As `core::ptr::copy`.
+#[inline]
+pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: as the caller promises.
+    unsafe { if len <= PIECE { core::ptr::copy(from, to, len) } else { copy_much(from, to, len) } }
+}
+
+const PIECE: usize = 1024;
+
+#[inline(never)]
+unsafe fn copy_much(from: *const u8, to: *mut u8, len: usize) {
+    const PAGE: usize = 4096;
+    let behind = to.addr().wrapping_sub(from.addr());
+    // Bytes that overlap a source in front of them cannot be copied forwards.
+    let piece = if (1..16).contains(&(behind % PAGE)) && behind >= len { PIECE } else { len };
+    for at in (0..len).step_by(piece) {
+        // SAFETY: a part of what the caller promises.
+        unsafe { core::ptr::copy(from.add(at), to.add(at), piece.min(len - at)) };
+    }
+}
+
 /// Parses like C's strtol with base 0; 0 if there is no number.
 pub(crate) fn number(text: &CStr) -> c_long {
     // SAFETY: a C string.
@@ -99,5 +127,28 @@ impl mg_str {
     pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
         // SAFETY: guaranteed by the caller.
         unsafe { slice(self.buf.cast(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::copy;
+    use crate::memory::prelude::*;
+
+    #[test]
+    fn bytes_are_copied_whatever_the_distance() {
+        let all: Vec<u8> = (0..20_000).map(|i| (i % 251) as u8).collect();
+        for (from, to) in [(0, 4097), (0, 4096), (30, 4140), (0, 8207), (0, 8208), (3, 8), (8, 3), (4100, 4), (9000, 802), (5, 5)]
+        {
+            for len in [0, 1, 1024, 1025, 4097, 5000, 8207] {
+                let mut have = all.clone();
+                let p = have.as_mut_ptr();
+                // SAFETY: both places lie inside the list.
+                unsafe { copy(p.add(from), p.add(to), len) };
+                let mut want = all.clone();
+                want.copy_within(from..from + len, to);
+                assert!(have == want, "{len} bytes from {from} to {to}");
+            }
+        }
     }
 }

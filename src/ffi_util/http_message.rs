@@ -209,9 +209,17 @@ impl mg_http_message {
     /// The names cover readable bytes.
     pub(crate) unsafe fn header_index(&self, name: &[u8]) -> Option<usize> {
         // SAFETY: passed on to the caller.
-        let used = unsafe { self.used() };
-        // SAFETY: as above.
-        used.enumerate().find(|(_, h)| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name)).map(|(i, _)| i)
+        unsafe { self.used().position(|h| h.name.bytes().eq_ignore_ascii_case(name)) }
+    }
+
+    /// Names and values of all headers.
+    ///
+    /// # Safety
+    /// As [`Self::header`].
+    #[inline]
+    pub(crate) unsafe fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.used().map(|h| (h.name.bytes(), h.value.bytes())) }
     }
 
     /// The values of all headers called `name`, ignoring case: a list may span several lines.
@@ -219,12 +227,8 @@ impl mg_http_message {
     /// # Safety
     /// As [`Self::header`].
     pub(crate) unsafe fn header_lines<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        // SAFETY: passed on to the caller, as in the next lines.
-        let used = unsafe { self.used() };
-        // SAFETY: as above.
-        let named = used.filter(|h| unsafe { h.name.bytes() }.eq_ignore_ascii_case(name));
-        // SAFETY: as above.
-        named.map(|h| unsafe { h.value.bytes() })
+        // SAFETY: passed on to the caller.
+        unsafe { self.fields() }.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Splits a target in absolute form (RFC 9112, 3.2.2): its path becomes the URI, its authority the Host, if that is one
@@ -235,10 +239,11 @@ impl mg_http_message {
     #[inline]
     pub(crate) unsafe fn resolve_target(&mut self, most: usize) -> bool {
         // SAFETY: guaranteed by the caller.
-        match unsafe { self.uri.bytes() } {
-            [] | [b'/', ..] => true,
-            // SAFETY: as above.
-            _ => unsafe { self.resolve_absolute(most) },
+        unsafe {
+            match self.uri.bytes() {
+                [] | [b'/', ..] => true,
+                _ => self.resolve_absolute(most),
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! `struct mg_iobuf`, the growable C buffer: the capacity is a multiple of `align`; new and vacated memory is zeroed.
 
-use super::heap;
+use super::{bytes, heap};
 use crate::abi::mg_iobuf;
 use core::ptr;
 
@@ -87,7 +87,7 @@ pub(crate) unsafe fn add(io: *mut mg_iobuf, ofs: usize, buf: *const u8, len: usi
             ptr::copy(p.add(at), p.add(ofs), before);
             ptr::copy(p.add(at + before + len), p.add(ofs + before), len - before);
         } else if !buf.is_null() {
-            ptr::copy_nonoverlapping(buf, p.add(ofs), len);
+            bytes::copy(buf, p.add(ofs), len);
         }
         (*io).len = end;
         len
@@ -122,7 +122,7 @@ pub(crate) unsafe fn del(io: *mut mg_iobuf, ofs: usize, len: usize) -> usize {
         let len = len.min((*io).len - ofs);
         if len > 0 {
             let (p, rest) = ((*io).buf.add(ofs), (*io).len - ofs - len);
-            ptr::copy(p.add(len), p, rest);
+            bytes::copy(p.add(len), p, rest);
             ptr::write_bytes(p.add(rest), 0, len);
             (*io).len -= len;
         }

@@ -5,7 +5,7 @@ use super::text::{Out, Text};
 use crate::memory::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::{
     abi::{mg_iobuf, mg_pfn_t},
-    ffi_util::iobuf,
+    ffi_util::{bytes, iobuf},
 };
 use core::ffi::{c_char, c_void};
 use core::ptr;
@@ -96,7 +96,7 @@ impl Out for IobufSink {
                 }
             }
             let end = (*io).buf.add((*io).len);
-            ptr::copy(from, end, s.len());
+            bytes::copy(from, end, s.len());
             *end.add(s.len()) = 0;
             (*io).len += s.len();
         }
@@ -136,7 +136,7 @@ impl BufferSink {
     pub(crate) fn flush(&mut self) {
         if let Some(spill) = self.spill {
             // SAFETY: the first `used` bytes have been written.
-            spill(unsafe { crate::ffi_util::bytes::slice(self.start, self.used) });
+            spill(unsafe { bytes::slice(self.start, self.used) });
             self.used = 0;
         }
     }

@@ -4,11 +4,11 @@ use super::connection_close::{CLOSE, KEEP_ALIVE, add_connection_close, has_conne
 use super::http;
 use crate::abi::va_list;
 use crate::ffi_util::bytes;
-use crate::memory;
 use crate::net::engine::{CloseAfter, ConnState, DrainBegins, Phase, Reason};
 use crate::net::event::error;
 use crate::net::handle::ConnRef;
 use crate::net::output;
+use crate::proto::num::decimal;
 use crate::sys::log::Line;
 use core::ffi::{c_char, c_int};
 use core::fmt::Write;
@@ -151,7 +151,7 @@ fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
             &[
                 b"HTTP/1.1 ",
                 if code < 0 { b"-" } else { b"" },
-                number(&mut code_text, code.unsigned_abs() as usize),
+                decimal(&mut code_text, code.unsigned_abs().into()),
                 b" ",
                 phrase(code).as_bytes(),
                 b"\r\n",
@@ -169,39 +169,33 @@ fn begin(c: ConnRef, code: c_int, headers: &[u8]) -> Option<usize> {
     Some(c.send_len() - 15)
 }
 
-/// Appends a head: status line, header lines as they are, and the blank line. Some(true) if it is the last of its connection.
-pub(crate) fn lines(c: ConnRef, code: c_int, head: &[u8]) -> Option<bool> {
+/// Maximum number of parts of a head.
+const MOST_PARTS: usize = 9;
+
+/// Appends a head: status line and header lines as they are in `parts`, and the blank line. `headers` is the part of them that may have a
+/// Connection header: what the application supplies. Some(true) if it is the last of its connection.
+pub(crate) fn lines(c: ConnRef, code: c_int, parts: &[&[u8]], headers: &[u8]) -> Option<bool> {
     let rec = c.rec();
-    let line = connection_line(c, rec, code, head);
+    let line = connection_line(c, rec, code, headers);
     let start = c.send_len();
-    if !output::append_parts(c, &[head, line, b"\r\n"]) {
+    let mut all: [&[u8]; MOST_PARTS + 2] = [b""; MOST_PARTS + 2];
+    all[..parts.len()].copy_from_slice(parts);
+    [all[MOST_PARTS], all[MOST_PARTS + 1]] = [line, b"\r\n"];
+    if !output::append_parts(c, &all) {
         error(c, format_args!("OOM"));
         return None;
     }
-    remember(c, rec, code, head, start, line);
+    remember(c, rec, code, headers, start, line);
     Some(line == CLOSE)
 }
 
 /// End of a head, with ten columns and a blank for the length.
 const LENGTH: &[u8] = b"Content-Length:            \r\n\r\n";
 
-/// Decimal digits of `n`, at the end of `buf`.
-fn number(buf: &mut [u8; 20], mut n: usize) -> &[u8] {
-    let mut at = buf.len();
-    loop {
-        at -= 1;
-        buf[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            return &buf[at..];
-        }
-    }
-}
-
 /// Writes a body length into its ten columns.
 fn set_length(c: ConnRef, at: usize, len: usize) {
     let mut memory = [0; 20];
-    let digits = number(&mut memory, len);
+    let digits = decimal(&mut memory, len as u64);
     // SAFETY: the connection's own buffer.
     let out = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
     if let Some(field) = out.get_mut(at..at + digits.len()).filter(|f| f.len() <= 10) {
@@ -300,13 +294,10 @@ pub(crate) fn reply_bytes(c: ConnRef, code: c_int, headers: &[u8], body: &[u8]) 
 /// Begins a chunked response. See `mgx_http_begin`.
 pub(crate) fn begin_chunked(c: ConnRef, code: c_int, headers: &[u8]) {
     let mut code_text = [0; 20];
-    let code_text = number(&mut code_text, code.unsigned_abs() as usize);
+    let code_text = decimal(&mut code_text, code.unsigned_abs().into());
     let parts: [&[u8]; 7] =
         [b"HTTP/1.1 ", code_text, b" ", phrase(code).as_bytes(), b"\r\n", headers, b"Transfer-Encoding: chunked\r\n"];
-    match memory::joined(&parts) {
-        Some(head) => _ = lines(c, code, &head),
-        None => error(c, format_args!("OOM")),
-    }
+    lines(c, code, &parts, headers);
 }
 
 /// Appends one chunk; an empty one ends the response. See `mg_http_write_chunk`.

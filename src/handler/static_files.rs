@@ -15,16 +15,18 @@ use crate::net::output;
 use crate::net::stream::{self, block};
 use crate::platform::files::{self, ConfinedRoot};
 use crate::platform::sock;
+use crate::proto::num::decimal;
 use crate::proto::precondition::{Outcome, Preconditions};
 use crate::proto::range::{self, Range};
 use crate::proto::webroot::{self, Refusal};
 use crate::proto::{accept, glob, listing, mime, urlcodec};
 use crate::sys::fs::{self, Fs};
-use crate::sys::log::log_error;
-use crate::sys::{fs_packed, log::Bytes};
+use crate::sys::fs_packed;
+use crate::sys::log::{Bytes, Line, log_error};
 use alloc::ffi::CString;
 use alloc::rc::Rc;
 use core::ffi::{CStr, c_int, c_void};
+use core::fmt::Write;
 use core::ptr;
 
 /// `struct mg_http_serve_opts`, with its defaults.
@@ -71,8 +73,9 @@ impl<'a> Opts<'a> {
 
 /// The relevant parts of a request, copied because file systems of the application may change `c->recv`.
 pub(crate) struct Request {
-    uri: Vec<u8>,
-    query: Vec<u8>,
+    /// URI and query.
+    target: Vec<u8>,
+    uri_len: usize,
     head_only: bool,
     /// May be answered with a file.
     allowed: bool,
@@ -94,43 +97,59 @@ impl Request {
             let hm = &*hm;
             let method = hm.method.bytes();
             let is = |name: &[u8]| method.eq_ignore_ascii_case(name);
-            let header = |name: &[u8]| hm.header(name).map_or(Some(None), |value| memory::copy(value).map(Some));
-            let list = |name: &[u8]| joined(hm, name);
-            Some(Request {
-                uri: memory::copy(hm.uri.bytes())?,
-                query: memory::copy(hm.query.bytes())?,
-                head_only: is(b"HEAD"),
-                allowed: [&b"GET"[..], b"HEAD", b"POST", b"OPTIONS"].into_iter().any(is),
-                reads: is(b"GET") || is(b"HEAD"),
-                gzip: list(b"Accept-Encoding")?.is_some_and(|v| accept::gzip(&v)),
-                range: hm.header(b"Range").and_then(range::parse),
-                conditions: Preconditions {
-                    if_match: list(b"If-Match")?,
-                    if_none_match: list(b"If-None-Match")?,
-                    if_modified_since: header(b"If-Modified-Since")?,
-                    if_unmodified_since: header(b"If-Unmodified-Since")?,
-                    if_range: header(b"If-Range")?,
-                },
-            })
+            let head_only = is(b"HEAD");
+            let reads = head_only || is(b"GET");
+            let (uri, query) = (hm.uri.bytes(), hm.query.bytes());
+            let mut req = Request {
+                target: memory::joined(&[uri, query])?,
+                uri_len: uri.len(),
+                head_only,
+                allowed: reads || is(b"POST") || is(b"OPTIONS"),
+                reads,
+                gzip: false,
+                range: None,
+                conditions: Preconditions::default(),
+            };
+            let mut has_range = false;
+            for (name, value) in hm.fields() {
+                let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+                let conditions = &mut req.conditions;
+                match name.len() {
+                    5 if is(b"Range") && !has_range => (has_range, req.range) = (true, range::parse(value)),
+                    8 if is(b"If-Match") => add(&mut conditions.if_match, value)?,
+                    8 if is(b"If-Range") => set(&mut conditions.if_range, value)?,
+                    13 if is(b"If-None-Match") => add(&mut conditions.if_none_match, value)?,
+                    15 if is(b"Accept-Encoding") => req.gzip |= accept::gzip(value),
+                    17 if is(b"If-Modified-Since") => set(&mut conditions.if_modified_since, value)?,
+                    19 if is(b"If-Unmodified-Since") => set(&mut conditions.if_unmodified_since, value)?,
+                    _ => {}
+                }
+            }
+            Some(req)
         }
+    }
+
+    fn uri(&self) -> &[u8] {
+        &self.target[..self.uri_len]
+    }
+
+    fn query(&self) -> &[u8] {
+        &self.target[self.uri_len..]
     }
 }
 
-/// A header that may come in several lines, which mean their list. None when out of memory.
-///
-/// # Safety
-/// The views in `hm` are readable.
-unsafe fn joined(hm: &mg_http_message, name: &[u8]) -> Option<Option<Vec<u8>>> {
-    let mut all = None;
-    // SAFETY: as the caller promises.
-    for value in unsafe { hm.header_lines(name) } {
-        let separator: &[u8] = if all.is_some() { b", " } else { b"" };
-        let list = all.get_or_insert_with(Vec::new);
-        if !memory::append(list, separator) || !memory::append(list, value) {
-            return None;
-        }
+/// The value of a header, of which the first line counts. None when out of memory, as in the next one.
+fn set(to: &mut Option<Vec<u8>>, value: &[u8]) -> Option<()> {
+    if to.is_none() {
+        *to = Some(memory::copy(value)?);
     }
-    Some(all)
+    Some(())
+}
+
+/// The value of a header that may come in several lines, which mean their list.
+fn add(to: &mut Option<Vec<u8>>, value: &[u8]) -> Option<()> {
+    let Some(list) = to else { return set(to, value) };
+    (memory::append(list, b", ") && memory::append(list, value)).then_some(())
 }
 
 /// True if the method applies to files; otherwise sends the response.
@@ -153,7 +172,7 @@ pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *co
     if !is_allowed(c, &req, &o) {
         return;
     }
-    let mapped = match webroot::map(o.root, &req.uri) {
+    let mapped = match webroot::map(o.root, req.uri()) {
         // SAFETY: an Fs points at a file system.
         Ok(m) if m.root.is_empty() && !unsafe { fs_packed::is_packed(o.site.fs.as_ptr()) } => Err(Refusal::NoMatch),
         other => other,
@@ -166,14 +185,14 @@ pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *co
     };
     let roots = [mapped.root];
     let confined = ConfinedRoot(&roots);
-    let found = match (&req.uri[..], c_path(&mapped.path)) {
-        // Looking for an index page tells whether the directory exists.
-        (b"/", _) => Found::Directory,
-        (_, Some(p)) => match find(c, &o, &p, Some(confined)) {
-            Ok(kept) => return send_kept(c, &req, &o, &mapped.path, &kept),
-            Err(found) => found,
-        },
-        (_, None) => Found::Nothing,
+    // Looking for an index page tells whether the directory exists.
+    let is_top = req.uri() == b"/";
+    let found = if is_top { None } else { with_path([&mapped.path, b""], |p| find(c, &o, p, Some(confined))) };
+    let found = match found {
+        None if is_top => Found::Directory,
+        None => Found::Nothing,
+        Some(Ok(kept)) => return send_kept(c, &req, &o, &mapped.path, &kept),
+        Some(Err(found)) => found,
     };
     if c.is_closed() {
         // The application's file system closed it. The same below.
@@ -182,10 +201,28 @@ pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *co
     match found {
         Found::File(file) => page(c, &req, &o, &mapped.path, file, confined),
         Found::Nothing => send(c, &req, &o, &mapped.path, None, Some(confined)),
-        Found::Directory if req.uri.ends_with(b"/") => directory(c, &req, &o, &mapped.path, confined),
+        Found::Directory if req.uri().ends_with(b"/") => directory(c, &req, &o, &mapped.path, confined),
         Found::Directory if o.site.holds(&mapped.path, confined) => redirect(c, &req),
         Found::Directory => send(c, &req, &o, b"", None, None),
     }
+}
+
+/// Calls `f` with a path as a C string. None if it contains NUL, or when out of memory.
+fn with_path<T>(parts: [&[u8]; 2], f: impl FnOnce(&CStr) -> T) -> Option<T> {
+    let [path, suffix] = parts;
+    let len = path.len() + suffix.len();
+    let mut short = [0; 256];
+    let mut long;
+    let text = match short.get_mut(..=len) {
+        Some(text) => text,
+        None => {
+            long = memory::zeroed(len + 1)?;
+            &mut long[..]
+        }
+    };
+    text[..path.len()].copy_from_slice(path);
+    text[path.len()..len].copy_from_slice(suffix);
+    CStr::from_bytes_with_nul(text).ok().map(f)
 }
 
 fn c_path(path: &[u8]) -> Option<CString> {
@@ -242,12 +279,10 @@ fn directory(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], confined: Con
 }
 
 fn redirect(c: ConnRef, req: &Request) {
-    let parts = webroot::location(&req.uri, &req.query);
+    let parts = webroot::location(req.uri(), req.query());
     let [slash, path, end, mark, query] = parts;
-    let head =
-        memory::joined(&[b"HTTP/1.1 301 Moved\r\nLocation: ", slash, path, end, mark, query, b"\r\nContent-Length: 0\r\n"]);
-    let Some(head) = head else { return error(c, format_args!("OOM")) };
-    if reply::lines(c, 301, &head).is_some() {
+    let head = [b"HTTP/1.1 301 Moved\r\nLocation: ", slash, path, end, mark, query, b"\r\nContent-Length: 0\r\n"];
+    if reply::lines(c, 301, &head, b"").is_some() {
         reply::complete(c);
     }
 }
@@ -267,8 +302,8 @@ fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confin
         // The system returns them unsorted.
         names.sort_unstable_by(|a, b| text[a.clone()].cmp(&text[b.clone()]));
     }
-    let page = memory::zeroed(req.uri.len() + 1).filter(|_| whole).and_then(|mut uri| {
-        let n = urlcodec::decode(&req.uri, &mut uri, false).unwrap_or(0);
+    let page = memory::zeroed(req.uri_len + 1).filter(|_| whole).and_then(|mut uri| {
+        let n = urlcodec::decode(req.uri(), &mut uri, false).unwrap_or(0);
         let mut page = listing::Page::new(&uri[..n])?;
         for name in names {
             let name = &text[name];
@@ -283,10 +318,10 @@ fn list(c: ConnRef, req: &Request, o: &Opts<'_>, dir: &CStr, path: &[u8], confin
         return;
     }
     let Some(page) = page else { return error(c, format_args!("OOM")) };
-    let mut head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n".to_vec();
-    head.extend_from_slice(o.extra_headers);
-    memory::append_text(&mut head, format_args!("Content-Length: {:<8}\r\n", page.len()));
-    if reply::lines(c, 200, &head).is_some() && (req.head_only || output::append_bytes(c, &page)) {
+    let mut length = Line::<40>::new();
+    let _ = write!(length, "Content-Length: {:<8}\r\n", page.len());
+    let head = [b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n", o.extra_headers, length.as_bytes()];
+    if reply::lines(c, 200, &head, o.extra_headers).is_some() && (req.head_only || output::append_bytes(c, &page)) {
         reply::complete(c);
     }
 }
@@ -330,16 +365,17 @@ fn send(c: ConnRef, req: &Request, o: &Opts<'_>, path: &[u8], file: Option<Opene
     let mut kind = mime::of(path, o.mime_types);
     // Ignore a compressed file that is older than its source.
     let current = |mtime: &time_t| file.as_ref().is_none_or(|file| *mtime >= file.mtime);
-    let beside = if path.is_empty() { None } else { c_path(&[path, b".gz"].concat()) };
-    let (packed, varies) = match beside {
-        Some(p) if req.gzip => {
-            let packed = o.site.open_packed(&p, confined).filter(|packed| current(&packed.mtime));
+    let beside = |p: &CStr| {
+        if req.gzip {
+            let packed = o.site.open_packed(p, confined).filter(|packed| current(&packed.mtime));
             let there = packed.is_some();
             (packed, there)
+        } else {
+            (None, o.site.modified(p, confined).filter(current).is_some())
         }
-        Some(p) => (None, o.site.modified(&p, confined).filter(current).is_some()),
-        None => (None, false),
     };
+    let beside = if path.is_empty() { None } else { with_path([path, b".gz"], beside) };
+    let (packed, varies) = beside.unwrap_or_default();
     let gzip = packed.is_some();
     let file = packed.or(file).or_else(|| {
         let page = o.page404?;
@@ -373,49 +409,68 @@ enum Body<'a> {
 }
 
 fn answer(c: ConnRef, req: &Request, o: &Opts<'_>, kind: &[u8], about: &About, gzip: bool, content: Body<'_>) {
-    let About { size, ref etag, modified, ref lines } = *about;
-    let outcome = req.conditions.evaluate(etag.as_bytes(), modified, req.reads);
+    let (size, etag, modified) = (about.size, about.etag(), about.modified);
+    let outcome = req.conditions.evaluate(etag, modified, req.reads);
     if outcome != Outcome::Send {
         let (line, code, length): (&[u8], _, &[u8]) = match outcome {
             Outcome::NotModified => (b"HTTP/1.1 304 Not Modified\r\n", 304, b""),
             _ => (b"HTTP/1.1 412 Precondition Failed\r\n", 412, b"Content-Length: 0\r\n"),
         };
-        if reply::lines(c, code, &[line, lines, o.extra_headers, length].concat()).is_some() {
+        if reply::lines(c, code, &[line, about.lines(), o.extra_headers, length], o.extra_headers).is_some() {
             reply::complete(c);
         }
         return;
     }
-    let range = req.range.filter(|_| req.conditions.allow_range(etag.as_bytes(), modified));
-    let (code, first, len) = match range.map(|r| r.within(size)) {
-        None => (200, 0, size),
-        Some(Some((first, last))) => (206, first, last - first + 1),
-        Some(None) => (416, 0, 0),
+    let range = req.range.filter(|_| req.conditions.allow_range(etag, modified));
+    let mut range_line = Line::<100>::new();
+    let (line, code, first, len): (&[u8], _, _, _) = match range.map(|r| r.within(size)) {
+        None => (b"HTTP/1.1 200 OK\r\nContent-Type: ", 200, 0, size),
+        Some(Some((first, last))) => {
+            let _ = write!(range_line, "Content-Range: bytes {first}-{last}/{size}\r\n");
+            (b"HTTP/1.1 206 Partial Content\r\nContent-Type: ", 206, first, last - first + 1)
+        }
+        Some(None) => {
+            let _ = write!(range_line, "Content-Range: bytes */{size}\r\n");
+            (b"HTTP/1.1 416 Requested Range Not Satisfiable\r\nContent-Type: ", 416, 0, 0)
+        }
     };
-    let mut head = Vec::with_capacity(256 + o.extra_headers.len());
-    memory::append_text(&mut head, format_args!("HTTP/1.1 {code} {}\r\nContent-Type: ", reply::phrase(code)));
-    head.extend_from_slice(kind);
-    head.extend_from_slice(b"\r\n");
-    head.extend_from_slice(lines);
-    memory::append_text(&mut head, format_args!("Content-Length: {len}\r\n"));
-    if gzip {
-        head.extend_from_slice(b"Content-Encoding: gzip\r\n");
-    }
-    match code {
-        206 => memory::append_text(&mut head, format_args!("Content-Range: bytes {first}-{}/{}\r\n", first + len - 1, size)),
-        416 => memory::append_text(&mut head, format_args!("Content-Range: bytes */{}\r\n", size)),
-        _ => {}
-    }
-    head.extend_from_slice(o.extra_headers);
+    let encoding: &[u8] = if gzip { b"\r\nContent-Encoding: gzip\r\n" } else { b"\r\n" };
+    let mut length = [0; 20];
+    let parts = [
+        line,
+        kind,
+        b"\r\n",
+        about.lines(),
+        b"Content-Length: ",
+        decimal(&mut length, len),
+        encoding,
+        range_line.as_bytes(),
+        o.extra_headers,
+    ];
+    let head = Head { code, parts: &parts, headers: o.extra_headers };
     let len = if req.head_only || c.flags().is_closing() { 0 } else { len };
-    body(c, code, &head, content, first, len);
+    body(c, head, content, first, len);
+}
+
+/// What [`reply::lines`] needs.
+struct Head<'a> {
+    code: c_int,
+    parts: &'a [&'a [u8]],
+    headers: &'a [u8],
+}
+
+impl Head<'_> {
+    fn queue(&self, c: ConnRef) -> Option<bool> {
+        reply::lines(c, self.code, self.parts, self.headers)
+    }
 }
 
 /// Queues the head and the start of the body; the rest follows as it is sent.
-fn body(c: ConnRef, code: c_int, head: &[u8], content: Body<'_>, first: u64, len: u64) {
+fn body(c: ConnRef, head: Head<'_>, content: Body<'_>, first: u64, len: u64) {
     let (file, descriptor) = match content {
         Body::File(file, descriptor) => (file, descriptor),
         Body::Bytes(bytes) => {
-            let Some(last) = reply::lines(c, code, head) else { return };
+            let Some(last) = head.queue(c) else { return };
             // Small enough for the memory of any machine.
             let bytes = &bytes[first as usize..][..len as usize];
             if output::append_bytes(c, bytes) {
@@ -436,13 +491,13 @@ fn body(c: ConnRef, code: c_int, head: &[u8], content: Body<'_>, first: u64, len
         Some(None) => return reply::text(c, 500, b"", b"Cannot read the file\n", false),
         Some(Some(stream)) => stream,
         None => {
-            if reply::lines(c, code, head).is_some() {
+            if head.queue(c).is_some() {
                 reply::complete(c);
             }
             return;
         }
     };
-    let Some(last) = reply::lines(c, code, head) else { return };
+    let Some(last) = head.queue(c) else { return };
     let Some(rec) = c.rec() else {
         // A connection that the application created itself is never serviced.
         while stream.fill(c, block(c)).is_some_and(|left| left > 0) {}

@@ -180,6 +180,7 @@ fn frame(c: ConnRef, rec: &ConnState, place: &mut Place) -> Step {
         expect(c, (place.kept + h.len + payload).min(max));
         return Step::Wait;
     };
+    rec.message_size.set((h.len + payload).min(PROMISED) as u32);
     if let Some(mask) = h.mask {
         ws::apply_mask(data, mask);
     }
@@ -201,6 +202,9 @@ fn room(c: ConnRef, place: &Place, h: &Header, max: usize) -> usize {
         _ => room,
     }
 }
+
+/// Maximum size of a buffer for a message of which nothing has arrived.
+const PROMISED: usize = 128 * 1024;
 
 /// Makes room for an incomplete frame, one piece at a time: the peer may never send what it announced.
 pub(super) fn expect(c: ConnRef, size: usize) {

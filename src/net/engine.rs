@@ -134,6 +134,8 @@ record! {
         @keep slot: Cell<u32>,
         /// Counts the uses of this slot, to recognise stale events.
         @keep generation: Cell<u32>,
+        /// Size of the peer's last message, if its protocol tells: the next one is read with one call.
+        message_size: Cell<u32>,
         /// The library opened or accepted the socket, so it may linger.
         own: Cell<bool>,
         registered: Cell<bool>,

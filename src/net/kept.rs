@@ -1,11 +1,12 @@
 //! Files that a manager keeps (`mgx_mgr_file_cache`), as those who send them see them. The cache itself is `handler/file_cache.rs`.
 
 use crate::abi::time_t;
-use crate::memory;
 use crate::memory::prelude::*;
 use crate::platform::files::{self, ConfinedRoot, Found};
 use crate::proto::date;
+use crate::proto::num::decimal;
 use crate::sys::fs::{Fs, Handle};
+use crate::sys::log::Line;
 use alloc::rc::Rc;
 use core::ffi::{CStr, c_void};
 
@@ -47,35 +48,48 @@ pub(crate) struct KeptFile {
 /// What a head says of a file, whatever is sent of it.
 pub(crate) struct About {
     pub(crate) size: u64,
-    pub(crate) etag: String,
     /// File systems in memory may not know it.
     pub(crate) modified: Option<i64>,
     /// Etag, Last-Modified and Vary.
-    pub(crate) lines: Vec<u8>,
+    lines: Line<128>,
+    tag_end: usize,
 }
 
 impl About {
     #[allow(clippy::useless_conversion)] // time_t is 32 bits wide on some targets
     pub(crate) fn new(size: u64, mtime: time_t, varies: bool) -> About {
-        let (etag, modified) = (etag(size, mtime), Some(i64::from(mtime)).filter(|t| *t > 0));
-        let mut lines = Vec::with_capacity(128);
-        for part in ["Etag: ", &etag, "\r\n"] {
-            lines.extend_from_slice(part.as_bytes());
-        }
+        let mtime = i64::from(mtime);
+        let mut lines = Line::new();
+        lines.push(TAG);
+        lines.push(if mtime < 0 { b"\"-" } else { b"\"" });
+        lines.push(decimal(&mut [0; 20], mtime.unsigned_abs()));
+        lines.push(b".");
+        lines.push(decimal(&mut [0; 20], size));
+        lines.push(b"\"");
+        let tag_end = lines.as_bytes().len();
+        lines.push(b"\r\n");
+        let modified = Some(mtime).filter(|t| *t > 0);
         if let Some(date) = modified.and_then(date::http) {
-            memory::append_text(&mut lines, format_args!("Last-Modified: {date}\r\n"));
+            lines.push(b"Last-Modified: ");
+            lines.push(&date);
+            lines.push(b"\r\n");
         }
         if varies {
-            lines.extend_from_slice(b"Vary: Accept-Encoding\r\n");
+            lines.push(b"Vary: Accept-Encoding\r\n");
         }
-        About { size, etag, modified, lines }
+        About { size, modified, lines, tag_end }
+    }
+
+    pub(crate) fn etag(&self) -> &[u8] {
+        &self.lines.as_bytes()[TAG.len()..self.tag_end]
+    }
+
+    pub(crate) fn lines(&self) -> &[u8] {
+        self.lines.as_bytes()
     }
 }
 
-/// The ETag of a file.
-pub(crate) fn etag(size: u64, mtime: time_t) -> String {
-    format!("\"{mtime}.{size}\"")
-}
+const TAG: &[u8] = b"Etag: ";
 
 /// A file, and the compressed one beside it.
 pub(crate) struct Page {

@@ -3,7 +3,7 @@
 use super::event::{call_count, error, os_error};
 use super::handle::ConnRef;
 use crate::abi::*;
-use crate::ffi_util::iobuf;
+use crate::ffi_util::{bytes, iobuf};
 use crate::platform::poller;
 use crate::platform::sock::{self, Io};
 use core::ffi::c_char;
@@ -47,7 +47,7 @@ pub(crate) unsafe fn append(c: ConnRef, buf: *const u8, len: usize) -> bool {
             return false;
         }
         if !buf.is_null() {
-            core::ptr::copy_nonoverlapping(buf, (*io).buf.add((*io).len), len);
+            bytes::copy(buf, (*io).buf.add((*io).len), len);
         }
         (*io).len += len;
     }
@@ -65,7 +65,7 @@ pub(crate) fn append_parts(c: ConnRef, parts: &[&[u8]]) -> bool {
         }
         let mut to = c.send_info().buf.add(at);
         for part in parts {
-            core::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+            bytes::copy(part.as_ptr(), to, part.len());
             to = to.add(part.len());
         }
     }

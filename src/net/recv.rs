@@ -44,7 +44,8 @@ pub(crate) fn make_room(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     let ok = unsafe {
         if now.buf.is_null() {
             rec.recv_used.set(0);
-            !usage::is_full(e) && e.buffers.lend_recv(io, step)
+            let usual = max.min(rec.message_size.get() as usize);
+            !usage::is_full(e) && if usual > step { e.buffers.grow(io, usual, false) } else { e.buffers.lend_recv(io, step) }
         } else {
             !usage::is_full(e) && now.size.checked_add(step).is_some_and(|n| iobuf::resize(io, n))
         }

@@ -7,11 +7,10 @@ use super::handle::ConnRef;
 use super::progress;
 use super::tls::table as tls;
 use crate::abi::*;
-use crate::ffi_util::addr::Addr;
+use crate::ffi_util::{addr::Addr, bytes};
 use crate::memory;
 use crate::platform::sock::{self, Io, Rest};
 use crate::sys::log::{hexdump, log_error, log_info};
-use core::ptr;
 
 /// True if a connection of this kind and state can send. Data that applications write to a listener stays where it is.
 pub(crate) fn can_send(flags: Flags) -> bool {
@@ -105,8 +104,7 @@ pub(crate) fn send_queued(e: &Engine, c: ConnRef, rec: &ConnState) {
 fn sent(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
     moved(e, rec, n);
     // SAFETY: n bytes at buf were just sent.
-    let shown =
-        c.flags().is_hexdumping().then(|| memory::copy(unsafe { crate::ffi_util::bytes::slice(c.send_info().buf, n) })).flatten();
+    let shown = c.flags().is_hexdumping().then(|| memory::copy(unsafe { bytes::slice(c.send_info().buf, n) })).flatten();
     drop_front(e, c, n);
     if let Some(bytes) = shown {
         dump(c, "->", &bytes);
@@ -122,7 +120,7 @@ fn drop_front(e: &Engine, c: ConnRef, n: usize) {
     // SAFETY: the rest lies inside the buffer; nothing was called since its length was read.
     unsafe {
         if n < out.len {
-            ptr::copy(out.buf.add(n), out.buf, out.len - n);
+            bytes::copy(out.buf.add(n), out.buf, out.len - n);
             (*c.send()).len -= n;
         } else {
             e.buffers.return_send(c.send());

@@ -1,7 +1,4 @@
 //! Calendar dates.
-
-use crate::memory::prelude::*;
-
 /// Seconds since 1970 of a UTC date in the Gregorian calendar; 0 for years before 1970. Out-of-range values (month 13, day 0,
 /// minute 60) carry over.
 pub(crate) fn unix_time(year: u32, month: u32, day: u32, hour: u32, min: u32, sec: u32) -> u64 {
@@ -24,7 +21,7 @@ const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
 const LAST: i64 = 253_402_300_799;
 
 /// An HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`. None before 1970 and after 9999.
-pub(crate) fn http(time: i64) -> Option<String> {
+pub(crate) fn http(time: i64) -> Option<[u8; 29]> {
     if !(0..=LAST).contains(&time) {
         return None;
     }
@@ -39,7 +36,14 @@ pub(crate) fn http(time: i64) -> Option<String> {
     let (year, month) = (era * 400 + year + i64::from(month > 9), (month + 2) % 12);
     let (name, month) = (&DAYS[(days + 4) as usize % 7][..3], MONTHS[month as usize]);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    Some(format!("{name}, {date:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"))
+    let two = |n: i64| [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
+    let mut text = *b"Sun, 06 Nov 1994 08:49:37 GMT";
+    text[..3].copy_from_slice(name.as_bytes());
+    text[8..11].copy_from_slice(month.as_bytes());
+    for (at, n) in [(5, date), (12, year / 100), (14, year), (17, hour), (20, minute), (23, second)] {
+        text[at..at + 2].copy_from_slice(&two(n));
+    }
+    Some(text)
 }
 
 /// Parses an HTTP date in any of its three forms (RFC 9110, 5.6.7); dates before 1970 count as 1970. None if malformed.
@@ -106,11 +110,11 @@ mod tests {
         ] {
             assert_eq!(parse_http(text.as_bytes()), WANT, "{text}");
         }
-        assert_eq!(http(784_111_777).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
-        assert_eq!(http(1_700_000_000).as_deref(), Some("Tue, 14 Nov 2023 22:13:20 GMT"));
-        assert_eq!(http(0).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
-        assert_eq!(http(LAST).as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
-        assert_eq!(http(951_827_401).as_deref(), Some("Tue, 29 Feb 2000 12:30:01 GMT"));
+        assert_eq!(http(784_111_777).as_ref(), Some(b"Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert_eq!(http(1_700_000_000).as_ref(), Some(b"Tue, 14 Nov 2023 22:13:20 GMT"));
+        assert_eq!(http(0).as_ref(), Some(b"Thu, 01 Jan 1970 00:00:00 GMT"));
+        assert_eq!(http(LAST).as_ref(), Some(b"Fri, 31 Dec 9999 23:59:59 GMT"));
+        assert_eq!(http(951_827_401).as_ref(), Some(b"Tue, 29 Feb 2000 12:30:01 GMT"));
         assert_eq!((http(-1), http(LAST + 1)), (None, None));
         assert_eq!(parse_http(b"Sunday, 06-Nov-69 08:49:37 GMT"), parse_http(b"Wed, 06 Nov 2069 08:49:37 GMT"));
         assert_eq!(parse_http(b"Mon, 01 Jan 1601 00:00:00 GMT"), Some(0));
@@ -152,7 +156,7 @@ mod tests {
     proptest! {
         #[test]
         fn formatted_dates_parse_back(time in 0..=LAST) {
-            prop_assert_eq!(parse_http(http(time).unwrap().as_bytes()), Some(time));
+            prop_assert_eq!(parse_http(&http(time).unwrap()), Some(time));
         }
 
         #[test]

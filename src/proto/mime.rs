@@ -107,14 +107,49 @@ const TYPES: &[(&str, &str)] = &[
 
 const OTHER: &[u8] = b"text/plain; charset=utf-8";
 
+/// A suffix of up to [`LONGEST`] bytes, in lower case, as a number.
+const fn key(ext: &[u8]) -> u128 {
+    // The one in front tells how long it is.
+    let (mut key, mut i) = (1, 0);
+    while i < ext.len() {
+        key = key << 8 | ext[i].to_ascii_lowercase() as u128;
+        i += 1;
+    }
+    key
+}
+
+const LONGEST: usize = size_of::<u128>() - 1;
+
+/// The suffixes in order, each with its place in the table.
+static BY_KEY: [(u128, u8); TYPES.len()] = {
+    let mut sorted = [(0, 0); TYPES.len()];
+    let mut n = 0;
+    while n < TYPES.len() {
+        let new = key(TYPES[n].0.as_bytes());
+        let mut at = n;
+        while at > 0 && sorted[at - 1].0 > new {
+            sorted[at] = sorted[at - 1];
+            at -= 1;
+        }
+        sorted[at] = (new, n as u8);
+        n += 1;
+    }
+    sorted
+};
+
+fn known(ext: &[u8]) -> Option<&'static [u8]> {
+    let key = key(Some(ext).filter(|ext| ext.len() <= LONGEST)?);
+    let at = BY_KEY.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+    Some(TYPES[usize::from(BY_KEY[at].1)].1.as_bytes())
+}
+
 /// The type of `path` by its suffix, ignoring case. `own` is the application's list, `ext=type,ext=type`, where `*` matches any
 /// suffix; its first match is used.
 pub(crate) fn of<'a>(path: &[u8], own: &'a [u8]) -> &'a [u8] {
     let ext = &path[memchr::memrchr(b'.', path).map_or(0, |dot| dot + 1)..];
     let mut entries = own.split(|b| *b == b',').filter_map(|e| memchr::memchr(b'=', e).map(|i| (&e[..i], &e[i + 1..])));
     let listed = entries.find(|(key, _)| key.eq_ignore_ascii_case(ext) || *key == b"*").map(|(_, kind)| kind);
-    let known = || TYPES.iter().find(|(key, _)| key.as_bytes().eq_ignore_ascii_case(ext)).map(|(_, kind)| kind.as_bytes());
-    listed.or_else(known).unwrap_or(OTHER)
+    listed.or_else(|| known(ext)).unwrap_or(OTHER)
 }
 
 #[cfg(test)]
@@ -127,6 +162,8 @@ mod tests {
             assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{key}");
             assert!(TYPES[..at].iter().all(|(other, _)| other != key), "{key}");
             assert!(kind.split('/').count() == 2 && kind.is_ascii(), "{kind}");
+            assert_eq!(of(format!("a.{}", key.to_uppercase()).as_bytes(), b""), kind.as_bytes());
+            assert_eq!(of(format!("a.\0{key}").as_bytes(), b""), super::OTHER);
         }
     }
 
@@ -153,6 +190,7 @@ mod tests {
     fn the_application_list_takes_precedence() {
         for (path, own, want) in [
             ("a.b/c.css", "", "text/css; charset=utf-8"),
+            ("a.webmanifestwebmanifest", "", "text/plain; charset=utf-8"),
             ("a.CSS", "", "text/css; charset=utf-8"),
             ("a.JSON", "", "application/json"),
             ("a.TXT", "txt=x/y", "x/y"),

@@ -36,6 +36,19 @@ pub(crate) fn prefix(s: &[u8]) -> (u64, usize) {
     (s[..len].iter().fold(0u64, |n, c| n.saturating_mul(10).saturating_add((c - b'0').into())), len)
 }
 
+/// Decimal digits of `n`, at the end of `buf`.
+pub(crate) fn decimal(buf: &mut [u8; 20], mut n: u64) -> &[u8] {
+    let mut at = buf.len();
+    loop {
+        at -= 1;
+        buf[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            return &buf[at..];
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +61,13 @@ mod tests {
         assert_eq!(size(b" \t12\t "), Some(12));
         for bad in ["", " ", "+1", "-1", "1 2", "0x1", "1\n"] {
             assert_eq!(size(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn decimal_digits() {
+        for n in [0, 9, 10, 1_700_000_000, u64::MAX] {
+            assert_eq!(decimal(&mut [0; 20], n), n.to_string().as_bytes());
         }
     }
 

@@ -50,22 +50,39 @@ pub(crate) fn map<'a>(list: &'a [u8], uri: &[u8]) -> Result<Mapped<'a>, Refusal>
         return Err(Refusal::TooLong);
     }
     let rest = &uri[prefix.len()..];
-    let mut decoded = memory::zeroed(rest.len() + 1).ok_or(Refusal::TooLong)?;
-    let n = urlcodec::decode(rest, &mut decoded, false).map_err(|_| Refusal::Invalid)?;
-    join(root, &decoded[..n])
+    let mut path = directory(root, rest.len() + 1)?;
+    let start = path.len();
+    path.resize(start + rest.len() + 1, 0);
+    let n = urlcodec::decode(rest, &mut path[start..], false).map_err(|_| Refusal::Invalid)?;
+    path.truncate(start + n);
+    checked(root, path, start)
 }
 
 /// Maps a name that is not encoded, below the directory of a URI with this name.
 pub(crate) fn map_plain<'a>(list: &'a [u8], name: &[u8]) -> Result<Mapped<'a>, Refusal> {
     let (prefix, root) = item(list, name).ok_or(Refusal::NoMatch)?;
-    join(root, &name[prefix.len()..])
+    let rest = &name[prefix.len()..];
+    let mut path = directory(root, rest.len())?;
+    let start = path.len();
+    path.extend_from_slice(rest);
+    checked(root, path, start)
 }
 
-fn join<'a>(root: &'a [u8], rest: &[u8]) -> Result<Mapped<'a>, Refusal> {
-    let slashes = rest.iter().take_while(|b| **b == b'/').count();
-    let slash: &[u8] = if root.ends_with(b"/") { b"" } else { b"/" };
-    let mut path = memory::joined(&[root, slash, &rest[slashes..]]).ok_or(Refusal::TooLong)?;
-    if rest.contains(&0) || !is_sane(&path) {
+/// A directory with a slash at its end, and room for `more` bytes.
+fn directory(root: &[u8], more: usize) -> Result<Vec<u8>, Refusal> {
+    let mut path = memory::room(root.len() + 1 + more).ok_or(Refusal::TooLong)?;
+    path.extend_from_slice(root);
+    if !root.ends_with(b"/") {
+        path.push(b'/');
+    }
+    Ok(path)
+}
+
+/// The path, in which the decoded URI begins at `start`.
+fn checked(root: &[u8], mut path: Vec<u8>, start: usize) -> Result<Mapped<'_>, Refusal> {
+    let slashes = path[start..].iter().take_while(|b| **b == b'/').count();
+    path.drain(start..start + slashes);
+    if path[start..].contains(&0) || !is_sane(&path) {
         return Err(Refusal::Invalid);
     }
     while path.ends_with(b"/") {

@@ -77,7 +77,7 @@ impl<const N: usize> Line<N> {
     }
 
     /// False when not all of it fits.
-    fn push(&mut self, s: &[u8]) -> bool {
+    pub(crate) fn push(&mut self, s: &[u8]) -> bool {
         let n = s.len().min(N - self.len);
         self.buf[self.len..self.len + n].copy_from_slice(&s[..n]);
         self.len += n;
