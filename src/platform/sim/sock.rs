@@ -7,7 +7,7 @@ pub(crate) use crate::platform::common::numbers::*;
 pub(crate) use crate::platform::common::{Io, Rest, Scratch};
 #[cfg(feature = "tls")]
 pub(crate) use crate::platform::unix::sock::read_at;
-pub(crate) use crate::platform::unix::sock::{errno, message, reach, set_errno, sigpipe_kills, words};
+pub(crate) use crate::platform::unix::sock::{FEW, errno, message, reach, set_errno, sigpipe_kills, words};
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
@@ -103,7 +103,7 @@ pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, rest: Rest
     let emptied = match rest {
         Rest::Unknown => false,
         Rest::Told => matches!(got, Io::Done(1..)) && world::with(|w| w.is_emptied(fd)),
-        Rest::Polled => matches!(got, Io::Done(n) if n < len),
+        Rest::Polled => matches!(got, Io::Done(n) if (FEW..len).contains(&n)),
     };
     (got, emptied)
 }

@@ -273,6 +273,11 @@ pub(crate) fn tell_rest(_fd: c_int) -> Rest {
     Rest::Unknown
 }
 
+/// With [`Rest::Polled`], a read of so few bytes is followed by another one at once: it may come from a system that cuts transfers short,
+/// where a poll for each piece would be slow.
+#[cfg(target_os = "linux")]
+pub(crate) const FEW: usize = 8;
+
 /// Reads from a stream. Also returns whether nothing is left, or will be reported.
 ///
 /// # Safety
@@ -286,7 +291,7 @@ pub(crate) unsafe fn recv_stream(fd: c_int, buf: *mut u8, len: usize, rest: Rest
     }
     // SAFETY: as above.
     let io = unsafe { recv(fd, buf, len) };
-    (io, rest == Rest::Polled && matches!(io, Io::Done(n) if n < len))
+    (io, rest == Rest::Polled && matches!(io, Io::Done(n) if (FEW..len).contains(&n)))
 }
 
 /// # Safety
