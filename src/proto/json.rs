@@ -380,6 +380,7 @@ mod tests {
         assert_eq!(at("[1]", "$[0x"), Err(Error::NotFound));
         assert_eq!(at(r#"{"":1}"#, "$."), Ok("1"));
         assert_eq!(at("1", "a"), Err(Error::Invalid));
+        assert_eq!(at("[0,1,2,3,4,5,6,7,8,9,10]", "$[a]"), Err(Error::NotFound));
     }
 
     #[test]
