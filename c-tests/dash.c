@@ -159,6 +159,8 @@ static void variables(void) {
   expect_message(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
   // Another site makes a browser send this.
   expect_reply(ask("POST", "/api/set", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "{\"cfg\":{\"volume\":9}}"), 403, "Not Authorised\n");
+  expect_reply(ask("POST", "/api/get/arr/1", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "{\"v\":9}"), 403, "Not Authorised\n");
+  expect_reply(ask("POST", "/fs/files/x", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "hello"), 403, "Not Authorised\n");
   CHECK_EQ(s_volume, 6);
 
   s_index = 2;
@@ -194,6 +196,7 @@ static void file_list(void) {
   expect_reply(ask("GET", "/api/get/files/0", JOE, ""), 200, "[{\"name\":\"a b.txt\",\"size\":5}]\n");
   expect_reply(ask("PUT", "/fs/files/x", JOE, "hello"), 403, "Not Authorised\n");
   expect_reply(ask("POST", "/fs/files/%2e%2e%2fx", ADMIN, "hello"), 400, "Bad file name\n");
+  expect_reply(ask("POST", "/fs/files/a%zz", ADMIN, "hello"), 400, "Bad file name\n");
   expect_reply(ask("POST", "/fs/files/a%00b", ADMIN, "hello"), 400, "Bad file name\n");
   expect_reply(ask("POST", "/fs/files/a-name-that-is-longer-than-the-variable", ADMIN, "hello"), 400, "Bad file name\n");
   expect_reply(ask("POST", "/fs/cfg/x", ADMIN, "hello"), 404, "Not Found\n");

@@ -203,6 +203,29 @@ static void an_application_that_does_not_poll_raises_no_error(void) {
   end();
 }
 
+// No ping gets through to a broker that does not read, so it has as long as if one had.
+static void a_broker_that_does_not_read(void) {
+  struct mg_mqtt_opts o;
+  begin("mqtt", 4, 100);
+  POLL_UNTIL(&mgr, s_opens == 1);
+  s_broker->is_full = 1;
+  memset(&o, 0, sizeof(o));
+  o.topic = mg_str("t");
+  o.message.len = 20000000;
+  o.message.buf = (char *) calloc(1, o.message.len);
+  mg_mqtt_pub(s_client, &o);
+  advance_time(0);
+  CHECK(s_client != NULL && s_client->send.len > 0);
+  advance_time(80000);
+  CHECK(s_pings == 0 && s_closes == 0);
+  advance_time(60000);
+  CHECK_EQ(s_closes, 0);
+  advance_time(20000);
+  CHECK(s_closes == 1 && strcmp(s_error, "MQTT broker is silent") == 0);
+  free(o.message.buf);
+  end();
+}
+
 static void no_pings_after_disconnect(void) {
   begin("mqtt", 5, 100);
   POLL_UNTIL(&mgr, s_opens == 1);
@@ -279,6 +302,7 @@ int main(void) {
   a_packet_sent_instead_of_a_ping();
   a_broker_that_never_accepts();
   an_application_that_does_not_poll_raises_no_error();
+  a_broker_that_does_not_read();
   no_pings_after_disconnect();
   no_keepalive_no_pings();
   the_broker_may_set_the_interval();

@@ -1,90 +1,163 @@
 #!/usr/bin/env python3
 """Changes the code in one place at a time and sees whether a test notices.
 
-  c-tests/mutants.py [--in proto,net,handler] [--file PART] [--sample N] [--seed S] [--resume] [--list]
+  c-tests/mutants.py [--in proto,net,handler] [--file PART] [--sample N] [--seed S] [--jobs N] [--resume] [--list]
 
-A mutant that compiles and passes the unit tests gets a second look from the tests of its area: vectors, and C programs against the
-shared library. What passes those too is a survivor: it is printed, and the exit status is 1 unless c-tests/mutants.txt argues for
-it. Works in a copy of the tree, target/mutants/tree, so the checkout is never changed. Ctrl-C ends the run with the list so far;
---resume goes on from there.
+All mutants are compiled into one build of a copy of the tree, target/mutants/tree, each behind a switch: the variable MUTANT turns
+one on. Every test (the unit tests, the vectors, the WebSocket cases, the C programs against the shared library) runs once without
+a mutant, and tells which switches it passes. A mutant then runs only the tests that pass its switch, those first that are short or
+noticed others in the same file, up to the first that fails. Constants, and the few other places where Rust allows no switch, get
+a build each, after the others; --switched leaves them out. A mutant that all tests pass is a survivor: it is printed, and the
+exit status is 1 unless c-tests/mutants.txt argues for it. Ctrl-C ends the run with the list so far; --resume goes on from there.
 """
 
-import argparse, collections, hashlib, json, os, random, re, shutil, signal, subprocess, sys, time
+import argparse, bisect, collections, concurrent.futures, glob, hashlib, json, mmap, os, random, re, resource, shutil, signal, subprocess
+import sys, threading, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(ROOT, "target", "mutants")
 ARGUED = os.path.join(ROOT, "c-tests", "mutants.txt")
-PURE = ("proto", "hash")
-WITH = ("memory",)  # what those need beside them
 
-# The second look: a test target and the start of the names of its tests, by area. The first row that fits is taken.
-SUITES = [
-    ("src/proto/", [("vectors", "")]),
-    ("src/net/(resolve|lookup|attempts)", [("c", "dns_"), ("c", "connect_"), ("vectors", "dns")]),
-    ("src/net/(secure|tls)", [("c", "tls_")]),
-    ("src/net/(drain|ending|announce|linger|shutdown|on_signal)", [("c", "drain_"), ("c", "ext_")]),
-    ("src/net/conn", [("c", "usage_"), ("c", "connect_"), ("c", "client_"), ("c", "drain_"), ("c", "ext_"), ("c", "poll_"), ("c", "udp_"), ("c", "unix_")]),
-    ("src/net/output", [("c", "usage_"), ("c", "udp_"), ("c", "drain_"), ("c", "mdns_")]),
-    ("src/net/", [("c", "usage_"), ("c", "drain_"), ("c", "ext_"), ("c", "poll_"), ("c", "udp_"), ("c", "unix_")]),
-    ("src/handler/(ws)", [("ws", ""), ("c", "ws_"), ("c", "ext_plain")]),
-    ("src/handler/mqtt", [("c", "mqtt_"), ("vectors", "mqtt")]),
-    ("src/handler/(static_files|upload|ssi)", [("c", "files_"), ("vectors", "files")]),
-    ("src/handler/(http|reply)", [("c", "http_"), ("c", "client_"), ("c", "drain_"), ("c", "compat_"), ("vectors", "http")]),
-    ("src/handler/(drain|limits)", [("c", "ext_"), ("c", "drain_")]),
-    ("src/handler/", [("c", "dash"), ("c", "modbus"), ("c", "sntp"), ("c", "ota"), ("c", "mdns"), ("vectors", "")]),
-]
-# Other builds of the same program tell nothing new here.
-SKIP = ["::valgrind", "::asan", "::cxx", "::static", "install::", "example::", "header::", "switch::", "tools::"]
+# start, end, new: the edit. low, high: the expression or statement that the switch goes around, of this form.
+Mutant = collections.namedtuple("Mutant", "path start end new low high form line text nth")
+Test = collections.namedtuple("Test", "name command cwd limit alone")
 
-Mutant = collections.namedtuple("Mutant", "path start end new line text nth")
+LEXEMES = r"""//[^\n]*|/\*.*?\*/|b?r(#*)".*?"\1|b?"(?:\\.|[^"\\])*"|b?'(?:\\.[^']*|[^'\\])'|\#!?\[[^\]]*\]"""
 
 
-def mask(text):
-    """The text with comments, strings and characters blanked out, each at its place."""
-    pattern = r"""//[^\n]*|/\*.*?\*/|b?r(#*)".*?"\1|b?"(?:\\.|[^"\\])*"|b?'(?:\\.[^']*|[^'\\])'|\#!?\[[^\]]*\]"""
-    return re.sub(pattern, lambda m: re.sub(r"[^\n]", "_", m[0]), text, flags=re.S)
+def mask(text, blank=False):
+    """The text with comments, strings, characters and attributes blanked out, each at its place; `blank`: by spaces if not a value."""
+    fill = lambda m: " " if blank and m[0].startswith(("//", "/*", "#")) else "_"
+    return re.sub(LEXEMES, lambda m: re.sub(r"[^\n]", fill(m), m[0]), text, flags=re.S)
 
 
 SWAPS = {"==": "!=", "!=": "==", "<=": "<", ">=": ">", "<": "<=", ">": ">=", "&&": "||", "||": "&&", "+": "-", "-": "+", "*": "+",
          "+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "&": "|", "|": "&", "<<": ">>", ">>": "<<"}
+BINDS = {"*": 10, "/": 10, "%": 10, "+": 9, "-": 9, "<<": 8, ">>": 8, "&": 7, "^": 6, "|": 5, "==": 4, "!=": 4, "<": 4, ">": 4, "<=": 4,
+         ">=": 4, "&&": 3, "||": 2} | {o + "=": 0 for o in ["", "+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"]}
 STATEMENT = re.compile(r"[a-z_*(][\w.:*()]*(\(.*\)|(\[.*\])? [-+|&^*]?= .*)\??;$")
 NO_STATEMENT = re.compile(r"(let|return|use|break|continue|pub|const|static|type|mod|extern|assert\w*!|debug_assert\w*!)\b")
+OPEN, CLOSE = "([{", ")]}"
 
 
-def edits(code):
-    """Start, end and new text of every change."""
+class Code:
+    """Finds the operands of an operator, by rustfmt's spaces around it. A wrong guess does not compile, which drops the switch."""
+
+    def __init__(self, text):
+        self.s, self.pair, stack = mask(text, blank=True), {}, []
+        for i, c in enumerate(self.s):
+            if c in OPEN:
+                stack.append(i)
+            elif c in CLOSE and stack:
+                self.pair[i] = stack.pop()
+                self.pair[self.pair[i]] = i
+
+    def binary(self, i):
+        """The binary operator that starts at i."""
+        m = re.compile(r"(?<=\s)(<<=|>>=|[-+*/%&|^=!<>]=|&&|\|\||<<|>>|[-+*/%&|^<>=])(?=\s)").match(self.s, i)
+        return m[1] if m else None
+
+    def left(self, at, level):
+        s, i = self.s, at
+        while i > 0:
+            c = s[i - 1]
+            if c == "}" and "\n" in s[i : i + len(s[i:]) - len(s[i:].lstrip())]:
+                rest = s[i:].lstrip()
+                if not (self.binary(len(s) - len(rest)) or rest[:1] in ".?"):
+                    break
+            if c in CLOSE:
+                if i - 1 not in self.pair:
+                    break
+                i = self.pair[i - 1]
+            elif c in OPEN or c in ",;" or (c == ":" and s[i - 2] != ":" and s[i : i + 1] != ":") or s[i - 2 : i] in ("..", "=>"):
+                break
+            elif c.isalnum() or c == "_":
+                start = re.search(r"\w+$", s[max(0, i - 60) : i]).start() + max(0, i - 60)
+                if s[start:i] in ("return", "break", "if", "while", "match", "in", "else", "let", "move"):
+                    break
+                i = start
+            elif s[i : i + 1].isspace() and c in "-+*/%&|^=!<>":
+                start = re.search(r"[-+*/%&|^=!<>]+$", s[max(0, i - 4) : i]).start() + max(0, i - 4)
+                op = self.binary(start)
+                if not op or BINDS.get(op, 0) < level:
+                    break
+                i = start
+            elif c == "|":
+                break
+            else:
+                i -= 1
+        return i + len(s[i:]) - len(s[i:].lstrip())
+
+    def right(self, at, level):
+        s, i, block = self.s, at, False
+        first = re.compile(r"\s*").match(s, at).end()
+        while i < len(s):
+            c = s[i]
+            if c == "{" and not block:
+                break
+            if c in OPEN:
+                i = self.pair.get(i, len(s)) + 1
+                block = block and bool(re.compile(r"\s*else\b").match(s, i))
+            elif c in CLOSE or c in ",;" or s[i : i + 2] in ("..", "=>"):
+                break
+            elif c.isalnum() or c == "_":
+                word = re.compile(r"\w+").match(s, i)[0]
+                if word == "else" and not block or word == "if" and i != first and not block:
+                    break
+                block = block or word in ("unsafe", "match", "if", "loop") and i == first
+                i += len(word)
+            elif self.binary(i):
+                op = self.binary(i)
+                if BINDS.get(op, 0) <= level:
+                    break
+                i += len(op)
+            else:
+                i += 1
+        return at + len(s[at:i].rstrip())
+
+
+def edits(code, text):
+    """Start, end and new text of every change; the range and the form of its switch."""
+    operands = Code(text)
     for m in re.finditer(r"(?<= )(==|!=|<=|>=|&&|\|\||<<|>>|\+=|-=|\|=|&=|[<>+*&-])(?= )", code):
-        yield m.start(), m.end(), SWAPS[m[0]]
+        level = BINDS[m[0]]
+        yield m.start(), m.end(), SWAPS[m[0]], operands.left(m.start(), level), operands.right(m.end(), level), "either"
     for m in re.finditer(r"\b(true|false)\b", code):
-        yield m.start(), m.end(), "false" if m[0] == "true" else "true"
+        yield m.start(), m.end(), "false" if m[0] == "true" else "true", m.start(), m.end(), "either"
     for m in re.finditer(r"(?<![\w.'])\d+(?![\w']|\.\d)", code):
-        yield m.start(), m.end(), str(int(m[0]) + 1)
+        yield m.start(), m.end(), str(int(m[0]) + 1), m.start(), m.end(), "either"
     for m in re.finditer(r"(?<=[ (])!(?=[a-z(])", code):
-        yield m.start(), m.end(), ""
+        yield m.start(), m.end(), "", m.start(), operands.right(m.end(), 11), "either"
     for m in re.finditer(r"\bif (?!let\b)([^{}\n]+?) (?=\{|=>)", code):
         if " let " not in m[1]:
-            yield m.start(1), m.end(1), f"!({{}})"
+            yield m.start(1), m.end(1), f"!({{}})", m.start(1), m.end(1), "not"
     at = 0
     for line in code.split("\n"):
         bare = line.strip()
         if STATEMENT.match(bare) and not NO_STATEMENT.match(bare) and bare.count("(") == bare.count(")"):
             start = at + len(line) - len(line.lstrip())
-            yield start, at + len(line), ""
+            yield start, at + len(line), "", start, at + len(line), "skip"
         at += len(line) + 1
 
 
 def mutants(path):
     text = open(os.path.join(ROOT, path)).read()
     end = re.search(r"#\[cfg\(test\)\]\s*(pub\(\w+\) )?mod \w+\b", text)
-    code = mask(text)[: end.start() if end else None]
+    text = text[: end.start() if end else None]
     seen = collections.Counter()
-    for start, stop, new in sorted(edits(code)):
+    for start, stop, new, low, high, form in sorted(edits(mask(text), text)):
         old = text[start:stop]
         new = new.replace("{}", old)
         first, last = text.rfind("\n", 0, start) + 1, text.find("\n", stop)
+        head, tail = text[first:start], text[stop:last]
+        if re.search(r"with_capacity\([^;]*$|\bgrow\((\([^()]*\)|[^()])*, $", head):
+            continue  # only speed
+        macro = head.rfind("matches!(")
+        if " if " not in head and ("=>" in tail and "=>" not in head or macro >= 0 and "," in head[macro:]):
+            form = "pattern"  # where no switch can be
         what = (text[first:start] + "[" + old + " -> " + new + "]" + text[stop:last]).strip()
         seen[what] += 1
-        yield Mutant(path, start, stop, new, text.count("\n", 0, start) + 1, what, seen[what])
+        yield Mutant(path, start, stop, new, low, high, form, text.count("\n", 0, start) + 1, what, seen[what])
 
 
 def key(m):
@@ -109,72 +182,355 @@ def argued():
     return entries
 
 
+# Programs that run with transfers cut, too, as in make test.
+SHORT = ("client_connections", "http_replies", "usage_http", "mqtt_client", "ws_echo")
+
+# The switch. Deprecated, so that a check prints where it is compiled at all: code for another system has no mutants here.
+SWITCH = """
+//! The switches of c-tests/mutants.py.
+#![allow(unsafe_code, clippy::all)]
+use core::{ptr::null_mut, sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed}};
+static ACTIVE: AtomicUsize = AtomicUsize::new(usize::MAX);
+static SEEN: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+#[cold]
+fn start() {
+    unsafe {
+        let seen = libc::getenv(c"MUTANTS_SEEN".as_ptr());
+        if !seen.is_null() {
+            let fd = libc::open(seen, libc::O_RDWR | libc::O_CLOEXEC);
+            let size = libc::lseek(fd, 0, libc::SEEK_END);
+            let map = libc::mmap(null_mut(), size as usize, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, 0);
+            libc::close(fd);
+            SEEN.store(map.cast(), Relaxed);
+        }
+        let active = libc::getenv(c"MUTANT".as_ptr());
+        ACTIVE.store(if active.is_null() { 0 } else { libc::atoi(active) as usize }, Relaxed);
+    }
+}
+#[deprecated]
+#[inline(never)]
+pub(crate) fn on(n: usize) -> bool {
+    if ACTIVE.load(Relaxed) == usize::MAX {
+        start();
+    }
+    let seen = SEEN.load(Relaxed);
+    if !seen.is_null() {
+        unsafe { *seen.add(n) = 1 };
+    }
+    n == ACTIVE.load(Relaxed)
+}
+"""
+
+
 class Tree:
-    """A copy of the tree, and a smaller one that has only the pure modules and so compiles in no time."""
+    """A copy of the tree with a target directory of its own."""
 
-    def __init__(self, name, pure):
-        self.dir, self.pure = os.path.join(WORK, name), pure
+    def __init__(self, name):
+        self.dir, self.target = os.path.join(WORK, name), os.path.join(WORK, "target-" + name)
         os.makedirs(self.dir, exist_ok=True)
-        shutil.copytree(ROOT, self.dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target", ".git", "node_modules"),
-                        copy_function=self.copy)
-        if pure:
-            self.write("src/lib.rs", "#![allow(dead_code, unused)]\n" + "".join(f"mod {m};\n" for m in PURE + WITH))
-            manifest = open(os.path.join(ROOT, "Cargo.toml")).read().replace("edition =", "build = false\nedition =", 1)
-            manifest = re.sub(r"(?m)^(cbindgen|libloading|libtest-mimic) = .*\n", "", manifest)
-            self.write("Cargo.toml", manifest)
-
-    @staticmethod
-    def copy(src, dst):
-        # An unchanged file keeps its time, so cargo does not build it again.
-        if not os.path.exists(dst) or open(src, "rb").read() != open(dst, "rb").read():
-            shutil.copy(src, dst)
-            os.utime(dst)
+        shutil.copytree(ROOT, self.dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target", ".git", "node_modules", "src"))
+        for d, _, files in os.walk(os.path.join(ROOT, "src")):
+            for f in files:
+                path = os.path.relpath(os.path.join(d, f), ROOT)
+                self.write(path, open(os.path.join(ROOT, path), newline="").read())
 
     def write(self, path, text):
+        """An unchanged file keeps its time, so cargo does not build it again."""
         full = os.path.join(self.dir, path)
-        if not os.path.exists(full) or open(full).read() != text:
-            open(full, "w").write(text)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        if not os.path.exists(full) or open(full, newline="").read() != text:
+            open(full, "w", newline="").write(text)
 
-    def run(self, args, limit):
-        """True, False, or None when it took too long."""
-        env = dict(os.environ, CARGO_TARGET_DIR=os.path.join(WORK, "target-pure" if self.pure else "target"), CARGO_TERM_COLOR="never",
-                   CARGO_PROFILE_DEV_DEBUG="0", CARGO_PROFILE_TEST_DEBUG="0", RUSTFLAGS="-Awarnings", PROPTEST_CASES="32")
-        p = subprocess.Popen(args, cwd=self.dir, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                             start_new_session=True)
-        try:
-            return p.wait(limit) == 0
-        except subprocess.TimeoutExpired:
+    def cargo(self, *args):
+        env = dict(os.environ, CARGO_TARGET_DIR=self.target, CARGO_PROFILE_DEV_DEBUG="0", CARGO_PROFILE_TEST_DEBUG="0",
+                   CARGO_PROFILE_DEV_OPT_LEVEL="1", CARGO_PROFILE_TEST_OPT_LEVEL="1", CARGO_INCREMENTAL="1")
+        p = subprocess.run(["cargo", *args, "--message-format=json"], cwd=self.dir, env=env, text=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return p.returncode == 0, [json.loads(line) for line in p.stdout.splitlines() if line.startswith("{")]
+
+    def tests(self):
+        """Builds all tests and lists them; None if that fails."""
+        done, messages = self.cargo("test", "--no-run", "--lib", "--test", "vectors", "--test", "ws", "--test", "c")
+        if not done:
             return None
-        finally:
-            if p.poll() is None:
-                os.killpg(p.pid, signal.SIGKILL)
+        self.bins = bins = {m["target"]["name"]: m["executable"] for m in messages if m.get("executable") and m["profile"]["test"]}
+        deps, out = os.path.dirname(bins["c"]), os.path.join(WORK, "programs")
+        self.env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(deps, "linked"), LIBRARY_BUILD="debug", PROPTEST_CASES="32")
+        # Links the shared library, and generates headers.
+        subprocess.run([bins["c"], "--exact", "c::values::shared"], cwd=self.dir, env=self.env, check=True, stdout=subprocess.DEVNULL)
+        tests = []
+        for target in ("mongoose", "vectors", "ws"):
+            listed = subprocess.run([bins[target], "--list"], cwd=self.dir, env=self.env, text=True, stdout=subprocess.PIPE).stdout
+            for line in listed.splitlines():
+                if line.endswith(": test"):
+                    # The vectors share a directory of files.
+                    tests.append(Test(f"{target}::{line[:-6].strip()}", (bins[target], "--exact", line[:-6]), self.dir, 120, target == "vectors"))
+        os.makedirs(out, exist_ok=True)
+        for source in sorted(glob.glob(os.path.join(self.dir, "c-tests", "*.c"))):
+            tests += self.program(source, out)
+        # With transfers cut, and with system calls and allocations that fail: see run/torture.rs.
+        adverse = [("preload/victim.c", "faults", []), ("preload/starved.c", "starve", [])]
+        adverse += [(f"{stem}.c", "short_io", [f"SHORT_IO={n}"]) for stem in SHORT for n in (1, 7)]
+        for source, preload, env in adverse:
+            library = os.path.join(out, preload + ".so")
+            code = os.path.join(self.dir, "c-tests", "preload", preload + ".c")
+            subprocess.run(["gcc", "-shared", "-fPIC", "-O1", code, "-o", library, "-ldl"], check=True)
+            env = ["/usr/bin/env", "LD_PRELOAD=" + library, *env]
+            for t in self.program(os.path.join(self.dir, "c-tests", source), out, ["-D_GNU_SOURCE", "-ldl"]):
+                tests.append(t._replace(name=f"{t.name} {' '.join(env[1:])}", command=(*env, *t.command), limit=300))
+        return tests
+
+    def program(self, source, out, more=[]):
+        """A C program, once for each line of flags."""
+        head = [line[2:].strip() for line in open(source) if line.startswith("//")]
+        marks = lambda name: [line[len(name) :].split() for line in head if line.startswith(name)]
+        for n, flags in enumerate([f + more for f in marks("flags:") or [[]]]):
+            name = os.path.basename(source)[:-2] + (f"[{' '.join(flags)}]" if flags else "")
+            binary, tmp = os.path.join(out, f"{os.path.basename(source)}-{n}" + ("x" if more else "")), os.path.join(self.target, "tmp", "c-generated")
+            include = [f"-I{os.path.join(self.dir, d)}" for d in ("include", "c-tests")] + [f"-I{tmp}"]
+            command = ["gcc", "-std=gnu11", "-O1", *flags, *include, source, "-L" + self.env["LD_LIBRARY_PATH"], "-lmongoose", "-lpthread"]
+            if not os.path.exists(binary) or os.path.getmtime(binary) < os.path.getmtime(source):
+                command += [f for f in flags if f.startswith("-l")]
+                if subprocess.run(command + ["-o", binary], cwd=self.dir, stderr=subprocess.DEVNULL).returncode:
+                    print(f"not compiled: {name}")
+                    continue
+            yield Test("c::" + name, (binary, *sum(marks("args:"), [])), None, int(sum(marks("timeout:"), ["60"])[-1]), False)
+
+    def run(self, test, limit, **env):
+        """Whether it passes."""
+        cwd = test.cwd or os.path.join(WORK, f"cwd-{threading.get_ident()}")
+        if not test.cwd:
+            shutil.rmtree(cwd, ignore_errors=True)
+        os.makedirs(cwd, exist_ok=True)
+        if not test.cwd:
+            # run.rs has its output there, and files_fs.c counts the files.
+            for name in ("stdout", "stderr"):
+                open(os.path.join(cwd, name), "w").close()
+        with ALONE if test.alone else threading.Lock():
+            p = subprocess.Popen(test.command, cwd=cwd, env=dict(self.env, **env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 stdin=subprocess.DEVNULL, start_new_session=True)
+            # A mutant may eat all memory.
+            resource.prlimit(p.pid, resource.RLIMIT_AS, (8 << 30, 8 << 30))
+            resource.prlimit(p.pid, resource.RLIMIT_CORE, (0, 0))
+            try:
+                return p.wait(limit) == 0
+            except subprocess.TimeoutExpired:
+                return False
+            finally:
+                try:
+                    os.killpg(p.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
                 p.wait()
 
-    def apply(self, m):
-        text = open(os.path.join(ROOT, m.path)).read()
+
+ALONE = threading.Lock()
+
+
+class Switched(Tree):
+    """All mutants in one build."""
+
+    def __init__(self, found):
+        super().__init__("tree")
+        library = open(os.path.join(ROOT, "src/lib.rs")).read()
+        library = library.replace("\nextern crate alloc;", "#![allow(arithmetic_overflow, unconditional_panic)]\nextern crate alloc;", 1)
+        self.write("src/lib.rs", library.replace("\npub mod abi;", "\nmod mutants;\npub mod abi;", 1))
+        self.write("src/mutants.rs", SWITCH)
+        self.number = {m: n for n, m in enumerate(found, 1)}
+        self.files = collections.defaultdict(list)
+        for m in found:
+            self.files[m.path].append(m)
+        # Those of the last run are a good guess, which saves builds.
+        known = os.path.join(WORK, "without.json")
+        last = set(json.load(open(known))) if os.path.exists(known) else set()
+        self.without, self.compiled = {m for m in found if m.form == "pattern" or key(m) in last}, set()
+        while True:
+            for path in self.files:
+                self.write(path, self.switches(path))
+            done, messages = self.cargo("check", "--lib")
+            errors = [m["message"] for m in messages if m["reason"] == "compiler-message" and m["message"]["level"] == "error"]
+            with open(known, "w") as f:
+                json.dump(sorted(last | {key(m) for m in self.without}), f)
+            if done:
+                break
+            before = len(self.without)
+            for e in errors:
+                self.drop(e)
+            print(f"{len(self.without)} without a switch", flush=True)
+            if len(self.without) == before:
+                sys.exit("the tree does not build:\n" + "".join(e["rendered"] for e in errors))
+        for m in messages:
+            code = m["reason"] == "compiler-message" and (m["message"]["code"] or {}).get("code")
+            if code == "deprecated":
+                for path, at, _ in self.spans(m["message"], True):
+                    if path in self.files:
+                        number = re.compile(r"on\((\d+)").match(self.text[path], at)
+                        self.compiled.add(int(number[1]))
+
+    def switches(self, path):
+        """The file with its switches; remembers where each is."""
+        text = open(os.path.join(ROOT, path), newline="").read()
+        out, self.places = [], getattr(self, "places", {})
+        inner = sorted((m for m in self.files[path] if m not in self.without), key=lambda m: (m.low, -m.high, self.number[m]))
+        places, size = [], 0
+
+        def emit(s):
+            nonlocal size
+            out.append(s)
+            size += len(s)
+
+        def render(low, high, ms):
+            at = low
+            while ms:
+                m = ms[0]
+                within = [x for x in ms[1:] if x.low < m.high]
+                ms = ms[1 + len(within) :]
+                crossing = [x for x in within if x.high > m.high]
+                self.without.update(crossing)
+                within = [x for x in within if x.high <= m.high]
+                emit(text[at : m.low])
+                begin, on = size, f"crate::mutants::on({self.number[m]})"
+                if m.form == "either":
+                    emit(f"(if {on} {{ {text[m.low:m.start]}{m.new}{text[m.end:m.high]} }} else {{ ")
+                    render(m.low, m.high, within)
+                    emit(" })")
+                elif m.form == "not":
+                    emit(f"{on} ^ (")
+                    render(m.low, m.high, within)
+                    emit(")")
+                else:
+                    emit(f"if !{on} {{ ")
+                    render(m.low, m.high, within)
+                    emit(" }")
+                places.append((begin, size, m))
+                at = m.high
+            emit(text[at:high])
+
+        render(0, len(text), inner)
+        self.places[path] = places
+        self.text = getattr(self, "text", {})
+        self.text[path] = "".join(out)
+        return self.text[path]
+
+    def spans(self, message, primary):
+        for s in message["spans"]:
+            while s.get("expansion"):
+                s = s["expansion"]["span"]
+            if s["is_primary"] or not primary:
+                data = self.text.get(s["file_name"], "").encode()
+                yield s["file_name"], len(data[: s["byte_start"]].decode()), len(data[: s["byte_end"]].decode())
+
+    def drop(self, message):
+        """Takes the switch out that an error is about: the innermost around it, or else all of the function."""
+        # A variable that is no longer set everywhere is reported where it is read, with the places where it is set.
+        everywhere = (message["code"] or {}).get("code") in ("E0381", "E0382", "E0505")
+        spans = [s for s in self.spans(message, not everywhere) if s[0] in self.places]
+        dropped = False
+        for path, low, high in spans:
+            around = [(e - b, m) for b, e, m in self.places[path] if b <= low and high <= e and m not in self.without]
+            if not around:
+                around = [(e - b, m) for b, e, m in self.places[path] if low <= b and e <= high and m not in self.without]
+            if around:
+                self.without.add(min(around, key=lambda a: a[0])[1])
+                dropped = True
+        for path, low, _ in [] if dropped else spans:
+            heads = [m.start() for m in re.finditer(r"(?m)^ *(pub(\(\w+\))? )?((const|unsafe|extern \"C\") )*fn ", self.text[path])]
+            i = bisect.bisect_right(heads, low)
+            b, e = heads[i - 1] if i else 0, heads[i] if i < len(heads) else len(self.text[path])
+            self.without.update(m for x, y, m in self.places[path] if b <= x < e)
+
+    def measure(self, jobs):
+        """Runs every test without a mutant: how long it takes, and which switches it passes."""
+        tests = self.tests()
+        if tests is None:
+            sys.exit("the tests do not build")
+        self.passes, self.took, self.kills = collections.defaultdict(list), {}, collections.Counter()
+        # What was measured is good until something is built again.
+        cache = os.path.join(WORK, "measured.json")
+        built = [[t.name, os.path.getmtime(t.command[0])] for t in tests]
+        old = json.load(open(cache)) if os.path.exists(cache) else {}
+        if old.get("built") == built:
+            measured = old["measured"]
+        else:
+            with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+                measured = list(pool.map(self.measure_one, tests))
+            with open(cache, "w") as f:
+                json.dump({"built": built, "measured": measured}, f)
+        for test, (took, passed) in zip(tests, measured):
+            if took is None:
+                print(f"fails without a mutant: {test.name}", flush=True)
+                continue
+            self.took[test] = took
+            for n in passed:
+                self.passes[n].append(test)
+
+    def measure_one(self, test):
+        seen = os.path.join(WORK, f"seen-{threading.get_ident()}")
+        with open(seen, "wb") as f:
+            f.truncate(len(self.number) + 1)
+        began = time.time()
+        if not self.run(test, 10 * test.limit, MUTANTS_SEEN=seen):
+            return None, []
+        return time.time() - began, [n for n, b in enumerate(open(seen, "rb").read()) if b]
+
+    def judge(self, m):
+        """killed, alive, or unreached, which is alive too; and by which test."""
+        n = self.number[m]
+        tests = list(self.passes[n])
+        if not tests:
+            return "unreached", ""
+        while tests:
+            tests.sort(key=lambda t: (self.took[t] + 0.05) / (1 + self.kills[m.path, t.name]))
+            t = tests.pop(0)
+            if not self.run(t, 10 + 10 * self.took[t], MUTANT=str(n)):
+                self.kills[m.path, t.name] += 1
+                return "killed", t.name
+        return "alive", ""
+
+
+class Single(Tree):
+    """A build for each mutant: of the unit tests, and of the library if those pass."""
+
+    def __init__(self, switched):
+        super().__init__("single")
+        self.bins, self.env = os.path.join(self.target, "bins"), dict(switched.env)
+        self.env["LD_LIBRARY_PATH"] = os.path.join(self.bins, "linked")
+        os.makedirs(self.env["LD_LIBRARY_PATH"], exist_ok=True)
+        # They take the library from their own directory.
+        for name in ("vectors", "ws"):
+            shutil.copy(switched.bins[name], os.path.join(self.bins, name))
+        self.moved = {switched.bins[name]: os.path.join(self.bins, name) for name in ("vectors", "ws")}
+        self.unit = switched.bins["mongoose"]
+
+    def link(self):
+        self.cargo("build", "--lib")
+        archive, linked = os.path.join(self.bins, "libmongoose.a"), os.path.join(self.bins, "linked", "libmongoose.so")
+        shutil.copy(os.path.join(self.target, "debug", "libmongoose.a"), archive)
+        link = [os.path.join(self.dir, "packaging", "link.sh"), archive, linked, "libmongoose.so.7"]
+        subprocess.run(link, check=True, env=dict(os.environ, STRIP_FLAG=""))
+        if not os.path.exists(linked + ".7"):
+            os.symlink("libmongoose.so", linked + ".7")
+
+    def judge(self, m, tests):
+        text = open(os.path.join(ROOT, m.path), newline="").read()
         self.write(m.path, text[: m.start] + m.new + text[m.end :])
-
-    def restore(self, m):
-        self.write(m.path, open(os.path.join(ROOT, m.path)).read())
-
-    def judge(self, m, seconds):
-        """unviable, killed or alive, by the unit tests."""
-        self.apply(m)
-        if not self.run(self.unit_tests() + ["--no-run"], 900):
-            return "unviable"
-        return "alive" if self.run(self.unit_tests(), 20 + 5 * seconds) else "killed"
-
-    def unit_tests(self):
-        return ["cargo", "test", "--quiet", "--lib"] + (["--no-default-features", "--features", "std ecc"] if self.pure else [])
-
-    def judge_again(self, m):
-        self.apply(m)
-        suites = next(s for where, s in SUITES if re.match(where, m.path))
-        for target, names in suites:
-            skip = [a for s in SKIP if target == "c" for a in ("--skip", s)]
-            if not self.run(["cargo", "test", "--quiet", "--test", target, "--"] + ([names] if names else []) + skip, 900):
-                return "killed"
-        return "alive"
+        try:
+            done, messages = self.cargo("test", "--no-run", "--lib")
+            if not done:
+                return "unviable", ""
+            unit = next(x["executable"] for x in messages if x.get("executable"))
+            linked = False
+            # The unit tests first: the others need another build.
+            for t, took in sorted(tests, key=lambda t: t[0].command[0] != self.unit):
+                if t.command[0] != self.unit and not linked:
+                    self.link()
+                    linked = True
+                binary = unit if t.command[0] == self.unit else self.moved.get(t.command[0], t.command[0])
+                if not self.run(t._replace(command=(binary, *t.command[1:])), 10 + 10 * took):
+                    return "killed", t.name
+            return "alive", ""
+        finally:
+            self.write(m.path, text)
 
 
 def span(seconds):
@@ -187,12 +543,13 @@ def main():
     ap.add_argument("--file", default="", help="only files whose path contains this")
     ap.add_argument("--sample", type=int, default=0, help="so many of them, chosen by --seed")
     ap.add_argument("--seed", type=int, default=0)
-    ap.add_argument("--unit-only", action="store_true", help="no second look")
+    ap.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many tests at the same time")
+    ap.add_argument("--switched", action="store_true", help="leave out those that need a build of their own")
     ap.add_argument("--resume", action="store_true", help="keep the results of an interrupted run")
     ap.add_argument("--list", action="store_true", help="print the mutants and stop")
     a = ap.parse_args()
 
-    found = []
+    everything, found = [], []
     for module in a.modules.split(","):
         for d, _, files in sorted(os.walk(os.path.join(ROOT, "src", module))):
             for f in sorted(files):
@@ -215,67 +572,78 @@ def main():
                 results[r["key"]] = r["result"]
     elif os.path.exists(log):
         os.remove(log)
+    excuses, survivors = argued(), []
+    tally, began, fresh = collections.Counter(), time.time(), 0
 
-    trees, taken = {}, {}
-
-    def tree(pure):
-        if pure not in trees:
-            trees[pure] = t = Tree("pure" if pure else "tree", pure)
-            print(f"building {'the pure modules' if pure else 'the library'} without a change ...", flush=True)
-            if not t.run(t.unit_tests() + ["--no-run"], 3600):
-                sys.exit("the tree does not build")
-            began = time.time()
-            if not t.run(t.unit_tests(), 3600):
-                sys.exit("the unit tests fail without a change")
-            taken[pure] = time.time() - began
-        return trees[pure]
+    def report(m, result, by=""):
+        nonlocal fresh
+        if key(m) not in results:
+            fresh += 1
+            with open(log, "a") as f:
+                f.write(json.dumps({"key": key(m), "path": m.path, "digest": digest[m.path], "result": result, "by": by}) + "\n")
+        if result in ("alive", "unreached") and key(m) in excuses:
+            result = "argued"
+        tally[result] += 1
+        if result in ("alive", "unreached"):
+            survivors.append((m, result))
+            print(("\r\033[K" if sys.stdout.isatty() else "") + f"SURVIVOR {m.path}:{m.line}: {m.text}"
+                  + ("   (no test comes here)" if result == "unreached" else ""), flush=True)
+        n = sum(tally.values())
+        rate = fresh / max(time.time() - began, 1e-9)
+        line = (f"{n} of {len(found)}  {100 * n // max(len(found), 1)}%  {60 * rate:.1f}/min  {span((len(found) - n) / rate) if rate else '?'} "
+                f"left  killed {tally['killed']}  unviable {tally['unviable']}  argued {tally['argued']}  survivors {len(survivors)}")
+        if sys.stdout.isatty() or n % 20 == 0 or n == len(found):
+            print("\r\033[K" + line if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    excuses, survivors, used = argued(), [], set()
-    tally, began, fresh = collections.Counter(), time.time(), 0
-
-    def progress(n):
-        rate = fresh / max(time.time() - began, 1e-9)
-        left = span((len(found) - n) / rate) if rate else "?"
-        line = (f"{n} of {len(found)}  {100 * n // max(len(found), 1)}%  {60 * rate:.1f}/min  {left} left  "
-                f"killed {tally['killed']}  unviable {tally['unviable']}  argued {tally['argued']}  survivors {len(survivors)}")
-        print("\r\033[K" + line if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
-
     try:
-        for n, m in enumerate(found):
-            result = results.get(key(m))
-            if result is None:
-                pure = m.path.split("/")[1] in PURE
-                t = tree(pure)
-                try:
-                    result = t.judge(m, taken[pure])
-                finally:
-                    t.restore(m)
-                if result == "alive" and not a.unit_only and key(m) not in excuses:
-                    t = tree(False)
-                    try:
-                        result = t.judge_again(m)
-                    finally:
-                        t.restore(m)
-                fresh += 1
-                with open(log, "a") as f:
-                    f.write(json.dumps({"key": key(m), "path": m.path, "digest": digest[m.path], "result": result}) + "\n")
-            if result == "alive" and key(m) in excuses:
-                result = "argued"
-                used.add(key(m))
-            tally[result] += 1
-            if result == "alive":
-                survivors.append(m)
-                print(("\r\033[K" if sys.stdout.isatty() else "") + f"SURVIVOR {m.path}:{m.line}: {m.text}", flush=True)
-            if sys.stdout.isatty() or n % 10 == 9:
-                progress(n + 1)
+        print("building all mutants ...", flush=True)
+        switched = Switched(found)
+        for m in found:
+            if m not in switched.without and switched.number[m] not in switched.compiled:
+                results.setdefault(key(m), "unviable")
+        print("running all tests without a mutant ...", flush=True)
+        switched.measure(a.jobs)
+        print(f"{len(switched.took)} tests take {span(sum(switched.took.values()))}", flush=True)
+        began = time.time()
+        todo = [m for m in found if m not in switched.without]
+        with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
+            work = {}
+            # In no order, so that a run that ends early has seen something of each file.
+            for m in random.Random(a.seed).sample(todo, len(todo)):
+                if key(m) in results:
+                    report(m, results[key(m)])
+                elif key(m) in excuses:
+                    report(m, "alive")
+                else:
+                    work[pool.submit(switched.judge, m)] = m
+            try:
+                for done in concurrent.futures.as_completed(work):
+                    report(work[done], *done.result())
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        single = None
+        for m in [] if a.switched else [m for m in found if m in switched.without]:
+            if key(m) in results or key(m) in excuses:
+                report(m, results.get(key(m), "alive"))
+                continue
+            single = single or Single(switched)
+            near = collections.Counter()
+            for other in todo:
+                if other.path == m.path:
+                    for t in switched.passes[switched.number[other]]:
+                        near[t] += 1
+            order = sorted(near, key=lambda t: (switched.took[t] + 0.05) / (1 + switched.kills[m.path, t.name]))
+            result, by = single.judge(m, [(t, switched.took[t]) for t in order])
+            switched.kills[m.path, by] += 1
+            report(m, result, by)
     except KeyboardInterrupt:
         print("\ninterrupted; --resume continues")
-    progress(sum(tally.values()))
     print(f"\n{len(survivors)} survivors without an argument in c-tests/mutants.txt:")
-    for m in survivors:
-        print("  " + key(m))
+    for m, result in survivors:
+        print("  " + key(m) + ("   (no test comes here)" if result == "unreached" else ""))
     keys = {key(m) for m in found}
     for k in excuses:
         if not a.sample and not a.file and k.split("/")[1] in a.modules.split(",") and k not in keys:

@@ -1,4 +1,4 @@
-// Shutting down a manager with TLS connections in every state and peers that never answer; and the memory of idle connections.
+// Shutting down a manager with TLS connections in every state and peers that never answer; and the memory of idle connections and polls.
 // timeout: 120
 // not under: valgrind asan: it measures memory
 #include "tls.h"
@@ -157,6 +157,18 @@ static void idle(void) {
   mg_mgr_free(&clients), mg_mgr_free(&mgr);
 }
 
+// A poll leaves nothing behind.
+static void polls(void) {
+  size_t before;
+  int i;
+  start();
+  both(1000);
+  before = mallinfo2().uordblks;
+  for (i = 0; i < 20000; i++) mg_mgr_poll(&mgr, 0);
+  CHECK(mallinfo2().uordblks < before + 20000);
+  mg_mgr_free(&clients), mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   raise_file_limit();
@@ -165,6 +177,7 @@ int main(void) {
   every_state(true);
   nobody_reads();
   idle();
+  polls();
   free(big);
   pem_free();
   return DONE();

@@ -11,8 +11,16 @@ static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
     let built = env::current_exe().unwrap();
     let dir = built.with_file_name("linked");
     fs::create_dir_all(&dir).unwrap();
-    let mut link = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/link.sh"));
-    link.arg(built.with_file_name("libmongoose.a")).arg(dir.join("libmongoose.so")).arg("libmongoose.so.7").env("STRIP_FLAG", "");
+    let (archive, library) = (built.with_file_name("libmongoose.a"), dir.join("libmongoose.so"));
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
+    // link.sh moves it into place when it is whole.
+    let made = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    let sources = [&archive, &packaging.join("link.sh"), &packaging.join("mongoose.map")];
+    if dir.join("libmongoose.so.7").exists() && sources.iter().all(|s| made(&library) > made(s)) {
+        return dir;
+    }
+    let mut link = Command::new(packaging.join("link.sh"));
+    link.arg(archive).arg(library).arg("libmongoose.so.7").env("STRIP_FLAG", "");
     let status = link.status().unwrap_or_else(|e| panic!("packaging/link.sh: {e}"));
     assert!(status.success(), "packaging/link.sh: {status}");
     match std::os::unix::fs::symlink("libmongoose.so", dir.join("libmongoose.so.7")) {

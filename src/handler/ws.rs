@@ -280,7 +280,6 @@ fn late_pong(c: ConnRef) {
     if rec.sent.get() < rec.ws.pongs_end.get() {
         return;
     }
-    rec.ws.pongs.set(0);
     if let Some(payload) = rec.ws.late_pong.take().filter(|_| !is_over(c) && !rec.ws.close_sent.get()) {
         pong(c, rec, &payload);
     }
@@ -591,7 +590,6 @@ fn cut_short(c: ConnRef) {
         return;
     }
     let is_response = data.iter().zip(b"HTTP/").all(|(a, b)| a.eq_ignore_ascii_case(b));
-    rec.ws.failed.set(true);
     error(c, format_args!("{}", if is_response { "Truncated response" } else { "ws handshake error" }));
 }
 

@@ -22,7 +22,17 @@ mod tests {
 
     #[test]
     fn gzip_must_be_listed_with_a_nonzero_quality() {
-        for yes in ["gzip", "deflate, gzip;q=1.0", "gzip ;q=0.5", "x-gzip", "br,gzip", "gzip;q=0, gzip", "gzip;q=0.001"] {
+        for yes in [
+            "gzip",
+            "deflate, gzip;q=1.0",
+            "gzip ;q=0.5",
+            "x-gzip",
+            "br,gzip",
+            "gzip;q=0, gzip",
+            "gzip;q=0.001",
+            "gzip;level=0",
+            "gzip;q",
+        ] {
             assert!(gzip(yes.as_bytes()), "{yes}");
         }
         for no in ["", "*", "GZIP", "br", "foo/gzip", "gzip;q=0", "gzip; q = 0.000", "gzip;Q=0.", "gzipped", "deflate"] {

@@ -88,20 +88,17 @@ fn after<'a>(authorization: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
 /// Name and password.
 fn basic<'a>(coded: &[u8], buf: &'a mut [u8; MAX_BASIC]) -> Option<(&'a [u8], &'a [u8])> {
     let groups = &coded[..coded.len() & !3];
-    if groups.len() / 4 * 3 > MAX_BASIC {
-        return None;
-    }
+    // Refuses what does not fit.
     let len = BASE64.decode_slice(groups, buf).ok()?;
     let text = &buf[..len];
     let colon = memchr::memchr(b':', text)?;
     Some((&text[..colon], &text[colon + 1..]))
 }
 
-/// Writes `text` as a C string, up to its first NUL and as far as it fits.
+/// Writes `text` as a C string, as far as it fits.
 fn put(dst: &mut [u8], text: &[u8]) {
     let Some(room) = dst.len().checked_sub(1) else { return };
     let text = &text[..room.min(text.len())];
-    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
     dst[..text.len()].copy_from_slice(text);
     dst[text.len()] = 0;
 }
@@ -128,6 +125,19 @@ mod tests {
         assert_eq!(run("", "access_token=ab%zz", 30), both("", ""));
         assert_eq!(run("", "access_token=a%00b", 30), both("", "a"));
         assert_eq!(run("", "access_token=a", 0), both("", ""));
+    }
+
+    #[test]
+    fn credentials_of_urls_are_sent() {
+        for (url, coded) in [
+            // a:b+c:d%
+            ("http://a%3Ab+c:d%@h", "YTpiK2M6ZCU="),
+            ("http://user:pass@h", "dXNlcjpwYXNz"),
+            ("http://a:a-long-enough-password@h", "YTphLWxvbmctZW5vdWdoLXBhc3N3b3Jk"),
+        ] {
+            assert_eq!(authorization(url.as_bytes()).unwrap(), format!("Authorization: Basic {coded}\r\n").into_bytes(), "{url}");
+        }
+        assert_eq!(authorization(b"http://h"), None);
     }
 
     #[test]

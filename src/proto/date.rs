@@ -153,6 +153,13 @@ mod tests {
         assert_eq!(parse_http(b"\xff, 06 Nov 1994 08:49:37 GMT"), None);
     }
 
+    #[test]
+    fn every_day_of_an_era() {
+        for day in (0..146_097).map(|n| n * 86400 + n % 86400) {
+            assert_eq!(parse_http(http(day).unwrap().as_bytes()), Some(day));
+        }
+    }
+
     proptest! {
         #[test]
         fn formatted_dates_parse_back(time in 0..=LAST) {

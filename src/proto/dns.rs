@@ -102,7 +102,7 @@ pub(crate) struct Record {
 
 /// The question or record at `at`.
 pub(crate) fn record(buf: &[u8], at: usize, is_question: bool) -> Option<Record> {
-    if buf.len() < HEADER || at >= buf.len() {
+    if buf.len() < HEADER {
         return None;
     }
     let name_len = labels(buf, at, 0, &mut Text::EMPTY.clone())?;
@@ -388,6 +388,17 @@ mod tests {
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&alias, &circle])), Some(Reply::Nothing));
         let itself = answer(QUESTION, CNAME, QUESTION);
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&itself])), Some(Reply::Nothing));
+        // 16 aliases, and one more.
+        let name = |n: u8| [2, b'x', b'a' + n, 0];
+        let mut chain = vec![answer(QUESTION, CNAME, &name(0))];
+        chain.extend((0..15).map(|n| answer(&name(n), CNAME, &name(n + 1))));
+        chain.push(answer(&name(15), A, &[1, 2, 3, 4]));
+        let parts: Vec<&[u8]> = chain.iter().map(|a| &a[..]).collect();
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &parts)), addresses(&[4]));
+        chain[16] = answer(&name(15), CNAME, &name(16));
+        chain.push(answer(&name(16), A, &[1, 2, 3, 4]));
+        let parts: Vec<&[u8]> = chain.iter().map(|a| &a[..]).collect();
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &parts)), Some(Reply::Nothing));
         // Other classes and lengths are not addresses.
         let mut chaos = ip.clone();
         chaos[5] = 3;
@@ -433,6 +444,32 @@ mod tests {
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&fits, A, ip)])), Some(Reply::Nothing));
         let too_long = [&long[..], &[60], &[b'x'; 60], QUESTION].concat();
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&too_long, A, ip)])), None);
+    }
+
+    #[test]
+    fn names_of_c_parsers_nest_to_a_limit() {
+        // A name at 300 that consists of a label and a pointer to the next such name; the last is "z".
+        let nested = |depth: usize| {
+            let mut buf = vec![0; 300];
+            for n in 0..depth {
+                buf.extend([1, b'a' + n as u8, 0xc1, (300 - 256 + 4 * (n + 1)) as u8]);
+            }
+            buf.extend(b"\x01z\0\0\x01\0\x01");
+            buf
+        };
+        let (text, len) = name(&nested(5), 300).unwrap();
+        assert_eq!((text.as_bytes(), len), (&b"a.b.c.d.e.z"[..], 4));
+        assert_eq!(record(&nested(5), 300, true).map(|r| r.name_len), Some(4));
+        assert!(name(&nested(6), 300).is_none());
+        assert_eq!(record(&nested(6), 300, true), None);
+        assert_eq!(record(&nested(5), 1000, true), None);
+        assert_eq!(header(b"\0", 0), 0);
+    }
+
+    #[test]
+    fn names_are_compared_as_text() {
+        assert!(same(b"a.b", b"A.b.") && same(b"a.b.", b"a.b") && same(b"", b"."));
+        assert!(!same(b"a.b", b"a.c") && !same(b"a.b", b"a.b.."));
     }
 
     #[test]

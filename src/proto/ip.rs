@@ -170,6 +170,8 @@ mod tests {
         let of = |s: &str| mapped(s.parse::<Ipv6Addr>().unwrap().octets());
         assert_eq!(of("::ffff:10.1.2.3"), Some([10, 1, 2, 3]));
         assert_eq!(of("::ffff:0.0.0.0"), Some([0; 4]));
+        let octets = "::ffff:10.1.2.3".parse::<Ipv6Addr>().unwrap().octets();
+        assert_eq!(parse(b"::FFFF:10.1.2.3"), Some(Ip::V6(octets, 0)));
         for other in ["::10.1.2.3", "::1", "::fffe:10.1.2.3", "1::ffff:10.1.2.3", "::ffff:0:10.1.2.3", "64:ff9b::10.1.2.3"] {
             assert_eq!(of(other), None, "{other}");
         }

@@ -29,7 +29,7 @@ fn string(s: &[u8]) -> Result<usize> {
 
 /// Length of the number at the start of `s`. Digits may be missing: `-`, `1.` and `1e` are numbers.
 fn number(s: &[u8]) -> usize {
-    let digits = |at: usize| at + s.get(at..).map_or(0, |rest| num::prefix(rest).1);
+    let digits = |at: usize| at + num::prefix(&s[at..]).1;
     let mut i = digits(usize::from(s.first() == Some(&b'-')));
     if s.get(i) == Some(&b'.') {
         i = digits(i + 1);
@@ -380,6 +380,14 @@ mod tests {
         assert_eq!(at("[1]", "$[0x"), Err(Error::NotFound));
         assert_eq!(at(r#"{"":1}"#, "$."), Ok("1"));
         assert_eq!(at("1", "a"), Err(Error::Invalid));
+        assert_eq!(at("[0,1,2,3,4,5,6,7,8,9,10]", "$[a]"), Err(Error::NotFound));
+    }
+
+    #[test]
+    fn nul_ends_a_string_even_when_escaped() {
+        assert_eq!(at("\"a\\\0b\"", "$"), Err(Error::Invalid));
+        assert_eq!(at("\"a\0b\"", "$"), Err(Error::Invalid));
+        assert_eq!(at("\"a\\\u{1}b\"", "$"), Ok("\"a\\\u{1}b\""));
     }
 
     #[test]

@@ -203,6 +203,8 @@ mod tests {
                 assert_eq!(all(&body), one("v"), "{body:?}");
             }
         }
+        let body = format!("x\r\n--B\r\n{HEAD}v\r\n--B--");
+        assert!(next(body.as_bytes(), 3).is_some() && next(body.as_bytes(), 2).is_none());
         let far = format!("{}\r\n--B\r\n{HEAD}v\r\n--B--", "x".repeat(PREAMBLE_MAX));
         assert_eq!(all(&far), []);
     }
@@ -217,6 +219,7 @@ mod tests {
             ("form-data; filename=\"C:\\\"; name=\"a\"", Some("a"), Some("C:\\")),
             ("form-data; name=\"a", Some("\"a"), None),
             ("form-data; xname=\"b\"; name=a", Some("a"), None),
+            ("name=a; filename=f", Some("a"), Some("f")),
         ] {
             let body = format!("--B\r\nContent-Disposition: {header}\r\n\r\nv\r\n--B--");
             assert_eq!(all(&body), [(name, filename, "v")], "{header}");

@@ -246,6 +246,21 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn masks_are_for_one_direction() {
+        let fault = |from_server, strict, mask| {
+            let rules = Rules { from_server, strict, any_text: false };
+            rules.fault(&Header { first: 0x81, mask, len: if mask.is_some() { 6 } else { 2 }, payload: 1 }, false)
+        };
+        for strict in [false, true] {
+            assert_eq!(fault(true, strict, Some([0; 4])), Some("masked frame from a server"));
+            assert_eq!(fault(true, strict, None), None);
+            assert_eq!(fault(false, strict, Some([0; 4])), None);
+        }
+        assert_eq!(fault(false, true, None), Some("unmasked frame from a client"));
+        assert_eq!(fault(false, false, None), None);
+    }
+
+    #[test]
     fn continuations_without_a_start() {
         let rules = Rules { from_server: false, strict: false, any_text: false };
         let fault = |first, payload| rules.fault(&Header { first, mask: Some([0; 4]), len: 6, payload }, false);
