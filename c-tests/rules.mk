@@ -27,8 +27,8 @@ endif
 # Compares its predictions with the system's sockets, under a clock that waits for them.
 PREDICTIONS = $(abspath $(TARGET_DIR))/predictions
 simulate-real:
-	@SEEDS=$(if $(filter file,$(origin SEEDS)),1000,$(SEEDS)) FIRST=$(FIRST) PREDICT=$(PREDICTIONS) $(SIM_TEST) --features "$(SIM_FEATURES)"
-	@COMPARE=$(PREDICTIONS) $(SIM_TEST) --features "protocols tls ecc"
+	@SEEDS=$(if $(filter file,$(origin SEEDS)),1000,$(SEEDS)) FIRST=$(FIRST) SEED=$(SEED) PREDICT=$(PREDICTIONS) $(SIM_TEST) --features "$(SIM_FEATURES)"
+	@SEED=$(SEED) COMPARE=$(PREDICTIONS) $(SIM_TEST) --features "std protocols tls ecc"
 
 .PHONY: simulate simulate-real
 # The library's own TCP/IP stack (feature tcpip): c-tests/tcpip/run.sh. TCPIP_SIZE bytes go each way with 5 % of the frames lost.

@@ -87,7 +87,6 @@ unsafe extern "C" {
     pub(crate) fn mgx_mgr_limits(mgr: *mut mg_mgr, limits: *const mgx_limits);
     pub(crate) fn mgx_mgr_stats(mgr: *const mg_mgr, stats: *mut mgx_stats);
     #[cfg_attr(feature = "sim", allow(dead_code))]
-    pub(crate) fn mgx_mgr_fd(mgr: *const mg_mgr) -> c_int;
     pub(crate) fn mgx_mgr_timeout_ms(mgr: *mut mg_mgr) -> c_int;
     pub(crate) fn mgx_log_set(level: c_int);
     pub(crate) fn mg_millis() -> u64;

@@ -36,16 +36,18 @@ fn setting(name: &str) -> Option<u64> {
 fn main() {
     let real_files = files::Real::new();
     let file = |name: &str| std::env::var(name).ok().filter(|t| !t.is_empty());
+    let one = setting("SEED");
     if let Some(path) = file("PREDICT") {
-        compare::predict(&path, setting("FIRST").unwrap_or(0), setting("SEEDS").unwrap_or(1000));
+        let (first, count) = one.map_or((setting("FIRST").unwrap_or(0), setting("SEEDS").unwrap_or(1000)), |seed| (seed, 1));
+        compare::predict(&path, first, count, one.is_some());
         return;
     }
     if let Some(path) = file("COMPARE") {
-        let failed = compare::compare(&path);
+        let failed = compare::compare(&path, one.is_some());
         drop(real_files);
         std::process::exit(failed.into());
     }
-    let failed = match setting("SEED") {
+    let failed = match one {
         Some(seed) => supervise::replay(seed),
         None => {
             let first = setting("FIRST").unwrap_or(0);

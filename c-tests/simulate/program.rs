@@ -4,7 +4,7 @@ use crate::ffi::*;
 use crate::plan::{Act, Answer, Limits, Method, Plan};
 use crate::{files, message, speak};
 use core::cell::RefCell;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::rc::Rc;
@@ -198,9 +198,9 @@ const CALLED: c_int = MG_EV_USER + 77;
 
 unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
     let id = unsafe { (*c).id };
+    let name = || NAMES.get(ev as usize).map_or_else(|| format!("{ev:#x}"), |s| (*s).to_string());
     if ev != MG_EV_POLL && crate::wire::is_traced() {
-        let name = NAMES.get(ev as usize).map_or_else(|| format!("{ev:#x}"), |s| (*s).to_string());
-        crate::wire::say(&format!("conn {id}: {name}"));
+        crate::wire::say(&format!("conn {id}: {}", name()));
     }
     let (known, late) = with(|p| {
         let conn = p.conns.get(&id);
@@ -213,10 +213,13 @@ unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
         return find(format!("event {ev} of connection {id}: {}", if known { "opened twice" } else { "not opened" }));
     }
     let (plan, talk) = with(|p| (p.plan.clone(), p.conns.get(&id).and_then(|c| c.talk)));
-    if plan.compared && !matches!(ev, MG_EV_POLL | MG_EV_READ | MG_EV_WRITE) {
-        let ms = unsafe { mg_millis() } - with(|p| p.began_ms);
-        let which = if ev == MG_EV_HTTP_MSG && talk.is_none() { unsafe { number(data) } } else { None };
-        let line = format!("{ms} ms {} {which:?}", NAMES.get(ev as usize).unwrap_or(&"other"));
+    if plan.compared && ev != MG_EV_POLL {
+        let detail = match ev {
+            MG_EV_HTTP_MSG if talk.is_none() => unsafe { number(data) }.map_or(String::new(), |n| format!(" {n}")),
+            MG_EV_READ | MG_EV_WRITE => format!(" {}", unsafe { *data.cast::<c_long>() }),
+            _ => String::new(),
+        };
+        let line = format!("{} us {}{detail}", crate::wire::now_us(), name());
         with(|p| p.conns.get_mut(&id).into_iter().for_each(|c| c.log.push(line.clone())));
     }
     if ev == MG_EV_TLS_HS {

@@ -46,16 +46,20 @@ pub(crate) struct Sums {
     pub(crate) conns: u64,
 }
 
+/// So many bytes fit into every buffer on the way.
+const FITS: usize = 16 << 10;
+
 /// What happened to each peer, for `compare`: the events of its connection with their times, and how it ended.
 fn record(program: &Program, clients: &[Client], talks: &[Talking]) -> String {
     let mut out = String::new();
     let mut put = |name: String, conn: Option<&Conn>, how: String| {
         out += &format!("{name}: {how}\n");
         let Some(conn) = conn else { return };
-        // Whether a reset is first seen by a read is chance.
-        let is_reset = conn.closed == Some(mgx_reason::MGX_REASON_RESET);
-        let is_compared = |line: &&String| !is_reset || !line.contains("ms ERROR") && !line.contains("ms other");
-        conn.log.iter().filter(is_compared).for_each(|line| out += &format!("  {line}\n"));
+        // How what does not fit, or what comes out of TLS, is cut depends on when there is room.
+        let is_read = |line: &&String| line.contains(" us READ ");
+        let n = |line: &String| line.rsplit(' ').next()?.parse::<usize>().ok();
+        let cuts = conn.secured || conn.log.iter().filter(is_read).filter_map(n).sum::<usize>() > FITS;
+        conn.log.iter().filter(|line| !cuts || !is_read(line)).for_each(|line| out += &format!("  {line}\n"));
         out += &format!("  ended for {:?}\n", conn.closed);
     };
     for (i, c) in clients.iter().enumerate() {

@@ -148,6 +148,7 @@ pub(crate) unsafe fn send(fd: c_int, buf: *const u8, len: usize, _more: bool) ->
 }
 
 pub(crate) fn send_file(fd: c_int, file: c_int, offset: u64, len: usize) -> Io {
+    world::call();
     let Some(room) = world::with(|w| w.room(fd)) else { return Io::Failed(libc::EINVAL) };
     // One byte suffices to find out whether the socket is full or broken.
     let mut block = vec![0u8; len.min(room).clamp(1, 1 << 16)];
@@ -182,6 +183,7 @@ pub(crate) fn adopt(fd: c_int) -> bool {
 }
 
 pub(crate) fn take_error(fd: c_int) -> c_int {
+    world::call();
     world::with(|w| w.take_error(fd))
 }
 
@@ -195,6 +197,7 @@ pub(crate) fn has_input(fd: c_int) -> bool {
 }
 
 pub(crate) fn is_gone(fd: c_int) -> bool {
+    world::call();
     world::with(|w| w.is_gone(fd))
 }
 
@@ -204,6 +207,7 @@ pub(crate) fn unacknowledged(_fd: c_int) -> Option<usize> {
 }
 
 pub(crate) fn discard(fd: c_int, _scratch: &mut Scratch) -> Io {
+    world::call();
     io(world::with(|w| w.recv(fd, DATAGRAM, |_, _| ())))
 }
 

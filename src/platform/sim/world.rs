@@ -496,8 +496,12 @@ impl World {
     fn recv_end(&mut self, end: usize, len: usize, mut take: impl FnMut(&[u8], usize)) -> Result<usize, c_int> {
         let e = &mut self.ends[end];
         if e.rx.is_empty() || len == 0 {
+            if e.fin {
+                // As on Linux, also after a reset.
+                return Ok(0);
+            }
             return match core::mem::take(&mut e.error) {
-                0 if e.fin || e.reset => Ok(0),
+                0 if e.reset => Ok(0),
                 0 => Err(libc::EAGAIN),
                 error => Err(error),
             };
@@ -530,8 +534,9 @@ impl World {
         got
     }
 
+    /// As Linux' TCP_INQ, which counts the end of the stream as a byte.
     pub(super) fn is_emptied(&mut self, fd: c_int) -> bool {
-        self.end_of(fd).is_ok_and(|end| self.ends[end].rx.is_empty())
+        self.end_of(fd).is_ok_and(|end| self.ends[end].rx.is_empty() && !self.ends[end].fin)
     }
 
     fn send_end(&mut self, end: usize, bytes: &[u8]) -> Result<usize, c_int> {
@@ -807,19 +812,42 @@ impl World {
 
     // ---- events
 
+    fn due(&mut self) -> Option<(u64, u64, Event)> {
+        let Reverse((at, _, _)) = self.agenda.peek()?;
+        if *at > self.now_us { None } else { self.agenda.pop().map(|Reverse(next)| next) }
+    }
+
     /// Handles the next event that is due. A peer's event is returned to the caller.
     fn step(&mut self) -> Option<Option<u64>> {
-        let Reverse((at, _, _)) = self.agenda.peek()?;
-        if *at > self.now_us {
-            return None;
-        }
-        let Reverse((_, _, event)) = self.agenda.pop()?;
+        self.deliver();
+        let (_, _, event) = self.due()?;
         self.idle_polls = 0;
-        match event {
-            Event::Peer(token) => {
-                self.called.retain(|t| *t != token);
-                return Some(Some(token));
+        if let Event::Peer(token) = event {
+            self.called.retain(|t| *t != token);
+            return Some(Some(token));
+        }
+        self.happen(event);
+        Some(None)
+    }
+
+    /// A network without delays, as a loopback interface is one, delivers before the next call; peers act later.
+    fn deliver(&mut self) {
+        if self.climate.delay_us.1 > 0 {
+            return;
+        }
+        let mut peers = Vec::new();
+        while let Some(next) = self.due() {
+            match next.2 {
+                Event::Peer(_) => peers.push(Reverse(next)),
+                event => self.happen(event),
             }
+        }
+        self.agenda.extend(peers);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Peer(_) => {}
             Event::Connected(end) => self.connected(end),
             Event::Refused(end) => {
                 let e = &mut self.ends[end];
@@ -842,7 +870,7 @@ impl World {
                 }
             }
             Event::Datagram(n) => {
-                let Some((bytes, from, to)) = self.datagrams.remove(&n) else { return Some(None) };
+                let Some((bytes, from, to)) = self.datagrams.remove(&n) else { return };
                 if let Some(fd) = self.listener_at(to.port, true) {
                     if let Ok(Descriptor { socket: Socket::Datagram { queue }, .. }) = self.get(fd) {
                         queue.push_back((bytes, from));
@@ -851,7 +879,6 @@ impl World {
                 }
             }
         }
-        Some(None)
     }
 
     fn arrived(&mut self, end: usize, n: usize) {
@@ -1056,9 +1083,12 @@ pub(super) fn pass(us: u64) {
     }
 }
 
-/// The duration of a socket call.
+/// The beginning of a socket call, which takes time.
 pub(super) fn call() {
-    let us = with(|w| if w.climate.call_us > 0 { w.numbers.below(w.climate.call_us + 1) } else { 0 });
+    let us = with(|w| {
+        w.deliver();
+        if w.climate.call_us > 0 { w.numbers.below(w.climate.call_us + 1) } else { 0 }
+    });
     if us > 0 {
         pass(us);
     }
