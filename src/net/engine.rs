@@ -158,6 +158,10 @@ record! {
         flushed: Cell<bool>,
         /// A protocol handler has called the application about the receive buffer and must not be re-entered.
         dispatching: Cell<bool>,
+        /// How many MG_EV_READ of this connection are being handled, by handlers that poll.
+        reading: Cell<u8>,
+        /// Data arrived while these were too many for another.
+        untold: Cell<bool>,
         /// Buffered messages wait for the next poll of this connection; nothing is read before that.
         batch_pending: Cell<bool>,
         reason: Cell<Reason>,
