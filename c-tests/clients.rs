@@ -52,8 +52,11 @@ fn cut_transfers() -> bool {
     asked
 }
 
-/// Gigabytes: the debug build takes minutes for as many calls.
+/// Gigabytes and load, for which the debug build takes minutes with as many calls; and chunks that a proxy passes on as they arrive.
 const NOT_SHORT: &[&str] = &[
+    "proxy::heads",
+    "tls::wrk_small",
+    "tls::wrk_files",
     "load::ten_seconds_on_256_connections",
     "load::large_answers",
     "files::ten_gibibytes_with_flat_memory",

@@ -858,6 +858,7 @@ mod tests {
 
     samples! {
         bool = true;
+        u8 = 7;
         i32 = 7;
         u32 = 7;
         u64 = 7;
