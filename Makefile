@@ -82,7 +82,7 @@ help:
 	@echo 'make conformance  run third-party suites against the examples; ONLY="http mosquitto" selects some, QUICK=1; make deps-conformance'
 	@echo 'make big        send 10 GiB in both directions and print the memory use of the server'
 	@echo 'make drain-demo restart a server under load for DURATION=$(DURATION) seconds, counting lost requests; draws docs/performance/drain.svg'
-	@echo 'make fuzz       fuzz all targets, SECONDS=$(SECONDS) in all; make fuzz-smoke runs them on their seeds; make deps-fuzz'
+	@echo 'make fuzz       fuzz all targets, for SECONDS=600 in all or EXECUTIONS=n; make fuzz-smoke runs them on their seeds; make deps-fuzz'
 	@echo 'make tcpip-test test the feature tcpip, with TCPIP_SIZE=$(TCPIP_SIZE) bytes each way over a lossy line; make tcpip-test-short'
 	@echo 'make port-test  test the feature port, whose sockets the application supplies, over Linux and over lwIP; port-test-short; deps-port installs lwIP'
 	@echo 'make simulate   SEEDS=$(SEEDS) simulated networks with clients and drains; SEED=n details the findings of one'

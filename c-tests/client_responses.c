@@ -180,7 +180,8 @@ int main(void) {
     run_case(&tests[i], AT_ONCE);
     run_case(&tests[i], BYTE_BY_BYTE);
   }
-  servers_that_send_forbidden_bodies();
+  // With short transfers nothing comes in one segment.
+  if (getenv("SHORT_IO") == NULL) servers_that_send_forbidden_bodies();
   resets();
   too_large();
   CHECK(mgr.conns == NULL);

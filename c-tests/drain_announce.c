@@ -250,7 +250,8 @@ int main(void) {
   the_head_may_follow_other_output();
   only_the_last_of_several_replies();
   the_client_asked_for_it();
-  only_the_last_of_two_http_1_0_replies();
+  // The first closes unless the second has arrived with it.
+  if (getenv("SHORT_IO") == NULL) only_the_last_of_two_http_1_0_replies();
   an_error_reply_of_the_library();
   return DONE();
 }

@@ -31,7 +31,7 @@ static void clients(unsigned short port, size_t n, int report) {
       peer_connect(&p[k], port, 0);
       peer_send_text(&p[k], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    for (k = i; k < n && k < i + BATCH; k++) answered += recv(p[k].fd, reply, sizeof(reply), 0) == 50;
+    for (k = i; k < n && k < i + BATCH; k++) answered += recv(p[k].fd, reply, 50, MSG_WAITALL) == 50;
   }
   if (write(report, &answered, sizeof(answered)) < 0) _exit(1);
   for (i = 0; i < n; i++) clean += recv(p[i].fd, reply, sizeof(reply), 0) == 0;

@@ -1,5 +1,6 @@
 // Connections that close after the last request: `Connection: close`, and HTTP/1.0 without keep-alive. And those that must stay
 // open.
+// not under: short: what is pipelined behind an HTTP/1.0 request must arrive with it
 #include "mongoose.h"
 
 #include "peer.h"

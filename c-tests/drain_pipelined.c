@@ -1,4 +1,5 @@
 // Requests that arrive after is_draining = 1 are neither read nor dispatched nor answered.
+// not under: short: the first read must bring all of a message
 #include "mongoose.h"
 
 #include "peer.h"

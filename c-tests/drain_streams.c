@@ -1,5 +1,6 @@
 // Responses that begin during a drain and do not end in the same call - event streams, long polls, upgrades, packets - get
 // MGX_EV_DRAIN once more, to end cleanly. Uses a simulated clock.
+// not under: short: the first poll must read the whole request
 #include "ext.h"
 
 #include "ws_peer.h"

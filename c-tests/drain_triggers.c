@@ -1,4 +1,5 @@
 // is_draining may be set from anywhere; the whole reply still arrives, even through a small receive buffer.
+// not under: short: the first transfer must contain the head
 #include "mongoose.h"
 
 #include "peer.h"

@@ -1,4 +1,5 @@
 // mgx_conn_drain closes one connection gracefully, whatever it is doing, without affecting others. Uses a simulated clock.
+// not under: short: pipelined requests must have arrived when the drain begins
 #include "ext.h"
 
 #include "clock.h"

@@ -20,7 +20,7 @@ static void clients(unsigned short port, size_t n, int report) {
       peer_connect(&p[k], port, 0);
       peer_send_text(&p[k], GET("/hi"));
     }
-    for (k = i; k < n && k < i + BATCH; k++) answered += recv(p[k].fd, reply, sizeof(reply), 0) == (ssize_t) strlen(HI);
+    for (k = i; k < n && k < i + BATCH; k++) answered += recv(p[k].fd, reply, strlen(HI), MSG_WAITALL) == (ssize_t) strlen(HI);
   }
   if (write(report, &answered, sizeof(answered)) < 0) _exit(1);
   for (i = 0; i < n; i++) {

@@ -1,5 +1,6 @@
 // Application callbacks that do more than return while the library handles a request: they poll, close or drain the connection,
 // raise errors, free its buffer, or free the manager.
+// not under: short: it polls for each byte of megabytes
 #include "peer.h"
 
 enum misbehave_at { NOTHING, POLL, POLL_WITH_JUNK, CLOSE, SET_CLOSING, DRAIN, FAIL, EMPTY, FREE, ACTS };

@@ -55,7 +55,7 @@ static const char *body_of(struct peer *p) {
   if (p->len == 0 || p->buf[p->len - 1] != '\n') return NULL;
   p->buf[p->len] = '\0';
   at = strstr(p->buf, "\r\n\r\n");
-  return at == NULL ? NULL : at + 4;
+  return at == NULL || at[4] == '\0' ? NULL : at + 4;
 }
 
 // The process that answers; 0 when none does within 20 seconds.

@@ -1,4 +1,5 @@
 // `100 Continue` is sent to clients that wait for it: not after a response, and not if the body has begun to arrive.
+// not under: short: a body must arrive with its head
 #include "peer.h"
 
 static const char *s_mode = "";

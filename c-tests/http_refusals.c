@@ -1,6 +1,6 @@
 // Refused requests, as seen by the application: MG_EV_ERROR, its own response instead of the library's, bodies that it takes
 // over.
-
+// not under: short: is_closing with unread input resets
 #include "peer.h"
 
 #define POST "POST / HTTP/1.1\r\nHost: h\r\n"

@@ -1,5 +1,5 @@
 // An application that takes over a connection from the HTTP handler gets the bytes after its request, whatever came before it.
-
+// not under: short: a body must arrive with its head
 #include "peer.h"
 
 enum how {

@@ -1,4 +1,5 @@
 // Memory, sockets and events when handlers close, free, resize or nest what the library is working on.
+// not under: short: a body must arrive with its head
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

@@ -1,4 +1,5 @@
 // A Modbus server: pipelined and short requests, malformed frames, and handlers that change what they must not.
+// not under: short: what depends on bytes that arrive with a request
 #include "peer.h"
 
 static int s_requests, s_errors, s_closes, s_reads;

@@ -1,5 +1,6 @@
 // Actions of applications in MQTT handlers - edit the buffer, close, drain, poll - and misbehaving peers.
 // timeout: 200
+// not under: short: packets must arrive together
 #include "mongoose_ext.h"
 #include "peer.h"
 

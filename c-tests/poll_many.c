@@ -1,7 +1,7 @@
 // More descriptors are ready than one poller call returns (1,024): the next poll, which does not sleep, gets the others, and
 // connections that are always ready do not starve the rest.
 // timeout: 120
-// not under: valgrind: minutes, and its memory checks have nothing to find here
+// not under: valgrind short: minutes, and memory checks have nothing to find here
 #include "ext.h"
 
 static struct mg_mgr mgr;

@@ -1,4 +1,5 @@
 // Readiness that the kernel reports once is not forgotten, and readiness that it keeps reporting does not keep the process busy.
+// not under: short: it counts reads
 #include "mongoose.h"
 #include "mongoose_ext.h"
 

@@ -1,7 +1,8 @@
-# Adverse conditions: see c-tests/run/torture.rs. Prints a line per program and kind, then `torture: N passed, N failed`. ONLY=name
-# selects some.
+# Adverse conditions: see c-tests/run/torture.rs. Prints a line per program and kind, then `torture: N passed, N failed`; then for
+# the tests with other clients and servers, while the library transfers one byte at a time, and seven. ONLY=name selects some.
 torture:
 	@MONGOOSE_TORTURE=1 $(CARGO) test --test c -- $(ONLY)
+	@for n in 1 7; do SHORT_IO=$$n $(CARGO) test --test clients -- $(ONLY) || exit 1; done
 
 # Mixed traffic for MINUTES (0.5 is allowed), with flat memory and descriptors: see c-tests/programs/soak.c. SEED varies the traffic.
 MINUTES = 1

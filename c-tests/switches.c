@@ -46,7 +46,7 @@ int main(void) {
   if (c == NULL) return DONE();
   mg_snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", mg_ntohs(c->loc.port));
   CHECK(mg_connect(&mgr, url, client, NULL) != NULL);
-  for (i = 0; i < 500 && received < 200000 && error[0] == '\0'; i++) mg_mgr_poll(&mgr, 10);
+  for (i = 0; i < 20000 && received < 200000 && error[0] == '\0'; i++) mg_mgr_poll(&mgr, 10);
 
   if (MG_MAX_RECV_SIZE < 200000) {
     CHECK(strcmp(error, "MG_MAX_RECV_SIZE") == 0);

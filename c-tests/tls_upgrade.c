@@ -1,6 +1,7 @@
 // Upgrades of open connections, such as STARTTLS: output queued before is sent in clear text, and clear-text input never counts
 // as protected.
 // valgrind: --undef-value-errors=no: the assembly code of AES-GCM is beyond it, and what comes out of it counts as undefined
+// not under: short: its lines must arrive as a whole
 #include "tls.h"
 
 static struct side server, client;

@@ -1,4 +1,5 @@
 // Handlers and where they keep their state.
+// not under: short: it counts reads
 #include "mongoose.h"
 
 #include "peer.h"

@@ -1,4 +1,5 @@
 // Sending and closing connections.
+// not under: short: a response must arrive in one read
 #include "mongoose.h"
 
 #include "peer.h"

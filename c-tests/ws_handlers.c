@@ -1,4 +1,5 @@
 // Actions of applications in WebSocket handlers: empty the buffer, drain, close, replace the handler, edit queued output.
+// not under: short: frames must arrive together
 #include "ws_peer.h"
 
 static char seen[2000];

@@ -19,7 +19,7 @@ mod memory;
 #[allow(unused)]
 #[path = "../src/proto/mod.rs"]
 mod proto;
-#[allow(unused)]
+#[allow(unused, unexpected_cfgs)]
 #[path = "../src/tls/mod.rs"]
 mod tls;
 

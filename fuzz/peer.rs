@@ -90,8 +90,6 @@ impl Peer {
                     Err(_) => return,
                 }
             }
-            self.poll();
-            self.poll();
         }
         let _ = stream.shutdown(Shutdown::Write);
         for _ in 0..3 {

@@ -55,6 +55,16 @@ pub fn link_shared() {
     unsafe { env::set_var("LD_LIBRARY_PATH", shared_dir()) };
 }
 
+/// The library of c-tests/preload, compiled.
+pub fn preload(name: &str) -> Result<PathBuf, String> {
+    let library = scratch(&format!("preload-{name}")).join(format!("{name}.so"));
+    let mut cc = tool("gcc")?;
+    cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]);
+    cc.arg(root("c-tests/preload").join(format!("{name}.c"))).arg("-o").arg(&library).arg("-ldl");
+    succeed(cc, &scratch(&format!("preload-{name}-build")))?;
+    Ok(library)
+}
+
 /// A fresh directory under the target directory.
 pub fn scratch(name: &str) -> PathBuf {
     let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();

@@ -2,7 +2,7 @@
 //! failing system calls, and failing allocations. `make torture` runs all of it, `make test` a part.
 
 use crate::programs::Program;
-use crate::tools::{Outcome, root, scratch, succeed, tool};
+use crate::tools::{self, Outcome, root};
 use libtest_mimic::{Failed, Trial};
 use std::{env, path::PathBuf, process::Command, sync::Arc, sync::OnceLock, time::Duration};
 
@@ -17,15 +17,7 @@ pub fn is_asked_for() -> bool {
 }
 
 fn preload(name: &'static str, built: &'static OnceLock<Result<PathBuf, String>>) -> Result<PathBuf, String> {
-    let build = || {
-        let library = scratch(&format!("preload-{name}")).join(format!("{name}.so"));
-        let mut cc = tool("gcc")?;
-        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]);
-        cc.arg(root("c-tests/preload").join(format!("{name}.c"))).arg("-o").arg(&library).arg("-ldl");
-        succeed(cc, &scratch(&format!("preload-{name}-build")))?;
-        Ok(library)
-    };
-    built.get_or_init(build).clone()
+    built.get_or_init(|| tools::preload(name)).clone()
 }
 
 fn short_io(p: &Program, bytes: usize) -> Result<Outcome, String> {

@@ -64,7 +64,7 @@ def stats():
     return json.loads(request(get("/stats")).body)
 
 
-def settle(open_connections=1, seconds=10):
+def settle(open_connections=1, seconds=60 if "SHORT_IO" in os.environ else 10):
     """Waits until the server has noticed who is gone: only the connection that asks is left."""
     end = time.time() + seconds
     while True:

@@ -1,7 +1,8 @@
 //! Drives the targets.
 //!
 //! - `drive smoke PROGRAM`: runs every target over its seeds.
-//! - `drive fuzz PROGRAM SECONDS`: fuzzes all targets, SECONDS in all. PROGRAM is built with the feature `libfuzzer`.
+//! - `drive fuzz PROGRAM ASAN SECONDS EXECUTIONS`: fuzzes all targets, in rounds, until SECONDS have passed or, if EXECUTIONS is not 0,
+//!   there were so many. Both programs are built with the feature `libfuzzer`, ASAN with AddressSanitizer.
 //! - `drive minimise PROGRAM`: reduces the corpora in fuzz/corpus to the smallest sets with the coverage of the last runs.
 
 use std::collections::BTreeSet;
@@ -74,10 +75,10 @@ impl Place {
         dir
     }
 
-    fn command(&self, target: &str) -> Command {
+    fn command(&self, program: &Path, target: &str) -> Command {
         let tmp = self.work.join("tmp");
         fs::create_dir_all(&tmp).unwrap();
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(program);
         command.env("FUZZ_TARGET", target).env("TMPDIR", "/tmp").current_dir(tmp).stdin(Stdio::null()).stdout(Stdio::null());
         // Managers live as long as the process.
         command.env("ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1");
@@ -137,7 +138,7 @@ fn smoke(place: &Place) -> bool {
         let dir = place.write_seeds(&target, true);
         let inputs = fs::read_dir(&dir).unwrap().count();
         let began = Instant::now();
-        let child = place.command(&target).arg(&dir).stderr(Stdio::piped()).spawn().unwrap();
+        let child = place.command(&place.program, &target).arg(&dir).stderr(Stdio::piped()).spawn().unwrap();
         let (good, lines) = follow(child, |_| began.elapsed().as_secs() < SMOKE_SECONDS);
         if interrupted() {
             break;
@@ -156,15 +157,43 @@ fn smoke(place: &Place) -> bool {
     failed.is_empty() && !interrupted()
 }
 
+/// What a target gets of the time, how long its inputs may be, and the share of its time, in percent, with AddressSanitizer, which
+/// finds more in code with raw pointers, learns from comparisons, and makes safe code a few times slower.
+struct Plan {
+    weight: u32,
+    max_len: u32,
+    asan: u32,
+}
+
+fn plan(target: &str) -> Plan {
+    let (weight, max_len, asan) = match target {
+        "server" => (12, 4096, 60),
+        "http_client" | "ws_client" | "mqtt_client" => (4, 2048, 60),
+        "tls_records" | "tls_handshake" | "tls_options" => (3, 4096, 60),
+        "ota" | "modbus" | "mqtt" => (3, 1024, 60),
+        "printf" | "iobuf" => (3, 512, 60),
+        "ec_key" | "ec_verify" => (1, 1024, 20),
+        "http_parse" | "framing" | "http_response" | "multipart" | "json_getters" | "rpc" => (5, 1024, 10),
+        "jwt" => (3, 512, 10),
+        "der" | "x509" | "pem" => (4, 2048, 10),
+        "dns" | "mdns" => (4, 512, 10),
+        _ => (3, 512, 10),
+    };
+    Plan { weight, max_len, asan }
+}
+
+/// How long all targets together take until the first has its turn again.
+const ROUND: Duration = Duration::from_secs(900);
+
 #[derive(Default)]
 struct Row {
     target: String,
     executions: u64,
-    rate: u64,
     coverage: u64,
     inputs: u64,
+    /// CPU time: others may use the machine.
     seconds: f64,
-    finding: bool,
+    findings: u64,
 }
 
 /// The number behind a word in a line of libFuzzer's.
@@ -172,7 +201,27 @@ fn number(line: &str, word: &str) -> Option<u64> {
     line[line.find(word)? + word.len()..].trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-impl Row {
+/// CPU time of all processes that ended.
+fn cpu_seconds() -> f64 {
+    // SAFETY: all zero is valid, and filled in.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    [usage.ru_utime, usage.ru_stime].iter().map(|t| t.tv_sec as f64 + t.tv_usec as f64 / 1e6).sum()
+}
+
+/// What one process has done so far.
+#[derive(Default)]
+struct Progress {
+    executions: u64,
+    rate: u64,
+    coverage: u64,
+    inputs: u64,
+}
+
+impl Progress {
     fn read(&mut self, line: &str) {
         if line.starts_with('#') {
             self.executions = number(line, "#").unwrap_or(self.executions).max(self.executions);
@@ -199,58 +248,77 @@ fn dictionary(place: &Place, target: &str) -> Option<PathBuf> {
     Some(place.root.join("fuzz").join(format!("{name}.dict"))).filter(|p| p.exists())
 }
 
-fn fuzz(place: &Place, seconds: u64) -> bool {
-    let targets = place.targets();
-    fs::create_dir_all(place.findings()).unwrap();
-    let began = Instant::now();
-    let deadline = began + Duration::from_secs(seconds);
-    let (mut rows, mut findings, mut total) = (Vec::new(), 0, 0);
-    let on_screen = std::io::stderr().is_terminal();
-    for (k, target) in targets.iter().enumerate() {
-        if interrupted() {
-            break;
-        }
-        // What one did not need is left for the others.
-        let share = deadline.saturating_duration_since(Instant::now()) / (targets.len() - k) as u32;
-        let dir = place.write_seeds(target, false);
-        let mut command = place.command(target);
+struct Run<'a> {
+    place: &'a Place,
+    began: Instant,
+    deadline: Instant,
+    /// 0 if only the time ends it.
+    goal: u64,
+    rows: Vec<Row>,
+}
+
+impl Run<'_> {
+    fn executions(&self) -> u64 {
+        self.rows.iter().map(|r| r.executions).sum()
+    }
+
+    fn findings(&self) -> u64 {
+        self.rows.iter().map(|r| r.findings).sum()
+    }
+
+    fn is_over(&self) -> bool {
+        interrupted() || Instant::now() >= self.deadline || self.goal > 0 && self.executions() >= self.goal
+    }
+
+    /// One process.
+    fn fuzz(&mut self, k: usize, program: &Path, share: Duration) {
+        let target = self.rows[k].target.clone();
+        let plan = plan(&target);
+        let dir = self.place.write_seeds(&target, false);
+        let mut command = self.place.command(program, &target);
         command.arg(&dir);
         command.args([
             format!("-timeout={SECONDS_PER_INPUT}"),
-            "-max_len=4096".into(),
+            format!("-max_len={}", plan.max_len),
             "-rss_limit_mb=1024".into(),
+            "-reload=0".into(),
             "-print_final_stats=1".into(),
             "-print_funcs=0".into(),
-            format!("-artifact_prefix={}/{target}-", place.findings().display()),
+            format!("-artifact_prefix={}/{target}-", self.place.findings().display()),
         ]);
-        command.args(dictionary(place, target).map(|d| format!("-dict={}", d.display())));
-        let (mut row, start) = (Row { target: target.clone(), ..Row::default() }, Instant::now());
+        command.args(dictionary(self.place, &target).map(|d| format!("-dict={}", d.display())));
+        let (mut now, start, cpu) = (Progress::default(), Instant::now(), cpu_seconds());
         let mut shown = Instant::now();
+        let (all, before, findings) = (self.rows.len(), self.executions(), self.findings());
+        let interval = Duration::from_millis(if std::io::stderr().is_terminal() { 500 } else { 10_000 });
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (good, lines) = follow(child, |line| {
-            line.iter().for_each(|l| row.read(l));
-            let interval = if on_screen { 500 } else { 10_000 };
-            if shown.elapsed() >= Duration::from_millis(interval) {
+            line.iter().for_each(|l| now.read(l));
+            let done = before + now.executions;
+            if shown.elapsed() >= interval {
                 shown = Instant::now();
-                let left = deadline.saturating_duration_since(shown).as_secs();
-                let end = if on_screen { "\x1b[K\r" } else { "\n" };
+                let rate = done as f64 / self.began.elapsed().as_secs_f64();
+                let mut left = self.deadline.saturating_duration_since(shown).as_secs();
+                if self.goal > 0 {
+                    left = left.min((self.goal.saturating_sub(done) as f64 / rate.max(1.0)) as u64);
+                }
+                let end = if std::io::stderr().is_terminal() { "\x1b[K\r" } else { "\n" };
                 eprint!(
-                    "target {} of {}: {target}, {} executions ({} in all), {}/s, {left} s left, {findings} findings{end}",
+                    "target {} of {all}: {target}, {}/s; in all {done} executions, {rate:.0}/s, {left} s left, {findings} findings{end}",
                     k + 1,
-                    targets.len(),
-                    row.executions,
-                    total + row.executions,
-                    row.rate,
+                    now.rate,
                 );
             }
             // Reading the seeds counts, too.
-            start.elapsed() < share
+            start.elapsed() < share && (self.goal == 0 || done < self.goal)
         });
-        row.seconds = start.elapsed().as_secs_f64();
-        row.rate = (row.executions as f64 / row.seconds.max(0.001)) as u64;
+        let row = &mut self.rows[k];
+        row.seconds += cpu_seconds() - cpu;
+        row.executions += now.executions;
+        row.coverage = row.coverage.max(now.coverage);
+        row.inputs = row.inputs.max(now.inputs);
         if !good {
-            row.finding = true;
-            findings += 1;
+            row.findings += 1;
             eprintln!("{target}: a finding");
             let from = lines.iter().position(|l| is_finding(l)).unwrap_or(0);
             lines[from..].iter().take(25).for_each(|l| eprintln!("  {l}"));
@@ -258,24 +326,53 @@ fn fuzz(place: &Place, seconds: u64) -> bool {
                 eprintln!("  {l}");
             }
         }
-        total += row.executions;
-        rows.push(row);
     }
-    println!("{:<16} {:>12} {:>9} {:>8} {:>7} {:>8} findings", "target", "executions", "per s", "edges", "inputs", "seconds");
-    for r in &rows {
-        let found = u8::from(r.finding);
-        println!(
-            "{:<16} {:>12} {:>9} {:>8} {:>7} {:>8.1} {found}",
-            r.target, r.executions, r.rate, r.coverage, r.inputs, r.seconds
+
+    fn table(&self) -> String {
+        let line = |name: &str, executions, seconds: f64, coverage: String, inputs: String, findings| {
+            let rate = executions as f64 / seconds.max(0.001);
+            format!("{name:<16} {executions:>12} {rate:>9.0} {coverage:>8} {inputs:>7} {seconds:>8.1} {findings}\n")
+        };
+        let head = format!(
+            "{:<16} {:>12} {:>9} {:>8} {:>7} {:>8} findings\n",
+            "target", "executions", "per CPU s", "edges", "inputs", "CPU s"
         );
+        let rows: String = self
+            .rows
+            .iter()
+            .map(|r| line(&r.target, r.executions, r.seconds, r.coverage.to_string(), r.inputs.to_string(), r.findings))
+            .collect();
+        let seconds = self.rows.iter().map(|r| r.seconds).sum();
+        head + &rows + &line("all", self.executions(), seconds, String::new(), String::new(), self.findings())
     }
-    let whole = began.elapsed().as_secs_f64();
-    println!("{:<16} {total:>12} {:>9.0} {:>8} {:>7} {whole:>8.1} {findings}", "all", total as f64 / whole.max(0.001), "", "");
-    println!("fuzz: {} passed, {findings} failed", rows.len() - findings);
-    if interrupted() {
-        println!("interrupted: {} of {} targets finished", rows.len().saturating_sub(1), targets.len());
+}
+
+fn fuzz(place: &Place, asan: &Path, seconds: u64, goal: u64) -> bool {
+    fs::create_dir_all(place.findings()).unwrap();
+    let began = Instant::now();
+    let rows = place.targets().into_iter().map(|target| Row { target, ..Row::default() }).collect();
+    let mut run = Run { place, began, deadline: began + Duration::from_secs(seconds), goal, rows };
+    let weights: Vec<u32> = run.rows.iter().map(|r| plan(&r.target).weight).collect();
+    while !run.is_over() {
+        let end = run.deadline.min(Instant::now() + ROUND);
+        for k in 0..run.rows.len() {
+            if run.is_over() {
+                break;
+            }
+            // What one did not need is left for the others.
+            let share = end.saturating_duration_since(Instant::now()) * weights[k] / weights[k..].iter().sum::<u32>();
+            let with_asan = share * plan(&run.rows[k].target).asan / 100;
+            run.fuzz(k, asan, with_asan);
+            run.fuzz(k, &place.program, share - with_asan);
+        }
+        // For runs of many hours, which may be cut off.
+        fs::write(place.work.join("table.txt"), run.table()).unwrap();
     }
-    findings == 0
+    print!("{}", run.table());
+    let failed = run.rows.iter().filter(|r| r.findings > 0).count();
+    let end = if interrupted() { ", interrupted" } else { "" };
+    println!("fuzz: {} passed, {failed} failed, {} s{end}", run.rows.len() - failed, began.elapsed().as_secs());
+    failed == 0
 }
 
 fn minimise(place: &Place) -> bool {
@@ -286,7 +383,7 @@ fn minimise(place: &Place) -> bool {
         let _ = fs::remove_dir_all(&to);
         fs::create_dir_all(&to).unwrap();
         let child = place
-            .command(&target)
+            .command(&place.program, &target)
             .args(["-set_cover_merge=1", "-max_len=512"])
             .args([&to, &from])
             .stderr(Stdio::piped())
@@ -318,19 +415,21 @@ fn minimise(place: &Place) -> bool {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf();
-    let place = |program: &str| Place {
-        work: root.join("target/fuzz"),
-        program: fs::canonicalize(program).unwrap_or_else(|e| panic!("{program}: {e}")),
-        root: root.clone(),
-    };
+    let absolute = |program: &str| fs::canonicalize(program).unwrap_or_else(|e| panic!("{program}: {e}"));
+    let place = |program: &str| Place { work: root.join("target/fuzz"), program: absolute(program), root: root.clone() };
     let handler: extern "C" fn(libc::c_int) = interrupt;
     // SAFETY: the handler stores a flag.
     unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
     let good = match args.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
         ["smoke", program] => smoke(&place(program)),
-        ["fuzz", program, seconds] => fuzz(&place(program), seconds.parse().expect("SECONDS is a number")),
+        ["fuzz", program, asan, seconds, executions] => fuzz(
+            &place(program),
+            &absolute(asan),
+            seconds.parse().expect("SECONDS is a number"),
+            executions.parse().expect("EXECUTIONS is a number"),
+        ),
         ["minimise", program] => minimise(&place(program)),
-        _ => panic!("drive smoke PROGRAM | fuzz PROGRAM SECONDS | minimise PROGRAM"),
+        _ => panic!("drive smoke PROGRAM | fuzz PROGRAM ASAN SECONDS EXECUTIONS | minimise PROGRAM"),
     };
     ExitCode::from(u8::from(!good))
 }

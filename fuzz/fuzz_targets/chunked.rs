@@ -3,7 +3,7 @@
 use crate::proto::http::chunked::{self, Scan, Scanner};
 
 fuzz_target!(|input: (u16, &[u8])| {
-    let (cut, body) = (usize::from(input.0).min(input.1.len()), input.1);
+    let (cut, body) = (usize::from(input.0) % (input.1.len() + 1), input.1);
     let whole = Scanner::new().scan(body);
     let mut scanner = Scanner::new();
     if let Scan::Complete { consumed, .. } = scanner.scan(&body[..cut]) {

@@ -39,7 +39,7 @@ fuzz_target!(|input: (u16, &[u8])| {
         }
     }
     // In two pieces it is the same as at once.
-    let cut = usize::from(input.0).min(data.len());
+    let cut = usize::from(input.0) % (data.len() + 1);
     let follow = |pieces: [&[u8]; 2]| {
         let (mut out, mut heads) = (Outgoing::new(0), Vec::new());
         for piece in pieces {

@@ -134,8 +134,8 @@ fuzz_target!(|input: (bool, u16, u16, &[u8], &[u8])| {
         }
     }
     // The same packets many times over go the way of large buffers.
-    let data = if one % 7 == 0 { data.repeat(400) } else { data.into_vec() };
-    let a = usize::from(one).min(data.len());
+    let data = if one % 128 == 7 { data.repeat(20_000 / (data.len() + 1)) } else { data.into_vec() };
+    let a = usize::from(one) % (data.len() + 1);
     let b = a + usize::from(two).min(data.len() - a);
     let pieces = [&data[..a], &data[a..b], &data[b..]];
     let whole = play(v5, &[], &[&data]);

@@ -17,7 +17,8 @@ unsafe extern "C" {
     ) -> *mut mg_connection;
 }
 
-type Event = (c_int, u8, Vec<u8>, Vec<u8>);
+/// Event, command, code of a CONNACK, topic, data.
+type Event = (c_int, u8, u8, Vec<u8>, Vec<u8>);
 
 thread_local! {
     static PEER: Peer = Peer::new();
@@ -28,7 +29,7 @@ unsafe extern "C" fn handler(_: *mut mg_connection, ev: c_int, data: *mut c_void
     if ev == MG_EV_MQTT_CMD || ev == MG_EV_MQTT_MSG {
         // SAFETY: what these events carry.
         let m = unsafe { &*data.cast::<mg_mqtt_message>() };
-        SEEN.with_borrow_mut(|seen| seen.push((ev, m.cmd, bytes(m.topic), bytes(m.data))));
+        SEEN.with_borrow_mut(|seen| seen.push((ev, m.cmd, m.ack, bytes(m.topic), bytes(m.data))));
     }
 }
 
@@ -47,6 +48,9 @@ fn run_one(five: bool, pieces: &[&[u8]]) -> Vec<Event> {
 
 fuzz_target!(|input: (bool, u16, &[u8])| {
     let (five, data) = (input.0, input.2);
-    let (first, second) = data.split_at(usize::from(input.1).min(data.len()));
-    assert_eq!(run_one(five, &[data]), run_one(five, &[first, second]));
+    let (first, second) = data.split_at(usize::from(input.1) % (data.len() + 1));
+    let (whole, cut) = (run_one(five, &[data]), run_one(five, &[first, second]));
+    // What came behind a refusal is handled only if it came with it.
+    let refused = whole.iter().any(|e| e.1 == 2 && e.2 != 0);
+    assert!(cut == whole || refused && whole.starts_with(&cut), "{whole:?} {cut:?}");
 });

@@ -150,7 +150,11 @@ struct Site {
     mgr: *mut mg_mgr,
     pfn: mg_event_handler_t,
     dash: *mut mg_dash,
+    /// Where what the peer reads goes.
+    sink: *mut u8,
 }
+
+const SINK: usize = 65536;
 
 impl Site {
     fn new() -> Site {
@@ -193,7 +197,7 @@ impl Site {
             let mgr: *mut mg_mgr = leak(size_of::<mg_mgr>() / 8 + 1).cast();
             mg_mgr_init(mgr);
             let listener = mg_http_listen(mgr, c"http://127.0.0.1:0".as_ptr(), Some(handler), ptr::null_mut());
-            Site { mgr, pfn: (*listener).pfn, dash: Box::leak(Box::new(dash)) }
+            Site { mgr, pfn: (*listener).pfn, dash: Box::leak(Box::new(dash)), sink: leak(SINK / 8).cast() }
         }
     }
 
@@ -224,7 +228,7 @@ impl Site {
                 self.poll(ends[1]);
             }
             libc::shutdown(ends[1], libc::SHUT_WR);
-            for _ in 0..100 {
+            for _ in 0..1000 {
                 self.poll(ends[1]);
                 if (*(*self.mgr).conns).flags.is_listening() {
                     libc::close(ends[1]);
@@ -238,17 +242,14 @@ impl Site {
     fn poll(&self, peer: c_int) {
         // SAFETY: the manager, and room for what is read.
         unsafe {
-            for _ in 0..3 {
-                mg_mgr_poll(self.mgr, 0);
-                let mut sink = [0u8; 65536];
-                while libc::recv(peer, sink.as_mut_ptr().cast(), sink.len(), libc::MSG_DONTWAIT) > 0 {}
-            }
+            mg_mgr_poll(self.mgr, 0);
+            while libc::recv(peer, self.sink.cast(), SINK, libc::MSG_DONTWAIT) == SINK as isize {}
         }
     }
 }
 
 fuzz_target!(|input: (u8, bool, u16, &[u8])| {
-    let (way, strict, cut, data) = (input.0 % WAYS, input.1, usize::from(input.2).min(input.3.len()), input.3);
+    let (way, strict, cut, data) = (input.0 % WAYS, input.1, usize::from(input.2) % (input.3.len() + 1), input.3);
     SITE.with(|site| {
         // A WebSocket's handshake is the same every time.
         let hello = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -257,6 +258,12 @@ fuzz_target!(|input: (u8, bool, u16, &[u8])| {
         let whole = site.run(way, strict, &[&data]);
         let cut = site.run(way, strict, &[&data[..cut], &data[cut..]]);
         assert!(whole.stored <= 2 * data.len());
-        assert_eq!(whole, cut);
+        // What came behind an HTTP/1.0 request is handled only if it came with it.
+        let is_old = |v: &[u8]| v[..5].eq_ignore_ascii_case(b"HTTP/") && &v[5..] != b"1.1";
+        if data.windows(8).any(is_old) && whole.messages.len() > cut.messages.len() {
+            assert!(whole.messages.starts_with(&cut.messages));
+        } else {
+            assert_eq!(whole, cut);
+        }
     });
 });

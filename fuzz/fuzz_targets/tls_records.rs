@@ -52,6 +52,6 @@ fn run_one(server: bool, pieces: &[&[u8]]) -> bool {
 
 fuzz_target!(|input: (bool, u16, &[u8])| {
     let (server, data) = (input.0, input.2);
-    let (first, second) = data.split_at(usize::from(input.1).min(data.len()));
+    let (first, second) = data.split_at(usize::from(input.1) % (data.len() + 1));
     assert_eq!(run_one(server, &[data]), run_one(server, &[first, second]));
 });

@@ -69,9 +69,9 @@ fn run_one(open: bool, strict: bool, pieces: &[&[u8]]) -> Vec<Message> {
 
 fuzz_target!(|input: (bool, bool, u16, &[u8])| {
     let (open, strict, cut, data) = input;
-    let (first, second) = data.split_at(usize::from(cut).min(data.len()));
+    let (first, second) = data.split_at(usize::from(cut) % (data.len() + 1));
     let whole = run_one(open, strict, &[data]);
-    // Nobody knows the key but we.
-    assert!(open || whole.is_empty());
+    // Nobody knows the key but we. Without strict rules a 101 may come without headers.
+    assert!(open || !strict || whole.is_empty());
     assert_eq!(whole, run_one(open, strict, &[first, second]));
 });

@@ -160,6 +160,10 @@ record! {
         flushed: Cell<bool>,
         /// A protocol handler has called the application about the receive buffer and must not be re-entered.
         dispatching: Cell<bool>,
+        /// How many MG_EV_READ of this connection are being handled, by handlers that poll.
+        reading: Cell<u8>,
+        /// Data arrived while these were too many for another.
+        untold: Cell<bool>,
         /// Buffered messages wait for the next poll of this connection; nothing is read before that.
         batch_pending: Cell<bool>,
         reason: Cell<Reason>,
@@ -868,6 +872,7 @@ mod tests {
 
     samples! {
         bool = true;
+        u8 = 7;
         i32 = 7;
         u32 = 7;
         u64 = 7;

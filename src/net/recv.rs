@@ -145,6 +145,8 @@ pub(crate) fn read(e: &Engine, c: ConnRef, rec: &ConnState) {
         };
         match got {
             Io::Done(0) if udp => continue,
+            // The end is for later.
+            Io::Done(0) if rec.untold.get() => break,
             Io::Done(0) => {
                 rec.eof.set(true);
                 rec.readable.set(false);
@@ -218,6 +220,10 @@ fn read_datagram(e: &Engine, c: ConnRef, rec: &ConnState, most: usize) -> Io {
     got
 }
 
+/// A handler that polls in MG_EV_READ is told of more data in a nested event. So deep, the events end, or a peer that sends in small
+/// pieces could overflow the stack: the innermost handler finds more data in the buffer, and is called once more after it returns.
+const DEEPEST: u8 = 32;
+
 /// Updates the state after `n` bytes were appended to the receive buffer.
 pub(crate) fn received(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
     let io = c.recv();
@@ -244,8 +250,24 @@ pub(crate) fn received(e: &Engine, c: ConnRef, rec: &ConnState, n: usize) {
             }
         }
     }
-    call_count(c, MG_EV_READ, n);
-    if !e.is_dead() {
-        ending::settle(e, c, rec);
+    if rec.reading.get() == DEEPEST {
+        return rec.untold.set(true);
     }
+    rec.reading.set(rec.reading.get() + 1);
+    let mut n = n;
+    loop {
+        let told = rec.arrived.get();
+        call_count(c, MG_EV_READ, n);
+        if e.is_dead() {
+            return;
+        }
+        if c.is_closed() || !rec.untold.take() {
+            break;
+        }
+        n = rec.arrived.get().wrapping_sub(told) as usize;
+    }
+    if !c.is_closed() {
+        rec.reading.set(rec.reading.get() - 1);
+    }
+    ending::settle(e, c, rec);
 }
