@@ -203,11 +203,9 @@ fn wait(e: &Engine, ms: c_int, ready: &mut Vec<Ready>) {
 fn is_known(e: &Engine, r: &Ready) -> bool {
     let Some(rec) = e.rec_for(r.token).filter(|_| r.token != poller::WAKER) else { return false };
     let Some(c) = rec.connection() else { return false };
-    !r.error
-        && (rec.hup.get() || !r.hup)
-        && !(r.writable && rec.blocked.get())
-        && (!r.readable || rec.eof.get() || rec.readable.get() && recv::is_paused(e, c))
-        && !c.flags().is_connecting()
+    let is_input_known = || rec.eof.get() || rec.readable.get() && recv::is_paused(e, c);
+    let is_new = r.error || r.hup && !rec.hup.get() || r.writable && rec.blocked.get() || r.readable && !is_input_known();
+    !is_new && !c.flags().is_connecting()
 }
 
 /// From now on the poller reports changes only.
