@@ -182,11 +182,11 @@ fn conclude(e: &Engine, c: ConnRef, rec: &ConnState) {
     }
     if let DrainAction::Close(reason @ (Reason::Drained | Reason::PeerClosed)) = action {
         if flags.is_secure() && !tls::send_close_notify(e, c, rec) {
-            // Nothing can follow close_notify: no further request is handled while it waits.
+            // Nothing can follow close_notify: no further request is handled while it waits. A client still gets the end of a response.
             if rec.reason.get() == Reason::None {
                 rec.reason.set(reason);
             }
-            c.update(|f| f.set_draining(true));
+            c.update(|f| f.set_draining(f.is_draining() || f.is_accepted()));
             action = drain::next_action(ending::drain_inputs(e, c, rec));
         }
     }
