@@ -103,7 +103,7 @@ measure() {
     match($0, /req\/s [0-9.]+$/) && /CPU per request/ { rps = substr($0, RSTART + 6) }
     END {
       if (readme) printf "| %s | %s | %s | %s |\n", title, cpu, rps, other
-      else printf "%-34s %10.2f %10.2f %10s %12s %s %s\n", title, us[1], us[2], cpu, rps, n > 2 ? sprintf("%8.2f", us[3] / us[2]) : "", other
+      else printf "%-34s %10.2f %10.2f %10s %12s %s %s\n", title, us[1], us[2], cpu, rps, (n > 2 ? sprintf("%8.2f", us[3] / us[2]) : ""), other
     }' $out/last
 }
 
