@@ -25,6 +25,11 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     c->is_resp = 0;
     c->is_draining = 1;
   }
+  if (mg_match(hm->uri, mg_str("/polls"), NULL)) {
+    mg_http_reply(c, 200, "", "hi");
+    mg_mgr_poll(c->mgr, 0);
+    mg_mgr_poll(c->mgr, 0);
+  }
   if (slow) {
     c->is_draining = 1;
     clock_ms += 100000;
@@ -160,6 +165,30 @@ static void slow_handler(void) {
   end(&mgr, &p);
 }
 
+// A body arrives slowly on a connection that drains. Its handler answers and polls: the request in the buffer is not a late head.
+static void slow_body(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  struct mg_connection *c;
+  struct mgx_drain_opts opts;
+  memset(&opts, 0, sizeof(opts));
+  opts.response_timeout_ms = 1000;
+  forget();
+  c = join(&mgr, serve(&mgr, handler, NULL), &p);
+  CHECK(peer_send_text(&p, "POST /polls HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"));
+  POLL_UNTIL(&mgr, c->recv.len > 0);
+  mgx_conn_drain(c, &opts);
+  poll_often(&mgr);
+  clock_ms += 900;
+  CHECK(peer_send_text(&p, "a"));
+  poll_often(&mgr);
+  clock_ms += 900;
+  ask(&mgr, &p, "b");
+  expect_end(&mgr, &p, HI_CLOSE);
+  CHECK_EQ(reason, MGX_REASON_DRAINED);
+  end(&mgr, &p);
+}
+
 int main(void) {
   behind_another();
   before_another();
@@ -169,5 +198,6 @@ int main(void) {
   the_end_behind_head();
   told_by_a_lame_duck();
   slow_handler();
+  slow_body();
   return DONE();
 }

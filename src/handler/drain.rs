@@ -259,6 +259,9 @@ fn finish(e: &Engine, c: ConnRef, rec: &ConnState, now: u64, since: u64, last: b
         rec.http.asked_at.get()
     } else if is_body_coming(rec) {
         rec.read_at.get()
+    } else if rec.dispatching.get() {
+        // The handler of an answered request polls: the buffer holds that request, not the head of another.
+        return NO_LIMIT;
     } else {
         rec.head_began.get()
     };
