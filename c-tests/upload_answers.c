@@ -14,6 +14,18 @@ static bool answers_later, quiet;
 static int wakeups, hdrs;
 static unsigned long id;
 
+static size_t write_nothing(void *fd, const void *buf, size_t len) {
+  (void) fd, (void) buf, (void) len;
+  return 0;
+}
+
+static void failed(struct mg_connection *c, const char *error) {
+  CHECK(error != NULL);
+  mg_http_reply(c, 507, "", "full");
+  mg_mgr_poll(c->mgr, 0);
+  mg_mgr_poll(c->mgr, 0);
+}
+
 static void stored(struct mg_connection *c, const char *error) {
   CHECK(error == NULL);
   if (answers_later) {
@@ -31,6 +43,11 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   } else if (ev == MG_EV_HTTP_HDRS && mg_match(hm->uri, mg_str("/up"), NULL)) {
     hdrs++;
     mg_http_start_upload(c, hm, mg_str("file"), mg_str("up"), &mg_fs_posix, stored);
+  } else if (ev == MG_EV_HTTP_HDRS && mg_match(hm->uri, mg_str("/full"), NULL)) {
+    static struct mg_fs full;
+    full = mg_fs_posix;
+    full.wr = write_nothing;
+    mg_http_start_upload(c, hm, mg_str("file"), mg_str("up"), &full, failed);
   } else if (ev == MG_EV_HTTP_MSG && mg_match(hm->uri, mg_str("/later"), NULL)) {
     waiting = c;
   } else if (ev == MG_EV_HTTP_MSG) {
@@ -108,10 +125,26 @@ static void woken(void) {
   CHECK_EQ(wakeups, 1);
 }
 
+// The rest of a body that cannot be stored is no request, even if the callback answers and polls.
+static void not_stored(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  char text[2000];
+  snprintf(text, sizeof(text), "POST /full HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n%0512d%s", 0,
+           "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  begin(&mgr, &p, text);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  CHECK(peer_got(&p, "HTTP/1.1 507 Insufficient Storage\r\nConnection: close\r\nContent-Length: 4          \r\n\r\nfull"));
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mkdir("up", 0700);
   answered_later();
   behind_another();
   woken();
+  not_stored();
   return DONE();
 }

@@ -88,7 +88,7 @@ fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     if c.engine().is_none_or(|e| e.compat.get()) {
         return false;
     }
-    if c.flags().is_draining() {
+    if c.flags().is_draining() || rec.http.phase.get() == Phase::Refused {
         return true;
     }
     let http = http::is_http(c);

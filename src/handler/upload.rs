@@ -7,6 +7,7 @@ use crate::ffi_util::bytes::{self, cstr};
 use crate::ffi_util::iobuf;
 use crate::memory;
 use crate::memory::prelude::*;
+use crate::net::engine::Phase;
 use crate::net::event::{call_count, call_user, error};
 use crate::net::handle::ConnRef;
 use crate::platform::files::{self, ConfinedRoot};
@@ -472,13 +473,16 @@ impl Upload {
         if self.callback.is_some() {
             http::await_answer(c);
         }
+        if let (Err(_), Some(rec)) = (result, c.rec()) {
+            // The rest of the body must not be taken for a request, even if the callback polls.
+            rec.http.phase.set(Phase::Refused);
+        }
         tell(c, self.callback, result.map_or_else(CStr::as_ptr, |()| ptr::null()));
         self.deliver_close(c);
         if c.is_closed() {
             return;
         }
         if result.is_err() {
-            // The rest of the body must not be taken for a request.
             c.update(|f| f.set_draining(true));
         }
         let flags = c.flags();
