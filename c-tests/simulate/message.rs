@@ -22,11 +22,7 @@ fn key(id: usize, q: &Request) -> usize {
 }
 
 pub(crate) fn request(id: usize, q: &Request) -> Vec<u8> {
-    let method = match q.method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-    };
+    let method = q.method.name();
     let version = if q.old { "1.0" } else { "1.1" };
     let mut out = format!("{method} /{id} HTTP/{version}\r\nHost: a\r\n").into_bytes();
     if q.last {
@@ -56,7 +52,6 @@ pub(crate) fn request(id: usize, q: &Request) -> Vec<u8> {
     out
 }
 
-/// What was read of answers.
 /// The program drains the connection while it handles the head of this request, and polls: an earlier answer that is sent then is
 /// the last, as far as anybody can know. But the socket may not take all of it, and the program may then answer still.
 fn answers_too_late(request: &Request) -> bool {
@@ -64,6 +59,7 @@ fn answers_too_late(request: &Request) -> bool {
     request.upload && acts.any(|act| matches!(act, Act::Poll { .. }))
 }
 
+/// What was read of answers.
 #[derive(Default)]
 pub(crate) struct Reader {
     buf: Vec<u8>,

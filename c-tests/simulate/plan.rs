@@ -98,6 +98,16 @@ pub(crate) enum Method {
     Post,
 }
 
+impl Method {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     None,

@@ -352,10 +352,12 @@ unsafe fn message(c: *mut mg_connection, id: Id, hm: *mut mg_http_message) {
     let q = &plan.requests[request];
     let is_whole = || unsafe {
         let want = message::body(request, 0, q.body.len());
-        number(hm.cast()) == Some(request) && bytes(&(*hm).body) == want
+        let method = q.method.name().as_bytes();
+        number(hm.cast()) == Some(request) && bytes(&(*hm).method) == method && bytes(&(*hm).body) == want
     };
     if !is_whole() {
-        return find(format!("request {request} came with another body than was sent"));
+        let method = String::from_utf8_lossy(unsafe { bytes(&(*hm).method) });
+        return find(format!("request {request} came as {method:?}, or with another body than was sent"));
     }
     if !dispatched(id, request) {
         return;
@@ -604,6 +606,8 @@ pub(crate) fn perform(act: &Act, c: *mut mg_connection, id: Id) {
                 mark(id, |c| c.killed = true);
                 mgx_conn_abort(c);
             }
+            // An upload occupies it until it ends.
+            Act::Swap if with(|p| p.conns[&id].uploads.is_some()) => {}
             Act::Swap => {
                 let now = (*c).r#fn.map(|f| f as usize);
                 (*c).r#fn = Some(if now == Some(handler as *const () as usize) { other_handler } else { handler });

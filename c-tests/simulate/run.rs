@@ -374,6 +374,12 @@ fn judge_talk(plan: &Plan, program: &Program, index: usize, talking: &Talking) -
     if conn.drained || talking.said_bye || drains(plan) || talking.close.is_some_and(|code| code != 1000) {
         return Ok(());
     }
+    // The time for a half-closed peer also limits how long its messages wait for a handler that polls, and the handler computes in it.
+    let half_close_ms = if plan.limits.half_close_ms > 0 { plan.limits.half_close_ms as u64 } else { 5000 };
+    let polls = || talk.acts().any(|act| matches!(act, Act::Poll { .. }));
+    if reason == MGX_REASON_PEER_CLOSED && program.computed_us / 1000 >= half_close_ms && polls() {
+        return Ok(());
+    }
     let arrived = story.arrived_before.unwrap_or(story.arrived);
     talking.missing(arrived).map_or(Ok(()), Err)
 }
