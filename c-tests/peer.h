@@ -218,6 +218,14 @@ static inline bool peer_was_reset(const struct peer *p) {
   return p->end == ECONNRESET;
 }
 
+// The same of a reset that came behind the end of the stream, which recv does not tell.
+static inline bool peer_was_reset_late(const struct peer *p) {
+  int error = 0;
+  socklen_t len = sizeof(error);
+  CHECK(getsockopt(p->fd, SOL_SOCKET, SO_ERROR, (void *) &error, &len) == 0);
+  return error != 0;
+}
+
 static inline bool peer_has(struct peer *p, size_t len) {
   peer_read(p);
   return p->len >= len;
