@@ -264,6 +264,7 @@ static void slowly_draining_output(void) {
   struct peer p;
   size_t before;
   int i, still = 0;
+  if (getenv("SHORT_IO") != NULL) return;  // tiny packets occupy more of the kernel's buffers than they carry
   memset(&limits, 0, sizeof(limits));
   limits.write_timeout_ms = 1000;
   start(&limits);

@@ -73,6 +73,7 @@ static void before_another(void) {
   struct mg_mgr mgr;
   struct peer p;
   struct mg_connection *c = begin(&mgr, &p, GET("/hi") GET("/later"));
+  POLL_UNTIL(&mgr, requests == 2);
   mgx_conn_drain(c, NULL);
   mg_http_reply(c, 200, "", "hi");
   expect_end(&mgr, &p, HI HI_CLOSE);

@@ -1,4 +1,5 @@
 // MG_MAX_RECV_SIZE is exact: a buffer filled to the limit is no error, one byte more is.
+// not under: short: one read must fill the last step
 // flags:
 // flags: -DMG_MAX_RECV_SIZE=65536
 // flags: -DMG_MAX_RECV_SIZE=50000

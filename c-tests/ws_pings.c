@@ -1,4 +1,5 @@
 // Pings from a peer that does not read: the pongs must not fill the memory.
+// not under: short: megabytes byte by byte take minutes
 #include "ws_peer.h"
 
 #define PINGS 60000
