@@ -52,13 +52,15 @@ fn cut_transfers() -> bool {
     asked
 }
 
-/// Gigabytes and load, for which the debug build takes minutes with as many calls; and chunks that a proxy passes on as they arrive.
+/// Gigabytes and load, for which the debug build takes minutes with as many calls; chunks that a proxy passes on as they arrive; and a
+/// bound on memory for blocks that are sent whole.
 const NOT_SHORT: &[&str] = &[
     "proxy::heads",
     "tls::wrk_small",
     "tls::wrk_files",
     "load::ten_seconds_on_256_connections",
     "load::large_answers",
+    "files::five_hundred_concurrent_downloads",
     "files::ten_gibibytes_with_flat_memory",
     "files::uploads_with_flat_memory",
     "files::huge_response",

@@ -105,9 +105,10 @@ pub(crate) unsafe fn event(c: *mut mg_connection, ev: c_int, data: *mut c_void, 
                 // What the program itself has cut short.
                 return;
             }
-            // So has mg_mgr_free an answer that ends with its connection: what has come of it is delivered.
+            // So have mg_mgr_free and an error an answer that ends with its connection: what has come of it is delivered.
             let ends = |n: u16| talk.asks.get(usize::from(n)).is_some_and(|ask| matches!(ask.answer, Framing::Rest(_)));
-            if program::with(|p| p.freed_early) && ends(number) && with(t, |t| t.awaits_more(&body)) {
+            let cuts = program::with(|p| p.freed_early) || crate::memory::has_failed();
+            if cuts && ends(number) && with(t, |t| t.awaits_more(&body)) {
                 return;
             }
             if see(t, ev, &Item::new(status, number, &body)) {
