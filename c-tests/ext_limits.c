@@ -144,6 +144,18 @@ static void a_slow_head(void) {
   CHECK_EQ(closed, 2);
   expect_end(&mgr, &p, TIMEOUT);
   CHECK_EQ(stats().timeouts, 2);
+  peer_free(&p);
+
+  // The request before was HEAD; what this one is nobody knows.
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, "HEAD /own HTTP/1.1\r\nHost: a\r\n\r\n");
+  poll_often(&mgr);
+  peer_read(&p);
+  p.len = 0;
+  CHECK(peer_send_text(&p, "GE"));
+  poll_often(&mgr);
+  advance_clock(1000);
+  expect_end(&mgr, &p, TIMEOUT);
   finish(&p);
 }
 
@@ -168,6 +180,14 @@ static void a_stalled_body(void) {
   expect_end(&mgr, &p, TIMEOUT);
   CHECK_EQ(reason, MGX_REASON_BODY_TIMEOUT);
   CHECK_EQ(requests, 0);
+  peer_free(&p);
+
+  join(&mgr, listener, &p);
+  CHECK(peer_send_text(&p, "HEAD /hi HTTP/1.1\r\nContent-Length: 10\r\n\r\nx"));
+  poll_often(&mgr);
+  advance_clock(1000);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK(p.len > 4 && memcmp(p.buf + p.len - 4, "\r\n\r\n", 4) == 0);
   finish(&p);
 }
 

@@ -15,6 +15,11 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   if (ev != MG_EV_HTTP_MSG) return;
   if (mg_match(hm->uri, mg_str("/begin"), NULL)) mgx_http_begin(c, 200, NULL);
   if (mg_match(hm->uri, mg_str("/print"), NULL)) mg_printf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  if (mg_match(hm->uri, mg_str("/pieces"), NULL)) {
+    mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+    mg_send(c, "ow", 2);
+    mg_send(c, "n", 1);
+  }
   if (mg_match(hm->uri, mg_str("/drained"), NULL)) {
     mg_printf(c, OWN);
     c->is_resp = 0;
@@ -116,6 +121,15 @@ static void behind_printed_head(void) {
   end(&mgr, &p);
 }
 
+// A body that the program prints in pieces behind such a head is dropped to the last byte.
+static void pieces_behind_head(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  begin(&mgr, &p, HEAD("/pieces") GET("/hi") GET("/pieces"));
+  expect_open(&mgr, &p, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" HI OWN);
+  end(&mgr, &p);
+}
+
 // ... and if it was to be the last, the connection ends.
 static void the_end_behind_head(void) {
   struct mg_mgr mgr;
@@ -195,6 +209,7 @@ int main(void) {
   asked_to_be_the_last();
   behind_head();
   behind_printed_head();
+  pieces_behind_head();
   the_end_behind_head();
   told_by_a_lame_duck();
   slow_handler();
