@@ -88,14 +88,14 @@ fn is_last(c: ConnRef, rec: &ConnState) -> bool {
     if c.engine().is_none_or(|e| e.compat.get()) {
         return false;
     }
-    if c.flags().is_draining() || rec.http.phase.get() == Phase::Refused {
+    if c.flags().is_draining() {
         return true;
     }
     let http = http::is_http(c);
     match http::closes(c, rec) {
         CloseAfter::No => false,
-        // An immediate response is the last one, whatever follows in the buffer.
-        CloseAfter::Asked => http && (rec.dispatching.get() || !http::has_more(c, rec)),
+        // An immediate response is the last one, whatever follows in the buffer; so is one to a request of which some is not read.
+        CloseAfter::Asked => http && (rec.dispatching.get() || rec.http.phase.get() == Phase::Refused || !http::has_more(c, rec)),
         CloseAfter::Http10 => http && !http::has_more(c, rec),
     }
 }

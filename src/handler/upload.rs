@@ -7,7 +7,7 @@ use crate::ffi_util::bytes::{self, cstr};
 use crate::ffi_util::iobuf;
 use crate::memory;
 use crate::memory::prelude::*;
-use crate::net::engine::Phase;
+use crate::net::engine::{CloseAfter, Phase};
 use crate::net::event::{call_count, call_user, error};
 use crate::net::handle::ConnRef;
 use crate::platform::files::{self, ConfinedRoot};
@@ -476,6 +476,7 @@ impl Upload {
         if let (Err(_), Some(rec)) = (result, c.rec()) {
             // The rest of the body must not be taken for a request, even if the callback polls.
             rec.http.phase.set(Phase::Refused);
+            rec.http.close.set(CloseAfter::Asked);
         }
         tell(c, self.callback, result.map_or_else(CStr::as_ptr, |()| ptr::null()));
         self.deliver_close(c);
