@@ -97,6 +97,7 @@ help:
 	@echo 'make bench-peers  compare with other servers and brokers; make deps-bench-peers installs them'
 	@echo 'make bench-scale  measure many idle connections: memory, polls, drain, an active connection beside them'
 	@echo 'make bench-latency  measure p50, p99 and p99.9 at 70 % load, beside nginx'
+	@echo 'make bench-threads  measure one thread, two threads and two processes: what they cost each other'
 	@echo 'make bench-docs  run all benchmarks and regenerate the tables and charts in docs/performance.md; needs an idle machine'
 	@echo 'make bench-instructions  count the instructions of one request, by module (valgrind)'
 	@echo 'make clean      remove build results'
@@ -231,6 +232,9 @@ bench-scale: build
 bench-latency: build
 	benches/latency.py
 
+bench-threads: build
+	benches/threads.py
+
 # All of these but bench-instructions, into docs/performance.md and README.md, with the charts.
 bench-docs: build
 	benches/publish.py all
@@ -303,7 +307,7 @@ deps-packages: deps
 clean:
 	$(CARGO) clean
 
-.PHONY: help layouts pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-peers deps-bench-peers bench-scale bench-latency bench-docs bench-instructions install install-files uninstall clean
+.PHONY: help layouts pack dist reproducible packages deps-packages msrv features build serve deps test lint miri big drain-demo tsan header bench bench-tls bench-peers deps-bench-peers bench-scale bench-latency bench-threads bench-docs bench-instructions install install-files uninstall clean
 
 include bindings/rules.mk
 include c-tests/mutants.mk

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Counts the user instructions that the release library spends on one keep-alive request of hello.c, in all and by module. Two runs
 # of different length are subtracted, so neither start-up nor the end counts. The figure does not depend on the machine's load.
+# Counts the atomic read-modify-write instructions among them, too: what threads on other processors could have to wait for.
 #
 # usage: [FUNCTIONS=1] [CASE=keep] benches/instructions.sh [LIBDIR [INCLUDEDIR]]    default: target/release include
 #   FUNCTIONS=1   prints each function too (those that were not inlined)
@@ -9,7 +10,7 @@
 set -eu
 
 missing=
-for tool in gcc:gcc valgrind:valgrind python3:python3; do
+for tool in gcc:gcc objdump:binutils valgrind:valgrind python3:python3; do
   command -v "${tool%%:*}" > /dev/null || missing="$missing ${tool#*:}"
 done
 if [ -n "$missing" ]; then
@@ -55,8 +56,8 @@ def run(requests):
     with socket.create_server(('127.0.0.1', 0)) as s:
         port = s.getsockname()[1]
     out = f'{directory}/callgrind.{requests}'
-    server = subprocess.Popen(['valgrind', '--quiet', '--tool=callgrind', f'--callgrind-out-file={out}', f'{directory}/hello', str(port), *MODES[case]],
-                              stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(['valgrind', '--quiet', '--tool=callgrind', '--dump-instr=yes', '--compress-pos=no', '--compress-strings=no',
+                               f'--callgrind-out-file={out}', f'{directory}/hello', str(port), *MODES[case]], stderr=subprocess.DEVNULL)
     try:
         with connect(server, port) as s:
             for _ in range(requests):
@@ -77,10 +78,38 @@ def run(requests):
     found = collections.Counter()
     for count, name in re.findall(r'^ *([\d,]+) \([^)]*\)  (.+)$', text, re.M):
         found[name] += int(count.replace(',', ''))
+    return found, atomics(out)
+
+
+LOCKED = {}
+
+
+def locked(path):
+    """Addresses of the atomic read-modify-write instructions of a library or program."""
+    if path not in LOCKED:
+        text = subprocess.run(['objdump', '-d', '--no-show-raw-insn', path], capture_output=True, text=True).stdout
+        LOCKED[path] = {int(at, 16) for at in re.findall(r'^ *([0-9a-f]+):\t(?:lock |xchg .*\()', text, re.M)}
+    return LOCKED[path]
+
+
+def atomics(out):
+    """Executed atomic instructions by object."""
+    found, path, is_call = collections.Counter(), '', False
+    with open(out) as f:
+        for line in f:
+            if line.startswith('ob='):
+                path = line[3:].strip()
+            elif line.startswith('calls='):
+                is_call = True
+            elif line.startswith('0x'):
+                # The line behind a call has the costs of what was called.
+                if not is_call and os.path.isfile(path) and int(line.split()[0], 16) in locked(path):
+                    found[os.path.basename(os.path.realpath(path))] += int(line.split()[2])
+                is_call = False
     return found
 
 
-short, long = run(SHORT), run(LONG)
+(short, short_atomics), (long, long_atomics) = run(SHORT), run(LONG)
 modules = collections.Counter()
 total = 0
 for name in long:
@@ -96,6 +125,9 @@ print(f'{total / per:8.0f}  instructions for a keep-alive request, {case}')
 for module, n in modules.most_common():
     if round(n / per) > 0:
         print(f'{n / per:8.0f}  {module}')
+print(f'{(long_atomics.total() - short_atomics.total()) / per:8.1f}  atomic instructions')
+for name in long_atomics:
+    print(f'{(long_atomics[name] - short_atomics[name]) / per:8.1f}  of {name}')
 if os.environ.get('FUNCTIONS'):
     print()
     for name in sorted(long, key=lambda name: short[name] - long[name]):

@@ -13,7 +13,8 @@ from xml.sax.saxutils import escape
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TEXTS = [ROOT + "/README.md", ROOT + "/docs/performance.md"]
 CHARTS = ROOT + "/docs/performance/"
-ALL = ["benches/run.sh --readme", "benches/tls.sh --readme", "benches/peers.py --readme", "benches/scale.py --readme", "benches/latency.py --readme"]
+ALL = ["benches/run.sh --readme", "benches/tls.sh --readme", "benches/peers.py --readme", "benches/scale.py --readme", "benches/latency.py --readme",
+       "benches/threads.py --readme"]
 
 
 def insert(command, text):
