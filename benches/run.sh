@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures the release library against the practical floor (floor.c, ws_floor.c, file_floor.c), side by side, and prints a table.
 #
-# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 pipe16 pipe200 big8 idle9000 ws16 ws64k
+# usage: benches/run.sh [--readme] [CASE...]     CASE: keep16 keep64 keep256 pipe16 pipe200 big8 big16m stream16m idle9000 ws16 ws64k
 #                                                  file4k file4k-cached file100m new64; default: all
 #   --readme   the table as Markdown, for README.md
 # environment: ROUNDS=3     interleaved runs of each program, of which the median counts
@@ -21,7 +21,7 @@ if [ "${1:-}" = --readme ]; then
   shift
 fi
 # Many short connections come last: they leave the kernel with many ports that are not free for a minute.
-cases=${*:-keep16 keep64 keep256 pipe16 pipe200 big8 idle9000 ws16 ws64k file4k file4k-cached file100m new64}
+cases=${*:-keep16 keep64 keep256 pipe16 pipe200 big8 big16m stream16m idle9000 ws16 ws64k file4k file4k-cached file100m new64}
 
 missing=
 for tool in gcc:gcc wrk:wrk python3:python3 taskset:util-linux; do
@@ -98,6 +98,7 @@ measure() {
   awk -v title="$title" -v readme="$readme" '
     match($0, /[0-9.]+ us CPU\/req/) { us[++n] = substr($0, RSTART, RLENGTH) + 0 }
     n == 1 && match($0, /[0-9.]+ KB\/idle/) { other = other substr($0, RSTART, RLENGTH) " connection" }
+    n == 1 && match($0, /[0-9.]+ MB of memory/) { other = other substr($0, RSTART, RLENGTH) }
     n == 1 && match($0, /(Socket errors|Non-2xx).*/) { other = other (other == "" ? "" : "; ") substr($0, RSTART) }
     match($0, /CPU per request [0-9.]+/) { cpu = substr($0, RSTART + 16, RLENGTH - 16) }
     match($0, /req\/s [0-9.]+$/) && /CPU per request/ { rps = substr($0, RSTART + 6) }
@@ -116,6 +117,8 @@ for name in $cases; do
     pipe200) pipe_row '200 pipelined requests, 64' 200 ;;
     new64) row 'new connection each time, 64' drain -n "$rounds" -c 64 ;;
     big8) row '1 MiB replies, 8' big -n "$rounds" -c 8 ;;
+    big16m) row '16 MiB replies, 8' 'big 16' -m -n "$rounds" -c 8 ;;
+    stream16m) row '16 MiB in chunks of 64 KiB, 8' 'stream 16' -m -n "$rounds" -c 8 ;;
     idle9000)
       if [ "$(ulimit -n)" -lt 9200 ]; then
         echo "$0: 9000 idle connections need a limit of 9200 open files; it is $(ulimit -n)" >&2
