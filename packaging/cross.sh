@@ -74,6 +74,8 @@ reason() {
 }
 
 served() { # served PROGRAM
+  # Not the ports of the program before.
+  rm -f "$work/ports"
   LD_LIBRARY_PATH=$build $run "$1" c-tests/certs/server-p256.pem c-tests/certs/server-p256.key >"$work/ports" 2>"$work/hello.log" &
   server=$!
   for _ in $(seq 1200); do
