@@ -48,10 +48,13 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
 // The header was added when the head was queued already.
 #define HI_CLOSED "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\nConnection: close\r\n\r\nhi"
 
-static struct mg_connection *begin(struct mg_mgr *mgr, struct peer *p, const char *text) {
-  struct mg_connection *c;
+static struct mg_connection *enter(struct mg_mgr *mgr, struct peer *p) {
   forget();
-  c = join(mgr, serve(mgr, handler, NULL), p);
+  return join(mgr, serve(mgr, handler, NULL), p);
+}
+
+static struct mg_connection *begin(struct mg_mgr *mgr, struct peer *p, const char *text) {
+  struct mg_connection *c = enter(mgr, p);
   ask(mgr, p, text);
   return c;
 }
@@ -150,8 +153,7 @@ static void told_by_a_lame_duck(void) {
   struct mgx_mgr_drain_opts opts;
   memset(&opts, 0, sizeof(opts));
   opts.lame_duck_ms = 1000;
-  forget();
-  c = join(&mgr, serve(&mgr, handler, NULL), &p);
+  c = enter(&mgr, &p);
   mgx_mgr_drain(&mgr, &opts);
   POLL_UNTIL(&mgr, mgx_mgr_phase(&mgr) == MGX_MGR_LAME_DUCK);
   ask(&mgr, &p, GET("/begin"));
@@ -187,8 +189,7 @@ static void slow_body(void) {
   struct mgx_drain_opts opts;
   memset(&opts, 0, sizeof(opts));
   opts.response_timeout_ms = 1000;
-  forget();
-  c = join(&mgr, serve(&mgr, handler, NULL), &p);
+  c = enter(&mgr, &p);
   CHECK(peer_send_text(&p, "POST /polls HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"));
   POLL_UNTIL(&mgr, c->recv.len > 0);
   mgx_conn_drain(c, &opts);
