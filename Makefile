@@ -150,12 +150,11 @@ deps:
 	  [ -d $(PEERS)/node/node_modules/$$p ] || npm install --silent --no-audit --no-fund --prefix $(PEERS)/node $$p || exit 1; \
 	done
 
-# Runs everything, then the tests that optimisation could affect: with overflow checks, and with the release profile the exports,
-# the vectors, real clients, and the C programs against the shared library.
+# Runs everything, then with the release profile the tests that optimisation could affect: the exports, the vectors, and the C programs
+# against the shared library.
 test: deps lint features
 	$(CARGO) test --no-fail-fast
-	$(CARGO) test --profile checked --no-fail-fast --lib --test vectors
-	$(CARGO) test --release --no-fail-fast --test header --test vectors --test clients
+	$(CARGO) test --release --no-fail-fast --test header --test vectors
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx \
 	  --skip ::static --skip install:: --skip example::
 	c-tests/tsan.sh
