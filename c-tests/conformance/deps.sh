@@ -35,7 +35,8 @@ fetch() { /usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file "$1" 
 if [ ! -x "$dir/python2/usr/bin/python2.7" ]; then
   if m=$(mirror) && [ -n "$m" ]; then
     for p in p/python2.7/python2.7-minimal_2.7.18-8+deb11u1_amd64 p/python2.7/libpython2.7-minimal_2.7.18-8+deb11u1_amd64 \
-             p/python2.7/libpython2.7-stdlib_2.7.18-8+deb11u1_amd64 o/openssl/libssl1.1_1.1.1w-0+deb11u1_amd64 libf/libffi/libffi7_3.3-6_amd64; do
+             p/python2.7/libpython2.7-stdlib_2.7.18-8+deb11u1_amd64 p/python2.7/libpython2.7-dev_2.7.18-8+deb11u1_amd64 \
+             o/openssl/libssl1.1_1.1.1w-0+deb11u1_amd64 libf/libffi/libffi7_3.3-6_amd64; do
       fetch "${m%/}/pool/main/$p.deb" "$dir/package.deb" && dpkg-deb -x "$dir/package.deb" "$dir/python2.part" || { say_missing "${p##*/} of Debian 11;"; break; }
     done
     rm -f "$dir/package.deb"
@@ -50,9 +51,8 @@ if [ -x "$dir/python2/usr/bin/python2.7" ] && [ ! -f "$dir/autobahn/zope/__init_
   for w in "$dir"/pip2/*.whl; do python3 -m zipfile -e "$w" "$dir/pip2"; done
   python2() {
     PYTHONHOME="$dir/python2/usr" LD_LIBRARY_PATH="$dir/python2/usr/lib/x86_64-linux-gnu:$dir/python2/lib/x86_64-linux-gnu" \
-      PYTHONPATH="$dir/pip2" "$dir/python2/usr/bin/python2.7" "$@"
+      C_INCLUDE_PATH="$dir/python2/usr/include:$dir/python2/usr/include/python2.7" PYTHONPATH="$dir/pip2" "$dir/python2/usr/bin/python2.7" "$@"
   }
-  # C sources would need Python's headers, so packages without a wheel must be pure Python.
   python2 -m pip install --quiet --target "$dir/autobahn" autobahntestsuite==25.10.1 &&
     touch "$dir/autobahn/zope/__init__.py" || say_missing "autobahntestsuite of PyPI;"
 fi
