@@ -7,6 +7,7 @@ use crate::{
 use libtest_mimic::{Failed, Trial};
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -229,11 +230,57 @@ fn libraries_contain_no_paths() -> Result<(), Failed> {
     Ok(())
 }
 
+/// `ldconfig` runs only where the loader searches, and an installation does not fail with it: another one may run at the same time.
+fn loader_cache() -> Result<(), Failed> {
+    let dir = scratch("install-cache");
+    let lib = dir.join("lib");
+    fs::create_dir_all(&lib)?;
+    fs::write(lib.join("libmongoose.so.7"), "")?;
+    let fake = dir.join("ldconfig");
+    fs::write(
+        &fake,
+        "#!/bin/sh
+case \"$*\" in
+  -p) [ ! -e registered ] || echo \"libmongoose.so.7 (libc6,x86-64) => $LINKED/libmongoose.so.7\" ;;
+  '-N -X -v') echo \"$SEARCHED: (from /etc/ld.so.conf:1)\" ;;
+  '') echo \"$RESULT\" >> ran; [ \"$RESULT\" = 1 ] || touch registered; exit \"$RESULT\" ;;
+esac
+",
+    )?;
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))?;
+    let id = dir.join("id");
+    fs::write(&id, "#!/bin/sh\necho 0\n")?;
+    fs::set_permissions(&id, fs::Permissions::from_mode(0o755))?;
+    // The loader's name of the directory is a link to the one that is installed to.
+    let linked = dir.join("linked");
+    std::os::unix::fs::symlink(&lib, &linked)?;
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default());
+    let elsewhere = dir.join("elsewhere");
+    for (searches, result, runs, says) in [
+        (&elsewhere, "0", false, Some("The loader does not search ")),
+        (&linked, "1", true, Some("Run ldconfig as root, ")),
+        (&linked, "0", true, None),
+    ] {
+        let _ = fs::remove_file(dir.join("ran"));
+        let mut loader = Command::new(root("packaging/loader.sh"));
+        loader.arg(&lib).arg(&lib).arg(dir.join("include")).arg("libmongoose.so.7");
+        loader.current_dir(&dir).env("PATH", &path).env("SEARCHED", searches).env("LINKED", &linked).env("RESULT", result);
+        let said = succeed(loader, &dir)?.stdout;
+        if dir.join("ran").exists() != runs
+            || says.map_or(said.contains("ldconfig") || said.contains("loader"), |s| !said.contains(s))
+        {
+            return Err(format!("the loader searches {}, ldconfig exits with {result}: {said}", searches.display()).into());
+        }
+    }
+    Ok(())
+}
+
 pub fn trials(all: &mut Vec<Trial>) {
     all.push(Trial::test("install::static_program_without_tls", static_size));
     all.push(Trial::test("install::program_built_through_pkg_config", pkg_config));
     all.push(Trial::test("install::program_built_through_cmake", cmake));
     all.push(Trial::test("install::foreign_library_is_kept", foreign_library_is_kept));
     all.push(Trial::test("install::libraries_are_clean", libraries_contain_no_paths));
+    all.push(Trial::test("install::loader_cache", loader_cache));
     all.push(Trial::test("install::staged_and_uninstalled", staged));
 }
