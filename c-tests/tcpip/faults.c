@@ -512,6 +512,31 @@ static void driver_busy(void) {
   end();
 }
 
+// A peer can reach us before the gateway has answered, and gets its answer. Without a link there is nothing to send with.
+static void before_the_gateway_answers(void) {
+  s_conn = NULL, s_events[0] = '\0', s_got_len = 0, s_keep = false;
+  begin(IP(2), IP(1));
+  CHECK(mg_listen(&mgr, "tcp://0.0.0.0:80", handler, NULL) != NULL);
+  polls(1);
+  struct peer p = shake(4017, 80);
+  CHECK(mif.state == MG_TCPIP_STATE_IP && s_conn != NULL);
+  size_t from = s_out_len;
+  CHECK(mg_send(s_conn, "hello", 5));
+  polls(2);
+  struct seg s = tcp_out(&p, from);
+  CHECK(s.found && s.len == 5 && memcmp(s.data, "hello", 5) == 0);
+  CHECK_STR(s_events, "accept");
+  p.ack += 5;
+  tcp_in(&p, ACK, NULL, 0);
+  all_in();
+  s_link = false;
+  pass(1000);
+  CHECK(mif.state == MG_TCPIP_STATE_DOWN && !mg_send(s_conn, "x", 1));
+  polls(1);
+  CHECK_STR(s_events, "accept net down close");
+  end();
+}
+
 // ---- Lost segments
 
 static void retransmission(void) {
@@ -607,6 +632,7 @@ int main(void) {
   address_changes();
   is_closing();
   driver_busy();
+  before_the_gateway_answers();
   retransmission();
   return s_failed > 0;
 }

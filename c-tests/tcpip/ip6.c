@@ -118,6 +118,29 @@ static void routers(void) {
   end();
 }
 
+// Without IPv4: a client of IPv6 works all the same.
+static void no_ip4(void) {
+  memset(&mif, 0, sizeof(mif));
+  memcpy(mif.mac, OUR_MAC, 6);
+  mif.driver = &s_driver;
+  mg_mgr_init(&mgr);
+  mg_tcpip_init(&mgr, &mif);
+  CHECK(mg_connect(&mgr, "udp://[fe80::1]:53", NULL, NULL) == NULL);
+  s_link = true;
+  s_out_len = 0;
+  polls(1);
+  CHECK(mif.state == 2 && mif.state6 == 2);
+  CHECK(mg_connect(&mgr, "udp://10.0.0.1:53", NULL, NULL) == NULL);
+  struct mg_connection *c = mg_connect(&mgr, "udp://[fe80::1]:53", NULL, NULL);
+  CHECK(c != NULL && c->rem.is_ip6);
+  if (c != NULL) mg_send(c, "x", 1);
+  const uint8_t *ip = sent(135);
+  CHECK(ip != NULL && memcmp(ip + 48, ROUTER, 16) == 0);
+  polls(1);
+  CHECK(c != NULL && !c->is_closing);
+  end();
+}
+
 static void neighbours(void) {
   uint8_t m[100] = {0};
   start();
@@ -145,5 +168,6 @@ static void neighbours(void) {
 int main(void) {
   routers();
   neighbours();
+  no_ip4();
   return s_failed > 0;
 }

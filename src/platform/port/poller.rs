@@ -90,7 +90,7 @@ impl Poller {
     }
 
     #[inline]
-    pub(crate) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self, _is_ip6: bool, _has_reached: bool) -> bool {
         true
     }
 

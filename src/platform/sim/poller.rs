@@ -29,7 +29,7 @@ impl Poller {
         c_int::MAX - self.id as c_int
     }
 
-    pub(crate) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self, _is_ip6: bool, _has_reached: bool) -> bool {
         true
     }
 

@@ -468,9 +468,15 @@ impl Stack {
         }
     }
 
-    /// Whether there is a network.
-    pub(super) fn is_up(&self) -> bool {
-        self.nif().is_some_and(|nif| nif.state() == READY)
+    /// Whether there is a network to send to by this version of IP. A peer that `has_reached` us needs no gateway that is known.
+    pub(super) fn is_up(&self, is_ip6: bool, has_reached: bool) -> bool {
+        let Some(nif) = self.nif() else { return false };
+        #[cfg(feature = "tcpip-ipv6")]
+        if is_ip6 {
+            return nif.state6() != DOWN;
+        }
+        let _ = is_ip6;
+        nif.state() == READY || nif.state() == IP && has_reached
     }
 
     pub(super) fn wants_arp_event(&self) -> bool {

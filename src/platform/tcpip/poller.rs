@@ -82,9 +82,9 @@ impl Poller {
         }
     }
 
-    /// Whether there is currently a network.
-    pub(crate) fn is_up(&self) -> bool {
-        self.stack().try_borrow().is_ok_and(|stack| stack.is_up())
+    /// Whether there is currently a network to send to: for a new connection, or to a peer that `has_reached` us.
+    pub(crate) fn is_up(&self, is_ip6: bool, has_reached: bool) -> bool {
+        self.stack().try_borrow().is_ok_and(|stack| stack.is_up(is_ip6, has_reached))
     }
 
     fn watch(&self, fd: c_int, token: usize, writable: bool) -> Result<(), Error> {

@@ -54,7 +54,7 @@ impl Poller {
 
     /// Left to the system.
     #[inline]
-    pub(crate) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self, _is_ip6: bool, _has_reached: bool) -> bool {
         true
     }
 

@@ -272,9 +272,11 @@ impl ConfinedRoot<'_> {
         self.0.iter().filter_map(|root| fs::canonicalize(as_path(root)?).ok()).any(|root| real.starts_with(root))
     }
 
-    /// True if the part of a path below one of the directories is spelled as the directory lists it.
+    /// True if the part of a path below one of the directories is spelled as the directory lists it. Paths below the working
+    /// directory do not name it.
     fn names_plainly(self, path: &[u8]) -> bool {
-        self.0.iter().any(|root| path.strip_prefix(*root).is_some_and(file_names::are_plain))
+        let below = |root: &[u8]| if root == b"." { Some(path) } else { path.strip_prefix(root) };
+        self.0.iter().any(|root| below(root).is_some_and(file_names::are_plain))
     }
 }
 
