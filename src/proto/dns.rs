@@ -467,6 +467,16 @@ mod tests {
     }
 
     #[test]
+    fn names_of_c_parsers_are_cut_to_a_limit() {
+        for size in [63, 60] {
+            let wire = [[&[size as u8][..], &vec![b'x'; size]].concat().repeat(5), vec![0]].concat();
+            let whole = vec!["x".repeat(size); 5].join(".");
+            let (text, len) = name(&wire, 0).unwrap();
+            assert_eq!((text.as_bytes(), len), (&whole.as_bytes()[..NAME_MAX], wire.len()));
+        }
+    }
+
+    #[test]
     fn names_are_compared_as_text() {
         assert!(same(b"a.b", b"A.b.") && same(b"a.b.", b"a.b") && same(b"", b"."));
         assert!(!same(b"a.b", b"a.c") && !same(b"a.b", b"a.b.."));

@@ -174,6 +174,7 @@ mod tests {
         assert_eq!(captures("/a/", "*/"), None);
         assert_eq!(captures("abxabxabx", "a*b?"), Some(vec!["bxabxa", "x"]));
         assert_eq!(captures("xa/y", "x*?*y"), Some(vec!["a", "/", ""]));
+        assert_eq!(captures("abc", "*?b*"), Some(vec!["", "a", "c"]));
     }
 
     #[test]

@@ -142,6 +142,28 @@ mod tests {
         assert_eq!(json::text(&header, b"$.kid").unwrap(), b"a\\\"\\\\\\u0001\xff");
     }
 
+    #[test]
+    fn headers_of_any_length_are_signed() {
+        let long = "x".repeat(200);
+        let signed = |kid: &str, header: &str| {
+            let parts = Token { claims: b"{}", header: header.as_bytes(), kid: kid.as_bytes() };
+            let jwt = sign("HS256", &parts, 999, good).unwrap();
+            String::from_utf8(decode(&jwt[..memchr::memchr(b'.', &jwt).unwrap()]).unwrap()).unwrap()
+        };
+        assert_eq!(signed(&long, ""), format!("{{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"{long}\"}}"));
+        let member = format!("\"a\":\"{long}\"");
+        assert_eq!(signed("", &member), format!("{{\"alg\":\"HS256\",\"typ\":\"JWT\",{member}}}"));
+    }
+
+    #[test]
+    fn a_buffer_has_room_for_padding_and_a_nul() {
+        let whole = make(b"", b"{\"a\":1}");
+        // 32 bytes of signature take 44 characters with padding.
+        let least = memchr::memrchr(b'.', &whole).unwrap() + 1 + 44 + 1;
+        let signed = |size| sign("HS256", &Token { claims: b"{\"a\":1}", header: b"", kid: b"" }, size, good);
+        assert_eq!((signed(least), signed(least - 1)), (Some(whole), None));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 500 }))]
         #[test]

@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn names_of_the_longest_kind_are_listed() {
+        for (byte, link, text) in [("x", "x", "x"), ("\"", "%22", "&quot;")] {
+            let row = format!("<a href=\"{}\">{}</a>", link.repeat(255), text.repeat(255));
+            assert!(page(b"/", byte.repeat(255).as_bytes(), Some(5)).contains(&row), "{byte}");
+        }
+    }
+
+    #[test]
     fn listings_load_no_external_resources() {
         let text = page(b"/", b"x", None);
         assert!(!text.contains("http") && !text.contains("src=") && !text.contains("url("));

@@ -425,6 +425,36 @@ mod tests {
     }
 
     #[test]
+    fn descriptions_that_are_too_long_are_not_answered() {
+        let text = "x".repeat(ANSWER_MAX);
+        let service = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(63)].join(".");
+        // The longest text for PTR and TXT, with 10 bytes of service and 3 of host; the longest service for SRV.
+        for (rtype, most) in [(PTR, 184), (TXT, 242), (SRV, 224)] {
+            for (n, fits) in [(most, true), (most + 1, false)] {
+                let s = match rtype {
+                    SRV => Service { srvcproto: &service.as_bytes()[..n], ..HTTP },
+                    _ => Service { txt: &text.as_bytes()[..n], ..HTTP },
+                };
+                assert_eq!(answer(0, rtype, b"dev", &s, IP).is_some(), fits, "{rtype} {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn datagrams_without_content_are_neither_queries_nor_responses() {
+        assert_eq!((kind(&[0; HEADER]), kind(&[0; HEADER + 1])), (None, Some(Kind::Query)));
+    }
+
+    #[test]
+    fn questions_are_for_names_below_the_domain() {
+        let names = |wire: &[u8]| questions(&dns::query(0, 0, wire, A)).iter().map(|q| q.name().to_vec()).collect::<Vec<_>>();
+        assert_eq!(names(b"\x03dev\x05local\0"), [b"dev"]);
+        for other in [&b"\x06.local\0"[..], b"\x05local\0", b"\x03dev\x05lokal\0", b"\0"] {
+            assert!(names(other).is_empty(), "{other:?}");
+        }
+    }
+
+    #[test]
     fn long_queries_must_have_exactly_the_announced_records() {
         let known = answer(0, A, b"other", &HTTP, IP).unwrap()[HEADER..].to_vec();
         let mut q = dns::query(0, 0, b"\x03dev\x05local\0", A);
@@ -435,6 +465,9 @@ mod tests {
         assert!(questions(&q).is_empty());
         q.truncate(q.len() - 2);
         assert!(questions(&q).is_empty());
+        // Shorter ones need not.
+        q.truncate(dns::UDP_MAX);
+        assert_eq!(questions(&q).len(), 1);
     }
 
     /// A response with these answers: type and data of records that belong to `dev._http._tcp.local`.
@@ -470,6 +503,16 @@ mod tests {
         for data in [&b""[..], b"\xc0", b"\x03"] {
             assert!(response(&responded(&[(SERVICE, PTR, data)])).is_none());
         }
+        assert!(response(&responded(&[(SERVICE, PTR, b"\xc0\x0c")])).is_some());
+    }
+
+    #[test]
+    fn a_response_may_repeat_the_question() {
+        let mut a = responded(&[(INSTANCE, A, &[10, 0, 0, 1])]);
+        a[5] = 1;
+        a.splice(HEADER..HEADER, [INSTANCE, &[0, 1, 0, 1]].concat());
+        assert_eq!(response(&a).and_then(|r| r.ip), Some(IP));
+        assert_eq!(addresses(&a).len(), 1);
     }
 
     #[test]

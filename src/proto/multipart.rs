@@ -190,6 +190,7 @@ mod tests {
             "x\r\n-- \r\nMe\r\n",
             "--- note ---\r\n",
             "a\r\n--x--\r\nno header\r\n",
+            "a\r\n--x--\r\n: no header\r\n",
             "--\r\n",
             "x--B\r\n",
         ] {
@@ -205,6 +206,7 @@ mod tests {
         }
         let body = format!("x\r\n--B\r\n{HEAD}v\r\n--B--");
         assert!(next(body.as_bytes(), 3).is_some() && next(body.as_bytes(), 2).is_none());
+        assert_eq!(all("x\r\n--B\r\nA: b\r\n\r\nv\r\n--B--"), [(None, None, "v")]);
         let far = format!("{}\r\n--B\r\n{HEAD}v\r\n--B--", "x".repeat(PREAMBLE_MAX));
         assert_eq!(all(&far), []);
     }
@@ -220,9 +222,27 @@ mod tests {
             ("form-data; name=\"a", Some("\"a"), None),
             ("form-data; xname=\"b\"; name=a", Some("a"), None),
             ("name=a; filename=f", Some("a"), Some("f")),
+            ("form-data; name=\"a\\\"; filename=evil; \\\"\"", Some("a\\"), None),
+            ("\"; name=evil\"; name=a", Some("a"), None),
         ] {
             let body = format!("--B\r\nContent-Disposition: {header}\r\n\r\nv\r\n--B--");
             assert_eq!(all(&body), [(name, filename, "v")], "{header}");
+        }
+    }
+
+    #[test]
+    fn other_headers_have_no_names() {
+        for header in ["Content-Description: x; name=a", "Content-Disposition; name=a", "Content-Dispositions: x; name=a"] {
+            let body = format!("--B\r\n{header}\r\n\r\nv\r\n--B--");
+            assert_eq!(all(&body), [(None, None, "v")], "{header}");
+        }
+    }
+
+    #[test]
+    fn boundaries_have_a_maximum_length() {
+        for (size, want) in [(DELIMITER_MAX, one("v")), (DELIMITER_MAX + 1, vec![])] {
+            let delimiter = format!("{:B<size$}", "--");
+            assert_eq!(all(&format!("{delimiter}\r\n{HEAD}v\r\n{delimiter}--")), want, "{size}");
         }
     }
 

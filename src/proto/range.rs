@@ -41,10 +41,10 @@ impl Range {
         let end = size.checked_sub(1)?;
         let (first, last) = match self {
             Range::From(first) => (first, end),
-            Range::Between(first, last) => (first, if first <= last { last.min(end) } else { last }),
+            Range::Between(first, last) => (first, last.min(end)),
             Range::Last(n) => (size.saturating_sub(n), end),
         };
-        (first <= last && last <= end && self != Range::Last(0)).then_some((first, last))
+        (first <= last).then_some((first, last))
     }
 }
 
@@ -63,6 +63,7 @@ mod tests {
             ("bytes= 5 - 10 ", Some((5, 10))),
             ("bytes=5", Some((5, 39))),
             ("bytes=-5", Some((35, 39))),
+            ("bytes=-1", Some((39, 39))),
             ("bytes=-40", all),
             ("bytes=-100", all),
             ("bytes=-0", None),
@@ -73,6 +74,7 @@ mod tests {
             ("Bytes=5-10", Some((5, 10))),
             ("bytes=,5-10, ", Some((5, 10))),
             ("bytes=10-5", None),
+            ("bytes=50-45", None),
             ("bytes=0-99999999999999999999", all),
             ("bytes=99999999999999999999-1", None),
         ] {

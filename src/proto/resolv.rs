@@ -124,7 +124,14 @@ mod tests {
 
     #[test]
     fn configuration() {
+        let limits = |text: &str| {
+            let conf = conf(text.as_bytes(), parse);
+            (conf.ndots, conf.timeout_ms, conf.attempts)
+        };
         assert_eq!(conf(b"", parse), Conf::default());
+        assert_eq!(limits(""), (1, 5000, 2));
+        assert_eq!(limits("options ndots:0 timeout:0 attempts:0"), (0, 1000, 1));
+        assert_eq!(limits("options ndots:16 timeout:31 attempts:6"), (15, 30000, 5));
         let text = b"; c\nnameserver 10.0.0.1\nnameserver ::1\r\nnameserver bad\nnameserver 10.0.0.2 # x\nnameserver 10.0.0.3\n\
             domain one\nsearch a.b c. .\noptions ndots:5 timeout:0 attempts:99 rotate edns0 x: ndots:\n";
         let got = conf(text, parse);

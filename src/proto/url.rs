@@ -195,6 +195,7 @@ mod tests {
         for scheme in ["tcp", "tcps", "ssl", "tls", "udp", "unix"] {
             assert_eq!(port_or_default(format!("{scheme}://h").as_bytes()), 0, "{scheme}");
         }
+        assert_eq!((port_or_default(b"localhost"), port_or_default(b"x://h")), (0, 0));
     }
 
     #[test]

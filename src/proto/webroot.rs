@@ -23,6 +23,7 @@ pub(crate) enum Refusal {
     /// Badly encoded, or it leads up.
     Invalid,
     TooLong,
+    OutOfMemory,
 }
 
 /// The list item that a URI belongs to: its prefix and directory. The last one that matches is used. An item without `=` matches
@@ -70,7 +71,7 @@ pub(crate) fn map_plain<'a>(list: &'a [u8], name: &[u8]) -> Result<Mapped<'a>, R
 
 /// A directory with a slash at its end, and room for `more` bytes.
 fn directory(root: &[u8], more: usize) -> Result<Vec<u8>, Refusal> {
-    let mut path = memory::room(root.len() + 1 + more).ok_or(Refusal::TooLong)?;
+    let mut path = memory::room(root.len() + 1 + more).ok_or(Refusal::OutOfMemory)?;
     path.extend_from_slice(root);
     if !root.ends_with(b"/") {
         path.push(b'/');
@@ -182,6 +183,7 @@ mod tests {
             ("/%c0%ae%c0%ae/a", "www/\u{fffd}\u{fffd}\u{fffd}\u{fffd}/a"),
             ("/~a", "www/~a"),
             ("/./a", "www/./a"),
+            ("/a%01", "www/a\u{1}"),
         ] {
             assert_eq!(path("www", uri), Ok(want.to_string()), "{uri}");
         }
@@ -189,9 +191,16 @@ mod tests {
 
     #[test]
     fn paths_that_are_too_long() {
-        assert_eq!(path(&"x".repeat(PATH_MAX - 2), "/"), Err(Refusal::TooLong));
-        assert_eq!(path("www", &format!("/{}", "x".repeat(PATH_MAX))), Err(Refusal::TooLong));
-        assert!(path("www", &format!("/{}", "x".repeat(PATH_MAX - 5))).is_ok());
+        for (list, uri, fits) in [
+            (PATH_MAX - 2, 0, false),
+            (PATH_MAX - 3, 0, true),
+            (3, PATH_MAX, false),
+            (3, PATH_MAX - 4, false),
+            (3, PATH_MAX - 5, true),
+        ] {
+            let got = path(&"x".repeat(list), &format!("/{}", "x".repeat(uri)));
+            assert_eq!(got.err(), (!fits).then_some(Refusal::TooLong), "{list} {uri}");
+        }
     }
 
     #[test]

@@ -261,6 +261,40 @@ mod tests {
     }
 
     #[test]
+    fn lengths_have_their_shortest_form() {
+        for (from_server, strict, checked) in
+            [(true, false, true), (true, true, true), (false, true, true), (false, false, false)]
+        {
+            let rules = Rules { from_server, strict, any_text: false };
+            let mask = (!from_server).then_some([0; 4]);
+            for (len, least) in [(2, 0), (4, 126), (10, 65536)] {
+                let len = if from_server { len } else { len + 4 };
+                let fault = |payload| rules.fault(&Header { first: 0x82, mask, len, payload }, false);
+                assert_eq!(fault(least), None);
+                let want = (checked && least > 0).then_some("length not in its shortest form");
+                assert_eq!(fault(least.saturating_sub(1)), want, "{rules:?} {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_have_63_bits() {
+        let rules = Rules { from_server: true, strict: false, any_text: false };
+        for (payload, want) in [(u64::MAX / 2, None), (u64::MAX / 2 + 1, Some("length with its highest bit set"))] {
+            assert_eq!(rules.fault(&Header { first: 0x82, mask: None, len: 10, payload }, false), want, "{payload}");
+        }
+    }
+
+    #[test]
+    fn only_lenient_servers_may_pass_any_text() {
+        for (from_server, strict, any_text, want) in
+            [(true, false, true, true), (false, true, true, true), (false, false, true, false), (false, false, false, true)]
+        {
+            assert_eq!(Rules { from_server, strict, any_text }.checks_text(), want, "{from_server} {strict} {any_text}");
+        }
+    }
+
+    #[test]
     fn continuations_without_a_start() {
         let rules = Rules { from_server: false, strict: false, any_text: false };
         let fault = |first, payload| rules.fault(&Header { first, mask: Some([0; 4]), len: 6, payload }, false);
@@ -337,6 +371,16 @@ mod tests {
             s
         });
         prop_oneof![near.prop_map(|s| s.concat().into_bytes()), broken, proptest::collection::vec(any::<u8>(), 0..12)]
+    }
+
+    #[test]
+    fn characters_may_arrive_in_pieces() {
+        let feed = |pieces: &[&[u8]]| {
+            let mut utf8 = Utf8::default();
+            pieces.iter().map(|piece| utf8.feed(piece)).collect::<Vec<_>>()
+        };
+        assert_eq!(feed(&[b"a\xe2", b"\x82", b"\xacb"]), [true, true, true]);
+        assert_eq!(feed(&[b"a\xe2", b"\x82", b"b"]), [true, true, false]);
     }
 
     proptest! {

@@ -270,6 +270,17 @@ mod tests {
         assert_eq!(whole(b"7fffFFFF\r\nabc"), Scan::NeedMore);
     }
 
+    #[test]
+    fn data_is_passed_on_in_the_pieces_that_arrive() {
+        let mut scanner = Scanner::new();
+        let mut pieces = Vec::new();
+        for arrived in ["5\r\nhe", "llo\r\n3\r\nyou\r\n", "0\r\n\r\n"] {
+            scanner.scan_with(arrived.as_bytes(), |piece| pieces.push(piece.to_vec()));
+            scanner.advance();
+        }
+        assert_eq!(pieces, [&b"he"[..], b"llo", b"you"]);
+    }
+
     proptest! {
         #[test]
         fn decoding_reverses_encoding(

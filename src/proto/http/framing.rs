@@ -185,7 +185,6 @@ mod tests {
         }
         assert_eq!(framed("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Side::Server), None);
         assert_eq!(framed("HTTP/x 200 OK\r\n\r\n", Side::Server), None);
-        assert!(framed("HTTP/1.1 200 OK\r\n\r\n", Side::Server).is_some_and(|f| f.length_missing));
     }
 
     #[test]
@@ -222,6 +221,24 @@ mod tests {
         assert_eq!(body("200 OK", "Transfer-Encoding: chunked\r\n"), Some(Body::Chunked));
         assert!(response("103 Early Hints", "", "").unwrap().interim);
         assert!(!response("101 Switching", "", "").unwrap().interim);
+        let f = response("200 OK", "Content-Length: 5\r\n", "").unwrap();
+        assert!(!f.keep_alive && !f.head, "these are about requests");
+    }
+
+    #[test]
+    fn servers_do_not_read_until_close() {
+        for (status, lines, missing) in [
+            ("200", "", true),
+            ("305", "", true),
+            ("304", "", false),
+            ("204", "", false),
+            ("199", "", false),
+            ("200", "Content-Length: 0\r\n", false),
+            ("200", "Transfer-Encoding: chunked\r\n", false),
+        ] {
+            let f = framed(&format!("HTTP/1.1 {status} OK\r\n{lines}\r\n"), Side::Server).unwrap();
+            assert_eq!(f.length_missing, missing, "{status} {lines}");
+        }
     }
 
     #[test]
@@ -238,6 +255,7 @@ mod tests {
             ("Content-Length: 2\r\n", "", 0),
             ("Content-Length: 2\r\n", "HTTP/1.1", 0),
             ("Content-Length: 2\r\n", "hiHTTP/", 2),
+            ("Content-Length: 2\r\n", "hi", 2),
             ("Content-Length: 2\r\n", "h", 0),
             ("Transfer-Encoding: chunked\r\n", "x", 0),
         ] {

@@ -565,20 +565,34 @@ mod tests {
 
     #[test]
     fn word_search_equals_byte_search() {
-        for byte in 0..=255u8 {
-            for at in 0..17 {
-                let mut buf = [b'/'; 17];
-                buf[at] = byte;
-                let first = |hit: bool| if hit { at } else { buf.len() };
+        // The shorter one holds no word.
+        for (byte, len) in (0..=255u8).flat_map(|byte| [(byte, 7), (byte, 17)]) {
+            for at in 0..len {
+                let with = |other: u8| (0..len).map(|i| if i == at { byte } else { other }).collect::<Vec<_>>();
+                let first = |hit: bool| if hit { at } else { len };
                 let unusual = !byte.is_ascii_alphabetic() && byte != b'-';
-                assert_eq!(
-                    next_unusual(&buf.map(|b| if b == b'/' { b'z' } else { b }), 0),
-                    first(unusual && byte != b'/'),
-                    "{byte} at {at}"
-                );
-                assert_eq!(next_control(&buf, 0), first(byte < 0x20), "{byte} at {at}");
-                assert_eq!(next_odd(&buf, 0, b':'), first(!byte.is_ascii_graphic() || byte == b':'), "{byte} at {at}");
+                assert_eq!(next_unusual(&with(b'z'), 0), first(unusual), "{byte} at {at} of {len}");
+                assert_eq!(next_control(&with(b'/'), 0), first(byte < 0x20), "{byte} at {at} of {len}");
+                let odd = !byte.is_ascii_graphic() || byte == b':';
+                assert_eq!(next_odd(&with(b'/'), 0, b':'), first(odd), "{byte} at {at} of {len}");
             }
+        }
+    }
+
+    #[test]
+    fn lines_end_with_a_line_feed() {
+        let lines = b"a\nbc\r\n\n\td\re";
+        let starts = core::iter::successors(Some(0), |&at| (at < lines.len()).then(|| next_line(lines, at)));
+        assert_eq!(starts.collect::<Vec<_>>(), [0, 2, 6, 7, lines.len() + 1]);
+    }
+
+    #[test]
+    fn targets_may_contain_characters_of_any_length() {
+        for character in ["\u{e9}", "\u{20ac}", "\u{1f600}"] {
+            let head = format!("GET /{character} HTTP/1.1\r\n\r\n").into_bytes();
+            assert_eq!(parsed(&head).unwrap().unwrap().0.uri, format!("/{character}").as_bytes());
+            let cut = [&head[..4 + character.len()], &head[5 + character.len()..]].concat();
+            assert!(parsed(&cut).is_err(), "{character}");
         }
     }
 

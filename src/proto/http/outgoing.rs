@@ -171,62 +171,58 @@ impl Outgoing {
 
     /// Consumes a head, or the available part of it. `answers`: it is a response, possibly to HEAD.
     fn head(&mut self, data: &[u8], leaving: bool, answers: Option<bool>) -> (usize, Option<Seen>) {
+        self.valid_head(data, leaving, answers).unwrap_or_else(|| {
+            self.lose();
+            (data.len(), None)
+        })
+    }
+
+    /// None: it is malformed, too long, or of the other kind of message, or memory has run out.
+    fn valid_head(&mut self, data: &[u8], leaving: bool, answers: Option<bool>) -> Option<(usize, Option<Seen>)> {
         let joined;
         let all = if self.partial.is_empty() {
             data
         } else {
-            let Some(all) = memory::joined(&[&self.partial, data]) else {
-                self.partial.clear();
-                self.lose();
-                return (data.len(), None);
-            };
-            joined = all;
+            joined = memory::joined(&[&self.partial, data])?;
             &joined
         };
         let before = self.partial.len();
         let (blank, _) = head::blank_lines(all);
         if blank > before {
             self.partial.clear();
-            return (blank - before, None);
+            return Some((blank - before, None));
         }
-        match head::parse(all, Reader::Client, 0, |_, _, _| {}) {
-            Ok(None) if all.len() > MAX_HEAD => {}
-            Ok(None) if leaving => {
-                if !memory::append(&mut self.partial, data) {
-                    self.partial.clear();
-                    self.lose();
-                }
-                return (data.len(), None);
-            }
-            Ok(None) => return (0, None),
-            Ok(Some(head)) => {
-                let framing = Framing::new(&head, Side::Client { head: answers == Some(true) }, b"");
-                if let (Ok(framing), true) = (framing, head.is_response() == answers.is_some()) {
-                    self.state = match framing.body {
-                        Body::Length(0) => State::Head,
-                        Body::Length(n) => State::Length(n),
-                        Body::Chunked => State::Chunked(Scanner::new()),
-                        _ => State::Lost,
-                    };
-                    let seen = Seen {
-                        framing,
-                        connect: head.method.eq_ignore_ascii_case(b"CONNECT"),
-                        authorized: head.fields.authorized,
-                        close: head.fields.close,
-                        tunnel: head.is_response() && head.uri == b"101",
-                        length: head.fields.length.unwrap_or(0),
-                        chunked: head.fields.coding.is_some(),
-                    };
-                    let used = head.len - before;
-                    self.partial.clear();
-                    return (used, Some(seen));
-                }
-            }
-            Err(head::Malformed) => {}
+        let Some(head) = head::parse(all, Reader::Client, 0, |_, _, _| {}).ok()? else {
+            return if all.len() > MAX_HEAD {
+                None
+            } else if leaving {
+                memory::append(&mut self.partial, data).then_some((data.len(), None))
+            } else {
+                Some((0, None))
+            };
+        };
+        let framing = Framing::new(&head, Side::Client { head: answers == Some(true) }, b"").ok()?;
+        if head.is_response() != answers.is_some() {
+            return None;
         }
+        self.state = match framing.body {
+            Body::Length(0) => State::Head,
+            Body::Length(n) => State::Length(n),
+            Body::Chunked => State::Chunked(Scanner::new()),
+            _ => State::Lost,
+        };
+        let seen = Seen {
+            framing,
+            connect: head.method.eq_ignore_ascii_case(b"CONNECT"),
+            authorized: head.fields.authorized,
+            close: head.fields.close,
+            tunnel: head.is_response() && head.uri == b"101",
+            length: head.fields.length.unwrap_or(0),
+            chunked: head.fields.coding.is_some(),
+        };
+        let used = head.len - before;
         self.partial.clear();
-        self.lose();
-        (data.len(), None)
+        Some((used, Some(seen)))
     }
 
     /// Consumes the bytes of a body. A head follows its last byte.
@@ -303,6 +299,27 @@ mod tests {
     }
 
     #[test]
+    fn tracking_stops_after_a_long_incomplete_head() {
+        for (size, want) in [(MAX_HEAD, vec![true]), (MAX_HEAD + 1, vec![])] {
+            let line = "HEAD / HTTP/1.1\r\nA: ";
+            let start = line.to_owned() + &"x".repeat(size - line.len());
+            assert_eq!(heads(&[start.as_bytes(), b"\r\n\r\n"]), want, "{size}");
+        }
+    }
+
+    #[test]
+    fn tracking_resumes_at_the_next_message() {
+        for before in ["HEAD / HT", "\x16\x03\x01", "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"] {
+            let mut out = Outgoing::new(0);
+            out.request(before.as_bytes());
+            out.restart(1000);
+            out.request(HEAD.as_bytes());
+            assert_eq!(out.at, 1000 + HEAD.len() as u64, "{before:?}");
+            assert_eq!(out.heads.len(), 1, "{before:?}");
+        }
+    }
+
+    #[test]
     fn complete_requests_without_credentials_are_found() {
         let mut out = Outgoing::new(0);
         assert_eq!(out.request([POST, GET].concat().as_bytes()), Some(POST.len() + GET.len()));
@@ -326,6 +343,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, false),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", false, true),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, false),
+            ("HTTP/1.1 200 OK\r\n\r\n", true, false),
             ("HTTP/1.1 204 N\r\n\r\n", false, false),
             ("HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n", false, false),
         ] {
