@@ -1,6 +1,6 @@
 //! The same plans with real sockets: the simulated network writes down what will happen, and the system's sockets must agree.
 //! Compared are, for each peer, the events of its connection in their order and with their times (without MG_EV_POLL, and without
-//! MG_EV_READ where more arrives than fits the buffers), why it ended, what the peer read and how it saw the end.
+//! MG_EV_READ where the peer sends more than fits the buffers), why it ended, what the peer read and how it saw the end.
 
 use crate::plan::Plan;
 use crate::run;

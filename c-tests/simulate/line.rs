@@ -167,6 +167,11 @@ impl Line {
         self.tls.as_ref().is_some_and(|s| s.conn.is_handshaking())
     }
 
+    /// Bytes written, with what TLS adds.
+    pub(crate) fn sent(&self) -> u64 {
+        self.tls.as_ref().map_or(self.written, |s| s.queued)
+    }
+
     /// Where on the wire the first `n` bytes that were written end.
     pub(crate) fn wire_end(&self, n: u64) -> u64 {
         if self.tls.is_none() {

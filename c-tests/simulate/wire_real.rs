@@ -143,23 +143,30 @@ fn unsent(fd: c_int) -> u32 {
     if unsafe { libc::ioctl(fd, SIOCOUTQNSD, &raw mut n) } == 0 { n.unsigned_abs() } else { 0 }
 }
 
-/// Whether the kernel goes on sending by itself: many small packets wait until the other side acknowledges those before them, which
-/// takes up to 40 ms, or for a tasklet. What waits for room on the other side has nothing before it.
-fn is_sending(fd: c_int) -> bool {
-    /// Places of members of the kernel's struct tcp_info in words: libc's ends before the second.
-    const UNACKED: usize = 6;
-    const SND_WND: usize = 57;
+/// The words of the kernel's struct tcp_info, which goes on where libc's ends. None if nobody knows, and after a reset.
+fn tcp_info(fd: c_int) -> Option<[u32; SND_WND + 1]> {
     /// The state, which is the first byte, after a reset.
     const TCP_CLOSE: u8 = 7;
-    let unsent = unsent(fd);
-    if unsent == 0 {
-        return false;
-    }
     let mut info = [0u32; SND_WND + 1];
     let mut len = size_of_val(&info) as libc::socklen_t;
     let known = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut len) } == 0;
-    let is_closed = info[0].to_ne_bytes()[0] == TCP_CLOSE;
-    known && !is_closed && (info[UNACKED] > 0 || info[SND_WND] >= unsent)
+    (known && info[0].to_ne_bytes()[0] != TCP_CLOSE).then_some(info)
+}
+
+const UNACKED: usize = 6;
+const SND_CWND: usize = 20;
+const SND_WND: usize = 57;
+
+/// Whether the kernel goes on sending by itself: many small packets wait until the other side acknowledges those before them, which
+/// takes up to 40 ms, or for a tasklet. What waits for room on the other side has nothing before it.
+fn is_sending(fd: c_int) -> bool {
+    let unsent = unsent(fd);
+    unsent > 0 && tcp_info(fd).is_some_and(|info| info[UNACKED] > 0 || info[SND_WND] >= unsent)
+}
+
+/// Whether a FIN would have to wait like that.
+fn is_full(fd: c_int) -> bool {
+    tcp_info(fd).is_some_and(|info| info[UNACKED] >= info[SND_CWND])
 }
 
 /// What a poller has to tell, without waiting.
@@ -352,6 +359,9 @@ impl Wire {
         with(|w| {
             // While the socket can still be asked for what it has not sent.
             w.settle();
+            while w.peers[self.0].socket.as_ref().is_some_and(|s| is_full(s.as_raw_fd())) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             w.peers[self.0].socket = None;
         });
         self.say("close", &Ok(0));
