@@ -280,6 +280,37 @@ static void a_handler_that_waits_for_the_body(void) {
   POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
 }
 
+// What has arrived in the meantime can be read on, too, when the connection has closed.
+static int read_on;
+
+static void reading_on_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  const char *data;
+  size_t len;
+  if (ev != MG_EV_HTTP_HDRS) return;
+  len = c->recv.len;
+  CHECK(peer_send_text(speaker, "abc"));
+  POLL_UNTIL(c->mgr, c->recv.len == len + 3);
+  data = (const char *) c->recv.buf;
+  c->is_closing = 1;
+  mg_mgr_poll(c->mgr, 0);
+  CHECK(memcmp(data, hm->head.buf, hm->head.len) == 0 && memcmp(data + len, "abc", 3) == 0);
+  read_on++;
+}
+
+static void a_handler_that_reads_on(void) {
+  struct mg_connection *l = mg_http_listen(&mgr, "http://127.0.0.1:0", reading_on_fn, NULL);
+  struct peer p;
+  speaker = &p;
+  peer_open(&p, l);
+  CHECK(peer_send_text(&p, "POST /a HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"));
+  POLL_UNTIL(&mgr, read_on == 1);
+  speaker = NULL;
+  peer_free(&p);
+  l->is_closing = 1;
+  POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   listener = serve(&mgr, server_fn, NULL);
@@ -290,6 +321,7 @@ int main(void) {
   frames();
   responses();
   a_handler_that_waits_for_the_body();
+  a_handler_that_reads_on();
   mg_mgr_free(&mgr);
   return DONE();
 }

@@ -468,10 +468,7 @@ fn finish(e: &Engine, c: ConnRef, rec: &ConnState, hm: &mut mg_http_message, fra
     let end;
     if framing.body == Body::Chunked {
         match scan(h, data) {
-            chunked::Scan::NeedMore => {
-                h.need.set(None);
-                return Step::Wait;
-            }
+            chunked::Scan::NeedMore => return Step::Wait,
             chunked::Scan::Invalid => return fail(c, rec, 400, "Invalid chunk"),
             chunked::Scan::Complete { consumed, .. } => {
                 let Some(body) = data.get_mut(head_len..head_len + consumed) else {
@@ -538,10 +535,10 @@ fn deliver(
         return Step::Stop;
     }
     h.end.set(0);
-    if c.recv_at(rec) != before {
-        // The handler consumed the message. Input that has arrived since belongs to the current protocol handler.
-        note_left(c, rec);
-        return if is_http(c) && c.recv_len() > 0 { Step::Next(0) } else { Step::Stop };
+    let consumed = c.recv_at(rec) != before;
+    if consumed && !is_http(c) {
+        // Input that has arrived since belongs to the current protocol handler.
+        return Step::Stop;
     }
     follow_answer(c, rec, false);
     // The original closes here even without a response; a connection without one stays open.
@@ -550,7 +547,7 @@ fn deliver(
     if server && asked && answered {
         c.update(|f| f.set_draining(true));
     }
-    Step::Next(end)
+    Step::Next(if consumed { 0 } else { end })
 }
 
 /// The application, which did not see MG_EV_HTTP_MSG of this request, answers it now or later; the next request waits for the response.

@@ -13,6 +13,8 @@ struct Seen {
     later: bool,
     /// Bytes that each answer has.
     answer: usize,
+    /// Delete each message after its answer.
+    consumes: bool,
     /// Where the stack of the handler was.
     lowest: usize,
     highest: usize,
@@ -27,10 +29,14 @@ unsafe extern "C" fn note(c: *mut mg_connection, ev: c_int, data: *mut c_void) {
         if ev == MG_EV_HTTP_MSG {
             (seen.lowest, seen.highest) = (seen.lowest.min(here), seen.highest.max(here));
             seen.messages += 1;
-            seen.body += (*data.cast::<mg_http_message>()).body.len;
+            let hm = &*data.cast::<mg_http_message>();
+            seen.body += hm.body.len;
             let c = ConnRef::new(c);
             output::append_bytes(c, &vec![b'.'; seen.answer]);
             c.update(|f| f.set_resp(seen.later));
+            if seen.consumes {
+                iobuf::del(c.recv(), 0, hm.message.len);
+            }
         }
     }
 }
@@ -194,6 +200,20 @@ fn requests_after_an_unanswered_one_wait() {
     s.event(MG_EV_POLL, 0);
     assert_eq!(s.seen.messages, 2);
     assert!(!s.c.flags().is_draining());
+}
+
+#[test]
+fn a_request_that_the_handler_deletes_may_be_the_last() {
+    for (text, messages, ends) in [
+        ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", 2, false),
+        ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 1, true),
+        ("GET / HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n", 1, true),
+    ] {
+        let mut s = Stage::new(true);
+        (s.seen.answer, s.seen.consumes) = (1, true);
+        s.feed(text.as_bytes());
+        assert_eq!((s.seen.messages, s.c.send_len(), s.c.flags().is_draining()), (messages, messages, ends));
+    }
 }
 
 /// A reverse proxy clears `is_resp` and answers later. A refusal would be taken for that answer.
