@@ -98,15 +98,45 @@ static void replaced_and_deleted(void) {
   mg_mgr_free(&mgr);
 }
 
-// Same size, same second, same inode: its times may be the same, too.
+// Same size, same second, same inode: its times may be the same, too. They are sooner or later.
 static void changed_in_place(void) {
-  FILE *f;
+  int i;
   open_site(10, 0);
   put("www/f", "aaaa");
-  GETS("/f", "aaaa");
-  f = fopen("www/f", "r+");
-  CHECK(f != NULL && fputs("bbbb", f) >= 0 && fclose(f) == 0);
-  GETS("/f", "bbbb");
+  for (i = 0; i < 50; i++) {
+    FILE *f = fopen("www/f", "r+");
+    CHECK(f != NULL && fputs(i % 2 ? "bbbb" : "aaaa", f) >= 0 && fclose(f) == 0);
+    GETS("/f", i % 2 ? "bbbb" : "aaaa");
+  }
+  mg_mgr_free(&mgr);
+}
+
+// Files that have not changed for a long time.
+static void another_old_file(void) {
+  struct mg_str one = mg_file_read(&mg_fs_posix, "/etc/passwd"), other = mg_file_read(&mg_fs_posix, "/etc/group");
+  size_t files_before;
+  open_site(10, 1000);
+  one_file = "old";
+  CHECK(one.buf != NULL && other.buf != NULL && symlink("/etc/passwd", "old") == 0);
+  GETS("/", one.buf);
+  CHECK(remove("old") == 0 && symlink("/etc/group", "old") == 0);
+  GETS("/", one.buf);
+  turn(1000);
+  GETS("/", other.buf);
+  // Looked at and found the same: good for as long again, and nothing is open any more.
+  poll_often(&mgr);
+  files_before = open_files();
+  turn(1000);
+  GETS("/", other.buf);
+  CHECK(remove("old") == 0 && symlink("/etc/passwd", "old") == 0);
+  turn(999);
+  GETS("/", other.buf);
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), files_before);
+  CHECK(remove("old") == 0);
+  one_file = NULL;
+  mg_free(one.buf);
+  mg_free(other.buf);
   mg_mgr_free(&mgr);
 }
 
@@ -115,6 +145,10 @@ static void conditions_ranges_and_heads(void) {
   size_t n;
   int i, round;
   put("www/f", "0123456789");
+  put("www/empty", "");
+  open_site(10, 1000);
+  for (i = 0; i < 2; i++) CHECK_EQ(status(answer("GET", "/empty", "Range: bytes=5-\r\n")), 416);
+  mg_mgr_free(&mgr);
   for (n = 0; n < 2; n++) {
     struct utimbuf times = {1700000000, 1700000000};
     CHECK(utime("www/f", &times) == 0 && utime("www/large", &times) == 0);
@@ -163,6 +197,14 @@ static void links_that_lead_out(void) {
   GETS("/", "inside");
   one_file = NULL;
   CHECK_EQ(status(answer("GET", "/l", "")), 404);
+  // A path that begins like the root and a path in it.
+  mkdir("wwwwww", 0755);
+  put("wwwwww/f", "another"), put("www/f", "one");
+  one_file = "wwwwww/f";
+  GETS("/", "another");
+  one_file = NULL;
+  GETS("/f", "one");
+  CHECK(remove("wwwwww/f") == 0 && rmdir("wwwwww") == 0);
   CHECK(remove("www/l") == 0 && remove("link") == 0 && remove(OUTSIDE "/d/f") == 0 && rmdir(OUTSIDE "/d") == 0 && rmdir(OUTSIDE) == 0);
   mg_mgr_free(&mgr);
 }
@@ -226,6 +268,51 @@ static void gone_during_a_transfer(void) {
   mg_mgr_free(&mgr);
 }
 
+// Files of up to 16 KiB are kept in memory, others open, but not if that takes more than half of the descriptors.
+static void what_is_kept_open(void) {
+  struct rlimit limit, few;
+  int spare[20], i, top;
+  size_t before;
+  CHECK(mg_file_write(&mg_fs_posix, "www/most", large, 16384) && mg_file_write(&mg_fs_posix, "www/more", large, 16385));
+  open_site(10, 1000000);
+  before = open_files();
+  answer("GET", "/most", "");
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), before);
+  answer("GET", "/more", "");
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), before + 1);
+  // Replaced, and deleted.
+  for (i = 0; i < 3; i++) {
+    CHECK(mg_file_write(&mg_fs_posix, "www/more", large, 16386 + (size_t) i));
+    turn(1000000);
+    answer("GET", "/more", "");
+    poll_often(&mgr);
+    CHECK_EQ(open_files(), before + 1);
+  }
+  CHECK(remove("www/more") == 0);
+  turn(1000000);
+  CHECK_EQ(status(answer("GET", "/more", "")), 404);
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), before);
+  for (i = 0; i < 20; i++) spare[i] = dup(0);
+  top = spare[19];
+  CHECK(top >= 20 && getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  few = limit;
+  few.rlim_cur = (rlim_t) top + 10;
+  CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  before = open_files();
+  answer("GET", "/large", "");
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), before);
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  answer("GET", "/large", "");
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), before + (limit.rlim_cur / 2 > (rlim_t) top + 10));
+  for (i = 0; i < 20; i++) close(spare[i]);
+  mg_mgr_free(&mgr);
+}
+
 static void turned_off_by_a_handler(void) {
   size_t before;
   open_site(2, 1000000);
@@ -280,10 +367,12 @@ int main(void) {
   CHECK(mg_file_write(&mg_fs_posix, "www/large", large, LARGE));
   replaced_and_deleted();
   changed_in_place();
+  another_old_file();
   conditions_ranges_and_heads();
   links_that_lead_out();
   which_entries_go();
   gone_during_a_transfer();
+  what_is_kept_open();
   turned_off_by_a_handler();
   what_is_not_kept();
   free(large);

@@ -34,9 +34,11 @@ api! {
 
 type Callback = Option<unsafe extern "C" fn(*mut mg_connection, *const c_char)>;
 
-/// A scratch directory with the files, which becomes the working directory. To be called before there are threads.
+/// A scratch directory with the files, which becomes the working directory: `SCRATCH`, if that is set, for programs that run at the
+/// same time. To be called before there are threads.
 pub fn prepare() {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("files");
+    let scratch = std::env::var_os("SCRATCH").map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).into(), PathBuf::from);
+    let dir = scratch.join("files");
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     std::env::set_current_dir(&dir).unwrap();

@@ -32,7 +32,7 @@ pub(crate) fn serve(c: ConnRef, site: Site, list: &[u8], path: &[u8], file: Open
         }
         return;
     };
-    let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0, failed: false };
+    let mut expansion = Expansion { site, list, out: Vec::new(), includes: 0, omitted: false, failed: false };
     expansion.expand(path, &page, confined, 0);
     if c.is_closed() {
         // The application's file system closed it.
@@ -41,7 +41,7 @@ pub(crate) fn serve(c: ConnRef, site: Site, list: &[u8], path: &[u8], file: Open
     if expansion.failed {
         return error(c, format_args!("OOM"));
     }
-    if expansion.includes >= MAX_INCLUDES || expansion.out.len() >= MAX_SIZE {
+    if expansion.omitted {
         log_error!("{} page too large, some includes omitted", c.id());
     }
     if !c.is_closed() {
@@ -88,6 +88,8 @@ struct Expansion<'a> {
     list: &'a [u8],
     out: Vec<u8>,
     includes: usize,
+    /// A file was left out, since the page has reached a limit.
+    omitted: bool,
     /// Memory ran out.
     failed: bool,
 }
@@ -112,13 +114,18 @@ impl Expansion<'_> {
     /// Appends a file; omits it if it cannot be included.
     fn include(&mut self, path: &[u8], confined: ConfinedRoot<'_>, depth: usize) {
         self.includes += 1;
+        self.omitted |= self.includes > MAX_INCLUDES;
         if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES || !is_sane(path) {
             return;
         }
-        let file = CString::new(path).ok().and_then(|p| self.site.open(&p, Some(confined)));
-        let Some(file) = file.filter(|f| f.size < (MAX_SIZE - self.out.len().min(MAX_SIZE)) as u64) else { return };
-        if let Some(page) = read(file) {
-            self.expand(path, &page, confined, depth + 1);
+        let Some(file) = CString::new(path).ok().and_then(|p| self.site.open(&p, Some(confined))) else { return };
+        if file.size > MAX_SIZE.saturating_sub(self.out.len()) as u64 {
+            self.omitted = true;
+            return;
+        }
+        match read(file) {
+            Some(page) => self.expand(path, &page, confined, depth + 1),
+            None => self.failed = true,
         }
     }
 }

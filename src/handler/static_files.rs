@@ -182,15 +182,17 @@ pub(crate) unsafe fn serve_dir(c: ConnRef, hm: *const mg_http_message, opts: *co
         Err(Refusal::NoMatch) => return send(c, &req, &o, b"", None, None),
         Err(Refusal::Invalid) => return reply::text(c, 400, b"", b"Invalid path", req.head_only),
         Err(Refusal::TooLong) => return reply::text(c, 400, b"", b"Exceeded path size", req.head_only),
+        Err(Refusal::OutOfMemory) => return error(c, format_args!("OOM")),
     };
     let roots = [mapped.root];
     let confined = ConfinedRoot(&roots);
     // Looking for an index page tells whether the directory exists.
     let is_top = req.uri() == b"/";
-    let found = if is_top { None } else { with_path([&mapped.path, b""], |p| find(c, &o, p, Some(confined))) };
+    let found =
+        if is_top { Some(Err(Found::Directory)) } else { with_path([&mapped.path, b""], |p| find(c, &o, p, Some(confined))) };
     let found = match found {
-        None if is_top => Found::Directory,
-        None => Found::Nothing,
+        // Its other reason does not apply: a mapped path contains no NUL.
+        None => return error(c, format_args!("OOM")),
         Some(Ok(kept)) => return send_kept(c, &req, &o, &mapped.path, &kept),
         Some(Err(found)) => found,
     };
