@@ -2,6 +2,9 @@
 // application's own mg_ota_* and mg_ota_device_id, with and without the switches that announce them.
 // flags:
 // flags: -DMG_OTA=MG_OTA_CUSTOM -DMG_ENABLE_CUSTOM_DEVICE_ID=1
+#include "mongoose.h"
+#include "mongoose_ext.h"
+
 #include "clock.h"
 #include "peer.h"
 
@@ -27,15 +30,20 @@ bool mg_ota_end(void) {
   return s_end_ok;
 }
 
+static size_t s_id_size;
+static bool s_long_id;
+
 void mg_ota_device_id(char *buf, size_t len) {
-  mg_snprintf(buf, len, "dev 1&x=\r\n");
+  s_id_size = len;
+  if (s_long_id) memset(buf, 'i', len);  // without an end
+  else mg_snprintf(buf, len, "dev 1&x=\r\n");
 }
 
 static struct mg_mgr s_mgr;
 static struct mg_connection *s_server;
 static const char *s_metadata;       // what the server says of the newest image
 static int s_status = 200, s_image_status = 200;
-static bool s_silent, s_cut, s_half, s_cut_image;
+static bool s_zero, s_keep, s_silent, s_cut, s_half, s_cut_image;
 static char *s_image;
 static size_t s_image_size, s_announced;
 static char s_request[400], s_image_request[400];
@@ -53,12 +61,22 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
     } else if (image) {
       mg_printf(c, "HTTP/1.1 %d X\r\nContent-Length: %lu\r\n\r\n", s_image_status, (unsigned long) s_announced);
       mg_send(c, s_image, s_half ? s_image_size / 2 : s_image_size);
-      c->is_resp = s_half && !s_cut_image;
+      c->is_resp = (s_half && !s_cut_image) || s_keep;
       if (s_cut_image) c->is_draining = 1;
     } else {
-      mg_http_reply(c, s_status, "", "%s", s_metadata);
+      mg_http_reply(c, s_status, "", "%s%.*s", s_metadata, s_zero ? 2 : 0, "\0b");
+      if (s_keep) c->is_resp = 1;
     }
   }
+}
+
+// Answers, and takes no notice of the wish to close.
+static void stubborn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) {
+    c->recv.len = 0;
+    mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n%s", (unsigned long) strlen(s_metadata), s_metadata);
+  }
+  (void) ev_data;
 }
 
 static int s_calls;
@@ -84,17 +102,49 @@ static void close_accepted(void) {
   POLL_UNTIL(&s_mgr, count_conns(&s_mgr) == 1);
 }
 
-// One check, until its function is called.
-static void run_check(const char *url, const char *want) {
+static int s_errors;
+
+static void nobody(struct mg_connection *c, int ev, void *ev_data) {
+  s_errors += ev == MG_EV_ERROR;
+  (void) c, (void) ev_data;
+}
+
+static struct mg_connection *client_of(struct mg_mgr *mgr) {
+  struct mg_connection *c = mgr->conns;
+  while (c != NULL && !c->is_client) c = c->next;
+  return c;
+}
+
+// The connection of a check whose server is silent.
+static struct mg_connection *begin_check(const char *url) {
+  struct mg_connection *c;
+  s_silent = true, s_calls = 0, s_request[0] = '\0';
+  mg_ota_url_check(&s_mgr, url, done);
+  POLL_UNTIL(&s_mgr, s_request[0] != '\0');
+  c = client_of(&s_mgr);
+  CHECK(c != NULL && s_calls == 0);
+  // A loop that sleeps until something is due wakes up in time to end the check.
+  CHECK(mgx_mgr_timeout_ms(&s_mgr) >= 0 && mgx_mgr_timeout_ms(&s_mgr) <= 5000);
+  s_silent = false;
+  return c;
+}
+
+// One check, until its function is called. The server's manager may be another one.
+static void run_check_of(struct mg_mgr *mgr, const char *url, const char *want) {
   s_calls = 0;
   s_message[0] = '\0';
-  mg_ota_url_check(&s_mgr, url, done);
-  POLL_UNTIL(&s_mgr, s_calls > 0);
+  mg_ota_url_check(mgr, url, done);
+  POLL_UNTIL(&s_mgr, (mg_mgr_poll(mgr, 0), s_calls > 0));
   poll_often(&s_mgr);
+  poll_often(mgr);
   CHECK_EQ(s_calls, 1);
   if (strcmp(s_message, want) != 0) fprintf(stderr, "got %s, not %s\n", s_message, want);
   CHECK(strcmp(s_message, want) == 0);
   POLL_UNTIL(&s_mgr, count_conns(&s_mgr) == 1);
+}
+
+static void run_check(const char *url, const char *want) {
+  run_check_of(&s_mgr, url, want);
 }
 
 static void metadata(char *buf, size_t len, const char *version, const char *url, unsigned long size) {
@@ -109,8 +159,10 @@ int main(void) {
       "{\"version\":\"2\",\"url\":\"http://x/ y\",\"size\":5}", "{\"version\":\"2\",\"url\":\"http://x/\\r\\nA:b\",\"size\":5}",
       "{\"version\":\"\",\"url\":\"http://x/\",\"size\":5}"};
   char url[100], image_url[100], json[600], want[200], text[500];
+  struct mg_mgr other;
+  struct mg_connection *c;
   uint32_t crc;
-  size_t i;
+  size_t i, files = open_files();
 
   mg_mgr_init(&s_mgr);
   s_server = mg_http_listen(&s_mgr, "http://127.0.0.1:0", server, NULL);
@@ -173,8 +225,47 @@ int main(void) {
   clock_ms += 5000;
   POLL_UNTIL(&s_mgr, s_calls == 3);
   CHECK(strcmp(s_message, "MG_OTA_TLS_CA is not configured") == 0);
-  s_silent = false;
+  // The function that is told so may try again.
+  s_calls = 0;
+  begin_check(url);
+  s_again = true;
+  mg_ota_url_check(&s_mgr, url, done);
+  CHECK_EQ(s_calls, 2);
+  CHECK(strcmp(s_message, "OTA already in progress") == 0);
+  // The application takes the connection over, and forgets it or closes it.
+  clock_ms += 5000;
+  POLL_UNTIL(&s_mgr, s_calls == 3);
   close_accepted();
+  begin_check(url)->fn = nobody;
+  clock_ms += 5000;
+  POLL_UNTIL(&s_mgr, s_calls == 1);
+  CHECK_EQ(s_errors, 1);
+  CHECK(strcmp(s_message, "Metadata timeout") == 0);
+  close_accepted();
+  c = begin_check(url);
+  c->fn = nobody, c->is_closing = 1;
+  POLL_UNTIL(&s_mgr, s_calls == 1);
+  CHECK(strcmp(s_message, "connection closed") == 0);
+  close_accepted();
+  // Another manager has nothing to do with it.
+  mg_mgr_init(&other);
+  run_check_of(&other, "", "Failed to connect");
+  s_silent = true, s_calls = 0, s_request[0] = '\0';
+  mg_ota_url_check(&other, url, done);
+  POLL_UNTIL(&s_mgr, (mg_mgr_poll(&other, 0), s_request[0] != '\0'));
+  clock_ms += 5000;
+  poll_often(&other);
+  CHECK(s_calls == 1 && strcmp(s_message, "Metadata timeout") == 0);
+  close_accepted();
+  begin_check(url);
+  poll_often(&other);
+  CHECK_EQ(s_calls, 0);
+  clock_ms += 5000;
+  POLL_UNTIL(&s_mgr, s_calls == 1);
+  close_accepted();
+  run_check_of(&other, url, "NULL");
+  mg_mgr_free(&other);
+  s_silent = false;
   run_check(url, "NULL");
   // The image's server sends half of it, and then nothing, or closes.
   s_half = true, s_calls = s_begins = s_ends = 0;
@@ -201,6 +292,9 @@ int main(void) {
     mg_snprintf(want, 100, "Bad metadata: %s", bad[i]);
     run_check(url, want);
   }
+  s_metadata = "a\x01", s_zero = true;
+  run_check(url, "Bad metadata: a\x01");
+  s_zero = false;
   metadata(json, sizeof(json), "1.0.0", "http://127.0.0.1:1/", 5);
   run_check(url, "Same version");
   s_status = 500;
@@ -239,6 +333,38 @@ int main(void) {
   text[255] = '\0';
   run_check(text, "NULL");
 
+  // An id that fills its buffer.
+  CHECK_EQ(s_id_size, 127);
+  s_long_id = true;
+  run_check(url, "NULL");
+  memset(text, 'i', 127);
+  strcpy(text + 127, "&interval=60");
+  CHECK(strstr(s_request, "&id=i") != NULL && strncmp(strstr(s_request, "&id=i") + 4, text, strlen(text)) == 0);
+  s_long_id = false;
+
+  // An image of one byte.
+  s_image_size = s_announced = 1;
+  metadata(json, sizeof(json), "1.0.1", image_url, 1);
+  run_check(url, "NULL");
+  CHECK(s_begun == 1 && s_written == 1);
+  s_image_size = s_announced = 100001;
+  metadata(json, sizeof(json), "1.0.1", image_url, (unsigned long) s_image_size);
+  // The server does not close: the device does.
+  s_keep = true, s_calls = 0;
+  mg_ota_url_check(&s_mgr, url, done);
+  POLL_UNTIL(&s_mgr, s_calls == 1 && client_of(&s_mgr) == NULL);
+  CHECK(strcmp(s_message, "NULL") == 0);
+  s_keep = false;
+  close_accepted();
+  c = mg_listen(&s_mgr, "tcp://127.0.0.1:0", stubborn, NULL);
+  s_calls = 0;
+  mg_snprintf(text, sizeof(text), "%s/meta", url_of(c, "http"));
+  mg_ota_url_check(&s_mgr, text, done);
+  POLL_UNTIL(&s_mgr, s_calls == 1 && client_of(&s_mgr) == NULL);
+  CHECK(strcmp(s_message, "NULL") == 0);
+  c->is_closing = 1;
+  close_accepted();
+
   // Without a function; and with a manager that is freed before the answer.
   mg_ota_url_check(&s_mgr, url, NULL);
   s_written = 0;
@@ -258,6 +384,7 @@ int main(void) {
     POLL_UNTIL(&s_mgr, s_calls == 1);
     CHECK(s_mgr.conns == NULL);
   }
+  CHECK_EQ(open_files(), files);
   free(s_image);
   return DONE();
 }

@@ -4,7 +4,7 @@
 
 enum { TIME_MS = 1700000000 };  // seconds of the server's clock
 
-static struct mg_connection *s_listener;
+static struct mg_connection *s_listener, *s_asked;
 static unsigned char s_request[100];
 static size_t s_request_len;
 static struct mg_addr s_client;
@@ -16,6 +16,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
     s_request_len = c->recv.len < sizeof(s_request) ? c->recv.len : sizeof(s_request);
     memcpy(s_request, c->recv.buf, s_request_len);
     s_client = c->rem;
+    s_asked = c;
     c->recv.len = 0;
   }
   (void) ev_data;
@@ -34,18 +35,22 @@ static void client(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // A client whose request has reached the server.
-static struct mg_connection *ask(struct mg_mgr *mgr, const char *what) {
+static struct mg_connection *ask_at(struct mg_mgr *mgr, const char *url, const char *what) {
   struct mg_connection *c;
   s_times = s_errors = s_closes = s_writes_first = 0;
   s_request_len = 0;
   mg_boot_timestamp_ms = 0;
-  c = mg_sntp_connect(mgr, url_of(s_listener, "udp"), client, (void *) what);
+  c = mg_sntp_connect(mgr, url, client, (void *) what);
   CHECK(c != NULL);
   CHECK_EQ(s_writes_first, 1);
   POLL_UNTIL(mgr, s_request_len > 0);
   CHECK_EQ(s_request_len, 48);
   CHECK_EQ(s_request[0], 0x23);
   return c;
+}
+
+static struct mg_connection *ask(struct mg_mgr *mgr, const char *what) {
+  return ask_at(mgr, url_of(s_listener, "udp"), what);
 }
 
 static void put32(unsigned char *to, uint32_t value) {
@@ -65,6 +70,34 @@ static void make_message(unsigned char *m) {
 static void answer(struct mg_connection *from, const void *message, size_t len) {
   from->rem = s_client;
   CHECK(mg_send(from, message, len));
+}
+
+// A server and a client with addresses of IPv6.
+static void over_ip6(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *ip4 = s_listener, *c;
+  unsigned char m[48];
+  long n = sizeof(m);
+  char url[64];
+  mg_mgr_init(&mgr);
+  s_listener = mg_listen(&mgr, "udp://[::1]:0", server, NULL);
+  CHECK(s_listener != NULL);
+  if (s_listener != NULL) {
+    mg_snprintf(url, sizeof(url), "udp://[::1]:%d", port_of(s_listener));
+    c = ask_at(&mgr, url, NULL);
+    make_message(m);
+    // From somebody else, whose address differs in the last byte.
+    mg_iobuf_add(&c->recv, 0, m, sizeof(m));
+    c->rem.addr.ip[15] ^= 2;
+    mg_call(c, MG_EV_READ, &n);
+    poll_often(&mgr);
+    CHECK(s_times == 0 && s_closes == 0);
+    answer(s_listener, m, sizeof(m));
+    POLL_UNTIL(&mgr, s_closes == 1);
+    CHECK_EQ(s_times, 1);
+  }
+  mg_mgr_free(&mgr);
+  s_listener = ip4;
 }
 
 int main(void) {
@@ -104,6 +137,7 @@ int main(void) {
   answer(other, m, 48);
   memcpy(m + 24, first + 40, 8);
   answer(s_listener, m, 48);
+  answer(other, m, 48);
   poll_often(&mgr);
   CHECK_EQ(s_times, 0);
   CHECK_EQ(s_closes, 0);
@@ -112,6 +146,7 @@ int main(void) {
   s_request_len = 0;
   mg_sntp_request(c);
   POLL_UNTIL(&mgr, s_request_len == 48);
+  CHECK(s_asked == s_listener);
   for (i = 0; i < MG_DATA_SIZE; i++) CHECK_EQ(c->data[i], 0);
   // Longer messages have extensions.
   make_message(m);
@@ -138,6 +173,21 @@ int main(void) {
     CHECK_EQ(mg_boot_timestamp_ms, 0);
   }
 
+  // The first moment that can be told, and the one before it.
+  for (i = 0; i < 2; i++) {
+    ask(&mgr, NULL);
+    make_message(m);
+    put32(m + 32, 2208988800U);
+    put32(m + 40, 2208988800U);
+    if (i == 1) put32(m + 36, 0x00420000), put32(m + 44, 0x00420000);  // a millisecond
+    answer(s_listener, m, 48);
+    POLL_UNTIL(&mgr, s_closes == 1);
+    CHECK_EQ(s_times, i);
+    if (i == 1) CHECK_EQ(s_time, 1);
+  }
+
+  over_ip6();
+
   // No answer: the end after three seconds, whatever the application has in c->data.
   c = ask(&mgr, NULL);
   memset(c->data, 0xff, sizeof(c->data));
@@ -145,6 +195,8 @@ int main(void) {
   poll_often(&mgr);
   CHECK_EQ(s_closes, 0);
   clock_ms += 1;
+  // The end does not wait for the poll's.
+  mg_mgr_poll(&mgr, 600000);
   poll_often(&mgr);
   CHECK_EQ(s_closes, 1);
   CHECK_EQ(s_times, 0);

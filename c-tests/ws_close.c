@@ -7,6 +7,7 @@
 static struct mg_mgr mgr;
 static char seen[500];
 static int closes;
+static enum mgx_reason reason;  // of the last
 
 static void note(struct mg_connection *c, int ev, void *ev_data) {
   size_t n = strlen(seen);
@@ -14,7 +15,7 @@ static void note(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
     mg_snprintf(seen + n, sizeof(seen) - n, "%d:%lu ", wm->flags, (unsigned long) wm->data.len);
   }
-  if (ev == MG_EV_CLOSE && !c->is_listening) closes++;
+  if (ev == MG_EV_CLOSE && !c->is_listening) closes++, reason = mgx_close_reason(c);
 }
 
 static void upgrades_only(struct mg_connection *c, int ev, void *ev_data) {
@@ -116,6 +117,21 @@ static void text_is_utf_8(void) {
   end(&p);
 }
 
+// The second part of a text is checked, too, even behind an empty one.
+static void text_in_parts_is_utf_8(void) {
+  static const char *const first[] = {"a", ""};
+  int i;
+  for (i = 0; i < 2; i++) {
+    struct peer p = open_with(upgrades_only);
+    CHECK(ws_send_frame(&p, 0x01, first[i], strlen(first[i])));
+    poll_often(&mgr);
+    CHECK(ws_send_frame(&p, 0x80, "\xff", 1));
+    ENDS_WITH(&p, "\x88\x02\x03\xef");
+    CHECK(seen[0] == '\0');
+    end(&p);
+  }
+}
+
 static void lenient_server(void) {
   struct peer p = open_with(upgrades_only);
   // Without a mask; length in a longer form; the end of a message that never began.
@@ -190,7 +206,7 @@ static void ext_manager_drain(void) {
 
 static void ext_longest_message(void) {
   int i;
-  for (i = 0; i < 3; i++) {
+  for (i = 0; i < 4; i++) {
     struct mgx_limits l;
     struct peer p = open_with(upgrades_only);
     memset(&l, 0, sizeof(l));
@@ -201,9 +217,43 @@ static void ext_longest_message(void) {
     if (i == 0) CHECK(ws_text(&p, "0123456789a"));
     if (i == 1) CHECK(ws_send_frame(&p, 0x01, "01234", 5) && ws_send_frame(&p, 0x80, "56789a", 6));
     if (i == 2) CHECK(peer_send(&p, "\x82\xff\0\0\0\x01\0\0\0\0\0\0\0\0", 14));  // announced
-    ENDS_WITH(&p, "\x8a\x0d" "a longer ping\x88\x02\x03\xf1");
+    if (i == 3) CHECK(ws_send_frame(&p, 0x88, "\x03\xe8 a longer reason", 18));  // no message
+    if (i < 3) ENDS_WITH(&p, "\x8a\x0d" "a longer ping\x88\x02\x03\xf1");
+    if (i < 3) CHECK_EQ(reason, MGX_REASON_LIMIT);
+    if (i == 3) ENDS_WITH(&p, "\x8a\x0d" "a longer ping\x88\x12\x03\xe8 a longer reason");
     end(&p);
   }
+}
+
+static void ext_shortest_message(void) {
+  struct mgx_limits l;
+  struct peer p = open_with(upgrades_only);
+  memset(&l, 0, sizeof(l));
+  l.max_ws_message = 1;
+  mgx_mgr_limits(&mgr, &l);
+  CHECK(ws_text(&p, "0") && ws_text(&p, "01"));
+  ENDS_WITH(&p, "\x88\x02\x03\xf1");
+  CHECK(strcmp(seen, "129:1 ") == 0);
+  end(&p);
+}
+
+// Text is not checked for those who have asked not to be strict.
+static void ext_any_text(void) {
+  struct peer p = open_with(upgrades_only);
+  mgx_mgr_ws_strict(&mgr, false);
+  CHECK(ws_send_frame(&p, 0x81, "\xff\xfe", 2));
+  poll_often(&mgr);
+  CHECK(strcmp(seen, "129:2 ") == 0 && closes == 0);
+  end(&p);
+}
+
+// Who reads while it drains does not read what follows a violation either.
+static void ext_compat_protocol_error(void) {
+  struct peer p = open_with(upgrades_only);
+  mgx_mgr_compat(&mgr, true);
+  CHECK(ws_send_frame(&p, 0xc1, "x", 1));
+  ENDS_WITH(&p, "\x88\x02\x03\xea");
+  end(&p);
 }
 
 static void ext_idle(void) {
@@ -224,6 +274,7 @@ int main(void) {
   queued_frames_are_sent_before_a_drain_ends();
   a_protocol_error_is_reported_once();
   text_is_utf_8();
+  text_in_parts_is_utf_8();
   lenient_server();
   many_close_frames_do_no_harm();
   ext_close();
@@ -231,6 +282,9 @@ int main(void) {
   ext_drain_waits_for_the_answer(false);
   ext_manager_drain();
   ext_longest_message();
+  ext_shortest_message();
+  ext_any_text();
+  ext_compat_protocol_error();
   ext_idle();
   return DONE();
 }

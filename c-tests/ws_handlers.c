@@ -1,5 +1,6 @@
 // Actions of applications in WebSocket handlers: empty the buffer, drain, close, replace the handler, edit queued output.
 // not under: short: frames must arrive together
+#include "mongoose_ext.h"
 #include "ws_peer.h"
 
 static char seen[2000];
@@ -94,6 +95,71 @@ static void a_fragmented_message_is_discarded(void) {
   end(&p);
 }
 
+static void in_order(struct mg_connection *c, int ev, void *ev_data) {
+  upgrades(c, ev, ev_data);
+}
+
+struct frame {
+  int first;
+  const char *text;
+};
+
+// What comes of three frames that arrive together.
+static void together(mg_event_handler_t fn, const struct frame frames[3], const char *want) {
+  char bytes[200];
+  struct peer p = open_with(fn);
+  size_t i, n = 0;
+  for (i = 0; i < 3; i++) n += ws_frame(bytes + n, frames[i].first, frames[i].text, strlen(frames[i].text));
+  CHECK(peer_send(&p, bytes, n));
+  events_are(want);
+  end(&p);
+}
+
+static void takes_part_of_a_frame(struct mg_connection *c, int ev, void *ev_data) {
+  if (upgrades(c, ev, ev_data)) mg_iobuf_del(&c->recv, 0, 1);
+}
+
+static void the_rest_of_a_frame_is_removed(void) {
+  static const struct frame frames[] = {{0x81, "one"}, {0x81, "second"}, {0x81, "last"}};
+  together(takes_part_of_a_frame, frames, "m129:one m129:second m129:last ");
+}
+
+static void a_first_fragment_may_be_empty(void) {
+  struct peer p = open_with(in_order);
+  CHECK(ws_send_frame(&p, 0x01, "", 0));
+  poll_often(&mgr);
+  CHECK(ws_send_frame(&p, 0x80, "y", 1));
+  events_are("c128:y m1:y ");
+  end(&p);
+}
+
+static void takes_part_on_control(struct mg_connection *c, int ev, void *ev_data) {
+  upgrades(c, ev, ev_data);
+  if (ev == MG_EV_WS_CTL) mg_iobuf_del(&c->recv, 0, 1);
+}
+
+static void the_rest_of_a_fragmented_message_is_removed(void) {
+  static const struct frame frames[] = {{0x01, "x"}, {0x80, "y"}, {0x81, "next"}};
+  together(takes_part_on_control, frames, "c128:y m129:next ");
+}
+
+// In compatible mode a connection that drains goes on reading.
+static void a_frame_behind_a_removed_close_frame(void) {
+  char frames[100];
+  struct peer p = open_with(takes_part_on_control);
+  size_t n = ws_frame(frames, 0x88, "\x03\xe8", 2);
+  n += ws_frame(frames + n, 0x81, "after", 5);
+  mgx_mgr_compat(&mgr, true);
+  CHECK(peer_send(&p, frames, n));
+  events_are("c136:\x03\xe8 m129:after close ");
+  end(&p);
+}
+
+static void a_fragmented_message_behind_another(void) {
+  static const struct frame frames[] = {{0x81, "a"}, {0x02, "x"}, {0x80, "y"}};
+  together(in_order, frames, "m129:a c128:y m2:xy ");
+}
+
 static void in_read(struct mg_connection *c, int ev, void *ev_data) {
   upgrades(c, ev, ev_data);
   if (ev == MG_EV_READ && c->is_websocket) c->recv.len = 0;
@@ -106,6 +172,48 @@ static void a_partial_frame_is_discarded(void) {
   CHECK(ws_text(&p, "whole"));
   events_are("m129:whole ");
   end(&p);
+}
+
+// Neither what is kept of a message nor its length means anything once the buffer is empty.
+static void a_kept_message_is_discarded(void) {
+  struct peer p = open_with(in_read);
+  CHECK(ws_send_frame(&p, 0x02, "a fragment that is longer than the frame after it", 49));
+  poll_often(&mgr);
+  mgr.conns->fn = in_order;
+  CHECK(ws_text(&p, "whole"));
+  events_are("m129:whole ");
+  end(&p);
+}
+
+// Its first bytes look like a frame, which nobody takes them for, however often the server polls.
+static void a_kept_message_is_no_frame(void) {
+  struct peer p = open_with(in_order);
+  CHECK(ws_send_frame(&p, 0x02, "\x01" "ab", 3));
+  poll_often(&mgr);
+  CHECK(ws_send_frame(&p, 0x80, "c", 1));
+  events_are("c128:c m2:\x01" "abc ");
+  end(&p);
+}
+
+// The application puts a frame into the buffer itself.
+static void frames_of_the_application(void) {
+  char frame[20];
+  struct peer p = open_with(in_order);
+  size_t n = ws_frame(frame, 0x81, "own", 3);
+  mg_iobuf_add(&mgr.conns->recv, 0, frame, n);
+  events_are("m129:own ");
+  CHECK_EQ(mgr.conns->recv.len, 0);
+  end(&p);
+}
+
+static void read_comes_last(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ && seen[0] != '\0') CHECK(strstr(seen, "last") != NULL);
+  takes_part_of_a_frame(c, ev, ev_data);
+}
+
+static void frames_behind_a_removed_one_are_handled_at_once(void) {
+  static const struct frame frames[] = {{0x81, "one"}, {0x81, "second"}, {0x81, "last"}};
+  together(read_comes_last, frames, "m129:one m129:second m129:last ");
 }
 
 // ---- what is kept of a fragmented message is where it always was
@@ -253,6 +361,41 @@ static void the_rest_belongs_to_the_new_handler(void) {
   end(&p);
 }
 
+// The application's own server, which has something of its own in c->pfn_data before it upgrades.
+static void upgrades_itself(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message hm;
+  note(c, ev, ev_data);
+  if (ev == MG_EV_WS_MSG && ((struct mg_ws_message *) ev_data)->data.len == 5) {
+    // Says goodbye, and goes on with its own protocol.
+    mg_ws_send(c, NULL, 0, WEBSOCKET_OP_CLOSE);
+    c->pfn = NULL, c->is_websocket = 0;
+    return;
+  }
+  if (ev != MG_EV_READ || c->is_websocket) return;
+  if (mg_http_parse((char *) c->recv.buf, c->recv.len, &hm) <= 0) return;
+  c->pfn_data = (void *) 3;
+  mg_ws_upgrade(c, &hm, NULL);
+  c->recv.len = 0;
+}
+
+static void a_server_that_is_not_http_may_upgrade(void) {
+  struct peer p;
+  seen[0] = '\0';
+  mg_mgr_init(&mgr);
+  ws_open(&p, &mgr, mg_listen(&mgr, "tcp://127.0.0.1:0", upgrades_itself, NULL));
+  CHECK(ws_text(&p, "hello"));
+  events_are("m129:hello ");
+  // The second one knows nothing of the first.
+  CHECK(peer_send_text(&p, WS_REQUEST));
+  POLL_UNTIL(&mgr, peer_has(&p, 2 + strlen(WS_ANSWER)));
+  WS_GOT(&p, "\x88\0" WS_ANSWER);
+  p.len = 0;
+  CHECK(ws_send_frame(&p, 0x88, "\x03\xe8", 2));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  WS_GOT(&p, "\x88\2\x03\xe8");
+  end(&p);
+}
+
 // ---- nested polls
 
 static int nested;
@@ -326,13 +469,23 @@ int main(void) {
   the_frame_counts_as_consumed_and_the_rest_is_lost(false);
   the_frame_counts_as_consumed_and_the_rest_is_lost(true);
   a_fragmented_message_is_discarded();
+  the_rest_of_a_frame_is_removed();
+  the_rest_of_a_fragmented_message_is_removed();
+  a_frame_behind_a_removed_close_frame();
+  a_first_fragment_may_be_empty();
+  a_fragmented_message_behind_another();
   a_partial_frame_is_discarded();
+  a_kept_message_is_discarded();
+  a_kept_message_is_no_frame();
+  frames_of_the_application();
+  frames_behind_a_removed_one_are_handled_at_once();
   fragments_are_at_the_start_of_the_buffer();
   draining_inside_a_loop_leaves_the_buffer_alone();
   nothing_is_handled_after_closing();
   an_unknown_opcode_can_be_tolerated();
   the_manager_may_be_freed();
   the_rest_belongs_to_the_new_handler();
+  a_server_that_is_not_http_may_upgrade();
   a_handler_may_poll();
   queued_output_is_wrapped_into_frames();
   an_upgrade_may_come_later();

@@ -2,11 +2,11 @@
 
 use crate::abi::*;
 use crate::ffi_util::bytes;
+use crate::fmt;
 use crate::handler::ws;
 use crate::net::conn::Client;
 use crate::net::engine::Engine;
 use crate::net::handle::ConnRef;
-use crate::net::output;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
@@ -15,11 +15,8 @@ use core::ptr;
 /// # Safety
 /// `fmt` is NULL, or fits `ap`.
 unsafe fn formatted(c: ConnRef, fmt: *const c_char, ap: *mut va_list) -> bool {
-    if !fmt.is_null() {
-        // SAFETY: guaranteed by the caller.
-        unsafe { output::vprintf(c, fmt, ap) };
-    }
-    true
+    // SAFETY: the connection's own buffer; the rest is guaranteed by the caller.
+    fmt.is_null() || unsafe { fmt::to_iobuf(c.send(), fmt, ap) }.is_some()
 }
 
 /// Implementation of mg_ws_connect.

@@ -92,6 +92,7 @@ mod tests {
     fn a_connection_header_is_found_in_any_case_and_only_as_a_name() {
         assert!(has_connection(b"A: b\r\ncOnnection: keep-alive\r\n"));
         assert!(has_connection(b"Connection:x"));
+        assert!(has_connection(b"A: b\r\nConnection:"));
         assert!(!has_connection(b"X-Connection: a\r\nB: Connection: c\r\n"));
         assert!(!has_connection(b""));
         assert!(says_close(b"A: b\r\nConnection: Close\r\n"));

@@ -212,7 +212,7 @@ fn adopt(c: ConnRef) {
 fn set_deadline(c: ConnRef, check: &mut Check, ms: u64) {
     check.deadline = time::millis().saturating_add(ms);
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
-        e.set_deadline(rec, Some(check.deadline));
+        e.set_alarm(rec, check.deadline);
     }
 }
 

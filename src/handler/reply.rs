@@ -320,7 +320,6 @@ pub(crate) fn write_chunk(c: ConnRef, data: &[u8]) {
 /// `fmt` and `ap` fit each other.
 pub(crate) unsafe fn printf_chunk(c: ConnRef, fmt: *const c_char, ap: *mut va_list) {
     let start = c.send_len();
-    output::prepare(c);
     let ok = output::append_bytes(c, b"00000000\r\n");
     // SAFETY: the connection's own buffer; the rest is the caller's.
     let n = if ok { unsafe { crate::fmt::to_iobuf(c.send(), fmt, ap) } } else { None };

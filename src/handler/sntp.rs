@@ -77,7 +77,8 @@ fn start(c: ConnRef) {
     let deadline = time::millis().saturating_add(TIMEOUT_MS);
     if let (Some(e), Some(rec)) = (c.engine(), c.rec()) {
         rec.task.set(Some(Box::new(Query { deadline, sent: None })));
-        e.set_deadline(rec, Some(deadline));
+        // Unlike a deadline, it outlasts the connection's start.
+        e.set_alarm(rec, deadline);
     }
 }
 

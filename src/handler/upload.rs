@@ -410,7 +410,8 @@ impl Upload {
 
     /// Writes the received data.
     fn go_on(&self, c: ConnRef) {
-        while !self.busy.get() && self.sink.borrow().is_some() {
+        // While the application is busy it is not there.
+        while self.sink.borrow().is_some() {
             if let Some(error) = self.error.take() {
                 return self.end(c, Err(&error));
             }

@@ -478,7 +478,6 @@ pub(crate) unsafe fn upgrade(c: ConnRef, hm: *mut mg_http_message, add_headers: 
     }
     if let Some(rec) = c.rec() {
         rec.ws.reset();
-        rec.http.head_at.set(None);
     }
     c.engine().into_iter().for_each(introduce);
     c.set_pfn(Some(handler));
@@ -656,10 +655,9 @@ fn response(c: ConnRef, rec: &ConnState) -> Option<bool> {
         return Some(false);
     }
     set_websocket(c);
-    if !calling(c, rec, head_len, || call(c, MG_EV_WS_OPEN, hm.cast())) {
-        return Some(false);
+    if calling(c, rec, head_len, || call(c, MG_EV_WS_OPEN, hm.cast())) {
+        // SAFETY: the connection's own buffer; del clamps to it.
+        unsafe { iobuf::del(c.recv(), 0, head_len) };
     }
-    // SAFETY: the connection's own buffer; del clamps to it.
-    unsafe { iobuf::del(c.recv(), 0, head_len) };
-    Some(true)
+    Some(!c.is_gone())
 }

@@ -117,8 +117,8 @@ fn text(s: &[c_char]) -> Vec<u8> {
     s.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect()
 }
 
+/// Puts a text into a zeroed C array, truncated to leave a NUL.
 fn put(to: &mut [c_char], s: &[u8]) {
-    to.fill(0);
     let room = to.len() - 1;
     to[..room].iter_mut().zip(s).for_each(|(to, c)| *to = *c as c_char);
 }
