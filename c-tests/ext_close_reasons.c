@@ -146,10 +146,23 @@ static void limit_exceeded(struct mgx_limits limits, const char *said, enum mgx_
   finish(&p, why);
 }
 
+static char logged[500];
+static size_t logged_len;
+
+static void keep_log(char ch, void *arg) {
+  if (logged_len < sizeof(logged)) logged[logged_len++] = ch;
+  (void) arg;
+}
+
 static void errors_raised_by_the_application(void) {
   struct peer p;
   start(&p);
-  mg_error(last, "%s", "enough");
+  mg_log_set_fn(keep_log, NULL);
+  mg_log_set(MG_LL_ERROR);
+  mg_error(last, "%s", "\001 enough");
+  mg_log_set(MG_LL_NONE);
+  mg_log_set_fn(mg_pfn_stdout, NULL);
+  CHECK(logged_len > 11 && memcmp(logged + logged_len - 11, " \001 enough\r\n", 11) == 0);
   finish(&p, MGX_REASON_ERROR);
   start(&p);
   mgx_error(last, "enough");
@@ -179,6 +192,11 @@ static void not_connected(void) {
   CHECK(mg_connect(&mgr, url, connection_refused, &why) != NULL);
   POLL_UNTIL(&mgr, why >= 0);
   CHECK(why == MGX_REASON_ERROR || why == MGX_REASON_RESET);
+  // A call that fails at once.
+  why = -1;
+  mg_connect(&mgr, "tcp://255.255.255.255:9", connection_refused, &why);
+  POLL_UNTIL(&mgr, why >= 0);
+  CHECK_EQ(why, MGX_REASON_ERROR);
   mg_mgr_free(&mgr);
 }
 

@@ -138,6 +138,48 @@ static void output_after_mg_close_conn_is_freed(void) {
   peer_free(&peer);
 }
 
+// The message that the handler is looking at stays until it returns, also when other connections receive something meanwhile.
+static void close_and_look(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  struct peer another;
+  if (ev == MG_EV_CLOSE) closes++;
+  if (ev == MG_EV_HTTP_MSG && mg_match(hm->uri, mg_str("/resize"), NULL)) {
+    mg_iobuf_resize(&c->recv, 2 * c->recv.size);
+    mg_close_conn(c);
+    return;
+  }
+  if (ev != MG_EV_HTTP_MSG || !mg_match(hm->uri, mg_str("/first"), NULL)) return;
+  mg_printf(c, "not sent");
+  mg_close_conn(c);
+  CHECK_EQ(closes, 1);
+  CHECK(c->recv.buf == NULL && c->recv.len == 0 && c->recv.size == 0);
+  CHECK(c->send.buf == NULL && c->send.len == 0);
+  peer_connect(&another, mg_ntohs(c->loc.port), 0);
+  peer_send_text(&another, "GET /other HTTP/1.1\r\n\r\n");
+  poll_often(c->mgr);
+  CHECK(mg_match(hm->uri, mg_str("/first"), NULL) && mg_match(hm->body, mg_str("body"), NULL));
+  peer_free(&another);
+}
+
+static void a_message_outlives_its_connection(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  l = mg_http_listen(&mgr, "http://127.0.0.1:0", close_and_look, NULL);
+  peer_open(&peer, l);
+  peer_send_text(&peer, "POST /first HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody");
+  POLL_UNTIL(&mgr, peer_read(&peer));
+  peer_free(&peer);
+  // A block that the application has replaced is gone already.
+  peer_open(&peer, l);
+  peer_send_text(&peer, "GET /resize HTTP/1.1\r\nHost: h\r\n\r\n");
+  POLL_UNTIL(&mgr, peer_read(&peer));
+  CHECK_EQ(peer.len, 0);
+  mg_mgr_free(&mgr);
+  peer_free(&peer);
+}
+
 // ---- the number of a closed descriptor belongs to somebody else
 
 static int reused;
@@ -322,12 +364,67 @@ static void connections_linked_by_the_application_are_closed(void) {
   mg_mgr_free(&mgr);
 }
 
+// They stay as long as the handler that closes them runs, and one that closes them once more does no harm.
+static void closes_again(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CLOSE) closes++, mg_close_conn(c);
+  (void) ev_data;
+}
+
+static void closes_another(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_connection *other = (struct mg_connection *) c->fn_data;
+  if (ev != MG_EV_POLL || other == NULL) return;
+  c->fn_data = NULL;
+  mg_close_conn(other);
+  CHECK(other->mgr == c->mgr && other->fn == closes_again);
+  (void) ev_data;
+}
+
+static void such_connections_are_closed_by_handlers(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c, *l;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  c = mg_alloc_conn(&mgr);
+  c->fn = closes_again;
+  c->fd = (void *) (size_t) -1;
+  LIST_ADD_HEAD(struct mg_connection, &mgr.conns, c);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", closes_another, c);
+  mg_mgr_poll(&mgr, 0);
+  CHECK(closes == 1 && mgr.conns == l);
+  mg_mgr_free(&mgr);
+}
+
+// ---- a handler that closes the connection before its own, and then its own
+
+static void closes_both(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_connection *other = (struct mg_connection *) c->fn_data;
+  if (ev == MG_EV_CLOSE) closes++;
+  if (ev != MG_EV_POLL || other == NULL) return;
+  mg_close_conn(other);
+  mg_close_conn(c);
+  (void) ev_data;
+}
+
+static void neighbours_are_closed_by_one_handler(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l[3];
+  int i;
+  reset_counters();
+  mg_mgr_init(&mgr);
+  for (i = 0; i < 3; i++) l[i] = mg_listen(&mgr, "tcp://127.0.0.1:0", closes_both, NULL);
+  l[1]->fn_data = l[2];
+  mg_mgr_poll(&mgr, 0);
+  CHECK(closes == 2 && mgr.conns == l[0] && l[0]->next == NULL);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_level = MG_LL_NONE;
   no_event_follows_close_although_the_socket_lingers();
   a_message_is_found_in_a_buffer_resized_by_its_headers_handler();
   a_body_taken_over_behind_a_pipelined_request_is_the_right_one();
   output_after_mg_close_conn_is_freed();
+  a_message_outlives_its_connection();
   a_closed_udp_connection_sends_nothing();
   a_manager_may_be_replaced_while_it_is_freed();
   no_socket_is_left_when_close_frees_the_manager();
@@ -335,5 +432,7 @@ int main(void) {
   wakeups_can_be_set_up_again();
   no_back_pressure_is_reported_after_close();
   connections_linked_by_the_application_are_closed();
+  such_connections_are_closed_by_handlers();
+  neighbours_are_closed_by_one_handler();
   return DONE();
 }

@@ -163,13 +163,18 @@ fn only_platform_names_the_operating_system() {
     let mut bad = Vec::new();
     each(|module, file, code| {
         // Tests may use anything.
-        let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
-        let is_test = file.ends_with("tests.rs") || file.ends_with("float_and_c.rs");
-        for name in names.iter().filter(|name| free_of_it.contains(&module) && !is_test && code.contains(*name)) {
+        let code = without_tests(file, code);
+        for name in names.iter().filter(|name| free_of_it.contains(&module) && code.contains(*name)) {
             bad.push(format!("{}: {module} names {name}", file.display()));
         }
     });
     assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+/// The code that goes into the library.
+fn without_tests<'a>(file: &Path, code: &'a str) -> &'a str {
+    let is_test = file.ends_with("tests.rs") || file.ends_with("float_and_c.rs");
+    if is_test { "" } else { code.split("#[cfg(test)]\nmod ").next().unwrap() }
 }
 
 #[test]
@@ -195,13 +200,13 @@ fn unsafe_blocks(code: &str) -> usize {
     words.filter(|(at, _)| code[at + 6..].trim_start().starts_with('{') || word(&code[at + 6..]) == "impl").count()
 }
 
-/// The number allowed in each module: lower it when the count falls.
+/// The number allowed in each module, its unit tests left out: lower it when the count falls.
 const UNSAFE: &str = include_str!("unsafe.tsv");
 
 #[test]
 fn unsafe_blocks_match_the_table() {
     let mut counts = BTreeMap::<String, usize>::new();
-    each(|module, _, code| *counts.entry(module.to_string()).or_default() += unsafe_blocks(code));
+    each(|module, file, code| *counts.entry(module.to_string()).or_default() += unsafe_blocks(without_tests(file, code)));
     let allowed: BTreeMap<String, usize> =
         UNSAFE.lines().filter_map(|l| l.split_once('\t')).map(|(module, n)| (module.to_string(), n.parse().unwrap())).collect();
     println!("unsafe blocks by module:");

@@ -63,6 +63,7 @@ reason() {
   *:files_crash) echo 'it stops a child at each system call with ptrace, which qemu-user lacks' ;;
   *:switch_config | *:switch_listen) echo 'it reads TCP_INFO, which qemu-user and Windows lack' ;;
   *-mingw32:small_stack) echo 'it gives a thread its own stack with mmap' ;;
+  *-mingw32:freed_at_once) echo 'its memory comes from mmap' ;;
   *:small_stack) echo 'its limit is for x86-64; aarch64 and s390x need 18 to 20 KB with the thread descriptor' ;;
   *-mingw32:fork | *-mingw32:drain_idle | *-mingw32:ext_idle | *-mingw32:half_requests) echo 'it forks' ;;
   *-mingw32:unix_sockets | *-mingw32:ext_listeners) echo 'it tests Unix sockets' ;;

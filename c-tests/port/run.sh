@@ -26,7 +26,7 @@ result() { # NAME STATUS
 
 # Programs for what this platform does not have: descriptors of others, Unix sockets, the poller's descriptor, calls from signal
 # handlers, child processes, more than one descriptor of a manager's own; and for what sendfile puts into a socket in some polls.
-not_here="ext_listeners unix_sockets ext_guest ext_threads fork mgr_fails ext_drain_file"
+not_here="ext_listeners sockets unwatched unix_sockets ext_guest ext_threads fork mgr_fails ext_drain_file"
 # Those that a short run takes.
 some="http_replies http_pipeline http_continue usage_http client_requests client_connections connect_addresses udp_datagrams \
 ws_echo ws_close ws_drain mqtt_client mqtt_handlers dns_lookups sntp threads_api tls_echo drain_done drain_half_close drain_linger \

@@ -255,7 +255,9 @@ pub unsafe extern "C" fn mg_dscp(c: *mut mg_connection, dscp: u8) -> bool {
     // SAFETY: a connection, as the caller promises.
     let c = unsafe { ConnRef::new(c) };
     c.update(|f| f.set_dscp(dscp));
-    sock::set_tos(c.fd(), c.loc().is_ip6, c_int::from(dscp & 63) << 2)
+    // A client has no local address until it is connected.
+    let ip6 = c.loc().is_ip6 || c.flags().is_client() && c.rem().is_ip6;
+    sock::set_tos(c.fd(), ip6, c_int::from(dscp & 63) << 2)
 }
 
 /// Copies a `struct mg_addr` saved at `from`, which need not be aligned, back to `c->rem`, so that a UDP connection sends to the

@@ -237,7 +237,6 @@ fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
     rec.generation.set(rec.generation.get().wrapping_add(1));
     rec.readable.set(false);
     rec.hup.set(false);
-    rec.blocked.set(false);
     rec.fd.set(fd);
     c.set_fd(fd);
     c.set_rem(addr);

@@ -252,4 +252,82 @@ mod tests {
         buffers.trim();
         assert_eq!((buffers.large.borrow().len(), buffers.large_bytes.get()), (0, 0));
     }
+
+    #[test]
+    fn the_total_size_is_used_up_to_the_last_byte() {
+        let buffers = Buffers::default();
+        let keep = |size| {
+            let mut io = mg_iobuf { buf: heap::calloc(size), size, len: 0, align: 0 };
+            // SAFETY: a new block of that size.
+            unsafe { buffers.return_send(&mut io) };
+            (buffers.large.borrow().len(), buffers.large_bytes.get())
+        };
+        assert_eq!(keep(LARGE_BYTES / 2), (1, LARGE_BYTES / 2));
+        assert_eq!(keep(LARGE_BYTES / 2), (2, LARGE_BYTES));
+        assert_eq!(keep(LARGE_BYTES), (1, LARGE_BYTES));
+    }
+
+    #[test]
+    fn spare_blocks_are_counted_and_given_up() {
+        let buffers = Buffers::default();
+        assert!(!buffers.give_up());
+        // SAFETY: consistent buffers that nobody else uses.
+        unsafe {
+            for _ in 0..3 {
+                buffers.return_recv(&mut block(4096, 0), 4096, 0);
+            }
+            assert_eq!(buffers.bytes(), 3 * 4096);
+            assert!(buffers.give_up());
+            assert_eq!(buffers.bytes(), 0);
+            buffers.return_recv(&mut block(4096, 0), 4096, 0);
+            buffers.return_recv(&mut block(4096, 0), 4096, 0);
+            buffers.return_send(&mut block(100, 0));
+            buffers.return_send(&mut block(1 << 20, 0));
+            assert_eq!(buffers.bytes(), 2 * 4096 + 100 + (1 << 20));
+            assert!(buffers.give_up());
+            assert_eq!(buffers.bytes(), 0);
+            buffers.return_send(&mut block(100, 0));
+            assert!(buffers.give_up());
+        }
+        assert!(!buffers.give_up());
+    }
+
+    #[test]
+    fn growth_takes_spare_blocks_and_keeps_the_data() {
+        const SIZE: usize = crate::abi::IO_SIZE;
+        let buffers = Buffers::default();
+        let (mut io, mut spare) = (block(8, b'x'), block(SIZE, 0));
+        let [first, second] = [io.buf, spare.buf];
+        io.len = 1;
+        // SAFETY: consistent buffers, and blocks of the sizes in them.
+        unsafe {
+            buffers.return_send(&mut spare);
+            assert!(buffers.grow(&mut io, SIZE - 1, true));
+            assert_eq!((io.buf, io.size, io.len, *io.buf), (second, SIZE, 1, b'x'));
+            // The smaller block is kept, without its data.
+            assert_eq!((buffers.take(SIZE), buffers.take(8), *first), (None, Some(first), 0));
+            // What is large enough stays.
+            buffers.return_send(&mut block(SIZE, 0));
+            assert!(buffers.grow(&mut io, SIZE - 1, true));
+            assert_eq!(io.buf, second);
+            heap::free(first);
+            buffers.return_send(&mut io);
+        }
+    }
+
+    #[test]
+    fn impossible_sizes_fail() {
+        let buffers = Buffers::default();
+        let mut io = block(8, b'x');
+        io.len = 8;
+        let before = io.buf;
+        // SAFETY: consistent buffers.
+        unsafe {
+            assert!(!buffers.grow(&mut io, usize::MAX, false));
+            assert_eq!((io.buf, io.size, io.len), (before, 8, 8));
+            buffers.return_send(&mut io);
+            assert!(!buffers.lend_recv(&mut io, usize::MAX));
+        }
+        assert!(io.buf.is_null());
+    }
 }

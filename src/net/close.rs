@@ -36,7 +36,7 @@ pub(crate) fn close(c: ConnRef) {
         && !c.flags().is_listening()
         && !c.flags().is_connecting();
     if rec.reason.get() == Reason::None {
-        rec.reason.set(Reason::ClosedByUser);
+        rec.reason.set(if e.ending.get() { Reason::Forced } else { Reason::ClosedByUser });
     }
     if c.flags().is_secure() {
         tls::close_notify_if_flushed(c, rec);
@@ -142,8 +142,8 @@ fn close_foreign(c: ConnRef) {
         iobuf::free(c.send());
         iobuf::free(&raw mut (*c.as_ptr()).rtls);
         match c.engine() {
-            Some(e) if e.callback_depth() > 0 => e.defer_free(c.as_ptr()),
-            _ => heap::free(c.as_ptr().cast()),
+            Some(e) => e.defer_free(c.as_ptr()),
+            None => heap::free(c.as_ptr().cast()),
         }
     }
 }

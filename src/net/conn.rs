@@ -269,6 +269,9 @@ fn open_bound(e: &Engine, addr: &mg_addr, udp: bool) -> Result<c_int, (&'static 
     ready.map(|()| fd).inspect_err(|_| sock::close(fd))
 }
 
+/// The poller does not take the socket of a client: nothing would be heard of it.
+const UNWATCHED: Failure = Failure(Some("socket()"), errno::EMFILE);
+
 /// Parameters of a client connection.
 pub(crate) struct Client {
     pub(crate) url: *const c_char,
@@ -324,7 +327,10 @@ pub(crate) fn connect_resolved(c: ConnRef) {
             rec.own.set(true);
             if udp {
                 attempts::end(e, rec);
-                register(e, c, rec, fd, false);
+                if !register(e, c, rec, fd, false) {
+                    UNWATCHED.report(c);
+                    return e.exit();
+                }
                 c.set_loc(sock::local(fd).unwrap_or(mg_addr::ZERO));
                 call(c, MG_EV_RESOLVE, ptr::null_mut());
                 if !c.is_closed() {
@@ -376,10 +382,8 @@ pub(crate) fn connect_unix(e: &Engine, c: ConnRef, path: &[u8]) {
         return;
     }
     match sock::connect_to(fd, &addr) {
-        Io::Done(_) => {
-            c.update(|f| f.set_connecting(true));
-            register(e, c, rec, fd, true);
-        }
+        Io::Done(_) if register(e, c, rec, fd, true) => c.update(|f| f.set_connecting(true)),
+        Io::Done(_) => UNWATCHED.report(c),
         // No attempt is in progress: the listener's queue is full.
         Io::Wait => Failure(Some("connect"), errno::EAGAIN).report(c),
         Io::Failed(errno) => Failure(Some("connect"), errno).report(c),
@@ -394,11 +398,11 @@ pub(crate) fn has_socket(c: ConnRef) -> bool {
 fn start_connecting(e: &Engine, c: ConnRef, rec: &ConnState, fd: c_int) {
     match sock::connect(fd, &c.rem()) {
         Io::Failed(errno) => attempts::failed(e, c, rec, Failure(Some("connect"), errno)),
-        Io::Done(_) | Io::Wait => {
+        Io::Done(_) | Io::Wait if register(e, c, rec, fd, true) => {
             c.update(|f| f.set_connecting(true));
-            register(e, c, rec, fd, true);
             attempts::set_alarm(e, rec);
         }
+        Io::Done(_) | Io::Wait => attempts::failed(e, c, rec, UNWATCHED),
     }
 }
 

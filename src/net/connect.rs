@@ -6,6 +6,7 @@ use super::handle::ConnRef;
 use super::resolve;
 use crate::ffi_util::bytes::cstr;
 use crate::platform::poller;
+use crate::proto::url;
 use crate::sys::log::log_error;
 
 /// See `mg_connect_svc`.
@@ -19,7 +20,7 @@ pub(crate) unsafe fn connect(e: &Engine, client: Client) -> Option<ConnRef> {
         log_error!("connect: empty URL");
         return None;
     }
-    if !poller::ALWAYS_UP && !e.poller.is_up() {
+    if !poller::ALWAYS_UP && !e.poller.is_up(url::host(text).starts_with(b"["), false) {
         log_error!("Network is down");
         return None;
     }

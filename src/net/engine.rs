@@ -676,6 +676,7 @@ impl Engine {
         self.free_slots.borrow_mut().push(slot);
     }
 
+    /// Replaces the engine's own next look at the connection. What must outlast that is an alarm.
     pub(crate) fn set_deadline(&self, rec: &ConnState, at: Option<u64>) {
         let at = at.into_iter().chain(rec.alarm.get()).min();
         if rec.deadline.get() == at {

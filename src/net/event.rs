@@ -123,3 +123,18 @@ pub(crate) fn call_count(c: ConnRef, ev: c_int, n: usize) {
     let mut count = n as core::ffi::c_long;
     call(c, ev, (&raw mut count).cast());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_any_length_end_with_a_nul() {
+        for len in [0, 1, 126, 127, 128, 129, 200, 1000] {
+            let words = "x".repeat(len);
+            let mut told = Vec::new();
+            with_text(format_args!("{words}"), |text| told = text.to_vec());
+            assert_eq!(told, [words.as_bytes(), b"\0"].concat());
+        }
+    }
+}

@@ -70,7 +70,6 @@ pub(crate) fn end_lingering(e: &Engine, rec: &ConnState) {
         e.poller.remove(rec.fd.get());
     }
     sock::close(rec.fd.get());
-    rec.lingering.set(false);
     let mut list = e.lingering.borrow_mut();
     // Usually one of the oldest.
     if let Some(i) = list.iter().position(|s| *s == rec.slot.get()) {

@@ -79,7 +79,23 @@ mod tests {
             assert!(other.join().unwrap());
         });
         assert!(lock.is_mine(2));
+        assert_eq!(lock.waiting.load(Ordering::Relaxed), 0);
+        // The threads that wait here are not in the child.
+        lock.waiting.store(3, Ordering::Relaxed);
         lock.forget();
+        assert_eq!(lock.waiting.load(Ordering::Relaxed), 0);
         assert!(lock.take(1, 0));
+        lock.release_last();
+        assert!(lock.take(2, 0));
+    }
+
+    #[test]
+    fn a_release_yields_to_threads_that_wait() {
+        let lock = Lock::default();
+        assert!(lock.take(1, 0));
+        lock.waiting.store(1, Ordering::Relaxed);
+        let began = std::time::Instant::now();
+        lock.release();
+        assert!(began.elapsed().as_millis() >= 1);
     }
 }

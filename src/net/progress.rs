@@ -16,8 +16,11 @@ pub(crate) fn blocked(e: &Engine, rec: &ConnState) {
 /// When output last made progress; for a blocked connection, the last check before it did.
 pub(crate) fn last_at(e: &Engine, rec: &ConnState) -> u64 {
     let (now, looked) = (e.now.get(), rec.unacknowledged.get());
-    let due = looked.map_or(rec.progress_at.get().saturating_add(1), |(at, _)| at.saturating_add(APART_MS));
-    if rec.blocked.get() && now >= due {
+    let is_due = match looked {
+        Some((at, _)) => now >= at.saturating_add(APART_MS),
+        None => now > rec.progress_at.get(),
+    };
+    if rec.blocked.get() && is_due {
         if let Some(held) = sock::unacknowledged(rec.fd.get()) {
             if let Some((at, _)) = looked.filter(|(_, before)| held < *before) {
                 rec.progress_at.set(at);

@@ -121,7 +121,7 @@ fn ask_servers(e: &Engine, c: ConnRef, host: &[u8]) {
     let names = if is_default { conf(e).candidates(host) } else { vec![host.to_vec()] };
     // Skip search domains that make the name too long.
     let names: VecDeque<Vec<u8>> = names.iter().filter_map(|name| dns::encode(name)).collect();
-    if names.is_empty() || dns::encode(host).is_none() {
+    if names.is_empty() {
         return failed(c, host);
     }
     let query =
@@ -255,7 +255,6 @@ fn plan(e: &Engine, q: &mut Query, url: &[u8], timeout: u64) {
 fn ask(e: &Engine, mut lookup: Lookup) {
     let mgr = e.mgr;
     let Some(q) = &mut lookup.query else { return };
-    close_socket(e, q);
     // SAFETY: the manager's entries.
     let via = unsafe {
         let entry = entry(mgr, q.rtype);
@@ -446,8 +445,7 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
                 _ => six_first.then_some(dns::A),
             };
             let name = q.names.pop_front().unwrap_or_default();
-            close_socket(e, q);
-            done(e, &lookup);
+            done(e, &mut lookup);
             let ips: Vec<Ip> = ips.into_iter().map(known).collect();
             if lookup.more {
                 attempts::more(e, c, &with_port(c, &ips));
@@ -456,7 +454,7 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
             }
         }
         Heard::Reply(Reply::Truncated) if via.flags().is_udp() => over_tcp(e, lookup),
-        Heard::Refused | Heard::Reply(Reply::Failed) if q.can_ask_again() && send(e, via, q) => {
+        Heard::Refused | Heard::Reply(Reply::Failed) if send(e, via, q) => {
             insert(e, lookup);
         }
         // Port-unreachable errors can be forged: without another server, wait for the timeout.
@@ -464,8 +462,7 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
             insert(e, lookup);
         }
         Heard::Reply(_) if lookup.more => {
-            close_socket(e, q);
-            done(e, &lookup);
+            done(e, &mut lookup);
             attempts::more(e, c, &[]);
         }
         Heard::Reply(_) => {
@@ -476,9 +473,8 @@ fn answered(e: &Engine, serial: u64, heard: Heard) {
                 // SAFETY: the manager is alive.
                 q.rtype = if unsafe { (*e.mgr).use_dns6 } { dns::AAAA } else { dns::A };
             }
-            close_socket(e, q);
             let is_over = q.names.is_empty();
-            done(e, &lookup);
+            done(e, &mut lookup);
             if is_over { failed(c, &lookup.host) } else { ask(e, lookup) }
         }
     }
@@ -527,12 +523,14 @@ fn over_tcp(e: &Engine, mut lookup: Lookup) {
     }
 }
 
-/// Ends a lookup and closes its TCP connection, if any.
-fn done(e: &Engine, lookup: &Lookup) {
+/// Ends a lookup: closes its socket, and its TCP connection, if any.
+fn done(e: &Engine, lookup: &mut Lookup) {
+    let Some(q) = &mut lookup.query else { return };
+    close_socket(e, q);
     // SAFETY: the manager and the connection that the lookup is attached to are alive.
     unsafe {
         let shared = [(*e.mgr).dns4.c, (*e.mgr).dns6.c, (*e.mgr).mdns];
-        if lookup.query.is_some() && !shared.contains(&lookup.via) {
+        if !shared.contains(&lookup.via) {
             ConnRef::new(lookup.via).update(|f| f.set_closing(true));
         }
     }
@@ -554,8 +552,7 @@ fn expire(e: &Engine, serial: u64) {
         insert(e, lookup);
         return;
     }
-    close_socket(e, q);
-    done(e, &lookup);
+    done(e, &mut lookup);
     give_up(e, &lookup, format_args!("DNS timeout"));
 }
 
@@ -647,10 +644,7 @@ pub(crate) fn cancel(e: &Engine, c: ConnRef) {
     loop {
         let serial = e.resolver.lookups.borrow().iter().find(|(_, l)| of_c(l)).map(|(n, _)| *n);
         let Some(mut lookup) = serial.and_then(|serial| take(e, serial)) else { return };
-        done(e, &lookup);
-        if let Some(q) = &mut lookup.query {
-            close_socket(e, q);
-        }
+        done(e, &mut lookup);
     }
 }
 

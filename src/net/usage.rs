@@ -56,6 +56,12 @@ pub(crate) fn is_over(e: &Engine) -> bool {
     e.most_bytes.get() > 0 && look(e, e.most_bytes.get())
 }
 
+/// True if the connections besides this one exceed the limit. It counts with what a TLS session needs since it was accepted.
+#[cfg(feature = "tls")]
+pub(crate) fn is_over_without(e: &Engine, rec: &ConnState) -> bool {
+    e.most_bytes.get() > 0 && look(e, e.most_bytes.get().saturating_add(rec.bytes.get()))
+}
+
 /// True if the connections exceed the limit by so much that open ones get no memory either. They have an eighth more, because a
 /// connection is accepted before it needs a buffer.
 #[inline]

@@ -102,7 +102,8 @@ pub(crate) fn init(c: ConnRef, o: &Options) {
         return log_error!("{} mg_tls_init: TLS is already active", c.id());
     }
     // Many allocations of a handshake are infallible: memory must be available.
-    if !memory::recovered() || usage::is_over(e) {
+    let is_over = if flags.is_accepted() { usage::is_over_without(e, rec) } else { usage::is_over(e) };
+    if !memory::recovered() || is_over {
         return error(c, format_args!("OOM"));
     }
     let helped = memory::helped();
@@ -420,7 +421,7 @@ fn read_once(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
         Step::Blocked => rec.readable.get(),
         Step::Data(_) => true,
         Step::Closed => {
-            ended(e, c, rec, true);
+            ended(e, c, rec);
             false
         }
         Step::Failed(err) => {
@@ -480,7 +481,7 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     };
     match got {
         Io::Done(0) => {
-            ended(e, c, rec, false);
+            ended(e, c, rec);
             false
         }
         Io::Done(n) => {
@@ -506,8 +507,8 @@ fn fill(e: &Engine, c: ConnRef, rec: &ConnState) -> bool {
     }
 }
 
-/// The peer's end of stream; `told` if it was authenticated by TLS.
-fn ended(e: &Engine, c: ConnRef, rec: &ConnState, told: bool) {
+/// The peer's end of stream, authenticated by TLS or not.
+fn ended(e: &Engine, c: ConnRef, rec: &ConnState) {
     rec.readable.set(false);
     if with(rec, |t| t.session.is_handshaking()) == Some(true) {
         if c.flags().is_client() {
@@ -518,7 +519,7 @@ fn ended(e: &Engine, c: ConnRef, rec: &ConnState, told: bool) {
     }
     rec.eof.set(true);
     rec.drain_since.set(rec.drain_since.get().or(Some(e.now.get())));
-    if !told && !may_send_more(rec) && rec.reason.get() == Reason::None {
+    if !may_send_more(rec) && rec.reason.get() == Reason::None {
         // The data may have been truncated.
         rec.reason.set(Reason::Reset);
     }
@@ -697,14 +698,11 @@ pub(crate) fn send(c: ConnRef, data: &[u8]) -> Io {
     Io::Done(data.len())
 }
 
-/// See `mg_tls_recv`. Raises no event.
+/// See `mg_tls_recv`. Raises no event. `room` is not empty.
 pub(crate) fn recv(c: ConnRef, room: &mut [u8]) -> Io {
     let Some(rec) = c.rec().filter(|_| c.flags().is_secure()) else { return Io::Failed(0) };
     if with(rec, |t| t.session.is_handshaking()) == Some(true) {
         return Io::Wait;
-    }
-    if room.is_empty() {
-        return Io::Done(0);
     }
     match advance(c, rec, room) {
         Some(Step::Data(n)) => Io::Done(n),
@@ -720,5 +718,18 @@ pub(crate) fn flush(c: ConnRef) {
         if c.flags().is_secure() && with(rec, |t| t.session.is_started()) == Some(true) {
             drive(e, c, rec);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_all_its_bytes() {
+        let bytes = [32, 1, 13, 184, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+        let a = mg_addr { addr: mg_addr_bytes { ip: bytes }, ..mg_addr::ZERO };
+        assert_eq!(ip(a), IpAddr::from([32, 1, 13, 184]));
+        assert_eq!(ip(mg_addr { is_ip6: true, ..a }), IpAddr::from(bytes));
     }
 }
