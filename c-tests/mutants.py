@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Changes the code in one place at a time and sees whether a test notices.
 
-  c-tests/mutants.py [--in proto,net,handler] [--file PART] [--sample N] [--seed S] [--jobs N] [--resume] [--list]
+  c-tests/mutants.py [--in proto,net,handler] [--file PART] [--sample N] [--seed S] [--jobs N] [--budget SECONDS] [--unit]
+                   [--resume] [--list]
 
 All mutants are compiled into one build of a copy of the tree, target/mutants/tree, each behind a switch: the variable MUTANT turns
-one on. Every test (the unit tests, the vectors, the WebSocket cases, the C programs against the shared library) runs once without
-a mutant, and tells which switches it passes. A mutant then runs only the tests that pass its switch, those first that are short or
-noticed others in the same file, up to the first that fails. Constants, and the few other places where Rust allows no switch, get
-a build each, after the others; --switched leaves them out. A mutant that all tests pass is a survivor: it is printed, and the
-exit status is 1 unless c-tests/mutants.txt argues for it. Ctrl-C ends the run with the list so far; --resume goes on from there.
+one on. Every test (the unit tests, the vectors, the WebSocket cases, the C programs against the shared library, the simulation)
+runs once without a mutant, and tells which switches it passes. A mutant then runs only the tests that pass its switch, those first
+that are short or noticed others nearby, up to the first that fails. A constant has its switch where it is used. The few places where
+Rust allows no switch get a build each, after the others; --switched leaves them out. A mutant that all tests pass is a survivor: it
+is printed, and the exit status is 1 unless c-tests/mutants.txt argues for it. Ctrl-C ends the run with the list so far; --resume
+goes on from there, and judges again what a smaller --budget left open.
 """
 
 import argparse, bisect, collections, concurrent.futures, glob, hashlib, json, mmap, os, random, re, resource, shutil, signal, subprocess
@@ -20,7 +22,7 @@ ARGUED = os.path.join(ROOT, "c-tests", "mutants.txt")
 
 # start, end, new: the edit. low, high: the expression or statement that the switch goes around, of this form.
 Mutant = collections.namedtuple("Mutant", "path start end new low high form line text nth")
-Test = collections.namedtuple("Test", "name command cwd limit alone")
+Test = collections.namedtuple("Test", "name command cwd limit")
 
 LEXEMES = r"""//[^\n]*|/\*.*?\*/|b?r(#*)".*?"\1|b?"(?:\\.|[^"\\])*"|b?'(?:\\.[^']*|[^'\\])'|\#!?\[[^\]]*\]"""
 
@@ -36,6 +38,7 @@ SWAPS = {"==": "!=", "!=": "==", "<=": "<", ">=": ">", "<": "<=", ">": ">=", "&&
 BINDS = {"*": 10, "/": 10, "%": 10, "+": 9, "-": 9, "<<": 8, ">>": 8, "&": 7, "^": 6, "|": 5, "==": 4, "!=": 4, "<": 4, ">": 4, "<=": 4,
          ">=": 4, "&&": 3, "||": 2} | {o + "=": 0 for o in ["", "+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"]}
 STATEMENT = re.compile(r"[a-z_*(][\w.:*()]*(\(.*\)|(\[.*\])? [-+|&^*]?= .*)\??;$")
+CONSTANT = re.compile(r" *const (\w+): [^=;]+ = [^;]*;$")
 NO_STATEMENT = re.compile(r"(let|return|use|break|continue|pub|const|static|type|mod|extern|assert\w*!|debug_assert\w*!)\b")
 OPEN, CLOSE = "([{", ")]}"
 
@@ -120,6 +123,8 @@ def edits(code, text):
     """Start, end and new text of every change; the range and the form of its switch."""
     operands = Code(text)
     for m in re.finditer(r"(?<= )(==|!=|<=|>=|&&|\|\||<<|>>|\+=|-=|\|=|&=|[<>+*&-])(?= )", code):
+        if m[0] == "||" and code[: m.start()].rstrip()[-1] in "(,={>":
+            continue  # a closure without arguments
         level = BINDS[m[0]]
         yield m.start(), m.end(), SWAPS[m[0]], operands.left(m.start(), level), operands.right(m.end(), level), "either"
     for m in re.finditer(r"\b(true|false)\b", code):
@@ -140,10 +145,13 @@ def edits(code, text):
         at += len(line) + 1
 
 
+def without_tests(text):
+    """A file up to its unit tests."""
+    return re.split(r"#\[cfg\(test\)\]\s*(?:pub\(\w+\) )?mod \w+\b", text, maxsplit=1)[0]
+
+
 def mutants(path):
-    text = open(os.path.join(ROOT, path)).read()
-    end = re.search(r"#\[cfg\(test\)\]\s*(pub\(\w+\) )?mod \w+\b", text)
-    text = text[: end.start() if end else None]
+    text = without_tests(open(os.path.join(ROOT, path)).read())
     seen = collections.Counter()
     for start, stop, new, low, high, form in sorted(edits(mask(text), text)):
         old = text[start:stop]
@@ -152,8 +160,12 @@ def mutants(path):
         head, tail = text[first:start], text[stop:last]
         if re.search(r"with_capacity\([^;]*$|\bgrow\((\([^()]*\)|[^()])*, $", head):
             continue  # only speed
-        macro = head.rfind("matches!(")
-        if " if " not in head and ("=>" in tail and "=>" not in head or macro >= 0 and "," in head[macro:]):
+        macro = mask(head[head.rfind("matches!(") :]) if "matches!(" in head else ""
+        if not head.strip() and tail.startswith(" =>"):
+            form = "arm"
+        elif CONSTANT.match(text[first:last]) and " = " in head:
+            form, low, high = "const", first + len(head) - len(head.lstrip()), last
+        elif " if " not in head and ("=>" in tail and "=>" not in head or macro.count("(") > macro.count(")") and "," in macro):
             form = "pattern"  # where no switch can be
         what = (text[first:start] + "[" + old + " -> " + new + "]" + text[stop:last]).strip()
         seen[what] += 1
@@ -185,6 +197,9 @@ def argued():
 # Programs that run with transfers cut, too, as in make test.
 SHORT = ("client_connections", "http_replies", "usage_http", "mqtt_client", "ws_echo")
 
+# Of the simulation: the first of them, and so many.
+SEEDS = ((0, 100), (100, 900), (1000, 5000))
+
 # The switch. Deprecated, so that a check prints where it is compiled at all: code for another system has no mutants here.
 SWITCH = """
 //! The switches of c-tests/mutants.py.
@@ -192,19 +207,31 @@ SWITCH = """
 use core::{ptr::null_mut, sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed}};
 static ACTIVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static SEEN: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+// Declared here, as the simulation builds the library without the crate libc.
+unsafe extern "C" {
+    fn getenv(name: *const i8) -> *const i8;
+    fn atoi(text: *const i8) -> i32;
+    fn syscall(number: i64, ...) -> i64;
+    fn lseek(fd: i32, by: i64, from: i32) -> i64;
+    fn mmap(at: *mut u8, size: usize, access: i32, flags: i32, fd: i32, from: i64) -> *mut u8;
+}
+#[cfg(target_arch = "x86_64")]
+const OPENAT_CLOSE: [i64; 2] = [257, 3];
+#[cfg(not(target_arch = "x86_64"))]
+const OPENAT_CLOSE: [i64; 2] = [56, 57];
 #[cold]
 fn start() {
     unsafe {
-        let seen = libc::getenv(c"MUTANTS_SEEN".as_ptr());
+        let seen = getenv(c"MUTANTS_SEEN".as_ptr().cast());
         if !seen.is_null() {
-            let fd = libc::open(seen, libc::O_RDWR | libc::O_CLOEXEC);
-            let size = libc::lseek(fd, 0, libc::SEEK_END);
-            let map = libc::mmap(null_mut(), size as usize, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, 0);
-            libc::close(fd);
-            SEEN.store(map.cast(), Relaxed);
+            // Not by functions that a preload replaces. AT_FDCWD, O_RDWR | O_CLOEXEC; PROT_READ | PROT_WRITE, MAP_SHARED.
+            let fd = syscall(OPENAT_CLOSE[0], -100, seen, 0o2000002) as i32;
+            let map = mmap(null_mut(), lseek(fd, 0, 2) as usize, 3, 1, fd, 0);
+            syscall(OPENAT_CLOSE[1], fd);
+            SEEN.store(map, Relaxed);
         }
-        let active = libc::getenv(c"MUTANT".as_ptr());
-        ACTIVE.store(if active.is_null() { 0 } else { libc::atoi(active) as usize }, Relaxed);
+        let active = getenv(c"MUTANT".as_ptr().cast());
+        ACTIVE.store(if active.is_null() { 0 } else { atoi(active) as usize }, Relaxed);
     }
 }
 #[deprecated]
@@ -225,14 +252,15 @@ pub(crate) fn on(n: usize) -> bool {
 class Tree:
     """A copy of the tree with a target directory of its own."""
 
-    def __init__(self, name):
+    def __init__(self, name, edited=()):
         self.dir, self.target = os.path.join(WORK, name), os.path.join(WORK, "target-" + name)
         os.makedirs(self.dir, exist_ok=True)
         shutil.copytree(ROOT, self.dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target", ".git", "node_modules", "src"))
         for d, _, files in os.walk(os.path.join(ROOT, "src")):
             for f in files:
                 path = os.path.relpath(os.path.join(d, f), ROOT)
-                self.write(path, open(os.path.join(ROOT, path), newline="").read())
+                if path not in edited:
+                    self.write(path, open(os.path.join(ROOT, path), newline="").read())
 
     def write(self, path, text):
         """An unchanged file keeps its time, so cargo does not build it again."""
@@ -241,8 +269,8 @@ class Tree:
         if not os.path.exists(full) or open(full, newline="").read() != text:
             open(full, "w", newline="").write(text)
 
-    def cargo(self, *args):
-        env = dict(os.environ, CARGO_TARGET_DIR=self.target, CARGO_PROFILE_DEV_DEBUG="0", CARGO_PROFILE_TEST_DEBUG="0",
+    def cargo(self, *args, target=""):
+        env = dict(os.environ, CARGO_TARGET_DIR=self.target + target, CARGO_PROFILE_DEV_DEBUG="0", CARGO_PROFILE_TEST_DEBUG="0",
                    CARGO_PROFILE_DEV_OPT_LEVEL="1", CARGO_PROFILE_TEST_OPT_LEVEL="1", CARGO_INCREMENTAL="1")
         p = subprocess.run(["cargo", *args, "--message-format=json"], cwd=self.dir, env=env, text=True, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -250,21 +278,24 @@ class Tree:
 
     def tests(self):
         """Builds all tests and lists them; None if that fails."""
-        done, messages = self.cargo("test", "--no-run", "--lib", "--test", "vectors", "--test", "ws", "--test", "c")
+        others = () if self.unit_only else ("vectors", "ws")
+        programs = () if self.unit_only else ("c",)
+        done, messages = self.cargo("test", "--no-run", "--lib", *(a for t in others + programs for a in ("--test", t)))
         if not done:
             return None
         self.bins = bins = {m["target"]["name"]: m["executable"] for m in messages if m.get("executable") and m["profile"]["test"]}
-        deps, out = os.path.dirname(bins["c"]), os.path.join(WORK, "programs")
+        deps, out = os.path.dirname(bins["mongoose"]), os.path.join(WORK, "programs")
         self.env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(deps, "linked"), LIBRARY_BUILD="debug", PROPTEST_CASES="32")
-        # Links the shared library, and generates headers.
-        subprocess.run([bins["c"], "--exact", "c::values::shared"], cwd=self.dir, env=self.env, check=True, stdout=subprocess.DEVNULL)
         tests = []
-        for target in ("mongoose", "vectors", "ws"):
+        for target in ("mongoose", *others):
             listed = subprocess.run([bins[target], "--list"], cwd=self.dir, env=self.env, text=True, stdout=subprocess.PIPE).stdout
             for line in listed.splitlines():
                 if line.endswith(": test"):
-                    # The vectors share a directory of files.
-                    tests.append(Test(f"{target}::{line[:-6].strip()}", (bins[target], "--exact", line[:-6]), self.dir, 120, target == "vectors"))
+                    tests.append(Test(f"{target}::{line[:-6].strip()}", (bins[target], "--exact", line[:-6]), self.dir, 120))
+        if self.unit_only:
+            return tests
+        # Links the shared library, and generates headers.
+        subprocess.run([bins["c"], "--exact", "c::values::shared"], cwd=self.dir, env=self.env, check=True, stdout=subprocess.DEVNULL)
         os.makedirs(out, exist_ok=True)
         for source in sorted(glob.glob(os.path.join(self.dir, "c-tests", "*.c"))):
             tests += self.program(source, out)
@@ -278,6 +309,14 @@ class Tree:
             env = ["/usr/bin/env", "LD_PRELOAD=" + library, *env]
             for t in self.program(os.path.join(self.dir, "c-tests", source), out, ["-D_GNU_SOURCE", "-ldl"]):
                 tests.append(t._replace(name=f"{t.name} {' '.join(env[1:])}", command=(*env, *t.command), limit=300))
+        simulated = ("--no-default-features", "--features", "sim protocols tls ecc")
+        done, messages = self.cargo("test", "--no-run", "--test", "simulate", *simulated, target="-sim")
+        if not done:
+            return None
+        self.simulate = next(m["executable"] for m in messages if m.get("executable"))
+        for first, seeds in SEEDS:
+            command = (self.simulate, "--jobs", "1", "--first", str(first), "--seeds", str(seeds))
+            tests.append(Test(f"simulate::{first}+{seeds}", command, self.dir, 120))
         return tests
 
     def program(self, source, out, more=[]):
@@ -294,64 +333,70 @@ class Tree:
                 if subprocess.run(command + ["-o", binary], cwd=self.dir, stderr=subprocess.DEVNULL).returncode:
                     print(f"not compiled: {name}")
                     continue
-            yield Test("c::" + name, (binary, *sum(marks("args:"), [])), None, int(sum(marks("timeout:"), ["60"])[-1]), False)
+            yield Test("c::" + name, (binary, *sum(marks("args:"), [])), None, int(sum(marks("timeout:"), ["60"])[-1]))
 
-    def run(self, test, limit, **env):
-        """Whether it passes."""
-        cwd = test.cwd or os.path.join(WORK, f"cwd-{threading.get_ident()}")
+    def run(self, test, limit, cpu=None, **env):
+        """Whether it passes, in so many seconds, and so many of a processor."""
+        scratch = os.path.join(WORK, f"cwd-{threading.get_ident()}")
+        cwd = test.cwd or scratch
         if not test.cwd:
             shutil.rmtree(cwd, ignore_errors=True)
-        os.makedirs(cwd, exist_ok=True)
+        os.makedirs(scratch, exist_ok=True)
         if not test.cwd:
             # run.rs has its output there, and files_fs.c counts the files.
             for name in ("stdout", "stderr"):
                 open(os.path.join(cwd, name), "w").close()
-        with ALONE if test.alone else threading.Lock():
-            p = subprocess.Popen(test.command, cwd=cwd, env=dict(self.env, **env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                 stdin=subprocess.DEVNULL, start_new_session=True)
-            # A mutant may eat all memory.
-            resource.prlimit(p.pid, resource.RLIMIT_AS, (8 << 30, 8 << 30))
-            resource.prlimit(p.pid, resource.RLIMIT_CORE, (0, 0))
+        p = subprocess.Popen(test.command, cwd=cwd, env=dict(self.env, SCRATCH=scratch, **env), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True)
+        # A mutant may eat all memory.
+        resource.prlimit(p.pid, resource.RLIMIT_AS, (8 << 30, 8 << 30))
+        resource.prlimit(p.pid, resource.RLIMIT_CORE, (0, 0))
+        if cpu:
+            resource.prlimit(p.pid, resource.RLIMIT_CPU, (cpu, cpu))
+        try:
+            return p.wait(limit) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
             try:
-                return p.wait(limit) == 0
-            except subprocess.TimeoutExpired:
-                return False
-            finally:
-                try:
-                    os.killpg(p.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-                p.wait()
+                os.killpg(p.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            p.wait()
 
 
-ALONE = threading.Lock()
+def heads(text):
+    """Where each function starts."""
+    return [m.start() for m in re.finditer(r"(?m)^ *(pub(\(\w+\))? )?((const|unsafe|extern \"C\") )*fn ", text)]
 
 
 class Switched(Tree):
     """All mutants in one build."""
 
-    def __init__(self, found):
-        super().__init__("tree")
+    def __init__(self, found, unit_only):
+        super().__init__("tree", {m.path for m in found} | {"src/lib.rs"})
+        self.unit_only = unit_only
         library = open(os.path.join(ROOT, "src/lib.rs")).read()
         library = library.replace("\nextern crate alloc;", "#![allow(arithmetic_overflow, unconditional_panic)]\nextern crate alloc;", 1)
         self.write("src/lib.rs", library.replace("\npub mod abi;", "\nmod mutants;\npub mod abi;", 1))
         self.write("src/mutants.rs", SWITCH)
-        self.number = {m: n for n, m in enumerate(found, 1)}
+        self.number, self.heads = {m: n for n, m in enumerate(found, 1)}, {}
         self.files = collections.defaultdict(list)
         for m in found:
             self.files[m.path].append(m)
+        self.copies, self.uses, self.whole = {}, {}, {}
+        for path in self.files:
+            self.constants(path)
         # Those of the last run are a good guess, which saves builds.
         known = os.path.join(WORK, "without.json")
         last = set(json.load(open(known))) if os.path.exists(known) else set()
-        self.without, self.compiled = {m for m in found if m.form == "pattern" or key(m) in last}, set()
+        unused = {m for m in found if m.form == "const"}.difference(*self.uses.values())
+        self.without, self.compiled = unused | {m for m in found if m.form == "pattern" or key(m) in last}, set()
         while True:
-            for path in self.files:
-                self.write(path, self.switches(path))
-            done, messages = self.cargo("check", "--lib")
-            errors = [m["message"] for m in messages if m["reason"] == "compiler-message" and m["message"]["level"] == "error"]
+            errors, messages = self.check()
             with open(known, "w") as f:
-                json.dump(sorted(last | {key(m) for m in self.without}), f)
-            if done:
+                json.dump(sorted(last | {key(m) for m in self.without if m in self.number}), f)
+            if not errors:
                 break
             before = len(self.without)
             for e in errors:
@@ -359,6 +404,10 @@ class Switched(Tree):
             print(f"{len(self.without)} without a switch", flush=True)
             if len(self.without) == before:
                 sys.exit("the tree does not build:\n" + "".join(e["rendered"] for e in errors))
+        messages = self.retry() or messages
+        self.without &= set(found)
+        with open(known, "w") as f:
+            json.dump(sorted(last - {key(m) for m in found} | {key(m) for m in self.without}), f)
         for m in messages:
             code = m["reason"] == "compiler-message" and (m["message"]["code"] or {}).get("code")
             if code == "deprecated":
@@ -367,11 +416,90 @@ class Switched(Tree):
                         number = re.compile(r"on\((\d+)").match(self.text[path], at)
                         self.compiled.add(int(number[1]))
 
+    def constants(self, path):
+        """A private constant gets a copy for each of its mutants, and a switch between them wherever it is used."""
+        text = without_tests(open(os.path.join(ROOT, path), newline="").read())
+        code = mask(text, blank=True)
+        owners = collections.defaultdict(list)
+        for m in self.files[path]:
+            if m.form == "const":
+                owners[m.low, m.high].append(m)
+        for (low, high), ms in owners.items():
+            name = CONSTANT.match(text[low:high])[1]
+            named = [n for n in re.finditer(rf"\b{name}\b", code) if not low <= n.start() < high]
+            if any(re.search(r"(const |::)$", code[: n.start()]) for n in named):
+                continue  # another one, or one of a type
+            made = [Mutant(path, *n.span(), name, *n.span(), "use", 0, name, 0) for n in named]
+            self.uses |= {m: ms for m in made}
+            made.append(Mutant(path, low, high, name, low, high, "copies", 0, name, 0))
+            self.copies[made[-1]] = ms
+            self.whole |= {m: {*made, *ms} for m in made}
+
+    def check(self):
+        """Writes all switches; the compiler's errors, or none and what else it said."""
+        for path in self.files:
+            self.write(path, self.switches(path))
+        done, messages = self.cargo("check", "--lib")
+        errors = [m["message"] for m in messages if m["reason"] == "compiler-message" and m["message"]["level"] == "error"]
+        if not done and not errors:
+            sys.exit("cargo check fails")
+        return errors, messages
+
+    def retry(self):
+        """Some of those without a switch only stood in a function with an error. Tries them again, fewer of a function each time."""
+        file = os.path.join(WORK, "refused.json")
+        refused = set(json.load(open(file))) if os.path.exists(file) else set()
+        messages, most = None, collections.defaultdict(lambda: 64)
+        while True:
+            chosen = collections.defaultdict(set)
+            for m in sorted(self.without & set(self.number), key=lambda m: self.number[m]):
+                constant = m.form == "const" or re.match(r"(pub(\(\w+\))? )?(const|static) ", m.text)
+                f = self.function(m)
+                if m.form != "pattern" and key(m) not in refused and not constant and len(chosen[f]) < most[f]:
+                    chosen[f].add(m)
+            if not any(chosen.values()):
+                return messages
+            self.without -= set().union(*chosen.values())
+            while True:
+                errors, said = self.check()
+                # Two switches may not overlap without one being within the other.
+                wrong, halved = {m for ms in chosen.values() for m in ms if m in self.without}, set()
+                for e in errors:
+                    places = [s for s in self.spans(e, False) if s[0] in self.places]
+                    at = [(e - b, m) for path, low, high in places for b, e, m in self.places[path] if b <= low and high <= e]
+                    at = [(size, m) for size, m in at if m in chosen[self.function(m)]]
+                    if at:
+                        wrong.add(min(at, key=lambda a: a[0])[1])
+                    else:
+                        halved |= {(path, bisect.bisect_right(heads(self.text[path]), low)) for path, low, _ in places}
+                if not errors:
+                    messages = said
+                halved = {f for f in halved if chosen[f]}
+                if errors and not wrong and not halved:
+                    halved = {f for f in chosen if chosen[f]}
+                    if not halved:
+                        sys.exit("the tree does not build:\n" + "".join(e["rendered"] for e in errors))
+                for f in halved:
+                    most[f] = max(1, len(chosen[f]) // 2)
+                    if len(chosen[f]) == 1:
+                        wrong |= chosen[f]
+                    self.without |= chosen.pop(f)
+                for m in wrong:
+                    self.without.add(m)
+                    chosen[self.function(m)].discard(m)
+                refused |= {key(m) for m in wrong}
+                with open(file, "w") as f:
+                    json.dump(sorted(refused), f)
+                if not errors:
+                    break
+            print(f"{len(self.without)} without a switch", flush=True)
+
     def switches(self, path):
         """The file with its switches; remembers where each is."""
         text = open(os.path.join(ROOT, path), newline="").read()
         out, self.places = [], getattr(self, "places", {})
-        inner = sorted((m for m in self.files[path] if m not in self.without), key=lambda m: (m.low, -m.high, self.number[m]))
+        inner = [m for m in [*self.files[path], *self.whole] if m.path == path and m not in self.without and m.form != "const"]
+        inner.sort(key=lambda m: (m.low, -m.high, self.number.get(m, 0)))
         places, size = [], 0
 
         def emit(s):
@@ -389,11 +517,26 @@ class Switched(Tree):
                 self.without.update(crossing)
                 within = [x for x in within if x.high <= m.high]
                 emit(text[at : m.low])
-                begin, on = size, f"crate::mutants::on({self.number[m]})"
-                if m.form == "either":
+                begin, on = size, f"crate::mutants::on({self.number.get(m)})"
+                if m.form == "use":
+                    use = m.new
+                    for n in [self.number[o] for o in self.uses[m] if o not in self.without]:
+                        use = f"(if crate::mutants::on({n}) {{ {m.new}__{n} }} else {{ {use} }})"
+                    emit(use)
+                elif m.form == "copies":
+                    emit(text[m.low : m.high])
+                    for o in self.copies[m]:
+                        if o not in self.without:
+                            copy = size
+                            head = re.sub(r"\w+(?=:)", f"{m.new}__{self.number[o]}", text[m.low : o.start], count=1)
+                            emit(f" {head}{o.new}{text[o.end : m.high]}")
+                            places.append((copy, size, o))
+                elif m.form == "either":
                     emit(f"(if {on} {{ {text[m.low:m.start]}{m.new}{text[m.end:m.high]} }} else {{ ")
                     render(m.low, m.high, within)
                     emit(" })")
+                elif m.form == "arm":
+                    emit(f"n if n == (if {on} {{ {m.new} }} else {{ {text[m.start:m.end]} }})")
                 elif m.form == "not":
                     emit(f"{on} ^ (")
                     render(m.low, m.high, within)
@@ -431,13 +574,15 @@ class Switched(Tree):
             if not around:
                 around = [(e - b, m) for b, e, m in self.places[path] if low <= b and e <= high and m not in self.without]
             if around:
-                self.without.add(min(around, key=lambda a: a[0])[1])
+                inmost = min(around, key=lambda a: a[0])[1]
+                self.without |= self.whole.get(inmost, {inmost})
                 dropped = True
         for path, low, _ in [] if dropped else spans:
-            heads = [m.start() for m in re.finditer(r"(?m)^ *(pub(\(\w+\))? )?((const|unsafe|extern \"C\") )*fn ", self.text[path])]
-            i = bisect.bisect_right(heads, low)
-            b, e = heads[i - 1] if i else 0, heads[i] if i < len(heads) else len(self.text[path])
-            self.without.update(m for x, y, m in self.places[path] if b <= x < e)
+            starts = heads(self.text[path])
+            i = bisect.bisect_right(starts, low)
+            b, e = starts[i - 1] if i else 0, starts[i] if i < len(starts) else len(self.text[path])
+            for m in [m for x, y, m in self.places[path] if b <= x < e]:
+                self.without |= self.whole.get(m, {m})
 
     def measure(self, jobs):
         """Runs every test without a mutant: how long it takes, and which switches it passes."""
@@ -473,19 +618,34 @@ class Switched(Tree):
             return None, []
         return time.time() - began, [n for n, b in enumerate(open(seen, "rb").read()) if b]
 
-    def judge(self, m):
-        """killed, alive, or unreached, which is alive too; and by which test."""
+    def judge(self, m, budget):
+        """killed, alive, unreached, which is alive too, or open, which the budget's tests passed; and by which test."""
         n = self.number[m]
         tests = list(self.passes[n])
         if not tests:
             return "unreached", ""
+        spent = 0
         while tests:
-            tests.sort(key=lambda t: (self.took[t] + 0.05) / (1 + self.kills[m.path, t.name]))
+            # Those first that noticed others in the same file, and in the same function above all.
+            worth = lambda t: 1 + self.kills[m.path, t.name] + 10 * self.kills[self.function(m), t.name]
+            tests.sort(key=lambda t: (self.took[t] + 0.05) / worth(t))
             t = tests.pop(0)
-            if not self.run(t, 10 + 10 * self.took[t], MUTANT=str(n)):
-                self.kills[m.path, t.name] += 1
+            spent += self.took[t]
+            if budget and spent > budget:
+                return "open", ""
+            if not self.run(t, *allowed(self.took[t]), MUTANT=str(n)):
+                self.count(m, t.name)
                 return "killed", t.name
         return "alive", ""
+
+    def function(self, m):
+        if m.path not in self.heads:
+            self.heads[m.path] = heads(open(os.path.join(ROOT, m.path), newline="").read())
+        return m.path, bisect.bisect_right(self.heads[m.path], m.start)
+
+    def count(self, m, name):
+        self.kills[m.path, name] += 1
+        self.kills[self.function(m), name] += 1
 
 
 class Single(Tree):
@@ -497,9 +657,9 @@ class Single(Tree):
         self.env["LD_LIBRARY_PATH"] = os.path.join(self.bins, "linked")
         os.makedirs(self.env["LD_LIBRARY_PATH"], exist_ok=True)
         # They take the library from their own directory.
-        for name in ("vectors", "ws"):
-            shutil.copy(switched.bins[name], os.path.join(self.bins, name))
-        self.moved = {switched.bins[name]: os.path.join(self.bins, name) for name in ("vectors", "ws")}
+        self.moved = {switched.bins[name]: os.path.join(self.bins, name) for name in ("vectors", "ws") if name in switched.bins}
+        for binary, copy in self.moved.items():
+            shutil.copy(binary, copy)
         self.unit = switched.bins["mongoose"]
 
     def link(self):
@@ -521,16 +681,25 @@ class Single(Tree):
             unit = next(x["executable"] for x in messages if x.get("executable"))
             linked = False
             # The unit tests first: the others need another build.
+            tests = [t for t in tests if not t[0].name.startswith("simulate::")]
             for t, took in sorted(tests, key=lambda t: t[0].command[0] != self.unit):
                 if t.command[0] != self.unit and not linked:
                     self.link()
                     linked = True
                 binary = unit if t.command[0] == self.unit else self.moved.get(t.command[0], t.command[0])
-                if not self.run(t._replace(command=(binary, *t.command[1:])), 10 + 10 * took):
+                if not self.run(t._replace(command=(binary, *t.command[1:])), *allowed(took)):
                     return "killed", t.name
             return "alive", ""
         finally:
             self.write(m.path, text)
+
+
+def allowed(took):
+    """The time for a test, and of a processor: a mutant that waits for nothing turns in circles."""
+    return 10 + 10 * took, int(5 + 2 * took)
+
+
+REMARKS = {"unreached": "   (no test comes here)", "open": "   (so far)"}
 
 
 def span(seconds):
@@ -545,6 +714,8 @@ def main():
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many tests at the same time")
     ap.add_argument("--switched", action="store_true", help="leave out those that need a build of their own")
+    ap.add_argument("--unit", action="store_true", help="run only the unit tests, which takes seconds")
+    ap.add_argument("--budget", type=float, default=0, help="give up a mutant after tests of so many seconds, and list it as open")
     ap.add_argument("--resume", action="store_true", help="keep the results of an interrupted run")
     ap.add_argument("--list", action="store_true", help="print the mutants and stop")
     a = ap.parse_args()
@@ -563,13 +734,13 @@ def main():
         return 0
 
     os.makedirs(WORK, exist_ok=True)
-    results, log = {}, os.path.join(WORK, "results.jsonl")
+    results, noticed, log = {}, {}, os.path.join(WORK, "results.jsonl")
     digest = {p: hashlib.sha256(open(os.path.join(ROOT, p), "rb").read()).hexdigest()[:16] for p in {m.path for m in found}}
     if a.resume and os.path.exists(log):
         for line in open(log):
             r = json.loads(line)
-            if digest.get(r["path"]) == r["digest"]:
-                results[r["key"]] = r["result"]
+            if digest.get(r["path"]) == r["digest"] and (r["result"] != "open" or 0 < a.budget <= r.get("budget", 0)):
+                results[r["key"]], noticed[r["key"]] = r["result"], r["by"]
     elif os.path.exists(log):
         os.remove(log)
     excuses, survivors = argued(), []
@@ -580,14 +751,14 @@ def main():
         if key(m) not in results:
             fresh += 1
             with open(log, "a") as f:
-                f.write(json.dumps({"key": key(m), "path": m.path, "digest": digest[m.path], "result": result, "by": by}) + "\n")
-        if result in ("alive", "unreached") and key(m) in excuses:
+                line = {"key": key(m), "path": m.path, "digest": digest[m.path], "result": result, "by": by, "budget": a.budget}
+                f.write(json.dumps(line) + "\n")
+        if result in ("alive", "unreached", "open") and key(m) in excuses:
             result = "argued"
         tally[result] += 1
-        if result in ("alive", "unreached"):
+        if result in ("alive", "unreached", "open"):
             survivors.append((m, result))
-            print(("\r\033[K" if sys.stdout.isatty() else "") + f"SURVIVOR {m.path}:{m.line}: {m.text}"
-                  + ("   (no test comes here)" if result == "unreached" else ""), flush=True)
+            print(("\r\033[K" if sys.stdout.isatty() else "") + f"SURVIVOR {m.path}:{m.line}: {m.text}{REMARKS.get(result, '')}", flush=True)
         n = sum(tally.values())
         rate = fresh / max(time.time() - began, 1e-9)
         line = (f"{n} of {len(found)}  {100 * n // max(len(found), 1)}%  {60 * rate:.1f}/min  {span((len(found) - n) / rate) if rate else '?'} "
@@ -599,12 +770,15 @@ def main():
         signal.signal(number, signal.default_int_handler)
     try:
         print("building all mutants ...", flush=True)
-        switched = Switched(found)
+        switched = Switched(found, a.unit)
         for m in found:
             if m not in switched.without and switched.number[m] not in switched.compiled:
                 results.setdefault(key(m), "unviable")
         print("running all tests without a mutant ...", flush=True)
         switched.measure(a.jobs)
+        for m in found:
+            if noticed.get(key(m)):
+                switched.count(m, noticed[key(m)])
         print(f"{len(switched.took)} tests take {span(sum(switched.took.values()))}", flush=True)
         began = time.time()
         todo = [m for m in found if m not in switched.without]
@@ -617,7 +791,7 @@ def main():
                 elif key(m) in excuses:
                     report(m, "alive")
                 else:
-                    work[pool.submit(switched.judge, m)] = m
+                    work[pool.submit(switched.judge, m, a.budget)] = m
             try:
                 for done in concurrent.futures.as_completed(work):
                     report(work[done], *done.result())
@@ -637,13 +811,13 @@ def main():
                         near[t] += 1
             order = sorted(near, key=lambda t: (switched.took[t] + 0.05) / (1 + switched.kills[m.path, t.name]))
             result, by = single.judge(m, [(t, switched.took[t]) for t in order])
-            switched.kills[m.path, by] += 1
+            switched.count(m, by)
             report(m, result, by)
     except KeyboardInterrupt:
         print("\ninterrupted; --resume continues")
     print(f"\n{len(survivors)} survivors without an argument in c-tests/mutants.txt:")
     for m, result in survivors:
-        print("  " + key(m) + ("   (no test comes here)" if result == "unreached" else ""))
+        print("  " + key(m) + REMARKS.get(result, ""))
     keys = {key(m) for m in found}
     for k in excuses:
         if not a.sample and not a.file and k.split("/")[1] in a.modules.split(",") and k not in keys:
