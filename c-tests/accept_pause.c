@@ -18,34 +18,52 @@ static void log_char(char c, void *arg) {
   (void) arg;
 }
 
+static bool s_drains;
+
 static void server(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) s_accepts++;
+  if (ev == MG_EV_ACCEPT && s_drains) mg_send(c, "x", 1), c->is_draining = 1;
   (void) c, (void) ev_data;
+}
+
+// Leaves no descriptor to this process.
+static void use_up_descriptors(void) {
+  struct rlimit low;
+  int fd, highest = 0;
+  for (fd = 0; fd < 4096; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0) highest = fd;
+  }
+  getrlimit(RLIMIT_NOFILE, &low);
+  low.rlim_cur = (rlim_t) highest + 1;
+  CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  while (dup(0) >= 0) continue;
 }
 
 int main(void) {
   struct mg_mgr mgr;
   struct mg_connection *l;
-  struct rlimit limit, low;
-  struct peer p;
-  int fd, highest = 0;
+  struct rlimit limit;
+  struct peer p, second, gone, next;
+  struct sockaddr_in sin;
   mg_log_set_fn(log_char, NULL);
   mg_mgr_init(&mgr);
   l = mg_listen(&mgr, "tcp://127.0.0.1:0", server, NULL);
   peer_open(&p, l);
-  for (fd = 0; fd < 4096; fd++) {
-    if (fcntl(fd, F_GETFD) >= 0) highest = fd;
-  }
+  memset(&second, 0, sizeof(second));
+  memset(&sin, 0, sizeof(sin));
+  second.fd = socket(AF_INET, SOCK_STREAM, 0);
+  sin.sin_family = AF_INET;
+  sin.sin_port = l->loc.port;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   getrlimit(RLIMIT_NOFILE, &limit);
-  low = limit;
-  low.rlim_cur = (rlim_t) highest + 1;
-  CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
-  while (dup(0) >= 0) continue;
+  use_up_descriptors();
 
   POLL_UNTIL(&mgr, s_logged == 1);
   poll_often(&mgr);
   CHECK_EQ(s_logged, 1);
   clock_ms += 99;
+  // Another client changes nothing.
+  CHECK(connect(second.fd, (struct sockaddr *) &sin, sizeof(sin)) == 0);
   poll_often(&mgr);
   CHECK_EQ(s_logged, 1);
   clock_ms += 1;
@@ -58,7 +76,16 @@ int main(void) {
   poll_often(&mgr);
   CHECK_EQ(s_accepts, 0);
   clock_ms += 100;
-  POLL_UNTIL(&mgr, s_accepts == 1);
+  POLL_UNTIL(&mgr, s_accepts == 2);
+  // A socket that lingers makes room at once.
+  s_drains = true;
+  peer_open(&gone, l);
+  POLL_UNTIL(&mgr, peer_read(&gone));
+  peer_open(&next, l);
+  use_up_descriptors();
+  POLL_UNTIL(&mgr, s_accepts == 4);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  peer_free(&second), peer_free(&gone), peer_free(&next);
   peer_free(&p);
   mg_mgr_free(&mgr);
   return DONE();

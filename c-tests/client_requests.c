@@ -59,7 +59,7 @@ static void responses_to_head(void) {
 
 // The request leaves in pieces.
 static void a_request_sent_in_parts(void) {
-  static const char *const pieces[] = {"HE", "AD / HTTP/1.1\r\nHost: h\r", "\n\r\n"};
+  static const char *const pieces[] = {"H", "EAD / HTTP/1.1\r\nHost: h\r", "\n\r\n"};
   struct seen seen;
   char url[50];
   size_t i, len = 0;
@@ -133,18 +133,21 @@ static void ws_fn(struct mg_connection *c, int ev, void *ev_data) {
   struct seen *seen = (struct seen *) c->fn_data;
   if (ev == MG_EV_WS_OPEN) seen_add(seen, "O%d ", mg_http_status((struct mg_http_message *) ev_data), mg_str(""));
   if (ev == MG_EV_ERROR) seen_add(seen, "E%d:%.*s ", 0, mg_str((char *) ev_data));
+  if (ev == MG_EV_READ) seen->received += (size_t) *(long *) ev_data;
   if (ev == MG_EV_CLOSE) seen_add(seen, "C ", 0, mg_str("")), seen->closes++;
 }
 
-// What a client sees of this response to its handshake, after which the server ends its side.
+// What a client sees of this response to its handshake, after which the server ends its side. Before each '|' it pauses.
 static void handshake(const char *response, const char *want) {
   struct seen seen;
+  const char *pause;
   char url[100];
   memset(&seen, 0, sizeof(seen));
   mg_snprintf(url, sizeof(url), "ws://127.0.0.1:%d/", server.port);
   CHECK(mg_ws_connect(&mgr, url, ws_fn, &seen, NULL) != NULL);
   script_accept(&server);
   POLL_UNTIL(&mgr, has_request(&server.peer));
+  for (; (pause = strchr(response, '|')) != NULL; response = pause + 1) send_part(&server, &seen, response, (size_t) (pause - response));
   CHECK(peer_send_text(&server.peer, response));
   peer_shut(&server.peer);
   POLL_UNTIL(&mgr, seen.closes == 1);
@@ -162,9 +165,13 @@ static void handshakes(void) {
   handshake(SWITCHING TEN TEN TEN TEN "\r\n", "E0:ws handshake error C ");
   // What may stand in front of it
   handshake("\r\n\n" SWITCHING "\r\n", "O101 C ");
+  handshake("\n" SWITCHING "\r\n", "O101 C ");
   handshake("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" SWITCHING "\r\n", "O101 C ");
   handshake("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n", "E0:ws handshake error: 403 C ");
   handshake("\n\n\n\n\n\n\n\n\n" SWITCHING "\r\n", "E0:ws handshake error C ");
+  handshake("\n|\n|\n|\n|\n|\n|\n|\n|" SWITCHING "\r\n", "O101 C ");
+  handshake("\n|\n|\n|\n|\n|\n|\n|\n|\n" SWITCHING "\r\n", "E0:ws handshake error C ");
+  handshake("HTTP/1.1 103 Early Hints\r\n" TEN TEN "|\r\n" SWITCHING "\r\n\x81\x0c" "a long frame", "O101 C ");
   // Malformed, and cut short
   handshake("HTTP/1.1 abc\r\n\r\n", "E0:ws handshake error C ");
   handshake("HTTP/1.1 403 Forbidden\r\nContent-Le", "E0:Truncated response C ");
@@ -173,6 +180,102 @@ static void handshakes(void) {
   handshake("SSH-2.0", "E0:ws handshake error C ");
   handshake("HTTP/1.1 100 Continue\r\n\r\n", "C ");
   handshake("", "C ");
+}
+
+static size_t s_with_frame;  // bytes of a response and a frame
+
+// A handler that does not let an error close the connection. Looks at what is left of the input.
+static void tolerant_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct seen *seen = (struct seen *) c->fn_data;
+  ws_fn(c, ev, ev_data);
+  if (ev == MG_EV_OPEN) seen->c = c;
+  if (ev == MG_EV_ERROR) c->is_closing = 0;
+  if (ev == MG_EV_WS_MSG) seen->messages++;
+  if (ev == MG_EV_READ) seen->body_len = c->recv.len;
+  // A frame that came with the response is handled before the event that tells of its last byte.
+  if (ev == MG_EV_READ && seen->received == s_with_frame) CHECK_EQ(seen->messages, 1);
+}
+
+// Removes part of the response itself.
+static void taking_fn(struct mg_connection *c, int ev, void *ev_data) {
+  tolerant_fn(c, ev, ev_data);
+  if (ev == MG_EV_WS_OPEN) mg_iobuf_del(&c->recv, 0, 1);
+}
+
+static void ws_start(struct seen *seen) {
+  char url[100];
+  memset(seen, 0, sizeof(*seen));
+  mg_snprintf(url, sizeof(url), "ws://127.0.0.1:%d/", server.port);
+  CHECK(mg_ws_connect(&mgr, url, tolerant_fn, seen, NULL) != NULL);
+  script_accept(&server);
+  POLL_UNTIL(&mgr, has_request(&server.peer));
+  server.peer.len = 0;
+}
+
+static void ws_end(struct seen *seen, const char *want) {
+  peer_shut(&server.peer);
+  POLL_UNTIL(&mgr, seen->closes == 1);
+  CHECK(seen_equals(seen, want));
+  peer_read(&server.peer);
+  CHECK_EQ(server.peer.len, 0);
+  script_hang_up(&server);
+}
+
+static mg_event_handler_t s_library;
+
+static void wrapper(struct mg_connection *c, int ev, void *ev_data) {
+  s_library(c, ev, ev_data);
+}
+
+#define SAY(text) send_part(&server, &seen, text, sizeof(text) - 1)
+
+static void handshakes_that_end_otherwise(void) {
+  struct seen seen;
+  // Refused, once: what comes behind is discarded.
+  ws_start(&seen);
+  SAY("HTTP/1.1 404 Not Found\r\n\r\n");
+  SAY("HTTP/1.1 404 Not Found\r\n\r\n");
+  CHECK_EQ(seen.body_len, 0);
+  SAY("HTTP/1.1");
+  CHECK_EQ(seen.body_len, 0);
+  ws_end(&seen, "E0:ws handshake error: 404 C ");
+  ws_start(&seen);
+  SAY("HTTP/1.1 404 Not Found\r\n\r\n");
+  ws_end(&seen, "E0:ws handshake error: 404 C ");
+  // Not even HTTP, but then it is.
+  ws_start(&seen);
+  SAY("\1");
+  CHECK_EQ(seen.body_len, 0);
+  SAY(SWITCHING "\r\n");
+  ws_end(&seen, "E0:not http O101 C ");
+  // With a frame.
+  ws_start(&seen);
+  s_with_frame = strlen(SWITCHING) + 2 + 7;
+  SAY(SWITCHING "\r\n\x81\5hello");
+  CHECK_EQ(seen.messages, 1);
+  ws_end(&seen, "O101 C ");
+  ws_start(&seen);
+  seen.c->fn = taking_fn;
+  SAY(SWITCHING "\r\n\x81\5hello");
+  CHECK_EQ(seen.messages, 1);
+  s_with_frame = 0;
+  ws_end(&seen, "O101 C ");
+  // The application closes before the response is complete.
+  ws_start(&seen);
+  SAY("HTTP/1.1 404 Not");
+  seen.c->is_closing = 1;
+  ws_end(&seen, "C ");
+  // A frame is cut short, not a response.
+  ws_start(&seen);
+  SAY(SWITCHING "\r\n");
+  SAY("\x81\5he");
+  ws_end(&seen, "O101 C ");
+  // Another protocol handler has taken over.
+  ws_start(&seen);
+  s_library = seen.c->pfn;
+  seen.c->pfn = wrapper;
+  SAY("HTTP/1.1 404 Not");
+  ws_end(&seen, "C ");
 }
 
 // A frame, or a packet, that announces more than fits is an error at once.
@@ -214,6 +317,7 @@ int main(void) {
   ws_credentials("X: y\r\n", 1);
   ws_credentials("X: y\r\naUthorization: Bearer x\r\n", 0);
   handshakes();
+  handshakes_that_end_otherwise();
   ANNOUNCED("ws", "\x82\xff\0\0\0\0\x00\x4c\x4b\x40\x01\x02\x03\x04", "\x88\x02\x03\xf1");
   ANNOUNCED("mqtt 4", "\x30\x80\x80\x80\x02", "");
   ANNOUNCED("mqtt 5", "\x10\x0d\0\x04MQTT\x05\x02\0\0\0\0\0\x30\x80\x80\x80\x02", "\xe0\x01\x95");

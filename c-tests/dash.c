@@ -1,6 +1,5 @@
 // A dashboard: levels, sessions and cookies, arrays, notifications, files, expiry.
-#include "clock.h"
-#include "ws_peer.h"
+#include "dash.h"
 
 static int s_volume = 5;
 static char s_title[16] = "abc";
@@ -57,6 +56,7 @@ static struct mg_field_set arr = {"arr", arr_fields, arr_fn, &s_index, NULL, NUL
 static struct mg_field_set files = {"files", file_fields, files_fn, &s_file_index, get_dir, NULL};
 
 static bool files_fn(enum mg_dash_op op, struct mg_dash_user *u) {
+  CHECK(s_file_index >= -1);
   return op == MG_DASH_READ ? mg_dash_dir_read(&files, u) : u->level >= 7;
 }
 
@@ -73,71 +73,8 @@ static void custom(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_http_message *hm = (struct mg_http_message *) ev_data;
   s_custom++;
   CHECK_EQ(ev, MG_EV_HTTP_MSG);
+  CHECK_EQ(c->data[0], 0);
   mg_http_reply(c, 200, "", "custom %.*s", (int) hm->uri.len, hm->uri.buf);
-}
-
-#define ADMIN "Authorization: Basic YWRtaW46YXBhc3M=\r\n"
-#define JOE "Authorization: Basic am9lOnVwYXNz\r\n"
-
-static struct mg_mgr mgr;
-static struct mg_connection *listener;
-static char s_answer[4000];
-
-// Sends one request on a connection of its own. Returns the answer's status; its body is at `body()`.
-static int ask(const char *method, const char *uri, const char *headers, const char *body) {
-  struct peer p;
-  struct mg_http_message hm;
-  char request[2000];
-  int status = 0;
-  memset(&hm, 0, sizeof(hm));
-  mg_snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s", method, uri, headers, (int) strlen(body), body);
-  peer_open(&p, listener);
-  CHECK(peer_send_text(&p, request));
-  POLL_UNTIL(&mgr, peer_has(&p, 1) && mg_http_parse(p.buf, p.len, &hm) > 0 && p.len >= hm.message.len);
-  status = mg_http_status(&hm);
-  mg_snprintf(s_answer, sizeof(s_answer), "%.*s", (int) p.len, p.buf);
-  peer_free(&p);
-  poll_often(&mgr);
-  return status;
-}
-
-static const char *body(void) {
-  const char *s = strstr(s_answer, "\r\n\r\n");
-  return s == NULL ? "" : s + 4;
-}
-
-static void expect_reply(int status, int want_status, const char *want) {
-  CHECK_EQ(status, want_status);
-  CHECK(strcmp(body(), want) == 0);
-  if (strcmp(body(), want) != 0) fprintf(stderr, "got %s\nnot %s\n", body(), want);
-}
-
-// Logs in; the header with the session's cookie goes to `cookie`.
-static void login(const char *headers, char *cookie, size_t size) {
-  char *token;
-  CHECK_EQ(ask("GET", "/api/login", headers, ""), 200);
-  token = strstr(s_answer, "access_token=");
-  CHECK(token != NULL);
-  if (token != NULL) mg_snprintf(cookie, size, "Cookie: %.*s\r\n", (int) strcspn(token, ";"), token);
-}
-
-static void open_websocket(struct peer *p, const char *headers) {
-  char request[500];
-  mg_snprintf(request, sizeof(request), "GET /api/websocket HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", headers);
-  peer_open(p, listener);
-  CHECK(peer_send_text(p, request));
-  POLL_UNTIL(&mgr, peer_has(p, strlen(WS_ANSWER)));
-  CHECK(peer_got(p, WS_ANSWER));
-  p->len = 0;
-}
-
-static void expect_message(struct peer *p, const char *text) {
-  char frame[200];
-  size_t n = mg_snprintf(frame, sizeof(frame), "\x81%c%s", (int) strlen(text), text);
-  CHECK(strlen(text) < 126);
-  POLL_UNTIL(&mgr, peer_has(p, n));
-  CHECK(peer_got(p, frame));
-  p->len = 0;
 }
 
 static void variables(void) {
@@ -157,11 +94,6 @@ static void variables(void) {
   mg_dash_send_change(&mgr, &cfg);
   expect_message(&a, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
   expect_message(&b, "{\"method\":\"change\",\"params\":{\"cfg\":{\"volume\":6,\"title\":\"t\"}}}");
-  // Another site makes a browser send this.
-  expect_reply(ask("POST", "/api/set", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "{\"cfg\":{\"volume\":9}}"), 403, "Not Authorised\n");
-  expect_reply(ask("POST", "/api/get/arr/1", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "{\"v\":9}"), 403, "Not Authorised\n");
-  expect_reply(ask("POST", "/fs/files/x", "Sec-Fetch-Site: cross-site\r\nCookie: access_token=apass\r\n", "hello"), 403, "Not Authorised\n");
-  CHECK_EQ(s_volume, 6);
 
   s_index = 2;
   expect_reply(ask("GET", "/api/get/arr", JOE, ""), 200, "3\n");
@@ -186,6 +118,30 @@ static void variables(void) {
   poll_often(&mgr);
 }
 
+// Another site makes a browser send this.
+static void cross_site_requests(void) {
+#define CROSS "Sec-Fetch-Site: cross-site\r\n"
+  static const struct {
+    const char *method, *uri, *body;
+  } refused[] = {
+      {"POST", "/api/set", "{\"cfg\":{\"volume\":9}}"}, {"GET", "/api/del/arr/0", ""}, {"POST", "/api/add/arr", "{\"v\":9}"},
+      {"POST", "/api/ota", "firmware"},                {"GET", "/api/websocket", ""}, {"GET", "/api/logout", ""},
+      {"POST", "/api/get/arr/1", "{\"v\":9}"},         {"POST", "/fs/files/x", "hello"},
+  };
+  size_t i;
+  for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+    int status = ask(refused[i].method, refused[i].uri, CROSS "Cookie: access_token=apass\r\n", refused[i].body);
+    expect_reply(status, 403, "Not Authorised\n");
+  }
+  CHECK_EQ(s_volume, 6);
+  CHECK_EQ(s_count, 3);
+  // What other sites may embed, and what the browser had no credentials for.
+  expect_reply(ask("GET", "/api/get/arr", CROSS "Cookie: access_token=apass\r\n", ""), 200, "3\n");
+  expect_reply(ask("POST", "/hello/you", CROSS, ""), 200, "custom /hello/you");
+  expect_reply(ask("POST", "/api/set", CROSS ADMIN, "{\"cfg\":{\"volume\":6}}"), 200, "1\n");
+  expect_reply(ask("POST", "/api/set?access_token=apass", CROSS, "{\"cfg\":{\"volume\":6}}"), 200, "1\n");
+}
+
 static void file_list(void) {
   struct peer a;
   open_websocket(&a, ADMIN);
@@ -198,6 +154,8 @@ static void file_list(void) {
   expect_reply(ask("POST", "/fs/files/%2e%2e%2fx", ADMIN, "hello"), 400, "Bad file name\n");
   expect_reply(ask("POST", "/fs/files/a%zz", ADMIN, "hello"), 400, "Bad file name\n");
   expect_reply(ask("POST", "/fs/files/a%00b", ADMIN, "hello"), 400, "Bad file name\n");
+  expect_reply(ask("POST", "/fs/files/%00", ADMIN, "hello"), 400, "Bad file name\n");
+  expect_reply(ask("GET", "/fs/files/a%01b", ADMIN, ""), 404, "Not found\n");
   expect_reply(ask("POST", "/fs/files/a-name-that-is-longer-than-the-variable", ADMIN, "hello"), 400, "Bad file name\n");
   expect_reply(ask("POST", "/fs/cfg/x", ADMIN, "hello"), 404, "Not Found\n");
   expect_reply(ask("GET", "/fs/files/a%20b.txt", "", ""), 403, "Not Authorised\n");
@@ -251,19 +209,19 @@ static void sessions(void) {
 static void responses_sent_at_the_head(void) {
   static const char requests[] =
       "GET /api/hi HTTP/1.1\r\n\r\nPOST /api/login HTTP/1.1\r\n" ADMIN "Content-Length: 3\r\n\r\nabc"
-      "GET /api/get/arr HTTP/1.1\r\n\r\nGET /api/login HTTP/1.1\r\n" JOE "Connection: close\r\n\r\n";
+      "GET /hello/again HTTP/1.1\r\n\r\nGET /api/get/arr HTTP/1.1\r\n\r\nGET /api/login HTTP/1.1\r\n" JOE "Connection: close\r\n\r\n";
   struct peer p;
   struct mg_http_message hm;
   size_t ofs = 0;
-  int i, want[] = {200, 200, 403, 200};
+  int i, want[] = {200, 200, 200, 403, 200};
   peer_open(&p, listener);
   CHECK(peer_send_text(&p, requests));
   POLL_UNTIL(&mgr, peer_read(&p));
-  for (i = 0; i < 4 && mg_http_parse(p.buf + ofs, p.len - ofs, &hm) > 0; i++) {
+  for (i = 0; i < 5 && mg_http_parse(p.buf + ofs, p.len - ofs, &hm) > 0; i++) {
     CHECK_EQ(mg_http_status(&hm), want[i]);
     ofs += hm.message.len;
   }
-  CHECK_EQ(i, 4);
+  CHECK_EQ(i, 5);
   CHECK_EQ(ofs, p.len);
   peer_free(&p);
   expect_reply(ask("POST", "/api/ota", ADMIN, "firmware"), 200, "ok\n");
@@ -302,13 +260,14 @@ int main(void) {
   dash.session_auto_expiration_seconds = 60;
   listener = serve(&mgr, mg_dash_ev_handler, &dash);
   variables();
+  cross_site_requests();
   file_list();
   names_need_room();
   sessions();
   responses_sent_at_the_head();
   expect_reply(ask("GET", "/hello/you", "", ""), 200, "custom /hello/you");
   expect_reply(ask("GET", "/other", "", ""), 404, "Not Found");
-  CHECK_EQ(s_custom, 1);
+  CHECK_EQ(s_custom, 3);
 
   // A dashboard of its own on the same manager: sessions of one are nothing to the other.
   second = mg_http_listen(&mgr, "http://127.0.0.1:0", mg_dash_ev_handler, &open_to_all);

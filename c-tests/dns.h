@@ -48,7 +48,7 @@ static inline bool dns_is(const char *name, const char *label) {
   return strncmp(name, label, n) == 0 && (name[n] == '.' || name[n] == '\0');
 }
 
-// Answers one query; over TCP (`tcp`) every reply is well-formed.
+// Answers one query; over TCP (`tcp`) every reply is well-formed, except that there may be none.
 static inline void dns_answer(struct dns_server *s, struct mg_connection *c, struct mg_str query, bool tcp) {
   struct mg_dns_message dm;
   struct mg_dns_rr rr;
@@ -64,7 +64,9 @@ static inline void dns_answer(struct dns_server *s, struct mg_connection *c, str
   mg_snprintf(s->last, sizeof(s->last), "%s", dm.name);
   if (tcp) {
     s->over_tcp++;
-    len = dns_reply(buf, query, n, 0x8180, 1, LIT(A_RECORD));
+    if (dns_is(dm.name, "big-silent")) return;
+    if (dns_is(dm.name, "big-nx")) len = dns_reply(buf, query, n, 0x8183, 0, "", 0);
+    else len = dns_reply(buf, query, n, 0x8180, 1, LIT(A_RECORD));
     bad[0] = (uint8_t) (len >> 8), bad[1] = (uint8_t) len;
     mg_send(c, bad, 1);
     mg_send(c, bad + 1, 1);
@@ -81,8 +83,22 @@ static inline void dns_answer(struct dns_server *s, struct mg_connection *c, str
   } else if (dns_is(dm.name, "six")) {
     if (rr.atype == MG_DNS_RTYPE_A) len = dns_reply(buf, query, n, 0x8180, 0, "", 0);
     else len = dns_reply(buf, query, n, 0x8180, 1, LIT(AAAA_RECORD));
-  } else if (dns_is(dm.name, "big")) {
+  } else if (dns_is(dm.name, "big") || dns_is(dm.name, "big-nx") || dns_is(dm.name, "big-silent")) {
     len = dns_reply(buf, query, n, 0x8380, 0, "", 0);
+  } else if (dns_is(dm.name, "full")) {
+    // As long as a datagram may be: a text fills it.
+    static const char text[] = "\xc0\x0c\0\x10\0\1\0\0\0\x3c";
+    size_t at = dns_reply(buf, query, n, 0x8180, 2, LIT(A_RECORD));
+    at = dns_put(buf, at, LIT(text));
+    len = 512;
+    memset(buf + at, 0, len - at);
+    buf[at] = (uint8_t) ((len - at - 2) >> 8), buf[at + 1] = (uint8_t) (len - at - 2);
+  } else if (dns_is(dm.name, "flood")) {
+    int i;
+    len = dns_reply(buf, query, n, 0x8180, 1, LIT(A_RECORD_2));
+    buf[0] ^= 1;  // another id
+    for (i = 0; i < 30; i++) mg_send(c, buf, len);
+    len = dns_reply(buf, query, n, 0x8180, 1, LIT(A_RECORD));
   } else if (dns_is(dm.name, "loop")) {
     // The owner of the record is a pointer to itself; then one beyond the end, and a wrong length.
     char record[] = A_RECORD;

@@ -17,13 +17,14 @@ static void answers(void) {
   CHECK(is_loopback(resolve_url(&mgr, "http://LocalHost.:1/x"), 1));
   CHECK(is_loopback(resolve_url(&mgr, "http://a.b.LOCALHOST/"), 1));
   CHECK_EQ(server.queries, 2);
+  CHECK(is_loopback(resolve_url(&mgr, "udp://full.test"), 1));
 }
 
 static void second_type(void) {
   struct lookup l;
   int before = server.queries;
   l = resolve_url(&mgr, "tcp://six.test:1");
-  CHECK(l.resolves == 1 && l.rem.is_ip6 && l.rem.addr.ip[15] == 1);
+  CHECK(l.resolves == 1 && l.rem.is_ip6 && l.rem.addr.ip[15] == 1 && l.rem.scope_id == 0);
   CHECK(server.queries == before + 2 && server.types[before] == 1 && server.types[before + 1] == 28);
   mgr.use_dns6 = true;
   l = resolve_url(&mgr, "tcp://six.test:1");
@@ -51,10 +52,26 @@ static void forged_replies(void) {
   mgr.dnstimeout = 50000;
 }
 
+// Replies to nobody's question wake the loop once each, not all the time that the right one is awaited.
+static void no_spinning(void) {
+  struct lookup l;
+  int polls = 0;
+  memset(&l, 0, sizeof(l));
+  mgr.dnstimeout = 100;
+  mg_connect(&mgr, "tcp://loop.test:1", lookup_fn, &l);
+  while (l.closes == 0 && polls++ < 1000) mg_mgr_poll(&mgr, 1000);
+  CHECK(fails_with(l, "DNS timeout"));
+  CHECK(polls < 100);
+  mgr.dnstimeout = 50000;
+}
+
 static void truncated(void) {
   size_t conns = count_conns(&mgr);
   CHECK(is_loopback(resolve_url(&mgr, "tcp://big.test:1"), 1));
   CHECK_EQ(server.over_tcp, 1);
+  POLL_UNTIL(&mgr, count_conns(&mgr) == conns);
+  CHECK(fails_with(resolve_url(&mgr, "tcp://big-nx.test:1"), "big-nx.test DNS lookup failed"));
+  CHECK_EQ(server.over_tcp, 3);
   POLL_UNTIL(&mgr, count_conns(&mgr) == conns);
 }
 
@@ -82,23 +99,77 @@ static void bad_names(void) {
   CHECK_EQ(server.queries, before + 1);
 }
 
+// Messages of any length reach the handler as a whole.
+static char whole[300];
+
+static void whole_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ERROR) mg_snprintf(whole, sizeof(whole), "%s", (char *) ev_data);
+  (void) c;
+}
+
+static void long_messages(void) {
+  char url[300], want[300], host[200];
+  size_t n;
+  memcpy(host, "a..", 3);
+  for (n = 90; n < 130; n++) {
+    memset(host + 3, 'x', n);
+    host[n + 3] = '\0';
+    mg_snprintf(want, sizeof(want), "%s DNS lookup failed", host);
+    mg_snprintf(url, sizeof(url), "tcp://%s:1", host);
+    whole[0] = '\0';
+    mg_connect(&mgr, url, whole_fn, NULL);
+    CHECK(strcmp(whole, want) == 0);
+    poll_often(&mgr);
+  }
+}
+
+static void close_server_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_RESOLVE) c->mgr->dns4.c->is_closing = 1;
+  lookup_fn(c, ev, ev_data);
+}
+
 // The whole way over a server that speaks TCP only.
 static void dns_over_tcp(void) {
   struct mg_mgr m;
   char url[64];
   int before = server.over_tcp;
   struct lookup a, b;
+  struct mg_connection *c;
+  int i;
   mg_mgr_init(&m);
   mg_snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port_of(server.tcp));
   m.dns4.url = url;
   memset(&a, 0, sizeof(a));
   memset(&b, 0, sizeof(b));
+  // Closed before the answer is read: this connection follows that to the server in the list.
+  c = mg_connect(&m, "tcp://ok.test:1", lookup_fn, &a);
+  POLL_UNTIL(&m, (mg_mgr_poll(&mgr, 0), server.over_tcp == before + 1));
+  poll_often(&mgr);
+  c->is_closing = 1;
+  poll_often(&m);
+  CHECK(a.closes == 1 && a.resolves == 0 && a.errors == 0);
+  before = server.over_tcp;
+  memset(&a, 0, sizeof(a));
   mg_connect(&m, "tcp://ok.test:1", lookup_fn, &a);
   mg_connect(&m, "tcp://silent.test:2", lookup_fn, &b);
   POLL_UNTIL(&m, (mg_mgr_poll(&mgr, 0), a.closes + b.closes == 2));
   CHECK(is_loopback(a, 1) && is_loopback(b, 1) && b.rem.port == mg_htons(2));
   CHECK(m.dns4.c != NULL && !m.dns4.c->is_udp);
   CHECK_EQ(server.over_tcp, before + 2);
+  for (i = 0; i < 4; i++) {
+    memset(&a, 0, sizeof(a));
+    mg_connect(&m, i % 2 == 0 ? "tcp://longer.ok.test:1" : "tcp://ok.test:1", lookup_fn, &a);
+    POLL_UNTIL(&m, (mg_mgr_poll(&mgr, 0), a.closes == 1));
+    CHECK(is_loopback(a, 1));
+  }
+  CHECK_EQ(server.over_tcp, before + 6);
+  // Closing the connection to the server fails the rest, even if the answer is there.
+  memset(&a, 0, sizeof(a));
+  memset(&b, 0, sizeof(b));
+  mg_connect(&m, "tcp://ok.test:1", close_server_fn, &a);
+  mg_connect(&m, "tcp://ok.test:2", close_server_fn, &b);
+  POLL_UNTIL(&m, (mg_mgr_poll(&mgr, 0), a.closes + b.closes == 2));
+  CHECK(a.resolves + b.resolves == 1 && a.errors + b.errors == 1);
   mg_mgr_free(&m);
 }
 
@@ -109,6 +180,8 @@ static void without_poll_events(void) {
   mgr.dnstimeout = 100;
   CHECK(fails_with(resolve_url(&mgr, "tcp://silent.test:1"), "DNS timeout"));
   mgr.dnstimeout = 50000;
+  // More than one step reads.
+  CHECK(is_loopback(resolve_url(&mgr, "tcp://flood.test:1"), 1));
   mgx_conn_poll_events(mgr.dns4.c, true);
 }
 
@@ -119,6 +192,18 @@ static void one_server_for_both_families(void) {
   CHECK(fails_with(resolve_url(&mgr, "tcp://nx.test:1"), "nx.test DNS lookup failed"));
   CHECK_EQ(server.queries, before + 2);
   mgr.dns6.url = server.url;
+}
+
+static void ports_of_servers(void) {
+  struct mg_dns dns;
+  memset(&dns, 0, sizeof(dns));
+  dns.url = "udp://127.0.0.1";
+  CHECK(mg_dnsc_init(&mgr, &dns) && dns.c->rem.port == mg_htons(53));
+  mg_close_conn(dns.c);
+  dns.c = NULL;
+  dns.url = "udp://127.0.0.1:1";
+  CHECK(mg_dnsc_init(&mgr, &dns) && dns.c->rem.port == mg_htons(1));
+  mg_close_conn(dns.c);
 }
 
 // A listener may look up a name: it goes on listening all the while.
@@ -169,11 +254,14 @@ int main(void) {
   second_type();
   no_address();
   forged_replies();
+  no_spinning();
   truncated();
   bad_names();
+  long_messages();
   dns_over_tcp();
   one_server_for_both_families();
   without_poll_events();
+  ports_of_servers();
   // The connection to the second server, at most: sockets of lookups are closed.
   CHECK(open_files() <= files + 1);
   on_listener();

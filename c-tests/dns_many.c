@@ -53,7 +53,8 @@ static void many_lookups(void) {
 // No descriptor is left for a socket of its own: the question leaves from the connection to the server.
 static void no_descriptor(void) {
   struct rlimit full, none;
-  struct lookup l[3];
+  static const char *urls[] = {"tcp://ok.test:1", "tcp://ok.test:1", "tcp://forged.test:1", "tcp://full.test:1"};
+  struct lookup l[4];
   int i, before = server.queries;
   getrlimit(RLIMIT_NOFILE, &full);
   none = full;
@@ -62,11 +63,11 @@ static void no_descriptor(void) {
   CHECK(mg_dnsc_init(&other, &other.dns4));
   CHECK(mg_dnsc_init(&mgr, &mgr.dns4));
   setrlimit(RLIMIT_NOFILE, &none);
-  for (i = 0; i < 3; i++) mg_connect(&mgr, i == 2 ? "tcp://forged.test:1" : "tcp://ok.test:1", lookup_fn, &l[i]);
+  for (i = 0; i < 4; i++) mg_connect(&mgr, urls[i], lookup_fn, &l[i]);
   setrlimit(RLIMIT_NOFILE, &full);
-  POLL_UNTIL(&mgr, (mg_mgr_poll(&other, 0), l[0].closes + l[1].closes + l[2].closes == 3));
-  for (i = 0; i < 3; i++) CHECK(is_loopback(l[i], 1));
-  CHECK_EQ(server.queries, before + 3);
+  POLL_UNTIL(&mgr, (mg_mgr_poll(&other, 0), l[0].closes + l[1].closes + l[2].closes + l[3].closes == 4));
+  for (i = 0; i < 4; i++) CHECK(is_loopback(l[i], 1));
+  CHECK_EQ(server.queries, before + 4);
   CHECK(server.ports[before] == server.ports[before + 1]);
 }
 

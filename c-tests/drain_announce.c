@@ -26,6 +26,7 @@ enum what {
   LATER_REPLY_AFTER_DRAIN,
   NO_REPLY_BUT_DRAIN,
   LATER_REPLY_THEN_DRAIN,
+  REPLY_AT_THE_END_THEN_DRAIN,
   CLOSE_AND_REPLY_LATER
 };
 
@@ -39,9 +40,9 @@ static void printed(struct mg_connection *c) {
 static void server(struct mg_connection *c, int ev, void *ev_data) {
   enum what what = (enum what) *(int *) c->fn_data;
   if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
-  if (ev == MG_EV_POLL && c->is_resp) {
+  if (ev == (what == REPLY_AT_THE_END_THEN_DRAIN ? (int) MGX_EV_EOF : MG_EV_POLL) && c->is_resp) {
     mg_http_reply(c, 200, "", "hi");
-    if (what == LATER_REPLY_THEN_DRAIN) c->is_draining = 1;
+    if (what == LATER_REPLY_THEN_DRAIN || what == REPLY_AT_THE_END_THEN_DRAIN) c->is_draining = 1;
   }
   if (ev != MG_EV_HTTP_MSG) return;
   messages++;
@@ -116,6 +117,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
       c->is_draining = 1;
       break;
     case LATER_REPLY_THEN_DRAIN:
+    case REPLY_AT_THE_END_THEN_DRAIN:
     case CLOSE_AND_REPLY_LATER:
       break;
   }
@@ -130,6 +132,10 @@ static struct peer ask(enum what what, const char *request, size_t expected) {
   messages = closes = 0;
   peer_open(&p, serve(&mgr, server, &w));
   CHECK(peer_send_text(&p, request));
+  if (what == REPLY_AT_THE_END_THEN_DRAIN) {
+    POLL_UNTIL(&mgr, messages == 1);
+    peer_shut(&p);
+  }
   POLL_UNTIL(&mgr, peer_has(&p, expected));
   poll_often(&mgr);
   peer_read(&p);
@@ -164,6 +170,7 @@ static void a_reply_on_a_draining_connection_says_connection_close(void) {
   expect(REPLY_THEN_DRAIN, GET, OK_2, 1, false);
   expect(LATER_REPLY_AFTER_DRAIN, GET, OK_2, 1, false);
   expect(LATER_REPLY_THEN_DRAIN, GET, OK_2, 1, false);
+  expect(REPLY_AT_THE_END_THEN_DRAIN, GET, OK_2, 1, false);
   expect(NO_REPLY_BUT_DRAIN, GET, "", 0, false);  // nobody waits for a reply that has not begun
 }
 

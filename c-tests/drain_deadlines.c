@@ -105,6 +105,68 @@ static void a_peer_that_reads_slowly(void) {
   finish(&mgr, &p);
 }
 
+// What the kernel held before it took more is no measure of what it holds then.
+static void a_peer_that_reads_on(void) {
+  const int small = 4096;
+  struct mg_mgr mgr;
+  struct peer p;
+  size_t before;
+  start(&mgr, big, &p, 0);
+  poll_until_output_stalls(&mgr);
+  advance_clock(&mgr, 1000);
+  setsockopt((int) (size_t) conn->fd, SOL_SOCKET, SO_SNDBUF, (void *) &small, sizeof(small));
+  do {
+    before = p.len;
+    peer_read(&p);
+  } while (p.len > before);
+  clock_ms += 50000;
+  before = conn->send.len;
+  POLL_UNTIL(&mgr, conn == NULL || conn->send.len < before);
+  poll_until_output_stalls(&mgr);
+  advance_clock(&mgr, 59000);
+  CHECK_EQ(closes, 0);
+  mg_mgr_free(&mgr);
+  CHECK_EQ(closes, 1);
+  peer_free(&p);
+}
+
+// A drain that is called off, in an event or between polls, leaves no trace: the next one has all its time.
+static bool call_off;
+
+static void big_then_nothing(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%.*s", SIZE, body);
+  if (ev == MG_EV_POLL && c->is_accepted && call_off) {
+    call_off = false;
+    c->is_draining = 0;
+    c->send.len = 0;
+  }
+  (void) ev_data;
+}
+
+static void a_drain_that_is_called_off(bool in_event) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, big_then_nothing, &p, 4096);
+  poll_until_output_stalls(&mgr);
+  conn->is_draining = 1;
+  poll_often(&mgr);
+  CHECK_EQ(closes, 0);
+  call_off = in_event;
+  if (!in_event) conn->is_draining = 0;
+  mg_mgr_poll(&mgr, 0);
+  CHECK(!call_off && conn != NULL && !conn->is_draining);
+  clock_ms += 200000;
+  if (in_event) mg_send(conn, body, SIZE);
+  conn->is_draining = 1;
+  poll_often(&mgr);
+  advance_clock(&mgr, 59999);
+  CHECK_EQ(closes, 0);
+  advance_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  finish(&mgr, &p);
+}
+
 static void big_without_drain(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%.*s", SIZE, body);
@@ -337,6 +399,26 @@ static void lingering_ends_after_a_second_without_a_byte(void) {
   finish(&mgr, &p);
 }
 
+static void lingering_ends_with_the_manager(void) {
+  struct mgx_mgr_drain_opts opts;
+  struct mg_mgr mgr;
+  struct peer p;
+  size_t files;
+  linger_start(&mgr, &p);
+  memset(&opts, 0, sizeof(opts));
+  opts.deadline_ms = 500;
+  CHECK(mgx_mgr_drain(&mgr, &opts));
+  poll_often(&mgr);
+  files = open_files();
+  advance_clock(&mgr, 499);
+  CHECK_EQ(open_files(), files);
+  CHECK(mgx_mgr_phase(&mgr) != MGX_MGR_DONE);
+  advance_clock(&mgr, 1);
+  CHECK_EQ(open_files(), files - 1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_DONE);
+  finish(&mgr, &p);
+}
+
 static void lingering_ends_after_ten_seconds(void) {
   struct mg_mgr mgr;
   struct peer p;
@@ -379,6 +461,9 @@ int main(void) {
   body = make_body(SIZE);
   a_peer_that_never_reads();
   a_peer_that_reads_slowly();
+  a_peer_that_reads_on();
+  a_drain_that_is_called_off(false);
+  a_drain_that_is_called_off(true);
   a_peer_that_half_closes_and_never_reads();
   is_draining_does_not_wait_for_the_response(true);
   is_draining_does_not_wait_for_the_response(false);
@@ -391,6 +476,7 @@ int main(void) {
   disconnect_during_an_endless_stream();
   lingering_ends_with_the_peer();
   lingering_ends_after_a_second_without_a_byte();
+  lingering_ends_with_the_manager();
   lingering_ends_after_ten_seconds();
   a_poll_sleeps_no_longer_than_the_deadline();
   free(body);

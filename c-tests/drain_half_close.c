@@ -1,5 +1,6 @@
 // A peer that half-closes after its request still gets the whole response, and then the end of the stream.
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #include "peer.h"
 
@@ -229,6 +230,39 @@ static void a_response_until_close_is_delivered_before_close(void) {
   mg_mgr_free(&mgr);
 }
 
+static void never(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) messages++, waiting_id = c->id;
+  (void) ev_data;
+}
+
+// The application gives up the response outside of any event: the next poll ends the connection instead of sleeping.
+static void a_response_that_is_given_up(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l = serve(&mgr, never, NULL), *c;
+  struct mgx_limits limits;
+  struct peer p;
+  uint64_t start;
+  forget();
+  memset(&limits, 0, sizeof(limits));
+  limits.half_close_ms = 100000;
+  mgx_mgr_limits(&mgr, &limits);
+  peer_open(&p, l);
+  peer_send_text(&p, request);
+  peer_shut(&p);
+  POLL_UNTIL(&mgr, messages == 1);
+  poll_often(&mgr);
+  CHECK_EQ(closes, 0);
+  for (c = mgr.conns; c != NULL; c = c->next) {
+    if (c->id == waiting_id) c->is_resp = 0;
+  }
+  start = real_ms();
+  mg_mgr_poll(&mgr, 30000);
+  CHECK(closes == 1 && real_ms() < start + 30000);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_set(MG_LL_ERROR);
   body = make_body(5000000);
@@ -239,6 +273,7 @@ int main(void) {
   waiting_for_the_response_does_not_spin();
   half_close_after_two_requests();
   a_response_until_close_is_delivered_before_close();
+  a_response_that_is_given_up();
   free(body);
   return DONE();
 }

@@ -53,6 +53,13 @@ static void print_reply(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
+// Printed by hand: the flag is cleared when the last byte is written.
+static void print_whole_reply(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev);
+  if (ev == MG_EV_HTTP_MSG) mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", messages);
+  (void) ev_data;
+}
+
 static void body_taken_over(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
   if (ev == MG_EV_HTTP_HDRS) {
@@ -151,6 +158,10 @@ static void replies_printed_by_the_application(void) {
   peer_free(&p);
   p = ask(print_reply, GET_10, 39);
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));
+  CHECK(open_at_end);
+  peer_free(&p);
+  p = ask(print_whole_reply, GET_10 GET_10, 78);
+  CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"));
   CHECK(open_at_end);
   peer_free(&p);
 }

@@ -2,6 +2,7 @@
 // on mgr->conns, and at no cost to the poll loop.
 // timeout: 120
 #include "mongoose.h"
+#include "mongoose_ext.h"
 
 #include "clock.h"
 #include "peer.h"
@@ -18,6 +19,17 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
     messages++;
     mg_http_reply(c, 200, "", "hi");
     c->is_draining = 1;
+  }
+  (void) ev_data;
+}
+
+static void limited(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) {
+    struct mgx_drain_opts o;
+    memset(&o, 0, sizeof(o));
+    o.linger_bytes = 10;
+    mg_http_reply(c, 200, "", "hi");
+    mgx_conn_drain(c, &o);
   }
   (void) ev_data;
 }
@@ -120,10 +132,30 @@ static void a_peer_that_never_stops_sending(void) {
   mg_mgr_free(&mgr);
 }
 
+// The limit on the bytes that are read is one on their sum.
+static void bytes_of_a_peer(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l = serve(&mgr, limited, NULL);
+  struct peer p;
+  size_t files;
+  exchange(&mgr, l, &p);
+  files = open_files();
+  CHECK(peer_send_text(&p, "01234"));
+  poll_often(&mgr);
+  CHECK(peer_send_text(&p, "5678"));
+  poll_often(&mgr);
+  CHECK_EQ(open_files(), files);
+  CHECK(peer_send_text(&p, "9"));
+  POLL_UNTIL(&mgr, open_files() == files - 1);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_set(MG_LL_ERROR);
   lingering_sockets_are_invisible();
   a_peer_that_never_stops_sending();
   at_most_1024_of_them();
+  bytes_of_a_peer();
   return DONE();
 }

@@ -120,6 +120,32 @@ static void a_request_before_it_is_reached(void) {
   mg_mgr_free(&mgr);
 }
 
+// The grace is over when nobody waits for its end, although the last that did still has output.
+static void the_end_of_the_grace(void) {
+  struct mgx_mgr_drain_opts opts;
+  struct peer p;
+  char *body = make_body(BIG);
+  uint64_t began = clock_ms;
+  forget();
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "tcp://127.0.0.1:0", raw, NULL);
+  join(&mgr, listener, &p);
+  memset(&opts, 0, sizeof(opts));
+  opts.spread_ms = 10000;
+  opts.idle_grace_ms = 100;
+  mg_send(last, body, BIG);
+  CHECK(mgx_mgr_drain(&mgr, &opts));
+  while (!last->is_draining && clock_ms < began + 11000) {
+    clock_ms += 50;
+    mg_mgr_poll(&mgr, 0), mg_mgr_poll(&mgr, 0);
+  }
+  CHECK(last->is_draining && last->send.len > 0);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  free(body);
+}
+
 // ---- the plain flag on a WebSocket
 
 enum before { NOTHING, A_MESSAGE, OWN_CLOSE, OWN_CLOSE_BY_HAND, FROM_TIMER };
@@ -161,6 +187,7 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   for (kind = 0; kind < (int) KINDS; kind++) spread((enum kind) kind);
   a_request_before_it_is_reached();
+  the_end_of_the_grace();
   is_draining_on_a_websocket(NOTHING, "\x88\x02\x03\xe8", 4);
   is_draining_on_a_websocket(FROM_TIMER, "\x88\x02\x03\xe8", 4);
   is_draining_on_a_websocket(A_MESSAGE, "\x81\x03" "bye\x88\x02\x03\xe8", 9);

@@ -198,10 +198,14 @@ static void null_arguments(struct mg_mgr *m, struct mg_connection *c) {
   } else {
     mgx_conn_drain(c, &drain);
     mgx_conn_drain(c, NULL);
-    mgx_conn_phase(c);
+    CHECK_EQ(mgx_conn_phase(c), MGX_ACTIVE);
+    c->is_draining = 1;
+    CHECK_EQ(mgx_conn_phase(c), MGX_DRAINING);
     mgx_conn_remote(c, NULL, 0);
     mgx_conn_local(c, NULL, 0);
     CHECK_EQ(mgx_write(c, "x"), 1);
+    CHECK_EQ(mgx_conn_phase(c), MGX_FLUSHING);
+    c->is_draining = 0;
     CHECK(mgx_conn_set_flag(c, MGX_IS_FULL, false));
   }
   CHECK_EQ(mgx_write(c, NULL), 0);

@@ -176,6 +176,45 @@ static void the_file_shrinks(enum how how) {
   CHECK(mg_file_write(&mg_fs_posix, NAME, big_body, BIG));
 }
 
+// A handler that drains in the event of output has dropped what it had received, at once, also when another connection's handler
+// has asked for that output.
+static struct mg_connection *reader;
+static struct peer *reads_on;
+static bool stir, drain_next;
+
+static void stirs(struct mg_connection *c, int ev, void *ev_data) {
+  files(c, ev, ev_data);
+  if (ev == MG_EV_HTTP_MSG) reader = c;
+  if (ev == MG_EV_CLOSE && c == reader) reader = NULL;
+  if (ev == MG_EV_POLL && c->is_listening && stir && reader != NULL) {
+    stir = false;
+    peer_read(reads_on);
+    mg_printf(reader, "%s", "");
+    drain_next = true;
+  }
+  if (ev == MG_EV_WRITE && c == reader && drain_next) {
+    drain_next = false;
+    c->is_draining = 1;
+  }
+}
+
+static void drained_by_the_event_of_output(void) {
+  struct peer p;
+  forget();
+  listener = serve(&mgr, stirs, NULL);
+  peer_open(&p, listener);
+  ask(&mgr, &p, "GET / HTTP/1.1\r\n\r\nGET ");
+  POLL_UNTIL(&mgr, peer_has(&p, 1) && reader->recv.len == 4);
+  reads_on = &p;
+  while (reader != NULL && !reader->is_draining) {
+    stir = true;
+    mg_mgr_poll(&mgr, 0);
+  }
+  CHECK(reader != NULL && reader->recv.len == 0);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   int how;
   mg_log_set(MG_LL_NONE);
@@ -196,6 +235,7 @@ int main(void) {
     cut_off_by_the_deadline(false);
     // That the peer has nothing more to say does not mean that it has got everything.
     cut_off_by_the_deadline(true);
+    drained_by_the_event_of_output();
     in_blocks = !in_blocks;
   } while (in_blocks);
   remove(NAME);

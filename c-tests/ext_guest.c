@@ -145,6 +145,31 @@ int main(void) {
   LOOP_UNTIL(peer_read(&p));
   peer_free(&p);
 
+  // A body that is too large is refused without further input.
+  peer_open(&p, listener);
+  forget();
+  LOOP_UNTIL(opened == 1);
+  CHECK(peer_send_text(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"));
+  LOOP_UNTIL(last->recv.len > 0);
+  CHECK_EQ(mgx_mgr_timeout_ms(&mgr), 0);
+  LOOP_UNTIL(peer_read(&p));
+  CHECK(p.len > 12 && memcmp(p.buf, "HTTP/1.1 413", 12) == 0);
+  peer_free(&p);
+
+  // A response that the application puts into the buffer is complete when it is sent; the next request has waited for it.
+  peer_open(&p, listener);
+  forget();
+  CHECK(peer_send_text(&p, "GET /later HTTP/1.0\r\n\r\nGET /hi HTTP/1.0\r\n\r\n"));
+  LOOP_UNTIL(requests == 1);
+  c = last;
+  LOOP_UNTIL(mgx_mgr_timeout_ms(&mgr) == -1);
+  mg_iobuf_add(&c->send, 0, OWN, strlen(OWN));
+  while (requests == 1 && c->send.len > 0) mg_mgr_poll(&mgr, 0);
+  if (requests == 1) CHECK_EQ(mgx_mgr_timeout_ms(&mgr), 0);
+  LOOP_UNTIL(peer_read(&p));
+  CHECK(peer_got(&p, OWN HI_CLOSE));
+  peer_free(&p);
+
   // A connection without MG_EV_POLL.
   peer_open(&slow, listener);
   forget();

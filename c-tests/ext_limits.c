@@ -109,6 +109,25 @@ static void limits_set_with_open_connections(void) {
   finish(&b);
 }
 
+// Each is counted once, however often limits are set.
+static void limits_set_twice(void) {
+  struct mgx_limits limits;
+  struct peer a, b, c;
+  memset(&limits, 0, sizeof(limits));
+  limits.max_conns_per_ip = 2;
+  start(NULL);
+  join(&mgr, listener, &a);
+  mgx_mgr_limits(&mgr, &limits);
+  mgx_mgr_limits(&mgr, &limits);
+  join(&mgr, listener, &b);
+  peer_open(&c, listener);
+  POLL_UNTIL(&mgr, peer_read(&c));
+  CHECK_EQ(stats().refused, 1);
+  peer_free(&a);
+  peer_free(&b);
+  finish(&c);
+}
+
 static void a_slow_head(void) {
   struct mgx_limits limits;
   struct peer p;
@@ -129,6 +148,7 @@ static void a_slow_head(void) {
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
   advance_clock(5000);  // between requests there is no limit
+  advance_clock(600);
   CHECK_EQ(closed, 1);
   // From the first byte, whatever follows it.
   CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\n"));
@@ -146,6 +166,16 @@ static void a_slow_head(void) {
   CHECK_EQ(stats().timeouts, 2);
   peer_free(&p);
 
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  CHECK(peer_send_text(&p, "G"));
+  poll_often(&mgr);
+  advance_clock(1000);
+  expect_end(&mgr, &p, TIMEOUT);
+  CHECK_EQ(stats().timeouts, 3);
+  peer_free(&p);
+
   // The request before was HEAD; what this one is nobody knows.
   join(&mgr, listener, &p);
   ask(&mgr, &p, "HEAD /own HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -156,6 +186,20 @@ static void a_slow_head(void) {
   poll_often(&mgr);
   advance_clock(1000);
   expect_end(&mgr, &p, TIMEOUT);
+  finish(&p);
+}
+
+static void the_shortest_time_for_a_head(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  memset(&limits, 0, sizeof(limits));
+  limits.header_timeout_ms = 1;
+  start(&limits);
+  join(&mgr, listener, &p);
+  CHECK_EQ(closed, 0);
+  advance_clock(1);
+  expect_end(&mgr, &p, TIMEOUT);
+  CHECK_EQ(reason, MGX_REASON_HEADER_TIMEOUT);
   finish(&p);
 }
 
@@ -191,7 +235,7 @@ static void a_stalled_body(void) {
   finish(&p);
 }
 
-static void an_idle_connection(void) {
+static void an_idle_connection(bool poll_events) {
   struct mgx_limits limits;
   struct peer p, busy;
   memset(&limits, 0, sizeof(limits));
@@ -201,6 +245,7 @@ static void an_idle_connection(void) {
   join(&mgr, listener, &busy);
   ask(&mgr, &busy, GET("/later"));
   join(&mgr, listener, &p);
+  mgx_conn_poll_events(last, poll_events);
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);
   advance_clock(999);
@@ -215,6 +260,51 @@ static void an_idle_connection(void) {
   advance_clock(100000);  // a request that waits for its answer is not idle
   CHECK_EQ(closed, 1);
   peer_free(&busy);
+  finish(&p);
+}
+
+#ifndef _WIN32
+// A lookup that was cancelled does not put it off, whatever the socket's number.
+static void a_lookup_on_an_idle_connection(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  memset(&limits, 0, sizeof(limits));
+  limits.idle_timeout_ms = 1000;
+  start(&limits);
+  peer_open(&p, listener);
+  close(0);
+  POLL_UNTIL(&mgr, opened == 1);
+  CHECK(last != NULL && (size_t) last->fd == 0);
+  mg_resolve(last, "tcp://127.0.0.1:9");
+  mg_resolve_cancel(last);
+  advance_clock(1000);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_IDLE_TIMEOUT);
+  peer_free(&p);
+  POLL_UNTIL(&mgr, fcntl(0, F_GETFD) < 0);
+  CHECK_EQ(open("/dev/null", O_RDONLY), 0);
+  finish(NULL);
+}
+#endif
+
+// What the server sends unasked counts as much as a request.
+static void output_on_an_idle_connection(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  memset(&limits, 0, sizeof(limits));
+  limits.idle_timeout_ms = 1000;
+  start(&limits);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  expect_open(&mgr, &p, HI);
+  advance_clock(900);
+  mg_send(last, "more", 4);
+  expect_open(&mgr, &p, "more");
+  advance_clock(999);
+  CHECK_EQ(closed, 0);
+  advance_clock(1);
+  expect_end(&mgr, &p, "");
+  CHECK_EQ(reason, MGX_REASON_IDLE_TIMEOUT);
   finish(&p);
 }
 
@@ -277,6 +367,46 @@ static void stalled_output(void) {
   finish(&p);
 }
 
+// A connection that is draining has the times of that.
+static void output_of_a_draining_connection(void) {
+  struct mgx_limits limits;
+  struct peer p;
+  memset(&limits, 0, sizeof(limits));
+  limits.write_timeout_ms = 1000;
+  start(&limits);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/big"));
+  last->is_draining = 1;
+  poll_often(&mgr);
+  advance_clock(5000);
+  advance_clock(5000);
+  CHECK_EQ(closed, 0);
+  finish(&p);
+}
+
+// The time for a drain that was cancelled does not count for the next one.
+static void drained_again(void) {
+  struct peer p;
+  start(NULL);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/big"));
+  poll_often(&mgr);
+  advance_clock(1000);
+  CHECK(last != NULL && last->send.len > 0);
+  last->is_draining = 1;
+  poll_often(&mgr);
+  last->is_draining = 0;
+  advance_clock(30000);
+  last->is_draining = 1;
+  poll_often(&mgr);
+  advance_clock(59999);
+  CHECK_EQ(closed, 0);
+  advance_clock(1);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(reason, MGX_REASON_FLUSH_TIMEOUT);
+  finish(&p);
+}
+
 #ifndef _WIN32
 // What the kernel still holds for a slow peer counts when the peer takes it, although the kernel asks for no more yet.
 static void slowly_draining_output(void) {
@@ -308,20 +438,21 @@ static void slowly_draining_output(void) {
 }
 #endif
 
-static void requests_of_one_connection(void) {
+static void requests_of_one_connection(int most) {
   struct mgx_limits limits;
   struct peer p;
+  int i;
   memset(&limits, 0, sizeof(limits));
-  limits.max_requests = 3;
+  limits.max_requests = most;
   start(&limits);
   join(&mgr, listener, &p);
-  ask(&mgr, &p, GET("/hi"));
-  expect_open(&mgr, &p, HI);
-  ask(&mgr, &p, GET("/hi"));
-  expect_open(&mgr, &p, HI);
+  for (i = 1; i < most; i++) {
+    ask(&mgr, &p, GET("/hi"));
+    expect_open(&mgr, &p, HI);
+  }
   ask(&mgr, &p, GET("/hi"));
   expect_end(&mgr, &p, HI_CLOSE);
-  CHECK_EQ(requests, 3);
+  CHECK_EQ(requests, most);
   finish(&p);
 }
 
@@ -398,6 +529,52 @@ static void counters(void) {
   finish(&b);
 }
 
+// ---- a long queue
+static int pressed;
+static struct mg_connection *queueing;
+
+static void queues(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) queueing = c;
+  if (ev == (int) MGX_EV_BACKPRESSURE) {
+    pressed++;
+    CHECK_EQ(*(size_t *) ev_data, c->send.len);
+  }
+}
+
+// Once above the limit, and again after it fell below half. The peer does not read; the application cuts its queue.
+static void a_long_queue(bool limited) {
+  static const struct {
+    size_t len;
+    int pressed;
+  } steps[] = {{1000, 0}, {1001, 1}, {5000, 1}, {501, 1}, {1001, 1}, {500, 1}, {1001, 1}, {499, 1}, {1001, 2}};
+  struct mgx_limits limits;
+  struct peer p;
+  const int small = 4096;
+  size_t i;
+  memset(&limits, 0, sizeof(limits));
+  if (limited) limits.max_send_queue = 1000; else limits.max_conns = 10;
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "tcp://127.0.0.1:0", queues, NULL);
+  pressed = 0;
+  queueing = NULL;
+  peer_connect(&p, port_of(listener), 4096);
+  POLL_UNTIL(&mgr, queueing != NULL);
+  setsockopt((int) (size_t) queueing->fd, SOL_SOCKET, SO_SNDBUF, (void *) &small, sizeof(small));
+  mg_send(queueing, big_body, 500000);
+  POLL_UNTIL(&mgr, queueing->send.len < 500000);
+  poll_often(&mgr);
+  CHECK(queueing->send.len > 5000);
+  queueing->send.len = 1;
+  mgx_mgr_limits(&mgr, &limits);
+  for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+    queueing->send.len = steps[i].len;
+    mg_mgr_poll(&mgr, 0);
+    mg_mgr_poll(&mgr, 0);
+    CHECK_EQ(pressed, limited ? steps[i].pressed : 0);
+  }
+  finish(&p);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
@@ -405,15 +582,25 @@ int main(void) {
   connections(false);
   connections(true);
   limits_set_with_open_connections();
+  limits_set_twice();
+  output_of_a_draining_connection();
   a_slow_head();
+  the_shortest_time_for_a_head();
   a_stalled_body();
-  an_idle_connection();
+  an_idle_connection(true), an_idle_connection(false);
+#ifndef _WIN32
+  a_lookup_on_an_idle_connection();
+#endif
+  output_on_an_idle_connection();
   a_short_limit_beside_a_long_one();
   stalled_output();
+  drained_again();
 #ifndef _WIN32  // which does not report what the peer has not acknowledged
   slowly_draining_output();
 #endif
-  requests_of_one_connection();
+  requests_of_one_connection(3), requests_of_one_connection(1);
+  a_long_queue(true);
+  a_long_queue(false);
   counters();
   public_limits();
   free(big_body);

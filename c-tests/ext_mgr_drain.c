@@ -150,6 +150,31 @@ static void a_last_request_in_the_idle_grace(void) {
 }
 
 // In the kernel's queue when the listeners close, with and without a request.
+// What was drained before the manager's drain began is not part of it.
+static void only_what_happens_since(void) {
+  struct mgx_drain_opts opts;
+  struct peer early, late;
+  start(server);
+  CHECK_EQ(status().remaining_ms, 0);
+  CHECK_EQ(status().unsent_bytes, 0);
+  memset(&opts, 0, sizeof(opts));
+  opts.idle_grace_ms = 1;
+  CHECK(mgx_conn_drain(join(&mgr, listener, &early), &opts));
+  advance_clock(1);
+  expect_end(&mgr, &early, "");
+  join(&mgr, listener, &late);
+  drain(0, 500, 5000);
+  advance_clock(1);
+  CHECK_EQ(status().drained, 0);
+  advance_clock(500);
+  expect_end(&mgr, &late, "");
+  CHECK_EQ(status().drained, 1);
+  CHECK_EQ(status().forced, 0);
+  peer_free(&early);
+  expect_done();
+  finish(&late);
+}
+
 static void the_last_accept(void) {
   struct peer a, b;
   start(server);
@@ -166,6 +191,31 @@ static void the_last_accept(void) {
   expect_done();
   peer_free(&a);
   finish(&b);
+}
+
+// A client that connects when the listener has had its turn in the poll that closes it.
+static struct mg_connection *entrance;
+static struct peer visitor;
+
+static void visits(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_POLL && entrance != NULL) {
+    peer_open(&visitor, entrance);
+    entrance = NULL;
+  }
+  (void) c, (void) ev_data;
+}
+
+static void an_accept_after_the_last(void) {
+  start(server);
+  mg_listen(&mgr, "udp://127.0.0.1:0", visits, NULL);
+  entrance = mg_http_listen(&mgr, "http://127.0.0.1:0", server, NULL);
+  drain(0, 500, 0);
+  mg_mgr_poll(&mgr, 0);
+  CHECK(entrance == NULL && opened == 1);
+  CHECK(peer_send_text(&visitor, GET("/hi")));
+  expect_end(&mgr, &visitor, HI_CLOSE);
+  expect_done();
+  finish(&visitor);
 }
 
 static void requests_in_flight(void) {
@@ -236,6 +286,62 @@ static void force_at_the_deadline(void) {
   finish(&never);
 }
 
+// All of them in one poll, and each learns that it is closing.
+static int told_of_closing;
+
+static void forced_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CLOSE && c->is_accepted) told_of_closing += (int) c->is_closing;
+  server(c, ev, ev_data);
+}
+
+static void all_at_the_deadline(void) {
+  struct peer p[3];
+  int i;
+  start(forced_fn);
+  told_of_closing = 0;
+  for (i = 0; i < 3; i++) join(&mgr, listener, &p[i]), ask(&mgr, &p[i], GET("/never"));
+  drain(0, 100, 2000);
+  poll_often(&mgr);
+  clock_ms += 2000;
+  mg_mgr_poll(&mgr, 0);
+  CHECK_EQ(closed, 3);
+  CHECK_EQ(told_of_closing, 3);
+  expect_done();
+  for (i = 0; i < 3; i++) peer_free(&p[i]);
+  finish(NULL);
+}
+
+// The listeners have closed when connections learn of the drain. Who takes longer than the grace does not hold up the next phase.
+static size_t listeners_left;
+
+static void patient_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == (int) MGX_EV_DRAIN) {
+    struct mgx_drain_opts *opts = (struct mgx_drain_opts *) ev_data;
+    opts->idle_grace_ms = 5000;
+    listeners_left = status().listeners;
+  }
+  server(c, ev, ev_data);
+}
+
+static void a_longer_grace_of_one(void) {
+  struct peer p;
+  start(patient_fn);
+  join(&mgr, listener, &p);
+  listeners_left = 9;
+  drain(0, 500, 20000);
+  poll_often(&mgr);
+  CHECK_EQ(listeners_left, 0);
+  advance_clock(499);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_IDLE_GRACE);
+  advance_clock(1);
+  CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_FINISHING);
+  CHECK_EQ(closed, 0);
+  advance_clock(4500);
+  expect_end(&mgr, &p, "");
+  expect_done();
+  finish(&p);
+}
+
 static void no_deadline(void) {
   struct mgx_mgr_drain_opts opts = options(0, 100, -1);
   struct peer p;
@@ -255,8 +361,10 @@ static void no_deadline(void) {
 }
 
 static void cancelled_in_time_or_too_late(void) {
-  struct peer p;
+  struct peer p, silent;
   start(server);
+  join(&mgr, listener, &silent);
+  ask(&mgr, &silent, GET("/later"));
   CHECK(!mgx_mgr_drain_cancel(&mgr));  // nothing to cancel
   drain(1000, 0, 0);
   CHECK(mgx_mgr_drain_cancel(&mgr));  // before a poll has seen it
@@ -273,6 +381,10 @@ static void cancelled_in_time_or_too_late(void) {
   CHECK(mgx_mgr_is_ready(&mgr));
   advance_clock(100000);
   CHECK_EQ(mgx_mgr_phase(&mgr), MGX_MGR_RUNNING);
+  mg_http_reply(last, 200, "", "hi");  // was told nothing
+  expect_open(&mgr, &silent, HI);
+  peer_free(&silent);
+  POLL_UNTIL(&mgr, closed == 1);
   join(&mgr, listener, &p);
   ask(&mgr, &p, GET("/hi"));
   expect_open(&mgr, &p, HI);  // not announced any more
@@ -317,6 +429,27 @@ static void a_second_call_only_shortens_the_deadline(void) {
   CHECK_EQ(closed, 1);
   expect_done();
   finish(&p);
+}
+
+// What was asked and cancelled before a poll does not count later.
+static void later_calls(void) {
+  start(server);
+  drain(100000, 100, 100000);
+  poll_often(&mgr);
+  CHECK(mgx_mgr_drain(&mgr, NULL));  // 30 s
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 30000);
+  drain(0, 0, 700);
+  CHECK(mgx_mgr_drain_cancel(&mgr));
+  poll_often(&mgr);
+  drain(100000, 100, 5000);
+  drain(0, 0, 3000);
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 3000);
+  drain(0, 0, 1);
+  poll_often(&mgr);
+  CHECK_EQ(status().remaining_ms, 1);
+  mg_mgr_free(&mgr);
 }
 
 static void a_deadline_within_the_lame_duck(void) {
@@ -721,12 +854,17 @@ int main(void) {
   big_body = make_body(BIG);
   the_steps_in_order();
   a_last_request_in_the_idle_grace();
+  only_what_happens_since();
   the_last_accept();
+  an_accept_after_the_last();
   requests_in_flight();
   force_at_the_deadline();
+  all_at_the_deadline();
+  a_longer_grace_of_one();
   no_deadline();
   cancelled_in_time_or_too_late();
   a_second_call_only_shortens_the_deadline();
+  later_calls();
   a_deadline_within_the_lame_duck();
   responses_in_the_lame_duck_phase();
   spread_over_time();

@@ -222,6 +222,77 @@ static void polls_end_in_time(void) {
   mg_mgr_free(&mgr);
 }
 
+// mgx_mgr_drain_on_signal: the signal comes in another thread than the one that sleeps.
+static void *take_signal(void *arg) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  usleep(50000);
+  pthread_kill(pthread_self(), SIGUSR2);
+  (void) arg;
+  return NULL;
+}
+
+static void a_signal_in_another_thread(void) {
+  uint64_t began = real_ms();
+  pthread_t thread;
+  sigset_t set;
+  start(0, 1, 5000);
+  CHECK(mgx_mgr_drain_on_signal(&mgr, SIGUSR2, &opts));
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  pthread_sigmask(SIG_BLOCK, &set, NULL);
+  CHECK(pthread_create(&thread, NULL, take_signal, NULL) == 0);
+  while (mgx_mgr_phase(&mgr) != MGX_MGR_DONE && real_ms() < began + 50000) mg_mgr_poll(&mgr, 40000);
+  CHECK(real_ms() < began + 30000);
+  pthread_join(thread, NULL);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  mg_mgr_free(&mgr);
+}
+
+// mg_mgr_free after a drain waits for peers that are still sending, so that no reset destroys the end of a reply.
+static int peer_ended;
+
+static void *end_peer(void *arg) {
+  struct peer *p = (struct peer *) arg;
+  usleep(50000);
+  CHECK(peer_send_text(p, "more"));
+  __atomic_store_n(&peer_ended, 1, __ATOMIC_SEQ_CST);
+  peer_shut(p);
+  return NULL;
+}
+
+static void mg_mgr_free_waits_for_lingering_sockets(void) {
+  pthread_t thread;
+  struct peer p;
+  start(0, 1, 5000);
+  join(&mgr, listener, &p);
+  ask(&mgr, &p, GET("/hi"));
+  CHECK(mgx_mgr_drain(&mgr, &opts));
+  POLL_UNTIL(&mgr, closed == 1);
+  CHECK(pthread_create(&thread, NULL, end_peer, &p) == 0);
+  mg_mgr_free(&mgr);
+  CHECK_EQ(__atomic_load_n(&peer_ended, __ATOMIC_SEQ_CST), 1);
+  pthread_join(thread, NULL);
+  while (!peer_read(&p)) usleep(100);
+  CHECK_EQ(p.end, PEER_FIN);
+  peer_free(&p);
+}
+
+// There is room for 64 managers in the table that signal handlers read.
+static void one_too_many(void) {
+  static struct mg_mgr many[65];
+  int i;
+  for (i = 0; i < 65; i++) mg_mgr_init(&many[i]);
+  for (i = 0; i < 64; i++) CHECK(mgx_mgr_drain_on_signal(&many[i], SIGUSR2, NULL));
+  CHECK(!mgx_mgr_drain_on_signal(&many[64], SIGUSR2, NULL));
+  CHECK(mgx_mgr_drain_on_signal(&many[0], SIGUSR2, NULL));  // again
+  mg_mgr_free(&many[7]);
+  CHECK(mgx_mgr_drain_on_signal(&many[64], SIGUSR2, NULL));
+  for (i = 0; i < 65; i++) mg_mgr_free(&many[i]);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
@@ -233,6 +304,9 @@ int main(void) {
   mgx_mgr_drain_wait_before_mg_mgr_free_saves_the_reply();
   waits_until_the_deadline();
   polls_end_in_time();
+  a_signal_in_another_thread();
+  mg_mgr_free_waits_for_lingering_sockets();
+  one_too_many();
   free(big_body);
   return DONE();
 }

@@ -185,6 +185,11 @@ static void rpc(const char *frame, void (*answer)(struct mg_rpc_req *, const cha
   mg_iobuf_free(&io);
 }
 
+static void process(struct mg_rpc_req *r, const char *json) {
+  (void) json;
+  mg_rpc_process(r);
+}
+
 static void rpcs(void) {
   const char *frame = "{\"id\":7,\"method\":\"x\"}";
   rpc(frame, mgx_rpc_ok, "{\"a\":\"100%d\"}", "{\"id\":7,\"result\":{\"a\":\"100%d\"}}");
@@ -193,6 +198,8 @@ static void rpcs(void) {
   rpc(frame, mgx_rpc_err, "{\"code\":3,\"message\":\"%s\"}", "{\"id\":7,\"error\":{\"code\":3,\"message\":\"%s\"}}");
   rpc(frame, mgx_rpc_err, "\"bad\"", "{\"id\":7,\"error\":{\"code\":-32603,\"message\":\"bad\"}}");
   rpc("{}", mgx_rpc_err, NULL, "{\"error\":{\"code\":-32603,\"message\":null}}");
+  // What is no request comes back.
+  rpc("a\1b", process, NULL, "{\"error\":{\"code\":-32700,\"message\":\"a\1b\"}}");
   mgx_rpc_ok(NULL, "1");
   mgx_rpc_err(NULL, "1");
 }

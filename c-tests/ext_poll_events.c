@@ -4,12 +4,17 @@
 #include "mongoose_ext.h"
 
 static int s_polls, s_answers, s_closes;
+static bool s_answers_at_read;
 static struct mg_connection *s_server;
 
 static void answer(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) s_server = c, mgx_conn_poll_events(c, false);
   if (ev == MG_EV_POLL && c->is_accepted) s_polls++;
   if (ev == MG_EV_CLOSE && c->is_accepted) s_closes++, s_server = NULL;
+  if (ev == MG_EV_READ && c->is_resp && s_answers_at_read) {
+    s_answers_at_read = false;
+    mg_http_reply(c, 200, "", "read");
+  }
   if (ev == MG_EV_HTTP_MSG) {
     struct mg_http_message *hm = (struct mg_http_message *) ev_data;
     s_answers++;
@@ -75,6 +80,15 @@ int main(void) {
   POLL_UNTIL(&mgr, s_answers == 4);
   CHECK_EQ(s_polls, 0);
 
+  // One that comes in another event of the connection.
+  peer_send_text(&p, "GET /late HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&mgr, s_answers == 5);
+  poll_often(&mgr);
+  s_answers_at_read = true;
+  peer_send_text(&p, "GET /e HTTP/1.1\r\n\r\n");
+  POLL_UNTIL(&mgr, s_answers == 7);
+  CHECK_EQ(s_polls, 0);
+
   // On again, and off again.
   mgx_conn_poll_events(s_server, true);
   POLL_UNTIL(&mgr, s_polls == 1);
@@ -90,7 +104,10 @@ int main(void) {
   CHECK(peer_got(&p, "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\n\r\n/a"
                      "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\n\r\n/b"
                      "HTTP/1.1 200 OK\r\nContent-Length: 4          \r\n\r\nlate"
-                     "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\n\r\n/c"));
+                     "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\n\r\n/c"
+                     "HTTP/1.1 200 OK\r\nContent-Length: 4          \r\n\r\nread"
+                     "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\n\r\n/d"
+                     "HTTP/1.1 200 OK\r\nContent-Length: 2          \r\n\r\n/e"));
   peer_free(&p);
 
   // mgx_conn_close takes effect in the next poll.

@@ -177,6 +177,65 @@ static void handlers_interrupt_senders(void) {
   mg_mgr_free(&mgr);
 }
 
+// A call from another thread waits until the handler returns, whatever that has called meanwhile.
+static int in_handler, entered;
+
+static void *enters(void *arg) {
+  while (__atomic_load_n(&in_handler, __ATOMIC_SEQ_CST) == 0) usleep(100);
+  mgx_conn_poll_events((struct mg_connection *) arg, true);
+  __atomic_store_n(&entered, 1, __ATOMIC_SEQ_CST);
+  return NULL;
+}
+
+static void is_alone(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev != MG_EV_POLL || in_handler != 0) return;
+  mgx_conn_poll_events(c, true);
+  __atomic_store_n(&in_handler, 1, __ATOMIC_SEQ_CST);
+  usleep(50000);
+  CHECK_EQ(__atomic_load_n(&entered, __ATOMIC_SEQ_CST), 0);
+  (void) ev_data;
+}
+
+static void handlers_are_alone(void) {
+  pthread_t thread;
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "udp://127.0.0.1:0", is_alone, NULL);
+  CHECK(pthread_create(&thread, NULL, enters, listener) == 0);
+  mg_mgr_poll(&mgr, 0);
+  pthread_join(thread, NULL);
+  CHECK_EQ(entered, 1);
+  mg_mgr_free(&mgr);
+}
+
+// A loop that polls without a pause, and has handlers that take long, lets other threads in between two polls.
+static int let_in;
+
+static void nothing(void *arg) {
+  (void) arg;
+}
+
+static void *calls(void *arg) {
+  int i;
+  for (i = 0; i < 5; i++) CHECK(mg_timer_add(&mgr, 1000, MG_TIMER_ONCE, nothing, NULL) != NULL);
+  __atomic_store_n(&let_in, 1, __ATOMIC_SEQ_CST);
+  return arg;
+}
+
+static void takes_long(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_POLL) usleep(50000);
+  (void) c, (void) ev_data;
+}
+
+static void loops_let_threads_in(void) {
+  pthread_t thread;
+  mg_mgr_init(&mgr);
+  mg_listen(&mgr, "udp://127.0.0.1:0", takes_long, NULL);
+  CHECK(pthread_create(&thread, NULL, calls, NULL) == 0);
+  while (__atomic_load_n(&let_in, __ATOMIC_SEQ_CST) == 0) mg_mgr_poll(&mgr, 0);
+  pthread_join(thread, NULL);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   output_from_threads();
@@ -184,5 +243,7 @@ int main(void) {
   wakeups_end_the_sleep(false);
   wakeups_end_the_sleep(true);
   handlers_interrupt_senders();
+  handlers_are_alone();
+  loops_let_threads_in();
   return DONE();
 }

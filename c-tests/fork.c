@@ -4,6 +4,7 @@
 #include "mongoose.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -247,6 +248,176 @@ static void a_child_of_a_polling_parent(void) {
   mg_mgr_free(&mgr);
 }
 
+// An answer for which the socket has no room yet when the child takes over.
+static char *big;
+enum { BIG = 8000000 };
+
+static void reply_with_much(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) mg_http_reply(c, 200, "", "%s", big);
+  (void) ev_data;
+}
+
+static void a_child_goes_on_sending(void) {
+  struct mg_connection *l;
+  struct mg_str want;
+  struct peer p;
+  uint64_t until;
+  int end;
+  pid_t pid;
+  big = make_body(BIG);
+  want = make_reply("200 OK", "", big, BIG);
+  l = serve(&mgr, reply_with_much, NULL);
+  peer_connect(&p, port_of(l), 65536);
+  CHECK(peer_send_text(&p, GET));
+  POLL_UNTIL(&mgr, mgr.conns != l && mgr.conns->send.len > 0);
+  poll_often(&mgr);
+  CHECK(mgr.conns->send.len > 0);
+  pid = begin_child(&end);
+  if (pid == 0) {
+    serve_until_closed(end);
+    mg_mgr_free(&mgr);
+    free(want.buf);
+    free(big);
+    _exit(checks_failed);
+  }
+  until = real_ms() + 20000;
+  while (!peer_has(&p, want.len) && real_ms() < until) usleep(200);
+  CHECK(peer_got_str(&p, want));
+  end_child(pid, end);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  free(want.buf);
+  free(big);
+}
+
+// Another thread is in a handler at the time. It does not exist in the child, which is not kept waiting.
+static int handling, may_return;
+
+static void lingers_in_handler(struct mg_connection *c, int ev, void *ev_data) {
+  reply_with_pid(c, ev, ev_data);
+  if (ev != MG_EV_HTTP_MSG) return;
+  __atomic_store_n(&handling, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&may_return, __ATOMIC_SEQ_CST) == 0) usleep(100);
+}
+
+static void *polls_until_handled(void *arg) {
+  POLL_UNTIL(&mgr, __atomic_load_n(&handling, __ATOMIC_SEQ_CST) == 1);
+  (void) arg;
+  return NULL;
+}
+
+static void while_a_thread_is_in_a_handler(void) {
+  struct mg_connection *l = serve(&mgr, lingers_in_handler, NULL);
+  pthread_t thread;
+  struct peer p;
+  int status = -1;
+  pid_t pid;
+  peer_open(&p, l);
+  CHECK(peer_send_text(&p, GET));
+  CHECK(pthread_create(&thread, NULL, polls_until_handled, NULL) == 0);
+  while (__atomic_load_n(&handling, __ATOMIC_SEQ_CST) == 0) usleep(100);
+  pid = fork();
+  if (pid == 0) {
+    // Not _exit, at which valgrind would find lost what only the other thread's stack pointed to.
+    const char *outcome = mg_http_listen(&mgr, "http://127.0.0.1:0", reply_with_pid, NULL) == NULL ? "exit 1" : "exit 0";
+    execl("/bin/sh", "sh", "-c", outcome, (char *) NULL);
+    _exit(2);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+  __atomic_store_n(&may_return, 1, __ATOMIC_SEQ_CST);
+  pthread_join(thread, NULL);
+  CHECK_EQ(polled_and_served_by(&p), getpid());
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
+// A child polls without a complaint, and sleeps when there is nothing to do.
+static int log_lines;
+
+static void count_line(char ch, void *param) {
+  log_lines += ch == '\n';
+  (void) param;
+}
+
+static void an_idle_child(void) {
+  int status = -1;
+  pid_t pid;
+  serve(&mgr, reply_with_pid, NULL);
+  CHECK(mg_wakeup_init(&mgr));
+  poll_often(&mgr);
+  pid = fork();
+  if (pid == 0) {
+    uint64_t began;
+    log_lines = 0;
+    mg_log_set_fn(count_line, NULL);
+    poll_often(&mgr);
+    began = real_ms();
+    mg_mgr_poll(&mgr, 30);
+    _exit(log_lines > 0 || real_ms() - began < 28);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+  mg_mgr_free(&mgr);
+}
+
+// The same with a connection that has no socket: it waits for other addresses, the first having failed, or has just closed.
+static int forks_at, child_lines, clients_closed;
+
+static int lines_of_a_child(void) {
+  int status = -1;
+  pid_t pid = fork();
+  if (pid == 0) {
+    log_lines = 0;
+    mg_log_set_fn(count_line, NULL);
+    mg_mgr_poll(&mgr, 0);
+    _exit(log_lines);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+static void forking_client(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CLOSE) clients_closed++;
+  if (ev == forks_at) child_lines = lines_of_a_child();
+  if (ev == MG_EV_CONNECT) c->is_closing = 1;
+  (void) ev_data;
+}
+
+// Knows one IPv4 address, at which nobody listens, and does not answer when it is asked for others.
+static void half_silent_dns(struct mg_connection *c, int ev, void *ev_data) {
+  static const char address[] = "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1";
+  if (ev != MG_EV_READ) return;
+  if (c->recv.buf[c->recv.len - 3] == 1) {
+    c->recv.buf[2] |= 0x80, c->recv.buf[7] = 1;
+    mg_iobuf_add(&c->recv, c->recv.len, address, sizeof(address) - 1);
+    mg_send(c, c->recv.buf, c->recv.len);
+  } else {
+    ++*(int *) c->fn_data;
+  }
+  c->recv.len = 0;
+  (void) ev_data;
+}
+
+static void a_client_without_a_socket(void) {
+  int questions = 0;
+  struct mg_connection *l = serve(&mgr, reply_with_pid, NULL), *c;
+  struct mg_connection *dns = mg_listen(&mgr, "udp://127.0.0.1:0", half_silent_dns, &questions);
+  char url[64];
+  forks_at = MG_EV_CLOSE, child_lines = -1, clients_closed = 0;
+  CHECK(mg_connect(&mgr, url_of(l, "tcp"), forking_client, NULL) != NULL);
+  POLL_UNTIL(&mgr, clients_closed == 1);
+  CHECK_EQ(child_lines, 0);
+  forks_at = -1;
+  mg_snprintf(url, sizeof(url), "udp://127.0.0.1:%d", port_of(dns));
+  mgr.dns4.url = mgr.dns6.url = url;
+  c = mg_connect(&mgr, "tcp://a.test:1", forking_client, NULL);
+  POLL_UNTIL(&mgr, questions == 1);
+  CHECK(c->is_connecting && (int) (size_t) c->fd == -1);
+  CHECK_EQ(lines_of_a_child(), 0);
+  mg_mgr_free(&mgr);
+}
+
 // Timers and messages of threads reach the child's own poll.
 static void wakes(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_WAKEUP) *(int *) c->fn_data += 1;
@@ -259,6 +430,7 @@ static void messages_reach_the_child(void) {
   pid_t pid;
   CHECK(mg_wakeup_init(&mgr));
   poll_often(&mgr);
+  CHECK(mg_wakeup(&mgr, l->id, "x", 1));  // for the parent alone
   pid = fork();
   if (pid == 0) {
     mg_wakeup(&mgr, l->id, "x", 1);
@@ -269,9 +441,9 @@ static void messages_reach_the_child(void) {
   CHECK(waitpid(pid, &status, 0) == pid);
   CHECK_EQ(status, 0);
   poll_often(&mgr);
-  CHECK_EQ(woken, 0);  // it was the child's
+  CHECK_EQ(woken, 1);  // the other was the child's
   CHECK(mg_wakeup(&mgr, l->id, "x", 1));
-  POLL_UNTIL(&mgr, woken == 1);
+  POLL_UNTIL(&mgr, woken == 2);
   mg_mgr_free(&mgr);
 }
 
@@ -319,10 +491,14 @@ int main(void) {
   a_child_frees_its_copy(true, false);
   a_child_frees_its_copy(false, true);
   a_child_of_a_polling_parent();
+  a_child_goes_on_sending();
   a_handler_forks(LISTENS_AND_EXITS);
   a_handler_forks(CLOSES_ALL);
   a_handler_forks(FREES);
   a_handler_forks(POLLS_ON);
+  while_a_thread_is_in_a_handler();
+  an_idle_child();
+  a_client_without_a_socket();
   messages_reach_the_child();
   a_daemon();
   return DONE();

@@ -179,9 +179,40 @@ static void flood_with_partial_requests(const char *name, int resource, size_t m
   free(fds);
 }
 
+// A listener that finds no memory leaves no descriptor. Does not return.
+static void listen_in_child(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *c;
+  struct rlimit limit;
+  int i, before, after;
+  mg_log_set(MG_LL_NONE);
+  mg_mgr_init(&mgr);
+  limit.rlim_cur = limit.rlim_max = in_use("VmData:") + (1 << 20);
+  setrlimit(RLIMIT_DATA, &limit);
+  for (i = 0; i < 100000; i++) {
+    c = mg_alloc_conn(&mgr);
+    if (c == NULL) _exit(3);
+    before = dup(0), close(before);
+    if (mg_open_listener(c, "udp://127.0.0.1:0")) continue;
+    if (errno != ENOMEM) _exit(4);
+    after = dup(0);
+    _exit(after != before);
+  }
+  _exit(5);
+}
+
+static void listeners_without_memory(void) {
+  int status = -1;
+  pid_t pid = fork();
+  if (pid == 0) listen_in_child();
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+}
+
 int main(void) {
   rlim_t files = raise_file_limit();
   int clients = files < CLIENTS + 100 ? (int) files - 100 : CLIENTS;
+  listeners_without_memory();
   flood_with_partial_requests("address space", RLIMIT_AS, 0, false, clients);
   flood_with_partial_requests("data", RLIMIT_DATA, 0, false, clients);
   flood_with_partial_requests("handshakes", RLIMIT_DATA, 0, true, clients);

@@ -53,11 +53,14 @@ static void exchange(const char *mode, const char *first, const char *second, bo
 
 int main(void) {
   exchange("", HEAD, "body", true, "\r\n\r\n4");
+  exchange("", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", "x", true, "\r\n\r\n1");
   exchange("", HEAD "b", "ody", false, "\r\n\r\n4");
   exchange("", HEAD "body", NULL, false, "\r\n\r\n4");
   exchange("", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab", "\r\n0\r\n\r\n", false, "\r\n\r\n2");
   exchange("", "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", "body", false, "\r\n\r\n4");
   exchange("", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n", NULL, false, "\r\n\r\n0");
+  // A refusal after `100 Continue` is an answer to the request, too.
+  exchange("", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", "zz\r\n", true, " 400 ");
   exchange("answer", HEAD, NULL, false, "403");
   exchange("drain", HEAD, NULL, false, "");
   return DONE();

@@ -5,6 +5,8 @@
 #include "clock.h"
 #include "ext.h"
 
+#define GONE "HTTP/1.1 404 Gone\r\nContent-Length: 1\r\n\r\n1"
+
 static bool slow;
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
@@ -12,7 +14,19 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
   server(c, ev, ev_data);
   // No other event helps what waits.
   if (ev == MG_EV_ACCEPT) mgx_conn_poll_events(c, false);
+  if (ev == MG_EV_READ && c->is_accepted && c->data[0] == 'h') {
+    c->data[0] = '\0';
+    c->send.len = 0;
+    mg_printf(c, GONE);
+    CHECK(!c->is_resp);
+  }
+  if (ev == MG_EV_READ && c->is_accepted && c->data[0] == 'a') {
+    c->data[0] = '\0';
+    CHECK(!c->is_resp);
+  }
   if (ev != MG_EV_HTTP_MSG) return;
+  if (mg_match(hm->uri, mg_str("/added"), NULL)) mg_iobuf_add(&c->send, c->send.len, OWN, strlen(OWN)), c->data[0] = 'a';
+  if (mg_match(hm->uri, mg_str("/half"), NULL)) mg_printf(c, "HTTP/1.1 200 OK\r\nContent-"), c->data[0] = 'h';
   if (mg_match(hm->uri, mg_str("/begin"), NULL)) mgx_http_begin(c, 200, NULL);
   if (mg_match(hm->uri, mg_str("/print"), NULL)) mg_printf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
   if (mg_match(hm->uri, mg_str("/pieces"), NULL)) {
@@ -133,6 +147,24 @@ static void pieces_behind_head(void) {
   end(&mgr, &p);
 }
 
+// The program begins an answer, and takes it back for another one before it is sent.
+static void taken_back(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  begin(&mgr, &p, GET("/half") GET("/hi"));
+  expect_open(&mgr, &p, GONE HI);
+  end(&mgr, &p);
+}
+
+// An answer that the program puts into c->send by hand is complete when its handler returns.
+static void put_by_hand(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  begin(&mgr, &p, GET("/added") GET("/hi"));
+  expect_open(&mgr, &p, OWN HI);
+  end(&mgr, &p);
+}
+
 // ... and if it was to be the last, the connection ends.
 static void the_end_behind_head(void) {
   struct mg_mgr mgr;
@@ -212,6 +244,8 @@ int main(void) {
   behind_printed_head();
   pieces_behind_head();
   the_end_behind_head();
+  taken_back();
+  put_by_hand();
   told_by_a_lame_duck();
   slow_handler();
   slow_body();

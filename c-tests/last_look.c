@@ -84,6 +84,7 @@ static void request_arrives_at(enum end end, enum moment when, int at, bool aske
   int i, failed = checks_failed, late;
   size_t want;
   char *text;
+  bool in_time;
   forget();
   sent = handler_polls = send_at_poll = 0;
   moment = when;
@@ -123,7 +124,8 @@ static void request_arrives_at(enum end end, enum moment when, int at, bool aske
   late = sent;
   if (at == 0 && when != IN_ANOTHERS_POLL_EVENT) CHECK_EQ(late, 1);
   want = (size_t) late + asked_before;
-  if (end == IDLE_TIMEOUT && closed == 0) {  // it came before the timeout was noticed: not idle at all
+  in_time = end == IDLE_TIMEOUT && closed == 0;
+  if (in_time) {  // it came before the timeout was noticed: not idle at all
     BOTH_UNTIL(requests == (int) want);
     clock_ms += 500;
   }
@@ -132,6 +134,7 @@ static void request_arrives_at(enum end end, enum moment when, int at, bool aske
   if (!secure) CHECK_EQ(peer.end, PEER_FIN);
   if (!secure && peer.len > 0) peer.buf[peer.len] = '\0';
   CHECK_EQ(requests, want);
+  if (!in_time) CHECK_EQ(reason, end == IDLE_TIMEOUT && late == 0 ? MGX_REASON_IDLE_TIMEOUT : MGX_REASON_DRAINED);
   CHECK_EQ(want == 0 ? 0 : expect_response_in(text), want);
   if (late > 0 && end != IDLE_TIMEOUT && text != NULL && strstr(text, "Connection: close\r\n") == NULL) CHECK(!"announced");
   if (checks_failed > failed) fprintf(stderr, "^ end %d, moment %d, at %d, asked before %d, TLS %d\n", (int) end, (int) when, at, asked_before, secure);

@@ -31,6 +31,7 @@ static bool with_record;
 static void fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_READ) reads++;
   if (ev == MG_EV_WRITE) written += *(long *) ev_data;
+  if (ev == MG_EV_CLOSE) CHECK(!mg_mdns_query(c, "dev.local", MG_DNS_RTYPE_A));
   if (ev == MG_EV_MDNS_REQ) {
     struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
     requests++;
@@ -42,7 +43,6 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
     mg_snprintf(last_name, sizeof(last_name), "%.*s", (int) last.name.len, last.name.buf);
     responses++;
   }
-  (void) c;
 }
 
 // As applications do: what they point at is in the frame of the handler.
@@ -58,6 +58,26 @@ static void fn_with_local_variables(struct mg_connection *c, int ev, void *ev_da
     req->addr = &addr;
     req->r = &service;
   }
+  (void) c;
+}
+
+static bool closes;
+
+static void refusing_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_MDNS_REQ) {
+    struct mg_mdns_req *req = (struct mg_mdns_req *) ev_data;
+    requests++;
+    CHECK(req->is_resp);
+    req->addr = &s_own;
+    if (closes) mg_close_conn(c);
+    else req->is_resp = false;
+  }
+}
+
+// Leaves the address, or an address of IPv6, to the library.
+static struct mg_addr s_ip6;
+static void addressless_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_MDNS_REQ && s_ip6.is_ip6) ((struct mg_mdns_req *) ev_data)->addr = &s_ip6;
   (void) c;
 }
 
@@ -102,8 +122,13 @@ static void requests_and_answers(void) {
   static const char two[] = "\0\0\0\0\0\3\0\0\0\0\0\0\3foo" LOCAL "\0\1\0\1\3dev" LOCAL "\0\1\0\1\3dev\xc0\x10\0\1\0\1";
   struct mg_connection *c = listen_as("dev", fn), *silent;
   struct mg_dns_rr rr;
+  struct ip_mreq mreq;
+  memset(&mreq, 0, sizeof(mreq));
+  mreq.imr_multiaddr.s_addr = mg_htonl(0xe00000fb);
   CHECK(c != NULL && mgr.mdns == c && c->is_listening && c->is_udp);
   if (c == NULL) return;
+  // It is a member of the group, or there is no network to be one in.
+  CHECK(setsockopt((int) (size_t) c->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, (void *) &mreq, sizeof(mreq)) != 0);
   s_own.addr.ip[0] = 10, s_own.addr.ip[3] = 7;
   // A name with no record: nothing to answer with, and no crash.
   CHECK_EQ(answers_to(c, LIT(ptr)), 0);
@@ -156,6 +181,38 @@ static void requests_and_answers(void) {
   silent->is_closing = 1;
   poll_often(&mgr);
   CHECK(mgr.mdns == NULL && count_conns(&mgr) == 2);
+  mg_close_conn(c);
+}
+
+// The handler decides what is answered, and may close the listener instead.
+static void refusals(void) {
+  static const char two[] = "\0\0\0\0\0\2\0\0\0\0\0\0\3dev" LOCAL "\0\1\0\1\3dev\xc0\x10\0\1\0\1";
+  struct mg_connection *c = listen_as("dev", refusing_fn);
+#ifndef _WIN32
+  unsigned char ttl = 0;
+  socklen_t len = sizeof(ttl);
+  CHECK_EQ(getsockopt((int) (size_t) c->fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, &len), 0);
+  CHECK_EQ(ttl, 255);
+#endif
+  requests = 0;
+  CHECK_EQ(answers_to(c, LIT(two)), 0);
+  CHECK_EQ(requests, 2);
+  requests = 0;
+  closes = true;
+  CHECK_EQ(answers_to(c, LIT(two)), 0);
+  CHECK_EQ(requests, 1);
+  CHECK(mgr.mdns == NULL);
+}
+
+// Then answers tell the address that leads there.
+static void own_addresses(void) {
+  static const char a[] = QUERY("\3dev", "\1");
+  struct mg_connection *c = listen_as("dev", addressless_fn);
+  CHECK_EQ(answers_to(c, LIT(a)), 1);
+  CHECK(heard_len > 20 && memcmp(heard + heard_len - 4, "\x7f\0\0\1", 4) == 0);
+  s_ip6.is_ip6 = true, s_ip6.addr.ip[0] = 0xfd;
+  CHECK_EQ(answers_to(c, LIT(a)), 1);
+  CHECK(heard_len > 20 && memcmp(heard + heard_len - 4, "\x7f\0\0\1", 4) == 0);
   mg_close_conn(c);
 }
 
@@ -221,12 +278,23 @@ static void lookups(void) {
   mg_mgr_poll(&mgr, 60000);
   CHECK(fails_with(a, "mDNS timeout"));
   poll_often(&mgr);
+  // Even if nothing happens before: nobody gets the question.
+  c->loc.port = mg_htons(9);
+  memset(&a, 0, sizeof(a));
+  mg_connect(&mgr, "tcp://dev.local:1", lookup_fn, &a);
+  clock_ms += 500;
+  mg_mgr_poll(&mgr, 60000);
+  CHECK(fails_with(a, "mDNS timeout"));
+  c->loc = group->loc;
   // No way out: the listener stays.
   c->loc.addr.ip4 = 0xffffffff;
   CHECK(fails_with(resolve_url(&mgr, "tcp://dev.local:1"), "mDNS send"));
   CHECK(mgr.mdns == c);
   c->loc = group->loc;
-  // Who waits closes the listener, others wait as well.
+  // Who waits closes the listener, others wait as well; the listener is told nothing more.
+  mg_close_conn(c);
+  c = listen_as(NULL, fn);
+  responses = 0;
   memset(&a, 0, sizeof(a));
   memset(&b, 0, sizeof(b));
   mg_connect(&mgr, "tcp://dev.local:1", closing_fn, &a);
@@ -235,6 +303,7 @@ static void lookups(void) {
   CHECK(is_loopback(a, 1) && fails_with(b, "mDNS listener error") && mgr.mdns == NULL);
   poll_often(&mgr);
   CHECK(a.closes == 1 && b.closes == 1);
+  CHECK_EQ(responses, 0);
   // Who waits gives up.
   c = listen_as(NULL, NULL);
   memset(&a, 0, sizeof(a));
@@ -252,6 +321,8 @@ int main(void) {
   mg_mgr_init(&mgr);
   group = mg_listen(&mgr, "udp://127.0.0.1:0", group_fn, NULL);
   requests_and_answers();
+  refusals();
+  own_addresses();
   announcements();
   lookups();
   mg_mgr_free(&mgr);

@@ -36,6 +36,7 @@ int main(void) {
     limit_files(before.rlim_cur);
     if (mgx_mgr_ok(&mgr)) break;
     files = open_files();
+    CHECK(mgr.epoll_fd == -1);
     CHECK(mg_http_listen(&mgr, "http://127.0.0.1:0", NULL, NULL) == NULL);
     CHECK(mg_connect(&mgr, "tcp://127.0.0.1:1", NULL, NULL) == NULL);
     CHECK(!mg_wakeup(&mgr, 1, "x", 1));
@@ -46,6 +47,11 @@ int main(void) {
   }
   CHECK(failures > 1 && failures < 100);
   CHECK(mg_http_listen(&mgr, "http://127.0.0.1:0", NULL, NULL) != NULL);
+  limit_files(3);
+  CHECK(!mg_wakeup_init(&mgr));
+  limit_files(before.rlim_cur);
+  CHECK(mgr.pipe.fd == -1 && count_conns(&mgr) == 1);
+  CHECK(mg_wakeup_init(&mgr));
   mg_mgr_free(&mgr);
   CHECK(!mgx_mgr_ok(&mgr));
   polls_sleep(&mgr);

@@ -26,12 +26,14 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     if (strcmp(s_mode, "more") == 0) req->len = 65535;
     if (strcmp(s_mode, "fewer") == 0) req->len = 1;
     if (strcmp(s_mode, "none") == 0) req->len = 0;
+    if (strcmp(s_mode, "moved") == 0) req->addr++;
     if (strcmp(s_mode, "own") == 0) req->u.regs = s_own;
     if (strcmp(s_mode, "null") == 0) req->u.regs = NULL;
     if (strcmp(s_mode, "error") == 0) req->error = 255;
     if (strcmp(s_mode, "poll") == 0) poll_often(c->mgr);
     if (strcmp(s_mode, "empty") == 0) mg_iobuf_del(&c->recv, 0, c->recv.len);
     if (strcmp(s_mode, "drain") == 0) c->is_draining = 1;
+    if (strcmp(s_mode, "closing") == 0) c->is_closing = 1;
     if (strcmp(s_mode, "close") == 0) mg_close_conn(c);
     if (strcmp(s_mode, "free") == 0) mg_mgr_free(c->mgr);
   }
@@ -101,6 +103,8 @@ int main(void) {
   expect("none", "000100000006" "010300100002", "000100000003" "0103" "00", false);
   expect("none", "000100000006" "01060010abcd", "000100000006" "010600100000", false);
   expect("none", "000100000006" "01050010ff00", "000100000006" "010500100000", false);
+  // The answer repeats the address that the handler leaves.
+  expect("moved", "000100000006" "01060010abcd", "000100000006" "01060011abcd", false);
   // Other pointers are neither read nor freed.
   expect("own", "000100000006" "010300100002", "000100000003" "0183" "04", false);
   CHECK_EQ(s_own[0], 1);
@@ -112,6 +116,8 @@ int main(void) {
   CHECK_EQ(s_requests, 2);
   expect("empty", "000100000006010300100001" "000200000006010300100001", "0001000000050103020010", false);
   expect("drain", "000100000006010300100001" "000200000006010300100001", "0001000000050103020010", true);
+  CHECK_EQ(s_requests, 1);
+  expect("closing", "000100000006010300100001" "000200000006010300100001", "", true);
   CHECK_EQ(s_requests, 1);
   expect("close", "000100000006010300100001" "000200000006010300100001", "", true);
   CHECK_EQ(s_requests, 1);

@@ -5,10 +5,11 @@
 
 static struct mg_mgr mgr;
 static char error[100];
-static int closes, commands;
+static int closes, commands, late;
 
 static void plain(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_MQTT_CMD) commands++;
+  if ((ev == MG_EV_MQTT_CMD || ev == MG_EV_MQTT_MSG) && error[0] != '\0') late++;
   if (ev == MG_EV_ERROR) mg_snprintf(error, sizeof(error), "%s", (char *) ev_data);
   if (ev == MG_EV_CLOSE) closes++;
   (void) c;
@@ -17,7 +18,7 @@ static void plain(struct mg_connection *c, int ev, void *ev_data) {
 static struct peer open_with(mg_event_handler_t fn, int receive_buffer) {
   struct peer p;
   error[0] = '\0';
-  closes = commands = 0;
+  closes = commands = late = 0;
   mg_mgr_init(&mgr);
   peer_connect(&p, port_of(mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL)), receive_buffer);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
@@ -43,7 +44,26 @@ static void a_peer_that_reads_no_replies_is_dropped(void) {
   }
   CHECK_EQ(closes, 1);
   CHECK(strcmp(error, "MQTT peer takes no replies") == 0);
+  CHECK_EQ(late, 0);
   free(packets);
+  end(&p);
+}
+
+// As many replies as are counted at once, of which none could be sent yet, are no flood.
+static void the_first_replies_are_no_flood(void) {
+  struct peer p = open_with(plain, 0);
+  struct mg_connection *c = mgr.conns;
+  const size_t total = (1 << 20) / 4;
+  size_t i;
+  long n = (long) (total * 7);
+  mg_iobuf_resize(&c->recv, total * 7);
+  for (i = 0; i < total; i++) memcpy(c->recv.buf + 7 * i, "\x32\5\0\1t\0\7", 7);
+  c->recv.len = total * 7;
+  c->pfn(c, MG_EV_READ, &n);
+  CHECK_EQ(commands, total);
+  CHECK_EQ(c->send.len, total * 4);
+  CHECK_EQ(closes, 0);
+  CHECK(error[0] == '\0');
   end(&p);
 }
 
@@ -68,9 +88,29 @@ static void a_long_stream_is_acknowledged(void) {
   end(&p);
 }
 
+// A refusal closes the connection, but what came with it is still handled, up to the first failure.
+static void a_flood_behind_a_refusal_ends(void) {
+  struct peer p = open_with(plain, 0);
+  struct mg_connection *c = mgr.conns;
+  const size_t total = (1 << 20) / 2 + 10;
+  size_t i;
+  long n = (long) (4 + 4 * total);
+  mg_iobuf_resize(&c->recv, (size_t) n + 1);
+  memcpy(c->recv.buf, "\x20\2\0\5", 4);
+  for (i = 0; i < total; i++) memcpy(c->recv.buf + 4 + 4 * i, "\x62\2\0\7", 4);
+  c->recv.len = (size_t) n;
+  mg_call(c, MG_EV_READ, &n);
+  CHECK(strcmp(error, "MQTT peer takes no replies") == 0);
+  CHECK_EQ(commands, (1 << 20) / 2);  // the refusal, and all but the last of two mebibytes of replies
+  CHECK_EQ(late, 0);
+  end(&p);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   a_peer_that_reads_no_replies_is_dropped();
+  the_first_replies_are_no_flood();
+  a_flood_behind_a_refusal_ends();
   a_long_stream_is_acknowledged();
   return DONE();
 }

@@ -101,6 +101,27 @@ static void buffers_may_be_edited(void) {
   }
 }
 
+// What is emptied includes what the library holds outside of the buffer.
+static void much_may_be_deleted(void) {
+  enum { PACKETS = 20000 };
+  struct peer p = open_with(edits_the_buffer);
+  struct mg_connection *c = mgr.conns;
+  long n = 2 * PACKETS;
+  size_t i;
+  edit = 0;
+  edit_in = MG_EV_MQTT_CMD;
+  mg_iobuf_resize(&c->recv, (size_t) n);
+  for (i = 0; i < PACKETS; i++) memcpy(c->recv.buf + 2 * i, "\xc0\0", 2);
+  c->recv.len = (size_t) n;
+  c->pfn(c, MG_EV_READ, &n);
+  CHECK_EQ(commands, 1);
+  CHECK_EQ(c->recv.len, 0);
+  poll_often(&mgr);
+  CHECK_EQ(commands, 1);
+  edit_in = 0;
+  end(&p);
+}
+
 // ---- connections end
 
 static void ends_the_connection(struct mg_connection *c, int ev, void *ev_data) {
@@ -318,6 +339,7 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   a_byte_at_a_time();
   buffers_may_be_edited();
+  much_may_be_deleted();
   nothing_is_handled_after_close();
   a_handler_may_poll();
   packets_after_disconnect_are_dropped();

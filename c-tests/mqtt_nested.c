@@ -171,6 +171,73 @@ static void all_packets_once(void) {
   }
 }
 
+// ---- a handler that waits for more, while little is left of much that was there before
+
+static bool arrives(uint64_t bytes) {
+  struct mgx_stats stats;
+  int i;
+  for (i = 0; i < 5000; i++) {
+    mgx_mgr_stats(&mgr, &stats);
+    if (stats.bytes_in == bytes) return true;
+    mg_mgr_poll(&mgr, 1);
+  }
+  return false;
+}
+
+static void waits_for_more(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev != MG_EV_MQTT_MSG) return;
+  CHECK(is_message((struct mg_mqtt_message *) ev_data, s_seen, 180));
+  if (s_seen == 0) CHECK(arrives(s_stream_sent));
+  if (s_seen == 250) {
+    stream_go_on(s_stream_len);
+    CHECK(arrives(s_stream_len));
+  }
+  s_seen++;
+  (void) c;
+}
+
+static void more_arrives_behind_much(void) {
+  int i;
+  size_t len = 0;
+  begin(false, waits_for_more);
+  for (i = 0; i < 320; i++) {
+    if (i == 310) len = s_stream_len;
+    stream_add_message(i, 180);
+  }
+  stream_go_on(len);
+  POLL_UNTIL(&mgr, s_seen == 320);
+  end();
+}
+
+// Each event of the first packet waits for more: a little, then so much that the buffer grows.
+static void waits_in_each_event(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
+  if (ev == MG_EV_ACCEPT) s_conn = c;
+  if (ev != MG_EV_MQTT_CMD && ev != MG_EV_MQTT_MSG) return;
+  if (s_seen == 0) {
+    size_t want = c->recv.len + (ev == MG_EV_MQTT_MSG ? 100 : 30000);
+    stream_go_on(want - c->recv.len);
+    POLL_UNTIL(c->mgr, c->recv.len == want);
+  }
+  CHECK(is_message(mm, s_seen, s_seen == 0 ? 10 : 1000));
+  s_seen += ev == MG_EV_MQTT_CMD;
+}
+
+static void packets_stay_while_the_buffer_grows(void) {
+  int i;
+  begin(false, waits_in_each_event);
+  stream_add_message(0, 10);
+  stream_go_on(s_stream_len);
+  for (i = 1; i < 40; i++) stream_add_message(i, 1000);
+  POLL_UNTIL(&mgr, s_seen > 0);
+  stream_go_on(s_stream_len);
+  POLL_UNTIL(&mgr, s_seen == 40);
+  poll_often(&mgr);
+  // An idle connection has no buffer.
+  CHECK(s_conn->recv.size == 0 && s_conn->recv.buf == NULL);
+  end();
+}
+
 // ---- handlers take from the buffer themselves
 
 static int s_taking;
@@ -196,6 +263,84 @@ static void consumed_packets_are_not_removed_twice(void) {
     POLL_UNTIL(&mgr, (stream_go_on(s_piece), s_seen == 50));
     end();
   }
+}
+
+static size_t s_data_len;  // of every other message
+
+static size_t length_in_turn(int i) {
+  return i % 2 == 0 ? 15 : s_data_len;
+}
+
+static void consumes_in_the_first_event(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
+  if (ev == MG_EV_MQTT_MSG) {
+    CHECK(is_message(mm, s_seen, length_in_turn(s_seen)));
+    mg_iobuf_del(&c->recv, 0, mm->dgram.len);
+  } else if (ev == MG_EV_MQTT_CMD) {
+    CHECK(is_message(mm, s_seen, length_in_turn(s_seen)));
+    // Whole, and terminated for those who scan on.
+    CHECK(mm->data.buf + mm->data.len == mm->dgram.buf + mm->dgram.len && mm->dgram.buf[mm->dgram.len] == '\0');
+    CHECK(mm->topic.buf == mm->dgram.buf + 4);
+    s_seen++;
+  }
+}
+
+// The second event tells of the same packet.
+static void a_packet_may_be_consumed_between_its_events(void) {
+  for (s_data_len = 0; s_data_len < 20; s_data_len += 10) {
+    int i;
+    begin(false, consumes_in_the_first_event);
+    for (i = 0; i < 50; i++) stream_add_message(i, length_in_turn(i));
+    stream_go_on(s_stream_len);
+    POLL_UNTIL(&mgr, s_seen == 50);
+    end();
+  }
+}
+
+// Inserts packets of its own behind one, while most of what arrived is put aside.
+enum { BEFORE = 41, INSERTED = 200, BEHIND = 300, PACKET = 112 };
+
+static void inserts_packets(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_mqtt_message *mm = (struct mg_mqtt_message *) ev_data;
+  if (ev != MG_EV_MQTT_CMD) return;
+  CHECK(is_message(mm, s_seen, 100) && mm->dgram.len == PACKET);
+  if (++s_seen == BEFORE) mg_iobuf_add(&c->recv, PACKET, s_stream + BEFORE * PACKET, INSERTED * PACKET);
+}
+
+static void inserted_packets_are_handled_in_their_place(void) {
+  struct mg_connection *c;
+  long len = BEHIND * PACKET;
+  int i;
+  begin(false, inserts_packets);
+  for (i = 0; i < BEFORE + INSERTED + BEHIND; i++) stream_add_message(i, 100);
+  c = mgr.conns;
+  mg_iobuf_add(&c->recv, 0, s_stream, BEFORE * PACKET);
+  mg_iobuf_add(&c->recv, c->recv.len, s_stream + (BEFORE + INSERTED) * PACKET, (size_t) len);
+  mg_call(c, MG_EV_READ, &len);
+  CHECK_EQ(s_seen, BEFORE + INSERTED + BEHIND);
+  CHECK_EQ(c->recv.len, 0);
+  end();
+}
+
+static void frees_the_buffer(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev != MG_EV_MQTT_CMD) return;
+  mg_iobuf_free(&c->recv);
+  s_seen++;
+  (void) ev_data;
+}
+
+static void a_buffer_that_is_freed_stays_away(void) {
+  struct mg_connection *c;
+  long len;
+  begin(false, frees_the_buffer);
+  stream_add_message(0, 10);
+  len = (long) s_stream_len;
+  c = mgr.conns;
+  mg_iobuf_add(&c->recv, 0, s_stream, s_stream_len);
+  mg_call(c, MG_EV_READ, &len);
+  CHECK_EQ(s_seen, 1);
+  CHECK(c->recv.buf == NULL && c->recv.size == 0);
+  end();
 }
 
 // ---- handlers hand the connection over to another protocol
@@ -240,6 +385,21 @@ static void the_rest_goes_to_the_new_protocol(void) {
       end();
     }
   }
+}
+
+// A single byte is enough to wake up for.
+static void the_new_protocol_gets_its_first_byte_at_once(void) {
+  uint64_t start = real_ms();
+  s_swap = MG_EV_MQTT_CMD;
+  begin(false, replaces_the_handler);
+  s_poll_in = 0;
+  stream_add_message(0, 10);
+  stream_add("x", 1);
+  s_taken_len = 0;
+  stream_go_on(s_stream_len);
+  while (s_taken_len == 0 && real_ms() - start < 30000) mg_mgr_poll(&mgr, 10000);
+  CHECK(s_taken_len == 1 && s_taken[0] == 'x' && real_ms() - start < 9000);
+  end();
 }
 
 // A handler in front of ours that steps aside.
@@ -307,11 +467,13 @@ static void nothing_arrives_after_close(void) {
 
 // ---- what is too long
 
+static enum mgx_reason s_reason;
+
 static void plain(struct mg_connection *c, int ev, void *ev_data) {
   if (c->is_listening) return;
   if (ev == MG_EV_MQTT_CMD) s_seen++;
   if (ev == MG_EV_ERROR) mg_snprintf(s_error, sizeof(s_error), "%s", (char *) ev_data);
-  if (ev == MG_EV_CLOSE) s_closes++;
+  if (ev == MG_EV_CLOSE) s_closes++, s_reason = mgx_close_reason(c);
 }
 
 // The limit is for whole packets: one of that length is handled, and one that is a byte longer is refused when it is announced.
@@ -332,7 +494,7 @@ static void too_long(bool v5) {
   CHECK(s_closes == 0 && s_error[0] == '\0');
   CHECK(peer_send(p, "\x00\xfc\xff\xbf\x01", 5));
   POLL_UNTIL(&mgr, peer_read(p));
-  CHECK(strcmp(s_error, "MG_MAX_RECV_SIZE") == 0 && s_closes == 1);
+  CHECK(strcmp(s_error, "MG_MAX_RECV_SIZE") == 0 && s_closes == 1 && s_reason == MGX_REASON_LIMIT);
   if (v5) CHECK(peer_got_bytes(p, "\xe0\1\x95", 3));
   free(packet);
   end();
@@ -349,9 +511,15 @@ static void refused_at_once(bool is_client) {
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
+  more_arrives_behind_much();
   all_packets_once();
+  packets_stay_while_the_buffer_grows();
   consumed_packets_are_not_removed_twice();
+  a_packet_may_be_consumed_between_its_events();
+  inserted_packets_are_handled_in_their_place();
+  a_buffer_that_is_freed_stays_away();
   the_rest_goes_to_the_new_protocol();
+  the_new_protocol_gets_its_first_byte_at_once();
   buffered_packets_are_handled_after_a_handler_change();
   nothing_arrives_after_close();
   refused_at_once(false);

@@ -4,6 +4,13 @@
 
 #include <sys/resource.h>
 
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 33)
+#define PEER_MALLINFO2 1
+#include <malloc.h>
+#endif
+#endif
+
 #include "check.h"
 #include "mongoose.h"
 
@@ -79,6 +86,16 @@ static inline size_t count_conns(const struct mg_mgr *mgr) {
   struct mg_connection *c;
   for (c = mgr->conns; c != NULL; c = c->next) n++;
   return n;
+}
+
+// Bytes that are allocated; 0 where the C library does not tell.
+static inline size_t memory_in_use(void) {
+#ifdef PEER_MALLINFO2
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+#else
+  return 0;
+#endif
 }
 
 static inline size_t open_files(void) {

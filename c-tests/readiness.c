@@ -5,6 +5,19 @@
 
 #include "peer.h"
 
+#ifdef __linux__
+#include <dlfcn.h>
+
+static int slow_fd = -1;  // this socket is read byte by byte
+
+// The library's calls come here.
+ssize_t recv(int fd, void *buf, size_t len, int flags) {
+  static ssize_t (*next)(int, void *, size_t, int);
+  if (next == NULL) *(void **) &next = dlsym(RTLD_NEXT, "recv");
+  return next(fd, buf, fd == slow_fd && len > 1 ? 1 : len, flags);
+}
+#endif
+
 static int reads, connects, closes, wakeups;
 static size_t bytes;
 
@@ -310,6 +323,52 @@ static void a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_
   mg_mgr_free(&mgr);
 }
 
+#ifdef __linux__
+static void drains(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT) {
+    struct mgx_drain_opts opts;
+    memset(&opts, 0, sizeof(opts));
+    opts.linger_idle_ms = opts.linger_total_ms = -1;
+    slow_fd = (int) (size_t) c->fd;
+    mg_send(c, "bye", 3);
+    mgx_conn_drain(c, &opts);
+    c->is_draining = 1;
+  }
+  (void) ev_data;
+}
+
+static void a_drained_client_reads_all_that_follows_however_many_reads_that_takes(void) {
+  static char data[300];
+  struct mg_mgr mgr;
+  struct sockaddr_in sin;
+  socklen_t len = sizeof(sin);
+  struct peer p;
+  size_t files;
+  char url[50];
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  memset(&sin, 0, sizeof(sin));
+  memset(&p, 0, sizeof(p));
+  sin.sin_family = AF_INET;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(bind(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0 && listen(fd, 1) == 0);
+  CHECK(getsockname(fd, (struct sockaddr *) &sin, &len) == 0);
+  mg_mgr_init(&mgr);
+  files = open_files();
+  mg_snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", (int) ntohs(sin.sin_port));
+  mg_connect(&mgr, url, drains, NULL);
+  p.fd = accept(fd, NULL, NULL);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK(p.end == PEER_FIN && peer_got(&p, "bye"));
+  CHECK(peer_send(&p, data, sizeof(data)));
+  peer_shut(&p);
+  POLL_UNTIL(&mgr, open_files() == files + 1);  // the peer
+  slow_fd = -1;
+  peer_free(&p);
+  close(fd);
+  mg_mgr_free(&mgr);
+}
+#endif
+
 int main(void) {
   mg_log_level = MG_LL_NONE;
   bytes_that_come_with_the_connection_are_read();
@@ -327,5 +386,8 @@ int main(void) {
   flags_without_poll_events_are_noticed_by_busy_polls();
   a_connection_without_poll_events_is_closed_at_the_deadline();
   a_drain_whose_deadline_comes_before_the_end_of_its_first_phase_lets_polls_sleep();
+#ifdef __linux__
+  a_drained_client_reads_all_that_follows_however_many_reads_that_takes();
+#endif
   return DONE();
 }

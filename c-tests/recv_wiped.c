@@ -16,13 +16,19 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     if (s_mode[0] == 'd') mg_iobuf_del(&c->recv, 0, c->recv.len);
     if (s_mode[0] == 'l') c->recv.len = 0;
     if (s_mode[0] == 'p') mg_iobuf_del(&c->recv, 0, c->recv.len / 2);
+    if (s_mode[0] == 's') c->recv.buf[c->recv.len] = '#', c->recv.len = 0;
+    if (s_mode[0] == 'f') {
+      if (c->recv.len < c->recv.size && c->recv.len > 1) s_reads--;  // goes on
+      c->recv.len = c->recv.len == c->recv.size ? 0 : c->recv.len;
+    }
   }
   if (ev == MG_EV_CLOSE && c->is_accepted) s_closes++;
   (void) ev_data;
 }
 
 static void reuse_blocks(const char *mode, bool http) {
-  static char secret[9000];
+  static char secret[MG_IO_SIZE];
+  const size_t size = mode[0] == 'f' ? MG_IO_SIZE : 9000;
   struct mg_mgr mgr;
   struct mg_connection *l;
   struct peer p;
@@ -35,7 +41,7 @@ static void reuse_blocks(const char *mode, bool http) {
     s_reads = s_closes = s_seen = 0;
     peer_open(&p, l);
     if (http) CHECK(peer_send_text(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n"));
-    CHECK(peer_send(&p, secret, sizeof(secret)));
+    CHECK(peer_send(&p, secret, size));
     POLL_UNTIL(&mgr, s_reads > 0);
     poll_often(&mgr);
     peer_free(&p);
@@ -57,6 +63,8 @@ int main(void) {
   reuse_blocks("delete", false);
   reuse_blocks("len = 0", false);
   reuse_blocks("part", false);
+  reuse_blocks("sentinel behind the data", false);
+  reuse_blocks("full", false);
   reuse_blocks("keep", true);
   return DONE();
 }

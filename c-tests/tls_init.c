@@ -6,7 +6,7 @@ static struct side server, client;
 static struct mg_mgr mgr;
 static struct mg_tls_opts server_opts, client_opts;
 static enum { ON_ACCEPT, ON_OPEN, NEVER } server_init;
-static enum { ON_CONNECT, AFTER_CONNECT, TWICE, FREED, ON_RESOLVE } client_init;
+static enum { ON_CONNECT, AFTER_CONNECT, TWICE, FREED, ON_RESOLVE, FREED_FOR_GOOD } client_init;
 
 // The server answers pong to ping, the client drains.
 static void fn(struct mg_connection *c, int ev, void *ev_data) {
@@ -25,6 +25,11 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
     CHECK(c->tls == NULL && mg_tls_pending(c) == 0);
     mg_tls_free(c);
     mg_tls_init(c, &client_opts);
+  }
+  if (c->is_client && client_init == FREED_FOR_GOOD && ev == MG_EV_CONNECT) {
+    mg_tls_init(c, &client_opts);
+    mg_tls_free(c);
+    CHECK(!c->is_tls_hs);
   }
   if (ev == MG_EV_READ) {
     side_keep(s, c);
@@ -142,14 +147,14 @@ static void key_log(void) {
   unlink(path);
 }
 
-// Without mg_tls_init on both sides: clear text, as documented.
-static void clear_text_without_mg_tls_init(void) {
+// Without mg_tls_init on both sides, or when it is taken back in time: clear text, as documented.
+static void clear_text_without_mg_tls_init(bool taken_back) {
   struct mg_connection *l;
   mg_mgr_init(&mgr);
   server_init = NEVER;
   l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
   side_forget(&server), side_forget(&client);
-  client_init = AFTER_CONNECT;
+  client_init = taken_back ? FREED_FOR_GOOD : AFTER_CONNECT;
   mg_connect(&mgr, url_of(l, "tcps"), fn, NULL);
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
   CHECK(side_events_are(&client, "OCWRX") && side_events_are(&server, "OARWX"));
@@ -207,8 +212,11 @@ static void failures(void) {
 }
 
 // A handler that takes the error back gets no clear text in its place.
+static int errors;
+
 static void clears_is_closing_fn(struct mg_connection *c, int ev, void *ev_data) {
   fn(c, ev, ev_data);
+  if (ev == MG_EV_ERROR) errors++;
   if (ev == MG_EV_ERROR && c->is_client) c->is_closing = 0;
 }
 
@@ -218,8 +226,10 @@ static void cleared_errors_do_not_continue_in_clear_text(void) {
   client_opts.name = mg_str("elsewhere");
   l = mg_listen(&mgr, "tcps://127.0.0.1:0", fn, NULL);
   side_forget(&server), side_forget(&client);
+  errors = 0;
   mg_connect(&mgr, url_of(l, "tcps"), clears_is_closing_fn, NULL);
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
+  CHECK_EQ(errors, 1);
   CHECK_EQ(client.written, 0);
   CHECK_EQ(server.received, 0);
   client_opts = client_tls();
@@ -337,6 +347,7 @@ static void wrapped(void) {
   CHECK_EQ(mg_tls_recv(c, &byte, 1), MG_IO_ERR);
   mg_send(c, "secret", 6);
   POLL_UNTIL(&mgr, client.closes == 1 && server.closes == 1);
+  CHECK_EQ(client.unsent, 6);
   CHECK_EQ(server.data.len, 5);
   CHECK_EQ(server.error[0], 0);
   mg_mgr_free(&mgr);
@@ -362,7 +373,7 @@ int main(void) {
   every_order_of_calls();
   while_resolving();
   key_log();
-  clear_text_without_mg_tls_init();
+  clear_text_without_mg_tls_init(false), clear_text_without_mg_tls_init(true);
   failures();
   cleared_errors_do_not_continue_in_clear_text();
   freed_in_handlers();

@@ -1,15 +1,18 @@
-// Shutting down a manager with TLS connections in every state and peers that never answer; and the memory of idle connections and polls.
+// Shutting down a manager with TLS connections in every state and peers that never answer, and in a child process; and the memory
+// of idle connections and polls.
 // timeout: 120
 // not under: valgrind asan: it measures memory
 #include "tls.h"
 
 #include <malloc.h>
+#include <sys/wait.h>
 
 static struct mg_mgr mgr, clients;
 static int handshakes, upgrades, messages, closes, forced, wrong;
 static size_t received;
 static unsigned long waiting;
 static char *big;
+static enum mgx_reason client_reason;
 
 #define BIG 20000000
 
@@ -44,6 +47,7 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
     if (request != NULL) mg_printf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", request);
   }
   if (ev == MG_EV_WS_OPEN) upgrades++;
+  if (ev == MG_EV_CLOSE) client_reason = mgx_close_reason(c);
   if (ev == MG_EV_READ) {
     received += c->recv.len;
     if (request != NULL) c->recv.len = 0;
@@ -154,6 +158,10 @@ static void idle(void) {
   fprintf(stderr, "%lu bytes for both ends of an idle connection\n", (unsigned long) ((after - before) / N));
   CHECK((after - before) / N < 24 * 1024);
   for (c = mgr.conns; c != NULL; c = c->next) CHECK(c->rtls.size == 0 && c->recv.size == 0 && c->send.size == 0);
+  // Closed ones whose clients do not answer have no session any more.
+  for (c = mgr.conns; c != NULL; c = c->next) c->is_draining = !c->is_listening;
+  POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
+  CHECK(mallinfo2().uordblks < after - (after - before) / 4);
   mg_mgr_free(&clients), mg_mgr_free(&mgr);
 }
 
@@ -169,6 +177,46 @@ static void polls(void) {
   mg_mgr_free(&clients), mg_mgr_free(&mgr);
 }
 
+// The peer learns from close_notify that nothing was cut off. Secrets are written to no file, unless the application asks for it.
+static void sessions_end(void) {
+  struct mg_connection *l;
+  setenv("SSLKEYLOGFILE", "secrets", 1);
+  l = start();
+  client_reason = MGX_REASON_NONE;
+  mg_connect(&clients, url_of(l, "tcps"), client_fn, NULL);
+  BOTH_UNTIL(handshakes == 1);
+  both(20);
+  mg_mgr_free(&mgr);
+  POLL_UNTIL(&clients, clients.conns == NULL);
+  CHECK_EQ(client_reason, MGX_REASON_PEER_CLOSED);
+  mg_mgr_free(&clients);
+  CHECK(access("secrets", F_OK) != 0);
+  unsetenv("SSLKEYLOGFILE");
+}
+
+// A child that frees its copies says nothing to the peers: the sessions are its parent's, who goes on.
+static void sessions_outlive_a_child(void) {
+  struct mg_connection *l = start(), *c;
+  int status = -1;
+  pid_t pid;
+  c = mg_connect(&clients, url_of(l, "tcps"), client_fn, NULL);
+  BOTH_UNTIL(handshakes == 1);
+  both(20);
+  pid = fork();
+  if (pid == 0) {
+    mg_mgr_free(&clients), mg_mgr_free(&mgr);
+    _exit(0);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid);
+  CHECK_EQ(status, 0);
+  both(20);
+  CHECK_EQ(closes, 0);
+  CHECK(clients.conns == c);
+  if (clients.conns == c) mg_printf(c, "GET /waits HTTP/1.1\r\nHost: a\r\n\r\n");
+  BOTH_UNTIL(messages == 1);
+  mg_mgr_free(&clients), mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   raise_file_limit();
@@ -176,6 +224,8 @@ int main(void) {
   every_state(false);
   every_state(true);
   nobody_reads();
+  sessions_end();
+  sessions_outlive_a_child();
   idle();
   polls();
   free(big);

@@ -23,9 +23,9 @@ static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_READ && !c->is_tls) {
     char *end = (char *) memchr(c->recv.buf, '\n', c->recv.len);
     if (end == NULL) return;
-    CHECK(memcmp(c->recv.buf, "STARTTLS\r\n", 10) == 0);
+    CHECK(memcmp(c->recv.buf, "STARTTLS", 8) == 0);
     mg_printf(c, "220 go ahead\r\n");
-    if (!keep_command) mg_iobuf_del(&c->recv, 0, 10);
+    if (!keep_command) mg_iobuf_del(&c->recv, 0, (size_t) (end + 1 - (char *) c->recv.buf));
     if (init_outside) {
       upgrade = c;
     } else {
@@ -102,8 +102,8 @@ static void immediate_tls_fn(struct mg_connection *c, int ev, void *ev_data) {
 }
 
 // The ClientHello arrives in one segment with the command. It is for TLS, which answers it. In a daemon that has closed its
-// standard input, 0 is a descriptor like any other.
-static void command_and_hello_at_once(bool on_descriptor_0) {
+// standard input, 0 is a descriptor like any other. A command that fills the buffer leaves the ClientHello in the socket.
+static void command_and_hello_at_once(bool on_descriptor_0, size_t command) {
   struct mg_mgr mgr;
   struct mg_connection *l, *tap;
   struct peer p;
@@ -126,10 +126,12 @@ static void command_and_hello_at_once(bool on_descriptor_0) {
   if (on_descriptor_0) CHECK(server.c != NULL && server.c->fd == NULL);
   p.len = 0;
   {
-    char *both = (char *) malloc(hello.len + 10);
-    memcpy(both, "STARTTLS\r\n", 10);
-    memcpy(both + 10, hello.buf, hello.len);
-    CHECK(peer_send(&p, both, hello.len + 10));
+    char *both = (char *) malloc(hello.len + command);
+    memset(both, ' ', command);
+    memcpy(both, "STARTTLS", 8);
+    memcpy(both + command - 2, "\r\n", 2);
+    memcpy(both + command, hello.buf, hello.len);
+    CHECK(peer_send(&p, both, hello.len + command));
     free(both);
   }
   if (init_outside) {
@@ -163,11 +165,13 @@ int main(void) {
   handshake_call = inject = keep_command = false;
   for (i = 0; i < 2; i++) {
     init_outside = i == 1;
-    command_and_hello_at_once(false);
+    command_and_hello_at_once(false, 10);
 #ifndef _WIN32
-    command_and_hello_at_once(true);
+    command_and_hello_at_once(true, 10);
 #endif
   }
+  init_outside = false;
+  command_and_hello_at_once(false, MG_IO_SIZE);
   side_forget(&server), side_forget(&client);
   pem_free();
   return DONE();

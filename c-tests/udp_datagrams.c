@@ -123,11 +123,12 @@ static void texts(void) {
   CHECK(writes == 3 && client->send.len == 0);
   // What the application puts into the buffer itself belongs to the text in front of it; what it takes out is gone.
   mg_printf(client, "a");
+  CHECK_EQ(mg_printf(client, "%s", ""), 0);
   mg_iobuf_add(&client->send, client->send.len, "+b", 2);
   mg_printf(client, "c");
   POLL_UNTIL(&mgr, count == 5);
   CHECK(strcmp(got[3], "a+b") == 0 && strcmp(got[4], "c") == 0);
-  mg_printf(client, "old");
+  mg_printf(client, "ol");
   mg_printf(client, "older");
   client->send.len = 0;
   mg_printf(client, "new");
@@ -153,9 +154,10 @@ static void too_long(void) {
   forgive = 1;
   mg_iobuf_add(&client->send, 0, bytes, 66000);
   mg_printf(client, "%.*s", 5, bytes);
-  POLL_UNTIL(&mgr, count == 1);
+  mg_printf(client, "%.*s", 7, bytes);
+  POLL_UNTIL(&mgr, count == 2);
   CHECK(errors == 1 && number == EMSGSIZE && strstr(error, "sendto: ") == error);
-  CHECK(lengths[0] == 5 && closes == 0);
+  CHECK(lengths[0] == 5 && lengths[1] == 7 && closes == 0);
   // A handler that answers an error with the same mistake.
   forgive = 0;
   again = 1;
@@ -163,6 +165,116 @@ static void too_long(void) {
   CHECK_EQ(errors, 2);
   POLL_UNTIL(&mgr, closes == 1);
   again = 0;
+  mg_mgr_free(&mgr);
+}
+
+// A drain leaves the application the datagram that it has not removed.
+static void drains_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) mg_send(c, "x", 1), c->is_draining = 1;
+  if (ev == MG_EV_CLOSE && c->is_listening) closes++, total = c->recv.len;
+  (void) ev_data;
+}
+
+static void drained(void) {
+  start(drains_fn);
+  mg_send(client, "hello", 5);
+  POLL_UNTIL(&mgr, closes == 1);
+  CHECK_EQ(total, 5);
+  mg_mgr_free(&mgr);
+}
+
+// ---- what a plain socket receives, and what the client does in MG_EV_WRITE
+enum action { PRINT_MORE, CUT, CLOSE };
+
+static enum action action;
+
+static void acting_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CLOSE) closes++;
+  if (ev != MG_EV_WRITE) return;
+  if (++writes == 1 && action == PRINT_MORE) mg_printf(c, "z");
+  if (action == CUT) c->send.len = 0;
+  if (action == CLOSE) c->is_closing = 1;
+  (void) ev_data;
+}
+
+// Prints a, b and c, and closes. A byte each, and all of them in one poll.
+static void single_bytes(enum action what, const char *expected) {
+  struct sockaddr_in sin;
+  socklen_t len = sizeof(sin);
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  char url[64], text[10];
+  size_t n = 0;
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(bind(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0 && getsockname(fd, (struct sockaddr *) &sin, &len) == 0);
+  mg_snprintf(url, sizeof(url), "udp://127.0.0.1:%d", ntohs(sin.sin_port));
+  closes = writes = 0;
+  action = what;
+  mg_mgr_init(&mgr);
+  client = mg_connect(&mgr, url, acting_fn, NULL);
+  POLL_UNTIL(&mgr, !client->is_resolving && !client->is_connecting);
+  CHECK(mg_printf(client, "a") == 1 && mg_printf(client, "?") == 1);
+  client->send.len = 1;
+  CHECK(mg_printf(client, "b") == 1 && mg_printf(client, "c") == 1);
+  client->is_draining = what == PRINT_MORE;
+  mg_mgr_poll(&mgr, 0);
+  CHECK_EQ(writes, what == PRINT_MORE ? 3 : 1);
+  if (what == CUT) client->is_draining = 1;
+  POLL_UNTIL(&mgr, closes == 1);
+  mg_mgr_free(&mgr);
+  CHECK(sendto(fd, "end", 3, 0, (struct sockaddr *) &sin, sizeof(sin)) == 3);
+  for (;;) {
+    ssize_t one = recv(fd, text, sizeof(text), 0);
+    if (one == 3 && memcmp(text, "end", 3) == 0) break;
+    CHECK(n < strlen(expected) && one == 1 && text[0] == expected[n]);
+    n++;
+  }
+  CHECK_EQ(n, strlen(expected));
+  close(fd);
+}
+
+// ---- two senders whose datagrams wait together: each gets the answer to its own
+static void echo_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev != MG_EV_READ) return;
+  mg_printf(c, "%.*s", (int) c->recv.len, (char *) c->recv.buf);
+  c->recv.len = 0;
+  count++;
+  (void) ev_data;
+}
+
+static void two_senders(void) {
+  struct sockaddr_in sin;
+  int i, fds[2];
+  char text[10] = "";
+  start(echo_fn);
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_port = htons(port_of(listener));
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (i = 0; i < 2; i++) {
+    fds[i] = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(sendto(fds[i], i == 0 ? "a" : "b", 1, 0, (struct sockaddr *) &sin, sizeof(sin)) == 1);
+  }
+  POLL_UNTIL(&mgr, count == 2 && listener->send.len == 0);
+  for (i = 0; i < 2; i++) {
+    CHECK(recv(fds[i], text, sizeof(text), 0) == 1 && text[0] == (i == 0 ? 'a' : 'b'));
+    close(fds[i]);
+  }
+  mg_mgr_free(&mgr);
+}
+
+// An empty datagram ends the connection that sends it, without an event; a flag of the built-in stack means nothing here.
+static void empty(void) {
+  start(server_fn);
+  client->is_arplooking = 1;
+  CHECK(mg_send(client, bytes, 3));
+  client->is_arplooking = 0;
+  POLL_UNTIL(&mgr, count == 1);
+  CHECK_EQ(writes, 1);
+  CHECK(!mg_send(client, "", 0) && client->is_closing);
+  CHECK(writes == 1 && errors == 0);
+  POLL_UNTIL(&mgr, closes == 1);
   mg_mgr_free(&mgr);
 }
 
@@ -174,5 +286,11 @@ int main(void) {
   limit();
   texts();
   too_long();
+  drained();
+  single_bytes(PRINT_MORE, "abcz");
+  single_bytes(CUT, "a");
+  single_bytes(CLOSE, "a");
+  two_senders();
+  empty();
   return DONE();
 }

@@ -123,6 +123,36 @@ static void rpc(void) {
   CHECK(head == NULL);
 }
 
+static struct mg_dash_user *s_user;
+
+static bool fields_fn(enum mg_dash_op op, struct mg_dash_user *u) {
+  CHECK(is_ours(u));
+  s_user = u;
+  return op == MG_DASH_READ;
+}
+
+static int authenticate(char *name, size_t size, const char *pass) {
+  return size > 0 && name[0] == '\0' && strcmp(pass, "p") == 0 ? 7 : 0;
+}
+
+// The user of a session is gone with the last connection that it has.
+static void dashboard(struct mg_mgr *mgr) {
+  static struct mg_field fields[] = {{NULL, MG_VAL_INT, NULL, 0}};
+  static struct mg_field_set set = {"set", fields, fields_fn, NULL, NULL, NULL};
+  static struct mg_dash dash;
+  struct mg_connection *l = mg_http_listen(mgr, "http://127.0.0.1:0", mg_dash_ev_handler, &dash);
+  struct peer p;
+  dash.authenticate = authenticate, dash.sets = &set;
+  peer_open(&p, l);
+  peer_send_text(&p, "GET /api/websocket?access_token=p HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  POLL_UNTIL(mgr, peer_has(&p, 12) && mgr->conns->is_websocket);
+  mg_dash_send_change(mgr, &set);
+  CHECK(s_user != NULL);
+  l->is_closing = 1;
+  POLL_UNTIL(mgr, peer_read(&p) && !is_ours(s_user));
+  peer_free(&p);
+}
+
 int main(void) {
   struct mg_mgr mgr;
   struct mg_connection *l;
@@ -147,6 +177,7 @@ int main(void) {
   CHECK_EQ(messages, 3);
   CHECK_EQ(responses, 3);
   POLL_UNTIL(&mgr, called > 3);
+  dashboard(&mgr);
   peer_open(&p, l);  // left in the middle of a request
   peer_send_text(&p, "GET / HTTP/1.1\r\n");
   POLL_UNTIL(&mgr, mgr.conns->recv.len > 0);

@@ -222,7 +222,12 @@ static void json_rpc(void) {
   ask(&mgr, l, post("/", "{\"id\":1,\"method\":\"complain\"}"),
       OK, "{\"id\":1,\"error\":{\"code\":-5,\"message\":not json twice}}");
   ask(&mgr, l, post("/", "{\"method\":\"sum\",\"params\":[1, 2]}"), "204 No Content", "", "");
+  // One method goes, and each time it was added.
+  mg_rpc_add(&methods, mg_str("total"), sum, NULL);
+  mg_rpc_del(&methods, sum);
+  ask(&mgr, l, post("/", "{\"id\":1,\"method\":\"list\"}"), OK, "{\"id\":1,\"result\":[\"list\",\"complain\"]}");
   mg_rpc_del(&methods, NULL);
+  CHECK(methods == NULL);
   mg_mgr_free(&mgr);
 }
 

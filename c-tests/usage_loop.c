@@ -47,6 +47,31 @@ static void a_signal_ends_the_sleep(int ms) {
 }
 #endif
 
+// ---- what a manager looks like at first, and at last
+static void a_fresh_manager(void) {
+  struct mg_mgr mgr;
+#ifdef SIGPIPE
+  signal(SIGPIPE, SIG_DFL);
+#endif
+  mg_mgr_init(&mgr);
+#ifdef SIGPIPE
+  CHECK(signal(SIGPIPE, SIG_IGN) == SIG_IGN);
+#endif
+#ifdef __linux__
+  CHECK(mgr.epoll_fd >= 0);
+#endif
+  CHECK(mgr.pipe.fd == MG_INVALID_SOCKET);
+  CHECK(mgr.dns4.url != NULL && strncmp(mgr.dns4.url, "udp://", 6) == 0);
+  CHECK(mgr.dns6.url != NULL && strncmp(mgr.dns6.url, "udp://", 6) == 0);
+  CHECK(mg_wakeup_init(&mgr));
+  mg_mgr_poll(&mgr, 0);
+  mg_mgr_free(&mgr);
+  CHECK(mgr.pipe.fd == MG_INVALID_SOCKET);
+#ifdef __linux__
+  CHECK(mgr.epoll_fd == -1);
+#endif
+}
+
 // ---- until the last connection is gone
 static void close_at_once(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev, ev_data);
@@ -174,6 +199,47 @@ static void newest_first(void) {
   mg_mgr_free(&mgr);
   CHECK_EQ(objects, 0);
   for (i = 0; i < 3; i++) peer_free(&p[i]);
+}
+
+// ---- mg_mgr_free reads nothing more, and frees what handlers add meanwhile
+static void adds_a_timer(struct mg_connection *c, int ev, void *ev_data) {
+  note(c, ev, ev_data);
+  if (ev == MG_EV_READ) events += 1000;
+  if (ev == MG_EV_CLOSE) mg_timer_add(c->mgr, 1, MG_TIMER_REPEAT, NULL, NULL);
+}
+
+static void the_last_poll(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  struct mg_connection *l;
+  char byte;
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", adds_a_timer, NULL);
+  peer_open(&p, l);
+  POLL_UNTIL(&mgr, mgr.conns != l);
+  forget();
+  CHECK(peer_send_text(&p, "x"));
+  while (recv((int) (size_t) mgr.conns->fd, &byte, 1, MSG_PEEK) != 1) continue;
+  mg_mgr_free(&mgr);
+  CHECK_EQ(closes, 2);
+  CHECK(events < 1000);
+  CHECK(mgr.timers == NULL);
+  peer_free(&p);
+}
+
+// ---- a short wait is a wait
+static void short_polls(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  uint64_t began;
+  int i;
+  peer_open(&p, serve(&mgr, hello, NULL));
+  poll_often(&mgr);
+  began = real_ms();
+  for (i = 0; i < 50; i++) mg_mgr_poll(&mgr, 1);
+  CHECK(real_ms() - began >= 45);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
 }
 
 // ---- timers
@@ -306,10 +372,13 @@ int main(void) {
   a_signal_ends_the_sleep(10000);
   a_signal_ends_the_sleep(-1);
 #endif
+  a_fresh_manager();
   while_there_are_connections();
   free_at_once();
   side_by_side();
   newest_first();
+  the_last_poll();
+  short_polls();
   a_timer_before_any_listener();
   timers_are_cancelled();
   expired();

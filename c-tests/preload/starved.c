@@ -559,6 +559,417 @@ static void write_file(const char *path, const char *text, size_t len) {
   CHECK(mg_file_write(&mg_fs_posix, path, text, len));
 }
 
+// ---- single calls, once for each of their allocations, which fails
+
+static struct mg_connection single;
+static long result;
+
+// What is queued on a connection without a manager; true until no allocation has failed.
+static bool again(long at, const char *uri, long (*call)(struct mg_http_message *)) {
+  char request[500];
+  struct mg_http_message hm;
+  mg_iobuf_free(&single.send);
+  memset(&single, 0, sizeof(single));
+  snprintf(request, sizeof(request), "POST %s HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", uri);
+  CHECK(mg_http_parse(request, strlen(request), &hm) > 0);
+  arm(at, 1, 0);
+  HUNGRY(result = call(&hm));
+  return made() > at;
+}
+
+static bool has(const char *text) {
+  return single.send.len > 0 && memmem(single.send.buf, single.send.len, text, strlen(text)) != NULL;
+}
+
+static long upload_piece(struct mg_http_message *hm) {
+  return mg_http_upload(&single, hm, &mg_fs_posix, "up", 100);
+}
+
+static long serve_page(struct mg_http_message *hm) {
+  mg_http_serve_ssi(&single, "www", "www/a.shtml");  // includes the other one
+  return 0;
+  (void) hm;
+}
+
+static long serve_www(struct mg_http_message *hm) {
+  struct mg_http_serve_opts o;
+  memset(&o, 0, sizeof(o));
+  o.root_dir = "www";
+  mg_http_serve_dir(&single, hm, &o);
+  return 0;
+}
+
+// A file on its way to two clients of TLS, and no memory for its first part, once: one of them is closed, and its handler polls.
+static int ooms;
+
+static void file_fn(struct mg_connection *c, int ev, void *ev_data) {
+  server_fn(c, ev, ev_data);
+  if (ev == MG_EV_ERROR && c->is_accepted && strcmp((char *) ev_data, "OOM") == 0) {
+    ooms++;
+    polls(100, 1);
+  }
+}
+
+static void tls_files(void) {
+  long at;
+  int i;
+  with_tls = true;
+  for (at = 0; at < 100 && ooms == 0; at++) {
+    mg_mgr_init(&mgr);
+    listener = mg_http_listen(&mgr, "http://127.0.0.1:0", file_fn, NULL);
+    answers = errors = 0;
+    mg_snprintf(url, sizeof(url), "https://127.0.0.1:%d/", port_of(listener));
+    for (i = 0; i < 2; i++) mg_http_connect(&mgr, url, client_fn, (void *) "/big.bin");
+    arm(at, 1, 65536);
+    for (i = 0; i < 50000 && answers + errors < 2; i++) polls(1, 1);
+    arm(-1, 0, 0);
+    mg_mgr_free(&mgr);
+  }
+  CHECK_EQ(ooms, 1);
+  CHECK_EQ(answers, 1);
+  with_tls = false;
+}
+
+// A message with so many headers that it is not on the stack: without memory for it there is an error.
+static void many_headers(void) {
+  mg_mgr_init(&mgr);
+  mgx_mgr_sizes(&mgr, sizeof(struct mg_connection), offsetof(struct mg_connection, data), 5000);
+  listener = mg_http_listen(&mgr, "http://127.0.0.1:0", file_fn, NULL);
+  port = port_of(listener);
+  ooms = 0;
+  arm(0, 1, 100000);
+  ask("GET /hi HTTP/1.1\r\n\r\n", NULL);
+  arm(-1, 0, 0);
+  CHECK_EQ(ooms, 1);
+  mg_mgr_free(&mgr);
+}
+
+// A response that fills the buffer, to which no header can be added then: the client is not told, and may ask again.
+static void filling_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) {
+    static const char body[65536];
+    size_t most;
+    mg_http_reply(c, 200, "", "");
+    most = c->send.size - c->send.len;
+    c->send.len = 0;
+    mgx_http_reply(c, 200, "", body, most);
+    CHECK_EQ(c->send.len, c->send.size);
+    arm(0, 1L << 40, 0);
+    HUNGRY(mgx_conn_drain(c, NULL));
+    arm(-1, 0, 0);
+    CHECK(!c->is_draining && !c->is_closing);
+    answers++;
+  }
+  (void) ev_data;
+}
+
+static void full_response(void) {
+  mg_mgr_init(&mgr);
+  listener = mg_http_listen(&mgr, "http://127.0.0.1:0", filling_fn, NULL);
+  port = port_of(listener);
+  answers = 0;
+  ask("GET / HTTP/1.1\r\n\r\n", "200 OK\r\nContent-Length: ");
+  CHECK_EQ(answers, 1);
+  mg_mgr_free(&mgr);
+}
+
+// The connection of an upload closes while a piece of it is written, and there is no memory for the next: both are told.
+static struct mg_fs closing_fs;
+static bool closes_in_wr;
+static int upload_closes;
+static char upload_error[50];
+
+static size_t closing_wr(void *fd, const void *buf, size_t len) {
+  if (closes_in_wr) {
+    closes_in_wr = false;
+    poll_often(&mgr);
+    mgr.conns->is_closing = 1;
+    poll_often(&mgr);
+    CHECK_EQ(count_conns(&mgr), 1);
+    arm(0, 1, 10000);
+    turn(1);
+  }
+  return mg_fs_posix.wr(fd, buf, len);
+}
+
+static void ended(struct mg_connection *c, const char *error) {
+  arm(-1, 0, 0);
+  turn(0);
+  mg_snprintf(upload_error, sizeof(upload_error), "%s", error == NULL ? "none" : error);
+  (void) c;
+}
+
+static void upload_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+  if (ev == MG_EV_HTTP_HDRS) mg_http_start_upload(c, hm, mg_str("c.bin"), mg_str("up"), &closing_fs, ended);
+  if (ev == MG_EV_CLOSE && c->is_accepted) upload_closes++;
+}
+
+static void closed_upload(void) {
+  static char body[40000];
+  const char *head = "POST / HTTP/1.1\r\nContent-Length: 40000\r\n\r\n";
+  int fd;
+  closing_fs = mg_fs_posix;
+  closing_fs.wr = closing_wr;
+  closes_in_wr = true;
+  mg_mgr_init(&mgr);
+  listener = mg_http_listen(&mgr, "http://127.0.0.1:0", upload_fn, NULL);
+  fd = connect_loopback(port_of(listener), 0);
+  CHECK_EQ(send(fd, head, strlen(head), MSG_NOSIGNAL), strlen(head));
+  CHECK_EQ(send(fd, body, sizeof(body), MSG_NOSIGNAL), sizeof(body));
+  POLL_UNTIL(&mgr, upload_error[0] != '\0');
+  poll_often(&mgr);
+  CHECK(strcmp(upload_error, "OOM") == 0);
+  CHECK_EQ(upload_closes, 1);
+  close(fd);
+  mg_mgr_free(&mgr);
+}
+
+static int s_listed;
+static struct mg_field_set listed = {"listed", file_fields, NULL, &s_listed, dir_fn, NULL};
+
+static long count_files(struct mg_http_message *hm) {
+  struct mg_dash_user user;
+  memset(&user, 0, sizeof(user));
+  user.dash = &dash;
+  s_listed = -1;
+  return mg_dash_dir_read(&listed, &user);
+  (void) hm;
+}
+
+static char deep[400] = "www";
+
+// ---- what arrives on a connection, once for each of its allocations, which fails
+
+static int oom, packets;
+static size_t inserted;  // behind the first packet
+static char data[20000];
+
+static void packets_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_MQTT_CMD && packets++ == 0 && inserted > 0) {
+    mg_iobuf_add(&c->recv, ((struct mg_mqtt_message *) ev_data)->dgram.len, data, inserted);
+  }
+  if (ev == MG_EV_ERROR && strcmp((char *) ev_data, "OOM") == 0 && ++oom > 1) arm(-1, 0, 0);
+}
+
+static struct mg_connection *accept_one(struct mg_connection *l, int *fd) {
+  *fd = connect_loopback(port_of(l), 0);
+  POLL_UNTIL(&mgr, mgr.conns != l);
+  oom = packets = 0;
+  return mgr.conns;
+}
+
+// True until no allocation has failed.
+static bool arrives(struct mg_connection *c, const char *data, size_t len, long at, long n) {
+  long count = (long) len;
+  CHECK_EQ(mg_iobuf_add(&c->recv, c->recv.len, data, len), len);
+  arm(at, n, 0);
+  HUNGRY(mg_call(c, MG_EV_READ, &count));
+  return made() > at;
+}
+
+static void close_all(struct mg_connection *l, int fd) {
+  close(fd);
+  arm(-1, 0, 0);
+  while (mgr.conns != l) mg_close_conn(mgr.conns);
+  polls(2, 0);
+}
+
+static void mqtt_packets(void) {
+  // The second packet is not all there, but so long that most of it is put aside.
+  static const char packet[] = "\x30\x06\0\1thi!\x30\xf0\xf0\x01", refusal[] = "\x20\2\0\5\x30\x0b\0\1ta long text";
+  struct mg_connection *l = mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", packets_fn, NULL), *c;
+  bool more = true;
+  long at;
+  int fd, errors_seen = 0;
+  memcpy(data, packet, sizeof(packet) - 1);
+  for (at = 0; more; at++) {
+    c = accept_one(l, &fd);
+    more = arrives(c, data, sizeof(data), at, 1);
+    CHECK(packets + oom == 1 && c->is_closing == oom);
+    errors_seen += oom;
+    close_all(l, fd);
+  }
+  CHECK(packets == 1 && errors_seen > 1);
+  // A login that is refused, and a message that there is no room for: one error, not one after the other.
+  mg_snprintf(url, sizeof(url), "mqtt://127.0.0.1:%d", port_of(l));
+  for (at = 0, more = true; more; at++) {
+    c = mg_mqtt_connect(&mgr, url, NULL, packets_fn, NULL);
+    POLL_UNTIL(&mgr, !c->is_connecting);
+    oom = packets = 0;
+    more = arrives(c, refusal, sizeof(refusal) - 1, at, 1L << 40);
+    CHECK(c->is_closing && oom == more && packets + oom <= 2);
+    close_all(l, -1);
+  }
+  CHECK(packets == 2 && at > 2);
+  // The same for one that is long behind it.
+  inserted = sizeof(data);
+  for (at = 0, more = true; more; at++) {
+    c = mg_mqtt_connect(&mgr, url, NULL, packets_fn, NULL);
+    POLL_UNTIL(&mgr, !c->is_connecting);
+    oom = packets = 0;
+    more = arrives(c, refusal, 4, at, 1L << 40);
+    CHECK(c->is_closing && oom <= 1);
+    close_all(l, -1);
+  }
+  CHECK(packets == 2 && oom == 0);
+  l->is_closing = 1;
+  polls(1, 0);
+}
+
+static void ws_handshake(void) {
+  static const char reply[] = "HTTP/1.1 101 x\r\n\r\n";
+  struct mg_connection *l = mg_listen(&mgr, "tcp://127.0.0.1:0", NULL, NULL), *c;
+  bool more = true;
+  long at;
+  mg_snprintf(url, sizeof(url), "ws://127.0.0.1:%d/", port_of(l));
+  for (at = 0; more; at++) {
+    c = mg_ws_connect(&mgr, url, client_fn, NULL, NULL);
+    POLL_UNTIL(&mgr, !c->is_connecting);
+    errors = 0;
+    more = arrives(c, reply, sizeof(reply) - 1, at, 1);
+    CHECK(errors == more && c->is_closing == more);
+    close_all(l, -1);
+  }
+  CHECK(at > 1);
+  l->is_closing = 1;
+  polls(1, 0);
+}
+
+static void dashboard_values(void) {
+  static const char one[] = "GET /api/get/cfg HTTP/1.1\r\n\r\n", all[] = "GET /api/get HTTP/1.1\r\n\r\n";
+  static const char a_file[] = "GET /fs/listed/p HTTP/1.1\r\n\r\n";
+  static const char value[] = "{\"volume\":5,\"title\":\"abc\"}";
+  struct mg_connection *l, *c;
+  int fd, failed = 0, nulls = 0;
+  bool more = true;
+  long at;
+  memset(&dash, 0, sizeof(dash));
+  cfg.fn = NULL, cfg.next = NULL;
+  dash.sets = &cfg;
+  l = mg_http_listen(&mgr, "http://127.0.0.1:0", mg_dash_ev_handler, &dash);
+  for (at = 0; more; at++) {
+    c = accept_one(l, &fd);
+    more = arrives(c, one, sizeof(one) - 1, at, 1);
+    single.send = c->send;
+    CHECK(c->is_closing || has("HTTP/1.1 403") || has(has("HTTP/1.1 200") ? value : "HTTP/1.1 500"));
+    failed += has("HTTP/1.1 500");
+    close_all(l, fd);
+  }
+  CHECK(failed > 0);
+  for (at = 0, more = true; more; at++) {
+    c = accept_one(l, &fd);
+    more = arrives(c, all, sizeof(all) - 1, at, 1);
+    single.send = c->send;
+    CHECK(c->is_closing || has("HTTP/1.1 403") || has("{\"cfg\":null}") || has(value));
+    nulls += has("{\"cfg\":null}");
+    close_all(l, fd);
+  }
+  CHECK(nulls > 0);
+  cfg.next = &listed;
+  for (at = 0, failed = 0, more = true; more; at++) {
+    c = accept_one(l, &fd);
+    more = arrives(c, a_file, sizeof(a_file) - 1, at, 1);
+    single.send = c->send;
+    CHECK(c->is_closing || has("HTTP/1.1 403") || has("HTTP/1.1 500") || has("HTTP/1.1 200"));
+    failed += has("HTTP/1.1 500") && has("\r\n\r\nOut of memory\n");
+    close_all(l, fd);
+  }
+  CHECK(failed > 0);
+  memset(&single, 0, sizeof(single));
+  l->is_closing = 1;
+  polls(1, 0);
+}
+
+// A success is complete; the result of an upload tells why there is none.
+static void single_calls(void) {
+  char name[20];
+  long at;
+  int k, rows, refused;
+  for (at = 0; again(at, "/?file=p", upload_piece); at++) {
+    if (at < 2) CHECK(result == -7 && single.is_closing);
+    CHECK(result != -7 || single.is_closing || has("HTTP/1.1 500"));
+    CHECK(result >= -7 && result <= 5);
+  }
+  CHECK_EQ(result, 5);
+  CHECK(at > 5);
+  for (at = 0; again(at, "/", serve_page); at++) CHECK(single.is_closing || !has("HTTP/1.1 200") || has("\r\n\r\nincluded"));
+  CHECK(!single.is_closing && has("\r\n\r\nincluded"));
+  for (at = 0; again(at, "/d/", serve_www); at++) {
+    // All of the names, or none: the directory could not be read.
+    for (k = 0, rows = 0; k < 60; k++) {
+      snprintf(name, sizeof(name), ">%d-with a name", k);
+      rows += has(name);
+    }
+    CHECK(single.is_closing || rows == 0 || rows == 60);
+  }
+  CHECK(!single.is_closing && has("</html>"));
+  // Of a path that does not fit the stack.
+  for (at = 0; again(at, deep + 3, serve_www); at++) CHECK(single.is_closing || has("HTTP/1.1 200"));
+  CHECK(!single.is_closing && has("HTTP/1.1 200"));
+  // The number of files: that of an upload, or none, since the directory could not be read.
+  for (at = 0, refused = 0; again(at, "/", count_files); at++, refused += !result) CHECK(result ? s_listed >= 0 : s_listed == -1);
+  CHECK(result && s_listed == 1 && refused > 0);
+  mg_iobuf_free(&single.send);
+  arm(-1, 0, 0);
+}
+
+// ---- handshakes in which one allocation fails, or all of them
+
+static int handshakes, joined, complaints[2];  // the last: of the client, and of the server's connection
+static bool leaves, gone[2];
+
+static void shakes(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT || ev == MG_EV_CONNECT) {
+    struct mg_tls_opts o = c->is_accepted ? server_tls() : client_tls();
+    mg_tls_init(c, &o);
+    joined++;
+  }
+  if (ev == MG_EV_TLS_HS) handshakes++;
+  if (ev == MG_EV_CLOSE) joined--, gone[c->is_accepted] = true;
+  if (ev == MG_EV_ERROR) CHECK(!gone[c->is_accepted]);
+  if (ev == MG_EV_ERROR) complaints[c->is_accepted]++, errors += strcmp((char *) ev_data, "OOM") == 0;
+  if (ev == MG_EV_TLS_HS && leaves) mg_close_conn(c);
+}
+
+// True unless the handshake needs fewer allocations.
+static bool starved_handshake(long at, long n) {
+  uint64_t end = real_ms() + 10000;
+  bool starved;
+  handshakes = joined = complaints[0] = complaints[1] = errors = 0;
+  gone[0] = gone[1] = false;
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "tcp://127.0.0.1:0", shakes, NULL);
+  mg_connect(&mgr, url_of(listener, "tcp"), shakes, NULL);
+  while (joined < 2 && real_ms() < end) mg_mgr_poll(&mgr, 1);
+  CHECK_EQ(joined, 2);
+  arm(at, n, 0);
+  while (joined == 2 && handshakes < 2 && real_ms() < end) polls(1, 1);
+  polls(5, 0);
+  CHECK(real_ms() < end);
+  starved = made() > at;
+  arm(-1, 0, 0);
+  mg_mgr_free(&mgr);
+  // Told once each.
+  CHECK(complaints[0] <= 1 && complaints[1] <= 1);
+  return starved;
+}
+
+// A handshake that needs the reserve ends with OOM, although it could go on.
+static void handshakes_end(void) {
+  int tries, ended;
+  long at;
+  for (at = 0, tries = 0, ended = 0; starved_handshake(at, 1); at += 7) tries++, ended += errors > 0;
+  CHECK(tries > 5 && ended > tries / 2);
+  for (at = 0, tries = 0; tries < 10 && starved_handshake(at, 1L << 40); at += 31) {
+    tries++;
+    CHECK(errors > 0);
+  }
+  // A handler that closes its connection then hears no more of it.
+  leaves = true;
+  for (at = 0; starved_handshake(at, 1); at += 3) continue;
+}
+
 int main(int argc, char **argv) {
   // How many fail in a row, and of which size at least.
   static const struct {
@@ -592,6 +1003,23 @@ int main(int argc, char **argv) {
     write_file(name, "x", 1);
   }
   free(text);
+  for (k = 0; k < 3; k++) {
+    sprintf(deep + strlen(deep), "/%0100d", k);
+    mkdir(deep, 0755);
+  }
+  strcat(deep, "/hi.txt");
+  write_file(deep, "file", 4);
+  if (argc == 1) {
+    tls_files(), many_headers(), full_response(), closed_upload();
+    single_calls(), handshakes_end();
+    mg_mgr_init(&mgr);
+    // Messages of HTTP are then too large for the stack.
+    mgx_mgr_sizes(&mgr, sizeof(struct mg_connection), offsetof(struct mg_connection, data), 40);
+    mqtt_packets();
+    ws_handshake();
+    dashboard_values();
+    mg_mgr_free(&mgr);
+  }
   for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
     long cases = 0, bad = 0;
     if (argc > 1 && strcmp(argv[1], scenarios[i].name) != 0) continue;
