@@ -321,6 +321,28 @@ static void an_unknown_opcode_can_be_tolerated(void) {
   end(&p);
 }
 
+static void echoes(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
+  if (upgrades(c, ev, ev_data)) mg_ws_send(c, wm->data.buf, wm->data.len, WEBSOCKET_OP_TEXT);
+}
+
+// Without a Close frame, and nothing behind it is handled.
+static void replies_before_an_unknown_opcode_are_sent(void) {
+  char frames[200];
+  struct peer p = open_with(echoes);
+  size_t n = ws_frame(frames, 0x81, "one", 3);
+  n += ws_frame(frames + n, 0x83, "?", 1);
+  n += ws_frame(frames + n, 0x81, "two", 3);
+  CHECK(peer_send(&p, frames, n));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK(p.end == PEER_FIN);
+  WS_GOT(&p, "\x81\x03one");
+  peer_shut(&p);
+  POLL_UNTIL(&mgr, strstr(seen, "close") != NULL);
+  events_are("m129:one error:unknown WS op 3 close ");
+  end(&p);
+}
+
 static void frees_the_manager(struct mg_connection *c, int ev, void *ev_data) {
   if (upgrades(c, ev, ev_data)) mg_mgr_free(c->mgr);
 }
@@ -483,6 +505,7 @@ int main(void) {
   draining_inside_a_loop_leaves_the_buffer_alone();
   nothing_is_handled_after_closing();
   an_unknown_opcode_can_be_tolerated();
+  replies_before_an_unknown_opcode_are_sent();
   the_manager_may_be_freed();
   the_rest_belongs_to_the_new_handler();
   a_server_that_is_not_http_may_upgrade();

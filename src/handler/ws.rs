@@ -245,9 +245,25 @@ fn act(c: ConnRef, rec: &ConnState, place: &mut Place, h: &Header, payload: Rang
         }
         ws::PONG => deliver(c, rec, place, MG_EV_WS_CTL, h.first, payload),
         ws::CLOSE => return close(c, rec, place, h, payload),
-        op => calling(c, rec, place.at, || error(c, format_args!("unknown WS op {op}"))),
+        op => unknown(c, rec, place, op),
     };
     if intact { Step::Next } else { Step::Stop }
+}
+
+/// Reports an unknown opcode, which ends the connection without a Close frame unless the application tolerates it. What the
+/// application has sent before is delivered first, regardless of how the frames arrived.
+fn unknown(c: ConnRef, rec: &ConnState, place: &Place, op: u8) -> bool {
+    let intact = calling(c, rec, place.at, || error(c, format_args!("unknown WS op {op}")));
+    let compat = c.engine().is_none_or(|e| e.compat.get());
+    if !c.is_gone() && is_ours(c) && c.flags().is_closing() && c.send_len() > 0 && !compat {
+        rec.ws.failed.set(true);
+        rec.ws.close_sent.set(true);
+        c.update(|f| {
+            f.set_closing(false);
+            f.set_draining(true);
+        });
+    }
+    intact
 }
 
 fn deliver(c: ConnRef, rec: &ConnState, place: &Place, ev: c_int, first: u8, payload: Range<usize>) -> bool {
