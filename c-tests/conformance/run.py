@@ -50,7 +50,7 @@ def expected(suite):
 
 
 def run(name, servers, quick):
-    """Returns the cases, the findings, and whether the findings match the expected ones."""
+    """Returns the cases and findings, what differs from the expected ones, and whether Ctrl-C ended it."""
     suite = importlib.import_module(f"suites.{name}")
     progress = Progress(name, suite.total(servers, quick))
     interrupted = False
@@ -71,9 +71,11 @@ def run(name, servers, quick):
         print(f"{name}: NEW    {case}: {finding}")
     for case, finding in sorted(gone):
         print(f"{name}: GONE   {case}: {finding}     remove it from expected/{name}.txt")
+    differs = sorted({case for case, _ in new | gone})
     if not progress.cases and not interrupted:
         print(f"{name}: no case was run")
-    return progress, not new and not gone and bool(progress.cases), interrupted
+        differs = ["no case"]
+    return progress, differs, interrupted
 
 
 def main(args):
@@ -85,7 +87,7 @@ def main(args):
     failed, interrupted = [], False
     for name in [s for s in SUITES if not names or s in names]:
         try:
-            progress, good, interrupted = run(name, Servers(pathlib.Path(bin_dir), pathlib.Path(deps)), quick)
+            progress, differs, interrupted = run(name, Servers(pathlib.Path(bin_dir), pathlib.Path(deps)), quick)
         except Missing as e:
             print(f"{name}: {e} is missing: make deps-conformance")
             failed.append(name)
@@ -93,8 +95,8 @@ def main(args):
         suites += 1
         cases += len(progress.cases)
         deviations += len(progress.findings)
-        if not good:
-            failed.append(name)
+        if differs:
+            failed.append(f"{name} ({', '.join(differs)})")
         if interrupted:
             break
     verdict = f"not as expected: {' '.join(failed)}" if failed else "all expected"

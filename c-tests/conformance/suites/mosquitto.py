@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 
 from servers import HERE
 
@@ -27,17 +28,28 @@ def total(servers, quick):
     return len(tests(servers, quick)[1])
 
 
+# Below those that the kernel gives to clients: nothing else may take a port before the broker that is told to listen on it.
+choosing = threading.Lock()
+ports_left = iter(range(15000 + os.getpid() % 100 * 100, 32000))
+
+
 def free_ports(n):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    ports = []
+    while len(ports) < n:
+        port = next(ports_left)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
     return ports
 
 
 def one(servers, broker, ports, test):
     # They start helpers and write settings where they are.
-    args = [sys.executable, HERE / "mosquitto_case.py", servers.bin / "mqtt-server", servers.dir(), test, *free_ports(ports)]
+    with choosing:
+        numbers = free_ports(ports)
+    args = [sys.executable, HERE / "mosquitto_case.py", servers.bin / "mqtt-server", servers.dir(), test, *numbers]
     p = servers.spawn(args, cwd=broker, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         out = p.communicate(timeout=90)[0].decode("utf-8", "replace")

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 CONNECTIONS = 100
-GRACE = 5  # seconds, for a busy machine and the rate of connecting
+GRACE = 15  # seconds, for a busy machine and the rate of connecting
 
 # case: (server, path, options, seconds until all must be closed)
 ATTACKS = {
