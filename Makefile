@@ -89,7 +89,7 @@ help:
 	@echo 'make simulate-real  run SEEDS=1000 of them on real sockets, where everything must happen as the simulation predicted'
 	@echo 'make lint       check formatting and run clippy'
 	@echo 'make miri       run the pure code under Miri (nightly)'
-	@echo 'make tsan       find data races with ThreadSanitizer; part of make test'
+	@echo 'make tsan       find data races with ThreadSanitizer'
 	@echo 'make mutants    IN=proto,net,handler SAMPLE=N: change the code in one place at a time, and list changes that no test notices'
 	@echo 'make header     regenerate include/mongoose.h and include/mongoose_ext.h'
 	@echo 'make bench      run the benchmarks'
@@ -151,14 +151,12 @@ deps:
 	done
 
 # Runs everything, then with the release profile the tests that optimisation could affect: the exports, the vectors, and the C programs
-# against the shared library.
-test: deps lint features
+# against the shared library. Other builds (features, tsan, tcpip-test) are targets of their own.
+test: deps lint
 	$(CARGO) test --no-fail-fast
 	$(CARGO) test --release --no-fail-fast --test header --test vectors
 	$(CARGO) test --release --test c -- --skip header:: --skip switch:: --skip tools:: --skip ::valgrind --skip ::asan --skip ::cxx \
 	  --skip ::static --skip install:: --skip example::
-	c-tests/tsan.sh
-	$(MAKE) tcpip-test-short
 
 lint:
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy

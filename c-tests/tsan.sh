@@ -1,6 +1,6 @@
 #!/bin/sh
 # Data races: the library and C programs, all built with ThreadSanitizer, do what threads and signal handlers may do. Called by
-# `make tsan`, which is part of `make test`.
+# `make tsan`, which CI runs.
 #
 # No nightly toolchain is needed: RUSTC_BOOTSTRAP lets the stable compiler use its sanitizer, whose runtime comes with it. The
 # standard library is not instrumented. That hides nothing here, because all that threads share is atomics of `core`, which are
