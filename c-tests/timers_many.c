@@ -2,9 +2,6 @@
 // added, freed, changed and polled meanwhile.
 #include "mongoose_ext.h"
 
-#ifdef __GLIBC__
-#endif
-
 #include "clock.h"
 #include "peer.h"
 

@@ -3,8 +3,6 @@
 #include "mongoose.h"
 
 #include <poll.h>
-#ifdef __GLIBC__
-#endif
 
 #include "clock.h"
 #include "ext.h"
