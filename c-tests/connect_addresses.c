@@ -47,11 +47,12 @@ uint64_t mg_millis(void) {
 enum { MULTICAST = 224 };  // cannot be connected to: that fails at once
 enum { MOST = 32 };        // so many addresses are tried
 
-// The last octets of the IPv4 addresses of a name, all in 127.0.0.0/8, and whether it has ::1. `slow`: nothing is said about IPv6.
+// The last octets of the IPv4 addresses of a name, all in 127.0.0.0/8, and its number of IPv6 addresses: ::1, then some for
+// multicast. `slow`: nothing is said about IPv6.
 struct name {
   const char *name;
-  uint8_t v4[8], n;
-  bool v6, slow;
+  uint8_t v4[8], n, v6;
+  bool slow;
 };
 
 static const struct name names[] = {
@@ -66,7 +67,15 @@ static const struct name names[] = {
     {"elsewhere.test", {MULTICAST, 1}, 2, false, true}, {"pits.test", {66, 67}, 2, false, false},
     {"deep-pits.test", {66, 67, 68}, 3, false, false}, {"between-pits.test", {66, 9, 67}, 3, false, false},
     {"pit-behind.test", {9, 66}, 2, false, false}, {"last.test", {0}, MOST, false, false},
+    {"beyond.test", {0}, MOST + 1, false, false}, {"full.test", {66, 67}, MOST, 2, false},
+    {"crowded.test", {66, 67}, MOST, 3, false},
 };
+
+// Of a name with many addresses, the last is good.
+static uint8_t octet(const struct name *name, size_t i) {
+  if (name->n < MOST || (i < 8 && name->v4[i] != 0)) return name->v4[i];
+  return i + 1 < name->n ? (uint8_t) (100 + i) : 1;
+}
 
 static void dns_fn(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_dns_message dm;
@@ -91,14 +100,14 @@ static void dns_fn(struct mg_connection *c, int ev, void *ev_data) {
     if (rr.atype == MG_DNS_RTYPE_AAAA && names[i].slow) return;
     for (k = 0; rr.atype == MG_DNS_RTYPE_A && k < names[i].n; k++, answers++) {
       memcpy(out + at, "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0", 15);
-      out[at + 15] = names[i].n < MOST ? names[i].v4[k] : (uint8_t) (k < MOST - 1 ? 100 + k : 1);
+      out[at + 15] = octet(&names[i], k);
       if (out[at + 15] == MULTICAST) out[at + 12] = MULTICAST;
       at += 16;
     }
-    if (rr.atype == MG_DNS_RTYPE_AAAA && names[i].v6) {
+    for (k = 0; rr.atype == MG_DNS_RTYPE_AAAA && k < names[i].v6; k++, answers++) {
       memcpy(out + at, "\xc0\x0c\0\x1c\0\1\0\0\0\x3c\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 28);
+      if (k > 0) out[at + 12] = 0xff, out[at + 27] = (uint8_t) k;
       at += 28;
-      answers++;
     }
   }
   out[2] = 0x81, out[3] = 0x80, out[6] = 0, out[7] = (uint8_t) answers, out[8] = out[9] = out[10] = out[11] = 0;
@@ -116,6 +125,7 @@ static void server_fn(struct mg_connection *c, int ev, void *ev_data) {
 struct client {
   int resolves, connects, errors, closes, answers, number;
   uint64_t up, down;
+  size_t files;  // open when it is connected
   char error[64];
   struct mg_addr first, rem, loc;
   bool has_options, readable;
@@ -135,6 +145,7 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CONNECT) {
     r->connects++;
     r->readable = c->is_readable;
+    r->files = open_files();
     r->up = real_ms();
     r->rem = c->rem;
     r->loc = c->loc;
@@ -184,20 +195,39 @@ static void drained_fn(struct mg_connection *c, int ev, void *ev_data) {
   (void) ev_data;
 }
 
-// The second address is as good as the first: the socket lingers after a drain.
-static void drained(void) {
+// A client whose first attempt is under way.
+static struct mg_connection *begin(const char *name, unsigned short port, struct client *r) {
+  struct mg_connection *c;
+  char url[100];
+  memset(r, 0, sizeof(*r));
+  mg_snprintf(url, sizeof(url), "http://%s:%d/", name, port);
+  c = mg_http_connect(&mgr, url, client_fn, r);
+  POLL_UNTIL(&mgr, r->resolves == 1);
+  return c;
+}
+
+// A listener that is not the manager's.
+static int open_listener(unsigned short *port) {
   struct sockaddr_in sin;
   socklen_t len = sizeof(sin);
-  struct peer p;
-  char url[100];
-  int fd = socket(AF_INET, SOCK_STREAM, 0), closes = 0;
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
   memset(&sin, 0, sizeof(sin));
-  memset(&p, 0, sizeof(p));
   sin.sin_family = AF_INET;
   sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   CHECK(bind(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0 && listen(fd, 5) == 0);
   CHECK(getsockname(fd, (struct sockaddr *) &sin, &len) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
-  mg_snprintf(url, sizeof(url), "tcp://second.test:%d", ntohs(sin.sin_port));
+  *port = ntohs(sin.sin_port);
+  return fd;
+}
+
+// The second address is as good as the first: the socket lingers after a drain.
+static void drained(void) {
+  unsigned short port;
+  struct peer p;
+  char url[100];
+  int fd = open_listener(&port), closes = 0;
+  memset(&p, 0, sizeof(p));
+  mg_snprintf(url, sizeof(url), "tcp://second.test:%d", port);
   mg_connect(&mgr, url, drained_fn, &closes);
   POLL_UNTIL(&mgr, (p.fd = accept(fd, NULL, NULL)) >= 0);
   POLL_UNTIL(&mgr, closes == 1 && peer_read(&p));
@@ -208,6 +238,21 @@ static void drained(void) {
   peer_free(&p);
   close(fd);
   poll_often(&mgr);
+}
+
+// The question for other addresses, which nobody answers, ends as soon as one is connected.
+static void asks_no_longer(void) {
+  unsigned short port;
+  struct mg_connection *c;
+  struct client r;
+  int fd = open_listener(&port);
+  size_t files = open_files();
+  c = begin("elsewhere.test", port, &r);
+  POLL_UNTIL(&mgr, r.connects == 1);
+  CHECK_EQ(r.files, files + 1);
+  c->is_closing = 1;
+  POLL_UNTIL(&mgr, r.closes == 1);
+  close(fd);
 }
 
 // A socket whose queue is full: the kernel drops further attempts to connect.
@@ -234,21 +279,11 @@ static void set_timeout(int ms) {
   mgx_mgr_limits(&mgr, &l);
 }
 
-// A client whose first attempt is under way.
-static struct mg_connection *begin(const char *name, unsigned short port, struct client *r) {
-  struct mg_connection *c;
-  char url[100];
-  memset(r, 0, sizeof(*r));
-  mg_snprintf(url, sizeof(url), "http://%s:%d/", name, port);
-  c = mg_http_connect(&mgr, url, client_fn, r);
-  POLL_UNTIL(&mgr, r->resolves == 1);
-  return c;
-}
-
 // The client's first socket has the lowest number there is.
 static void descriptor_zero(unsigned short port) {
   struct mg_connection *c;
   struct client r;
+  char url[64];
   close(0);
   r = try_name("second.test", port);
   CHECK(r.answers == 1 && is_v4(r.rem, 1));
@@ -262,6 +297,17 @@ static void descriptor_zero(unsigned short port) {
   clock_now += 250;
   poll_often(&mgr);
   CHECK((size_t) c->fd == 0 && is_v4(c->rem, 66));
+  c->is_closing = 1;
+  POLL_UNTIL(&mgr, r.closes == 1);
+  // A client that has a socket gets no other addresses.
+  c = begin("deep.test", port, &r);
+  CHECK((size_t) c->fd == 0);
+  mg_snprintf(url, sizeof(url), "http://second.test:%d/", port);
+  mg_resolve(c, url);
+  POLL_UNTIL(&mgr, r.resolves == 2);
+  clock_now += 250;
+  poll_often(&mgr);
+  CHECK(r.connects == 0 && (size_t) c->fd == 0);
   c->is_closing = 1;
   POLL_UNTIL(&mgr, r.closes == 1);
   clock_now = 0;
@@ -420,20 +466,53 @@ static void no_more_addresses(unsigned short port) {
 }
 
 // So many are in no datagram.
-static void the_last_of_many(unsigned short port) {
+static void ask_by_tcp(void) {
+  static char url[64];
   struct mg_connection *l = mg_listen(&mgr, "tcp://127.0.0.1:0", dns_fn, NULL);
-  struct client r;
-  char url[64];
   mg_snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port_of(l));
   mg_close_conn(mgr.dns4.c);
   mgr.dns4.url = url;
+}
+
+static void ask_by_udp_again(void) {
+  mg_close_conn(mgr.dns4.c);
+  mgr.dns4.url = dns_url;
+}
+
+static void the_last_of_many(unsigned short port) {
+  struct client r;
+  ask_by_tcp();
   begin("last.test", port, &r);
   POLL_UNTIL(&mgr, r.closes == 1);
   CHECK(r.answers == 1 && is_v4(r.first, 100) && is_v4(r.rem, 1));
-  mg_close_conn(mgr.dns4.c);
-  mgr.dns4.url = dns_url;
-  l->is_closing = 1;
-  poll_often(&mgr);
+  begin("beyond.test", port, &r);
+  POLL_UNTIL(&mgr, r.closes == 1);
+  CHECK(r.answers == 0 && r.number == ECONNREFUSED);
+  ask_by_udp_again();
+}
+
+// Those of the other family, which are told after the second attempt, take the places of the last.
+static void the_last_of_two_families(unsigned short port) {
+  struct mg_connection *c;
+  struct client r;
+  int i, crowded;
+  ask_by_tcp();
+  clock_now = real_ms();
+  for (crowded = 0; crowded < 2; crowded++) {
+    questions = 0;
+    c = begin(crowded ? "crowded.test" : "full.test", port, &r);
+    clock_now += 250;
+    POLL_UNTIL(&mgr, questions == 2);
+    poll_often(&mgr);
+    CHECK(r.connects == 0 && r.errors == 0);
+    clock_now += 250;
+    for (i = 0; i < 10; i++) poll_often(&mgr);
+    CHECK_EQ(r.connects, !crowded);
+    if (crowded) c->is_closing = 1;
+    POLL_UNTIL(&mgr, r.closes == 1);
+  }
+  clock_now = 0;
+  ask_by_udp_again();
 }
 
 static void connect_timeouts(unsigned short port) {
@@ -465,6 +544,7 @@ static void connect_timeouts(unsigned short port) {
   CHECK(r.answers == 1 && is_v4(r.rem, 1));
   no_poll = false;
   on_time(port);
+  the_last_of_two_families(port);
   succeeded(port);
   abandoned(port, false);
   abandoned(port, true);
@@ -587,6 +667,7 @@ int main(void) {
   CHECK(r.answers == 1 && is_v4(r.rem, 1));
   no_poll = false;
   drained();
+  asks_no_longer();
   r = try_name("mute.test", port);
   CHECK(r.errors == 1 && strcmp(r.error, "socket error") == 0);
   CHECK_EQ(r.number, ECONNREFUSED);

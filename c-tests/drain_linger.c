@@ -151,11 +151,40 @@ static void bytes_of_a_peer(void) {
   mg_mgr_free(&mgr);
 }
 
+// Input that was never read is read now: left in the socket, it would become a reset when that closes.
+static void never_reads(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) c->is_full = 1;
+  (void) ev_data;
+}
+
+static void unread_input(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l;
+  struct peer p;
+  size_t files;
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", never_reads, NULL);
+  peer_open(&p, l);
+  POLL_UNTIL(&mgr, count_conns(&mgr) == 2);
+  CHECK(peer_send_text(&p, "unread"));
+  poll_often(&mgr);
+  mgr.conns->is_draining = 1;
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK_EQ(p.end, PEER_FIN);
+  files = open_files();
+  clock_ms += 1000;
+  POLL_UNTIL(&mgr, open_files() == files - 1);
+  CHECK(!peer_was_reset_late(&p));
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   mg_log_set(MG_LL_ERROR);
   lingering_sockets_are_invisible();
   a_peer_that_never_stops_sending();
   at_most_1024_of_them();
   bytes_of_a_peer();
+  unread_input();
   return DONE();
 }

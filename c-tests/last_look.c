@@ -143,6 +143,68 @@ static void request_arrives_at(enum end end, enum moment when, int at, bool aske
   mg_mgr_free(&mgr);
 }
 
+// In the last moment a request comes, and the end of the stream behind it.
+static void asks_and_ends(struct mg_connection *c, int ev, void *ev_data) {
+  server(c, ev, ev_data);
+  if (ev != MG_EV_POLL || !c->is_accepted || !c->is_draining || sent > 0) return;
+  CHECK(peer_send_text(&peer, GET("/no-answer")));
+  peer_shut(&peer);
+  sent++;
+}
+
+static void leave(void) {
+  peer_free(&peer);
+  mg_mgr_free(&mgr);
+}
+
+// They are read later: the time for the response begins then.
+static void the_end_of_the_stream_behind_the_request(void) {
+  forget();
+  sent = 0;
+  listener = serve(&mgr, asks_and_ends, NULL);
+  join(&mgr, listener, &peer);
+  CHECK(mgx_conn_drain(last, NULL));
+  poll_often(&mgr);
+  clock_ms += 1000;
+  POLL_UNTIL(&mgr, sent == 1);
+  CHECK(last != NULL && !last->is_draining && requests == 0);
+  clock_ms += 3000;
+  POLL_UNTIL(&mgr, requests == 1);
+  poll_often(&mgr);
+  clock_ms += 4999;
+  poll_often(&mgr);
+  CHECK_EQ(closed, 0);
+  clock_ms += 1;
+  POLL_UNTIL(&mgr, closed == 1);
+  CHECK_EQ(reason, MGX_REASON_PEER_CLOSED);
+  leave();
+}
+
+// The connection was given up long before its output is sent: a last request still has its time.
+static void a_request_behind_slow_output(void) {
+  forget();
+  big_body = make_body(BIG);
+  listener = serve(&mgr, server, NULL);
+  join(&mgr, listener, &peer);
+  ask(&mgr, &peer, GET("/big"));
+  poll_often(&mgr);
+  CHECK(mgx_conn_drain(last, NULL));
+  poll_often(&mgr);
+  clock_ms += 1000;
+  POLL_UNTIL(&mgr, last->is_draining);
+  poll_often(&mgr);
+  CHECK(closed == 0 && last->send.len > 0);
+  CHECK(peer_send_text(&peer, GET("/no-answer")));
+  POLL_UNTIL(&mgr, peer_read(&peer) || requests == 2);
+  poll_often(&mgr);
+  CHECK(requests == 2 && closed == 0);
+  clock_ms += 30000;
+  POLL_UNTIL(&mgr, closed == 1);
+  CHECK_EQ(reason, MGX_REASON_RESPONSE_TIMEOUT);
+  leave();
+  free(big_body);
+}
+
 int main(void) {
   int end, when, at, before, tls;
   mg_log_set(MG_LL_NONE);
@@ -156,6 +218,9 @@ int main(void) {
       }
     }
   }
+  secure = false;
+  the_end_of_the_stream_behind_the_request();
+  a_request_behind_slow_output();
   side_forget(&client);
   pem_free();
   return DONE();

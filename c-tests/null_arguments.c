@@ -97,6 +97,12 @@ static void no_message(struct mg_connection *c) {
   CHECK(c->send.len == 0);
 }
 
+static void a_connection_without_a_manager(void) {
+  struct mg_connection c;
+  memset(&c, 0, sizeof(c));
+  CHECK(!mg_open_listener(&c, "tcp://127.0.0.1:0"));
+}
+
 static void no_manager(void) {
   mg_log_set(MG_LL_NONE);
   CHECK(mg_listen(NULL, "tcp://127.0.0.1:0", none, NULL) == NULL);
@@ -148,6 +154,7 @@ int main(void) {
   c = mg_listen(&mgr, "tcp://127.0.0.1:0", none, NULL);
   no_connection();
   no_message(c);
+  a_connection_without_a_manager();
   no_manager();
   lengths(c);
   mg_mgr_free(&mgr);

@@ -194,6 +194,8 @@ static void crowd(void) {
     fcntl(fds[i], F_SETFL, O_NONBLOCK);
     connect(fds[i], (struct sockaddr *) &sin, sizeof(sin));
   }
+  POLL_UNTIL(&mgr, s.accepts > 0);
+  CHECK(s.accepts <= 256);
   POLL_UNTIL(&mgr, s.accepts == N);
   for (i = 0; i < N; i++) close(fds[i]);
   l->is_closing = 1;
