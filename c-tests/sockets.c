@@ -215,6 +215,7 @@ static void client_fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_RESOLVE) {
     r->open_at_resolve = fcntl((int) (size_t) c->fd, F_GETFD) >= 0;
     r->named_at_resolve = c->loc.is_ip6;
+    c->is_arplooking = !c->is_udp;  // as it may be with lwIP
     if (r->close_at_resolve) mg_close_conn(c);
   }
   if (ev == MG_EV_CONNECT) r->connects++, r->connecting = c->is_connecting, r->lookup = c->is_arplooking, r->rem = c->rem;

@@ -264,6 +264,27 @@ static void closing(void) {
   finish();
 }
 
+// A socket that lingers needs no session.
+static void lingering_sockets_keep_no_sessions(void) {
+  enum { N = 20 };
+  uint64_t end = real_ms() + 50000;
+  struct mg_connection *l = begin(""), *c;
+  struct mg_mgr clients;
+  size_t before, files;
+  int i;
+  mg_mgr_init(&clients);
+  for (i = 0; i < N; i++) mg_connect(&clients, url_of(l, "https"), client_fn, NULL);
+  while ((server.handshakes < N || client.handshakes < N) && real_ms() < end) mg_mgr_poll(&mgr, 1), mg_mgr_poll(&clients, 1);
+  // The clients do not get their turns until the sockets have lingered long enough.
+  for (c = mgr.conns; c != NULL; c = c->next) c->is_draining = c->is_accepted;
+  POLL_UNTIL(&mgr, server.closes == N);
+  before = memory_in_use(), files = open_files();
+  POLL_UNTIL(&mgr, open_files() == files - N);
+  CHECK(before < memory_in_use() + N * 2000);
+  mg_mgr_free(&clients);
+  finish();
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   big = make_body(BIG);
@@ -279,6 +300,7 @@ int main(void) {
   drain_in_handshake(true);
   freed_at_any_time();
   closing();
+  lingering_sockets_keep_no_sessions();
   side_forget(&server), side_forget(&client);
   free(big);
   pem_free();

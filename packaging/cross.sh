@@ -66,6 +66,7 @@ reason() {
   *-mingw32:freed_at_once) echo 'its memory comes from mmap' ;;
   *:small_stack) echo 'its limit is for x86-64; aarch64 and s390x need 18 to 20 KB with the thread descriptor' ;;
   *-mingw32:fork | *-mingw32:drain_idle | *-mingw32:ext_idle | *-mingw32:half_requests) echo 'it forks' ;;
+  *:tls_wiped) echo 'it reads its own memory from /proc' ;;
   *-mingw32:unix_sockets | *-mingw32:ext_listeners) echo 'it tests Unix sockets' ;;
   *-mingw32:accept_pause | *-mingw32:dns_many | *-mingw32:drain_descriptors | *-mingw32:mgr_fails) echo 'it lowers the limit of open files' ;;
   *-mingw32:ext_guest) echo 'the poller has no descriptor' ;;
