@@ -266,7 +266,7 @@ static void closing(void) {
 
 // A socket that lingers needs no session.
 static void lingering_sockets_keep_no_sessions(void) {
-  enum { N = 20 };
+  enum { N = 80 };
   uint64_t end = real_ms() + 50000;
   struct mg_connection *l = begin(""), *c;
   struct mg_mgr clients;
@@ -280,7 +280,7 @@ static void lingering_sockets_keep_no_sessions(void) {
   POLL_UNTIL(&mgr, server.closes == N);
   before = memory_in_use(), files = open_files();
   POLL_UNTIL(&mgr, open_files() == files - N);
-  CHECK(before < memory_in_use() + N * 2000);
+  CHECK(before < memory_in_use() + N * 1000);
   mg_mgr_free(&clients);
   finish();
 }
