@@ -157,6 +157,34 @@ static void probe(void) {
   mg_mgr_free(&mgr);
 }
 
+// A client that takes no more does not hear of the end either, which came with the record that has filled its buffer.
+static void full_fn(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_tls_opts o = c->is_client ? client_tls() : server_tls();
+  struct side *s = c->is_client ? &client : &server;
+  if (c->is_listening) return;
+  side_note(s, c, ev, ev_data);
+  if (ev == MG_EV_CONNECT || ev == MG_EV_ACCEPT) mg_tls_init(c, &o);
+  if (ev == MG_EV_TLS_HS && !c->is_client) mg_send(c, body, MG_IO_SIZE), c->is_draining = 1;
+  if (ev == MG_EV_READ) c->is_full = 1;
+}
+
+static void full(void) {
+  struct mg_connection *l;
+  side_forget(&server), side_forget(&client);
+  body = make_body(MG_IO_SIZE);
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcps://127.0.0.1:0", full_fn, NULL);
+  mg_connect(&mgr, url_of(l, "tcps"), full_fn, NULL);
+  POLL_UNTIL(&mgr, server.closes == 1 && client.received > 0);
+  poll_often(&mgr);
+  CHECK_EQ(client.received, MG_IO_SIZE);
+  CHECK(client.c != NULL && client.c->recv.len == MG_IO_SIZE && client.c->recv.size == MG_IO_SIZE);
+  if (client.c != NULL) client.c->is_full = 0;
+  POLL_UNTIL(&mgr, client.closes == 1);
+  CHECK_EQ(client.reason, MGX_REASON_PEER_CLOSED);
+  end();
+}
+
 int main(void) {
   size_t all, n;
   mg_log_set(MG_LL_NONE);
@@ -176,6 +204,7 @@ int main(void) {
   not_tls();
   silent();
   probe();
+  full();
   side_forget(&server), side_forget(&client);
   pem_free();
   return DONE();
