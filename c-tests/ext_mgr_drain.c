@@ -849,6 +849,42 @@ static void an_upload_read_by_the_application(void) {
   finish(&p);
 }
 
+// Everybody whom the kernel has queued is accepted, also when there are as many as it queues at most.
+static void a_full_queue(void) {
+  enum { MOST = 4096 };
+  static int fds[MOST];
+  struct sockaddr_in sin;
+  socklen_t len = sizeof(sin);
+  struct mgx_limits limits;
+  int i, fd, queued = 0;
+  if (under_tools() || raise_file_limit() < 2 * MOST + 100) return;
+  forget();
+  mg_mgr_init(&mgr);
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  fd = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(bind(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0 && listen(fd, MOST) == 0);
+  CHECK(getsockname(fd, (struct sockaddr *) &sin, &len) == 0);
+  listener = mgx_listen_fd(&mgr, fd, "http://", server, NULL);
+  // Before the drain, nobody is accepted.
+  memset(&limits, 0, sizeof(limits));
+  limits.max_memory = 1;
+  mgx_mgr_limits(&mgr, &limits);
+  drain(0, 100, 0);
+  for (i = 0; i < MOST; i++) {
+    fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+    fcntl(fds[i], F_SETFL, O_NONBLOCK);
+    connect(fds[i], (struct sockaddr *) &sin, sizeof(sin));
+    queued += connect(fds[i], (struct sockaddr *) &sin, sizeof(sin)) == 0 || errno == EISCONN;
+  }
+  CHECK(queued > 0);
+  poll_often(&mgr);
+  CHECK(opened >= queued);
+  for (i = 0; i < MOST; i++) close(fds[i]);
+  finish(NULL);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   big_body = make_body(BIG);
@@ -880,6 +916,7 @@ int main(void) {
   clients_and_timers();
   compat_mode();
   an_upload_read_by_the_application();
+  a_full_queue();
   free(big_body);
   return DONE();
 }
