@@ -516,10 +516,7 @@ fn accepted(e: &Engine, listener: ConnRef, fd: c_int, rem: mg_addr) {
         count(&e.stats.refused, 1);
         return sock::close(fd);
     }
-    let Some(c) = new(e) else {
-        memory::failed();
-        return sock::close(fd);
-    };
+    let Some(c) = new(e) else { return sock::close(fd) };
     let Some(rec) = c.rec() else { return };
     if e.limited.get() && !memory::grow_map(&mut e.per_ip.borrow_mut(), 1) {
         sock::close(fd);
