@@ -1,5 +1,8 @@
-// A listener that has run out of descriptors retries after 100 ms, not in each poll, and logs one line per attempt.
+// A listener that has run out of descriptors retries after 100 ms, not in each poll, and logs one line per attempt. One that is short of
+// memory looks after 10 ms.
 // not under: valgrind: it lets accept succeed, closes the socket and then reports EMFILE
+#include "mongoose_ext.h"
+
 #include "clock.h"
 #include "peer.h"
 
@@ -39,6 +42,34 @@ static void use_up_descriptors(void) {
   while (dup(0) >= 0) continue;
 }
 
+static void limit_memory(struct mg_mgr *mgr, size_t most) {
+  struct mgx_limits limits;
+  memset(&limits, 0, sizeof(limits));
+  limits.max_memory = most;
+  mgx_mgr_limits(mgr, &limits);
+}
+
+// It looks for memory again after 10 ms.
+static void short_of_memory(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l;
+  struct peer p;
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", server, NULL);
+  limit_memory(&mgr, 1);
+  peer_open(&p, l);
+  poll_often(&mgr);
+  limit_memory(&mgr, 0);
+  clock_ms += 9;
+  poll_often(&mgr);
+  CHECK_EQ(s_accepts, 0);
+  clock_ms += 1;
+  POLL_UNTIL(&mgr, s_accepts == 1);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  s_accepts = 0;
+}
+
 int main(void) {
   struct mg_mgr mgr;
   struct mg_connection *l;
@@ -46,6 +77,7 @@ int main(void) {
   struct peer p, second, gone, next;
   struct sockaddr_in sin;
   mg_log_set_fn(log_char, NULL);
+  short_of_memory();
   mg_mgr_init(&mgr);
   l = mg_listen(&mgr, "tcp://127.0.0.1:0", server, NULL);
   peer_open(&p, l);
