@@ -644,6 +644,26 @@ static void descriptor_zero(void) {
   end();
 }
 
+// After a megabyte of output others have their turn.
+static char much[6000000];
+static size_t most_at_once;
+
+static void much_fn(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev != MG_EV_READ) plain_fn(c, ev, ev_data);
+  if (ev == MG_EV_READ) side_note(&client, c, ev, ev_data), c->recv.len = 0;
+  if (ev == MG_EV_TLS_HS && !c->is_client) mg_send(c, much, sizeof(much));
+  if (ev == MG_EV_WRITE && most_at_once < (size_t) * (long *) ev_data) most_at_once = (size_t) * (long *) ev_data;
+}
+
+static void output_in_batches(void) {
+  begin();
+  most_at_once = 0;
+  mg_connect(&mgr, url_of(mg_listen(&mgr, "tcps://127.0.0.1:0", much_fn, NULL), "tcps"), much_fn, NULL);
+  POLL_UNTIL(&mgr, client.received == sizeof(much));
+  CHECK(most_at_once > 0 && most_at_once <= 1 << 20);
+  end();
+}
+
 // A pipeline is served in batches, between which other connections have their turn.
 static int messages;
 
@@ -716,6 +736,7 @@ int main(void) {
   no_memory_for_input();
   descriptor_zero();
   pipeline_in_batches();
+  output_in_batches();
   a_handshake_in_a_handler();
   side_forget(&server), side_forget(&client);
   pem_free();
