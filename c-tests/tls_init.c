@@ -354,6 +354,32 @@ static void wrapped(void) {
   close(fd);
 }
 
+// A client speaks first, in the poll in which it is connected: the next may sleep.
+static void quiet_fn(struct mg_connection *c, int ev, void *ev_data) {
+  side_note(&client, c, ev, ev_data);
+}
+
+static void speaks_first(void) {
+  struct sockaddr_in sin;
+  socklen_t len = sizeof(sin);
+  char url[50], byte;
+  int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
+  mg_mgr_init(&mgr);
+  side_forget(&client);
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(bind(listener, (struct sockaddr *) &sin, len) == 0 && listen(listener, 1) == 0);
+  CHECK(getsockname(listener, (struct sockaddr *) &sin, &len) == 0);
+  mg_snprintf(url, sizeof(url), "tcps://127.0.0.1:%d", ntohs(sin.sin_port));
+  mg_tls_init(mg_connect(&mgr, url, quiet_fn, NULL), &client_opts);
+  fd = accept(listener, NULL, NULL);
+  POLL_UNTIL(&mgr, strcmp(client.log, "OC") == 0);
+  CHECK(recv(fd, &byte, 1, MSG_DONTWAIT) == 1 && byte == 0x16);
+  mg_mgr_free(&mgr);
+  close(fd), close(listener);
+}
+
 // Without a connection of a manager there is nothing to protect.
 static void connections_without_a_manager(void) {
   struct mg_connection c;
@@ -379,6 +405,7 @@ int main(void) {
   freed_in_handlers();
   udp();
   wrapped();
+  speaks_first();
   connections_without_a_manager();
   side_forget(&server), side_forget(&client);
   pem_free();
