@@ -849,6 +849,7 @@ static void an_upload_read_by_the_application(void) {
   finish(&p);
 }
 
+#ifndef _WIN32
 // Everybody whom the kernel has queued is accepted, also when there are as many as it queues at most.
 static void a_full_queue(void) {
   enum { MOST = 4096 };
@@ -881,9 +882,13 @@ static void a_full_queue(void) {
   CHECK(queued > 0);
   poll_often(&mgr);
   CHECK(opened >= queued);
-  for (i = 0; i < MOST; i++) close(fds[i]);
+  for (i = 0; i < MOST; i++) {
+    struct peer p = {fds[i], NULL, 0, 0, PEER_OPEN};
+    peer_drop(&p);
+  }
   finish(NULL);
 }
+#endif
 
 int main(void) {
   mg_log_set(MG_LL_NONE);
@@ -916,7 +921,9 @@ int main(void) {
   clients_and_timers();
   compat_mode();
   an_upload_read_by_the_application();
+#ifndef _WIN32
   a_full_queue();
+#endif
   free(big_body);
   return DONE();
 }
