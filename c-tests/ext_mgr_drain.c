@@ -850,9 +850,9 @@ static void an_upload_read_by_the_application(void) {
 }
 
 #ifndef _WIN32
-// Everybody whom the kernel has queued is accepted, also when there are as many as it queues at most.
+// Everybody whom the kernel has queued is accepted, also when there are as many as it queues at most: one more than the backlog.
 static void a_full_queue(void) {
-  enum { MOST = 4096 };
+  enum { BACKLOG = 4096, MOST = BACKLOG + 1 };
   static int fds[MOST];
   struct sockaddr_in sin;
   socklen_t len = sizeof(sin);
@@ -865,7 +865,7 @@ static void a_full_queue(void) {
   sin.sin_family = AF_INET;
   sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   fd = socket(AF_INET, SOCK_STREAM, 0);
-  CHECK(bind(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0 && listen(fd, MOST) == 0);
+  CHECK(bind(fd, (struct sockaddr *) &sin, sizeof(sin)) == 0 && listen(fd, BACKLOG) == 0);
   CHECK(getsockname(fd, (struct sockaddr *) &sin, &len) == 0);
   listener = mgx_listen_fd(&mgr, fd, "http://", server, NULL);
   // Before the drain, nobody is accepted.

@@ -93,7 +93,7 @@ static void exchange(const char *first, const char *const *rest, const char *log
   if (strcmp(seen, log) != 0) fprintf(stderr, "saw  %s\nwant %s\n", seen, log);
   CHECK(strcmp(seen, log) == 0);
   if (checks_failed > failed) fprintf(stderr, "... in line %d\n", line);
-  speaker = NULL;
+  speaker = NULL, pieces = NULL;
   peer_free(&p);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
 }
@@ -189,7 +189,7 @@ static void frames(void) {
   CHECK(peer_got(&p, WS_ANSWER "\x81\x03one\x8a\x01!\x81\x03two\x81\x05three"));
   if (strcmp(seen, "H/ws M/ws  Wone C! Co Wtwo Wthree ") != 0) fprintf(stderr, "saw %s\n", seen);
   CHECK(strcmp(seen, "H/ws M/ws  Wone C! Co Wtwo Wthree ") == 0);
-  speaker = NULL;
+  speaker = NULL, pieces = NULL;
   peer_free(&p);
   POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
 }

@@ -488,9 +488,10 @@ fn pause(e: &Engine, rec: &ConnState, ms: u64) {
 
 /// Takes everything that waits on a listener.
 pub(crate) fn accept_all(e: &Engine, listener: ConnRef) {
-    // Not more than the kernel can have queued, because clients may connect all the time.
+    // Not more than the kernel can have queued, which is one more than the backlog, because clients may connect all the time.
     const MOST: usize = 4096;
-    for _ in 0..MOST {
+    let backlog = usize::try_from(e.options.borrow().listen_backlog).unwrap_or(0);
+    for _ in 0..=backlog.max(MOST) {
         if listener.is_closed() || e.is_dead() {
             return;
         }
