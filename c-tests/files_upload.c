@@ -496,6 +496,17 @@ static void longest_name(void) {
     CHECK(upload_piece(query, "x") < 0);  // nor does the system take a name of that length
     CHECK_EQ(s_longest, len < 4096 ? len : 0);
   }
+  // The same where the body goes straight to a file, up/nnn.
+  for (len = 4095; len < 4097; len++) {
+    struct site t;
+    s_longest = 0;
+    snprintf(query, 5000, "PUT /u%0*d HTTP/1.1\r\nContent-Length: 2\r\n\r\nxy", (int) len - 3, 0);
+    open_site(&t, query);
+    POLL_UNTIL(&t.mgr, s.ends == 1);
+    CHECK(strcmp(s.said, "fine") != 0);
+    CHECK_EQ(s_longest, len < 4096 ? len : 0);
+    close_site(&t);
+  }
   s_fs = mg_fs_posix;
   free(query);
 }

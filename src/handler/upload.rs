@@ -231,7 +231,7 @@ pub(crate) fn start_file(c: ConnRef, body: Body, name: &[u8], dir: &[u8], fs: Fs
         return refuse(c, callback, c"bad name");
     }
     // Both may be parts of c->recv.
-    let fits = dir.len() + name.len() < PATH_MAX;
+    let fits = dir.len() + 1 + name.len() < PATH_MAX;
     let (dir, path) = if fits { (dir.to_vec(), CString::new([dir, b"/", name].concat()).ok()) } else { (Vec::new(), None) };
     start(c, body, callback, c"open failed", || {
         let is_dir = |p: &CString| fs.status(p).is_some_and(|(flags, ..)| flags & MG_FS_DIR != 0);
