@@ -117,6 +117,7 @@ mod tests {
         assert_eq!(http(951_827_401).as_ref(), Some(b"Tue, 29 Feb 2000 12:30:01 GMT"));
         assert_eq!((http(-1), http(LAST + 1)), (None, None));
         assert_eq!(parse_http(b"Sunday, 06-Nov-69 08:49:37 GMT"), parse_http(b"Wed, 06 Nov 2069 08:49:37 GMT"));
+        assert_eq!(parse_http(b"Friday, 02-Jan-70 00:00:00 GMT"), Some(86400));
         assert_eq!(parse_http(b"Mon, 01 Jan 1601 00:00:00 GMT"), Some(0));
     }
 

@@ -440,10 +440,22 @@ mod tests {
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&first, &second])), Some(Reply::Nothing));
         // A name of maximum length, and one that exceeds it through pointers.
         let long: Vec<u8> = [&[63u8][..], &[b'x'; 63]].concat().repeat(3);
-        let fits = [&long[..], &[50], &[b'x'; 50], QUESTION].concat();
+        let fits = [&long[..], &[51], &[b'x'; 51], QUESTION].concat();
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&fits, A, ip)])), Some(Reply::Nothing));
-        let too_long = [&long[..], &[60], &[b'x'; 60], QUESTION].concat();
+        let too_long = [&long[..], &[52], &[b'x'; 52], QUESTION].concat();
         assert_eq!(reply(&q, &replied(&q, 0x8180, &[&answer(&too_long, A, ip)])), None);
+    }
+
+    #[test]
+    fn compression_pointers_have_fourteen_bits() {
+        let q = asked("h.example");
+        let long: Vec<u8> = [&[63u8][..], &[b'x'; 63]].concat().repeat(3);
+        let filler = answer(&[&long[..], QUESTION].concat(), 16, &[0; 1000]);
+        let at = (q.len() + filler.len()) as u16;
+        assert!(at >= 1024);
+        let ip = answer(b"\x01c\0", A, &[1, 2, 3, 4]);
+        let alias = answer(QUESTION, CNAME, &(0xc000 | at).to_be_bytes());
+        assert_eq!(reply(&q, &replied(&q, 0x8180, &[&filler, &ip, &alias])), addresses(&[4]));
     }
 
     #[test]

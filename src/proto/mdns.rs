@@ -455,6 +455,18 @@ mod tests {
     }
 
     #[test]
+    fn questions_beyond_the_sixteenth_are_ignored() {
+        let mut q = dns::query(0, 0, b"\x03dev\x05local\0", A);
+        let one = q[HEADER..].to_vec();
+        for (count, found) in [(16, 16), (17, 16)] {
+            q.truncate(HEADER);
+            q.extend(one.repeat(count));
+            q[5] = count as u8;
+            assert_eq!(questions(&q).len(), found);
+        }
+    }
+
+    #[test]
     fn long_queries_must_have_exactly_the_announced_records() {
         let known = answer(0, A, b"other", &HTTP, IP).unwrap()[HEADER..].to_vec();
         let mut q = dns::query(0, 0, b"\x03dev\x05local\0", A);

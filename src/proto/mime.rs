@@ -168,6 +168,13 @@ mod tests {
     }
 
     #[test]
+    fn a_long_suffix_is_no_known_one() {
+        // As numbers of 16 bytes these two would be the same.
+        assert_eq!(of(b"a.\0\0\0\0\0\0\0\0\0\0\0\x01html", b""), super::OTHER);
+        assert_ne!(of(b"a.html", b""), super::OTHER);
+    }
+
+    #[test]
     fn common_types_are_known() {
         for (path, want) in [
             ("a.wasm", "application/wasm"),

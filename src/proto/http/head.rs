@@ -545,6 +545,13 @@ mod tests {
     }
 
     #[test]
+    fn a_response_has_more_than_the_name_of_the_protocol() {
+        assert!(parsed(b"HTTP/1 x y\r\n\r\n").unwrap().unwrap().0.is_response());
+        assert!(parsed(b"HTTP/ x y\r\n\r\n").is_err());
+        assert!(!parsed(b"HTTP/ x HTTP/1.1\r\n\r\n").unwrap().unwrap().0.is_response());
+    }
+
+    #[test]
     fn head_ends_at_the_first_blank_line_of_either_kind() {
         for (text, want) in [
             ("", Ok(None)),
