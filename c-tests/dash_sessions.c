@@ -239,6 +239,22 @@ static void client_that_does_not_read(void) {
   peer_free(&p);
 }
 
+// Handlers of the application's own find them there.
+static void user_and_dashboard_of_a_websocket(void) {
+  struct mg_dash_user *user;
+  struct mg_dash *its;
+  struct mg_connection *c;
+  struct peer p;
+  open_websocket(&p, who("admin", 7));
+  c = websocket();
+  memcpy(&user, c->data + 8, sizeof(user));
+  memcpy(&its, c->data + 16, sizeof(its));
+  CHECK(its == &dash && user->dash == &dash && strcmp(user->name, "admin") == 0);
+  c->is_closing = 1;
+  POLL_UNTIL(&mgr, peer_read(&p));
+  peer_free(&p);
+}
+
 static void nothing_more_to_one_that_ends(void) {
   struct mg_connection *c;
   struct peer p;
@@ -308,6 +324,7 @@ int main(void) {
   two_dashboards();
   two_managers();
   client_that_does_not_read();
+  user_and_dashboard_of_a_websocket();
   nothing_more_to_one_that_ends();
   websocket_of_the_application();
   one_guest();

@@ -187,8 +187,11 @@ static void backend_answers(struct mg_mgr *mgr) {
   }
 }
 
+static bool hints;
+
 static void proxy(struct mg_connection *c, int ev, void *ev_data) {
   note(c, ev);
+  if (ev == MG_EV_HTTP_HDRS && hints) mg_http_reply(c, 103, "Link: a\r\n", "%s", "");
   if (ev == MG_EV_HTTP_MSG) {
     c->is_resp = 0;
     front = c->id;
@@ -218,6 +221,26 @@ static void a_request_that_nothing_was_queued_for_keeps_its_connection(const cha
   mg_mgr_free(&mgr);
 }
 
+// What the handler sends before the request is delivered is no answer to it.
+static void a_request_with_early_hints_keeps_its_connection(void) {
+#define HINTS "HTTP/1.1 103 \r\nLink: a\r\nConnection: close\r\nContent-Length: 0          \r\n\r\n"
+  struct mg_mgr mgr;
+  struct peer p;
+  messages = closes = answers_due = 0;
+  hints = true;
+  peer_open(&p, serve(&mgr, proxy, NULL));
+  CHECK(peer_send_text(&p, GET_CLOSE));
+  POLL_UNTIL(&mgr, messages == 1);
+  poll_often(&mgr);
+  CHECK(peer_has(&p, 1) && peer_got(&p, HINTS));
+  backend_answers(&mgr);
+  POLL_UNTIL(&mgr, peer_has(&p, sizeof(HINTS) + 1) || p.end != PEER_OPEN);
+  CHECK(peer_got(&p, HINTS "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"));
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  hints = false;
+}
+
 int main(void) {
   mg_log_set(MG_LL_ERROR);
   http_1_0();
@@ -228,5 +251,6 @@ int main(void) {
   a_request_that_nothing_was_queued_for_keeps_its_connection(GET_CLOSE);
   a_request_that_nothing_was_queued_for_keeps_its_connection(GET_10);
   a_request_that_nothing_was_queued_for_keeps_its_connection(GET);
+  a_request_with_early_hints_keeps_its_connection();
   return DONE();
 }

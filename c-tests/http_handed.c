@@ -163,6 +163,17 @@ static void a_line_after_the_last(void) {
   end();
 }
 
+// One byte of another request does.
+static void a_byte_of_the_next_request(void) {
+  if (!begin(WAIT)) return;
+  hand_in("GET / HTTP/1.0\r\n\r\nG");
+  CHECK_EQ(messages, 1);
+  mg_http_reply(conn, 200, "", "%s", "ok");
+  hand_in("ET / HTTP/1.1\r\n\r\n");
+  CHECK_EQ(messages, 2);
+  end();
+}
+
 // The next request does not wait for an event when the application has answered.
 static void requests_after_a_late_answer(void) {
   if (!begin(WAIT)) return;
@@ -307,6 +318,7 @@ int main(void) {
   many_requests();
   requests_after_the_last();
   a_line_after_the_last();
+  a_byte_of_the_next_request();
   requests_after_a_late_answer();
   requests_after_much_output();
   refusals();

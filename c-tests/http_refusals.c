@@ -116,6 +116,10 @@ static void errors_are_reported(void) {
   send_request(LOOK_ON, BAD_CHUNK);
   expect_end(BAD);
   CHECK(heads == 1 && messages == 0 && errors == 1 && strcmp(error_text, "Invalid chunk") == 0);
+  // A body without an end
+  send_request(LOOK_ON, POST "Transfer-Encoding: chunked, gzip\r\n\r\n");
+  expect_end(BAD);
+  CHECK(heads == 1 && messages == 0 && errors == 1 && strcmp(error_text, "Invalid Transfer-Encoding") == 0);
   // A malformed head is nothing that an application hears of.
   send_request(LOOK_ON, POST "A : b\r\n\r\n");
   expect_end(BAD);

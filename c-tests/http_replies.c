@@ -62,6 +62,12 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
     c->send.len = before;
     mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     CHECK(!c->is_resp);
+  } else if (mg_match(hm->uri, mg_str("/framed"), NULL)) {
+    // Ends with a chunk, of which the head says nothing.
+    mg_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n");
+    CHECK(c->is_resp);
+    mg_http_printf_chunk(c, "%s", "one");
+    CHECK(!c->is_resp);
   } else if (mg_match(hm->uri, mg_str("/torn"), NULL)) {
     // Takes back a part that counted already.
     size_t before = c->send.len;
@@ -216,6 +222,7 @@ static void odd_ways(void) {
   ASK("GET /p HTTP/1.1\r\n\r\n" TAIL, EMPTY REPLY "hello", 2);
   by_hand = false;
   ASK("GET /again HTTP/1.1\r\n\r\n" TAIL, EMPTY REPLY "hello", 2);
+  ASK("GET /framed HTTP/1.1\r\n\r\n", H "Content-Length: 15\r\n\r\n00000003\r\none\r\n", 1);
   ASK("GET /torn HTTP/1.1\r\n\r\n" TAIL, "HTTP/1.1 204 No Content\r\n\r\n12345", 1);
   ASK("GET /taken HTTP/1.1\r\n\r\n" TAIL, EMPTY, 1);
   ASK("HEAD /more HTTP/1.1\r\n\r\n", REPLY "more", 1);

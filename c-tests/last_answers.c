@@ -34,6 +34,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     mg_send(c, "ow", 2);
     mg_send(c, "n", 1);
   }
+  if (mg_match(hm->uri, mg_str("/closes"), NULL)) mg_http_reply(c, 200, "Connection: close\r\n", "hi");
   if (mg_match(hm->uri, mg_str("/drained"), NULL)) {
     mg_printf(c, OWN);
     c->is_resp = 0;
@@ -87,6 +88,19 @@ static void behind_another(void) {
   end(&mgr, &p);
   begin(&mgr, &p, GET("/hi") GET("/draining"));
   expect_end(&mgr, &p, HI OWN);
+  end(&mgr, &p);
+}
+
+// The program says in an answer that it is the last, although it is not. That says nothing about the next one.
+static void behind_one_that_said_so(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  begin(&mgr, &p, GET("/closes"));
+  expect_open(&mgr, &p, HI_CLOSE);
+  ask(&mgr, &p, GET("/drained"));
+  expect_open(&mgr, &p, OWN);
+  ask(&mgr, &p, GET("/hi"));
+  expect_end(&mgr, &p, HI_CLOSE);
   end(&mgr, &p);
 }
 
@@ -238,6 +252,7 @@ static void slow_body(void) {
 
 int main(void) {
   behind_another();
+  behind_one_that_said_so();
   before_another();
   asked_to_be_the_last();
   behind_head();

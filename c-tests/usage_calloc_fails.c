@@ -317,6 +317,44 @@ static void kept_memory_is_given_back(void) {
   peer_free(&p[0]), peer_free(&p[1]);
 }
 
+// There is no room to say in the queued answer that it is the last: the next one says it.
+static void drain_without_room(struct mg_connection *c, struct mg_http_message *hm) {
+  struct mgx_drain_opts opts;
+  const size_t size = c->send.size;
+  memset(&opts, 0, sizeof(opts));
+  opts.idle_grace_ms = 100000;
+  answer(c, hm);
+  CHECK(c->send.len > 0);
+  c->send.size = c->send.len;
+  most = 0;
+  starving = true;
+  mgx_conn_drain(c, &opts);
+  starving = false;
+  most = BIG / 2;
+  if (c->send.size < size) c->send.size = size;
+  action = answer;
+}
+
+static void an_announcement_without_room(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  action = drain_without_room, answers = true;
+  errors = closes = 0;
+  peer_open(&p, serve(&mgr, fn, NULL));
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n"));
+  POLL_UNTIL(&mgr, has_answer(&p));
+  poll_often(&mgr);
+  CHECK(peer_drop_close(&p, 0) == 0 && closes == 0);
+  p.len = 0;
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n"));
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK(has_answer(&p));
+  CHECK_EQ(peer_drop_close(&p, 0), 1);
+  CHECK_EQ(errors, 0);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 int main(void) {
   static const action_t all[] = {long_head,          long_body,    long_bytes,             long_head_before_chunks, long_chunk,
                                  long_printed_chunk, long_upgrade, long_formatted_upgrade, long_publication,
@@ -352,6 +390,7 @@ int main(void) {
   }
   mg_mgr_free(&mgr);
   kept_memory_is_given_back();
+  an_announcement_without_room();
   methods();
   mqtt_acknowledgements();
   messages_of_threads();
