@@ -118,6 +118,10 @@ mod tests {
         assert_eq!((http(-1), http(LAST + 1)), (None, None));
         assert_eq!(parse_http(b"Sunday, 06-Nov-69 08:49:37 GMT"), parse_http(b"Wed, 06 Nov 2069 08:49:37 GMT"));
         assert_eq!(parse_http(b"Friday, 02-Jan-70 00:00:00 GMT"), Some(86400));
+        for (month, days) in MONTHS.iter().zip([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]) {
+            assert!(parse_http(format!("Sun, {days} {month} 2023 00:00:00 GMT").as_bytes()).is_some(), "{month}");
+            assert!(parse_http(format!("Sun, {} {month} 2023 00:00:00 GMT", days + 1).as_bytes()).is_none(), "{month}");
+        }
         assert_eq!(parse_http(b"Mon, 01 Jan 1601 00:00:00 GMT"), Some(0));
     }
 

@@ -139,6 +139,7 @@ mod tests {
         assert_eq!(got.servers[2], Ip::V4([10, 0, 0, 2]));
         assert_eq!(got.search, [b"a.b".to_vec(), b"c.".to_vec()]);
         assert_eq!((got.ndots, got.timeout_ms, got.attempts), (5, 1000, 5));
+        assert_eq!(conf(b"search a b c d e f g h i", parse).search.len(), 8);
     }
 
     #[test]
