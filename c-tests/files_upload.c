@@ -51,6 +51,7 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_HTTP_HDRS && hm->uri.len > 1 && hm->uri.buf[1] == 'u') {
     struct mg_str name = mg_str_n(hm->uri.buf + 2, hm->uri.len - 2), copy = s.copied ? mg_strdup(hm->head) : mg_str(NULL);
     struct mg_http_message own;
+    if (mg_match(name, mg_str("zero"), NULL)) name = mg_str_n("\0b", 2);
     if (s.early) mg_http_reply(c, 200, "", "early");
     if (s.copied && mg_http_parse(copy.buf, copy.len, &own) > 0) hm = &own;
     if (s.firmware) {
@@ -364,13 +365,13 @@ static void answered_by_the_library(void) {
 
 static void refused_before_it_begins(void) {
 #ifdef _WIN32
-  const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/", "/unul", "/uf:x", "/uf.", "/u"};
+  const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/", "/unul", "/uf:x", "/uf.", "/u", "/uzero"};
   const char *said[] = {"bad name",    "bad name",    "open failed", "open failed", "bad name",
-                        "open failed", "open failed", "open failed", "bad name"};
+                        "open failed", "open failed", "open failed", "bad name", "bad name"};
   const int made = 1;
 #else
-  const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/", "/uout/x", "/u"};
-  const char *said[] = {"bad name", "bad name", "open failed", "open failed", "bad name", "open failed", "bad name"};
+  const char *uris[] = {"/u../x", "/u~x", "/unowhere/x", "/udir", "/udir/", "/uout/x", "/u", "/uzero"};
+  const char *said[] = {"bad name", "bad name", "open failed", "open failed", "bad name", "open failed", "bad name", "bad name"};
   const int made = 2;
   CHECK(symlink("..", "up/out") == 0);
 #endif

@@ -15,6 +15,7 @@ static char seen[200];
 static int opened, closes;
 static enum mgx_reason reason;
 static size_t unsent;
+static bool takes_over;
 
 static void handler(struct mg_connection *c, int ev, void *ev_data) {
   size_t n = strlen(seen);
@@ -24,6 +25,7 @@ static void handler(struct mg_connection *c, int ev, void *ev_data) {
     struct mg_ws_message *wm = (struct mg_ws_message *) ev_data;
     mg_snprintf(seen + n, sizeof(seen) - n, "%d:%lu ", wm->flags, (unsigned long) wm->data.len);
   }
+  if (ev == (int) MGX_EV_DRAIN && c->is_websocket && takes_over) c->is_websocket = 0, c->pfn = NULL;
   if (ev == MG_EV_CLOSE && c->is_accepted) {
     closes++, ws = NULL;
     reason = mgx_close_reason(c);
@@ -267,6 +269,23 @@ static void upgraded_during_its_drain(void) {
   finish(&p);
 }
 
+// It is none any more when the application has heard of the drain.
+static void no_websocket_any_more(void) {
+  struct mgx_drain_opts o = options(7000);
+  struct peer p;
+  takes_over = true;
+  start_server();
+  peer_open(&p, listener);
+  POLL_UNTIL(&mgr, mgr.conns != listener);
+  CHECK(mgx_conn_drain(mgr.conns, &o));
+  poll_often(&mgr);
+  CHECK(peer_send_text(&p, WS_REQUEST));
+  POLL_UNTIL(&mgr, peer_read(&p) && closes == 1);
+  WS_GOT(&p, WS_ANSWER);
+  finish(&p);
+  takes_over = false;
+}
+
 enum when { BEFORE, IN_LAME_DUCK, IN_IDLE_GRACE };
 
 static void upgraded_during_the_managers_drain(enum when when) {
@@ -382,6 +401,7 @@ int main(void) {
   the_peer_disconnects_without_a_close_frame(false);
   the_peer_disconnects_without_a_close_frame(true);
   upgraded_during_its_drain();
+  no_websocket_any_more();
   upgraded_during_the_managers_drain(BEFORE);
   upgraded_during_the_managers_drain(IN_LAME_DUCK);
   upgraded_during_the_managers_drain(IN_IDLE_GRACE);
