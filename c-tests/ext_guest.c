@@ -61,6 +61,7 @@ int main(void) {
   struct mg_mgr zero;
   struct mg_connection *listener, *c;
   struct mgx_mgr_drain_opts opts;
+  struct mgx_drain_opts terms;
   struct peer p, slow;
   struct seen {
     int ticks, once;
@@ -168,6 +169,21 @@ int main(void) {
   if (requests == 1) CHECK_EQ(mgx_mgr_timeout_ms(&mgr), 0);
   LOOP_UNTIL(peer_read(&p));
   CHECK(peer_got(&p, OWN HI_CLOSE));
+  peer_free(&p);
+
+  // A drain without a limit for the response it waits for: there is no time to wait for either.
+  peer_open(&p, listener);
+  forget();
+  CHECK(peer_send_text(&p, GET("/nothing")));
+  LOOP_UNTIL(requests == 1);
+  memset(&terms, 0, sizeof(terms));
+  terms.response_timeout_ms = -1;
+  CHECK(mgx_conn_drain(last, &terms));
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_timeout_ms(&mgr), -1);
+  mg_http_reply(last, 200, "", "hi");
+  LOOP_UNTIL(peer_read(&p));
+  CHECK(peer_got(&p, HI_CLOSE));
   peer_free(&p);
 
   // A connection without MG_EV_POLL.

@@ -350,7 +350,9 @@ mod tests {
         for (text, len) in [("\u{e9}", 122), ("\u{20ac}", 123), ("\u{1f600}", 120)] {
             assert_eq!(clip(text.repeat(100).as_bytes()), text.repeat(len / text.len()).as_bytes());
         }
+        // No character is that long.
         assert_eq!(clip(&[0x80; 200]).len(), 123);
+        assert_eq!(clip(&[&[b'a'; 120][..], &[0x80; 80]].concat()).len(), 123);
     }
 
     fn cut<'a>(data: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
