@@ -117,6 +117,7 @@ mod tests {
         assert_eq!(http(951_827_401).as_ref(), Some(b"Tue, 29 Feb 2000 12:30:01 GMT"));
         assert_eq!((http(-1), http(LAST + 1)), (None, None));
         assert_eq!(parse_http(b"Sunday, 06-Nov-69 08:49:37 GMT"), parse_http(b"Wed, 06 Nov 2069 08:49:37 GMT"));
+        assert_eq!(parse_http(b"Sat, 31 Dec 2016 23:59:60 GMT"), parse_http(b"Sun, 01 Jan 2017 00:00:00 GMT"));
         assert_eq!(parse_http(b"Friday, 02-Jan-70 00:00:00 GMT"), Some(86400));
         for (month, days) in MONTHS.iter().zip([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]) {
             assert!(parse_http(format!("Sun, {days} {month} 2023 00:00:00 GMT").as_bytes()).is_some(), "{month}");
@@ -144,6 +145,7 @@ mod tests {
             "Sun, 06 Nov 1994 24:49:37 GMT",
             "Sun, 06 Nov 1994 08:60:37 GMT",
             "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun Nov 006 08:49:37 1994",
             "Sun, 06 Nov 1994 08:49 GMT",
             "Sun, 06 Nov 1994 08:49:37:00 GMT",
             "Sun, 06 Nov 1994 +8:49:37 GMT",

@@ -519,6 +519,14 @@ mod tests {
     }
 
     #[test]
+    fn records_beyond_the_eighth_are_ignored() {
+        let one = (INSTANCE, A, &[10, 0, 0, 1][..]);
+        for (count, found) in [(8, 8), (9, 8)] {
+            assert_eq!(addresses(&responded(&vec![one; count])).len(), found);
+        }
+    }
+
+    #[test]
     fn a_response_may_repeat_the_question() {
         let mut a = responded(&[(INSTANCE, A, &[10, 0, 0, 1])]);
         a[5] = 1;
