@@ -17,6 +17,7 @@ enum act {
   WAIT,         // answers later
   LAST,         // answers, and drains
   CLOSE,        // answers, and closes
+  TAKE,         // answers, and deletes the message
   FILL,         // the first answer is all that may be queued
   FILL_CLOSE,   // the same; the second closes
 };
@@ -51,6 +52,11 @@ static void serve_fn(struct mg_connection *c, int ev, void *ev_data) {
     fill(c);
   } else {
     mg_http_reply(c, 200, "", "%d", messages);
+  }
+  if (act == TAKE) {
+    struct mg_http_message *hm = (struct mg_http_message *) ev_data;
+    CHECK(mg_strcmp(hm->method, mg_str("GET")) == 0);
+    mg_iobuf_del(&c->recv, 0, hm->message.len);
   }
   if (act == LAST) c->is_draining = 1;
   if (act == CLOSE || (act == FILL_CLOSE && messages > 1)) c->is_closing = 1;
@@ -136,6 +142,14 @@ static void many_requests(void) {
   // The others' turn comes after so many; the rest does not wait for an event.
   CHECK_EQ(messages, 256);
   poll_at_once(messages == 300);
+  end();
+}
+
+// A handler that deletes its message deletes nothing of the next one, nor does the library.
+static void messages_that_are_taken(void) {
+  if (!begin(TAKE)) return;
+  hand_in(GET GET GET);
+  CHECK(messages == 3 && conn->recv.len == 0);
   end();
 }
 
@@ -316,6 +330,7 @@ int main(void) {
   a_request_in_parts();
   bytes_that_are_not_announced();
   many_requests();
+  messages_that_are_taken();
   requests_after_the_last();
   a_line_after_the_last();
   a_byte_of_the_next_request();
