@@ -19,6 +19,7 @@ enum what {
   DRAIN_THEN_PRINTED,
   SWITCHING_THEN_DRAIN,
   DRAIN_THEN_SWITCHING,
+  PROCESSING_THEN_DRAIN,
   REPLY_REPLACED_THEN_DRAIN,
   REPLY_PREFIXED_THEN_DRAIN,
   PRINTED_THEN_REPLY_THEN_DRAIN,
@@ -89,6 +90,10 @@ static void server(struct mg_connection *c, int ev, void *ev_data) {
     case DRAIN_THEN_SWITCHING:
       c->is_draining = 1;
       mg_http_reply(c, 101, "Upgrade: x\r\n", "");
+      break;
+    case PROCESSING_THEN_DRAIN:
+      mg_http_reply(c, 102, "", "");
+      c->is_draining = 1;
       break;
     case REPLY_REPLACED_THEN_DRAIN:
       mg_http_reply(c, 200, "", "hi");
@@ -190,6 +195,8 @@ static void output_of_the_application_is_not_touched(void) {
 static void a_protocol_switch_is_not_touched(void) {
   expect(SWITCHING_THEN_DRAIN, GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 0          \r\n\r\n", 0, false);
   expect(DRAIN_THEN_SWITCHING, GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 0          \r\n\r\n", 0, false);
+  // Other heads are, whatever they mean to the application.
+  expect(PROCESSING_THEN_DRAIN, GET, "HTTP/1.1 102 Processing\r\nContent-Length: 0          \r\n\r\n", 1, false);
 }
 
 // A head that the application has moved is not looked for. Nothing else is damaged.
