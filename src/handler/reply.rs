@@ -192,13 +192,13 @@ pub(crate) fn lines(c: ConnRef, code: c_int, parts: &[&[u8]], headers: &[u8]) ->
 /// End of a head, with ten columns and a blank for the length.
 const LENGTH: &[u8] = b"Content-Length:            \r\n\r\n";
 
-/// Writes a body length into its ten columns.
+/// Writes a body length into its ten columns; the blank takes an eleventh digit.
 fn set_length(c: ConnRef, at: usize, len: usize) {
     let mut memory = [0; 20];
     let digits = decimal(&mut memory, len as u64);
     // SAFETY: the connection's own buffer.
     let out = unsafe { bytes::slice_mut(c.send_info().buf, c.send_len()) };
-    if let Some(field) = out.get_mut(at..at + digits.len()).filter(|f| f.len() <= 10) {
+    if let Some(field) = out.get_mut(at..at + digits.len()).filter(|f| f.len() <= 11) {
         field.copy_from_slice(digits);
     }
 }
