@@ -37,14 +37,14 @@ const OFFERS: usize = 16;
 /// follow. Returns the number of bytes sent, and why it stopped: `Io::Done` after all, or after `most` calls.
 ///
 /// # Safety
-/// `buf` points at `len` readable bytes.
+/// `buf` points at `len` readable bytes, at least one.
 pub(crate) unsafe fn offer(rec: &ConnState, buf: *const u8, len: usize, more: bool, most: usize) -> (usize, Io) {
     let mut total = 0;
     for _ in 0..most {
         // SAFETY: the rest of the bytes.
         match unsafe { sock::send(rec.fd.get(), buf.add(total), len - total, more) } {
             Io::Done(n @ 1..) => total += n,
-            Io::Done(0) if len > total => return (total, Io::Wait),
+            Io::Done(0) => return (total, Io::Wait),
             other => return (total, other),
         }
         if total == len {
