@@ -78,7 +78,8 @@ impl Stream {
         output::append_bytes(c, &block[..got]).then_some(got)
     }
 
-    /// Leaves the rest to later service calls. The result is for `c->pfn_data`.
+    /// Leaves the rest to the service call that sends the head, which was queued before, and to later ones. The result is for
+    /// `c->pfn_data`.
     pub(crate) fn begin(mut self, c: ConnRef, rec: &ConnState, last: bool, done: Done) -> *mut mg_fd {
         (self.last, self.done) = (last, Some(done));
         self.pair = heap::new_zeroed();
@@ -90,9 +91,6 @@ impl Stream {
         let pair = self.pair;
         rec.stream.set(Some(Box::new(self)));
         c.update(|f| f.set_streaming(true));
-        if let Some(e) = c.engine() {
-            e.touch(rec);
-        }
         pair
     }
 }
