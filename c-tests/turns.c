@@ -294,6 +294,32 @@ static void closed_ones_leave_nothing(void) {
   mg_mgr_free(&mgr);
 }
 
+static size_t address_space(void) {
+  unsigned long pages = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  if (f == NULL) return 0;
+  if (fscanf(f, "%lu", &pages) != 1) pages = 0;
+  fclose(f);
+  return pages * 4096;
+}
+
+// They wait in pages of their own, a megabyte of them for each manager here.
+static void messages_that_nobody_fetches_leave_nothing(void) {
+  static char text[16000];
+  size_t before = 0;
+  int i, k;
+  for (i = 0; i < 120; i++) {
+    struct mg_connection *c;
+    if (i == 20) before = address_space();
+    mg_mgr_init(&mgr);
+    c = udp("a");
+    CHECK(mg_wakeup_init(&mgr));
+    for (k = 0; k < 60; k++) CHECK(mg_wakeup(&mgr, c->id, text, sizeof(text)));
+    mg_mgr_free(&mgr);
+  }
+  CHECK(address_space() < before + 50000000);
+}
+
 static void managers_leave_nothing(void) {
   size_t before = 0;
   int i;
@@ -497,6 +523,31 @@ static void writable_only(void) {
   mg_mgr_free(&mgr);
 }
 
+// They say what the poll has found. A handler that clears them changes nothing about that.
+static void clears_flags(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) last = c;
+  if (ev == MG_EV_POLL) c->is_readable = c->is_writable = 0;
+  if (ev == MG_EV_READ) requests++, c->recv.len = 0;
+  (void) ev_data;
+}
+
+static void flags_cleared(void) {
+  struct mg_connection *l;
+  struct peer p;
+  forget();
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", clears_flags, NULL);
+  peer_open(&p, l);
+  POLL_UNTIL(&mgr, last != NULL);
+  poll_often(&mgr);
+  CHECK(peer_send_text(&p, "x"));
+  await(last, POLLIN);
+  mg_mgr_poll(&mgr, 0);
+  CHECK_EQ(requests, 1);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
 // What is queued in MG_EV_WRITE has its own poll.
 static void one_write_a_poll(void) {
   struct peer p;
@@ -538,6 +589,117 @@ static void sent_in_the_same_poll(void) {
   }
   peer_free(&p);
   mg_mgr_free(&mgr);
+}
+
+// Of a file that is read in blocks, a poll sends eight: the others wait for their turn, too. The next poll does not sleep.
+static size_t counts_blocks(void *fd, void *buf, size_t len) {
+  written++;
+  return mg_fs_posix.rd(fd, buf, len);
+}
+
+static void serves_in_blocks(struct mg_connection *c, int ev, void *ev_data) {
+  static struct mg_fs fs;
+  struct mg_http_serve_opts o;
+  if (ev != MG_EV_HTTP_MSG) return;
+  memset(&o, 0, sizeof(o));
+  fs = mg_fs_posix;
+  fs.rd = counts_blocks;
+  o.fs = &fs;
+  mg_http_serve_file(c, (struct mg_http_message *) ev_data, "blocks.bin", &o);
+}
+
+static void eight_blocks_a_poll(void) {
+  char *block = (char *) calloc(1, 100 * MG_IO_SIZE);
+  struct mg_connection *l = serve(&mgr, serves_in_blocks, NULL);
+  struct peer p;
+  uint64_t began;
+  int i;
+  CHECK(mg_file_write(&mg_fs_posix, "blocks.bin", block, 100 * MG_IO_SIZE));
+  free(block);
+  written = 0;
+  peer_open(&p, l);
+  CHECK(peer_send_text(&p, GET("/")));
+  POLL_UNTIL(&mgr, written > 0);
+  for (i = 0; i < 3; i++) {
+    peer_read(&p);
+    written = 0;
+    began = real_ms();
+    mg_mgr_poll(&mgr, 20000);
+    CHECK(real_ms() - began < 10000);
+    CHECK(written == 8 || cut_transfers() > 0);
+  }
+  POLL_UNTIL(&mgr, peer_has(&p, 100 * MG_IO_SIZE));
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  remove("blocks.bin");
+}
+
+// A handler that closes when the last of a file is out hears of nothing more, whatever it leaves behind.
+static void closes_behind_a_file(struct mg_connection *c, int ev, void *ev_data) {
+  if (c->is_listening) return;
+  if (closed > 0) requests++;
+  if (ev == MG_EV_CLOSE) closed++;
+  if (ev == MG_EV_WRITE && closed == 0 && opened++ > 1 && !c->is_resp) {
+    mg_close_conn(c);
+    mg_iobuf_add(&c->recv, 0, "GET / HTTP/1.1\r\n\r\n", 18);
+  }
+  serves_in_blocks(c, ev, ev_data);
+}
+
+static void closed_behind_a_file(void) {
+  char *block = (char *) calloc(1, 10 * MG_IO_SIZE);
+  struct mg_connection *l;
+  struct peer p;
+  forget();
+  l = serve(&mgr, closes_behind_a_file, NULL);
+  CHECK(mg_file_write(&mg_fs_posix, "blocks.bin", block, 10 * MG_IO_SIZE));
+  free(block);
+  peer_open(&p, l);
+  CHECK(peer_send_text(&p, GET("/")));
+  POLL_UNTIL(&mgr, closed > 0);
+  poll_often(&mgr);
+  CHECK_EQ(closed, 1);
+  CHECK_EQ(requests, 0);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  remove("blocks.bin");
+}
+
+// A handler closes within a file, whose protocol handler it has taken away, and serves one on a connection that gets its place: that
+// gets all of it.
+static int served_end;
+
+static void serves_on_another(struct mg_connection *c, int ev, void *ev_data) {
+  struct mg_http_message hm;
+  serves_in_blocks(c, ev, ev_data);
+  if (ev != MG_EV_WRITE || opened++ > 0) return;
+  c->pfn = NULL;
+  mg_close_conn(c);
+  CHECK(mg_http_parse(GET("/"), strlen(GET("/")), &hm) > 0);
+  serves_in_blocks(mg_wrapfd(&mgr, served_end, named, NULL), MG_EV_HTTP_MSG, &hm);
+}
+
+static void a_file_in_its_place(void) {
+  const size_t size = 10 * MG_IO_SIZE;
+  char *block = (char *) calloc(1, size);
+  struct mg_connection *l;
+  struct peer p, other;
+  int ends[2];
+  forget();
+  memset(&other, 0, sizeof(other));
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  served_end = ends[0];
+  other.fd = ends[1];
+  CHECK(mg_file_write(&mg_fs_posix, "blocks.bin", block, size));
+  free(block);
+  l = serve(&mgr, serves_on_another, NULL);
+  peer_open(&p, l);
+  CHECK(peer_send_text(&p, GET("/")));
+  POLL_UNTIL(&mgr, peer_has(&other, size));
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+  peer_free(&other);
+  remove("blocks.bin");
 }
 
 // A drain that begins before the first poll has all its time.
@@ -597,6 +759,46 @@ static void known_events_do_not_wake(bool more, bool end) {
   c->is_full = 0;
   POLL_UNTIL(&mgr, requests > 0);
   peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
+// The end of the stream wakes a poll although reading is paused, and is not forgotten: no further event may tell of it.
+static void the_end_behind_a_pause(void) {
+  struct peer p;
+  struct mg_connection *c = accepted(&p);
+  uint64_t began;
+  c->is_full = 1;
+  CHECK(peer_send_text(&p, "what waits"));
+  await(c, POLLIN);
+  poll_often(&mgr);
+  peer_shut(&p);
+  began = real_ms();
+  mg_mgr_poll(&mgr, 20000);
+  CHECK(real_ms() - began < 10000);
+  c->is_full = 0;
+  POLL_UNTIL(&mgr, requests > 0 && closed == 1);
+  peer_free(&p);
+  mg_mgr_free(&mgr);
+}
+
+// Nor does a client that has connected, after the poll that tells it so.
+static void counts_connects(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT) opened++;
+  (void) c, (void) ev_data;
+}
+
+static void connected(void) {
+  struct mg_connection *l;
+  uint64_t began;
+  forget();
+  mg_mgr_init(&mgr);
+  l = mg_listen(&mgr, "tcp://127.0.0.1:0", writes_on, NULL);
+  mg_connect(&mgr, url_of(l, "tcp"), counts_connects, NULL);
+  POLL_UNTIL(&mgr, last != NULL);
+  while (opened == 0) mg_mgr_poll(&mgr, 1);
+  began = real_ms();
+  mg_mgr_poll(&mgr, 20);
+  CHECK(real_ms() - began >= 19);
   mg_mgr_free(&mgr);
 }
 
@@ -743,6 +945,23 @@ static void an_own_connection_taken_off(void) {
   mg_mgr_free(&mgr);
 }
 
+// What it has queued is not sent, and lets polls sleep.
+static void an_own_connection_with_output(void) {
+  struct mg_connection *own;
+  uint64_t began;
+  mg_mgr_init(&mgr);
+  own = mg_alloc_conn(&mgr);
+  own->fn = named, own->fn_data = (void *) "o", own->fd = (void *) (size_t) -1;
+  own->next = mgr.conns, mgr.conns = own;
+  mg_send(own, "x", 1);
+  once("o");
+  began = real_ms();
+  mg_mgr_poll(&mgr, 20);
+  CHECK(real_ms() - began >= 19);
+  CHECK_EQ(own->send.len, 1);
+  mg_mgr_free(&mgr);
+}
+
 // ---- a response to a connection that has had its turn, and is to close
 static struct mg_connection *asking;
 
@@ -787,6 +1006,7 @@ int main(void) {
   a_flag_set_directly();
   wakes_leave_nothing();
   managers_leave_nothing();
+  messages_that_nobody_fetches_leave_nothing();
   late_output_leaves_nothing();
   paused_ones_leave_nothing();
   rest_frees_memory();
@@ -798,16 +1018,23 @@ int main(void) {
   freed_against_its_will(false);
   freed_against_its_will(true);
   writable_only();
+  flags_cleared();
   one_write_a_poll();
   sent_in_the_same_poll();
+  eight_blocks_a_poll();
+  closed_behind_a_file();
+  a_file_in_its_place();
   a_drain_before_the_first_poll();
   for (ways = 0; ways < 4; ways++) known_events_do_not_wake(ways >= 2, ways % 2 == 1);
+  connected();
+  the_end_behind_a_pause();
   a_poll_of_a_millisecond();
   input_left_over();
   a_drain_ends_a_wait();
   no_time_left_behind();
   a_response_given_up();
   an_own_connection_taken_off();
+  an_own_connection_with_output();
   the_last_response_says_so();
   return DONE();
 }
