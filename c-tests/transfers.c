@@ -254,7 +254,35 @@ static void makes_it_small(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE && c->is_accepted) conn = NULL;
 }
 
-static void no_memory_for_packets(void) {
+// A handler that polls, by which the packets that were put aside come back, and then consumes its own packet, loses none of the others.
+static void consumes_behind_a_poll(struct mg_connection *c, int ev, void *ev_data) {
+  size_t before = c->recv.len;
+  if (ev != MG_EV_MQTT_CMD || packets++ > 0) return;
+  CHECK(peer_send(&peer, "\x30\3\0\1a", 5));
+  POLL_UNTIL(&mgr, c->recv.len > before);
+  mg_iobuf_del(&c->recv, 0, 5);
+  (void) ev_data;
+}
+
+static void packets_put_aside(void) {
+  enum { N = 8000 };
+  static char text[5 * N];
+  struct mgx_options o;
+  int i;
+  for (i = 0; i < N; i++) memcpy(text + 5 * i, "\x30\3\0\1a", 5);
+  packets = 0;
+  mg_mgr_init(&mgr);
+  memset(&o, 0, sizeof(o));
+  o.io_size = 65536;
+  mgx_mgr_options(&mgr, &o);
+  listener = mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", consumes_behind_a_poll, NULL);
+  peer_open(&peer, listener);
+  CHECK(peer_send(&peer, text, sizeof(text)));
+  POLL_UNTIL(&mgr, packets == N + 1);
+  end();
+}
+
+static void no_memory_for_packets(mg_event_handler_t fn) {
   // PINGREQ, then a PUBLISH of 25,600 bytes.
   static char text[2 + 4 + 25600] = "\xc0\0\x30\x80\xc8\x01\0\1a";
   struct mgx_options o;
@@ -264,12 +292,31 @@ static void no_memory_for_packets(void) {
   memset(&o, 0, sizeof(o));
   o.io_size = 65536;
   mgx_mgr_options(&mgr, &o);
-  listener = mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", makes_it_small, NULL);
+  listener = mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", fn, NULL);
   peer_open(&peer, listener);
   CHECK(peer_send(&peer, text, sizeof(text)));
   POLL_UNTIL(&mgr, packets > 0 && conn == NULL);
   CHECK(packets == 1 && faults == 1);
   end();
+}
+
+// The buffer has room for a part of the packets that are put back into it. With those lost, no more is read.
+static void makes_it_small_and_polls(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) conn = c;
+  if (ev == MG_EV_READ) CHECK_EQ(faults, 0);
+  if (ev == MG_EV_MQTT_CMD && packets++ == 0) {
+    c->recv.align = 0;
+    CHECK(mg_iobuf_resize(&c->recv, c->recv.len + 100));
+    most = 1000;
+    CHECK(peer_send_text(&peer, "more"));
+    POLL_UNTIL(&mgr, faults > 0);
+  }
+  if (ev == MG_EV_ERROR) {
+    faults++;
+    CHECK(strcmp((char *) ev_data, "OOM") == 0);
+    most = (size_t) -1;
+  }
+  if (ev == MG_EV_CLOSE && c->is_accepted) conn = NULL;
 }
 
 // ---- the log of what is transferred
@@ -359,6 +406,58 @@ static void closed_in_the_first_read(void) {
   end();
 }
 
+#ifndef _WIN32
+// A handler closes, and another connection, whose reading is paused, gets its place in a nested poll: its data stays where it is.
+static struct mg_connection *paused;
+static int paused_end;
+
+static void makes_room_for_a_paused_one(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) conn = c;
+  if (ev == MG_EV_READ && c == conn && paused == NULL) {
+    mg_close_conn(c);
+    paused = mg_wrapfd(&mgr, paused_end, keeps, NULL);
+    paused->is_full = 1;
+    poll_often(&mgr);
+    CHECK_EQ(c->recv.len, 0);
+  }
+  (void) ev_data;
+}
+
+// The same when it hears of the request behind one that it has answered in MG_EV_POLL.
+static void makes_room_when_asked_again(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) conn = c;
+  if (ev == MG_EV_POLL && c == conn && messages == 1 && c->recv.len > 0) mg_http_reply(c, 200, "", "hi");
+  if (ev == MG_EV_HTTP_MSG && ++messages == 2) {
+    long n = 0;
+    makes_room_for_a_paused_one(c, MG_EV_READ, &n);
+  }
+  (void) ev_data;
+}
+
+static void closed_for_a_paused_one(bool http) {
+  int ends_of[2];
+  paused = NULL;
+  messages = 0;
+  received = keep = 0;
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends_of) == 0);
+  paused_end = ends_of[0];
+  CHECK(send(ends_of[1], "other", 5, 0) == 5);
+  begin(http ? makes_room_when_asked_again : makes_room_for_a_paused_one);
+  if (http) {
+    peer_free(&peer);
+    conn = NULL;
+    peer_open(&peer, mg_http_listen(&mgr, "http://127.0.0.1:0", makes_room_when_asked_again, NULL));
+    POLL_UNTIL(&mgr, conn != NULL);
+  }
+  CHECK(peer_send_text(&peer, http ? GET("/a") GET("/b") : "x"));
+  POLL_UNTIL(&mgr, paused != NULL);
+  if (paused != NULL) paused->is_full = 0;
+  POLL_UNTIL(&mgr, received == 5);
+  end();
+  close(ends_of[1]);
+}
+#endif
+
 #ifndef _WIN32  // where a reset does not show so
 // The reset arrives in the middle of a service call: after a read that filled the buffer, or before output is sent.
 static void reset_meanwhile(int ev) {
@@ -392,6 +491,7 @@ static void reset_after_the_end(void) {
 
 // The end of the stream is told only while something is to be sent.
 static void half_closed(bool busy) {
+  uint64_t before;
   start();
   conn->is_resp = busy;
   if (!busy) peer_shut(&peer);
@@ -400,6 +500,10 @@ static void half_closed(bool busy) {
     CHECK_EQ(eofs, 0);
     peer_shut(&peer);
     POLL_UNTIL(&mgr, eofs == 1);
+    poll_often(&mgr);
+    before = real_ms();
+    mg_mgr_poll(&mgr, 20);  // sleeps
+    CHECK(real_ms() - before >= 19);
     CHECK_EQ(closes, 0);
     mg_send(conn, "late", 4);
     conn->is_resp = 0;
@@ -424,6 +528,79 @@ static void answered_at_the_end(void) {
   CHECK(peer_got(&peer, "late"));
   CHECK_EQ(reason, MGX_REASON_PEER_CLOSED);
   end();
+}
+
+// A handler closes the connection when it hears of that end, or when its answer is out, and opens another, which gets its place: that one
+// has nothing to do with the end of the first.
+static struct mg_connection *next_one;
+
+static void opens_the_next(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) conn = c;
+  if (ev == (int) MGX_EV_EOF) mg_send(c, "late", 4);
+  if (ev == MG_EV_WRITE && next_one == NULL) {
+    c->is_draining = 1;
+    mg_close_conn(c);
+    next_one = mg_listen(&mgr, "udp://127.0.0.1:0", ends, NULL);
+  }
+  (void) ev_data;
+}
+
+static void replaced_by_its_answer(void) {
+  closes = 0;
+  reset_in = -1;
+  next_one = NULL;
+  begin(opens_the_next);
+  conn->is_resp = 1;
+  peer_shut(&peer);
+  POLL_UNTIL(&mgr, next_one != NULL);
+  if (next_one != NULL) next_one->is_closing = 1;
+  POLL_UNTIL(&mgr, closes == 1);
+  CHECK_EQ(reason, MGX_REASON_CLOSED_BY_USER);
+  end();
+}
+
+static char next_url[64];
+
+static void asks_elsewhere(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT && c == next_one) mg_printf(c, "GET /next HTTP/1.1\r\n\r\n");
+  if (ev == MG_EV_CONNECT && c == conn) {
+    char *body = make_body(BIG);
+    mg_printf(c, "POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n", BIG);
+    mg_send(c, body, BIG);
+    free(body);
+  }
+  if (ev == (int) MGX_EV_EOF) {
+    mg_close_conn(c);
+    next_one = mg_http_connect(&mgr, next_url, asks_elsewhere, NULL);
+    mg_iobuf_add(&c->send, 0, "GET / HTTP/1.1\r\n\r\n", 18);
+  }
+  (void) ev_data;
+}
+
+static void half_closes(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_READ) c->is_full = 1, shutdown((int) (size_t) c->fd, SHUT_WR);
+  (void) ev_data;
+}
+
+static void has_credentials(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_HTTP_MSG) {
+    char user[10], pass[10];
+    mg_http_creds((struct mg_http_message *) ev_data, user, sizeof(user), pass, sizeof(pass));
+    CHECK(strcmp(user, "u") == 0 && strcmp(pass, "p") == 0);
+    messages++;
+  }
+  (void) c;
+}
+
+static void replaced_at_the_end(void) {
+  messages = 0;
+  next_one = NULL;
+  listener = serve(&mgr, has_credentials, NULL);
+  mg_snprintf(next_url, sizeof(next_url), "http://u:p@127.0.0.1:%d", port_of(listener));
+  listener = mg_listen(&mgr, "tcp://127.0.0.1:0", half_closes, NULL);
+  conn = mg_http_connect(&mgr, url_of(listener, "http"), asks_elsewhere, NULL);
+  POLL_UNTIL(&mgr, messages == 1);
+  mg_mgr_free(&mgr);
 }
 
 #ifndef _WIN32
@@ -474,6 +651,55 @@ static void behind_a_request(bool much) {
     POLL_UNTIL(&mgr, eofs == 1);
   }
   CHECK_EQ(closes, 0);
+  end();
+}
+
+// An application takes a part of its response back before that is sent, and writes it again later: the response is complete then.
+#define HEAD_OF_HI "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+static void begins_an_answer(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_ACCEPT) conn = c;
+  if (ev == MG_EV_HTTP_MSG && messages++ == 0) mg_printf(c, "%s", HEAD_OF_HI);
+  (void) ev_data;
+}
+
+static void a_part_taken_back(void) {
+  messages = 0;
+  conn = NULL;
+  listener = serve(&mgr, begins_an_answer, NULL);
+  peer_open(&peer, listener);
+  CHECK(peer_send_text(&peer, GET("/a") GET("/b")));
+  POLL_UNTIL(&mgr, peer_has(&peer, strlen(HEAD_OF_HI)));
+  mg_send(conn, "h", 1);
+  conn->send.len = 0;
+  poll_often(&mgr);
+  CHECK(messages == 1 && conn->is_resp);
+  mg_send(conn, "hi", 2);
+  POLL_UNTIL(&mgr, messages == 2 && peer_has(&peer, strlen(HEAD_OF_HI "hi")));
+  CHECK(peer_got(&peer, HEAD_OF_HI "hi"));
+  end();
+}
+
+// While a handler polls, as much waits behind its packet, and no more.
+static void polls_once(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_MQTT_CMD && packets++ == 0) {
+    int i;
+    for (i = 0; i < 7; i++) CHECK(peer_send(&peer, big_body, MG_IO_SIZE));
+    POLL_UNTIL(&mgr, c->recv.len >= 65536);
+    poll_often(&mgr);
+    CHECK_EQ(c->recv.len, 65536);
+    c->is_closing = 1;
+  }
+  (void) ev_data;
+}
+
+static void behind_a_packet(void) {
+  packets = 0;
+  mg_mgr_init(&mgr);
+  listener = mg_mqtt_listen(&mgr, "mqtt://127.0.0.1:0", polls_once, NULL);
+  peer_open(&peer, listener);
+  CHECK(peer_send(&peer, "\xc0\0", 2));
+  POLL_UNTIL(&mgr, packets > 0 && count_conns(&mgr) == 1);
   end();
 }
 
@@ -703,6 +929,29 @@ static void drained_by_output(void) {
   end();
 }
 
+// So does one that drains in MG_EV_CONNECT.
+static void drains_when_connected(struct mg_connection *c, int ev, void *ev_data) {
+  if (ev == MG_EV_CONNECT) {
+    mg_iobuf_add(&c->recv, 0, "rest", 4);
+    mg_iobuf_add(&c->send, 0, "x", 1);
+    c->is_draining = 1;
+    connects++;
+  }
+  if (ev == MG_EV_CLOSE) closes++;
+  (void) ev_data;
+}
+
+static void drained_when_connected(void) {
+  connects = closes = 0;
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "tcp://127.0.0.1:0", NULL, NULL);
+  conn = mg_connect(&mgr, url_of(listener, "tcp"), drains_when_connected, NULL);
+  while (connects == 0) mg_mgr_poll(&mgr, 1);
+  CHECK(closes == 0 && conn->recv.len == 0 && conn->send.len == 1);
+  POLL_UNTIL(&mgr, closes == 1);
+  mg_mgr_free(&mgr);
+}
+
 // A handler closes an idle connection in MG_EV_POLL: the same poll does that.
 static void closes_idle(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) conn = c;
@@ -728,11 +977,15 @@ int main(void) {
   nested_reads();
   a_paused_buffer();
   no_memory();
-  no_memory_for_packets();
+  packets_put_aside();
+  no_memory_for_packets(makes_it_small);
+  no_memory_for_packets(makes_it_small_and_polls);
   dumps(true);
   dumps(false);
   closed_in_the_first_read();
 #ifndef _WIN32
+  closed_for_a_paused_one(false);
+  closed_for_a_paused_one(true);
   reset_meanwhile(MG_EV_READ);
   reset_meanwhile(MG_EV_POLL);
   reset_after_the_end();
@@ -740,11 +993,15 @@ int main(void) {
   half_closed(false);
   half_closed(true);
   answered_at_the_end();
+  replaced_by_its_answer();
+  replaced_at_the_end();
 #ifndef _WIN32
   lowest_descriptor();
 #endif
   behind_a_request(false);
   behind_a_request(true);
+  a_part_taken_back();
+  behind_a_packet();
   a_byte_behind_a_request();
   a_listener_with_output();
   spoken_first();
@@ -754,6 +1011,7 @@ int main(void) {
   output_without_poll_events();
   printed_on_another();
   drained_by_output();
+  drained_when_connected();
   drained_between_polls();
 #ifndef _WIN32
   half_closed_by_the_application();
