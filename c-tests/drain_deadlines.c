@@ -3,6 +3,10 @@
 #include "mongoose.h"
 #include "mongoose_ext.h"
 
+#ifdef __linux__
+#include <sys/ioctl.h>
+#endif
+
 #include "clock.h"
 #include "peer.h"
 
@@ -143,6 +147,73 @@ static void big_then_nothing(struct mg_connection *c, int ev, void *ev_data) {
   }
   (void) ev_data;
 }
+
+#ifdef __linux__
+static int held(void) {
+  int n = 0;
+  CHECK(ioctl((int) (size_t) conn->fd, TIOCOUTQ, &n) == 0);
+  return n;
+}
+
+// Takes so little that the socket is no place for more yet.
+static void take_a_little(struct peer *p) {
+  const int before = held();
+  const uint64_t end = real_ms() + 20000;
+  while (held() >= before && real_ms() < end) peer_take(p, 1000);
+  CHECK(held() < before);
+}
+
+// What the peer takes is looked at 200 ms apart, and counts from the look before. Two looks, and an idle poll between two.
+static void looks_are_apart(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, big, &p, 4096);
+  poll_until_output_stalls(&mgr);
+  advance_clock(&mgr, 1);
+  take_a_little(&p);
+  advance_clock(&mgr, 200);
+  advance_clock(&mgr, 99);
+  take_a_little(&p);
+  advance_clock(&mgr, 102);
+  advance_clock(&mgr, 60000 - 201 - 1);
+  CHECK_EQ(closes, 0);
+  advance_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  finish(&mgr, &p);
+}
+
+// The first look comes a millisecond after the socket has filled.
+static void the_first_look(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, big, &p, 4096);
+  poll_until_output_stalls(&mgr);
+  advance_clock(&mgr, 1);
+  take_a_little(&p);
+  advance_clock(&mgr, 200);
+  advance_clock(&mgr, 60000 - 201);
+  CHECK_EQ(closes, 0);
+  advance_clock(&mgr, 1);
+  CHECK_EQ(closes, 1);
+  finish(&mgr, &p);
+}
+
+// Where output may stand still for a few milliseconds only, each of them is looked at.
+static void short_limits_are_looked_at_often(void) {
+  struct mgx_limits limits;
+  struct mg_mgr mgr;
+  struct peer p;
+  start(&mgr, big_then_nothing, &p, 4096);
+  poll_until_output_stalls(&mgr);
+  memset(&limits, 0, sizeof(limits));
+  limits.write_timeout_ms = 10;
+  mgx_mgr_limits(&mgr, &limits);
+  poll_often(&mgr);
+  CHECK_EQ(mgx_mgr_timeout_ms(&mgr), 1);
+  advance_clock(&mgr, 10);
+  finish(&mgr, &p);
+}
+#endif
 
 static void a_drain_that_is_called_off(bool in_event) {
   struct mg_mgr mgr;
@@ -462,6 +533,11 @@ int main(void) {
   a_peer_that_never_reads();
   a_peer_that_reads_slowly();
   a_peer_that_reads_on();
+#ifdef __linux__
+  the_first_look();
+  looks_are_apart();
+  short_limits_are_looked_at_often();
+#endif
   a_drain_that_is_called_off(false);
   a_drain_that_is_called_off(true);
   a_peer_that_half_closes_and_never_reads();

@@ -133,6 +133,20 @@ static void while_lingering(bool unread) {
   end(&mgr, &p);
 }
 
+// Once the manager drains, it waits for them: a second for a peer that says nothing.
+static void while_lingering_in_a_drain_of_the_manager(void) {
+  struct mg_mgr mgr;
+  struct peer p;
+  uint64_t began = real_ms();
+  start(&mgr, small_drain, &p);
+  POLL_UNTIL(&mgr, peer_read(&p));
+  CHECK(mgx_mgr_drain(&mgr, NULL));
+  mg_mgr_free(&mgr);
+  CHECK(real_ms() - began >= 900);
+  CHECK(!peer_was_reset_late(&p));
+  end(&mgr, &p);
+}
+
 static void while_a_client_connects(void) {
   struct mg_mgr mgr;
   struct mg_connection *l, *c;
@@ -198,6 +212,7 @@ int main(void) {
   before_the_first_poll();
   while_lingering(false);
   while_lingering(true);
+  while_lingering_in_a_drain_of_the_manager();
   while_a_client_connects();
   from_a_handler(false);
   from_a_handler(true);
