@@ -52,6 +52,27 @@ static void forged_replies(void) {
   mgr.dnstimeout = 50000;
 }
 
+// The right reply behind as many others as a poll reads waits for the next poll.
+static void a_flood(void) {
+  struct mg_mgr other;
+  struct dns_server s;
+  struct lookup l;
+  memset(&l, 0, sizeof(l));
+  mg_mgr_init(&other);
+  dns_start(&s, &other);
+  mgr.dns4.url = s.url;
+  if (mgr.dns4.c != NULL) mg_close_conn(mgr.dns4.c);
+  mg_connect(&mgr, "tcp://flood.test:1", lookup_fn, &l);
+  while (s.queries == 0) mg_mgr_poll(&mgr, 0), mg_mgr_poll(&other, 1);
+  mg_mgr_poll(&mgr, 1000);
+  CHECK_EQ(l.resolves, 0);
+  POLL_UNTIL(&mgr, l.closes == 1);
+  CHECK(is_loopback(l, 1));
+  mgr.dns4.url = server.url;
+  mg_close_conn(mgr.dns4.c);
+  mg_mgr_free(&other);
+}
+
 // Replies to nobody's question wake the loop once each, not all the time that the right one is awaited.
 static void no_spinning(void) {
   struct lookup l;
@@ -247,6 +268,7 @@ int main(void) {
   size_t files;
   mg_log_set(MG_LL_NONE);
   mg_mgr_init(&mgr);
+  CHECK_EQ(mgr.dnstimeout, 3000);
   mgr.dnstimeout = 50000;
   dns_start(&server, &mgr);
   answers();
@@ -254,6 +276,7 @@ int main(void) {
   second_type();
   no_address();
   forged_replies();
+  a_flood();
   no_spinning();
   truncated();
   bad_names();

@@ -215,6 +215,18 @@ static void drained_by_the_event_of_output(void) {
   mg_mgr_free(&mgr);
 }
 
+// An application tells the protocol handler that it is all over: no drain waits for the rest of the file.
+static void abandoned_by_the_application(void) {
+  struct peer p;
+  start(&p, HOWS);
+  fill_the_kernel();
+  last->pfn(last, MG_EV_CLOSE, NULL);
+  last->send.len = 0;
+  last->is_draining = 1;
+  poll_often(&mgr);
+  expect_cut_off(&p, MGX_REASON_DRAINED);
+}
+
 int main(void) {
   int how;
   mg_log_set(MG_LL_NONE);
@@ -236,6 +248,7 @@ int main(void) {
     // That the peer has nothing more to say does not mean that it has got everything.
     cut_off_by_the_deadline(true);
     drained_by_the_event_of_output();
+    abandoned_by_the_application();
     in_blocks = !in_blocks;
   } while (in_blocks);
   remove(NAME);

@@ -17,6 +17,7 @@ static int writes, closes, error_number;
 static int slow_fd = -1;  // this socket
 static size_t room;       // takes so many bytes
 static int failure;       // and then fails once with this, unless it is 0
+static size_t piece = (size_t) -1;  // in so many at a time
 static int refused;       // how often it was full
 
 ssize_t send(int fd, const void *buf, size_t len, int flags) {
@@ -29,9 +30,20 @@ ssize_t send(int fd, const void *buf, size_t len, int flags) {
     refused++;
     return -1;
   }
-  n = next(fd, buf, fd == slow_fd && len > room ? room : len, flags);
+  if (fd == slow_fd && len > room) len = room;
+  if (fd == slow_fd && len > piece) len = piece;
+  n = next(fd, buf, len, flags);
   if (n > 0 && fd == slow_fd) room -= (size_t) n;
   return n;
+}
+
+static int full_fd = -1;  // no datagram can be sent from this socket now
+
+ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
+  static ssize_t (*next)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
+  if (next == NULL) *(void **) &next = dlsym(RTLD_NEXT, "sendto");
+  if (fd == full_fd) return errno = EAGAIN, -1;
+  return next(fd, buf, len, flags, to, to_len);
 }
 
 #ifdef __linux__
@@ -109,6 +121,41 @@ static void closed_behind_a_part(void) {
   end();
 }
 
+// A socket that takes a byte at a time is asked sixteen times: the others wait for their turn, too.
+static void a_byte_at_a_time(void) {
+  int i;
+  close_in_write = false;
+  begin(fn, false);
+  slow_fd = (int) (size_t) conn->fd, room = (size_t) -1, piece = 1;
+  mg_send(conn, "0123456789012345678901234567890123456789", 40);
+  for (i = 1; i <= 3; i++) {
+    mg_mgr_poll(&mgr, 0);
+    CHECK_EQ(conn->send.len, i < 3 ? 40 - 16 * i : 0);
+    CHECK_EQ(writes, i);
+  }
+  piece = (size_t) -1;
+  POLL_UNTIL(&mgr, peer_has(&peer, 40));
+  end();
+}
+
+// The sender of a datagram is told that it is lost, which is no error.
+static void no_room_for_a_datagram(void) {
+  struct mg_connection *c;
+  writes = closes = 0;
+  close_in_write = false;
+  mg_mgr_init(&mgr);
+  listener = mg_listen(&mgr, "udp://127.0.0.1:0", NULL, NULL);
+  c = mg_connect(&mgr, url_of(listener, "udp"), fn, NULL);
+  POLL_UNTIL(&mgr, !c->is_resolving && !c->is_connecting);
+  full_fd = (int) (size_t) c->fd;
+  CHECK(!mg_send(c, "x", 1));
+  CHECK(writes == 0 && !c->is_closing);
+  full_fd = -1;
+  CHECK(mg_send(c, "x", 1));
+  CHECK_EQ(writes, 1);
+  mg_mgr_free(&mgr);
+}
+
 // No more is read from a client while it leaves a megabyte to be read.
 static void answers_a_lot(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_ACCEPT) conn = c, slow_fd = (int) (size_t) c->fd, room = 0;
@@ -170,6 +217,8 @@ int main(void) {
   mg_log_set(MG_LL_NONE);
   failed_behind_a_part();
   closed_behind_a_part();
+  a_byte_at_a_time();
+  no_room_for_a_datagram();
   throttled();
   a_file_read_instead();
   return DONE();

@@ -163,6 +163,33 @@ static void fn(struct mg_connection *c, int ev, void *ev_data) {
   if (ev == MG_EV_CLOSE && c->is_accepted) closes++;
 }
 
+// A file that is read block by block: a manager that keeps no block yet has room for the head only.
+static void file(struct mg_connection *c, struct mg_http_message *hm) {
+  struct mg_http_serve_opts opts;
+  memset(&opts, 0, sizeof(opts));
+  c->send.align = 64;
+  most = MG_IO_SIZE / 2;
+  mg_http_serve_file(c, hm, "small", &opts);
+  most = BIG / 2;
+  CHECK(c->send.len > 0 && c->send.len < 1000);
+}
+
+static void no_room_for_a_block_of_a_file(void) {
+  struct mg_mgr mgr;
+  struct mg_connection *l = serve(&mgr, fn, NULL);
+  struct peer p;
+  action = file;
+  errors = closes = 0;
+  CHECK(mg_file_write(&mg_fs_posix, "small", big, 16384));
+  peer_open(&p, l);
+  CHECK(peer_send_text(&p, "GET / HTTP/1.1\r\n\r\n"));
+  POLL_UNTIL(&mgr, closes == 1 && peer_read(&p));
+  CHECK_EQ(p.len, 0);
+  CHECK_EQ(errors, 1);
+  mg_mgr_free(&mgr);
+  peer_free(&p);
+}
+
 // What another thread sends finds no room. Another connection is none the worse.
 static void messages_of_threads(void) {
   struct mg_mgr mgr;
@@ -389,6 +416,7 @@ int main(void) {
     CHECK(c != NULL && c->is_closing);
   }
   mg_mgr_free(&mgr);
+  no_room_for_a_block_of_a_file();
   kept_memory_is_given_back();
   an_announcement_without_room();
   methods();
