@@ -1,5 +1,5 @@
-// Turns within a poll: which connections get one, in which order and how often, with and without MG_EV_POLL, and what a poll leaves
-// behind. The clock stands still unless a test moves it, so nothing happens late that should have happened at once.
+// The order of a poll: which connections are served, when and how often, with and without MG_EV_POLL, and what a poll leaves behind.
+// The clock stands still unless a test moves it, so nothing happens late that should have happened at once.
 #include "mongoose.h"
 
 #include <poll.h>
