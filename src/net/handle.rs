@@ -207,18 +207,20 @@ unsafe fn assign(to: *mut mg_addr, v: mg_addr) {
     unsafe { ((*to).addr, (*to).port, (*to).scope_id, (*to).is_ip6) = (v.addr, v.port, v.scope_id, v.is_ip6) }
 }
 
-/// The word of the bit fields has seven bits that C does not know. Applications copy them along but never look at them.
-const CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 6 } else { 1 << 25 };
+/// The word of the bit fields has seven bits that C does not know, the last ones. Applications copy them along but never look at them.
+const fn private(bit: u32) -> u32 {
+    1 << if cfg!(target_endian = "big") { 31 - bit } else { bit }
+}
+
+const CLOSED: u32 = private(25);
 /// The peer's end of stream was read and the connection waits for its own last byte.
-const HALF_CLOSED: u32 = if cfg!(target_endian = "big") { 1 << 5 } else { 1 << 26 };
+const HALF_CLOSED: u32 = private(26);
 /// The record has a file that is being sent.
-const STREAMING: u32 = if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 27 };
-
-/// TLS was started: `tls/driver.rs` handles input and output.
-const SECURE: u32 = if cfg!(target_endian = "big") { 1 << 2 } else { 1 << 29 };
-
+const STREAMING: u32 = private(27);
 /// The application's handler gets no MG_EV_POLL.
-const QUIET: u32 = if cfg!(target_endian = "big") { 1 << 3 } else { 1 << 28 };
+const QUIET: u32 = private(28);
+/// TLS was started: `tls/driver.rs` handles input and output.
+const SECURE: u32 = private(29);
 
 /// A connection with any of these flags needs more than an MG_EV_POLL when it is serviced.
 const BUSY: u32 = {
@@ -285,5 +287,44 @@ impl Flags {
     }
     pub(crate) fn set_closed(&mut self) {
         self.0 |= CLOSED;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_flags_are_apart_from_those_of_c() {
+        let known = if cfg!(target_endian = "big") { !0 << 7 } else { (1 << 25) - 1 };
+        let ours = [CLOSED, HALF_CLOSED, STREAMING, QUIET, SECURE];
+        assert!(ours.iter().all(|f| f.count_ones() == 1 && f & known == 0));
+        assert_eq!(ours.iter().fold(0, |all, f| all | f).count_ones(), 5);
+        assert_eq!((BUSY | MAY_PAUSE) & (QUIET | SECURE), 0);
+    }
+
+    #[test]
+    fn flags_that_a_service_call_looks_at() {
+        type Set = fn(&mut Flags, bool);
+        for (set, busy, may_pause) in [
+            (Flags::set_readable as Set, true, false),
+            (Flags::set_writable, true, false),
+            (Flags::set_draining, true, true),
+            (Flags::set_closing, true, false),
+            (Flags::set_resolving, true, false),
+            (Flags::set_connecting, true, false),
+            (Flags::set_tls_hs, true, false),
+            (Flags::set_streaming, true, false),
+            (|f, _| f.set_half_closed(), true, false),
+            (|f, _| f.set_closed(), true, false),
+            (Flags::set_full, false, true),
+            (Flags::set_resp, false, true),
+            (Flags::set_no_poll, false, false),
+            (Flags::set_accepted, false, false),
+        ] {
+            let mut f = Flags(0);
+            set(&mut f, true);
+            assert_eq!((f.is_busy(), f.may_be_paused()), (busy, may_pause), "{:#x}", f.0);
+        }
     }
 }
