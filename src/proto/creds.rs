@@ -121,6 +121,9 @@ mod tests {
         assert_eq!(run("Basic dXNlcjpwYXNz", "", 1), both("", ""));
         assert_eq!(run("Basic dXNlcjpwYXNz", "", 0), both("", ""));
         assert_eq!(run("Bearer token", "", 3), both("", "to"));
+        // The last character has bits that no byte needs.
+        assert_eq!(run("Basic dTpwYXNzMQ==", "", 9), both("u", "pass1"));
+        assert_eq!(run("Basic dTpwYXNzMR==", "", 9), both("u", "pass1"));
         assert_eq!(run("", "access_token=a%62cd", 3), both("", "ab"));
         assert_eq!(run("", "access_token=ab%zz", 30), both("", ""));
         assert_eq!(run("", "access_token=a%00b", 30), both("", "a"));

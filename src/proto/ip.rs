@@ -207,6 +207,8 @@ mod tests {
         assert_eq!(acl(b"+10.1.2.3/8", [10, 9, 9, 9]), Ok(false));
         assert_eq!(acl(b"+0.0.0.0/0,-10.1.2.3/8", [11, 1, 2, 3]), Ok(true));
         assert_eq!(acl(b"-1.2.3.4/0", [9, 9, 9, 9]), Ok(false));
+        assert_eq!(acl(b"+128.0.0.0/1", [200, 9, 9, 9]), Ok(true));
+        assert_eq!(acl(b"+128.0.0.0/1", [100, 9, 9, 9]), Ok(false));
     }
 
     proptest! {

@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn bodiless_responses_ignore_length_headers() {
-        for status in ["204 N", "304 N"] {
+        for status in ["101 N", "204 N", "304 N"] {
             for lines in ["", "Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n"] {
                 assert_eq!(response(status, lines, "").unwrap().body, Body::Length(0), "{status} {lines}");
                 assert_eq!(response(status, lines, "HTTP/1.1 200").unwrap().body, Body::Length(0), "{status} {lines}");
