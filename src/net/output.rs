@@ -13,7 +13,9 @@ use core::ffi::c_char;
 /// # Safety
 /// `buf` is NULL or covers `len` bytes, which are not those of `c->send`.
 pub(crate) unsafe fn send(c: ConnRef, buf: *const u8, len: usize) -> bool {
-    if !poller::ALWAYS_UP && c.engine().is_some_and(|e| !e.poller.is_up(c.rem().is_ip6, !c.flags().is_udp())) {
+    // A UDP listener sends to whom it has received from.
+    let has_reached = || !c.flags().is_udp() || c.flags().is_listening();
+    if !poller::ALWAYS_UP && c.engine().is_some_and(|e| !e.poller.is_up(c.rem().is_ip6, has_reached())) {
         if !c.flags().is_closing() {
             error(c, format_args!("net down"));
         }
