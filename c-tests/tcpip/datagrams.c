@@ -64,6 +64,21 @@ static void unicast(void) {
   end();
 }
 
+// Whoever reaches a listener before the gateway has answered gets an answer, and the listener stays.
+static void before_the_gateway_answers(void) {
+  s_reads = 0;
+  begin(IP(2), IP(1));
+  struct mg_connection *l = mg_listen(&mgr, "udp://0.0.0.0:5000", handler, NULL);
+  polls(1);
+  udp_in(PEER_MAC, IP(9), 777, IP(2), 5000, "hello", 5);
+  all_in();
+  CHECK(mif.state == MG_TCPIP_STATE_IP && s_reads == 1);
+  CHECK(mg_send(l, "back", 4) && !l->is_closing);
+  const uint8_t *b = last();
+  CHECK(b != NULL && memcmp(b, PEER_MAC, 6) == 0 && memcmp(b + 42, "back", 4) == 0);
+  end();
+}
+
 static void broadcast_and_multicast(void) {
   static const char *urls[] = {"udp://255.255.255.255:9", "udp://10.0.0.255:9", "udp://239.1.2.3:9", "udp://224.128.0.251:5353"};
   static const uint8_t macs[][6] = {
@@ -248,6 +263,7 @@ static void random_frames(void) {
 
 int main(void) {
   unicast();
+  before_the_gateway_answers();
   broadcast_and_multicast();
   sizes();
   net_down();
