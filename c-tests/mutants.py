@@ -13,8 +13,8 @@ is printed, and the exit status is 1 unless c-tests/mutants.txt argues for it. C
 goes on from there, and judges again what a smaller --budget left open.
 """
 
-import argparse, bisect, collections, concurrent.futures, glob, hashlib, json, mmap, os, random, re, resource, shutil, signal, subprocess
-import sys, threading, time
+import argparse, bisect, collections, concurrent.futures, glob, hashlib, json, mmap, os, queue, random, re, resource, shutil, signal
+import subprocess, sys, threading, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(ROOT, "target", "mutants")
@@ -123,7 +123,7 @@ def edits(code, text):
     """Start, end and new text of every change; the range and the form of its switch."""
     operands = Code(text)
     for m in re.finditer(r"(?<= )(==|!=|<=|>=|&&|\|\||<<|>>|\+=|-=|\|=|&=|[<>+*&-])(?= )", code):
-        if m[0] == "||" and code[: m.start()].rstrip()[-1] in "(,={>":
+        if m[0] == "||" and re.search(r"([(,={>]|\bmove)$", code[: m.start()].rstrip()):
             continue  # a closure without arguments
         level = BINDS[m[0]]
         yield m.start(), m.end(), SWAPS[m[0]], operands.left(m.start(), level), operands.right(m.end(), level), "either"
@@ -269,9 +269,9 @@ class Tree:
         if not os.path.exists(full) or open(full, newline="").read() != text:
             open(full, "w", newline="").write(text)
 
-    def cargo(self, *args, target=""):
+    def cargo(self, *args, target="", optimised="1"):
         env = dict(os.environ, CARGO_TARGET_DIR=self.target + target, CARGO_PROFILE_DEV_DEBUG="0", CARGO_PROFILE_TEST_DEBUG="0",
-                   CARGO_PROFILE_DEV_OPT_LEVEL="1", CARGO_PROFILE_TEST_OPT_LEVEL="1", CARGO_INCREMENTAL="1")
+                   CARGO_PROFILE_DEV_OPT_LEVEL=optimised, CARGO_PROFILE_TEST_OPT_LEVEL=optimised, CARGO_INCREMENTAL="1")
         p = subprocess.run(["cargo", *args, "--message-format=json"], cwd=self.dir, env=env, text=True, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         return p.returncode == 0, [json.loads(line) for line in p.stdout.splitlines() if line.startswith("{")]
@@ -380,7 +380,7 @@ class Switched(Tree):
         library = library.replace("\nextern crate alloc;", "#![allow(arithmetic_overflow, unconditional_panic)]\nextern crate alloc;", 1)
         self.write("src/lib.rs", library.replace("\npub mod abi;", "\nmod mutants;\npub mod abi;", 1))
         self.write("src/mutants.rs", SWITCH)
-        self.number, self.heads = {m: n for n, m in enumerate(found, 1)}, {}
+        self.number, self.heads, self.named = {m: n for n, m in enumerate(found, 1)}, {}, {}
         self.files = collections.defaultdict(list)
         for m in found:
             self.files[m.path].append(m)
@@ -634,7 +634,6 @@ class Switched(Tree):
             if budget and spent > budget:
                 return "open", ""
             if not self.run(t, *allowed(self.took[t]), MUTANT=str(n)):
-                self.count(m, t.name)
                 return "killed", t.name
         return "alive", ""
 
@@ -643,55 +642,97 @@ class Switched(Tree):
             self.heads[m.path] = heads(open(os.path.join(ROOT, m.path), newline="").read())
         return m.path, bisect.bisect_right(self.heads[m.path], m.start)
 
+    def around(self, name):
+        """The functions in whose code a name stands."""
+        if name not in self.named:
+            self.named[name] = set()
+            for d, _, files in os.walk(os.path.join(ROOT, "src")) if name else []:
+                for f in [f for f in files if f.endswith(".rs")]:
+                    path = os.path.relpath(os.path.join(d, f), ROOT)
+                    text = without_tests(open(os.path.join(ROOT, path), newline="").read())
+                    starts = heads(text)
+                    self.named[name] |= {(path, bisect.bisect_right(starts, n.start())) for n in re.finditer(rf"\b{name}\b", text)}
+        return set(self.named[name])
+
     def count(self, m, name):
         self.kills[m.path, name] += 1
         self.kills[self.function(m), name] += 1
 
 
 class Single(Tree):
-    """A build for each mutant: of the unit tests, and of the library if those pass."""
+    """A build for each mutant: of the library, and of the unit tests if the others pass."""
 
-    def __init__(self, switched):
-        super().__init__("single")
-        self.bins, self.env = os.path.join(self.target, "bins"), dict(switched.env)
-        self.env["LD_LIBRARY_PATH"] = os.path.join(self.bins, "linked")
-        os.makedirs(self.env["LD_LIBRARY_PATH"], exist_ok=True)
+    def __init__(self, switched, n):
+        super().__init__(f"single-{n}")
+        self.switched, self.linked = switched, os.path.join(self.target, "bins", "linked")
+        os.makedirs(self.linked, exist_ok=True)
+        self.env = dict(switched.env, LD_LIBRARY_PATH=self.linked)
         # They take the library from their own directory.
-        self.moved = {switched.bins[name]: os.path.join(self.bins, name) for name in ("vectors", "ws") if name in switched.bins}
-        for binary, copy in self.moved.items():
-            shutil.copy(binary, copy)
-        self.unit = switched.bins["mongoose"]
+        self.moved = {}
+        for name in {"vectors", "ws"} & switched.bins.keys():
+            self.moved[switched.bins[name]] = shutil.copy(switched.bins[name], os.path.join(self.target, "bins", name))
+
+    def cargo(self, *args):
+        return super().cargo(*args, optimised="0")
 
     def link(self):
-        self.cargo("build", "--lib")
-        archive, linked = os.path.join(self.bins, "libmongoose.a"), os.path.join(self.bins, "linked", "libmongoose.so")
-        shutil.copy(os.path.join(self.target, "debug", "libmongoose.a"), archive)
-        link = [os.path.join(self.dir, "packaging", "link.sh"), archive, linked, "libmongoose.so.7"]
+        library = os.path.join(self.linked, "libmongoose.so")
+        archive = os.path.join(self.target, "debug", "libmongoose.a")
+        link = [os.path.join(self.dir, "packaging", "link.sh"), archive, library, "libmongoose.so.7"]
         subprocess.run(link, check=True, env=dict(os.environ, STRIP_FLAG=""))
-        if not os.path.exists(linked + ".7"):
-            os.symlink("libmongoose.so", linked + ".7")
+        if not os.path.exists(library + ".7"):
+            os.symlink("libmongoose.so", library + ".7")
 
-    def judge(self, m, tests):
-        text = open(os.path.join(ROOT, m.path), newline="").read()
+    def near(self, m):
+        """The tests to run, those first that pass the code around, or where the item around is named."""
+        text = without_tests(open(os.path.join(ROOT, m.path), newline="").read())
+        item = None
+        for item in re.finditer(r"(?m)^ *(?:pub(?:\(\w+\))? )?(?:(?:const|unsafe) )*(?:const|static|fn|enum|struct) (\w+)", text[: m.end]):
+            pass
+        within, passes = self.switched.around(item[1] if item else ""), collections.Counter()
+        within.add(self.switched.function(m))
+        for other, n in self.switched.number.items():
+            if (close := self.switched.function(other) in within) or other.path == m.path:
+                for t in self.switched.passes.get(n, ()):
+                    passes[t] += 20 if close else 1
+        kills, took = self.switched.kills, self.switched.took
+        worth = lambda t: passes[t] * (1 + kills[m.path, t.name] + 10 * kills[self.switched.function(m), t.name])
+        return sorted((t for t in passes if not t.name.startswith("simulate::")), key=lambda t: (took[t] + 0.05) / worth(t))
+
+    def judge(self, m, budget):
+        """killed, alive, open or unviable, and by which test."""
+        text, took = open(os.path.join(ROOT, m.path), newline="").read(), self.switched.took
         self.write(m.path, text[: m.start] + m.new + text[m.end :])
         try:
-            done, messages = self.cargo("test", "--no-run", "--lib")
-            if not done:
+            if not self.cargo("rustc", "--lib", "--crate-type", "staticlib")[0]:
                 return "unviable", ""
-            unit = next(x["executable"] for x in messages if x.get("executable"))
-            linked = False
-            # The unit tests first: the others need another build.
-            tests = [t for t in tests if not t[0].name.startswith("simulate::")]
-            for t, took in sorted(tests, key=lambda t: t[0].command[0] != self.unit):
-                if t.command[0] != self.unit and not linked:
-                    self.link()
-                    linked = True
-                binary = unit if t.command[0] == self.unit else self.moved.get(t.command[0], t.command[0])
-                if not self.run(t._replace(command=(binary, *t.command[1:])), *allowed(took)):
+            self.link()
+            tests, spent = self.near(m), 0
+            unit = self.switched.bins["mongoose"]
+            for t in [t for t in tests if t.command[0] != unit]:
+                spent += took[t]
+                if budget and spent > budget:
+                    break
+                if not self.passed(t, self.moved.get(t.command[0], t.command[0])):
                     return "killed", t.name
-            return "alive", ""
+            built, messages = self.cargo("test", "--no-run", "--lib")
+            if not built:
+                return "unviable", ""
+            binary = next(x["executable"] for x in messages if x.get("executable"))
+            for t in [t for t in tests if t.command[0] == unit]:
+                if not self.passed(t, binary):
+                    return "killed", t.name
+            # Whether it is compiled at all.
+            self.write(m.path, text[: m.start] + " not_compiled " + text[m.end :])
+            if self.cargo("check", "--lib")[0]:
+                return "unviable", ""
+            return ("open" if budget and spent > budget else "alive"), ""
         finally:
             self.write(m.path, text)
+
+    def passed(self, t, binary):
+        command = [binary if part == t.command[0] else part for part in t.command]
+        return self.run(t._replace(command=command), *allowed(self.switched.took[t]))
 
 
 def allowed(took):
@@ -714,6 +755,7 @@ def main():
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many tests at the same time")
     ap.add_argument("--switched", action="store_true", help="leave out those that need a build of their own")
+    ap.add_argument("--single", action="store_true", help="leave out the others")
     ap.add_argument("--unit", action="store_true", help="run only the unit tests, which takes seconds")
     ap.add_argument("--budget", type=float, default=0, help="give up a mutant after tests of so many seconds, and list it as open")
     ap.add_argument("--resume", action="store_true", help="keep the results of an interrupted run")
@@ -744,7 +786,7 @@ def main():
     elif os.path.exists(log):
         os.remove(log)
     excuses, survivors = argued(), []
-    tally, began, fresh = collections.Counter(), time.time(), 0
+    tally, began, fresh, total = collections.Counter(), time.time(), 0, len(found)
 
     def report(m, result, by=""):
         nonlocal fresh
@@ -761,10 +803,27 @@ def main():
             print(("\r\033[K" if sys.stdout.isatty() else "") + f"SURVIVOR {m.path}:{m.line}: {m.text}{REMARKS.get(result, '')}", flush=True)
         n = sum(tally.values())
         rate = fresh / max(time.time() - began, 1e-9)
-        line = (f"{n} of {len(found)}  {100 * n // max(len(found), 1)}%  {60 * rate:.1f}/min  {span((len(found) - n) / rate) if rate else '?'} "
+        line = (f"{n} of {total}  {100 * n // max(total, 1)}%  {60 * rate:.1f}/min  {span((total - n) / rate) if rate else '?'} "
                 f"left  killed {tally['killed']}  unviable {tally['unviable']}  argued {tally['argued']}  survivors {len(survivors)}")
-        if sys.stdout.isatty() or n % 20 == 0 or n == len(found):
+        if sys.stdout.isatty() or n % 20 == 0 or n == total:
             print("\r\033[K" + line if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
+
+    def judge_all(ms, jobs, judge):
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            work = {}
+            for m in ms:
+                if key(m) in results or key(m) in excuses:
+                    report(m, results.get(key(m), "alive"))
+                else:
+                    work[pool.submit(judge, m)] = m
+            try:
+                for done in concurrent.futures.as_completed(work):
+                    result, by = done.result()
+                    switched.count(work[done], by)
+                    report(work[done], result, by)
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -781,38 +840,24 @@ def main():
                 switched.count(m, noticed[key(m)])
         print(f"{len(switched.took)} tests take {span(sum(switched.took.values()))}", flush=True)
         began = time.time()
-        todo = [m for m in found if m not in switched.without]
-        with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
-            work = {}
-            # In no order, so that a run that ends early has seen something of each file.
-            for m in random.Random(a.seed).sample(todo, len(todo)):
-                if key(m) in results:
-                    report(m, results[key(m)])
-                elif key(m) in excuses:
-                    report(m, "alive")
-                else:
-                    work[pool.submit(switched.judge, m, a.budget)] = m
+        todo = [] if a.single else [m for m in found if m not in switched.without]
+        alone = [] if a.switched else [m for m in found if m in switched.without]
+        total = len(todo) + len(alone)
+        # In no order, so that a run that ends early has seen something of each file.
+        judge_all(random.Random(a.seed).sample(todo, len(todo)), a.jobs, lambda m: switched.judge(m, a.budget))
+        trees = queue.SimpleQueue()
+        builders = min(a.jobs, os.cpu_count(), sum(key(m) not in results and key(m) not in excuses for m in alone))
+        for n in range(builders):
+            trees.put(Single(switched, n))
+
+        def build_and_judge(m):
+            tree = trees.get()
             try:
-                for done in concurrent.futures.as_completed(work):
-                    report(work[done], *done.result())
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        single = None
-        for m in [] if a.switched else [m for m in found if m in switched.without]:
-            if key(m) in results or key(m) in excuses:
-                report(m, results.get(key(m), "alive"))
-                continue
-            single = single or Single(switched)
-            near = collections.Counter()
-            for other in todo:
-                if other.path == m.path:
-                    for t in switched.passes[switched.number[other]]:
-                        near[t] += 1
-            order = sorted(near, key=lambda t: (switched.took[t] + 0.05) / (1 + switched.kills[m.path, t.name]))
-            result, by = single.judge(m, [(t, switched.took[t]) for t in order])
-            switched.count(m, by)
-            report(m, result, by)
+                return tree.judge(m, a.budget)
+            finally:
+                trees.put(tree)
+
+        judge_all(alone, max(builders, 1), build_and_judge)
     except KeyboardInterrupt:
         print("\ninterrupted; --resume continues")
     print(f"\n{len(survivors)} survivors without an argument in c-tests/mutants.txt:")
