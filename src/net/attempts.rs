@@ -240,10 +240,7 @@ fn adopt(e: &Engine, c: ConnRef, rec: &ConnState, attempt: Attempt) -> bool {
     rec.fd.set(fd);
     c.set_fd(fd);
     c.set_rem(addr);
-    c.update(|f| {
-        f.set_readable(false);
-        f.set_writable(false);
-    });
+    c.update(|f| f.clear_ready());
     rec.registered.set(true);
     send::watch_both_ways(e, c, rec)
 }

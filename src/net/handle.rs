@@ -253,6 +253,12 @@ impl Flags {
     pub(crate) fn is_busy(self) -> bool {
         self.0 & BUSY != 0
     }
+    /// Forgets what the poller reported.
+    #[inline]
+    pub(crate) fn clear_ready(&mut self) {
+        self.set_readable(false);
+        self.set_writable(false);
+    }
     #[inline]
     pub(crate) fn is_half_closed(self) -> bool {
         self.0 & HALF_CLOSED != 0
@@ -320,6 +326,7 @@ mod tests {
             (Flags::set_full, false, true),
             (Flags::set_resp, false, true),
             (Flags::set_no_poll, false, false),
+            (Flags::set_listening, false, false),
             (Flags::set_accepted, false, false),
         ] {
             let mut f = Flags(0);

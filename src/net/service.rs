@@ -66,10 +66,7 @@ fn service_busy(e: &Engine, c: ConnRef, rec: &ConnState, answered: bool) {
         shed(e, c);
     }
     if !e.is_dead() && !c.is_closed() {
-        c.update(|f| {
-            f.set_readable(false);
-            f.set_writable(false);
-        });
+        c.update(|f| f.clear_ready());
         usage::count(e, c, rec);
         conclude(e, c, rec);
     }
