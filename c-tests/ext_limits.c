@@ -462,7 +462,12 @@ static void public_limits(void) {
   struct peer slow, idle, still, long_head, many[2];
   char *head = make_body(l->max_header_bytes + 100);
   struct mgx_limits few;
-  CHECK(l->max_conns > 0 && l->max_conns_per_ip > 0 && l->write_timeout_ms > 0 && l->max_ws_message > 0);
+  // As documented.
+  CHECK(l->header_timeout_ms == 10000 && l->body_timeout_ms == 30000 && l->write_timeout_ms == 60000);
+  CHECK(l->idle_timeout_ms == 60000 && l->max_header_bytes == 16384 && l->max_ws_message == 3145728);
+  CHECK(l->max_conns == 10000 && l->max_conns_per_ip == 1000);
+  CHECK(l->max_body_bytes == 0 && l->max_send_queue == 0 && l->max_requests == 0 && l->max_memory == 0);
+  CHECK(l->half_close_ms == 0 && l->connect_timeout_ms == 0);
   start(l);
   join(&mgr, listener, &slow);
   CHECK(peer_send_text(&slow, "GET / HT"));

@@ -114,6 +114,29 @@ static void prefork(bool polled_before, bool at_once) {
   mg_mgr_free(&mgr);
 }
 
+// A child goes on with each of the connections of its parent, which does not poll any more.
+static void a_child_serves_all_connections(void) {
+  struct mg_connection *l = serve(&mgr, reply_with_pid, NULL);
+  static struct peer p[CONNECTIONS];
+  int i, end, strange = 0;
+  pid_t pid;
+  for (i = 0; i < CONNECTIONS; i++) {
+    peer_open(&p[i], l);
+    POLL_UNTIL(&mgr, count_conns(&mgr) == (size_t) i + 2);
+  }
+  if ((pid = begin_child(&end)) == 0) {
+    serve_until_closed(end);
+    mg_mgr_free(&mgr);
+    _exit(checks_failed);
+  }
+  for (i = 0; i < CONNECTIONS; i++) CHECK(peer_send_text(&p[i], GET));
+  for (i = 0; i < CONNECTIONS; i++) strange += served_by(&p[i]) != pid;
+  CHECK_EQ(strange, 0);
+  end_child(pid, end);
+  for (i = 0; i < CONNECTIONS; i++) peer_free(&p[i]);
+  mg_mgr_free(&mgr);
+}
+
 // The child frees its copy, before or after it has polled; the parent has a connection open and goes on.
 static void a_child_frees_its_copy(bool polls_before, bool closes_first) {
   struct mg_connection *l = serve(&mgr, reply_with_pid, NULL), *c, *next;
@@ -491,6 +514,7 @@ int main(void) {
   a_child_frees_its_copy(true, false);
   a_child_frees_its_copy(false, true);
   a_child_of_a_polling_parent();
+  a_child_serves_all_connections();
   a_child_goes_on_sending();
   a_handler_forks(LISTENS_AND_EXITS);
   a_handler_forks(CLOSES_ALL);

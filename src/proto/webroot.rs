@@ -191,13 +191,7 @@ mod tests {
 
     #[test]
     fn paths_that_are_too_long() {
-        for (list, uri, fits) in [
-            (PATH_MAX - 2, 0, false),
-            (PATH_MAX - 3, 0, true),
-            (3, PATH_MAX, false),
-            (3, PATH_MAX - 4, false),
-            (3, PATH_MAX - 5, true),
-        ] {
+        for (list, uri, fits) in [(4094, 0, false), (4093, 0, true), (3, 4096, false), (3, 4092, false), (3, 4091, true)] {
             let got = path(&"x".repeat(list), &format!("/{}", "x".repeat(uri)));
             assert_eq!(got.err(), (!fits).then_some(Refusal::TooLong), "{list} {uri}");
         }
