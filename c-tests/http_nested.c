@@ -223,15 +223,19 @@ static const size_t body_len = 1000000;
 static size_t waited_len;
 static bool eof_told;
 
-// What the peer has still to say, as far as the kernel takes it; then it says that this was all.
+// What the peer has still to say, as far as the kernel takes it; push() then says that this was all.
 static const char *unsaid;
 static size_t unsaid_len;
 static struct peer *uploader;
 
-static void push(void) {
+static bool say(void) {
   ssize_t n = unsaid_len > 0 ? send(uploader->fd, unsaid, unsaid_len, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
   if (n > 0) unsaid += n, unsaid_len -= (size_t) n;
-  if (n > 0 && unsaid_len == 0) shutdown(uploader->fd, SHUT_WR);
+  return n > 0;
+}
+
+static void push(void) {
+  if (say() && unsaid_len == 0) shutdown(uploader->fd, SHUT_WR);
 }
 
 static void waiting_fn(struct mg_connection *c, int ev, void *ev_data) {
@@ -311,6 +315,52 @@ static void a_handler_that_reads_on(void) {
   POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
 }
 
+// Behind the message that a handler works on only some more are read: the rest stays with the peer.
+static size_t waiting;
+static int handled;
+
+static void busy_fn(struct mg_connection *c, int ev, void *ev_data) {
+  int still;
+  if (ev == MG_EV_HTTP_MSG) mg_ws_upgrade(c, (struct mg_http_message *) ev_data, NULL);
+  if ((ev != MG_EV_WS_MSG && ev != MG_EV_MODBUS_REQ) || handled++ > 0) return;
+  for (still = 0; still < 30; still++) {
+    if (say() || c->recv.len != waiting) still = 0;
+    waiting = c->recv.len;
+    mg_mgr_poll(c->mgr, 1);
+  }
+}
+
+static void messages_behind_a_busy_handler(struct mg_connection *l, const char *message, size_t size, bool upgrade) {
+  const size_t n = (1 << 20) / size;
+  char *text = (char *) malloc(n * size);
+  struct peer p;
+  size_t i;
+  for (i = 0; i < n; i++) memcpy(text + i * size, message, size);
+  waiting = 0, handled = 0;
+  if (upgrade) {
+    ws_open(&p, &mgr, l);
+  } else {
+    peer_open(&p, l);
+  }
+  uploader = &p;
+  unsaid = text, unsaid_len = n * size;
+  POLL_UNTIL(&mgr, (say(), peer_read(&p), handled == (int) n));
+  CHECK(waiting > size && waiting < 200000);
+  CHECK(p.end == PEER_OPEN);
+  peer_free(&p);
+  free(text);
+  l->is_closing = 1;
+  POLL_UNTIL(&mgr, count_conns(&mgr) == 1);
+}
+
+static void a_busy_handler(void) {
+  char frame[200], payload[100], registers[259] = "\0\1\0\0\0\xfd\1\x10\0\0\0\x7b\xf6";
+  memset(payload, 'x', sizeof(payload));
+  messages_behind_a_busy_handler(mg_http_listen(&mgr, "http://127.0.0.1:0", busy_fn, NULL), frame,
+                                 ws_frame(frame, 0x82, payload, sizeof(payload)), true);
+  messages_behind_a_busy_handler(mg_modbus_listen(&mgr, "tcp://127.0.0.1:0", busy_fn, NULL), registers, sizeof(registers), false);
+}
+
 int main(void) {
   mg_log_set(MG_LL_NONE);
   listener = serve(&mgr, server_fn, NULL);
@@ -322,6 +372,7 @@ int main(void) {
   responses();
   a_handler_that_waits_for_the_body();
   a_handler_that_reads_on();
+  a_busy_handler();
   mg_mgr_free(&mgr);
   return DONE();
 }

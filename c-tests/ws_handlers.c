@@ -435,6 +435,33 @@ static void a_handler_may_poll(void) {
   end(&p);
 }
 
+// ---- much output
+
+static int messages;
+
+static void sends_much(struct mg_connection *c, int ev, void *ev_data) {
+  static char much[16 << 20];
+  if (upgrades(c, ev, ev_data) && ++messages == 1) mg_ws_send(c, much, sizeof(much), WEBSOCKET_OP_BINARY);
+}
+
+// A peer that sends all of its message before it reads is not kept from that.
+static void a_message_arrives_while_much_is_queued(void) {
+  char frame[200];
+  size_t n = ws_frame(frame, 0x81, "two", 3);
+  struct peer p = open_with(sends_much);
+  const struct mg_connection *c = mgr.conns;
+  messages = 0;
+  CHECK(ws_text(&p, "one"));
+  POLL_UNTIL(&mgr, messages == 1);
+  CHECK(c->send.len > 1 << 20);
+  CHECK(peer_send(&p, frame, 4));
+  POLL_UNTIL(&mgr, c->recv.len == 4);
+  CHECK(peer_send(&p, frame + 4, n - 4));
+  POLL_UNTIL(&mgr, messages == 2);
+  CHECK(c->send.len > 1 << 20);
+  end(&p);
+}
+
 // ---- frames out
 
 static void wraps_frames(struct mg_connection *c, int ev, void *ev_data) {
@@ -510,6 +537,7 @@ int main(void) {
   the_rest_belongs_to_the_new_handler();
   a_server_that_is_not_http_may_upgrade();
   a_handler_may_poll();
+  a_message_arrives_while_much_is_queued();
   queued_output_is_wrapped_into_frames();
   an_upgrade_may_come_later();
   return DONE();
