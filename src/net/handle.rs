@@ -327,6 +327,7 @@ mod tests {
             (Flags::set_resp, false, true),
             (Flags::set_no_poll, false, false),
             (Flags::set_listening, false, false),
+            (|f, _| f.set_dscp(63), false, false),
             (Flags::set_accepted, false, false),
         ] {
             let mut f = Flags(0);
