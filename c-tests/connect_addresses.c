@@ -4,6 +4,7 @@
 #include "mongoose_ext.h"
 
 #include <netinet/tcp.h>
+#include <poll.h>
 
 #ifdef __linux__
 #include <dlfcn.h>
@@ -68,7 +69,7 @@ static const struct name names[] = {
     {"deep-pits.test", {66, 67, 68}, 3, false, false}, {"between-pits.test", {66, 9, 67}, 3, false, false},
     {"pit-behind.test", {9, 66}, 2, false, false}, {"last.test", {0}, MOST, false, false},
     {"beyond.test", {0}, MOST + 1, false, false}, {"full.test", {66, 67}, MOST, 2, false},
-    {"crowded.test", {66, 67}, MOST, 3, false},
+    {"crowded.test", {66, 67}, MOST, 3, false}, {"late.test", {66, 67}, 2, false, true},
 };
 
 // Of a name with many addresses, the last is good.
@@ -76,6 +77,11 @@ static uint8_t octet(const struct name *name, size_t i) {
   if (name->n < MOST || (i < 8 && name->v4[i] != 0)) return name->v4[i];
   return i + 1 < name->n ? (uint8_t) (100 + i) : 1;
 }
+
+// The last question about which nothing was said.
+static uint8_t unanswered[1000];
+static size_t unanswered_len;
+static struct mg_addr asker;
 
 static void dns_fn(struct mg_connection *c, int ev, void *ev_data) {
   struct mg_dns_message dm;
@@ -97,7 +103,12 @@ static void dns_fn(struct mg_connection *c, int ev, void *ev_data) {
   memcpy(out, c->recv.buf, at);
   for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
     if (strcmp(names[i].name, dm.name) != 0) continue;
-    if (rr.atype == MG_DNS_RTYPE_AAAA && names[i].slow) return;
+    if (rr.atype == MG_DNS_RTYPE_AAAA && names[i].slow) {
+      memcpy(unanswered, out, at);
+      unanswered_len = at;
+      asker = c->rem;
+      return;
+    }
     for (k = 0; rr.atype == MG_DNS_RTYPE_A && k < names[i].n; k++, answers++) {
       memcpy(out + at, "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0", 15);
       out[at + 15] = octet(&names[i], k);
@@ -399,6 +410,62 @@ static void succeeded(unsigned short port) {
   clock_now = 0;
 }
 
+static bool await(int fd, short events) {
+  struct pollfd p;
+  p.fd = fd;
+  p.events = events;
+  return poll(&p, 1, 50000) == 1 && (p.revents & events) != 0;
+}
+
+// Makes room in the queue, and accepts the client that waited for that.
+static int accept_waiting(int listener, const int *fill, int n) {
+  int i, fd;
+  char byte;
+  for (i = 0; i < n; i++) close(fill[i]);
+  while (await(listener, POLLIN) && (fd = accept(listener, NULL, NULL)) >= 0) {
+    if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) return fd;
+    close(fd);
+  }
+  return -1;
+}
+
+// A poll finds that the first attempt has connected, with data, that so has the second, without, and that there are no more
+// addresses. When it learns this it looks at the second, before it comes to the first.
+static void both_connected(void) {
+  unsigned short port;
+  struct client r;
+  struct mg_connection *c, *dns;
+  struct sockaddr_in sin;
+  int fd = open_listener(&port), holes[2], fill[8], ends[2], i;
+  for (i = 0; i < 2; i++) holes[i] = open_full_listener((uint8_t) (66 + i), port, fill + 4 * i, 4);
+  // The next one is younger than its client, which comes after it in a poll.
+  if (mgr.dns4.c != NULL) mg_close_conn(mgr.dns4.c);
+  if (mgr.dns6.c != NULL) mg_close_conn(mgr.dns6.c);
+  clock_now = real_ms();
+  unanswered_len = 0;
+  c = begin("late.test", port, &r);
+  clock_now += 250;
+  POLL_UNTIL(&mgr, unanswered_len > 0);
+  for (i = 0; i < 2; i++) CHECK((ends[i] = accept_waiting(holes[i], fill + 4 * i, 4)) >= 0);
+  CHECK(send(ends[0], "x", 1, 0) == 1 && await((int) (ptrdiff_t) c->fd, POLLIN));
+  for (dns = mgr.conns; dns != NULL && (dns->fn != dns_fn || !dns->is_udp); dns = dns->next) {
+  }
+  memset(&sin, 0, sizeof(sin));
+  sin.sin_family = AF_INET;
+  sin.sin_port = asker.port;
+  sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  unanswered[2] = 0x81, unanswered[3] = 0x80;
+  memset(unanswered + 6, 0, 6);
+  CHECK(sendto((int) (ptrdiff_t) dns->fd, unanswered, unanswered_len, 0, (struct sockaddr *) &sin, sizeof(sin)) > 0);
+  mg_mgr_poll(&mgr, 0);
+  CHECK(r.connects == 1 && is_v4(r.rem, 67) && !r.readable);
+  c->is_closing = 1;
+  POLL_UNTIL(&mgr, r.closes == 1);
+  for (i = 0; i < 2; i++) close(holes[i]), close(ends[i]);
+  close(fd);
+  clock_now = 0;
+}
+
 // The first of three attempts fails, and the second cannot take its place, time and again.
 static void replaced_in_vain(unsigned short port) {
   struct client r;
@@ -681,6 +748,9 @@ int main(void) {
   no_more_addresses(port);
   the_last_of_many(port);
   connect_timeouts(port);
+#ifdef __linux__
+  both_connected();
+#endif
 
   mg_snprintf(url, sizeof(url), "http://[::1]:%d", port);
   v6 = mg_http_listen(&mgr, url, server_fn, NULL);
