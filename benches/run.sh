@@ -124,7 +124,7 @@ for name in $cases; do
         echo "$0: 9000 idle connections need a limit of 9200 open files; it is $(ulimit -n)" >&2
         exit 1
       fi
-      row 'keep-alive, 64, with 9000 idle' keep -n 1 -c 64 -i 9000 ;;
+      row 'keep-alive, 64, with 9000 idle' keep -n "$rounds" -c 64 -i 9000 ;;
     ws16) ws_row 'WebSocket echo of 16 bytes, 64' 16 ;;
     ws64k) ws_row 'WebSocket echo of 64 KiB, 64' 65536 ;;
     file4k) file_row 'file of 4 KiB, 64' 64 4k ;;
