@@ -4,10 +4,10 @@
 #include "mongoose_ext.h"
 
 #include <netinet/tcp.h>
-#include <poll.h>
 
 #ifdef __linux__
 #include <dlfcn.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
 static bool unwatched;  // a socket cannot be watched in another way than before
@@ -410,6 +410,7 @@ static void succeeded(unsigned short port) {
   clock_now = 0;
 }
 
+#ifdef __linux__
 static bool await(int fd, short events) {
   struct pollfd p;
   p.fd = fd;
@@ -465,6 +466,7 @@ static void both_connected(void) {
   close(fd);
   clock_now = 0;
 }
+#endif
 
 // The first of three attempts fails, and the second cannot take its place, time and again.
 static void replaced_in_vain(unsigned short port) {
